@@ -1,0 +1,103 @@
+"""Every exception this package raises. All take one message, so that they survive pickling through Ray.
+
+    TracerError
+    ├── InputError (also ValueError)   something the user gave is wrong; trying again will not help
+    │   ├── ConfigError                    a flag or a field of the configuration
+    │   ├── CorpusError                    a malformed prompt file; says file and line
+    │   ├── PromptError                    one prompt that cannot be traced: too long, unknown token, empty
+    │   ├── TargetError                    a target that does not resolve to a direction
+    │   ├── ModelError                     a model that is not there or cannot be read
+    │   │   └── UnknownArchitecture            a model this package has no row for
+    │   ├── TranscoderError                transcoder files that are missing, malformed or of unknown format
+    │   │   └── ShapeMismatch                  transcoders that do not fit the model
+    │   └── PlanDoesNotFit                 needs more memory than there is
+    ├── StoreError                     a store that cannot be read or written
+    │   ├── StoreNotFound                  nothing there
+    │   ├── StoreVersionError              written by a version this one does not know
+    │   ├── StoreMismatch                  made with another configuration
+    │   ├── StoreCorrupt                   checksums or sizes that do not agree
+    │   └── PromptNotFound                 no such prompt in the store (also KeyError)
+    ├── OutOfMemory                    may fit with fewer rows per sweep
+    └── WorkerLost                     a process died; the work goes to another
+"""
+
+from __future__ import annotations
+
+
+class TracerError(Exception):
+    """Base of all errors of this package."""
+
+
+class InputError(TracerError, ValueError):
+    """Something the user gave is wrong."""
+
+
+class ConfigError(InputError):
+    """A flag or a field of the configuration is wrong."""
+
+
+class CorpusError(InputError):
+    """A prompt file is malformed; the message names file and line."""
+
+
+class PromptError(InputError):
+    """One prompt cannot be traced."""
+
+
+class TargetError(InputError):
+    """A target does not resolve to a direction."""
+
+
+class ModelError(InputError):
+    """A model is missing or cannot be read."""
+
+
+class UnknownArchitecture(ModelError):
+    """No row in `model/sites.py` for this architecture."""
+
+
+class TranscoderError(InputError):
+    """Transcoder files are missing, malformed or of an unknown format."""
+
+
+class ShapeMismatch(TranscoderError):
+    """Transcoders do not fit the model."""
+
+
+class PlanDoesNotFit(InputError):
+    """The plan needs more memory than there is."""
+
+
+class StoreError(TracerError):
+    """A store cannot be read or written."""
+
+
+class StoreNotFound(StoreError):
+    """There is no store at this path."""
+
+
+class StoreVersionError(StoreError):
+    """The store was written in a format this version does not know."""
+
+
+class StoreMismatch(StoreError):
+    """The store was made with another configuration."""
+
+
+class StoreCorrupt(StoreError):
+    """Checksums or sizes in the store do not agree."""
+
+
+class PromptNotFound(StoreError, KeyError):
+    """No such prompt in the store."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would show the message's repr
+
+
+class OutOfMemory(TracerError):
+    """The device's memory is full; fewer rows per sweep may fit."""
+
+
+class WorkerLost(TracerError):
+    """A worker process died."""

@@ -1,0 +1,90 @@
+"""NodeTable: what each row and column of a graph stands for, in the canonical order.
+
+Order: features by (layer, position, index), errors by (layer, position), tokens by position, targets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Kind(IntEnum):
+    """What a node is."""
+
+    FEATURE = 0
+    ERROR = 1
+    TOKEN = 2
+    TARGET = 3
+
+
+@dataclass(frozen=True, eq=False)
+class ActiveTable:
+    """Every feature that fired on a prompt, by (layer, position, index); errors and zeroed positions are not in it."""
+
+    layer_A: npt.NDArray[np.int16]
+    position_A: npt.NDArray[np.int32]
+    feature_A: npt.NDArray[np.int32]
+    activation_A: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.layer_A)
+
+
+@dataclass(frozen=True, eq=False)
+class NodeTable:
+    """The nodes of one graph.
+
+    `layer_N` is -1 for tokens and the number of layers for targets. `feature_N` is the transcoder feature's
+    index, -1 for errors, the token id for tokens and the target's number for targets. `activation_N` is NaN
+    for everything but features.
+    """
+
+    kind_N: npt.NDArray[np.uint8]
+    layer_N: npt.NDArray[np.int16]
+    position_N: npt.NDArray[np.int32]
+    feature_N: npt.NDArray[np.int32]
+    activation_N: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.kind_N)
+
+    def take(self, index: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> NodeTable:
+        """The nodes at `index`, which may be a mask."""
+        return NodeTable(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+    def where(self, kind: Kind) -> npt.NDArray[np.intp]:
+        """Numbers of all nodes of one kind, ascending."""
+        return np.flatnonzero(self.kind_N == kind)
+
+    @classmethod
+    def build(
+        cls,
+        features: ActiveTable,
+        num_layers: int,
+        tokens_P: npt.NDArray[np.int32],
+        target_positions_K: npt.NDArray[np.int32],
+    ) -> NodeTable:
+        """Features (already in order), every error, every token and every target of one prompt."""
+        num_positions, num_targets = len(tokens_P), len(target_positions_K)
+        error_layer = np.repeat(np.arange(num_layers), num_positions)
+        every_position = np.arange(num_positions)
+        counts = (len(features), len(error_layer), num_positions, num_targets)
+        return cls(
+            kind_N=np.repeat(np.array(list(Kind), dtype=np.uint8), counts),
+            layer_N=np.concatenate(
+                [features.layer_A, error_layer, np.full(num_positions, -1), np.full(num_targets, num_layers)]
+            ).astype(np.int16),
+            position_N=np.concatenate(
+                [features.position_A, np.tile(every_position, num_layers), every_position, target_positions_K]
+            ).astype(np.int32),
+            feature_N=np.concatenate(
+                [features.feature_A, np.full(len(error_layer), -1), tokens_P, np.arange(num_targets)]
+            ).astype(np.int32),
+            activation_N=np.concatenate(
+                [features.activation_A, np.full(sum(counts[1:]), np.nan, dtype=np.float32)]
+            ).astype(np.float32),
+        )
