@@ -68,6 +68,8 @@ class Graph:
     influence_N: npt.NDArray[np.float32]
     active: ActiveTable
     scores: Scores
+    constant_node: bool = True
+    """Whether the constant takes part in normalisation."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -83,25 +85,42 @@ class Graph:
         """The explained node of every edge, beside `source_E`."""
         return np.repeat(np.arange(len(self.nodes), dtype=np.int32), np.diff(self.indptr))
 
+    def target_weights_N(self) -> npt.NDArray[np.float64]:
+        """The targets' weights at their nodes, zero elsewhere: where influence starts."""
+        weights_N = np.zeros(len(self.nodes))
+        targets = self.nodes.where(Kind.TARGET)
+        weights_N[targets] = [self.targets[k].weight for k in self.nodes.feature_N[targets]]
+        return weights_N
+
     def selected_features(self) -> npt.NDArray[np.int64]:
         """Index into `active` of every feature node, in node order."""
         features = self.nodes.take(self.nodes.where(Kind.FEATURE))
         wanted = _site_key(features.layer_N, features.position_N, features.feature_N)
         return np.searchsorted(_site_key(self.active.layer_A, self.active.position_A, self.active.feature_A), wanted)
 
-    def adjacency(self) -> npt.NDArray[np.float32]:
-        """Dense `[M, M]` with every error and token, pruned or not: features, errors (layer-major), tokens, targets."""
+    def dense_index_N(self) -> npt.NDArray[np.int64]:
+        """Where each node is among all nodes, pruned or not: features, errors (layer-major), tokens, targets."""
         features, num_positions = self.nodes.where(Kind.FEATURE), len(self.tokens_P)
         num_features = len(features)
         full = np.empty(len(self.nodes), dtype=np.int64)
         full[features] = np.arange(num_features)
         errors, tokens = self.nodes.where(Kind.ERROR), self.nodes.where(Kind.TOKEN)
-        full[errors] = num_features + self.nodes.layer_N[errors] * num_positions + self.nodes.position_N[errors]
+        layer = self.nodes.layer_N[errors].astype(np.int64)  # int16 would overflow: 30 layers x 2,000 positions
+        full[errors] = num_features + layer * num_positions + self.nodes.position_N[errors]
         first_token = num_features + self.num_layers * num_positions
         full[tokens] = first_token + self.nodes.position_N[tokens]
         targets = self.nodes.where(Kind.TARGET)
         full[targets] = first_token + num_positions + self.nodes.feature_N[targets]
-        size = first_token + num_positions + len(self.targets)
+        return full
+
+    def dense_size(self) -> int:
+        """How many nodes `dense_index_N` counts: features kept, and every error, token and target."""
+        num_features = int(np.count_nonzero(self.nodes.kind_N == Kind.FEATURE))
+        return num_features + (self.num_layers + 1) * len(self.tokens_P) + len(self.targets)
+
+    def adjacency(self) -> npt.NDArray[np.float32]:
+        """Dense `[M, M]` float32, rows and columns in the order of `dense_index_N`."""
+        full, size = self.dense_index_N(), self.dense_size()
         dense = np.zeros((size, size), dtype=np.float32)
         dense[full[self.target_E()], full[self.source_E]] = self.weight_E
         return dense
