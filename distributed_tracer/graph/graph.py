@@ -99,13 +99,13 @@ class Graph:
         return np.searchsorted(_site_key(self.active.layer_A, self.active.position_A, self.active.feature_A), wanted)
 
     def dense_index_N(self) -> npt.NDArray[np.int64]:
-        """Where each node is among all nodes, pruned or not: features, errors (layer-major), tokens, targets."""
+        """Where each node is among all, pruned or not: features, errors (layer-major), tokens, targets."""
         features, num_positions = self.nodes.where(Kind.FEATURE), len(self.tokens_P)
         num_features = len(features)
         full = np.empty(len(self.nodes), dtype=np.int64)
         full[features] = np.arange(num_features)
         errors, tokens = self.nodes.where(Kind.ERROR), self.nodes.where(Kind.TOKEN)
-        layer = self.nodes.layer_N[errors].astype(np.int64)  # int16 would overflow: 30 layers x 2,000 positions
+        layer = self.nodes.layer_N[errors].astype(np.int64)  # int16 overflows: 30 layers x 2,000 positions
         full[errors] = num_features + layer * num_positions + self.nodes.position_N[errors]
         first_token = num_features + self.num_layers * num_positions
         full[tokens] = first_token + self.nodes.position_N[tokens]
