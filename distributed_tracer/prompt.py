@@ -1,14 +1,45 @@
-"""What is asked: a `Prompt` and the `TargetSpec`s to explain. Plain data without torch; travels end to end."""
+"""What is asked: a `Prompt` and the `TargetSpec`s to explain. Plain data, no torch; travels end to end."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import reprlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from .errors import CorpusError
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _is_token(value: object) -> bool:
+    return value != "" if isinstance(value, str) else _is_integer(value) and cast(int, value) >= 0
+
+
+_TARGET_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "token": (_is_token, "a token id or a string that is not empty"),
+    "minus": (_is_token, "a token id or a string that is not empty"),
+    "feature": (
+        lambda value: isinstance(value, list | tuple) and len(value) == 3 and all(map(_is_integer, value)),
+        "three integers (layer, position, index)",
+    ),
+    "direction": (
+        lambda value: isinstance(value, list | tuple) and len(value) > 0 and all(map(_is_number, value)),
+        "a list of finite numbers",
+    ),
+    "position": (_is_integer, "an integer"),
+    "weight": (lambda value: _is_number(value) and value >= 0, "a finite number from 0"),
+    "label": (lambda value: isinstance(value, str), "a string"),
+}
 
 
 @dataclass(frozen=True)
@@ -35,15 +66,13 @@ class TargetSpec:
 
         Raises CorpusError for anything else.
         """
-        if isinstance(value, bool):
-            raise CorpusError(f"a target must be a token id, a string or an object, not {value!r}")
-        if isinstance(value, int):
-            return cls(token=value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return cls._parse_object({"token": value})
         if isinstance(value, str):
             return cls._parse_string(value)
         if isinstance(value, Mapping):
             return cls._parse_object(value)
-        raise CorpusError(f"a target must be a token id, a string or an object, not {value!r}")
+        raise CorpusError(f"a target must be a token id, a string or an object, not {reprlib.repr(value)}")
 
     @classmethod
     def _parse_string(cls, value: str) -> TargetSpec:
@@ -56,28 +85,22 @@ class TargetSpec:
 
     @classmethod
     def _parse_object(cls, value: Mapping[str, Any]) -> TargetSpec:
-        known = {"token", "minus", "feature", "direction", "position", "weight", "label"}
-        if unknown := sorted(set(value) - known):
-            raise CorpusError(f"unknown field {unknown[0]!r} in a target; known: {', '.join(sorted(known))}")
-        if sum(name in value for name in ("token", "feature", "direction")) != 1:
+        if unknown := sorted(set(value) - set(_TARGET_FIELDS)):
+            known = ", ".join(sorted(_TARGET_FIELDS))
+            raise CorpusError(f"unknown field {reprlib.repr(unknown[0])} in a target; known: {known}")
+        fields = {name: found for name, found in value.items() if found is not None}
+        if sum(name in fields for name in ("token", "feature", "direction")) != 1:
             raise CorpusError("a target needs exactly one of token, feature, direction")
-        if "minus" in value and "token" not in value:
+        if "minus" in fields and "token" not in fields:
             raise CorpusError("a target with 'minus' needs 'token'")
-        fields = dict(value)
-        try:
-            if "feature" in fields:
-                layer, position, index = (int(n) for n in fields["feature"])
-                fields["feature"] = (layer, position, index)
-            if "direction" in fields:
-                fields["direction"] = tuple(float(x) for x in fields["direction"])
-            if fields.get("weight") is not None:
-                fields["weight"] = float(fields["weight"])
-            fields["position"] = int(fields.get("position", -1))
-        except (TypeError, ValueError) as error:
-            raise CorpusError(f"malformed target {value!r}: {error}") from error
-        for name in ("token", "minus"):
-            if name in fields and (isinstance(fields[name], bool) or not isinstance(fields[name], int | str)):
-                raise CorpusError(f"{name!r} of a target must be a token id or a string, not {fields[name]!r}")
+        for name, found in fields.items():
+            accepts, expected = _TARGET_FIELDS[name]
+            if not accepts(found):
+                raise CorpusError(f"{name!r} of a target must be {expected}, not {reprlib.repr(found)}")
+        if "feature" in fields:
+            fields["feature"] = tuple(fields["feature"])
+        if "direction" in fields:
+            fields["direction"] = tuple(map(float, fields["direction"]))
         return cls(**fields)
 
     def to_json(self) -> dict[str, Any]:
@@ -99,8 +122,8 @@ class Prompt:
 
 def content_id(text: str | None, tokens: Sequence[int] | None, targets: Sequence[TargetSpec] = ()) -> str:
     """The id of a prompt that has none: 16 hex digits of a SHA-256 over what is asked."""
-    asked = {"text": text, "tokens": None if tokens is None else list(tokens)}
+    asked: dict[str, Any] = {"text": text, "tokens": None if tokens is None else list(tokens)}
     if targets:
-        asked["targets"] = [t.to_json() for t in targets]  # type: ignore[assignment]
+        asked["targets"] = [t.to_json() for t in targets]
     canonical = json.dumps(asked, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -1,0 +1,18 @@
+"""Plain text: one prompt per line, kept to the letter; blank lines are skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from .row import Row, decode
+
+
+def plain_rows(lines: Iterable[tuple[int, bytes]]) -> Iterator[Row]:
+    """One row per line that is not blank."""
+    for number, raw in lines:
+        if not raw.strip():
+            continue
+        try:
+            yield Row(number, {"text": decode(raw).removesuffix("\n").removesuffix("\r")})
+        except ValueError as error:
+            yield Row(number, problem=str(error))

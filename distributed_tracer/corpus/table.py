@@ -1,0 +1,90 @@
+"""CSV and TSV with a header row. Cells are text; `tokens` and `targets` are taken apart here."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from ..errors import CorpusError
+from .jsonl import parse_json
+from .row import Row, check_columns, decode, show
+from .source import MAX_LINE_BYTES
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+
+
+def table_rows(lines: Iterable[tuple[int, bytes]], name: str, delimiter: str) -> Iterator[Row]:
+    """One row per record after the header; quoted cells may span lines, and an empty cell has no value.
+
+    Raises CorpusError for a header without `text` and `tokens`, with unnamed or with repeated columns.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))  # else 128 KiB: less than some prompts
+    records = _records(lines, delimiter)
+    line, header = next(records, (1, []))
+    if isinstance(header, str):
+        raise CorpusError(f"{name}:{line}: {header}")
+    _check_header(header, f"{name}:{line}")
+    for line, cells in records:
+        yield Row(line, problem=cells) if isinstance(cells, str) else _row(line, header, cells)
+
+
+def _records(lines: Iterable[tuple[int, bytes]], delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
+    """The line each record begins on, and its cells, or what is wrong; blank lines are skipped."""
+    # Bytes that are not UTF-8 travel as lone surrogates to the row they are in, so that only it is refused.
+    text = (raw.decode("utf-8", errors="surrogateescape") for _, raw in lines)
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield line, f"bad quoting: found '{error}', expected cells quoted as in RFC 4180"
+        else:
+            if cells:
+                yield line, cells
+
+
+def _check_header(columns: list[str], where: str) -> None:
+    check_columns(columns, where)
+    try:
+        _check_utf8(columns)
+    except ValueError as error:
+        raise CorpusError(f"{where}: header {error}") from error
+
+
+def _check_utf8(cells: Sequence[str]) -> None:
+    decode("".join(cells).encode("utf-8", errors="surrogateescape"))
+
+
+def _row(line: int, header: Sequence[str], cells: Sequence[str]) -> Row:
+    fields: dict[str, object] = {
+        column: cell
+        for column, cell in zip(header, cells, strict=False)
+        if cell or column not in ("id", "text", "tokens", "targets")
+    }
+    try:
+        _check_utf8(cells)
+        if len(cells) != len(header):
+            raise ValueError(
+                f"wrong number of cells: found {len(cells)}, expected {len(header)} as in header"
+            )
+        if "tokens" in fields:
+            fields["tokens"] = _parse_tokens(str(fields["tokens"]))
+        if "targets" in fields:
+            fields["targets"] = parse_json(str(fields["targets"]))
+    except ValueError as error:
+        return Row(line, fields, problem=str(error))
+    return Row(line, fields)
+
+
+def _parse_tokens(cell: str) -> object:
+    if cell.lstrip().startswith("["):
+        return parse_json(cell)
+    words = cell.split()
+    for word in words:
+        if not _INTEGER.fullmatch(word):
+            raise ValueError(f"bad token id: found {show(word)}, expected integers with spaces between")
+    return [int(word) for word in words]

@@ -1,0 +1,80 @@
+"""What a target may look like, and what an id depends on."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from distributed_tracer.errors import CorpusError
+from distributed_tracer.prompt import TargetSpec, content_id
+
+
+@pytest.mark.parametrize(
+    ("value", "spec"),
+    [
+        (17, TargetSpec(token=17)),
+        ("Austin", TargetSpec(token="Austin")),
+        (" Austin -  Texas", TargetSpec(token=" Austin", minus=" Texas", label=" Austin -  Texas")),
+        (" - ", TargetSpec(token=" - ")),
+        ({"token": 3, "minus": "x", "position": -2}, TargetSpec(token=3, minus="x", position=-2)),
+        ({"token": 3, "feature": None, "weight": None}, TargetSpec(token=3)),
+        ({"feature": [1, 2, 3], "weight": 2}, TargetSpec(feature=(1, 2, 3), weight=2.0)),
+        ({"direction": [1, 0.5], "label": "up"}, TargetSpec(direction=(1.0, 0.5), label="up")),
+    ],
+)
+def test_targets_parse_to_what_was_asked_and_back(value: object, spec: TargetSpec) -> None:
+    assert TargetSpec.parse(value) == spec
+    assert TargetSpec.parse(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (True, "must be a token id, a string or an object, not True"),
+        (None, "must be a token id, a string or an object, not None"),
+        (1.5, "must be a token id, a string or an object, not 1.5"),
+        (-1, "'token' of a target must be a token id or a string that is not empty, not -1"),
+        ("", "must not be an empty string"),
+        ({}, "needs exactly one of token, feature, direction"),
+        ({"token": 1, "feature": [0, 0, 0]}, "needs exactly one of token, feature, direction"),
+        ({"feature": [0, 0, 0], "minus": 1}, "with 'minus' needs 'token'"),
+        ({"token": 1, "size": 2}, "unknown field 'size' in a target; known: direction, feature"),
+        ({"token": True}, "'token' of a target must be"),
+        ({"token": "a", "minus": ""}, "'minus' of a target must be"),
+        ({"feature": "123"}, "'feature' of a target must be three integers"),
+        ({"feature": [1, 2]}, "'feature' of a target must be three integers"),
+        ({"feature": [1.0, 2, 3]}, "'feature' of a target must be three integers"),
+        ({"direction": "12"}, "'direction' of a target must be a list of finite numbers"),
+        ({"direction": []}, "'direction' of a target must be a list of finite numbers"),
+        ({"direction": [float("nan")]}, "'direction' of a target must be a list of finite numbers"),
+        ({"direction": [10**400]}, "'direction' of a target must be a list of finite numbers"),
+        ({"token": 1, "position": 1.5}, "'position' of a target must be an integer, not 1.5"),
+        ({"token": 1, "weight": -1}, "'weight' of a target must be a finite number from 0, not -1"),
+        ({"token": 1, "label": 5}, "'label' of a target must be a string, not 5"),
+    ],
+)
+def test_a_malformed_target_says_what_was_expected(value: object, message: str) -> None:
+    with pytest.raises(CorpusError) as caught:
+        TargetSpec.parse(value)
+    assert message in str(caught.value)
+
+
+def test_a_huge_malformed_target_gives_a_short_message() -> None:
+    with pytest.raises(CorpusError) as caught:
+        TargetSpec.parse({"feature": ["\x1b" * 10_000] * 10_000})
+    assert len(str(caught.value)) < 400
+    assert "\x1b" not in str(caught.value)
+
+
+def test_the_id_of_a_prompt_depends_on_everything_asked_and_on_nothing_else() -> None:
+    asked = [
+        content_id("a", None),
+        content_id("b", None),
+        content_id(None, [97]),
+        content_id("a", None, [TargetSpec(token=1)]),
+        content_id("a", None, [TargetSpec(token=2)]),
+    ]
+    assert len(set(asked)) == len(asked)
+    assert content_id("a", None, [TargetSpec(token=1)]) == content_id("a", None, [TargetSpec.parse(1)])
+    assert content_id("a", None) == "465f6273e337ac09"  # ids are in stores: a change would orphan them
