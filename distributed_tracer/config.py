@@ -123,6 +123,8 @@ class RunConfig:
     """A running cluster, `auto` for the one this machine belongs to; None starts Ray here."""
     attempts: int = 3
     """How often a prompt whose worker died is tried before it is recorded as failed."""
+    expected_active: float = 64.0
+    """Features assumed to fire per token and layer, where the plan estimates memory and time. Changes no result."""
     progress: bool = True
     """Show a progress bar (one log line every ten seconds where there is no terminal)."""
 
@@ -131,6 +133,7 @@ class RunConfig:
             _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("gpus_per_worker", "threads"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative, not {getattr(self, name)}")
+        _require(self.expected_active > 0, f"expected_active must be positive, not {self.expected_active}")
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,24 @@
 """Every exception this package raises. All take one message, so that they survive pickling through Ray.
 
-    TracerError
-    ├── InputError (also ValueError)   something the user gave is wrong; trying again will not help
-    │   ├── ConfigError                    a flag or a field of the configuration
-    │   ├── CorpusError                    a malformed prompt file; says file and line
-    │   ├── PromptError                    one prompt that cannot be traced: too long, unknown token, empty
-    │   ├── TargetError                    a target that does not resolve to a direction
-    │   ├── ModelError                     a model that is not there or cannot be read
-    │   │   └── UnknownArchitecture            a model this package has no row for
-    │   ├── TranscoderError                transcoder files that are missing, malformed or of unknown format
-    │   │   └── ShapeMismatch                  transcoders that do not fit the model
-    │   └── PlanDoesNotFit                 needs more memory than there is
-    ├── StoreError                     a store that cannot be read or written
-    │   ├── StoreNotFound                  nothing there
-    │   ├── StoreVersionError              written by a version this one does not know
-    │   ├── StoreMismatch                  made with another configuration
-    │   ├── StoreCorrupt                   checksums or sizes that do not agree
-    │   └── PromptNotFound                 no such prompt in the store (also KeyError)
-    ├── OutOfMemory                    may fit with fewer rows per sweep
-    └── WorkerLost                     a process died; the work goes to another
+TracerError
+├── InputError (also ValueError)   something the user gave is wrong; trying again will not help
+│   ├── ConfigError                    a flag or a field of the configuration
+│   ├── CorpusError                    a malformed prompt file; says file and line
+│   ├── PromptError                    one prompt that cannot be traced: too long, unknown token, empty
+│   ├── TargetError                    a target that does not resolve to a direction
+│   ├── ModelError                     a model that is not there or cannot be read
+│   │   └── UnknownArchitecture            a model this package has no row for
+│   ├── TranscoderError                transcoder files that are missing, malformed or of unknown format
+│   │   └── ShapeMismatch                  transcoders that do not fit the model
+│   └── PlanDoesNotFit                 needs more memory than there is
+├── StoreError                     a store that cannot be read or written
+│   ├── StoreNotFound                  nothing there
+│   ├── StoreVersionError              written by a version this one does not know
+│   ├── StoreMismatch                  made with another configuration
+│   ├── StoreCorrupt                   checksums or sizes that do not agree
+│   └── PromptNotFound                 no such prompt in the store (also KeyError)
+├── OutOfMemory                    may fit with fewer rows per sweep
+└── WorkerLost                     a process died; the work goes to another
 """
 
 from __future__ import annotations

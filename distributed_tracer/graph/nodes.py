@@ -33,6 +33,10 @@ class ActiveTable:
     def __len__(self) -> int:
         return len(self.layer_A)
 
+    def take(self, index: npt.NDArray[np.int64]) -> ActiveTable:
+        """The features at `index`."""
+        return ActiveTable(self.layer_A[index], self.position_A[index], self.feature_A[index], self.activation_A[index])
+
 
 @dataclass(frozen=True, eq=False)
 class NodeTable:

@@ -1,0 +1,45 @@
+"""How much each node matters to the targets: sum over k of w·Â^k, Â = |A| with rows normalised to 1.
+
+Formula: Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning. N node, E edge, H number of edges walked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Influence:
+    """Influence of every node, and the same split by the number of edges walked from a target."""
+
+    total_N: Floats
+    walked_HN: Floats
+
+
+def edge_shares(target_E: Ints, weight_E: npt.NDArray[np.float32], row_sum_N: Floats) -> Floats:
+    """|edge| as a share of its row's normaliser; rows that sum to zero have no edges that count."""
+    sums_E = row_sum_N[target_E]
+    return np.divide(np.abs(weight_E), sums_E, out=np.zeros(len(weight_E)), where=sums_E > 0)
+
+
+def influence(target_E: Ints, source_E: Ints, share_E: Floats, start_N: Floats) -> Influence:
+    """Walk from the targets (`start_N`: their weights) against the edges until nothing is left.
+
+    Edges only lead downward in layers, so it ends after as many steps as the longest path has edges. Raises
+    RuntimeError for a graph with a cycle.
+    """
+    walked: list[Floats] = []
+    mass_N = start_N
+    while mass_N.any():
+        if len(walked) > len(start_N):
+            raise RuntimeError("the graph has a cycle: influence does not converge")
+        mass_N = np.bincount(source_E, weights=share_E * mass_N[target_E], minlength=len(start_N)).astype(np.float64)
+        walked.append(mass_N)
+    walked_HN = np.array(walked[:-1] or [np.zeros(len(start_N))])  # the last step carried nothing
+    return Influence(walked_HN.sum(0), walked_HN)

@@ -1,0 +1,99 @@
+"""Keep the nodes and edges that carry a given share of influence.
+
+Rule: Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning. N node, E edge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from .graph import Graph
+from .influence import Floats, edge_shares, influence
+from .nodes import Kind
+
+Mask = npt.NDArray[np.bool_]
+
+
+def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Graph:
+    """The sub-graph of nodes covering `node_threshold` of influence and edges covering `edge_threshold` of edge score.
+
+    Tokens and targets stay. Nodes left without an outgoing edge, and features without an incoming one, are
+    removed until none is. Influence, row sums and scores stay those of the whole graph.
+    """
+    kind_N, target_E, source_E = graph.nodes.kind_N, graph.target_E(), graph.source_E
+    stays_N = (kind_N == Kind.TOKEN) | (kind_N == Kind.TARGET)
+    influence_N = graph.influence_N.astype(np.float64)
+    keep_N = stays_N | (influence_N >= _cut(influence_N, node_threshold))
+    keep_E = keep_N[target_E] & keep_N[source_E]
+    score_E = np.zeros(len(keep_E))
+    score_E[keep_E] = _edge_scores(graph, target_E[keep_E], source_E[keep_E], graph.weight_E[keep_E])
+    keep_E &= score_E >= _cut(score_E[keep_E], edge_threshold)
+    keep_N = _without_dangling(keep_N, keep_E, stays_N, kind_N == Kind.FEATURE, target_E, source_E)
+    return _take(graph, keep_N, keep_E & keep_N[target_E] & keep_N[source_E], target_E)
+
+
+def _cut(score: Floats, share: float) -> float:
+    """The score of the last item needed to cover `share` of the sum, largest first."""
+    if not len(score):
+        return 0.0
+    descending = np.sort(score)[::-1]
+    covered = np.cumsum(descending)
+    if covered[-1] <= 0:
+        return 0.0
+    return float(descending[min(int(np.searchsorted(covered / covered[-1], share)), len(descending) - 1)])
+
+
+def _edge_scores(
+    graph: Graph,
+    target_E: npt.NDArray[np.int32],
+    source_E: npt.NDArray[np.int32],
+    weight_E: npt.NDArray[np.float32],
+) -> Floats:
+    """Share of its row times the influence of the explained node, both within the kept nodes."""
+    num_nodes = len(graph.nodes)
+    row_sum_N = np.bincount(target_E, weights=np.abs(weight_E), minlength=num_nodes).astype(np.float64)
+    if graph.constant_node:
+        row_sum_N += np.nan_to_num(np.abs(graph.constant_N)) * (row_sum_N > 0)
+    share_E = edge_shares(target_E, weight_E, row_sum_N)
+    start_N = graph.target_weights_N()
+    passing_N = influence(target_E, source_E, share_E, start_N).total_N + start_N
+    scores: Floats = share_E * passing_N[target_E]
+    return scores
+
+
+def _without_dangling(
+    keep_N: Mask,
+    keep_E: Mask,
+    stays_N: Mask,
+    is_feature_N: Mask,
+    target_E: npt.NDArray[np.int32],
+    source_E: npt.NDArray[np.int32],
+) -> Mask:
+    while True:
+        alive_E = keep_E & keep_N[target_E] & keep_N[source_E]
+        has_out_N, has_in_N = np.zeros_like(keep_N), np.zeros_like(keep_N)
+        has_out_N[source_E[alive_E]] = True
+        has_in_N[target_E[alive_E]] = True
+        kept_N = keep_N & (stays_N | has_out_N) & (~is_feature_N | has_in_N)
+        if (kept_N == keep_N).all():
+            return kept_N
+        keep_N = kept_N
+
+
+def _take(graph: Graph, keep_N: Mask, keep_E: Mask, target_E: npt.NDArray[np.int32]) -> Graph:
+    number_N = np.cumsum(keep_N, dtype=np.int32) - 1
+    in_degree_N = np.bincount(target_E[keep_E], minlength=len(keep_N))[keep_N]
+    return replace(
+        graph,
+        nodes=graph.nodes.take(keep_N),
+        indptr=np.concatenate([[0], np.cumsum(in_degree_N)]).astype(np.int64),
+        source_E=number_N[graph.source_E[keep_E]].astype(np.int32),
+        weight_E=graph.weight_E[keep_E],
+        row_abs_sum_N=graph.row_abs_sum_N[keep_N],
+        row_abs_sum_all_N=graph.row_abs_sum_all_N[keep_N],
+        constant_N=graph.constant_N[keep_N],
+        influence_N=graph.influence_N[keep_N],
+    )

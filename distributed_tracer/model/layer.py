@@ -1,0 +1,72 @@
+"""One layer's linear parts, read off the model library's modules: value and output weights, norms, device.
+
+H query head, G key/value head, E head width, D model width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ModelError
+from .norm import Norm
+from .sites import Sites
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """What the sweep walks through. Weights are views of the model's own where its layout allows."""
+
+    value_GED: Tensor
+    value_bias_GE: Tensor | None
+    output_HED: Tensor
+    output_bias_D: Tensor | None
+    attention_norm: Norm | None
+    attention_post_norm: Norm | None
+    mlp_norm: Norm | None
+    mlp_post_norm: Norm | None
+    parallel: bool
+
+    @property
+    def device(self) -> torch.device:
+        return self.output_HED.device
+
+    @classmethod
+    def of(cls, module: nn.Module, sites: Sites, num_heads: int, num_kv_heads: int, parallel: bool) -> Layer:
+        """Read one decoder layer. Raises ModelError where weights are not in memory."""
+        output, output_bias = _linear(module.get_submodule(sites.output))
+        head_dim = output.shape[1] // num_heads
+        value, value_bias = _linear(module.get_submodule(sites.value))
+        if value.is_meta or output.is_meta:
+            raise ModelError("weights are offloaded to CPU or disk by device_map; the sweep needs them on a device")
+
+        def norm(path: str | None) -> Norm | None:
+            return None if path is None else Norm.of(module.get_submodule(path), sites)
+
+        return cls(
+            _value_rows(value, sites, num_kv_heads, head_dim),
+            None if value_bias is None else _value_rows(value_bias, sites, num_kv_heads, head_dim).squeeze(-1),
+            output.T.reshape(num_heads, head_dim, -1),
+            output_bias,
+            attention_norm=norm(sites.attention_norm),
+            attention_post_norm=norm(sites.attention_post_norm),
+            mlp_norm=norm(sites.mlp_norm),
+            mlp_post_norm=norm(sites.mlp_post_norm),
+            parallel=parallel,
+        )
+
+
+def _linear(module: nn.Module) -> tuple[Tensor, Tensor | None]:
+    """Weight as [out, in] and bias, for Linear and for GPT-2's transposed Conv1D."""
+    weight, bias = module.get_parameter("weight").detach(), getattr(module, "bias", None)
+    return (weight.T if type(module).__name__ == "Conv1D" else weight), None if bias is None else bias.detach()
+
+
+def _value_rows(weight: Tensor, sites: Sites, num_kv_heads: int, head_dim: int) -> Tensor:
+    """Pick the value rows out of a projection [rows, in] and shape them [G, E, in]."""
+    if sites.value_packing == "heads":  # per head: query, key, value
+        return weight.reshape(num_kv_heads, 3, head_dim, -1)[:, 2]
+    values = weight if sites.value_packing == "alone" else weight[-num_kv_heads * head_dim :]
+    return values.reshape(num_kv_heads, head_dim, -1)

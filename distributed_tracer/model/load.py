@@ -1,0 +1,171 @@
+"""A Hugging Face directory or hub id -> Model: placed by accelerate, frozen, with the sites of its architecture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ModelError
+from ..shapes import ModelShape
+from .layer import Layer
+from .norm import Norm
+from .sites import Sites, sites_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A placed model and the linear parts of it that attribution walks through."""
+
+    hf: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    shape: ModelShape
+    sites: Sites
+    layers: tuple[Layer, ...]
+    final_norm: Norm
+    unembed_VD: Tensor
+    unembed_mean_D: Tensor
+    unembed_bias_V: Tensor | None
+
+    @property
+    def decoder_layers(self) -> nn.ModuleList:
+        layers = self.hf.get_submodule(self.sites.layers)
+        assert isinstance(layers, nn.ModuleList)
+        return layers
+
+    @property
+    def input_device(self) -> torch.device:
+        return self.hf.get_submodule(self.sites.embed).get_parameter("weight").device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.unembed_VD.dtype
+
+
+def split_revision(model: str) -> tuple[str, str | None]:
+    """`org/name@revision` -> (name, revision); a path that exists is taken whole."""
+    name, at, revision = model.rpartition("@")
+    return (model, None) if not at or Path(model).exists() else (name, revision)
+
+
+def load_config(model: str) -> Any:
+    """The text part of a model's config. Raises ModelError where there is none, UnknownArchitecture for no row."""
+    from transformers import AutoConfig
+
+    name, revision = split_revision(model)
+    config = _from_hub(AutoConfig.from_pretrained, name, revision, "config.json")
+    sites_of(config.model_type, model)
+    return config
+
+
+def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
+    """The model's tokenizer. Raises ModelError where there is none."""
+    from transformers import AutoTokenizer
+
+    name, revision = split_revision(model)
+    tokenizer: PreTrainedTokenizerBase = _from_hub(AutoTokenizer.from_pretrained, name, revision, "tokenizer files")
+    return tokenizer
+
+
+def model_shape(model: str) -> ModelShape:
+    """Sizes from the config, without weights (parameters are counted on empty tensors)."""
+    from transformers import AutoModelForCausalLM
+
+    config = load_config(model)
+    with torch.device("meta"):
+        parameters = AutoModelForCausalLM.from_config(config).num_parameters()  # type: ignore[no-untyped-call]
+    return _shape(config, parameters)
+
+
+def load_model(model: str, dtype: str = "float32", device_map: str = "auto") -> Model:
+    """Load, place and freeze a model. Weights are read from safetensors only and no remote code is run.
+
+    Raises ModelError where files are missing or weights would be offloaded, UnknownArchitecture for no row.
+    """
+    from transformers import AutoModelForCausalLM
+
+    from . import attention
+
+    config = load_config(model)
+    name, revision = split_revision(model)
+    hf = _from_hub(
+        AutoModelForCausalLM.from_pretrained,
+        name,
+        revision,
+        "model.safetensors",
+        dtype=getattr(torch, dtype),
+        device_map=_placement(device_map),
+        attn_implementation=attention.NAME,
+        use_safetensors=True,
+    )
+    return wrap(hf, load_tokenizer(model), config.model_type)
+
+
+def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: str | None = None) -> Model:
+    """A Model around one already in memory; it must have been made with this package's attention."""
+    from . import attention
+
+    if hf.config._attn_implementation != attention.NAME:
+        hf.set_attn_implementation(attention.NAME)
+    hf.eval().requires_grad_(False)  # type: ignore[no-untyped-call]
+    sites = sites_of(model_type or hf.config.model_type, type(hf).__name__)
+    shape = _shape(hf.config, hf.num_parameters())
+    text = hf.config.get_text_config()
+    parallel = sites.parallel_flag is not None and bool(getattr(text, sites.parallel_flag))
+    layers = hf.get_submodule(sites.layers)
+    assert isinstance(layers, nn.ModuleList)
+    unembed = hf.get_submodule(sites.unembed)
+    weight, bias = unembed.get_parameter("weight").detach(), getattr(unembed, "bias", None)
+    return Model(
+        hf,
+        tokenizer,
+        shape,
+        sites,
+        tuple(Layer.of(layer, sites, shape.num_heads, shape.num_kv_heads, parallel) for layer in layers),
+        Norm.of(hf.get_submodule(sites.final_norm), sites),
+        weight,
+        weight.mean(0),
+        None if bias is None else bias.detach(),
+    )
+
+
+def _shape(config: Any, num_parameters: int) -> ModelShape:
+    text = config.get_text_config()
+    heads = int(text.num_attention_heads)
+    return ModelShape(
+        architecture=config.model_type,
+        num_layers=int(text.num_hidden_layers),
+        d_model=int(text.hidden_size),
+        num_heads=heads,
+        num_kv_heads=int(getattr(text, "num_key_value_heads", None) or heads),
+        head_dim=int(getattr(text, "head_dim", None) or text.hidden_size // heads),
+        vocab_size=int(text.vocab_size),
+        max_positions=int(text.max_position_embeddings),
+        num_parameters=num_parameters,
+    )
+
+
+def _placement(device_map: str) -> str:
+    return "cpu" if device_map == "auto" and not torch.cuda.is_available() else device_map
+
+
+def _from_hub(load: Any, name: str, revision: str | None, what: str, **options: Any) -> Any:
+    """Call a `from_pretrained`, with its many kinds of failure told as one."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
+    try:
+        return load(name, revision=revision, trust_remote_code=False, **options)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        where = "the directory" if Path(name).is_dir() else "no such directory, and as a hub id"
+        raise ModelError(
+            f"cannot read {what} of model {name!r} ({where}): {reason}. Without internet, give a directory "
+            "that holds config.json, tokenizer files and *.safetensors."
+        ) from error

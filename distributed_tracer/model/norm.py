@@ -1,0 +1,53 @@
+"""A norm layer as the linear map it is once its scale is held constant. D model width; leading axes are free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .sites import Sites
+
+
+@dataclass(frozen=True, eq=False)
+class Norm:
+    """y = centre(x) * scale * weight + bias, where `centre` subtracts the mean for LayerNorm only."""
+
+    weight_D: Tensor
+    bias_D: Tensor | None
+    eps: float
+    centred: bool
+
+    @classmethod
+    def of(cls, module: nn.Module, sites: Sites) -> Norm:
+        """Read off a model library's module."""
+        weight, bias = module.get_parameter("weight"), getattr(module, "bias", None)
+        eps = getattr(module, "variance_epsilon", None)
+        return cls(
+            weight_D=(weight + 1 if sites.norm == "rms_plus_one" else weight).detach(),
+            bias_D=None if bias is None else bias.detach(),
+            eps=float(module.eps if eps is None else eps),  # type: ignore[arg-type]
+            centred=sites.norm == "layer",
+        )
+
+    def scale(self, x: Tensor) -> Tensor:
+        """1 / root mean square (or standard deviation) of x, [..., 1], in float32 or better."""
+        x = self._centre(x.to(torch.promote_types(x.dtype, torch.float32)))
+        return torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps)
+
+    def normalized(self, x: Tensor, scale: Tensor) -> Tensor:
+        """x after division by the norm's scale and before its weight, in x's dtype."""
+        return (self._centre(x.to(scale.dtype)) * scale).to(x.dtype)
+
+    def forward(self, x: Tensor, scale: Tensor) -> Tensor:
+        """The norm's output, in x's dtype."""
+        y = self._centre(x.to(scale.dtype)) * scale * self.weight_D
+        return (y if self.bias_D is None else y + self.bias_D).to(x.dtype)
+
+    def pull(self, g: Tensor, scale: Tensor, *, after_weight: bool = True) -> Tensor:
+        """Gradient at x from the gradient at the output (or, with `after_weight=False`, at `normalized`)."""
+        return self._centre(g * self.weight_D if after_weight else g) * scale
+
+    def _centre(self, x: Tensor) -> Tensor:
+        return x - x.mean(-1, keepdim=True) if self.centred else x

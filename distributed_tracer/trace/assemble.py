@@ -1,0 +1,94 @@
+"""The rows of one prompt -> its Graph: chosen columns, compressed rows, influence and scores.
+
+R row, N node, F selected feature, E edge, K target.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..graph.graph import Graph
+from ..graph.nodes import NodeTable
+from ..graph.scores import score
+from ..prompt import Prompt
+from .encode import ActiveFeatures
+from .frontier import Frontier
+from .targets import Directions
+
+
+def assemble(prompt: Prompt, directions: Directions, features: ActiveFeatures, frontier: Frontier) -> Graph:
+    """Put rows in node order, drop the columns of features that were not chosen, and score what is left."""
+    assert prompt.tokens is not None
+    tokens_P, num_layers = np.array(prompt.tokens, dtype=np.int32), len(features.error_MPD)
+    active, num_targets = features.table(), len(directions.targets)
+    selected_F, order_F = frontier.features_F.sort()
+    row_R = torch.cat([order_F + num_targets, frontier.node_R[:num_targets].argsort()])
+    positions_K = np.array(directions.position_K, dtype=np.int32)
+    nodes = NodeTable.build(active.take(selected_F.numpy(force=True)), num_layers, tokens_P, positions_K)
+    node_R = np.concatenate([np.arange(len(selected_F)), np.arange(len(nodes) - num_targets, len(nodes))])
+
+    edges_RN = frontier.rows_RC[row_R][:, _columns(selected_F, len(active), frontier.rows_RC.shape[1])]
+    constant_R = frontier.constant_R[row_R]
+    abs_sum_R = edges_RN.abs().sum(1, dtype=torch.float64)
+    if frontier.config.constant_node:
+        abs_sum_R += constant_R.abs()
+    target_R, source_E = (index.numpy(force=True) for index in edges_RN.nonzero(as_tuple=True))
+    weight_E = edges_RN[edges_RN != 0].numpy(force=True).astype(np.float32)
+    target_E, source_E = node_R[target_R].astype(np.int32), source_E.astype(np.int32)
+
+    row_abs_sum_N, constant_N, all_N = (
+        _at_nodes(value_R, node_R, len(nodes)) for value_R in (abs_sum_R, constant_R, frontier.abs_sum_R[row_R])
+    )
+    start_N = np.zeros(len(nodes))
+    start_N[len(nodes) - num_targets :] = [target.weight for target in directions.targets]
+    influence_N, scores = score(
+        nodes,
+        num_layers,
+        target_E,
+        source_E,
+        weight_E,
+        np.nan_to_num(row_abs_sum_N),
+        np.nan_to_num(constant_N) * frontier.config.constant_node,
+        start_N,
+        _closing_error(frontier),
+    )
+    return Graph(
+        prompt_id=prompt.id,
+        text=prompt.text,
+        tokens_P=tokens_P,
+        num_layers=num_layers,
+        targets=directions.targets,
+        nodes=nodes,
+        indptr=np.concatenate([[0], np.cumsum(np.bincount(target_E, minlength=len(nodes)))]).astype(np.int64),
+        source_E=source_E,
+        weight_E=weight_E,
+        row_abs_sum_N=row_abs_sum_N.astype(np.float32),
+        row_abs_sum_all_N=all_N.astype(np.float32),
+        constant_N=constant_N.astype(np.float32),
+        influence_N=influence_N.astype(np.float32),
+        active=active,
+        scores=scores,
+        constant_node=frontier.config.constant_node,
+        metadata=dict(prompt.metadata),
+    )
+
+
+def _columns(selected_F: Tensor, num_active: int, num_columns: int) -> Tensor:
+    return torch.cat([selected_F, torch.arange(num_active, num_columns, device=selected_F.device)])
+
+
+def _at_nodes(value_R: Tensor, node_R: npt.NDArray[np.int64], num_nodes: int) -> npt.NDArray[np.float64]:
+    """Row attributes at their nodes, NaN where a node has no row."""
+    spread = np.full(num_nodes, np.nan)
+    spread[node_R] = value_R.numpy(force=True)
+    return spread
+
+
+def _closing_error(frontier: Frontier) -> float:
+    """Largest |sum of a full row + constant - its value|, relative to max(1, |value|)."""
+    total_R = frontier.rows_RC.sum(1, dtype=torch.float64) + frontier.constant_R
+    value_R = frontier.value_R
+    return float(((total_R - value_R).abs() / value_R.abs().clamp_min(1.0)).max())

@@ -1,0 +1,56 @@
+"""The algorithm, top to bottom: what an attribution graph is. No Ray, no Zarr, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..config import TraceConfig
+from ..errors import PromptError
+from ..graph.graph import Graph
+from ..model.load import Model
+from ..model.tape import record
+from ..model.tokenize import num_zeroed, tokenize
+from ..prompt import Prompt, content_id
+from ..transcoder.base import Transcoders
+from .assemble import assemble
+from .encode import encode
+from .frontier import Frontier
+from .rows import Rows
+from .targets import choose, positions_needed
+
+
+def attribute(
+    prompt: Prompt | str | Sequence[int],
+    model: Model,
+    transcoders: Transcoders,
+    config: TraceConfig = TraceConfig(),  # noqa: B008  (frozen)
+) -> Graph:
+    """The attribution graph of one prompt, not pruned: text or token ids in, a `Graph` out.
+
+    Raises PromptError for a prompt that cannot be traced and TargetError for a target that does not resolve.
+    """
+    prompt = tokenize(_as_prompt(prompt), model.tokenizer, model.shape)
+    assert prompt.tokens is not None
+    shape, logits_at = transcoders.shape, positions_needed(prompt.targets, len(prompt.tokens))
+    tape = record(model, prompt.tokens, shape.input_site, shape.output_site, logits_at)
+    features = encode(tape, transcoders, num_zeroed(prompt.tokens, model.shape.architecture))
+    directions = choose(prompt.targets, model, tape, transcoders, config)
+
+    rows = Rows(model, tape, transcoders, features, config.sweep_rows)
+    frontier = Frontier(directions, len(features), rows.num_columns, transcoders.device, config)
+    for block in rows.of_targets(directions):
+        frontier.learn(block)
+    while (chosen_F := frontier.next_round()) is not None:
+        for block in rows.of_features(chosen_F):
+            frontier.learn(block)
+    return assemble(prompt, directions, features, frontier)
+
+
+def _as_prompt(prompt: Prompt | str | Sequence[int]) -> Prompt:
+    if isinstance(prompt, Prompt):
+        return prompt
+    if isinstance(prompt, str):
+        return Prompt(content_id(prompt, None), text=prompt)
+    if not all(isinstance(token, int) for token in prompt):
+        raise PromptError("a prompt is a Prompt, a text, or a sequence of token ids")
+    return Prompt(content_id(None, prompt), tokens=tuple(prompt))

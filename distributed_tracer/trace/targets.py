@@ -1,0 +1,152 @@
+"""What is explained: TargetSpecs, or the most likely next tokens, as directions with weights.
+
+K target, V vocabulary, D model width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..config import TraceConfig
+from ..errors import TargetError
+from ..graph.graph import Target
+from ..model.load import Model
+from ..model.tape import Tape
+from ..model.tokenize import single_token
+from ..prompt import TargetSpec
+from ..transcoder.base import Transcoders
+
+
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """Resolved targets: where each is read (a layer's input site, or the final norm's output) and along what."""
+
+    targets: tuple[Target, ...]
+    layer_K: list[int]
+    position_K: list[int]
+    vector_KD: Tensor
+    bias_K: Tensor
+    """Added to the product of vector and value at the site: the unembedding's or the encoder's bias."""
+
+
+def positions_needed(specs: Sequence[TargetSpec], num_tokens: int) -> list[int]:
+    """Positions whose logits targets need. Raises TargetError for one outside the prompt."""
+    for spec in specs:
+        if not -num_tokens <= spec.position < num_tokens:
+            raise TargetError(f"target position {spec.position} is outside a prompt of {num_tokens} tokens")
+    return sorted({spec.position % num_tokens for spec in specs} or {num_tokens - 1})
+
+
+def choose(
+    specs: Sequence[TargetSpec], model: Model, tape: Tape, transcoders: Transcoders, config: TraceConfig
+) -> Directions:
+    """Resolve what the prompt names, or take the most likely next tokens until `target_mass`, at most `max_targets`.
+
+    A token's direction is its unembedding column minus the vocabulary's mean; its weight its probability, from the
+    logits after any softcap. Raises TargetError for what does not resolve.
+    """
+    num_tokens = len(tape.tokens_P)
+    if not specs:
+        probs = tape.logits[num_tokens - 1].softmax(-1)
+        top = probs.topk(min(config.max_targets, len(probs)))
+        # The token with which the mass is reached belongs to it.
+        count = int((top.values.cumsum(0) < config.target_mass).sum()) + 1
+        specs = [TargetSpec(token=int(token)) for token in top.indices[:count]]
+    resolved = [_resolve(spec, model, tape, transcoders) for spec in specs]
+    return Directions(
+        tuple(_valued(r, model, tape) for r in resolved),
+        [r.layer for r in resolved],
+        [r.target.position for r in resolved],
+        torch.stack([r.vector_D for r in resolved]),
+        torch.stack([r.bias for r in resolved]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Resolved:
+    target: Target
+    layer: int
+    vector_D: Tensor
+    bias: Tensor
+
+
+def _valued(resolved: _Resolved, model: Model, tape: Tape) -> Target:
+    """The target with its own value in the model."""
+    at_final = resolved.layer == model.shape.num_layers
+    site_PD = tape.final_PD if at_final else tape.inputs_PD[resolved.layer]
+    vector_D = resolved.vector_D
+    value = site_PD[resolved.target.position].to(vector_D.device) @ vector_D + resolved.bias
+    return replace(resolved.target, value=float(value))
+
+
+def _resolve(spec: TargetSpec, model: Model, tape: Tape, transcoders: Transcoders) -> _Resolved:
+    if spec.feature is not None:
+        return _feature(spec, spec.feature, model, tape, transcoders)
+    position = spec.position % len(tape.tokens_P)
+    device = model.unembed_VD.device
+    bias = torch.zeros((), dtype=model.dtype, device=device)
+    token_id, weight = -1, 1.0
+    if spec.direction is not None:
+        if len(spec.direction) != model.shape.d_model:
+            raise TargetError(
+                f"target direction has {len(spec.direction)} components; the model is {model.shape.d_model} wide"
+            )
+        vector, label = torch.tensor(spec.direction, dtype=model.dtype, device=device), "direction"
+    else:
+        assert spec.token is not None
+        plus = _token(spec.token, model)
+        vector, bias, label = _demeaned(plus, model), _demeaned_bias(plus, model, bias), _name(plus, model)
+        if spec.minus is None:
+            token_id, weight = plus, float(tape.logits[position].softmax(-1)[plus])
+        else:
+            minus = _token(spec.minus, model)
+            vector = model.unembed_VD[plus] - model.unembed_VD[minus]
+            bias = bias - _demeaned_bias(minus, model, torch.zeros_like(bias))
+            label = f"{label} - {_name(minus, model)}"
+    target = Target(spec.label or label, token_id, weight if spec.weight is None else spec.weight, position, 0.0)
+    return _Resolved(target, model.shape.num_layers, vector, bias)
+
+
+def _feature(
+    spec: TargetSpec, feature: tuple[int, int, int], model: Model, tape: Tape, transcoders: Transcoders
+) -> _Resolved:
+    layer, position, index = feature
+    shape, num_tokens = transcoders.shape, len(tape.tokens_P)
+    if not (0 <= layer < shape.num_layers and 0 <= index < shape.features_L[layer]):
+        raise TargetError(
+            f"target feature {layer}:{index} does not exist; there are {shape.num_layers} layers"
+            + (f" and {shape.features_L[layer]} features in layer {layer}" if 0 <= layer < shape.num_layers else "")
+        )
+    if not -num_tokens <= position < num_tokens:
+        raise TargetError(f"target position {position} is outside a prompt of {num_tokens} tokens")
+    rows, bias = transcoders.encoder_rows(layer, torch.tensor([index], device=transcoders.device))
+    device = model.unembed_VD.device
+    label = spec.label or f"feature {layer}:{index}"
+    weight = 1.0 if spec.weight is None else spec.weight
+    target = Target(label, -1, weight, position % num_tokens, 0.0)
+    return _Resolved(target, layer, rows[0].to(device), bias[0].to(device))
+
+
+def _token(token: int | str, model: Model) -> int:
+    if isinstance(token, str):
+        return single_token(token, model.tokenizer)
+    if not 0 <= token < model.unembed_VD.shape[0]:
+        raise TargetError(f"target token id {token} is not in the vocabulary of {model.unembed_VD.shape[0]}")
+    return token
+
+
+def _name(token: int, model: Model) -> str:
+    return str(model.tokenizer.decode([token]))
+
+
+def _demeaned(token: int, model: Model) -> Tensor:
+    return model.unembed_VD[token] - model.unembed_mean_D
+
+
+def _demeaned_bias(token: int, model: Model, none: Tensor) -> Tensor:
+    bias = model.unembed_bias_V
+    return none if bias is None else bias[token] - bias.mean()
