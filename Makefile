@@ -1,0 +1,49 @@
+# Everything here sets up what it needs: a virtual environment in .venv, made again when the pins change.
+#   make demo PYTHON=python3.12                  another interpreter (3.11 or newer)
+#   make demo TORCH_INDEX=URL                    where to take torch from, see CONTRIBUTING.md
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+TORCH := $(shell grep -m1 '^torch==' constraints.txt)
+
+.PHONY: help demo test check format clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+demo: $(READY)  ## trace the embedded model's prompts and ask the store questions
+	$(BIN)/python demo/run.py
+
+test: check  ## check, then run all tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+check: $(READY)  ## lint, format and types, as CI does
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict
+
+format: $(READY)  ## format, and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove the virtual environment and all caches
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+# torch comes first and alone: from TORCH_INDEX if given, and no later step may replace its build.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Setting up $(VENV): a few minutes the first time"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
