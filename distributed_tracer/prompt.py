@@ -118,6 +118,8 @@ class Prompt:
     tokens: tuple[int, ...] | None = None
     targets: tuple[TargetSpec, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    where: str = field(default="", compare=False)
+    """`file:line` it was read from, for messages."""
 
 
 def content_id(text: str | None, tokens: Sequence[int] | None, targets: Sequence[TargetSpec] = ()) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import BinaryIO
 
@@ -40,7 +40,7 @@ def read_prompts(config: CorpusConfig) -> Iterator[Prompt | BadPrompt]:
         for row in _rows(file, config):
             where = f"{name}:{row.line}"
             try:
-                prompt = _prompt_of(row)
+                prompt = replace(_prompt_of(row), where=where)
             except CorpusError as error:
                 if config.on_bad_prompt == "stop":
                     raise CorpusError(f"{where}: {error}") from error
