@@ -1,1 +1,1 @@
-"""Which features fire, and their vectors. In: files of transcoders and MLP inputs. Out: activations, encoder and decoder rows."""
+"""Which features fire, and their vectors. In: files of transcoders, MLP inputs. Out: activations and rows."""

@@ -21,9 +21,10 @@ class Transcoders(Protocol):
     device: torch.device
 
     def encode(self, layer: int, x_PD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Active features at `layer`: positions [A], features [A] (int64) and activations [A], sorted by (position, feature).
+        """Active features at `layer`: positions [A], features [A] (both int64) and activations [A].
 
-        `x_PD` is the value at the input site. A feature is active if its activation is not zero.
+        Sorted by (position, feature). `x_PD` is the value at the input site. A feature is active if its activation is
+        not zero.
         """
         ...
 

@@ -1,0 +1,131 @@
+"""circuit-tracer's format: a config.yaml beside layer_N.safetensors (PLT) or W_enc_N and W_dec_N.safetensors (CLT).
+
+Its `transcoders:` may name other files instead, one per layer, of Gemma Scope's formats too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from ...errors import TranscoderError
+from ..activation import Activation
+from ..files import LayerFiles, TranscoderFiles, one_per_layer
+from ..source import Folder, fetch_uri, read_config
+from ..tensors import Place, read, read_headers
+from . import gemma_scope, gemma_scope_2
+
+LOOKS_LIKE = "config.yaml with layer_N.safetensors, or W_enc_N.safetensors and W_dec_N.safetensors (circuit-tracer)"
+_KINDS: dict[str, Literal["plt", "clt"]] = {"transcoder_set": "plt", "cross_layer_transcoder": "clt"}
+
+
+def recognises(names: Sequence[str]) -> bool:
+    return "config.yaml" in names
+
+
+def describe(folder: Folder) -> TranscoderFiles:
+    (config_file,) = folder.fetch(["config.yaml"])
+    config = read_config(config_file)
+    for key in ("model_kind", "feature_input_hook", "feature_output_hook"):
+        if not isinstance(config.get(key), str):
+            raise TranscoderError(f"{config_file}: {key} must be a string, not {config.get(key)!r}")
+    if config["model_kind"] not in _KINDS:
+        known = ", ".join(_KINDS)
+        raise TranscoderError(f"{config_file}: unknown model_kind {config['model_kind']!r}; known are {known}")
+    kind = _KINDS[config["model_kind"]]
+    if config.get("transcoders"):
+        layers = [_named_layer(path) for path in _listed(folder, config, config_file)]
+    elif kind == "plt":
+        layers = [_plt_layer(path) for path in folder.fetch(_numbered(folder, "layer"))]
+    else:
+        encoders, decoders = folder.fetch(_numbered(folder, "W_enc")), folder.fetch(_numbered(folder, "W_dec"))
+        if len(encoders) != len(decoders):
+            raise TranscoderError(f"{folder}: {len(encoders)} files W_enc_N but {len(decoders)} files W_dec_N")
+        layers = [_clt_layer(*files, number) for number, files in enumerate(zip(encoders, decoders, strict=True))]
+    if any((layer.first_output is None) != (kind == "plt") for layer in layers):
+        raise TranscoderError(f"{config_file}: model_kind is {config['model_kind']}, but not all of its files are")
+    return TranscoderFiles(
+        source=str(folder),
+        kind=kind,
+        layers=tuple(_activated(layer, config, config_file) for layer in layers),
+        input_site=config["feature_input_hook"],
+        output_site=config["feature_output_hook"],
+    )
+
+
+def _numbered(folder: Folder, stem: str) -> list[str]:
+    found = [(re.fullmatch(rf"{stem}_(\d+)\.safetensors", name), name) for name in folder.files()]
+    return one_per_layer([(int(match[1]), name) for match, name in found if match], f"{folder}/{stem}_N.safetensors")
+
+
+def _listed(folder: Folder, config: dict[str, Any], config_file: Path) -> list[Path]:
+    names = config["transcoders"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TranscoderError(f"{config_file}: transcoders must be a list of paths or hf:// addresses, one per layer")
+    return [fetch_uri(name) if name.startswith("hf://") else folder.fetch([name])[0] for name in names]
+
+
+def _named_layer(path: Path) -> LayerFiles:
+    if path.suffix == ".npz":
+        return gemma_scope.layer_files(path)
+    return gemma_scope_2.layer_files(path) if "w_enc" in read_headers(path) else _plt_layer(path)
+
+
+def _plt_layer(path: Path) -> LayerFiles:
+    headers = read_headers(path)
+    if threshold := "activation_function.threshold" in headers:
+        activation = Activation("jumprelu")
+    elif "k" in headers:  # only its TopK is saved with one
+        activation = Activation("topk", k=int(read(Place(path, "k"))))
+    else:
+        activation = Activation("relu")
+    return LayerFiles(
+        W_enc=Place(path, "W_enc"),
+        b_enc=Place(path, "b_enc"),
+        W_dec=Place(path, "W_dec"),
+        b_dec=Place(path, "b_dec"),
+        activation=activation,
+        threshold=Place(path, "activation_function.threshold") if threshold else None,
+        W_skip=Place(path, "W_skip") if "W_skip" in headers else None,
+    )
+
+
+def _clt_layer(encoder: Path, decoder: Path, layer: int) -> LayerFiles:
+    """A CLT's skip connection is applied as `x @ W_skip`, a PLT's as `x @ W_skip.T`."""
+    headers = read_headers(encoder)
+    threshold = f"threshold_{layer}" in headers
+    return LayerFiles(
+        W_enc=Place(encoder, f"W_enc_{layer}"),
+        b_enc=Place(encoder, f"b_enc_{layer}"),
+        W_dec=Place(decoder, f"W_dec_{layer}"),
+        b_dec=Place(encoder, f"b_dec_{layer}"),
+        activation=Activation("jumprelu" if threshold else "relu"),
+        threshold=Place(encoder, f"threshold_{layer}") if threshold else None,
+        W_skip=Place(encoder, f"W_skip_{layer}", transposed=True) if f"W_skip_{layer}" in headers else None,
+        first_output=layer,
+    )
+
+
+def _activated(layer: LayerFiles, config: dict[str, Any], config_file: Path) -> LayerFiles:
+    """The config's activation goes before what the files suggest: with `relu`, thresholds do not count."""
+    name = config.get("activation")
+    if name is None:
+        return layer
+    if name == "relu":
+        return replace(layer, activation=Activation("relu"), threshold=None)
+    if name == "topk":
+        k = config.get("k", layer.activation.k or None)
+        if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+            raise TranscoderError(
+                f"{config_file}: activation is topk, so k must be a positive number, not {k!r}; "
+                f"it is neither in the config nor in {layer.W_enc.file}"
+            )
+        return replace(layer, activation=Activation("topk", k=k), threshold=None)
+    if name in ("jumprelu", "jump_relu"):
+        if layer.threshold is None:
+            raise TranscoderError(f"{config_file}: activation is {name}, but {layer.W_enc.file} has no threshold")
+        return layer
+    raise TranscoderError(f"{config_file}: unknown activation {name!r}; known are relu, jumprelu, topk")

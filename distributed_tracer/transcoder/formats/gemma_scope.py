@@ -1,0 +1,42 @@
+"""Gemma Scope transcoders for Gemma 2: layer_N/width_W/average_l0_A/params.npz, JumpReLU, encoder stored as [D, S]."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..activation import Activation
+from ..files import LayerFiles, TranscoderFiles, one_per_layer
+from ..source import Folder
+from ..tensors import Place
+
+LOOKS_LIKE = "layer_N/.../params.npz, one per layer (Gemma Scope)"
+_PATH = re.compile(r"(?:.*/)?layer_(\d+)/(?:.*/)?[^/]+\.npz")
+
+
+def recognises(names: Sequence[str]) -> bool:
+    return any(_PATH.fullmatch(name) for name in names)
+
+
+def describe(folder: Folder) -> TranscoderFiles:
+    found = [(_PATH.fullmatch(name), name) for name in folder.files()]
+    names = one_per_layer([(int(match[1]), name) for match, name in found if match], str(folder))
+    return TranscoderFiles(
+        source=str(folder),
+        kind="plt",
+        layers=tuple(layer_files(path) for path in folder.fetch(names)),
+        input_site="ln2.hook_normalized",
+        output_site="hook_mlp_out",
+    )
+
+
+def layer_files(path: Path) -> LayerFiles:
+    return LayerFiles(
+        W_enc=Place(path, "W_enc", transposed=True),
+        b_enc=Place(path, "b_enc"),
+        W_dec=Place(path, "W_dec"),
+        b_dec=Place(path, "b_dec"),
+        activation=Activation("jumprelu"),
+        threshold=Place(path, "threshold"),
+    )

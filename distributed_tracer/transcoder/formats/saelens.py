@@ -1,0 +1,84 @@
+"""SAELens transcoders: one folder per layer with cfg.json and sae_weights.safetensors, encoder stored as [D, S].
+
+Before version 6 of SAELens the entries of `metadata` were beside the others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ...errors import TranscoderError
+from ..activation import Activation
+from ..files import LayerFiles, TranscoderFiles, one_per_layer
+from ..source import Folder, read_config
+from ..tensors import Place
+
+LOOKS_LIKE = "FOLDER/cfg.json with FOLDER/sae_weights.safetensors, one per layer (SAELens)"
+_WEIGHTS = "sae_weights.safetensors"
+_ARCHITECTURES = ("transcoder", "jumprelu_transcoder", "skip_transcoder", "jumprelu_skip_transcoder")
+_HOOK = re.compile(r"blocks\.(\d+)\.(.+)")
+_WANTED: dict[str, tuple[object, ...]] = {
+    "apply_b_dec_to_input": (False,),
+    "normalize_activations": ("none", False),
+    "reshape_activations": ("none",),
+    "finetuning_scaling_factor": (False,),
+    "activation_fn": ("relu",),
+    "activation_fn_str": ("relu",),
+    "hook_head_index": (),
+}
+
+
+def recognises(names: Sequence[str]) -> bool:
+    return any(PurePosixPath(name).name == _WEIGHTS for name in names)
+
+
+def describe(folder: Folder) -> TranscoderFiles:
+    weights = [name for name in folder.files() if PurePosixPath(name).name == _WEIGHTS]
+    paths = folder.fetch([str(PurePosixPath(name).with_name("cfg.json")) for name in weights])
+    configs = {name: _read_config(path) for name, path in zip(weights, paths, strict=True)}
+    hooks = {name: _hooks(config, path) for (name, config), path in zip(configs.items(), paths, strict=True)}
+    names = one_per_layer([(layer, name) for name, (layer, _, _) in hooks.items()], str(folder))
+    sites = sorted({hooks[name][1:] for name in names})
+    if len(sites) > 1:
+        raise TranscoderError(f"{folder}: layers differ in where they read and write: {sites}")
+    layers = [_layer_files(path, configs[name]) for name, path in zip(names, folder.fetch(names), strict=True)]
+    return TranscoderFiles(str(folder), "plt", tuple(layers), *sites[0])
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    config = read_config(path)
+    config = {**(config.get("metadata") or {}), **config}
+    if config.get("architecture") not in _ARCHITECTURES:
+        known = ", ".join(_ARCHITECTURES)
+        raise TranscoderError(f"{path}: architecture is {config.get('architecture')!r}; known are {known}")
+    for key, wanted in _WANTED.items():
+        if config.get(key) is not None and config[key] not in wanted:
+            raise TranscoderError(f"{path}: {key} is {config[key]!r}; this package only knows transcoders without it")
+    return config
+
+
+def _hooks(config: dict[str, Any], path: Path) -> tuple[int, str, str]:
+    """Layer, input site and output site."""
+    read, write = (_HOOK.fullmatch(str(config.get(key))) for key in ("hook_name", "hook_name_out"))
+    if read is None or write is None or read[1] != write[1]:
+        raise TranscoderError(
+            f"{path}: hook_name {config.get('hook_name')!r} and hook_name_out {config.get('hook_name_out')!r} must be "
+            "blocks.N.SITE of the same layer N"
+        )
+    return int(read[1]), read[2], write[2]
+
+
+def _layer_files(path: Path, config: dict[str, Any]) -> LayerFiles:
+    jumps, skips = "jumprelu" in config["architecture"], "skip" in config["architecture"]
+    return LayerFiles(
+        W_enc=Place(path, "W_enc", transposed=True),
+        b_enc=Place(path, "b_enc"),
+        W_dec=Place(path, "W_dec"),
+        b_dec=Place(path, "b_dec"),
+        activation=Activation("jumprelu" if jumps else "relu", positive_only=True),
+        threshold=Place(path, "threshold") if jumps else None,
+        W_skip=Place(path, "W_skip") if skips else None,
+    )

@@ -1,0 +1,107 @@
+"""The entrance: from the name of a set of transcoders, in any known format, to its shape or its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+
+from ..errors import ShapeMismatch, TranscoderError
+from ..shapes import ModelShape, TranscoderShape
+from .files import TranscoderFiles, measure
+from .formats import circuit_tracer, gemma_scope, gemma_scope_2, saelens, sparsify
+from .loaded import LoadedTranscoders, load_layer
+from .slice import Slice
+from .source import Folder, find
+
+RESIDENT_DECODER_BYTES = 2 * 2**30
+"""Decoders larger than this all together stay in their files, and only rows of active features are read."""
+
+
+class Format(Protocol):
+    """What each file in `formats/` has."""
+
+    LOOKS_LIKE: str
+
+    def recognises(self, names: Sequence[str]) -> bool:
+        """Whether a folder with these files is of this format."""
+        ...
+
+    def describe(self, folder: Folder) -> TranscoderFiles:
+        """Fetches configs and weights. Raises TranscoderError."""
+        ...
+
+
+_FORMATS: tuple[Format, ...] = (circuit_tracer, saelens, sparsify, gemma_scope, gemma_scope_2)
+_DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load_transcoders(
+    source: str,
+    dtype: str = "float32",
+    device: str | torch.device = "cpu",
+    slice: Slice | None = None,
+    lazy: bool | None = None,
+) -> LoadedTranscoders:
+    """The transcoders at `source`: a directory, or `user/repo[/folder][@revision]` on the hub.
+
+    Encoders are kept on `device` in `dtype`. Decoders too, unless `lazy`, which None decides by their size. With a
+    `slice`, only its features are read and kept. Raises TranscoderError for whatever is missing, malformed or unknown.
+    """
+    if dtype not in _DTYPES:
+        raise TranscoderError(f"unknown dtype {dtype!r}; known are {', '.join(_DTYPES)}")
+    files = _describe(source)
+    shape = measure(files)
+    part = slice or Slice()
+    if lazy is None:
+        lazy = _decoder_bytes(shape, part, _DTYPES[dtype]) >= RESIDENT_DECODER_BYTES
+    device = torch.device(device)
+    layers = [
+        load_layer(layer, number, part.features(shape.features_L[number]), part, _DTYPES[dtype], device, lazy)
+        for number, layer in enumerate(files.layers)
+    ]
+    return LoadedTranscoders(shape, layers, _DTYPES[dtype], device, part)
+
+
+def transcoder_shape(source: str) -> TranscoderShape:
+    """Sizes from configs and headers; no weight is read. Files on the hub are fetched, as loading them would.
+
+    Raises TranscoderError for whatever loading would refuse, but numbers that are NaN.
+    """
+    return measure(_describe(source))
+
+
+def check_fits(transcoders: TranscoderShape, model: ModelShape) -> None:
+    """Raises ShapeMismatch if the transcoders were not made for a model of this shape."""
+    wrong = [
+        f"{what} is {ours} in the transcoders and {theirs} in the model"
+        for what, ours, theirs in (
+            ("the number of layers", transcoders.num_layers, model.num_layers),
+            ("d_model", transcoders.d_model, model.d_model),
+        )
+        if ours != theirs
+    ]
+    if wrong:
+        raise ShapeMismatch(f"these transcoders do not fit this {model.architecture} model: {'; '.join(wrong)}")
+
+
+def _describe(source: str) -> TranscoderFiles:
+    folder = find(source)
+    names = folder.files()
+    for known in _FORMATS:
+        if known.recognises(names):
+            return known.describe(folder)
+    found = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    formats = "; ".join(known.LOOKS_LIKE for known in _FORMATS)
+    raise TranscoderError(
+        f"{source}: no transcoders of a known format; found {found or 'no files'}; known are {formats}"
+    )
+
+
+def _decoder_bytes(shape: TranscoderShape, part: Slice, dtype: torch.dtype) -> int:
+    num_rows = sum(
+        len(part.features(num_features)) * len(shape.writes_to(layer))
+        for layer, num_features in enumerate(shape.features_L)
+    )
+    return num_rows * shape.d_model * dtype.itemsize

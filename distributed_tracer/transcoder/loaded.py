@@ -1,0 +1,165 @@
+"""LoadedTranscoders: weights in this process, whole or one slice of them, per-layer and cross-layer alike.
+
+A per-layer transcoder is a cross-layer one that writes to its own layer only: both keep decoders as [S, M, D] with
+entry m writing to layer + m, and nothing else differs.
+
+    P position · D model width · S features kept · A active feature · F feature asked for · M layers written to
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from ..errors import TranscoderError
+from ..shapes import TranscoderShape
+from .activation import Activation, Candidates, candidate_mask, merge
+from .files import LayerFiles
+from .slice import Slice
+from .tensors import Place, map_rows, read
+
+_PRE_ACTIVATIONS = 2**26  # at once: 256 MiB of float32 and as much again for masks, however long the prompt
+
+
+@dataclass(frozen=True, eq=False)
+class LayerWeights:
+    """One layer's weights, of the features kept. Everything is resident but a lazy decoder, a view of its file."""
+
+    features: range
+    activation: Activation
+    W_enc_SD: Tensor
+    b_enc_S: Tensor
+    threshold_S: Tensor | None
+    W_dec_SMD: Tensor
+    b_dec_D: Tensor
+    W_skip_DD: Tensor | None
+
+
+class LoadedTranscoders:
+    """A set of transcoders, or a slice of one, which has only its part of the features: see `base.Transcoders`."""
+
+    def __init__(
+        self,
+        shape: TranscoderShape,
+        layers: Sequence[LayerWeights],
+        dtype: torch.dtype,
+        device: torch.device,
+        part: Slice,
+    ) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.device = device
+        self.part = part
+        self._layers = layers
+
+    def encode(self, layer: int, x_PD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Positions [A], features [A] and activations [A] of the active features kept here.
+
+        Raises TranscoderError for a slice of TopK transcoders, which cannot tell alone: merge the candidates of all.
+        """
+        candidates = self.encode_candidates(layer, x_PD)
+        if candidates.k is not None and self.part.count > 1:
+            raise TranscoderError(
+                f"slice {self.part.index} of {self.part.count} cannot tell alone which {candidates.k} features are the "
+                "largest; use encode_candidates of all slices, and merge"
+            )
+        return merge([candidates])
+
+    @torch.no_grad()
+    def encode_candidates(self, layer: int, x_PD: Tensor) -> Candidates:
+        """What of this slice may be active."""
+        weights = self._layers[layer]
+        positions, features, activations = [], [], []
+        num_positions = max(1, _PRE_ACTIVATIONS // max(1, len(weights.features)))
+        for start in range(0, len(x_PD), num_positions):
+            block_PD = x_PD[start : start + num_positions].to(self.device, self.dtype)
+            pre_PS = linear(block_PD, weights.W_enc_SD, weights.b_enc_S)
+            mask_PS = candidate_mask(pre_PS, weights.activation, weights.threshold_S)
+            position_A, feature_A = mask_PS.nonzero(as_tuple=True)
+            positions.append(position_A + start)
+            features.append(feature_A + weights.features.start)
+            activations.append(pre_PS[mask_PS])
+        k = weights.activation.k if weights.activation.kind == "topk" else None
+        positions_A, features_A, activations_A = (
+            torch.cat(t).to(x_PD.device) for t in (positions, features, activations)
+        )
+        return Candidates(positions_A, features_A, activations_A, k)
+
+    def encoder_rows(self, layer: int, features_F: Tensor) -> tuple[Tensor, Tensor]:
+        """Encoder vectors [F, D] and biases [F]."""
+        weights = self._layers[layer]
+        index_F = self._index(weights, features_F)
+        return weights.W_enc_SD[index_F].to(features_F.device), weights.b_enc_S[index_F].to(features_F.device)
+
+    def decoder_rows(self, layer: int, features_F: Tensor, output_layer: int) -> Tensor:
+        """Decoder vectors [F, D] from `layer` to `output_layer`; lazy ones are read from their file now."""
+        weights = self._layers[layer]
+        assert output_layer in self.shape.writes_to(layer), f"layer {layer} does not write to layer {output_layer}"
+        index_F = self._index(weights, features_F).to(weights.W_dec_SMD.device)
+        rows_FD = weights.W_dec_SMD[index_F, output_layer - layer]
+        return _finite(rows_FD.to(features_F.device, self.dtype), f"W_dec of layer {layer}")
+
+    def decoder_bias(self, layer: int) -> Tensor:
+        """[D]; zeros but in slice 0, so that slices add up."""
+        return self._layers[layer].b_dec_D
+
+    def skip(self, layer: int) -> Tensor | None:
+        """[D_out, D_in]; None without one and in other slices than 0."""
+        return self._layers[layer].W_skip_DD
+
+    def _index(self, weights: LayerWeights, features_F: Tensor) -> Tensor:
+        index_F = features_F.to(self.device) - weights.features.start
+        if self.part.count > 1:  # a negative index would give another feature's row
+            kept = (index_F >= 0) & (index_F < len(weights.features))
+            assert bool(kept.all()), f"slice {self.part.index} of {self.part.count} has {weights.features} only"
+        return index_F
+
+
+def load_layer(
+    files: LayerFiles, layer: int, features: range, part: Slice, dtype: torch.dtype, device: torch.device, lazy: bool
+) -> LayerWeights:
+    """Reads `features` of one layer. Raises TranscoderError for weights that are NaN or infinite, in `dtype`."""
+
+    def resident(place: Place, rows: range | None = None) -> Tensor:
+        return _copy(read(place, rows), dtype, device, str(place))
+
+    def outputs(W_dec: Tensor) -> Tensor:
+        return W_dec[:, None] if files.first_output is None else W_dec[:, layer - files.first_output :]
+
+    if lazy:
+        W_dec_SMD = outputs(map_rows(files.W_dec))[features.start : features.stop]
+    else:
+        W_dec_SMD = _copy(outputs(read(files.W_dec, features)), dtype, device, str(files.W_dec))
+    threshold_S = None
+    if files.threshold:
+        stored_S = read(files.threshold, features)
+        if stored_S.isnan().any():
+            raise TranscoderError(f"{files.threshold} has NaN")
+        threshold_S = stored_S.to(device, dtype, copy=True)  # infinite: a feature that is never active
+    b_dec_D = resident(files.b_dec)
+    return LayerWeights(
+        features=features,
+        activation=files.activation,
+        W_enc_SD=resident(files.W_enc, features),
+        b_enc_S=resident(files.b_enc, features),
+        threshold_S=threshold_S,
+        W_dec_SMD=W_dec_SMD,
+        b_dec_D=b_dec_D if part.index == 0 else torch.zeros_like(b_dec_D),
+        W_skip_DD=resident(files.W_skip) if files.W_skip and part.index == 0 else None,
+    )
+
+
+def _copy(stored: Tensor, dtype: torch.dtype, device: torch.device, name: str) -> Tensor:
+    """Contiguous and independent of the file, which may be mapped."""
+    return _finite(torch.empty(stored.shape, dtype=dtype, device=device).copy_(stored), name)
+
+
+def _finite(tensor: Tensor, name: str) -> Tensor:
+    if not tensor.isfinite().all():
+        num_wrong = int((~tensor.isfinite()).sum())
+        raise TranscoderError(f"{name}: {num_wrong} of {tensor.numel()} numbers are NaN or infinite in {tensor.dtype}")
+    return tensor

@@ -1,0 +1,139 @@
+"""Where transcoders come from: a local directory, or a folder of a repository on the Hugging Face hub."""
+
+from __future__ import annotations
+
+import glob
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+import yaml
+from huggingface_hub import HfApi, snapshot_download
+
+from ..errors import TranscoderError
+
+_HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?P<folder>(/[\w.=,+ -]+)*)/?(@(?P<revision>[\w./-]+))?")
+_HUB_URI = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)/(?P<path>[^?]+)(\?revision=(?P<revision>[\w./-]+))?")
+_DEPTH = 5  # layer_5/width_16k/average_l0_76/params.npz has 4
+
+
+class Folder(Protocol):
+    """A directory of transcoder files."""
+
+    def files(self) -> list[str]:
+        """Paths in it, relative, with forward slashes, ascending."""
+        ...
+
+    def fetch(self, names: Sequence[str]) -> list[Path]:
+        """Those files on this machine. Raises TranscoderError for those that cannot be had."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalFolder:
+    """A directory on this machine."""
+
+    root: Path
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    def files(self) -> list[str]:
+        found = [path for depth in range(1, _DEPTH + 1) for path in self.root.glob("/".join("*" * depth))]
+        return sorted(path.relative_to(self.root).as_posix() for path in found if path.is_file())
+
+    def fetch(self, names: Sequence[str]) -> list[Path]:
+        paths = [self.root / name for name in names]
+        missing = [str(path) for path in paths if not path.is_file()]
+        if missing:
+            raise TranscoderError(f"{self.root}: no such file: {', '.join(missing)}")
+        return paths
+
+
+@dataclass(frozen=True)
+class HubFolder:
+    """A folder of a model repository on the hub. Without a network, what the hub's cache on this machine holds."""
+
+    repo: str
+    folder: str = ""
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.repo}{'/' * bool(self.folder)}{self.folder}{'@' * bool(self.revision)}{self.revision or ''}"
+
+    def files(self) -> list[str]:
+        try:
+            names = HfApi().list_repo_files(self.repo, revision=self.revision)
+        except Exception as error:  # the hub's client lets errors of its HTTP library through, which differ by version
+            root = self._snapshot([], error)
+            names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+        inside = f"{self.folder}/" if self.folder else ""
+        return sorted(name.removeprefix(inside) for name in names if name.startswith(inside))
+
+    def fetch(self, names: Sequence[str]) -> list[Path]:
+        wanted = [str(PurePosixPath(self.folder) / name) for name in names]
+        outside = [name for name in wanted if name.startswith("/") or ".." in PurePosixPath(name).parts]
+        if outside:
+            raise TranscoderError(f"{self}: {', '.join(outside)} is not in the repository {self.repo}")
+        root = self._snapshot(wanted)
+        missing = [name for name in wanted if not (root / name).is_file()]
+        if missing:
+            raise TranscoderError(
+                self._cannot_be_had(missing, "it is neither in the repository nor in this machine's cache")
+            )
+        return [root / name for name in wanted]
+
+    def _snapshot(self, wanted: Sequence[str], offline: Exception | None = None) -> Path:
+        """Downloads what is wanted unless `offline`, the reason why the hub did not answer, is given."""
+        patterns = [glob.escape(name) for name in wanted]
+        try:
+            return Path(
+                snapshot_download(
+                    self.repo, revision=self.revision, allow_patterns=patterns, local_files_only=offline is not None
+                )
+            )
+        except Exception as error:  # as above
+            raise TranscoderError(self._cannot_be_had(wanted, offline or error)) from (offline or error)
+
+    def _cannot_be_had(self, names: Sequence[str], reason: object) -> str:
+        what = ", ".join(names) or "the list of files"
+        revision = f" --revision {self.revision}" if self.revision else ""
+        return (
+            f"{self}: no such directory here, and {what} cannot be had from {self.repo} on the hub ({reason}). "
+            f"Run `hf download {self.repo}{revision}` where there is a network, with --local-dir to get a directory "
+            "to give here, or set HF_HOME to a cache that has it"
+        )
+
+
+def find(source: str) -> Folder:
+    """The directory `source` if there is one, else `user/repo[/folder][@revision]` on the hub; nothing is fetched."""
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return LocalFolder(path)
+    match = _HUB_ID.fullmatch(source)
+    if match is None:
+        raise TranscoderError(f"{source!r} is neither a directory nor user/repo[/folder][@revision] on the hub")
+    return HubFolder(match["repo"], match["folder"].strip("/"), match["revision"])
+
+
+def fetch_uri(uri: str) -> Path:
+    """The file at `hf://user/repo/path[?revision=...]`."""
+    match = _HUB_URI.fullmatch(uri)
+    if match is None:
+        raise TranscoderError(f"{uri!r} is not hf://user/repo/path[?revision=...]")
+    return HubFolder(match["repo"], revision=match["revision"]).fetch([match["path"]])[0]
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A .json or .yaml file that holds one object. Raises TranscoderError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        config = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise TranscoderError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise TranscoderError(f"{path}: an object with named entries is wanted, not {type(config).__name__}")
+    return config
