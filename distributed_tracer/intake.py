@@ -1,0 +1,65 @@
+"""What a run is given: sizes of model and transcoders, and the prompts that can be traced. No weights are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from .config import CorpusConfig, JobConfig
+from .corpus.read import BadPrompt, read_prompts
+from .errors import CorpusError, PromptError
+from .model.load import load_tokenizer, model_shape
+from .model.tokenize import tokenize
+from .prompt import Prompt
+from .runtime.events import Outcome
+from .shapes import ModelShape, TranscoderShape
+from .transcoder.load import check_fits, transcoder_shape
+
+
+@dataclass(frozen=True, eq=False)
+class Intake:
+    """Tokenized prompts with distinct ids, in the order of the corpus, and why the others cannot be traced."""
+
+    model: ModelShape
+    transcoders: TranscoderShape
+    prompts: list[Prompt]
+    rejected: list[Outcome]
+
+
+def take_in(config: JobConfig) -> Intake:
+    """Read sizes and prompts, and check that they go together.
+
+    Raises ModelError, TranscoderError and ShapeMismatch, and CorpusError for what `on_bad_prompt` does not
+    let pass. A prompt that is too long or has unknown tokens is among the rejected, whatever the configuration.
+    """
+    model = model_shape(config.model.model)
+    transcoders = transcoder_shape(config.transcoders.transcoders)
+    check_fits(transcoders, model)
+    tokenizer = load_tokenizer(config.model.model)
+    prompts: list[Prompt] = []
+    rejected: list[Outcome] = []
+    for prompt in distinct(read_prompts(config.corpus), config.corpus):
+        if isinstance(prompt, BadPrompt):
+            rejected.append(Outcome(prompt.id, "failed", "read", f"{prompt.where}: {prompt.reason}"))
+            continue
+        try:
+            prompts.append(tokenize(prompt, tokenizer, model))
+        except PromptError as error:
+            rejected.append(Outcome(prompt.id, "failed", "tokenize", str(error)))
+    return Intake(model, transcoders, prompts, rejected)
+
+
+def distinct(prompts: Iterable[Prompt | BadPrompt], config: CorpusConfig) -> Iterator[Prompt | BadPrompt]:
+    """The prompts without repetitions. One id with two contents is an error, or a bad prompt if those are recorded.
+
+    Raises CorpusError naming both places.
+    """
+    first: dict[str, Prompt] = {}
+    for prompt in prompts:
+        if isinstance(prompt, BadPrompt) or (other := first.setdefault(prompt.id, prompt)) is prompt:
+            yield prompt
+        elif other != prompt:
+            reason = f"id {prompt.id!r} was given at {other.where} to a prompt with other content"
+            if config.on_bad_prompt == "stop":
+                raise CorpusError(f"{prompt.where}: {reason}; give each prompt an id of its own")
+            yield BadPrompt(prompt.where, prompt.where, reason)

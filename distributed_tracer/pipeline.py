@@ -1,0 +1,61 @@
+"""run_job: a corpus in, a store of attribution graphs out. The first file to read.
+
+    take in ─▶ check ─▶ skip what is done ─▶ plan ─▶ execute ─▶ record ─▶ Summary
+    (prompts, sizes)                         (bytes, seconds)   (commit parts, write down failures)
+
+Everything before `execute` costs next to nothing and is where mistakes should show. Workers write graphs to the store
+themselves; this process only sees what became of each prompt, and says which parts count.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+
+from .config import JobConfig
+from .intake import take_in
+from .plan.plan import make_plan
+from .provenance import run_info
+from .runtime.events import Outcome
+from .runtime.executor import executor_for
+from .runtime.progress import Tally, showing
+from .runtime.stopping import Stopping
+from .store.ledger import Ledger
+from .summary import Recorder, Summary
+
+
+def run_job(config: JobConfig) -> Summary:
+    """Trace every prompt of the corpus that is not done yet, and say how it went.
+
+    Killed at any moment and called again with the same configuration, it ends with the same store. Prompts that
+    cannot be traced are recorded as failed and tried again by the next run. Raises InputError for what is wrong
+    with the whole job, before anything is spent; StoreError if the store cannot be used; WorkerLost if workers die
+    without getting anything done.
+    """
+    started = time.monotonic()
+    intake = take_in(config)
+    ledger = Ledger(config.store.store)
+    done = ledger.done()
+    todo = [prompt for prompt in intake.prompts if prompt.id not in done]
+    plan = make_plan(todo, intake.model, intake.transcoders, config)
+    plan.check_fits()
+    ledger.create_or_check(run_info(config))
+
+    recorder = Recorder(ledger)
+    units, too_large = plan.split()
+    for outcome in intake.rejected:
+        recorder.record(outcome)
+    for unit, reason in too_large:
+        recorder.record(Outcome(unit.prompt.id, "failed", "plan", reason))
+    if units:
+        executor = executor_for(config, recorder.commit)
+        with (
+            Stopping() as stopping,
+            showing(Tally(units), config.run.progress) as show,
+            closing(executor.run(stopping.until_asked(units))) as outcomes,
+        ):
+            for outcome in outcomes:
+                recorder.record(outcome)
+                show(outcome)
+    num_skipped, num_wanted = len(intake.prompts) - len(todo), len(intake.prompts) + len(intake.rejected)
+    return recorder.summary(config.store.store, num_wanted, num_skipped, time.monotonic() - started)

@@ -1,0 +1,65 @@
+"""What a worker has to itself: memory and speed, as far as they can be known without torch and without a cluster."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..config import JobConfig
+
+CPU_FLOPS = 4e10
+"""Floating-point operations per second and CPU thread that tracing reaches in float32: about a third of the peak."""
+GPU_FLOPS = 1e13
+"""The same for a GPU: a cautious guess for data-centre cards in float32, not measured."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What one worker can use. `free_bytes` is None where it cannot be known from here."""
+
+    on_gpu: bool
+    free_bytes: int | None
+    flops: float
+
+
+def machine_of(config: JobConfig) -> Machine:
+    """The share of this machine that each worker gets; on a remote cluster its memory is not known."""
+    run = config.run
+    remote = not run.local and (run.ray_address is not None or "RAY_ADDRESS" in os.environ)
+    gpus = [] if remote or config.model.device_map == "cpu" else free_gpu_bytes()
+    num_gpus = float(len(gpus)) if run.local else run.gpus_per_worker
+    if num_gpus > 0:
+        free = round(min(gpus) * num_gpus) if gpus else None
+        return Machine(True, free, GPU_FLOPS * num_gpus)
+    num_workers = 1 if run.local else run.workers
+    threads = run.threads or max(1, num_cores() // num_workers)
+    return Machine(False, None if remote else free_cpu_bytes() // num_workers, CPU_FLOPS * threads)
+
+
+def num_cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_cpu_bytes() -> int:
+    """Main memory that can still be taken, by the machine's and the control group's account."""
+    free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    meminfo, group = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+    if meminfo.exists():
+        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        free = int(lines["MemAvailable"].split()[0]) * 1024
+    if (group / "memory.max").exists() and (limit := (group / "memory.max").read_text().strip()) != "max":
+        free = min(free, int(limit) - int((group / "memory.current").read_text()))
+    return free
+
+
+def free_gpu_bytes() -> list[int]:
+    """Free memory of every GPU of this machine; empty where there is none."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    query = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
+    return [int(line) * 2**20 for line in answer.stdout.split() if line.isdigit()] if answer.returncode == 0 else []

@@ -1,0 +1,58 @@
+"""Where a store comes from: versions, configuration and command line, without credentials."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from . import __version__
+from .config import JobConfig, as_dict
+
+_PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "ray", "zarr", "numpy")
+_SECRETS = (
+    (re.compile(r"://[^/\s]*@"), "://...@"),
+    (re.compile(r"(://[^\s?]*)\?\S*"), r"\1?..."),
+    (re.compile(r"\b(hf_|AKIA|ghp_|sk-)\w{8,}"), r"\1..."),
+    (re.compile(r"(?i)((?:token|secret|password|key)\w*[= ])\S+"), r"\1..."),
+)
+
+
+def run_info(config: JobConfig) -> dict[str, Any]:
+    """What is written once into a store: `identity` decides whether a later run may go on with it."""
+    return {
+        "identity": config.identity(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": without_secrets(shlex.join(sys.argv)),
+        "config": _clean(as_dict(config)),
+        "versions": {"distributed_tracer": __version__, "python": platform.python_version(), **_versions()},
+        "platform": platform.platform(),
+    }
+
+
+def without_secrets(text: str) -> str:
+    """Text with the user part and query of addresses, and what looks like a token or password, replaced by dots."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _clean(item) for key, item in value.items()}
+    return without_secrets(value) if isinstance(value, str) else value
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # a laptop that only reads stores need not have them all
+            found[package] = "absent"
+    return found

@@ -1,0 +1,40 @@
+"""What comes back from a worker for a WorkUnit: a Reply with Outcomes. Plain picklable data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..store.receipt import Receipt
+
+Status = Literal["traced", "done", "failed", "retried"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one prompt.
+
+    *traced*: its graph waits in a worker's memory to be written. *done*: the part that holds it is committed.
+    *failed*: for good; `phase` and `reason` say where and why. *retried*: it will be traced again, for `reason`.
+    """
+
+    prompt_id: str
+    status: Status
+    phase: str | None = None
+    reason: str | None = None
+    attempt: int = 1
+    seconds: float = 0.0
+    num_nodes: int = 0
+    num_edges: int = 0
+    replacement: float = float("nan")
+    completeness: float = float("nan")
+    worker: str = ""
+    """`host:pid` of the process that did it."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A worker's answer to one call: what happened to prompts, and the receipt of a part if it wrote one."""
+
+    outcomes: tuple[Outcome, ...] = ()
+    receipt: Receipt | None = None

@@ -1,0 +1,83 @@
+"""Executor: the one method behind which prompts are traced here or on a cluster, and what both kinds share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from ..config import JobConfig, RunConfig
+from ..plan.unit import WorkUnit
+from ..store.receipt import Receipt
+from .events import Outcome, Reply
+
+if TYPE_CHECKING:
+    from .worker import Worker
+
+Commit = Callable[[Receipt], None]
+"""Called in the driver with every receipt; the prompts of a part are done when it has returned."""
+
+MakeWorker = Callable[[JobConfig, int], "Worker"]
+"""Makes the worker of a process from the configuration and its number of CPU threads. Executors take one as an
+argument: the place to put a Worker that does something else with a prompt."""
+
+
+class Executor(Protocol):
+    """Who does the work."""
+
+    def run(self, units: Iterable[WorkUnit]) -> Generator[Outcome]:
+        """Trace every unit and write the graphs, in the order that suits; yield what became of each prompt.
+
+        Every prompt ends as *done* or *failed*, once; *traced* and *retried* come on the way. `units` is read
+        only as fast as work is handed out, so that a caller who ends it early ends the run early, with
+        everything traced until then written and committed. Raises InputError if workers cannot be set up,
+        StoreError if the store cannot be written, WorkerLost if workers die without getting anything done.
+        """
+        ...
+
+
+def executor_for(config: JobConfig, commit: Commit) -> Executor:
+    """The executor that the configuration asks for; what the other one needs is not imported."""
+    if config.run.local:
+        from .local import LocalExecutor
+
+        return LocalExecutor(config, commit)
+    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_UV_RUN_RUNTIME_ENV"):
+        os.environ.setdefault(name, "0")  # nothing is reported, nothing installed; read when Ray is imported
+    from .ray_executor import RayExecutor
+
+    return RayExecutor(config, commit)
+
+
+def new_worker(config: JobConfig, threads: int) -> Worker:
+    """The ordinary worker. Imported where it works, so that the driver of a cluster never loads torch for it."""
+    from .worker import Worker
+
+    return Worker(config, threads)
+
+
+def threads_per_worker(run: RunConfig, cores: int) -> int:
+    """CPU threads of each worker: as configured, else an equal share of the cores, at least one."""
+    return run.threads or max(1, cores // (1 if run.local else run.workers))
+
+
+class Unwritten:
+    """The traced prompts of one worker whose part is not committed yet: what is lost if the worker is."""
+
+    def __init__(self) -> None:
+        self._outcomes: dict[str, Outcome] = {}
+
+    def __len__(self) -> int:
+        return len(self._outcomes)
+
+    def settle(self, reply: Reply, commit: Commit) -> Iterator[Outcome]:
+        """Pass on a reply's outcomes; commit its receipt, after which the prompts in it are done."""
+        for outcome in reply.outcomes:
+            if outcome.status == "traced":
+                self._outcomes[outcome.prompt_id] = outcome
+            yield outcome
+        if reply.receipt is not None:
+            commit(reply.receipt)
+            for entry in reply.receipt.prompts:
+                yield replace(self._outcomes.pop(entry.id), status="done")

@@ -1,0 +1,60 @@
+"""A connection to Ray: the cluster that is there, or one started on this machine for the run."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+
+from ..config import RunConfig
+from ..errors import ConfigError
+from ..plan.machine import num_cores
+from .executor import threads_per_worker
+
+
+@contextmanager
+def connected(run: RunConfig) -> Iterator[None]:
+    """Use the Ray this process is connected to, else connect as configured and disconnect at the end.
+
+    Inside a Ray job the job's cluster is used. Workers' own output stays in Ray's log files. Raises ConfigError
+    where there is no cluster at the address.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    address = run.ray_address or os.environ.get("RAY_ADDRESS")
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            num_cpus = max(num_cores(), run.workers * cpus_per_worker(run))
+            ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **quiet)
+    except (ConnectionError, ValueError, OSError) as error:
+        where = f"at {address}" if address else "on this machine"
+        raise ConfigError(f"cannot use Ray {where}: {error}. --local works without Ray.") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def cpus_per_worker(run: RunConfig) -> int:
+    """CPUs reserved for each actor."""
+    return run.threads or 1
+
+
+def threads_here(run: RunConfig) -> int:
+    """CPU threads of each worker on the connected cluster: never more than its largest node has."""
+    nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # Ray's gap
+    return min(threads_per_worker(run, sum(nodes)), max(1, *nodes)) if not run.threads else run.threads
+
+
+def describe_resources() -> str:
+    """Free and existing CPUs and GPUs, for an error message."""
+    free, total = ray.available_resources(), ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's gap
+    return ", ".join(f"{free.get(kind, 0):g} of {total.get(kind, 0):g} {kind}s" for kind in ("CPU", "GPU"))

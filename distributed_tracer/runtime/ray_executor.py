@@ -1,0 +1,171 @@
+"""RayExecutor: the same contract as LocalExecutor on a Ray cluster, one model replica per actor.
+
+Ray's own retries and restarts are off. This loop asks each actor for at most two things at a time, waits for any
+answer, and replaces an actor that dies; the Schedule says what that means for the prompts it had.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import Any
+
+import ray
+
+from ..config import JobConfig
+from ..errors import ConfigError, WorkerLost
+from ..plan.unit import WorkUnit
+from .actors import WorkerActor
+from .events import Outcome
+from .executor import Commit, MakeWorker, new_worker
+from .ray_cluster import connected, cpus_per_worker, describe_resources, threads_here
+from .schedule import Call, Schedule, Share
+
+_LOST = (
+    ray.exceptions.RayActorError,
+    ray.exceptions.WorkerCrashedError,
+    ray.exceptions.OutOfMemoryError,
+    ray.exceptions.NodeDiedError,
+    ray.exceptions.ObjectLostError,
+)
+_MAX_FAILED_STARTS = 3
+"""So many replacements in a row that die while loading end the run."""
+
+
+@dataclass(eq=False)
+class _Replica:
+    """An actor, its share of the work, and what it was asked: by reference, oldest first."""
+
+    actor: Any
+    placing: Any
+    loading: Any
+    deadline: float
+    share: Share = field(default_factory=Share)
+    asked: dict[Any, Call] = field(default_factory=dict)
+    loaded: bool = False
+
+    def pending(self) -> list[Any]:
+        return list(self.asked) if self.loaded else [self.loading]
+
+    def ask(self, call: Call) -> None:
+        ref = self.actor.flush.remote() if call is None else self.actor.trace.remote(call)
+        self.asked[ref] = call
+
+    def waits_too_long(self) -> bool:
+        if self.loaded or time.monotonic() < self.deadline:
+            return False
+        return not _ready([self.placing])
+
+
+class RayExecutor:
+    """Works on Ray. `placement_seconds` is how long an actor may wait for a place in the cluster."""
+
+    def __init__(
+        self,
+        config: JobConfig,
+        commit: Commit,
+        make_worker: MakeWorker = new_worker,
+        placement_seconds: float = 120.0,
+    ) -> None:
+        self._config = config
+        self._commit = commit
+        self._make_worker = make_worker
+        self._placement_seconds = placement_seconds
+        self._replicas: list[_Replica] = []
+        self._failed_starts = 0
+
+    def run(self, units: Iterable[WorkUnit]) -> Generator[Outcome]:
+        """See Executor.run. Raises ConfigError if the actors asked for find no place."""
+        units = iter(units)
+        first = list(islice(units, self._config.run.workers))  # no more workers than there is work
+        with connected(self._config.run):
+            try:
+                self._hire(len(first))
+                self._wait_until_placed()
+                yield from self._work(Schedule(chain(first, units), self._config.run.attempts), len(first))
+            finally:
+                for replica in self._replicas:
+                    ray.kill(replica.actor)
+                self._replicas.clear()
+
+    def _work(self, schedule: Schedule, num_replicas: int) -> Iterator[Outcome]:
+        while schedule.has_work() or any(r.share.units for r in self._replicas):
+            if schedule.has_work():
+                self._hire(num_replicas - len(self._replicas))
+            for replica in self._replicas:
+                if replica.loaded:
+                    for call in schedule.next_calls(replica.share):
+                        replica.ask(call)
+            asked = {ref: replica for replica in self._replicas for ref in replica.pending()}
+            answered, _ = ray.wait(list(asked), num_returns=1, timeout=1.0)
+            for ref in answered:
+                yield from self._receive(asked[ref], ref, schedule)
+            if self._replicas and all(r.waits_too_long() for r in self._replicas):
+                raise self._no_place()
+
+    def _receive(self, replica: _Replica, ref: Any, schedule: Schedule) -> Iterator[Outcome]:
+        try:
+            reply = ray.get(ref)
+        except ray.exceptions.RayTaskError as error:
+            raise (error.cause or error) from None
+        except _LOST as error:
+            yield from self._lost(replica, _reason(error), schedule)
+            return
+        if replica.loaded:
+            yield from schedule.settle(replica.share, replica.asked.pop(ref), reply, self._commit)
+        else:
+            replica.loaded = True
+            self._failed_starts = 0
+
+    def _lost(self, replica: _Replica, reason: str, schedule: Schedule) -> Iterator[Outcome]:
+        """Take what a dead actor still answered and give everything else back to the schedule."""
+        self._replicas.remove(replica)
+        if not replica.loaded:
+            self._failed_starts += 1
+            if self._failed_starts >= _MAX_FAILED_STARTS:
+                raise WorkerLost(f"{self._failed_starts} workers in a row died while loading the model: {reason}")
+        for ref in _ready(list(replica.asked)):
+            try:
+                reply = ray.get(ref)
+            except _LOST:
+                continue
+            yield from schedule.settle(replica.share, replica.asked.pop(ref), reply, self._commit)
+        yield from schedule.lost(replica.share, reason)
+
+    def _hire(self, count: int) -> None:
+        run = self._config.run
+        for _ in range(count):
+            actor = WorkerActor.options(
+                num_cpus=cpus_per_worker(run), num_gpus=run.gpus_per_worker, scheduling_strategy="SPREAD"
+            ).remote()
+            placing = actor.placed.remote()
+            loading = actor.load.remote(self._make_worker, self._config, threads_here(run))
+            self._replicas.append(_Replica(actor, placing, loading, time.monotonic() + self._placement_seconds))
+
+    def _wait_until_placed(self) -> None:
+        placing = [replica.placing for replica in self._replicas]
+        if placing:
+            _, waiting = ray.wait(placing, num_returns=len(placing), timeout=self._placement_seconds)
+            if waiting:
+                raise self._no_place(len(placing) - len(waiting))
+
+    def _no_place(self, num_placed: int = 0) -> ConfigError:
+        run = self._config.run
+        return ConfigError(
+            f"{num_placed} of {run.workers} workers found a place within {self._placement_seconds:g} seconds. Each "
+            f"asks for {cpus_per_worker(run)} CPUs and {run.gpus_per_worker:g} GPUs; free: {describe_resources()}. "
+            "Try fewer --workers, --threads or --gpus-per-worker, or add machines to the cluster."
+        )
+
+
+def _ready(refs: list[Any]) -> list[Any]:
+    return ray.wait(refs, num_returns=len(refs), timeout=0)[0] if refs else []
+
+
+def _reason(error: Exception) -> str:
+    """What Ray knows of a death, without its advice and addresses."""
+    text = str(error)
+    _, found, detail = text.partition("Worker exit detail: ")
+    return (detail if found else text).partition(". Some common causes")[0].splitlines()[0]

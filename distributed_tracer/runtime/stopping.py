@@ -1,0 +1,47 @@
+"""Stopping early: the first SIGINT or SIGTERM ends the handing out of work, the second ends the program."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from types import FrameType, TracebackType
+from typing import Any
+
+from ..plan.unit import WorkUnit
+
+
+class Stopping:
+    """While entered, listens to signals. Outside the main thread, where that is not possible, it only passes units."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Stopping:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def until_asked(self, units: Iterable[WorkUnit]) -> Iterator[WorkUnit]:
+        """The units, until somebody asks to stop."""
+        for unit in units:
+            if self.requested:
+                return
+            yield unit
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        # not print: the signal may have come in the middle of one
+        os.write(sys.stderr.fileno(), b"stopping: writing what is under way; a second signal ends at once\n")

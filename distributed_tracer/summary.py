@@ -1,0 +1,114 @@
+"""How a run went: the Recorder writes down what happens while it happens, the Summary says it at the end."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from dataclasses import dataclass
+
+from .runtime.events import Outcome
+from .store.ledger import Ledger
+from .store.receipt import Receipt
+
+SHOWN_FAILURES = 5
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of a corpus in one run."""
+
+    store: str
+    num_done: int
+    num_skipped: int
+    """Prompts that were in the store already."""
+    failed: tuple[Outcome, ...]
+    num_left: int
+    """Prompts that were not tried, because the run was stopped."""
+    num_retried: int
+    num_nodes: int
+    num_edges: int
+    num_bytes: int
+    mean_replacement: float
+    mean_completeness: float
+    seconds: float
+
+    def describe(self) -> str:
+        """A few lines for people, ending in what to run next."""
+        store = shlex.quote(self.store)
+        rate = self.num_done / self.seconds if self.seconds > 0 else 0.0
+        lines = [
+            f"{self.num_done:,} done, {self.num_skipped:,} skipped (done before), {len(self.failed):,} failed "
+            f"in {self.seconds:,.1f} seconds ({rate:.2f} prompts/s)"
+        ]
+        if self.num_done:
+            lines += [
+                f"stored {self.num_edges:,} edges between {self.num_nodes:,} nodes in {self.num_bytes:,} bytes",
+                f"mean replacement score {self.mean_replacement:.3f}, mean completeness {self.mean_completeness:.3f}",
+            ]
+        if self.num_retried:
+            lines.append(f"{self.num_retried:,} times a prompt was tried again")
+        lines += [
+            f"failed in {outcome.phase}: {outcome.prompt_id!r}: {outcome.reason!r}"
+            for outcome in self.failed[:SHOWN_FAILURES]
+        ]
+        if len(self.failed) > SHOWN_FAILURES:
+            lines.append(f"... and {len(self.failed) - SHOWN_FAILURES:,} more, which status lists")
+        if self.num_left:
+            lines.append(f"stopped with {self.num_left:,} prompts left: run the same command again to go on")
+        return "\n".join(
+            [
+                *lines,
+                f"next: distributed-tracer status {store}",
+                f"      distributed-tracer show {store} --prompt ID",
+                f"      distributed-tracer query {store} --feature LAYER:INDEX",
+            ]
+        )
+
+
+class Recorder:
+    """The only one who commits: passes receipts and failures to the ledger, and counts."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._done: list[Outcome] = []
+        self._failed: list[Outcome] = []
+        self._num_retried = 0
+        self._num_bytes = 0
+
+    def commit(self, receipt: Receipt) -> None:
+        """Make a part count. Raises StoreError."""
+        self._ledger.commit(receipt)
+        self._num_bytes += receipt.num_bytes
+
+    def record(self, outcome: Outcome) -> None:
+        """Write down a failure; count everything. Raises StoreError."""
+        if outcome.status == "failed":
+            phase, reason = outcome.phase or "unknown", outcome.reason or "unknown"
+            self._ledger.record_failure(outcome.prompt_id, phase, reason, outcome.attempt)
+            self._failed.append(outcome)
+        elif outcome.status == "done":
+            self._done.append(outcome)
+        elif outcome.status == "retried":
+            self._num_retried += 1
+
+    def summary(self, store: str, num_wanted: int, num_skipped: int, seconds: float) -> Summary:
+        """The counts of a run over `num_wanted` prompts, `num_skipped` of which were done before."""
+        return Summary(
+            store=store,
+            num_done=len(self._done),
+            num_skipped=num_skipped,
+            failed=tuple(self._failed),
+            num_left=num_wanted - num_skipped - len(self._done) - len(self._failed),
+            num_retried=self._num_retried,
+            num_nodes=sum(outcome.num_nodes for outcome in self._done),
+            num_edges=sum(outcome.num_edges for outcome in self._done),
+            num_bytes=self._num_bytes,
+            mean_replacement=_mean([outcome.replacement for outcome in self._done]),
+            mean_completeness=_mean([outcome.completeness for outcome in self._done]),
+            seconds=seconds,
+        )
+
+
+def _mean(values: list[float]) -> float:
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else float("nan")
