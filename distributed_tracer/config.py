@@ -63,7 +63,7 @@ class TraceConfig:
     target_mass: float = 0.95
     """Next tokens are taken, most likely first, until their probability adds up to this."""
     constant_node: bool = True
-    """Let biases and the leading special token's writes take part in normalisation; off to agree with circuit-tracer."""
+    """Let biases and the leading special token take part in normalisation; off to agree with circuit-tracer."""
     node_threshold: float = 0.8
     """Keep the nodes that carry this share of influence."""
     edge_threshold: float = 0.98

@@ -41,7 +41,7 @@ class Model:
 
     @property
     def input_device(self) -> torch.device:
-        return self.hf.get_submodule(self.sites.embed).get_parameter("weight").device
+        return self.hf.get_input_embeddings().get_parameter("weight").device
 
     @property
     def dtype(self) -> torch.dtype:
@@ -113,6 +113,8 @@ def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: st
 
     if hf.config._attn_implementation != attention.NAME:
         hf.set_attn_implementation(attention.NAME)
+    if hf.dtype == torch.float64 and hasattr(text := hf.config.get_text_config(), "num_local_experts"):
+        text._experts_implementation = "eager"  # the grouped product knows no float64
     hf.eval().requires_grad_(False)  # type: ignore[no-untyped-call]
     sites = sites_of(model_type or hf.config.model_type, type(hf).__name__)
     shape = _shape(hf.config, hf.num_parameters())
@@ -120,7 +122,8 @@ def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: st
     parallel = sites.parallel_flag is not None and bool(getattr(text, sites.parallel_flag))
     layers = hf.get_submodule(sites.layers)
     assert isinstance(layers, nn.ModuleList)
-    unembed = hf.get_submodule(sites.unembed)
+    unembed = hf.get_output_embeddings()
+    assert unembed is not None, "language models have an unembedding"
     weight, bias = unembed.get_parameter("weight").detach(), getattr(unembed, "bias", None)
     return Model(
         hf,

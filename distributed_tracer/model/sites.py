@@ -1,4 +1,4 @@
-"""One row per architecture: where its attention, norms, MLP, embedding and unembedding are.
+"""One row per architecture: where its layers, attention, norms and MLP are.
 
 Only what the linear pull-back passes through is named: rotary tables, query and key weights, softcaps, sinks and
 sliding windows act on attention patterns alone, which are recorded, and experts act inside the MLP, which is replaced.
@@ -14,13 +14,14 @@ from ..errors import UnknownArchitecture
 
 @dataclass(frozen=True)
 class Sites:
-    """Module paths: the first block from the model, the rest from a layer. None where there is no such module."""
+    """Module paths: the first block from the model, the rest from a layer. None where there is no such module.
+
+    The embedding and the unembedding are asked of the model itself; their names differ between library versions.
+    """
 
     layers: str = "model.layers"
-    embed: str = "model.embed_tokens"
     position_embed: str | None = None
     final_norm: str = "model.norm"
-    unembed: str = "lm_head"
 
     attention: str = "self_attn"
     attention_norm: str | None = "input_layernorm"
@@ -61,7 +62,6 @@ ARCHITECTURES: dict[str, Sites] = {
     "gemma3": replace(
         _POST_NORMS,
         layers="model.language_model.layers",
-        embed="model.language_model.embed_tokens",
         final_norm="model.language_model.norm",
     ),
     "olmo2": replace(
@@ -73,7 +73,6 @@ ARCHITECTURES: dict[str, Sites] = {
     ),
     "gpt2": Sites(
         layers="transformer.h",
-        embed="transformer.wte",
         position_embed="transformer.wpe",
         final_norm="transformer.ln_f",
         attention="attn",
@@ -86,9 +85,7 @@ ARCHITECTURES: dict[str, Sites] = {
     ),
     "gpt_neox": Sites(
         layers="gpt_neox.layers",
-        embed="gpt_neox.embed_in",
         final_norm="gpt_neox.final_layer_norm",
-        unembed="embed_out",
         attention="attention",
         value="attention.query_key_value",
         value_packing="heads",

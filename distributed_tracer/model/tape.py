@@ -83,7 +83,7 @@ def record(
     logits = result.logits[0].to(torch.promote_types(result.logits.dtype, torch.float32))
     tape.logits = dict(zip(wanted, logits, strict=True))
     if model.sites.position_embed is not None:
-        embedded = model.hf.get_submodule(model.sites.embed)(tokens_P)
+        embedded = model.hf.get_input_embeddings()(tokens_P)
         tape.position_vectors_PD = tape.token_vectors_PD - embedded
         tape.token_vectors_PD = embedded
     return tape
