@@ -1,0 +1,72 @@
+"""A part's bytes: columns of many prompts, concatenated and compressed as a Zarr v3 group in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.codecs import BloscCodec, ZstdCodec
+from zarr.storage import MemoryStore
+
+from .round_weights import round_weights
+from .schema import COLUMNS, FORMAT_VERSION, POINTER_COLUMN, POINTERS, Column, Columns
+
+_NARROW_NODES = 65_536
+
+
+def encode_part(prompts: Sequence[Columns], weight_bits: int, store_active: bool) -> dict[str, bytes]:
+    """The objects of a part, by key: what `columns_of` gave for each prompt, in this order."""
+    objects: dict[str, Any] = {}
+    attributes = {"format": "distributed_tracer part", "format_version": FORMAT_VERSION}
+    group = zarr.create_group(MemoryStore(objects), attributes=attributes)
+    _put(group, POINTER_COLUMN, pointers_of(prompts))
+    for column in COLUMNS.values():
+        if store_active or column.axis != "active":
+            _put(group, column, _concatenated(column, prompts, weight_bits))
+    encoded = {key: value.to_bytes() for key, value in objects.items()}
+    return {**encoded, "zarr.json": _consolidated(encoded)}
+
+
+def pointers_of(prompts: Sequence[Columns]) -> npt.NDArray[np.int64]:
+    """Where each prompt's rows begin on each axis, and where the last one's end: [prompts + 1, axes]."""
+    one_of = {column.axis: name for name, column in COLUMNS.items()}
+    sizes = [[len(columns[one_of[axis]]) for axis in POINTERS] for columns in prompts]
+    return np.concatenate([np.zeros((1, len(POINTERS)), dtype=np.int64), np.cumsum(sizes, axis=0, dtype=np.int64)])
+
+
+def _concatenated(column: Column, prompts: Sequence[Columns], weight_bits: int) -> npt.NDArray[Any]:
+    values = np.concatenate([columns[column.name] for columns in prompts])
+    if column.name == "edges/weight":
+        return round_weights(values, weight_bits)
+    if column.name == "edges/source" and all(len(columns["nodes/kind"]) < _NARROW_NODES for columns in prompts):
+        return values.astype(np.uint16)
+    return values
+
+
+def _put(group: zarr.Group, column: Column, values: npt.NDArray[Any]) -> None:
+    blosc = BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle", typesize=4)
+    array = group.create_array(
+        column.name,
+        shape=values.shape,
+        dtype=values.dtype,
+        chunks=(min(column.chunk_rows, max(1, len(values))), *values.shape[1:]),
+        compressors=blosc if column.is_weight else ZstdCodec(level=3),
+        fill_value=column.fill_value,
+        attributes={"columns": list(column.names)} if column.names else None,
+        config={"write_empty_chunks": True},  # a chunk that is not there is then always damage
+    )
+    if values.size:
+        array[...] = values
+
+
+def _consolidated(objects: Mapping[str, bytes]) -> bytes:
+    """The root's zarr.json with the metadata of everything below, so that a reader needs one request for all."""
+    ending = "/zarr.json"
+    below = {key.removesuffix(ending): json.loads(data) for key, data in objects.items() if key.endswith(ending)}
+    root = json.loads(objects["zarr.json"])
+    root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": below}
+    return json.dumps(root, separators=(",", ":")).encode()

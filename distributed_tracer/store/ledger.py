@@ -1,0 +1,143 @@
+"""Ledger: the driver's side of the store. What run it is, which parts count, which prompts failed and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ..errors import StoreCorrupt, StoreError, StoreMismatch, StoreVersionError
+from .receipt import Receipt
+from .root import Root, open_root
+from .schema import COMMIT_NAME, FAILURE_NAME, FORMAT_VERSION, RUN, failure_name
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A prompt that was given up: in which phase, why, after how many attempts, and when (UTC, ISO 8601)."""
+
+    prompt_id: str
+    phase: str
+    reason: str
+    attempts: int
+    time: str
+
+
+class Ledger:
+    """One driver's view of a store. Several drivers may share a store; each sees the others' commits."""
+
+    def __init__(self, root: str) -> None:
+        self._root = open_root(root)
+        self._seen: set[str] = set()
+        self._done: set[str] = set()
+
+    def create_or_check(self, run_info: Mapping[str, Any]) -> None:
+        """Make the store, or check that it was made with the same `run_info["identity"]` (a dict).
+
+        The rest of `run_info` is provenance of whoever came first. Raises StoreMismatch naming every key that
+        differs with both values, StoreVersionError for a store of a newer format.
+        """
+        header = {"format": "distributed_tracer", "format_version": FORMAT_VERSION}
+        data = json.dumps({**header, **run_info, **header}, indent=2).encode()
+        there = self._root.read(RUN)
+        found = parse_run(self._root.create(RUN, data) if there is None else there, self._root.url)
+        differences = _differences(found["identity"], json.loads(data)["identity"])
+        if differences:
+            raise StoreMismatch(
+                f"{self._root.url} was made with another configuration:\n  "
+                + "\n  ".join(differences)
+                + "\n  Give the run the store's values, or another store."
+            )
+
+    def commit(self, receipt: Receipt) -> None:
+        """Make a part count. Atomic; committing the same receipt again after an error is harmless."""
+        if not self._seen:
+            self._read_commits()
+        number = 1 + max((int(name[:10]) for name in self._seen), default=0)
+        name = f"{number:010d}-{receipt.part}.json"
+        data = receipt.to_json(created=_now())
+        there = self._root.create(f"commits/{name}", data)
+        if there != data and Receipt.from_json(there, f"{self._root.url}/commits/{name}").part != receipt.part:
+            raise StoreError(f"{self._root.url}/commits/{name} holds another part than {receipt.part}")
+        self._seen.add(name)
+        self._done.update(entry.id for entry in receipt.prompts)
+
+    def record_failure(self, prompt_id: str, phase: str, reason: str, attempts: int) -> None:
+        """Say that a prompt was given up; replaces an earlier record of the same prompt."""
+        failure = Failure(prompt_id, phase, reason, attempts, _now())
+        self._root.replace(f"failures/{failure_name(prompt_id)}", json.dumps(asdict(failure)).encode())
+
+    def done(self) -> set[str]:
+        """Ids of all prompts in committed parts, those of other drivers included."""
+        self._read_commits()
+        return set(self._done)
+
+    def failures(self) -> dict[str, Failure]:
+        """Failed prompts by id; a prompt that was done after all is not among them."""
+        keys = [f"failures/{name}" for name in self._root.names("failures") if FAILURE_NAME.fullmatch(name)]
+        recorded = [self._failure(key, data) for key, data in self._root.read_many(keys).items()]
+        done = self.done()
+        return {failure.prompt_id: failure for failure in recorded if failure.prompt_id not in done}
+
+    def _failure(self, key: str, data: bytes) -> Failure:
+        try:
+            return Failure(**json.loads(data))
+        except (ValueError, TypeError) as error:
+            raise StoreCorrupt(f"{self._root.url}/{key} is not a failure record: {error}") from error
+
+    def _read_commits(self) -> None:
+        for name, receipt in read_commits(self._root, self._seen):
+            self._seen.add(name)
+            self._done.update(entry.id for entry in receipt.prompts)
+
+
+def read_commits(root: Root, known: set[str] | frozenset[str] = frozenset()) -> list[tuple[str, Receipt]]:
+    """Name and receipt of every commit that is not `known`, in commit order, which is the order of names."""
+    names = [name for name in root.names("commits") if COMMIT_NAME.fullmatch(name) and name not in known]
+    found = root.read_many([f"commits/{name}" for name in names])
+    if gone := [name for name in names if f"commits/{name}" not in found]:
+        raise StoreCorrupt(f"{root.url}/commits/{gone[0]} is listed but cannot be read ({len(gone)} such)")
+    return [(name, Receipt.from_json(found[f"commits/{name}"], f"{root.url}/commits/{name}")) for name in names]
+
+
+def parse_run(data: bytes, url: str) -> dict[str, Any]:
+    """run.json's content. Raises StoreVersionError for another format version, StoreCorrupt for anything else."""
+    try:
+        info = json.loads(data)
+        version = info["format_version"]
+        known = info["format"] == "distributed_tracer" and isinstance(info["identity"], dict)
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreCorrupt(f"{url}/{RUN} does not describe a store: {type(error).__name__}: {error}") from error
+    if version != FORMAT_VERSION:
+        raise StoreVersionError(
+            f"{url} has format version {version!r}; this program reads version {FORMAT_VERSION}. "
+            "Use a newer version of distributed_tracer."
+        )
+    if not known:
+        raise StoreCorrupt(f"{url}/{RUN} does not describe a store")
+    return dict(info)
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any], within: str = "") -> list[str]:
+    """One line for every key, dotted where nested, whose values differ."""
+    lines = []
+    for name in sorted(there.keys() | here.keys()):
+        old, new = there.get(name, _ABSENT), here.get(name, _ABSENT)
+        if isinstance(old, dict) and isinstance(new, dict):
+            lines += _differences(old, new, f"{within}{name}.")
+        elif old != new:
+            lines.append(f"{within}{name}: the store has {_shown(old)}, this run {_shown(new)}")
+    return lines
+
+
+_ABSENT = object()
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is _ABSENT else json.dumps(value)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

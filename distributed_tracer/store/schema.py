@@ -1,0 +1,129 @@
+"""FORMAT.md as code: version, names of files, and every array of a part with its dtype, axis and chunks."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+FORMAT_VERSION = 1
+
+RUN = "run.json"
+PART_NAME = re.compile(r"[0-9a-f]{32}")
+COMMIT_NAME = re.compile(r"[0-9]{10}-[0-9a-f]{32}\.json")
+FAILURE_NAME = re.compile(r"[0-9a-f]{64}\.json")
+OBJECT_KEY = re.compile(r"(?:[a-z0-9_]+/)*[a-z0-9_]+(?:\.json)?")
+
+Axis = Literal[
+    "prompt",
+    "id_byte",
+    "text_byte",
+    "metadata_byte",
+    "layer",
+    "path",
+    "token",
+    "target",
+    "label_byte",
+    "node",
+    "edge",
+    "active",
+]
+POINTERS: tuple[Axis, ...] = (
+    "id_byte",
+    "text_byte",
+    "metadata_byte",
+    "layer",
+    "path",
+    "token",
+    "target",
+    "label_byte",
+    "node",
+    "edge",
+    "active",
+)
+"""Columns of `prompts/pointers`: prompt i's rows of an axis are pointers[i] to pointers[i + 1]."""
+
+SCORES = ("replacement", "completeness", "constant_share", "closing_error")
+"""Columns of `prompts/scores`."""
+
+Columns = dict[str, npt.NDArray[Any]]
+"""Arrays by name: of one prompt or, concatenated, of a part."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One array of a part. `dtype` is numpy's short name; edges/source may be narrower on disk."""
+
+    name: str
+    dtype: str
+    axis: Axis
+    names: tuple[str, ...] = ()
+    """Names of the second axis's entries; empty for one-dimensional arrays."""
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows of a full chunk; shorter arrays are one chunk of their own length."""
+        return 1 << 16 if self.axis in ("prompt", "layer", "path", "token", "target", "node") else 1 << 18
+
+    @property
+    def is_weight(self) -> bool:
+        """Whether values are float32 measurements, which compress by bit planes, rather than counts or doubles."""
+        return self.dtype == "f4"
+
+    @property
+    def fill_value(self) -> int | float:
+        return float("nan") if np.dtype(self.dtype).kind == "f" else 0
+
+
+HEAD = (
+    Column("prompts/id", "u1", "id_byte"),
+    Column("prompts/text", "u1", "text_byte"),
+    Column("prompts/has_text", "u1", "prompt"),
+    Column("prompts/metadata", "u1", "metadata_byte"),
+    Column("prompts/num_layers", "i4", "prompt"),
+    Column("prompts/scores", "f8", "prompt", SCORES),
+    Column("prompts/error_share", "f8", "layer"),
+    Column("prompts/path_length", "f8", "path"),
+    Column("targets/token_id", "i4", "target"),
+    Column("targets/position", "i4", "target"),
+    Column("targets/weight", "f8", "target"),
+    Column("targets/value", "f8", "target"),
+    Column("targets/label_size", "i4", "target"),
+    Column("targets/label", "u1", "label_byte"),
+)
+"""Small arrays, read once for all prompts of a part."""
+
+BODY = (
+    Column("tokens/token", "i4", "token"),
+    Column("nodes/kind", "u1", "node"),
+    Column("nodes/layer", "i2", "node"),
+    Column("nodes/position", "i4", "node"),
+    Column("nodes/feature", "i4", "node"),
+    Column("nodes/activation", "f4", "node"),
+    Column("nodes/in_degree", "i4", "node"),
+    Column("nodes/row_abs_sum", "f4", "node"),
+    Column("nodes/row_abs_sum_all", "f4", "node"),
+    Column("nodes/constant", "f4", "node"),
+    Column("nodes/influence", "f4", "node"),
+    Column("edges/source", "u4", "edge"),
+    Column("edges/weight", "f4", "edge"),
+    Column("active/layer", "i2", "active"),
+    Column("active/position", "i4", "active"),
+    Column("active/feature", "i4", "active"),
+    Column("active/activation", "f4", "active"),
+)
+"""Arrays of which a prompt's own rows are read."""
+
+POINTER_COLUMN = Column("prompts/pointers", "i8", "prompt", POINTERS)
+"""The one array with a row more than prompts; not part of a prompt's own columns."""
+
+COLUMNS = {column.name: column for column in (*HEAD, *BODY)}
+
+
+def failure_name(prompt_id: str) -> str:
+    """File name of a prompt's failure record: ids may hold characters that file names may not."""
+    return f"{hashlib.sha256(prompt_id.encode('utf-8', 'surrogatepass')).hexdigest()}.json"

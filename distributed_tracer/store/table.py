@@ -1,0 +1,107 @@
+"""Table: named columns of equal length, the answer to every question about a store."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_WIDEST = 40
+
+
+class Table:
+    """Numpy arrays by name. Text, missing values (None) and other mixed kinds are arrays of objects."""
+
+    def __init__(self, columns: Mapping[str, npt.NDArray[Any] | Sequence[Any]]) -> None:
+        self._columns = {
+            name: values if isinstance(values, np.ndarray) else _objects(values) for name, values in columns.items()
+        }
+        lengths = {name: len(values) for name, values in self._columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"columns of different lengths: {lengths}")
+
+    @property
+    def columns(self) -> list[str]:
+        """Names, in order."""
+        return list(self._columns)
+
+    def __len__(self) -> int:
+        return len(next(iter(self._columns.values()), ()))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        try:
+            return self._columns[name]
+        except KeyError:
+            raise KeyError(f"no column {name!r}; there are {', '.join(self._columns)}") from None
+
+    def __repr__(self) -> str:
+        return f"{self.format()}\n{len(self)} rows"
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Each row as a dict of plain Python values."""
+        for row in zip(*(values.tolist() for values in self._columns.values()), strict=True):
+            yield dict(zip(self._columns, row, strict=True))
+
+    def where(self, mask: Sequence[bool] | npt.NDArray[np.bool_]) -> Table:
+        """The rows where `mask` is true: `table.where(table["topic"] == "capitals")`."""
+        if len(mask) != len(self):
+            raise ValueError(f"a mask of {len(mask)} for {len(self)} rows")
+        return self.take(np.flatnonzero(np.asarray(mask, dtype=bool)))
+
+    def take(self, index: Sequence[int] | npt.NDArray[np.intp]) -> Table:
+        """The rows with these numbers, in this order."""
+        chosen = np.asarray(index, dtype=np.intp)
+        return Table({name: values[chosen] for name, values in self._columns.items()})
+
+    def to_pandas(self) -> Any:
+        """A pandas.DataFrame. Raises ImportError where pandas is not installed."""
+        return import_module("pandas").DataFrame(self._columns)
+
+    def to_arrow(self) -> Any:
+        """A pyarrow.Table. Raises ImportError where pyarrow is not installed, ArrowInvalid for mixed columns."""
+        columns = {name: v.tolist() if v.dtype == object else v for name, v in self._columns.items()}
+        return import_module("pyarrow").table(columns)
+
+    def format(self, max_rows: int = 20) -> str:
+        """Plain text for a terminal: at most `max_rows` rows, long values cut, control characters escaped."""
+        shown = list(self.take(np.arange(min(max_rows, len(self)))).rows())
+        lines = [[printable(name) for name in self._columns], *([_cell(v) for v in row.values()] for row in shown)]
+        widths = [max(_width(line[i]) for line in lines) for i in range(len(self._columns))]
+        text = [
+            "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        ]
+        if len(self) > max_rows:
+            text.append(f"... {len(self) - max_rows} more")
+        return "\n".join(text)
+
+
+def _objects(values: Sequence[Any]) -> npt.NDArray[np.object_]:
+    array = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):  # array[:] = values would take tuples of one length for a second axis
+        array[i] = value
+    return array
+
+
+def printable(text: str) -> str:
+    """Text that cannot steer a terminal: control, format and other unprintable characters as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    text = f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
+
+
+def _width(text: str) -> int:
+    """Terminal columns: wide East Asian characters and emoji take two, combining ones none."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text)
