@@ -44,7 +44,12 @@ def _config(model_type: str) -> Any:
         "phi3": {"num_attention_heads": 4, "num_key_value_heads": 2},
         "gpt_neox": {"num_attention_heads": 4, "use_parallel_residual": True},
         "gpt_neox_serial": {"num_attention_heads": 4, "use_parallel_residual": False},
-        "gpt_oss": {**_GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2, "rope_parameters": {"rope_type": "default", "rope_theta": 1e4}},
+        "gpt_oss": {
+            **_GROUPED,
+            "num_local_experts": 4,
+            "num_experts_per_tok": 2,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e4},
+        },
         "gpt2": {"num_attention_heads": 4},
     }
     if model_type == "gemma3":

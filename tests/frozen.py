@@ -1,0 +1,82 @@
+"""One tiny prompt, traced in float64 and replayed through the model library's own modules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tiny import save_transcoders, tiny_model
+from torch import Tensor
+
+from distributed_tracer.config import TraceConfig
+from distributed_tracer.model.load import Model
+from distributed_tracer.model.tape import Tape, record
+from distributed_tracer.trace.encode import ActiveFeatures, encode
+from distributed_tracer.trace.rows import Rows
+from distributed_tracer.trace.targets import Directions, choose
+from distributed_tracer.transcoder.base import Transcoders
+from distributed_tracer.transcoder.load import load_transcoders
+
+TOKENS = (1, 40, 296, 86, 28, 263, 270, 297, 295, 269)
+FLAVOURS: dict[str, dict[str, Any]] = {
+    "plt-relu-skip": {"skip": True},
+    "clt-jumprelu-resid": {
+        "kind": "clt",
+        "activation": "jumprelu",
+        "input_site": "hook_resid_mid",
+        "output_site": "hook_mlp_out",
+    },
+    "plt-topk-normalized": {
+        "activation": "topk",
+        "input_site": "ln2.hook_normalized",
+        "output_site": "hook_mlp_out",
+    },
+}
+"""Between them: both kinds, all activations, all sites, with and without a skip."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything of one prompt up to its rows; all tensors float64."""
+
+    model: Model
+    transcoders: Transcoders
+    tape: Tape
+    features: ActiveFeatures
+    directions: Directions
+    rows: Rows
+    skips: list[Tensor | None]
+
+    def all_rows(self) -> tuple[Tensor, Tensor]:
+        """Rows [A + K, C] and constants [A + K] of every active feature, then of every target."""
+        blocks = list(self.rows.of_features(torch.arange(len(self.features))))
+        order = torch.cat([block.node_B for block in blocks]).argsort()
+        last = list(self.rows.of_targets(self.directions))
+        targets = torch.cat([block.node_B for block in last]).argsort()
+        return (
+            torch.cat([torch.cat([b.rows_BC for b in blocks])[order], torch.cat([b.rows_BC for b in last])[targets]]),
+            torch.cat(
+                [torch.cat([b.constant_B for b in blocks])[order], torch.cat([b.constant_B for b in last])[targets]]
+            ),
+        )
+
+
+def build(directory: Path, architecture: str, flavour: str) -> Case:
+    """A random model and random transcoders of one flavour, encoded on TOKENS."""
+    source = save_transcoders(directory / f"{architecture}-{flavour}", **FLAVOURS[flavour])
+    model = tiny_model(architecture, torch.float64)
+    transcoders = load_transcoders(str(source), dtype="float64")
+    shape = transcoders.shape
+    tape = record(model, TOKENS, shape.input_site, shape.output_site)
+    features = encode(tape, transcoders, zeroed=1)
+    directions = choose((), model, tape, transcoders, TraceConfig(max_targets=3))
+    rows = Rows(model, tape, transcoders, features, sweep_rows=64)
+    skips = [transcoders.skip(layer) for layer in range(shape.num_layers)]
+    return Case(model, transcoders, tape, features, directions, rows, skips)
+
+
+def applicable(architecture: str, flavour: str) -> bool:
+    """OLMo 2 has no norm before its MLP."""
+    return not (architecture == "olmo2" and "normalized" in flavour)

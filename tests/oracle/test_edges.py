@@ -1,0 +1,109 @@
+"""Are the edges true? Judged by arithmetic, by the model's own modules run forward, and by autograd through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from frozen import FLAVOURS, TOKENS, Case, applicable
+from tiny import ARCHITECTURES, hf_model, tiny_model
+from torch import Tensor
+
+from distributed_tracer.model.replay import Replay, replay
+from distributed_tracer.model.tape import record
+
+EVERY = [(a, f) for a in ARCHITECTURES for f in FLAVOURS if applicable(a, f)]
+EXACT = 1e-11  # float64 round-off of sums of some hundred terms of size 10, with two digits to spare
+
+
+def _explained(case: Case, at: Replay) -> Tensor:
+    """Every active feature's pre-activation and every target's value without their biases: [A + K]."""
+    read = []
+    for layer in range(case.transcoders.shape.num_layers):
+        here = case.features.layer_A == layer
+        vectors, _ = case.transcoders.encoder_rows(layer, case.features.feature_A[here])
+        read.append((at.inputs_PD[layer][case.features.position_A[here]] * vectors).sum(-1))
+    return torch.cat([*read, case.directions.vector_KD @ at.final_PD[-1]])
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_model_still_computes_what_its_library_computes(architecture: str) -> None:
+    plain = hf_model(architecture)
+    with torch.no_grad():
+        expected = plain(input_ids=torch.tensor([TOKENS])).logits[0, -1]
+    tape = record(tiny_model(architecture), TOKENS, "mlp.hook_in", "mlp.hook_out")
+    # float32 through three layers; a wrong norm, mask, sink or softcap is off by more than 1e-2
+    torch.testing.assert_close(tape.logits[len(TOKENS) - 1], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("architecture", "flavour"), EVERY)
+def test_rows_add_up_to_pre_activations(architecture: str, flavour: str, case: Callable[[str, str], Case]) -> None:
+    of = case(architecture, flavour)
+    rows, constants = of.all_rows()
+    expected = _explained(of, replay(of.model, of.tape, skips=of.skips))
+    torch.testing.assert_close(rows.sum(1) + constants, expected, rtol=EXACT, atol=EXACT)
+
+
+@pytest.mark.parametrize(("architecture", "flavour"), EVERY)
+def test_removing_a_source_changes_everything_as_its_column_says(
+    architecture: str, flavour: str, case: Callable[[str, str], Case]
+) -> None:
+    of = case(architecture, flavour)
+    rows, _ = of.all_rows()
+    base = _explained(of, replay(of.model, of.tape, skips=of.skips))
+    columns = torch.arange(0, len(of.features), max(1, len(of.features) // 8)).tolist()
+    for column in columns:
+        changed = _explained(of, replay(of.model, of.tape, skips=of.skips, added=_minus_feature(of, column)))
+        torch.testing.assert_close(base - changed, rows[:, column], rtol=EXACT, atol=EXACT)
+    layer, position = 1, 4
+    minus_error = [torch.zeros_like(error) for error in of.features.error_MPD]
+    minus_error[layer][position] = -of.features.error_MPD[layer][position]
+    changed = _explained(of, replay(of.model, of.tape, skips=of.skips, added=minus_error))
+    column = len(of.features) + layer * len(TOKENS) + position
+    torch.testing.assert_close(base - changed, rows[:, column], rtol=EXACT, atol=EXACT)
+    bottom = torch.zeros_like(of.tape.token_vectors_PD)
+    bottom[position] = -of.tape.token_vectors_PD[position]
+    changed = _explained(of, replay(of.model, of.tape, skips=of.skips, bottom_PD=bottom))
+    column = len(of.features) + of.model.shape.num_layers * len(TOKENS) + position
+    torch.testing.assert_close(base - changed, rows[:, column], rtol=EXACT, atol=EXACT)
+
+
+def _minus_feature(case: Case, number: int) -> list[Tensor | None]:
+    """Take one feature's contribution away from every MLP output it writes to."""
+    features, shape = case.features, case.transcoders.shape
+    layer, position = int(features.layer_A[number]), int(features.position_A[number])
+    added: list[Tensor | None] = [None] * shape.num_layers
+    for output_layer in shape.writes_to(layer):
+        row = case.transcoders.decoder_rows(layer, features.feature_A[number : number + 1], output_layer)[0]
+        push = torch.zeros_like(case.tape.outputs_PD[output_layer])
+        push[position] = -features.activation_A[number] * row
+        added[output_layer] = push
+    return added
+
+
+@pytest.mark.parametrize(("architecture", "flavour"), EVERY)
+def test_the_sweep_equals_autograd(architecture: str, flavour: str, case: Callable[[str, str], Case]) -> None:
+    of = case(architecture, flavour)
+    rows, _ = of.all_rows()
+    added = [torch.zeros_like(output).requires_grad_() for output in of.tape.outputs_PD]
+    bottom = torch.zeros_like(of.tape.token_vectors_PD).requires_grad_()
+    explained = _explained(of, replay(of.model, of.tape, skips=of.skips, added=added, bottom_PD=bottom))
+    some = list(range(0, len(of.features), max(1, len(of.features) // 10)))
+    for row in [*some, *range(len(of.features), len(rows))]:
+        *outputs, tokens = torch.autograd.grad(
+            explained[row], [*added, bottom], retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        torch.testing.assert_close(rows[row], _contract(of, outputs, tokens), rtol=EXACT, atol=EXACT)
+
+
+def _contract(case: Case, outputs: list[Tensor], tokens: Tensor) -> Tensor:
+    """Gradients at every output site and at the bottom -> one row over all columns."""
+    row = torch.zeros(case.rows.num_columns, dtype=torch.float64)
+    for number in range(len(case.features)):
+        for output, push in zip(outputs, _minus_feature(case, number), strict=True):
+            if push is not None:
+                row[number] -= (output * push).sum()
+    errors = [(output * error).sum(-1) for output, error in zip(outputs, case.features.error_MPD, strict=True)]
+    row[len(case.features) :] = torch.cat([*errors, (tokens * case.tape.token_vectors_PD).sum(-1)])
+    return row

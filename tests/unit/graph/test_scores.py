@@ -1,0 +1,35 @@
+"""Scores of real small graphs: shares are shares, and lengths of paths cannot exceed the depth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tiny import CASES
+
+from distributed_tracer.config import TraceConfig
+from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.model.load import load_model
+from distributed_tracer.trace.attribute import attribute
+from distributed_tracer.transcoder.load import load_transcoders
+
+
+@pytest.mark.parametrize("constant_node", [True, False])
+def test_all_influence_ends_in_errors_tokens_and_the_constant(constant_node: bool) -> None:
+    case = CASES / "llama_relu_clt"
+    model, transcoders = load_model(str(case / "model")), load_transcoders(str(case / "transcoders"))
+    graph = attribute("Once upon a time", model, transcoders, TraceConfig(None, constant_node=constant_node))
+    scores, tokens = graph.scores, graph.nodes.where(Kind.TOKEN)
+    weight = sum(target.weight for target in graph.targets)
+    token_share = graph.influence_N[tokens].sum() / weight
+    assert sum(scores.error_share_L) + token_share + scores.constant_share == pytest.approx(1, abs=1e-5)
+    assert scores.replacement == pytest.approx(token_share / (token_share + sum(scores.error_share_L)), abs=1e-5)
+    assert sum(scores.path_length_H) == pytest.approx(1)
+    assert len(scores.path_length_H) <= model.shape.num_layers + 1
+    assert 0 < scores.completeness < 1
+    assert (scores.constant_share > 0) == constant_node
+    first_hop = np.abs(graph.adjacency()[graph.dense_index_N()[graph.nodes.where(Kind.TARGET)]])
+    first_hop = first_hop[:, len(graph.nodes.where(Kind.FEATURE)) :].sum(1)
+    rows = graph.row_abs_sum_N[graph.nodes.where(Kind.TARGET)]
+    constants = np.abs(graph.constant_N[graph.nodes.where(Kind.TARGET)]) * constant_node
+    direct = ((first_hop + constants) / rows * [target.weight for target in graph.targets]).sum() / weight
+    assert scores.path_length_H[0] == pytest.approx(direct, abs=1e-5)

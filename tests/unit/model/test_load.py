@@ -1,0 +1,54 @@
+"""What a model directory may be, and what is said of one that is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import TOKENIZER, save_model
+
+from distributed_tracer.errors import ModelError, UnknownArchitecture
+from distributed_tracer.model.load import load_config, load_model, model_shape, split_revision
+from distributed_tracer.model.sites import ARCHITECTURES
+
+
+def test_shape_is_known_without_weights(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text((TOKENIZER / "config.json").read_text())
+    shape = model_shape(str(tmp_path))
+    assert (shape.num_layers, shape.d_model, shape.vocab_size) == (4, 48, 320)
+    assert shape == load_model(str(TOKENIZER)).shape
+
+
+def test_an_unknown_architecture_is_refused_with_the_list(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "architectures": ["BertModel"]}))
+    with pytest.raises(UnknownArchitecture, match="'bert'") as refused:
+        load_config(str(tmp_path))
+    assert all(name in str(refused.value) for name in ARCHITECTURES)
+
+
+def test_a_missing_model_says_where_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelError, match=r"cannot read config\.json of model .*nowhere"):
+        load_model(str(tmp_path / "nowhere"))
+
+
+def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
+    save_model(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save({}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="safetensors"):
+        load_model(str(tmp_path))
+
+
+def test_revisions_follow_an_at_sign(tmp_path: Path) -> None:
+    assert split_revision("org/name@abc") == ("org/name", "abc")
+    assert split_revision("org/name") == ("org/name", None)
+    strange = tmp_path / "a@b"
+    strange.mkdir()
+    assert split_revision(str(strange)) == (str(strange), None)
+
+
+def test_loading_in_lower_precision(tmp_path: Path) -> None:
+    assert load_model(str(save_model(tmp_path)), dtype="bfloat16").dtype == torch.bfloat16
