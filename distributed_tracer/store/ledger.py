@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -83,9 +83,11 @@ class Ledger:
 
     def _failure(self, key: str, data: bytes) -> Failure:
         try:
-            return Failure(**json.loads(data))
-        except (ValueError, TypeError) as error:
-            raise StoreCorrupt(f"{self._root.url}/{key} is not a failure record: {error}") from error
+            record = json.loads(data)
+            return Failure(**{field.name: record[field.name] for field in fields(Failure)})
+        except (ValueError, TypeError, KeyError) as error:
+            where = f"{self._root.url}/{key}"
+            raise StoreCorrupt(f"{where} is not a failure record: {type(error).__name__}: {error}") from error
 
     def _read_commits(self) -> None:
         for name, receipt in read_commits(self._root, self._seen):

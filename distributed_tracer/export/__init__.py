@@ -1,0 +1,1 @@
+"""Graphs for other tools. In: a Graph. Out: files."""

@@ -1,0 +1,53 @@
+"""One graph as a numpy archive, dense: for tools that want a matrix."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..graph.graph import Graph
+
+
+def export_npz(graph: Graph, path: str | Path) -> None:
+    """Write a graph to `path` (usually .npz), atomically; int64 and float32 arrays.
+
+    `tokens [P]`; `target_ids [K]` (-1 where a target is not one token), `target_probs [K]` (the targets' weights);
+    `active_features [A, 3]` (layer, position, feature), `activation_values [A]`, `selected_features [F]` (indices into
+    the active ones); `adjacency [N, N]` (row = explained node; order: selected features, errors layer-major, tokens,
+    targets); in that order `constant [N]` (0 where there is none) and `influence [N]` (0 for pruned nodes).
+    """
+    destination = Path(path)
+    temporary = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}.npz.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **npz_arrays(graph))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, destination)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def npz_arrays(graph: Graph) -> dict[str, npt.NDArray[Any]]:
+    """The arrays that `export_npz` writes, by name."""
+    active = graph.active
+    index_N = graph.dense_index_N()
+    constant_M, influence_M = np.zeros((2, graph.dense_size()), dtype=np.float32)
+    constant_M[index_N] = np.nan_to_num(graph.constant_N, nan=0.0)
+    influence_M[index_N] = graph.influence_N
+    return {
+        "tokens": graph.tokens_P.astype(np.int64),
+        "target_ids": np.array([target.token_id for target in graph.targets], dtype=np.int64),
+        "target_probs": np.array([target.weight for target in graph.targets], dtype=np.float32),
+        "active_features": np.stack([active.layer_A, active.position_A, active.feature_A], axis=1).astype(np.int64),
+        "activation_values": active.activation_A,
+        "selected_features": graph.selected_features().astype(np.int64),
+        "adjacency": graph.adjacency(),
+        "constant": constant_M,
+        "influence": influence_M,
+    }

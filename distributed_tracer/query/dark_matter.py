@@ -1,0 +1,25 @@
+"""Dark matter: how much influence ends in what the transcoders do not explain, and in which layers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..store.reader import Store
+from ..store.table import Table
+
+
+def dark_matter(store: Store) -> Table:
+    """Share of all influence that ends in errors, by layer, from the scores before pruning.
+
+    Columns: layer, prompts, mean_error_share, max_error_share and max_prompt, where that is. The means of all layers
+    add up to the mean of `prompts["error_share"]`.
+    """
+    ids, shares = store.prompts["id"], store.prompts["error_share_L"]
+    num_layers = max(map(len, shares), default=0)
+    rows = []
+    for layer in range(num_layers):
+        having = [(share_L[layer], i) for i, share_L in enumerate(shares) if layer < len(share_L)]
+        most, where = max(having, key=lambda pair: pair[0])
+        rows.append((layer, len(having), float(np.mean([share for share, _ in having])), most, ids[where]))
+    names = ("layer", "prompts", "mean_error_share", "max_error_share", "max_prompt")
+    return Table({name: np.array([row[i] for row in rows]) for i, name in enumerate(names)})

@@ -1,0 +1,46 @@
+"""Which features take part in many prompts' graphs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..graph.nodes import Kind
+from ..store.reader import NodeScan, Store
+from ..store.table import Table
+from .sums import Keyed, as_keys, as_values, merge, sum_by_key
+
+
+def feature_counts(store: Store, top: int | None = None) -> Table:
+    """Features by the number of prompts whose graph has them, most first; then by mean influence.
+
+    Columns: layer, feature, prompts, nodes (one for each position), mean_influence (over those prompts, of the sum
+    over positions), mean_activation (over nodes). Reads node tables only.
+    """
+    totals: Keyed | None = None
+    for scan in store.scan_nodes(["kind", "layer", "feature", "influence", "activation"]):
+        totals = merge(totals, _of_part(scan))
+    keys, sums = totals if totals is not None else (np.zeros((0, 2), np.int64), np.zeros((0, 4)))
+    layer, feature = keys.T
+    prompts, nodes, influence, activation = sums.T
+    best = np.lexsort((feature, layer, -influence / prompts, -prompts))[:top]
+    return Table(
+        {
+            "layer": layer[best],
+            "feature": feature[best],
+            "prompts": prompts[best].astype(np.int64),
+            "nodes": nodes[best].astype(np.int64),
+            "mean_influence": influence[best] / prompts[best],
+            "mean_activation": activation[best] / nodes[best],
+        }
+    )
+
+
+def _of_part(scan: NodeScan) -> Keyed:
+    """(layer, feature) -> prompts, nodes, influence, activation."""
+    is_feature = scan.columns["kind"] == Kind.FEATURE
+    layer, feature, influence, activation = (
+        scan.columns[name][is_feature] for name in ("layer", "feature", "influence", "activation")
+    )
+    keys = as_keys(layer, feature, scan.prompt_N[is_feature])
+    by_prompt, sums = sum_by_key(keys, as_values(np.ones(len(layer)), influence, activation))
+    return sum_by_key(by_prompt[:, :2], np.column_stack([np.ones(len(sums)), sums]))
