@@ -14,7 +14,7 @@ from contextlib import closing
 
 from .config import JobConfig
 from .intake import take_in
-from .plan.plan import make_plan
+from .plan.plan import Plan, make_plan
 from .provenance import run_info
 from .runtime.events import Outcome
 from .runtime.executor import executor_for
@@ -34,15 +34,14 @@ def run_job(config: JobConfig) -> Summary:
     """
     started = time.monotonic()
     intake = take_in(config)
-    ledger = Ledger(config.store.store)
-    done = ledger.done()
-    todo = [prompt for prompt in intake.prompts if prompt.id not in done]
-    plan = make_plan(todo, intake.model, intake.transcoders, config)
+    plan = make_plan(intake.prompts, intake.model, intake.transcoders, config)
     plan.check_fits()
+    ledger = Ledger(config.store.store)
     ledger.create_or_check(run_info(config))
+    todo = plan.without(ledger.done())
 
     recorder = Recorder(ledger)
-    units, too_large = plan.split()
+    units, too_large = todo.split()
     for outcome in intake.rejected:
         recorder.record(outcome)
     for unit, reason in too_large:
@@ -57,5 +56,14 @@ def run_job(config: JobConfig) -> Summary:
             for outcome in outcomes:
                 recorder.record(outcome)
                 show(outcome)
-    num_skipped, num_wanted = len(intake.prompts) - len(todo), len(intake.prompts) + len(intake.rejected)
+    num_wanted, num_skipped = len(intake.prompts) + len(intake.rejected), len(plan.units) - len(todo.units)
     return recorder.summary(config.store.store, num_wanted, num_skipped, time.monotonic() - started)
+
+
+def plan_job(config: JobConfig) -> tuple[Plan, list[Outcome]]:
+    """What `run_job` would do now, and the prompts that it would reject. Spends nothing; the store may be unnamed."""
+    intake = take_in(config)
+    plan = make_plan(intake.prompts, intake.model, intake.transcoders, config)
+    if config.store.store:
+        plan = plan.without(Ledger(config.store.store).done())
+    return plan, intake.rejected

@@ -32,6 +32,11 @@ class Summary:
     mean_completeness: float
     seconds: float
 
+    @property
+    def exit_code(self) -> int:
+        """What a program should end with: 0 all is done, 3 some prompts failed, 130 the run was stopped."""
+        return 130 if self.num_left else 3 if self.failed else 0
+
     def describe(self) -> str:
         """A few lines for people, ending in what to run next."""
         store = shlex.quote(self.store)

@@ -13,6 +13,8 @@ from ..shapes import ModelShape, TranscoderShape
 
 ITEM_BYTES: dict[Precision, int] = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
+DECODERS_IN_FILES_BYTES = 2 * 2**30
+"""From this size on decoders are not held, as `transcoder/load.py` has it (which imports torch)."""
 _SWEEP_COPIES = 4
 """The gradient [P, B, D], its pull-back through a norm, and the same through heads and groups of heads."""
 _EDGE_BYTES = 40
@@ -56,8 +58,13 @@ class Cost:
 
 
 def resident_bytes(model: ModelShape, transcoders: TranscoderShape, dtype: Precision) -> tuple[int, int]:
-    """Weights of model and transcoders: what every worker holds all the time."""
-    return model.num_parameters * ITEM_BYTES[dtype], transcoders.num_parameters * ITEM_BYTES[dtype]
+    """Weights of model and transcoders that every worker holds all the time; large decoders stay in their files."""
+    item = ITEM_BYTES[dtype]
+    decoders = model.d_model * sum(
+        features * len(transcoders.writes_to(layer)) for layer, features in enumerate(transcoders.features_L)
+    )
+    held = transcoders.num_parameters - (decoders if item * decoders >= DECODERS_IN_FILES_BYTES else 0)
+    return item * model.num_parameters, item * held
 
 
 def cost_of(

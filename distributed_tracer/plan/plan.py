@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 from statistics import median
 
 from ..config import JobConfig
@@ -38,14 +38,19 @@ class Plan:
         """Seconds of one worker for everything."""
         return sum(unit.expected_seconds for unit in self.units)
 
+    def without(self, done: Set[str]) -> Plan:
+        """The plan for the prompts that are not done yet."""
+        left = [n for n, unit in enumerate(self.units) if unit.prompt.id not in done]
+        return replace(self, units=tuple(self.units[n] for n in left), costs=tuple(self.costs[n] for n in left))
+
     def check_fits(self) -> None:
         """Raise PlanDoesNotFit if not even the weights fit into what a worker has."""
         free = self.machine.free_bytes
         if free is not None and self.resident_bytes > free:
             model, transcoders = resident_bytes(self.model, self.transcoders, self.config.model.dtype)
             raise PlanDoesNotFit(
-                f"the weights need {_gib(self.resident_bytes)} on each worker (model {_gib(model)}, transcoders "
-                f"{_gib(transcoders)}); {_gib(free)} are free. Try fewer --workers, --dtype bfloat16 or more "
+                f"the weights need {_size(self.resident_bytes)} on each worker (model {_size(model)}, transcoders "
+                f"{_size(transcoders)}); {_size(free)} are free. Try fewer --workers, --dtype bfloat16 or more "
                 "--gpus-per-worker."
             )
 
@@ -72,11 +77,11 @@ class Plan:
         model_bytes, set_bytes = resident_bytes(model, sets, dtype)
         tokens = sorted(cost.num_tokens for cost in self.costs)
         machine = self.machine
-        free = "not known here" if machine.free_bytes is None else f"{_gib(machine.free_bytes)} free"
+        free = "not known here" if machine.free_bytes is None else f"{_size(machine.free_bytes)} free"
         return [
             f"model        {model.architecture}, {model.num_layers} layers x {model.d_model}, "
-            f"{model.num_parameters / 1e6:,.1f} M parameters in {dtype}: {_gib(model_bytes)}",
-            f"transcoders  {sets.kind} {sets.activation}, {sum(sets.features_L):,} features: {_gib(set_bytes)}",
+            f"{model.num_parameters / 1e6:,.1f} M parameters in {dtype}: {_size(model_bytes)}",
+            f"transcoders  {sets.kind} {sets.activation}, {sum(sets.features_L):,} features: {_size(set_bytes)}",
             f"prompts      {len(tokens):,}; tokens min {tokens[0]}, median {median(tokens):g}, max {tokens[-1]}",
             f"each worker  {'GPU' if machine.on_gpu else 'CPU'}, memory {free}",
             f"assumed      {self.config.run.expected_active:g} active features per token and layer "
@@ -89,7 +94,7 @@ class Plan:
         for unit, cost in list(zip(self.units, self.costs, strict=True))[:_SHOWN]:
             size = cost.bytes
             cells = [f"{cost.num_tokens:,}", f"{cost.num_active:,}", f"{cost.num_rows:,}"]
-            cells += [_gib(n) for n in (size.tape, size.vectors, size.rows, size.sweep, size.assembly, size.total)]
+            cells += [_size(n) for n in (size.tape, size.vectors, size.rows, size.sweep, size.assembly, size.total)]
             name = repr(unit.prompt.id)
             lines.append(f"{name[:12]:<13}" + "".join(f"{c:>11}" for c in [*cells, f"{unit.expected_seconds:,.1f}"]))
         return lines
@@ -117,8 +122,8 @@ class Plan:
         if part in ("rows", "assembly"):
             remedy = f"--max-feature-nodes {max(1, cost.num_rows // 4)} (changes the graph)"
         return (
-            f"{cost.num_tokens} tokens need {_gib(needed)} on a worker, weights included; {_gib(free)} are free. "
-            f"Largest part: {part}, {_gib(size)}. Try {remedy}, fewer workers on a machine, or a lower "
+            f"{cost.num_tokens} tokens need {_size(needed)} on a worker, weights included; {_size(free)} are free. "
+            f"Largest part: {part}, {_size(size)}. Try {remedy}, fewer workers on a machine, or a lower "
             f"--expected-active than {self.config.run.expected_active:g} if fewer features fire."
         )
 
@@ -148,8 +153,8 @@ def make_plan(
     return Plan(units, costs, model, transcoders, config, machine)
 
 
-def _gib(num_bytes: int) -> str:
-    return f"{num_bytes / 2**30:,.2f} GiB"
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 2**30:,.2f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:,.1f} MiB"
 
 
 def _duration(seconds: float) -> str:

@@ -1,0 +1,103 @@
+"""One graph for people: its prompt, targets, scores, most influential nodes and strongest edges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..graph.graph import Graph
+from ..graph.nodes import Kind
+from ..store.table import Table, printable
+
+
+def graph_summary(graph: Graph, top: int) -> dict[str, Any]:
+    """Plain data: the graph's `top` nodes of each kind by influence and edges by size."""
+    nodes, edges = graph.nodes, np.argsort(-np.abs(graph.weight_E), kind="stable")[:top]
+    target_E = graph.target_E()
+    return {
+        "prompt": graph.prompt_id,
+        "text": graph.text,
+        "tokens": graph.tokens_P.tolist(),
+        "metadata": dict(graph.metadata),
+        "targets": [vars(target) for target in graph.targets],
+        "scores": vars(graph.scores),
+        "num_nodes": {kind.name.lower(): len(nodes.where(kind)) for kind in Kind},
+        "num_edges": graph.num_edges,
+        "top_features": _top(graph, Kind.FEATURE, top),
+        "top_errors": _top(graph, Kind.ERROR, top),
+        "top_tokens": _top(graph, Kind.TOKEN, top),
+        "top_edges": [
+            {
+                "weight": float(graph.weight_E[edge]),
+                "source": _name(graph, int(graph.source_E[edge])),
+                "target": _name(graph, int(target_E[edge])),
+            }
+            for edge in edges
+        ],
+    }
+
+
+def graph_text(summary: dict[str, Any]) -> str:
+    """The summary as text; nothing in a prompt can steer the terminal."""
+    scores, counts = summary["scores"], summary["num_nodes"]
+    text = "(given as tokens)" if summary["text"] is None else summary["text"]
+    lines = [
+        f"prompt   {summary['prompt']}",
+        f"text     {text}",
+        f"tokens   {len(summary['tokens'])}",
+        *(
+            f"target   {target['label']!r} at position {target['position']}: weight {target['weight']:.4f}, "
+            f"value {target['value']:.4f}"
+            for target in summary["targets"]
+        ),
+        f"scores   replacement {scores['replacement']:.3f}, completeness {scores['completeness']:.3f}, "
+        f"constant share {scores['constant_share']:.3f}",
+        f"graph    {summary['num_edges']:,} edges; " + ", ".join(f"{n:,} {kind}s" for kind, n in counts.items()),
+    ]
+    blocks = ["\n".join(map(printable, lines))]
+    for key, title in _TITLES.items():
+        if rows := summary[key]:
+            table = Table({name: [row[name] for row in rows] for name in rows[0]})
+            blocks.append(f"{title}\n{table.format(len(rows))}")
+    return "\n\n".join(blocks)
+
+
+_TITLES = {
+    "top_features": "most influential features",
+    "top_errors": "most influential errors (what the transcoders leave unexplained)",
+    "top_tokens": "most influential tokens",
+    "top_edges": "strongest edges",
+}
+_COLUMNS = {
+    Kind.FEATURE: ("influence", "activation", "layer", "feature", "position"),
+    Kind.ERROR: ("influence", "layer", "position"),
+    Kind.TOKEN: ("influence", "token", "position"),
+}
+
+
+def _top(graph: Graph, kind: Kind, count: int) -> list[dict[str, Any]]:
+    """The most influential nodes of a kind; ties go to the lower number."""
+    of_kind = graph.nodes.where(kind)
+    chosen = of_kind[np.argsort(-graph.influence_N[of_kind], kind="stable")[:count]]
+    values: dict[str, npt.NDArray[Any]] = {
+        "influence": graph.influence_N,
+        "activation": graph.nodes.activation_N,
+        "layer": graph.nodes.layer_N,
+        "feature": graph.nodes.feature_N,
+        "token": graph.nodes.feature_N,
+        "position": graph.nodes.position_N,
+    }
+    return [{name: values[name][node].item() for name in _COLUMNS[kind]} for node in chosen]
+
+
+def _name(graph: Graph, node: int) -> str:
+    kind = Kind(graph.nodes.kind_N[node])
+    layer, position, feature = (
+        int(column[node]) for column in (graph.nodes.layer_N, graph.nodes.position_N, graph.nodes.feature_N)
+    )
+    if kind is Kind.TARGET:
+        return f"target {graph.targets[feature].label!r}"
+    where = {Kind.FEATURE: f"feature {layer}:{feature}", Kind.ERROR: f"error of layer {layer}"}
+    return f"{where.get(kind, f'token {feature}')} at {position}"
