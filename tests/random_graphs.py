@@ -41,12 +41,14 @@ def random_graph(
         nodes = nodes.take(np.flatnonzero(keep))
     size = len(nodes)
     degree = rng.binomial(size, density, size) * ((nodes.kind_N == 0) | (nodes.kind_N == 3))
-    source = [np.sort(rng.choice(size, d, replace=False)) for d in degree]
+    source = [np.sort(rng.choice(size, d, replace=False)) for d in degree if d]
     weight = rng.standard_normal(int(degree.sum())).astype(np.float32)
+    weight[:3] = [np.nan, -0.0, 1e-42][: len(weight)]
     return Graph(
         prompt_id=prompt_id,
         text=text,
         tokens_P=tokens_P,
+        token_strings=tuple(rng.choice(["", " the", "é", "北京", "\x1b[31m", "\ufffd"], num_positions).tolist()),
         num_layers=num_layers,
         targets=tuple(_target(rng, k, num_positions) for k in range(num_targets)),
         nodes=nodes,
@@ -59,6 +61,7 @@ def random_graph(
         influence_N=rng.random(size).astype(np.float32),
         active=active,
         scores=_scores(rng, num_layers),
+        constant_node=bool(rng.random() < 0.5),
         metadata={} if metadata is None else metadata,
     )
 
@@ -85,3 +88,36 @@ def _scores(rng: np.random.Generator, num_layers: int) -> Scores:
         path_length_H=tuple(rng.random(int(rng.integers(0, 6))).tolist()),
         closing_error=float(rng.random()) * 1e-6,
     )
+
+
+AWKWARD = {
+    "plain": random_graph(),
+    "unpruned": random_graph("all", seed=1, pruned=False, num_selected=10),
+    "without features": random_graph("none", seed=2, num_active=0),
+    "one token": random_graph("one", seed=3, num_positions=1, num_active=4),
+    "without edges": random_graph("bare", seed=4, density=0.0),
+    "without targets, given as tokens": random_graph("tokens", seed=5, num_targets=0, text=None),
+    "empty text": random_graph("", seed=6, text=""),
+    "unicode": random_graph(
+        "ид/../🧪\x00\x1b[2J\n\u202e",
+        seed=7,
+        text="\t首都は\r\n\x07‮ \ud83d lone 🧑‍🚀 é",
+        num_targets=4,
+        metadata={"über": "\x1b]0;x\x07", "n": [1, {"a": None}], "x": 0.1, "text": 1, "lone": "\udc00"},
+    ),
+    "wide": random_graph("wide", seed=8, num_positions=17_000, num_active=60, density=2e-5, pruned=False),
+}
+"""Graphs that a store must give back bit for bit, by what is awkward about them; `wide` has over 65,535 nodes."""
+
+
+def assert_same(one: Graph, other: Graph) -> None:
+    """Every field equal, arrays in dtype and bit for bit (a NaN's payload included)."""
+    for name in ("prompt_id", "text", "num_layers", "metadata"):
+        assert getattr(one, name) == getattr(other, name), name
+    assert repr((one.targets, one.scores)) == repr((other.targets, other.scores))
+    for part in (lambda graph: graph, lambda graph: graph.nodes, lambda graph: graph.active):
+        for name, values in vars(part(one)).items():
+            if isinstance(values, np.ndarray):
+                there = getattr(part(other), name)
+                assert values.dtype == there.dtype, name
+                assert values.tobytes() == there.tobytes(), name

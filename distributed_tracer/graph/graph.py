@@ -56,6 +56,8 @@ class Graph:
     prompt_id: str
     text: str | None
     tokens_P: npt.NDArray[np.int32]
+    token_strings: tuple[str, ...]
+    """Each token decoded by itself, for people; half a character of several bytes shows as U+FFFD."""
     num_layers: int
     targets: tuple[Target, ...]
     nodes: NodeTable
@@ -68,7 +70,7 @@ class Graph:
     influence_N: npt.NDArray[np.float32]
     active: ActiveTable
     scores: Scores
-    constant_node: bool = True
+    constant_node: bool
     """Whether the constant takes part in normalisation."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
 

@@ -122,7 +122,7 @@ def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: st
     parallel = sites.parallel_flag is not None and bool(getattr(text, sites.parallel_flag))
     layers = hf.get_submodule(sites.layers)
     assert isinstance(layers, nn.ModuleList)
-    unembed = hf.get_output_embeddings()
+    unembed = hf.get_output_embeddings()  # type: ignore[no-untyped-call]
     assert unembed is not None, "language models have an unembedding"
     weight, bias = unembed.get_parameter("weight").detach(), getattr(unembed, "bias", None)
     return Model(

@@ -60,6 +60,11 @@ def num_zeroed(tokens: Sequence[int], architecture: str) -> int:
     return len(GEMMA3_CHAT_PREFIX) if chat else 1
 
 
+def token_strings(tokens: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+    """Each token decoded by itself."""
+    return tuple(str(tokenizer.decode([token])) for token in tokens)
+
+
 def single_token(text: str, tokenizer: PreTrainedTokenizerBase) -> int:
     """The id of a string that is one token as written, or else one token after a space.
 
@@ -70,7 +75,7 @@ def single_token(text: str, tokenizer: PreTrainedTokenizerBase) -> int:
         tokens = list(tokenizer(written, add_special_tokens=False)["input_ids"])
         if len(tokens) == 1:
             return tokens[0]
-    pieces = [tokenizer.decode([t]) for t in tokens]
+    pieces = list(token_strings(tokens, tokenizer))
     raise TargetError(
         f"target {text!r} is {len(tokens)} tokens {pieces}, with or without a space before it; name one token of it"
     )

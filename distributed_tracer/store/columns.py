@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,14 @@ def columns_of(graph: Graph) -> Columns:
     sources that are no nodes) or its metadata are not JSON.
     """
     labels = [_utf8(target.label) for target in graph.targets]
+    strings = [_utf8(string) for string in graph.token_strings]
     columns: Columns = {
         "prompts/id": _utf8(graph.prompt_id),
         "prompts/text": _utf8(graph.text or ""),
         "prompts/has_text": np.array([graph.text is not None], dtype=np.uint8),
         "prompts/metadata": _utf8(_metadata_json(graph)),
         "prompts/num_layers": np.array([graph.num_layers], dtype=np.int32),
+        "prompts/constant_node": np.array([graph.constant_node], dtype=np.uint8),
         "prompts/scores": np.array([[getattr(graph.scores, name) for name in SCORES]], dtype=np.float64),
         "prompts/error_share": np.array(graph.scores.error_share_L, dtype=np.float64),
         "prompts/path_length": np.array(graph.scores.path_length_H, dtype=np.float64),
@@ -35,9 +37,11 @@ def columns_of(graph: Graph) -> Columns:
         "targets/position": np.array([target.position for target in graph.targets], dtype=np.int32),
         "targets/weight": np.array([target.weight for target in graph.targets], dtype=np.float64),
         "targets/value": np.array([target.value for target in graph.targets], dtype=np.float64),
-        "targets/label_size": np.array([len(label) for label in labels], dtype=np.int32),
-        "targets/label": np.concatenate([np.empty(0, dtype=np.uint8), *labels]),
+        "targets/label_size": _sizes(labels),
+        "targets/label": _joined(labels),
         "tokens/token": graph.tokens_P,
+        "tokens/string_size": _sizes(strings),
+        "tokens/string": _joined(strings),
         "nodes/kind": graph.nodes.kind_N,
         "nodes/layer": graph.nodes.layer_N,
         "nodes/position": graph.nodes.position_N,
@@ -74,6 +78,7 @@ def graph_of(columns: Mapping[str, npt.NDArray[Any]]) -> Graph:
         prompt_id=_text(columns["prompts/id"]),
         text=text_of(columns),
         tokens_P=columns["tokens/token"],
+        token_strings=_split(columns["tokens/string"], columns["tokens/string_size"]),
         num_layers=int(columns["prompts/num_layers"][0]),
         targets=targets_of(columns),
         nodes=nodes,
@@ -86,6 +91,7 @@ def graph_of(columns: Mapping[str, npt.NDArray[Any]]) -> Graph:
         influence_N=columns["nodes/influence"],
         active=_active_of(columns, nodes),
         scores=scores_of(columns),
+        constant_node=bool(columns["prompts/constant_node"][0]),
         metadata=metadata_of(columns),
     )
 
@@ -97,10 +103,9 @@ def text_of(columns: Mapping[str, npt.NDArray[Any]]) -> str | None:
 
 def targets_of(columns: Mapping[str, npt.NDArray[Any]]) -> tuple[Target, ...]:
     """One prompt's targets."""
-    ends = np.cumsum(columns["targets/label_size"])
-    labels = np.split(columns["targets/label"], ends[:-1]) if len(ends) else []
+    labels = _split(columns["targets/label"], columns["targets/label_size"])
     values = (columns[f"targets/{name}"].tolist() for name in ("token_id", "weight", "position", "value"))
-    return tuple(Target(_text(label), *row) for label, *row in zip(labels, *values, strict=True))
+    return tuple(Target(label, *row) for label, *row in zip(labels, *values, strict=True))
 
 
 def scores_of(columns: Mapping[str, npt.NDArray[Any]]) -> Scores:
@@ -134,6 +139,19 @@ def _utf8(text: str) -> npt.NDArray[np.uint8]:
 
 def _text(bytes_: npt.NDArray[np.uint8]) -> str:
     return bytes_.tobytes().decode("utf-8", "surrogatepass")
+
+
+def _sizes(texts: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.int32]:
+    return np.array([len(text) for text in texts], dtype=np.int32)
+
+
+def _joined(texts: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+    return np.concatenate([np.empty(0, dtype=np.uint8), *texts])
+
+
+def _split(bytes_: npt.NDArray[np.uint8], sizes: npt.NDArray[np.int32]) -> tuple[str, ...]:
+    """Texts of the given sizes in bytes, one after another."""
+    return tuple(_text(part) for part in np.split(bytes_, np.cumsum(sizes)[:-1])) if len(sizes) else ()
 
 
 def _metadata_json(graph: Graph) -> str:

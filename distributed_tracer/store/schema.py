@@ -26,6 +26,7 @@ Axis = Literal[
     "layer",
     "path",
     "token",
+    "token_byte",
     "target",
     "label_byte",
     "node",
@@ -39,6 +40,7 @@ POINTERS: tuple[Axis, ...] = (
     "layer",
     "path",
     "token",
+    "token_byte",
     "target",
     "label_byte",
     "node",
@@ -85,6 +87,7 @@ HEAD = (
     Column("prompts/has_text", "u1", "prompt"),
     Column("prompts/metadata", "u1", "metadata_byte"),
     Column("prompts/num_layers", "i4", "prompt"),
+    Column("prompts/constant_node", "u1", "prompt"),
     Column("prompts/scores", "f8", "prompt", SCORES),
     Column("prompts/error_share", "f8", "layer"),
     Column("prompts/path_length", "f8", "path"),
@@ -99,6 +102,8 @@ HEAD = (
 
 BODY = (
     Column("tokens/token", "i4", "token"),
+    Column("tokens/string_size", "i4", "token"),
+    Column("tokens/string", "u1", "token_byte"),
     Column("nodes/kind", "u1", "node"),
     Column("nodes/layer", "i2", "node"),
     Column("nodes/position", "i4", "node"),

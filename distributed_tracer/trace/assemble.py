@@ -19,7 +19,13 @@ from .frontier import Frontier
 from .targets import Directions
 
 
-def assemble(prompt: Prompt, directions: Directions, features: ActiveFeatures, frontier: Frontier) -> Graph:
+def assemble(
+    prompt: Prompt,
+    token_strings: tuple[str, ...],
+    directions: Directions,
+    features: ActiveFeatures,
+    frontier: Frontier,
+) -> Graph:
     """Put rows in node order, drop the columns of features that were not chosen, and score what is left."""
     assert prompt.tokens is not None
     tokens_P, num_layers = np.array(prompt.tokens, dtype=np.int32), len(features.error_MPD)
@@ -59,6 +65,7 @@ def assemble(prompt: Prompt, directions: Directions, features: ActiveFeatures, f
         prompt_id=prompt.id,
         text=prompt.text,
         tokens_P=tokens_P,
+        token_strings=token_strings,
         num_layers=num_layers,
         targets=directions.targets,
         nodes=nodes,

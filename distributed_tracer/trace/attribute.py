@@ -9,7 +9,7 @@ from ..errors import PromptError
 from ..graph.graph import Graph
 from ..model.load import Model
 from ..model.tape import record
-from ..model.tokenize import num_zeroed, tokenize
+from ..model.tokenize import num_zeroed, token_strings, tokenize
 from ..prompt import Prompt, content_id
 from ..transcoder.base import Transcoders
 from .assemble import assemble
@@ -43,7 +43,7 @@ def attribute(
     while (chosen_F := frontier.next_round()) is not None:
         for block in rows.of_features(chosen_F):
             frontier.learn(block)
-    return assemble(prompt, directions, features, frontier)
+    return assemble(prompt, token_strings(prompt.tokens, model.tokenizer), directions, features, frontier)
 
 
 def _as_prompt(prompt: Prompt | str | Sequence[int]) -> Prompt:

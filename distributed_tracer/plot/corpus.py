@@ -1,0 +1,103 @@
+"""A whole store as one picture: scores, where influence ends, how far it travels, how widely features are shared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..query.features import feature_counts
+from ..store.reader import Store
+from ..store.table import Table
+from . import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def draw_corpus(store: Store, by: str | None = None) -> Figure:
+    """Four panels over all prompts; `by` names a metadata column to colour them by.
+
+    Raises ConfigError without matplotlib, KeyError for a column that is not there.
+    """
+    figure, axes = style.new_figure(11.0, 7.6, nrows=2, ncols=2)
+    prompts = store.prompts
+    groups = _groups(prompts, by)
+    _scores(axes[0, 0], prompts, groups)
+    _ends(axes[0, 1], prompts, groups)
+    _lengths(axes[1, 0], prompts, groups)
+    _sharing(axes[1, 1], feature_counts(store), len(prompts))
+    figure.suptitle(f"{len(prompts):,} attribution graphs", x=0.01, ha="left", fontsize=11)
+    return figure
+
+
+def _groups(prompts: Table, by: str | None) -> dict[str, Any]:
+    """Name -> rows, the largest groups first; what is past the colours there are is one group."""
+    if by is None:
+        return {"all prompts": np.arange(len(prompts))}
+    values = np.array([str(value) for value in prompts[by]])
+    names, counts = np.unique(values, return_counts=True)
+    names = names[np.argsort(-counts, kind="stable")]
+    groups = {str(name): np.flatnonzero(values == name) for name in names[: len(style.SERIES) - 1]}
+    if len(names) > len(groups):
+        groups["others"] = np.flatnonzero(~np.isin(values, list(groups)))
+    return groups
+
+
+def _scores(axes: Any, prompts: Table, groups: dict[str, Any]) -> None:
+    for (name, rows), colour in zip(groups.items(), style.SERIES, strict=False):
+        axes.scatter(
+            prompts["replacement"][rows],
+            prompts["completeness"][rows],
+            s=12,
+            color=colour,
+            alpha=0.6,
+            linewidths=0,
+            label=f"{style.shown(name, 28).replace('␣', ' ')} ({len(rows)})",
+        )
+    axes.set(xlabel="replacement score", ylabel="completeness score", title="how much the transcoders explain")
+    axes.legend(frameon=False, fontsize=7.5)
+
+
+def _ends(axes: Any, prompts: Table, groups: dict[str, Any]) -> None:
+    """Stacked shares of influence by where it ends."""
+    num_layers = int(prompts["num_layers"].max())
+    errors = np.zeros((len(prompts), num_layers))
+    for row, shares in enumerate(prompts["error_share_L"]):
+        errors[row, : len(shares)] = shares
+    constant = prompts["constant_share"]
+    parts = [("tokens", 1 - errors.sum(1) - constant, style.TOKEN), ("constant", constant, style.CONSTANT)]
+    greys = np.linspace(0.45, 0.85, num_layers)
+    # Thin bands are not named one by one: a deep model has tens of layers.
+    parts += [
+        (f"errors, layer {layer}" if num_layers <= 8 else "", errors[:, layer], str(greys[layer]))
+        for layer in range(num_layers)
+    ]
+    bottom = np.zeros(len(groups))
+    for label, share, colour in parts:
+        heights = np.array([share[rows].mean() for rows in groups.values()])
+        axes.barh(range(len(groups)), heights, left=bottom, color=colour, label=label or None, height=0.7)
+        bottom += heights
+    axes.set_yticks(range(len(groups)), [style.shown(name, 22).replace("␣", " ") for name in groups])
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 1), xlabel="share of influence", title="where influence ends (grey is dark matter)")
+    axes.legend(frameon=False, fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+
+
+def _lengths(axes: Any, prompts: Table, groups: dict[str, Any]) -> None:
+    longest = max(map(len, prompts["path_length_H"]))
+    shares = np.zeros((len(prompts), longest))
+    for row, lengths in enumerate(prompts["path_length_H"]):
+        shares[row, : len(lengths)] = lengths
+    for (name, rows), colour in zip(groups.items(), style.SERIES, strict=False):
+        axes.plot(np.arange(1, longest + 1), shares[rows].mean(0), marker="o", ms=3.5, color=colour, label=name)
+    axes.set(xlabel="edges from target to token, error or constant", ylabel="share of influence")
+    axes.set_title("how far influence travels")
+    axes.set_ylim(bottom=0)
+
+
+def _sharing(axes: Any, counts: Table, num_prompts: int) -> None:
+    in_prompts = np.sort(counts["prompts"])[::-1]
+    axes.plot(np.arange(1, len(in_prompts) + 1), in_prompts / num_prompts, color=style.FEATURE)
+    axes.set(xscale="log", yscale="log", xlabel="feature, most widely used first", ylabel="share of prompts")
+    axes.set_title(f"how widely {len(in_prompts):,} features are used")
