@@ -163,6 +163,27 @@ def export(path: StorePath, prompt: str, out: str, format: Literal["npz"] = "npz
 
 
 @_command
+def draw(path: StorePath, out: str, prompt: str | None = None, by: str | None = None) -> int:
+    """Draw one graph or, without a prompt, the whole store.
+
+    Args:
+        path: Directory or URL of a store.
+        out: Where to write the picture: .png, .pdf or .svg.
+        prompt: Id of the prompt.
+        by: Metadata column to colour the store's prompts by.
+    """
+    from .plot.corpus import draw_corpus
+    from .plot.graph import draw_graph
+    from .plot.style import save
+    from .store.reader import open_store
+
+    store = open_store(path)
+    save(draw_corpus(store, by) if prompt is None else draw_graph(store.graph(prompt)), out)
+    print(out)
+    return 0
+
+
+@_command
 def version() -> int:
     """Print the version."""
     print(__version__)

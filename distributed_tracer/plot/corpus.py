@@ -93,11 +93,17 @@ def _lengths(axes: Any, prompts: Table, groups: dict[str, Any]) -> None:
         axes.plot(np.arange(1, longest + 1), shares[rows].mean(0), marker="o", ms=3.5, color=colour, label=name)
     axes.set(xlabel="edges from target to token, error or constant", ylabel="share of influence")
     axes.set_title("how far influence travels")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylim(bottom=0)
 
 
 def _sharing(axes: Any, counts: Table, num_prompts: int) -> None:
     in_prompts = np.sort(counts["prompts"])[::-1]
     axes.plot(np.arange(1, len(in_prompts) + 1), in_prompts / num_prompts, color=style.FEATURE)
+    from matplotlib.ticker import PercentFormatter, StrMethodFormatter
+
     axes.set(xscale="log", yscale="log", xlabel="feature, most widely used first", ylabel="share of prompts")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.yaxis.set_minor_formatter("")
     axes.set_title(f"how widely {len(in_prompts):,} features are used")

@@ -5,6 +5,7 @@ N node, E edge.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,28 +27,38 @@ _COLOURS = {
 }
 
 
-def draw_graph(graph: Graph, *, max_nodes: int = 60, max_edges: int = 160, num_labels: int = 16) -> Figure:
+def draw_graph(graph: Graph, *, max_nodes: int = 60, max_edges: int = 160, num_labels: int = 20) -> Figure:
     """The most influential nodes and the strongest edges between them.
 
     The area of a node is its influence, the width of an edge what it passes on; blue edges raise, orange ones
     lower. The `num_labels` strongest features are named `layer:index`. Raises ConfigError without matplotlib.
     """
     shown_N = _most_influential(graph, max_nodes)
-    x_N, y_N = _layout(graph, shown_N)
-    num_positions = len(graph.tokens_P)
-    figure, axes = style.new_figure(max(7.0, 1.5 + 0.8 * num_positions), 2.6 + 0.85 * graph.num_layers)
-    _draw_edges(axes, graph, shown_N, x_N, y_N, max_edges)
-    _draw_nodes(axes, graph, shown_N, x_N, y_N)
-    _draw_labels(axes, graph, shown_N, x_N, y_N, num_labels)
-    axes.set_xticks(range(num_positions), [style.shown(t) for t in graph.token_strings], rotation=35, ha="right")
+    layout = _layout(graph, shown_N)
+    width = layout.borders_P[-1] - layout.borders_P[0]
+    figure, axes = style.new_figure(max(7.0, 1.2 + 0.75 * width), 2.6 + 0.85 * graph.num_layers)
+    _draw_edges(axes, graph, shown_N, layout, max_edges)
+    _draw_nodes(axes, graph, shown_N, layout)
+    _draw_labels(axes, graph, shown_N, layout, num_labels)
+    centres = (layout.borders_P[1:] + layout.borders_P[:-1]) / 2
+    axes.set_xticks(centres, [style.shown(t) for t in graph.token_strings], rotation=35, ha="right")
     layers = [f"layer {layer}" for layer in range(graph.num_layers)]
     axes.set_yticks(range(-1, graph.num_layers + 1), ["tokens", *layers, "targets"])
-    axes.set_xlim(-0.6, num_positions - 0.4)
-    axes.set_ylim(-1.5, graph.num_layers + 0.7)
-    for position in range(1, num_positions):
-        axes.axvline(position - 0.5, color="#eeeeee", linewidth=0.7, zorder=0)
+    axes.set_xlim(layout.borders_P[0], layout.borders_P[-1])
+    axes.set_ylim(-1.4, graph.num_layers + 0.7)
+    for border in layout.borders_P[1:-1]:
+        axes.axvline(border, color="#eeeeee", linewidth=0.7, zorder=0)
     _title(axes, graph)
     return figure
+
+
+@dataclass(frozen=True, eq=False)
+class _Layout:
+    """Coordinates of every node (NaN if not shown), and the borders of the positions' columns."""
+
+    x_N: npt.NDArray[np.float64]
+    y_N: npt.NDArray[np.float64]
+    borders_P: npt.NDArray[np.float64]
 
 
 def _most_influential(graph: Graph, max_nodes: int) -> npt.NDArray[np.intp]:
@@ -58,32 +69,41 @@ def _most_influential(graph: Graph, max_nodes: int) -> npt.NDArray[np.intp]:
     return np.sort(np.concatenate([best, always]))
 
 
-def _layout(graph: Graph, shown_N: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Coordinates of every node (NaN if not shown); nodes of one site side by side."""
-    x_N, y_N = np.full(len(graph.nodes), np.nan), np.full(len(graph.nodes), np.nan)
-    nodes = graph.nodes
+_STEP = 0.55  # between nodes of one site: room for a label
+_ONE_ROW = 3  # more nodes than this at one site stand in two rows
+
+
+def _layout(graph: Graph, shown_N: npt.NDArray[np.intp]) -> _Layout:
+    """Nodes of one site side by side; a position's column is as wide as its fullest site needs."""
+    nodes, x_N, y_N = graph.nodes, np.full(len(graph.nodes), np.nan), np.full(len(graph.nodes), np.nan)
     sites: dict[tuple[int, int], list[int]] = {}
     for node in shown_N.tolist():
         sites.setdefault((int(nodes.position_N[node]), int(nodes.layer_N[node])), []).append(node)
+    width_P = np.ones(len(graph.tokens_P))
     for (position, layer), members in sites.items():
-        # Two rows where many share a site; targets get the room to their left, which is otherwise empty.
+        if layer < graph.num_layers:  # targets may reach into the empty room beside them
+            width_P[position] = max(width_P[position], _STEP * (_columns(len(members)) + 0.6))
+    borders_P = np.concatenate([[0.0], np.cumsum(width_P)])
+    for (position, layer), members in sites.items():
         is_target = layer == graph.num_layers
-        step = 0.62 if is_target else min(0.26, 0.84 / len(members) * (1 if len(members) < 5 else 2))
-        for place, node in enumerate(members):
-            column = place if is_target or len(members) < 5 else place // 2
-            columns = len(members) if is_target or len(members) < 5 else (len(members) + 1) // 2
-            shift = -column * step if is_target else (column - (columns - 1) / 2) * step
-            x_N[node] = position + shift
-            y_N[node] = layer + (0.0 if is_target or len(members) < 5 else 0.17 - 0.34 * (place % 2))
-    return x_N, y_N
+        two_rows = len(members) > _ONE_ROW and not is_target
+        count = len(members) if is_target else _columns(len(members))
+        right = min(borders_P[position] + width_P[position] / 2 + (count - 1) * _STEP / 2, borders_P[-1] - 0.4)
+        for place, node in enumerate(reversed(members)):
+            x_N[node] = right - (place // 2 if two_rows else place) * _STEP
+            y_N[node] = layer + (0.17 - 0.34 * (place % 2) if two_rows else 0.0)
+    return _Layout(x_N, y_N, borders_P)
+
+
+def _columns(num_members: int) -> int:
+    return num_members if num_members <= _ONE_ROW else (num_members + 1) // 2
 
 
 def _draw_edges(
     axes: Any,
     graph: Graph,
     shown_N: npt.NDArray[np.intp],
-    x_N: npt.NDArray[np.float64],
-    y_N: npt.NDArray[np.float64],
+    layout: _Layout,
     max_edges: int,
 ) -> None:
     from matplotlib.collections import LineCollection
@@ -96,7 +116,7 @@ def _draw_edges(
     best = np.argsort(-passed, kind="stable")[:max_edges][::-1]
     edges, strength = both_E[best], passed[best] / max(passed.max(initial=0.0), 1e-30)
     source, target = source_E[edges], target_E[edges]
-    lines = np.stack([np.stack([x_N[source], y_N[source]], 1), np.stack([x_N[target], y_N[target]], 1)], 1)
+    lines = np.stack([layout.x_N[[source, target]].T, layout.y_N[[source, target]].T], 2)
     colours = [style.POSITIVE if weight > 0 else style.NEGATIVE for weight in graph.weight_E[edges]]
     strength = np.sqrt(strength)
     axes.add_collection(
@@ -110,16 +130,15 @@ def _draw_nodes(
     axes: Any,
     graph: Graph,
     shown_N: npt.NDArray[np.intp],
-    x_N: npt.NDArray[np.float64],
-    y_N: npt.NDArray[np.float64],
+    layout: _Layout,
 ) -> None:
     size_N = graph.influence_N + graph.target_weights_N()
     largest = size_N[shown_N].max(initial=1e-30)
     for kind, marker in _MARKERS.items():
         of_kind = shown_N[graph.nodes.kind_N[shown_N] == kind]
         axes.scatter(
-            x_N[of_kind],
-            y_N[of_kind],
+            layout.x_N[of_kind],
+            layout.y_N[of_kind],
             s=14 + 190 * size_N[of_kind] / largest,
             marker=marker,
             color=_COLOURS[kind],
@@ -135,22 +154,28 @@ def _draw_labels(
     axes: Any,
     graph: Graph,
     shown_N: npt.NDArray[np.intp],
-    x_N: npt.NDArray[np.float64],
-    y_N: npt.NDArray[np.float64],
+    layout: _Layout,
     num_labels: int,
 ) -> None:
     nodes = graph.nodes
     features = shown_N[nodes.kind_N[shown_N] == Kind.FEATURE]
     for node in features[np.argsort(-graph.influence_N[features], kind="stable")[:num_labels]]:
-        name = f"{nodes.layer_N[node]}:{nodes.feature_N[node]}"
-        offset = (0, 7)
-        axes.annotate(
-            name, (x_N[node], y_N[node]), xytext=offset, textcoords="offset points", ha="center", fontsize=6.5
-        )
+        _label(axes, layout, node, f"{nodes.layer_N[node]}:{nodes.feature_N[node]}", size=6)
     for node in nodes.where(Kind.TARGET):
         target = graph.targets[nodes.feature_N[node]]
-        label = f"{style.shown(target.label)}\n{target.weight:.2f}"
-        axes.annotate(label, (x_N[node], y_N[node]), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=7)
+        _label(axes, layout, node, f"{style.shown(target.label)}\n{target.weight:.2f}", size=7)
+
+
+def _label(axes: Any, layout: _Layout, node: int, text: str, size: float) -> None:
+    axes.annotate(
+        text,
+        (layout.x_N[node], layout.y_N[node]),
+        xytext=(0, 7),
+        textcoords="offset points",
+        ha="center",
+        fontsize=size,
+        bbox={"boxstyle": "square,pad=0.05", "facecolor": "white", "alpha": 0.65, "linewidth": 0},
+    )
 
 
 def _title(axes: Any, graph: Graph) -> None:
