@@ -163,6 +163,8 @@ def _from_hub(load: Any, name: str, revision: str | None, what: str, **options: 
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
+    if not Path(name).is_dir() and (name.startswith(("/", ".", "~")) or name.count("/") > 1):
+        raise ModelError(f"there is no directory {name!r} to read a model from")  # no hub id looks like this
     try:
         return load(name, revision=revision, trust_remote_code=False, **options)
     except (OSError, ValueError, KeyError) as error:

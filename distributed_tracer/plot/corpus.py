@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import ConfigError
 from ..query.features import feature_counts
 from ..store.reader import Store
 from ..store.table import Table
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 def draw_corpus(store: Store, by: str | None = None) -> Figure:
     """Four panels over all prompts; `by` names a metadata column to colour them by.
 
-    Raises ConfigError without matplotlib, KeyError for a column that is not there.
+    Raises ConfigError without matplotlib, for a column that is not there, and for an empty store.
     """
+    if not len(store):
+        raise ConfigError(f"there are no graphs in {store.url} yet")
     figure, axes = style.new_figure(11.0, 7.6, nrows=2, ncols=2)
     prompts = store.prompts
     groups = _groups(prompts, by)
@@ -35,6 +38,8 @@ def _groups(prompts: Table, by: str | None) -> dict[str, Any]:
     """Name -> rows, the largest groups first; what is past the colours there are is one group."""
     if by is None:
         return {"all prompts": np.arange(len(prompts))}
+    if by not in prompts:
+        raise ConfigError(f"no column {by!r} to colour prompts by; there are {', '.join(prompts.columns)}")
     values = np.array([str(value) for value in prompts[by]])
     names, counts = np.unique(values, return_counts=True)
     names = names[np.argsort(-counts, kind="stable")]

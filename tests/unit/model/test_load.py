@@ -28,10 +28,12 @@ def test_an_unknown_architecture_is_refused_with_the_list(tmp_path: Path) -> Non
     assert all(name in str(refused.value) for name in ARCHITECTURES)
 
 
-def test_a_missing_model_says_where_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(ModelError, match=r"cannot read config\.json of model .*nowhere"):
+def test_a_missing_model_says_where_and_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no directory .*nowhere"):
         load_model(str(tmp_path / "nowhere"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match=r"cannot read config\.json of model .*empty"):
+        load_model(str(tmp_path / "empty"))
 
 
 def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
