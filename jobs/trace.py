@@ -1,0 +1,33 @@
+"""Trace a corpus of prompts. Copy this file, change `job`, keep it: with the commit, it says how a store was made.
+
+python jobs/trace.py                                         here, or on the cluster that RAY_ADDRESS names
+ray job submit --working-dir jobs -- python trace.py         on a cluster, by its head
+sbatch cluster/slurm.sbatch jobs/trace.py                    on Slurm
+"""
+
+from __future__ import annotations
+
+import sys
+
+from distributed_tracer import JobConfig, TraceConfig, run_job
+from distributed_tracer.config import CorpusConfig, ModelConfig, RunConfig, StoreConfig, TranscoderConfig
+
+SHARED = "/shared"  # a folder that all nodes see at this path; prompts and store may be s3:// URLs instead
+
+
+def job() -> JobConfig:
+    """The whole run. Every field and its default is explained in `distributed_tracer/config.py`."""
+    return JobConfig(
+        model=ModelConfig(f"{SHARED}/model", dtype="float32"),
+        transcoders=TranscoderConfig(f"{SHARED}/transcoders"),
+        corpus=CorpusConfig(f"{SHARED}/prompts.jsonl", on_bad_prompt="record"),
+        store=StoreConfig(f"{SHARED}/graphs", weight_bits=10),
+        trace=TraceConfig(max_feature_nodes=4096),
+        run=RunConfig(workers=2, gpus_per_worker=1),
+    )
+
+
+if __name__ == "__main__":
+    summary = run_job(job())
+    print(summary.describe())
+    sys.exit(130 if summary.num_left else 3 if summary.failed else 0)
