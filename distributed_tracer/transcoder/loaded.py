@@ -54,7 +54,7 @@ class LoadedTranscoders:
         self.dtype = dtype
         self.device = device
         self.part = part
-        self._layers = layers
+        self.layers = layers
 
     def encode(self, layer: int, x_PD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Positions [A], features [A] and activations [A] of the active features kept here.
@@ -72,12 +72,12 @@ class LoadedTranscoders:
     @torch.no_grad()
     def encode_candidates(self, layer: int, x_PD: Tensor) -> Candidates:
         """What of this slice may be active."""
-        weights = self._layers[layer]
+        weights = self.layers[layer]
         positions, features, activations = [], [], []
         num_positions = max(1, _PRE_ACTIVATIONS // max(1, len(weights.features)))
-        for start in range(0, len(x_PD), num_positions):
-            block_PD = x_PD[start : start + num_positions].to(self.device, self.dtype)
-            pre_PS = linear(block_PD, weights.W_enc_SD, weights.b_enc_S)
+        for start in range(0, max(1, len(x_PD)), num_positions):
+            block_PD = x_PD[start : start + num_positions]
+            pre_PS = linear(block_PD.to(self.device, self.dtype), weights.W_enc_SD, weights.b_enc_S)
             mask_PS = candidate_mask(pre_PS, weights.activation, weights.threshold_S)
             position_A, feature_A = mask_PS.nonzero(as_tuple=True)
             positions.append(position_A + start)
@@ -91,13 +91,13 @@ class LoadedTranscoders:
 
     def encoder_rows(self, layer: int, features_F: Tensor) -> tuple[Tensor, Tensor]:
         """Encoder vectors [F, D] and biases [F]."""
-        weights = self._layers[layer]
+        weights = self.layers[layer]
         index_F = self._index(weights, features_F)
         return weights.W_enc_SD[index_F].to(features_F.device), weights.b_enc_S[index_F].to(features_F.device)
 
     def decoder_rows(self, layer: int, features_F: Tensor, output_layer: int) -> Tensor:
         """Decoder vectors [F, D] from `layer` to `output_layer`; lazy ones are read from their file now."""
-        weights = self._layers[layer]
+        weights = self.layers[layer]
         assert output_layer in self.shape.writes_to(layer), f"layer {layer} does not write to layer {output_layer}"
         index_F = self._index(weights, features_F).to(weights.W_dec_SMD.device)
         rows_FD = weights.W_dec_SMD[index_F, output_layer - layer]
@@ -105,11 +105,11 @@ class LoadedTranscoders:
 
     def decoder_bias(self, layer: int) -> Tensor:
         """[D]; zeros but in slice 0, so that slices add up."""
-        return self._layers[layer].b_dec_D
+        return self.layers[layer].b_dec_D
 
     def skip(self, layer: int) -> Tensor | None:
         """[D_out, D_in]; None without one and in other slices than 0."""
-        return self._layers[layer].W_skip_DD
+        return self.layers[layer].W_skip_DD
 
     def _index(self, weights: LayerWeights, features_F: Tensor) -> Tensor:
         index_F = features_F.to(self.device) - weights.features.start

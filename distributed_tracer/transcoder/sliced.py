@@ -30,7 +30,9 @@ class SlicedTranscoders:
     """Asks every holder and puts the answers together. Raises ValueError unless each slice has one holder, in order."""
 
     def __init__(self, holders: Sequence[SliceHolder]) -> None:
-        if [holder.part for holder in holders] != [Slice(index, len(holders)) for index in range(len(holders))]:
+        if not holders or [holder.part for holder in holders] != [
+            Slice(index, len(holders)) for index in range(len(holders))
+        ]:
             raise ValueError(
                 f"{len(holders)} holders of {[holder.part for holder in holders]}; one for each slice is wanted"
             )

@@ -15,8 +15,8 @@ from huggingface_hub import HfApi, snapshot_download
 
 from ..errors import TranscoderError
 
-_HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?P<folder>(/[\w.=,+ -]+)*)/?(@(?P<revision>[\w./-]+))?")
-_HUB_URI = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)/(?P<path>[^?]+)(\?revision=(?P<revision>[\w./-]+))?")
+_HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?P<folder>(/[\w.=,+ -]+)*)/?(@(?P<revision>[\w./-]+))?")
+_HUB_URI = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)/(?P<path>[^?]+)(\?revision=(?P<revision>[\w./-]+))?")
 _DEPTH = 5  # layer_5/width_16k/average_l0_76/params.npz has 4
 
 
@@ -66,7 +66,8 @@ class HubFolder:
 
     def files(self) -> list[str]:
         try:
-            names = HfApi().list_repo_files(self.repo, revision=self.revision)
+            siblings = HfApi().model_info(self.repo, revision=self.revision).siblings  # does not retry, unlike listings
+            names = [file.rfilename for file in siblings or []]
         except Exception as error:  # the hub's client lets errors of its HTTP library through, which differ by version
             root = self._snapshot([], error)
             names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
@@ -111,7 +112,7 @@ class HubFolder:
 def find(source: str) -> Folder:
     """The directory `source` if there is one, else `user/repo[/folder][@revision]` on the hub; nothing is fetched."""
     path = Path(source).expanduser()
-    if path.is_dir():
+    if source and path.is_dir():
         return LocalFolder(path)
     match = _HUB_ID.fullmatch(source)
     if match is None:

@@ -33,7 +33,7 @@ class Place:
     transposed: bool = False
 
     def __str__(self) -> str:
-        return f"{self.key} in {self.file}"
+        return f"{self.key}{'.T' * self.transposed} in {self.file}"
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,8 @@ def map_rows(place: Place) -> Tensor:
 def _reading(file: Path) -> Iterator[None]:
     try:
         yield
+    except TranscoderError:
+        raise
     except FileNotFoundError as error:
         raise TranscoderError(f"{file}: no such file") from error
     except (SafetensorError, zipfile.BadZipFile, OSError, ValueError) as error:

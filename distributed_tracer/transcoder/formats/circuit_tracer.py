@@ -36,15 +36,7 @@ def describe(folder: Folder) -> TranscoderFiles:
         known = ", ".join(_KINDS)
         raise TranscoderError(f"{config_file}: unknown model_kind {config['model_kind']!r}; known are {known}")
     kind = _KINDS[config["model_kind"]]
-    if config.get("transcoders"):
-        layers = [_named_layer(path) for path in _listed(folder, config, config_file)]
-    elif kind == "plt":
-        layers = [_plt_layer(path) for path in folder.fetch(_numbered(folder, "layer"))]
-    else:
-        encoders, decoders = folder.fetch(_numbered(folder, "W_enc")), folder.fetch(_numbered(folder, "W_dec"))
-        if len(encoders) != len(decoders):
-            raise TranscoderError(f"{folder}: {len(encoders)} files W_enc_N but {len(decoders)} files W_dec_N")
-        layers = [_clt_layer(*files, number) for number, files in enumerate(zip(encoders, decoders, strict=True))]
+    layers = _layers(folder, kind, config, config_file)
     if any((layer.first_output is None) != (kind == "plt") for layer in layers):
         raise TranscoderError(f"{config_file}: model_kind is {config['model_kind']}, but not all of its files are")
     return TranscoderFiles(
@@ -54,6 +46,17 @@ def describe(folder: Folder) -> TranscoderFiles:
         input_site=config["feature_input_hook"],
         output_site=config["feature_output_hook"],
     )
+
+
+def _layers(folder: Folder, kind: str, config: dict[str, Any], config_file: Path) -> list[LayerFiles]:
+    if config.get("transcoders"):
+        return [_named_layer(path) for path in _listed(folder, config, config_file)]
+    if kind == "plt":
+        return [_plt_layer(path) for path in folder.fetch(_numbered(folder, "layer"))]
+    encoders, decoders = folder.fetch(_numbered(folder, "W_enc")), folder.fetch(_numbered(folder, "W_dec"))
+    if len(encoders) != len(decoders):
+        raise TranscoderError(f"{folder}: {len(encoders)} files W_enc_N but {len(decoders)} files W_dec_N")
+    return [_clt_layer(*files, number) for number, files in enumerate(zip(encoders, decoders, strict=True))]
 
 
 def _numbered(folder: Folder, stem: str) -> list[str]:
