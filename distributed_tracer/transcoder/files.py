@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from math import prod
 from pathlib import Path
+from reprlib import repr as brief
 from typing import Literal
 
 from ..errors import TranscoderError
@@ -65,9 +67,9 @@ def one_per_layer(found: Iterable[tuple[int, str]], source: str) -> list[str]:
     names: dict[int, list[str]] = {}
     for layer, name in found:
         names.setdefault(layer, []).append(name)
-    missing = sorted(set(range(max(names, default=0) + 1)) - set(names))
-    if missing:
-        raise TranscoderError(f"{source}: nothing for layers {missing}; found layers {sorted(names)}")
+    missing = (layer for layer in range(max(names, default=0) + 1) if layer not in names)
+    if first := list(islice(missing, 10)):
+        raise TranscoderError(f"{source}: nothing for layers {first}; found layers {sorted(names)}")
     for layer, several in names.items():
         if len(several) > 1:
             raise TranscoderError(
@@ -133,7 +135,7 @@ def _stored_shape(place: Place, num_axes: int, headers: dict[Path, dict[str, Hea
         headers[place.file] = read_headers(place.file)
     found = headers[place.file]
     if place.key not in found:
-        raise TranscoderError(f"{place.file}: no tensor {place.key}; found {', '.join(sorted(found)) or 'none'}")
+        raise TranscoderError(f"{place.file}: no tensor {place.key}; found {brief(sorted(found))}")
     header = found[place.key]
     if header.dtype not in DTYPES:
         raise TranscoderError(f"{place} is of type {header.dtype}; weights are one of {', '.join(DTYPES)}")

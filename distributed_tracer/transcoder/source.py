@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from reprlib import Repr
 from typing import Any, Protocol
 
 import yaml
@@ -18,6 +19,10 @@ from ..errors import TranscoderError
 _HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?P<folder>(/[\w.=,+ -]+)*)/?(@(?P<revision>[\w./-]+))?")
 _HUB_URI = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)/(?P<path>[^?]+)(\?revision=(?P<revision>[\w./-]+))?")
 _DEPTH = 5  # layer_5/width_16k/average_l0_76/params.npz has 4
+
+
+_BRIEF = Repr()
+_BRIEF.maxstring = 100
 
 
 class Folder(Protocol):
@@ -138,3 +143,8 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise TranscoderError(f"{path}: an object with named entries is wanted, not {type(config).__name__}")
     return config
+
+
+def brief(value: object) -> str:
+    """What a stranger wrote in a config, quoted and cut short: nested YAML aliases would fill the memory."""
+    return _BRIEF.repr(value)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from ...errors import TranscoderError
 from ..activation import Activation
 from ..files import LayerFiles, TranscoderFiles, one_per_layer
-from ..source import Folder, fetch_uri, read_config
+from ..source import Folder, brief, fetch_uri, read_config
 from ..tensors import Place, read, read_headers
 from . import gemma_scope, gemma_scope_2
 
@@ -31,7 +31,7 @@ def describe(folder: Folder) -> TranscoderFiles:
     config = read_config(config_file)
     for key in ("model_kind", "feature_input_hook", "feature_output_hook"):
         if not isinstance(config.get(key), str):
-            raise TranscoderError(f"{config_file}: {key} must be a string, not {config.get(key)!r}")
+            raise TranscoderError(f"{config_file}: {key} must be a string, not {brief(config.get(key))}")
     if config["model_kind"] not in _KINDS:
         known = ", ".join(_KINDS)
         raise TranscoderError(f"{config_file}: unknown model_kind {config['model_kind']!r}; known are {known}")
@@ -82,7 +82,7 @@ def _plt_layer(path: Path) -> LayerFiles:
     if threshold := "activation_function.threshold" in headers:
         activation = Activation("jumprelu")
     elif "k" in headers:  # only its TopK is saved with one
-        activation = Activation("topk", k=int(read(Place(path, "k"))))
+        activation = Activation("topk", k=_saved_k(path))
     else:
         activation = Activation("relu")
     return LayerFiles(
@@ -94,6 +94,14 @@ def _plt_layer(path: Path) -> LayerFiles:
         threshold=Place(path, "activation_function.threshold") if threshold else None,
         W_skip=Place(path, "W_skip") if "W_skip" in headers else None,
     )
+
+
+def _saved_k(path: Path) -> int:
+    """Raises TranscoderError unless it is one positive whole number."""
+    k = read(Place(path, "k")).flatten().tolist()
+    if len(k) != 1 or not isinstance(k[0], int) or isinstance(k[0], bool) or k[0] < 1:
+        raise TranscoderError(f"{path}: k must be one positive whole number, not {brief(k)}")
+    return int(k[0])
 
 
 def _clt_layer(encoder: Path, decoder: Path, layer: int) -> LayerFiles:
@@ -123,7 +131,7 @@ def _activated(layer: LayerFiles, config: dict[str, Any], config_file: Path) -> 
         k = config.get("k", layer.activation.k or None)
         if not isinstance(k, int) or isinstance(k, bool) or k < 1:
             raise TranscoderError(
-                f"{config_file}: activation is topk, so k must be a positive number, not {k!r}; "
+                f"{config_file}: activation is topk, so k must be a positive number, not {brief(k)}; "
                 f"it is neither in the config nor in {layer.W_enc.file}"
             )
         return replace(layer, activation=Activation("topk", k=k), threshold=None)
@@ -131,4 +139,4 @@ def _activated(layer: LayerFiles, config: dict[str, Any], config_file: Path) -> 
         if layer.threshold is None:
             raise TranscoderError(f"{config_file}: activation is {name}, but {layer.W_enc.file} has no threshold")
         return layer
-    raise TranscoderError(f"{config_file}: unknown activation {name!r}; known are relu, jumprelu, topk")
+    raise TranscoderError(f"{config_file}: unknown activation {brief(name)}; known are relu, jumprelu, topk")

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from ...errors import TranscoderError
 from ..activation import Activation
 from ..files import LayerFiles, TranscoderFiles, one_per_layer
-from ..source import Folder, read_config
+from ..source import Folder, brief, read_config
 from ..tensors import Place, read_headers
 
 LOOKS_LIKE = "layer_N_.../params.safetensors with config.json, one per layer (Gemma Scope 2)"
@@ -68,4 +68,4 @@ def _check_config(path: Path) -> None:
     config = read_config(path)
     for key, wanted in _CONFIG.items():
         if not str(config.get(key, wanted)).endswith(wanted):
-            raise TranscoderError(f"{path}: {key} is {config[key]!r}; only {wanted!r} can be traced")
+            raise TranscoderError(f"{path}: {key} is {brief(config[key])}; only {wanted!r} can be traced")

@@ -13,7 +13,7 @@ from typing import Any
 from ...errors import TranscoderError
 from ..activation import Activation
 from ..files import LayerFiles, TranscoderFiles, one_per_layer
-from ..source import Folder, read_config
+from ..source import Folder, brief, read_config
 from ..tensors import Place
 
 LOOKS_LIKE = "FOLDER/cfg.json with FOLDER/sae_weights.safetensors, one per layer (SAELens)"
@@ -50,13 +50,18 @@ def describe(folder: Folder) -> TranscoderFiles:
 
 def _read_config(path: Path) -> dict[str, Any]:
     config = read_config(path)
-    config = {**(config.get("metadata") or {}), **config}
+    metadata = config.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise TranscoderError(f"{path}: metadata must be an object, not {brief(metadata)}")
+    config = {**metadata, **config}
     if config.get("architecture") not in _ARCHITECTURES:
         known = ", ".join(_ARCHITECTURES)
-        raise TranscoderError(f"{path}: architecture is {config.get('architecture')!r}; known are {known}")
+        raise TranscoderError(f"{path}: architecture is {brief(config.get('architecture'))}; known are {known}")
     for key, wanted in _WANTED.items():
         if config.get(key) is not None and config[key] not in wanted:
-            raise TranscoderError(f"{path}: {key} is {config[key]!r}; this package only knows transcoders without it")
+            raise TranscoderError(
+                f"{path}: {key} is {brief(config[key])}; this package only knows transcoders without it"
+            )
     return config
 
 
@@ -64,10 +69,8 @@ def _hooks(config: dict[str, Any], path: Path) -> tuple[int, str, str]:
     """Layer, input site and output site."""
     read, write = (_HOOK.fullmatch(str(config.get(key))) for key in ("hook_name", "hook_name_out"))
     if read is None or write is None or read[1] != write[1]:
-        raise TranscoderError(
-            f"{path}: hook_name {config.get('hook_name')!r} and hook_name_out {config.get('hook_name_out')!r} must be "
-            "blocks.N.SITE of the same layer N"
-        )
+        names = brief((config.get("hook_name"), config.get("hook_name_out")))
+        raise TranscoderError(f"{path}: hook_name and hook_name_out must be blocks.N.SITE of one layer N, not {names}")
     return int(read[1]), read[2], write[2]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from ...errors import TranscoderError
 from ..activation import Activation
 from ..files import LayerFiles, TranscoderFiles, one_per_layer
-from ..source import Folder, read_config
+from ..source import Folder, brief, read_config
 from ..tensors import Place, read_headers
 
 LOOKS_LIKE = "layers.N.mlp/cfg.json with layers.N.mlp/sae.safetensors (sparsify)"
@@ -40,10 +40,10 @@ def _layer_files(path: Path, config_file: Path) -> LayerFiles:
     config = {"transcode": False, "activation": "topk", "signed": False, **read_config(config_file)}
     for key, wanted in _WANTED.items():
         if config[key] != wanted:
-            raise TranscoderError(f"{config_file}: {key} is {config[key]!r}; only {wanted!r} can be traced")
+            raise TranscoderError(f"{config_file}: {key} is {brief(config[key])}; only {wanted!r} can be traced")
     k = config.get("k")
     if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-        raise TranscoderError(f"{config_file}: k must be a positive number, not {k!r}")
+        raise TranscoderError(f"{config_file}: k must be a positive number, not {brief(k)}")
     return LayerFiles(
         W_enc=Place(path, "encoder.weight"),
         b_enc=Place(path, "encoder.bias"),

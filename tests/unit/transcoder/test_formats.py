@@ -109,6 +109,18 @@ def test_k_larger_than_the_dictionary_is_refused(tmp_path: Path) -> None:
     refused(tmp_path, "layer_0.safetensors: k is 12, but there are only 11 features")
 
 
+@pytest.mark.parametrize("saved", [torch.tensor([2, 3]), torch.tensor(2.5), torch.tensor(0), torch.tensor(True)])
+def test_a_saved_k_must_be_one_positive_number(saved: torch.Tensor, tmp_path: Path) -> None:
+    write_with_k(tmp_path, saved)
+    refused(tmp_path, "layer_0.safetensors: k must be one positive whole number, not [")
+
+
+def test_a_config_that_would_grow_when_shown_is_shown_in_brief(tmp_path: Path) -> None:
+    doubling = "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+    (tmp_path / "config.yaml").write_text(f"a0: &a0 [x]\n{doubling}model_kind: *a39\n")
+    refused(tmp_path, "model_kind must be a string, not [")
+
+
 @pytest.mark.parametrize("text", ["- a list", "model_kind: [", "!!python/object/apply:os.system ['true']"])
 def test_a_config_that_is_not_plain_yaml_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(text)
@@ -142,6 +154,8 @@ def test_a_missing_layer_is_named(tmp_path: Path) -> None:
     write_plt(tmp_path, WEIGHTS)
     (tmp_path / "layer_1.safetensors").unlink()
     refused(tmp_path, "nothing for layers [1]; found layers [0, 2]")
+    (tmp_path / "layer_99999999999999.safetensors").touch()
+    refused(tmp_path, "nothing for layers [1, 3, 4, 5, 6, 7, 8, 9, 10, 11]; found layers [0, 2, 99999999999999]")
 
 
 def test_a_config_without_any_layer_is_refused(tmp_path: Path) -> None:
@@ -239,8 +253,8 @@ def test_saelens_options_at_their_neutral_values_are_accepted(tmp_path: Path) ->
     ("hooks", "words"),
     [
         ({"hook_name": "blocks.0.hook_mlp_in"}, "differ in where they read and write"),
-        ({"hook_name_out": "blocks.1.hook_mlp_out"}, "of the same layer N"),
-        ({"hook_name_out": None}, "hook_name_out None must be blocks.N.SITE"),
+        ({"hook_name_out": "blocks.1.hook_mlp_out"}, "blocks.N.SITE of one layer N"),
+        ({"hook_name_out": None}, "not ('blocks.0.mlp.hook_in', None)"),
     ],
 )
 def test_saelens_hooks_must_be_of_one_layer_and_alike(hooks: dict[str, object], words: str, tmp_path: Path) -> None:
@@ -254,6 +268,11 @@ def test_an_unknown_saelens_hook_is_refused(tmp_path: Path) -> None:
     for layer in range(3):
         edit_json(tmp_path / f"number-{layer}" / "cfg.json", hook_name=f"blocks.{layer}.hook_mlp_in")
     refused(tmp_path, "unknown input hook 'hook_mlp_in'; known are mlp.hook_in")
+
+
+def test_saelens_metadata_must_be_an_object(tmp_path: Path) -> None:
+    write_saelens(tmp_path, WEIGHTS, "transcoder", metadata=["blocks.0.mlp.hook_in"])
+    refused(tmp_path, "metadata must be an object, not ['blocks.0.mlp.hook_in']")
 
 
 def test_saelens_weights_without_their_config_are_refused(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def change(path: Path, **tensors: Tensor | None) -> None:
 @pytest.mark.parametrize(
     ("key", "tensor", "message"),
     [
-        ("W_enc", None, "layer_1.safetensors: no tensor W_enc; found W_dec, W_skip"),
+        ("W_enc", None, "layer_1.safetensors: no tensor W_enc; found \\['W_dec', 'W_skip'"),
         ("b_dec", None, "no tensor b_dec"),
         (
             "W_enc",
