@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from ..plan.unit import WorkUnit
 from .events import Outcome
 
-LINE_SECONDS = 10.0
-
 
 class Tally:
     """Counts of prompts by what became of them, and what is left by the plan's reckoning."""
@@ -48,13 +46,13 @@ class Tally:
 
 
 @contextmanager
-def showing(tally: Tally, wanted: bool) -> Iterator[Callable[[Outcome], None]]:
+def showing(tally: Tally, wanted: bool, line_seconds: float = 10.0) -> Iterator[Callable[[Outcome], None]]:
     """Show a tally on standard error while the block runs; gives what is to be called with every outcome."""
     if wanted and sys.stderr.isatty():
         with _bar(tally) as show:
             yield show
     elif wanted:
-        with _lines(tally):
+        with _lines(tally, line_seconds):
             yield tally.add
     else:
         yield tally.add
@@ -77,11 +75,11 @@ def _bar(tally: Tally) -> Iterator[Callable[[Outcome], None]]:
 
 
 @contextmanager
-def _lines(tally: Tally) -> Iterator[None]:
+def _lines(tally: Tally, seconds: float) -> Iterator[None]:
     finished = threading.Event()
 
     def tell() -> None:
-        while not finished.wait(LINE_SECONDS):
+        while not finished.wait(seconds):
             print(f"{time.strftime('%H:%M:%S')}  {tally.line()}", file=sys.stderr, flush=True)
 
     thread = threading.Thread(target=tell, name="progress", daemon=True)

@@ -1,0 +1,87 @@
+"""Worker processes die, for real; the store ends up the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jobs_of_cases import LOCAL, job, plain_rows, units_of
+
+from distributed_tracer.config import JobConfig, RunConfig, TraceConfig
+from distributed_tracer.errors import ConfigError
+from distributed_tracer.graph.graph import Graph
+from distributed_tracer.pipeline import run_job
+from distributed_tracer.plan.unit import WorkUnit
+from distributed_tracer.runtime.ray_executor import RayExecutor
+from distributed_tracer.store.ledger import Ledger
+from distributed_tracer.store.reader import open_store
+
+pytestmark = pytest.mark.ray
+
+ONE = RunConfig(workers=1, threads=1, attempts=2, progress=False)
+POISON = {"id": "poison", "text": "the state of Dallas is the state of Dallas"}
+
+
+def make_mortal_worker(config: JobConfig, threads: int) -> Any:
+    """A worker whose process ends, without a word, when it meets the poisonous prompt."""
+    from distributed_tracer.runtime.worker import Worker
+
+    class Mortal(Worker):
+        def graph_of(self, unit: WorkUnit, config: TraceConfig) -> Graph:
+            if unit.prompt.id == "poison":
+                os._exit(1)
+            return super().graph_of(unit, config)
+
+    return Mortal(config, threads)
+
+
+def ledger_of(config: JobConfig) -> Ledger:
+    ledger = Ledger(config.store.store)
+    ledger.create_or_check({"identity": config.identity()})
+    return ledger
+
+
+def digest_here(config: JobConfig, tmp_path: Path) -> str:
+    """What the same prompts give in this process, undisturbed."""
+    here = replace(config, store=replace(config.store, store=str(tmp_path / "reference")), run=LOCAL)
+    run_job(here)
+    return open_store(here.store.store).digest()
+
+
+def test_a_killed_worker_costs_time_but_no_prompt(ray_cluster: None, tmp_path: Path) -> None:
+    config = job(tmp_path, plain_rows(6), ONE)
+    ledger = ledger_of(config)
+    outcomes = []
+    for outcome in RayExecutor(config, ledger.commit).run(units_of(config)):
+        outcomes.append(outcome)
+        if len(outcomes) == 3:  # three graphs are in the worker's memory, and written nowhere
+            os.kill(int(outcome.worker.rpartition(":")[2]), signal.SIGKILL)
+    statuses = [outcome.status for outcome in outcomes]
+    assert statuses[:3] == ["traced"] * 3
+    assert statuses.count("retried") in (3, 4, 5)  # those three, and what it was running, if it had begun
+    assert statuses.count("done") == 6
+    assert len({outcome.worker for outcome in outcomes if outcome.status == "traced"}) == 2
+    assert open_store(config.store.store).digest() == digest_here(config, tmp_path)
+
+
+def test_a_prompt_that_kills_every_process_is_given_up_and_the_rest_is_done(ray_cluster: None, tmp_path: Path) -> None:
+    config = job(tmp_path, [POISON, *plain_rows(4)], ONE)
+    ledger = ledger_of(config)
+    outcomes = list(RayExecutor(config, ledger.commit, make_mortal_worker).run(units_of(config)))
+    of_poison = [(o.status, o.phase, o.attempt) for o in outcomes if o.prompt_id == "poison"]
+    assert of_poison == [("retried", "worker", 1), ("failed", "worker", 2)]
+    assert "2 worker processes died" in str(next(o.reason for o in outcomes if o.status == "failed"))
+    assert ledger.done() == {f"p{n}" for n in range(4)}
+    innocent = replace(config, corpus=job(tmp_path, plain_rows(4), store="innocent").corpus)
+    assert open_store(config.store.store).digest() == digest_here(innocent, tmp_path)
+
+
+def test_workers_without_a_place_are_an_error_that_says_what_is_free(ray_cluster: None, tmp_path: Path) -> None:
+    config = job(tmp_path, plain_rows(2), RunConfig(workers=2, threads=1, gpus_per_worker=1))
+    executor = RayExecutor(config, lambda receipt: None, placement_seconds=0.5)
+    with pytest.raises(ConfigError, match="0 of 2 workers.*1 CPUs and 1 GPUs; free: . of 2 CPUs, 0 of 0 GPUs"):
+        list(executor.run(units_of(config)))

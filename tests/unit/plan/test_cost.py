@@ -1,0 +1,87 @@
+"""Bytes and operations by hand, and beside what tracing really makes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from jobs_of_cases import CASE, TEXTS
+
+from distributed_tracer.config import TraceConfig
+from distributed_tracer.plan.cost import DECODERS_IN_FILES_BYTES, cost_of, resident_bytes
+from distributed_tracer.shapes import ModelShape, TranscoderShape
+
+MODEL = ModelShape("llama", 4, 64, 4, 2, 16, 1000, 512, 1_000_000)
+PLT = TranscoderShape("plt", 4, 64, (256,) * 4, "mlp.hook_in", "mlp.hook_out", "relu", False, 132_000)
+CLT = replace(PLT, kind="clt", num_parameters=200_000)
+TRACE = TraceConfig(max_feature_nodes=100, max_targets=10, sweep_rows=32)
+
+
+def test_bytes_of_a_prompt_by_hand() -> None:
+    cost = cost_of(11, MODEL, PLT, TRACE, "float32", active_per_site=5)
+    columns = 200 + 4 * 11 + 11
+    assert (cost.num_tokens, cost.num_active, cost.num_rows) == (11, 200, 110)
+    assert cost.bytes.tape == 4 * (4 * 4 * 11**2 + 2 * 4 * 11 * 64) + 4 * 1000
+    assert cost.bytes.vectors == 4 * 64 * (200 + 2 * 4 * 11)
+    assert cost.bytes.rows == 4 * 110 * columns
+    assert cost.bytes.sweep == 4 * (32 * columns + 4 * 11 * 32 * 64)
+    assert cost.bytes.assembly == 4 * 110 * columns + 40 * 110 * (100 + 44 + 11) // 2
+
+
+def test_the_total_counts_sweeping_and_assembling_once() -> None:
+    size = cost_of(11, MODEL, PLT, TRACE, "float32", 5).bytes
+    assert size.total == size.tape + size.vectors + size.rows + max(size.sweep, size.assembly)
+    assert size.largest() == max(vars(size).items(), key=lambda part: part[1])
+
+
+def test_a_budget_above_what_fires_is_no_budget() -> None:
+    unlimited = replace(TRACE, max_feature_nodes=None)
+    assert cost_of(11, MODEL, PLT, replace(TRACE, max_feature_nodes=5000), "float32", 5) == cost_of(
+        11, MODEL, PLT, unlimited, "float32", 5
+    )
+
+
+def test_features_of_cross_layer_transcoders_write_one_vector_per_layer() -> None:
+    plt, clt = (cost_of(11, MODEL, kind, TRACE, "float32", 5) for kind in (PLT, CLT))
+    assert clt.bytes.vectors - plt.bytes.vectors == 4 * 64 * 200 * 1.5
+    assert clt.flops > plt.flops
+
+
+def test_half_the_precision_is_half_the_memory_but_for_logits_and_edges() -> None:
+    single, half = (cost_of(11, MODEL, PLT, TRACE, kind, 5).bytes for kind in ("float32", "bfloat16"))
+    assert (2 * half.rows, 2 * half.vectors, 2 * half.sweep) == (single.rows, single.vectors, single.sweep)
+
+
+def test_work_grows_faster_than_the_number_of_tokens() -> None:
+    short, long = (cost_of(tokens, MODEL, PLT, TRACE, "float32", 50).flops for tokens in (20, 40))
+    assert 2 * short < long < 4 * short
+
+
+def test_small_decoders_are_resident_and_large_ones_stay_in_their_files() -> None:
+    assert resident_bytes(MODEL, PLT, "float32") == (4_000_000, 528_000)
+    wide = replace(PLT, features_L=(2_500_000,) * 4, num_parameters=1_300_000_000)
+    assert resident_bytes(MODEL, wide, "float32")[1] == 4 * (1_300_000_000 - 4 * 2_500_000 * 64)
+
+
+def test_the_limit_for_decoders_is_the_one_that_loading_uses() -> None:
+    from distributed_tracer.transcoder.load import RESIDENT_DECODER_BYTES
+
+    assert DECODERS_IN_FILES_BYTES == RESIDENT_DECODER_BYTES
+
+
+@pytest.mark.parametrize("nodes", [None, 50])
+def test_planned_tables_are_as_large_as_real_ones(nodes: int | None) -> None:
+    from distributed_tracer.model.load import load_model, model_shape
+    from distributed_tracer.trace.attribute import attribute
+    from distributed_tracer.transcoder.load import load_transcoders, transcoder_shape
+
+    trace = replace(TRACE, max_feature_nodes=nodes)
+    model, transcoders = load_model(str(CASE / "model")), load_transcoders(str(CASE / "transcoders"))
+    graph = attribute(TEXTS[0], model, transcoders, trace)
+    tokens, shape = len(graph.tokens_P), model_shape(str(CASE / "model"))
+    per_site = len(graph.active) / (shape.num_layers * (tokens - 1))
+    cost = cost_of(tokens, shape, transcoder_shape(str(CASE / "transcoders")), trace, "float32", per_site)
+    assert cost.num_active == len(graph.active)
+    assert cost.num_rows == len(graph.targets) + min(nodes or len(graph.active), len(graph.active))
+    weights = sum(p.numel() * p.element_size() for p in model.hf.parameters())
+    assert resident_bytes(shape, transcoders.shape, "float32")[0] == weights

@@ -1,0 +1,52 @@
+"""What both kinds of executors share."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from jobs_of_cases import job, plain_rows
+
+from distributed_tracer.config import RunConfig
+from distributed_tracer.runtime.executor import executor_for, threads_per_worker
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (RunConfig(local=True), 8),
+        (RunConfig(workers=2), 4),
+        (RunConfig(workers=3), 2),
+        (RunConfig(workers=20), 1),
+        (RunConfig(workers=20, threads=5), 5),
+        (RunConfig(local=True, threads=1), 1),
+    ],
+)
+def test_workers_share_the_cores_unless_told_otherwise(run: RunConfig, expected: int) -> None:
+    assert threads_per_worker(run, 8) == expected
+
+
+def test_the_configuration_chooses_the_executor(tmp_path: Path) -> None:
+    here = executor_for(job(tmp_path, plain_rows(1)), lambda receipt: None)
+    there = executor_for(job(tmp_path, plain_rows(1), RunConfig()), lambda receipt: None)
+    assert (type(here).__name__, type(there).__name__) == ("LocalExecutor", "RayExecutor")
+
+
+@pytest.mark.parametrize(
+    ("run", "absent"), [("RunConfig(local=True)", "ray"), ("RunConfig(workers=1)", "distributed_tracer.runtime.worker")]
+)
+def test_only_what_the_chosen_executor_needs_is_imported(run: str, absent: str) -> None:
+    code = f"""
+        import sys
+        from distributed_tracer.config import *
+        from distributed_tracer.runtime.executor import executor_for
+        parts = ModelConfig("m"), TranscoderConfig("t"), CorpusConfig("p"), StoreConfig("s"), TraceConfig()
+        executor_for(JobConfig(*parts, {run}), print)
+        sys.exit({absent!r} in sys.modules)
+    """
+    code = "\n".join(line.strip() for line in code.splitlines())
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

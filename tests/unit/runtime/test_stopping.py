@@ -1,0 +1,53 @@
+"""Real signals to this process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from distributed_tracer.plan.unit import WorkUnit
+from distributed_tracer.prompt import Prompt
+from distributed_tracer.runtime.stopping import Stopping
+
+UNITS = [WorkUnit(Prompt(name)) for name in "abc"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_ends_the_handing_out_of_work(number: int, capfd: pytest.CaptureFixture[str]) -> None:
+    with Stopping() as stopping:
+        units = stopping.until_asked(UNITS)
+        assert next(units) is UNITS[0]
+        os.kill(os.getpid(), number)
+        assert list(units) == []
+        assert stopping.requested
+    assert "a second signal ends at once" in capfd.readouterr().err
+
+
+def test_the_second_signal_ends_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    with Stopping():
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_signals_are_as_before_afterwards() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with Stopping():
+        pass
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_outside_the_main_thread_units_pass_without_signals() -> None:
+    passed: list[WorkUnit] = []
+
+    def work() -> None:
+        with Stopping() as stopping:
+            passed.extend(stopping.until_asked(UNITS))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert passed == UNITS

@@ -1,0 +1,103 @@
+"""Whole runs in this process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from jobs_of_cases import LOCAL, job, plain_rows, write_prompts
+from tiny import save_transcoders
+
+from distributed_tracer.config import TranscoderConfig
+from distributed_tracer.errors import InputError, ShapeMismatch, StoreMismatch
+from distributed_tracer.pipeline import plan_job, run_job
+from distributed_tracer.store.ledger import Ledger
+from distributed_tracer.store.reader import open_store
+
+
+def test_a_run_stores_every_prompt_and_says_so(tmp_path: Path) -> None:
+    config = job(tmp_path, plain_rows(3))
+    summary = run_job(config)
+    store = open_store(config.store.store)
+    assert list(store) == ["p0", "p1", "p2"]
+    assert (summary.num_done, summary.num_skipped, summary.failed, summary.num_left) == (3, 0, (), 0)
+    assert summary.num_edges == sum(store.entry(name).num_edges for name in store)
+    assert summary.num_bytes > 0
+    assert 0 < summary.mean_replacement < 1
+
+
+def test_a_rerun_skips_what_is_done_and_changes_nothing(tmp_path: Path) -> None:
+    config = job(tmp_path, plain_rows(3))
+    run_job(config)
+    before = open_store(config.store.store).digest()
+    summary = run_job(config)
+    assert (summary.num_done, summary.num_skipped) == (0, 3)
+    assert open_store(config.store.store).digest() == before
+
+
+def test_a_corpus_that_has_grown_is_gone_on_with(tmp_path: Path) -> None:
+    config = job(tmp_path, plain_rows(2))
+    run_job(config)
+    write_prompts(Path(config.corpus.prompts), plain_rows(3))
+    summary = run_job(config)
+    assert (summary.num_done, summary.num_skipped) == (1, 2)
+    whole = job(tmp_path, plain_rows(3), store="whole")
+    run_job(whole)
+    assert open_store(config.store.store).digest() == open_store(whole.store.store).digest()
+
+
+def test_failed_prompts_are_recorded_and_tried_again_by_the_next_run(tmp_path: Path) -> None:
+    config = job(tmp_path, [*plain_rows(1), {"id": "late", "tokens": [5, 77777]}])
+    summary = run_job(config)
+    assert [(o.prompt_id, o.phase) for o in summary.failed] == [("late", "tokenize")]
+    assert Ledger(config.store.store).failures()["late"].phase == "tokenize"
+    write_prompts(Path(config.corpus.prompts), [*plain_rows(1), {"id": "late", "tokens": [5, 77]}])
+    assert run_job(config).num_done == 1
+    assert Ledger(config.store.store).failures() == {}
+
+
+def test_a_store_made_with_other_options_is_refused(tmp_path: Path) -> None:
+    config = job(tmp_path, plain_rows(1))
+    run_job(config)
+    with pytest.raises(StoreMismatch, match="round_size: the store has 16, this run 8"):
+        run_job(replace(config, trace=replace(config.trace, round_size=8)))
+
+
+def test_sweep_rows_may_differ_between_runs(tmp_path: Path) -> None:
+    config = job(tmp_path, plain_rows(1))
+    run_job(config)
+    assert run_job(replace(config, trace=replace(config.trace, sweep_rows=8))).num_skipped == 1
+
+
+@pytest.mark.parametrize("mistake", ["transcoders", "corpus"])
+def test_a_mistake_in_the_set_up_leaves_no_store_behind(tmp_path: Path, mistake: str) -> None:
+    config = job(tmp_path, plain_rows(1))
+    if mistake == "transcoders":
+        config = replace(config, transcoders=TranscoderConfig(str(save_transcoders(tmp_path / "other"))))
+    else:
+        Path(config.corpus.prompts).write_text("{")
+    with pytest.raises(ShapeMismatch if mistake == "transcoders" else InputError):
+        run_job(config)
+    assert not Path(config.store.store).exists()
+
+
+def test_prompts_expected_not_to_fit_are_recorded_and_the_rest_is_done(tmp_path: Path) -> None:
+    rows = [{"id": "long", "tokens": [5] * 100}, {"id": "short", "tokens": [5] * 10}]
+    config = job(tmp_path, rows, replace(LOCAL, expected_active=1e9))
+    config = replace(config, trace=replace(config.trace, max_feature_nodes=1))
+    plan, _ = plan_job(config)
+    assert [unit.prompt.id for unit, _ in plan.split()[1]] == ["long", "short"], "beyond any machine's memory"
+    summary = run_job(config)
+    assert [(o.prompt_id, o.phase) for o in summary.failed] == [("long", "plan"), ("short", "plan")]
+    assert run_job(replace(config, run=LOCAL)).num_done == 2
+
+
+def test_a_plan_leaves_out_what_is_done_and_writes_nothing(tmp_path: Path) -> None:
+    config = job(tmp_path, [*plain_rows(2), {"id": "bad", "tokens": [77777]}])
+    plan, rejected = plan_job(config)
+    assert len(plan.units) == 2
+    assert [outcome.prompt_id for outcome in rejected] == ["bad"]
+    assert not Path(config.store.store).exists()
+    run_job(config)
+    assert plan_job(config)[0].units == ()
