@@ -1,0 +1,136 @@
+"""Trace the demo's corpus with two Ray actors, ask the store what was found, and draw two pictures.
+
+    make demo          or          python demo/run.py [FOLDER]
+
+What is in FOLDER (out/demo by default) from an earlier run is continued, not repeated; delete it to begin again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from distributed_tracer import JobConfig, TraceConfig, open_store, run_job
+from distributed_tracer.config import CorpusConfig, ModelConfig, RunConfig, StoreConfig, TranscoderConfig
+from distributed_tracer.plot.corpus import draw_corpus
+from distributed_tracer.plot.graph import draw_graph
+from distributed_tracer.plot.style import save
+from distributed_tracer.query.dark_matter import dark_matter
+from distributed_tracer.query.edges import recurring_edges
+from distributed_tracer.query.features import feature_counts
+from distributed_tracer.store.reader import Store
+from distributed_tracer.store.table import Table
+
+HERE = Path(__file__).parent
+EXAMPLE = "two-hop-dallas"
+
+
+def job(store: Path) -> JobConfig:
+    """Every prompt of the demo, with the per-layer transcoders, two workers with a model each."""
+    return JobConfig(
+        ModelConfig(str(HERE / "model")),
+        TranscoderConfig(str(HERE / "transcoders" / "plt")),
+        CorpusConfig(str(HERE / "corpus.jsonl")),
+        StoreConfig(str(store)),
+        TraceConfig(max_feature_nodes=1024),
+        RunConfig(workers=2, threads=1),
+    )
+
+
+def main(folder: Path) -> int:
+    """Trace, ask, draw; the exit code of the run."""
+    store_path = folder / "store"
+    summary = run_job(job(store_path))
+    print(summary.describe())
+    store = open_store(str(store_path))
+    for title, text in findings(store):
+        print(f"\n{title}\n{text}")
+    pictures = {
+        folder / "graph.png": draw_graph(store.graph(EXAMPLE)),
+        folder / "corpus.png": draw_corpus(store, "family"),
+    }
+    for path, figure in pictures.items():
+        save(figure, str(path))
+    print(f"\nPictures\n{chr(10).join(map(str, pictures))}")
+    print(f"\nTry next\n{try_next(store_path, store)}")
+    return summary.exit_code
+
+
+def findings(store: Store) -> Iterator[tuple[str, str]]:
+    """What the store says, title by title."""
+    prompts = store.prompts
+    bytes_per_graph = sum(p.stat().st_size for p in Path(store.url).rglob("*") if p.is_file()) / len(store)
+    yield (
+        "What was traced",
+        f"{len(store)} graphs of {prompts['num_nodes'].mean():,.0f} nodes and {prompts['num_edges'].mean():,.0f} edges "
+        f"after pruning, {prompts['num_active'].mean():,.0f} active features each; {bytes_per_graph / 1024:,.1f} KiB a "
+        f"graph on disk. Rows add up to pre-activations within {prompts['closing_error'].max():.0e}.",
+    )
+    yield "Scores, and how often the model's first choice begins the true answer", families(prompts).format()
+    features = feature_counts(store, top=8)
+    yield "Features most used across prompts", _with_tokens(store, features).format()
+    yield "Strongest recurring edges between features", recurring_edges(store, top=8, min_prompts=10).format()
+    dark = dark_matter(store)
+    share = float(prompts["error_share"].mean())
+    yield (
+        f"Dark matter: {share:.0%} of all influence ends in errors, which the transcoders do not explain",
+        dark.format(),
+    )
+
+
+def families(prompts: Table) -> Table:
+    """Mean scores by kind of fact. A target's label is the token that the model finds likeliest."""
+    right = np.array(
+        [
+            str(answer).startswith(targets[0].strip()) and bool(targets[0].strip())
+            for answer, targets in zip(prompts["answer"], prompts["targets"], strict=True)
+        ]
+    )
+    names = np.array([str(family) for family in prompts["family"]])
+    rows = [(name, names == name) for name in sorted(set(names))]
+    return Table(
+        {
+            "family": [name for name, _ in rows],
+            "prompts": np.array([int(mask.sum()) for _, mask in rows]),
+            "right": [f"{right[mask].mean():.0%}" for _, mask in rows],
+            "replacement": np.array([prompts["replacement"][mask].mean() for _, mask in rows]),
+            "completeness": np.array([prompts["completeness"][mask].mean() for _, mask in rows]),
+            "dark": np.array([prompts["error_share"][mask].mean() for _, mask in rows]),
+        }
+    )
+
+
+def _with_tokens(store: Store, features: Table) -> Table:
+    """The features with the tokens they are strongest on."""
+    strongest = []
+    for layer, feature in zip(features["layer"], features["feature"], strict=True):
+        found = store.occurrences(int(layer), int(feature))
+        best = np.argsort(-found["activation"])
+        tokens = (store.graph(found["prompt"][i]).token_strings[found["position"][i]].strip() for i in best[:20])
+        strongest.append(" ".join(list(dict.fromkeys(tokens))[:5]))
+    return Table({**{name: features[name] for name in features.columns}, "strongest on": strongest})
+
+
+def try_next(path: Path, store: Store) -> str:
+    """Commands that go on from here."""
+    top = feature_counts(store, top=1)
+    feature = f"{top['layer'][0]}:{top['feature'][0]}"
+    program = f"{Path(sys.executable).parent}/distributed-tracer"
+    program = str(Path(program).relative_to(Path.cwd())) if Path(program).is_relative_to(Path.cwd()) else program
+    return "\n".join(
+        [
+            f"{program} show {path} --prompt {EXAMPLE}",
+            f"{program} query {path} --feature {feature}",
+            f"{program} draw {path} --prompt {EXAMPLE} --out {path.parent}/graph.svg",
+            f"{program} export {path} --prompt {EXAMPLE} --out {path.parent}/graph.npz",
+            f"{program} trace --model demo/model --transcoders demo/transcoders/clt --prompts demo/corpus.jsonl \\",
+            f"    --store {path.parent}/clt --workers 2          # the same with cross-layer transcoders",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "out/demo")))
