@@ -112,7 +112,7 @@ AWKWARD = {
 
 def assert_same(one: Graph, other: Graph) -> None:
     """Every field equal, arrays in dtype and bit for bit (a NaN's payload included)."""
-    for name in ("prompt_id", "text", "num_layers", "metadata"):
+    for name in ("prompt_id", "text", "token_strings", "num_layers", "constant_node", "metadata"):
         assert getattr(one, name) == getattr(other, name), name
     assert repr((one.targets, one.scores)) == repr((other.targets, other.scores))
     for part in (lambda graph: graph, lambda graph: graph.nodes, lambda graph: graph.active):

@@ -66,7 +66,8 @@ def _put(group: zarr.Group, column: Column, values: npt.NDArray[Any]) -> None:
 def _consolidated(objects: Mapping[str, bytes]) -> bytes:
     """The root's zarr.json with the metadata of everything below, so that a reader needs one request for all."""
     ending = "/zarr.json"
-    below = {key.removesuffix(ending): json.loads(data) for key, data in objects.items() if key.endswith(ending)}
+    keys = sorted(key for key in objects if key.endswith(ending))  # zarr wants the members of a group side by side
+    below = {key.removesuffix(ending): json.loads(objects[key]) for key in keys}
     root = json.loads(objects["zarr.json"])
     root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": below}
     return json.dumps(root, separators=(",", ":")).encode()

@@ -26,6 +26,8 @@ class Layout:
     num_rows: int
     chunk_rows: int
     dimensions: int
+    metadata: bytes
+    """The array's own `zarr.json`."""
 
     def chunks(self, rows: Rows) -> list[str]:
         """Endings of the keys of all chunks that hold some of `rows`."""
@@ -65,4 +67,4 @@ def _layout(column: Column, document: dict[str, Any]) -> Layout:
         raise ValueError(f"{column.name} is {document['data_type']}, not {' or '.join(sorted(dtypes))}")
     if shape[1:] != ([len(column.names)] if column.names else []):
         raise ValueError(f"{column.name} has shape {shape}")
-    return Layout(num_rows=shape[0], chunk_rows=chunks[0], dimensions=len(shape))
+    return Layout(shape[0], chunks[0], len(shape), json.dumps(document).encode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from threading import Lock
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -102,20 +102,17 @@ class Part:
         return [column for column in BODY if column.name in self._layouts]
 
     @cached_property
-    def _metadata(self) -> bytes:
-        return self.objects.fetch(["zarr.json"])["zarr.json"]
-
-    @cached_property
     def _layouts(self) -> dict[str, Layout]:
-        return layouts_of(self._metadata, self.objects.where)
+        return layouts_of(self.objects.fetch(["zarr.json"])["zarr.json"], self.objects.where)
 
     @cached_property
     def _arrays(self) -> dict[str, zarr.Array[Any]]:
         """The part's arrays, whose chunks are in memory only while they are being decoded."""
-        self._memory["zarr.json"] = Buffer.from_bytes(self._metadata)
+        for name, layout in self._layouts.items():
+            self._memory[f"{name}/zarr.json"] = Buffer.from_bytes(layout.metadata)
+        store = MemoryStore(self._memory)
         try:
-            group = zarr.open_group(MemoryStore(self._memory), mode="r", zarr_format=3, use_consolidated=True)
-            return {name: cast("zarr.Array[Any]", group[name]) for name in self._layouts}
+            return {name: zarr.open_array(store, path=name, mode="r", zarr_format=3) for name in self._layouts}
         except (ValueError, TypeError, KeyError) as error:
             raise self._undecodable(error) from error
 

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from s3 import S3Server
+
+from distributed_tracer.errors import ConfigError, StoreError
+from distributed_tracer.store.root import open_root
+
+
+def test_an_object_is_created_once_and_the_loser_learns_what_is_there(store_url: str) -> None:
+    root = open_root(store_url)
+    assert root.create("commits/1.json", b"mine") == b"mine"
+    assert root.create("commits/1.json", b"yours") == b"mine"
+    assert root.read("commits/1.json") == b"mine"
+    assert root.names("commits") == ["1.json"]
+
+
+def test_of_many_creators_at_once_all_agree_who_won(store_url: str) -> None:
+    roots = [open_root(store_url) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = set(pool.map(lambda i: roots[i].create("commits/1.json", b"%d" % i), range(8)))
+    assert len(answers) == 1
+    assert answers == {roots[0].read("commits/1.json")}
+
+
+def test_replacing_leaves_the_new_object_alone(store_url: str) -> None:
+    root = open_root(store_url)
+    root.replace("failures/x.json", b"first")
+    root.replace("failures/x.json", b"second")
+    assert root.read("failures/x.json") == b"second"
+    assert root.names("failures") == ["x.json"]
+
+
+def test_absent_objects_and_folders_are_no_error(store_url: str) -> None:
+    root = open_root(store_url)
+    root.upload({"parts/a/x": b"1", "parts/a/d/c/0": b"2"})
+    assert root.read("parts/a/y") is None
+    assert root.read_many([]) == {}
+    assert root.read_many(["parts/a/x", "parts/a/x/y", "parts/a/d/c/0"]) == {"parts/a/x": b"1", "parts/a/d/c/0": b"2"}
+    assert root.names("nothing") == []
+
+
+def test_a_new_object_is_listed_although_the_folder_was_listed_before(store_url: str) -> None:
+    root, other = open_root(store_url), open_root(store_url)
+    root.create("commits/1.json", b"1")
+    assert root.names("commits") == ["1.json"]
+    other.create("commits/2.json", b"2")
+    assert root.names("commits") == ["1.json", "2.json"]
+
+
+def test_a_home_directory_and_a_file_url_are_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert open_root("~/s").url == str(tmp_path / "s")
+    assert open_root(f"file://{tmp_path}/s").url == str(tmp_path / "s")
+
+
+def test_an_unknown_kind_of_address_is_refused() -> None:
+    with pytest.raises(StoreError, match="nosuch"):
+        open_root("nosuch://bucket/path")
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://AKIAKEY:topsecret@bucket/run", "ftp://me:topsecret@host/run", "https://h/run?X-Signature=topsecret"]
+)
+def test_an_address_with_credentials_is_refused_without_repeating_them(url: str) -> None:
+    with pytest.raises(ConfigError, match="AWS_ACCESS_KEY_ID") as caught:
+        open_root(url)
+    assert "topsecret" not in "".join(traceback.format_exception(caught.value))
+    assert "AKIAKEY" not in str(caught.value)
+
+
+def test_a_refused_key_is_an_error_without_the_secret(s3: S3Server) -> None:
+    url = s3.make_bucket("locked-bucket") + "/run"
+    program = f"from distributed_tracer.store.reader import open_store; open_store({url!r})"
+    environment = {**s3.environment, "AWS_SECRET_ACCESS_KEY": "wrong-but-still-secret"}
+    here = str(Path(__file__).parents[3])
+    answer = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, cwd=here, check=False
+    )
+    assert answer.returncode != 0
+    assert "StoreError: cannot read" in answer.stderr
+    assert "Permission" in answer.stderr
+    assert "wrong-but-still-secret" not in answer.stderr + answer.stdout
+    assert s3.environment["AWS_SECRET_ACCESS_KEY"] not in answer.stderr + answer.stdout
+
+
+def test_a_server_that_is_gone_is_an_error_with_the_address(monkeypatch: pytest.MonkeyPatch, s3: S3Server) -> None:
+    program = "from distributed_tracer.store.reader import open_store; open_store('s3://bucket/run')"
+    environment = {**s3.environment, "AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"}
+    here = str(Path(__file__).parents[3])
+    answer = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, cwd=here, check=False
+    )
+    assert "StoreError: cannot read" in answer.stderr
+    assert "s3://bucket/run" in answer.stderr
+    assert s3.environment["AWS_SECRET_ACCESS_KEY"] not in answer.stderr
+
+
+def test_a_path_that_is_a_file_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError, match=r"cannot create .*file/run\.json: (NotADirectory|FileExists)Error"):
+        open_root(str(tmp_path / "file")).create("run.json", b"{}")
