@@ -6,6 +6,7 @@ import random
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -43,7 +44,7 @@ class S3Server:
 def s3_server() -> Iterator[S3Server]:
     """SeaweedFS on free ports of the loopback address, with its data in a temporary directory."""
     environment = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": f"secret-{random.getrandbits(64):x}"}
-    weed = Path(shutil.which("weed") or Path(__import__("sys").executable).parent / "weed")
+    weed = Path(shutil.which("weed") or Path(sys.executable).parent / "weed")
     folder = Path(tempfile.mkdtemp(prefix="weed"))
     ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
     command = [str(weed), "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]

@@ -16,27 +16,28 @@ from ..store.reader import Store
 from ..store.table import Table
 from .sums import Keyed, as_keys, merge, sum_by_key
 
-_BUCKETS = 1 << 22
-_BUCKETS_PER_PASS = 1 << 18
 
-
-def recurring_edges(store: Store, top: int = 50, min_prompts: int = 2) -> Table:
+def recurring_edges(
+    store: Store, top: int = 50, min_prompts: int = 2, num_buckets: int = 1 << 22, buckets_per_pass: int = 1 << 18
+) -> Table:
     """The strongest feature -> feature edges that at least `min_prompts` prompts have, positions disregarded.
 
     An edge's weight in one prompt is the sum over all positions of both ends. Columns: source_layer, source_feature,
     target_layer, target_feature, prompts, mean_weight (over those prompts) and strength (sum over prompts of
-    |weight|); strongest first.
+    |weight|); strongest first. Buckets trade memory (8 bytes each, and the edges of one pass) for passes over the
+    store; they do not change the answer.
     """
-    bound = np.zeros(_BUCKETS)
+    bound = np.zeros(num_buckets)
     for graph in store.graphs():
         keys, weights = feature_edges(graph)
-        np.add.at(bound, _bucket(keys), np.abs(weights))
+        np.add.at(bound, _bucket(keys, num_buckets), np.abs(weights))
     fullest = np.argsort(-bound, kind="stable")[: np.count_nonzero(bound)]
     best: Keyed = (np.zeros((0, 4), np.int64), np.zeros((0, 3)))
-    for first in range(0, len(fullest), _BUCKETS_PER_PASS):
-        counted = _count(store, fullest[first : first + _BUCKETS_PER_PASS], min_prompts)
-        best = _strongest(merge(best, counted), top)
-        left = bound[fullest[first + _BUCKETS_PER_PASS :][:1]]
+    for first in range(0, len(fullest), buckets_per_pass):
+        wanted = np.zeros(num_buckets, dtype=bool)
+        wanted[fullest[first : first + buckets_per_pass]] = True
+        best = _strongest(merge(best, _count(store, wanted, min_prompts)), top)
+        left = bound[fullest[first + buckets_per_pass :][:1]]
         if len(best[0]) == top and (best[1][-1, 2] > left).all():
             break
     return _table(best)
@@ -54,22 +55,20 @@ def feature_edges(graph: Graph) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.f
     return np.concatenate([sites[pairs // len(sites)], sites[pairs % len(sites)]], axis=1), weights
 
 
-def _bucket(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+def _bucket(keys: npt.NDArray[np.int64], num_buckets: int) -> npt.NDArray[np.intp]:
     mixed = np.zeros(len(keys), dtype=np.uint64)
     for column in keys.T:
         mixed = (mixed ^ column.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(32)
-    return (mixed % np.uint64(_BUCKETS)).astype(np.intp)
+    return (mixed % np.uint64(num_buckets)).astype(np.intp)
 
 
-def _count(store: Store, buckets: npt.NDArray[np.intp], min_prompts: int) -> Keyed:
-    """Edge -> prompts, sum of weights, sum of |weights|, for all edges of some buckets."""
-    wanted = np.zeros(_BUCKETS, dtype=bool)
-    wanted[buckets] = True
+def _count(store: Store, wanted: npt.NDArray[np.bool_], min_prompts: int) -> Keyed:
+    """Edge -> prompts, sum of weights, sum of |weights|, for all edges in the buckets that are `wanted`."""
     waiting: list[Keyed] = [(np.zeros((0, 4), np.int64), np.zeros((0, 3)))]
     for graph in store.graphs():
         keys, weights = feature_edges(graph)
-        chosen = wanted[_bucket(keys)]
+        chosen = wanted[_bucket(keys, len(wanted))]
         weights = weights[chosen]
         waiting.append((keys[chosen], np.column_stack([np.ones(len(weights)), weights, np.abs(weights)])))
         if sum(len(keys) for keys, _ in waiting[1:]) > max(1 << 20, len(waiting[0][0])):
