@@ -1,7 +1,8 @@
 """The frozen model's linear maps, transposed: gradients from where they are read to the residual stream.
 
 P position (of the gradient), B row, H query head, G key/value head, E head width, D model width. A gradient is laid
-out [P, B, D], so that everything read at one position is one matrix product for all rows.
+out [P, B, D], so that everything read at one position is one matrix product for all rows. It may cover the first
+positions of the prompt only: nothing later can reach a row that reads there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def attention_pull(model: Model, tape: Tape, layer: int, g_PBD: Tensor) -> Tenso
     """What the layer's attention adds to the gradient of the residual stream it reads: the frozen OV path."""
     weights = model.layers[layer]
     if weights.attention_post_norm is not None:
-        g_PBD = weights.attention_post_norm.pull(g_PBD, tape.scales_P1[(layer, "attention_post")][:, None])
+        g_PBD = weights.attention_post_norm.pull(g_PBD, _scale(tape, layer, "attention_post", g_PBD))
     num_positions, num_rows, _ = g_PBD.shape
     num_heads, head_dim, _ = weights.output_HED.shape
     num_groups = weights.value_GED.shape[0]
@@ -26,12 +27,12 @@ def attention_pull(model: Model, tape: Tape, layer: int, g_PBD: Tensor) -> Tenso
     # The query heads of a group share its values, so their sum is one product over (head, query) together.
     z = z.reshape(num_positions, num_rows, num_groups, num_heads // num_groups, head_dim).permute(2, 3, 0, 1, 4)
     z = z.reshape(num_groups, -1, num_rows * head_dim)
-    pattern = tape.patterns_HPP[layer].reshape(num_groups, -1, num_positions)
+    pattern = tape.patterns_HPP[layer][:, :num_positions, :num_positions].reshape(num_groups, -1, num_positions)
     y = (pattern.transpose(1, 2) @ z).reshape(num_groups, num_positions, num_rows, head_dim)
     y = y.permute(1, 2, 0, 3).reshape(num_positions, num_rows, -1)
     g = y @ weights.value_GED.reshape(num_groups * head_dim, -1)
     if weights.attention_norm is not None:
-        g = weights.attention_norm.pull(g, tape.scales_P1[(layer, "attention")][:, None])
+        g = weights.attention_norm.pull(g, _scale(tape, layer, "attention", g_PBD))
     return g
 
 
@@ -67,8 +68,7 @@ def input_pull(model: Model, tape: Tape, layer: int, g: Tensor, positions: Tenso
     norm = model.layers[layer].mlp_norm
     if norm is None or tape.input_site == "hook_resid_mid":
         return g
-    scale = tape.scales_P1[(layer, "mlp")]
-    scale = scale[:, None] if positions is None else scale[positions]
+    scale = _scale(tape, layer, "mlp", g) if positions is None else tape.scales_P1[(layer, "mlp")][positions]
     return norm.pull(g, scale, after_weight=tape.input_site == "mlp.hook_in")
 
 
@@ -83,7 +83,7 @@ def output_pull(model: Model, tape: Tape, layer: int, g_PBD: Tensor) -> Tensor:
     norm = model.layers[layer].mlp_post_norm
     if norm is None or tape.output_site == "hook_mlp_out":
         return g_PBD
-    return norm.pull(g_PBD, tape.scales_P1[(layer, "mlp_post")][:, None])
+    return norm.pull(g_PBD, _scale(tape, layer, "mlp_post", g_PBD))
 
 
 def output_bias(model: Model, tape: Tape, layer: int) -> Tensor | None:
@@ -95,3 +95,8 @@ def output_bias(model: Model, tape: Tape, layer: int) -> Tensor | None:
 def final_pull(model: Model, tape: Tape, g_BD: Tensor, positions: Tensor) -> Tensor:
     """Gradient at the final norm's output -> gradient of the residual stream, at the position of each row."""
     return model.final_norm.pull(g_BD, tape.scales_P1[(model.shape.num_layers, FINAL)][positions])
+
+
+def _scale(tape: Tape, layer: int, role: str, g_PBD: Tensor) -> Tensor:
+    """A norm's scales at the gradient's positions, [P, 1, 1]."""
+    return tape.scales_P1[(layer, role)][: len(g_PBD), None]

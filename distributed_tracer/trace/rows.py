@@ -45,38 +45,46 @@ class Rows:
 
     def of_targets(self, directions: Directions) -> Iterator[EdgeBlock]:
         """Rows of every target."""
-        depth_K = torch.tensor(directions.layer_K)
-        for batch_B in torch.split(depth_K.argsort(descending=True, stable=True), self.sweep_rows):
-            layers = depth_K[batch_B].tolist()
-            positions = torch.tensor(directions.position_K)[batch_B].to(directions.vector_KD.device)
-            rows, constants = self._sweep(layers, positions, directions.vector_KD[batch_B])
-            value_B = torch.tensor([directions.targets[k].value for k in batch_B], dtype=rows.dtype)
-            value_B = value_B.to(rows.device) - directions.bias_K[batch_B].to(rows.device)
-            yield EdgeBlock(batch_B.to(rows.device), True, rows, constants, value_B)
+        for batch in self._batches(directions.layer_K, directions.position_K):
+            layers, positions = ([of[k] for k in batch] for of in (directions.layer_K, directions.position_K))
+            rows, constants = self._sweep(layers, positions, directions.vector_KD[batch])
+            value_B = torch.tensor([directions.targets[k].value for k in batch], dtype=rows.dtype)
+            value_B = value_B.to(rows.device) - directions.bias_K[batch].to(rows.device)
+            yield EdgeBlock(torch.tensor(batch, device=rows.device), True, rows, constants, value_B)
 
     def of_features(self, chosen_F: Tensor) -> Iterator[EdgeBlock]:
-        """Rows of active features. Deepest first over the whole round, so that a batch holds rows of similar depth."""
-        features = self.features
-        ordered_F = chosen_F[features.layer_A[chosen_F].argsort(descending=True, stable=True)]
-        for batch_B in torch.split(ordered_F, self.sweep_rows):
-            layers = features.layer_A[batch_B].tolist()
-            vector_BD, bias_B = self._encoders(layers, features.feature_A[batch_B])
-            rows, constants = self._sweep(layers, features.position_A[batch_B], vector_BD)
-            yield EdgeBlock(batch_B, False, rows, constants, features.activation_A[batch_B] - bias_B)
+        """Rows of active features."""
+        features, sites = (
+            self.features,
+            torch.stack([self.features.layer_A[chosen_F], self.features.position_A[chosen_F]]),
+        )
+        layer_F, position_F = sites.tolist()
+        for batch in self._batches(layer_F, position_F):
+            layers, positions = ([of[f] for f in batch] for of in (layer_F, position_F))
+            number_B = chosen_F[batch]
+            vector_BD, bias_B = self._encoders(layers, features.feature_A[number_B])
+            rows, constants = self._sweep(layers, positions, vector_BD)
+            yield EdgeBlock(number_B, False, rows, constants, features.activation_A[number_B] - bias_B)
+
+    def _batches(self, layers: list[int], positions: list[int]) -> Iterator[list[int]]:
+        """Numbers of nodes, `sweep_rows` at a time: those of similar positions together, deepest first."""
+        by_position = sorted(range(len(layers)), key=lambda node: (positions[node], -layers[node], node))
+        for start in range(0, len(by_position), self.sweep_rows):
+            yield sorted(by_position[start : start + self.sweep_rows], key=lambda node: (-layers[node], node))
 
     def _encoders(self, layer_B: list[int], feature_B: Tensor) -> tuple[Tensor, Tensor]:
         """Encoder vectors [B, D] and biases [B] of features sorted by layer, deepest first."""
         found = [self.transcoders.encoder_rows(layer, feature_B[start:end]) for layer, start, end in _runs(layer_B)]
         return torch.cat([vectors for vectors, _ in found]), torch.cat([bias for _, bias in found])
 
-    def _sweep(self, layer_B: list[int], position_B: Tensor, vector_BD: Tensor) -> tuple[Tensor, Tensor]:
+    def _sweep(self, layer_B: list[int], position_B: list[int], vector_BD: Tensor) -> tuple[Tensor, Tensor]:
         """Rows of nodes that read along `vector_BD` at a layer's input site, or at the final norm's output."""
         joined, constants, device = [], [], self.transcoders.device
         for layer, start, end in _runs(layer_B):
             where = self.model.unembed_VD.device
             if layer < self.model.shape.num_layers:
                 where = self.model.layers[layer].device
-            vector, position = vector_BD[start:end].to(where), position_B[start:end].to(where)
+            vector, position = vector_BD[start:end].to(where), torch.tensor(position_B[start:end], device=where)
             if layer == self.model.shape.num_layers:
                 gradient, bias = (
                     final_pull(self.model, self.tape, vector, position),
@@ -87,7 +95,7 @@ class Rows:
                 bias = input_bias(self.model, self.tape, layer)
             joined.append(gradient.to(device))
             constants.append((vector @ bias if bias is not None else vector.new_zeros(len(vector))).to(device))
-        batch = RowBatch(layer_B, position_B.to(device), torch.cat(joined), torch.cat(constants))
+        batch = RowBatch(layer_B, position_B, torch.cat(joined), torch.cat(constants))
         rows_BC, constant_B = self.sweep.rows(batch)
         return rows_BC.to(device), constant_B.to(device)
 

@@ -2,7 +2,8 @@
 
 L layer, P position, B row of the batch, A active feature, C column (active features, errors layer-major, tokens),
 D model width. A row joins at its own depth, so no row is carried through layers that it cannot reach: rows are sorted
-deepest first, and the first `n` of them are alive at a layer.
+deepest first, and the first `n` of them are alive at a layer. Positions after the last one that any row of the batch
+reads at are left out.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class RowBatch:
 
     layer_B: list[int]
     """The layer a feature reads at; the number of layers for targets at the final norm."""
-    position_B: Tensor
+    position_B: list[int]
     vector_BD: Tensor
     constant_B: Tensor
     """What biases between the residual stream and the node add to it."""
@@ -53,7 +54,8 @@ class Sweep:
     def rows(self, batch: RowBatch) -> tuple[Tensor, Tensor]:
         """Edges [B, C] into the batch's nodes from every column, and their constants [B]."""
         num_rows, width = batch.vector_BD.shape
-        g_PBD = batch.vector_BD.new_zeros(self.num_positions, num_rows, width)
+        num_positions = max(batch.position_B) + 1
+        g_PBD = batch.vector_BD.new_zeros(num_positions, num_rows, width)
         rows_BC = g_PBD.new_zeros(num_rows, self.num_columns)
         constant_B = batch.constant_B.clone()
         alive = _count_from(batch.layer_B, self.model.shape.num_layers)
@@ -71,14 +73,16 @@ class Sweep:
             alive = joined
             if alive and not self.model.layers[layer].parallel:
                 g_PBD[:, :alive] += self._attend(layer, g_PBD[:, :alive], constant_B[:alive])
-        rows_BC[:, self.first_token :] = _dot(g_PBD, self.tape.token_vectors_PD.to(g_PBD.device))
+        tokens = slice(self.first_token, self.first_token + num_positions)
+        rows_BC[:, tokens] = _dot(g_PBD, self.tape.token_vectors_PD)
         if self.tape.position_vectors_PD is not None:
-            constant_B += _dot(g_PBD, self.tape.position_vectors_PD.to(g_PBD.device)).sum(-1)
+            constant_B += _dot(g_PBD, self.tape.position_vectors_PD).sum(-1)
         return rows_BC, constant_B
 
     def _join(self, g_PBD: Tensor, batch: RowBatch, first: int, end: int) -> None:
-        index = torch.arange(first, end, device=g_PBD.device)
-        g_PBD[batch.position_B[first:end].to(g_PBD.device), index] += batch.vector_BD[first:end].to(g_PBD.device)
+        rows = torch.arange(first, end, device=g_PBD.device)
+        positions = torch.tensor(batch.position_B[first:end], dtype=torch.long, device=g_PBD.device)
+        g_PBD[positions, rows] += batch.vector_BD[first:end].to(g_PBD.device)
 
     def _read(self, layer: int, g_PBD: Tensor, rows_BC: Tensor, constant_B: Tensor) -> Tensor | None:
         """Read one layer's MLP output into `rows_BC`; returns what its linear skip adds to the gradient."""
@@ -88,14 +92,14 @@ class Sweep:
         g_PBD = output_pull(model, tape, layer, g_PBD)
         for written in self.features.written_M[layer]:
             rows_aD, start = written.rows_aD.to(device), 0
-            for position, end in enumerate(written.ends_P):
+            for position, end in enumerate(written.ends_P[: len(g_PBD)]):
                 if end > start:
                     columns = slice(written.first + start, written.first + end)
                     rows_BC[:, columns] += g_PBD[position] @ rows_aD[start:end].T
                 start = end
         first = self.first_error + layer * self.num_positions
-        rows_BC[:, first : first + self.num_positions] = _dot(g_PBD, self.features.error_MPD[layer].to(device))
-        constant_B += _dot(g_PBD, self.features.constant_MPD[layer].to(device)).sum(-1)
+        rows_BC[:, first : first + len(g_PBD)] = _dot(g_PBD, self.features.error_MPD[layer])
+        constant_B += _dot(g_PBD, self.features.constant_MPD[layer]).sum(-1)
         skip = self.transcoders.skip(layer)
         if skip is None:
             return None
@@ -117,8 +121,9 @@ def _count_from(layer_B: list[int], layer: int) -> int:
 
 
 def _dot(g_PBD: Tensor, vectors_PD: Tensor) -> Tensor:
-    """Gradient times vector at every position: [B, P]."""
-    return torch.einsum("pbd,pd->bp", g_PBD, vectors_PD)
+    """Gradient times vector at every position of the gradient: [B, P]."""
+    vectors_PD = vectors_PD[: len(g_PBD)].to(g_PBD.device)
+    return (g_PBD @ vectors_PD[..., None])[..., 0].T
 
 
 def _sum(a: Tensor | None, b: Tensor) -> Tensor:
