@@ -64,9 +64,7 @@ def _tokens_of(fields: Mapping[str, object]) -> tuple[int, ...] | None:
         raise CorpusError("empty tokens: found [], expected at least one token id")
     for position, token in enumerate(value):
         if isinstance(token, bool) or not isinstance(token, int) or token < 0:
-            raise CorpusError(
-                f"wrong token id at position {position}: found {show(token)}, expected an integer from 0"
-            )
+            raise CorpusError(f"wrong token id at position {position}: found {show(token)}, expected an integer from 0")
     return tuple(value)
 
 

@@ -113,7 +113,5 @@ def read_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
         number += 1
         if len(raw) > MAX_LINE_BYTES:
             limit = f"{MAX_LINE_BYTES // 2**20} MiB"
-            raise CorpusError(
-                f"{name}:{number}: found a line longer than {limit}, expected a prompt per line"
-            )
+            raise CorpusError(f"{name}:{number}: found a line longer than {limit}, expected a prompt per line")
         yield number, raw.removeprefix(BOM) if number == 1 else raw

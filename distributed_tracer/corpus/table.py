@@ -68,9 +68,7 @@ def _row(line: int, header: Sequence[str], cells: Sequence[str]) -> Row:
     try:
         _check_utf8(cells)
         if len(cells) != len(header):
-            raise ValueError(
-                f"wrong number of cells: found {len(cells)}, expected {len(header)} as in header"
-            )
+            raise ValueError(f"wrong number of cells: found {len(cells)}, expected {len(header)} as in header")
         if "tokens" in fields:
             fields["tokens"] = _parse_tokens(str(fields["tokens"]))
         if "targets" in fields:

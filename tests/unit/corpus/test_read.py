@@ -259,9 +259,7 @@ def test_a_long_id_and_a_long_prompt_are_accepted_up_to_the_limit(write: Write) 
 
 def test_a_file_without_lines_is_refused_before_memory_fills(write: Write) -> None:
     url = write("p.txt", b"x" * (17 * 2**20))
-    with pytest.raises(
-        CorpusError, match=r"p\.txt:1: found a line longer than 16 MiB, expected a prompt per"
-    ):
+    with pytest.raises(CorpusError, match=r"p\.txt:1: found a line longer than 16 MiB, expected a prompt per"):
         read(url, on_bad_prompt="record")
 
 
@@ -320,9 +318,7 @@ def test_a_targets_cell_that_is_no_json_list_is_an_error(write: Write, bad_targe
         (b'"text"x\na\n', "1: bad quoting: found"),
     ],
 )
-def test_a_bad_header_stops_even_where_bad_prompts_are_recorded(
-    write: Write, content: bytes, message: str
-) -> None:
+def test_a_bad_header_stops_even_where_bad_prompts_are_recorded(write: Write, content: bytes, message: str) -> None:
     url = write("p.csv", content)
     with pytest.raises(CorpusError) as caught:
         read(url, on_bad_prompt="record")
@@ -332,9 +328,7 @@ def test_a_bad_header_stops_even_where_bad_prompts_are_recorded(
 def test_unknown_endings_list_the_known_ones(write: Write) -> None:
     with pytest.raises(CorpusError) as caught:
         read(write("p.json", b"{}"))
-    assert "p.json: unknown file ending; known are .jsonl, .ndjson, .csv, .tsv, .parquet, .txt" in str(
-        caught.value
-    )
+    assert "p.json: unknown file ending; known are .jsonl, .ndjson, .csv, .tsv, .parquet, .txt" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -383,9 +377,7 @@ def test_parquet_rows_are_checked_like_the_others(tmp_path: Path) -> None:
 def test_parquet_without_text_or_tokens_is_a_corpus_error(tmp_path: Path) -> None:
     path = str(tmp_path / "p.parquet")
     pyarrow.parquet.write_table(pyarrow.table({"prompt": ["a"]}), path)
-    with pytest.raises(
-        CorpusError, match=r"p\.parquet: missing column: found columns 'prompt', expected text"
-    ):
+    with pytest.raises(CorpusError, match=r"p\.parquet: missing column: found columns 'prompt', expected text"):
         read(path)
 
 
@@ -395,9 +387,7 @@ def test_parquet_from_a_stream_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
             return False
 
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Pipe(b"PAR1")))
-    with pytest.raises(
-        CorpusError, match="<stdin>: Parquet is read from its end: found a stream, expected a"
-    ):
+    with pytest.raises(CorpusError, match="<stdin>: Parquet is read from its end: found a stream, expected a"):
         read("-", prompt_format="parquet")
 
 
