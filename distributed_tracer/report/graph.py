@@ -11,6 +11,8 @@ from ..graph.graph import Graph
 from ..graph.nodes import Kind
 from ..store.table import Table, printable
 
+_SHOWN_TOKENS = 100
+
 
 def graph_summary(graph: Graph, top: int) -> dict[str, Any]:
     """Plain data: the graph's `top` nodes of each kind by influence and edges by size."""
@@ -20,6 +22,7 @@ def graph_summary(graph: Graph, top: int) -> dict[str, Any]:
         "prompt": graph.prompt_id,
         "text": graph.text,
         "tokens": graph.tokens_P.tolist(),
+        "token_strings": list(graph.token_strings),
         "metadata": dict(graph.metadata),
         "targets": [vars(target) for target in graph.targets],
         "scores": vars(graph.scores),
@@ -46,7 +49,7 @@ def graph_text(summary: dict[str, Any]) -> str:
     lines = [
         f"prompt   {summary['prompt']}",
         f"text     {text}",
-        f"tokens   {len(summary['tokens'])}",
+        f"tokens   {len(summary['tokens'])}: {' '.join(map(repr, summary['token_strings'][:_SHOWN_TOKENS]))}",
         *(
             f"target   {target['label']!r} at position {target['position']}: weight {target['weight']:.4f}, "
             f"value {target['value']:.4f}"
@@ -73,7 +76,7 @@ _TITLES = {
 _COLUMNS = {
     Kind.FEATURE: ("influence", "activation", "layer", "feature", "position"),
     Kind.ERROR: ("influence", "layer", "position"),
-    Kind.TOKEN: ("influence", "token", "position"),
+    Kind.TOKEN: ("influence", "position", "token", "string"),
 }
 
 
@@ -81,15 +84,17 @@ def _top(graph: Graph, kind: Kind, count: int) -> list[dict[str, Any]]:
     """The most influential nodes of a kind; ties go to the lower number."""
     of_kind = graph.nodes.where(kind)
     chosen = of_kind[np.argsort(-graph.influence_N[of_kind], kind="stable")[:count]]
-    values: dict[str, npt.NDArray[Any]] = {
+    strings = np.array(graph.token_strings, dtype=object)
+    columns: dict[str, npt.NDArray[Any]] = {
         "influence": graph.influence_N,
         "activation": graph.nodes.activation_N,
         "layer": graph.nodes.layer_N,
         "feature": graph.nodes.feature_N,
-        "token": graph.nodes.feature_N,
         "position": graph.nodes.position_N,
+        "token": graph.nodes.feature_N,
+        "string": strings[graph.nodes.position_N],
     }
-    return [{name: values[name][node].item() for name in _COLUMNS[kind]} for node in chosen]
+    return list(Table({name: columns[name][chosen] for name in _COLUMNS[kind]}).rows())
 
 
 def _name(graph: Graph, node: int) -> str:
@@ -99,5 +104,5 @@ def _name(graph: Graph, node: int) -> str:
     )
     if kind is Kind.TARGET:
         return f"target {graph.targets[feature].label!r}"
-    where = {Kind.FEATURE: f"feature {layer}:{feature}", Kind.ERROR: f"error of layer {layer}"}
-    return f"{where.get(kind, f'token {feature}')} at {position}"
+    what = {Kind.FEATURE: f"feature {layer}:{feature}", Kind.ERROR: f"error of layer {layer}"}
+    return f"{what.get(kind) or f'token {graph.token_strings[position]!r}'} at {position}"

@@ -14,34 +14,45 @@ from .events import Outcome
 
 
 class Tally:
-    """Counts of prompts by what became of them, and what is left by the plan's reckoning."""
+    """Counts of prompts by what became of them, and what is left by the plan's reckoning.
+
+    The clock starts with the first outcome, so that loading the model counts for nothing.
+    """
 
     def __init__(self, units: Sequence[WorkUnit]) -> None:
         self.total = len(units)
+        self.num_worked = 0
+        """Prompts that are traced, written or given up."""
         self._expected = {unit.prompt.id: unit.expected_seconds for unit in units}
         self._status: dict[str, str] = {}
-        self._started = time.monotonic()
+        self._count: Counter[str | None] = Counter()
+        self._work_left = sum(self._expected.values())
+        self._first: tuple[float, int, float] | None = None
 
     def add(self, outcome: Outcome) -> None:
+        before = self._status.get(outcome.prompt_id)
         self._status[outcome.prompt_id] = outcome.status
-
-    @property
-    def num_worked(self) -> int:
-        """Prompts that are traced, written or given up."""
-        return sum(status != "retried" for status in self._status.values())
+        self._count[before] -= 1
+        self._count[outcome.status] += 1
+        change = (outcome.status != "retried") - (before not in (None, "retried"))
+        self.num_worked += change
+        self._work_left -= change * self._expected[outcome.prompt_id]
+        if self._first is None:
+            self._first = (time.monotonic(), self.num_worked, self._work_left)
 
     def line(self) -> str:
         """Done, failed and total, prompts per second, and the time left."""
-        count = Counter(self._status.values())
-        elapsed = time.monotonic() - self._started
-        text = f"{count['done']:,} of {self.total:,} done, {count['failed']:,} failed"
-        if count["traced"]:
-            text += f", {count['traced']:,} not written yet"
-        text += f", {self.num_worked / max(elapsed, 1e-9):.2f} prompts/s"
-        worked = sum(self._expected[i] for i, status in self._status.items() if status != "retried")
+        if self._first is None:
+            return f"0 of {self.total:,} done, loading the model"
+        text = f"{self._count['done']:,} of {self.total:,} done, {self._count['failed']:,} failed"
+        if waiting := self._count["traced"]:
+            text += f", {waiting:,} not written yet"
+        since, num_then, left_then = self._first
+        elapsed, worked = time.monotonic() - since, left_then - self._work_left
+        if self.num_worked > num_then and elapsed > 0:
+            text += f", {(self.num_worked - num_then) / elapsed:.2f} prompts/s"
         if worked > 0:
-            left = elapsed * (sum(self._expected.values()) - worked) / worked
-            text += f", {_clock(left)} left"
+            text += f", {_clock(elapsed * self._work_left / worked)} left"
         return text
 
 

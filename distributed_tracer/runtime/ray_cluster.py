@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,11 +31,12 @@ def connected(run: RunConfig) -> Iterator[None]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     address = run.ray_address or os.environ.get("RAY_ADDRESS")
     try:
-        if address:
-            ray.init(address=address, **quiet)
-        else:
-            num_cpus = max(num_cores(), run.workers * cpus_per_worker(run))
-            ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **quiet)
+        with _signals_kept():
+            if address:
+                ray.init(address=address, **quiet)
+            else:
+                num_cpus = max(num_cores(), run.workers * cpus_per_worker(run))
+                ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **quiet)
     except (ConnectionError, ValueError, OSError) as error:
         where = f"at {address}" if address else "on this machine"
         raise ConfigError(f"cannot use Ray {where}: {error}. --local works without Ray.") from error
@@ -41,6 +44,16 @@ def connected(run: RunConfig) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Put handlers back that connecting replaces: Ray's own would abort the process at SIGTERM."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def cpus_per_worker(run: RunConfig) -> int:

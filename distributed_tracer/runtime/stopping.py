@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterable, Iterator
 from types import FrameType, TracebackType
@@ -44,4 +43,4 @@ class Stopping:
             raise KeyboardInterrupt
         self.requested = True
         # not print: the signal may have come in the middle of one
-        os.write(sys.stderr.fileno(), b"stopping: writing what is under way; a second signal ends at once\n")
+        os.write(2, b"stopping: writing what is under way; a second signal ends at once\n")

@@ -14,7 +14,11 @@ from distributed_tracer.runtime.progress import Tally, showing
 
 
 def tally() -> Tally:
-    return Tally([WorkUnit(Prompt(name), expected_seconds=seconds) for name, seconds in zip("abcd", (4, 2, 1, 1))])
+    return Tally([WorkUnit(Prompt(name), expected_seconds=n) for name, n in {"a": 4, "b": 2, "c": 1, "d": 1}.items()])
+
+
+def test_before_the_first_outcome_a_line_says_that_the_model_is_loading() -> None:
+    assert tally().line() == "0 of 4 done, loading the model"
 
 
 def test_a_line_tells_done_failed_waiting_speed_and_time_left() -> None:
@@ -26,12 +30,13 @@ def test_a_line_tells_done_failed_waiting_speed_and_time_left() -> None:
     assert re.fullmatch(pattern, counted.line())
 
 
-def test_the_time_left_goes_by_the_work_expected_not_by_the_number_of_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speed_and_time_left_go_by_the_work_since_the_first_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 160.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     counted = tally()
-    counted.add(Outcome("a", "done"))  # half of the work, a quarter of the prompts, in 60 seconds
-    assert counted.line().endswith("0:01:00 left")
+    counted.add(Outcome("a", "done"))
+    counted.add(Outcome("b", "done"))  # 2 of the 4 expected seconds that were left, in 60 seconds
+    assert counted.line() == "2 of 4 done, 0 failed, 0.02 prompts/s, 0:01:00 left"
 
 
 def test_a_prompt_that_is_tried_again_is_work_still_to_do() -> None:

@@ -1,0 +1,114 @@
+"""What others rely on, spelled out: changing a line here is a decision."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import distributed_tracer
+from distributed_tracer.cli import main
+
+PUBLIC = {
+    "__version__",
+    "Graph",
+    "JobConfig",
+    "Prompt",
+    "TargetSpec",
+    "TraceConfig",
+    "attribute",
+    "load_model",
+    "load_transcoders",
+    "open_store",
+    "prune",
+    "run_job",
+}
+JOB = {
+    "--model",
+    "--dtype",
+    "--device-map",
+    "--transcoders",
+    "--prompts",
+    "--prompt-format",
+    "--on-bad-prompt",
+    "--store",
+    "--weight-bits",
+    "--store-active",
+    "--no-store-active",
+    "--part-prompts",
+    "--part-edges",
+    "--part-seconds",
+    "--max-feature-nodes",
+    "--round-size",
+    "--max-targets",
+    "--target-mass",
+    "--constant-node",
+    "--no-constant-node",
+    "--node-threshold",
+    "--edge-threshold",
+    "--keep-all",
+    "--no-keep-all",
+    "--sweep-rows",
+    "--workers",
+    "--local",
+    "--no-local",
+    "--gpus-per-worker",
+    "--threads",
+    "--ray-address",
+    "--attempts",
+    "--expected-active",
+    "--progress",
+    "--no-progress",
+}
+JSON = {"--json", "--no-json"}
+OPTIONS = {
+    "trace": JOB,
+    "plan": JOB,
+    "status": JSON,
+    "show": {"--prompt", "--top", *JSON},
+    "query": {"--feature", "--limit", *JSON},
+    "export": {"--prompt", "--out", "--format"},
+    "draw": {"--out", "--prompt", "--by"},
+    "version": set(),
+}
+
+
+def help_of(*command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main([*command, "--help"]) == 0
+    return capsys.readouterr().out
+
+
+def test_public_names_are_these_and_all_can_be_imported() -> None:
+    assert set(distributed_tracer.__all__) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(distributed_tracer, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = distributed_tracer.nonsense
+
+
+def test_commands_are_these(capsys: pytest.CaptureFixture[str]) -> None:
+    found = re.search(r"\{(.*?)\}", help_of(capsys=capsys), re.DOTALL)
+    assert found is not None
+    assert set("".join(found[1].split()).split(",")) == OPTIONS.keys()
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_options_are_these(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (line.strip("│| ") for line in help_of(command, capsys=capsys).splitlines())
+    listed = (line.split("  ")[0] for line in lines if re.match(r"(-h, )?--[a-z]", line))
+    names = {name for line in listed for name in re.findall(r"(?<!\S)--[a-z][a-z-]*", line)}
+    assert names == OPTIONS[command] | {"--help"}
+
+
+def test_the_package_runs_as_a_module() -> None:
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "distributed_tracer", "version"], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == distributed_tracer.__version__
