@@ -85,7 +85,7 @@ def families(prompts: Table) -> Table:
     """Mean scores by kind of fact. A target's label is the token that the model finds likeliest."""
     right = np.array(
         [
-            str(answer).startswith(targets[0].strip()) and bool(targets[0].strip())
+            _begins(str(answer), targets[0])
             for answer, targets in zip(prompts["answer"], prompts["targets"], strict=True)
         ]
     )
@@ -101,6 +101,10 @@ def families(prompts: Table) -> Table:
             "dark": np.array([prompts["error_share"][mask].mean() for _, mask in rows]),
         }
     )
+
+
+def _begins(answer: str, token: str) -> bool:
+    return bool(token.strip()) and answer.strip().startswith(token.strip())
 
 
 def _with_tokens(store: Store, features: Table) -> Table:
