@@ -45,7 +45,7 @@ def random_weights(seed: int = 0) -> list[Weights]:
             b_enc=quarters(generator, SIZE),
             W_dec=quarters(generator, SIZE, NUM_LAYERS - layer, WIDTH),
             b_dec=quarters(generator, WIDTH),
-            threshold=quarters(generator, SIZE).abs(),
+            threshold=quarters(generator, SIZE),
             W_skip=quarters(generator, WIDTH, WIDTH),
         )
         for layer in range(NUM_LAYERS)

@@ -31,8 +31,8 @@ class Activation:
 class Candidates:
     """What one slice can say about one layer: every feature that may be active, as far as its holder can tell.
 
-    Positions [A] and features [A] are int64 and sorted by (position, feature). For ReLU and JumpReLU these are the
-    active features; with `k` only the k largest over all slices are.
+    Positions [A] and features [A] are int64 and sorted by (position, feature). Active are those that are not zero
+    and, with `k`, among the k largest over all slices.
     """
 
     positions_A: Tensor
@@ -42,12 +42,12 @@ class Candidates:
 
 
 def candidate_mask(pre_PS: Tensor, activation: Activation, threshold_S: Tensor | None) -> Tensor:
-    """Boolean [P, S]: what a slice with these pre-activations offers. TopK offers zeros too: they take places."""
+    """Boolean [P, S]: what a slice offers. TopK offers zeros too: they take places of negative values."""
     if activation.kind == "relu":
         return pre_PS > 0
     if activation.kind == "jumprelu":
         assert threshold_S is not None
-        mask_PS = (pre_PS > threshold_S) & (pre_PS != 0)
+        mask_PS = pre_PS > threshold_S
     else:
         mask_PS = _largest(pre_PS, activation.k)
     return mask_PS & (pre_PS > 0) if activation.positive_only else mask_PS

@@ -125,7 +125,7 @@ def load_layer(
     """Reads `features` of one layer. Raises TranscoderError for weights that are NaN or infinite, in `dtype`."""
 
     def resident(place: Place, rows: range | None = None) -> Tensor:
-        return _copy(read(place, rows), dtype, device, str(place))
+        return _finite(_copy(read(place, rows), dtype, device), str(place))
 
     def outputs(W_dec: Tensor) -> Tensor:
         return W_dec[:, None] if files.first_output is None else W_dec[:, layer - files.first_output :]
@@ -133,13 +133,12 @@ def load_layer(
     if lazy:
         W_dec_SMD = outputs(map_rows(files.W_dec))[features.start : features.stop]
     else:
-        W_dec_SMD = _copy(outputs(read(files.W_dec, features)), dtype, device, str(files.W_dec))
+        W_dec_SMD = _finite(_copy(outputs(read(files.W_dec, features)), dtype, device), str(files.W_dec))
     threshold_S = None
     if files.threshold:
-        stored_S = read(files.threshold, features)
-        if stored_S.isnan().any():
-            raise TranscoderError(f"{files.threshold} has NaN")
-        threshold_S = stored_S.to(device, dtype, copy=True)  # infinite: a feature that is never active
+        threshold_S = _copy(read(files.threshold, features), dtype, device)
+        if threshold_S.isnan().any():  # infinite ones are well: features that are never active
+            raise TranscoderError(f"{files.threshold}: NaN among {len(threshold_S)} thresholds")
     b_dec_D = resident(files.b_dec)
     return LayerWeights(
         features=features,
@@ -153,9 +152,9 @@ def load_layer(
     )
 
 
-def _copy(stored: Tensor, dtype: torch.dtype, device: torch.device, name: str) -> Tensor:
+def _copy(stored: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Contiguous and independent of the file, which may be mapped."""
-    return _finite(torch.empty(stored.shape, dtype=dtype, device=device).copy_(stored), name)
+    return torch.empty(stored.shape, dtype=dtype, device=device).copy_(stored)
 
 
 def _finite(tensor: Tensor, name: str) -> Tensor:

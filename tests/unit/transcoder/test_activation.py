@@ -82,3 +82,9 @@ def test_candidates_merge_into_order_whatever_the_order_of_the_slices() -> None:
     assert positions_A.tolist() == [0, 0, 1, 2]
     assert features_A.tolist() == [0, 7, 5, 1]
     assert activations_A.tolist() == [1.0, 3.0, 4.0, 2.0]
+
+
+def test_of_equal_candidates_the_first_features_win_whatever_the_order_of_the_slices() -> None:
+    first = Candidates(torch.tensor([0, 0]), torch.tensor([1, 3]), torch.tensor([5.0, 5.0]), 3)
+    second = Candidates(torch.tensor([0, 0]), torch.tensor([6, 8]), torch.tensor([5.0, 5.0]), 3)
+    assert merge([second, first])[1].tolist() == [1, 3, 6]
