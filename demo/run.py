@@ -83,22 +83,18 @@ def findings(store: Store) -> Iterator[tuple[str, str]]:
 
 def families(prompts: Table) -> Table:
     """Mean scores by kind of fact. A target's label is the token that the model finds likeliest."""
-    right = np.array(
-        [
-            _begins(str(answer), targets[0])
-            for answer, targets in zip(prompts["answer"], prompts["targets"], strict=True)
-        ]
-    )
-    names = np.array([str(family) for family in prompts["family"]])
-    rows = [(name, names == name) for name in sorted(set(names))]
+    right: dict[str, list[bool]] = {}
+    for family, answer, targets in zip(prompts["family"], prompts["answer"], prompts["targets"], strict=True):
+        if " - " not in targets[0]:  # a difference that the prompt names is no choice of the model's
+            right.setdefault(str(family), []).append(_begins(str(answer), targets[0]))
+    of_family = {name: np.array([family == name for family in prompts["family"]]) for name in sorted(right)}
+    columns = {"replacement": "replacement", "completeness": "completeness", "dark": "error_share"}
     return Table(
         {
-            "family": [name for name, _ in rows],
-            "prompts": np.array([int(mask.sum()) for _, mask in rows]),
-            "right": [f"{right[mask].mean():.0%}" for _, mask in rows],
-            "replacement": np.array([prompts["replacement"][mask].mean() for _, mask in rows]),
-            "completeness": np.array([prompts["completeness"][mask].mean() for _, mask in rows]),
-            "dark": np.array([prompts["error_share"][mask].mean() for _, mask in rows]),
+            "family": list(of_family),
+            "prompts": [int(mask.sum()) for mask in of_family.values()],
+            "right": [f"{np.mean(right[name]):.0%}" for name in of_family],
+            **{to: np.array([prompts[of][m].mean() for m in of_family.values()]) for to, of in columns.items()},
         }
     )
 
