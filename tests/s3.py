@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 import s3fs
 
 _PORTS = ("s3.port", "master.port", "volume.port", "filer.port", "admin.port")
@@ -38,6 +39,16 @@ class S3Server:
         )
         files.mkdir(name)
         return f"s3://{name}"
+
+    @contextmanager
+    def used(self) -> Iterator[S3Server]:
+        """This process and its children use this server. fsspec would go on with the connection it made first."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            s3fs.S3FileSystem.clear_instance_cache()
+            yield self
+        s3fs.S3FileSystem.clear_instance_cache()
 
 
 @contextmanager

@@ -95,9 +95,7 @@ def test_killing_a_writer_anywhere_loses_nothing_committed(tmp_path: Path, clean
 
 
 def test_a_writer_killed_on_s3_loses_nothing_committed(clean_digest: str) -> None:
-    with s3_server() as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment.items():
-            patch.setenv(name, value)
+    with s3_server() as server, server.used():
         url = server.make_bucket("torn") + "/store"
         tear_until_done(url, least_torn=1, longest_wait=0.2)
         assert open_store(url).digest() == clean_digest

@@ -12,9 +12,7 @@ from s3 import S3Server, s3_server
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3Server]:
-    with s3_server() as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment.items():
-            patch.setenv(name, value)
+    with s3_server() as server, server.used():
         yield server
 
 
