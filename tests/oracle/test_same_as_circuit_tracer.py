@@ -23,7 +23,8 @@ REFERENCES = sorted(CASES.glob("*/ref_*.npz"))
 RELATIVE = 1e-5  # of the largest edge; the reference's own two back ends differ by up to 2.3e-5
 
 
-def _graph(reference: Path, **config: Any) -> Graph:
+def graph_of(reference: Path) -> Graph:
+    """Our graph of a reference's prompt, with every active feature and without the constant."""
     directory = reference.parent
     case = json.loads((directory / "case.json").read_text())
     options = case["variants"][reference.stem.split("_", 2)[2]]
@@ -43,7 +44,6 @@ def _graph(reference: Path, **config: Any) -> Graph:
             constant_node=False,
             max_targets=options.get("max_n_logits", 10),
             target_mass=options.get("desired_logit_prob", 0.95),
-            **config,
         ),
     )
 
@@ -51,7 +51,7 @@ def _graph(reference: Path, **config: Any) -> Graph:
 @pytest.mark.parametrize("reference", REFERENCES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_edges_scores_and_pruning_are_the_same(reference: Path) -> None:
     expected = np.load(reference)
-    graph = _graph(reference)
+    graph = graph_of(reference)
     active = graph.active
     sites = np.stack([active.layer_A, active.position_A, active.feature_A], 1)
     np.testing.assert_array_equal(sites, expected["active_features"])
@@ -83,7 +83,7 @@ def _with_features_of(pruned: Graph, expected: Any) -> np.ndarray:
 
 def test_a_budget_takes_the_most_influential_features_whatever_the_batch() -> None:
     reference = CASES / "llama_relu_plt" / "ref_nnsight_full.npz"
-    whole = _graph(reference)
+    whole = graph_of(reference)
     chosen: list[np.ndarray] = []
     for sweep_rows in (7, 256):
         graph = attribute(
