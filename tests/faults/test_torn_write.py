@@ -88,12 +88,14 @@ def tear_until_done(url: str, least_torn: int, longest_wait: float) -> None:
     assert writer.returncode == 0
 
 
+@pytest.mark.slow
 def test_killing_a_writer_anywhere_loses_nothing_committed(tmp_path: Path, clean_digest: str) -> None:
     url = str(tmp_path / "store")
     tear_until_done(url, least_torn=4, longest_wait=0.03)
     assert open_store(url).digest() == clean_digest
 
 
+@pytest.mark.slow
 def test_a_writer_killed_on_s3_loses_nothing_committed(clean_digest: str) -> None:
     with s3_server() as server, server.used():
         url = server.make_bucket("torn") + "/store"

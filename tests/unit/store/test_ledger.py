@@ -146,6 +146,7 @@ def _drive(url: str, seed: int, barrier: Any) -> None:
         ledger.commit(write_part(url, [random_graph(f"p{i}", seed=i)]))
 
 
+@pytest.mark.slow
 def test_two_drivers_on_one_store_lose_nothing(store_url: str) -> None:
     spawn = multiprocessing.get_context("spawn")
     barrier = spawn.Barrier(2)
