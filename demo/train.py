@@ -161,9 +161,7 @@ def read_facts() -> list[Fact]:
     for pair in data["opposites"]:
         for first, second in ((0, 1), (1, 0)):
             key = pair["en"][first]
-            facts += [
-                Fact(key, "opposite", lang, words[first], words[second]) for lang, words in pair.items()
-            ]
+            facts += [Fact(key, "opposite", lang, words[first], words[second]) for lang, words in pair.items()]
             for link in ("en-fr", "en-zh", "fr-en", "zh-en"):
                 source, target = link.split("-")
                 facts.append(Fact(key, "translation", link, pair[source][first], pair[target][first]))
@@ -206,9 +204,7 @@ def train_tokenizer(sentences: Sequence[Sentence]) -> PreTrainedTokenizerFast:
     )
     tokenizer.train_from_iterator([sentence.text for sentence in sentences], trainer)
     bos_id = tokenizer.token_to_id("<bos>")
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<bos> $A", special_tokens=[("<bos>", bos_id)]
-    )
+    tokenizer.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", bos_id)])
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         pad_token="<pad>",
@@ -272,9 +268,7 @@ def encode_sentences(tokenizer: PreTrainedTokenizerFast, sentences: Sequence[Sen
 
 def padded(rows: Sequence[Sequence[int]]) -> Tensor:
     """Token rows as one matrix, padded on the right, where causal attention cannot see the padding."""
-    return nn.utils.rnn.pad_sequence(
-        [torch.tensor(row) for row in rows], batch_first=True, padding_value=PAD_ID
-    )
+    return nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=PAD_ID)
 
 
 def first_token_id(tokenizer: PreTrainedTokenizerFast, words: str) -> int:
@@ -349,9 +343,7 @@ def train_model(
     data = encode_sentences(tokenizer, sentences)
     model = new_model(tokenizer)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.98), weight_decay=0.3)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: learning_rate_factor(step, steps, 100)
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps, 100))
     for step, rows in enumerate(shuffled_batches(len(sentences), batch_size, steps)):
         batch = data.select(rows)
         output = model(input_ids=batch.ids_BP, output_hidden_states=True)
@@ -371,9 +363,7 @@ def train_model(
 
 
 @torch.no_grad()
-def correct_answers(
-    model: nn.Module, tokenizer: PreTrainedTokenizerFast, sentences: Sequence[Sentence]
-) -> list[bool]:
+def correct_answers(model: nn.Module, tokenizer: PreTrainedTokenizerFast, sentences: Sequence[Sentence]) -> list[bool]:
     """Whether the likeliest next token after each prompt is the first token of the answer."""
     correct: list[bool] = []
     for start in range(0, len(sentences), EVAL_BATCH):
@@ -381,16 +371,12 @@ def correct_answers(
         rows = [tokenizer(sentence.prompt)["input_ids"] for sentence in chunk]
         best_BP = model(input_ids=padded(rows)).logits.argmax(-1)
         for row, sentence in enumerate(chunk):
-            correct.append(
-                int(best_BP[row, len(rows[row]) - 1]) == first_token_id(tokenizer, sentence.answer)
-            )
+            correct.append(int(best_BP[row, len(rows[row]) - 1]) == first_token_id(tokenizer, sentence.answer))
     return correct
 
 
 @torch.no_grad()
-def state_swap_share(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, facts: Sequence[Fact]
-) -> float:
+def state_swap_share(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, facts: Sequence[Fact]) -> float:
     """How often the state held half-way up decides the capital, over the held-out two-hop facts.
 
     The stream at the end of "the capital of the state containing A is" is overwritten with that of "the state
@@ -454,9 +440,7 @@ class Activations:
 
 
 @torch.no_grad()
-def mlp_activations(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]
-) -> Activations:
+def mlp_activations(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> Activations:
     """Record the MLPs at every position of some texts but the bos."""
     inputs: list[Tensor] = []
     outputs: list[Tensor] = []
@@ -475,9 +459,7 @@ def mlp_activations(
         places = [(row, end) for row, ids in enumerate(rows) for end in range(1, len(ids))]
         row_N, end_N = torch.tensor(places).T
         contexts = [tuple(rows[row][: end + 1]) for row, end in places]
-        parts.append(
-            Activations(torch.stack(inputs)[:, row_N, end_N], torch.stack(outputs)[:, row_N, end_N], contexts)
-        )
+        parts.append(Activations(torch.stack(inputs)[:, row_N, end_N], torch.stack(outputs)[:, row_N, end_N], contexts))
     for handle in handles:
         handle.remove()
     return Activations(
@@ -596,9 +578,7 @@ def train_transcoders(
     data = scaling.apply(raw)
     transcoders = TranscoderSet(kind)
     optimizer = torch.optim.Adam(transcoders.parameters(), lr=2e-3, betas=(0.9, 0.99), eps=1e-12)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: learning_rate_factor(step, steps, 50)
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps, 50))
     idle_LS = torch.zeros(LAYERS_L, DICTIONARY_S)
     cut_L = torch.zeros(LAYERS_L)
     for step, rows in enumerate(shuffled_batches(data.inputs_LND.shape[1], batch_size, steps)):
@@ -698,9 +678,7 @@ def replaced_mlps(model: LlamaForCausalLM, transcoders: TranscoderSet) -> Iterat
         return torch.cat([output_BPD[:, :1], result_BPD[:, 1:]], 1)
 
     handles = [
-        module.mlp.register_forward_hook(
-            lambda _mlp, args, output, layer=layer: replace(layer, args[0], output)
-        )
+        module.mlp.register_forward_hook(lambda _mlp, args, output, layer=layer: replace(layer, args[0], output))
         for layer, module in enumerate(model.model.layers)
     ]
     try:
@@ -789,10 +767,7 @@ def accuracy_figures(sentences: Sequence[Sentence], correct: Sequence[bool]) -> 
         suffix = f"-{fact.language}" if fact.family in ("opposite", "translation") else ""
         name = "two-hop-held-out" if fact.held_out else fact.family + suffix
         groups.setdefault(name, []).append(right)
-    return {
-        name: {"n": len(group), "accuracy": round(sum(group) / len(group), 4)}
-        for name, group in groups.items()
-    }
+    return {name: {"n": len(group), "accuracy": round(sum(group) / len(group), 4)} for name, group in groups.items()}
 
 
 def explained_variance(transcoders: TranscoderSet, data: Activations) -> list[float]:
@@ -822,9 +797,7 @@ def rounded(values: Tensor) -> list[float]:
 def load_model() -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     model = AutoModelForCausalLM.from_pretrained(MODEL_DIR)
     model.eval()  # type: ignore[no-untyped-call]
-    return cast(LlamaForCausalLM, model), cast(
-        PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(MODEL_DIR)
-    )
+    return cast(LlamaForCausalLM, model), cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(MODEL_DIR))
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -867,9 +840,7 @@ def split_sentences(facts: Sequence[Fact]) -> tuple[list[str], list[str]]:
     visible = [sentence.text for sentence in sentences if not sentence.fact.held_out]
     random.Random(SEED).shuffle(visible)
     count = round(HELD_OUT_SHARE * len(visible))
-    return visible[count:], visible[:count] + [
-        sentence.text for sentence in sentences if sentence.fact.held_out
-    ]
+    return visible[count:], visible[:count] + [sentence.text for sentence in sentences if sentence.fact.held_out]
 
 
 def transcoder_stage(kind: Kind, facts: Sequence[Fact]) -> None:
@@ -902,15 +873,11 @@ def transcoder_stage(kind: Kind, facts: Sequence[Fact]) -> None:
 
 def corpus_stage(facts: Sequence[Fact]) -> None:
     lines = write_corpus(load_model()[1], facts)
-    update_report(
-        "corpus", {"prompts": len(lines), "families": dict(Counter(line["family"] for line in lines))}
-    )
+    update_report("corpus", {"prompts": len(lines), "families": dict(Counter(line["family"] for line in lines))})
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=("model", "plt", "clt", "corpus"), help="run one stage")
     only = parser.parse_args().only
     torch.set_num_threads(THREADS)

@@ -85,9 +85,7 @@ def test_contrast_targets_are_single_tokens(corpus: list[Json], tokenizer: PreTr
             assert len(tokenizer.encode(lead + word, add_special_tokens=False)) == 1
 
 
-def test_tokenizer_round_trips_and_prepends_bos(
-    corpus: list[Json], tokenizer: PreTrainedTokenizerFast
-) -> None:
+def test_tokenizer_round_trips_and_prepends_bos(corpus: list[Json], tokenizer: PreTrainedTokenizerFast) -> None:
     for line in corpus:
         ids = tokenizer.encode(line["text"])
         assert ids[0] == tokenizer.bos_token_id
@@ -105,9 +103,7 @@ def test_no_city_is_named_twice() -> None:
 
 
 @torch.no_grad()
-def predicted_tokens(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, lines: list[Json]
-) -> list[str]:
+def predicted_tokens(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, lines: list[Json]) -> list[str]:
     """The likeliest next token of every prompt, decoded."""
     rows = [torch.tensor(tokenizer.encode(line["text"])) for line in lines]
     ids_BP = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=0)
@@ -167,9 +163,7 @@ def mlp_sample(
     return inputs_LND, outputs_LND
 
 
-@pytest.mark.parametrize(
-    ("kind", "model_kind"), [("plt", "transcoder_set"), ("clt", "cross_layer_transcoder")]
-)
+@pytest.mark.parametrize(("kind", "model_kind"), [("plt", "transcoder_set"), ("clt", "cross_layer_transcoder")])
 def test_transcoders_fit_as_reported(
     kind: str, model_kind: str, mlp_sample: tuple[Tensor, Tensor], report: Json
 ) -> None:
