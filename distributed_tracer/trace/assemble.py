@@ -36,7 +36,8 @@ def assemble(
     nodes = NodeTable.build(active.take(selected_F.numpy(force=True)), num_layers, tokens_P, positions_K)
     node_R = np.concatenate([np.arange(len(selected_F)), np.arange(len(nodes) - num_targets, len(nodes))])
 
-    edges_RN = frontier.rows_RC[row_R][:, _columns(selected_F, len(active), frontier.rows_RC.shape[1])]
+    # Columns first: most of them go, and rows are then cheap to put in order.
+    edges_RN = frontier.rows_RC[:, _columns(selected_F, len(active), frontier.rows_RC.shape[1])][row_R]
     constant_R = frontier.constant_R[row_R]
     abs_sum_R = edges_RN.abs().sum(1, dtype=torch.float64)
     if frontier.config.constant_node:
@@ -59,7 +60,7 @@ def assemble(
         np.nan_to_num(row_abs_sum_N),
         np.nan_to_num(constant_N) * frontier.config.constant_node,
         start_N,
-        _closing_error(frontier),
+        frontier.closing_error,
     )
     return Graph(
         prompt_id=prompt.id,
@@ -92,10 +93,3 @@ def _at_nodes(value_R: Tensor, node_R: npt.NDArray[np.int64], num_nodes: int) ->
     spread = np.full(num_nodes, np.nan)
     spread[node_R] = value_R.numpy(force=True)
     return spread
-
-
-def _closing_error(frontier: Frontier) -> float:
-    """Largest |sum of a full row + constant - its value|, relative to max(1, |value|)."""
-    total_R = frontier.rows_RC.sum(1, dtype=torch.float64) + frontier.constant_R
-    value_R = frontier.value_R
-    return float(((total_R - value_R).abs() / value_R.abs().clamp_min(1.0)).max())

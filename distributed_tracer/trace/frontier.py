@@ -32,7 +32,9 @@ class Frontier:
         self.weight_K = torch.tensor(weights, dtype=directions.vector_KD.dtype, device=device)
         size = len(weights) + self.num_features
         self.rows_RC = self.weight_K.new_zeros(size, num_columns)
-        self.constant_R, self.abs_sum_R, self.value_R = (self.weight_K.new_zeros(size) for _ in range(3))
+        self.constant_R, self.abs_sum_R = self.weight_K.new_zeros(size), self.weight_K.new_zeros(size)
+        self.closing_error = 0.0
+        """Largest |sum of a full row + constant - its value|, relative to max(1, |value|)."""
         self.node_R = torch.zeros(size, dtype=torch.long, device=device)
         """Numbers of targets, then of active features."""
 
@@ -40,11 +42,8 @@ class Frontier:
         """Add rows; the targets' must come first."""
         assert not block.is_target or self.num_rows < len(self.weight_K), "targets come first"
         part = slice(self.num_rows, self.num_rows + len(block.rows_BC))
-        self.rows_RC[part], self.constant_R[part], self.value_R[part] = (
-            block.rows_BC,
-            block.constant_B,
-            block.value_B,
-        )
+        self.rows_RC[part], self.constant_R[part] = block.rows_BC, block.constant_B
+        self.closing_error = max(self.closing_error, _closing_error(block))
         self.node_R[part] = block.node_B
         self.abs_sum_R[part] = block.rows_BC.abs().sum(1)
         if self.config.constant_node:
@@ -91,3 +90,8 @@ class Frontier:
             part = slice(start, min(start + _CHUNK, num_rows))
             influence_A += (passing_R * scale_R)[part] @ self.rows_RC[part, : self.num_active].abs()
         return influence_A
+
+
+def _closing_error(block: EdgeBlock) -> float:
+    total_B = block.rows_BC.sum(1, dtype=torch.float64) + block.constant_B
+    return float(((total_B - block.value_B).abs() / block.value_B.abs().clamp_min(1.0)).max())
