@@ -5,9 +5,9 @@ internal computation has a known shape: cities belong to states, states have cap
 state containing a city needs two hops.  Some cities never appear in a two-hop sentence during training; a
 correct answer about them must therefore compose the two one-hop facts.
 
-Run ``python demo/train.py`` to make everything, which takes about fifteen minutes on one quiet core, or
-``python demo/train.py --only plt`` for one stage.
-Results are reproducible on one machine and one torch version: seeds and thread count are fixed.
+Run ``python demo/train.py`` to make everything, about twenty minutes on one core, or
+``python demo/train.py --only plt`` for one stage.  Seeds and thread count are fixed: on one machine with one
+torch version, every run writes the same bytes.
 """
 
 from __future__ import annotations
