@@ -7,7 +7,7 @@ correct answer about them must therefore compose the two one-hop facts.
 
 Run ``python demo/train.py`` to make everything, about twenty minutes on one core, or
 ``python demo/train.py --only plt`` for one stage.  Seeds and thread count are fixed: on one machine with one torch
-version, two runs from nothing wrote the same bytes.
+version, two runs wrote the same bytes.
 """
 
 from __future__ import annotations
