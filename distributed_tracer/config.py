@@ -118,7 +118,7 @@ class RunConfig:
     gpus_per_worker: float = 0.0
     """GPUs reserved for each actor; its model is spread over them."""
     threads: int = 0
-    """CPU threads per worker; 0 shares this machine's cores among the workers. Bits depend on it in the last place."""
+    """CPU threads per worker; 0 shares this machine's cores among the workers."""
     ray_address: str | None = None
     """A running cluster, `auto` for the one this machine belongs to; None starts Ray here."""
     attempts: int = 3

@@ -14,6 +14,7 @@ import pytest
 TESTS = Path(__file__).parent
 for _name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_UV_RUN_RUNTIME_ENV"):
     os.environ.setdefault(_name, "0")  # read when Ray is imported
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")  # as workers do; read at this process's first matrix product
 
 
 @pytest.fixture(scope="session")

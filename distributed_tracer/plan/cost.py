@@ -17,8 +17,10 @@ DECODERS_IN_FILES_BYTES = 2 * 2**30
 """From this size on decoders are not held, as `transcoder/load.py` has it (which imports torch)."""
 _SWEEP_COPIES = 4
 """The gradient [P, B, D], its pull-back through a norm, and the same through heads and groups of heads."""
-_EDGE_BYTES = 40
-"""Indices, shares and copies held per stored edge while a graph is assembled and scored."""
+_SUM_BYTES = 8
+"""Per entry of the rows: they are added up in float64, all at once."""
+_EDGE_BYTES = 11
+"""Per possible edge: its value, and indices and weight of the quarter that layers and positions allow."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Bytes:
     sweep: int
     """Gradients of one batch of rows at every position."""
     assembly: int
-    """The rows once more in node order, and the edges made of them."""
+    """The rows once more to add them up, and the edges made of them."""
 
     @property
     def total(self) -> int:
@@ -87,7 +89,7 @@ def cost_of(
         vectors=round(item * width * (active * _layers_written(transcoders) + 2 * sites)),
         rows=item * rows * columns,
         sweep=item * (batch * columns + _SWEEP_COPIES * num_tokens * batch * width),
-        assembly=item * rows * columns + _EDGE_BYTES * rows * (features + sites + num_tokens) // 2,
+        assembly=rows * (_SUM_BYTES * columns + _EDGE_BYTES * (features + sites + num_tokens)),
     )
     flops = _before_rows(num_tokens, model, transcoders) + _rows(
         rows, num_tokens, model, active_per_site * _layers_written(transcoders)

@@ -23,6 +23,10 @@ from ..trace.attribute import attribute
 from ..transcoder.load import check_fits, load_transcoders
 from .events import Outcome, Reply
 
+SAME_BITS = ("MKL_CBWR", "AUTO,STRICT")
+"""Makes Intel's MKL add in one order whatever the number of threads, so that a graph does not depend on how many
+workers share a machine. Read at a process's first matrix product; costs less than 5% (135 M parameters, one core)."""
+
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -33,6 +37,7 @@ class Worker:
     """
 
     def __init__(self, config: JobConfig, threads: int) -> None:
+        os.environ.setdefault(*SAME_BITS)
         torch.set_num_threads(threads)
         self.config = config
         self.name = f"{socket.gethostname()}:{os.getpid()}"

@@ -29,6 +29,7 @@ ROWS = [
     {"id": "large", "text": "the state of Dallas is Dallas"},
     {"id": "huge", "text": "the capital of Dallas"},
 ]
+ON_RAY = (pytest.mark.ray, pytest.mark.slow)
 RUNS = {
     "here": RunConfig(local=True, threads=1, progress=False),
     "one actor": RunConfig(workers=1, threads=1, progress=False),
@@ -75,7 +76,7 @@ class Finished:
 
 @pytest.fixture(
     scope="module",
-    params=["here", *(pytest.param(name, marks=pytest.mark.ray) for name in ("one actor", "two actors"))],
+    params=["here", *(pytest.param(name, marks=ON_RAY) for name in ("one actor", "two actors"))],
 )
 def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     run = RUNS[request.param]
@@ -149,7 +150,7 @@ def test_the_store_is_the_same_whoever_works(finished: Finished, tmp_path: Path)
     assert open_store(finished.config.store.store).digest() == open_store(reference.store.store).digest()
 
 
-@pytest.mark.parametrize("run", ["here", pytest.param("one actor", marks=pytest.mark.ray)])
+@pytest.mark.parametrize("run", ["here", pytest.param("one actor", marks=ON_RAY)])
 def test_a_model_that_cannot_be_loaded_ends_the_run_with_its_own_error(
     run: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

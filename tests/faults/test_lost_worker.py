@@ -20,7 +20,7 @@ from distributed_tracer.runtime.ray_executor import RayExecutor
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 ONE = RunConfig(workers=1, threads=1, attempts=2, progress=False)
 POISON = {"id": "poison", "text": "the state of Dallas is the state of Dallas"}

@@ -25,7 +25,7 @@ def test_bytes_of_a_prompt_by_hand() -> None:
     assert cost.bytes.vectors == 4 * 64 * (200 + 2 * 4 * 11)
     assert cost.bytes.rows == 4 * 110 * columns
     assert cost.bytes.sweep == 4 * (32 * columns + 4 * 11 * 32 * 64)
-    assert cost.bytes.assembly == 4 * 110 * columns + 40 * 110 * (100 + 44 + 11) // 2
+    assert cost.bytes.assembly == 110 * (8 * columns + 11 * (100 + 44 + 11))
 
 
 def test_the_total_counts_sweeping_and_assembling_once() -> None:
