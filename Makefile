@@ -15,7 +15,7 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 TORCH := $(shell grep -m1 '^torch==' constraints.txt)
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test check format bench clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -34,6 +34,9 @@ check: $(READY)  ## lint, format and types, as CI does
 format: $(READY)  ## format, and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: $(READY)  ## speed of each phase, on the embedded model
+	$(BIN)/python benchmarks/attribution.py --model demo/model --transcoders demo/transcoders/plt
 
 clean:  ## remove the virtual environment and all caches
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -109,7 +109,7 @@ def test_an_import_going_up_is_seen_wherever_it_hides(tmp_path: Path, monkeypatc
     assert sorted(found) == ["cli", "query.edges.EdgeTable", "trace"]
 
 
-@pytest.mark.parametrize("folder", ["jobs", "demo", "examples", "benchmarks"])
+@pytest.mark.parametrize("folder", ["jobs", "demo", "examples"])
 def test_scripts_use_only_public_names_and_modules(folder: str) -> None:
     documented = set(re.findall(r"distributed_tracer(?:\.\w+)+", (ROOT / "CONTRIBUTING.md").read_text("utf-8")))
     public = {f"distributed_tracer.{name}" for name in distributed_tracer.__all__}
