@@ -17,6 +17,8 @@ from ..errors import ConfigError
 from ..plan.machine import num_cores
 from .executor import threads_per_worker
 
+_log = logging.getLogger(__name__)
+
 
 @contextmanager
 def connected(run: RunConfig) -> Iterator[None]:
@@ -65,6 +67,13 @@ def threads_here(run: RunConfig) -> int:
     """CPU threads of each worker on the connected cluster: never more than its largest node has."""
     nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # Ray's gap
     return min(threads_per_worker(run, sum(nodes)), max(1, *nodes)) if not run.threads else run.threads
+
+
+def remark_on_idle_gpus(run: RunConfig) -> None:
+    """Log a warning if the cluster has GPUs and the workers do not ask for any: they would not see one."""
+    num_gpus = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]  # Ray's gap
+    if num_gpus and not run.gpus_per_worker:
+        _log.warning("%g GPUs are there, and the workers ask for none: see --gpus-per-worker", num_gpus)
 
 
 def describe_resources() -> str:

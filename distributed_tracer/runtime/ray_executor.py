@@ -20,7 +20,7 @@ from ..plan.unit import WorkUnit
 from .actors import WorkerActor
 from .events import Outcome
 from .executor import Commit, MakeWorker, new_worker
-from .ray_cluster import connected, cpus_per_worker, describe_resources, threads_here
+from .ray_cluster import connected, cpus_per_worker, describe_resources, remark_on_idle_gpus, threads_here
 from .schedule import Call, Schedule, Share
 
 _LOST = (
@@ -81,6 +81,7 @@ class RayExecutor:
         units = iter(units)
         first = list(islice(units, self._config.run.workers))  # no more workers than there is work
         with connected(self._config.run):
+            remark_on_idle_gpus(self._config.run)
             try:
                 self._hire(len(first))
                 self._wait_until_placed()
@@ -122,6 +123,7 @@ class RayExecutor:
     def _lost(self, replica: _Replica, reason: str, schedule: Schedule) -> Iterator[Outcome]:
         """Take what a dead actor still answered and give everything else back to the schedule."""
         self._replicas.remove(replica)
+        ray.kill(replica.actor)  # it may only be unreachable, and would keep its place and memory
         if not replica.loaded:
             self._failed_starts += 1
             if self._failed_starts >= _MAX_FAILED_STARTS:
