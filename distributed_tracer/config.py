@@ -70,7 +70,7 @@ class TraceConfig:
     """Keep the edges that carry this share of what the kept nodes pass on."""
     keep_all: bool = False
     """Store every node and every computed edge, without pruning."""
-    sweep_rows: int = 256
+    sweep_rows: int = 128
     """Rows computed in one backward sweep; trades memory for speed and does not change which rows are computed."""
 
     def __post_init__(self) -> None:
