@@ -30,4 +30,4 @@ def job() -> JobConfig:
 if __name__ == "__main__":
     summary = run_job(job())
     print(summary.describe())
-    sys.exit(130 if summary.num_left else 3 if summary.failed else 0)
+    sys.exit(summary.exit_code)

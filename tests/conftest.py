@@ -1,4 +1,4 @@
-"""Ray is started once for all tests that need it."""
+"""Ray is started once for all tests that need it; what needs a GPU is left out where there is none."""
 
 from __future__ import annotations
 
@@ -15,6 +15,16 @@ TESTS = Path(__file__).parent
 for _name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_UV_RUN_RUNTIME_ENV"):
     os.environ.setdefault(_name, "0")  # read when Ray is imported
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")  # as workers do; read at this process's first matrix product
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a GPU is skipped where there is none, and says so."""
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
 
 
 @pytest.fixture(scope="session")

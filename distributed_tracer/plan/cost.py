@@ -18,9 +18,9 @@ DECODERS_IN_FILES_BYTES = 2 * 2**30
 _SWEEP_COPIES = 4
 """The gradient [P, B, D], its pull-back through a norm, and the same through heads and groups of heads."""
 _SUM_BYTES = 8
-"""Per entry of the rows: they are added up in float64, all at once."""
-_EDGE_BYTES = 11
-"""Per possible edge: its value, and indices and weight of the quarter that layers and positions allow."""
+"""Per entry of a batch of rows: they are added up in float64."""
+_EDGE_BYTES = 14
+"""Per possible edge beside its value: added up in float64, then indices and weight of those that are not zero."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Bytes:
     sweep: int
     """Gradients of one batch of rows at every position."""
     assembly: int
-    """The rows once more to add them up, and the edges made of them."""
+    """The rows of chosen columns, and the edges made of them."""
 
     @property
     def total(self) -> int:
@@ -88,8 +88,8 @@ def cost_of(
         tape=item * (layers * model.num_heads * num_tokens**2 + 2 * sites * width) + 4 * model.vocab_size,
         vectors=round(item * width * (active * _layers_written(transcoders) + 2 * sites)),
         rows=item * rows * columns,
-        sweep=item * (batch * columns + _SWEEP_COPIES * num_tokens * batch * width),
-        assembly=rows * (_SUM_BYTES * columns + _EDGE_BYTES * (features + sites + num_tokens)),
+        sweep=(item + _SUM_BYTES) * batch * columns + item * _SWEEP_COPIES * num_tokens * batch * width,
+        assembly=(item + _EDGE_BYTES) * rows * (features + sites + num_tokens),
     )
     flops = _before_rows(num_tokens, model, transcoders) + _rows(
         rows, num_tokens, model, active_per_site * _layers_written(transcoders)

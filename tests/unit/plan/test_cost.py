@@ -24,8 +24,8 @@ def test_bytes_of_a_prompt_by_hand() -> None:
     assert cost.bytes.tape == 4 * (4 * 4 * 11**2 + 2 * 4 * 11 * 64) + 4 * 1000
     assert cost.bytes.vectors == 4 * 64 * (200 + 2 * 4 * 11)
     assert cost.bytes.rows == 4 * 110 * columns
-    assert cost.bytes.sweep == 4 * (32 * columns + 4 * 11 * 32 * 64)
-    assert cost.bytes.assembly == 110 * (8 * columns + 11 * (100 + 44 + 11))
+    assert cost.bytes.sweep == (4 + 8) * 32 * columns + 4 * 4 * 11 * 32 * 64
+    assert cost.bytes.assembly == (4 + 14) * 110 * (100 + 44 + 11)
 
 
 def test_the_total_counts_sweeping_and_assembling_once() -> None:
@@ -47,9 +47,10 @@ def test_features_of_cross_layer_transcoders_write_one_vector_per_layer() -> Non
     assert clt.flops > plt.flops
 
 
-def test_half_the_precision_is_half_the_memory_but_for_logits_and_edges() -> None:
+def test_half_the_precision_is_half_the_memory_but_for_logits_sums_and_edges() -> None:
     single, half = (cost_of(11, MODEL, PLT, TRACE, kind, 5).bytes for kind in ("float32", "bfloat16"))
-    assert (2 * half.rows, 2 * half.vectors, 2 * half.sweep) == (single.rows, single.vectors, single.sweep)
+    assert (2 * half.rows, 2 * half.vectors) == (single.rows, single.vectors)
+    assert half.sweep < single.sweep < 2 * half.sweep
 
 
 def test_work_grows_faster_than_the_number_of_tokens() -> None:
