@@ -23,6 +23,10 @@ from .runtime.stopping import Stopping
 from .store.ledger import Ledger
 from .summary import Recorder, Summary
 
+_CHANGED = (
+    "the store holds a graph of other tokens or targets under this id; give the prompt a new id, or another store"
+)
+
 
 def run_job(config: JobConfig) -> Summary:
     """Trace every prompt of the corpus that is not done yet, and say how it went.
@@ -38,13 +42,14 @@ def run_job(config: JobConfig) -> Summary:
     plan.check_fits()
     ledger = Ledger(config.store.store)
     ledger.create_or_check(run_info(config))
-    todo = plan.without(ledger.done())
+    asked = ledger.asked()
+    todo, changed = plan.without(asked.keys()), plan.changed(asked)
 
     recorder = Recorder(ledger)
-    units, too_large = todo.split()
+    units, refused = todo.split()
     for outcome in intake.rejected:
         recorder.record(outcome)
-    for unit, reason in too_large:
+    for unit, reason in [*refused, *((unit, _CHANGED) for unit in changed)]:
         recorder.record(Outcome(unit.prompt.id, "failed", "plan", reason))
     if units:
         executor = executor_for(config, recorder.commit)
@@ -56,7 +61,10 @@ def run_job(config: JobConfig) -> Summary:
             for outcome in outcomes:
                 recorder.record(outcome)
                 show(outcome)
-    num_wanted, num_skipped = len(intake.prompts) + len(intake.rejected), len(plan.units) - len(todo.units)
+    num_wanted, num_skipped = (
+        len(intake.prompts) + len(intake.rejected),
+        len(plan.units) - len(todo.units) - len(changed),
+    )
     return recorder.summary(config.store.store, num_wanted, num_skipped, time.monotonic() - started)
 
 

@@ -121,6 +121,11 @@ class Prompt:
     where: str = field(default="", compare=False)
     """`file:line` it was read from, for messages."""
 
+    @property
+    def asked(self) -> str:
+        """What decides the prompt's graph, as a hash: its token ids and targets, not its id or metadata."""
+        return content_id(None, self.tokens, self.targets)
+
 
 def content_id(text: str | None, tokens: Sequence[int] | None, targets: Sequence[TargetSpec] = ()) -> str:
     """The id of a prompt that has none: 16 hex digits of a SHA-256 over what is asked."""

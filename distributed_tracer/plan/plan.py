@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -42,6 +42,10 @@ class Plan:
         """The plan for the prompts that are not done yet."""
         left = [n for n, unit in enumerate(self.units) if unit.prompt.id not in done]
         return replace(self, units=tuple(self.units[n] for n in left), costs=tuple(self.costs[n] for n in left))
+
+    def changed(self, asked: Mapping[str, str]) -> list[WorkUnit]:
+        """Units whose id is done with a graph of something else; `asked` is `Ledger.asked()`."""
+        return [unit for unit in self.units if asked.get(unit.prompt.id) not in (None, "", unit.prompt.asked)]
 
     def check_fits(self) -> None:
         """Raise PlanDoesNotFit if not even the weights fit into what a worker has."""

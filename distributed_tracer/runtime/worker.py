@@ -78,7 +78,7 @@ class Worker:
         try:
             graph = self.graph_of(unit, replace(self.config.trace, sweep_rows=sweep_rows))
             self._phase = "store"
-            self._part.add(graph)
+            self._part.add(graph, unit.prompt.asked)
         except InputError as error:
             return replace(outcome, phase=self._phase, reason=str(error))
         except Exception as error:

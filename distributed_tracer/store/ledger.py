@@ -31,7 +31,7 @@ class Ledger:
     def __init__(self, root: str) -> None:
         self._root = open_root(root)
         self._seen: set[str] = set()
-        self._done: set[str] = set()
+        self._asked: dict[str, str] = {}
 
     def create_or_check(self, run_info: Mapping[str, Any]) -> None:
         """Make the store, or check that it was made with the same `run_info["identity"]` (a dict).
@@ -62,7 +62,7 @@ class Ledger:
         if there != data and Receipt.from_json(there, f"{self._root.url}/commits/{name}").part != receipt.part:
             raise StoreError(f"{self._root.url}/commits/{name} holds another part than {receipt.part}")
         self._seen.add(name)
-        self._done.update(entry.id for entry in receipt.prompts)
+        self._take(receipt)
 
     def record_failure(self, prompt_id: str, phase: str, reason: str, attempts: int) -> None:
         """Say that a prompt was given up; replaces an earlier record of the same prompt."""
@@ -71,8 +71,12 @@ class Ledger:
 
     def done(self) -> set[str]:
         """Ids of all prompts in committed parts, those of other drivers included."""
+        return set(self.asked())
+
+    def asked(self) -> dict[str, str]:
+        """What each done prompt's graph was made from, as `Prompt.asked` says it; empty where it is not known."""
         self._read_commits()
-        return set(self._done)
+        return dict(self._asked)
 
     def failures(self) -> dict[str, Failure]:
         """Failed prompts by id; a prompt that was done after all is not among them."""
@@ -92,7 +96,11 @@ class Ledger:
     def _read_commits(self) -> None:
         for name, receipt in read_commits(self._root, self._seen):
             self._seen.add(name)
-            self._done.update(entry.id for entry in receipt.prompts)
+            self._take(receipt)
+
+    def _take(self, receipt: Receipt) -> None:
+        for entry in receipt.prompts:
+            self._asked.setdefault(entry.id, entry.asked)  # the first commit that names a prompt holds its graph
 
 
 def read_commits(root: Root, known: set[str] | frozenset[str] = frozenset()) -> list[tuple[str, Receipt]]:

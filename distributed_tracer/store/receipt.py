@@ -24,6 +24,8 @@ class PromptEntry:
     num_active: int
     replacement: float | None
     completeness: float | None
+    asked: str = ""
+    """Hash of the prompt's token ids and targets, by which a rerun notices that an id now asks something else."""
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ class PartWriter:
         self._columns: list[Columns] = []
         self._first_added = 0.0
 
-    def add(self, graph: Graph) -> None:
-        """Keep a graph for the next part.
+    def add(self, graph: Graph, asked: str = "") -> None:
+        """Keep a graph for the next part; `asked` is `Prompt.asked` of its prompt, empty if nobody will compare.
 
         Raises StoreError if this prompt is already in it, or if the graph cannot be stored; nothing is kept then.
         """
@@ -37,7 +37,7 @@ class PartWriter:
         if not self._entries:
             self._first_added = time.monotonic()
         self._columns.append(columns)
-        self._entries.append(_entry(graph))
+        self._entries.append(_entry(graph, asked))
 
     @property
     def full(self) -> bool:
@@ -66,7 +66,7 @@ class PartWriter:
         return receipt
 
 
-def _entry(graph: Graph) -> PromptEntry:
+def _entry(graph: Graph, asked: str) -> PromptEntry:
     return PromptEntry(
         id=graph.prompt_id,
         num_tokens=len(graph.tokens_P),
@@ -76,4 +76,5 @@ def _entry(graph: Graph) -> PromptEntry:
         num_active=len(graph.active),
         replacement=finite(graph.scores.replacement),
         completeness=finite(graph.scores.completeness),
+        asked=asked,
     )

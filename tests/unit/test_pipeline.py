@@ -47,6 +47,20 @@ def test_a_corpus_that_has_grown_is_gone_on_with(tmp_path: Path) -> None:
     assert open_store(config.store.store).digest() == open_store(whole.store.store).digest()
 
 
+@pytest.mark.parametrize("changed", [{"text": "the capital of Rome"}, {"targets": ["e"]}])
+def test_an_id_that_now_asks_something_else_is_not_skipped_quietly(tmp_path: Path, changed: dict[str, object]) -> None:
+    rows = plain_rows(2)
+    config = job(tmp_path, rows)
+    run_job(config)
+    before = open_store(config.store.store).digest()
+    write_prompts(Path(config.corpus.prompts), [{**rows[0], **changed}, {**rows[1], "note": "metadata may change"}])
+    summary = run_job(config)
+    assert [(o.prompt_id, o.phase) for o in summary.failed] == [("p0", "plan")]
+    assert "give the prompt a new id" in str(summary.failed[0].reason)
+    assert (summary.num_done, summary.num_skipped, summary.num_left, summary.exit_code) == (0, 1, 0, 3)
+    assert open_store(config.store.store).digest() == before
+
+
 def test_failed_prompts_are_recorded_and_tried_again_by_the_next_run(tmp_path: Path) -> None:
     config = job(tmp_path, [*plain_rows(1), {"id": "late", "tokens": [5, 77777]}])
     summary = run_job(config)
