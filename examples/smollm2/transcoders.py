@@ -1,4 +1,4 @@
-"""Rough transcoders for any model that distributed_tracer knows, fitted to a text in a few minutes on a CPU.
+"""Rough transcoders for any model that distributed_tracer knows, fitted to a text in about a minute on a CPU.
 
     python examples/smollm2/transcoders.py MODEL_DIRECTORY OUT_DIRECTORY [TEXT_FILE ...]
 
@@ -52,7 +52,8 @@ def fit(x_TD: Tensor, y_TD: Tensor, generator: torch.Generator) -> dict[str, Ten
     encoder_SD = direction_SD / spread_D
     bias_S = -(encoder_SD @ mean_D)
     pre_TS = x_TD @ encoder_SD.T + bias_S
-    threshold_S = pre_TS.quantile(1 - ACTIVE_PER_TOKEN / NUM_FEATURES, dim=0).clamp_min(1e-3)
+    num_firing = max(1, len(x_TD) * ACTIVE_PER_TOKEN // NUM_FEATURES)
+    threshold_S = pre_TS.topk(num_firing + 1, dim=0).values[-1].clamp_min(1e-3)
     active_TS = pre_TS * (pre_TS > threshold_S)
     centre_D = y_TD.mean(0)
     gram_SS = active_TS.T @ active_TS
