@@ -5,10 +5,13 @@ R row computed so far, C column, A active feature, B row of a batch.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from ..config import TraceConfig
+from ..errors import PromptError
 from .rows import EdgeBlock
 from .targets import Directions
 
@@ -39,11 +42,14 @@ class Frontier:
         """Numbers of targets, then of active features."""
 
     def learn(self, block: EdgeBlock) -> None:
-        """Add rows; the targets' must come first."""
+        """Add rows; the targets' must come first. Raises PromptError if a row is not finite."""
         assert not block.is_target or self.num_rows < len(self.weight_K), "targets come first"
         part = slice(self.num_rows, self.num_rows + len(block.rows_BC))
         self.rows_RC[part], self.constant_R[part] = block.rows_BC, block.constant_B
-        self.closing_error = max(self.closing_error, _closing_error(block))
+        closing_error = _closing_error(block)
+        if not math.isfinite(closing_error):  # a NaN would be passed on for ever, and pass for no error at all
+            raise PromptError("the model's values or the edges are not finite on this prompt; try dtype float32")
+        self.closing_error = max(self.closing_error, closing_error)
         self.node_R[part] = block.node_B
         self.abs_sum_R[part] = block.rows_BC.abs().sum(1)
         if self.config.constant_node:
