@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -33,20 +33,7 @@ Axis = Literal[
     "edge",
     "active",
 ]
-POINTERS: tuple[Axis, ...] = (
-    "id_byte",
-    "text_byte",
-    "metadata_byte",
-    "layer",
-    "path",
-    "token",
-    "token_byte",
-    "target",
-    "label_byte",
-    "node",
-    "edge",
-    "active",
-)
+POINTERS: tuple[Axis, ...] = get_args(Axis)[1:]
 """Columns of `prompts/pointers`: prompt i's rows of an axis are pointers[i] to pointers[i + 1]."""
 
 SCORES = ("replacement", "completeness", "constant_share", "closing_error")

@@ -54,11 +54,8 @@ class Rows:
 
     def of_features(self, chosen_F: Tensor) -> Iterator[EdgeBlock]:
         """Rows of active features."""
-        features, sites = (
-            self.features,
-            torch.stack([self.features.layer_A[chosen_F], self.features.position_A[chosen_F]]),
-        )
-        layer_F, position_F = sites.tolist()
+        features = self.features
+        layer_F, position_F = torch.stack([features.layer_A[chosen_F], features.position_A[chosen_F]]).tolist()
         for batch in self._batches(layer_F, position_F):
             layers, positions = ([of[f] for f in batch] for of in (layer_F, position_F))
             number_B = chosen_F[batch]
@@ -86,10 +83,8 @@ class Rows:
                 where = self.model.layers[layer].device
             vector, position = vector_BD[start:end].to(where), torch.tensor(position_B[start:end], device=where)
             if layer == self.model.shape.num_layers:
-                gradient, bias = (
-                    final_pull(self.model, self.tape, vector, position),
-                    self.model.final_norm.bias_D,
-                )
+                gradient = final_pull(self.model, self.tape, vector, position)
+                bias = self.model.final_norm.bias_D
             else:
                 gradient = input_pull(self.model, self.tape, layer, vector, position)
                 bias = input_bias(self.model, self.tape, layer)
