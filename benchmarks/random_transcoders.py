@@ -1,0 +1,117 @@
+"""Random JumpReLU transcoders for any model that distributed_tracer knows: a load of known density, no meaning.
+
+    python benchmarks/random_transcoders.py MODEL_DIRECTORY OUT_DIRECTORY [--features 4096] [--active 44] [--seed 0]
+
+Per-layer transcoders in circuit-tracer's file format, float32, `mlp.hook_in` to `mlp.hook_out`. All that a benchmark
+needs to be like trained ones is how many features fire where, and that they and the errors write at the same scale:
+
+- Encoders are normal in the standardised MLP input, so pre-activations have mean 0 and spread about 1 in every layer.
+- Each feature has a threshold of its own, above which it fires on a share active / features of the calibration text:
+  `--active` features per token and layer in the mean. Plain English comes out near that (SmolLM2-135M, asked for 44:
+  54, 45, 43 on prose of 10, 30, 80 tokens), odd text higher (top of the licence, capitals and addresses: 55, 80, 76).
+- Decoders are normal, scaled layer by layer so that what the active features write has the mean squared norm of the
+  MLP's output less its mean, which is `b_dec`. Nothing is fitted, so the error is then about 1.4 times the output.
+  With decoders much smaller the errors would be nearly all of every row, and the choice of features mostly noise.
+
+The text is this repository's licence and then the help topics of the Python that runs this: another version of Python
+gives slightly other thresholds. Memory beyond the model's: MLP inputs and outputs of the text at all layers (tokens x
+width x layers x 8 bytes), one layer's transcoder, and pre-activations of 4,096 features at a time.
+
+T token of the text, D model width, S feature, C chunk of features.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import islice
+from pathlib import Path
+from pydoc_data.topics import topics
+
+import torch
+import yaml
+from safetensors.torch import save_file
+from torch import Tensor
+
+from distributed_tracer.model.load import Model, load_model
+from distributed_tracer.model.tape import record
+
+NUM_TOKENS = 3072
+WINDOW = 128  # tokens per forward pass, the leading special token included
+CHUNK = 4096
+
+
+def calibration_tokens(model: Model) -> list[int]:
+    """The first 3,072 tokens of the text."""
+    texts = ((Path(__file__).parents[1] / "LICENSE").read_text(encoding="utf-8"), *map(topics.get, sorted(topics)))
+    tokens = (token for text in texts for token in model.tokenizer(text, add_special_tokens=False)["input_ids"])
+    return list(islice(tokens, NUM_TOKENS))
+
+
+def mlp_values(model: Model) -> tuple[list[Tensor], list[Tensor]]:
+    """MLP inputs and outputs [T, D] of every layer, without each window's leading special token."""
+    tokens, leading = calibration_tokens(model), model.tokenizer.bos_token_id
+    size = model.shape.num_layers, len(tokens), model.shape.d_model
+    inputs_LTD, outputs_LTD = torch.empty(size), torch.empty(size)
+    for start in range(0, len(tokens), WINDOW - 1):
+        window = tokens[start : start + WINDOW - 1]
+        begin = [] if leading is None else [leading]
+        tape = record(model, [*begin, *window], "mlp.hook_in", "mlp.hook_out")
+        for layer, (x_PD, y_PD) in enumerate(zip(tape.inputs_PD, tape.outputs_PD, strict=True)):
+            inputs_LTD[layer, start : start + len(window)] = x_PD[len(begin) :].float().cpu()
+            outputs_LTD[layer, start : start + len(window)] = y_PD[len(begin) :].float().cpu()
+    return list(inputs_LTD), list(outputs_LTD)
+
+
+def calibrated(
+    x_TD: Tensor, y_TD: Tensor, num_features: int, num_active: float, generator: torch.Generator
+) -> tuple[dict[str, Tensor], float]:
+    """One layer's transcoder, and how many of its features fire per token of the text in the mean."""
+    width = x_TD.shape[1]
+    encoder_SD = torch.randn(num_features, width, generator=generator).div_((x_TD.std(0) + 1e-6) * width**0.5)
+    bias_S = -(encoder_SD @ x_TD.mean(0))
+    decoder_SD = torch.randn(num_features, width, generator=generator)
+    num_firing = max(1, round(len(x_TD) * num_active / num_features))
+    threshold_S, written_TD, fired = torch.empty(num_features), torch.zeros_like(y_TD), 0
+    for start in range(0, num_features, CHUNK):
+        chunk = slice(start, start + CHUNK)
+        pre_TC = x_TD @ encoder_SD[chunk].T + bias_S[chunk]
+        threshold_S[chunk] = pre_TC.topk(num_firing + 1, dim=0).values[-1].clamp_min(1e-3)
+        active_TC = pre_TC * (pre_TC > threshold_S[chunk])
+        fired += int(active_TC.count_nonzero())
+        written_TD += active_TC @ decoder_SD[chunk]
+    mean_D = y_TD.mean(0)
+    decoder_SD *= (y_TD - mean_D).norm() / written_TD.norm()
+    tensors = {"W_enc": encoder_SD, "b_enc": bias_S, "W_dec": decoder_SD, "b_dec": mean_D}
+    return {**tensors, "activation_function.threshold": threshold_S}, fired / len(x_TD)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--features", type=int, default=4096, help="per layer")
+    parser.add_argument("--active", type=float, default=44, help="per token and layer")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    generator = torch.Generator().manual_seed(args.seed)
+    inputs, outputs = mlp_values(load_model(args.model))
+    print(f"{len(inputs[0]):,} tokens of text, {len(inputs)} layers")
+    args.out.mkdir(parents=True, exist_ok=True)
+    for layer, (x_TD, y_TD) in enumerate(zip(inputs, outputs, strict=True)):
+        tensors, active = calibrated(x_TD, y_TD, args.features, args.active, generator)
+        save_file(tensors, args.out / f"layer_{layer}.safetensors")
+        lowest = float(tensors["activation_function.threshold"].min())
+        print(f"layer {layer}: {active:.1f} features per token, lowest threshold {lowest:.2f}", flush=True)
+    config = {
+        "model_name": args.model,
+        "model_kind": "transcoder_set",
+        "feature_input_hook": "mlp.hook_in",
+        "feature_output_hook": "mlp.hook_out",
+    }
+    (args.out / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+if __name__ == "__main__":
+    main()
