@@ -2,7 +2,7 @@
 
     python benchmarks/attribution.py --model M --transcoders T [--tokens 10 30 80] [--threads 2] [--json out.json]
 
-Prompts are the first tokens of a fixed text. Floating-point operations are counted (matrix products only), the peak is
+Prompts are the first tokens of a fixed text (`prose.py`). Floating-point operations are counted (matrix products only), the peak is
 the best rate of a square product measured between the prompts. Times on a busy machine are noise: compare within a run.
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from prose import prompt_tokens
 from torch.utils.flop_counter import FlopCounterMode
 
 from distributed_tracer import TraceConfig, load_model, load_transcoders, prune
@@ -25,13 +26,14 @@ from distributed_tracer.model.load import Model
 from distributed_tracer.model.tape import record
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.trace.assemble import assemble
+from distributed_tracer.trace.block import EdgeBlock
 from distributed_tracer.trace.encode import encode
 from distributed_tracer.trace.frontier import Frontier
-from distributed_tracer.trace.rows import EdgeBlock, Rows
+from distributed_tracer.trace.precision import sweep_dtype
+from distributed_tracer.trace.rows import Rows
 from distributed_tracer.trace.targets import choose
 from distributed_tracer.transcoder.base import Transcoders
 
-TEXT = Path(__file__).parents[1] / "LICENSE"
 T = TypeVar("T")
 
 
@@ -69,10 +71,11 @@ def trace(tokens: list[int], model: Model, transcoders: Transcoders, config: Tra
     """The steps of `attribute`, timed; returns the phases, active features and rows."""
     timed, shape = Phases(), transcoders.shape
     tape = timed("forward", lambda: record(model, tokens, shape.input_site, shape.output_site))
-    features = timed("encode", lambda: encode(tape, transcoders, 1))
+    dtype = sweep_dtype(config.sweep_dtype, model.dtype)
+    features = timed("encode", lambda: encode(model, tape, transcoders, 1, dtype))
     directions = choose((), model, tape, transcoders, config)
-    rows = Rows(model, tape, transcoders, features, config.sweep_rows)
-    frontier = Frontier(directions, len(features), rows.num_columns, transcoders.device, config)
+    rows = timed("fold", lambda: Rows(model, tape, transcoders, features, config.sweep_rows))
+    frontier = Frontier(directions, features, config)
 
     def learn(blocks: list[EdgeBlock]) -> None:
         for block in blocks:
@@ -102,14 +105,12 @@ def matmul_peak(dtype: torch.dtype, size: int = 2048) -> float:
 
 def measure(num_tokens: int, model: Model, transcoders: Transcoders, config: TraceConfig, repeats: int) -> Result:
     """The best of some repeats; operations are counted in a run of their own."""
-    leading = model.tokenizer.bos_token_id
-    text = TEXT.read_text(encoding="utf-8")
-    tokens = [leading, *model.tokenizer(text, add_special_tokens=False)["input_ids"][: num_tokens - 1]]
+    tokens = prompt_tokens(model.tokenizer, num_tokens)
     with FlopCounterMode(display=False) as counter:
         trace(tokens, model, transcoders, config)
     with FlopCounterMode(display=False) as before:
         tape = record(model, tokens, transcoders.shape.input_site, transcoders.shape.output_site)
-        encode(tape, transcoders, 1)
+        encode(model, tape, transcoders, 1)
     sweep_flops = float(counter.get_total_flops() - before.get_total_flops())
     peak, runs = 0.0, []
     for _ in range(repeats):
@@ -143,11 +144,14 @@ def main() -> None:
     parser.add_argument("--max-feature-nodes", type=int, default=1024)
     parser.add_argument("--round-size", type=int, default=256)
     parser.add_argument("--sweep-rows", type=int, default=TraceConfig().sweep_rows)
+    parser.add_argument("--sweep-dtype", default="float32")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    config = TraceConfig(args.max_feature_nodes, args.round_size, sweep_rows=args.sweep_rows)
+    config = TraceConfig(
+        args.max_feature_nodes, args.round_size, sweep_rows=args.sweep_rows, sweep_dtype=args.sweep_dtype
+    )
     model, transcoders = load_model(args.model), load_transcoders(args.transcoders)
     results = [measure(n, model, transcoders, config, args.repeats) for n in args.tokens]
     print(table(results))

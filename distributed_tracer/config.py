@@ -11,6 +11,7 @@ from typing import Any, Literal
 from .errors import ConfigError
 
 Precision = Literal["float32", "float64", "bfloat16", "float16"]
+SweepPrecision = Literal["float32", "tf32", "bfloat16", "float64"]
 
 
 def _require(condition: bool, message: str) -> None:
@@ -70,7 +71,9 @@ class TraceConfig:
     """Keep the edges that carry this share of what the kept nodes pass on."""
     keep_all: bool = False
     """Store every node and every computed edge, without pruning."""
-    sweep_rows: int = 128
+    sweep_dtype: SweepPrecision = "float32"
+    """Precision of the backward sweep's products: see docs/engine.md for the error of each. Sums are in float32."""
+    sweep_rows: int = 256
     """Rows computed in one backward sweep; trades memory for speed and does not change which rows are computed."""
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor
 from distributed_tracer.config import TraceConfig
 from distributed_tracer.model.load import Model
 from distributed_tracer.model.tape import Tape, record
+from distributed_tracer.trace.block import EdgeBlock
 from distributed_tracer.trace.encode import ActiveFeatures, encode
 from distributed_tracer.trace.rows import Rows
 from distributed_tracer.trace.targets import Directions, choose
@@ -51,16 +53,17 @@ class Case:
 
     def all_rows(self) -> tuple[Tensor, Tensor]:
         """Rows [A + K, C] and constants [A + K] of every active feature, then of every target."""
-        blocks = list(self.rows.of_features(torch.arange(len(self.features))))
-        order = torch.cat([block.node_B for block in blocks]).argsort()
-        last = list(self.rows.of_targets(self.directions))
-        targets = torch.cat([block.node_B for block in last]).argsort()
-        return (
-            torch.cat([torch.cat([b.rows_BC for b in blocks])[order], torch.cat([b.rows_BC for b in last])[targets]]),
-            torch.cat(
-                [torch.cat([b.constant_B for b in blocks])[order], torch.cat([b.constant_B for b in last])[targets]]
-            ),
-        )
+        every = torch.arange(len(self.features))
+        parts = [_in_order(self.rows.of_features(every)), _in_order(self.rows.of_targets(self.directions))]
+        rows, constants = zip(*parts, strict=True)
+        return torch.cat(rows), torch.cat(constants)
+
+
+def _in_order(blocks: Iterable[EdgeBlock]) -> tuple[Tensor, Tensor]:
+    found = list(blocks)
+    order = torch.cat([block.node_B for block in found]).argsort()
+    rows = torch.cat([block.take(block.columns.slot_C) for block in found])
+    return rows[order], torch.cat([block.constant_B for block in found])[order]
 
 
 def build(directory: Path, architecture: str, flavour: str) -> Case:
@@ -70,7 +73,7 @@ def build(directory: Path, architecture: str, flavour: str) -> Case:
     transcoders = load_transcoders(str(source), dtype="float64")
     shape = transcoders.shape
     tape = record(model, TOKENS, shape.input_site, shape.output_site)
-    features = encode(tape, transcoders, zeroed=1)
+    features = encode(model, tape, transcoders, zeroed=1, sweep_dtype=torch.float64)
     directions = choose((), model, tape, transcoders, TraceConfig(max_targets=3))
     rows = Rows(model, tape, transcoders, features, sweep_rows=64)
     skips = [transcoders.skip(layer) for layer in range(shape.num_layers)]

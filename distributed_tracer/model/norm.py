@@ -42,11 +42,18 @@ class Norm:
 
     def forward(self, x: Tensor, scale: Tensor) -> Tensor:
         """The norm's output, in x's dtype."""
-        y = self._centre(x.to(scale.dtype)) * scale * self.weight_D
+        y = self.push(x.to(scale.dtype), scale)
         return (y if self.bias_D is None else y + self.bias_D).to(x.dtype)
 
-    def pull(self, g: Tensor, scale: Tensor, *, after_weight: bool = True) -> Tensor:
-        """Gradient at x from the gradient at the output (or, with `after_weight=False`, at `normalized`)."""
+    def push(self, x: Tensor, scale: Tensor | float = 1.0) -> Tensor:
+        """The linear part of `forward`: all but the bias."""
+        return self._centre(x) * scale * self.weight_D
+
+    def pull(self, g: Tensor, scale: Tensor | float = 1.0, *, after_weight: bool = True) -> Tensor:
+        """Gradient at x from the gradient at the output (or, with `after_weight=False`, at `normalized`).
+
+        It is `push` transposed: <pull(g), x> = <g, push(x)>.
+        """
         return self._centre(g * self.weight_D if after_weight else g) * scale
 
     def _centre(self, x: Tensor) -> Tensor:

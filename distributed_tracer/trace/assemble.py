@@ -28,7 +28,7 @@ def assemble(
 ) -> Graph:
     """Put rows in node order, drop the columns of features that were not chosen, and score what is left."""
     assert prompt.tokens is not None
-    tokens_P, num_layers = np.array(prompt.tokens, dtype=np.int32), len(features.error_MPD)
+    tokens_P, num_layers = np.array(prompt.tokens, dtype=np.int32), features.columns.num_layers
     active, num_targets = features.table(), len(directions.targets)
     selected_F, order_F = frontier.features_F.sort()
     row_R = torch.cat([order_F + num_targets, frontier.node_R[:num_targets].argsort()])
@@ -36,15 +36,15 @@ def assemble(
     nodes = NodeTable.build(active.take(selected_F.numpy(force=True)), num_layers, tokens_P, positions_K)
     node_R = np.concatenate([np.arange(len(selected_F)), np.arange(len(nodes) - num_targets, len(nodes))])
 
-    # Columns first: most of them go, and rows are then cheap to put in order.
-    edges_RN = frontier.rows_RC[:, _columns(selected_F, len(active), frontier.rows_RC.shape[1])][row_R]
-    constant_R = frontier.constant_R[row_R]
-    abs_sum_R = edges_RN.abs().sum(1, dtype=torch.float64)
+    slot_N = _node_slots(features, selected_F)
+    target_R, source_E, weight_E, abs_sum_R = _edges(frontier, slot_N)
+    abs_sum_R, constant_R = abs_sum_R[row_R], frontier.constant_R[row_R]
     if frontier.config.constant_node:
-        abs_sum_R += constant_R.abs()
-    target_R, source_E = (index.numpy(force=True) for index in edges_RN.nonzero(as_tuple=True))
-    weight_E = edges_RN[edges_RN != 0].numpy(force=True).astype(np.float32)
-    target_E, source_E = node_R[target_R].astype(np.int32), source_E.astype(np.int32)
+        abs_sum_R = abs_sum_R + constant_R.abs()
+    rank_R = row_R.argsort().numpy(force=True)
+    order_E = np.argsort(rank_R[target_R], kind="stable")
+    target_E = node_R[rank_R[target_R[order_E]]].astype(np.int32)
+    source_E, weight_E = source_E[order_E], weight_E[order_E]
 
     row_abs_sum_N, constant_N, all_N = (
         _at_nodes(value_R, node_R, len(nodes)) for value_R in (abs_sum_R, constant_R, frontier.abs_sum_R[row_R])
@@ -60,7 +60,7 @@ def assemble(
         np.nan_to_num(row_abs_sum_N),
         np.nan_to_num(constant_N) * frontier.config.constant_node,
         start_N,
-        frontier.closing_error,
+        frontier.closing_error(),
     )
     return Graph(
         prompt_id=prompt.id,
@@ -84,8 +84,31 @@ def assemble(
     )
 
 
-def _columns(selected_F: Tensor, num_active: int, num_columns: int) -> Tensor:
-    return torch.cat([selected_F, torch.arange(num_active, num_columns, device=selected_F.device)])
+def _node_slots(features: ActiveFeatures, selected_F: Tensor) -> Tensor:
+    """Slots of all nodes but targets, in node order."""
+    slot_C = features.columns.slot_C
+    return torch.cat([slot_C[selected_F], slot_C[len(features) :]])
+
+
+def _edges(
+    frontier: Frontier, slot_N: Tensor
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32], Tensor]:
+    """Row, source node and weight of every edge that is not zero, and the rows' sums of |edge|, block by block."""
+    found, sums, start = [], [], 0
+    for block in frontier.blocks:
+        edges_BN = block.take(slot_N)
+        sums.append(edges_BN.abs().sum(1, dtype=torch.float64))
+        row_E, source_E = edges_BN.nonzero(as_tuple=True)
+        found.append(
+            (
+                row_E.numpy(force=True) + start,
+                source_E.numpy(force=True).astype(np.int32),
+                edges_BN[row_E, source_E].numpy(force=True).astype(np.float32),
+            )
+        )
+        start += len(block)
+    rows, sources, weights = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return rows, sources, weights, torch.cat(sums)
 
 
 def _at_nodes(value_R: Tensor, node_R: npt.NDArray[np.int64], num_nodes: int) -> npt.NDArray[np.float64]:

@@ -15,6 +15,7 @@ from ..transcoder.base import Transcoders
 from .assemble import assemble
 from .encode import encode
 from .frontier import Frontier
+from .precision import products, sweep_dtype
 from .rows import Rows
 from .targets import choose, positions_needed
 
@@ -33,16 +34,18 @@ def attribute(
     assert prompt.tokens is not None
     shape, logits_at = transcoders.shape, positions_needed(prompt.targets, len(prompt.tokens))
     tape = record(model, prompt.tokens, shape.input_site, shape.output_site, logits_at)
-    features = encode(tape, transcoders, num_zeroed(prompt.tokens, model.shape.architecture))
+    zeroed, dtype = num_zeroed(prompt.tokens, model.shape.architecture), sweep_dtype(config.sweep_dtype, model.dtype)
+    features = encode(model, tape, transcoders, zeroed, dtype)
     directions = choose(prompt.targets, model, tape, transcoders, config)
 
     rows = Rows(model, tape, transcoders, features, config.sweep_rows)
-    frontier = Frontier(directions, len(features), rows.num_columns, transcoders.device, config)
-    for block in rows.of_targets(directions):
-        frontier.learn(block)
-    while (chosen_F := frontier.next_round()) is not None:
-        for block in rows.of_features(chosen_F):
+    frontier = Frontier(directions, features, config)
+    with products(config.sweep_dtype):
+        for block in rows.of_targets(directions):
             frontier.learn(block)
+        while (chosen_F := frontier.next_round()) is not None:
+            for block in rows.of_features(chosen_F):
+                frontier.learn(block)
     return assemble(prompt, token_strings(prompt.tokens, model.tokenizer), directions, features, frontier)
 
 

@@ -1,6 +1,6 @@
 """Frontier: the rows so far, and which features to explain next, most influential first, in rounds.
 
-R row computed so far, C column, A active feature, B row of a batch.
+R row computed so far, A active feature, B row of a block, F feature that has a row, S slot.
 """
 
 from __future__ import annotations
@@ -12,49 +12,56 @@ from torch import Tensor
 
 from ..config import TraceConfig
 from ..errors import PromptError
-from .rows import EdgeBlock
+from .block import EdgeBlock
+from .encode import ActiveFeatures
 from .targets import Directions
-
-_CHUNK = 256  # rows whose absolute values are held at once while ranking
 
 
 class Frontier:
-    """A growing [R, C] buffer of rows: the targets', then those of features in the order they were chosen."""
+    """Blocks of rows: the targets', then those of features in the order they were chosen."""
 
-    def __init__(
-        self,
-        directions: Directions,
-        num_active: int,
-        num_columns: int,
-        device: torch.device,
-        config: TraceConfig,
-    ) -> None:
-        self.num_active, self.config, self.num_rows = num_active, config, 0
-        self.num_features = min(config.max_feature_nodes or num_active, num_active)
+    def __init__(self, directions: Directions, features: ActiveFeatures, config: TraceConfig) -> None:
+        self.features, self.config = features, config
+        self.num_active, self.num_rows = len(features), 0
+        self.num_features = min(config.max_feature_nodes or self.num_active, self.num_active)
+        self.blocks: list[EdgeBlock] = []
+        device = features.layer_A.device
         weights = [target.weight for target in directions.targets]
-        self.weight_K = torch.tensor(weights, dtype=directions.vector_KD.dtype, device=device)
+        self.weight_K = torch.tensor(weights, dtype=torch.float64, device=device)
         size = len(weights) + self.num_features
-        self.rows_RC = self.weight_K.new_zeros(size, num_columns)
-        self.constant_R, self.abs_sum_R = self.weight_K.new_zeros(size), self.weight_K.new_zeros(size)
-        self.closing_error = 0.0
-        """Largest |sum of a full row + constant - its value|, relative to max(1, |value|)."""
         self.node_R = torch.zeros(size, dtype=torch.long, device=device)
         """Numbers of targets, then of active features."""
+        self.constant_R, self.abs_sum_R = (self.weight_K.new_zeros(size) for _ in range(2))
+        self._closing = self.weight_K.new_zeros(())
+        ranks = self.num_features < self.num_active
+        shape = (size, self.num_features) if ranks else (0, 0)
+        self._between_RF = torch.zeros(shape, dtype=torch.float32, device=device)
+        self._taken: list[int] = []  # of each block: columns that are in `_between_RF` already
 
     def learn(self, block: EdgeBlock) -> None:
-        """Add rows; the targets' must come first. Raises PromptError if a row is not finite."""
+        """Add rows; the targets' must come first. Nothing waits for a GPU in here."""
         assert not block.is_target or self.num_rows < len(self.weight_K), "targets come first"
-        part = slice(self.num_rows, self.num_rows + len(block.rows_BC))
-        self.rows_RC[part], self.constant_R[part] = block.rows_BC, block.constant_B
-        closing_error = _closing_error(block)
-        if not math.isfinite(closing_error):  # a NaN would be passed on for ever, and pass for no error at all
-            raise PromptError("the model's values or the edges are not finite on this prompt; try dtype float32")
-        self.closing_error = max(self.closing_error, closing_error)
-        self.node_R[part] = block.node_B
-        self.abs_sum_R[part] = block.rows_BC.abs().sum(1)
+        part = slice(self.num_rows, self.num_rows + len(block))
+        sum_B, abs_sum_B = block.sums()
+        off_B = (sum_B + block.constant_B - block.value_B).abs() / block.value_B.abs().clamp_min(1.0)
+        self._closing = torch.maximum(self._closing, off_B.max())
+        self.node_R[part], self.constant_R[part] = block.node_B, block.constant_B
+        self.abs_sum_R[part] = abs_sum_B
         if self.config.constant_node:
             self.abs_sum_R[part] += block.constant_B.abs()
+        self.blocks.append(block)
+        self._taken.append(0)
         self.num_rows = part.stop
+
+    def closing_error(self) -> float:
+        """Largest |sum of a full row + constant - its value|, relative to max(1, |value|).
+
+        Raises PromptError if a row is not finite: a NaN would be passed on for ever, and pass for no error at all.
+        """
+        closing_error = float(self._closing)
+        if not math.isfinite(closing_error):
+            raise PromptError("the model's values or the edges are not finite on this prompt; try dtype float32")
+        return closing_error
 
     @property
     def features_F(self) -> Tensor:
@@ -66,38 +73,58 @@ class Frontier:
 
         The choice depends on the rows alone, never on how they were batched. Ties break by number.
         """
+        self.closing_error()  # at the latest here, between rounds
         num_done = self.num_rows - len(self.weight_K)
         if num_done >= self.num_features:
             return None
         if self.num_features == self.num_active:
             return torch.arange(self.num_active, device=self.weight_K.device)
-        ranked = self.influence().argsort(descending=True, stable=True)
-        visited = torch.zeros(self.num_active, dtype=torch.bool, device=ranked.device)
-        visited[self.features_F] = True
-        fresh = ranked[~visited[ranked]]
-        return fresh[: min(self.config.round_size, self.num_features - num_done)]
+        influence_A = self.influence()
+        influence_A[self.features_F] = -1.0
+        count = min(self.config.round_size, self.num_features - num_done)
+        return influence_A.argsort(descending=True, stable=True)[:count]
 
     def influence(self) -> Tensor:
-        """Influence of every active feature through the rows so far: [A].
+        """Influence of every active feature through the rows so far: [A] float32.
 
-        The walk needs the nodes that have rows only; all columns are read once, at its end.
+        What a row passes on is settled among the nodes that have rows; all columns are read once, at the end.
         """
-        num_targets, num_rows = len(self.weight_K), self.num_rows
-        scale_R = self.abs_sum_R[:num_rows].clamp_min(torch.finfo(self.rows_RC.dtype).tiny).reciprocal()
-        between_RF = self.rows_RC[:num_rows, self.features_F].abs()
-        mass_R = self.weight_K.new_zeros(num_rows)
-        mass_R[:num_targets] = self.weight_K[self.node_R[:num_targets]]
-        passing_R = mass_R.clone()
-        while bool(mass_R.any()):  # edges only lead downward, so this ends
-            mass_R[num_targets:], mass_R[:num_targets] = (mass_R * scale_R) @ between_RF, 0
-            passing_R += mass_R
-        influence_A = self.weight_K.new_zeros(self.num_active)
-        for start in range(0, num_rows, _CHUNK):
-            part = slice(start, min(start + _CHUNK, num_rows))
-            influence_A += (passing_R * scale_R)[part] @ self.rows_RC[part, : self.num_active].abs()
-        return influence_A
+        scale_R = self.abs_sum_R[: self.num_rows].clamp_min(torch.finfo(torch.float32).tiny).reciprocal()
+        weight_R = (self._passing() * scale_R).float()
+        influence_S = weight_R.new_zeros(self.features.columns.num_slots)
+        start = 0
+        for block in self.blocks:
+            block.add_weighted(weight_R[start : start + len(block)], influence_S)
+            start += len(block)
+        return influence_S[self.features.columns.slot_A]
 
+    def _passing(self) -> Tensor:
+        """Influence of every row's own node, weights of targets included: [R].
 
-def _closing_error(block: EdgeBlock) -> float:
-    total_B = block.rows_BC.sum(1, dtype=torch.float64) + block.constant_B
-    return float(((total_B - block.value_B).abs() / block.value_B.abs().clamp_min(1.0)).max())
+        Edges lead to lower layers only, so one pass over the rows suffices, from the deepest features down.
+        """
+        self._take_between()
+        num_targets, features_F = len(self.weight_K), self.features_F
+        scale_R = self.abs_sum_R[: self.num_rows].clamp_min(torch.finfo(torch.float32).tiny).reciprocal()
+        layer_F = self.features.layer_A[features_F]
+        order_F = layer_F.argsort(descending=True, stable=True)
+        order_R = torch.cat([torch.arange(num_targets, device=order_F.device), order_F + num_targets])
+        between_RF = self._between_RF[order_R][:, order_F].to(torch.float64)
+        scale_R, weight_R = scale_R[order_R], self.weight_K.new_zeros(self.num_rows)
+        weight_R[:num_targets] = self.weight_K[self.node_R[:num_targets]]
+        start = 0
+        for count in layer_F.bincount(minlength=len(self.features.columns.of_layer) - 1).flip(0).tolist():
+            above, end = num_targets + start, start + count
+            weight_R[above : above + count] = (weight_R * scale_R)[:above] @ between_RF[:above, start:end]
+            start = end
+        passing_R = torch.empty_like(weight_R)
+        passing_R[order_R] = weight_R
+        return passing_R
+
+    def _take_between(self) -> None:
+        """Fill in edges between nodes that have rows: new rows, and new columns of old rows."""
+        slot_F, start = self.features.columns.slot_A[self.features_F], 0
+        for number, block in enumerate(self.blocks):
+            part, taken = slice(start, start + len(block)), self._taken[number]
+            self._between_RF[part, taken : len(slot_F)] = block.take(slot_F[taken:]).abs()
+            self._taken[number], start = len(slot_F), part.stop

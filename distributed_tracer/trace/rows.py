@@ -1,104 +1,158 @@
 """Nodes in, EdgeBlocks out: batches of nodes as vectors in the residual stream, swept together.
 
-B row, F chosen feature, K target, C column, D model width.
+B row of a batch, N node of a round, F chosen feature, K target, D model width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..model.frozen import freeze, input_bias, read_input
+from ..model.instrument import FINAL
 from ..model.load import Model
-from ..model.pullback import final_pull, input_bias, input_pull
 from ..model.tape import Tape
 from ..transcoder.base import Transcoders
+from .batches import batches
+from .block import EdgeBlock
 from .encode import ActiveFeatures
 from .sweep import RowBatch, Sweep
 from .targets import Directions
 
+_AT_ONCE = 4096  # nodes whose encoder vectors are held together
+
 
 @dataclass(frozen=True, eq=False)
-class EdgeBlock:
-    """Incoming edges of a batch of nodes, from every column."""
+class _Joining:
+    """Nodes as they join the sweep, in the order in which they are swept."""
 
-    node_B: Tensor
-    """Numbers of active features, or of targets."""
-    is_target: bool
-    rows_BC: Tensor
-    constant_B: Tensor
-    value_B: Tensor
-    """What row and constant must add up to: the node's pre-activation (or a target's value) without its own bias."""
+    layers: list[int]
+    node_N: Tensor
+    position_N: Tensor
+    vector_ND: Tensor
+    constant_N: Tensor
+    value_N: Tensor
+
+    def batch(self, part: slice, num_positions: int) -> RowBatch:
+        return RowBatch(self.layers[part], num_positions, self.position_N[part], self.vector_ND[part])
 
 
 class Rows:
-    """Rows of one prompt's nodes, `sweep_rows` at a time."""
+    """Rows of one prompt's nodes, at most `sweep_rows` at a time."""
 
     def __init__(
         self, model: Model, tape: Tape, transcoders: Transcoders, features: ActiveFeatures, sweep_rows: int
     ) -> None:
         self.model, self.tape, self.transcoders, self.features = model, tape, transcoders, features
-        self.sweep, self.sweep_rows = Sweep(model, tape, transcoders, features), sweep_rows
-        self.num_columns = self.sweep.num_columns
+        self.sweep_rows, self.dtype = sweep_rows, features.written.dtype
+        layers = [
+            freeze(model, tape, layer, transcoders.skip(layer), self.dtype) for layer in range(model.shape.num_layers)
+        ]
+        self.sweep = Sweep(layers, features.columns, features.written)
 
     def of_targets(self, directions: Directions) -> Iterator[EdgeBlock]:
         """Rows of every target."""
-        for batch in self._batches(directions.layer_K, directions.position_K):
-            layers, positions = ([of[k] for k in batch] for of in (directions.layer_K, directions.position_K))
-            rows, constants = self._sweep(layers, positions, directions.vector_KD[batch])
-            value_B = torch.tensor([directions.targets[k].value for k in batch], dtype=rows.dtype)
-            value_B = value_B.to(rows.device) - directions.bias_K[batch].to(rows.device)
-            yield EdgeBlock(torch.tensor(batch, device=rows.device), True, rows, constants, value_B)
+        device = self.transcoders.device
+        value_K = torch.tensor([target.value for target in directions.targets], dtype=directions.bias_K.dtype)
+        value_K = value_K.to(device) - directions.bias_K.to(device)
+        for group, cuts in self._groups(directions.layer_K, directions.position_K):
+            layers, positions = ([of[k] for k in group] for of in (directions.layer_K, directions.position_K))
+            number_N = torch.tensor(group, device=device)
+            vector_ND = directions.vector_KD[number_N.to(directions.vector_KD.device)]
+            joining = self._joining(layers, positions, number_N, vector_ND, value_K[number_N])
+            yield from self._sweep(joining, cuts, positions, is_target=True)
 
     def of_features(self, chosen_F: Tensor) -> Iterator[EdgeBlock]:
         """Rows of active features."""
         features = self.features
         layer_F, position_F = torch.stack([features.layer_A[chosen_F], features.position_A[chosen_F]]).tolist()
-        for batch in self._batches(layer_F, position_F):
-            layers, positions = ([of[f] for f in batch] for of in (layer_F, position_F))
-            number_B = chosen_F[batch]
-            vector_BD, bias_B = self._encoders(layers, features.feature_A[number_B])
-            rows, constants = self._sweep(layers, positions, vector_BD)
-            yield EdgeBlock(number_B, False, rows, constants, features.activation_A[number_B] - bias_B)
+        for group, cuts in self._groups(layer_F, position_F):
+            layers, positions = ([of[f] for f in group] for of in (layer_F, position_F))
+            number_N = chosen_F[torch.tensor(group, device=chosen_F.device)]
+            vector_ND, bias_N = self._encoders(layers, features.feature_A[number_N])
+            value_N = features.activation_A[number_N] - bias_N
+            joining = self._joining(layers, positions, number_N, vector_ND, value_N)
+            yield from self._sweep(joining, cuts, positions, is_target=False)
 
-    def _batches(self, layers: list[int], positions: list[int]) -> Iterator[list[int]]:
-        """Numbers of nodes, `sweep_rows` at a time: those of similar positions together, deepest first."""
-        by_position = sorted(range(len(layers)), key=lambda node: (positions[node], -layers[node], node))
-        for start in range(0, len(by_position), self.sweep_rows):
-            yield sorted(by_position[start : start + self.sweep_rows], key=lambda node: (-layers[node], node))
+    def _groups(self, layers: list[int], positions: list[int]) -> Iterator[tuple[list[int], list[int]]]:
+        """Batches, some at a time: their nodes in one list, and where each batch ends."""
+        nodes: list[int] = []
+        cuts: list[int] = []
+        for batch in batches(layers, positions, self.sweep_rows, self.transcoders.device.type):
+            if nodes and len(nodes) + len(batch) > _AT_ONCE:
+                yield nodes, cuts
+                nodes, cuts = [], []
+            nodes = nodes + batch
+            cuts = [*cuts, len(nodes)]
+        if nodes:
+            yield nodes, cuts
 
-    def _encoders(self, layer_B: list[int], feature_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Encoder vectors [B, D] and biases [B] of features sorted by layer, deepest first."""
-        found = [self.transcoders.encoder_rows(layer, feature_B[start:end]) for layer, start, end in _runs(layer_B)]
-        return torch.cat([vectors for vectors, _ in found]), torch.cat([bias for _, bias in found])
+    def _encoders(self, layers: list[int], feature_N: Tensor) -> tuple[Tensor, Tensor]:
+        """Encoder vectors [N, D] and biases [N] of features."""
+        order, back = _by_layer(layers, feature_N.device)
+        feature_N = feature_N[order]
+        found = [self.transcoders.encoder_rows(layer, feature_N[part]) for layer, part in _runs(layers)]
+        return torch.cat([vectors for vectors, _ in found])[back], torch.cat([bias for _, bias in found])[back]
 
-    def _sweep(self, layer_B: list[int], position_B: list[int], vector_BD: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of nodes that read along `vector_BD` at a layer's input site, or at the final norm's output."""
-        joined, constants, device = [], [], self.transcoders.device
-        for layer, start, end in _runs(layer_B):
-            where = self.model.unembed_VD.device
-            if layer < self.model.shape.num_layers:
-                where = self.model.layers[layer].device
-            vector, position = vector_BD[start:end].to(where), torch.tensor(position_B[start:end], device=where)
-            if layer == self.model.shape.num_layers:
-                gradient = final_pull(self.model, self.tape, vector, position)
-                bias = self.model.final_norm.bias_D
-            else:
-                gradient = input_pull(self.model, self.tape, layer, vector, position)
-                bias = input_bias(self.model, self.tape, layer)
-            joined.append(gradient.to(device))
-            constants.append((vector @ bias if bias is not None else vector.new_zeros(len(vector))).to(device))
-        batch = RowBatch(layer_B, position_B, torch.cat(joined), torch.cat(constants))
-        rows_BC, constant_B = self.sweep.rows(batch)
-        return rows_BC.to(device), constant_B.to(device)
+    def _joining(
+        self, layers: list[int], positions: list[int], node_N: Tensor, vector_ND: Tensor, value_N: Tensor
+    ) -> _Joining:
+        """Nodes that read along `vector_ND` at a layer's input site, or at the final norm's output."""
+        device = node_N.device
+        position_N, (order, back) = torch.tensor(positions, device=device), _by_layer(layers, device)
+        vector_ND, sorted_N = vector_ND.to(device)[order], position_N[order]
+        gradients, constants = [], []
+        for layer, part in _runs(layers):
+            gradient, constant = self._enter(layer, vector_ND[part], sorted_N[part])
+            gradients.append(gradient.to(device, self.dtype, non_blocking=True))
+            constants.append(constant.to(device, non_blocking=True))
+        gradient_ND, constant_N = torch.cat(gradients)[back], torch.cat(constants)[back]
+        return _Joining(layers, node_N, position_N, gradient_ND, constant_N, value_N)
+
+    def _enter(self, layer: int, vector_ND: Tensor, position_N: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients of the residual stream [N, D] and what a norm's bias adds [N], for nodes of one layer."""
+        if layer < self.model.shape.num_layers:
+            device, bias = self.model.layers[layer].device, input_bias(self.model, self.tape, layer)
+        else:
+            device, bias = self.model.unembed_VD.device, self.model.final_norm.bias_D
+        vector_ND = vector_ND.to(device, non_blocking=True)
+        position_N = position_N.to(device, non_blocking=True)
+        constant_N = vector_ND.new_zeros(len(vector_ND)) if bias is None else vector_ND @ bias
+        if layer < self.model.shape.num_layers:
+            return read_input(self.model, self.tape, layer, vector_ND, position_N), constant_N
+        scale_P1 = self.tape.scales_P1[(layer, FINAL)]
+        return self.model.final_norm.pull(vector_ND, scale_P1[position_N]), constant_N
+
+    def _sweep(
+        self, joining: _Joining, cuts: Sequence[int], positions: list[int], is_target: bool
+    ) -> Iterator[EdgeBlock]:
+        for start, end in zip([0, *cuts], cuts, strict=False):
+            part = slice(start, end)
+            reach, values, constant_B = self.sweep.rows(joining.batch(part, max(positions[part]) + 1))
+            yield EdgeBlock(
+                node_B=joining.node_N[part],
+                is_target=is_target,
+                columns=self.features.columns,
+                reach=reach,
+                values=values,
+                constant_B=constant_B + joining.constant_N[part],
+                value_B=joining.value_N[part],
+            )
 
 
-def _runs(layer_B: list[int]) -> Iterator[tuple[int, int, int]]:
-    """(layer, start, end) of each run of equal layers."""
+def _by_layer(layers: list[int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """The order that sorts nodes by layer, and the one that takes it back."""
+    order = torch.tensor(sorted(range(len(layers)), key=layers.__getitem__), device=device)
+    return order, order.argsort()
+
+
+def _runs(layers: list[int]) -> Iterator[tuple[int, slice]]:
+    """Every layer that occurs, with its part of the nodes sorted by layer."""
     start = 0
-    for end in range(1, len(layer_B) + 1):
-        if end == len(layer_B) or layer_B[end] != layer_B[start]:
-            yield layer_B[start], start, end
-            start = end
+    for layer in sorted(set(layers)):
+        end = start + layers.count(layer)
+        yield layer, slice(start, end)
+        start = end

@@ -1,130 +1,177 @@
 """One backward sweep: rows of a batch of nodes, by walking the layers top to bottom once for all of them.
 
-L layer, P position, B row of the batch, A active feature, C column (active features, errors layer-major, tokens),
-D model width. A row joins at its own depth, so no row is carried through layers that it cannot reach: rows are sorted
-deepest first, and the first `n` of them are alive at a layer. Positions after the last one that any row of the batch
-reads at are left out.
+A row joins at its own depth, so no row is carried through layers that it cannot reach: rows are sorted deepest first,
+and the first few of them are alive at a layer. A gradient is laid out [B, P, D], which makes what is alive one matrix
+for the products with attention's weights, and what all rows have at one position one for the reads. Positions after
+the last one that any row of the batch reads at are left out.
+
+L layer, P position, B row of the batch, D model width, G key/value head, Q query head of it, E head width, W slot.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..model.load import Model
-from ..model.pullback import (
-    attention_constant,
-    attention_pull,
-    input_bias,
-    input_pull,
-    output_bias,
-    output_pull,
-)
-from ..model.tape import Tape
-from ..transcoder.base import Transcoders
-from .encode import ActiveFeatures
+from ..model.frozen import FrozenLayer
+from .block import Reach
+from .columns import Columns
+from .scratch import Scratch
+from .written import Written
+
+_MIX_BLOCKS = 4
+"""A pattern is half empty; in so many stripes of rows three eighths of its products are not made."""
+_MIX_MIN = 16
 
 
 @dataclass(frozen=True, eq=False)
 class RowBatch:
     """Nodes to explain, deepest first. The vector is the node's gradient in the residual stream where it joins."""
 
-    layer_B: list[int]
+    layers: Sequence[int]
     """The layer a feature reads at; the number of layers for targets at the final norm."""
-    position_B: list[int]
+    num_positions: int
+    """One more than the last position of any row."""
+    position_B: Tensor
     vector_BD: Tensor
-    constant_B: Tensor
-    """What biases between the residual stream and the node add to it."""
+
+    def count_from(self, layer: int) -> int:
+        """How many rows join at `layer` or above."""
+        return sum(row_layer >= layer for row_layer in self.layers)
 
 
 class Sweep:
     """Everything fixed for one prompt; `rows` may be called for any number of batches."""
 
-    def __init__(self, model: Model, tape: Tape, transcoders: Transcoders, features: ActiveFeatures) -> None:
-        self.model, self.tape, self.transcoders, self.features = model, tape, transcoders, features
-        self.num_positions, num_layers = len(tape.tokens_P), model.shape.num_layers
-        self.first_error = len(features)
-        self.first_token = self.first_error + num_layers * self.num_positions
-        self.num_columns = self.first_token + self.num_positions
-        self.attention_constants = [attention_constant(model, tape, layer) for layer in range(num_layers)]
+    def __init__(self, layers: Sequence[FrozenLayer], columns: Columns, written: Written) -> None:
+        self.layers, self.columns, self.written = layers, columns, written
+        self._adds = len(written.transcoders.shape.writes_to(0)) > 1
+        """Several layers write to a slot."""
+        self._scratch = Scratch()
 
     @torch.no_grad()
-    def rows(self, batch: RowBatch) -> tuple[Tensor, Tensor]:
-        """Edges [B, C] into the batch's nodes from every column, and their constants [B]."""
+    def rows(self, batch: RowBatch) -> tuple[Reach, Tensor, Tensor]:
+        """Edges into the batch's nodes from every column it reaches, and what constants add to each row [B].
+
+        Edges are float32 (float64 in a float64 sweep).
+        """
         num_rows, width = batch.vector_BD.shape
-        num_positions = max(batch.position_B) + 1
-        g_PBD = batch.vector_BD.new_zeros(num_positions, num_rows, width)
-        rows_BC = g_PBD.new_zeros(num_rows, self.num_columns)
-        constant_B = batch.constant_B.clone()
-        alive = _count_from(batch.layer_B, self.model.shape.num_layers)
-        self._join(g_PBD, batch, 0, alive)
-        for layer in reversed(range(self.model.shape.num_layers)):
-            joined = _count_from(batch.layer_B, layer)
-            g_PBD, rows_BC, constant_B = (x.to(self.model.layers[layer].device) for x in (g_PBD, rows_BC, constant_B))
+        num_layers = len(self.layers)
+        alive_L = [batch.count_from(layer + 1) for layer in range(num_layers)]
+        reach = Reach(self.columns, alive_L, num_rows, batch.num_positions)
+        dtype = torch.promote_types(batch.vector_BD.dtype, torch.float32)
+        values = batch.vector_BD.new_empty(reach.size, dtype=dtype)
+        if self._adds:
+            values.zero_()
+        constant_B = values.new_zeros(num_rows)
+        device = self.layers[-1].device
+        g_BPD = self._scratch.take("g", (num_rows, batch.num_positions, width), batch.vector_BD.dtype, device)
+        alive = self._join(g_BPD, batch, 0, batch.count_from(num_layers))
+        mixed = 0
+        for number in reversed(range(num_layers)):
+            layer = self.layers[number]
+            g_BPD = g_BPD.to(layer.device, non_blocking=True)
+            position_B = batch.position_B.to(layer.device, non_blocking=True)
             if alive:
-                skipped = self._read(layer, g_PBD[:, :alive], rows_BC[:alive], constant_B[:alive])
-                if self.model.layers[layer].parallel:
-                    skipped = _sum(skipped, self._attend(layer, g_PBD[:, :alive], constant_B[:alive]))
+                for segment, vectors_PWD in self.written.of(number):
+                    self._read(g_BPD[:alive], segment, vectors_PWD, reach, values, constant_B)
+                skipped = _skip(layer, g_BPD[:alive])
+                if layer.parallel:
+                    self._attend(layer, g_BPD[:alive], mixed, position_B, constant_B)
+                    mixed = alive
                 if skipped is not None:
-                    g_PBD[:, :alive] += skipped
-            self._join(g_PBD, batch, alive, joined)
-            alive = joined
-            if alive and not self.model.layers[layer].parallel:
-                g_PBD[:, :alive] += self._attend(layer, g_PBD[:, :alive], constant_B[:alive])
-        tokens = slice(self.first_token, self.first_token + num_positions)
-        rows_BC[:, tokens] = _dot(g_PBD, self.tape.token_vectors_PD)
-        if self.tape.position_vectors_PD is not None:
-            constant_B += _dot(g_PBD, self.tape.position_vectors_PD).sum(-1)
-        return rows_BC, constant_B
+                    g_BPD[:alive] += skipped
+            alive = self._join(g_BPD, batch, alive, batch.count_from(number))
+            if alive and not layer.parallel:
+                self._attend(layer, g_BPD[:alive], mixed, position_B, constant_B)
+                mixed = alive
+        self._read(g_BPD, *self.written.tokens(), reach, values, constant_B)
+        return reach, values, constant_B
 
-    def _join(self, g_PBD: Tensor, batch: RowBatch, first: int, end: int) -> None:
-        rows = torch.arange(first, end, device=g_PBD.device)
-        positions = torch.tensor(batch.position_B[first:end], dtype=torch.long, device=g_PBD.device)
-        g_PBD[positions, rows] += batch.vector_BD[first:end].to(g_PBD.device)
+    def _join(self, g_BPD: Tensor, batch: RowBatch, first: int, end: int) -> int:
+        """Rows enter with their own gradient at their own position."""
+        if end > first:
+            g_BPD[first:end] = 0
+            rows = torch.arange(first, end, device=g_BPD.device)
+            positions = batch.position_B[first:end].to(g_BPD.device, non_blocking=True)
+            g_BPD[rows, positions] = batch.vector_BD[first:end].to(g_BPD.device, non_blocking=True)
+        return end
 
-    def _read(self, layer: int, g_PBD: Tensor, rows_BC: Tensor, constant_B: Tensor) -> Tensor | None:
-        """Read one layer's MLP output into `rows_BC`; returns what its linear skip adds to the gradient."""
-        model, tape, device = self.model, self.tape, g_PBD.device
-        if (bias := output_bias(model, tape, layer)) is not None:
-            constant_B += (g_PBD @ bias).sum(0)
-        g_PBD = output_pull(model, tape, layer, g_PBD)
-        for written in self.features.written_M[layer]:
-            rows_aD, start = written.rows_aD.to(device), 0
-            for position, end in enumerate(written.ends_P[: len(g_PBD)]):
-                if end > start:
-                    columns = slice(written.first + start, written.first + end)
-                    rows_BC[:, columns] += g_PBD[position] @ rows_aD[start:end].T
-                start = end
-        first = self.first_error + layer * self.num_positions
-        rows_BC[:, first : first + len(g_PBD)] = _dot(g_PBD, self.features.error_MPD[layer])
-        constant_B += _dot(g_PBD, self.features.constant_MPD[layer]).sum(-1)
-        skip = self.transcoders.skip(layer)
-        if skip is None:
-            return None
-        g_PBD = g_PBD @ skip.to(device)
-        if (bias := input_bias(model, tape, layer)) is not None:
-            constant_B += (g_PBD @ bias).sum(0)
-        return input_pull(model, tape, layer, g_PBD)
+    def _read(
+        self, g_BPD: Tensor, number: int, vectors_PWD: Tensor, reach: Reach, values: Tensor, constant_B: Tensor
+    ) -> None:
+        """Products of the gradient with everything one segment writes; the constant's go to `constant_B`."""
+        start, reached = self.columns.segments[number].start, self.columns.segments[number].reached(g_BPD.shape[1])
+        if not reached:
+            return
+        g_PBD, vectors_PDW = g_BPD[:, start : start + reached].transpose(0, 1), vectors_PWD[:reached].transpose(1, 2)
+        read_PBW = self._scratch.bmm("read", g_PBD, vectors_PDW)
+        matrix_BPW = reach.segment(values, number, reached)[: len(g_BPD)]
+        read_BPW = read_PBW.transpose(0, 1)
+        if self._adds:
+            matrix_BPW += read_BPW.to(values.device, non_blocking=True)
+        else:
+            matrix_BPW.copy_(read_BPW, non_blocking=True)
+        constant_B[: len(g_BPD)] += matrix_BPW[..., -1].sum(1)
+        matrix_BPW[..., -1] = 0
 
-    def _attend(self, layer: int, g_PBD: Tensor, constant_B: Tensor) -> Tensor:
-        """What one layer's attention adds to the gradient; its biases go to `constant_B`."""
-        if (written := self.attention_constants[layer]) is not None:
-            constant_B += _dot(g_PBD, written.expand(self.num_positions, -1)).sum(-1)
-        return attention_pull(self.model, self.tape, layer, g_PBD)
+    def _attend(self, layer: FrozenLayer, g_BPD: Tensor, mixed: int, position_B: Tensor, constant_B: Tensor) -> None:
+        """Add in place what one layer's attention passes on. Rows from `mixed` on are at their own position only."""
+        if layer.constant_PD is not None:
+            num_positions = g_BPD.shape[1]
+            written = g_BPD.flatten(1) @ layer.constant_PD[:num_positions].flatten()
+            constant_B[: len(g_BPD)] += written.to(constant_B.device, constant_B.dtype, non_blocking=True)
+        if mixed:
+            self._mix(layer, g_BPD[:mixed])
+        if mixed < len(g_BPD):
+            _mix_first(layer, g_BPD[mixed:], position_B[mixed : len(g_BPD)])
+
+    def _mix(self, layer: FrozenLayer, g_BPD: Tensor) -> None:
+        num_rows, num_positions, width = g_BPD.shape
+        groups, head_dim = len(layer.output_GXD), len(layer.value_XD) // len(layer.output_GXD)
+        queries = layer.output_GXD.shape[1] // head_dim
+        g_XD = g_BPD.view(-1, width)
+        y_BKGE = self._scratch.take("y", (num_rows, num_positions, groups, head_dim), g_BPD.dtype, g_BPD.device)
+        for group in range(groups):
+            z_XY = self._scratch.mm("z", g_XD, layer.output_GXD[group].T)
+            # (position, query head) is one axis of the pattern and of z: a group's heads are added up in the product.
+            z_BXE = z_XY.view(num_rows, num_positions * queries, head_dim)
+            for first, end in _stripes(num_positions):
+                pattern_KX = layer.pattern_GKPQ[group, first:end, first:num_positions].flatten(1)
+                pattern_BKX = pattern_KX.expand(num_rows, -1, -1)
+                y_BKGE[:, first:end, group] = self._scratch.bmm("mix", pattern_BKX, z_BXE[:, first * queries :])
+        g_XD.addmm_(y_BKGE.view(len(g_XD), -1), layer.value_XD)
 
 
-def _count_from(layer_B: list[int], layer: int) -> int:
-    """How many rows join at `layer` or above; the batch is sorted deepest first."""
-    return sum(row_layer >= layer for row_layer in layer_B)
+def _mix_first(layer: FrozenLayer, g_BPD: Tensor, position_B: Tensor) -> None:
+    """The same for rows that have a gradient at one position: every head makes one vector, spread by its pattern."""
+    num_rows, num_positions, width = g_BPD.shape
+    groups, head_dim = len(layer.output_GXD), len(layer.value_XD) // len(layer.output_GXD)
+    rows = torch.arange(num_rows, device=g_BPD.device)
+    own_BD = g_BPD[rows, position_B]
+    z_BGQE = (own_BD @ layer.output_GXD.flatten(0, 1).T).view(num_rows, groups, -1, head_dim)
+    value_GED = layer.value_XD.view(groups, head_dim, width)
+    passed_GXD = z_BGQE.transpose(0, 1).reshape(groups, -1, head_dim) @ value_GED
+    passed_BXD = passed_GXD.view(groups, num_rows, -1, width).transpose(0, 1).reshape(num_rows, -1, width)
+    spread_GKBQ = layer.pattern_GKPQ[:, :num_positions].index_select(2, position_B)
+    spread_BKX = spread_GKBQ.permute(2, 1, 0, 3).reshape(num_rows, num_positions, -1)
+    torch.bmm(spread_BKX, passed_BXD, out=g_BPD)
+    g_BPD[rows, position_B] += own_BD
 
 
-def _dot(g_PBD: Tensor, vectors_PD: Tensor) -> Tensor:
-    """Gradient times vector at every position of the gradient: [B, P]."""
-    vectors_PD = vectors_PD[: len(g_PBD)].to(g_PBD.device)
-    return (g_PBD @ vectors_PD[..., None])[..., 0].T
+def _skip(layer: FrozenLayer, g_BPD: Tensor) -> Tensor | None:
+    """What the transcoder's linear skip passes on."""
+    if layer.skip_DD is None:
+        return None
+    skipped_BPD = g_BPD @ layer.skip_DD
+    if layer.skip_scale_P is not None:
+        skipped_BPD *= layer.skip_scale_P[: g_BPD.shape[1], None]
+    return skipped_BPD
 
 
-def _sum(a: Tensor | None, b: Tensor) -> Tensor:
-    return b if a is None else a + b
+def _stripes(num_positions: int) -> list[tuple[int, int]]:
+    size = max(_MIX_MIN, -(-num_positions // _MIX_BLOCKS))
+    return [(first, min(first + size, num_positions)) for first in range(0, num_positions, size)]

@@ -57,8 +57,8 @@ def test_removing_a_source_changes_everything_as_its_column_says(
         changed = _explained(of, replay(of.model, of.tape, skips=of.skips, added=_minus_feature(of, column)))
         torch.testing.assert_close(base - changed, rows[:, column], rtol=EXACT, atol=EXACT)
     layer, position = 1, 4
-    minus_error = [torch.zeros_like(error) for error in of.features.error_MPD]
-    minus_error[layer][position] = -of.features.error_MPD[layer][position]
+    minus_error = [torch.zeros_like(error) for error in of.features.written.error_MPD]
+    minus_error[layer][position] = -of.features.written.error_MPD[layer][position]
     changed = _explained(of, replay(of.model, of.tape, skips=of.skips, added=minus_error))
     column = len(of.features) + layer * len(TOKENS) + position
     torch.testing.assert_close(base - changed, rows[:, column], rtol=EXACT, atol=EXACT)
@@ -99,11 +99,11 @@ def test_the_sweep_equals_autograd(architecture: str, flavour: str, case: Callab
 
 def _contract(case: Case, outputs: list[Tensor], tokens: Tensor) -> Tensor:
     """Gradients at every output site and at the bottom -> one row over all columns."""
-    row = torch.zeros(case.rows.num_columns, dtype=torch.float64)
+    row = torch.zeros(case.features.columns.num_columns, dtype=torch.float64)
     for number in range(len(case.features)):
         for output, push in zip(outputs, _minus_feature(case, number), strict=True):
             if push is not None:
                 row[number] -= (output * push).sum()
-    errors = [(output * error).sum(-1) for output, error in zip(outputs, case.features.error_MPD, strict=True)]
+    errors = [(output * error).sum(-1) for output, error in zip(outputs, case.features.written.error_MPD, strict=True)]
     row[len(case.features) :] = torch.cat([*errors, (tokens * case.tape.token_vectors_PD).sum(-1)])
     return row

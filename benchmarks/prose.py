@@ -1,0 +1,24 @@
+"""The text that benchmarks explain: plain English of any length, the same for everybody."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pydoc_data.topics import topics
+from typing import Any
+
+PROSE = """The old lighthouse stood at the end of a narrow road, and every evening the keeper climbed the stairs to light
+the lamp. He had come to the island as a young man, when the harbour was full of fishing boats and the village had two
+schools and a market. Now most of the families had moved to the city, where the work was, and only a few boats went out
+in the morning. Still, the ships that passed at night needed the light, so he stayed. In winter the wind blew the sea
+over the wall, and on such nights he read old letters until the storm was over."""
+
+
+def prompt_tokens(tokenizer: Any, num_tokens: int) -> list[int]:
+    """The leading special token, if there is one, and the first tokens of the text, as many as asked for in all.
+
+    Behind the prose come the help topics of the Python that runs this.
+    """
+    leading = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    texts = (PROSE.replace("\n", " "), *(topics[name] for name in sorted(topics)))
+    tokens = (token for text in texts for token in tokenizer(text, add_special_tokens=False)["input_ids"])
+    return [*leading, *islice(tokens, num_tokens - len(leading))]

@@ -1,0 +1,143 @@
+"""One layer's linear maps for one prompt, folded so that a gradient passes through attention in three products.
+
+Every norm is a diagonal map of the model's width (with its mean taken out, for LayerNorm) times a number for each
+position. The diagonal goes into the weights next to it and the numbers go into the attention pattern, so nothing is
+left to do element by element on a gradient.
+
+P position, K position attended to, H query head, G key/value head, Q query head of one key/value head, E head width,
+D model width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .layer import Layer
+from .load import Model
+from .tape import Tape
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenLayer:
+    """What the sweep needs of a layer's attention and of its transcoder's linear skip."""
+
+    pattern_GKPQ: Tensor
+    """How much of the value at K reaches P, times the scales of the norms before the values and after the output."""
+    output_GXD: Tensor
+    """X = (query head of the group, head width)."""
+    value_XD: Tensor
+    """X = (key/value head, head width)."""
+    constant_PD: Tensor | None
+    """What biases make attention add to the residual stream."""
+    skip_DD: Tensor | None
+    """A gradient behind the MLP times this is the gradient before it ..."""
+    skip_scale_P: Tensor | None
+    """... once it is multiplied by this."""
+    parallel: bool
+
+    @property
+    def device(self) -> torch.device:
+        return self.value_XD.device
+
+
+def freeze(model: Model, tape: Tape, layer: int, skip_DD: Tensor | None, dtype: torch.dtype) -> FrozenLayer:
+    """One layer of one prompt in `dtype`. `skip_DD` is [D_out, D_in], at the transcoders' sites."""
+    weights = model.layers[layer]
+    groups, head_dim, width = weights.value_GED.shape
+    output_HED, value_GED = weights.output_HED, weights.value_GED
+    pattern_HPK = tape.patterns_HPP[layer]
+    if weights.attention_post_norm is not None:
+        output_HED = weights.attention_post_norm.push(output_HED)
+        pattern_HPK = pattern_HPK * tape.scales_P1[(layer, "attention_post")]
+    if weights.attention_norm is not None:
+        value_GED = weights.attention_norm.pull(value_GED)
+        pattern_HPK = pattern_HPK * tape.scales_P1[(layer, "attention")].squeeze(-1)
+    num_positions = pattern_HPK.shape[-1]
+    pattern_GQPK = pattern_HPK.reshape(groups, -1, num_positions, num_positions)
+    skip, scale = _fold_skip(model, tape, layer, skip_DD)
+    constant_PD = attention_constant(weights, tape, layer)
+    return FrozenLayer(
+        pattern_GKPQ=pattern_GQPK.permute(0, 3, 2, 1).to(dtype).contiguous(),
+        output_GXD=output_HED.reshape(groups, -1, width).to(dtype),
+        value_XD=value_GED.reshape(groups * head_dim, width).to(dtype),
+        constant_PD=None if constant_PD is None else constant_PD.to(dtype),
+        skip_DD=None if skip is None else skip.to(dtype),
+        skip_scale_P=None if scale is None else scale.to(dtype),
+        parallel=weights.parallel,
+    )
+
+
+def _fold_skip(model: Model, tape: Tape, layer: int, skip_DD: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """The skip between residual streams instead of sites, and its scale at each position (None: 1)."""
+    weights = model.layers[layer]
+    if skip_DD is None:
+        return None, None
+    skip_DD, scale_P1 = skip_DD.to(weights.device), None
+    if weights.mlp_post_norm is not None and tape.output_site == "mlp.hook_out":
+        skip_DD, scale_P1 = weights.mlp_post_norm.push(skip_DD.T).T, tape.scales_P1[(layer, "mlp_post")]
+    if weights.mlp_norm is not None and tape.input_site != "hook_resid_mid":
+        skip_DD = weights.mlp_norm.pull(skip_DD, after_weight=tape.input_site == "mlp.hook_in")
+        scale_in_P1 = tape.scales_P1[(layer, "mlp")]
+        scale_P1 = scale_in_P1 if scale_P1 is None else scale_P1 * scale_in_P1
+    return skip_DD, None if scale_P1 is None else scale_P1.squeeze(-1)
+
+
+def attention_constant(weights: Layer, tape: Tape, layer: int) -> Tensor | None:
+    """What biases alone make the layer's attention add to the residual stream: [P, D], or None if there are none."""
+    norm, post_norm = weights.attention_norm, weights.attention_post_norm
+    entering = None if norm is None else norm.bias_D
+    written = weights.output_bias_D
+    if entering is not None or weights.value_bias_GE is not None:
+        value_GE = torch.zeros_like(weights.value_GED[..., 0])
+        if entering is not None:
+            value_GE = value_GE + weights.value_GED @ entering
+        if weights.value_bias_GE is not None:
+            value_GE = value_GE + weights.value_bias_GE
+        share_HP = tape.patterns_HPP[layer].sum(-1)  # less than 1 where a sink takes part
+        value_HE = value_GE.repeat_interleave(share_HP.shape[0] // value_GE.shape[0], 0)
+        mixed_PD = torch.einsum("hp,he,hed->pd", share_HP, value_HE, weights.output_HED)
+        written = mixed_PD if written is None else mixed_PD + written
+    num_positions = len(tape.tokens_P)
+    if written is None:
+        return None if post_norm is None or post_norm.bias_D is None else post_norm.bias_D.expand(num_positions, -1)
+    if post_norm is None:
+        return written.expand(num_positions, -1)
+    return post_norm.forward(written.expand(num_positions, -1), tape.scales_P1[(layer, "attention_post")])
+
+
+def write(model: Model, tape: Tape, layer: int, x_PXD: Tensor, start: int = 0) -> Tensor:
+    """Vectors [P, X, D] at the output site, from position `start` on -> what they add to the residual stream."""
+    norm = model.layers[layer].mlp_post_norm
+    if norm is None or tape.output_site == "hook_mlp_out":
+        return x_PXD
+    scale_P1 = tape.scales_P1[(layer, "mlp_post")][start : start + len(x_PXD)]
+    return norm.push(x_PXD, scale_P1[:, None].to(x_PXD.device))
+
+
+def write_constant(model: Model, tape: Tape, layer: int, constant_PD: Tensor, skip_DD: Tensor | None) -> Tensor:
+    """What a constant at the output site adds to the residual stream [P, D], with the biases of norms beside it."""
+    if skip_DD is not None and (bias := input_bias(model, tape, layer)) is not None:
+        constant_PD = constant_PD + skip_DD.to(bias.device) @ bias
+    written_PD = write(model, tape, layer, constant_PD[:, None])[:, 0]
+    norm = model.layers[layer].mlp_post_norm
+    if norm is None or norm.bias_D is None or tape.output_site == "hook_mlp_out":
+        return written_PD
+    return written_PD + norm.bias_D
+
+
+def input_bias(model: Model, tape: Tape, layer: int) -> Tensor | None:
+    """The part of the input site's value that is a norm's bias: [D] or None."""
+    norm = model.layers[layer].mlp_norm
+    return None if norm is None or tape.input_site != "mlp.hook_in" else norm.bias_D
+
+
+def read_input(model: Model, tape: Tape, layer: int, g_BD: Tensor, position_B: Tensor) -> Tensor:
+    """Gradient at the transcoders' input site -> gradient of the residual stream, at the position of each row."""
+    norm = model.layers[layer].mlp_norm
+    if norm is None or tape.input_site == "hook_resid_mid":
+        return g_BD
+    scale_B1 = tape.scales_P1[(layer, "mlp")][position_B]
+    return norm.pull(g_BD, scale_B1, after_weight=tape.input_site == "mlp.hook_in")

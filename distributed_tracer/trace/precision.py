@@ -1,0 +1,28 @@
+"""Precision of a sweep: the type of its gradients, and what kind of product is made of float32 numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from ..config import SweepPrecision
+
+
+def sweep_dtype(precision: SweepPrecision, forward: torch.dtype) -> torch.dtype:
+    """Of gradients, weights and vectors. A float64 forward pass is for judging: its sweep is float64 too."""
+    if forward == torch.float64 and precision == "float32":
+        return torch.float64
+    return {"bfloat16": torch.bfloat16, "float64": torch.float64}.get(precision, torch.float32)
+
+
+@contextmanager
+def products(precision: SweepPrecision) -> Iterator[None]:
+    """Inside, float32 products are exact, or use TensorFloat-32 where a GPU has it."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
