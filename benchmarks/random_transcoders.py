@@ -36,7 +36,7 @@ from distributed_tracer.model.load import Model, load_model
 from distributed_tracer.model.tape import record
 
 NUM_TOKENS = 3072
-WINDOW = 128  # tokens per forward pass, the leading special token included
+WINDOW = 128  # tokens per forward pass at most, the leading special token included
 CHUNK = 4096
 
 
@@ -50,10 +50,11 @@ def calibration_tokens(model: Model) -> list[int]:
 def mlp_values(model: Model) -> tuple[list[Tensor], list[Tensor]]:
     """MLP inputs and outputs [T, D] of every layer, without each window's leading special token."""
     tokens, leading = calibration_tokens(model), model.tokenizer.bos_token_id
+    step = min(WINDOW, model.shape.max_positions) - 1
     size = model.shape.num_layers, len(tokens), model.shape.d_model
     inputs_LTD, outputs_LTD = torch.empty(size), torch.empty(size)
-    for start in range(0, len(tokens), WINDOW - 1):
-        window = tokens[start : start + WINDOW - 1]
+    for start in range(0, len(tokens), step):
+        window = tokens[start : start + step]
         begin = [] if leading is None else [leading]
         tape = record(model, [*begin, *window], "mlp.hook_in", "mlp.hook_out")
         for layer, (x_PD, y_PD) in enumerate(zip(tape.inputs_PD, tape.outputs_PD, strict=True)):

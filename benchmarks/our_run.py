@@ -1,0 +1,43 @@
+"""Our side of versus_peer.py: traces the prompts it is sent. Started by it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from worker_loop import serve
+
+from distributed_tracer import Graph, TraceConfig, attribute, load_model, load_transcoders, prune
+from distributed_tracer.config import StoreConfig
+from distributed_tracer.export.npz import npz_arrays
+from distributed_tracer.store.writer import PartWriter
+
+
+class Ours:
+    """Attribute, prune, and write a part of one graph: what a worker does for each prompt."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.config = TraceConfig(**options["trace"])
+        self.model = load_model(options["model"])
+        self.transcoders = load_transcoders(options["transcoders"])
+        self.about: dict[str, Any] = {"trace": options["trace"]}
+
+    def attribute(self, tokens: list[int]) -> Graph:
+        return attribute(tokens, self.model, self.transcoders, self.config)
+
+    def prune(self, graph: Graph) -> Graph:
+        if self.config.keep_all:
+            return graph
+        return prune(graph, self.config.node_threshold, self.config.edge_threshold)
+
+    def save(self, graph: Graph, pruned: Graph, folder: Path) -> None:
+        writer = PartWriter(str(folder), StoreConfig(store=str(folder)))
+        writer.add(pruned)
+        writer.flush()
+
+    def arrays(self, graph: Graph) -> dict[str, Any]:
+        return npz_arrays(graph)
+
+
+if __name__ == "__main__":
+    serve(Ours)
