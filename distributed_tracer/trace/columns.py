@@ -18,8 +18,31 @@ from torch import Tensor
 
 BESIDE = 2
 """Slots of a position beside its features: its error, and the constant, which is no column."""
-_PADDING, _SLACK = 1.25, 128
-"""A segment ends where padding would exceed this share of its slots, plus so many that cost no more than a call."""
+_PADDING, _SLACK = 1.5, 256
+"""A segment ends where its slots would exceed this many times those in use, plus so many that cost as much as a call."""
+
+
+@dataclass(frozen=True)
+class Grain:
+    """Sizes are rounded up to multiples of these, where every new size of a product costs more than some padding."""
+
+    rows: int = 1
+    positions: int = 1
+    width: int = 1
+
+    @staticmethod
+    def up(size: int, grain: int) -> int:
+        return -(-size // grain) * grain
+
+    @classmethod
+    def of(cls, dtype: torch.dtype, device: torch.device) -> Grain:
+        """bfloat16 on a CPU: a kernel is compiled for each size, a millisecond each, and kept. On a GPU: alignment."""
+        if dtype not in (torch.bfloat16, torch.float16):
+            return FINE
+        return cls(32, 8, 16) if device.type == "cpu" else cls(8, 8, 8)
+
+
+FINE = Grain()
 
 
 @dataclass(frozen=True)
@@ -50,23 +73,26 @@ class Columns:
     num_layers: int
     num_positions: int
     slot_A: Tensor
+    grain: Grain = FINE
 
     @classmethod
-    def of(cls, layer_A: Tensor, position_A: Tensor, num_layers: int, num_positions: int) -> Columns:
+    def of(
+        cls, layer_A: Tensor, position_A: Tensor, num_layers: int, num_positions: int, grain: Grain = FINE
+    ) -> Columns:
         """Lay out active features, which are sorted by (layer, position)."""
         site_A = layer_A * num_positions + position_A
         count_S = torch.bincount(site_A, minlength=num_layers * num_positions)
         segments: list[Segment] = []
         first = 0
         for layer, counts in enumerate(count_S.view(num_layers, num_positions).tolist()):
-            for start, end, width in _stretches([count + BESIDE for count in counts]):
+            for start, end, width in _stretches([count + BESIDE for count in counts], grain):
                 segments.append(Segment(layer, start, end, width, first))
                 first += segments[-1].num_slots
         segments.append(Segment(-1, 0, num_positions, BESIDE, first))
         first_of_site = [s.first + p * s.width for s in segments[:-1] for p in range(s.end - s.start)]
         rank_A = torch.arange(len(site_A), device=site_A.device) - (count_S.cumsum(0) - count_S)[site_A]
         slot_A = torch.tensor(first_of_site, device=site_A.device)[site_A] + rank_A
-        return cls(tuple(segments), num_layers, num_positions, slot_A)
+        return cls(tuple(segments), num_layers, num_positions, slot_A, grain)
 
     @property
     def num_slots(self) -> int:
@@ -91,28 +117,25 @@ class Columns:
         return numbers
 
     @cached_property
-    def first_slot(self) -> list[int]:
-        """Where the slots of every layer begin, those of the tokens, and where they end."""
-        return [*(self.segments[numbers[0]].first for numbers in self.of_layer), self.num_slots]
+    def first_slot(self) -> Tensor:
+        """The first slot of every segment."""
+        return torch.tensor([segment.first for segment in self.segments], device=self.slot_A.device)
 
     @cached_property
-    def first_slot_L(self) -> Tensor:
-        """The same as a tensor, without the end."""
-        return torch.tensor(self.first_slot[:-1], device=self.slot_A.device)
-
-    def reached(self, layer: int, num_positions: int) -> int:
-        """Slots of a layer (-1: of the tokens) at the first so many positions: they come first."""
-        return sum(self.segments[n].reached(num_positions) * self.segments[n].width for n in self.of_layer[layer])
+    def width(self) -> Tensor:
+        """The width of every segment."""
+        return torch.tensor([segment.width for segment in self.segments], device=self.slot_A.device)
 
 
-def _stretches(widths: Sequence[int]) -> list[tuple[int, int, int]]:
+def _stretches(widths: Sequence[int], grain: Grain) -> list[tuple[int, int, int]]:
     """(start, end, width) of stretches of positions that are read together."""
     found: list[tuple[int, int, int]] = []
     start, widest, total = 0, 0, 0
-    for position, width in enumerate(widths):
-        wider = max(widest, width)
-        if position > start and (position + 1 - start) * wider > _PADDING * (total + width) + _SLACK:
-            found.append((start, position, widest))
-            start, wider, total = position, width, 0
-        widest, total = wider, total + width
+    for first in range(0, len(widths), grain.positions):
+        block = widths[first : first + grain.positions]
+        wider, more = max(widest, grain.up(max(block), grain.width)), sum(block)
+        if first > start and (first + len(block) - start) * wider > _PADDING * (total + more) + _SLACK:
+            found.append((start, first, widest))
+            start, total, wider = first, 0, grain.up(max(block), grain.width)
+        widest, total = wider, total + more
     return [*found, (start, len(widths), widest)]

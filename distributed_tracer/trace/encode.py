@@ -15,7 +15,7 @@ from ..graph.nodes import ActiveTable
 from ..model.load import Model
 from ..model.tape import Tape
 from ..transcoder.base import Transcoders
-from .columns import Columns
+from .columns import Columns, Grain
 from .written import Written
 
 
@@ -64,7 +64,8 @@ def encode(
     position_A, feature_A, activation_A = (torch.cat(parts) for parts in zip(*per_layer, strict=True))
     counts_L = torch.tensor([len(position) for position, _, _ in per_layer], device=device)
     layer_A = torch.repeat_interleave(torch.arange(len(counts_L), device=device), counts_L)
-    columns = Columns.of(layer_A, position_A, len(counts_L), num_positions)
+    grain = Grain.of(sweep_dtype, device)
+    columns = Columns.of(layer_A, position_A, len(counts_L), num_positions, grain)
     written = Written(
         model, tape, transcoders, columns, feature_A, activation_A, zeroed, sweep_dtype, keep=keep_vectors
     )

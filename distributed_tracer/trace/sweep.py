@@ -59,16 +59,17 @@ class Sweep:
         Edges are float32 (float64 in a float64 sweep).
         """
         num_rows, width = batch.vector_BD.shape
-        num_layers = len(self.layers)
+        num_layers, grain = len(self.layers), self.columns.grain
+        num_positions = min(grain.up(batch.num_positions, grain.positions), self.columns.num_positions)
         alive_L = [batch.count_from(layer + 1) for layer in range(num_layers)]
-        reach = Reach(self.columns, alive_L, num_rows, batch.num_positions)
+        reach = Reach(self.columns, alive_L, num_rows, num_positions)
         dtype = torch.promote_types(batch.vector_BD.dtype, torch.float32)
         values = batch.vector_BD.new_empty(reach.size, dtype=dtype)
         if self._adds:
             values.zero_()
         constant_B = values.new_zeros(num_rows)
-        device = self.layers[-1].device
-        g_BPD = self._scratch.take("g", (num_rows, batch.num_positions, width), batch.vector_BD.dtype, device)
+        shape = (grain.up(num_rows, grain.rows) + grain.rows - 1, num_positions, width)
+        g_BPD = self._scratch.take("g", shape, batch.vector_BD.dtype, self.layers[-1].device)
         alive = self._join(g_BPD, batch, 0, batch.count_from(num_layers))
         mixed = 0
         for number in reversed(range(num_layers)):
@@ -77,18 +78,18 @@ class Sweep:
             position_B = batch.position_B.to(layer.device, non_blocking=True)
             if alive:
                 for segment, vectors_PWD in self.written.of(number):
-                    self._read(g_BPD[:alive], segment, vectors_PWD, reach, values, constant_B)
+                    self._read(g_BPD, alive, segment, vectors_PWD, reach, values, constant_B)
                 skipped = _skip(layer, g_BPD[:alive])
                 if layer.parallel:
-                    self._attend(layer, g_BPD[:alive], mixed, position_B, constant_B)
+                    self._attend(layer, g_BPD, mixed, alive, position_B, constant_B)
                     mixed = alive
                 if skipped is not None:
                     g_BPD[:alive] += skipped
             alive = self._join(g_BPD, batch, alive, batch.count_from(number))
             if alive and not layer.parallel:
-                self._attend(layer, g_BPD[:alive], mixed, position_B, constant_B)
+                self._attend(layer, g_BPD, mixed, alive, position_B, constant_B)
                 mixed = alive
-        self._read(g_BPD, *self.written.tokens(), reach, values, constant_B)
+        self._read(g_BPD, num_rows, *self.written.tokens(), reach, values, constant_B)
         return reach, values, constant_B
 
     def _join(self, g_BPD: Tensor, batch: RowBatch, first: int, end: int) -> int:
@@ -101,33 +102,46 @@ class Sweep:
         return end
 
     def _read(
-        self, g_BPD: Tensor, number: int, vectors_PWD: Tensor, reach: Reach, values: Tensor, constant_B: Tensor
+        self,
+        g_BPD: Tensor,
+        alive: int,
+        number: int,
+        vectors_PWD: Tensor,
+        reach: Reach,
+        values: Tensor,
+        constant_B: Tensor,
     ) -> None:
         """Products of the gradient with everything one segment writes; the constant's go to `constant_B`."""
         start, reached = self.columns.segments[number].start, self.columns.segments[number].reached(g_BPD.shape[1])
         if not reached:
             return
-        g_PBD, vectors_PDW = g_BPD[:, start : start + reached].transpose(0, 1), vectors_PWD[:reached].transpose(1, 2)
-        read_PBW = self._scratch.bmm("read", g_PBD, vectors_PDW)
-        matrix_BPW = reach.segment(values, number, reached)[: len(g_BPD)]
-        read_BPW = read_PBW.transpose(0, 1)
-        if self._adds:
-            matrix_BPW += read_BPW.to(values.device, non_blocking=True)
+        rows, edges_PBW = self._up(alive), reach.segment(values, number)
+        g_PBD, vectors_PDW = g_BPD[:rows, start : start + reached].transpose(0, 1), vectors_PWD[:reached].mT
+        if not self._adds and (g_BPD.dtype, g_BPD.device) == (values.dtype, values.device):
+            read_PBW = torch.bmm(g_PBD, vectors_PDW, out=edges_PBW)
         else:
-            matrix_BPW.copy_(read_BPW, non_blocking=True)
-        constant_B[: len(g_BPD)] += matrix_BPW[..., -1].sum(1)
-        matrix_BPW[..., -1] = 0
+            read_PBW = self._scratch.bmm("read", g_PBD, vectors_PDW)[:, :alive]
+        constant_B[:alive] += read_PBW[..., -1].sum(0, dtype=values.dtype).to(values.device, non_blocking=True)
+        read_PBW[..., -1] = 0
+        if self._adds:
+            edges_PBW[:, :alive] += read_PBW.to(values.device, non_blocking=True)
+        elif read_PBW is not edges_PBW:
+            edges_PBW.copy_(read_PBW, non_blocking=True)
 
-    def _attend(self, layer: FrozenLayer, g_BPD: Tensor, mixed: int, position_B: Tensor, constant_B: Tensor) -> None:
+    def _attend(
+        self, layer: FrozenLayer, g_BPD: Tensor, mixed: int, alive: int, position_B: Tensor, constant_B: Tensor
+    ) -> None:
         """Add in place what one layer's attention passes on. Rows from `mixed` on are at their own position only."""
         if layer.constant_PD is not None:
-            num_positions = g_BPD.shape[1]
-            written = g_BPD.flatten(1) @ layer.constant_PD[:num_positions].flatten()
-            constant_B[: len(g_BPD)] += written.to(constant_B.device, constant_B.dtype, non_blocking=True)
+            written = g_BPD[:alive].flatten(1) @ layer.constant_PD[: g_BPD.shape[1]].flatten()
+            constant_B[:alive] += written.to(constant_B.device, constant_B.dtype, non_blocking=True)
+        fresh = torch.arange(mixed, mixed + self._up(alive - mixed), device=g_BPD.device).clamp_max_(alive - 1)
+        position_B = position_B[fresh]
+        own_BD = g_BPD[fresh, position_B]  # before they are overwritten: rounded up, the rows below reach into these
         if mixed:
-            self._mix(layer, g_BPD[:mixed])
-        if mixed < len(g_BPD):
-            _mix_first(layer, g_BPD[mixed:], position_B[mixed : len(g_BPD)])
+            self._mix(layer, g_BPD[: self._up(mixed)])
+        if len(fresh):
+            _mix_first(layer, own_BD, position_B, g_BPD[mixed : mixed + len(fresh)])
 
     def _mix(self, layer: FrozenLayer, g_BPD: Tensor) -> None:
         num_rows, num_positions, width = g_BPD.shape
@@ -145,13 +159,14 @@ class Sweep:
                 y_BKGE[:, first:end, group] = self._scratch.bmm("mix", pattern_BKX, z_BXE[:, first * queries :])
         g_XD.addmm_(y_BKGE.view(len(g_XD), -1), layer.value_XD)
 
+    def _up(self, rows: int) -> int:
+        return self.columns.grain.up(rows, self.columns.grain.rows)
 
-def _mix_first(layer: FrozenLayer, g_BPD: Tensor, position_B: Tensor) -> None:
+
+def _mix_first(layer: FrozenLayer, own_BD: Tensor, position_B: Tensor, g_BPD: Tensor) -> None:
     """The same for rows that have a gradient at one position: every head makes one vector, spread by its pattern."""
     num_rows, num_positions, width = g_BPD.shape
     groups, head_dim = len(layer.output_GXD), len(layer.value_XD) // len(layer.output_GXD)
-    rows = torch.arange(num_rows, device=g_BPD.device)
-    own_BD = g_BPD[rows, position_B]
     z_BGQE = (own_BD @ layer.output_GXD.flatten(0, 1).T).view(num_rows, groups, -1, head_dim)
     value_GED = layer.value_XD.view(groups, head_dim, width)
     passed_GXD = z_BGQE.transpose(0, 1).reshape(groups, -1, head_dim) @ value_GED
@@ -159,7 +174,7 @@ def _mix_first(layer: FrozenLayer, g_BPD: Tensor, position_B: Tensor) -> None:
     spread_GKBQ = layer.pattern_GKPQ[:, :num_positions].index_select(2, position_B)
     spread_BKX = spread_GKBQ.permute(2, 1, 0, 3).reshape(num_rows, num_positions, -1)
     torch.bmm(spread_BKX, passed_BXD, out=g_BPD)
-    g_BPD[rows, position_B] += own_BD
+    g_BPD[torch.arange(num_rows, device=g_BPD.device), position_B] += own_BD
 
 
 def _skip(layer: FrozenLayer, g_BPD: Tensor) -> Tensor | None:

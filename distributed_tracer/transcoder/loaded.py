@@ -37,6 +37,8 @@ class LayerWeights:
     W_dec_SMD: Tensor
     b_dec_D: Tensor
     W_skip_DD: Tensor | None
+    lazy: bool = False
+    """`W_dec_SMD` is a view of a file that nobody has looked at yet."""
 
 
 class LoadedTranscoders:
@@ -100,8 +102,9 @@ class LoadedTranscoders:
         weights = self.layers[layer]
         assert output_layer in self.shape.writes_to(layer), f"layer {layer} does not write to layer {output_layer}"
         index_F = self._index(weights, features_F).to(weights.W_dec_SMD.device)
-        rows_FD = weights.W_dec_SMD[index_F, output_layer - layer]
-        return _finite(rows_FD.to(features_F.device, self.dtype), f"W_dec of layer {layer}")
+        rows_FD = weights.W_dec_SMD[:, output_layer - layer].index_select(0, index_F)
+        rows_FD = rows_FD.to(features_F.device, self.dtype)
+        return _finite(rows_FD, f"W_dec of layer {layer}") if weights.lazy else rows_FD
 
     def decoder_bias(self, layer: int) -> Tensor:
         """[D]; zeros but in slice 0, so that slices add up."""
@@ -149,6 +152,7 @@ def load_layer(
         W_dec_SMD=W_dec_SMD,
         b_dec_D=b_dec_D if part.index == 0 else torch.zeros_like(b_dec_D),
         W_skip_DD=resident(files.W_skip) if files.W_skip and part.index == 0 else None,
+        lazy=lazy,
     )
 
 
