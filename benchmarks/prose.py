@@ -14,11 +14,12 @@ over the wall, and on such nights he read old letters until the storm was over."
 
 
 def prompt_tokens(tokenizer: Any, num_tokens: int) -> list[int]:
-    """The leading special token, if there is one, and the first tokens of the text, as many as asked for in all.
+    """A leading special token and the first tokens of the text, as many as asked for in all.
 
     Behind the prose come the help topics of the Python that runs this.
     """
-    leading = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    special = (tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id)
+    leading = [next(token for token in special if token is not None)]
     texts = (PROSE.replace("\n", " "), *(topics[name] for name in sorted(topics)))
     tokens = (token for text in texts for token in tokenizer(text, add_special_tokens=False)["input_ids"])
     return [*leading, *islice(tokens, num_tokens - len(leading))]

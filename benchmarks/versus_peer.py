@@ -43,6 +43,7 @@ from typing import Any
 
 import numpy as np
 from graph_difference import Difference, graph_difference
+from prose import prompt_tokens
 from worker_loop import Worker
 
 from distributed_tracer.config import TraceConfig
@@ -51,13 +52,6 @@ from distributed_tracer.model.load import load_tokenizer
 HERE = Path(__file__).parent
 WARM_UP_TOKENS = 5
 BATCHES_PER_ROUND = 4
-PROSE = """A model of language reads one word after another and guesses the next. What it has read is kept in a row of
-numbers for every word, and each layer adds a little to that row: some of it is carried over from earlier words, some of
-it is worked out on the spot. Nobody wrote those steps down, and looking at single numbers tells us little. We would
-rather have a map that says which thoughts the model held at each word, which of them led to which, and how much each of
-them had to do with the answer. Such a map is only worth something if it is true. So we draw it in a way that can be
-checked: what flows into every point must add up to what was found there, and when we take a thought away, everything
-that it led to must change by as much as the map says. """
 
 
 @dataclass(frozen=True)
@@ -98,12 +92,7 @@ def variant(text: str) -> tuple[str, dict[str, Any]]:
 def prompts(model: str, lengths: list[int]) -> list[list[int]]:
     """The first tokens of a fixed text, behind the leading special token; the warm-up prompt comes first."""
     tokenizer = load_tokenizer(model)
-    text = PROSE.replace("\n", " ") + (HERE.parent / "LICENSE").read_text(encoding="utf-8")
-    tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
-    leading = next(t for t in (tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id) if t is not None)
-    if max(lengths) > len(tokens):
-        raise SystemExit(f"the text has {len(tokens)} tokens, {max(lengths)} are asked for")
-    return [[leading, *tokens[: length - 1]] for length in (WARM_UP_TOKENS, *sorted(lengths))]
+    return [prompt_tokens(tokenizer, length) for length in (WARM_UP_TOKENS, *sorted(lengths))]
 
 
 def for_older_transformers(model: Path, folder: Path) -> Path:

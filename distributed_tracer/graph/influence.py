@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_array
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
@@ -35,11 +36,14 @@ def influence(target_E: Ints, source_E: Ints, share_E: Floats, start_N: Floats) 
     RuntimeError for a graph with a cycle.
     """
     walked: list[Floats] = []
+    size = len(start_N)
+    # By source: the walk goes from target to source, and each step adds up what arrives at a source.
+    shares_NN = coo_array((share_E, (source_E, target_E)), shape=(size, size)).tocsr()
     mass_N = start_N
     while mass_N.any():
         if len(walked) > len(start_N):
             raise RuntimeError("the graph has a cycle: influence does not converge")
-        mass_N = np.bincount(source_E, weights=share_E * mass_N[target_E], minlength=len(start_N)).astype(np.float64)
+        mass_N = shares_NN @ mass_N
         walked.append(mass_N)
     walked_HN = np.array(walked[:-1] or [np.zeros(len(start_N))])  # the last step carried nothing
     return Influence(walked_HN.sum(0), walked_HN)

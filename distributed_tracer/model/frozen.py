@@ -26,7 +26,7 @@ class FrozenLayer:
 
     pattern_GKPQ: Tensor
     """How much of the value at K reaches P, times the scales of the norms before the values and after the output."""
-    output_GXD: Tensor
+    output_GDX: Tensor
     """X = (query head of the group, head width)."""
     value_XD: Tensor
     """X = (key/value head, head width)."""
@@ -61,7 +61,7 @@ def freeze(model: Model, tape: Tape, layer: int, skip_DD: Tensor | None, dtype: 
     constant_PD = attention_constant(weights, tape, layer)
     return FrozenLayer(
         pattern_GKPQ=pattern_GQPK.permute(0, 3, 2, 1).to(dtype).contiguous(),
-        output_GXD=output_HED.reshape(groups, -1, width).to(dtype),
+        output_GDX=output_HED.reshape(groups, -1, width).to(dtype).mT.contiguous(),
         value_XD=value_GED.reshape(groups * head_dim, width).to(dtype),
         constant_PD=None if constant_PD is None else constant_PD.to(dtype),
         skip_DD=None if skip is None else skip.to(dtype),

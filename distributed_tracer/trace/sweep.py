@@ -22,9 +22,8 @@ from .columns import Columns
 from .scratch import Scratch
 from .written import Written
 
-_MIX_BLOCKS = 4
-"""A pattern is half empty; in so many stripes of rows three eighths of its products are not made."""
-_MIX_MIN = 16
+_STRIPE = 256
+"""A pattern is half empty: in stripes of so many positions fewer products are made. Smaller ones are slower."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,12 +144,12 @@ class Sweep:
 
     def _mix(self, layer: FrozenLayer, g_BPD: Tensor) -> None:
         num_rows, num_positions, width = g_BPD.shape
-        groups, head_dim = len(layer.output_GXD), len(layer.value_XD) // len(layer.output_GXD)
-        queries = layer.output_GXD.shape[1] // head_dim
+        groups, head_dim = len(layer.output_GDX), len(layer.value_XD) // len(layer.output_GDX)
+        queries = layer.output_GDX.shape[2] // head_dim
         g_XD = g_BPD.view(-1, width)
         y_BKGE = self._scratch.take("y", (num_rows, num_positions, groups, head_dim), g_BPD.dtype, g_BPD.device)
         for group in range(groups):
-            z_XY = self._scratch.mm("z", g_XD, layer.output_GXD[group].T)
+            z_XY = self._scratch.mm("z", g_XD, layer.output_GDX[group])
             # (position, query head) is one axis of the pattern and of z: a group's heads are added up in the product.
             z_BXE = z_XY.view(num_rows, num_positions * queries, head_dim)
             for first, end in _stripes(num_positions):
@@ -166,10 +165,9 @@ class Sweep:
 def _mix_first(layer: FrozenLayer, own_BD: Tensor, position_B: Tensor, g_BPD: Tensor) -> None:
     """The same for rows that have a gradient at one position: every head makes one vector, spread by its pattern."""
     num_rows, num_positions, width = g_BPD.shape
-    groups, head_dim = len(layer.output_GXD), len(layer.value_XD) // len(layer.output_GXD)
-    z_BGQE = (own_BD @ layer.output_GXD.flatten(0, 1).T).view(num_rows, groups, -1, head_dim)
-    value_GED = layer.value_XD.view(groups, head_dim, width)
-    passed_GXD = z_BGQE.transpose(0, 1).reshape(groups, -1, head_dim) @ value_GED
+    groups, head_dim = len(layer.output_GDX), len(layer.value_XD) // len(layer.output_GDX)
+    z_GXE = (own_BD @ layer.output_GDX).view(groups, -1, head_dim)
+    passed_GXD = z_GXE @ layer.value_XD.view(groups, head_dim, width)
     passed_BXD = passed_GXD.view(groups, num_rows, -1, width).transpose(0, 1).reshape(num_rows, -1, width)
     spread_GKBQ = layer.pattern_GKPQ[:, :num_positions].index_select(2, position_B)
     spread_BKX = spread_GKBQ.permute(2, 1, 0, 3).reshape(num_rows, num_positions, -1)
@@ -188,5 +186,4 @@ def _skip(layer: FrozenLayer, g_BPD: Tensor) -> Tensor | None:
 
 
 def _stripes(num_positions: int) -> list[tuple[int, int]]:
-    size = max(_MIX_MIN, -(-num_positions // _MIX_BLOCKS))
-    return [(first, min(first + size, num_positions)) for first in range(0, num_positions, size)]
+    return [(first, min(first + _STRIPE, num_positions)) for first in range(0, num_positions, _STRIPE)]
