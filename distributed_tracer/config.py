@@ -69,19 +69,25 @@ class TraceConfig:
     """Keep the nodes that carry this share of influence."""
     edge_threshold: float = 0.98
     """Keep the edges that carry this share of what the kept nodes pass on."""
+    keep_row_mass: float = 1.0
+    """Keep the largest edges of each row that carry this share of it, and only the sum of the others: for prompts of
+    thousands of tokens, whose rows do not fit into memory otherwise."""
     keep_all: bool = False
     """Store every node and every computed edge, without pruning."""
     sweep_dtype: SweepPrecision = "float32"
     """Precision of the backward sweep's products: see docs/engine.md for the error of each. Sums are in float32."""
-    sweep_rows: int = 256
-    """Rows computed in one backward sweep; trades memory for speed and does not change which rows are computed."""
+    sweep_rows: int | Literal["auto"] = "auto"
+    """Rows computed in one backward sweep; trades memory for speed. auto: what 256 MiB (a CPU) or 4 GiB (a GPU) hold,
+    fewer where a plan finds less memory free. Does not change which rows are computed, but may their last bits."""
 
     def __post_init__(self) -> None:
-        for name in ("round_size", "max_targets", "sweep_rows"):
+        for name in ("round_size", "max_targets"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
+        rows = self.sweep_rows
+        _require(rows == "auto" or rows >= 1, f"sweep_rows must be auto or at least 1, not {rows}")
         nodes = self.max_feature_nodes
         _require(nodes is None or nodes >= 1, f"max_feature_nodes must be at least 1, not {nodes}")
-        for name in ("target_mass", "node_threshold", "edge_threshold"):
+        for name in ("target_mass", "node_threshold", "edge_threshold", "keep_row_mass"):
             value = getattr(self, name)
             _require(0.0 < value <= 1.0, f"{name} must be in (0, 1], not {value}")
 

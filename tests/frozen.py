@@ -14,9 +14,8 @@ from torch import Tensor
 from distributed_tracer.config import TraceConfig
 from distributed_tracer.model.load import Model
 from distributed_tracer.model.tape import Tape, record
-from distributed_tracer.trace.block import EdgeBlock
 from distributed_tracer.trace.encode import ActiveFeatures, encode
-from distributed_tracer.trace.rows import Rows
+from distributed_tracer.trace.rows import EdgeBlock, Rows
 from distributed_tracer.trace.targets import Directions, choose
 from distributed_tracer.transcoder.base import Transcoders
 from distributed_tracer.transcoder.load import load_transcoders
@@ -53,16 +52,19 @@ class Case:
 
     def all_rows(self) -> tuple[Tensor, Tensor]:
         """Rows [A + K, C] and constants [A + K] of every active feature, then of every target."""
-        every = torch.arange(len(self.features))
-        parts = [_in_order(self.rows.of_features(every)), _in_order(self.rows.of_targets(self.directions))]
+        every, slot_C = torch.arange(len(self.features)), self.features.columns.slot_C
+        parts = [
+            _in_order(self.rows.of_features(every), slot_C),
+            _in_order(self.rows.of_targets(self.directions), slot_C),
+        ]
         rows, constants = zip(*parts, strict=True)
         return torch.cat(rows), torch.cat(constants)
 
 
-def _in_order(blocks: Iterable[EdgeBlock]) -> tuple[Tensor, Tensor]:
+def _in_order(blocks: Iterable[EdgeBlock], slot_C: Tensor) -> tuple[Tensor, Tensor]:
     found = list(blocks)
     order = torch.cat([block.node_B for block in found]).argsort()
-    rows = torch.cat([block.take(block.columns.slot_C) for block in found])
+    rows = torch.cat([block.edges.take(slot_C) for block in found])
     return rows[order], torch.cat([block.constant_B for block in found])[order]
 
 

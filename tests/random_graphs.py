@@ -57,6 +57,7 @@ def random_graph(
         weight_E=weight,
         row_abs_sum_N=np.where(degree > 0, rng.random(size), np.nan).astype(np.float32),
         row_abs_sum_all_N=np.where(degree > 0, rng.random(size), _QUIET_NAN).astype(np.float32),
+        row_abs_dropped_N=np.where(degree > 0, rng.random(size), _QUIET_NAN).astype(np.float32),
         constant_N=np.where(degree > 0, rng.standard_normal(size), np.nan).astype(np.float32),
         influence_N=rng.random(size).astype(np.float32),
         active=active,

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "distributed_tracer"
 LAYERS = (
     ("errors", "shapes"),
-    ("prompt", "config"),
+    ("prompt", "config", "memory"),
     ("corpus", "model", "transcoder", "graph"),
     ("plan", "trace", "store"),
     ("query", "export", "report"),
@@ -34,6 +34,7 @@ WITHOUT_TORCH = (
     "shapes",
     "prompt",
     "config",
+    "memory",
     "corpus",
     "graph",
     "plan",

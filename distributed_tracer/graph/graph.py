@@ -50,7 +50,9 @@ class Graph:
     ascending) with `weight_E`. Row attributes are NaN for nodes without a row (errors, tokens):
     `row_abs_sum_N` is the sum of |edge| over all of the graph's nodes before pruning (with the constant, if it
     takes part), by which influence normalises; `row_abs_sum_all_N` also counts active features that were not
-    selected. `constant_N` is the effect of biases and of what the zeroed positions write.
+    selected, and edges that were dropped because the row's larger ones carried `keep_row_mass` of it:
+    `row_abs_dropped_N` is the sum of those. `constant_N` is the effect of biases and of what the zeroed positions
+    write.
     """
 
     prompt_id: str
@@ -66,6 +68,7 @@ class Graph:
     weight_E: npt.NDArray[np.float32]
     row_abs_sum_N: npt.NDArray[np.float32]
     row_abs_sum_all_N: npt.NDArray[np.float32]
+    row_abs_dropped_N: npt.NDArray[np.float32]
     constant_N: npt.NDArray[np.float32]
     influence_N: npt.NDArray[np.float32]
     active: ActiveTable

@@ -94,6 +94,7 @@ def _take(graph: Graph, keep_N: Mask, keep_E: Mask, target_E: npt.NDArray[np.int
         weight_E=graph.weight_E[keep_E],
         row_abs_sum_N=graph.row_abs_sum_N[keep_N],
         row_abs_sum_all_N=graph.row_abs_sum_all_N[keep_N],
+        row_abs_dropped_N=graph.row_abs_dropped_N[keep_N],
         constant_N=graph.constant_N[keep_N],
         influence_N=graph.influence_N[keep_N],
     )

@@ -9,18 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from ..config import Precision, TraceConfig
+from ..memory import sweep_row_bytes
 from ..shapes import ModelShape, TranscoderShape
 
 ITEM_BYTES: dict[Precision, int] = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 DECODERS_IN_FILES_BYTES = 2 * 2**30
 """From this size on decoders are not held, as `transcoder/load.py` has it (which imports torch)."""
-_SWEEP_COPIES = 4
-"""The gradient [P, B, D], its pull-back through a norm, and the same through heads and groups of heads."""
-_SUM_BYTES = 8
-"""Per entry of a batch of rows: they are added up in float64."""
-_EDGE_BYTES = 14
-"""Per possible edge beside its value: added up in float64, then indices and weight of those that are not zero."""
+_PADDING, _SLACK, _BESIDE = 1.5, 256, 24
+"""Slots of a segment for each in use, more for each layer, and for each position: error, constant, rounding up."""
+_TAKEN_BYTES = 32
+"""Per row and node while edges between nodes are picked out of the rows: values, indices, masks."""
+_EDGE_BYTES = 56
+"""Per edge of a graph while it is put in order: row, source and weight, then again, and the ranks of rows."""
+_BETWEEN_BYTES = 4
+"""Per row and feature node, from which influence is ranked; a layer at a time in float64."""
+_KEPT_BYTES = 8
+"""Of an edge kept by itself: slot and value."""
+_KEPT_SHARE = 0.2
+"""Share of all edges, zeros included, that carry 99% of their rows: 0.15 where it was measured (135 M parameters)."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +39,9 @@ class Bytes:
     vectors: int
     """What active features, errors and constants write: one vector for each layer written to."""
     rows: int
-    """Every row over every column."""
+    """Every row over every slot, or what `keep_row_mass` leaves of it, and the edges between nodes with rows."""
     sweep: int
-    """Gradients of one batch of rows at every position."""
+    """Gradients of one batch of rows at every position, and the batch's edges before any are dropped."""
     assembly: int
     """The rows of chosen columns, and the edges made of them."""
 
@@ -55,6 +62,7 @@ class Cost:
     num_tokens: int
     num_active: int
     num_rows: int
+    sweep_rows: int
     bytes: Bytes
     flops: float
 
@@ -69,6 +77,11 @@ def resident_bytes(model: ModelShape, transcoders: TranscoderShape, dtype: Preci
     return item * model.num_parameters, item * held
 
 
+def sweep_item_bytes(trace: TraceConfig, dtype: Precision) -> int:
+    """Bytes of a number in the sweep; a float64 forward pass has a float64 sweep."""
+    return ITEM_BYTES["float64"] if dtype == "float64" else 2 if trace.sweep_dtype == "bfloat16" else 4
+
+
 def cost_of(
     num_tokens: int,
     model: ModelShape,
@@ -76,26 +89,35 @@ def cost_of(
     trace: TraceConfig,
     dtype: Precision,
     active_per_site: float,
+    sweep_rows: int,
 ) -> Cost:
-    """What a prompt of that many tokens, leading special token included, takes."""
+    """What a prompt of that many tokens, leading special token included, takes with that many rows in a sweep."""
     item, layers, width = ITEM_BYTES[dtype], model.num_layers, model.d_model
+    swept = sweep_item_bytes(trace, dtype)
     sites = layers * num_tokens
     active = round(active_per_site * layers * (num_tokens - 1))
     features = active if trace.max_feature_nodes is None else min(trace.max_feature_nodes, active)
-    rows, columns = features + trace.max_targets, active + sites + num_tokens
-    batch = min(trace.sweep_rows, rows)
+    rows, slots = features + trace.max_targets, round(_PADDING * active) + _BESIDE * sites + _SLACK * layers
+    batch, edge = min(sweep_rows, rows), max(4, item)
+    nodes = features + sites + num_tokens
+    pattern = layers * model.num_heads * num_tokens**2
+    folded = layers * model.head_dim * width * (model.num_heads + model.num_kv_heads)
+    between = _BETWEEN_BYTES * rows * features if features < active else 0
+    dense = edge * rows * slots
+    kept = dense if trace.keep_row_mass == 1 else min(dense, round(_KEPT_SHARE * _KEPT_BYTES * rows * slots))
+    dropping = 0 if trace.keep_row_mass == 1 else 3 * edge * max(slots, 2**24) + edge * batch * slots
     size = Bytes(
-        tape=item * (layers * model.num_heads * num_tokens**2 + 2 * sites * width) + 4 * model.vocab_size,
-        vectors=round(item * width * (active * _layers_written(transcoders) + 2 * sites)),
-        rows=item * rows * columns,
-        sweep=(item + _SUM_BYTES) * batch * columns + item * _SWEEP_COPIES * num_tokens * batch * width,
-        assembly=(item + _EDGE_BYTES) * rows * (features + sites + num_tokens),
+        tape=item * (pattern + 3 * sites * width) + swept * (pattern + folded) + 4 * model.vocab_size,
+        vectors=swept * width * (round(slots * _layers_written(transcoders)) + 4 * sites) + 4 * width * slots // layers,
+        rows=kept + between,
+        sweep=batch * sweep_row_bytes(model, num_tokens, swept) + dropping,
+        assembly=_TAKEN_BYTES * batch * nodes + _EDGE_BYTES * min(rows * nodes, rows * slots),
     )
     flops = _before_rows(num_tokens, model, transcoders) + _rows(
         rows, num_tokens, model, active_per_site * _layers_written(transcoders)
     )
     rankings = -(-features // trace.round_size) if features < active else 0
-    return Cost(num_tokens, active, rows, size, flops + rankings * rows * columns)
+    return Cost(num_tokens, active, rows, sweep_rows, size, flops + rankings * rows * slots)
 
 
 def _layers_written(transcoders: TranscoderShape) -> float:

@@ -6,9 +6,9 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..config import JobConfig
+from ..memory import free_cpu_bytes
 
 CPU_FLOPS = 5e10
 """Floating-point operations per second and CPU thread that tracing reaches in float32. Measured on one core of a
@@ -43,18 +43,6 @@ def machine_of(config: JobConfig) -> Machine:
 def num_cores() -> int:
     """CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def free_cpu_bytes() -> int:
-    """Main memory that can still be taken, by the machine's and the control group's account."""
-    free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    meminfo, group = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
-    if meminfo.exists():
-        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-        free = int(lines["MemAvailable"].split()[0]) * 1024
-    if (group / "memory.max").exists() and (limit := (group / "memory.max").read_text().strip()) != "max":
-        free = min(free, int(limit) - int((group / "memory.current").read_text()))
-    return free
 
 
 def free_gpu_bytes() -> list[int]:

@@ -8,13 +8,16 @@ from statistics import median
 
 from ..config import JobConfig
 from ..errors import PlanDoesNotFit
+from ..memory import auto_sweep_rows
 from ..prompt import Prompt
 from ..shapes import ModelShape, TranscoderShape
-from .cost import Cost, cost_of, resident_bytes
+from .cost import Cost, cost_of, resident_bytes, sweep_item_bytes
 from .machine import Machine, machine_of
 from .unit import WorkUnit
 
 _SHOWN = 5
+_FEWEST_ROWS = 8
+"""A sweep of fewer is slow; what does not fit then is too large for the machine."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +96,12 @@ class Plan:
         ]
 
     def _largest(self) -> list[str]:
-        names = ("tokens", "active", "rows", "tape", "vectors", "row buffer", "sweep", "assembly", "total", "seconds")
-        lines = ["", "largest      " + "".join(f"{name:>11}" for name in names)]
+        counted = ("tokens", "active", "rows", "a sweep")
+        measured = ("tape", "vectors", "row buffer", "sweep", "assembly", "total", "seconds")
+        lines = ["", "largest      " + "".join(f"{name:>11}" for name in (*counted, *measured))]
         for unit, cost in list(zip(self.units, self.costs, strict=True))[:_SHOWN]:
             size = cost.bytes
-            cells = [f"{cost.num_tokens:,}", f"{cost.num_active:,}", f"{cost.num_rows:,}"]
+            cells = [f"{cost.num_tokens:,}", f"{cost.num_active:,}", f"{cost.num_rows:,}", f"{cost.sweep_rows}"]
             cells += [_size(n) for n in (size.tape, size.vectors, size.rows, size.sweep, size.assembly, size.total)]
             name = repr(unit.prompt.id)
             lines.append(f"{name[:12]:<13}" + "".join(f"{c:>11}" for c in [*cells, f"{unit.expected_seconds:,.1f}"]))
@@ -120,11 +124,10 @@ class Plan:
         return ["", *lines, *(f"  prompt {unit.prompt.id!r}: {reason}" for unit, reason in rest[:_SHOWN])]
 
     def _why_too_large(self, cost: Cost, needed: int, free: int) -> str:
-        trace = self.config.trace
         part, size = cost.bytes.largest()
-        remedy = f"--sweep-rows {max(1, trace.sweep_rows // 4)}"
+        remedy = f"--sweep-rows {max(1, cost.sweep_rows // 4)}"
         if part in ("rows", "assembly"):
-            remedy = f"--max-feature-nodes {max(1, cost.num_rows // 4)} (changes the graph)"
+            remedy = f"--max-feature-nodes {max(1, cost.num_rows // 4)} or --keep-row-mass 0.99 (they change the graph)"
         return (
             f"{cost.num_tokens} tokens need {_size(needed)} on a worker, weights included; {_size(free)} are free. "
             f"Largest part: {part}, {_size(size)}. Try {remedy}, fewer workers on a machine, or a lower "
@@ -147,14 +150,30 @@ def make_plan(
         assert prompt.tokens is not None, "a plan is made of tokenized prompts"
         length = len(prompt.tokens)
         if length not in by_length:
-            by_length[length] = cost_of(
-                length, model, transcoders, config.trace, config.model.dtype, config.run.expected_active
-            )
+            by_length[length] = _cost(length, model, transcoders, config, machine)
         cost = by_length[length]
-        pairs.append((WorkUnit(prompt, cost.flops / machine.flops, cost.bytes.total), cost))
+        pairs.append((WorkUnit(prompt, cost.flops / machine.flops, cost.bytes.total, cost.sweep_rows), cost))
     pairs.sort(key=lambda pair: -pair[0].expected_seconds)
     units, costs = zip(*pairs, strict=True) if pairs else ((), ())
     return Plan(units, costs, model, transcoders, config, machine)
+
+
+def _cost(
+    num_tokens: int, model: ModelShape, transcoders: TranscoderShape, config: JobConfig, machine: Machine
+) -> Cost:
+    """With the rows that a sweep is told to have, or half as many until they fit into what is free."""
+    trace, dtype = config.trace, config.model.dtype
+    weights = sum(resident_bytes(model, transcoders, dtype))
+
+    def cost(rows: int) -> Cost:
+        return cost_of(num_tokens, model, transcoders, trace, dtype, config.run.expected_active, rows)
+
+    if trace.sweep_rows != "auto":
+        return cost(trace.sweep_rows)
+    rows = auto_sweep_rows(model, num_tokens, sweep_item_bytes(trace, dtype), "cuda" if machine.on_gpu else "cpu")
+    while rows > _FEWEST_ROWS and machine.free_bytes and weights + cost(rows).bytes.total > machine.free_bytes:
+        rows //= 2
+    return cost(rows)
 
 
 def _size(num_bytes: int) -> str:

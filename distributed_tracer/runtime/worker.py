@@ -16,13 +16,18 @@ from ..config import JobConfig, TraceConfig
 from ..errors import InputError, OutOfMemory
 from ..graph.graph import Graph
 from ..graph.prune import prune
+from ..memory import auto_sweep_rows
 from ..model.load import load_model
 from ..plan.unit import WorkUnit
 from ..store.writer import PartWriter
 from ..trace.attribute import attribute
+from ..trace.precision import sweep_dtype
 from ..transcoder.load import check_fits, load_transcoders
 from .events import Outcome, Reply
 
+KERNELS_KEPT = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384")
+"""oneDNN compiles a kernel for each size of a bfloat16 product, a millisecond each, and by itself keeps only 1,024;
+prompts of many lengths need more. Read at a process's first such product."""
 SAME_BITS = ("MKL_CBWR", "AUTO,STRICT")
 """Makes Intel's MKL add in one order whatever the number of threads, so that a graph does not depend on how many
 workers share a machine. Read at a process's first matrix product; costs less than 5% (135 M parameters, one core)."""
@@ -38,6 +43,7 @@ class Worker:
 
     def __init__(self, config: JobConfig, threads: int) -> None:
         os.environ.setdefault(*SAME_BITS)
+        os.environ.setdefault(*KERNELS_KEPT)
         torch.set_num_threads(threads)
         self.config = config
         self.name = f"{socket.gethostname()}:{os.getpid()}"
@@ -51,7 +57,7 @@ class Worker:
 
     def trace(self, unit: WorkUnit) -> Reply:
         """Trace one prompt; write a part if that filled it. Only a store that cannot be written raises (StoreError)."""
-        sweep_rows = self.config.trace.sweep_rows
+        sweep_rows = self._sweep_rows(unit)
         outcomes = [self._try(unit, sweep_rows, last=sweep_rows == 1)]
         if outcomes[0].status == "retried":
             _release_memory()
@@ -70,6 +76,16 @@ class Worker:
             return graph
         self._phase = "prune"
         return prune(graph, config.node_threshold, config.edge_threshold)
+
+    def _sweep_rows(self, unit: WorkUnit) -> int:
+        """What the configuration says, else what the plan found to fit."""
+        rows = unit.sweep_rows if self.config.trace.sweep_rows == "auto" else self.config.trace.sweep_rows
+        if rows:
+            return rows
+        assert unit.prompt.tokens is not None, "work units are tokenized"
+        dtype = sweep_dtype(self.config.trace.sweep_dtype, self._model.dtype)
+        device = self._transcoders.device.type
+        return auto_sweep_rows(self._model.shape, len(unit.prompt.tokens), dtype.itemsize, device)
 
     def _try(self, unit: WorkUnit, sweep_rows: int, last: bool) -> Outcome:
         self._phase = "trace"

@@ -99,6 +99,7 @@ BODY = (
     Column("nodes/in_degree", "i4", "node"),
     Column("nodes/row_abs_sum", "f4", "node"),
     Column("nodes/row_abs_sum_all", "f4", "node"),
+    Column("nodes/row_abs_dropped", "f4", "node"),
     Column("nodes/constant", "f4", "node"),
     Column("nodes/influence", "f4", "node"),
     Column("edges/source", "u4", "edge"),

@@ -46,8 +46,9 @@ def assemble(
     target_E = node_R[rank_R[target_R[order_E]]].astype(np.int32)
     source_E, weight_E = source_E[order_E], weight_E[order_E]
 
-    row_abs_sum_N, constant_N, all_N = (
-        _at_nodes(value_R, node_R, len(nodes)) for value_R in (abs_sum_R, constant_R, frontier.abs_sum_R[row_R])
+    row_abs_sum_N, constant_N, all_N, dropped_N = (
+        _at_nodes(value_R, node_R, len(nodes))
+        for value_R in (abs_sum_R, constant_R, frontier.abs_sum_R[row_R], frontier.dropped_R[row_R])
     )
     start_N = np.zeros(len(nodes))
     start_N[len(nodes) - num_targets :] = [target.weight for target in directions.targets]
@@ -75,6 +76,7 @@ def assemble(
         weight_E=weight_E,
         row_abs_sum_N=row_abs_sum_N.astype(np.float32),
         row_abs_sum_all_N=all_N.astype(np.float32),
+        row_abs_dropped_N=dropped_N.astype(np.float32),
         constant_N=constant_N.astype(np.float32),
         influence_N=influence_N.astype(np.float32),
         active=active,
@@ -96,7 +98,7 @@ def _edges(
     """Row, source node and weight of every edge that is not zero, and the rows' sums of |edge|, block by block."""
     found, sums, start = [], [], 0
     for block in frontier.blocks:
-        edges_BN = block.take(slot_N)
+        edges_BN = block.edges.take(slot_N)
         sums.append(edges_BN.abs().sum(1, dtype=torch.float64))
         row_E, source_E = edges_BN.nonzero(as_tuple=True)
         found.append(

@@ -38,7 +38,7 @@ def attribute(
     features = encode(model, tape, transcoders, zeroed, dtype)
     directions = choose(prompt.targets, model, tape, transcoders, config)
 
-    rows = Rows(model, tape, transcoders, features, config.sweep_rows)
+    rows = Rows(model, tape, transcoders, features, config.sweep_rows, config.keep_row_mass)
     frontier = Frontier(directions, features, config)
     with products(config.sweep_dtype):
         for block in rows.of_targets(directions):

@@ -19,7 +19,7 @@ from torch import Tensor
 BESIDE = 2
 """Slots of a position beside its features: its error, and the constant, which is no column."""
 _PADDING, _SLACK = 1.5, 256
-"""A segment ends where its slots would exceed this many times those in use, plus so many that cost as much as a call."""
+"""A segment ends where its slots would exceed those in use so many times, plus as many as cost no more than a call."""
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from ..graph.nodes import ActiveTable
+from ..memory import free_cpu_bytes
 from ..model.load import Model
 from ..model.tape import Tape
 from ..transcoder.base import Transcoders
 from .columns import Columns, Grain
-from .written import Written
+from .written import Written, vector_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +50,11 @@ def encode(
     transcoders: Transcoders,
     zeroed: int,
     sweep_dtype: torch.dtype = torch.float32,
-    keep_vectors: bool = True,
+    keep_vectors: bool | None = None,
 ) -> ActiveFeatures:
     """Encode every layer's input; features and errors of the first `zeroed` positions are left out.
 
-    `sweep_dtype` and `keep_vectors` are as `Written` has them.
+    `sweep_dtype` and `keep_vectors` are as `Written` has them; None keeps what fits into half of the free memory.
     """
     device, num_positions = transcoders.device, len(tape.tokens_P)
     per_layer: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -66,7 +67,13 @@ def encode(
     layer_A = torch.repeat_interleave(torch.arange(len(counts_L), device=device), counts_L)
     grain = Grain.of(sweep_dtype, device)
     columns = Columns.of(layer_A, position_A, len(counts_L), num_positions, grain)
+    if keep_vectors is None:
+        keep_vectors = 2 * vector_bytes(columns, transcoders.shape, sweep_dtype) <= _free_bytes(device)
     written = Written(
         model, tape, transcoders, columns, feature_A, activation_A, zeroed, sweep_dtype, keep=keep_vectors
     )
     return ActiveFeatures(layer_A, position_A, feature_A, activation_A, columns, written)
+
+
+def _free_bytes(device: torch.device) -> int:
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_cpu_bytes()

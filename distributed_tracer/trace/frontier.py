@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ..config import TraceConfig
 from ..errors import PromptError
-from .block import EdgeBlock
 from .encode import ActiveFeatures
+from .rows import EdgeBlock
 from .targets import Directions
 
 
@@ -31,7 +31,7 @@ class Frontier:
         size = len(weights) + self.num_features
         self.node_R = torch.zeros(size, dtype=torch.long, device=device)
         """Numbers of targets, then of active features."""
-        self.constant_R, self.abs_sum_R = (self.weight_K.new_zeros(size) for _ in range(2))
+        self.constant_R, self.abs_sum_R, self.dropped_R = (self.weight_K.new_zeros(size) for _ in range(3))
         self._closing = self.weight_K.new_zeros(())
         ranks = self.num_features < self.num_active
         shape = (size, self.num_features) if ranks else (0, 0)
@@ -42,11 +42,10 @@ class Frontier:
         """Add rows; the targets' must come first. Nothing waits for a GPU in here."""
         assert not block.is_target or self.num_rows < len(self.weight_K), "targets come first"
         part = slice(self.num_rows, self.num_rows + len(block))
-        sum_B, abs_sum_B = block.sums()
-        off_B = (sum_B + block.constant_B - block.value_B).abs() / block.value_B.abs().clamp_min(1.0)
+        off_B = (block.sum_B + block.constant_B - block.value_B).abs() / block.value_B.abs().clamp_min(1.0)
         self._closing = torch.maximum(self._closing, off_B.max())
         self.node_R[part], self.constant_R[part] = block.node_B, block.constant_B
-        self.abs_sum_R[part] = abs_sum_B
+        self.abs_sum_R[part], self.dropped_R[part] = block.abs_sum_B, block.dropped_B
         if self.config.constant_node:
             self.abs_sum_R[part] += block.constant_B.abs()
         self.blocks.append(block)
@@ -94,7 +93,7 @@ class Frontier:
         influence_S = weight_R.new_zeros(self.features.columns.num_slots)
         start = 0
         for block in self.blocks:
-            block.add_weighted(weight_R[start : start + len(block)], influence_S)
+            block.edges.add_weighted(weight_R[start : start + len(block)], influence_S)
             start += len(block)
         return influence_S[self.features.columns.slot_A]
 
@@ -108,23 +107,20 @@ class Frontier:
         scale_R = self.abs_sum_R[: self.num_rows].clamp_min(torch.finfo(torch.float32).tiny).reciprocal()
         layer_F = self.features.layer_A[features_F]
         order_F = layer_F.argsort(descending=True, stable=True)
-        order_R = torch.cat([torch.arange(num_targets, device=order_F.device), order_F + num_targets])
-        between_RF = self._between_RF[order_R][:, order_F].to(torch.float64)
-        scale_R, weight_R = scale_R[order_R], self.weight_K.new_zeros(self.num_rows)
+        weight_R = self.weight_K.new_zeros(self.num_rows)
         weight_R[:num_targets] = self.weight_K[self.node_R[:num_targets]]
         start = 0
-        for count in layer_F.bincount(minlength=len(self.features.columns.of_layer) - 1).flip(0).tolist():
-            above, end = num_targets + start, start + count
-            weight_R[above : above + count] = (weight_R * scale_R)[:above] @ between_RF[:above, start:end]
-            start = end
-        passing_R = torch.empty_like(weight_R)
-        passing_R[order_R] = weight_R
-        return passing_R
+        for count in layer_F.bincount(minlength=self.features.columns.num_layers).flip(0).tolist():
+            here_F = order_F[start : start + count]  # rows not settled yet weigh nothing
+            between_RF = self._between_RF[: self.num_rows, here_F].to(torch.float64)
+            weight_R[here_F + num_targets] = (weight_R * scale_R) @ between_RF
+            start += count
+        return weight_R
 
     def _take_between(self) -> None:
         """Fill in edges between nodes that have rows: new rows, and new columns of old rows."""
         slot_F, start = self.features.columns.slot_A[self.features_F], 0
         for number, block in enumerate(self.blocks):
             part, taken = slice(start, start + len(block)), self._taken[number]
-            self._between_RF[part, taken : len(slot_F)] = block.take(slot_F[taken:]).abs()
+            self._between_RF[part, taken : len(slot_F)] = block.edges.take(slot_F[taken:]).abs()
             self._taken[number], start = len(slot_F), part.stop

@@ -7,22 +7,47 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from ..memory import auto_sweep_rows
 from ..model.frozen import freeze, input_bias, read_input
 from ..model.instrument import FINAL
 from ..model.load import Model
 from ..model.tape import Tape
 from ..transcoder.base import Transcoders
 from .batches import batches
-from .block import EdgeBlock
+from .edges import Edges
 from .encode import ActiveFeatures
+from .largest import keep_largest
 from .sweep import RowBatch, Sweep
 from .targets import Directions
 
 _AT_ONCE = 4096  # nodes whose encoder vectors are held together
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeBlock:
+    """Incoming edges of a batch of nodes."""
+
+    node_B: Tensor
+    """Numbers of active features, or of targets."""
+    is_target: bool
+    edges: Edges
+    constant_B: Tensor
+    """What biases, and what the zeroed positions write, add to each row."""
+    value_B: Tensor
+    """What row and constant must add up to: the node's pre-activation (or a target's value) without its own bias."""
+    sum_B: Tensor
+    abs_sum_B: Tensor
+    """Sums of all edges and of their absolute values, float64, before any were dropped."""
+    dropped_B: Tensor
+    """Sum of |edge| of those dropped."""
+
+    def __len__(self) -> int:
+        return len(self.node_B)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +66,24 @@ class _Joining:
 
 
 class Rows:
-    """Rows of one prompt's nodes, at most `sweep_rows` at a time."""
+    """Rows of one prompt's nodes, at most `sweep_rows` at a time, of which the largest edges may be kept only."""
 
     def __init__(
-        self, model: Model, tape: Tape, transcoders: Transcoders, features: ActiveFeatures, sweep_rows: int
+        self,
+        model: Model,
+        tape: Tape,
+        transcoders: Transcoders,
+        features: ActiveFeatures,
+        sweep_rows: int | Literal["auto"] = "auto",
+        keep_row_mass: float = 1.0,
     ) -> None:
         self.model, self.tape, self.transcoders, self.features = model, tape, transcoders, features
-        self.sweep_rows, self.dtype = sweep_rows, features.written.dtype
+        self.keep_row_mass, self.dtype = keep_row_mass, features.written.dtype
+        self.sweep_rows = (
+            auto_sweep_rows(model.shape, len(tape.tokens_P), self.dtype.itemsize, transcoders.device.type)
+            if sweep_rows == "auto"
+            else sweep_rows
+        )
         layers = [
             freeze(model, tape, layer, transcoders.skip(layer), self.dtype) for layer in range(model.shape.num_layers)
         ]
@@ -131,16 +167,16 @@ class Rows:
     ) -> Iterator[EdgeBlock]:
         for start, end in zip([0, *cuts], cuts, strict=False):
             part = slice(start, end)
-            reach, values, constant_B = self.sweep.rows(joining.batch(part, max(positions[part]) + 1))
-            yield EdgeBlock(
-                node_B=joining.node_N[part],
-                is_target=is_target,
-                columns=self.features.columns,
-                reach=reach,
-                values=values,
-                constant_B=constant_B + joining.constant_N[part],
-                value_B=joining.value_N[part],
-            )
+            reached, constant_B = self.sweep.rows(joining.batch(part, max(positions[part]) + 1))
+            sum_B, abs_sum_B = reached.sums()
+            edges: Edges = reached
+            dropped_B = torch.zeros_like(abs_sum_B)
+            if self.keep_row_mass < 1:
+                edges = kept = keep_largest(reached, self.keep_row_mass)
+                dropped_B = (abs_sum_B - kept.kept()).clamp_min_(0)
+            constant_B = constant_B + joining.constant_N[part]
+            node_B, value_B = joining.node_N[part], joining.value_N[part]
+            yield EdgeBlock(node_B, is_target, edges, constant_B, value_B, sum_B, abs_sum_B, dropped_B)
 
 
 def _by_layer(layers: list[int], device: torch.device) -> tuple[Tensor, Tensor]:

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from ..model.frozen import FrozenLayer
-from .block import Reach
 from .columns import Columns
+from .edges import Reach, ReachedEdges
 from .scratch import Scratch
 from .written import Written
 
@@ -52,7 +52,7 @@ class Sweep:
         self._scratch = Scratch()
 
     @torch.no_grad()
-    def rows(self, batch: RowBatch) -> tuple[Reach, Tensor, Tensor]:
+    def rows(self, batch: RowBatch) -> tuple[ReachedEdges, Tensor]:
         """Edges into the batch's nodes from every column it reaches, and what constants add to each row [B].
 
         Edges are float32 (float64 in a float64 sweep).
@@ -89,7 +89,7 @@ class Sweep:
                 self._attend(layer, g_BPD, mixed, alive, position_B, constant_B)
                 mixed = alive
         self._read(g_BPD, num_rows, *self.written.tokens(), reach, values, constant_B)
-        return reach, values, constant_B
+        return ReachedEdges(reach, values), constant_B
 
     def _join(self, g_BPD: Tensor, batch: RowBatch, first: int, end: int) -> int:
         """Rows enter with their own gradient at their own position."""

@@ -13,8 +13,15 @@ from torch import Tensor
 from ..model.frozen import write, write_constant
 from ..model.load import Model
 from ..model.tape import Tape
+from ..shapes import TranscoderShape
 from ..transcoder.base import Transcoders
 from .columns import Columns
+
+
+def vector_bytes(columns: Columns, shape: TranscoderShape, dtype: torch.dtype) -> int:
+    """Memory of all that is written, a vector for each slot and layer written to."""
+    vectors = sum(s.num_slots * (len(shape.writes_to(s.layer)) if s.layer >= 0 else 1) for s in columns.segments)
+    return vectors * shape.d_model * dtype.itemsize
 
 
 class Written:

@@ -18,43 +18,54 @@ TRACE = TraceConfig(max_feature_nodes=100, max_targets=10, sweep_rows=32)
 
 
 def test_bytes_of_a_prompt_by_hand() -> None:
-    cost = cost_of(11, MODEL, PLT, TRACE, "float32", active_per_site=5)
-    columns = 200 + 4 * 11 + 11
-    assert (cost.num_tokens, cost.num_active, cost.num_rows) == (11, 200, 110)
-    assert cost.bytes.tape == 4 * (4 * 4 * 11**2 + 2 * 4 * 11 * 64) + 4 * 1000
-    assert cost.bytes.vectors == 4 * 64 * (200 + 2 * 4 * 11)
-    assert cost.bytes.rows == 4 * 110 * columns
-    assert cost.bytes.sweep == (4 + 8) * 32 * columns + 4 * 4 * 11 * 32 * 64
-    assert cost.bytes.assembly == (4 + 14) * 110 * (100 + 44 + 11)
+    cost = cost_of(11, MODEL, PLT, TRACE, "float32", 5, 32)
+    slots = 300 + 24 * 4 * 11 + 256 * 4
+    assert (cost.num_tokens, cost.num_active, cost.num_rows, cost.sweep_rows) == (11, 200, 110, 32)
+    patterns, folded = 4 * 4 * 11**2, 4 * 16 * 64 * (4 + 2)
+    assert cost.bytes.tape == 4 * (patterns + 3 * 4 * 11 * 64) + 4 * (patterns + folded) + 4 * 1000
+    assert cost.bytes.vectors == 4 * 64 * (slots + 4 * 4 * 11) + 4 * 64 * slots // 4
+    assert cost.bytes.rows == 4 * 110 * slots + 4 * 110 * 100
+    assert cost.bytes.sweep == 32 * 4 * (11 * (64 + (2 + 1 + 2) * 16) + 4 * (2 * 64 + 11))
+    assert cost.bytes.assembly == 32 * 32 * 155 + 56 * 110 * 155
 
 
 def test_the_total_counts_sweeping_and_assembling_once() -> None:
-    size = cost_of(11, MODEL, PLT, TRACE, "float32", 5).bytes
+    size = cost_of(11, MODEL, PLT, TRACE, "float32", 5, 32).bytes
     assert size.total == size.tape + size.vectors + size.rows + max(size.sweep, size.assembly)
     assert size.largest() == max(vars(size).items(), key=lambda part: part[1])
 
 
 def test_a_budget_above_what_fires_is_no_budget() -> None:
     unlimited = replace(TRACE, max_feature_nodes=None)
-    assert cost_of(11, MODEL, PLT, replace(TRACE, max_feature_nodes=5000), "float32", 5) == cost_of(
-        11, MODEL, PLT, unlimited, "float32", 5
+    assert cost_of(11, MODEL, PLT, replace(TRACE, max_feature_nodes=5000), "float32", 5, 32) == cost_of(
+        11, MODEL, PLT, unlimited, "float32", 5, 32
     )
 
 
 def test_features_of_cross_layer_transcoders_write_one_vector_per_layer() -> None:
-    plt, clt = (cost_of(11, MODEL, kind, TRACE, "float32", 5) for kind in (PLT, CLT))
-    assert clt.bytes.vectors - plt.bytes.vectors == 4 * 64 * 200 * 1.5
+    plt, clt = (cost_of(11, MODEL, kind, TRACE, "float32", 5, 32) for kind in (PLT, CLT))
+    assert clt.bytes.vectors - plt.bytes.vectors == 4 * 64 * (300 + 24 * 4 * 11 + 256 * 4) * 1.5
     assert clt.flops > plt.flops
 
 
-def test_half_the_precision_is_half_the_memory_but_for_logits_sums_and_edges() -> None:
-    single, half = (cost_of(11, MODEL, PLT, TRACE, kind, 5).bytes for kind in ("float32", "bfloat16"))
-    assert (2 * half.rows, 2 * half.vectors) == (single.rows, single.vectors)
-    assert half.sweep < single.sweep < 2 * half.sweep
+def test_a_sweep_in_half_the_precision_takes_half_the_memory() -> None:
+    single, half = (
+        cost_of(11, MODEL, PLT, replace(TRACE, sweep_dtype=kind), "float32", 5, 32).bytes
+        for kind in ("float32", "bfloat16")
+    )
+    assert 2 * half.sweep == single.sweep
+    assert half.rows == single.rows  # added up in float32 all the same
+
+
+def test_dropping_small_edges_makes_the_rows_of_long_prompts_smaller() -> None:
+    whole, part = (
+        cost_of(2000, MODEL, PLT, replace(TRACE, keep_row_mass=mass), "float32", 50, 32).bytes for mass in (1.0, 0.99)
+    )
+    assert part.rows < 0.5 * whole.rows
 
 
 def test_work_grows_faster_than_the_number_of_tokens() -> None:
-    short, long = (cost_of(tokens, MODEL, PLT, TRACE, "float32", 50).flops for tokens in (20, 40))
+    short, long = (cost_of(tokens, MODEL, PLT, TRACE, "float32", 50, 32).flops for tokens in (20, 40))
     assert 2 * short < long < 4 * short
 
 
@@ -81,7 +92,7 @@ def test_planned_tables_are_as_large_as_real_ones(nodes: int | None) -> None:
     graph = attribute(TEXTS[0], model, transcoders, trace)
     tokens, shape = len(graph.tokens_P), model_shape(str(CASE / "model"))
     per_site = len(graph.active) / (shape.num_layers * (tokens - 1))
-    cost = cost_of(tokens, shape, transcoder_shape(str(CASE / "transcoders")), trace, "float32", per_site)
+    cost = cost_of(tokens, shape, transcoder_shape(str(CASE / "transcoders")), trace, "float32", per_site, 32)
     assert cost.num_active == len(graph.active)
     assert cost.num_rows == len(graph.targets) + min(nodes or len(graph.active), len(graph.active))
     weights = sum(p.numel() * p.element_size() for p in model.hf.parameters())

@@ -1,4 +1,4 @@
-"""EdgeBlock: incoming edges of a batch of nodes, held for the columns that they can reach only.
+"""Edges of a batch of rows, held for the columns that they can reach only.
 
 Rows are sorted deepest first, so the columns of a layer are reached by the first few rows, and only those at positions
 that are not after the batch's last. What the rows read from a segment is held as it was computed, [P, B, W]: one matrix
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -19,28 +20,29 @@ from torch import Tensor
 from .columns import Columns
 
 
-@dataclass(frozen=True, eq=False)
-class EdgeBlock:
-    """Rows of some nodes over all columns. What is not held is zero."""
+class Edges(Protocol):
+    """Edges of some rows from every column, however they are held."""
 
-    node_B: Tensor
-    """Numbers of active features, or of targets."""
-    is_target: bool
-    columns: Columns
+    def add_weighted(self, weight_B: Tensor, out_S: Tensor) -> None:
+        """Add every |edge| times its row's weight to its slot."""
+        ...
+
+    def take(self, slot_C: Tensor) -> Tensor:
+        """Edges from the columns in some slots, [B, C]; zero where none is held."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ReachedEdges:
+    """All edges of a batch from the columns it reaches. The others are zero."""
+
     reach: Reach
     values: Tensor
-    """Every layer's matrix, float32 or float64."""
-    constant_B: Tensor
-    """What biases, and what the zeroed positions write, add to each row."""
-    value_B: Tensor
-    """What row and constant must add up to: the node's pre-activation (or a target's value) without its own bias."""
-
-    def __len__(self) -> int:
-        return len(self.node_B)
+    """Every segment's edges, float32 or float64."""
 
     def sums(self) -> tuple[Tensor, Tensor]:
         """Of every row: sum of the edges and sum of their absolute values, both [B] in float64."""
-        sum_B = self.values.new_zeros(len(self), dtype=torch.float64)
+        sum_B = self.values.new_zeros(self.reach.num_rows, dtype=torch.float64)
         abs_sum_B = torch.zeros_like(sum_B)
         for _, edges_PBW in self.reach.segments(self.values):
             num_rows = edges_PBW.shape[1]
@@ -56,16 +58,26 @@ class EdgeBlock:
 
     def take(self, slot_C: Tensor) -> Tensor:
         """Edges from the columns in some slots, [B, C]."""
-        segment_C = torch.searchsorted(self.columns.first_slot, slot_C, right=True) - 1
-        local_C, width_C = slot_C - self.columns.first_slot[segment_C], self.columns.width[segment_C]
+        columns = self.reach.columns
+        segment_C = torch.searchsorted(columns.first_slot, slot_C, right=True) - 1
+        local_C, width_C = slot_C - columns.first_slot[segment_C], columns.width[segment_C]
         offset_C, rows_C, positions_C = self.reach.table[:, segment_C]
         position_C = local_C.div(width_C, rounding_mode="floor")
         reached_C = rows_C * (position_C < positions_C)
         start_C = offset_C + position_C * rows_C * width_C + local_C % width_C
-        row_B1 = torch.arange(len(self), device=slot_C.device)[:, None]
+        row_B1 = torch.arange(self.reach.num_rows, device=slot_C.device)[:, None]
         held_BC = row_B1 < reached_C
         index_BC = torch.addcmul(start_C, row_B1, width_C).mul_(held_BC)
         return self.values[index_BC].mul_(held_BC)
+
+    def dense(self, first: int, end: int) -> Tensor:
+        """Rows [first, end) over every slot."""
+        dense_BS = self.values.new_zeros(end - first, self.reach.columns.num_slots)
+        for slot, edges_PBW in self.reach.segments(self.values):
+            part_PBW = edges_PBW[:, first:end]
+            into_BS = dense_BS[: part_PBW.shape[1], slot : slot + part_PBW.shape[0] * part_PBW.shape[2]]
+            into_BS.view(len(into_BS), part_PBW.shape[0], -1).copy_(part_PBW.transpose(0, 1))
+        return dense_BS
 
 
 class Reach:
@@ -73,7 +85,7 @@ class Reach:
 
     def __init__(self, columns: Columns, alive_L: Sequence[int], num_rows: int, num_positions: int) -> None:
         """`alive_L` counts the rows that a layer's columns can reach; tokens reach all."""
-        self.columns = columns
+        self.columns, self.num_rows = columns, num_rows
         rows = [num_rows if segment.layer < 0 else alive_L[segment.layer] for segment in columns.segments]
         positions = [segment.reached(num_positions) for segment in columns.segments]
         widths = [segment.width for segment in columns.segments]

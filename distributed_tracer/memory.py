@@ -1,0 +1,40 @@
+"""What fits: bytes that a row takes in a sweep, how many rows that allows, and how much main memory is free."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .shapes import ModelShape
+
+_SWEEP_BYTES = {"cpu": 256 * 2**20, "cuda": 4 * 2**30}
+"""What all rows of a sweep may take, gradients and intermediate results. Fixed, not what is free: the size of products
+decides the last bits of edges, which must not depend on who else uses a machine."""
+_SWEEP_ROWS = {"cpu": 256, "cuda": 2048}
+"""Larger sweeps are no faster."""
+
+
+def sweep_row_bytes(model: ModelShape, num_tokens: int, item_bytes: int) -> int:
+    """One row of a sweep: the gradient at every position, what one group of heads makes of it, and all heads' sum."""
+    queries = model.num_heads // model.num_kv_heads
+    mixed = (queries + 1 + model.num_kv_heads) * model.head_dim
+    joining = model.num_heads * (2 * model.d_model + num_tokens)
+    return item_bytes * (num_tokens * (model.d_model + mixed) + joining)
+
+
+def auto_sweep_rows(model: ModelShape, num_tokens: int, item_bytes: int, device: str) -> int:
+    """Rows that one sweep of a prompt computes unless told otherwise, from sizes alone."""
+    fitting = _SWEEP_BYTES[device] // sweep_row_bytes(model, num_tokens, item_bytes)
+    return max(8, min(_SWEEP_ROWS[device], fitting))
+
+
+def free_cpu_bytes() -> int:
+    """Main memory that can still be taken, by the machine's and the control group's account."""
+    free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    meminfo, group = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+    if meminfo.exists():
+        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        free = int(lines["MemAvailable"].split()[0]) * 1024
+    if (group / "memory.max").exists() and (limit := (group / "memory.max").read_text().strip()) != "max":
+        free = min(free, int(limit) - int((group / "memory.current").read_text()))
+    return free

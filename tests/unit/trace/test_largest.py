@@ -1,0 +1,55 @@
+"""Row sparsification against sorting, and what a graph made with it still says exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jobs_of_cases import CASE, TEXTS
+
+from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders
+from distributed_tracer.trace.columns import Columns
+from distributed_tracer.trace.edges import Reach, ReachedEdges
+from distributed_tracer.trace.largest import keep_largest
+
+
+def reached(seed: int) -> ReachedEdges:
+    """Five rows over two layers and four positions; two rows do not reach the upper layer, none the last position."""
+    generator = torch.Generator().manual_seed(seed)
+    columns = Columns.of(torch.tensor([0, 0, 0, 1, 1, 1]), torch.tensor([1, 1, 2, 1, 3, 3]), 2, 4)
+    reach = Reach(columns, [5, 3], 5, 3)
+    return ReachedEdges(reach, torch.randn(reach.size, generator=generator) ** 3)
+
+
+def test_the_fewest_edges_that_carry_the_share_are_kept() -> None:
+    for seed in range(20):
+        edges = reached(seed)
+        every = torch.arange(edges.reach.columns.num_slots)
+        kept, dense = keep_largest(edges, 0.8).take(every), edges.take(every)
+        for row, all_of_it in zip(kept, dense, strict=True):
+            descending = all_of_it.abs().sort(descending=True).values
+            needed = int((descending.double().cumsum(0) < 0.8 * descending.double().sum()).sum()) + 1
+            assert int((row != 0).sum()) == needed
+            assert float(row.abs().sum()) >= 0.8 * float(descending.sum()) * (1 - 1e-6)
+            torch.testing.assert_close(row[row != 0], all_of_it[row != 0], rtol=0, atol=0)
+
+
+def test_kept_edges_are_weighted_as_all_edges_are() -> None:
+    edges, weight_B = reached(1), torch.rand(5)
+    largest = keep_largest(edges, 0.9)
+    added = torch.zeros(edges.reach.columns.num_slots)
+    largest.add_weighted(weight_B, added)
+    torch.testing.assert_close(added, weight_B @ largest.take(torch.arange(len(added))).abs())
+
+
+def test_dropped_and_kept_edges_add_up_to_the_whole_row() -> None:
+    model, transcoders = load_model(str(CASE / "model")), load_transcoders(str(CASE / "transcoders"))
+    whole = attribute(TEXTS[0], model, transcoders, TraceConfig(None))
+    part = attribute(TEXTS[0], model, transcoders, TraceConfig(None, keep_row_mass=0.9))
+    has_row = ~np.isnan(whole.row_abs_sum_all_N)
+    np.testing.assert_array_equal(part.row_abs_sum_all_N, whole.row_abs_sum_all_N)
+    kept = np.bincount(part.target_E(), weights=np.abs(part.weight_E), minlength=len(part.nodes))
+    total = kept + np.abs(part.constant_N) + part.row_abs_dropped_N
+    np.testing.assert_allclose(total[has_row], whole.row_abs_sum_all_N[has_row], rtol=1e-5)
+    assert (whole.row_abs_dropped_N[has_row] == 0).all()
+    assert part.num_edges < 0.8 * whole.num_edges
+    assert part.scores.closing_error < 1e-5  # of whole rows, before anything was dropped
