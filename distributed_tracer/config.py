@@ -25,7 +25,7 @@ class ModelConfig:
 
     model: str
     """Hugging Face directory or hub id, `org/name[@revision]`."""
-    dtype: Precision = "float32"
+    forward_dtype: Precision = "float32"
     """Precision of weights and forward pass. Lower ones move edges by up to a third; float64 is for judging."""
     device_map: str = "auto"
     """Passed to accelerate: auto, balanced, cpu, cuda, cuda:1, ...; `auto` is the CPU where there is no GPU."""
@@ -164,7 +164,7 @@ class JobConfig:
             del trace["node_threshold"], trace["edge_threshold"]
         return {
             "model": self.model.model,
-            "dtype": self.model.dtype,
+            "forward_dtype": self.model.forward_dtype,
             "transcoders": self.transcoders.transcoders,
             "trace": trace,
             "weight_bits": self.store.weight_bits,

@@ -18,7 +18,7 @@ SHARED = "/shared"  # a folder that all nodes see at this path; prompts and stor
 def job() -> JobConfig:
     """The whole run. Every field and its default is explained in `distributed_tracer/config.py`."""
     return JobConfig(
-        model=ModelConfig(f"{SHARED}/model", dtype="float32"),
+        model=ModelConfig(f"{SHARED}/model", forward_dtype="float32"),
         transcoders=TranscoderConfig(f"{SHARED}/transcoders"),
         corpus=CorpusConfig(f"{SHARED}/prompts.jsonl", on_bad_prompt="record"),
         store=StoreConfig(f"{SHARED}/graphs", weight_bits=10),

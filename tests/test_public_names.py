@@ -28,7 +28,7 @@ PUBLIC = {
 }
 JOB = {
     "--model",
-    "--dtype",
+    "--forward-dtype",
     "--device-map",
     "--transcoders",
     "--prompts",
@@ -52,6 +52,8 @@ JOB = {
     "--keep-all",
     "--no-keep-all",
     "--sweep-rows",
+    "--sweep-dtype",
+    "--keep-row-mass",
     "--workers",
     "--local",
     "--no-local",

@@ -34,7 +34,7 @@ class Plan:
     @property
     def resident_bytes(self) -> int:
         """Weights that every worker holds."""
-        return sum(resident_bytes(self.model, self.transcoders, self.config.model.dtype))
+        return sum(resident_bytes(self.model, self.transcoders, self.config.model.forward_dtype))
 
     @property
     def worker_seconds(self) -> float:
@@ -54,10 +54,10 @@ class Plan:
         """Raise PlanDoesNotFit if not even the weights fit into what a worker has."""
         free = self.machine.free_bytes
         if free is not None and self.resident_bytes > free:
-            model, transcoders = resident_bytes(self.model, self.transcoders, self.config.model.dtype)
+            model, transcoders = resident_bytes(self.model, self.transcoders, self.config.model.forward_dtype)
             raise PlanDoesNotFit(
                 f"the weights need {_size(self.resident_bytes)} on each worker (model {_size(model)}, transcoders "
-                f"{_size(transcoders)}); {_size(free)} are free. Try fewer --workers, --dtype bfloat16 or more "
+                f"{_size(transcoders)}); {_size(free)} are free. Try fewer --workers, --forward-dtype bfloat16 or more "
                 "--gpus-per-worker."
             )
 
@@ -80,7 +80,7 @@ class Plan:
         return "\n".join([*self._inputs(), *self._largest(), *self._total(), *self._too_large()])
 
     def _inputs(self) -> list[str]:
-        model, sets, dtype = self.model, self.transcoders, self.config.model.dtype
+        model, sets, dtype = self.model, self.transcoders, self.config.model.forward_dtype
         model_bytes, set_bytes = resident_bytes(model, sets, dtype)
         tokens = sorted(cost.num_tokens for cost in self.costs)
         machine = self.machine
@@ -162,7 +162,7 @@ def _cost(
     num_tokens: int, model: ModelShape, transcoders: TranscoderShape, config: JobConfig, machine: Machine
 ) -> Cost:
     """With the rows that a sweep is told to have, or half as many until they fit into what is free."""
-    trace, dtype = config.trace, config.model.dtype
+    trace, dtype = config.trace, config.model.forward_dtype
     weights = sum(resident_bytes(model, transcoders, dtype))
 
     def cost(rows: int) -> Cost:

@@ -47,9 +47,9 @@ class Worker:
         torch.set_num_threads(threads)
         self.config = config
         self.name = f"{socket.gethostname()}:{os.getpid()}"
-        self._model = load_model(config.model.model, config.model.dtype, config.model.device_map)
+        self._model = load_model(config.model.model, config.model.forward_dtype, config.model.device_map)
         self._transcoders = load_transcoders(
-            config.transcoders.transcoders, config.model.dtype, str(self._model.input_device)
+            config.transcoders.transcoders, config.model.forward_dtype, str(self._model.input_device)
         )
         check_fits(self._transcoders.shape, self._model.shape)
         self._part = PartWriter(config.store.store, config.store)
