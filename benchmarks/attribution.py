@@ -1,40 +1,53 @@
-"""How fast is one graph, phase by phase, and how near to what the same cores multiply in the same run?
+"""How fast is one graph, phase by phase, and how near to what the same cores or GPU multiply in the same run?
 
-    python benchmarks/attribution.py --model M --transcoders T [--tokens 10 30 80] [--threads 2] [--json out.json]
+    python benchmarks/attribution.py --model M --transcoders T [--tokens 10 30 80] [--json out.json]
+    python benchmarks/attribution.py --shape gemma-2-2b --device cuda --sweep-dtype float32 tf32 bfloat16
 
-Prompts are the first tokens of a fixed text (`prose.py`). Floating-point operations are counted (matrix products only), the peak is
-the best rate of a square product measured between the prompts. Times on a busy machine are noise: compare within a run.
+Prompts are the first tokens of a fixed text (`prose.py`). `--shape` makes model and transcoders of random numbers in
+memory (`shapes.py`), so nothing is needed but this repository. One line per prompt length and sweep precision:
+phases     seconds of each, of the best of some repeats; a GPU is waited for at the end of each
+GFLOP      operations of the products that the sweep makes, padding included, counted in a run of their own
+of peak    their rate as a share of the peak: the best square product, in the sweep's precision, between the runs
+peak GB    memory at its highest, weights included: of torch's allocator on a GPU, of the process on a CPU
+A prompt that does not fit into memory says so. Times on a busy machine are noise: compare within a run.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import torch
 from prose import prompt_tokens
+from shapes import SHAPES, shaped_model, shaped_transcoders
 from torch.utils.flop_counter import FlopCounterMode
 
 from distributed_tracer import TraceConfig, load_model, load_transcoders, prune
+from distributed_tracer.config import SweepPrecision
+from distributed_tracer.graph.graph import Graph
+from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.memory import free_cpu_bytes
 from distributed_tracer.model.load import Model
 from distributed_tracer.model.tape import record
+from distributed_tracer.model.tokenize import num_zeroed, token_strings
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.trace.assemble import assemble
-from distributed_tracer.trace.block import EdgeBlock
 from distributed_tracer.trace.encode import encode
 from distributed_tracer.trace.frontier import Frontier
-from distributed_tracer.trace.precision import sweep_dtype
-from distributed_tracer.trace.rows import Rows
+from distributed_tracer.trace.precision import products, sweep_dtype
+from distributed_tracer.trace.rows import EdgeBlock, Rows
 from distributed_tracer.trace.targets import choose
 from distributed_tracer.transcoder.base import Transcoders
 
-T = TypeVar("T")
+PHASES = ("forward", "encode", "targets", "fold", "sweep", "keep", "rank", "assemble", "prune")
 
 
 def added_product(_: object, a: tuple[int, int], b: tuple[int, int], out_shape: object = None, **__: object) -> int:
@@ -48,126 +61,303 @@ IN_PLACE = {torch.ops.aten.addmm_: added_product}
 
 @dataclass
 class Result:
-    """One prompt. Seconds by phase; operations in the sweep; rates per second."""
+    """One prompt in one precision. Seconds by phase; operations in the sweep; rates per second."""
 
     tokens: int
+    sweep_dtype: str
     active: int
     rows: int
     seconds: dict[str, float]
     sweep_flops: float
     peak_flops_per_second: float
-    peak_rss_bytes: int
+    peak_bytes: int
 
     @property
-    def total(self) -> float:
+    def total_seconds(self) -> float:
         return sum(self.seconds.values())
+
+    @property
+    def graphs_per_hour(self) -> float:
+        return 3600 / self.total_seconds
+
+    @property
+    def rows_per_second(self) -> float:
+        return self.rows / self.total_seconds
+
+    @property
+    def of_peak(self) -> float:
+        return self.sweep_flops / self.seconds["sweep"] / self.peak_flops_per_second
+
+    def as_dict(self) -> dict[str, Any]:
+        names = ("total_seconds", "graphs_per_hour", "rows_per_second", "of_peak")
+        return asdict(self) | {name: getattr(self, name) for name in names}
+
+
+def wait(device: torch.device) -> None:
+    """Until everything asked of a GPU is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 class Phases:
-    """Adds up seconds by name."""
+    """Adds up seconds, and operations where there is a counter, by name."""
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+    def __init__(self, device: torch.device, counter: FlopCounterMode | None = None) -> None:
+        self.device, self.counter = device, counter
+        self.seconds, self.flops = (dict.fromkeys(PHASES, 0.0) for _ in range(2))
 
-    def __call__(self, name: str, work: Callable[[], T]) -> T:
-        started = time.perf_counter()
-        result = work()
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
-        return result
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        wait(self.device)
+        started, counted = time.perf_counter(), self._counted()
+        yield
+        wait(self.device)
+        self.seconds[name] += time.perf_counter() - started
+        self.flops[name] += self._counted() - counted
 
-
-def trace(tokens: list[int], model: Model, transcoders: Transcoders, config: TraceConfig) -> tuple[Phases, int, int]:
-    """The steps of `attribute`, timed; returns the phases, active features and rows."""
-    timed, shape = Phases(), transcoders.shape
-    tape = timed("forward", lambda: record(model, tokens, shape.input_site, shape.output_site))
-    dtype = sweep_dtype(config.sweep_dtype, model.dtype)
-    features = timed("encode", lambda: encode(model, tape, transcoders, 1, dtype))
-    directions = choose((), model, tape, transcoders, config)
-    rows = timed("fold", lambda: Rows(model, tape, transcoders, features, config.sweep_rows))
-    frontier = Frontier(directions, features, config)
-
-    def learn(blocks: list[EdgeBlock]) -> None:
-        for block in blocks:
-            frontier.learn(block)
-
-    blocks = timed("sweep", lambda: list(rows.of_targets(directions)))
-    timed("keep", lambda: learn(blocks))
-    while (chosen := timed("rank", frontier.next_round)) is not None:
-        blocks = timed("sweep", lambda chosen=chosen: list(rows.of_features(chosen)))  # type: ignore[misc]
-        timed("keep", lambda blocks=blocks: learn(blocks))  # type: ignore[misc]
-    prompt, strings = Prompt("benchmark", tokens=tuple(tokens)), tuple(map(str, tokens))
-    graph = timed("assemble", lambda: assemble(prompt, strings, directions, features, frontier))
-    timed("prune", lambda: prune(graph))
-    return timed, len(features), frontier.num_rows
+    def _counted(self) -> int:
+        return 0 if self.counter is None else self.counter.get_total_flops()
 
 
-def matmul_peak(dtype: torch.dtype, size: int = 2048) -> float:
-    """Operations per second of the best of some square products."""
-    a, b = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype)
-    best = float("inf")
-    for _ in range(5):
-        started = time.perf_counter()
-        torch.mm(a, b)
-        best = min(best, time.perf_counter() - started)
-    return 2 * size**3 / best
+def trace(
+    tokens: Sequence[int],
+    model: Model,
+    transcoders: Transcoders,
+    config: TraceConfig,
+    timed: Phases,
+    frontier_of: type[Frontier] = Frontier,
+) -> Graph:
+    """The steps of `attribute`, timed, and pruning, whose result is dropped: the graph returned is the whole one."""
+    prompt, shape = Prompt("benchmark", tokens=tuple(tokens)), transcoders.shape
+    with timed("forward"):
+        tape = record(model, tokens, shape.input_site, shape.output_site)
+    zeroed, dtype = num_zeroed(tokens, model.shape.architecture), sweep_dtype(config.sweep_dtype, model.dtype)
+    with timed("encode"):
+        features = encode(model, tape, transcoders, zeroed, dtype)
+    with timed("targets"):
+        directions = choose((), model, tape, transcoders, config)
+    with timed("fold"):
+        rows = Rows(model, tape, transcoders, features, config.sweep_rows, config.keep_row_mass)
+        frontier = frontier_of(directions, features, config)
+
+    def learn(blocks: Iterator[EdgeBlock]) -> None:
+        while True:
+            with timed("sweep"):
+                block = next(blocks, None)
+            if block is None:
+                return
+            with timed("keep"):
+                frontier.learn(block)
+
+    with products(config.sweep_dtype):
+        learn(rows.of_targets(directions))
+        while True:
+            with timed("rank"):
+                chosen_F = frontier.next_round()
+            if chosen_F is None:
+                break
+            learn(rows.of_features(chosen_F))
+    with timed("assemble"):
+        graph = assemble(prompt, token_strings(tokens, model.tokenizer), directions, features, frontier)
+    with timed("prune"):
+        prune(graph, config.node_threshold, config.edge_threshold)
+    return graph
 
 
-def measure(num_tokens: int, model: Model, transcoders: Transcoders, config: TraceConfig, repeats: int) -> Result:
-    """The best of some repeats; operations are counted in a run of their own."""
-    tokens = prompt_tokens(model.tokenizer, num_tokens)
+def num_rows(graph: Graph) -> int:
+    """Rows computed: of targets and chosen features."""
+    return len(graph.targets) + int((graph.nodes.kind_N == Kind.FEATURE).sum())
+
+
+@contextmanager
+def counting(device: torch.device) -> Iterator[Phases]:
+    """Operations of every phase's products, beside seconds."""
     with FlopCounterMode(display=False, custom_mapping=IN_PLACE) as counter:
-        trace(tokens, model, transcoders, config)
-    with FlopCounterMode(display=False, custom_mapping=IN_PLACE) as before:
-        tape = record(model, tokens, transcoders.shape.input_site, transcoders.shape.output_site)
-        encode(model, tape, transcoders, 1)
-    sweep_flops = float(counter.get_total_flops() - before.get_total_flops())
-    peak, runs = 0.0, []
-    for _ in range(repeats):
-        peak = max(peak, matmul_peak(model.dtype))
-        runs.append(trace(tokens, model, transcoders, config))
-    phases, active, rows = min(runs, key=lambda run: sum(run[0].seconds.values()))
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return Result(num_tokens, active, rows, phases.seconds, sweep_flops, peak, rss)
+        yield Phases(device, counter)
 
 
-def table(results: list[Result]) -> str:
-    """One line per prompt."""
-    names = list(results[0].seconds)
-    head = ["tokens", "active", "rows", *names, "total", "rows/s", "sweep GFLOP", "of peak", "RSS GB"]
-    lines = [" ".join(f"{name:>11}" for name in head)]
-    for r in results:
-        sweep = r.seconds["sweep"]
-        cells = [f"{r.tokens}", f"{r.active:,}", f"{r.rows:,}", *(f"{r.seconds[name]:.3f}" for name in names)]
-        cells += [f"{r.total:.3f}", f"{r.rows / r.total:,.0f}", f"{r.sweep_flops / 1e9:,.0f}"]
-        cells += [f"{r.sweep_flops / sweep / r.peak_flops_per_second:.0%}", f"{r.peak_rss_bytes / 1e9:.2f}"]
-        lines.append(" ".join(f"{cell:>11}" for cell in cells))
-    return "\n".join(lines)
+def matmul_peak(precision: SweepPrecision, dtype: torch.dtype, device: torch.device, sizes: Sequence[int]) -> float:
+    """Operations per second of the best of some square products."""
+    calls, best = (10 if device.type == "cuda" else 1), 0.0
+    with products(precision):
+        for size in sizes:
+            a, b, out = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(3))
+            spent = tries = 0.0
+            while tries < 2 or (tries < 5 and spent < 0.3):
+                wait(device)
+                started = time.perf_counter()
+                for _ in range(calls):
+                    torch.mm(a, b, out=out)
+                wait(device)
+                seconds = time.perf_counter() - started
+                best, spent, tries = max(best, calls * 2 * size**3 / seconds), spent + seconds, tries + 1
+    return best
+
+
+def reset_peak_bytes(device: torch.device) -> None:
+    """Begin anew, where that is possible: a process's own peak otherwise stays that of all its life."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif (marks := Path("/proc/self/clear_refs")).exists():
+        marks.write_text("5")
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Memory at its highest since it was reset."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return _process_bytes("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _process_bytes(name: str) -> int | None:
+    status = Path("/proc/self/status")
+    found = [line for line in status.read_text().splitlines() if line.startswith(name)] if status.exists() else []
+    return int(found[0].split()[1]) * 1024 if found else None
+
+
+@contextmanager
+def within_memory(device: torch.device) -> Iterator[None]:
+    """Raises MemoryError for what does not fit: on Linux a CPU's allocations would end the process instead."""
+    limits, held = resource.getrlimit(resource.RLIMIT_DATA), _process_bytes("VmData")
+    try:
+        if device.type == "cpu" and held is not None:
+            wanted = held + free_cpu_bytes()
+            resource.setrlimit(resource.RLIMIT_DATA, (wanted if limits[0] < 0 else min(wanted, limits[0]), limits[1]))
+        yield
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not (isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)):
+            raise
+        raise MemoryError(next(line for line in str(error).splitlines() if line.strip())) from None
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, limits)
+
+
+def measure(
+    num_tokens: int,
+    model: Model,
+    transcoders: Transcoders,
+    config: TraceConfig,
+    repeats: int = 3,
+    peak_sizes: Sequence[int] = (1024, 2048, 4096),
+) -> Result:
+    """The best of some repeats. Raises MemoryError where there is not enough of it."""
+    tokens, device = prompt_tokens(model.tokenizer, num_tokens), model.input_device
+    dtype, peak, highest = sweep_dtype(config.sweep_dtype, model.dtype), 0.0, 0
+    runs: list[Phases] = []
+    with within_memory(device):
+        with counting(device) as counted:
+            trace(tokens, model, transcoders, config, counted)
+        for _ in range(repeats):
+            peak = max(peak, matmul_peak(config.sweep_dtype, dtype, device, peak_sizes))
+            runs.append(Phases(device))
+            reset_peak_bytes(device)
+            graph = trace(tokens, model, transcoders, config, runs[-1])
+            highest = max(highest, peak_bytes(device))
+    seconds = min((run.seconds for run in runs), key=lambda seconds: sum(seconds.values()))
+    active, rows = len(graph.active), num_rows(graph)
+    return Result(num_tokens, config.sweep_dtype, active, rows, seconds, counted.flops["sweep"], peak, highest)
+
+
+HEAD = ("tokens", "sweep in", "active", "rows", *PHASES, "total", "graphs/h", "rows/s", "GFLOP", "of peak", "peak GB")
+
+
+def cells(r: Result) -> list[str]:
+    """Under HEAD."""
+    return [
+        *(f"{r.tokens}", r.sweep_dtype, f"{r.active:,}", f"{r.rows:,}"),
+        *(f"{r.seconds[name]:.3f}" for name in PHASES),
+        *(f"{r.total_seconds:.3f}", f"{r.graphs_per_hour:,.0f}", f"{r.rows_per_second:,.0f}"),
+        *(f"{r.sweep_flops / 1e9:,.0f}", f"{r.of_peak:.0%}", f"{r.peak_bytes / 1e9:.2f}"),
+    ]
+
+
+def line(cells: Sequence[str]) -> str:
+    return " ".join(f"{cell:>9}" for cell in cells)
+
+
+def benchmark(args: argparse.Namespace, model: Model, transcoders: Transcoders) -> list[Result]:
+    """Every length in every precision, printed as they come."""
+    results: list[Result] = []
+    print(line(HEAD), flush=True)
+    for num_tokens in args.tokens:
+        if num_tokens > model.shape.max_positions:
+            print(f"{num_tokens:>9} tokens are more than the model takes ({model.shape.max_positions})", flush=True)
+            continue
+        for precision in args.sweep_dtype:
+            config = TraceConfig(
+                max_feature_nodes=args.max_feature_nodes or None,
+                round_size=args.round_size,
+                sweep_rows=args.sweep_rows,
+                sweep_dtype=precision,
+                keep_row_mass=args.keep_row_mass,
+            )
+            try:
+                results.append(measure(num_tokens, model, transcoders, config, args.repeats, args.peak_sizes))
+                print(line(cells(results[-1])), flush=True)
+            except MemoryError as error:
+                print(f"{num_tokens:>9} {precision:>9} does not fit into memory: {error}", flush=True)
+            gc.collect()
+            torch.cuda.empty_cache()  # does nothing where there is no GPU
+    return results
+
+
+def made(args: argparse.Namespace) -> tuple[Model, Transcoders]:
+    """Model and transcoders, read or random."""
+    if args.shape is None:
+        model = load_model(args.model, args.forward_dtype, args.device)
+        return model, load_transcoders(args.transcoders, args.forward_dtype, model.input_device)
+    shape = SHAPES[args.shape]
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device
+    model = shaped_model(shape, device, getattr(torch, args.forward_dtype))
+    return model, shaped_transcoders(model, shape, args.features, args.active)
+
+
+def rows_or_auto(text: str) -> str | int:
+    """As the configuration has it."""
+    return text if text == "auto" else int(text)
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="with --transcoders; or else --shape")
+    parser.add_argument("--transcoders")
+    parser.add_argument("--shape", choices=sorted(SHAPES), help="random model and transcoders of this shape")
+    parser.add_argument("--features", type=int, default=16384, help="per layer, with --shape")
+    parser.add_argument("--active", type=float, default=75, help="features that fire per token and layer, with --shape")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+    parser.add_argument("--forward-dtype", default="float32", choices=["float32", "bfloat16", "float16", "float64"])
+    parser.add_argument("--sweep-dtype", nargs="+", default=["float32"], help="float32, tf32, bfloat16, float64")
+    parser.add_argument("--tokens", type=int, nargs="+", default=[10, 30, 80, 300, 2000])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--max-feature-nodes", type=int, default=1024, help="0 for every active feature")
+    parser.add_argument("--round-size", type=int, default=256)
+    parser.add_argument("--sweep-rows", type=rows_or_auto, default=TraceConfig().sweep_rows, help="a number, or auto")
+    parser.add_argument("--keep-row-mass", type=float, default=1.0)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--peak-sizes", type=int, nargs="+", help="of square products; up to 4096, or 8192 on a GPU")
+    parser.add_argument("--json")
+    args = parser.parse_args()
+    if (args.shape is None) == (args.model is None) or (args.model is None) != (args.transcoders is None):
+        parser.error("give --model and --transcoders, or --shape")
+    return args
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--transcoders", required=True)
-    parser.add_argument("--tokens", type=int, nargs="+", default=[10, 30, 80])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--max-feature-nodes", type=int, default=1024)
-    parser.add_argument("--round-size", type=int, default=256)
-    parser.add_argument("--sweep-rows", type=int, default=TraceConfig().sweep_rows)
-    parser.add_argument("--sweep-dtype", default="float32")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json")
-    args = parser.parse_args()
+    args = parsed()
     torch.set_num_threads(args.threads)
-    config = TraceConfig(
-        args.max_feature_nodes, args.round_size, sweep_rows=args.sweep_rows, sweep_dtype=args.sweep_dtype
-    )
-    model, transcoders = load_model(args.model), load_transcoders(args.transcoders)
-    results = [measure(n, model, transcoders, config, args.repeats) for n in args.tokens]
-    print(table(results))
-    peak = max(r.peak_flops_per_second for r in results)
-    print(f"peak {peak / 1e9:,.0f} GFLOP/s in {model.dtype}, {args.threads} threads, torch {torch.__version__}")
+    model, transcoders = made(args)
+    device = model.input_device
+    on_gpu = device.type == "cuda"
+    args.peak_sizes = args.peak_sizes or [1024, 2048, 4096, *([8192] if on_gpu else [])]
+    results = benchmark(args, model, transcoders)
+    where = torch.cuda.get_device_name(device) if on_gpu else f"{args.threads} CPU threads"
+    for precision in args.sweep_dtype:
+        peaks = [r.peak_flops_per_second for r in results if r.sweep_dtype == precision]
+        print(f"peak of {precision}: {max(peaks, default=0) / 1e9:,.0f} GFLOP/s")
+    print(f"forward pass in {args.forward_dtype}, {where}, torch {torch.__version__}")
     if args.json:
-        Path(args.json).write_text(json.dumps([asdict(r) for r in results], indent=1))
+        run = vars(args) | {"where": where, "torch": torch.__version__, "results": [r.as_dict() for r in results]}
+        Path(args.json).write_text(json.dumps(run, indent=1))
 
 
 if __name__ == "__main__":

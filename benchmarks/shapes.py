@@ -1,0 +1,193 @@
+"""Models with the shapes of known ones, and transcoders for them, made of random numbers in memory: load, no meaning.
+
+Weights are created where they are used (a CUDA device, say) and in the type they are used in; nothing is read from a
+disk or the internet. A `LoadedTranscoders` made here is in no way special. What makes it a load like trained ones:
+
+- Encoders are normal and as long as makes pre-activations spread by about 1. A layer's features share one threshold:
+  the value that `num_active` of them per token exceed on random tokens of this very model. Norms give every token's
+  MLP input the same length, so prompts of any length come out the same within a few percent (one layer: a fifth).
+- Decoders are normal and scaled so that the active features write as much as the MLP, whose mean is `b_dec`.
+
+T calibration token, D model width, S transcoder dictionary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+from zlib import crc32
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBase
+
+from distributed_tracer.model import attention
+from distributed_tracer.model.load import Model, wrap
+from distributed_tracer.model.tape import record
+from distributed_tracer.shapes import TranscoderShape
+from distributed_tracer.transcoder.activation import Activation
+from distributed_tracer.transcoder.loaded import LayerWeights, LoadedTranscoders
+from distributed_tracer.transcoder.slice import Slice
+
+CALIBRATION = 2, 65  # prompts and their tokens, of which the first is left out
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a model is made from, and where transcoders of such models read and write."""
+
+    model_type: str
+    options: dict[str, Any]
+    """Of the model library's configuration."""
+    input_site: str = "mlp.hook_in"
+    output_site: str = "mlp.hook_out"
+
+    def with_options(self, **options: Any) -> Shape:
+        """The same but for some options."""
+        return Shape(self.model_type, {**self.options, **options}, self.input_site, self.output_site)
+
+
+SHAPES = {
+    "tiny": Shape(
+        "llama",
+        {
+            "num_hidden_layers": 4,
+            "hidden_size": 256,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 4,
+            "head_dim": 32,
+            "intermediate_size": 768,
+            "vocab_size": 2048,
+            "max_position_embeddings": 4096,
+        },
+    ),
+    "gemma-2-2b": Shape(
+        "gemma2",
+        {
+            "num_hidden_layers": 26,
+            "hidden_size": 2304,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 4,
+            "head_dim": 256,
+            "intermediate_size": 9216,
+            "vocab_size": 256_000,
+            "max_position_embeddings": 8192,
+            "sliding_window": 4096,
+            "query_pre_attn_scalar": 256,
+            "attn_logit_softcapping": 50.0,
+            "final_logit_softcapping": 30.0,
+        },
+        "ln2.hook_normalized",
+        "hook_mlp_out",
+    ),
+    "llama-3.1-8b": Shape(
+        "llama",
+        {
+            "num_hidden_layers": 32,
+            "hidden_size": 4096,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "intermediate_size": 14336,
+            "vocab_size": 128_256,
+            "max_position_embeddings": 131_072,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 500_000.0},
+        },
+    ),
+}
+
+
+class WordTokenizer:
+    """As much of a tokenizer as attribution and the benchmarks ask for: a word's id is a hash of it."""
+
+    bos_token_id, eos_token_id, pad_token_id = 1, 2, 0
+    all_special_ids = (1, 2, 0)
+
+    def __init__(self, vocab_size: int) -> None:
+        self.vocab_size = vocab_size
+
+    def __call__(self, text: str, add_special_tokens: bool = False) -> dict[str, list[int]]:
+        leading = [self.bos_token_id] if add_special_tokens else []
+        first = len(self.all_special_ids)
+        return {"input_ids": leading + [first + crc32(w.encode()) % (self.vocab_size - first) for w in text.split()]}
+
+    def decode(self, tokens: list[int]) -> str:
+        return " ".join(f"<{token}>" for token in tokens)
+
+
+def shaped_model(shape: Shape, device: str = "cpu", dtype: torch.dtype = torch.float32, seed: int = 0) -> Model:
+    """A model of that shape with the library's own random initial weights, and distinct tokens to begin with."""
+    torch.manual_seed(seed)
+    config = AutoConfig.for_model(shape.model_type, **shape.options, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+    with torch.device(device):
+        hf = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+            config, dtype=dtype, attn_implementation=attention.NAME
+        )
+    if not config.tie_word_embeddings:  # spread by 0.02, tokens would drown in what the first layer adds
+        hf.get_input_embeddings().weight.detach().normal_()
+    return wrap(hf, cast(PreTrainedTokenizerBase, WordTokenizer(config.vocab_size)))
+
+
+def shaped_transcoders(
+    model: Model, shape: Shape, num_features: int = 16384, num_active: float = 75, seed: int = 0
+) -> LoadedTranscoders:
+    """JumpReLU transcoders of every layer, on the model's device and in its type."""
+    num_layers, width, device = model.shape.num_layers, model.shape.d_model, model.input_device
+    generator = torch.Generator(device).manual_seed(seed)
+    inputs, outputs = _mlp_values(model, shape, generator)
+    layers = [
+        _layer(x_TD, y_TD, num_features, num_active, generator) for x_TD, y_TD in zip(inputs, outputs, strict=True)
+    ]
+    size = TranscoderShape(
+        kind="plt",
+        num_layers=num_layers,
+        d_model=width,
+        features_L=(num_features,) * num_layers,
+        input_site=shape.input_site,
+        output_site=shape.output_site,
+        activation="jumprelu",
+        has_skip=False,
+        num_parameters=num_layers * (2 * num_features * (width + 1) + width),
+    )
+    return LoadedTranscoders(size, layers, model.dtype, device, Slice())
+
+
+def _mlp_values(model: Model, shape: Shape, generator: torch.Generator) -> tuple[list[Tensor], list[Tensor]]:
+    """Values [T, D] at the input and output site of every layer, on random tokens."""
+    num_prompts, num_tokens = CALIBRATION
+    tapes = []
+    for _ in range(num_prompts):
+        size = (min(num_tokens, model.shape.max_positions),)
+        tokens = torch.randint(model.shape.vocab_size, size, generator=generator, device=generator.device).tolist()
+        tapes.append(record(model, tokens, shape.input_site, shape.output_site))
+    inputs = [torch.cat([x_PD[1:] for x_PD in of]) for of in zip(*(tape.inputs_PD for tape in tapes), strict=True)]
+    outputs = [torch.cat([y_PD[1:] for y_PD in of]) for of in zip(*(tape.outputs_PD for tape in tapes), strict=True)]
+    return inputs, outputs
+
+
+def _layer(
+    x_TD: Tensor, y_TD: Tensor, num_features: int, num_active: float, generator: torch.Generator
+) -> LayerWeights:
+    """One layer's transcoder, calibrated on values at its sites."""
+
+    def normal() -> Tensor:
+        shape = (num_features, x_TD.shape[1])
+        return torch.randn(shape, dtype=x_TD.dtype, device=x_TD.device, generator=generator)
+
+    encoder_SD = normal().div_(x_TD.float().norm(dim=1).mean().to(x_TD.dtype))
+    pre_TS = x_TD @ encoder_SD.T
+    num_firing = min(pre_TS.numel() - 1, round(num_active * len(x_TD)))
+    threshold = pre_TS.flatten().topk(num_firing + 1).values[-1]
+    mean_D, decoder_SD = y_TD.mean(0), normal()
+    written_TD = (pre_TS * (pre_TS > threshold)) @ decoder_SD
+    decoder_SD *= (y_TD - mean_D).float().norm() / written_TD.float().norm()
+    return LayerWeights(
+        features=range(num_features),
+        activation=Activation("jumprelu"),
+        W_enc_SD=encoder_SD,
+        b_enc_S=encoder_SD.new_zeros(num_features),
+        threshold_S=threshold.expand(num_features).contiguous(),
+        W_dec_SMD=decoder_SD[:, None],
+        b_dec_D=mean_D,
+        W_skip_DD=None,
+    )
