@@ -26,6 +26,8 @@ _BETWEEN_BYTES = 4
 """Per row and feature node, from which influence is ranked; a layer at a time in float64."""
 _KEPT_BYTES = 8
 """Of an edge kept by itself: slot and value."""
+_DROPPING_BYTES = 48
+"""Of each edge looked at while the largest are found."""
 _KEPT_SHARE = 0.2
 """Share of all edges, zeros included, that carry 99% of their rows: 0.15 where it was measured (135 M parameters)."""
 
@@ -105,7 +107,7 @@ def cost_of(
     between = _BETWEEN_BYTES * rows * features if features < active else 0
     dense = edge * rows * slots
     kept = dense if trace.keep_row_mass == 1 else min(dense, round(_KEPT_SHARE * _KEPT_BYTES * rows * slots))
-    dropping = 0 if trace.keep_row_mass == 1 else 3 * edge * max(slots, 2**24) + edge * batch * slots
+    dropping = 0 if trace.keep_row_mass == 1 else _DROPPING_BYTES * max(slots, 2**22) + edge * batch * slots
     size = Bytes(
         tape=item * (pattern + 3 * sites * width) + swept * (pattern + folded) + 4 * model.vocab_size,
         vectors=swept * width * (round(slots * _layers_written(transcoders)) + 4 * sites) + 4 * width * slots // layers,

@@ -75,6 +75,8 @@ class ReachedEdges:
         dense_BS = self.values.new_zeros(end - first, self.reach.columns.num_slots)
         for slot, edges_PBW in self.reach.segments(self.values):
             part_PBW = edges_PBW[:, first:end]
+            if not part_PBW.shape[1]:
+                continue  # the rows asked for are not as deep
             into_BS = dense_BS[: part_PBW.shape[1], slot : slot + part_PBW.shape[0] * part_PBW.shape[2]]
             into_BS.view(len(into_BS), part_PBW.shape[0], -1).copy_(part_PBW.transpose(0, 1))
         return dense_BS

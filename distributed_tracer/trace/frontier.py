@@ -59,7 +59,9 @@ class Frontier:
         """
         closing_error = float(self._closing)
         if not math.isfinite(closing_error):
-            raise PromptError("the model's values or the edges are not finite on this prompt; try --forward-dtype float32")
+            raise PromptError(
+                "the model's values or the edges are not finite on this prompt; try --forward-dtype float32"
+            )
         return closing_error
 
     @property

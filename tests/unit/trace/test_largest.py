@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from jobs_of_cases import CASE, TEXTS
 
 from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders
+from distributed_tracer.trace import largest
 from distributed_tracer.trace.columns import Columns
 from distributed_tracer.trace.edges import Reach, ReachedEdges
 from distributed_tracer.trace.largest import keep_largest
@@ -33,12 +35,19 @@ def test_the_fewest_edges_that_carry_the_share_are_kept() -> None:
             torch.testing.assert_close(row[row != 0], all_of_it[row != 0], rtol=0, atol=0)
 
 
+def test_rows_too_shallow_for_a_layer_have_nothing_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(largest, "_AT_ONCE", 1)  # a row at a time: the last two do not reach the upper layer
+    edges = reached(3)
+    every = torch.arange(edges.reach.columns.num_slots)
+    torch.testing.assert_close(keep_largest(edges, 1.0).take(every), edges.take(every), rtol=0, atol=0)
+
+
 def test_kept_edges_are_weighted_as_all_edges_are() -> None:
     edges, weight_B = reached(1), torch.rand(5)
-    largest = keep_largest(edges, 0.9)
+    kept = keep_largest(edges, 0.9)
     added = torch.zeros(edges.reach.columns.num_slots)
-    largest.add_weighted(weight_B, added)
-    torch.testing.assert_close(added, weight_B @ largest.take(torch.arange(len(added))).abs())
+    kept.add_weighted(weight_B, added)
+    torch.testing.assert_close(added, weight_B @ kept.take(torch.arange(len(added))).abs())
 
 
 def test_dropped_and_kept_edges_add_up_to_the_whole_row() -> None:
