@@ -36,7 +36,7 @@ format: $(READY)  ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix .
 
 bench: $(READY)  ## speed of each phase, on the embedded model
-	$(BIN)/python benchmarks/attribution.py --model demo/model --transcoders demo/transcoders/plt
+	$(BIN)/python benchmarks/attribution.py --model demo/model --transcoders demo/transcoders/plt --tokens 10 30 60
 
 clean:  ## remove the virtual environment and all caches
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

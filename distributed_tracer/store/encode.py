@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import zarr
+import zarr.api.asynchronous
 from zarr.codecs import BloscCodec, ZstdCodec
+from zarr.core.sync import sync
 from zarr.storage import MemoryStore
 
 from .round_weights import round_weights
@@ -20,14 +23,12 @@ _NARROW_NODES = 65_536
 
 def encode_part(prompts: Sequence[Columns], weight_bits: int, store_active: bool) -> dict[str, bytes]:
     """The objects of a part, by key: what `columns_of` gave for each prompt, in this order."""
+    kept = [column for column in COLUMNS.values() if store_active or column.axis != "active"]
+    arrays = [(column, _concatenated(column, prompts, weight_bits)) for column in kept]
+    arrays.append((POINTER_COLUMN, pointers_of(prompts)))
     objects: dict[str, Any] = {}
-    attributes = {"format": "distributed_tracer part", "format_version": FORMAT_VERSION}
-    group = zarr.create_group(MemoryStore(objects), attributes=attributes)
-    _put(group, POINTER_COLUMN, pointers_of(prompts))
-    for column in COLUMNS.values():
-        if store_active or column.axis != "active":
-            _put(group, column, _concatenated(column, prompts, weight_bits))
-    encoded = {key: value.to_bytes() for key, value in objects.items()}
+    sync(_put_all(MemoryStore(objects), arrays))  # in zarr's own event loop: a notebook's is running already
+    encoded = {key: objects[key].to_bytes() for key in sorted(objects)}
     return {**encoded, "zarr.json": _consolidated(encoded)}
 
 
@@ -47,9 +48,16 @@ def _concatenated(column: Column, prompts: Sequence[Columns], weight_bits: int) 
     return values
 
 
-def _put(group: zarr.Group, column: Column, values: npt.NDArray[Any]) -> None:
+async def _put_all(store: MemoryStore, arrays: Sequence[tuple[Column, npt.NDArray[Any]]]) -> None:
+    """All at once: one after another from outside zarr's event loop, most of the time goes into waking threads."""
+    attributes = {"format": "distributed_tracer part", "format_version": FORMAT_VERSION}
+    group = await zarr.api.asynchronous.create_group(store=store, attributes=attributes)
+    await asyncio.gather(*(_put(group, column, values) for column, values in arrays))
+
+
+async def _put(group: zarr.AsyncGroup, column: Column, values: npt.NDArray[Any]) -> None:
     blosc = BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle", typesize=4)
-    array = group.create_array(
+    array = await group.create_array(
         column.name,
         shape=values.shape,
         dtype=values.dtype,
@@ -60,7 +68,7 @@ def _put(group: zarr.Group, column: Column, values: npt.NDArray[Any]) -> None:
         config={"write_empty_chunks": True},  # a chunk that is not there is then always damage
     )
     if values.size:
-        array[...] = values
+        await array.setitem(Ellipsis, values)
 
 
 def _consolidated(objects: Mapping[str, bytes]) -> bytes:
