@@ -35,7 +35,8 @@ class Frontier:
         self._closing = self.weight_K.new_zeros(())
         ranks = self.num_features < self.num_active
         shape = (size, self.num_features) if ranks else (0, 0)
-        self._between_RF = torch.zeros(shape, dtype=torch.float32, device=device)
+        dtype = torch.promote_types(features.written.dtype, torch.float32)
+        self._between_RF = torch.zeros(shape, dtype=dtype, device=device)
         self._taken: list[int] = []  # of each block: columns that are in `_between_RF` already
 
     def learn(self, block: EdgeBlock) -> None:
@@ -86,12 +87,12 @@ class Frontier:
         return influence_A.argsort(descending=True, stable=True)[:count]
 
     def influence(self) -> Tensor:
-        """Influence of every active feature through the rows so far: [A] float32.
+        """Influence of every active feature through the rows so far: [A], in the edges' precision.
 
         What a row passes on is settled among the nodes that have rows; all columns are read once, at the end.
         """
         scale_R = self.abs_sum_R[: self.num_rows].clamp_min(torch.finfo(torch.float32).tiny).reciprocal()
-        weight_R = (self._passing() * scale_R).float()
+        weight_R = (self._passing() * scale_R).to(self._between_RF.dtype)
         influence_S = weight_R.new_zeros(self.features.columns.num_slots)
         start = 0
         for block in self.blocks:

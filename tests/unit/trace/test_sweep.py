@@ -6,11 +6,15 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from frozen import Case, build
+from jobs_of_cases import CASE as TRACED
+from jobs_of_cases import TEXTS
 from torch import Tensor
 
+from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders
 from distributed_tracer.trace.encode import encode
 from distributed_tracer.trace.rows import Rows
 
@@ -57,3 +61,15 @@ def test_a_faster_precision_is_as_near_to_float64_as_stated(
     exact, fast = rows_of(case(flavour)), rows_of(case(flavour), dtype=dtype)
     assert fast.dtype == torch.float32
     assert float((fast - exact).norm() / exact.norm()) < error
+
+
+def test_features_are_chosen_in_float64_as_in_float32() -> None:
+    chosen = []
+    for dtype in ("float32", "float64"):
+        model, transcoders = (
+            load_model(str(TRACED / "model"), dtype),
+            load_transcoders(str(TRACED / "transcoders"), dtype),
+        )
+        chosen.append(attribute(TEXTS[0], model, transcoders, TraceConfig(40, 16)).nodes)
+    for name in ("layer_N", "position_N", "feature_N"):
+        np.testing.assert_array_equal(getattr(chosen[0], name), getattr(chosen[1], name))
