@@ -3,7 +3,7 @@
     python benchmarks/precision.py --model M --transcoders T [--tokens 10 30] [--tiny] [--json out.json]
 
 One line per forward and sweep precision, the reference being float64 throughout:
-rows       Frobenius norm of the difference of all edges between nodes that both graphs have, relative to the reference's
+rows       Frobenius norm of the difference of all edges between nodes in common, relative to the reference's
 influence  Spearman's rank correlation of the influence of those nodes
 chosen     share of the reference's feature nodes that were chosen too
 pruned     share of the reference's nodes after pruning that are left here too
@@ -44,7 +44,8 @@ class Difference:
 
 def keys(nodes: NodeTable) -> list[tuple[int, int, int, int]]:
     """What identifies a node in another graph of the same prompt."""
-    return list(zip(*(a.tolist() for a in (nodes.kind_N, nodes.layer_N, nodes.position_N, nodes.feature_N)), strict=True))
+    columns = (nodes.kind_N, nodes.layer_N, nodes.position_N, nodes.feature_N)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def difference(graph: Graph, reference: Graph) -> Difference:
@@ -107,7 +108,8 @@ def table(title: str, found: list[tuple[str, Difference]]) -> list[dict[str, obj
         each = [list(asdict(difference).values()) for name, difference in found if name == variant]
         mean = np.mean(each, axis=0)
         print(f"{variant:20} {mean[0]:>10.1e} {mean[1]:>10.6f} {mean[2]:>8.2%} {mean[3]:>8.2%}")
-        lines.append({"on": title, "variant": variant, **dict(zip(Difference.__annotations__, mean.tolist(), strict=True))})
+        figures = dict(zip(Difference.__annotations__, mean.tolist(), strict=True))
+        lines.append({"on": title, "variant": variant, **figures})
     return lines
 
 
