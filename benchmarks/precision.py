@@ -91,7 +91,8 @@ def tiny(folder: Path) -> Iterator[tuple[str, Difference]]:
         source = save_transcoders(folder / flavour, **FLAVOURS[flavour])
         model: Model = tiny_model(architecture, getattr(torch, forward))
         config = TraceConfig(None, sweep_dtype=sweep)  # type: ignore[arg-type]
-        return attribute(TOKENS, model, load_transcoders(str(source), forward), config)
+        graph: Graph = attribute(TOKENS, model, load_transcoders(str(source), forward), config)
+        return graph
 
     for architecture in ARCHITECTURES:
         for flavour in filter(lambda flavour: applicable(architecture, flavour), FLAVOURS):

@@ -7,10 +7,11 @@ from pydoc_data.topics import topics
 from typing import Any
 
 PROSE = """The old lighthouse stood at the end of a narrow road, and every evening the keeper climbed the stairs to
-light the lamp. He had come to the island as a young man, when the harbour was full of fishing boats and the village had two
-schools and a market. Now most of the families had moved to the city, where the work was, and only a few boats went out
-in the morning. Still, the ships that passed at night needed the light, so he stayed. In winter the wind blew the sea
-over the wall, and on such nights he read old letters until the storm was over."""
+light the lamp. He had come to the island as a young man, when the harbour was full of fishing boats and the
+village had two schools and a market. Now most of the families had moved to the city, where the work was,
+and only a few boats went out in the morning. Still, the ships that passed at night needed the light, so he
+stayed. In winter the wind blew the sea over the wall, and on such nights he read old letters until the
+storm was over."""
 
 
 def prompt_tokens(tokenizer: Any, num_tokens: int) -> list[int]:
