@@ -9,6 +9,7 @@ phases     seconds of each, of the best of some repeats; a GPU is waited for at 
 GFLOP      operations of the products that the sweep makes, padding included, counted in a run of their own
 of peak    their rate as a share of the peak: the best square product, in the sweep's precision, between the runs
 peak GB    memory at its highest, weights included: of torch's allocator on a GPU, of the process on a CPU
+graph GB   the same above what was held before; `planned` is what a plan that knew how many features fire would say
 A prompt that does not fit into memory says so. Times on a busy machine are noise: compare within a run.
 """
 
@@ -34,10 +35,11 @@ from distributed_tracer import TraceConfig, load_model, load_transcoders, prune
 from distributed_tracer.config import SweepPrecision
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.nodes import Kind
-from distributed_tracer.memory import free_cpu_bytes
+from distributed_tracer.memory import auto_sweep_rows, free_cpu_bytes
 from distributed_tracer.model.load import Model
 from distributed_tracer.model.tape import record
 from distributed_tracer.model.tokenize import num_zeroed, token_strings
+from distributed_tracer.plan.cost import cost_of
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.trace.assemble import assemble
 from distributed_tracer.trace.encode import encode
@@ -71,6 +73,10 @@ class Result:
     sweep_flops: float
     peak_flops_per_second: float
     peak_bytes: int
+    graph_bytes: int
+    """Of the peak: above what was held before."""
+    planned_bytes: int
+    """What the plan says of a prompt with so many active features, beside weights."""
 
     @property
     def total_seconds(self) -> float:
@@ -194,12 +200,14 @@ def matmul_peak(precision: SweepPrecision, dtype: torch.dtype, device: torch.dev
     return best
 
 
-def reset_peak_bytes(device: torch.device) -> None:
-    """Begin anew, where that is possible: a process's own peak otherwise stays that of all its life."""
+def reset_peak_bytes(device: torch.device) -> int:
+    """Begin anew, where that is possible (a process's peak otherwise stays that of all its life); what is held now."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    elif (marks := Path("/proc/self/clear_refs")).exists():
+        return torch.cuda.memory_allocated(device)
+    if (marks := Path("/proc/self/clear_refs")).exists():
         marks.write_text("5")
+    return _process_bytes("VmRSS") or 0
 
 
 def peak_bytes(device: torch.device) -> int:
@@ -242,7 +250,7 @@ def measure(
 ) -> Result:
     """The best of some repeats. Raises MemoryError where there is not enough of it."""
     tokens, device = prompt_tokens(model.tokenizer, num_tokens), model.input_device
-    dtype, peak, highest = sweep_dtype(config.sweep_dtype, model.dtype), 0.0, 0
+    dtype, peak, highest, above = sweep_dtype(config.sweep_dtype, model.dtype), 0.0, 0, 0
     runs: list[Phases] = []
     with within_memory(device):
         with counting(device) as counted:
@@ -250,15 +258,30 @@ def measure(
         for _ in range(repeats):
             peak = max(peak, matmul_peak(config.sweep_dtype, dtype, device, peak_sizes))
             runs.append(Phases(device))
-            reset_peak_bytes(device)
+            held = reset_peak_bytes(device)
             graph = trace(tokens, model, transcoders, config, runs[-1])
-            highest = max(highest, peak_bytes(device))
+            highest, above = max(highest, peak_bytes(device)), max(above, peak_bytes(device) - held)
     seconds = min((run.seconds for run in runs), key=lambda seconds: sum(seconds.values()))
     active, rows = len(graph.active), num_rows(graph)
-    return Result(num_tokens, config.sweep_dtype, active, rows, seconds, counted.flops["sweep"], peak, highest)
+    flops, planned = counted.flops["sweep"], planned_bytes(num_tokens, active, model, transcoders, config)
+    return Result(num_tokens, config.sweep_dtype, active, rows, seconds, flops, peak, highest, above, planned)
 
 
-HEAD = ("tokens", "sweep in", "active", "rows", *PHASES, "total", "graphs/h", "rows/s", "GFLOP", "of peak", "peak GB")
+def planned_bytes(num_tokens: int, active: int, model: Model, transcoders: Transcoders, config: TraceConfig) -> int:
+    """What a plan that knew how many features fire would say."""
+    dtype: Any = str(model.dtype).removeprefix("torch.")
+    rows: Any = config.sweep_rows
+    if rows == "auto":
+        item = sweep_dtype(config.sweep_dtype, model.dtype).itemsize
+        rows = auto_sweep_rows(model.shape, num_tokens, item, model.input_device.type)
+    per_site = active / model.shape.num_layers / (num_tokens - 1)
+    return cost_of(num_tokens, model.shape, transcoders.shape, config, dtype, per_site, rows).bytes.total
+
+
+HEAD = (
+    *("tokens", "sweep in", "active", "rows", *PHASES, "total", "graphs/h", "rows/s", "GFLOP", "of peak"),
+    *("peak GB", "graph GB", "planned"),
+)
 
 
 def cells(r: Result) -> list[str]:
@@ -268,6 +291,7 @@ def cells(r: Result) -> list[str]:
         *(f"{r.seconds[name]:.3f}" for name in PHASES),
         *(f"{r.total_seconds:.3f}", f"{r.graphs_per_hour:,.0f}", f"{r.rows_per_second:,.0f}"),
         *(f"{r.sweep_flops / 1e9:,.0f}", f"{r.of_peak:.0%}", f"{r.peak_bytes / 1e9:.2f}"),
+        *(f"{size / 1e9:.2f}" for size in (r.graph_bytes, r.planned_bytes)),
     ]
 
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from .columns import Columns
+from .host import on_device
 
 
 class Edges(Protocol):
@@ -94,7 +95,7 @@ class Reach:
         offsets = [0, *accumulate(n * p * w for n, p, w in zip(rows, positions, widths, strict=True))]
         self.size = offsets[-1]
         self.parts = list(zip(offsets, positions, rows, widths, strict=False))
-        self.table = torch.tensor([offsets[:-1], rows, positions], device=columns.slot_A.device)
+        self.table = on_device([offsets[:-1], rows, positions], columns.slot_A.device)
 
     def segments(self, values: Tensor) -> Iterator[tuple[int, Tensor]]:
         """First slot and edges [P, B, W] of every segment that is reached."""

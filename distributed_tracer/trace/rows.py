@@ -21,6 +21,7 @@ from ..transcoder.base import Transcoders
 from .batches import batches
 from .edges import Edges
 from .encode import ActiveFeatures
+from .host import on_device
 from .largest import keep_largest
 from .sweep import RowBatch, Sweep
 from .targets import Directions
@@ -96,7 +97,7 @@ class Rows:
         value_K = value_K.to(device) - directions.bias_K.to(device)
         for group, cuts in self._groups(directions.layer_K, directions.position_K):
             layers, positions = ([of[k] for k in group] for of in (directions.layer_K, directions.position_K))
-            number_N = torch.tensor(group, device=device)
+            number_N = on_device(group, device)
             vector_ND = directions.vector_KD[number_N.to(directions.vector_KD.device)]
             joining = self._joining(layers, positions, number_N, vector_ND, value_K[number_N])
             yield from self._sweep(joining, cuts, positions, is_target=True)
@@ -107,7 +108,7 @@ class Rows:
         layer_F, position_F = torch.stack([features.layer_A[chosen_F], features.position_A[chosen_F]]).tolist()
         for group, cuts in self._groups(layer_F, position_F):
             layers, positions = ([of[f] for f in group] for of in (layer_F, position_F))
-            number_N = chosen_F[torch.tensor(group, device=chosen_F.device)]
+            number_N = chosen_F[on_device(group, chosen_F.device)]
             vector_ND, bias_N = self._encoders(layers, features.feature_A[number_N])
             value_N = features.activation_A[number_N] - bias_N
             joining = self._joining(layers, positions, number_N, vector_ND, value_N)
@@ -138,7 +139,7 @@ class Rows:
     ) -> _Joining:
         """Nodes that read along `vector_ND` at a layer's input site, or at the final norm's output."""
         device = node_N.device
-        position_N, (order, back) = torch.tensor(positions, device=device), _by_layer(layers, device)
+        position_N, (order, back) = on_device(positions, device), _by_layer(layers, device)
         vector_ND, sorted_N = vector_ND.to(device)[order], position_N[order]
         gradients, constants = [], []
         for layer, part in _runs(layers):
@@ -181,7 +182,7 @@ class Rows:
 
 def _by_layer(layers: list[int], device: torch.device) -> tuple[Tensor, Tensor]:
     """The order that sorts nodes by layer, and the one that takes it back."""
-    order = torch.tensor(sorted(range(len(layers)), key=layers.__getitem__), device=device)
+    order = on_device(sorted(range(len(layers)), key=layers.__getitem__), device)
     return order, order.argsort()
 
 

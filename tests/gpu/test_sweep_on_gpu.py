@@ -1,0 +1,55 @@
+"""On a GPU: the same graph as on the CPU, errors as stated, and nothing waits inside a sweep."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from jobs_of_cases import CASE, TEXTS
+
+from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders
+from distributed_tracer.config import SweepPrecision
+from distributed_tracer.graph.graph import Graph
+from distributed_tracer.model.tape import record
+from distributed_tracer.model.tokenize import tokenize
+from distributed_tracer.prompt import Prompt
+from distributed_tracer.trace.encode import encode
+from distributed_tracer.trace.rows import Rows
+from distributed_tracer.trace.sweep import RowBatch
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+
+
+def traced(device: str, precision: SweepPrecision = "float32") -> Graph:
+    model = load_model(str(CASE / "model"), device_map=device)
+    transcoders = load_transcoders(str(CASE / "transcoders"), device=device)
+    return attribute(TEXTS[0], model, transcoders, TraceConfig(None, sweep_dtype=precision))
+
+
+@pytest.mark.parametrize(("precision", "error"), [("float32", 1e-5), ("tf32", 5e-3), ("bfloat16", 1e-2)])
+def test_edges_are_those_of_the_cpu(precision: SweepPrecision, error: float) -> None:
+    expected, found = traced("cpu").adjacency(), traced("cuda", precision).adjacency()
+    assert np.linalg.norm(found - expected) <= error * np.linalg.norm(expected)
+
+
+def test_a_sweep_never_waits_for_the_device() -> None:
+    model = load_model(str(CASE / "model"), device_map="cuda")
+    transcoders = load_transcoders(str(CASE / "transcoders"), device="cuda")
+    tokens = tokenize(Prompt("p", text=TEXTS[0]), model.tokenizer, model.shape).tokens
+    assert tokens is not None
+    tape = record(model, tokens, transcoders.shape.input_site, transcoders.shape.output_site)
+    features = encode(model, tape, transcoders, 1)
+    sweep = Rows(model, tape, transcoders, features, 16).sweep
+    layers = [model.shape.num_layers, *reversed(range(model.shape.num_layers))]
+    position_B = torch.full((len(layers),), len(tokens) - 1, device="cuda")
+    vector_BD = torch.randn(len(layers), model.shape.d_model, device="cuda")
+    batch = RowBatch(layers, len(tokens), position_B, vector_BD)
+    sweep.rows(batch)  # the first time, buffers are made
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        sweep.rows(batch)[0].sums()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
