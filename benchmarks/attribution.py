@@ -26,6 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import process_memory
 import torch
 from prose import prompt_tokens
 from shapes import SHAPES, shaped_model, shaped_transcoders
@@ -35,7 +36,7 @@ from distributed_tracer import TraceConfig, load_model, load_transcoders, prune
 from distributed_tracer.config import SweepPrecision
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.nodes import Kind
-from distributed_tracer.memory import auto_sweep_rows, free_cpu_bytes
+from distributed_tracer.memory import free_cpu_bytes, num_sweep_rows
 from distributed_tracer.model.load import Model
 from distributed_tracer.model.tape import record
 from distributed_tracer.model.tokenize import num_zeroed, token_strings
@@ -205,28 +206,21 @@ def reset_peak_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
-    if (marks := Path("/proc/self/clear_refs")).exists():
-        marks.write_text("5")
-    return _process_bytes("VmRSS") or 0
+    process_memory.reset_peak()
+    return process_memory.held_bytes() or 0
 
 
 def peak_bytes(device: torch.device) -> int:
     """Memory at its highest since it was reset."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return _process_bytes("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _process_bytes(name: str) -> int | None:
-    status = Path("/proc/self/status")
-    found = [line for line in status.read_text().splitlines() if line.startswith(name)] if status.exists() else []
-    return int(found[0].split()[1]) * 1024 if found else None
+    return process_memory.peak_bytes() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 @contextmanager
 def within_memory(device: torch.device) -> Iterator[None]:
     """Raises MemoryError for what does not fit: on Linux a CPU's allocations would end the process instead."""
-    limits, held = resource.getrlimit(resource.RLIMIT_DATA), _process_bytes("VmData")
+    limits, held = resource.getrlimit(resource.RLIMIT_DATA), process_memory.data_bytes()
     try:
         if device.type == "cpu" and held is not None:
             wanted = held + free_cpu_bytes()
@@ -270,10 +264,8 @@ def measure(
 def planned_bytes(num_tokens: int, active: int, model: Model, transcoders: Transcoders, config: TraceConfig) -> int:
     """What a plan that knew how many features fire would say."""
     dtype: Any = str(model.dtype).removeprefix("torch.")
-    rows: Any = config.sweep_rows
-    if rows == "auto":
-        item = sweep_dtype(config.sweep_dtype, model.dtype).itemsize
-        rows = auto_sweep_rows(model.shape, num_tokens, item, model.input_device.type)
+    item, device = sweep_dtype(config.sweep_dtype, model.dtype).itemsize, model.input_device.type
+    rows = num_sweep_rows(config.sweep_rows, model.shape, num_tokens, item, device)
     per_site = active / model.shape.num_layers / (num_tokens - 1)
     return cost_of(num_tokens, model.shape, transcoders.shape, config, dtype, per_site, rows).bytes.total
 

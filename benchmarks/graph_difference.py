@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from distributed_tracer.graph.graph import site_key
+
 Arrays = Mapping[str, npt.NDArray[Any]]
 """What `export_npz` writes: of it `active_features`, `selected_features`, `target_ids`, `adjacency`."""
 
@@ -56,7 +58,5 @@ def _common(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> _Common:
 
 
 def _selected(graph: Arrays) -> npt.NDArray[np.int64]:
-    """One number per selected feature: 12, 20 and 31 bits of layer, position and index."""
-    layer, position, feature = graph["active_features"][graph["selected_features"]].astype(np.int64).T
-    selected: npt.NDArray[np.int64] = (layer << 51) | (position << 31) | feature
-    return selected
+    """One number per selected feature."""
+    return site_key(*graph["active_features"][graph["selected_features"]].T)

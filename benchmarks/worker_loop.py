@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from process_memory import held_bytes, peak_bytes, reset_peak
 
 
 class Tracer(Protocol):
@@ -45,7 +45,7 @@ def serve(open_tracer: Callable[[dict[str, Any]], Tracer]) -> None:
     tracer = open_tracer(options)
     with tempfile.TemporaryDirectory() as folder:
         measure(tracer, options["warm_up"], f"{folder}/warm-up")
-    answer: dict[str, Any] = {"torch": torch.__version__, "held_bytes": _memory("VmRSS"), **tracer.about}
+    answer: dict[str, Any] = {"torch": torch.__version__, "held_bytes": held_bytes(), **tracer.about}
     print(json.dumps(answer), file=answers, flush=True)
     for line in sys.stdin:
         print(json.dumps(measure(tracer, **json.loads(line))), file=answers, flush=True)
@@ -53,7 +53,7 @@ def serve(open_tracer: Callable[[dict[str, Any]], Tracer]) -> None:
 
 def measure(tracer: Tracer, tokens: list[int], folder: str, arrays: str | None = None) -> dict[str, Any]:
     """Seconds by phase, CPU seconds, peak memory and bytes saved of one graph; `arrays` names an .npz for all of it."""
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is held now
+    reset_peak()
     seconds, cpu_started = {}, time.process_time()
     started = time.perf_counter()
     graph = tracer.attribute(tokens)
@@ -67,7 +67,7 @@ def measure(tracer: Tracer, tokens: list[int], folder: str, arrays: str | None =
         "seconds": seconds,
         "total_seconds": total,
         "cpu_seconds": time.process_time() - cpu_started,
-        "peak_bytes": _memory("VmHWM"),
+        "peak_bytes": peak_bytes(),
         "saved_bytes": sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()),
     }
     whole = tracer.arrays(graph)
@@ -122,10 +122,3 @@ class Worker:
         """End the process; it has nothing to finish."""
         self._process.kill()
         self._process.communicate()
-
-
-def _memory(name: str) -> int:
-    """VmRSS (held now) or VmHWM (peak since the last reset), in bytes. getrusage would count the parent's too."""
-    found = re.search(rf"^{name}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    assert found is not None
-    return int(found[1]) * 1024

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from .shapes import ModelShape
 
@@ -22,8 +23,12 @@ def sweep_row_bytes(model: ModelShape, num_tokens: int, item_bytes: int) -> int:
     return item_bytes * (num_tokens * (model.d_model + mixed) + joining)
 
 
-def auto_sweep_rows(model: ModelShape, num_tokens: int, item_bytes: int, device: str) -> int:
-    """Rows that one sweep of a prompt computes unless told otherwise, from sizes alone."""
+def num_sweep_rows(
+    setting: int | Literal["auto"], model: ModelShape, num_tokens: int, item_bytes: int, device: str
+) -> int:
+    """Rows that one sweep of a prompt computes: as many as `TraceConfig.sweep_rows` says, or from sizes alone."""
+    if setting != "auto":
+        return setting
     fitting = _SWEEP_BYTES[device] // sweep_row_bytes(model, num_tokens, item_bytes)
     return max(8, min(_SWEEP_ROWS[device], fitting))
 

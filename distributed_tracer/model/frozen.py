@@ -42,6 +42,15 @@ class FrozenLayer:
     def device(self) -> torch.device:
         return self.value_XD.device
 
+    @property
+    def num_groups(self) -> int:
+        """Key/value heads."""
+        return len(self.output_GDX)
+
+    @property
+    def head_dim(self) -> int:
+        return len(self.value_XD) // self.num_groups
+
 
 def freeze(model: Model, tape: Tape, layer: int, skip_DD: Tensor | None, dtype: torch.dtype) -> FrozenLayer:
     """One layer of one prompt in `dtype`. `skip_DD` is [D_out, D_in], at the transcoders' sites."""

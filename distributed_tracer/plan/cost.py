@@ -80,8 +80,10 @@ def resident_bytes(model: ModelShape, transcoders: TranscoderShape, dtype: Preci
 
 
 def sweep_item_bytes(trace: TraceConfig, dtype: Precision) -> int:
-    """Bytes of a number in the sweep; a float64 forward pass has a float64 sweep."""
-    return ITEM_BYTES["float64"] if dtype == "float64" else 2 if trace.sweep_dtype == "bfloat16" else 4
+    """Bytes of a number in the sweep, as `trace/precision.py` has it (which imports torch)."""
+    if trace.sweep_dtype == "float32" and dtype == "float64":
+        return 8
+    return {"float32": 4, "tf32": 4, "bfloat16": 2, "float64": 8}[trace.sweep_dtype]
 
 
 def cost_of(
@@ -100,7 +102,7 @@ def cost_of(
     active = round(active_per_site * layers * (num_tokens - 1))
     features = active if trace.max_feature_nodes is None else min(trace.max_feature_nodes, active)
     rows, slots = features + trace.max_targets, round(_PADDING * active) + _BESIDE * sites + _SLACK * layers
-    batch, edge = min(sweep_rows, rows), max(4, item)
+    batch, edge = min(sweep_rows, rows), max(4, swept)
     nodes = features + sites + num_tokens
     pattern = layers * model.num_heads * num_tokens**2
     folded = layers * model.head_dim * width * (model.num_heads + model.num_kv_heads)

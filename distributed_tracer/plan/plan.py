@@ -8,7 +8,7 @@ from statistics import median
 
 from ..config import JobConfig
 from ..errors import PlanDoesNotFit
-from ..memory import auto_sweep_rows
+from ..memory import num_sweep_rows
 from ..prompt import Prompt
 from ..shapes import ModelShape, TranscoderShape
 from .cost import Cost, cost_of, resident_bytes, sweep_item_bytes
@@ -168,10 +168,9 @@ def _cost(
     def cost(rows: int) -> Cost:
         return cost_of(num_tokens, model, transcoders, trace, dtype, config.run.expected_active, rows)
 
-    if trace.sweep_rows != "auto":
-        return cost(trace.sweep_rows)
-    rows = auto_sweep_rows(model, num_tokens, sweep_item_bytes(trace, dtype), "cuda" if machine.on_gpu else "cpu")
-    while rows > _FEWEST_ROWS and machine.free_bytes and weights + cost(rows).bytes.total > machine.free_bytes:
+    item, device = sweep_item_bytes(trace, dtype), "cuda" if machine.on_gpu else "cpu"
+    rows, free = num_sweep_rows(trace.sweep_rows, model, num_tokens, item, device), machine.free_bytes
+    while trace.sweep_rows == "auto" and rows > _FEWEST_ROWS and free and weights + cost(rows).bytes.total > free:
         rows //= 2
     return cost(rows)
 

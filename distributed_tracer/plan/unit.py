@@ -15,7 +15,7 @@ class WorkUnit:
     expected_seconds: float = 0.0
     expected_bytes: int = 0
     """Memory that this prompt needs beside the weights."""
-    sweep_rows: int = 0
-    """Rows of a sweep where the configuration says auto; 0 leaves it to tracing."""
+    sweep_rows: int = 256
+    """Rows of a sweep where the configuration says auto, as the plan found them to fit."""
     attempt: int = 1
     """Counts up when a worker died while it ran this prompt."""

@@ -16,12 +16,10 @@ from ..config import JobConfig, TraceConfig
 from ..errors import InputError, OutOfMemory
 from ..graph.graph import Graph
 from ..graph.prune import prune
-from ..memory import auto_sweep_rows
 from ..model.load import load_model
 from ..plan.unit import WorkUnit
 from ..store.writer import PartWriter
 from ..trace.attribute import attribute
-from ..trace.precision import sweep_dtype
 from ..transcoder.load import check_fits, load_transcoders
 from .events import Outcome, Reply
 
@@ -57,7 +55,8 @@ class Worker:
 
     def trace(self, unit: WorkUnit) -> Reply:
         """Trace one prompt; write a part if that filled it. Only a store that cannot be written raises (StoreError)."""
-        sweep_rows = self._sweep_rows(unit)
+        setting = self.config.trace.sweep_rows
+        sweep_rows = unit.sweep_rows if setting == "auto" else setting
         outcomes = [self._try(unit, sweep_rows, last=sweep_rows == 1)]
         if outcomes[0].status == "retried":
             _release_memory()
@@ -76,16 +75,6 @@ class Worker:
             return graph
         self._phase = "prune"
         return prune(graph, config.node_threshold, config.edge_threshold)
-
-    def _sweep_rows(self, unit: WorkUnit) -> int:
-        """What the configuration says, else what the plan found to fit."""
-        rows = unit.sweep_rows if self.config.trace.sweep_rows == "auto" else self.config.trace.sweep_rows
-        if rows:
-            return rows
-        assert unit.prompt.tokens is not None, "work units are tokenized"
-        dtype = sweep_dtype(self.config.trace.sweep_dtype, self._model.dtype)
-        device = self._transcoders.device.type
-        return auto_sweep_rows(self._model.shape, len(unit.prompt.tokens), dtype.itemsize, device)
 
     def _try(self, unit: WorkUnit, sweep_rows: int, last: bool) -> Outcome:
         self._phase = "trace"

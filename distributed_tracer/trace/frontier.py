@@ -91,8 +91,7 @@ class Frontier:
 
         What a row passes on is settled among the nodes that have rows; all columns are read once, at the end.
         """
-        scale_R = self.abs_sum_R[: self.num_rows].clamp_min(torch.finfo(torch.float32).tiny).reciprocal()
-        weight_R = (self._passing() * scale_R).to(self._between_RF.dtype)
+        weight_R = self._weights().to(self._between_RF.dtype)
         influence_S = weight_R.new_zeros(self.features.columns.num_slots)
         start = 0
         for block in self.blocks:
@@ -100,8 +99,8 @@ class Frontier:
             start += len(block)
         return influence_S[self.features.columns.slot_A]
 
-    def _passing(self) -> Tensor:
-        """Influence of every row's own node, weights of targets included: [R].
+    def _weights(self) -> Tensor:
+        """What every row passes on per |edge|: its own node's influence (or target's weight) over its sum, [R] float64.
 
         Edges lead to lower layers only, so one pass over the rows suffices, from the deepest features down.
         """
@@ -118,7 +117,7 @@ class Frontier:
             between_RF = self._between_RF[: self.num_rows, here_F].to(torch.float64)
             weight_R[here_F + num_targets] = (weight_R * scale_R) @ between_RF
             start += count
-        return weight_R
+        return weight_R * scale_R
 
     def _take_between(self) -> None:
         """Fill in edges between nodes that have rows: new rows, and new columns of old rows."""

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..memory import auto_sweep_rows
+from ..memory import num_sweep_rows
 from ..model.frozen import freeze, input_bias, read_input
 from ..model.instrument import FINAL
 from ..model.load import Model
@@ -80,15 +80,13 @@ class Rows:
     ) -> None:
         self.model, self.tape, self.transcoders, self.features = model, tape, transcoders, features
         self.keep_row_mass, self.dtype = keep_row_mass, features.written.dtype
-        self.sweep_rows = (
-            auto_sweep_rows(model.shape, len(tape.tokens_P), self.dtype.itemsize, transcoders.device.type)
-            if sweep_rows == "auto"
-            else sweep_rows
+        self.sweep_rows = num_sweep_rows(
+            sweep_rows, model.shape, len(tape.tokens_P), self.dtype.itemsize, transcoders.device.type
         )
         layers = [
             freeze(model, tape, layer, transcoders.skip(layer), self.dtype) for layer in range(model.shape.num_layers)
         ]
-        self.sweep = Sweep(layers, features.columns, features.written)
+        self.sweep = Sweep(layers, features.written)
 
     def of_targets(self, directions: Directions) -> Iterator[EdgeBlock]:
         """Rows of every target."""

@@ -10,14 +10,15 @@ L layer, P position, B row of the batch, D model width, G key/value head, Q quer
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import neg
 
 import torch
 from torch import Tensor
 
 from ..model.frozen import FrozenLayer
-from .columns import Columns
 from .edges import Reach, ReachedEdges
 from .scratch import Scratch
 from .written import Written
@@ -37,16 +38,16 @@ class RowBatch:
     position_B: Tensor
     vector_BD: Tensor
 
-    def count_from(self, layer: int) -> int:
-        """How many rows join at `layer` or above."""
-        return sum(row_layer >= layer for row_layer in self.layers)
+    def joined_from(self, num_layers: int) -> list[int]:
+        """How many rows join at layer 0 or above, at layer 1 or above, and so on, up to the targets."""
+        return [bisect_right(self.layers, -layer, key=neg) for layer in range(num_layers + 1)]
 
 
 class Sweep:
     """Everything fixed for one prompt; `rows` may be called for any number of batches."""
 
-    def __init__(self, layers: Sequence[FrozenLayer], columns: Columns, written: Written) -> None:
-        self.layers, self.columns, self.written = layers, columns, written
+    def __init__(self, layers: Sequence[FrozenLayer], written: Written) -> None:
+        self.layers, self.columns, self.written = layers, written.columns, written
         self._adds = len(written.transcoders.shape.writes_to(0)) > 1
         """Several layers write to a slot."""
         self._scratch = Scratch()
@@ -60,8 +61,8 @@ class Sweep:
         num_rows, width = batch.vector_BD.shape
         num_layers, grain = len(self.layers), self.columns.grain
         num_positions = min(grain.up(batch.num_positions, grain.positions), self.columns.num_positions)
-        alive_L = [batch.count_from(layer + 1) for layer in range(num_layers)]
-        reach = Reach(self.columns, alive_L, num_rows, num_positions)
+        joined_from = batch.joined_from(num_layers)
+        reach = Reach(self.columns, joined_from[1:], num_rows, num_positions)
         dtype = torch.promote_types(batch.vector_BD.dtype, torch.float32)
         values = batch.vector_BD.new_empty(reach.size, dtype=dtype)
         if self._adds:
@@ -69,7 +70,7 @@ class Sweep:
         constant_B = values.new_zeros(num_rows)
         shape = (grain.up(num_rows, grain.rows) + grain.rows - 1, num_positions, width)
         g_BPD = self._scratch.take("g", shape, batch.vector_BD.dtype, self.layers[-1].device)
-        alive = self._join(g_BPD, batch, 0, batch.count_from(num_layers))
+        alive = self._join(g_BPD, batch, 0, joined_from[num_layers])
         mixed = 0
         for number in reversed(range(num_layers)):
             layer = self.layers[number]
@@ -84,7 +85,7 @@ class Sweep:
                     mixed = alive
                 if skipped is not None:
                     g_BPD[:alive] += skipped
-            alive = self._join(g_BPD, batch, alive, batch.count_from(number))
+            alive = self._join(g_BPD, batch, alive, joined_from[number])
             if alive and not layer.parallel:
                 self._attend(layer, g_BPD, mixed, alive, position_B, constant_B)
                 mixed = alive
@@ -144,7 +145,7 @@ class Sweep:
 
     def _mix(self, layer: FrozenLayer, g_BPD: Tensor) -> None:
         num_rows, num_positions, width = g_BPD.shape
-        groups, head_dim = len(layer.output_GDX), len(layer.value_XD) // len(layer.output_GDX)
+        groups, head_dim = layer.num_groups, layer.head_dim
         queries = layer.output_GDX.shape[2] // head_dim
         g_XD = g_BPD.view(-1, width)
         y_BKGE = self._scratch.take("y", (num_rows, num_positions, groups, head_dim), g_BPD.dtype, g_BPD.device)
@@ -165,7 +166,7 @@ class Sweep:
 def _mix_first(layer: FrozenLayer, own_BD: Tensor, position_B: Tensor, g_BPD: Tensor) -> None:
     """The same for rows that have a gradient at one position: every head makes one vector, spread by its pattern."""
     num_rows, num_positions, width = g_BPD.shape
-    groups, head_dim = len(layer.output_GDX), len(layer.value_XD) // len(layer.output_GDX)
+    groups, head_dim = layer.num_groups, layer.head_dim
     z_GXE = (own_BD @ layer.output_GDX).view(groups, -1, head_dim)
     passed_GXD = z_GXE @ layer.value_XD.view(groups, head_dim, width)
     passed_BXD = passed_GXD.view(groups, num_rows, -1, width).transpose(0, 1).reshape(num_rows, -1, width)

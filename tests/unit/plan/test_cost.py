@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 from jobs_of_cases import CASE, TEXTS
 
-from distributed_tracer.config import TraceConfig
-from distributed_tracer.plan.cost import DECODERS_IN_FILES_BYTES, cost_of, resident_bytes
+from distributed_tracer.config import Precision, SweepPrecision, TraceConfig
+from distributed_tracer.plan.cost import DECODERS_IN_FILES_BYTES, cost_of, resident_bytes, sweep_item_bytes
 from distributed_tracer.shapes import ModelShape, TranscoderShape
 
 MODEL = ModelShape("llama", 4, 64, 4, 2, 16, 1000, 512, 1_000_000)
@@ -55,6 +56,15 @@ def test_a_sweep_in_half_the_precision_takes_half_the_memory() -> None:
     )
     assert 2 * half.sweep == single.sweep
     assert half.rows == single.rows  # added up in float32 all the same
+
+
+@pytest.mark.parametrize("forward", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("sweep", ["float32", "tf32", "bfloat16", "float64"])
+def test_numbers_of_a_sweep_are_as_large_as_tracing_makes_them(forward: Precision, sweep: SweepPrecision) -> None:
+    from distributed_tracer.trace.precision import sweep_dtype
+
+    planned = sweep_item_bytes(replace(TRACE, sweep_dtype=sweep), forward)
+    assert planned == sweep_dtype(sweep, getattr(torch, forward)).itemsize
 
 
 def test_dropping_small_edges_makes_the_rows_of_long_prompts_smaller() -> None:

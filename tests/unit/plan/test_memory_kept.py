@@ -9,29 +9,24 @@ from pathlib import Path
 
 import pytest
 
-DEMO = Path(__file__).parents[3] / "demo"
+ROOT = Path(__file__).parents[3]
 MEASURE = """
 import json, sys
-from pathlib import Path
-import torch
 from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders
-from distributed_tracer.memory import auto_sweep_rows
+from distributed_tracer.memory import num_sweep_rows
 from distributed_tracer.plan.cost import cost_of
-
-def bytes_of(name):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+from process_memory import held_bytes, peak_bytes, reset_peak
 
 folder, kind, options = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 model, transcoders = load_model(f"{folder}/model"), load_transcoders(f"{folder}/transcoders/{kind}")
 config, tokens = TraceConfig(1024, **options), [1, *range(20, 83)]
 attribute(tokens[:5], model, transcoders, config)
-held = bytes_of("VmRSS")
-Path("/proc/self/clear_refs").write_text("5")
+held = held_bytes()
+reset_peak()
 graph = attribute(tokens, model, transcoders, config)
-measured = bytes_of("VmHWM") - held
+measured = peak_bytes() - held
 per_site = len(graph.active) / model.shape.num_layers / (len(tokens) - 1)
-rows = auto_sweep_rows(model.shape, len(tokens), 4, "cpu")
+rows = num_sweep_rows("auto", model.shape, len(tokens), 4, "cpu")
 planned = cost_of(len(tokens), model.shape, transcoders.shape, config, "float32", per_site, rows).bytes.total
 print(json.dumps([measured, planned]))
 """
@@ -41,7 +36,7 @@ print(json.dumps([measured, planned]))
 @pytest.mark.parametrize("kind", ["plt", "clt"])
 @pytest.mark.parametrize("options", [{}, {"sweep_dtype": "bfloat16"}, {"keep_row_mass": 0.9}])
 def test_measured_peak_is_at_most_the_planned_one(kind: str, options: dict[str, object]) -> None:
-    command = [sys.executable, "-c", MEASURE, str(DEMO), kind, json.dumps(options)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    command = [sys.executable, "-c", MEASURE, str(ROOT / "demo"), kind, json.dumps(options)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, cwd=ROOT / "benchmarks")
     measured, planned = json.loads(answer.stdout.splitlines()[-1])
     assert 0 < measured <= planned

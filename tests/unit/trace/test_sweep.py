@@ -63,6 +63,15 @@ def test_a_faster_precision_is_as_near_to_float64_as_stated(
     assert float((fast - exact).norm() / exact.norm()) < error
 
 
+def test_the_sweep_alone_may_be_float64() -> None:
+    model, transcoders = load_model(str(TRACED / "model")), load_transcoders(str(TRACED / "transcoders"))
+    single, double = (
+        attribute(TEXTS[0], model, transcoders, TraceConfig(None, sweep_dtype=kind)) for kind in ("float32", "float64")
+    )
+    largest = np.abs(double.adjacency()).max()
+    np.testing.assert_allclose(single.adjacency(), double.adjacency(), rtol=0, atol=1e-5 * largest)
+
+
 def test_features_are_chosen_in_float64_as_in_float32() -> None:
     chosen = []
     for dtype in ("float32", "float64"):
