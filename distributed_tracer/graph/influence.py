@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csc_array
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
@@ -36,14 +36,20 @@ def influence(target_E: Ints, source_E: Ints, share_E: Floats, start_N: Floats) 
     RuntimeError for a graph with a cycle.
     """
     walked: list[Floats] = []
-    size = len(start_N)
-    # By source: the walk goes from target to source, and each step adds up what arrives at a source.
-    shares_NN = coo_array((share_E, (source_E, target_E)), shape=(size, size)).tocsr()
+    shares_NN = coo_array((share_E, (source_E, target_E)), shape=(len(start_N), len(start_N))).tocsc()
     mass_N = start_N
     while mass_N.any():
         if len(walked) > len(start_N):
             raise RuntimeError("the graph has a cycle: influence does not converge")
-        mass_N = shares_NN @ mass_N
+        end = int(np.flatnonzero(mass_N)[-1]) + 1  # features are in the order of layers: soon the last carry nothing
+        mass_N = _first(shares_NN, end) @ mass_N[:end]
         walked.append(mass_N)
     walked_HN = np.array(walked[:-1] or [np.zeros(len(start_N))])  # the last step carried nothing
     return Influence(walked_HN.sum(0), walked_HN)
+
+
+def _first(shares_NN: csc_array, end: int) -> csc_array:
+    """The first columns, which scipy's own slicing would copy."""
+    stored = slice(shares_NN.indptr[end])
+    part = (shares_NN.data[stored], shares_NN.indices[stored], shares_NN.indptr[: end + 1])
+    return csc_array(part, shape=(shares_NN.shape[0], end))

@@ -117,20 +117,20 @@ def attention_constant(weights: Layer, tape: Tape, layer: int) -> Tensor | None:
     return post_norm.forward(written.expand(num_positions, -1), tape.scales_P1[(layer, "attention_post")])
 
 
-def write(model: Model, tape: Tape, layer: int, x_PXD: Tensor, start: int = 0) -> Tensor:
-    """Vectors [P, X, D] at the output site, from position `start` on -> what they add to the residual stream."""
+def write(model: Model, tape: Tape, layer: int, x_XD: Tensor, position_X: Tensor | None = None) -> Tensor:
+    """Vectors at the output site, at these positions (None: one at each) -> what they add to the residual stream."""
     norm = model.layers[layer].mlp_post_norm
     if norm is None or tape.output_site == "hook_mlp_out":
-        return x_PXD
-    scale_P1 = tape.scales_P1[(layer, "mlp_post")][start : start + len(x_PXD)]
-    return norm.push(x_PXD, scale_P1[:, None].to(x_PXD.device))
+        return x_XD
+    scale_P1 = tape.scales_P1[(layer, "mlp_post")]
+    return norm.push(x_XD, scale_P1 if position_X is None else scale_P1[position_X])
 
 
 def write_constant(model: Model, tape: Tape, layer: int, constant_PD: Tensor, skip_DD: Tensor | None) -> Tensor:
     """What a constant at the output site adds to the residual stream [P, D], with the biases of norms beside it."""
     if skip_DD is not None and (bias := input_bias(model, tape, layer)) is not None:
         constant_PD = constant_PD + skip_DD.to(bias.device) @ bias
-    written_PD = write(model, tape, layer, constant_PD[:, None])[:, 0]
+    written_PD = write(model, tape, layer, constant_PD)
     norm = model.layers[layer].mlp_post_norm
     if norm is None or norm.bias_D is None or tape.output_site == "hook_mlp_out":
         return written_PD

@@ -36,15 +36,11 @@ def assemble(
     nodes = NodeTable.build(active.take(selected_F.numpy(force=True)), num_layers, tokens_P, positions_K)
     node_R = np.concatenate([np.arange(len(selected_F)), np.arange(len(nodes) - num_targets, len(nodes))])
 
-    slot_N = _node_slots(features, selected_F)
-    target_R, source_E, weight_E, abs_sum_R = _edges(frontier, slot_N)
-    abs_sum_R, constant_R = abs_sum_R[row_R], frontier.constant_R[row_R]
+    count_R, source_E, weight_E, abs_sum_R = _edges(frontier, _node_slots(features, selected_F), row_R)
+    constant_R = frontier.constant_R[row_R]
     if frontier.config.constant_node:
         abs_sum_R = abs_sum_R + constant_R.abs()
-    rank_R = row_R.argsort().numpy(force=True)
-    order_E = np.argsort(rank_R[target_R], kind="stable")
-    target_E = node_R[rank_R[target_R[order_E]]].astype(np.int32)
-    source_E, weight_E = source_E[order_E], weight_E[order_E]
+    target_E = np.repeat(node_R.astype(np.int32), count_R)
 
     row_abs_sum_N, constant_N, all_N, dropped_N = (
         _at_nodes(value_R, node_R, len(nodes))
@@ -71,7 +67,7 @@ def assemble(
         num_layers=num_layers,
         targets=directions.targets,
         nodes=nodes,
-        indptr=np.concatenate([[0], np.cumsum(np.bincount(target_E, minlength=len(nodes)))]).astype(np.int64),
+        indptr=np.concatenate([[0], np.cumsum(np.bincount(node_R, count_R, len(nodes)))]).astype(np.int64),
         source_E=source_E,
         weight_E=weight_E,
         row_abs_sum_N=row_abs_sum_N.astype(np.float32),
@@ -93,24 +89,24 @@ def _node_slots(features: ActiveFeatures, selected_F: Tensor) -> Tensor:
 
 
 def _edges(
-    frontier: Frontier, slot_N: Tensor
+    frontier: Frontier, slot_N: Tensor, row_R: Tensor
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32], Tensor]:
-    """Row, source node and weight of every edge that is not zero, and the rows' sums of |edge|, block by block."""
-    found, sums, start = [], [], 0
+    """Of the rows in the order asked for: how many edges are not zero, their source nodes, weights, sums of |edge|."""
+    counts: list[int] = []
+    sources: list[Tensor] = []
+    weights: list[Tensor] = []
+    sums: list[Tensor] = []
     for block in frontier.blocks:
         edges_BN = block.edges.take(slot_N)
         sums.append(edges_BN.abs().sum(1, dtype=torch.float64))
         row_E, source_E = edges_BN.nonzero(as_tuple=True)
-        found.append(
-            (
-                row_E.numpy(force=True) + start,
-                source_E.numpy(force=True).astype(np.int32),
-                edges_BN[row_E, source_E].numpy(force=True).astype(np.float32),
-            )
-        )
-        start += len(block)
-    rows, sources, weights = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return rows, sources, weights, torch.cat(sums)
+        count_B = row_E.bincount(minlength=len(block)).tolist()
+        counts += count_B
+        sources += source_E.int().cpu().split_with_sizes(count_B)
+        weights += edges_BN[row_E, source_E].float().cpu().split_with_sizes(count_B)
+    order = row_R.tolist()
+    of_sources, of_weights = (torch.cat([parts[row] for row in order]).numpy() for parts in (sources, weights))
+    return np.array(counts)[order], of_sources, of_weights, torch.cat(sums)[row_R]
 
 
 def _at_nodes(value_R: Tensor, node_R: npt.NDArray[np.int64], num_nodes: int) -> npt.NDArray[np.float64]:

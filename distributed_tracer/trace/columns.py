@@ -1,23 +1,25 @@
 """Columns: everything a row can read from, and the slot in which each is kept while rows are computed.
 
-The features of one layer at one position share a gradient, so they are read by one product; positions with about as
-many features are read together, padded to the widest of them. Such a stretch is a segment. A slot is a place in one:
-slots are numbered through all segments, (layer, position) major, padding included.
+The features of one layer at one position share a gradient, so they are read by one product, and with them the
+position's error and what is constant there. Slots are numbered in that order: (layer, position) major, the tokens' last.
+A stretch of positions that are read together is a segment: as many slots at each as the widest needs.
 
 L layer, P position, A active feature, C column (active features, errors layer-major, tokens), S slot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 BESIDE = 2
-"""Slots of a position beside its features: its error, and the constant, which is no column."""
+"""Slots of a position beside its features: its error, and the constant, which is no column. They come last."""
 _PADDING, _SLACK = 1.5, 256
 """A segment ends where its slots would exceed those in use so many times, plus as many as cost no more than a call."""
 
@@ -29,6 +31,8 @@ class Grain:
     rows: int = 1
     positions: int = 1
     width: int = 1
+    apart: bool = True
+    """Each position is read by itself: no slots but those in use, rounded up."""
 
     @staticmethod
     def up(size: int, grain: int) -> int:
@@ -38,11 +42,13 @@ class Grain:
     def of(cls, dtype: torch.dtype, device: torch.device) -> Grain:
         """Widths go by what a vector register holds: 64 columns are read half as fast again as 56 (float32, AVX-512).
 
-        For bfloat16 on a CPU a kernel is compiled for each size, a millisecond each, and kept.
+        A call is soon worth it on a CPU, but for bfloat16 it takes longer, and a kernel is compiled for each new size.
         """
         if device.type != "cpu":
-            return cls(width=8)
-        return cls(32, 8, 16) if dtype in (torch.bfloat16, torch.float16) else cls(width=16)
+            return cls(width=8, apart=False)
+        if dtype in (torch.bfloat16, torch.float16):
+            return cls(32, 8, 16, apart=False)
+        return cls(width=16)
 
 
 FINE = Grain()
@@ -50,31 +56,58 @@ FINE = Grain()
 
 @dataclass(frozen=True)
 class Segment:
-    """Positions [start, end) of one layer, `width` slots each, from slot `first` on; tokens are layer -1."""
+    """Positions [start, end) of one layer, `width` slots each."""
 
-    layer: int
     start: int
     end: int
     width: int
-    first: int
 
     @property
     def num_slots(self) -> int:
         return (self.end - self.start) * self.width
 
-    def reached(self, num_positions: int) -> int:
-        """How many of its positions are among the first so many."""
-        return max(0, min(self.end, num_positions) - self.start)
+
+class LayerColumns:
+    """One layer's slots, `first` to `end`, position by position; or the tokens'."""
+
+    def __init__(self, first: int, segments: Sequence[Segment]) -> None:
+        self.first, self.segments = first, segments
+        widths = (segment.width for segment in segments for _ in range(segment.start, segment.end))
+        self.start_P = list(accumulate(widths, initial=0))
+        """Where each position begins, counted from `first`; and, one more, where the last ends."""
+
+    @property
+    def num_slots(self) -> int:
+        return self.start_P[-1]
+
+    @property
+    def slots(self) -> slice:
+        return slice(self.first, self.first + self.num_slots)
+
+    @cached_property
+    def position_S(self) -> Tensor:
+        """The position of every slot."""
+        return torch.arange(len(self.start_P) - 1).repeat_interleave(torch.tensor(self.start_P).diff())
+
+    def sum_positions(self, x_SD: Tensor) -> Tensor:
+        """What is in the slots of each position, added up: [P, D]."""
+        slots, start_P = torch.arange(len(x_SD)), torch.tensor(self.start_P[:-1])
+        return embedding_bag(slots.to(x_SD.device), x_SD, start_P.to(x_SD.device), mode="sum")
+
+    def cut(self, num_positions: int) -> Iterator[Segment]:
+        """Segments as far as they are among the first so many positions."""
+        for segment in self.segments:
+            if segment.start >= num_positions:
+                return
+            yield segment if segment.end <= num_positions else Segment(segment.start, num_positions, segment.width)
 
 
 @dataclass(frozen=True, eq=False)
 class Columns:
     """The layout of one prompt's columns."""
 
-    segments: tuple[Segment, ...]
-    """By layer, then position; the tokens' last."""
-    num_layers: int
-    num_positions: int
+    layers: tuple[LayerColumns, ...]
+    """Every layer's, then the tokens'."""
     slot_A: Tensor
     grain: Grain = FINE
 
@@ -84,61 +117,60 @@ class Columns:
     ) -> Columns:
         """Lay out active features, which are sorted by (layer, position)."""
         site_A = layer_A * num_positions + position_A
-        count_S = torch.bincount(site_A, minlength=num_layers * num_positions)
-        segments: list[Segment] = []
+        count_X = torch.bincount(site_A, minlength=num_layers * num_positions)
+        layers: list[LayerColumns] = []
         first = 0
-        for layer, counts in enumerate(count_S.view(num_layers, num_positions).tolist()):
-            for start, end, width in _stretches([count + BESIDE for count in counts], grain):
-                segments.append(Segment(layer, start, end, width, first))
-                first += segments[-1].num_slots
-        segments.append(Segment(-1, 0, num_positions, BESIDE, first))
-        first_of_site = [s.first + p * s.width for s in segments[:-1] for p in range(s.end - s.start)]
-        rank_A = torch.arange(len(site_A), device=site_A.device) - (count_S.cumsum(0) - count_S)[site_A]
-        slot_A = torch.tensor(first_of_site, device=site_A.device)[site_A] + rank_A
-        return cls(tuple(segments), num_layers, num_positions, slot_A, grain)
+        for counts_P in count_X.view(num_layers, num_positions).tolist():
+            layers.append(LayerColumns(first, _segments([count + BESIDE for count in counts_P], grain)))
+            first += layers[-1].num_slots
+        first_X = torch.tensor([of.first + start for of in layers for start in of.start_P[:-1]], device=site_A.device)
+        rank_A = torch.arange(len(site_A), device=site_A.device) - (count_X.cumsum(0) - count_X)[site_A]
+        tokens = LayerColumns(first, [Segment(0, num_positions, BESIDE)])
+        return cls((*layers, tokens), first_X[site_A] + rank_A, grain)
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.layers) - 1
+
+    @property
+    def num_positions(self) -> int:
+        return len(self.layers[-1].start_P) - 1
 
     @property
     def num_slots(self) -> int:
-        return self.segments[-1].first + self.segments[-1].num_slots
+        return self.layers[-1].first + self.layers[-1].num_slots
 
     @property
     def num_columns(self) -> int:
-        return len(self.slot_A) + (self.num_layers + 1) * self.num_positions
+        return len(self.slot_A) + len(self.layers) * self.num_positions
 
     @cached_property
     def slot_C(self) -> Tensor:
         """The slot of every column: active features, errors, tokens."""
-        errors = [s.first + (p + 1) * s.width - 2 for s in self.segments for p in range(s.end - s.start)]
+        errors = [of.first + end - BESIDE for of in self.layers for end in of.start_P[1:]]
         return torch.cat([self.slot_A, torch.tensor(errors, device=self.slot_A.device)])
 
     @cached_property
-    def of_layer(self) -> list[list[int]]:
-        """Numbers of every layer's segments; the tokens' come last, at index -1."""
-        numbers: list[list[int]] = [[] for _ in range(self.num_layers + 1)]
-        for number, segment in enumerate(self.segments):
-            numbers[segment.layer].append(number)
-        return numbers
+    def constant_LP(self) -> Tensor:
+        """The slot of what is constant at each position, counted from the layer's first; the tokens' layer is last."""
+        return torch.tensor([of.start_P[1:] for of in self.layers], device=self.slot_A.device) - 1
 
     @cached_property
-    def first_slot(self) -> Tensor:
-        """The first slot of every segment."""
-        return torch.tensor([segment.first for segment in self.segments], device=self.slot_A.device)
-
-    @cached_property
-    def width(self) -> Tensor:
-        """The width of every segment."""
-        return torch.tensor([segment.width for segment in self.segments], device=self.slot_A.device)
+    def first_L(self) -> Tensor:
+        """The first slot of every layer, and of the tokens."""
+        return torch.tensor([of.first for of in self.layers], device=self.slot_A.device)
 
 
-def _stretches(widths: Sequence[int], grain: Grain) -> list[tuple[int, int, int]]:
-    """(start, end, width) of stretches of positions that are read together."""
-    found: list[tuple[int, int, int]] = []
+def _segments(widths: Sequence[int], grain: Grain) -> list[Segment]:
+    if grain.apart:
+        return [Segment(p, p + 1, grain.up(width, grain.width)) for p, width in enumerate(widths)]
+    found: list[Segment] = []
     start, widest, total = 0, 0, 0
     for first in range(0, len(widths), grain.positions):
         block = widths[first : first + grain.positions]
         wider, more = max(widest, grain.up(max(block), grain.width)), sum(block)
         if first > start and (first + len(block) - start) * wider > _PADDING * (total + more) + _SLACK:
-            found.append((start, first, widest))
+            found.append(Segment(start, first, widest))
             start, total, wider = first, 0, grain.up(max(block), grain.width)
         widest, total = wider, total + more
-    return [*found, (start, len(widths), widest)]
+    return [*found, Segment(start, len(widths), widest)]

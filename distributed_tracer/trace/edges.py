@@ -1,10 +1,10 @@
 """Edges of a batch of rows, held for the columns that they can reach only.
 
 Rows are sorted deepest first, so the columns of a layer are reached by the first few rows, and only those at positions
-that are not after the batch's last. What the rows read from a segment is held as it was computed, [P, B, W]: one matrix
-for each position. The segments lie one behind the other in a buffer.
+that are not after the batch's last: the first few slots. What the rows read from a layer is one matrix [B, S]; the
+layers lie one behind the other in a buffer.
 
-B row, P position, W slot of a position, C column asked for, S slot.
+B row, P position, C column asked for, S slot.
 """
 
 from __future__ import annotations
@@ -39,71 +39,62 @@ class ReachedEdges:
 
     reach: Reach
     values: Tensor
-    """Every segment's edges, float32 or float64."""
+    """Every layer's edges, float32 or float64."""
 
     def sums(self) -> tuple[Tensor, Tensor]:
         """Of every row: sum of the edges and sum of their absolute values, both [B] in float64."""
         sum_B = self.values.new_zeros(self.reach.num_rows, dtype=torch.float64)
         abs_sum_B = torch.zeros_like(sum_B)
-        for _, edges_PBW in self.reach.segments(self.values):
-            num_rows = edges_PBW.shape[1]
-            sum_B[:num_rows] += edges_PBW.sum(2).sum(0, dtype=torch.float64)
-            abs_sum_B[:num_rows] += edges_PBW.abs().sum(2).sum(0, dtype=torch.float64)
+        for _, edges_BS in self.reach.layers(self.values):
+            sum_B[: len(edges_BS)] += edges_BS.sum(1)
+            abs_sum_B[: len(edges_BS)] += edges_BS.abs().sum(1)
         return sum_B, abs_sum_B
 
     def add_weighted(self, weight_B: Tensor, out_S: Tensor) -> None:
         """Add every |edge| times its row's weight to its slot."""
-        for first, edges_PBW in self.reach.segments(self.values):
-            weighted_PW = weight_B[: edges_PBW.shape[1]] @ edges_PBW.abs()
-            out_S[first : first + weighted_PW.numel()] += weighted_PW.flatten()
+        for first, edges_BS in self.reach.layers(self.values):
+            out_S[first : first + edges_BS.shape[1]] += weight_B[: len(edges_BS)] @ edges_BS.abs()
 
     def take(self, slot_C: Tensor) -> Tensor:
         """Edges from the columns in some slots, [B, C]."""
-        columns = self.reach.columns
-        segment_C = torch.searchsorted(columns.first_slot, slot_C, right=True) - 1
-        local_C, width_C = slot_C - columns.first_slot[segment_C], columns.width[segment_C]
-        offset_C, rows_C, positions_C = self.reach.table[:, segment_C]
-        position_C = local_C.div(width_C, rounding_mode="floor")
-        reached_C = rows_C * (position_C < positions_C)
-        start_C = offset_C + position_C * rows_C * width_C + local_C % width_C
+        first_L = self.reach.columns.first_L
+        layer_C = torch.searchsorted(first_L, slot_C, right=True) - 1
+        offset_C, rows_C, width_C = self.reach.table[:, layer_C]
+        local_C = slot_C - first_L[layer_C]
         row_B1 = torch.arange(self.reach.num_rows, device=slot_C.device)[:, None]
-        held_BC = row_B1 < reached_C
-        index_BC = torch.addcmul(start_C, row_B1, width_C).mul_(held_BC)
-        return self.values[index_BC].mul_(held_BC)
+        held_BC = row_B1 < rows_C * (local_C < width_C)
+        index_BC = torch.addcmul(offset_C + local_C, row_B1, width_C).mul_(held_BC)
+        return self.values.take(index_BC).mul_(held_BC)
 
     def dense(self, first: int, end: int) -> Tensor:
         """Rows [first, end) over every slot."""
         dense_BS = self.values.new_zeros(end - first, self.reach.columns.num_slots)
-        for slot, edges_PBW in self.reach.segments(self.values):
-            part_PBW = edges_PBW[:, first:end]
-            if not part_PBW.shape[1]:
-                continue  # the rows asked for are not as deep
-            into_BS = dense_BS[: part_PBW.shape[1], slot : slot + part_PBW.shape[0] * part_PBW.shape[2]]
-            into_BS.view(len(into_BS), part_PBW.shape[0], -1).copy_(part_PBW.transpose(0, 1))
+        for slot, edges_BS in self.reach.layers(self.values):
+            part_BS = edges_BS[first:end]  # none of the rows may be deep enough
+            dense_BS[: len(part_BS), slot : slot + part_BS.shape[1]] = part_BS
         return dense_BS
 
 
 class Reach:
-    """Which part of each segment a batch holds: rows and positions, and where in the buffer that begins."""
+    """Which part of each layer a batch holds: rows and slots, and where in the buffer that begins."""
 
     def __init__(self, columns: Columns, alive_L: Sequence[int], num_rows: int, num_positions: int) -> None:
         """`alive_L` counts the rows that a layer's columns can reach; tokens reach all."""
         self.columns, self.num_rows = columns, num_rows
-        rows = [num_rows if segment.layer < 0 else alive_L[segment.layer] for segment in columns.segments]
-        positions = [segment.reached(num_positions) for segment in columns.segments]
-        widths = [segment.width for segment in columns.segments]
-        offsets = [0, *accumulate(n * p * w for n, p, w in zip(rows, positions, widths, strict=True))]
+        rows = [*alive_L, num_rows]
+        widths = [of.start_P[num_positions] for of in columns.layers]
+        offsets = list(accumulate((n * w for n, w in zip(rows, widths, strict=True)), initial=0))
         self.size = offsets[-1]
-        self.parts = list(zip(offsets, positions, rows, widths, strict=False))
-        self.table = on_device([offsets[:-1], rows, positions], columns.slot_A.device)
+        self._parts = list(zip(offsets, rows, widths, strict=False))
+        self.table = on_device([offsets[:-1], rows, widths], columns.slot_A.device)
 
-    def segments(self, values: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """First slot and edges [P, B, W] of every segment that is reached."""
-        for number, (_, positions, rows, _) in enumerate(self.parts):
-            if rows and positions:
-                yield self.columns.segments[number].first, self.segment(values, number)
+    def layers(self, values: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """First slot and edges [B, S] of every layer that is reached, and of the tokens."""
+        for number, (_, rows, width) in enumerate(self._parts):
+            if rows and width:
+                yield self.columns.layers[number].first, self.layer(values, number)
 
-    def segment(self, values: Tensor, number: int) -> Tensor:
-        """One segment's edges, [P, B, W]."""
-        offset, positions, rows, width = self.parts[number]
-        return values[offset : offset + positions * rows * width].view(positions, rows, width)
+    def layer(self, values: Tensor, number: int) -> Tensor:
+        """One layer's edges [B, S]; number -1 for the tokens'."""
+        offset, rows, width = self._parts[number]
+        return values[offset : offset + rows * width].view(rows, width)

@@ -84,7 +84,7 @@ class Frontier:
         influence_A = self.influence()
         influence_A[self.features_F] = -1.0
         count = min(self.config.round_size, self.num_features - num_done)
-        return influence_A.argsort(descending=True, stable=True)[:count]
+        return _largest(influence_A, count)
 
     def influence(self) -> Tensor:
         """Influence of every active feature through the rows so far: [A], in the edges' precision.
@@ -126,3 +126,11 @@ class Frontier:
             part, taken = slice(start, start + len(block)), self._taken[number]
             self._between_RF[part, taken : len(slot_F)] = block.edges.take(slot_F[taken:]).abs()
             self._taken[number], start = len(slot_F), part.stop
+
+
+def _largest(value_A: Tensor, count: int) -> Tensor:
+    """Numbers of the largest, largest first; of equal ones the first by number, which `topk` leaves open."""
+    last = value_A.topk(count).values[-1]
+    above_A = (value_A > last).nonzero()[:, 0]
+    found_F = torch.cat([above_A, (value_A == last).nonzero()[: count - len(above_A), 0]])
+    return found_F[value_A[found_F].argsort(descending=True, stable=True)]

@@ -77,8 +77,8 @@ class Sweep:
             g_BPD = g_BPD.to(layer.device, non_blocking=True)
             position_B = batch.position_B.to(layer.device, non_blocking=True)
             if alive:
-                for segment, vectors_PWD in self.written.of(number):
-                    self._read(g_BPD, alive, segment, vectors_PWD, reach, values, constant_B)
+                for source, vectors_SD in self.written.of(number):
+                    self._read(g_BPD, alive, source, vectors_SD, reach.layer(values, source), constant_B)
                 skipped = _skip(layer, g_BPD[:alive])
                 if layer.parallel:
                     self._attend(layer, g_BPD, mixed, alive, position_B, constant_B)
@@ -89,7 +89,7 @@ class Sweep:
             if alive and not layer.parallel:
                 self._attend(layer, g_BPD, mixed, alive, position_B, constant_B)
                 mixed = alive
-        self._read(g_BPD, num_rows, *self.written.tokens(), reach, values, constant_B)
+        self._read(g_BPD, num_rows, -1, self.written.tokens(), reach.layer(values, -1), constant_B)
         return ReachedEdges(reach, values), constant_B
 
     def _join(self, g_BPD: Tensor, batch: RowBatch, first: int, end: int) -> int:
@@ -102,31 +102,30 @@ class Sweep:
         return end
 
     def _read(
-        self,
-        g_BPD: Tensor,
-        alive: int,
-        number: int,
-        vectors_PWD: Tensor,
-        reach: Reach,
-        values: Tensor,
-        constant_B: Tensor,
+        self, g_BPD: Tensor, alive: int, source: int, vectors_SD: Tensor, edges_BS: Tensor, constant_B: Tensor
     ) -> None:
-        """Products of the gradient with everything one segment writes; the constant's go to `constant_B`."""
-        start, reached = self.columns.segments[number].start, self.columns.segments[number].reached(g_BPD.shape[1])
-        if not reached:
-            return
-        rows, edges_PBW = self._up(alive), reach.segment(values, number)
-        g_PBD, vectors_PDW = g_BPD[:rows, start : start + reached].transpose(0, 1), vectors_PWD[:reached].mT
-        if not self._adds and (g_BPD.dtype, g_BPD.device) == (values.dtype, values.device):
-            read_PBW = torch.bmm(g_PBD, vectors_PDW, out=edges_PBW)
-        else:
-            read_PBW = self._scratch.bmm("read", g_PBD, vectors_PDW)[:, :alive]
-        constant_B[:alive] += read_PBW[..., -1].sum(0, dtype=values.dtype).to(values.device, non_blocking=True)
-        read_PBW[..., -1] = 0
+        """Products of the gradient with all that one layer's columns write; the constants' go to `constant_B`."""
+        edges_BS, num_positions = edges_BS[:alive], g_BPD.shape[1]
+        read_BS = self._scratch.take("sum", edges_BS.shape, edges_BS.dtype, edges_BS.device) if self._adds else edges_BS
+        in_place = (g_BPD.dtype, g_BPD.device) == (read_BS.dtype, read_BS.device)
+        segments = list(self.columns.layers[source].cut(num_positions))
+        slots = [segment.num_slots for segment in segments]
+        parts = zip(
+            segments, vectors_SD[: sum(slots)].split_with_sizes(slots), read_BS.split_with_sizes(slots, 1), strict=True
+        )
+        g_PBD = g_BPD[: self._up(alive)].transpose(0, 1)
+        for segment, vectors_XD, read_BX in parts:
+            if in_place and segment.end - segment.start == 1:
+                torch.mm(g_PBD[segment.start], vectors_XD.T, out=read_BX)
+            else:
+                vectors_PDW = vectors_XD.view(-1, segment.width, vectors_XD.shape[1]).mT
+                read_PBW = self._scratch.bmm("read", g_PBD[segment.start : segment.end], vectors_PDW)
+                read_BX.view(alive, -1, segment.width).copy_(read_PBW[:, :alive].transpose(0, 1), non_blocking=True)
+        constant_P = self.columns.constant_LP[source, :num_positions]
+        constant_B[:alive] += read_BS[:, constant_P].sum(1)
+        read_BS[:, constant_P] = 0
         if self._adds:
-            edges_PBW[:, :alive] += read_PBW.to(values.device, non_blocking=True)
-        elif read_PBW is not edges_PBW:
-            edges_PBW.copy_(read_PBW, non_blocking=True)
+            edges_BS += read_BS
 
     def _attend(
         self, layer: FrozenLayer, g_BPD: Tensor, mixed: int, alive: int, position_B: Tensor, constant_B: Tensor

@@ -1,6 +1,6 @@
 """Written: the vectors that features, errors and constants add to the residual stream, in the order of their slots.
 
-P position, W slot of a position in a segment, D model width, M layer written to, S slot.
+P position, D model width, M layer written to, S slot.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from .columns import Columns
 
 def vector_bytes(columns: Columns, shape: TranscoderShape, dtype: torch.dtype) -> int:
     """Memory of all that is written, a vector for each slot and layer written to."""
-    vectors = sum(s.num_slots * (len(shape.writes_to(s.layer)) if s.layer >= 0 else 1) for s in columns.segments)
-    return vectors * shape.d_model * dtype.itemsize
+    vectors = sum(of.num_slots * len(shape.writes_to(layer)) for layer, of in enumerate(columns.layers[:-1]))
+    return (vectors + columns.layers[-1].num_slots) * shape.d_model * dtype.itemsize
 
 
 class Written:
@@ -47,53 +47,48 @@ class Written:
         self._activation_S[columns.slot_A] = activation_A
         self.error_MPD: list[Tensor] = []
         """At each output site: what features and constants do not write."""
-        self._beside_MP2D: list[Tensor] = []
+        self._beside_M2PD: list[Tensor] = []
         self._kept: list[list[tuple[int, Tensor]]] = []
         for layer in range(columns.num_layers):
             rest_PD = self._rest(layer)
             constant_PD = self._constant(layer, rest_PD, zeroed)
             error_PD, made = rest_PD - constant_PD, []
-            for number, at_site_PWD in self._of_features(layer):
-                segment = columns.segments[number]
-                error_PD[segment.start : segment.end] -= at_site_PWD.sum(1)
+            for source, at_site_SD in self._of_features(layer):
+                error_PD -= columns.layers[source].sum_positions(at_site_SD)
                 if keep:
-                    made.append((number, self._written(layer, segment.start, at_site_PWD)))
+                    made.append((source, self._written(layer, source, at_site_SD)))
             self.error_MPD.append(error_PD)
-            self._beside_MP2D.append(self._beside(layer, error_PD, constant_PD))
+            self._beside_M2PD.append(self._beside(layer, error_PD, constant_PD))
             if keep:
                 self._add_beside(layer, made)
                 self._kept.append(made)
 
     def of(self, layer: int) -> list[tuple[int, Tensor]]:
-        """Number of each segment that writes to `layer` and its vectors [P, W, D], on the layer's device."""
+        """Each layer whose features write to `layer`, with what its slots write [S, D], on the device of `layer`."""
         if self._kept:
             return self._kept[layer]
-        segments = self.columns.segments
-        made = [(n, self._written(layer, segments[n].start, at_site)) for n, at_site in self._of_features(layer)]
+        made = [(source, self._written(layer, source, at_site_SD)) for source, at_site_SD in self._of_features(layer)]
         self._add_beside(layer, made)
         return made
 
-    def tokens(self) -> tuple[int, Tensor]:
-        """Number of the tokens' segment and the vectors [P, 2, D] of tokens and positions that enter layer 0."""
+    def tokens(self) -> Tensor:
+        """Vectors of tokens and positions that enter layer 0, in their slots [S, D]."""
         token_PD, position_PD = self.tape.token_vectors_PD, self.tape.position_vectors_PD
         position_PD = torch.zeros_like(token_PD) if position_PD is None else position_PD
-        return len(self.columns.segments) - 1, torch.stack([token_PD, position_PD], 1).to(self.dtype)
+        return torch.stack([token_PD, position_PD], 1).to(self.dtype).flatten(0, 1)
 
     def _of_features(self, layer: int) -> Iterator[tuple[int, Tensor]]:
-        """Segment and vectors [P, W, D] at the output site, zero where a slot is no feature."""
+        """Source layer and vectors [S, D] at the output site, zero where a slot is no feature."""
         shape = self.transcoders.shape
         for source in range(layer + 1):
-            if layer not in shape.writes_to(source):
-                continue
-            for number in self.columns.of_layer[source]:
-                segment = self.columns.segments[number]
-                slots = slice(segment.first, segment.first + segment.num_slots)
+            if layer in shape.writes_to(source):
+                slots = self.columns.layers[source].slots
                 rows_SD = self.transcoders.decoder_rows(source, self._feature_S[slots], layer).to(self._work_dtype)
-                rows_SD *= self._activation_S[slots, None]
-                yield number, rows_SD.view(-1, segment.width, rows_SD.shape[-1])
+                yield source, rows_SD.mul_(self._activation_S[slots, None])
 
-    def _written(self, layer: int, start: int, at_site_PWD: Tensor) -> Tensor:
-        return write(self.model, self.tape, layer, at_site_PWD.to(self._device(layer)), start).to(self.dtype)
+    def _written(self, layer: int, source: int, at_site_SD: Tensor) -> Tensor:
+        position_S = self.columns.layers[source].position_S.to(self._device(layer))
+        return write(self.model, self.tape, layer, at_site_SD.to(self._device(layer)), position_S).to(self.dtype)
 
     def _rest(self, layer: int) -> Tensor:
         """The MLP's output without the linear skip."""
@@ -112,17 +107,16 @@ class Written:
 
     def _beside(self, layer: int, error_PD: Tensor, constant_PD: Tensor) -> Tensor:
         device, skip_DD = self._device(layer), self.transcoders.skip(layer)
-        error_PD, constant_PD = error_PD.to(device), constant_PD.to(device)
-        written_PD = write(self.model, self.tape, layer, error_PD[:, None])[:, 0]
-        constant_PD = write_constant(self.model, self.tape, layer, constant_PD, skip_DD)
-        return torch.stack([written_PD, constant_PD], 1).to(self.dtype)
+        written_PD = write(self.model, self.tape, layer, error_PD.to(device))
+        constant_PD = write_constant(self.model, self.tape, layer, constant_PD.to(device), skip_DD)
+        return torch.stack([written_PD, constant_PD]).to(self.dtype)
 
     def _add_beside(self, layer: int, made: list[tuple[int, Tensor]]) -> None:
-        """Put error and constant into the last two slots of the layer's own segments."""
-        for number, vectors_PWD in made:
-            segment = self.columns.segments[number]
-            if segment.layer == layer:
-                vectors_PWD[:, -2:] = self._beside_MP2D[layer][segment.start : segment.end]
+        """Put error and constant into the last two slots of the layer's own positions."""
+        for source, vectors_SD in made:
+            if source == layer:
+                constant_P = self.columns.constant_LP[layer].to(vectors_SD.device)
+                vectors_SD[constant_P - 1], vectors_SD[constant_P] = self._beside_M2PD[layer]
 
     def _device(self, layer: int) -> torch.device:
         return self.model.layers[layer].device

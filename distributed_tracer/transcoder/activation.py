@@ -55,11 +55,14 @@ def candidate_mask(pre_PS: Tensor, activation: Activation, threshold_S: Tensor |
 
 def merge(slices: Sequence[Candidates]) -> tuple[Tensor, Tensor, Tensor]:
     """Positions [A], features [A] and activations [A] that are active, given what all slices of a layer offer."""
+    k = slices[0].k
+    if len(slices) == 1 and k is None:  # sorted already
+        found, keep_A = slices[0], slices[0].activations_A != 0
+        return found.positions_A[keep_A], found.features_A[keep_A], found.activations_A[keep_A]
     positions_A = torch.cat([part.positions_A for part in slices])
     features_A = torch.cat([part.features_A for part in slices])
     activations_A = torch.cat([part.activations_A for part in slices])
     keep_A = activations_A != 0
-    k = slices[0].k
     if k is not None:
         ranked_A = _lexsort(positions_A, -activations_A, features_A)
         sorted_A = positions_A[ranked_A]

@@ -84,7 +84,7 @@ class LoadedTranscoders:
             position_A, feature_A = mask_PS.nonzero(as_tuple=True)
             positions.append(position_A + start)
             features.append(feature_A + weights.features.start)
-            activations.append(pre_PS[mask_PS])
+            activations.append(pre_PS[position_A, feature_A])
         k = weights.activation.k if weights.activation.kind == "topk" else None
         positions_A, features_A, activations_A = (
             torch.cat(t).to(x_PD.device) for t in (positions, features, activations)
