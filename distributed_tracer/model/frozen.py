@@ -10,7 +10,7 @@ D model width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -41,6 +41,19 @@ class FrozenLayer:
     @property
     def device(self) -> torch.device:
         return self.value_XD.device
+
+    def behind(self, lead: int, dtype: torch.dtype) -> FrozenLayer:
+        """For gradients at positions from `lead` on, which reach those before it through the pattern alone."""
+        constant_PD, scale_P, skip_DD = self.constant_PD, self.skip_scale_P, self.skip_DD
+        return replace(
+            self,
+            pattern_GKPQ=self.pattern_GKPQ[:, :, lead:].to(dtype).contiguous(),
+            output_GDX=self.output_GDX.to(dtype),
+            value_XD=self.value_XD.to(dtype),
+            constant_PD=None if constant_PD is None else constant_PD[lead:].to(dtype),
+            skip_DD=None if skip_DD is None else skip_DD.to(dtype),
+            skip_scale_P=None if scale_P is None else scale_P[lead:].to(dtype),
+        )
 
     @property
     def num_groups(self) -> int:

@@ -1,8 +1,8 @@
 """Columns: everything a row can read from, and the slot in which each is kept while rows are computed.
 
 The features of one layer at one position share a gradient, so they are read by one product, and with them the
-position's error and what is constant there. Slots are numbered in that order: (layer, position) major, the tokens' last.
-A stretch of positions that are read together is a segment: as many slots at each as the widest needs.
+position's error and what is constant there. Slots are numbered in that order: (layer, position) major, tokens last. A
+stretch of positions that are read together is a segment: as many slots at each as the widest needs.
 
 L layer, P position, A active feature, C column (active features, errors layer-major, tokens), S slot.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -72,8 +72,8 @@ class LayerColumns:
 
     def __init__(self, first: int, segments: Sequence[Segment]) -> None:
         self.first, self.segments = first, segments
-        widths = (segment.width for segment in segments for _ in range(segment.start, segment.end))
-        self.start_P = list(accumulate(widths, initial=0))
+        widths = [segment.width for segment in segments for _ in range(segment.start, segment.end)]
+        self.start_P = list(accumulate([0] * segments[0].start + widths, initial=0))
         """Where each position begins, counted from `first`; and, one more, where the last ends."""
 
     @property
@@ -94,12 +94,11 @@ class LayerColumns:
         slots, start_P = torch.arange(len(x_SD)), torch.tensor(self.start_P[:-1])
         return embedding_bag(slots.to(x_SD.device), x_SD, start_P.to(x_SD.device), mode="sum")
 
-    def cut(self, num_positions: int) -> Iterator[Segment]:
-        """Segments as far as they are among the first so many positions."""
+    def cut(self, start: int, end: int) -> Iterator[Segment]:
+        """Segments that begin at `start` or later, as far as they are before `end`."""
         for segment in self.segments:
-            if segment.start >= num_positions:
-                return
-            yield segment if segment.end <= num_positions else Segment(segment.start, num_positions, segment.width)
+            if start <= segment.start < end:
+                yield segment if segment.end <= end else Segment(segment.start, end, segment.width)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,23 +109,31 @@ class Columns:
     """Every layer's, then the tokens'."""
     slot_A: Tensor
     grain: Grain = FINE
+    lead: int = 0
+    """Nothing but tokens is read from so many of the first positions."""
 
     @classmethod
     def of(
-        cls, layer_A: Tensor, position_A: Tensor, num_layers: int, num_positions: int, grain: Grain = FINE
+        cls,
+        layer_A: Tensor,
+        position_A: Tensor,
+        num_layers: int,
+        num_positions: int,
+        grain: Grain = FINE,
+        lead: int = 0,
     ) -> Columns:
-        """Lay out active features, which are sorted by (layer, position)."""
+        """Lay out active features, which are sorted by (layer, position) and behind the lead."""
         site_A = layer_A * num_positions + position_A
         count_X = torch.bincount(site_A, minlength=num_layers * num_positions)
         layers: list[LayerColumns] = []
         first = 0
         for counts_P in count_X.view(num_layers, num_positions).tolist():
-            layers.append(LayerColumns(first, _segments([count + BESIDE for count in counts_P], grain)))
+            layers.append(LayerColumns(first, _segments([count + BESIDE for count in counts_P[lead:]], grain, lead)))
             first += layers[-1].num_slots
         first_X = torch.tensor([of.first + start for of in layers for start in of.start_P[:-1]], device=site_A.device)
         rank_A = torch.arange(len(site_A), device=site_A.device) - (count_X.cumsum(0) - count_X)[site_A]
-        tokens = LayerColumns(first, [Segment(0, num_positions, BESIDE)])
-        return cls((*layers, tokens), first_X[site_A] + rank_A, grain)
+        tokens = LayerColumns(first, [Segment(0, lead, BESIDE), Segment(lead, num_positions, BESIDE)])
+        return cls((*layers, tokens), first_X[site_A] + rank_A, grain, lead)
 
     @property
     def num_layers(self) -> int:
@@ -146,9 +153,12 @@ class Columns:
 
     @cached_property
     def slot_C(self) -> Tensor:
-        """The slot of every column: active features, errors, tokens."""
-        errors = [of.first + end - BESIDE for of in self.layers for end in of.start_P[1:]]
-        return torch.cat([self.slot_A, torch.tensor(errors, device=self.slot_A.device)])
+        """The slot of every column: active features, errors, tokens. Errors in the lead share one, always zero."""
+        zero = self.num_slots - 1  # the last token's constant, which is taken out of every row
+        slots: list[int] = []
+        for of in self.layers:
+            slots += [of.first + end - BESIDE if end > start else zero for start, end in pairwise(of.start_P)]
+        return torch.cat([self.slot_A, torch.tensor(slots, device=self.slot_A.device)])
 
     @cached_property
     def constant_LP(self) -> Tensor:
@@ -161,16 +171,16 @@ class Columns:
         return torch.tensor([of.first for of in self.layers], device=self.slot_A.device)
 
 
-def _segments(widths: Sequence[int], grain: Grain) -> list[Segment]:
+def _segments(widths: Sequence[int], grain: Grain, lead: int) -> list[Segment]:
     if grain.apart:
-        return [Segment(p, p + 1, grain.up(width, grain.width)) for p, width in enumerate(widths)]
+        return [Segment(p, p + 1, grain.up(width, grain.width)) for p, width in enumerate(widths, lead)]
     found: list[Segment] = []
     start, widest, total = 0, 0, 0
     for first in range(0, len(widths), grain.positions):
         block = widths[first : first + grain.positions]
         wider, more = max(widest, grain.up(max(block), grain.width)), sum(block)
         if first > start and (first + len(block) - start) * wider > _PADDING * (total + more) + _SLACK:
-            found.append(Segment(start, first, widest))
+            found.append(Segment(lead + start, lead + first, widest))
             start, total, wider = first, 0, grain.up(max(block), grain.width)
         widest, total = wider, total + more
-    return [*found, Segment(start, len(widths), widest)]
+    return [*found, Segment(lead + start, lead + len(widths), widest)]

@@ -66,7 +66,8 @@ def encode(
     counts_L = torch.tensor([len(position) for position, _, _ in per_layer], device=device)
     layer_A = torch.repeat_interleave(torch.arange(len(counts_L), device=device), counts_L)
     grain = Grain.of(sweep_dtype, device)
-    columns = Columns.of(layer_A, position_A, len(counts_L), num_positions, grain)
+    lead = zeroed if min(tape.logits) >= zeroed else 0  # a target in there would need its gradient there
+    columns = Columns.of(layer_A, position_A, len(counts_L), num_positions, grain, lead)
     if keep_vectors is None:
         keep_vectors = 2 * vector_bytes(columns, transcoders.shape, sweep_dtype) <= _free_bytes(device)
     written = Written(

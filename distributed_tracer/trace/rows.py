@@ -23,6 +23,7 @@ from .edges import Edges
 from .encode import ActiveFeatures
 from .host import on_device
 from .largest import keep_largest
+from .lead import Lead
 from .sweep import RowBatch, Sweep
 from .targets import Directions
 
@@ -83,10 +84,13 @@ class Rows:
         self.sweep_rows = num_sweep_rows(
             sweep_rows, model.shape, len(tape.tokens_P), self.dtype.itemsize, transcoders.device.type
         )
-        layers = [
-            freeze(model, tape, layer, transcoders.skip(layer), self.dtype) for layer in range(model.shape.num_layers)
-        ]
-        self.sweep = Sweep(layers, features.written)
+        work_dtype = torch.promote_types(self.dtype, torch.float32)
+        lead, layers = Lead(tape, features.columns.lead, work_dtype), []
+        for layer in range(model.shape.num_layers):
+            frozen = freeze(model, tape, layer, transcoders.skip(layer), work_dtype)
+            lead.push(frozen, features.written.constant(layer))
+            layers.append(frozen.behind(lead.size, self.dtype))
+        self.sweep = Sweep(layers, lead, features.written)
 
     def of_targets(self, directions: Directions) -> Iterator[EdgeBlock]:
         """Rows of every target."""

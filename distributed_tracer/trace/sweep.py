@@ -3,9 +3,10 @@
 A row joins at its own depth, so no row is carried through layers that it cannot reach: rows are sorted deepest first,
 and the first few of them are alive at a layer. A gradient is laid out [B, P, D], which makes what is alive one matrix
 for the products with attention's weights, and what all rows have at one position one for the reads. Positions after
-the last one that any row of the batch reads at are left out.
+the last one that any row of the batch reads at are left out, and those of the lead.
 
-L layer, P position, B row of the batch, D model width, G key/value head, Q query head of it, E head width, W slot.
+L layer, P position behind the lead, K position attended to, lead included, T token of the lead, then the constant,
+B row of the batch, D model width, G key/value head, Q query head of it, E head width, S slot, W slot of a position.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import torch
 from torch import Tensor
 
 from ..model.frozen import FrozenLayer
+from .columns import BESIDE
 from .edges import Reach, ReachedEdges
+from .lead import Lead
 from .scratch import Scratch
 from .written import Written
 
@@ -46,8 +49,9 @@ class RowBatch:
 class Sweep:
     """Everything fixed for one prompt; `rows` may be called for any number of batches."""
 
-    def __init__(self, layers: Sequence[FrozenLayer], written: Written) -> None:
-        self.layers, self.columns, self.written = layers, written.columns, written
+    def __init__(self, layers: Sequence[FrozenLayer], lead: Lead, written: Written) -> None:
+        """The layers are as they are behind the lead."""
+        self.layers, self.lead, self.columns, self.written = layers, lead, written.columns, written
         self._adds = len(written.transcoders.shape.writes_to(0)) > 1
         """Several layers write to a slot."""
         self._scratch = Scratch()
@@ -59,120 +63,143 @@ class Sweep:
         Edges are float32 (float64 in a float64 sweep).
         """
         num_rows, width = batch.vector_BD.shape
-        num_layers, grain = len(self.layers), self.columns.grain
-        num_positions = min(grain.up(batch.num_positions, grain.positions), self.columns.num_positions)
+        num_layers, grain, lead = len(self.layers), self.columns.grain, self.lead.size
+        num_positions = min(grain.up(batch.num_positions - lead, grain.positions), self.columns.num_positions - lead)
         joined_from = batch.joined_from(num_layers)
-        reach = Reach(self.columns, joined_from[1:], num_rows, num_positions)
+        reach = Reach(self.columns, joined_from[1:], num_rows, lead + num_positions)
         dtype = torch.promote_types(batch.vector_BD.dtype, torch.float32)
         values = batch.vector_BD.new_empty(reach.size, dtype=dtype)
         if self._adds:
             values.zero_()
-        constant_B = values.new_zeros(num_rows)
+        from_lead_BT = values.new_zeros(num_rows, lead + 1)
+        constant_B = from_lead_BT[:, -1]
         shape = (grain.up(num_rows, grain.rows) + grain.rows - 1, num_positions, width)
         g_BPD = self._scratch.take("g", shape, batch.vector_BD.dtype, self.layers[-1].device)
-        alive = self._join(g_BPD, batch, 0, joined_from[num_layers])
+        position_B = batch.position_B - lead
+        alive = self._join(g_BPD, batch.vector_BD, position_B, 0, joined_from[num_layers])
         mixed = 0
         for number in reversed(range(num_layers)):
             layer = self.layers[number]
             g_BPD = g_BPD.to(layer.device, non_blocking=True)
-            position_B = batch.position_B.to(layer.device, non_blocking=True)
             if alive:
                 for source, vectors_SD in self.written.of(number):
                     self._read(g_BPD, alive, source, vectors_SD, reach.layer(values, source), constant_B)
                 skipped = _skip(layer, g_BPD[:alive])
                 if layer.parallel:
-                    self._attend(layer, g_BPD, mixed, alive, position_B, constant_B)
+                    self._attend(number, g_BPD, mixed, alive, position_B, from_lead_BT)
                     mixed = alive
                 if skipped is not None:
                     g_BPD[:alive] += skipped
-            alive = self._join(g_BPD, batch, alive, joined_from[number])
+            alive = self._join(g_BPD, batch.vector_BD, position_B, alive, joined_from[number])
             if alive and not layer.parallel:
-                self._attend(layer, g_BPD, mixed, alive, position_B, constant_B)
+                self._attend(number, g_BPD, mixed, alive, position_B, from_lead_BT)
                 mixed = alive
-        self._read(g_BPD, num_rows, -1, self.written.tokens(), reach.layer(values, -1), constant_B)
+        tokens_BS = reach.layer(values, -1)
+        self._read(g_BPD, num_rows, -1, self.written.tokens(), tokens_BS, constant_B)
+        tokens_BS[:, : BESIDE * lead] = 0
+        tokens_BS[:, : BESIDE * lead : BESIDE] = from_lead_BT[:, :-1]
         return ReachedEdges(reach, values), constant_B
 
-    def _join(self, g_BPD: Tensor, batch: RowBatch, first: int, end: int) -> int:
+    @staticmethod
+    @staticmethod
+    def _join(g_BPD: Tensor, vector_BD: Tensor, position_B: Tensor, first: int, end: int) -> int:
         """Rows enter with their own gradient at their own position."""
         if end > first:
             g_BPD[first:end] = 0
-            rows = torch.arange(first, end, device=g_BPD.device)
-            positions = batch.position_B[first:end].to(g_BPD.device, non_blocking=True)
-            g_BPD[rows, positions] = batch.vector_BD[first:end].to(g_BPD.device, non_blocking=True)
+            row_B = torch.arange(first, end, device=g_BPD.device)
+            at_B = position_B[first:end].to(g_BPD.device, non_blocking=True)
+            g_BPD[row_B, at_B] = vector_BD[first:end].to(g_BPD.device, non_blocking=True)
         return end
 
     def _read(
         self, g_BPD: Tensor, alive: int, source: int, vectors_SD: Tensor, edges_BS: Tensor, constant_B: Tensor
     ) -> None:
         """Products of the gradient with all that one layer's columns write; the constants' go to `constant_B`."""
-        edges_BS, num_positions = edges_BS[:alive], g_BPD.shape[1]
+        of, lead, end = self.columns.layers[source], self.lead.size, self.lead.size + g_BPD.shape[1]
+        edges_BS = edges_BS[:alive]
         read_BS = self._scratch.take("sum", edges_BS.shape, edges_BS.dtype, edges_BS.device) if self._adds else edges_BS
         in_place = (g_BPD.dtype, g_BPD.device) == (read_BS.dtype, read_BS.device)
-        segments = list(self.columns.layers[source].cut(num_positions))
-        slots = [segment.num_slots for segment in segments]
-        parts = zip(
-            segments, vectors_SD[: sum(slots)].split_with_sizes(slots), read_BS.split_with_sizes(slots, 1), strict=True
-        )
+        segments = list(of.cut(lead, end))
+        slots, first = [segment.num_slots for segment in segments], of.start_P[lead]
+        vectors = vectors_SD[first : of.start_P[end]].split_with_sizes(slots)
+        parts = zip(segments, vectors, read_BS[:, first:].split_with_sizes(slots, 1), strict=True)
         g_PBD = g_BPD[: self._up(alive)].transpose(0, 1)
         for segment, vectors_XD, read_BX in parts:
+            positions = slice(segment.start - lead, segment.end - lead)
             if in_place and segment.end - segment.start == 1:
-                torch.mm(g_PBD[segment.start], vectors_XD.T, out=read_BX)
+                torch.mm(g_PBD[positions.start], vectors_XD.T, out=read_BX)
             else:
                 vectors_PDW = vectors_XD.view(-1, segment.width, vectors_XD.shape[1]).mT
-                read_PBW = self._scratch.bmm("read", g_PBD[segment.start : segment.end], vectors_PDW)
+                read_PBW = self._scratch.bmm("read", g_PBD[positions], vectors_PDW)
                 read_BX.view(alive, -1, segment.width).copy_(read_PBW[:, :alive].transpose(0, 1), non_blocking=True)
-        constant_P = self.columns.constant_LP[source, :num_positions]
+        constant_P = self.columns.constant_LP[source, lead:end]
         constant_B[:alive] += read_BS[:, constant_P].sum(1)
         read_BS[:, constant_P] = 0
         if self._adds:
             edges_BS += read_BS
 
     def _attend(
-        self, layer: FrozenLayer, g_BPD: Tensor, mixed: int, alive: int, position_B: Tensor, constant_B: Tensor
+        self, number: int, g_BPD: Tensor, mixed: int, alive: int, position_B: Tensor, from_lead_BT: Tensor
     ) -> None:
-        """Add in place what one layer's attention passes on. Rows from `mixed` on are at their own position only."""
-        if layer.constant_PD is not None:
-            written = g_BPD[:alive].flatten(1) @ layer.constant_PD[: g_BPD.shape[1]].flatten()
-            constant_B[:alive] += written.to(constant_B.device, constant_B.dtype, non_blocking=True)
-        fresh = torch.arange(mixed, mixed + self._up(alive - mixed), device=g_BPD.device).clamp_max_(alive - 1)
-        position_B = position_B[fresh]
-        own_BD = g_BPD[fresh, position_B]  # before they are overwritten: rounded up, the rows below reach into these
-        if mixed:
-            self._mix(layer, g_BPD[: self._up(mixed)])
-        if len(fresh):
-            _mix_first(layer, own_BD, position_B, g_BPD[mixed : mixed + len(fresh)])
+        """Add in place what one layer's attention passes on. Rows from `mixed` on are at their own position only.
 
-    def _mix(self, layer: FrozenLayer, g_BPD: Tensor) -> None:
+        What it finds in the lead goes to `from_lead_BT`.
+        """
+        layer = self.layers[number]
+        if layer.constant_PD is not None:
+            written_B = g_BPD[:alive].flatten(1) @ layer.constant_PD[: g_BPD.shape[1]].flatten()
+            from_lead_BT[:alive, -1] += written_B.to(from_lead_BT.device, from_lead_BT.dtype, non_blocking=True)
+        fresh = torch.arange(mixed, mixed + self._up(alive - mixed), device=g_BPD.device).clamp_max_(alive - 1)
+        position_B = position_B.to(g_BPD.device, non_blocking=True)[fresh]
+        own_BD = g_BPD[fresh, position_B]  # before they are overwritten: rounded up, the rows below reach into these
+        found = []
+        if mixed:
+            found.append(self._mix(layer, g_BPD[: self._up(mixed)])[:mixed])
+        if len(fresh):
+            found.append(self._mix_first(layer, own_BD, position_B, g_BPD[mixed : mixed + len(fresh)]))
+        if self.lead.size:
+            values_XT = self.lead.values_LXT[number]
+            from_lead_BT[:alive] += (torch.cat(found)[:alive].to(values_XT.dtype) @ values_XT).to(from_lead_BT.device)
+
+    def _mix(self, layer: FrozenLayer, g_BPD: Tensor) -> Tensor:
+        """Returns what is attended to in the lead: [B, X], X = (position of the lead, key/value head, head width)."""
         num_rows, num_positions, width = g_BPD.shape
-        groups, head_dim = layer.num_groups, layer.head_dim
+        groups, head_dim, lead = layer.num_groups, layer.head_dim, self.lead.size
         queries = layer.output_GDX.shape[2] // head_dim
-        g_XD = g_BPD.view(-1, width)
-        y_BKGE = self._scratch.take("y", (num_rows, num_positions, groups, head_dim), g_BPD.dtype, g_BPD.device)
+        g_XD, like = g_BPD.view(-1, width), (g_BPD.dtype, g_BPD.device)
+        y_BKGE = self._scratch.take("y", (num_rows, num_positions, groups, head_dim), *like)
+        in_lead_BKGE = self._scratch.take("lead", (num_rows, lead, groups, head_dim), *like)
         for group in range(groups):
             z_XY = self._scratch.mm("z", g_XD, layer.output_GDX[group])
             # (position, query head) is one axis of the pattern and of z: a group's heads are added up in the product.
             z_BXE = z_XY.view(num_rows, num_positions * queries, head_dim)
             for first, end in _stripes(num_positions):
-                pattern_KX = layer.pattern_GKPQ[group, first:end, first:num_positions].flatten(1)
+                start = lead + first if first else 0
+                pattern_KX = layer.pattern_GKPQ[group, start : lead + end, first:num_positions].flatten(1)
                 pattern_BKX = pattern_KX.expand(num_rows, -1, -1)
-                y_BKGE[:, first:end, group] = self._scratch.bmm("mix", pattern_BKX, z_BXE[:, first * queries :])
+                mixed_BKE = self._scratch.bmm("mix", pattern_BKX, z_BXE[:, first * queries :])
+                y_BKGE[:, first:end, group] = mixed_BKE[:, first - end :]
+                if not first:
+                    in_lead_BKGE[:, :, group] = mixed_BKE[:, :lead]
         g_XD.addmm_(y_BKGE.view(len(g_XD), -1), layer.value_XD)
+        return in_lead_BKGE.view(num_rows, -1)
+
+    def _mix_first(self, layer: FrozenLayer, own_BD: Tensor, position_B: Tensor, g_BPD: Tensor) -> Tensor:
+        """The same for rows with a gradient at one position: every head makes one vector, spread by its pattern."""
+        num_rows, num_positions, width = g_BPD.shape
+        groups, head_dim, lead = layer.num_groups, layer.head_dim, self.lead.size
+        z_GXE = (own_BD @ layer.output_GDX).view(groups, -1, head_dim)
+        passed_GXD = z_GXE @ layer.value_XD.view(groups, head_dim, width)
+        passed_BXD = passed_GXD.view(groups, num_rows, -1, width).transpose(0, 1).reshape(num_rows, -1, width)
+        spread_GKBQ = layer.pattern_GKPQ[:, : lead + num_positions].index_select(2, position_B)
+        spread_BKX = spread_GKBQ[:, lead:].permute(2, 1, 0, 3).reshape(num_rows, num_positions, -1)
+        torch.bmm(spread_BKX, passed_BXD, out=g_BPD)
+        g_BPD[torch.arange(num_rows, device=g_BPD.device), position_B] += own_BD
+        z_GBQE = z_GXE.view(groups, num_rows, -1, head_dim)
+        return torch.einsum("gkbq,gbqe->bkge", spread_GKBQ[:, :lead], z_GBQE).flatten(1)
 
     def _up(self, rows: int) -> int:
         return self.columns.grain.up(rows, self.columns.grain.rows)
-
-
-def _mix_first(layer: FrozenLayer, own_BD: Tensor, position_B: Tensor, g_BPD: Tensor) -> None:
-    """The same for rows that have a gradient at one position: every head makes one vector, spread by its pattern."""
-    num_rows, num_positions, width = g_BPD.shape
-    groups, head_dim = layer.num_groups, layer.head_dim
-    z_GXE = (own_BD @ layer.output_GDX).view(groups, -1, head_dim)
-    passed_GXD = z_GXE @ layer.value_XD.view(groups, head_dim, width)
-    passed_BXD = passed_GXD.view(groups, num_rows, -1, width).transpose(0, 1).reshape(num_rows, -1, width)
-    spread_GKBQ = layer.pattern_GKPQ[:, :num_positions].index_select(2, position_B)
-    spread_BKX = spread_GKBQ.permute(2, 1, 0, 3).reshape(num_rows, num_positions, -1)
-    torch.bmm(spread_BKX, passed_BXD, out=g_BPD)
-    g_BPD[torch.arange(num_rows, device=g_BPD.device), position_B] += own_BD
 
 
 def _skip(layer: FrozenLayer, g_BPD: Tensor) -> Tensor | None:

@@ -71,6 +71,10 @@ class Written:
         self._add_beside(layer, made)
         return made
 
+    def constant(self, layer: int) -> Tensor:
+        """What a layer's MLP adds at each position whatever fires: [P, D]."""
+        return self._beside_M2PD[layer][1]
+
     def tokens(self) -> Tensor:
         """Vectors of tokens and positions that enter layer 0, in their slots [S, D]."""
         token_PD, position_PD = self.tape.token_vectors_PD, self.tape.position_vectors_PD
@@ -109,14 +113,16 @@ class Written:
         device, skip_DD = self._device(layer), self.transcoders.skip(layer)
         written_PD = write(self.model, self.tape, layer, error_PD.to(device))
         constant_PD = write_constant(self.model, self.tape, layer, constant_PD.to(device), skip_DD)
-        return torch.stack([written_PD, constant_PD]).to(self.dtype)
+        return torch.stack([written_PD, constant_PD])
 
     def _add_beside(self, layer: int, made: list[tuple[int, Tensor]]) -> None:
         """Put error and constant into the last two slots of the layer's own positions."""
         for source, vectors_SD in made:
             if source == layer:
-                constant_P = self.columns.constant_LP[layer].to(vectors_SD.device)
-                vectors_SD[constant_P - 1], vectors_SD[constant_P] = self._beside_M2PD[layer]
+                lead = self.columns.lead
+                constant_P = self.columns.constant_LP[layer, lead:].to(vectors_SD.device)
+                error_PD, constant_PD = self._beside_M2PD[layer][:, lead:].to(vectors_SD.dtype)
+                vectors_SD[constant_P - 1], vectors_SD[constant_P] = error_PD, constant_PD
 
     def _device(self, layer: int) -> torch.device:
         return self.model.layers[layer].device

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from frozen import Case, build
+from frozen import TOKENS, Case, build
 from jobs_of_cases import CASE as TRACED
 from jobs_of_cases import TEXTS
 from torch import Tensor
@@ -28,8 +30,10 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
     return lru_cache(maxsize=None)(lambda flavour: build(directory, ARCHITECTURE, flavour))
 
 
-def rows_of(case: Case, sweep_rows: int = 64, dtype: torch.dtype = torch.float64, **options: Any) -> Tensor:
-    features = encode(case.model, case.tape, case.transcoders, 1, dtype, **options)
+def rows_of(
+    case: Case, sweep_rows: int = 64, dtype: torch.dtype = torch.float64, zeroed: int = 1, **options: Any
+) -> Tensor:
+    features = encode(case.model, case.tape, case.transcoders, zeroed, dtype, **options)
     rows = Rows(case.model, case.tape, case.transcoders, features, sweep_rows)
     blocks = list(rows.of_features(torch.arange(len(features))))
     order = torch.cat([block.node_B for block in blocks]).argsort()
@@ -48,6 +52,17 @@ def test_rows_do_not_depend_on_how_many_are_swept_together(
 def test_vectors_made_again_each_time_give_the_same_rows(flavour: str, case: Callable[[str], Case]) -> None:
     kept, made = (rows_of(case(flavour), keep_vectors=keep) for keep in (True, False))
     torch.testing.assert_close(made, kept, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_what_passes_from_the_lead_is_what_a_gradient_there_finds(flavour: str, case: Callable[[str], Case]) -> None:
+    built = case(flavour)
+    reaching = replace(built, tape=copy(built.tape))
+    reaching.tape.logits = {0: torch.empty(0), **built.tape.logits}  # a target in the lead: gradients go there too
+    for zeroed in (1, 3):
+        rows, judge = (rows_of(of, zeroed=zeroed) for of in (built, reaching))
+        assert float(judge[:, -len(TOKENS) :][:, :zeroed].abs().max()) > 1e-3
+        torch.testing.assert_close(rows, judge, rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize(
