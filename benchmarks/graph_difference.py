@@ -1,4 +1,7 @@
-"""How far two graphs of one prompt are from each other, on the nodes that both have."""
+"""How far two graphs of one prompt are from each other, on the nodes that both have.
+
+Imported in the peer's environment too, which has no distributed_tracer.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from distributed_tracer.graph.graph import site_key
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 """What `export_npz` writes: of it `active_features`, `selected_features`, `target_ids`, `adjacency`."""
@@ -59,4 +60,5 @@ def _common(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> _Common:
 
 def _selected(graph: Arrays) -> npt.NDArray[np.int64]:
     """One number per selected feature."""
-    return site_key(*graph["active_features"][graph["selected_features"]].T)
+    layer, position, feature = graph["active_features"][graph["selected_features"]].astype(np.int64).T
+    return np.asarray((layer << 51) | (position << 31) | feature)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -53,3 +54,8 @@ def test_graphs_of_other_prompts_are_refused() -> None:
     other["adjacency"] = other["adjacency"][:-1, :-1]
     with pytest.raises(ValueError, match="9 in one graph, 8 in the other"):
         graph_difference(a_graph([0, 2, 5], [7]), other)
+
+
+def test_what_runs_in_the_peers_environment_needs_none_of_ours() -> None:
+    block = "import sys; sys.modules['distributed_tracer'] = None; import graph_difference, peer_run"
+    subprocess.run([sys.executable, "-c", block], check=True, cwd=Path(__file__).parents[3] / "benchmarks", timeout=120)
