@@ -1,6 +1,6 @@
 """Keep the nodes and edges that carry a given share of influence.
 
-Rule: Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning. N node, E edge.
+Rule: Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning. N node, E edge, K edge kept so far.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.9
     stays_N = (kind_N == Kind.TOKEN) | (kind_N == Kind.TARGET)
     influence_N = graph.influence_N.astype(np.float64)
     keep_N = stays_N | (influence_N >= _cut(influence_N, node_threshold))
-    keep_E = keep_N[target_E] & keep_N[source_E]
-    score_E = np.zeros(len(keep_E))
-    score_E[keep_E] = _edge_scores(graph, target_E[keep_E], source_E[keep_E], graph.weight_E[keep_E])
-    keep_E &= score_E >= _cut(score_E[keep_E], edge_threshold)
-    keep_N = _without_dangling(keep_N, keep_E, stays_N, kind_N == Kind.FEATURE, target_E, source_E)
-    return _take(graph, keep_N, keep_E & keep_N[target_E] & keep_N[source_E], target_E)
+    edge_K = np.flatnonzero(keep_N[target_E] & keep_N[source_E])
+    score_K = _edge_scores(graph, target_E[edge_K], source_E[edge_K], graph.weight_E[edge_K])
+    edge_K = edge_K[score_K >= _cut(score_K, edge_threshold)]
+    target_K, source_K = target_E[edge_K], source_E[edge_K]
+    keep_N = _without_dangling(keep_N, stays_N, kind_N == Kind.FEATURE, target_K, source_K)
+    return _take(graph, keep_N, edge_K[keep_N[target_K] & keep_N[source_K]], target_E)
 
 
 def _cut(score: Floats, share: float) -> float:
@@ -66,32 +66,31 @@ def _edge_scores(
 
 def _without_dangling(
     keep_N: Mask,
-    keep_E: Mask,
     stays_N: Mask,
     is_feature_N: Mask,
-    target_E: npt.NDArray[np.int32],
-    source_E: npt.NDArray[np.int32],
+    target_K: npt.NDArray[np.int32],
+    source_K: npt.NDArray[np.int32],
 ) -> Mask:
     while True:
-        alive_E = keep_E & keep_N[target_E] & keep_N[source_E]
+        alive_K = keep_N[target_K] & keep_N[source_K]
         has_out_N, has_in_N = np.zeros_like(keep_N), np.zeros_like(keep_N)
-        has_out_N[source_E[alive_E]] = True
-        has_in_N[target_E[alive_E]] = True
+        has_out_N[source_K[alive_K]] = True
+        has_in_N[target_K[alive_K]] = True
         kept_N = keep_N & (stays_N | has_out_N) & (~is_feature_N | has_in_N)
         if (kept_N == keep_N).all():
             return kept_N
         keep_N = kept_N
 
 
-def _take(graph: Graph, keep_N: Mask, keep_E: Mask, target_E: npt.NDArray[np.int32]) -> Graph:
+def _take(graph: Graph, keep_N: Mask, edge_K: npt.NDArray[np.intp], target_E: npt.NDArray[np.int32]) -> Graph:
     number_N = np.cumsum(keep_N, dtype=np.int32) - 1
-    in_degree_N = np.bincount(target_E[keep_E], minlength=len(keep_N))[keep_N]
+    in_degree_N = np.bincount(target_E[edge_K], minlength=len(keep_N))[keep_N]
     return replace(
         graph,
         nodes=graph.nodes.take(keep_N),
         indptr=np.concatenate([[0], np.cumsum(in_degree_N)]).astype(np.int64),
-        source_E=number_N[graph.source_E[keep_E]].astype(np.int32),
-        weight_E=graph.weight_E[keep_E],
+        source_E=number_N[graph.source_E[edge_K]].astype(np.int32),
+        weight_E=graph.weight_E[edge_K],
         row_abs_sum_N=graph.row_abs_sum_N[keep_N],
         row_abs_sum_all_N=graph.row_abs_sum_all_N[keep_N],
         row_abs_dropped_N=graph.row_abs_dropped_N[keep_N],

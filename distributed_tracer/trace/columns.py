@@ -20,7 +20,7 @@ from torch.nn.functional import embedding_bag
 
 BESIDE = 2
 """Slots of a position beside its features: its error, and the constant, which is no column. They come last."""
-_PADDING, _SLACK = 1.5, 256
+_PADDING, _SLACK = 1.3, 128
 """A segment ends where its slots would exceed those in use so many times, plus as many as cost no more than a call."""
 
 
@@ -47,7 +47,7 @@ class Grain:
         if device.type != "cpu":
             return cls(width=8, apart=False)
         if dtype in (torch.bfloat16, torch.float16):
-            return cls(32, 8, 16, apart=False)
+            return cls(8, 8, 16, apart=False)
         return cls(width=16)
 
 
