@@ -5,7 +5,7 @@ through the frozen layers once for a prompt. A row then needs its gradient behin
 there, it gets through the attention of later positions, by one product a layer with the values that they find in it.
 
 T token of the lead, then the constant; P position, K position attended to, both in the lead; G key/value head, Q query
-head of it, E head width, X = (position of the lead, key/value head, head width), D model width.
+head of it, E head width, D model width; X several of these.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Lead:
     def __init__(self, tape: Tape, size: int, dtype: torch.dtype) -> None:
         self.size = size
         self.values_LXT: list[Tensor] = []
-        """What attention finds in the lead at each layer."""
+        """What attention finds in the lead at each layer; X = (position, key/value head, head width)."""
         token_PD = tape.token_vectors_PD[:size].to(dtype)
         self._stream_TPD = torch.diag_embed(token_PD.T).permute(1, 2, 0)  # each token at its own position
         constant_PD = torch.zeros_like(token_PD)
@@ -50,7 +50,7 @@ class Lead:
         value_TKX = stream_TPD @ layer.value_XD.T
         self.values_LXT.append(value_TKX.flatten(1).T.contiguous())
         pattern_GKPQ = layer.pattern_GKPQ[:, : self.size, : self.size]
-        value_TKGE = value_TKX.view(*value_TKX.shape[:2], groups, head_dim)
-        mixed_TPGQE = torch.einsum("gkpq,tkge->tpgqe", pattern_GKPQ, value_TKGE)
-        output_GDQE = layer.output_GDX.view(groups, layer.output_GDX.shape[1], -1, head_dim)
-        return torch.einsum("tpgqe,gdqe->tpd", mixed_TPGQE, output_GDQE)
+        pattern_GYK = pattern_GKPQ.flatten(2).mT  # Y = (position, query head)
+        value_TGKE = value_TKX.view(*value_TKX.shape[:2], groups, head_dim).transpose(1, 2)
+        mixed_TGPX = (pattern_GYK @ value_TGKE).reshape(len(stream_TPD), groups, self.size, layer.output_GDX.shape[2])
+        return (mixed_TGPX @ layer.output_GDX.mT).sum(1)

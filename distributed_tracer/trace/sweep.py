@@ -12,7 +12,7 @@ B row of the batch, D model width, G key/value head, Q query head of it, E head 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import neg
 
@@ -26,7 +26,7 @@ from .lead import Lead
 from .scratch import Scratch
 from .written import Written
 
-_STRIPE = 256
+_STRIPE = 128
 """A pattern is half empty: in stripes of so many positions fewer products are made. Smaller ones are slower."""
 
 
@@ -173,16 +173,30 @@ class Sweep:
             z_XY = self._scratch.mm("z", g_XD, layer.output_GDX[group])
             # (position, query head) is one axis of the pattern and of z: a group's heads are added up in the product.
             z_BXE = z_XY.view(num_rows, num_positions * queries, head_dim)
-            for first, end in _stripes(num_positions):
-                start = lead + first if first else 0
-                pattern_KX = layer.pattern_GKPQ[group, start : lead + end, first:num_positions].flatten(1)
-                pattern_BKX = pattern_KX.expand(num_rows, -1, -1)
-                mixed_BKE = self._scratch.bmm("mix", pattern_BKX, z_BXE[:, first * queries :])
+            for first, end, mixed_BKE in self._patterned(layer.pattern_GKPQ[group], z_BXE, queries):
                 y_BKGE[:, first:end, group] = mixed_BKE[:, first - end :]
                 if not first:
                     in_lead_BKGE[:, :, group] = mixed_BKE[:, :lead]
         g_XD.addmm_(y_BKGE.view(len(g_XD), -1), layer.value_XD)
         return in_lead_BKGE.view(num_rows, -1)
+
+    def _patterned(self, pattern_KPQ: Tensor, z_BXE: Tensor, queries: int) -> Iterator[tuple[int, int, Tensor]]:
+        """The pattern's product with z, [B, K, E], stripe by stripe; the lead is at the top of the first."""
+        (num_rows, num_x, head_dim), num_positions = z_BXE.shape, z_BXE.shape[1] // queries
+        side_by_side = z_BXE.device.type == "cpu" and num_positions > _STRIPE
+        if side_by_side:  # all rows in one product: those of many rows are slow once they are this large
+            z_XBE = self._scratch.take("side", (num_x, num_rows, head_dim), z_BXE.dtype, z_BXE.device)
+            z_XBE.copy_(z_BXE.transpose(0, 1))
+        for first in range(0, num_positions, _STRIPE):
+            end = min(first + _STRIPE, num_positions)
+            begin = self.lead.size + first if first else 0
+            pattern_KX = pattern_KPQ[begin : self.lead.size + end, first:num_positions].flatten(1)
+            if side_by_side:
+                mixed_KX = self._scratch.mm("mix", pattern_KX, z_XBE[first * queries :].flatten(1))
+                yield first, end, mixed_KX.view(-1, num_rows, head_dim).transpose(0, 1)
+            else:
+                pattern_BKX = pattern_KX.expand(num_rows, -1, -1)
+                yield first, end, self._scratch.bmm("mix", pattern_BKX, z_BXE[:, first * queries :])
 
     def _mix_first(self, layer: FrozenLayer, own_BD: Tensor, position_B: Tensor, g_BPD: Tensor) -> Tensor:
         """The same for rows with a gradient at one position: every head makes one vector, spread by its pattern."""
@@ -210,7 +224,3 @@ def _skip(layer: FrozenLayer, g_BPD: Tensor) -> Tensor | None:
     if layer.skip_scale_P is not None:
         skipped_BPD *= layer.skip_scale_P[: g_BPD.shape[1], None]
     return skipped_BPD
-
-
-def _stripes(num_positions: int) -> list[tuple[int, int]]:
-    return [(first, min(first + _STRIPE, num_positions)) for first in range(0, num_positions, _STRIPE)]

@@ -17,6 +17,7 @@ from jobs_of_cases import TEXTS
 from torch import Tensor
 
 from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders
+from distributed_tracer.trace import sweep
 from distributed_tracer.trace.encode import encode
 from distributed_tracer.trace.rows import Rows
 
@@ -46,6 +47,16 @@ def test_rows_do_not_depend_on_how_many_are_swept_together(
     flavour: str, sweep_rows: int, case: Callable[[str], Case]
 ) -> None:
     torch.testing.assert_close(rows_of(case(flavour), sweep_rows), rows_of(case(flavour)), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("stripe", [2, 4])
+def test_a_pattern_in_stripes_gives_the_same_rows(
+    flavour: str, stripe: int, case: Callable[[str], Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = rows_of(case(flavour), zeroed=2)
+    monkeypatch.setattr(sweep, "_STRIPE", stripe)
+    torch.testing.assert_close(rows_of(case(flavour), zeroed=2), whole, rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
