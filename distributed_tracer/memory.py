@@ -16,11 +16,11 @@ _SWEEP_ROWS = {"cpu": 256, "cuda": 2048}
 
 
 def sweep_row_bytes(model: ModelShape, num_tokens: int, item_bytes: int) -> int:
-    """One row of a sweep: the gradient at every position, what one group of heads makes of it, and all heads' sum."""
+    """One row of a sweep: its gradient, gathered once more to be read; what a group of heads makes of it; their sum."""
     queries = model.num_heads // model.num_kv_heads
     mixed = (2 * queries + 1 + model.num_kv_heads) * model.head_dim
     joining = model.num_heads * (2 * model.d_model + num_tokens)
-    return item_bytes * (num_tokens * (model.d_model + mixed) + joining)
+    return item_bytes * (num_tokens * (2 * model.d_model + mixed) + joining)
 
 
 def num_sweep_rows(

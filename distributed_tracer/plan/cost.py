@@ -26,8 +26,10 @@ _BETWEEN_BYTES = 4
 """Per row and feature node, from which influence is ranked; a layer at a time in float64."""
 _KEPT_BYTES = 8
 """Of an edge kept by itself: slot and value."""
-_DROPPING_BYTES = 48
-"""Of each edge looked at while the largest are found."""
+_DROPPING_BYTES, _DROPPING_AT_ONCE = 96, 2**21
+"""Of each edge looked at while the largest are found, and so many edges (`trace/largest.py`)."""
+_KERNELS_BYTES = 2**28
+"""What oneDNN keeps of the kernels that it compiles for sizes of bfloat16 products."""
 _KEPT_SHARE = 0.2
 """Share of all edges, zeros included, that carry 99% of their rows: 0.15 where it was measured (135 M parameters)."""
 
@@ -109,12 +111,12 @@ def cost_of(
     between = _BETWEEN_BYTES * rows * features if features < active else 0
     dense = edge * rows * slots
     kept = dense if trace.keep_row_mass == 1 else min(dense, round(_KEPT_SHARE * _KEPT_BYTES * rows * slots))
-    dropping = 0 if trace.keep_row_mass == 1 else _DROPPING_BYTES * max(slots, 2**22) + edge * batch * slots
+    dropping = 0 if trace.keep_row_mass == 1 else _DROPPING_BYTES * max(slots, _DROPPING_AT_ONCE) + edge * batch * slots
     size = Bytes(
         tape=item * (pattern + 3 * sites * width) + swept * (pattern + folded) + 4 * model.vocab_size,
         vectors=swept * width * (round(slots * _layers_written(transcoders)) + 4 * sites) + 4 * width * slots // layers,
         rows=kept + between,
-        sweep=batch * sweep_row_bytes(model, num_tokens, swept) + dropping,
+        sweep=batch * sweep_row_bytes(model, num_tokens, swept) + dropping + _KERNELS_BYTES * (swept == 2),
         assembly=_TAKEN_BYTES * batch * nodes + _EDGE_BYTES * min(rows * nodes, rows * slots),
     )
     flops = _before_rows(num_tokens, model, transcoders) + _rows(

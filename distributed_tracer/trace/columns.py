@@ -1,18 +1,18 @@
 """Columns: everything a row can read from, and the slot in which each is kept while rows are computed.
 
 The features of one layer at one position share a gradient, so they are read by one product, and with them the
-position's error and what is constant there. Slots are numbered in that order: (layer, position) major, tokens last. A
-stretch of positions that are read together is a segment: as many slots at each as the widest needs.
+position's error and what is constant there. Positions that are read together are a segment: as many slots at each as
+the widest needs. Slots are numbered segment by segment, the layers' first, then the tokens'.
 
 L layer, P position, A active feature, C column (active features, errors layer-major, tokens), S slot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -26,13 +26,16 @@ _PADDING, _SLACK = 1.3, 128
 
 @dataclass(frozen=True)
 class Grain:
-    """Sizes are rounded up to multiples of these, where every new size of a product costs more than some padding."""
+    """How columns are laid out, and what sizes of products are multiples of, for one kind of processor."""
 
     rows: int = 1
     positions: int = 1
     width: int = 1
-    apart: bool = True
-    """Each position is read by itself: no slots but those in use, rounded up."""
+    """Sizes are rounded up where every new size of a product costs more than some padding."""
+    block: int = 1
+    """Segments are within blocks of so many positions. A batch holds whole blocks."""
+    by_width: bool = False
+    """Positions of a block are put together by their width, not by their order; they are gathered to be read."""
 
     @staticmethod
     def up(size: int, grain: int) -> int:
@@ -42,12 +45,13 @@ class Grain:
     def of(cls, dtype: torch.dtype, device: torch.device) -> Grain:
         """Widths go by what a vector register holds: 64 columns are read half as fast again as 56 (float32, AVX-512).
 
-        A call is soon worth it on a CPU, but for bfloat16 it takes longer, and a kernel is compiled for each new size.
+        On a CPU a call is soon worth it in float32, and positions are read one by one. For bfloat16 it takes longer, a
+        kernel is compiled for each new size, and positions that do not lie side by side are gathered in any case.
         """
         if device.type != "cpu":
-            return cls(width=8, apart=False)
+            return cls(width=8, block=64)
         if dtype in (torch.bfloat16, torch.float16):
-            return cls(8, 8, 16, apart=False)
+            return cls(8, 8, 16, block=64, by_width=True)
         return cls(width=16)
 
 
@@ -56,49 +60,60 @@ FINE = Grain()
 
 @dataclass(frozen=True)
 class Segment:
-    """Positions [start, end) of one layer, `width` slots each."""
+    """Positions, ascending, with `width` slots each. `block` is where their block begins."""
 
-    start: int
-    end: int
+    positions: Sequence[int]
     width: int
+    block: int
 
     @property
     def num_slots(self) -> int:
-        return (self.end - self.start) * self.width
+        return len(self.positions) * self.width
 
 
 class LayerColumns:
-    """One layer's slots, `first` to `end`, position by position; or the tokens'."""
+    """One layer's slots, from `first` on, segment by segment; or the tokens'."""
 
-    def __init__(self, first: int, segments: Sequence[Segment]) -> None:
+    def __init__(self, first: int, segments: Sequence[Segment], num_positions: int) -> None:
         self.first, self.segments = first, segments
-        widths = [segment.width for segment in segments for _ in range(segment.start, segment.end)]
-        self.start_P = list(accumulate([0] * segments[0].start + widths, initial=0))
-        """Where each position begins, counted from `first`; and, one more, where the last ends."""
-
-    @property
-    def num_slots(self) -> int:
-        return self.start_P[-1]
+        self.start_P = [0] * num_positions
+        """Where each position's slots begin, counted from `first`."""
+        self.width_P = [0] * num_positions
+        self.num_slots = 0
+        ends = [0] * (num_positions + 1)
+        for segment in segments:
+            for position in segment.positions:
+                self.start_P[position], self.width_P[position] = self.num_slots, segment.width
+                self.num_slots += segment.width
+            ends[segment.block + 1] = self.num_slots
+        self.reached_P = list(accumulate(ends, max))
+        """How many slots the blocks have that begin before each position; and, one more, all of them."""
 
     @property
     def slots(self) -> slice:
         return slice(self.first, self.first + self.num_slots)
 
     @cached_property
+    def order(self) -> Tensor:
+        """Positions in the order of their slots, without those that have none."""
+        return torch.tensor([position for segment in self.segments for position in segment.positions])
+
+    @cached_property
     def position_S(self) -> Tensor:
         """The position of every slot."""
-        return torch.arange(len(self.start_P) - 1).repeat_interleave(torch.tensor(self.start_P).diff())
+        return self.order.repeat_interleave(torch.tensor(self.width_P)[self.order])
 
     def sum_positions(self, x_SD: Tensor) -> Tensor:
         """What is in the slots of each position, added up: [P, D]."""
-        slots, start_P = torch.arange(len(x_SD)), torch.tensor(self.start_P[:-1])
-        return embedding_bag(slots.to(x_SD.device), x_SD, start_P.to(x_SD.device), mode="sum")
+        slots = torch.arange(len(x_SD), device=x_SD.device)
+        starts = torch.tensor(self.start_P)[self.order].to(x_SD.device)
+        sums_PD = x_SD.new_zeros(len(self.start_P), x_SD.shape[1])
+        sums_PD[self.order.to(x_SD.device)] = embedding_bag(slots, x_SD, starts, mode="sum")
+        return sums_PD
 
-    def cut(self, start: int, end: int) -> Iterator[Segment]:
-        """Segments that begin at `start` or later, as far as they are before `end`."""
-        for segment in self.segments:
-            if start <= segment.start < end:
-                yield segment if segment.end <= end else Segment(segment.start, end, segment.width)
+    def reached(self, start: int, end: int) -> list[Segment]:
+        """Segments of the blocks that begin at `start` or later and before `end`."""
+        return [segment for segment in self.segments if start <= segment.block < end]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,11 +143,13 @@ class Columns:
         layers: list[LayerColumns] = []
         first = 0
         for counts_P in count_X.view(num_layers, num_positions).tolist():
-            layers.append(LayerColumns(first, _segments([count + BESIDE for count in counts_P[lead:]], grain, lead)))
+            widths = {p: count + BESIDE for p, count in enumerate(counts_P) if p >= lead}
+            layers.append(LayerColumns(first, _segments(widths, grain), num_positions))
             first += layers[-1].num_slots
-        first_X = torch.tensor([of.first + start for of in layers for start in of.start_P[:-1]], device=site_A.device)
+        first_X = torch.tensor([of.first + start for of in layers for start in of.start_P], device=site_A.device)
         rank_A = torch.arange(len(site_A), device=site_A.device) - (count_X.cumsum(0) - count_X)[site_A]
-        tokens = LayerColumns(first, [Segment(0, lead, BESIDE), Segment(lead, num_positions, BESIDE)])
+        halves = (range(lead), range(lead, num_positions))
+        tokens = LayerColumns(first, [Segment(half, BESIDE, half.start) for half in halves if half], num_positions)
         return cls((*layers, tokens), first_X[site_A] + rank_A, grain, lead)
 
     @property
@@ -141,7 +158,7 @@ class Columns:
 
     @property
     def num_positions(self) -> int:
-        return len(self.layers[-1].start_P) - 1
+        return len(self.layers[-1].start_P)
 
     @property
     def num_slots(self) -> int:
@@ -157,13 +174,15 @@ class Columns:
         zero = self.num_slots - 1  # the last token's constant, which is taken out of every row
         slots: list[int] = []
         for of in self.layers:
-            slots += [of.first + end - BESIDE if end > start else zero for start, end in pairwise(of.start_P)]
+            places = zip(of.start_P, of.width_P, strict=True)
+            slots += [of.first + start + width - BESIDE if width else zero for start, width in places]
         return torch.cat([self.slot_A, torch.tensor(slots, device=self.slot_A.device)])
 
     @cached_property
     def constant_LP(self) -> Tensor:
         """The slot of what is constant at each position, counted from the layer's first; the tokens' layer is last."""
-        return torch.tensor([of.start_P[1:] for of in self.layers], device=self.slot_A.device) - 1
+        start_LP = torch.tensor([of.start_P for of in self.layers], device=self.slot_A.device)
+        return start_LP + torch.tensor([of.width_P for of in self.layers], device=self.slot_A.device) - 1
 
     @cached_property
     def first_L(self) -> Tensor:
@@ -171,16 +190,20 @@ class Columns:
         return torch.tensor([of.first for of in self.layers], device=self.slot_A.device)
 
 
-def _segments(widths: Sequence[int], grain: Grain, lead: int) -> list[Segment]:
-    if grain.apart:
-        return [Segment(p, p + 1, grain.up(width, grain.width)) for p, width in enumerate(widths, lead)]
+def _segments(width_of: dict[int, int], grain: Grain) -> list[Segment]:
+    """`width_of` has the slots in use at each position."""
     found: list[Segment] = []
-    start, widest, total = 0, 0, 0
-    for first in range(0, len(widths), grain.positions):
-        block = widths[first : first + grain.positions]
-        wider, more = max(widest, grain.up(max(block), grain.width)), sum(block)
-        if first > start and (first + len(block) - start) * wider > _PADDING * (total + more) + _SLACK:
-            found.append(Segment(lead + start, lead + first, widest))
-            start, total, wider = first, 0, grain.up(max(block), grain.width)
-        widest, total = wider, total + more
-    return [*found, Segment(lead + start, lead + len(widths), widest)]
+    positions = list(width_of)
+    for first in range(0, len(positions), grain.block):
+        block = positions[first : first + grain.block]
+        group: list[int] = []
+        widest = total = 0
+        for position in sorted(block, key=lambda p: -width_of[p]) if grain.by_width else block:
+            here = grain.up(width_of[position], grain.width)
+            wider, more = max(widest, here), total + width_of[position]
+            if group and (len(group) + 1) * wider > _PADDING * more + _SLACK:
+                found.append(Segment(sorted(group), widest, block[0]))
+                group, wider, more = [], here, width_of[position]
+            group, widest, total = [*group, position], wider, more
+        found.append(Segment(sorted(group), widest, block[0]))
+    return found

@@ -82,7 +82,7 @@ class Reach:
         """`alive_L` counts the rows that a layer's columns can reach; tokens reach all."""
         self.columns, self.num_rows = columns, num_rows
         rows = [*alive_L, num_rows]
-        widths = [of.start_P[num_positions] for of in columns.layers]
+        widths = [of.reached_P[num_positions] for of in columns.layers]
         offsets = list(accumulate((n * w for n, w in zip(rows, widths, strict=True)), initial=0))
         self.size = offsets[-1]
         self._parts = list(zip(offsets, rows, widths, strict=False))

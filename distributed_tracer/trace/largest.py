@@ -12,8 +12,8 @@ from torch import Tensor
 
 from .edges import ReachedEdges
 
-_AT_ONCE = 2**22
-"""Edges looked at together: 32 MiB of indices and as much of weights."""
+_AT_ONCE = 2**21
+"""Edges looked at together: 16 MiB of indices and as much of weights, three histograms of 16 MiB."""
 _BINS = 2**16
 
 

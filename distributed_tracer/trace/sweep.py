@@ -20,10 +20,11 @@ import torch
 from torch import Tensor
 
 from ..model.frozen import FrozenLayer
-from .columns import BESIDE
+from .columns import BESIDE, Segment
 from .edges import Reach, ReachedEdges
+from .host import on_device
 from .lead import Lead
-from .scratch import Scratch
+from .scratch import Scratch, parts
 from .written import Written
 
 _STRIPE = 128
@@ -101,7 +102,6 @@ class Sweep:
         return ReachedEdges(reach, values), constant_B
 
     @staticmethod
-    @staticmethod
     def _join(g_BPD: Tensor, vector_BD: Tensor, position_B: Tensor, first: int, end: int) -> int:
         """Rows enter with their own gradient at their own position."""
         if end > first:
@@ -116,27 +116,42 @@ class Sweep:
     ) -> None:
         """Products of the gradient with all that one layer's columns write; the constants' go to `constant_B`."""
         of, lead, end = self.columns.layers[source], self.lead.size, self.lead.size + g_BPD.shape[1]
-        edges_BS = edges_BS[:alive]
-        read_BS = self._scratch.take("sum", edges_BS.shape, edges_BS.dtype, edges_BS.device) if self._adds else edges_BS
-        in_place = (g_BPD.dtype, g_BPD.device) == (read_BS.dtype, read_BS.device)
-        segments = list(of.cut(lead, end))
-        slots, first = [segment.num_slots for segment in segments], of.start_P[lead]
-        vectors = vectors_SD[first : of.start_P[end]].split_with_sizes(slots)
-        parts = zip(segments, vectors, read_BS[:, first:].split_with_sizes(slots, 1), strict=True)
-        g_PBD = g_BPD[: self._up(alive)].transpose(0, 1)
-        for segment, vectors_XD, read_BX in parts:
-            positions = slice(segment.start - lead, segment.end - lead)
-            if in_place and segment.end - segment.start == 1:
-                torch.mm(g_PBD[positions.start], vectors_XD.T, out=read_BX)
-            else:
-                vectors_PDW = vectors_XD.view(-1, segment.width, vectors_XD.shape[1]).mT
-                read_PBW = self._scratch.bmm("read", g_PBD[positions], vectors_PDW)
-                read_BX.view(alive, -1, segment.width).copy_(read_PBW[:, :alive].transpose(0, 1), non_blocking=True)
-        constant_P = self.columns.constant_LP[source, lead:end]
-        constant_B[:alive] += read_BS[:, constant_P].sum(1)
-        read_BS[:, constant_P] = 0
+        rows, edges_BS = self._up(alive), edges_BS[:alive]
+        into_BS = edges_BS
         if self._adds:
-            edges_BS += read_BS
+            into_BS = self._scratch.take("row", tuple(edges_BS.shape), g_BPD.dtype, g_BPD.device)
+        in_place = (into_BS.dtype, into_BS.device, alive) == (g_BPD.dtype, g_BPD.device, rows)
+        segments = of.reached(lead, end)
+        slots, first = [segment.num_slots for segment in segments], of.start_P[segments[0].positions[0]]
+        vectors = vectors_SD[first : first + sum(slots)].split_with_sizes(slots)
+        parts = zip(segments, vectors, into_BS[:, first:].split_with_sizes(slots, 1), strict=True)
+        for (segment, vectors_XD, into_BX), g_PBD in zip(parts, self._at(segments, g_BPD[:rows]), strict=True):
+            if in_place and len(segment.positions) == len(g_PBD) == 1:
+                torch.mm(g_PBD[0], vectors_XD.T, out=into_BX)
+            else:
+                vectors_PDW = vectors_XD.view(-1, segment.width, vectors_XD.shape[1])[: len(g_PBD)].mT
+                read_BPW = self._scratch.bmm("read", g_PBD, vectors_PDW)[:, :alive].transpose(0, 1)
+                into_BPW = into_BX.view(alive, -1, segment.width)
+                into_BPW[:, : len(g_PBD)].copy_(read_BPW, non_blocking=True)
+                into_BPW[:, len(g_PBD) :] = 0  # of a block that the batch does not reach the end of
+        constant_P = self.columns.constant_LP[source, lead:end].to(into_BS.device)
+        constant_B[:alive] += into_BS[:, constant_P].sum(1, dtype=constant_B.dtype).to(constant_B.device)
+        into_BS[:, constant_P] = 0
+        if self._adds:
+            edges_BS += into_BS.to(edges_BS.device, non_blocking=True)
+
+    def _at(self, segments: list[Segment], g_BPD: Tensor) -> Sequence[Tensor]:
+        """Gradients at the positions of each segment, as far as the batch has them: [P, B, D]."""
+        lead, num_positions = self.lead.size, g_BPD.shape[1]
+        positions = [[p - lead for p in segment.positions if p - lead < num_positions] for segment in segments]
+        g_PBD = g_BPD.transpose(0, 1)
+        if not self.columns.grain.by_width:
+            return [g_PBD[of[0] : of[-1] + 1] if of else g_PBD[:0] for of in positions]
+        order = on_device([p for of in positions for p in of], g_BPD.device)
+        shape = (len(order), len(g_BPD), g_BPD.shape[2])
+        gathered_PBD = self._scratch.take("gathered", shape, g_BPD.dtype, g_BPD.device)
+        torch.index_select(g_PBD, 0, order, out=gathered_PBD)
+        return gathered_PBD.split_with_sizes([len(of) for of in positions])
 
     def _attend(
         self, number: int, g_BPD: Tensor, mixed: int, alive: int, position_B: Tensor, from_lead_BT: Tensor
@@ -177,7 +192,9 @@ class Sweep:
                 y_BKGE[:, first:end, group] = mixed_BKE[:, first - end :]
                 if not first:
                     in_lead_BKGE[:, :, group] = mixed_BKE[:, :lead]
-        g_XD.addmm_(y_BKGE.view(len(g_XD), -1), layer.value_XD)
+        y_XY = y_BKGE.view(len(g_XD), -1)
+        for part in parts(g_XD):
+            g_XD[part].addmm_(y_XY[part], layer.value_XD)
         return in_lead_BKGE.view(num_rows, -1)
 
     def _patterned(self, pattern_KPQ: Tensor, z_BXE: Tensor, queries: int) -> Iterator[tuple[int, int, Tensor]]:

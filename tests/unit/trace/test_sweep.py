@@ -17,7 +17,8 @@ from jobs_of_cases import TEXTS
 from torch import Tensor
 
 from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders
-from distributed_tracer.trace import sweep
+from distributed_tracer.trace import columns, sweep
+from distributed_tracer.trace.columns import Grain
 from distributed_tracer.trace.encode import encode
 from distributed_tracer.trace.rows import Rows
 
@@ -47,6 +48,17 @@ def test_rows_do_not_depend_on_how_many_are_swept_together(
     flavour: str, sweep_rows: int, case: Callable[[str], Case]
 ) -> None:
     torch.testing.assert_close(rows_of(case(flavour), sweep_rows), rows_of(case(flavour)), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("grain", [Grain(4, 4, 8, block=4, by_width=True), Grain(width=8, block=4), Grain(3, 2, 5)])
+def test_however_columns_are_laid_out_the_rows_are_the_same(
+    flavour: str, grain: Grain, case: Callable[[str], Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = rows_of(case(flavour))
+    monkeypatch.setattr(Grain, "of", classmethod(lambda *_: grain))
+    monkeypatch.setattr(columns, "_SLACK", 0)
+    torch.testing.assert_close(rows_of(case(flavour)), plain, rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
