@@ -100,8 +100,8 @@ class Graph:
     def selected_features(self) -> npt.NDArray[np.int64]:
         """Index into `active` of every feature node, in node order."""
         features = self.nodes.take(self.nodes.where(Kind.FEATURE))
-        wanted = site_key(features.layer_N, features.position_N, features.feature_N)
-        return np.searchsorted(site_key(self.active.layer_A, self.active.position_A, self.active.feature_A), wanted)
+        wanted = _site_key(features.layer_N, features.position_N, features.feature_N)
+        return np.searchsorted(_site_key(self.active.layer_A, self.active.position_A, self.active.feature_A), wanted)
 
     def dense_index_N(self) -> npt.NDArray[np.int64]:
         """Where each node is among all, pruned or not: features, errors (layer-major), tokens, targets."""
@@ -131,7 +131,7 @@ class Graph:
         return dense
 
 
-def site_key(
+def _site_key(
     layer: npt.NDArray[np.int16], position: npt.NDArray[np.int32], feature: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.int64]:
     """One ascending integer per (layer, position, feature): 12, 20 and 31 bits."""

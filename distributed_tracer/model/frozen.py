@@ -82,7 +82,7 @@ def freeze(model: Model, tape: Tape, layer: int, skip_DD: Tensor | None, dtype: 
     skip, scale = _fold_skip(model, tape, layer, skip_DD)
     constant_PD = attention_constant(weights, tape, layer)
     return FrozenLayer(
-        pattern_GKPQ=pattern_GQPK.permute(0, 3, 2, 1).to(dtype).contiguous(),
+        pattern_GKPQ=pattern_GQPK.permute(0, 3, 2, 1).to(dtype),
         output_GDX=output_HED.reshape(groups, -1, width).to(dtype).mT.contiguous(),
         value_XD=value_GED.reshape(groups * head_dim, width).to(dtype),
         constant_PD=None if constant_PD is None else constant_PD.to(dtype),

@@ -17,7 +17,8 @@ ITEM_BYTES: dict[Precision, int] = {"float64": 8, "float32": 4, "bfloat16": 2, "
 DECODERS_IN_FILES_BYTES = 2 * 2**30
 """From this size on decoders are not held, as `transcoder/load.py` has it (which imports torch)."""
 _PADDING, _SLACK, _BESIDE = 1.5, 256, 24
-"""Slots of a segment for each in use, more for each layer, and for each position: error, constant, rounding up."""
+"""Slots for each in use, more for each layer, and for each position (error, constant, rounding up): more than
+`trace/columns.py` lays out."""
 _TAKEN_BYTES = 32
 """Per row and node while edges between nodes are picked out of the rows: values, indices, masks."""
 _EDGE_BYTES = 56

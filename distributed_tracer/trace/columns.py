@@ -98,7 +98,7 @@ class LayerColumns:
         """Positions in the order of their slots, without those that have none."""
         return torch.tensor([position for segment in self.segments for position in segment.positions])
 
-    @cached_property
+    @property
     def position_S(self) -> Tensor:
         """The position of every slot."""
         return self.order.repeat_interleave(torch.tensor(self.width_P)[self.order])

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..config import TraceConfig
 from ..errors import PromptError
+from ..transcoder.activation import largest
 from .encode import ActiveFeatures
 from .rows import EdgeBlock
 from .targets import Directions
@@ -84,7 +85,8 @@ class Frontier:
         influence_A = self.influence()
         influence_A[self.features_F] = -1.0
         count = min(self.config.round_size, self.num_features - num_done)
-        return _largest(influence_A, count)
+        found_F = largest(influence_A[None], count)[0].nonzero()[:, 0]
+        return found_F[influence_A[found_F].argsort(descending=True, stable=True)]
 
     def influence(self) -> Tensor:
         """Influence of every active feature through the rows so far: [A], in the edges' precision.
@@ -126,11 +128,3 @@ class Frontier:
             part, taken = slice(start, start + len(block)), self._taken[number]
             self._between_RF[part, taken : len(slot_F)] = block.edges.take(slot_F[taken:]).abs()
             self._taken[number], start = len(slot_F), part.stop
-
-
-def _largest(value_A: Tensor, count: int) -> Tensor:
-    """Numbers of the largest, largest first; of equal ones the first by number, which `topk` leaves open."""
-    last = value_A.topk(count).values[-1]
-    above_A = (value_A > last).nonzero()[:, 0]
-    found_F = torch.cat([above_A, (value_A == last).nonzero()[: count - len(above_A), 0]])
-    return found_F[value_A[found_F].argsort(descending=True, stable=True)]

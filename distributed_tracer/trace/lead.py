@@ -24,12 +24,10 @@ class Lead:
         self.size = size
         self.values_LXT: list[Tensor] = []
         """What attention finds in the lead at each layer; X = (position, key/value head, head width)."""
-        token_PD = tape.token_vectors_PD[:size].to(dtype)
-        self._stream_TPD = torch.diag_embed(token_PD.T).permute(1, 2, 0)  # each token at its own position
-        constant_PD = torch.zeros_like(token_PD)
-        if tape.position_vectors_PD is not None:
-            constant_PD = tape.position_vectors_PD[:size].to(dtype)
-        self._stream_TPD = torch.cat([self._stream_TPD, constant_PD[None]])
+        token_PD, position_PD = tape.token_vectors_PD[:size].to(dtype), tape.position_vectors_PD
+        constant_PD = torch.zeros_like(token_PD) if position_PD is None else position_PD[:size].to(dtype)
+        token_TPD = torch.diag_embed(token_PD.T).permute(1, 2, 0)  # each at its own position
+        self._stream_TPD = torch.cat([token_TPD, constant_PD[None]])
 
     def push(self, layer: FrozenLayer, constant_PD: Tensor) -> None:
         """Through one layer, whose MLP writes what is constant [P, D] beside its linear skip."""

@@ -45,6 +45,7 @@ class Written:
         self._feature_S[columns.slot_A] = feature_A
         self._activation_S = activation_A.new_zeros(columns.num_slots)
         self._activation_S[columns.slot_A] = activation_A
+        self._position_S = torch.cat([of.position_S for of in columns.layers]).to(feature_A.device)
         self.error_MPD: list[Tensor] = []
         """At each output site: what features and constants do not write."""
         self._beside_M2PD: list[Tensor] = []
@@ -91,7 +92,7 @@ class Written:
                 yield source, rows_SD.mul_(self._activation_S[slots, None])
 
     def _written(self, layer: int, source: int, at_site_SD: Tensor) -> Tensor:
-        position_S = self.columns.layers[source].position_S.to(self._device(layer))
+        position_S = self._position_S[self.columns.layers[source].slots].to(self._device(layer))
         return write(self.model, self.tape, layer, at_site_SD.to(self._device(layer)), position_S).to(self.dtype)
 
     def _rest(self, layer: int) -> Tensor:

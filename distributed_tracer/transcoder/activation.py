@@ -49,7 +49,7 @@ def candidate_mask(pre_PS: Tensor, activation: Activation, threshold_S: Tensor |
         assert threshold_S is not None
         mask_PS = pre_PS > threshold_S
     else:
-        mask_PS = _largest(pre_PS, activation.k)
+        mask_PS = largest(pre_PS, activation.k)
     return mask_PS & (pre_PS > 0) if activation.positive_only else mask_PS
 
 
@@ -73,7 +73,7 @@ def merge(slices: Sequence[Candidates]) -> tuple[Tensor, Tensor, Tensor]:
     return positions_A[order_A], features_A[order_A], activations_A[order_A]
 
 
-def _largest(pre_PS: Tensor, k: int) -> Tensor:
+def largest(pre_PS: Tensor, k: int) -> Tensor:
     """The k largest of each row. `torch.topk` alone leaves open which of equal values it takes."""
     k = min(k, pre_PS.shape[1])
     if k == 0:
