@@ -90,7 +90,7 @@ def plan(
     for outcome in rejected:
         print(f"cannot be traced: {outcome.prompt_id!r}: {outcome.reason!r}")
     plan.check_fits()
-    return 3 if rejected or plan.split()[1] else 0
+    return 3 if rejected or any(plan.too_large()) else 0
 
 
 @_command

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .config import CorpusConfig, JobConfig
 from .corpus.read import BadPrompt, read_prompts
+from .corpus.spool import Spool
 from .errors import CorpusError, PromptError
 from .model.load import load_tokenizer, model_shape
 from .model.tokenize import tokenize
@@ -18,11 +19,11 @@ from .transcoder.load import check_fits, transcoder_shape
 
 @dataclass(frozen=True, eq=False)
 class Intake:
-    """Tokenized prompts with distinct ids, in the order of the corpus, and why the others cannot be traced."""
+    """Tokenized prompts with distinct ids, and why the others cannot be traced."""
 
     model: ModelShape
     transcoders: TranscoderShape
-    prompts: list[Prompt]
+    prompts: Spool
     rejected: list[Outcome]
 
 
@@ -36,30 +37,31 @@ def take_in(config: JobConfig) -> Intake:
     transcoders = transcoder_shape(config.transcoders.transcoders)
     check_fits(transcoders, model)
     tokenizer = load_tokenizer(config.model.model)
-    prompts: list[Prompt] = []
+    prompts = Spool()
     rejected: list[Outcome] = []
-    for prompt in distinct(read_prompts(config.corpus), config.corpus):
+    for prompt in distinct(read_prompts(config.corpus), prompts, config.corpus):
         if isinstance(prompt, BadPrompt):
             rejected.append(Outcome(prompt.id, "failed", "read", f"{prompt.where}: {prompt.reason}"))
             continue
         try:
-            prompts.append(tokenize(prompt, tokenizer, model))
+            prompts.add(tokenize(prompt, tokenizer, model))
         except PromptError as error:
             rejected.append(Outcome(prompt.id, "failed", "tokenize", str(error)))
     return Intake(model, transcoders, prompts, rejected)
 
 
-def distinct(prompts: Iterable[Prompt | BadPrompt], config: CorpusConfig) -> Iterator[Prompt | BadPrompt]:
+def distinct(prompts: Iterable[Prompt | BadPrompt], spool: Spool, config: CorpusConfig) -> Iterator[Prompt | BadPrompt]:
     """The prompts without repetitions. One id with two contents is an error, or a bad prompt if those are recorded.
 
     Raises CorpusError naming both places.
     """
-    first: dict[str, Prompt] = {}
     for prompt in prompts:
-        if isinstance(prompt, BadPrompt) or (other := first.setdefault(prompt.id, prompt)) is prompt:
+        if isinstance(prompt, BadPrompt) or (before := spool.claim(prompt)) is None:
             yield prompt
-        elif other != prompt:
-            reason = f"id {prompt.id!r} was given at {other.where} to a prompt with other content"
+            continue
+        place, same = before
+        if not same:
+            reason = f"id {prompt.id!r} was given at {place} to a prompt with other content"
             if config.on_bad_prompt == "stop":
                 raise CorpusError(f"{prompt.where}: {reason}; give each prompt an id of its own")
             yield BadPrompt(prompt.where, prompt.where, reason)

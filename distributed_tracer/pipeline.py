@@ -38,40 +38,38 @@ def run_job(config: JobConfig) -> Summary:
     """
     started = time.monotonic()
     intake = take_in(config)
-    plan = make_plan(intake.prompts, intake.model, intake.transcoders, config)
+    prompts = intake.prompts
+    plan = make_plan(prompts, intake.model, intake.transcoders, config)
     plan.check_fits()
     ledger = Ledger(config.store.store)
     ledger.create_or_check(run_info(config))
-    asked = ledger.asked()
-    todo, changed = plan.without(asked.keys()), plan.changed(asked)
+    prompts.settle((entry.id, entry.asked) for entry in ledger.entries())
 
     recorder = Recorder(ledger)
-    units, refused = todo.split()
     for outcome in intake.rejected:
         recorder.record(outcome)
-    for unit, reason in [*refused, *((unit, _CHANGED) for unit in changed)]:
+    for unit, reason in plan.too_large():
         recorder.record(Outcome(unit.prompt.id, "failed", "plan", reason))
-    if units:
+    for prompt in prompts.changed():
+        recorder.record(Outcome(prompt.id, "failed", "plan", _CHANGED))
+    num_units, seconds = plan.total()
+    if num_units:
         executor = executor_for(config, recorder.commit)
         with (
             Stopping() as stopping,
-            showing(Tally(units), config.run.progress) as show,
-            closing(executor.run(stopping.until_asked(units))) as outcomes,
+            showing(Tally(num_units, seconds), config.run.progress) as show,
+            closing(executor.run(stopping.until_asked(plan.fitting()))) as outcomes,
         ):
             for outcome in outcomes:
                 recorder.record(outcome)
                 show(outcome)
-    num_wanted, num_skipped = (
-        len(intake.prompts) + len(intake.rejected),
-        len(plan.units) - len(todo.units) - len(changed),
-    )
-    return recorder.summary(config.store.store, num_wanted, num_skipped, time.monotonic() - started)
+    num_wanted = len(prompts) + len(intake.rejected)
+    return recorder.summary(config.store.store, num_wanted, prompts.num_done, time.monotonic() - started)
 
 
 def plan_job(config: JobConfig) -> tuple[Plan, list[Outcome]]:
     """What `run_job` would do now, and the prompts that it would reject. Spends nothing; the store may be unnamed."""
     intake = take_in(config)
-    plan = make_plan(intake.prompts, intake.model, intake.transcoders, config)
     if config.store.store:
-        plan = plan.without(Ledger(config.store.store).done())
-    return plan, intake.rejected
+        intake.prompts.settle((entry.id, entry.asked) for entry in Ledger(config.store.store).entries())
+    return make_plan(intake.prompts, intake.model, intake.transcoders, config), intake.rejected

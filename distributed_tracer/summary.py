@@ -75,7 +75,8 @@ class Recorder:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._done: list[Outcome] = []
+        self._num_done = self._num_nodes = self._num_edges = 0
+        self._replacement, self._completeness = _Mean(), _Mean()
         self._failed: list[Outcome] = []
         self._num_retried = 0
         self._num_bytes = 0
@@ -92,7 +93,11 @@ class Recorder:
             self._ledger.record_failure(outcome.prompt_id, phase, reason, outcome.attempt)
             self._failed.append(outcome)
         elif outcome.status == "done":
-            self._done.append(outcome)
+            self._num_done += 1
+            self._num_nodes += outcome.num_nodes
+            self._num_edges += outcome.num_edges
+            self._replacement.add(outcome.replacement)
+            self._completeness.add(outcome.completeness)
         elif outcome.status == "retried":
             self._num_retried += 1
 
@@ -100,20 +105,30 @@ class Recorder:
         """The counts of a run over `num_wanted` prompts, `num_skipped` of which were done before."""
         return Summary(
             store=store,
-            num_done=len(self._done),
+            num_done=self._num_done,
             num_skipped=num_skipped,
             failed=tuple(self._failed),
-            num_left=num_wanted - num_skipped - len(self._done) - len(self._failed),
+            num_left=num_wanted - num_skipped - self._num_done - len(self._failed),
             num_retried=self._num_retried,
-            num_nodes=sum(outcome.num_nodes for outcome in self._done),
-            num_edges=sum(outcome.num_edges for outcome in self._done),
+            num_nodes=self._num_nodes,
+            num_edges=self._num_edges,
             num_bytes=self._num_bytes,
-            mean_replacement=_mean([outcome.replacement for outcome in self._done]),
-            mean_completeness=_mean([outcome.completeness for outcome in self._done]),
+            mean_replacement=self._replacement.value,
+            mean_completeness=self._completeness.value,
             seconds=seconds,
         )
 
 
-def _mean(values: list[float]) -> float:
-    finite = [value for value in values if math.isfinite(value)]
-    return sum(finite) / len(finite) if finite else float("nan")
+class _Mean:
+    """Of the finite ones among some numbers."""
+
+    def __init__(self) -> None:
+        self._sum, self._count = 0.0, 0
+
+    def add(self, value: float) -> None:
+        if math.isfinite(value):
+            self._sum, self._count = self._sum + value, self._count + 1
+
+    @property
+    def value(self) -> float:
+        return self._sum / self._count if self._count else float("nan")

@@ -62,4 +62,4 @@ def job(
 def units_of(config: JobConfig) -> list[WorkUnit]:
     """What the pipeline would hand to an executor."""
     intake = take_in(config)
-    return list(make_plan(intake.prompts, intake.model, intake.transcoders, config).units)
+    return list(make_plan(intake.prompts, intake.model, intake.transcoders, config).units())

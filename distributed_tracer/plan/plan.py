@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
-from statistics import median
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
 
 from ..config import JobConfig
+from ..corpus.spool import Spool
 from ..errors import PlanDoesNotFit
 from ..memory import num_sweep_rows
-from ..prompt import Prompt
 from ..shapes import ModelShape, TranscoderShape
 from .cost import Cost, cost_of, resident_bytes, sweep_item_bytes
 from .machine import Machine, machine_of
@@ -22,10 +22,11 @@ _FEWEST_ROWS = 8
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Work units, those expected to take longest first, each with its cost."""
+    """What the prompts that are left cost; units are made of them as they are asked for, the longest first."""
 
-    units: tuple[WorkUnit, ...]
-    costs: tuple[Cost, ...]
+    prompts: Spool
+    costs: Mapping[int, Cost]
+    """Of every number of tokens that occurs, the longest first."""
     model: ModelShape
     transcoders: TranscoderShape
     config: JobConfig
@@ -36,19 +37,26 @@ class Plan:
         """Weights that every worker holds."""
         return sum(resident_bytes(self.model, self.transcoders, self.config.model.forward_dtype))
 
-    @property
-    def worker_seconds(self) -> float:
-        """Seconds of one worker for everything."""
-        return sum(unit.expected_seconds for unit in self.units)
+    def units(self) -> Iterator[WorkUnit]:
+        """What is left, expected to take longest first, whether it fits or not."""
+        return (unit for length in self.prompts.lengths() for unit in self._of_length(length))
 
-    def without(self, done: Set[str]) -> Plan:
-        """The plan for the prompts that are not done yet."""
-        left = [n for n, unit in enumerate(self.units) if unit.prompt.id not in done]
-        return replace(self, units=tuple(self.units[n] for n in left), costs=tuple(self.costs[n] for n in left))
+    def fitting(self) -> Iterator[WorkUnit]:
+        """Those that are expected to fit into memory."""
+        lengths = [length for length in self.prompts.lengths() if self._fits(length)]
+        return (unit for length in lengths for unit in self._of_length(length))
 
-    def changed(self, asked: Mapping[str, str]) -> list[WorkUnit]:
-        """Units whose id is done with a graph of something else; `asked` is `Ledger.asked()`."""
-        return [unit for unit in self.units if asked.get(unit.prompt.id) not in (None, "", unit.prompt.asked)]
+    def too_large(self) -> Iterator[tuple[WorkUnit, str]]:
+        """The others, with what they lack and what may help."""
+        for length in self.prompts.lengths():
+            if not self._fits(length):
+                reason = self._why_too_large(self.costs[length])
+                yield from ((unit, reason) for unit in self._of_length(length))
+
+    def total(self) -> tuple[int, float]:
+        """Number of units that fit, and seconds of one worker for all of them."""
+        counts = {n: count for n, count in self.prompts.lengths().items() if self._fits(n)}
+        return sum(counts.values()), sum(count * self._seconds(n) for n, count in counts.items())
 
     def check_fits(self) -> None:
         """Raise PlanDoesNotFit if not even the weights fit into what a worker has."""
@@ -61,35 +69,24 @@ class Plan:
                 "--gpus-per-worker."
             )
 
-    def split(self) -> tuple[list[WorkUnit], list[tuple[WorkUnit, str]]]:
-        """Units that are expected to fit into memory, and the others with what they lack and what may help."""
-        free = self.machine.free_bytes
-        fit, rest = [], []
-        for unit, cost in zip(self.units, self.costs, strict=True):
-            needed = self.resident_bytes + unit.expected_bytes
-            if free is None or needed <= free:
-                fit.append(unit)
-            else:
-                rest.append((unit, self._why_too_large(cost, needed, free)))
-        return fit, rest
-
     def describe(self) -> str:
         """Sizes, assumptions, the largest prompts, the total, and what will not fit."""
-        if not self.units:
+        if not self.prompts.lengths():
             return "nothing to do"
         return "\n".join([*self._inputs(), *self._largest(), *self._total(), *self._too_large()])
 
     def _inputs(self) -> list[str]:
         model, sets, dtype = self.model, self.transcoders, self.config.model.forward_dtype
         model_bytes, set_bytes = resident_bytes(model, sets, dtype)
-        tokens = sorted(cost.num_tokens for cost in self.costs)
+        lengths = self.prompts.lengths()
         machine = self.machine
         free = "not known here" if machine.free_bytes is None else f"{_size(machine.free_bytes)} free"
         return [
             f"model        {model.architecture}, {model.num_layers} layers x {model.d_model}, "
             f"{model.num_parameters / 1e6:,.1f} M parameters in {dtype}: {_size(model_bytes)}",
             f"transcoders  {sets.kind} {sets.activation}, {sum(sets.features_L):,} features: {_size(set_bytes)}",
-            f"prompts      {len(tokens):,}; tokens min {tokens[0]}, median {median(tokens):g}, max {tokens[-1]}",
+            f"prompts      {sum(lengths.values()):,}; tokens min {min(lengths)}, median {_median(lengths):g}, "
+            f"max {max(lengths)}",
             f"each worker  {'GPU' if machine.on_gpu else 'CPU'}, memory {free}",
             f"assumed      {self.config.run.expected_active:g} active features per token and layer "
             f"(--expected-active), {machine.flops / 1e9:,.0f} GFLOP/s per worker",
@@ -99,7 +96,8 @@ class Plan:
         counted = ("tokens", "active", "rows", "a sweep")
         measured = ("tape", "vectors", "row buffer", "sweep", "assembly", "total", "seconds")
         lines = ["", "largest      " + "".join(f"{name:>11}" for name in (*counted, *measured))]
-        for unit, cost in list(zip(self.units, self.costs, strict=True))[:_SHOWN]:
+        for unit in islice(self.units(), _SHOWN):
+            cost = self.costs[len(unit.prompt.tokens or ())]
             size = cost.bytes
             cells = [f"{cost.num_tokens:,}", f"{cost.num_active:,}", f"{cost.num_rows:,}", f"{cost.sweep_rows}"]
             cells += [_size(n) for n in (size.tape, size.vectors, size.rows, size.sweep, size.assembly, size.total)]
@@ -109,7 +107,7 @@ class Plan:
 
     def _total(self) -> list[str]:
         workers = 1 if self.config.run.local else self.config.run.workers
-        seconds = max(self.worker_seconds / workers, self.units[0].expected_seconds)
+        seconds = max(self.total()[1] / workers, max(map(self._seconds, self.prompts.lengths())))
         return ["", f"total        about {_duration(seconds)} on {workers} worker{'s' if workers > 1 else ''}"]
 
     def _too_large(self) -> list[str]:
@@ -117,14 +115,28 @@ class Plan:
             self.check_fits()
         except PlanDoesNotFit as error:
             return ["", f"does not fit: {error}"]
-        rest = self.split()[1]
-        if not rest:
+        count = sum(self.prompts.lengths().values()) - self.total()[0]
+        if not count:
             return []
-        lines = [f"do not fit   {len(rest):,} prompts, which would be recorded as failed; the largest:"]
-        return ["", *lines, *(f"  prompt {unit.prompt.id!r}: {reason}" for unit, reason in rest[:_SHOWN])]
+        lines = [f"do not fit   {count:,} prompts, which would be recorded as failed; the largest:"]
+        largest = islice(self.too_large(), _SHOWN)
+        return ["", *lines, *(f"  prompt {unit.prompt.id!r}: {reason}" for unit, reason in largest)]
 
-    def _why_too_large(self, cost: Cost, needed: int, free: int) -> str:
+    def _of_length(self, length: int) -> Iterator[WorkUnit]:
+        cost = self.costs[length]
+        for prompt in self.prompts.of_length(length):
+            yield WorkUnit(prompt, self._seconds(length), cost.bytes.total, cost.sweep_rows)
+
+    def _seconds(self, length: int) -> float:
+        return self.costs[length].flops / self.machine.flops
+
+    def _fits(self, length: int) -> bool:
+        free = self.machine.free_bytes
+        return free is None or self.resident_bytes + self.costs[length].bytes.total <= free
+
+    def _why_too_large(self, cost: Cost) -> str:
         part, size = cost.bytes.largest()
+        needed, free = self.resident_bytes + cost.bytes.total, self.machine.free_bytes or 0
         remedy = f"--sweep-rows {max(1, cost.sweep_rows // 4)}"
         if part in ("rows", "assembly"):
             remedy = f"--max-feature-nodes {max(1, cost.num_rows // 4)} or --keep-row-mass 0.99 (they change the graph)"
@@ -136,26 +148,16 @@ class Plan:
 
 
 def make_plan(
-    prompts: Sequence[Prompt],
+    prompts: Spool,
     model: ModelShape,
     transcoders: TranscoderShape,
     config: JobConfig,
     machine: Machine | None = None,
 ) -> Plan:
-    """Work units for tokenized prompts, longest first. `machine` is what a worker has; found out if not given."""
+    """What the prompts cost that are left to do. `machine` is what a worker has; found out if not given."""
     machine = machine or machine_of(config)
-    by_length: dict[int, Cost] = {}
-    pairs: list[tuple[WorkUnit, Cost]] = []
-    for prompt in prompts:
-        assert prompt.tokens is not None, "a plan is made of tokenized prompts"
-        length = len(prompt.tokens)
-        if length not in by_length:
-            by_length[length] = _cost(length, model, transcoders, config, machine)
-        cost = by_length[length]
-        pairs.append((WorkUnit(prompt, cost.flops / machine.flops, cost.bytes.total, cost.sweep_rows), cost))
-    pairs.sort(key=lambda pair: -pair[0].expected_seconds)
-    units, costs = zip(*pairs, strict=True) if pairs else ((), ())
-    return Plan(units, costs, model, transcoders, config, machine)
+    costs = {length: _cost(length, model, transcoders, config, machine) for length in prompts.lengths()}
+    return Plan(prompts, costs, model, transcoders, config, machine)
 
 
 def _cost(
@@ -173,6 +175,17 @@ def _cost(
     while trace.sweep_rows == "auto" and rows > _FEWEST_ROWS and free and weights + cost(rows).bytes.total > free:
         rows //= 2
     return cost(rows)
+
+
+def _median(count_of: Mapping[int, int]) -> float:
+    """Of numbers that occur so many times each."""
+    seen, half = 0, sum(count_of.values()) / 2
+    middle = []
+    for value, count in sorted(count_of.items()):
+        if seen <= half <= seen + count:
+            middle.append(value)
+        seen += count
+    return (middle[0] + middle[-1]) / 2
 
 
 def _size(num_bytes: int) -> str:

@@ -24,6 +24,8 @@ class Outcome:
     reason: str | None = None
     attempt: int = 1
     seconds: float = 0.0
+    expected_seconds: float = 0.0
+    """What the plan said."""
     num_nodes: int = 0
     num_edges: int = 0
     replacement: float = float("nan")

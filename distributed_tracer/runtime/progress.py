@@ -6,39 +6,54 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ..plan.unit import WorkUnit
+from .estimate import Estimate
 from .events import Outcome
 
 
 class Tally:
-    """Counts of prompts by what became of them, and what is left by the plan's reckoning.
+    """Counts of prompts by what became of them, and how long the rest will take by what the others took.
 
-    The clock starts with the first outcome, so that loading the model counts for nothing.
+    The clock starts with the first outcome, so that loading the model counts for nothing. Memory is for the prompts
+    under way only.
     """
 
-    def __init__(self, units: Sequence[WorkUnit]) -> None:
-        self.total = len(units)
+    def __init__(self, num_prompts: int, expected_seconds: float, clock: Callable[[], float] | None = None) -> None:
+        """`expected_seconds` is what the plan says of all prompts together."""
+        self.total = num_prompts
         self.num_worked = 0
         """Prompts that are traced, written or given up."""
-        self._expected = {unit.prompt.id: unit.expected_seconds for unit in units}
-        self._status: dict[str, str] = {}
+        self._clock = clock or time.monotonic
+        self._under_way: dict[str, str] = {}
         self._count: Counter[str | None] = Counter()
-        self._work_left = sum(self._expected.values())
+        self._expected_left = expected_seconds
+        self._estimate = Estimate()
         self._first: tuple[float, int, float] | None = None
 
     def add(self, outcome: Outcome) -> None:
-        before = self._status.get(outcome.prompt_id)
-        self._status[outcome.prompt_id] = outcome.status
+        before = self._under_way.pop(outcome.prompt_id, None)
+        if outcome.status not in ("done", "failed"):
+            self._under_way[outcome.prompt_id] = outcome.status
         self._count[before] -= 1
         self._count[outcome.status] += 1
         change = (outcome.status != "retried") - (before not in (None, "retried"))
         self.num_worked += change
-        self._work_left -= change * self._expected[outcome.prompt_id]
+        self._expected_left -= change * outcome.expected_seconds
+        if outcome.status == "traced":
+            self._estimate.learn(outcome.expected_seconds, outcome.seconds)
         if self._first is None:
-            self._first = (time.monotonic(), self.num_worked, self._work_left)
+            self._first = (self._clock(), self.num_worked, self._expected_left)
+
+    def seconds_left(self, now: float) -> float | None:
+        """At the pace so far; None before there is one."""
+        if self._first is None:
+            return None
+        since, num_then, left_then = self._first
+        worked = self._estimate.of(self.num_worked - num_then, left_then - self._expected_left)
+        left = self._estimate.of(self.total - self.num_worked, max(self._expected_left, 0.0))
+        return (now - since) * left / worked if worked > 0 else None
 
     def line(self) -> str:
         """Done, failed and total, prompts per second, and the time left."""
@@ -47,12 +62,13 @@ class Tally:
         text = f"{self._count['done']:,} of {self.total:,} done, {self._count['failed']:,} failed"
         if waiting := self._count["traced"]:
             text += f", {waiting:,} not written yet"
-        since, num_then, left_then = self._first
-        elapsed, worked = time.monotonic() - since, left_then - self._work_left
-        if self.num_worked > num_then and elapsed > 0:
-            text += f", {(self.num_worked - num_then) / elapsed:.2f} prompts/s"
-        if worked > 0:
-            text += f", {_clock(elapsed * self._work_left / worked)} left"
+        since, num_then, _ = self._first
+        now = self._clock()
+        seconds_left = self.seconds_left(now)
+        if self.num_worked > num_then and now > since:
+            text += f", {(self.num_worked - num_then) / (now - since):.2f} prompts/s"
+        if seconds_left is not None:
+            text += f", {_hours(seconds_left)} left"
         return text
 
 
@@ -102,6 +118,6 @@ def _lines(tally: Tally, seconds: float) -> Iterator[None]:
         thread.join()
 
 
-def _clock(seconds: float) -> str:
+def _hours(seconds: float) -> str:
     hours, rest = divmod(round(seconds), 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}"

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from ..errors import WorkerLost
 from ..plan.unit import WorkUnit
-from .events import Outcome, Reply
+from .events import Outcome, Reply, Status
 from .executor import Commit, Unwritten
 
 Call = WorkUnit | None
@@ -86,7 +86,7 @@ class Schedule:
                 continue
             self._again.append(unit)
             if unit not in share.calls:
-                yield _retried(unit, "its worker died before writing the part it was in")
+                yield _outcome(unit, "retried", "its worker died before writing the part it was in")
         self._losses_in_a_row += 1
         if self._losses_in_a_row >= MAX_LOSSES_IN_A_ROW:
             raise WorkerLost(
@@ -100,10 +100,10 @@ class Schedule:
     def _suspect(self, unit: WorkUnit, reason: str) -> Outcome:
         if unit.attempt >= self._attempts:
             why = f"{unit.attempt} worker processes died while tracing it; the last: {reason}"
-            return Outcome(unit.prompt.id, "failed", phase="worker", reason=why, attempt=unit.attempt)
+            return _outcome(unit, "failed", why)
         self._suspects.append(replace(unit, attempt=unit.attempt + 1))
-        return _retried(unit, f"its worker died: {reason}")
+        return _outcome(unit, "retried", f"its worker died: {reason}")
 
 
-def _retried(unit: WorkUnit, reason: str) -> Outcome:
-    return Outcome(unit.prompt.id, "retried", phase="worker", reason=reason, attempt=unit.attempt)
+def _outcome(unit: WorkUnit, status: Status, reason: str) -> Outcome:
+    return Outcome(unit.prompt.id, status, "worker", reason, unit.attempt, expected_seconds=unit.expected_seconds)

@@ -79,7 +79,8 @@ class Worker:
     def _try(self, unit: WorkUnit, sweep_rows: int, last: bool) -> Outcome:
         self._phase = "trace"
         started = time.perf_counter()
-        outcome = Outcome(unit.prompt.id, "failed", attempt=unit.attempt, worker=self.name)
+        expected = unit.expected_seconds
+        outcome = Outcome(unit.prompt.id, "failed", attempt=unit.attempt, expected_seconds=expected, worker=self.name)
         try:
             graph = self.graph_of(unit, replace(self.config.trace, sweep_rows=sweep_rows))
             self._phase = "store"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import StoreCorrupt, StoreError, StoreMismatch, StoreVersionError
-from .receipt import Receipt
+from .receipt import PromptEntry, Receipt
 from .root import Root, open_root
 from .schema import COMMIT_NAME, FAILURE_NAME, FORMAT_VERSION, RUN, failure_name
+
+_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Ledger:
 
     def __init__(self, root: str) -> None:
         self._root = open_root(root)
-        self._seen: set[str] = set()
-        self._asked: dict[str, str] = {}
+        self._last: int | None = None
+        """The highest number of a commit that was seen."""
 
     def create_or_check(self, run_info: Mapping[str, Any]) -> None:
         """Make the store, or check that it was made with the same `run_info["identity"]` (a dict).
@@ -53,16 +55,14 @@ class Ledger:
 
     def commit(self, receipt: Receipt) -> None:
         """Make a part count. Atomic; committing the same receipt again after an error is harmless."""
-        if not self._seen:
-            self._read_commits()
-        number = 1 + max((int(name[:10]) for name in self._seen), default=0)
-        name = f"{number:010d}-{receipt.part}.json"
+        if self._last is None:
+            self._last = max((int(name[:10]) for name in _commit_names(self._root)), default=0)
+        name = f"{self._last + 1:010d}-{receipt.part}.json"
         data = receipt.to_json(created=_now())
         there = self._root.create(f"commits/{name}", data)
         if there != data and Receipt.from_json(there, f"{self._root.url}/commits/{name}").part != receipt.part:
             raise StoreError(f"{self._root.url}/commits/{name} holds another part than {receipt.part}")
-        self._seen.add(name)
-        self._take(receipt)
+        self._last += 1
 
     def record_failure(self, prompt_id: str, phase: str, reason: str, attempts: int) -> None:
         """Say that a prompt was given up; replaces an earlier record of the same prompt."""
@@ -71,12 +71,13 @@ class Ledger:
 
     def done(self) -> set[str]:
         """Ids of all prompts in committed parts, those of other drivers included."""
-        return set(self.asked())
+        return {entry.id for entry in self.entries()}
 
-    def asked(self) -> dict[str, str]:
-        """What each done prompt's graph was made from, as `Prompt.asked` says it; empty where it is not known."""
-        self._read_commits()
-        return dict(self._asked)
+    def entries(self) -> Iterator[PromptEntry]:
+        """Every prompt in every committed part; the first commit that names a prompt holds its graph."""
+        for name, receipt in read_commits(self._root):
+            self._last = max(self._last or 0, int(name[:10]))
+            yield from receipt.prompts
 
     def failures(self) -> dict[str, Failure]:
         """Failed prompts by id; a prompt that was done after all is not among them."""
@@ -93,23 +94,21 @@ class Ledger:
             where = f"{self._root.url}/{key}"
             raise StoreCorrupt(f"{where} is not a failure record: {type(error).__name__}: {error}") from error
 
-    def _read_commits(self) -> None:
-        for name, receipt in read_commits(self._root, self._seen):
-            self._seen.add(name)
-            self._take(receipt)
 
-    def _take(self, receipt: Receipt) -> None:
-        for entry in receipt.prompts:
-            self._asked.setdefault(entry.id, entry.asked)  # the first commit that names a prompt holds its graph
+def read_commits(root: Root) -> Iterator[tuple[str, Receipt]]:
+    """Name and receipt of every commit, in commit order, which is the order of names; some are read at once."""
+    names = _commit_names(root)
+    for start in range(0, len(names), _AT_ONCE):
+        keys = {name: f"commits/{name}" for name in names[start : start + _AT_ONCE]}
+        found = root.read_many(list(keys.values()))
+        if gone := [key for key in keys.values() if key not in found]:
+            raise StoreCorrupt(f"{root.url}/{gone[0]} is listed but cannot be read ({len(gone)} such)")
+        for name, key in keys.items():
+            yield name, Receipt.from_json(found[key], f"{root.url}/{key}")
 
 
-def read_commits(root: Root, known: set[str] | frozenset[str] = frozenset()) -> list[tuple[str, Receipt]]:
-    """Name and receipt of every commit that is not `known`, in commit order, which is the order of names."""
-    names = [name for name in root.names("commits") if COMMIT_NAME.fullmatch(name) and name not in known]
-    found = root.read_many([f"commits/{name}" for name in names])
-    if gone := [name for name in names if f"commits/{name}" not in found]:
-        raise StoreCorrupt(f"{root.url}/commits/{gone[0]} is listed but cannot be read ({len(gone)} such)")
-    return [(name, Receipt.from_json(found[f"commits/{name}"], f"{root.url}/commits/{name}")) for name in names]
+def _commit_names(root: Root) -> list[str]:
+    return [name for name in root.names("commits") if COMMIT_NAME.fullmatch(name)]
 
 
 def parse_run(data: bytes, url: str) -> dict[str, Any]:

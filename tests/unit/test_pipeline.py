@@ -101,7 +101,7 @@ def test_prompts_expected_not_to_fit_are_recorded_and_the_rest_is_done(tmp_path:
     config = job(tmp_path, rows, replace(LOCAL, expected_active=1e9))
     config = replace(config, trace=replace(config.trace, max_feature_nodes=1))
     plan, _ = plan_job(config)
-    assert [unit.prompt.id for unit, _ in plan.split()[1]] == ["long", "short"], "beyond any machine's memory"
+    assert [unit.prompt.id for unit, _ in plan.too_large()] == ["long", "short"], "beyond any machine's memory"
     summary = run_job(config)
     assert [(o.prompt_id, o.phase) for o in summary.failed] == [("long", "plan"), ("short", "plan")]
     assert run_job(replace(config, run=LOCAL)).num_done == 2
@@ -110,8 +110,8 @@ def test_prompts_expected_not_to_fit_are_recorded_and_the_rest_is_done(tmp_path:
 def test_a_plan_leaves_out_what_is_done_and_writes_nothing(tmp_path: Path) -> None:
     config = job(tmp_path, [*plain_rows(2), {"id": "bad", "tokens": [77777]}])
     plan, rejected = plan_job(config)
-    assert len(plan.units) == 2
+    assert len(list(plan.units())) == 2
     assert [outcome.prompt_id for outcome in rejected] == ["bad"]
     assert not Path(config.store.store).exists()
     run_job(config)
-    assert plan_job(config)[0].units == ()
+    assert list(plan_job(config)[0].units()) == []

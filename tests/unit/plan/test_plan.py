@@ -9,6 +9,7 @@ import pytest
 from jobs_of_cases import job
 
 from distributed_tracer.config import JobConfig, RunConfig
+from distributed_tracer.corpus.spool import Spool
 from distributed_tracer.errors import PlanDoesNotFit
 from distributed_tracer.plan.machine import Machine
 from distributed_tracer.plan.plan import Plan, make_plan
@@ -27,21 +28,23 @@ def config(tmp_path: Path) -> JobConfig:
 
 
 def plan_with(config: JobConfig, free_bytes: int | None, prompts: list[Prompt] = PROMPTS) -> Plan:
-    return make_plan(prompts, MODEL, SETS, config, Machine(False, free_bytes, 1e9))
+    return make_plan(Spool(prompts), MODEL, SETS, config, Machine(False, free_bytes, 1e9))
 
 
 def test_units_come_longest_first_with_bytes_and_seconds(config: JobConfig) -> None:
     plan = plan_with(config, None)
-    assert [unit.prompt.id for unit in plan.units] == ["p200", "p30", "p12", "p5"]
-    assert all(unit.expected_bytes == cost.bytes.total for unit, cost in zip(plan.units, plan.costs, strict=True))
-    assert all(unit.expected_seconds == cost.flops / 1e9 for unit, cost in zip(plan.units, plan.costs, strict=True))
-    assert plan.worker_seconds == sum(unit.expected_seconds for unit in plan.units)
+    units, costs = list(plan.units()), plan.costs.values()
+    assert [unit.prompt.id for unit in units] == ["p200", "p30", "p12", "p5"]
+    assert all(unit.expected_bytes == cost.bytes.total for unit, cost in zip(units, costs, strict=True))
+    assert all(unit.expected_seconds == cost.flops / 1e9 for unit, cost in zip(units, costs, strict=True))
+    assert plan.total() == (4, pytest.approx(sum(unit.expected_seconds for unit in units)))
 
 
 def test_prompts_that_are_done_leave_the_plan(config: JobConfig) -> None:
-    left = plan_with(config, None).without({"p200", "p12", "another"})
-    assert [unit.prompt.id for unit in left.units] == ["p30", "p5"]
-    assert [cost.num_tokens for cost in left.costs] == [30, 5]
+    plan = plan_with(config, None)
+    plan.prompts.settle([("p200", ""), ("p12", ""), ("another", "")])
+    assert [unit.prompt.id for unit in plan.units()] == ["p30", "p5"]
+    assert plan.total()[0] == 2
 
 
 def test_weights_that_do_not_fit_are_an_error_with_both_sizes_and_a_remedy(config: JobConfig) -> None:
@@ -53,14 +56,16 @@ def test_weights_that_do_not_fit_are_an_error_with_both_sizes_and_a_remedy(confi
 
 def test_prompts_that_do_not_fit_are_set_apart_with_a_reason(config: JobConfig) -> None:
     everything = plan_with(config, None)
-    needed = everything.resident_bytes + everything.units[1].expected_bytes
-    fit, rest = plan_with(config, needed).split()
-    assert [unit.prompt.id for unit in fit] == ["p30", "p12", "p5"]
+    needed = everything.resident_bytes + list(everything.units())[1].expected_bytes
+    plan = plan_with(config, needed)
+    assert [unit.prompt.id for unit in plan.fitting()] == ["p30", "p12", "p5"]
+    assert plan.total()[0] == 3
+    rest = list(plan.too_large())
     assert [unit.prompt.id for unit, _ in rest] == ["p200"]
     assert "200 tokens need" in rest[0][1]
     assert "are free" in rest[0][1]
     assert "Try --" in rest[0][1]
-    assert len(everything.split()[0]) == 4, "where memory is not known, everything is tried"
+    assert len(list(everything.fitting())) == 4, "where memory is not known, everything is tried"
 
 
 def test_a_plan_tells_sizes_assumptions_largest_prompts_and_total(config: JobConfig) -> None:
@@ -91,7 +96,7 @@ def test_ids_cannot_steer_the_terminal(config: JobConfig) -> None:
 
 def test_more_active_features_take_more(config: JobConfig) -> None:
     dense = replace(config, run=replace(config.run, expected_active=500))
-    assert plan_with(dense, None).worker_seconds > plan_with(config, None).worker_seconds
+    assert plan_with(dense, None).total()[1] > plan_with(config, None).total()[1]
 
 
 def test_nothing_to_do_is_said(config: JobConfig) -> None:
