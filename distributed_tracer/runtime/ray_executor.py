@@ -1,11 +1,13 @@
 """RayExecutor: the same contract as LocalExecutor on a Ray cluster, one model replica per actor.
 
 Ray's own retries and restarts are off. This loop asks each actor for at most two things at a time, waits for any
-answer, and replaces an actor that dies; the Schedule says what that means for the prompts it had.
+answer, and replaces an actor that dies; the Schedule says what that means for the prompts it had. Work begins with the
+first actor that is loaded; others join when they find a place, on machines that were there or come later.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -22,6 +24,8 @@ from .events import Outcome
 from .executor import Commit, MakeWorker, new_worker
 from .ray_cluster import connected, cpus_per_worker, describe_resources, remark_on_idle_gpus, threads_here
 from .schedule import Call, Schedule, Share
+
+_log = logging.getLogger(__name__)
 
 _LOST = (
     ray.exceptions.RayActorError,
@@ -54,13 +58,11 @@ class _Replica:
         self.asked[ref] = call
 
     def waits_too_long(self) -> bool:
-        if self.loaded or time.monotonic() < self.deadline:
-            return False
-        return not _ready([self.placing])
+        return not self.loaded and time.monotonic() >= self.deadline and not _ready([self.placing])
 
 
 class RayExecutor:
-    """Works on Ray. `placement_seconds` is how long an actor may wait for a place in the cluster."""
+    """Works on Ray. `placement_seconds` is how long the run may be without any actor that has a place."""
 
     def __init__(
         self,
@@ -75,16 +77,15 @@ class RayExecutor:
         self._placement_seconds = placement_seconds
         self._replicas: list[_Replica] = []
         self._failed_starts = 0
+        self._said_waiting = False
 
     def run(self, units: Iterable[WorkUnit]) -> Generator[Outcome]:
-        """See Executor.run. Raises ConfigError if the actors asked for find no place."""
+        """See Executor.run. Raises ConfigError if no actor finds a place."""
         units = iter(units)
         first = list(islice(units, self._config.run.workers))  # no more workers than there is work
         with connected(self._config.run):
             remark_on_idle_gpus(self._config.run)
             try:
-                self._hire(len(first))
-                self._wait_until_placed()
                 yield from self._work(Schedule(chain(first, units), self._config.run.attempts), len(first))
             finally:
                 for replica in self._replicas:
@@ -100,11 +101,12 @@ class RayExecutor:
                     for call in schedule.next_calls(replica.share):
                         replica.ask(call)
             asked = {ref: replica for replica in self._replicas for ref in replica.pending()}
-            answered, _ = ray.wait(list(asked), num_returns=1, timeout=1.0)
-            for ref in answered:
-                yield from self._receive(asked[ref], ref, schedule)
-            if self._replicas and all(r.waits_too_long() for r in self._replicas):
-                raise self._no_place()
+            if ray.wait(list(asked), num_returns=1, timeout=1.0)[0]:
+                for ref in _ready(list(asked)):  # all that is there: to wait on thousands of calls takes its time
+                    replica = asked[ref]
+                    if replica in self._replicas and ref in replica.pending():  # not dealt with when it was lost
+                        yield from self._receive(replica, ref, schedule)
+            self._look_after_waiting()
 
     def _receive(self, replica: _Replica, ref: Any, schedule: Schedule) -> Iterator[Outcome]:
         try:
@@ -146,20 +148,21 @@ class RayExecutor:
             loading = actor.load.remote(self._make_worker, self._config, threads_here(run))
             self._replicas.append(_Replica(actor, placing, loading, time.monotonic() + self._placement_seconds))
 
-    def _wait_until_placed(self) -> None:
-        placing = [replica.placing for replica in self._replicas]
-        if placing:
-            _, waiting = ray.wait(placing, num_returns=len(placing), timeout=self._placement_seconds)
-            if waiting:
-                raise self._no_place(len(placing) - len(waiting))
-
-    def _no_place(self, num_placed: int = 0) -> ConfigError:
+    def _look_after_waiting(self) -> None:
+        """Say once that some actors wait for a place; raise ConfigError if all do."""
+        waiting = [replica for replica in self._replicas if replica.waits_too_long()]
+        if not waiting or (self._said_waiting and len(waiting) < len(self._replicas)):
+            return
         run = self._config.run
-        return ConfigError(
-            f"{num_placed} of {run.workers} workers found a place within {self._placement_seconds:g} seconds. Each "
-            f"asks for {cpus_per_worker(run)} CPUs and {run.gpus_per_worker:g} GPUs; free: {describe_resources()}. "
-            "Try fewer --workers, --threads or --gpus-per-worker, or add machines to the cluster."
-        )
+        found = f"{len(self._replicas) - len(waiting)} of {len(self._replicas)} workers found a place"
+        each = f"Each asks for {cpus_per_worker(run)} CPUs and {run.gpus_per_worker:g} GPUs"
+        if len(waiting) == len(self._replicas):
+            raise ConfigError(
+                f"{found} within {self._placement_seconds:g} seconds. {each}; free: {describe_resources()}. "
+                "Try fewer --workers, --threads or --gpus-per-worker, or add machines to the cluster."
+            )
+        _log.warning("%s. %s; free: %s. The others join when there is room.", found, each, describe_resources())
+        self._said_waiting = True
 
 
 def _ready(refs: list[Any]) -> list[Any]:
