@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -39,6 +41,37 @@ def make_mortal_worker(config: JobConfig, threads: int) -> Any:
     return Mortal(config, threads)
 
 
+PLACES = {
+    "loading": ("distributed_tracer.runtime.worker", "load_transcoders"),
+    "encoding": ("distributed_tracer.trace.attribute", "encode"),
+    "between rows": ("distributed_tracer.trace.attribute:Frontier", "next_round"),
+    "pruning": ("distributed_tracer.runtime.worker", "prune"),
+    "writing": ("distributed_tracer.store.local", "_write_synced"),
+    "answering": ("distributed_tracer.runtime.worker", "Reply"),
+}
+"""What a worker calls in each phase. The answer meant is the first that says that a part was written."""
+
+
+def make_dying_worker(marks: Path, config: JobConfig, threads: int) -> Any:
+    """A worker whose process is killed in the first phase in which none was, as marks say."""
+    from distributed_tracer.runtime.worker import Worker
+
+    phase = next((phase for phase in PLACES if not (marks / phase).exists()), None)
+    if phase is not None:
+        place, name = PLACES[phase]
+        owner = resolve_name(place)
+        found = getattr(owner, name)
+
+        def dying(*args: Any, **options: Any) -> Any:
+            if phase != "answering" or args[-1] is not None:
+                (marks / phase).touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return found(*args, **options)
+
+        setattr(owner, name, dying)
+    return Worker(config, threads)
+
+
 def ledger_of(config: JobConfig) -> Ledger:
     ledger = Ledger(config.store.store)
     ledger.create_or_check({"identity": config.identity()})
@@ -65,6 +98,19 @@ def test_a_killed_worker_costs_time_but_no_prompt(ray_cluster: None, tmp_path: P
     assert statuses.count("retried") in (3, 4, 5)  # those three, and what it was running, if it had begun
     assert statuses.count("done") == 6
     assert len({outcome.worker for outcome in outcomes if outcome.status == "traced"}) == 2
+    assert open_store(config.store.store).digest() == digest_here(config, tmp_path)
+
+
+def test_workers_may_die_in_every_phase(ray_cluster: None, tmp_path: Path) -> None:
+    config = job(tmp_path, plain_rows(8), replace(ONE, attempts=len(PLACES) + 1), part_prompts=2)
+    (tmp_path / "marks").mkdir()
+    ledger, make_worker = ledger_of(config), partial(make_dying_worker, tmp_path / "marks")
+    outcomes = list(RayExecutor(config, ledger.commit, make_worker).run(units_of(config)))
+    assert {mark.name for mark in (tmp_path / "marks").iterdir()} == set(PLACES)
+    assert [outcome.status for outcome in outcomes].count("done") == 8
+    store = tmp_path / "store"
+    committed = {commit.name[11:43] for commit in (store / "commits").iterdir()}
+    assert len({part.name for part in (store / "parts").iterdir()} - committed) == 2, "of writing and answering"
     assert open_store(config.store.store).digest() == digest_here(config, tmp_path)
 
 

@@ -1,0 +1,342 @@
+"""What does scheduling cost, from 8 to 1,024 replicas? The real driver, virtual workers.
+
+    python benchmarks/scheduler.py [--replicas 8 64 256 1024] [--prompts-per-replica 1000] [--json out.json]
+    python benchmarks/scheduler.py --replicas 1024 --prompts 1000000 --commit-ms 60
+
+The corpus, the plan, the schedule, the commits and the progress are the real ones: prompts go through `Spool` and
+`make_plan`, `Schedule` hands them out, `Recorder` and `Ledger` commit real receipts to a store on disk. Workers are
+virtual: each takes as long as the plan's cost says, times a random factor and plus a fixed part that the plan does not
+know; some die, some prompts kill every worker. Time is virtual, but for the driver's own: what it really takes to deal
+with an answer is measured and passes on the virtual clock too, and while it does, other answers wait. `--commit-ms`
+adds what a commit takes where the store is not a local disk, `--call-ms` what Ray takes of the driver for each call.
+
+efficiency   seconds spent on prompts that were then done, of all replicas' seconds from start to end
+tail         share of replicas' seconds after the last prompt was handed out, when they had nothing to do
+lost         seconds spent loading, on prompts that a death interrupted or undid, and replacing workers
+driver       seconds of this process per prompt, and its largest memory above what it held before the first prompt
+commits      parts committed, and how many a (virtual) second
+ETA          time left as progress shows it after a tenth and after half of the run, over what it then took
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+import random
+import tempfile
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import process_memory
+
+from distributed_tracer.config import (
+    CorpusConfig,
+    JobConfig,
+    ModelConfig,
+    RunConfig,
+    StoreConfig,
+    TraceConfig,
+    TranscoderConfig,
+)
+from distributed_tracer.corpus.spool import Spool
+from distributed_tracer.plan.machine import Machine
+from distributed_tracer.plan.plan import make_plan
+from distributed_tracer.plan.unit import WorkUnit
+from distributed_tracer.prompt import Prompt
+from distributed_tracer.runtime.events import Outcome, Reply
+from distributed_tracer.runtime.progress import Tally
+from distributed_tracer.runtime.schedule import Call, Schedule, Share
+from distributed_tracer.shapes import ModelShape, TranscoderShape
+from distributed_tracer.store.ledger import Ledger
+from distributed_tracer.store.receipt import PromptEntry, Receipt
+from distributed_tracer.summary import Recorder
+
+MODEL = ModelShape("gemma2", 26, 2304, 8, 4, 256, 256_000, 8192, 2_600_000_000)
+SETS = TranscoderShape(
+    "plt", 26, 2304, (16384,) * 26, "ln2.hook_normalized", "hook_mlp_out", "jump_relu", False, 1_970_000_000
+)
+PARTS = StoreConfig("")
+MACHINE = Machine(True, None, 3e13)
+LATENCY = 0.002
+"""Seconds that a call or an answer is under way."""
+LOADING, WRITING = 60.0, 1.0
+"""Seconds to load a model, and to write a part."""
+MEAN_LIFE = 4 * 3600.0
+"""Seconds of work after which a worker dies, in the mean."""
+EDGES, OBJECTS = 20_000, 77
+"""Of a pruned graph, and of a part: as large as those of the embedded demo's store."""
+UNKNOWN = 0.15
+"""Seconds of each prompt that the plan does not know."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run. Times of replicas are virtual seconds, times of the driver real ones."""
+
+    replicas: int
+    prompts: int
+    done: int
+    failed: int
+    deaths: int
+    seconds: float
+    efficiency: float
+    tail: float
+    lost: float
+    driver_seconds: float
+    driver_bytes: int
+    commits: int
+    eta_after_tenth: float
+    eta_after_half: float
+
+
+@dataclass(eq=False)
+class Replica:
+    """A virtual worker: loads, then answers one call after another, until it dies."""
+
+    born: float
+    share: Share = field(default_factory=Share)
+    waiting: deque[tuple[float, Call]] = field(default_factory=deque)
+    """Calls not begun, with when they arrive."""
+    running: bool = False
+    part: list[PromptEntry] = field(default_factory=list)
+    part_since: float = 0.0
+    last_free: float = 0.0
+    unwritten_seconds: float = 0.0
+
+
+class Cluster:
+    """Events in the order of virtual time, and one driver that deals with them one by one."""
+
+    commit_seconds = call_seconds = 0.0
+
+    def __init__(self, units: Iterator[WorkUnit], replicas: int, recorder: Recorder, tally: Tally, seed: int) -> None:
+        self.schedule, self.recorder, self.tally = Schedule(units, attempts=3), recorder, tally
+        self.random = random.Random(seed)
+        self.events: list[tuple[float, int, Replica, Call, Reply | None]] = []
+        self.now = self.useful = self.driver_seconds = self.last_handed_out = 0.0
+        self.commits = self.deaths = self.number = 0
+        self.paces: list[tuple[float, float]] = []
+        self.ends: list[float] = []
+        self.replicas = {self.hire() for _ in range(replicas)}
+
+    def hire(self) -> Replica:
+        replica = Replica(self.now)
+        self.at(self.now + LOADING * self.random.uniform(0.9, 1.3), replica, None, Reply())
+        return replica
+
+    def at(self, when: float, replica: Replica, call: Call, reply: Reply | None) -> None:
+        """Something arrives at the driver; without a reply, the news of a death."""
+        self.number += 1
+        heapq.heappush(self.events, (when, self.number, replica, call, reply))
+
+    def run(self) -> None:
+        """Until every prompt is done or given up."""
+        loaded: set[Replica] = set()
+        while self.schedule.has_work() or any(replica.share.units for replica in self.replicas):
+            when, _, replica, call, reply = heapq.heappop(self.events)
+            if replica not in self.replicas:
+                continue
+            self.now = max(self.now, when)
+            started = time.perf_counter()
+            if reply is None:
+                self._bury(replica)
+            elif replica in loaded:
+                self._took(replica, call, reply)
+            else:
+                loaded.add(replica)
+            idle = [other for other in loaded & self.replicas if not other.share.calls] if reply is None else [replica]
+            answers: dict[Replica, list[Call]] = {}
+            for other in idle:
+                asked = list(self.schedule.next_calls(other.share)) if other in self.replicas else []
+                answers[other] = asked
+                if any(call is not None for call in asked):
+                    self.last_handed_out = self.now
+            spent = time.perf_counter() - started + self.call_seconds
+            if reply is not None and reply.receipt is not None:
+                spent += self.commit_seconds
+            self.now, self.driver_seconds = self.now + spent, self.driver_seconds + spent
+            for other, asked in answers.items():
+                other.waiting.extend((self.now + LATENCY, call) for call in asked)
+                self._begin(other)
+        self.ends += [self.now - replica.born for replica in self.replicas]
+
+    def _took(self, replica: Replica, call: Call, reply: Reply) -> None:
+        replica.running = False
+        for outcome in self.schedule.settle(replica.share, call, reply, self.recorder.commit):
+            self._tell(outcome)
+        if reply.receipt is not None:
+            self.commits += 1
+            self.useful, replica.unwritten_seconds = self.useful + replica.unwritten_seconds, 0.0
+
+    def _bury(self, replica: Replica) -> None:
+        self.deaths += 1
+        self.replicas.remove(replica)
+        self.ends.append(self.now - replica.born)
+        for outcome in self.schedule.lost(replica.share, "killed"):
+            self._tell(outcome)
+        if self.schedule.has_work():
+            self.replicas.add(self.hire())
+
+    def _tell(self, outcome: Outcome) -> None:
+        self.recorder.record(outcome)
+        self.tally.add(outcome)
+        if outcome.status == "traced" and self.tally.num_worked * 100 // self.tally.total > len(self.paces):
+            self.paces.append((self.now, self.tally.seconds_left(self.now) or 0.0))
+
+    def _begin(self, replica: Replica) -> None:
+        """The worker's side: take the next call, if there is one and none is being worked on."""
+        if replica.running or not replica.waiting:
+            return
+        replica.running = True
+        arrived, call = replica.waiting.popleft()
+        started = max(arrived, replica.last_free)
+        if call is None:
+            replica.last_free = started + WRITING
+            self.at(replica.last_free + LATENCY, replica, None, Reply(receipt=self._receipt(replica)))
+            return
+        seconds = (call.expected_seconds + UNKNOWN) * self.random.lognormvariate(0.0, 0.2)
+        if call.prompt.id.startswith("poison") or self.random.random() < seconds / MEAN_LIFE:
+            self.at(started + seconds * self.random.random() + 1.0, replica, call, None)
+            return
+        end = started + seconds
+        if call.prompt.id.startswith("bad"):
+            outcome = Outcome(call.prompt.id, "failed", "trace", "bad", expected_seconds=call.expected_seconds)
+            self.at(end + LATENCY, replica, call, Reply((outcome,)))
+            replica.last_free = end
+            return
+        outcome = Outcome(
+            call.prompt.id,
+            "traced",
+            seconds=seconds,
+            expected_seconds=call.expected_seconds,
+            replacement=0.5,
+            completeness=0.5,
+        )
+        replica.unwritten_seconds += seconds
+        tokens = len(call.prompt.tokens or ())
+        replica.part.append(PromptEntry(call.prompt.id, tokens, 10, 800, EDGES, 1000, 0.5, 0.5, call.prompt.asked))
+        if len(replica.part) == 1:
+            replica.part_since = end
+        receipt = None
+        if len(replica.part) >= PARTS.part_edges // EDGES or end - replica.part_since >= PARTS.part_seconds:
+            end += WRITING
+            receipt = self._receipt(replica)
+        replica.last_free = end
+        self.at(end + LATENCY, replica, call, Reply((outcome,), receipt))
+
+    @staticmethod
+    def _receipt(replica: Replica) -> Receipt:
+        entries, replica.part = tuple(replica.part), []
+        return Receipt(uuid.uuid4().hex, entries, {f"edges/weight/c/{n}": (10**6, "0" * 64) for n in range(OBJECTS)})
+
+
+def corpus(count: int, seed: int) -> Iterator[Prompt]:
+    """Lengths with a heavy tail; one prompt in 2,000 cannot be traced, one in 50,000 kills its worker."""
+    draw = random.Random(seed)
+    for number in range(count):
+        kind = "bad" if draw.random() < 1 / 2000 else "poison" if draw.random() < 1 / 50_000 else "prompt"
+        length = max(4, min(512, round(draw.lognormvariate(3.6, 0.8))))
+        yield Prompt(f"{kind}-{number}", tokens=(2, *(number % 1000 + n for n in range(length))))
+
+
+def measure(replicas: int, num_prompts: int, folder: Path, seed: int = 0) -> Result:
+    """One run of the whole corpus."""
+    config = JobConfig(
+        ModelConfig("model"),
+        TranscoderConfig("transcoders"),
+        CorpusConfig("prompts"),
+        StoreConfig(str(folder / uuid.uuid4().hex)),
+        TraceConfig(max_feature_nodes=7500, sweep_dtype="bfloat16"),
+        RunConfig(workers=replicas, gpus_per_worker=1),
+    )
+    process_memory.reset_peak()
+    held = process_memory.held_bytes() or 0
+    spool = Spool()
+    for prompt in corpus(num_prompts, seed):
+        spool.claim(prompt)
+        spool.add(prompt)
+    ledger = Ledger(config.store.store)
+    ledger.create_or_check({"identity": {}})
+    spool.settle((entry.id, entry.asked) for entry in ledger.entries())
+    plan = make_plan(spool, MODEL, SETS, config, MACHINE)
+    count, seconds = plan.total()
+    recorder = Recorder(ledger)
+    cluster = Cluster(plan.fitting(), replicas, recorder, tally := Tally(count, seconds, lambda: cluster.now), seed)
+    cluster.run()
+    peak = process_memory.peak_bytes() or 0
+    summary = recorder.summary("", num_prompts, 0, cluster.now)
+    assert summary.num_done + len(summary.failed) == num_prompts, "something was lost"
+    assert ledger.done() == {p.id for p in corpus(num_prompts, seed)} - {o.prompt_id for o in summary.failed}
+    assert tally.num_worked == num_prompts
+    total = sum(cluster.ends)
+    tail = replicas * (cluster.now - cluster.last_handed_out)
+    return Result(
+        replicas,
+        num_prompts,
+        summary.num_done,
+        len(summary.failed),
+        cluster.deaths,
+        cluster.now,
+        cluster.useful / total,
+        tail / total,
+        1 - cluster.useful / total - tail / total,
+        cluster.driver_seconds,
+        peak - held,
+        cluster.commits,
+        *(_eta(cluster, percent) for percent in (10, 50)),
+    )
+
+
+def _eta(cluster: Cluster, percent: int) -> float:
+    """Predicted over actual time left when so much of the prompts was traced."""
+    if len(cluster.paces) < percent:
+        return float("nan")
+    then, left = cluster.paces[percent - 1]
+    return left / (cluster.now - then)
+
+
+HEAD = (
+    *("replicas", "prompts", "failed", "deaths", "hours", "efficiency", "tail", "lost"),
+    *("driver ms", "driver MB", "commits", "a second", "ETA 10%", "ETA 50%"),
+)
+
+
+def cells(r: Result) -> list[str]:
+    """Under HEAD."""
+    return [
+        *(f"{n:,}" for n in (r.replicas, r.prompts, r.failed, r.deaths)),
+        f"{r.seconds / 3600:.2f}",
+        *(f"{share:.1%}" for share in (r.efficiency, r.tail, r.lost)),
+        *(f"{1000 * r.driver_seconds / r.prompts:.3f}", f"{r.driver_bytes / 1e6:.0f}"),
+        *(f"{r.commits:,}", f"{r.commits / r.seconds:.2f}"),
+        *(f"{eta:.2f}" for eta in (r.eta_after_tenth, r.eta_after_half)),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--replicas", type=int, nargs="+", default=[8, 64, 256, 1024])
+    parser.add_argument("--prompts-per-replica", type=int, default=1000)
+    parser.add_argument("--prompts", type=int, help="in all, instead")
+    parser.add_argument("--commit-ms", type=float, default=0.0)
+    parser.add_argument("--call-ms", type=float, default=0.0)
+    parser.add_argument("--json")
+    args = parser.parse_args()
+    Cluster.commit_seconds, Cluster.call_seconds = args.commit_ms / 1000, args.call_ms / 1000
+    results = []
+    print(" ".join(f"{name:>10}" for name in HEAD), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for replicas in args.replicas:
+            results.append(measure(replicas, args.prompts or replicas * args.prompts_per_replica, Path(folder)))
+            print(" ".join(f"{cell:>10}" for cell in cells(results[-1])), flush=True)
+    if args.json:
+        Path(args.json).write_text(json.dumps(vars(args) | {"results": [asdict(r) for r in results]}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
