@@ -62,6 +62,7 @@ SETS = TranscoderShape(
 )
 PARTS = StoreConfig("")
 MACHINE = Machine(True, None, 3e13)
+COMMITS_AT_ONCE = 16
 LATENCY = 0.002
 """Seconds that a call or an answer is under way."""
 LOADING, WRITING = 60.0, 1.0
@@ -138,36 +139,42 @@ class Cluster:
         """Until every prompt is done or given up."""
         loaded: set[Replica] = set()
         while self.schedule.has_work() or any(replica.share.units for replica in self.replicas):
-            when, _, replica, call, reply = heapq.heappop(self.events)
-            if replica not in self.replicas:
-                continue
-            self.now = max(self.now, when)
+            self.now = max(self.now, self.events[0][0])
+            answers = list(self._arrived())
             started = time.perf_counter()
-            if reply is None:
-                self._bury(replica)
-            elif replica in loaded:
-                self._took(replica, call, reply)
-            else:
-                loaded.add(replica)
-            idle = [other for other in loaded & self.replicas if not other.share.calls] if reply is None else [replica]
-            answers: dict[Replica, list[Call]] = {}
-            for other in idle:
-                asked = list(self.schedule.next_calls(other.share)) if other in self.replicas else []
-                answers[other] = asked
-                if any(call is not None for call in asked):
-                    self.last_handed_out = self.now
-            spent = time.perf_counter() - started + self.call_seconds
-            if reply is not None and reply.receipt is not None:
-                spent += self.commit_seconds
+            receipts = [reply.receipt for _, _, reply in answers if reply is not None and reply.receipt is not None]
+            self.recorder.commit(*receipts)
+            idle = {replica for replica, _, _ in answers}
+            for replica, call, reply in answers:
+                if reply is None:
+                    self._bury(replica)
+                    idle |= {other for other in loaded if not other.share.calls}
+                elif replica in loaded:
+                    self._took(replica, call, reply)
+                else:
+                    loaded.add(replica)
+            loaded &= self.replicas
+            asked = {other: list(self.schedule.next_calls(other.share)) for other in idle & loaded}
+            if any(call is not None for calls in asked.values() for call in calls):
+                self.last_handed_out = self.now
+            spent = time.perf_counter() - started + self.call_seconds * len(answers)
+            spent += self.commit_seconds * -(-len(receipts) // COMMITS_AT_ONCE)
             self.now, self.driver_seconds = self.now + spent, self.driver_seconds + spent
-            for other, asked in answers.items():
-                other.waiting.extend((self.now + LATENCY, call) for call in asked)
+            for other, calls in asked.items():
+                other.waiting.extend((self.now + LATENCY, call) for call in calls)
                 self._begin(other)
         self.ends += [self.now - replica.born for replica in self.replicas]
 
+    def _arrived(self) -> Iterator[tuple[Replica, Call, Reply | None]]:
+        """What is there by now, but for what the dead had sent after their end."""
+        while self.events and self.events[0][0] <= self.now:
+            _, _, replica, call, reply = heapq.heappop(self.events)
+            if replica in self.replicas:
+                yield replica, call, reply
+
     def _took(self, replica: Replica, call: Call, reply: Reply) -> None:
         replica.running = False
-        for outcome in self.schedule.settle(replica.share, call, reply, self.recorder.commit):
+        for outcome in self.schedule.settle(replica.share, call, reply):
             self._tell(outcome)
         if reply.receipt is not None:
             self.commits += 1

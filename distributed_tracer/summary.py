@@ -81,10 +81,10 @@ class Recorder:
         self._num_retried = 0
         self._num_bytes = 0
 
-    def commit(self, receipt: Receipt) -> None:
-        """Make a part count. Raises StoreError."""
-        self._ledger.commit(receipt)
-        self._num_bytes += receipt.num_bytes
+    def commit(self, *receipts: Receipt) -> None:
+        """Make parts count. Raises StoreError."""
+        self._ledger.commit(*receipts)
+        self._num_bytes += sum(receipt.num_bytes for receipt in receipts)
 
     def record(self, outcome: Outcome) -> None:
         """Write down a failure; count everything. Raises StoreError."""

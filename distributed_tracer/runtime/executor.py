@@ -15,12 +15,17 @@ from .events import Outcome, Reply
 if TYPE_CHECKING:
     from .worker import Worker
 
-Commit = Callable[[Receipt], None]
-"""Called in the driver with every receipt; the prompts of a part are done when it has returned."""
-
 MakeWorker = Callable[[JobConfig, int], "Worker"]
 """Makes the worker of a process from the configuration and its number of CPU threads. Executors take one as an
 argument: the place to put a Worker that does something else with a prompt."""
+
+
+class Commit(Protocol):
+    """Called in the driver with every receipt, those that come together in one call."""
+
+    def __call__(self, *receipts: Receipt) -> None:
+        """The prompts of their parts are done when it has returned."""
+        ...
 
 
 class Executor(Protocol):
@@ -71,13 +76,12 @@ class Unwritten:
     def __len__(self) -> int:
         return len(self._outcomes)
 
-    def settle(self, reply: Reply, commit: Commit) -> Iterator[Outcome]:
-        """Pass on a reply's outcomes; commit its receipt, after which the prompts in it are done."""
+    def settle(self, reply: Reply) -> Iterator[Outcome]:
+        """Pass on a reply's outcomes. Its receipt is committed: the prompts in it are done."""
         for outcome in reply.outcomes:
             if outcome.status == "traced":
                 self._outcomes[outcome.prompt_id] = outcome
             yield outcome
         if reply.receipt is not None:
-            commit(reply.receipt)
             for entry in reply.receipt.prompts:
                 yield replace(self._outcomes.pop(entry.id), status="done")

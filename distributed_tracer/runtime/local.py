@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from itertools import chain
 
 from ..config import JobConfig
 from ..plan.machine import num_cores
@@ -24,6 +25,8 @@ class LocalExecutor:
         threads = threads_per_worker(self._config.run, num_cores())
         worker = self._make_worker(self._config, threads)
         unwritten = Unwritten()
-        for unit in units:
-            yield from unwritten.settle(worker.trace(unit), self._commit)
-        yield from unwritten.settle(worker.flush(), self._commit)
+        replies = chain((worker.trace(unit) for unit in units), (worker.flush() for _ in range(1)))
+        for reply in replies:
+            if reply.receipt is not None:
+                self._commit(reply.receipt)
+            yield from unwritten.settle(reply)

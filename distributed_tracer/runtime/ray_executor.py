@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
@@ -20,7 +20,7 @@ from ..config import JobConfig
 from ..errors import ConfigError, WorkerLost
 from ..plan.unit import WorkUnit
 from .actors import WorkerActor
-from .events import Outcome
+from .events import Outcome, Reply
 from .executor import Commit, MakeWorker, new_worker
 from .ray_cluster import connected, cpus_per_worker, describe_resources, remark_on_idle_gpus, threads_here
 from .schedule import Call, Schedule, Share
@@ -102,25 +102,42 @@ class RayExecutor:
                         replica.ask(call)
             asked = {ref: replica for replica in self._replicas for ref in replica.pending()}
             if ray.wait(list(asked), num_returns=1, timeout=1.0)[0]:
-                for ref in _ready(list(asked)):  # all that is there: to wait on thousands of calls takes its time
-                    replica = asked[ref]
-                    if replica in self._replicas and ref in replica.pending():  # not dealt with when it was lost
-                        yield from self._receive(replica, ref, schedule)
+                # all that is there: to wait on thousands of calls takes its time, and so does a commit
+                yield from self._receive({ref: asked[ref] for ref in _ready(list(asked))}, schedule)
             self._look_after_waiting()
 
-    def _receive(self, replica: _Replica, ref: Any, schedule: Schedule) -> Iterator[Outcome]:
-        try:
-            reply = ray.get(ref)
-        except ray.exceptions.RayTaskError as error:
-            raise (error.cause or error) from None
-        except _LOST as error:
-            yield from self._lost(replica, _reason(error), schedule)
-            return
-        if replica.loaded:
-            yield from schedule.settle(replica.share, replica.asked.pop(ref), reply, self._commit)
-        else:
-            replica.loaded = True
-            self._failed_starts = 0
+    def _receive(self, answered: Mapping[Any, _Replica], schedule: Schedule) -> Iterator[Outcome]:
+        """Take answers that came together: commit, settle, and then see who died."""
+        replies, dead, failed = self._get(answered)
+        self._commit(*(reply.receipt for reply in replies.values() if reply is not None and reply.receipt is not None))
+        for ref, reply in replies.items():
+            replica = answered[ref]
+            if reply is None:
+                replica.loaded = True
+                self._failed_starts = 0
+            else:
+                yield from schedule.settle(replica.share, replica.asked.pop(ref), reply)
+        if failed is not None:
+            raise failed
+        for replica, reason in dead.items():
+            yield from self._lost(replica, reason, schedule)
+
+    @staticmethod
+    def _get(
+        answered: Mapping[Any, _Replica],
+    ) -> tuple[dict[Any, Reply | None], dict[_Replica, str], BaseException | None]:
+        """Replies (None to loading), the dead with the reason, and an error that ends the run."""
+        replies: dict[Any, Reply | None] = {}
+        dead: dict[_Replica, str] = {}
+        failed: BaseException | None = None
+        for ref, replica in answered.items():
+            try:
+                replies[ref] = ray.get(ref)
+            except ray.exceptions.RayTaskError as error:
+                failed = error.cause or error
+            except _LOST as error:
+                dead.setdefault(replica, _reason(error))
+        return replies, dead, failed
 
     def _lost(self, replica: _Replica, reason: str, schedule: Schedule) -> Iterator[Outcome]:
         """Take what a dead actor still answered and give everything else back to the schedule."""
@@ -130,12 +147,12 @@ class RayExecutor:
             self._failed_starts += 1
             if self._failed_starts >= _MAX_FAILED_STARTS:
                 raise WorkerLost(f"{self._failed_starts} workers in a row died while loading the model: {reason}")
-        for ref in _ready(list(replica.asked)):
-            try:
-                reply = ray.get(ref)
-            except _LOST:
-                continue
-            yield from schedule.settle(replica.share, replica.asked.pop(ref), reply, self._commit)
+        late, _, _ = self._get(dict.fromkeys(_ready(list(replica.asked)), replica))
+        for ref, reply in late.items():
+            assert reply is not None, "loading was answered before anything else was asked"
+            if reply.receipt is not None:
+                self._commit(reply.receipt)
+            yield from schedule.settle(replica.share, replica.asked.pop(ref), reply)
         yield from schedule.lost(replica.share, reason)
 
     def _hire(self, count: int) -> None:

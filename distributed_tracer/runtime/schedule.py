@@ -15,7 +15,7 @@ from dataclasses import replace
 from ..errors import WorkerLost
 from ..plan.unit import WorkUnit
 from .events import Outcome, Reply, Status
-from .executor import Commit, Unwritten
+from .executor import Unwritten
 
 Call = WorkUnit | None
 """What a worker is asked: to trace a unit or, None, to write what it has."""
@@ -67,10 +67,10 @@ class Schedule:
         if self._suspects:
             yield share.ask(self._suspects.popleft())
 
-    def settle(self, share: Share, call: Call, reply: Reply, commit: Commit) -> Iterator[Outcome]:
-        """Take a worker's answer to `call`; commits the receipt in it."""
+    def settle(self, share: Share, call: Call, reply: Reply) -> Iterator[Outcome]:
+        """Take a worker's answer to `call`, after the receipt in it was committed."""
         share.calls.remove(call)
-        for outcome in share.unwritten.settle(reply, commit):
+        for outcome in share.unwritten.settle(reply):
             if outcome.status in ("done", "failed"):
                 del share.units[outcome.prompt_id]
             if outcome.status == "traced":

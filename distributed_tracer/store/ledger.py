@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +14,7 @@ from .receipt import PromptEntry, Receipt
 from .root import Root, open_root
 from .schema import COMMIT_NAME, FAILURE_NAME, FORMAT_VERSION, RUN, failure_name
 
-_AT_ONCE = 256
+_AT_ONCE, _COMMITS_AT_ONCE = 256, 16
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,22 @@ class Ledger:
                 + "\n  Give the run the store's values, or another store."
             )
 
-    def commit(self, receipt: Receipt) -> None:
-        """Make a part count. Atomic; committing the same receipt again after an error is harmless."""
+    def commit(self, *receipts: Receipt) -> None:
+        """Make parts count, several at once. Each is atomic; committing one again after an error is harmless."""
+        if not receipts:
+            return
         if self._last is None:
             self._last = max((int(name[:10]) for name in _commit_names(self._root)), default=0)
-        name = f"{self._last + 1:010d}-{receipt.part}.json"
+        names = [f"{self._last + n:010d}-{receipt.part}.json" for n, receipt in enumerate(receipts, start=1)]
+        with ThreadPoolExecutor(min(len(names), _COMMITS_AT_ONCE)) as pool:
+            list(pool.map(self._commit, names, receipts))
+        self._last += len(receipts)
+
+    def _commit(self, name: str, receipt: Receipt) -> None:
         data = receipt.to_json(created=_now())
         there = self._root.create(f"commits/{name}", data)
         if there != data and Receipt.from_json(there, f"{self._root.url}/commits/{name}").part != receipt.part:
             raise StoreError(f"{self._root.url}/commits/{name} holds another part than {receipt.part}")
-        self._last += 1
 
     def record_failure(self, prompt_id: str, phase: str, reason: str, attempts: int) -> None:
         """Say that a prompt was given up; replaces an earlier record of the same prompt."""

@@ -11,8 +11,6 @@ from distributed_tracer.runtime.events import Outcome, Reply
 from distributed_tracer.runtime.schedule import MAX_LOSSES_IN_A_ROW, Call, Schedule, Share
 from distributed_tracer.store.receipt import PromptEntry, Receipt
 
-COMMITTED: list[Receipt] = []
-
 
 def unit(name: str, attempt: int = 1) -> WorkUnit:
     return WorkUnit(Prompt(name), attempt=attempt)
@@ -32,7 +30,7 @@ def ask(schedule: Schedule, share: Share) -> list[str | None]:
 
 def answer(schedule: Schedule, share: Share, reply: Reply) -> list[Outcome]:
     call: Call = share.calls[0]
-    return list(schedule.settle(share, call, reply, COMMITTED.append))
+    return list(schedule.settle(share, call, reply))
 
 
 def test_a_worker_gets_two_units_at_a_time_in_the_order_given() -> None:
