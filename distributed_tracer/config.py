@@ -132,6 +132,8 @@ class RunConfig:
     """A running cluster, `auto` for the one this machine belongs to; None starts Ray here."""
     attempts: int = 3
     """How often a prompt whose worker died is tried before it is recorded as failed."""
+    placement_seconds: float = 120.0
+    """How long a run may be without any worker that has a place in the cluster; more where machines start on demand."""
     expected_active: float = 64.0
     """Features assumed to fire per token and layer, where the plan estimates memory and time. Changes no result."""
     progress: bool = True
@@ -142,6 +144,7 @@ class RunConfig:
             _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("gpus_per_worker", "threads"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative, not {getattr(self, name)}")
+        _require(self.placement_seconds > 0, f"placement_seconds must be positive, not {self.placement_seconds}")
         _require(self.expected_active > 0, f"expected_active must be positive, not {self.expected_active}")
 
 

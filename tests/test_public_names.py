@@ -61,6 +61,7 @@ JOB = {
     "--threads",
     "--ray-address",
     "--attempts",
+    "--placement-seconds",
     "--expected-active",
     "--progress",
     "--no-progress",

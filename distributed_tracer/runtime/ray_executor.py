@@ -62,19 +62,12 @@ class _Replica:
 
 
 class RayExecutor:
-    """Works on Ray. `placement_seconds` is how long the run may be without any actor that has a place."""
+    """Works on Ray."""
 
-    def __init__(
-        self,
-        config: JobConfig,
-        commit: Commit,
-        make_worker: MakeWorker = new_worker,
-        placement_seconds: float = 120.0,
-    ) -> None:
+    def __init__(self, config: JobConfig, commit: Commit, make_worker: MakeWorker = new_worker) -> None:
         self._config = config
         self._commit = commit
         self._make_worker = make_worker
-        self._placement_seconds = placement_seconds
         self._replicas: list[_Replica] = []
         self._failed_starts = 0
         self._said_waiting = False
@@ -163,7 +156,7 @@ class RayExecutor:
             ).remote()
             placing = actor.placed.remote()
             loading = actor.load.remote(self._make_worker, self._config, threads_here(run))
-            self._replicas.append(_Replica(actor, placing, loading, time.monotonic() + self._placement_seconds))
+            self._replicas.append(_Replica(actor, placing, loading, time.monotonic() + run.placement_seconds))
 
     def _look_after_waiting(self) -> None:
         """Say once that some actors wait for a place; raise ConfigError if all do."""
@@ -175,8 +168,9 @@ class RayExecutor:
         each = f"Each asks for {cpus_per_worker(run)} CPUs and {run.gpus_per_worker:g} GPUs"
         if len(waiting) == len(self._replicas):
             raise ConfigError(
-                f"{found} within {self._placement_seconds:g} seconds. {each}; free: {describe_resources()}. "
-                "Try fewer --workers, --threads or --gpus-per-worker, or add machines to the cluster."
+                f"{found} within {run.placement_seconds:g} seconds. {each}; free: {describe_resources()}. Try fewer "
+                "--workers, --threads or --gpus-per-worker, more machines in the cluster, or, where they start on "
+                "demand, more --placement-seconds."
             )
         _log.warning("%s. %s; free: %s. The others join when there is room.", found, each, describe_resources())
         self._said_waiting = True

@@ -127,7 +127,7 @@ def test_a_prompt_that_kills_every_process_is_given_up_and_the_rest_is_done(ray_
 
 
 def test_workers_without_a_place_are_an_error_that_says_what_is_free(ray_cluster: None, tmp_path: Path) -> None:
-    config = job(tmp_path, plain_rows(2), RunConfig(workers=2, threads=1, gpus_per_worker=1))
-    executor = RayExecutor(config, lambda *receipts: None, placement_seconds=0.5)
+    config = job(tmp_path, plain_rows(2), RunConfig(workers=2, threads=1, gpus_per_worker=1, placement_seconds=0.5))
+    executor = RayExecutor(config, lambda *receipts: None)
     with pytest.raises(ConfigError, match=r"0 of 2 workers.*1 CPUs and 1 GPUs; free: . of 2 CPUs, 0 of 0 GPUs"):
         list(executor.run(units_of(config)))
