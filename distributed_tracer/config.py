@@ -11,6 +11,7 @@ from typing import Any, Literal
 from .errors import ConfigError
 
 Precision = Literal["float32", "float64", "bfloat16", "float16"]
+LogFormat = Literal["text", "json"]
 SweepPrecision = Literal["float32", "tf32", "bfloat16", "float64"]
 
 
@@ -108,12 +109,15 @@ class StoreConfig:
     """... or that many edges ..."""
     part_seconds: float = 120.0
     """... or that many seconds, whichever comes first; what is not written is what a crash costs."""
+    retry_seconds: float = 300.0
+    """How long a part or a commit that cannot be written is tried again before the run ends: outages it outlives."""
 
     def __post_init__(self) -> None:
         _require(1 <= self.weight_bits <= 23, f"weight_bits must be 1 to 23, not {self.weight_bits}")
         for name in ("part_prompts", "part_edges"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         _require(self.part_seconds > 0, f"part_seconds must be positive, not {self.part_seconds}")
+        _require(self.retry_seconds >= 0, f"retry_seconds must not be negative, not {self.retry_seconds}")
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,9 @@ class RunConfig:
 
     workers: int = 1
     """Ray actors, each with its own replica of the model."""
+    slices: int = 1
+    """So many workers share one set of transcoders, each keeping a slice of it: where the whole does not fit. --workers
+    is a multiple."""
     local: bool = False
     """Work in this process, without Ray."""
     gpus_per_worker: float = 0.0
@@ -138,12 +145,19 @@ class RunConfig:
     """Features assumed to fire per token and layer, where the plan estimates memory and time. Changes no result."""
     progress: bool = True
     """Show a progress bar (one log line every ten seconds where there is no terminal)."""
+    log_format: LogFormat = "text"
+    """json: warnings, and what became of every prompt, as one JSON object per line on standard error; no progress."""
 
     def __post_init__(self) -> None:
-        for name in ("workers", "attempts"):
+        for name in ("workers", "attempts", "slices"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("gpus_per_worker", "threads"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative, not {getattr(self, name)}")
+        _require(
+            self.local or self.workers % self.slices == 0,
+            f"workers must be a multiple of slices, {self.slices}, not {self.workers}",
+        )
+        _require(not self.local or self.slices == 1, f"local has one slice, not {self.slices}: it has no workers")
         _require(self.placement_seconds > 0, f"placement_seconds must be positive, not {self.placement_seconds}")
         _require(self.expected_active > 0, f"expected_active must be positive, not {self.expected_active}")
 

@@ -6,19 +6,23 @@ TracerError
 │   ├── CorpusError                    a malformed prompt file; says file and line
 │   ├── PromptError                    one prompt that cannot be traced: too long, unknown token, empty
 │   ├── TargetError                    a target that does not resolve to a direction
+│   ├── InterventionError              a feature, position or layer to set that there is not
 │   ├── ModelError                     a model that is not there or cannot be read
 │   │   └── UnknownArchitecture            a model this package has no row for
 │   ├── TranscoderError                transcoder files that are missing, malformed or of unknown format
 │   │   └── ShapeMismatch                  transcoders that do not fit the model
 │   └── PlanDoesNotFit                 needs more memory than there is
 ├── StoreError                     a store that cannot be read or written
+│   ├── StoreUnavailable               it may answer later: an outage, a full disk
 │   ├── StoreNotFound                  nothing there
 │   ├── StoreVersionError              written by a version this one does not know
 │   ├── StoreMismatch                  made with another configuration
 │   ├── StoreCorrupt                   checksums or sizes that do not agree
 │   └── PromptNotFound                 no such prompt in the store (also KeyError)
+├── BundleError                    a bundle for machines without internet that is damaged or cannot be made
 ├── OutOfMemory                    may fit with fewer rows per sweep
-└── WorkerLost                     a process died; the work goes to another
+├── WorkerLost                     a process died; the work goes to another
+└── JobServerError                 a cluster's job server does not answer, or refuses
 """
 
 from __future__ import annotations
@@ -48,6 +52,10 @@ class TargetError(InputError):
     """A target does not resolve to a direction."""
 
 
+class InterventionError(InputError):
+    """A feature, position or layer to set that there is not."""
+
+
 class ModelError(InputError):
     """A model is missing or cannot be read."""
 
@@ -70,6 +78,10 @@ class PlanDoesNotFit(InputError):
 
 class StoreError(TracerError):
     """A store cannot be read or written."""
+
+
+class StoreUnavailable(StoreError):
+    """The store did not do what was asked, for a reason that may pass."""
 
 
 class StoreNotFound(StoreError):
@@ -95,9 +107,17 @@ class PromptNotFound(StoreError, KeyError):
         return str(self.args[0])  # KeyError would show the message's repr
 
 
+class BundleError(TracerError):
+    """A bundle for machines without internet is damaged, or cannot be made."""
+
+
 class OutOfMemory(TracerError):
     """The device's memory is full; fewer rows per sweep may fit."""
 
 
 class WorkerLost(TracerError):
     """A worker process died."""
+
+
+class JobServerError(TracerError):
+    """A cluster's job server does not answer, or refuses."""

@@ -13,6 +13,9 @@ _SWEEP_BYTES = {"cpu": 256 * 2**20, "cuda": 4 * 2**30}
 decides the last bits of edges, which must not depend on who else uses a machine."""
 _SWEEP_ROWS = {"cpu": 256, "cuda": 2048}
 """Larger sweeps are no faster."""
+_SWEEP_POSITIONS = {"cpu": 2**14, "cuda": 2**22}
+"""Rows times tokens from which on a sweep is fast: a long prompt's round is cut into several, which idle workers can
+share. On GPUs never measured, hence so large that it does not matter."""
 
 
 def sweep_row_bytes(model: ModelShape, num_tokens: int, item_bytes: int) -> int:
@@ -30,7 +33,7 @@ def num_sweep_rows(
     if setting != "auto":
         return setting
     fitting = _SWEEP_BYTES[device] // sweep_row_bytes(model, num_tokens, item_bytes)
-    return max(8, min(_SWEEP_ROWS[device], fitting))
+    return max(8, min(_SWEEP_ROWS[device], fitting, max(32, _SWEEP_POSITIONS[device] // num_tokens)))
 
 
 def free_cpu_bytes() -> int:
@@ -43,3 +46,8 @@ def free_cpu_bytes() -> int:
     if (group / "memory.max").exists() and (limit := (group / "memory.max").read_text().strip()) != "max":
         free = min(free, int(limit) - int((group / "memory.current").read_text()))
     return free
+
+
+def size_text(num_bytes: int) -> str:
+    """Bytes for people."""
+    return f"{num_bytes / 2**30:,.2f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:,.1f} MiB"

@@ -10,14 +10,16 @@ themselves; this process only sees what became of each prompt, and says which pa
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 
 from .config import JobConfig
 from .intake import take_in
 from .plan.plan import Plan, make_plan
-from .provenance import run_info
+from .provenance import made_by, run_info
 from .runtime.events import Outcome
 from .runtime.executor import executor_for
+from .runtime.logs import telling
 from .runtime.progress import Tally, showing
 from .runtime.stopping import Stopping
 from .store.ledger import Ledger
@@ -36,16 +38,23 @@ def run_job(config: JobConfig) -> Summary:
     with the whole job, before anything is spent; StoreError if the store cannot be used; WorkerLost if workers die
     without getting anything done.
     """
+    with telling(config.run.log_format) as tell:
+        return _run(config, tell)
+
+
+def _run(config: JobConfig, tell: Callable[[Outcome], None]) -> Summary:
     started = time.monotonic()
     intake = take_in(config)
     prompts = intake.prompts
     plan = make_plan(prompts, intake.model, intake.transcoders, config)
     plan.check_fits()
-    ledger = Ledger(config.store.store)
+    ledger = Ledger(config.store.store, config.store.retry_seconds)
     ledger.create_or_check(run_info(config))
-    prompts.settle((entry.id, entry.asked) for entry in ledger.entries())
+    prompts.settle(ledger.asked())
+    num_wanted = len(prompts) + len(intake.rejected)
+    ledger.begin(num_wanted, prompts.num_done, config.store.part_seconds, made_by(config))
 
-    recorder = Recorder(ledger)
+    recorder = Recorder(ledger, tell)
     for outcome in intake.rejected:
         recorder.record(outcome)
     for unit, reason in plan.too_large():
@@ -54,16 +63,15 @@ def run_job(config: JobConfig) -> Summary:
         recorder.record(Outcome(prompt.id, "failed", "plan", _CHANGED))
     num_units, seconds = plan.total()
     if num_units:
-        executor = executor_for(config, recorder.commit)
+        executor = executor_for(config, recorder.commit, num_units)
         with (
-            Stopping() as stopping,
-            showing(Tally(num_units, seconds), config.run.progress) as show,
+            Stopping(config.run.log_format) as stopping,
+            showing(Tally(num_units, seconds), config.run.progress and config.run.log_format == "text") as show,
             closing(executor.run(stopping.until_asked(plan.fitting()))) as outcomes,
         ):
             for outcome in outcomes:
                 recorder.record(outcome)
                 show(outcome)
-    num_wanted = len(prompts) + len(intake.rejected)
     return recorder.summary(config.store.store, num_wanted, prompts.num_done, time.monotonic() - started)
 
 
@@ -71,5 +79,5 @@ def plan_job(config: JobConfig) -> tuple[Plan, list[Outcome]]:
     """What `run_job` would do now, and the prompts that it would reject. Spends nothing; the store may be unnamed."""
     intake = take_in(config)
     if config.store.store:
-        intake.prompts.settle((entry.id, entry.asked) for entry in Ledger(config.store.store).entries())
+        intake.prompts.settle(Ledger(config.store.store).asked())
     return make_plan(intake.prompts, intake.model, intake.transcoders, config), intake.rejected

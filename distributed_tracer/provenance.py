@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from . import __version__
+from distributed_tracer import __version__
+
 from .config import JobConfig, as_dict
+from .content.identity import content_of
 
 _PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "ray", "zarr", "numpy")
 _SECRETS = (
@@ -24,13 +26,18 @@ _SECRETS = (
 
 
 def run_info(config: JobConfig) -> dict[str, Any]:
-    """What is written once into a store: `identity` decides whether a later run may go on with it."""
+    """What is written once into a store: `identity` and `content` decide whether a later run may go on with it."""
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    content = content_of(config.model.model, config.transcoders.transcoders)
+    return {"identity": config.identity(), **content, "created": created, **made_by(config)}
+
+
+def made_by(config: JobConfig) -> dict[str, Any]:
+    """What every run writes down of itself."""
     return {
-        "identity": config.identity(),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": without_secrets(shlex.join(sys.argv)),
         "config": _clean(as_dict(config)),
-        "versions": {"distributed_tracer": __version__, "python": platform.python_version(), **_versions()},
+        "versions": versions(),
         "platform": platform.platform(),
     }
 
@@ -48,8 +55,9 @@ def _clean(value: Any) -> Any:
     return without_secrets(value) if isinstance(value, str) else value
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def versions() -> dict[str, str]:
+    """Of this package, Python, and the packages that results may depend on."""
+    found = {"distributed_tracer": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = version(package)

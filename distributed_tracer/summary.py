@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .runtime.events import Outcome
@@ -73,8 +74,9 @@ class Summary:
 class Recorder:
     """The only one who commits: passes receipts and failures to the ledger, and counts."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, tell: Callable[[Outcome], None] = lambda outcome: None) -> None:
+        """`tell` is called with every outcome."""
+        self._ledger, self._tell = ledger, tell
         self._num_done = self._num_nodes = self._num_edges = 0
         self._replacement, self._completeness = _Mean(), _Mean()
         self._failed: list[Outcome] = []
@@ -100,6 +102,7 @@ class Recorder:
             self._completeness.add(outcome.completeness)
         elif outcome.status == "retried":
             self._num_retried += 1
+        self._tell(outcome)
 
     def summary(self, store: str, num_wanted: int, num_skipped: int, seconds: float) -> Summary:
         """The counts of a run over `num_wanted` prompts, `num_skipped` of which were done before."""

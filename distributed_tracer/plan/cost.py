@@ -72,14 +72,17 @@ class Cost:
     flops: float
 
 
-def resident_bytes(model: ModelShape, transcoders: TranscoderShape, dtype: Precision) -> tuple[int, int]:
+def resident_bytes(
+    model: ModelShape, transcoders: TranscoderShape, dtype: Precision, slices: int = 1
+) -> tuple[int, int]:
     """Weights of model and transcoders that every worker holds all the time; large decoders stay in their files."""
     item = ITEM_BYTES[dtype]
     decoders = model.d_model * sum(
         features * len(transcoders.writes_to(layer)) for layer, features in enumerate(transcoders.features_L)
     )
-    held = transcoders.num_parameters - (decoders if item * decoders >= DECODERS_IN_FILES_BYTES else 0)
-    return item * model.num_parameters, item * held
+    in_files = item * decoders >= DECODERS_IN_FILES_BYTES * slices
+    held = transcoders.num_parameters - (decoders if in_files else 0)
+    return item * model.num_parameters, item * held // slices
 
 
 def sweep_item_bytes(trace: TraceConfig, dtype: Precision) -> int:

@@ -47,8 +47,17 @@ def num_cores() -> int:
 
 def free_gpu_bytes() -> list[int]:
     """Free memory of every GPU of this machine; empty where there is none."""
+    return [int(free) * 2**20 for (free,) in ask_gpus("memory.free") if free.isdigit()]
+
+
+def ask_gpus(*properties: str) -> list[list[str]]:
+    """What the driver says of every GPU of this machine, in MiB where it is memory; empty where there is none.
+
+    Raises subprocess.TimeoutExpired where the driver hangs.
+    """
     if shutil.which("nvidia-smi") is None:
         return []
-    query = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    query = ["nvidia-smi", f"--query-gpu={','.join(properties)}", "--format=csv,noheader,nounits"]
     answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
-    return [int(line) * 2**20 for line in answer.stdout.split() if line.isdigit()] if answer.returncode == 0 else []
+    rows = [[cell.strip() for cell in line.split(",")] for line in answer.stdout.splitlines()]
+    return [row for row in rows if len(row) == len(properties)] if answer.returncode == 0 else []

@@ -10,6 +10,7 @@ from ..config import JobConfig
 from ..corpus.spool import Spool
 from ..errors import PlanDoesNotFit
 from ..memory import num_sweep_rows
+from ..memory import size_text as _size
 from ..shapes import ModelShape, TranscoderShape
 from .cost import Cost, cost_of, resident_bytes, sweep_item_bytes
 from .machine import Machine, machine_of
@@ -35,7 +36,11 @@ class Plan:
     @property
     def resident_bytes(self) -> int:
         """Weights that every worker holds."""
-        return sum(resident_bytes(self.model, self.transcoders, self.config.model.forward_dtype))
+        return sum(self._weights())
+
+    def _weights(self) -> tuple[int, int]:
+        """Of the model and of the transcoders."""
+        return _weights(self.model, self.transcoders, self.config)
 
     def units(self) -> Iterator[WorkUnit]:
         """What is left, expected to take longest first, whether it fits or not."""
@@ -62,11 +67,11 @@ class Plan:
         """Raise PlanDoesNotFit if not even the weights fit into what a worker has."""
         free = self.machine.free_bytes
         if free is not None and self.resident_bytes > free:
-            model, transcoders = resident_bytes(self.model, self.transcoders, self.config.model.forward_dtype)
+            model, transcoders = self._weights()
             raise PlanDoesNotFit(
                 f"the weights need {_size(self.resident_bytes)} on each worker (model {_size(model)}, transcoders "
-                f"{_size(transcoders)}); {_size(free)} are free. Try fewer --workers, --forward-dtype bfloat16 or more "
-                "--gpus-per-worker."
+                f"{_size(transcoders)}); {_size(free)} are free. Try fewer --workers, --forward-dtype bfloat16, more "
+                "--gpus-per-worker, or --slices, so that workers share the transcoders."
             )
 
     def describe(self) -> str:
@@ -77,14 +82,17 @@ class Plan:
 
     def _inputs(self) -> list[str]:
         model, sets, dtype = self.model, self.transcoders, self.config.model.forward_dtype
-        model_bytes, set_bytes = resident_bytes(model, sets, dtype)
+        model_bytes, set_bytes = self._weights()
+        slices = self.config.run.slices
+        shared = f" on each of {slices} workers" if slices > 1 else ""
         lengths = self.prompts.lengths()
         machine = self.machine
         free = "not known here" if machine.free_bytes is None else f"{_size(machine.free_bytes)} free"
         return [
             f"model        {model.architecture}, {model.num_layers} layers x {model.d_model}, "
             f"{model.num_parameters / 1e6:,.1f} M parameters in {dtype}: {_size(model_bytes)}",
-            f"transcoders  {sets.kind} {sets.activation}, {sum(sets.features_L):,} features: {_size(set_bytes)}",
+            f"transcoders  {sets.kind} {sets.activation}, {sum(sets.features_L):,} features: "
+            f"{_size(set_bytes)}{shared}",
             f"prompts      {sum(lengths.values()):,}; tokens min {min(lengths)}, median {_median(lengths):g}, "
             f"max {max(lengths)}",
             f"each worker  {'GPU' if machine.on_gpu else 'CPU'}, memory {free}",
@@ -165,7 +173,7 @@ def _cost(
 ) -> Cost:
     """With the rows that a sweep is told to have, or half as many until they fit into what is free."""
     trace, dtype = config.trace, config.model.forward_dtype
-    weights = sum(resident_bytes(model, transcoders, dtype))
+    weights = sum(_weights(model, transcoders, config))
 
     def cost(rows: int) -> Cost:
         return cost_of(num_tokens, model, transcoders, trace, dtype, config.run.expected_active, rows)
@@ -177,6 +185,10 @@ def _cost(
     return cost(rows)
 
 
+def _weights(model: ModelShape, transcoders: TranscoderShape, config: JobConfig) -> tuple[int, int]:
+    return resident_bytes(model, transcoders, config.model.forward_dtype, config.run.slices)
+
+
 def _median(count_of: Mapping[int, int]) -> float:
     """Of numbers that occur so many times each."""
     seen, half = 0, sum(count_of.values()) / 2
@@ -186,10 +198,6 @@ def _median(count_of: Mapping[int, int]) -> float:
             middle.append(value)
         seen += count
     return (middle[0] + middle[-1]) / 2
-
-
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 2**30:,.2f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:,.1f} MiB"
 
 
 def _duration(seconds: float) -> str:

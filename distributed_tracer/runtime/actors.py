@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ray
 
-from ..config import JobConfig
+from ..config import JobConfig, TraceConfig
 from ..plan.unit import WorkUnit
+from ..transcoder.slice import Slice
 from .events import Reply
 from .executor import MakeWorker
+from .logs import keep_worker_logs
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from ..prompt import Prompt
+    from ..trace.packed import Packed
     from .worker import Worker
+
+_QUESTIONS = ("encode", "encode_candidates", "encoder_rows", "decoder_rows", "decoder_bias", "skip")
 
 
 class WorkerShell:
@@ -20,22 +32,60 @@ class WorkerShell:
 
     def __init__(self) -> None:
         self._worker: Worker | None = None
+        self._loaded = threading.Event()
 
     def placed(self) -> None:
         """Answers as soon as the process runs."""
 
-    def load(self, make_worker: MakeWorker, config: JobConfig, threads: int) -> None:
+    def load(self, make_worker: MakeWorker, config: JobConfig, threads: int, part: Slice) -> None:
         """Load model and transcoders: a call of its own, so that its errors arrive with their own type."""
-        self._worker = make_worker(config, threads)
+        keep_worker_logs(config.run.log_format)
+        make = make_worker if part.count == 1 else partial(make_worker, part=part)
+        self._worker = make(config, threads)
+        self._loaded.set()
 
-    def trace(self, unit: WorkUnit) -> Reply:
-        assert self._worker is not None, "load comes first"
-        return self._worker.trace(unit)
+    def join(self, group: Sequence[Any]) -> None:
+        """From now on, ask these actors, one for each slice, for what this one does not keep."""
+        from .remote_slice import sharing
+
+        self._here().transcoders = sharing(self._here().kept, group)
+
+    def trace(self, *units: WorkUnit) -> Reply:
+        return self._here().trace(*units)
 
     def flush(self) -> Reply:
+        return self._here().flush()
+
+    def assist(self, prompt: Prompt, config: TraceConfig) -> str:
+        """Prepare to compute rows for another actor."""
+        return self._here().assist(prompt, config)
+
+    def assist_with(self, fingerprint: str, chosen_F: npt.NDArray[np.int64], number: int) -> Packed:
+        """Rows of what was prepared last."""
+        return self._here().assist_with(fingerprint, chosen_F, number)
+
+    @ray.method(concurrency_group="aside")
+    def offer(self, assistant: Any) -> None:
+        """Another actor is idle: it may help with what this one is tracing."""
+        from .remote_assistant import RemoteAssistant
+
+        self._here().assistants.offer(RemoteAssistant(assistant))
+
+    @ray.method(concurrency_group="aside")
+    def of_slice(self, question: str, *args: Any) -> Any:
+        """Answer for the slice kept here, while prompts are being traced; waits until it is loaded."""
+        from .remote_slice import moved
+
+        self._loaded.wait()
+        assert question in _QUESTIONS
+        kept = self._here().kept
+        return moved(getattr(kept, question)(*moved(args, kept.device)), "cpu")
+
+    def _here(self) -> Worker:
         assert self._worker is not None, "load comes first"
-        return self._worker.flush()
+        return self._worker
 
 
-WorkerActor: Any = ray.remote(max_restarts=0, max_task_retries=0)(WorkerShell)
+_OPTIONS: dict[str, Any] = {"max_restarts": 0, "max_task_retries": 0, "concurrency_groups": {"aside": 1}}
+WorkerActor: Any = ray.remote(**_OPTIONS)(WorkerShell)
 """Ray repeats nothing by itself: what becomes of a lost worker's prompts is for the Schedule to say."""

@@ -12,6 +12,10 @@ class Estimate:
     def __init__(self) -> None:
         self._count = self._x = self._y = self._xx = self._xy = 0.0
 
+    def __bool__(self) -> bool:
+        """Whether anything is known."""
+        return self._count > 0
+
     def learn(self, expected: float, seconds: float) -> None:
         """One prompt took so long."""
         self._count += 1

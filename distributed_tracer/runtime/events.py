@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ..store.receipt import Receipt
@@ -32,6 +33,12 @@ class Outcome:
     completeness: float = float("nan")
     worker: str = ""
     """`host:pid` of the process that did it."""
+    num_rows: int = 0
+    """Rows computed, before pruning."""
+    phase_seconds: Mapping[str, float] = field(default_factory=dict)
+    """What the worker did since its outcome before this one: load, encode, rows, prune, store, idle."""
+    gpu_peak_bytes: int = 0
+    """The most that the worker has used of a GPU's memory so far."""
 
 
 @dataclass(frozen=True)

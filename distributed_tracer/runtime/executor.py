@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..config import JobConfig, RunConfig
 from ..plan.unit import WorkUnit
@@ -15,9 +15,9 @@ from .events import Outcome, Reply
 if TYPE_CHECKING:
     from .worker import Worker
 
-MakeWorker = Callable[[JobConfig, int], "Worker"]
-"""Makes the worker of a process from the configuration and its number of CPU threads. Executors take one as an
-argument: the place to put a Worker that does something else with a prompt."""
+MakeWorker = Callable[..., Any]
+"""Makes the worker of a process from the configuration and its number of CPU threads; and with `part`, where it keeps a
+slice of the transcoders only. Executors take one as an argument: the place to put a Worker that does something else."""
 
 
 class Commit(Protocol):
@@ -37,29 +37,40 @@ class Executor(Protocol):
         Every prompt ends as *done* or *failed*, once; *traced* and *retried* come on the way. `units` is read
         only as fast as work is handed out, so that a caller who ends it early ends the run early, with
         everything traced until then written and committed. Raises InputError if workers cannot be set up,
-        StoreError if the store cannot be written, WorkerLost if workers die without getting anything done.
+        StoreError if the store cannot be written, OutOfMemory if there is no memory to write a part, WorkerLost if
+        workers die without getting anything done.
         """
         ...
 
 
-def executor_for(config: JobConfig, commit: Commit) -> Executor:
-    """The executor that the configuration asks for; what the other one needs is not imported."""
+def executor_for(
+    config: JobConfig, commit: Commit, num_units: int = 0, make_worker: MakeWorker | None = None
+) -> Executor:
+    """The executor that the configuration asks for; what the other one needs is not imported. `num_units` is how many
+    it will be given, which it shows to those who watch. `make_worker` is for work other than tracing."""
+    make_worker = make_worker or new_worker
     if config.run.local:
         from .local import LocalExecutor
 
-        return LocalExecutor(config, commit)
-    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_UV_RUN_RUNTIME_ENV"):
-        os.environ.setdefault(name, "0")  # nothing is reported, nothing installed; read when Ray is imported
+        return LocalExecutor(config, commit, make_worker)
+    keep_ray_offline()
+    from .metrics import Metrics
     from .ray_executor import RayExecutor
 
-    return RayExecutor(config, commit)
+    return RayExecutor(config, commit, make_worker, Metrics(num_units))
 
 
-def new_worker(config: JobConfig, threads: int) -> Worker:
+def keep_ray_offline() -> None:
+    """To be called before Ray is imported, when it reads these: nothing is reported, nothing installed."""
+    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_UV_RUN_RUNTIME_ENV"):
+        os.environ.setdefault(name, "0")
+
+
+def new_worker(config: JobConfig, threads: int, **options: Any) -> Worker:
     """The ordinary worker. Imported where it works, so that the driver of a cluster never loads torch for it."""
     from .worker import Worker
 
-    return Worker(config, threads)
+    return Worker(config, threads, **options)
 
 
 def threads_per_worker(run: RunConfig, cores: int) -> int:
@@ -77,11 +88,13 @@ class Unwritten:
         return len(self._outcomes)
 
     def settle(self, reply: Reply) -> Iterator[Outcome]:
-        """Pass on a reply's outcomes. Its receipt is committed: the prompts in it are done."""
+        """Pass on a reply's outcomes; of its receipt, if it has one, `written` is to be told once that is committed."""
         for outcome in reply.outcomes:
             if outcome.status == "traced":
                 self._outcomes[outcome.prompt_id] = outcome
             yield outcome
-        if reply.receipt is not None:
-            for entry in reply.receipt.prompts:
-                yield replace(self._outcomes.pop(entry.id), status="done")
+
+    def written(self, receipt: Receipt) -> Iterator[Outcome]:
+        """The prompts of a committed part are done."""
+        for entry in receipt.prompts:
+            yield replace(self._outcomes.pop(entry.id), status="done")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from itertools import chain
+from collections.abc import Generator, Iterable, Iterator
 
 from ..config import JobConfig
 from ..plan.machine import num_cores
 from ..plan.unit import WorkUnit
-from .events import Outcome
+from .events import Outcome, Reply
 from .executor import Commit, MakeWorker, Unwritten, new_worker, threads_per_worker
 
 
@@ -25,8 +24,12 @@ class LocalExecutor:
         threads = threads_per_worker(self._config.run, num_cores())
         worker = self._make_worker(self._config, threads)
         unwritten = Unwritten()
-        replies = chain((worker.trace(unit) for unit in units), (worker.flush() for _ in range(1)))
-        for reply in replies:
-            if reply.receipt is not None:
-                self._commit(reply.receipt)
-            yield from unwritten.settle(reply)
+        for unit in units:
+            yield from self._settle(unwritten, worker.trace(unit))
+        yield from self._settle(unwritten, worker.flush())
+
+    def _settle(self, unwritten: Unwritten, reply: Reply) -> Iterator[Outcome]:
+        yield from unwritten.settle(reply)
+        if reply.receipt is not None:
+            self._commit(reply.receipt)
+            yield from unwritten.written(reply.receipt)

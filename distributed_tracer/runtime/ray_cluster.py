@@ -19,6 +19,15 @@ from .executor import threads_per_worker
 
 _log = logging.getLogger(__name__)
 
+LOST = (
+    ray.exceptions.RayActorError,
+    ray.exceptions.WorkerCrashedError,
+    ray.exceptions.OutOfMemoryError,
+    ray.exceptions.NodeDiedError,
+    ray.exceptions.ObjectLostError,
+)
+"""What Ray raises for calls to an actor that is no more."""
+
 
 @contextmanager
 def connected(run: RunConfig) -> Iterator[None]:

@@ -2,14 +2,14 @@
 
 Ray's own retries and restarts are off. This loop asks each actor for at most two things at a time, waits for any
 answer, and replaces an actor that dies; the Schedule says what that means for the prompts it had. Work begins with the
-first actor that is loaded; others join when they find a place, on machines that were there or come later.
+first actor that is loaded; others join when they find a place, on machines that were there or come later. Actors that
+share one set of transcoders end together.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
@@ -19,154 +19,172 @@ import ray
 from ..config import JobConfig
 from ..errors import ConfigError, WorkerLost
 from ..plan.unit import WorkUnit
-from .actors import WorkerActor
 from .events import Outcome, Reply
 from .executor import Commit, MakeWorker, new_worker
-from .ray_cluster import connected, cpus_per_worker, describe_resources, remark_on_idle_gpus, threads_here
-from .schedule import Call, Schedule, Share
+from .group import Group, Replica, ready
+from .idle import lend_idle
+from .metrics import Metrics
+from .ray_cluster import LOST, connected, cpus_per_worker, describe_resources, remark_on_idle_gpus
+from .schedule import Schedule
 
 _log = logging.getLogger(__name__)
 
-_LOST = (
-    ray.exceptions.RayActorError,
-    ray.exceptions.WorkerCrashedError,
-    ray.exceptions.OutOfMemoryError,
-    ray.exceptions.NodeDiedError,
-    ray.exceptions.ObjectLostError,
-)
+CALL_SECONDS = 0.003
+"""A call, its answer and the wait for both take the driver about half of that (benchmarks/ray_calls.py): with so
+many seconds of work in a call for each worker that there is, it is half idle."""
 _MAX_FAILED_STARTS = 3
-"""So many replacements in a row that die while loading end the run."""
+"""So many starts in a row that end while loading, for each worker wanted, end a run: a dying machine ends several."""
+_NOTICE_SECONDS = 2.0
+"""An actor may learn of another's death so much earlier than this process."""
 
 
-@dataclass(eq=False)
-class _Replica:
-    """An actor, its share of the work, and what it was asked: by reference, oldest first."""
+@dataclass
+class _Answers:
+    """What came back from actors."""
 
-    actor: Any
-    placing: Any
-    loading: Any
-    deadline: float
-    share: Share = field(default_factory=Share)
-    asked: dict[Any, Call] = field(default_factory=dict)
-    loaded: bool = False
+    replies: dict[Any, Reply | None] = field(default_factory=dict)
+    """By reference; None to loading."""
+    dead: dict[Replica, str] = field(default_factory=dict)
+    """Actors that are no more, with the reason."""
+    bereft: dict[Replica, str] = field(default_factory=dict)
+    """Actors that could not go on because another one of their group is no more."""
+    failed: BaseException | None = None
+    """An error that ends the run."""
 
-    def pending(self) -> list[Any]:
-        return list(self.asked) if self.loaded else [self.loading]
-
-    def ask(self, call: Call) -> None:
-        ref = self.actor.flush.remote() if call is None else self.actor.trace.remote(call)
-        self.asked[ref] = call
-
-    def waits_too_long(self) -> bool:
-        return not self.loaded and time.monotonic() >= self.deadline and not _ready([self.placing])
+    @classmethod
+    def of(cls, answered: Mapping[Any, Replica]) -> _Answers:
+        found = cls()
+        for ref, replica in answered.items():
+            try:
+                found.replies[ref] = ray.get(ref)
+            except ray.exceptions.RayTaskError as error:
+                if isinstance(error.cause, WorkerLost):
+                    found.bereft[replica] = str(error.cause)
+                else:
+                    found.failed = error.cause or error
+            except LOST as error:
+                found.dead.setdefault(replica, _reason(error))
+        return found
 
 
 class RayExecutor:
     """Works on Ray."""
 
-    def __init__(self, config: JobConfig, commit: Commit, make_worker: MakeWorker = new_worker) -> None:
+    def __init__(
+        self,
+        config: JobConfig,
+        commit: Commit,
+        make_worker: MakeWorker = new_worker,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._config = config
         self._commit = commit
+        self._metrics = metrics or Metrics()
         self._make_worker = make_worker
-        self._replicas: list[_Replica] = []
+        self._groups: list[Group] = []
         self._failed_starts = 0
         self._said_waiting = False
 
     def run(self, units: Iterable[WorkUnit]) -> Generator[Outcome]:
         """See Executor.run. Raises ConfigError if no actor finds a place."""
-        units = iter(units)
-        first = list(islice(units, self._config.run.workers))  # no more workers than there is work
-        with connected(self._config.run):
-            remark_on_idle_gpus(self._config.run)
+        run, units = self._config.run, iter(units)
+        first = list(islice(units, run.workers))  # no more groups than there is work
+        schedule = Schedule(chain(first, units), run.attempts, CALL_SECONDS * run.workers)
+        with connected(run):
+            remark_on_idle_gpus(run)
             try:
-                yield from self._work(Schedule(chain(first, units), self._config.run.attempts), len(first))
+                for outcome in self._work(schedule, -(-len(first) // run.slices)):
+                    self._metrics.count(outcome)
+                    yield outcome
             finally:
-                for replica in self._replicas:
-                    ray.kill(replica.actor)
-                self._replicas.clear()
+                for group in self._groups:
+                    group.dismiss()
+                self._groups.clear()
+                self._metrics.end()
 
-    def _work(self, schedule: Schedule, num_replicas: int) -> Iterator[Outcome]:
-        while schedule.has_work() or any(r.share.units for r in self._replicas):
-            if schedule.has_work():
-                self._hire(num_replicas - len(self._replicas))
-            for replica in self._replicas:
+    @property
+    def _replicas(self) -> list[Replica]:
+        return [replica for group in self._groups for replica in group.replicas]
+
+    def _work(self, schedule: Schedule, num_groups: int) -> Iterator[Outcome]:
+        while schedule.has_work() or any(replica.share.units for replica in self._replicas):
+            while schedule.has_work() and len(self._groups) < num_groups:
+                self._groups.append(Group(self._config, self._make_worker))
+            replicas = self._replicas
+            for replica in replicas:
                 if replica.loaded:
                     for call in schedule.next_calls(replica.share):
                         replica.ask(call)
-            asked = {ref: replica for replica in self._replicas for ref in replica.pending()}
+            if not schedule.has_work():
+                lend_idle(replicas, schedule)
+            asked = {ref: replica for replica in replicas for ref in replica.pending()}
             if ray.wait(list(asked), num_returns=1, timeout=1.0)[0]:
                 # all that is there: to wait on thousands of calls takes its time, and so does a commit
-                yield from self._receive({ref: asked[ref] for ref in _ready(list(asked))}, schedule)
+                yield from self._receive({ref: asked[ref] for ref in ready(list(asked))}, schedule)
             self._look_after_waiting()
+            self._metrics.watch(replicas)
 
-    def _receive(self, answered: Mapping[Any, _Replica], schedule: Schedule) -> Iterator[Outcome]:
-        """Take answers that came together: commit, settle, and then see who died."""
-        replies, dead, failed = self._get(answered)
-        self._commit(*(reply.receipt for reply in replies.values() if reply is not None and reply.receipt is not None))
-        for ref, reply in replies.items():
-            replica = answered[ref]
+    def _receive(self, answered: Mapping[Any, Replica], schedule: Schedule) -> Iterator[Outcome]:
+        """Take answers that came together, and then see who died."""
+        found = _Answers.of(answered)
+        for ref, reply in found.replies.items():
             if reply is None:
-                replica.loaded = True
+                answered[ref].loaded = True
                 self._failed_starts = 0
-            else:
-                yield from schedule.settle(replica.share, replica.asked.pop(ref), reply)
-        if failed is not None:
-            raise failed
-        for replica, reason in dead.items():
-            yield from self._lost(replica, reason, schedule)
+        yield from self._settle(
+            [(answered[ref], ref, reply) for ref, reply in found.replies.items() if reply], schedule
+        )
+        if found.failed is not None:
+            raise found.failed
+        for group in dict.fromkeys(replica.group for replica in [*found.dead, *found.bereft]):
+            yield from self._lost(group, found, schedule)
 
-    @staticmethod
-    def _get(
-        answered: Mapping[Any, _Replica],
-    ) -> tuple[dict[Any, Reply | None], dict[_Replica, str], BaseException | None]:
-        """Replies (None to loading), the dead with the reason, and an error that ends the run."""
-        replies: dict[Any, Reply | None] = {}
-        dead: dict[_Replica, str] = {}
-        failed: BaseException | None = None
-        for ref, replica in answered.items():
-            try:
-                replies[ref] = ray.get(ref)
-            except ray.exceptions.RayTaskError as error:
-                failed = error.cause or error
-            except _LOST as error:
-                dead.setdefault(replica, _reason(error))
-        return replies, dead, failed
+    def _settle(self, replies: Sequence[tuple[Replica, Any, Reply]], schedule: Schedule) -> Iterator[Outcome]:
+        """Pass on what became of prompts; commit all parts at once, after which the prompts in them are done."""
+        for replica, ref, reply in replies:
+            yield from schedule.settle(replica.share, replica.answered(ref), reply)
+        written = [(replica, reply.receipt) for replica, _, reply in replies if reply.receipt is not None]
+        self._commit(*(receipt for _, receipt in written))
+        self._metrics.commit(receipt for _, receipt in written)
+        for replica, receipt in written:
+            yield from schedule.written(replica.share, receipt)
 
-    def _lost(self, replica: _Replica, reason: str, schedule: Schedule) -> Iterator[Outcome]:
-        """Take what a dead actor still answered and give everything else back to the schedule."""
-        self._replicas.remove(replica)
-        ray.kill(replica.actor)  # it may only be unreachable, and would keep its place and memory
-        if not replica.loaded:
-            self._failed_starts += 1
-            if self._failed_starts >= _MAX_FAILED_STARTS:
-                raise WorkerLost(f"{self._failed_starts} workers in a row died while loading the model: {reason}")
-        late, _, _ = self._get(dict.fromkeys(_ready(list(replica.asked)), replica))
-        for ref, reply in late.items():
-            assert reply is not None, "loading was answered before anything else was asked"
-            if reply.receipt is not None:
-                self._commit(reply.receipt)
-            yield from schedule.settle(replica.share, replica.asked.pop(ref), reply)
-        yield from schedule.lost(replica.share, reason)
-
-    def _hire(self, count: int) -> None:
-        run = self._config.run
-        for _ in range(count):
-            actor = WorkerActor.options(
-                num_cpus=cpus_per_worker(run), num_gpus=run.gpus_per_worker, scheduling_strategy="SPREAD"
-            ).remote()
-            placing = actor.placed.remote()
-            loading = actor.load.remote(self._make_worker, self._config, threads_here(run))
-            self._replicas.append(_Replica(actor, placing, loading, time.monotonic() + run.placement_seconds))
+    def _lost(self, group: Group, found: _Answers, schedule: Schedule) -> Iterator[Outcome]:
+        """Take what a group of which some are dead still answered, and give everything else back to the schedule."""
+        known = any(replica in found.dead for replica in group.replicas)
+        asked = {ref: replica for replica in group.replicas for ref in replica.asked}
+        if not known and asked:
+            ray.wait(list(asked), num_returns=len(asked), timeout=_NOTICE_SECONDS)
+        late = _Answers.of({ref: asked[ref] for ref in ready(list(asked))})
+        dead = {**late.dead, **found.dead}
+        self._groups.remove(group)
+        group.dismiss()
+        for replica in group.replicas:
+            if replica in dead and not replica.loaded:
+                self._failed_starts += 1
+                if self._failed_starts >= _MAX_FAILED_STARTS * self._config.run.workers:
+                    raise WorkerLost(
+                        f"{self._failed_starts} workers in a row died while loading the model: {dead[replica]}"
+                    )
+        yield from self._settle([(asked[ref], ref, reply) for ref, reply in late.replies.items() if reply], schedule)
+        for replica in group.replicas:
+            reason = (
+                dead.get(replica) or found.bereft.get(replica) or "another one that it shared transcoders with died"
+            )
+            yield from schedule.lost(replica.share, reason, blamed=replica in dead)
 
     def _look_after_waiting(self) -> None:
         """Say once that some actors wait for a place; raise ConfigError if all do."""
-        waiting = [replica for replica in self._replicas if replica.waits_too_long()]
-        if not waiting or (self._said_waiting and len(waiting) < len(self._replicas)):
+        replicas = self._replicas
+        waiting = [replica for replica in replicas if replica.waits_too_long()]
+        if not waiting or (self._said_waiting and len(waiting) < len(replicas)):
             return
         run = self._config.run
-        found = f"{len(self._replicas) - len(waiting)} of {len(self._replicas)} workers found a place"
+        found = f"{len(replicas) - len(waiting)} of {len(replicas)} workers found a place"
         each = f"Each asks for {cpus_per_worker(run)} CPUs and {run.gpus_per_worker:g} GPUs"
-        if len(waiting) == len(self._replicas):
+        if run.slices > 1:
+            each += f", {run.slices} at a time"
+        if len(waiting) == len(replicas):
             raise ConfigError(
                 f"{found} within {run.placement_seconds:g} seconds. {each}; free: {describe_resources()}. Try fewer "
                 "--workers, --threads or --gpus-per-worker, more machines in the cluster, or, where they start on "
@@ -174,10 +192,6 @@ class RayExecutor:
             )
         _log.warning("%s. %s; free: %s. The others join when there is room.", found, each, describe_resources())
         self._said_waiting = True
-
-
-def _ready(refs: list[Any]) -> list[Any]:
-    return ray.wait(refs, num_returns=len(refs), timeout=0)[0] if refs else []
 
 
 def _reason(error: Exception) -> str:

@@ -1,9 +1,15 @@
 """Schedule: which prompt goes to which worker, and where a lost worker's prompts go. No Ray in here.
 
-Two calls are kept in flight per worker, so that none waits for the driver. A worker that dies takes three kinds of
-prompts with it: the one it was running, which is suspected; those it had not begun; and those it had traced but
-not written. The last two are innocent and go first. A suspect goes last, to a worker with nothing unwritten, so
-that if it kills again it kills nothing else; after `attempts` deaths it is recorded as failed.
+Two calls are kept in flight per worker, so that none waits for the driver. A call carries one prompt or, where workers
+are many and prompts short, as many as take so long together that the driver keeps up with all workers.
+
+A worker that dies takes three kinds of prompts with it: the one it was running, which is suspected; those it had not
+begun; and those it had traced but not written. The last two are innocent and go first. A suspect goes last, to a worker
+with nothing unwritten, so that if it kills again it kills nothing else; after `attempts` deaths it is recorded as
+failed, if it was alone in the last: a process that ends at once may take the answer to the prompt before along, and
+that one would be blamed. Of several prompts in the call that was running nobody knows which it was: each is tried again
+in a call of its own, and only a death in such a call counts against it. A worker that ends because another one of its
+group died blames nobody.
 """
 
 from __future__ import annotations
@@ -14,13 +20,18 @@ from dataclasses import replace
 
 from ..errors import WorkerLost
 from ..plan.unit import WorkUnit
+from ..store.receipt import Receipt
+from .estimate import Estimate
 from .events import Outcome, Reply, Status
 from .executor import Unwritten
 
-Call = WorkUnit | None
-"""What a worker is asked: to trace a unit or, None, to write what it has."""
+Call = tuple[WorkUnit, ...]
+"""What a worker is asked: to trace some units or, of none, to write what it has."""
+WRITE: Call = ()
 
 IN_FLIGHT = 2
+MAX_UNITS = 64
+"""In one call, however short they are: a part is written between calls only."""
 MAX_LOSSES_IN_A_ROW = 30
 """So many lost workers without one prompt traced in between are a broken machine, not broken prompts."""
 
@@ -35,70 +46,108 @@ class Share:
 
     def ask(self, call: Call) -> Call:
         self.calls.append(call)
-        if call is not None:
-            self.units[call.prompt.id] = call
+        self.units |= {unit.prompt.id: unit for unit in call}
         return call
 
 
 class Schedule:
     """The work not handed out yet, and the rules for what a worker gets next."""
 
-    def __init__(self, units: Iterable[WorkUnit], attempts: int) -> None:
+    def __init__(self, units: Iterable[WorkUnit], attempts: int, call_seconds: float = 0.0) -> None:
+        """`call_seconds` is how long a call should take at least, by what prompts took so far; 0: one prompt each."""
         self._fresh = iter(units)
+        self._ahead: WorkUnit | None = None
         self._again: deque[WorkUnit] = deque()
         self._suspects: deque[WorkUnit] = deque()
-        self._attempts = attempts
+        self._attempts, self._call_seconds = attempts, call_seconds
+        self._estimate = Estimate()
         self._losses_in_a_row = 0
+        self._losses_writing = 0
 
     def has_work(self) -> bool:
         """Whether there is anything left to hand out. May read one unit ahead."""
-        if not self._again and (unit := next(self._fresh, None)) is not None:
-            self._again.append(unit)
-        return bool(self._again or self._suspects)
+        if self._ahead is None and not self._again:
+            self._ahead = next(self._fresh, None)
+        return bool(self._ahead or self._again or self._suspects)
 
     def next_calls(self, share: Share) -> Iterator[Call]:
         """What to ask of a worker now: nothing if it has enough to do or there is nothing left."""
-        while len(share.calls) < IN_FLIGHT and (unit := self._take()) is not None:
-            yield share.ask(unit)
+        while len(share.calls) < IN_FLIGHT and (call := self._take()):
+            yield share.ask(call)
         if share.calls:
             return
         if share.unwritten:
-            yield share.ask(None)
-        if self._suspects:
-            yield share.ask(self._suspects.popleft())
+            yield share.ask(WRITE)
+        elif self._suspects:  # not before the answer to that is here: a process that dies at once takes it along
+            yield share.ask((self._suspects.popleft(),))
+
+    def expected_seconds(self, call: Call) -> float:
+        """By what prompts took so far."""
+        return sum(self._estimate.of(1, unit.expected_seconds) for unit in call)
 
     def settle(self, share: Share, call: Call, reply: Reply) -> Iterator[Outcome]:
-        """Take a worker's answer to `call`, after the receipt in it was committed."""
+        """Take a worker's answer to `call`; the receipt in it is for `written`."""
         share.calls.remove(call)
         for outcome in share.unwritten.settle(reply):
-            if outcome.status in ("done", "failed"):
+            if outcome.status == "failed":
                 del share.units[outcome.prompt_id]
             if outcome.status == "traced":
                 self._losses_in_a_row = 0
+                self._estimate.learn(outcome.expected_seconds, outcome.seconds)
             yield outcome
 
-    def lost(self, share: Share, reason: str) -> Iterator[Outcome]:
-        """Take back everything a dead worker had. Raises WorkerLost if nothing but deaths has happened for long."""
-        running = share.calls[0] if share.calls else None
+    def written(self, share: Share, receipt: Receipt) -> Iterator[Outcome]:
+        """A worker's part is committed."""
+        self._losses_writing = 0
+        for outcome in share.unwritten.written(receipt):
+            del share.units[outcome.prompt_id]
+            yield outcome
+
+    def lost(self, share: Share, reason: str, blamed: bool = True) -> Iterator[Outcome]:
+        """Take back everything a dead worker had; what it ran is suspected unless it is not to blame.
+
+        Raises WorkerLost if nothing but deaths has happened for long.
+        """
+        running, *waiting = share.calls or [WRITE]
+        not_begun = {unit.prompt.id for call in waiting for unit in call}
         for unit in share.units.values():
-            if unit is running:
-                yield self._suspect(unit, reason)
+            if running == (unit,) and blamed:
+                yield self._suspect(unit, reason, alone=not waiting)
                 continue
             self._again.append(unit)
-            if unit not in share.calls:
+            if unit in running:
+                yield _outcome(unit, "retried", f"its worker died, with {len(running)} prompts to trace: {reason}")
+            elif unit.prompt.id not in not_begun:
                 yield _outcome(unit, "retried", "its worker died before writing the part it was in")
+        if not blamed:
+            return
         self._losses_in_a_row += 1
-        if self._losses_in_a_row >= MAX_LOSSES_IN_A_ROW:
+        self._losses_writing += bool(share.calls) and running == WRITE  # no prompt is to blame: it could go on for ever
+        if max(self._losses_in_a_row, self._losses_writing) >= MAX_LOSSES_IN_A_ROW:
+            what = "writing a part" if self._losses_writing >= MAX_LOSSES_IN_A_ROW else "tracing a prompt"
             raise WorkerLost(
-                f"{self._losses_in_a_row} workers died one after another without tracing a prompt; the last: "
+                f"{MAX_LOSSES_IN_A_ROW} workers died one after another without {what}; the last: "
                 f"{reason} What was written is kept; once the cause is mended, the same command goes on from there."
             )
 
-    def _take(self) -> WorkUnit | None:
-        return self._again.popleft() if self._again else next(self._fresh, None)
+    def _take(self) -> Call:
+        if self._again:
+            return (self._again.popleft(),)
+        units: list[WorkUnit] = []
+        seconds = 0.0
+        while len(units) < MAX_UNITS and (unit := self._next_fresh()) is not None:
+            units.append(unit)
+            seconds += self._estimate.of(1, unit.expected_seconds)
+            if seconds >= self._call_seconds or not self._estimate:
+                break
+        return tuple(units)
 
-    def _suspect(self, unit: WorkUnit, reason: str) -> Outcome:
-        if unit.attempt >= self._attempts:
+    def _next_fresh(self) -> WorkUnit | None:
+        unit, self._ahead = self._ahead, None
+        return unit or next(self._fresh, None)
+
+    def _suspect(self, unit: WorkUnit, reason: str, alone: bool) -> Outcome:
+        if alone and unit.attempt >= self._attempts:
             why = f"{unit.attempt} worker processes died while tracing it; the last: {reason}"
             return _outcome(unit, "failed", why)
         self._suspects.append(replace(unit, attempt=unit.attempt + 1))

@@ -9,14 +9,17 @@ from collections.abc import Iterable, Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
+from ..config import LogFormat
 from ..plan.unit import WorkUnit
+from .logs import stopping_line
 
 
 class Stopping:
     """While entered, listens to signals. Outside the main thread, where that is not possible, it only passes units."""
 
-    def __init__(self) -> None:
+    def __init__(self, log_format: LogFormat = "text") -> None:
         self.requested = False
+        self._log_format: LogFormat = log_format
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Stopping:
@@ -43,4 +46,4 @@ class Stopping:
             raise KeyboardInterrupt
         self.requested = True
         # not print: the signal may have come in the middle of one
-        os.write(2, b"stopping: writing what is under way; a second signal ends at once\n")
+        os.write(2, stopping_line(self._log_format))

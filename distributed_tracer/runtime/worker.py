@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import socket
 import time
-import traceback
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from ..config import JobConfig, TraceConfig
-from ..errors import InputError, OutOfMemory
+from ..errors import InputError, OutOfMemory, TracerError, WorkerLost
 from ..graph.graph import Graph
 from ..graph.prune import prune
 from ..model.load import load_model
 from ..plan.unit import WorkUnit
+from ..prompt import Prompt
+from ..store.receipt import Receipt
 from ..store.writer import PartWriter
 from ..trace.attribute import attribute
+from ..trace.packed import Packed
+from ..trace.rows import Rows
+from ..transcoder.base import Transcoders
 from ..transcoder.load import check_fits, load_transcoders
+from ..transcoder.loaded import LoadedTranscoders
+from ..transcoder.slice import Slice
 from .events import Outcome, Reply
+from .logs import AT_WORK
+from .phases import TRACE, Phases
+from .reasons import first_line, is_out_of_memory, release_memory, where
+from .spread import Assistants, Assisting, SpreadRows
 
 KERNELS_KEPT = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
 """oneDNN compiles a kernel for each size of a bfloat16 product, a millisecond and 0.1 MB each, and by itself keeps only
@@ -30,8 +42,6 @@ SAME_BITS = ("MKL_CBWR", "AUTO,STRICT")
 """Makes Intel's MKL add in one order whatever the number of threads, so that a graph does not depend on how many
 workers share a machine. Read at a process's first matrix product; costs less than 5% (135 M parameters, one core)."""
 
-_PACKAGE = Path(__file__).parents[1]
-
 
 class Worker:
     """Traces prompts one after another and writes their graphs to the store, a part at a time.
@@ -39,64 +49,133 @@ class Worker:
     Raises InputError if model or transcoders cannot be loaded or do not fit each other.
     """
 
-    def __init__(self, config: JobConfig, threads: int) -> None:
+    kept: LoadedTranscoders
+    """What of the transcoders is here: all, or one slice."""
+    transcoders: Transcoders
+    """The whole set, for tracing. Whoever made a worker with one slice sets it."""
+    assistants: Assistants
+    """Idle workers offered to this one."""
+
+    def __init__(self, config: JobConfig, threads: int, part: Slice = Slice()) -> None:  # noqa: B008  (frozen)
         os.environ.setdefault(*SAME_BITS)
         os.environ.setdefault(*KERNELS_KEPT)
         torch.set_num_threads(threads)
         self.config = config
+        self._phases = Phases()
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._model = load_model(config.model.model, config.model.forward_dtype, config.model.device_map)
-        self._transcoders = load_transcoders(
-            config.transcoders.transcoders, config.model.forward_dtype, str(self._model.input_device)
+        self.transcoders = self.kept = load_transcoders(
+            config.transcoders.transcoders, config.model.forward_dtype, self._model.input_device, part
         )
-        check_fits(self._transcoders.shape, self._model.shape)
+        check_fits(self.kept.shape, self._model.shape)
+        self.assistants = Assistants()
+        self._assisting: Assisting | None = None
         self._part = PartWriter(config.store.store, config.store)
-        self._phase = "trace"
+        self._num_rows = 0
+        self._phases.enter("idle")
 
-    def trace(self, unit: WorkUnit) -> Reply:
-        """Trace one prompt; write a part if that filled it. Only a store that cannot be written raises (StoreError)."""
-        setting = self.config.trace.sweep_rows
-        sweep_rows = unit.sweep_rows if setting == "auto" else setting
-        outcomes = [self._try(unit, sweep_rows, last=sweep_rows == 1)]
-        if outcomes[0].status == "retried":
-            _release_memory()
-            outcomes.append(self._try(unit, sweep_rows // 2, last=True))
-        receipt = self._part.flush() if self._part.full else None
-        return Reply(tuple(outcomes), receipt)
+    def trace(self, *units: WorkUnit) -> Reply:
+        """Trace prompts; write a part if they filled it. Only writing raises: StoreError, OutOfMemory."""
+        self._assisting = None
+        outcomes = [outcome for unit in units for outcome in self._trace(unit)]
+        return Reply(tuple(outcomes), self.flush().receipt if self._part.full else None)
 
     def flush(self) -> Reply:
-        """Write what is traced. Raises StoreError."""
-        return Reply(receipt=self._part.flush())
+        """Write what is traced. Raises StoreError, OutOfMemory."""
+        self._phases.enter("store")
+        receipt = self._write()
+        self._phases.enter("idle")
+        return Reply(receipt=receipt)
+
+    def assist(self, prompt: Prompt, config: TraceConfig) -> str:
+        """Prepare to compute rows of a prompt that another worker traces; the fingerprint of what fires in it."""
+        self._assisting = None  # its memory is needed
+        self._assisting = Assisting(prompt, self._model, self.transcoders, config)
+        return self._assisting.fingerprint
+
+    def assist_with(self, fingerprint: str, chosen_F: npt.NDArray[np.int64], number: int) -> Packed:
+        """A batch of rows of that prompt. Raises TracerError if it is not the one prepared."""
+        if self._assisting is None or self._assisting.fingerprint != fingerprint:
+            raise TracerError("this worker has been given something else to do")
+        return self._assisting.block(torch.tensor(chosen_F, device=self.transcoders.device), number)
 
     def graph_of(self, unit: WorkUnit, config: TraceConfig) -> Graph:
         """What is stored for one prompt."""
-        graph = attribute(unit.prompt, self._model, self._transcoders, config)
+
+        def open_rows(*opened: Any) -> SpreadRows:
+            self._phases.enter("rows")
+            return SpreadRows(Rows(*opened), unit.prompt, config, self.assistants)
+
+        graph = attribute(unit.prompt, self._model, self.transcoders, config, open_rows)
+        self._num_rows = int(np.isfinite(graph.row_abs_sum_N).sum())
         if config.keep_all:
             return graph
-        self._phase = "prune"
+        self._phases.enter("prune")
         return prune(graph, config.node_threshold, config.edge_threshold)
 
+    @property
+    def _phase(self) -> str:
+        """As failure records call it."""
+        return "trace" if self._phases.now in TRACE else self._phases.now
+
+    def _trace(self, unit: WorkUnit) -> Iterator[Outcome]:
+        setting = self.config.trace.sweep_rows
+        sweep_rows = unit.sweep_rows if setting == "auto" else setting
+        yield (outcome := self._try(unit, sweep_rows, last=sweep_rows == 1))
+        if outcome.status == "retried":
+            release_memory()
+            yield self._try(unit, sweep_rows // 2, last=True)
+
+    def _write(self) -> Receipt | None:
+        try:
+            return self._part.flush()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemory(
+                f"{self.name} has no memory left to write a part: {type(error).__name__}: {first_line(error)}. "
+                "What is committed stays. Try a smaller --part-prompts or --part-edges, or fewer workers on a machine."
+            ) from error
+
     def _try(self, unit: WorkUnit, sweep_rows: int, last: bool) -> Outcome:
-        self._phase = "trace"
+        """One attempt, and what the worker spent since the last."""
+        self._phases.enter("encode")
+        at_work = AT_WORK.set((unit.prompt.id, self._phases))
+        try:
+            outcome = self._attempt(unit, sweep_rows, last)
+        finally:
+            AT_WORK.reset(at_work)
+            self._phases.enter("idle")
+        return replace(outcome, phase_seconds=self._phases.take(), gpu_peak_bytes=_gpu_peak_bytes())
+
+    def _attempt(self, unit: WorkUnit, sweep_rows: int, last: bool) -> Outcome:
         started = time.perf_counter()
-        expected = unit.expected_seconds
-        outcome = Outcome(unit.prompt.id, "failed", attempt=unit.attempt, expected_seconds=expected, worker=self.name)
+        outcome = Outcome(
+            unit.prompt.id,
+            "failed",
+            attempt=unit.attempt,
+            expected_seconds=unit.expected_seconds,
+            worker=self.name,
+        )
         try:
             graph = self.graph_of(unit, replace(self.config.trace, sweep_rows=sweep_rows))
-            self._phase = "store"
+            self._phases.enter("store")
             self._part.add(graph, unit.prompt.asked)
+        except WorkerLost:
+            raise  # another worker's end, which says nothing of this prompt
         except InputError as error:
             return replace(outcome, phase=self._phase, reason=str(error))
         except Exception as error:
-            reason = f"{type(error).__name__}: {_first_line(error)}"
-            if not _is_out_of_memory(error):
-                return replace(outcome, phase=self._phase, reason=f"{reason} ({_where(error)})")
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            if not is_out_of_memory(error):
+                return replace(outcome, phase=self._phase, reason=f"{reason} ({where(error)})")
             reason += f" (with sweep_rows={sweep_rows})"
             return replace(outcome, status="failed" if last else "retried", phase=self._phase, reason=reason)
         return replace(
             outcome,
             status="traced",
             seconds=time.perf_counter() - started,
+            num_rows=self._num_rows,
             num_nodes=len(graph.nodes),
             num_edges=graph.num_edges,
             replacement=graph.scores.replacement,
@@ -104,24 +183,8 @@ class Worker:
         )
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error):
-        return True  # torch has no type of its own for a full main memory
-    return isinstance(error, OutOfMemory | torch.OutOfMemoryError | MemoryError)
-
-
-def _release_memory() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "")
-
-
-def _where(error: Exception) -> str:
-    """The innermost three places of ours in a traceback: a bug is found from the store's record alone."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if _PACKAGE in Path(f.filename).parents]
-    places = (f"{Path(f.filename).relative_to(_PACKAGE)}:{f.lineno} {f.name}" for f in reversed(frames[-3:]))
-    return "at " + ", called from ".join(places)
+def _gpu_peak_bytes() -> int:
+    """Of the fullest GPU, since this process began; 0 where it uses none."""
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch's gap
+        return 0
+    return max(torch.cuda.max_memory_allocated(device) for device in range(torch.cuda.device_count()))

@@ -8,15 +8,15 @@ from ..config import TraceConfig
 from ..errors import PromptError
 from ..graph.graph import Graph
 from ..model.load import Model
-from ..model.tape import record
+from ..model.tape import Tape, record
 from ..model.tokenize import num_zeroed, token_strings, tokenize
 from ..prompt import Prompt, content_id
 from ..transcoder.base import Transcoders
 from .assemble import assemble
-from .encode import encode
+from .encode import ActiveFeatures, encode
 from .frontier import Frontier
 from .precision import products, sweep_dtype
-from .rows import Rows
+from .rows import OpenRows, Rows
 from .targets import choose, positions_needed
 
 
@@ -25,20 +25,19 @@ def attribute(
     model: Model,
     transcoders: Transcoders,
     config: TraceConfig = TraceConfig(),  # noqa: B008  (frozen)
+    open_rows: OpenRows = Rows,
 ) -> Graph:
     """The attribution graph of one prompt, not pruned: text or token ids in, a `Graph` out.
 
-    Raises PromptError for a prompt that cannot be traced and TargetError for a target that does not resolve.
+    `open_rows` says who computes rows. Raises PromptError for a prompt that cannot be traced and TargetError for a
+    target that does not resolve.
     """
     prompt = tokenize(_as_prompt(prompt), model.tokenizer, model.shape)
     assert prompt.tokens is not None
-    shape, logits_at = transcoders.shape, positions_needed(prompt.targets, len(prompt.tokens))
-    tape = record(model, prompt.tokens, shape.input_site, shape.output_site, logits_at)
-    zeroed, dtype = num_zeroed(prompt.tokens, model.shape.architecture), sweep_dtype(config.sweep_dtype, model.dtype)
-    features = encode(model, tape, transcoders, zeroed, dtype)
+    tape, features = fire(prompt, model, transcoders, config)
     directions = choose(prompt.targets, model, tape, transcoders, config)
 
-    rows = Rows(model, tape, transcoders, features, config.sweep_rows, config.keep_row_mass)
+    rows = open_rows(model, tape, transcoders, features, config.sweep_rows, config.keep_row_mass)
     frontier = Frontier(directions, features, config)
     with products(config.sweep_dtype):
         for block in rows.of_targets(directions):
@@ -47,6 +46,15 @@ def attribute(
             for block in rows.of_features(chosen_F):
                 frontier.learn(block)
     return assemble(prompt, token_strings(prompt.tokens, model.tokenizer), directions, features, frontier)
+
+
+def fire(prompt: Prompt, model: Model, transcoders: Transcoders, config: TraceConfig) -> tuple[Tape, ActiveFeatures]:
+    """The forward pass of a tokenized prompt, and what fires in it."""
+    assert prompt.tokens is not None
+    shape, logits_at = transcoders.shape, positions_needed(prompt.targets, len(prompt.tokens))
+    tape = record(model, prompt.tokens, shape.input_site, shape.output_site, logits_at)
+    zeroed, dtype = num_zeroed(prompt.tokens, model.shape.architecture), sweep_dtype(config.sweep_dtype, model.dtype)
+    return tape, encode(model, tape, transcoders, zeroed, dtype)
 
 
 def _as_prompt(prompt: Prompt | str | Sequence[int]) -> Prompt:

@@ -80,7 +80,7 @@ class Reach:
 
     def __init__(self, columns: Columns, alive_L: Sequence[int], num_rows: int, num_positions: int) -> None:
         """`alive_L` counts the rows that a layer's columns can reach; tokens reach all."""
-        self.columns, self.num_rows = columns, num_rows
+        self.columns, self.alive_L, self.num_rows, self.num_positions = columns, alive_L, num_rows, num_positions
         rows = [*alive_L, num_rows]
         widths = [of.reached_P[num_positions] for of in columns.layers]
         offsets = list(accumulate((n * w for n, w in zip(rows, widths, strict=True)), initial=0))

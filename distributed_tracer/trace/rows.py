@@ -5,9 +5,10 @@ B row of a batch, N node of a round, F chosen feature, K target, D model width.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import compress, count, islice, repeat
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -50,6 +51,30 @@ class EdgeBlock:
 
     def __len__(self) -> int:
         return len(self.node_B)
+
+
+Takes = Callable[[int], bool]
+"""Whether the batch of that number, in its round, is to be computed. Asked just before, in order."""
+
+
+def every_batch(_: int) -> bool:
+    """Takes all there are."""
+    return True
+
+
+class RowSource(Protocol):
+    """Who computes rows of one prompt. Blocks come in the order of the batches, which the prompt alone decides."""
+
+    def of_targets(self, directions: Directions) -> Iterator[EdgeBlock]:
+        """Rows of every target."""
+        ...
+
+    def of_features(self, chosen_F: Tensor) -> Iterator[EdgeBlock]:
+        """Rows of active features."""
+        ...
+
+
+OpenRows = Callable[[Model, Tape, Transcoders, ActiveFeatures, int | Literal["auto"], float], RowSource]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,19 +127,30 @@ class Rows:
             number_N = on_device(group, device)
             vector_ND = directions.vector_KD[number_N.to(directions.vector_KD.device)]
             joining = self._joining(layers, positions, number_N, vector_ND, value_K[number_N])
-            yield from self._sweep(joining, cuts, positions, is_target=True)
+            yield from self._sweep(joining, cuts, positions, repeat(True), is_target=True)
 
-    def of_features(self, chosen_F: Tensor) -> Iterator[EdgeBlock]:
-        """Rows of active features."""
-        features = self.features
-        layer_F, position_F = torch.stack([features.layer_A[chosen_F], features.position_A[chosen_F]]).tolist()
+    def of_features(self, chosen_F: Tensor, takes: Takes = every_batch) -> Iterator[EdgeBlock]:
+        """Rows of active features, of all batches or of some."""
+        features, numbers = self.features, count()
+        layer_F, position_F = self._sites(chosen_F)
         for group, cuts in self._groups(layer_F, position_F):
             layers, positions = ([of[f] for f in group] for of in (layer_F, position_F))
             number_N = chosen_F[on_device(group, chosen_F.device)]
             vector_ND, bias_N = self._encoders(layers, features.feature_A[number_N])
             value_N = features.activation_A[number_N] - bias_N
             joining = self._joining(layers, positions, number_N, vector_ND, value_N)
-            yield from self._sweep(joining, cuts, positions, is_target=False)
+            wanted = map(takes, islice(numbers, len(cuts)))
+            yield from self._sweep(joining, cuts, positions, wanted, is_target=False)
+
+    def num_batches(self, chosen_F: Tensor) -> int:
+        """In how many batches rows of these features are computed."""
+        return sum(len(cuts) for _, cuts in self._groups(*self._sites(chosen_F)))
+
+    def _sites(self, chosen_F: Tensor) -> list[list[int]]:
+        """Layers and positions of active features."""
+        features = self.features
+        sites: list[list[int]] = torch.stack([features.layer_A[chosen_F], features.position_A[chosen_F]]).tolist()
+        return sites
 
     def _groups(self, layers: list[int], positions: list[int]) -> Iterator[tuple[list[int], list[int]]]:
         """Batches, some at a time: their nodes in one list, and where each batch ends."""
@@ -166,10 +202,9 @@ class Rows:
         return self.model.final_norm.pull(vector_ND, scale_P1[position_N]), constant_N
 
     def _sweep(
-        self, joining: _Joining, cuts: Sequence[int], positions: list[int], is_target: bool
+        self, joining: _Joining, cuts: Sequence[int], positions: list[int], wanted: Iterable[bool], is_target: bool
     ) -> Iterator[EdgeBlock]:
-        for start, end in zip([0, *cuts], cuts, strict=False):
-            part = slice(start, end)
+        for part in compress(map(slice, [0, *cuts], cuts), wanted):
             reached, constant_B = self.sweep.rows(joining.batch(part, max(positions[part]) + 1))
             sum_B, abs_sum_B = reached.sums()
             edges: Edges = reached

@@ -124,8 +124,8 @@ class Sweep:
         segments = of.reached(lead, end)
         slots, first = [segment.num_slots for segment in segments], of.start_P[segments[0].positions[0]]
         vectors = vectors_SD[first : first + sum(slots)].split_with_sizes(slots)
-        parts = zip(segments, vectors, into_BS[:, first:].split_with_sizes(slots, 1), strict=True)
-        for (segment, vectors_XD, into_BX), g_PBD in zip(parts, self._at(segments, g_BPD[:rows]), strict=True):
+        places = zip(segments, vectors, into_BS[:, first:].split_with_sizes(slots, 1), strict=True)
+        for (segment, vectors_XD, into_BX), g_PBD in zip(places, self._at(segments, g_BPD[:rows]), strict=True):
             if in_place and len(segment.positions) == len(g_PBD) == 1:
                 torch.mm(g_PBD[0], vectors_XD.T, out=into_BX)
             else:

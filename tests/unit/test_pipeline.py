@@ -12,6 +12,7 @@ from tiny import save_transcoders
 from distributed_tracer.config import TranscoderConfig
 from distributed_tracer.errors import InputError, ShapeMismatch, StoreMismatch
 from distributed_tracer.pipeline import plan_job, run_job
+from distributed_tracer.report.status import status_of
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store
 
@@ -58,6 +59,8 @@ def test_an_id_that_now_asks_something_else_is_not_skipped_quietly(tmp_path: Pat
     assert [(o.prompt_id, o.phase) for o in summary.failed] == [("p0", "plan")]
     assert "give the prompt a new id" in str(summary.failed[0].reason)
     assert (summary.num_done, summary.num_skipped, summary.num_left, summary.exit_code) == (0, 1, 0, 3)
+    run = status_of(config.store.store)["run"]
+    assert (run["num_prompts"], run["num_done"], run["num_failed"], run["num_left"]) == (2, 1, 1, 0)
     assert open_store(config.store.store).digest() == before
 
 

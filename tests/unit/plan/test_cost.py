@@ -81,6 +81,7 @@ def test_work_grows_faster_than_the_number_of_tokens() -> None:
 
 def test_small_decoders_are_resident_and_large_ones_stay_in_their_files() -> None:
     assert resident_bytes(MODEL, PLT, "float32") == (4_000_000, 528_000)
+    assert resident_bytes(MODEL, PLT, "float32", slices=2) == (4_000_000, 264_000)
     wide = replace(PLT, features_L=(2_500_000,) * 4, num_parameters=1_300_000_000)
     assert resident_bytes(MODEL, wide, "float32")[1] == 4 * (1_300_000_000 - 4 * 2_500_000 * 64)
 

@@ -37,13 +37,14 @@ def test_units_come_longest_first_with_bytes_and_seconds(config: JobConfig) -> N
     assert [unit.prompt.id for unit in units] == ["p200", "p30", "p12", "p5"]
     assert all(unit.expected_bytes == cost.bytes.total for unit, cost in zip(units, costs, strict=True))
     assert all(unit.expected_seconds == cost.flops / 1e9 for unit, cost in zip(units, costs, strict=True))
-    assert plan.total() == (4, pytest.approx(sum(unit.expected_seconds for unit in units)))
+    assert plan.total() == (4, sum(unit.expected_seconds for unit in units))
 
 
 def test_prompts_that_are_done_leave_the_plan(config: JobConfig) -> None:
     plan = plan_with(config, None)
     plan.prompts.settle([("p200", ""), ("p12", ""), ("another", "")])
     assert [unit.prompt.id for unit in plan.units()] == ["p30", "p5"]
+    assert [plan.costs[length].num_tokens for length in plan.prompts.lengths()] == [30, 5]
     assert plan.total()[0] == 2
 
 

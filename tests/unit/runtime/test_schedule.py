@@ -8,7 +8,7 @@ from distributed_tracer.errors import WorkerLost
 from distributed_tracer.plan.unit import WorkUnit
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.runtime.events import Outcome, Reply
-from distributed_tracer.runtime.schedule import MAX_LOSSES_IN_A_ROW, Call, Schedule, Share
+from distributed_tracer.runtime.schedule import MAX_LOSSES_IN_A_ROW, MAX_UNITS, Call, Schedule, Share
 from distributed_tracer.store.receipt import PromptEntry, Receipt
 
 
@@ -25,12 +25,14 @@ def receipt(*names: str) -> Receipt:
 
 
 def ask(schedule: Schedule, share: Share) -> list[str | None]:
-    return [None if call is None else call.prompt.id for call in schedule.next_calls(share)]
+    """Ids that a worker is asked for, those of one call joined; None to write."""
+    return ["+".join(unit.prompt.id for unit in call) or None for call in schedule.next_calls(share)]
 
 
 def answer(schedule: Schedule, share: Share, reply: Reply) -> list[Outcome]:
     call: Call = share.calls[0]
-    return list(schedule.settle(share, call, reply))
+    outcomes = list(schedule.settle(share, call, reply))
+    return outcomes + list(schedule.written(share, reply.receipt) if reply.receipt else ())
 
 
 def test_a_worker_gets_two_units_at_a_time_in_the_order_given() -> None:
@@ -85,7 +87,9 @@ def test_a_dead_worker_gives_back_what_it_traced_ran_and_had_not_begun() -> None
     answer(schedule, heir, traced("c"))
     assert ask(schedule, heir) == ["d"]
     answer(schedule, heir, traced("d"))
-    assert ask(schedule, heir) == [None, "b"], "the suspect comes last, after everything is written"
+    assert ask(schedule, heir) == [None]
+    answer(schedule, heir, Reply(receipt=receipt("a", "c", "d")))
+    assert ask(schedule, heir) == ["b"], "the suspect comes last, after everything is written and known to be"
     assert heir.units["b"].attempt == 2
 
 
@@ -110,6 +114,69 @@ def test_a_suspect_is_given_up_after_the_attempts_allowed() -> None:
     assert not schedule.has_work()
 
 
+def test_nothing_is_given_up_for_a_death_that_the_next_prompt_may_have_caused() -> None:
+    schedule, first, second, third = Schedule([unit("a"), unit("b")], attempts=1), Share(), Share(), Share()
+    assert ask(schedule, first) == ["a", "b"]
+    assert [(o.prompt_id, o.status) for o in schedule.lost(first, "killed")] == [("a", "retried")]
+    assert ask(schedule, second) == ["b"]
+    assert [(o.prompt_id, o.status) for o in schedule.lost(second, "killed")] == [("b", "failed")]
+    assert ask(schedule, third) == ["a"], "alone"
+    answer(schedule, third, traced("a"))
+    assert ask(schedule, third) == [None]
+
+
+def learned(schedule: Schedule, share: Share, seconds: float) -> None:
+    """Answer the first call with what its prompts took."""
+    outcomes = [Outcome(u.prompt.id, "traced", seconds=seconds, expected_seconds=1.0) for u in share.calls[0]]
+    answer(schedule, share, Reply(tuple(outcomes)))
+
+
+def many(count: int, call_seconds: float) -> Schedule:
+    return Schedule((WorkUnit(Prompt(f"p{n}"), 1.0) for n in range(count)), attempts=2, call_seconds=call_seconds)
+
+
+def test_a_call_carries_one_prompt_until_it_is_known_how_long_they_take_then_enough_of_them() -> None:
+    schedule, share = many(12, call_seconds=0.5), Share()
+    assert ask(schedule, share) == ["p0", "p1"]
+    assert schedule.has_work(), "which reads one ahead"
+    learned(schedule, share, seconds=0.2)
+    assert ask(schedule, share) == ["p2+p3+p4"]
+    learned(schedule, share, seconds=0.6)
+    assert ask(schedule, share) == ["p5+p6"], "0.4 seconds each, in the mean"
+
+
+def test_a_call_carries_no_more_than_a_part_should_have() -> None:
+    schedule, share = many(MAX_UNITS + 10, call_seconds=1000.0), Share()
+    ask(schedule, share)
+    learned(schedule, share, seconds=0.001)
+    assert [len(call) for call in schedule.next_calls(share)] == [MAX_UNITS]
+
+
+def test_of_several_prompts_in_a_call_none_is_blamed_and_each_is_tried_alone() -> None:
+    schedule, share = many(9, call_seconds=0.5), Share()
+    ask(schedule, share)
+    learned(schedule, share, seconds=0.25)
+    learned(schedule, share, seconds=0.25)
+    assert ask(schedule, share) == ["p2+p3", "p4+p5"]
+    lost = list(schedule.lost(share, "killed"))
+    assert [(o.prompt_id, o.status, o.attempt) for o in lost] == [(f"p{n}", "retried", 1) for n in range(4)]
+    assert "2 prompts" in str(lost[2].reason)
+    heir = Share()
+    assert ask(schedule, heir) == ["p0", "p1"], "all of them before new ones, one in a call"
+    for name in ("p2", "p3", "p4", "p5", "p6+p7"):
+        answer(schedule, heir, traced(*heir.calls[0][0].prompt.id.split()))
+        assert ask(schedule, heir) == [name]
+
+
+def test_a_worker_that_ends_because_of_another_blames_nobody_and_is_no_sign_of_a_broken_machine() -> None:
+    schedule, share = Schedule([unit("a"), unit("b")], attempts=1), Share()
+    for _ in range(2 * MAX_LOSSES_IN_A_ROW):
+        ask(schedule, share)
+        assert [(o.prompt_id, o.status) for o in schedule.lost(share, "bereft", blamed=False)] == [("a", "retried")]
+        share = Share()
+    assert ask(schedule, share) == ["a", "b"]
+
+
 def test_a_machine_on_which_nothing_works_ends_the_run() -> None:
     names = [f"p{n}" for n in range(MAX_LOSSES_IN_A_ROW + 1)]
     schedule = Schedule(map(unit, names), attempts=3)
@@ -123,6 +190,21 @@ def test_a_machine_on_which_nothing_works_ends_the_run() -> None:
         lose()
     with pytest.raises(WorkerLost, match=r"30 workers died .* bus error"):
         lose()
+
+
+def test_a_machine_on_which_nothing_can_be_written_ends_the_run() -> None:
+    schedule = Schedule([unit("a")], attempts=3)
+
+    def lose_in_writing() -> None:
+        share = Share()
+        while (asked := ask(schedule, share)) != [None]:
+            answer(schedule, share, traced(*filter(None, asked)))
+        list(schedule.lost(share, "bus error"))
+
+    for _ in range(MAX_LOSSES_IN_A_ROW - 1):
+        lose_in_writing()
+    with pytest.raises(WorkerLost, match=r"30 workers died .* without writing a part; .* bus error"):
+        lose_in_writing()
 
 
 def test_a_traced_prompt_starts_the_count_of_losses_again() -> None:

@@ -1,0 +1,106 @@
+"""Group: the actors that share one set of transcoders, placed together and dismissed together. Most often one alone."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from ..config import JobConfig
+from ..transcoder.slice import Slice
+from .actors import WorkerActor
+from .executor import MakeWorker
+from .ray_cluster import cpus_per_worker, threads_here
+from .schedule import Call, Share
+
+
+@dataclass(eq=False)
+class Replica:
+    """An actor, its share of the work, and what it was asked: by reference, oldest first."""
+
+    group: Group
+    actor: Any
+    placing: Any
+    loading: Any
+    deadline: float
+    share: Share = field(default_factory=Share)
+    asked: dict[Any, Call] = field(default_factory=dict)
+    loaded: bool = False
+    since: float = 0.0
+    """When it began with the oldest call."""
+    helpers: list[Replica] = field(default_factory=list)
+    """Idle ones lent to it."""
+    helps: Replica | None = None
+
+    def pending(self) -> list[Any]:
+        """References to what it has not answered yet."""
+        return list(self.asked) if self.loaded else [self.loading]
+
+    def ask(self, call: Call) -> None:
+        """Ask it to trace, or to write."""
+        if not self.asked:
+            self.since = time.monotonic()
+        ref = self.actor.trace.remote(*call) if call else self.actor.flush.remote()
+        self.asked[ref] = call
+
+    def answered(self, ref: Any) -> Call:
+        """What the answer is to."""
+        self.since = time.monotonic()
+        self.free_helpers()
+        return self.asked.pop(ref)
+
+    def free_helpers(self) -> None:
+        """What they helped with is over."""
+        for helper in self.helpers:
+            helper.helps = None
+        self.helpers.clear()
+
+    def waits_too_long(self) -> bool:
+        """Whether it has no place yet, and should have one."""
+        return not self.loaded and time.monotonic() >= self.deadline and not ready([self.placing])
+
+
+class Group:
+    """Its replicas trace different prompts, and ask each other for what of the transcoders they do not keep."""
+
+    def __init__(self, config: JobConfig, make_worker: MakeWorker) -> None:
+        """Asks Ray for the actors; they are placed and loaded when that is possible."""
+        run = config.run
+        needs = {"CPU": float(cpus_per_worker(run)), "GPU": run.gpus_per_worker}
+        self._placement = placement_group([needs] * run.slices, strategy="PACK") if run.slices > 1 else None
+        self.replicas = [self._replica(index, config, make_worker) for index in range(run.slices)]
+        if self._placement is not None:
+            actors = [replica.actor for replica in self.replicas]
+            for actor in actors:
+                actor.join.remote(actors)  # after `load`, before any `trace`: an actor does one thing after another
+
+    def _replica(self, index: int, config: JobConfig, make_worker: MakeWorker) -> Replica:
+        run, strategy = config.run, self._strategy(index)
+        actor = WorkerActor.options(
+            num_cpus=cpus_per_worker(run), num_gpus=run.gpus_per_worker, scheduling_strategy=strategy
+        ).remote()
+        placing = actor.placed.remote()
+        loading = actor.load.remote(make_worker, config, threads_here(run), Slice(index, run.slices))
+        return Replica(self, actor, placing, loading, time.monotonic() + run.placement_seconds)
+
+    def _strategy(self, index: int) -> PlacementGroupSchedulingStrategy | str:
+        if self._placement is None:
+            return "SPREAD"
+        return PlacementGroupSchedulingStrategy(self._placement, placement_group_bundle_index=index)
+
+    def dismiss(self) -> None:
+        """End its actors: those that are not dead may only be unreachable, and would keep their place and memory."""
+        for replica in self.replicas:
+            replica.free_helpers()
+            ray.kill(replica.actor)
+        if self._placement is not None:
+            remove_placement_group(self._placement)
+
+
+def ready(refs: list[Any]) -> list[Any]:
+    """Those that have been answered."""
+    return ray.wait(refs, num_returns=len(refs), timeout=0)[0] if refs else []
