@@ -1,7 +1,7 @@
 """Trace a corpus of prompts. Copy this file, change `job`, keep it: with the commit, it says how a store was made.
 
 python jobs/trace.py                                         here, or on the cluster that RAY_ADDRESS names
-ray job submit --working-dir jobs -- python trace.py         on a cluster, by its head
+distributed-tracer submit jobs/trace.py                      on a cluster, by its head
 sbatch cluster/slurm.sbatch jobs/trace.py                    on Slurm
 """
 

@@ -38,6 +38,13 @@ def oid(file: Path) -> str:
     return hashlib.sha1(file.read_bytes()).hexdigest()
 
 
+def not_found(path: str) -> str:
+    """What of an address is not there."""
+    if REPO not in path:
+        return "RepoNotFound"
+    return "EntryNotFound" if re.search(rf"/(tree|resolve)/(main|v2|{COMMIT})/", path) else "RevisionNotFound"
+
+
 @contextmanager
 def serve(root: Path) -> Iterator[tuple[str, list[str]]]:
     """The address, and the names of the files downloaded so far."""
@@ -54,7 +61,7 @@ def serve(root: Path) -> Iterator[tuple[str, list[str]]]:
             self.send_header("ETag", f'"{hashlib.sha1(body).hexdigest()}"')
             self.send_header("X-Repo-Commit", COMMIT)
             if status == 404:
-                self.send_header("X-Error-Code", "RevisionNotFound" if REPO in path else "RepoNotFound")
+                self.send_header("X-Error-Code", not_found(path))
             self.end_headers()
             if self.command == "GET":
                 self.wfile.write(body)

@@ -26,7 +26,7 @@ NormKey = tuple[int, str]
 
 
 class Watcher(Protocol):
-    """What is told of a forward pass, and decides parts of it. All tensors have a leading batch axis of 1."""
+    """What is told of a forward pass, and decides parts of it. All tensors have a leading batch axis."""
 
     def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor: ...
 

@@ -12,11 +12,15 @@ from torch import Tensor, nn
 from ..errors import ModelError
 from ..shapes import ModelShape
 from .layer import Layer
+from .name import is_path, split_revision
 from .norm import Norm
 from .sites import Sites, sites_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+_HUB_SECONDS = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +50,6 @@ class Model:
     @property
     def dtype(self) -> torch.dtype:
         return self.unembed_VD.dtype
-
-
-def split_revision(model: str) -> tuple[str, str | None]:
-    """`org/name@revision` -> (name, revision); a path that exists is taken whole."""
-    name, at, revision = model.rpartition("@")
-    return (model, None) if not at or Path(model).exists() else (name, revision)
 
 
 def load_config(model: str) -> Any:
@@ -90,7 +88,7 @@ def load_model(model: str, dtype: str = "float32", device_map: str = "auto") -> 
     """
     from transformers import AutoModelForCausalLM
 
-    from . import attention
+    from ..model import attention
 
     config = load_config(model)
     name, revision = split_revision(model)
@@ -109,7 +107,7 @@ def load_model(model: str, dtype: str = "float32", device_map: str = "auto") -> 
 
 def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: str | None = None) -> Model:
     """A Model around one already in memory; it must have been made with this package's attention."""
-    from . import attention
+    from ..model import attention
 
     if hf.config._attn_implementation != attention.NAME:
         hf.set_attn_implementation(attention.NAME)
@@ -163,14 +161,32 @@ def _from_hub(load: Any, name: str, revision: str | None, what: str, **options: 
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
-    if not Path(name).is_dir() and (name.startswith(("/", ".", "~")) or name.count("/") > 1):
-        raise ModelError(f"there is no directory {name!r} to read a model from")  # no hub id looks like this
+    here = Path(name).is_dir()
+    if not here and is_path(name):
+        raise ModelError(
+            f"there is no directory {name!r} to read a model from; with internet, `distributed-tracer bundle` makes one"
+        )
+    silence = None if here else _why_the_hub_is_silent(name, revision)
     try:
-        return load(name, revision=revision, trust_remote_code=False, **options)
+        return load(
+            name, revision=revision, trust_remote_code=False, local_files_only=here or silence is not None, **options
+        )
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        where = "the directory" if Path(name).is_dir() else "no such directory, and as a hub id"
+        reason = str(silence or error).strip().partition("\n")[0] or type(error).__name__
+        where = "the directory" if here else "no such directory, and as a hub id"
         raise ModelError(
             f"cannot read {what} of model {name!r} ({where}): {reason}. Without internet, give a directory "
-            "that holds config.json, tokenizer files and *.safetensors."
+            "that holds config.json, tokenizer files and *.safetensors: on a machine with internet, "
+            "`distributed-tracer bundle` makes one of a hub id."
         ) from error
+
+
+def _why_the_hub_is_silent(name: str, revision: str | None) -> Exception | None:
+    """Why only this machine's cache can have the model, or None. Asks once; `from_pretrained` would for 30 seconds."""
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(name, revision=revision, timeout=_HUB_SECONDS)
+    except Exception as error:  # the hub's client lets errors of its HTTP library through, which differ by version
+        return error
+    return None

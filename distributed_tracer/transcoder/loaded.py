@@ -76,7 +76,8 @@ class LoadedTranscoders:
         """What of this slice may be active."""
         weights = self.layers[layer]
         positions, features, activations = [], [], []
-        num_positions = max(1, _PRE_ACTIVATIONS // max(1, len(weights.features)))
+        # by the features of all slices: the same blocks of positions, and so the same bits, however many there are
+        num_positions = max(1, _PRE_ACTIVATIONS // max(1, self.shape.features_L[layer]))
         for start in range(0, max(1, len(x_PD)), num_positions):
             block_PD = x_PD[start : start + num_positions]
             pre_PS = linear(block_PD.to(self.device, self.dtype), weights.W_enc_SD, weights.b_enc_S)

@@ -18,6 +18,7 @@ from ..errors import TranscoderError
 
 _HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?P<folder>(/[\w.=,+ -]+)*)/?(@(?P<revision>[\w./-]+))?")
 _HUB_URI = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)/(?P<path>[^?]+)(\?revision=(?P<revision>[\w./-]+))?")
+_HUB_SECONDS = 10.0  # without a limit, a network that drops packets costs two and a half minutes
 _DEPTH = 5  # layer_5/width_16k/average_l0_76/params.npz has 4
 
 
@@ -71,8 +72,8 @@ class HubFolder:
 
     def files(self) -> list[str]:
         try:
-            siblings = HfApi().model_info(self.repo, revision=self.revision).siblings  # does not retry, unlike listings
-            names = [file.rfilename for file in siblings or []]
+            info = HfApi().model_info(self.repo, revision=self.revision, timeout=_HUB_SECONDS)
+            names = [file.rfilename for file in info.siblings or []]  # listings would retry
         except Exception as error:  # the hub's client lets errors of its HTTP library through, which differ by version
             root = self._snapshot([], error)
             names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
@@ -110,7 +111,8 @@ class HubFolder:
         return (
             f"{self}: no such directory here, and {what} cannot be had from {self.repo} on the hub ({reason}). "
             f"Run `hf download {self.repo}{revision}` where there is a network, with --local-dir to get a directory "
-            "to give here, or set HF_HOME to a cache that has it"
+            "to give here, or set HF_HOME to a cache that has it; `distributed-tracer bundle` collects all that a run "
+            "takes, for machines without internet"
         )
 
 
@@ -121,16 +123,25 @@ def find(source: str) -> Folder:
         return LocalFolder(path)
     match = _HUB_ID.fullmatch(source)
     if match is None:
-        raise TranscoderError(f"{source!r} is neither a directory nor user/repo[/folder][@revision] on the hub")
+        raise TranscoderError(
+            f"{source!r} is neither a directory nor user/repo[/folder][@revision] on the hub; with internet, "
+            "`distributed-tracer bundle` makes a directory of one"
+        )
     return HubFolder(match["repo"], match["folder"].strip("/"), match["revision"])
 
 
 def fetch_uri(uri: str) -> Path:
     """The file at `hf://user/repo/path[?revision=...]`."""
+    repo, path, revision = split_uri(uri)
+    return HubFolder(repo, revision=revision).fetch([path])[0]
+
+
+def split_uri(uri: str) -> tuple[str, str, str | None]:
+    """`hf://user/repo/path[?revision=...]` -> (user/repo, path, revision)."""
     match = _HUB_URI.fullmatch(uri)
     if match is None:
         raise TranscoderError(f"{uri!r} is not hf://user/repo/path[?revision=...]")
-    return HubFolder(match["repo"], revision=match["revision"]).fetch([match["path"]])[0]
+    return match["repo"], match["path"], match["revision"]
 
 
 def read_config(path: Path) -> dict[str, Any]:

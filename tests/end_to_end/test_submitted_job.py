@@ -1,9 +1,10 @@
-"""jobs/trace.py, submitted to a Ray cluster with tokens on, as a user would."""
+"""Jobs submitted to a Ray cluster with tokens on, as a user would: watched, killed, stopped, gone on with."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -17,13 +18,19 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jobs_of_cases import CASE, plain_rows, write_prompts
 
 from distributed_tracer import open_store
+from distributed_tracer.cli import main
+from distributed_tracer.errors import StoreNotFound
+from distributed_tracer.report.status import status_of
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
-CASE = ROOT / "tests" / "cases" / "llama_relu_plt"  # a model and its transcoders
 RAY = str(Path(sys.executable).with_name("ray"))
 
 
@@ -33,6 +40,8 @@ class Head:
 
     dashboard: str
     environment: dict[str, str]
+    folder: str
+    """Its temporary folder: sessions, logs, what was sent along with jobs."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -43,7 +52,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
     gcs, dashboard, agent, client = free_ports(4)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
@@ -62,7 +71,7 @@ def head() -> Iterator[Head]:
         try:
             address = f"http://127.0.0.1:{dashboard}"
             wait_until_up(address, process, log)
-            yield Head(address, environment | {"RAY_API_SERVER_ADDRESS": address})
+            yield Head(address, environment | {"RAY_API_SERVER_ADDRESS": address}, folder)
         finally:
             process.send_signal(signal.SIGTERM)  # --block ends everything it started
             process.wait(timeout=60)
@@ -80,9 +89,22 @@ def wait_until_up(address: str, process: subprocess.Popen[bytes], log: Path) -> 
     raise AssertionError(f"no dashboard after a minute:\n{log.read_text()}")
 
 
-def submit(head: Head, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def ray_submit(folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     command = [RAY, "job", "submit", "--working-dir", str(folder), "--", sys.executable, "trace.py"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
+
+
+def submission(*args: str) -> list[str]:
+    return [sys.executable, "-m", "distributed_tracer", "submit", "--python", sys.executable, *args]
+
+
+def submit(environment: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(submission(*args), env=environment, capture_output=True, text=True, timeout=400)
+
+
+def status(store: Path) -> str:
+    command = [sys.executable, "-m", "distributed_tracer", "status", str(store)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 @pytest.fixture
@@ -102,17 +124,179 @@ def jobs(tmp_path: Path) -> Path:
     return tmp_path / "jobs"
 
 
-@pytest.mark.ray
-@pytest.mark.slow
 def test_a_submitted_job_fills_the_store_and_strangers_are_refused(head: Head, jobs: Path) -> None:
     stranger = {name: value for name, value in head.environment.items() if not name.startswith("RAY_AUTH")}
-    refused = submit(head, jobs, stranger | {"HOME": str(jobs)})
+    refused = ray_submit(jobs, stranger | {"HOME": str(jobs)})
     assert refused.returncode != 0
     assert "token authentication is enabled" in refused.stderr.lower()
 
-    done = submit(head, jobs, head.environment)
+    done = ray_submit(jobs, head.environment)
     output = done.stdout + done.stderr
     assert "2 done, 0 skipped (done before), 1 failed" in output, output
     assert done.returncode != 0, output  # one prompt is bad, and the job's exit code says so
     store = open_store(str(jobs.parent / "shared" / "graphs"))
     assert sorted(store) == ["text", "tokens"]
+
+
+def test_our_own_submission_passes_the_exit_code_on(head: Head, jobs: Path) -> None:
+    done = submit(head.environment, str(jobs / "trace.py"))
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "2 done, 0 skipped (done before), 1 failed" in done.stdout
+    store = jobs.parent / "shared" / "graphs"
+    source = (ROOT / "jobs" / "compact.py").read_text()
+    (jobs / "compact.py").write_text(source.replace('"/shared/graphs"', repr(str(store))))
+    compacted = submit(head.environment, str(jobs / "compact.py"))
+    assert compacted.returncode == 0, compacted.stdout + compacted.stderr
+    assert "2 prompts in" in compacted.stdout
+    assert open_store(str(store)).index is not None
+    source = (ROOT / "jobs" / "mine.py").read_text()
+    (jobs / "mine.py").write_text(source.replace('"/shared"', repr(str(store.parent))))
+    mined = submit(head.environment, str(jobs / "mine.py"))
+    assert mined.returncode == 0, mined.stdout + mined.stderr
+    assert (store.parent / "mined" / "features.csv").read_text().startswith("layer,feature,prompts,")
+
+
+@pytest.mark.parametrize(
+    "given", [{"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 32}, {"RAY_AUTH_MODE": "token"}, {}]
+)
+def test_without_the_token_a_submission_is_refused_in_a_sentence(head: Head, jobs: Path, given: dict[str, str]) -> None:
+    stranger = {name: value for name, value in head.environment.items() if not name.startswith("RAY_AUTH")}
+    refused = submit(stranger | {"HOME": str(jobs.parent / "shared")} | given, str(jobs / "trace.py"))
+    assert refused.returncode == 1
+    assert f"error: the job server at {head.dashboard} refuses: set RAY_AUTH_MODE=token" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def scraped(head: Head) -> dict[str, float]:
+    """Our metrics as Prometheus would get them: the sum over everything else, by name and tag of ours."""
+    found: dict[str, float] = {}
+    (discovered,) = json.loads(Path(head.folder, "prom_metrics_service_discovery.json").read_text())
+    for target in discovered["targets"]:
+        try:
+            text = urllib.request.urlopen(f"http://{target}/metrics", timeout=10).read().decode()
+        except urllib.error.URLError:  # the autoscaler's, where there is none
+            continue
+        for name, labels, value in re.findall(r"^ray_(tracer_\w+)\{(.*)\} (\S+)$", text, re.MULTILINE):
+            tag = re.search(r'\b(phase|state)="(\w+)"', labels)
+            key = f"{name} {tag[2]}" if tag else name
+            found[key] = found.get(key, 0.0) + float(value)
+    return found
+
+
+def test_prometheus_finds_what_a_run_has_done(head: Head, tmp_path: Path) -> None:
+    prompts = write_prompts(
+        tmp_path / "prompts.jsonl", [*plain_rows(5), {"id": "x", "text": "a", "targets": ["no such"]}]
+    )
+    flags = ["--model", str(CASE / "model"), "--transcoders", str(CASE / "transcoders"), "--prompts", str(prompts)]
+    before = scraped(head)
+    done = submit(head.environment, "--", *flags, "--threads", "1", "--store", str(tmp_path / "store"))
+    assert done.returncode == 3, done.stdout + done.stderr
+    deadline = time.monotonic() + 30  # the exporter is told every ten seconds or so
+    while (found := scraped(head)).get("tracer_prompts_done_total") == before.get("tracer_prompts_done_total"):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.5)
+    new = {name: value - before.get(name, 0.0) for name, value in found.items()}
+    assert (new["tracer_prompts_done_total"], new["tracer_prompts_failed_total trace"]) == (5, 1)
+    assert new["tracer_stored_bytes_total"] == status_of(str(tmp_path / "store"))["bytes"]
+    assert new["tracer_prompt_seconds_count"] == 5
+    assert new["tracer_rows_total"] > 5 * 10
+    phases = ("load", "encode", "rows", "prune", "store", "idle")
+    assert all(new[f"tracer_phase_seconds_total {phase}"] > 0 for phase in phases)
+    gauges = ("prompts_left", "prompts_in_flight", "replicas ready", "replicas starting")
+    assert [found[f"tracer_{gauge}"] for gauge in gauges] == [0, 0, 0, 0]
+
+
+def test_where_no_server_is_it_says_so(head: Head, jobs: Path) -> None:
+    (port,) = free_ports(1)
+    refused = submit(head.environment, "--address", f"http://127.0.0.1:{port}", str(jobs / "trace.py"))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert f"error: no job server answers at http://127.0.0.1:{port}" in refused.stderr
+
+
+def wait_for_prompts(store: Path, count: int, process: subprocess.Popen[str]) -> dict[str, Any]:
+    """The status of a run when so many of its prompts are done."""
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        try:
+            run = status_of(str(store))["run"]
+        except StoreNotFound:
+            run = None
+        if run and run["num_done"] >= count:
+            return dict(run)
+        time.sleep(0.1)
+    raise AssertionError(f"fewer than {count} prompts after 200 seconds: {process.communicate()}")
+
+
+@pytest.mark.timeout(600)  # three starts of a run
+def test_a_submitted_run_is_watched_killed_stopped_and_gone_on_with(head: Head, tmp_path: Path) -> None:
+    rows = plain_rows(80)  # more than are done while a process starts that stops the run
+    prompts = write_prompts(tmp_path / "prompts.jsonl", rows)
+    flags = ["--model", str(CASE / "model"), "--transcoders", str(CASE / "transcoders"), "--prompts", str(prompts)]
+    flags += ["--sweep-rows", "8", "--max-feature-nodes", "none", "--threads", "1", "--part-prompts", "2"]
+    store, undisturbed = tmp_path / "store", tmp_path / "undisturbed"
+    command = submission("--", *flags, "--part-seconds", "2", "--store", str(store))
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    first = subprocess.Popen(command, env=head.environment, **pipes)
+    run = wait_for_prompts(store, 4, first)
+    assert run["num_prompts"] == 80
+    assert re.search(r"of 80 prompts done, 0 failed, \d+ left; started .*\nwritten .* ago: running\n", status(store))
+
+    os.kill(int(run["host"].rpartition(":")[2]), signal.SIGKILL)
+    output, _ = first.communicate(timeout=60)
+    assert first.returncode == 137, output
+    time.sleep(7)  # three times the two seconds after which a part is due
+    assert re.search(r", [1-9]\d* left; .*\nwritten .* ago: silent; if the run is gone, the same", status(store))
+
+    second = subprocess.Popen(command, env=head.environment, **pipes)
+    assert second.stdout is not None
+    (name,) = re.findall(r"submitted (\S+);", second.stdout.readline())
+    wait_for_prompts(store, len(open_store(str(store))) + 4, second)
+    assert submit(head.environment, "--stop", name).stdout == f"{name} has ended: STOPPED\n"
+    output, _ = second.communicate(timeout=60)
+    assert second.returncode == 130
+    assert re.search(r"stopped with \d+ prompts left: run the same command again", output), output
+
+    again = subprocess.run(command, env=head.environment, capture_output=True, text=True, timeout=400)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert re.search(r"\d+ done, [1-9]\d* skipped \(done before\), 0 failed", again.stdout)
+    assert re.search(r"80 of 80 prompts done, 0 failed, 0 left; .*\nwritten .* ago: complete", status(store))
+    assert main(["trace", *flags, "--local", "--no-progress", "--store", str(undisturbed)]) == 0
+    assert open_store(str(store)).digest() == open_store(str(undisturbed)).digest()
+
+
+SLOW_TO_STOP = """
+import pathlib, signal, sys, time
+def stop(number, frame):
+    time.sleep(5)  # Ray's own patience ends after three
+    pathlib.Path(sys.argv[1]).write_text("written")
+    sys.exit(130)
+signal.signal(signal.SIGTERM, stop)
+print("ready", flush=True)
+time.sleep(200)
+"""
+
+
+def test_a_job_that_is_stopped_has_time_to_write(head: Head, tmp_path: Path) -> None:
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "slow.py").write_text(SLOW_TO_STOP)
+    (tmp_path / "job" / ".secret").write_text("stays here")
+    mark = tmp_path / "mark"
+    following = subprocess.Popen(
+        submission(str(tmp_path / "job" / "slow.py"), str(mark)),
+        env=head.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert following.stdout is not None
+    name = next(re.findall(r"submitted (\S+);", line)[0] for line in following.stdout if "submitted" in line)
+    assert any("ready" in line for line in following.stdout)
+    assert list(Path(head.folder).glob("session_*/runtime_resources/working_dir_files/*/slow.py"))
+    assert not list(Path(head.folder).glob("session_*/runtime_resources/working_dir_files/*/.secret"))
+    stopped = submit(head.environment, "--stop", name)
+    assert (stopped.returncode, stopped.stdout) == (0, f"{name} has ended: STOPPED\n"), stopped.stderr
+    assert mark.read_text() == "written"
+    following.communicate(timeout=30)
+    assert following.returncode == 130
+    unknown = submit(head.environment, "--stop", "nobody")
+    assert (unknown.returncode, unknown.stderr.count("\n")) == (1, 1), unknown.stderr

@@ -14,9 +14,9 @@ from typing import Any, Literal
 from ...errors import TranscoderError
 from ..activation import Activation
 from ..files import LayerFiles, TranscoderFiles, one_per_layer
+from ..formats import gemma_scope, gemma_scope_2
 from ..source import Folder, brief, fetch_uri, read_config
 from ..tensors import Place, read, read_headers
-from . import gemma_scope, gemma_scope_2
 
 LOOKS_LIKE = "config.yaml with layer_N.safetensors, or W_enc_N.safetensors and W_dec_N.safetensors (circuit-tracer)"
 _KINDS: dict[str, Literal["plt", "clt"]] = {"transcoder_set": "plt", "cross_layer_transcoder": "clt"}

@@ -10,7 +10,8 @@ import torch
 from tiny import TOKENIZER, save_model
 
 from distributed_tracer.errors import ModelError, UnknownArchitecture
-from distributed_tracer.model.load import load_config, load_model, model_shape, split_revision
+from distributed_tracer.model.load import load_config, load_model, model_shape
+from distributed_tracer.model.name import split_revision
 from distributed_tracer.model.sites import ARCHITECTURES
 
 

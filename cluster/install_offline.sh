@@ -1,0 +1,1 @@
+../distributed_tracer/offline/install_offline.sh

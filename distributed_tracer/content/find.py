@@ -1,0 +1,94 @@
+"""The files of a model and of transcoders as this machine has them, without any download."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+
+from ..errors import TranscoderError
+from ..model.name import is_path, split_revision
+from ..transcoder.source import HubFolder, LocalFolder, find
+from .digest import damage_of, digest_of
+from .files import Files
+
+_READ = (".safetensors", ".npz", ".json", ".yaml", ".yml", ".txt", ".model", ".jinja")
+_THREADS = 8
+
+
+def model_files(model: str, full_hash: bool = False) -> Files:
+    """What loading the model would find: files directly in its folder."""
+    name, revision = split_revision(model)
+    if Path(name).is_dir():
+        folder = Path(name)
+    elif is_path(name):
+        return Files(model, None, f"there is no directory {name!r}")
+    else:
+        cached = _cached(HubFolder(name, revision=revision))
+        if isinstance(cached, str):
+            return Files(model, None, cached, on_hub=True)
+        folder = cached
+    return _files(model, folder, [name for name in LocalFolder(folder).files() if "/" not in name], full_hash)
+
+
+def transcoder_files(transcoders: str, full_hash: bool = False) -> Files:
+    """What loading the transcoders would find: all files in their folder."""
+    try:
+        source = find(transcoders)
+    except TranscoderError as error:
+        return Files(transcoders, None, str(error))
+    folder = source.root if isinstance(source, LocalFolder) else _cached(source)
+    if isinstance(folder, str):
+        return Files(transcoders, None, folder, on_hub=True)
+    return _files(transcoders, folder, LocalFolder(folder).files(), full_hash)
+
+
+def _cached(source: object) -> Path | str:
+    """The folder in the hub's cache on this machine, or why there is none."""
+    assert isinstance(source, HubFolder)
+    try:
+        root = Path(snapshot_download(source.repo, revision=source.revision, local_files_only=True)) / source.folder
+    except Exception as error:  # of the hub's client; they differ by version
+        return f"no such directory, and not in the hub's cache: {type(error).__name__}"
+    return root if root.is_dir() else f"the hub's cache has {source.repo}, but not its folder {source.folder}"
+
+
+def _files(source: str, folder: Path, names: Sequence[str], full_hash: bool) -> Files:
+    paths = [folder / name for name in names if name.endswith(_READ)]
+    try:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            digests = list(pool.map(partial(digest_of, full=full_hash), paths))
+        damaged = _damaged(folder, paths)
+        num_bytes = sum(path.stat().st_size for path in paths)
+    except OSError as error:
+        return Files(source, None, f"cannot be read: {error}")
+    return Files(
+        source,
+        str(folder),
+        digests={path.relative_to(folder).as_posix(): digest for path, (digest, _) in zip(paths, digests, strict=True)},
+        num_bytes=num_bytes,
+        num_sampled=sum(sampled for _, sampled in digests),
+        damaged=tuple(damaged),
+    )
+
+
+def _damaged(folder: Path, paths: Sequence[Path]) -> list[str]:
+    """Sentences about weights that are cut short or not there."""
+    weights = [path for path in paths if path.suffix in (".safetensors", ".npz")]
+    if not weights:
+        return [f"no .safetensors or .npz file in {folder}"]
+    damaged = [damage_of(path) for path in weights if path.suffix == ".safetensors"]
+    index = folder / "model.safetensors.index.json"
+    if index in paths:
+        try:
+            shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            damaged.append(f"{index.name} cannot be read: {error}")
+        else:
+            absent = sorted(shards - {path.name for path in weights})
+            damaged += [f"{len(absent)} of {len(shards)} shards are missing, first {absent[0]}"] * bool(absent)
+    return [sentence for sentence in damaged if sentence]
