@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from random_graphs import assert_same
+
 from distributed_tracer.config import StoreConfig
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.store.ledger import Ledger
+from distributed_tracer.store.places.root import open_root
 from distributed_tracer.store.reader import Store, open_store
 from distributed_tracer.store.receipt import Receipt
 from distributed_tracer.store.writer import PartWriter
+from distributed_tracer.upkeep.verify import verify
 
 RUN_INFO = {"identity": {"model": "tiny", "trace": {"round_size": 4}}, "versions": {"numpy": "2"}}
 
 
 def write_part(url: str, graphs: Iterable[Graph], **options: Any) -> Receipt:
     """A part that nobody has committed yet."""
-    writer = PartWriter(url, StoreConfig(url, **options))
+    writer = PartWriter(url, StoreConfig(url, **{"retry_seconds": 0.0, **options}))
     for graph in graphs:
         writer.add(graph)
     receipt = writer.flush()
@@ -32,3 +36,14 @@ def make_store(url: str, *parts: Iterable[Graph], **options: Any) -> Store:
     for graphs in parts:
         ledger.commit(write_part(url, graphs, **options))
     return open_store(url)
+
+
+def whole(url: str, graphs: Iterable[Graph]) -> int:
+    """How many prompts are in a store of which all is as it was written, and every graph the true one of `graphs`."""
+    assert not verify(open_root(url)).damages
+    store, truth = open_store(url), {graph.prompt_id: graph for graph in graphs}
+    found = list(store.graphs())
+    for graph in found:
+        assert_same(graph, truth[graph.prompt_id])
+    assert {graph.prompt_id for graph in found} == set(store) <= Ledger(url).done()
+    return len(found)

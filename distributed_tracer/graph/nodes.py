@@ -37,6 +37,18 @@ class ActiveTable:
         """The features at `index`."""
         return ActiveTable(self.layer_A[index], self.position_A[index], self.feature_A[index], self.activation_A[index])
 
+    def activation(self, layer: int, position: int, feature: int) -> float:
+        """Of one feature at one position; 0 where it does not fire."""
+        found = (self.layer_A == layer) & (self.position_A == position) & (self.feature_A == feature)
+        return float(self.activation_A[found].sum())
+
+    def dense(self, layer: int, num_positions: int, num_features: int) -> npt.NDArray[np.float32]:
+        """Activations [P, S] of one layer's features at every position."""
+        dense_PS = np.zeros((num_positions, num_features), dtype=np.float32)
+        here = self.layer_A == layer
+        dense_PS[self.position_A[here], self.feature_A[here]] = self.activation_A[here]
+        return dense_PS
+
 
 @dataclass(frozen=True, eq=False)
 class NodeTable:

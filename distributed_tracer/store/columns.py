@@ -98,6 +98,11 @@ def graph_of(columns: Mapping[str, npt.NDArray[Any]]) -> Graph:
     )
 
 
+def id_of(columns: Mapping[str, npt.NDArray[Any]]) -> str:
+    """One prompt's id."""
+    return _text(columns["prompts/id"])
+
+
 def text_of(columns: Mapping[str, npt.NDArray[Any]]) -> str | None:
     """One prompt's text; None if it was given as tokens."""
     return _text(columns["prompts/text"]) if columns["prompts/has_text"][0] else None

@@ -1,4 +1,4 @@
-"""A part's bytes: columns of many prompts, concatenated and compressed as a Zarr v3 group in memory."""
+"""A part's or an index's bytes: columns compressed as a Zarr v3 group in memory."""
 
 from __future__ import annotations
 
@@ -19,15 +19,27 @@ from .round_weights import round_weights
 from .schema import COLUMNS, FORMAT_VERSION, POINTER_COLUMN, POINTERS, Column, Columns
 
 _NARROW_NODES = 65_536
+_ONE_BLOCK = 1 << 20
 
 
-def encode_part(prompts: Sequence[Columns], weight_bits: int, store_active: bool) -> dict[str, bytes]:
-    """The objects of a part, by key: what `columns_of` gave for each prompt, in this order."""
+def encode_part(
+    prompts: Sequence[Columns], weight_bits: int, store_active: bool, provenance: Mapping[str, Any] | None = None
+) -> dict[str, bytes]:
+    """The objects of a part, by key: what `columns_of` gave for each prompt, in this order; see `provenance_of`."""
     kept = [column for column in COLUMNS.values() if store_active or column.axis != "active"]
     arrays = [(column, _concatenated(column, prompts, weight_bits)) for column in kept]
-    arrays.append((POINTER_COLUMN, pointers_of(prompts)))
+    return encode_group("part", [*arrays, (POINTER_COLUMN, pointers_of(prompts))], provenance)
+
+
+def encode_group(
+    kind: str, arrays: Sequence[tuple[Column, npt.NDArray[Any]]], provenance: Mapping[str, Any] | None = None
+) -> dict[str, bytes]:
+    """The objects of a Zarr group, by key. `kind` of group and provenance are noted in its attributes."""
+    attributes = {**(provenance or {}), "format": f"distributed_tracer {kind}", "format_version": FORMAT_VERSION}
     objects: dict[str, Any] = {}
-    sync(_put_all(MemoryStore(objects), arrays))  # in zarr's own event loop: a notebook's is running already
+    sync(
+        _put_all(MemoryStore(objects), attributes, arrays)
+    )  # in zarr's own event loop: a notebook's is running already
     encoded = {key: objects[key].to_bytes() for key in sorted(objects)}
     return {**encoded, "zarr.json": _consolidated(encoded)}
 
@@ -48,27 +60,40 @@ def _concatenated(column: Column, prompts: Sequence[Columns], weight_bits: int) 
     return values
 
 
-async def _put_all(store: MemoryStore, arrays: Sequence[tuple[Column, npt.NDArray[Any]]]) -> None:
+async def _put_all(
+    store: MemoryStore, attributes: dict[str, Any], arrays: Sequence[tuple[Column, npt.NDArray[Any]]]
+) -> None:
     """All at once: one after another from outside zarr's event loop, most of the time goes into waking threads."""
-    attributes = {"format": "distributed_tracer part", "format_version": FORMAT_VERSION}
     group = await zarr.api.asynchronous.create_group(store=store, attributes=attributes)
     await asyncio.gather(*(_put(group, column, values) for column, values in arrays))
 
 
 async def _put(group: zarr.AsyncGroup, column: Column, values: npt.NDArray[Any]) -> None:
-    blosc = BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle", typesize=4)
     array = await group.create_array(
         column.name,
         shape=values.shape,
         dtype=values.dtype,
         chunks=(min(column.chunk_rows, max(1, len(values))), *values.shape[1:]),
-        compressors=blosc if column.is_weight else ZstdCodec(level=3),
+        compressors=_compressor(values.dtype),
         fill_value=column.fill_value,
+        dimension_names=column.dimension_names,
         attributes={"columns": list(column.names)} if column.names else None,
         config={"write_empty_chunks": True},  # a chunk that is not there is then always damage
     )
     if values.size:
         await array.setitem(Ellipsis, values)
+
+
+def _compressor(dtype: np.dtype[Any]) -> BloscCodec | ZstdCodec:
+    """zstd of bytes in planes: the first of every value, then the second, ...
+
+    With a chunk as one block, planes are longer than the 128 KiB for which zstd makes a code of its own. Mantissas have
+    nothing that repeats: looking for it, as higher levels do, makes floats larger. Measured in docs/store.md.
+    """
+    if dtype.itemsize == 1:
+        return ZstdCodec(level=3)
+    level = 1 if dtype.kind == "f" else 3
+    return BloscCodec(cname="zstd", clevel=level, shuffle="shuffle", typesize=dtype.itemsize, blocksize=_ONE_BLOCK)
 
 
 def _consolidated(objects: Mapping[str, bytes]) -> bytes:

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import StoreCorrupt
-from .schema import COLUMNS, POINTER_COLUMN, Column
+from .schema import Column
 
 Rows = slice | npt.NDArray[np.intp]
 """A range of rows with both ends given, or row numbers in ascending order."""
 
-_CODECS = {"bytes", "zstd", "blosc"}  # a store must not choose what else gets run
+_LARGEST = 1 << 48
+_COMPRESSORS = ("zstd", "blosc")  # a store must not choose what else gets run
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,10 @@ class Layout:
 
     num_rows: int
     chunk_rows: int
-    dimensions: int
-    metadata: bytes
-    """The array's own `zarr.json`."""
+    row_shape: tuple[int, ...] = ()
+    """Length of the second axis, if there is one."""
+    dtype: np.dtype[Any] = np.dtype("u1")  # noqa: RUF009  (immutable)
+    compressor: str | None = None
 
     def chunks(self, rows: Rows) -> list[str]:
         """Endings of the keys of all chunks that hold some of `rows`."""
@@ -37,34 +39,46 @@ class Layout:
             numbers = range(first // self.chunk_rows, (end - 1) // self.chunk_rows + 1) if end > first else ()
         else:
             numbers = np.unique(rows // self.chunk_rows).tolist()
-        return [f"c/{number}" + "/0" * (self.dimensions - 1) for number in numbers]
+        return [f"c/{number}" + "/0" * len(self.row_shape) for number in numbers]
 
 
-def layouts_of(metadata: bytes, where: str) -> dict[str, Layout]:
-    """Layout of every array of a part, by name, from its root's `zarr.json`.
+def layouts_of(metadata: bytes, where: str, columns: Iterable[Column]) -> dict[str, Layout]:
+    """Layout of each of `columns`, by name, from the root's `zarr.json` of a part or an index.
 
-    Raises StoreCorrupt for a missing array (other than active/...), a dtype or a codec that the format does not have.
+    Raises StoreCorrupt for a missing array (that is not optional), a dtype or a codec that the format does not have.
     """
     try:
         below = json.loads(metadata)["consolidated_metadata"]["metadata"]
-        columns = (POINTER_COLUMN, *COLUMNS.values())
         return {
             column.name: _layout(column, below[column.name])
             for column in columns
-            if column.axis != "active" or column.name in below
+            if not column.optional or column.name in below
         }
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise StoreCorrupt(f"{where} is not of this format: {type(error).__name__}: {error}") from error
 
 
 def _layout(column: Column, document: dict[str, Any]) -> Layout:
     shape, chunks = document["shape"], document["chunk_grid"]["configuration"]["chunk_shape"]
-    codecs = {codec["name"] for codec in document["codecs"]}
-    if not codecs <= _CODECS:
-        raise ValueError(f"{column.name} has codec {sorted(codecs - _CODECS)[0]!r}")
     dtypes = {np.dtype(column.dtype).name} | ({"uint16"} if column.name == "edges/source" else set())
     if document["data_type"] not in dtypes:
         raise ValueError(f"{column.name} is {document['data_type']}, not {' or '.join(sorted(dtypes))}")
-    if shape[1:] != ([len(column.names)] if column.names else []):
-        raise ValueError(f"{column.name} has shape {shape}")
-    return Layout(shape[0], chunks[0], len(shape), json.dumps(document).encode())
+    row_shape = (len(column.names),) if column.names else ()
+    if tuple(shape[1:]) != row_shape or tuple(chunks[1:]) != row_shape:
+        raise ValueError(f"{column.name} has shape {shape}, chunks {chunks}")
+    if not all(type(size) is int and 0 <= size < _LARGEST for size in (*shape, *chunks)) or chunks[0] < 1:
+        raise ValueError(f"{column.name} has shape {shape}, chunks of {chunks[0]} rows")
+    dtype = np.dtype(document["data_type"]).newbyteorder("<")
+    return Layout(shape[0], chunks[0], row_shape, dtype, _compressor(column.name, document["codecs"]))
+
+
+def _compressor(name: str, codecs: list[dict[str, Any]]) -> str | None:
+    """What bytes are compressed with: the only thing that the format lets vary."""
+    names = [codec["name"] for codec in codecs]
+    if strange := sorted({*names} - {"bytes", *_COMPRESSORS}):
+        raise ValueError(f"{name} has codec {strange[0]!r}")
+    if names[:1] != ["bytes"] or len(names) > 2 or names[1:] == ["bytes"]:
+        raise ValueError(f"{name} has codecs {', '.join(names)}")
+    if codecs[0].get("configuration", {}).get("endian", "little") != "little":
+        raise ValueError(f"{name} is not little-endian")
+    return names[1] if len(names) == 2 else None

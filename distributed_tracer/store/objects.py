@@ -1,74 +1,124 @@
-"""PartObjects: the bytes of one committed part. Nothing is believed that does not agree with the commit."""
+"""Objects: the bytes of a part or an index. Nothing is believed that does not agree with what was noted of them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
 from ..errors import StoreCorrupt
+from .layout import Layout, layouts_of
+from .places.root import Root
 from .receipt import PromptEntry, Receipt
-from .root import Root
 from .schema import COLUMNS
 
 _BATCH = 64
+_BATCH_BYTES = 1 << 25
 _NAMED = 3
+_SIZES = {**{axis: f"num_{axis}s" for axis in ("token", "target", "node", "edge")}, "active": "num_active"}
+"""Of axes, what commits call their lengths."""
 
 
-class PartObjects:
-    """Checked reads of a part's objects; damage is reported with the prompts it concerns."""
+class Objects:
+    """Checked reads of a folder's objects, of which somebody noted sizes and hashes."""
 
-    def __init__(self, root: Root, receipt: Receipt) -> None:
-        self._root = root
-        self._receipt = receipt
-        self._folder = f"parts/{receipt.part}"
-        self.where = f"part {receipt.part} of {root.url}"
+    def __init__(self, root: Root, folder: str, objects: Mapping[str, tuple[int, str]], where: str) -> None:
+        self.root = root
+        self.folder = folder
+        self.noted = objects
+        self.where = where
+
+    @property
+    def num_objects(self) -> int:
+        """How many objects were noted, and below of how many bytes."""
+        return len(self.noted)
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(size for size, _ in self.noted.values())
 
     def fetch(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Objects by key. Raises StoreCorrupt for the first that is missing or altered."""
-        found = self._root.read_many([f"{self._folder}/{key}" for key in keys])
+        found = self.root.read_many([f"{self.folder}/{key}" for key in keys])
         for key in keys:
-            if problem := self._problem(key, found.get(f"{self._folder}/{key}")):
-                raise StoreCorrupt(problem)
-        return {key: found[f"{self._folder}/{key}"] for key in keys}
+            if problem := self._problem(key, found.get(f"{self.folder}/{key}")):
+                is_gone = key in self.noted and f"{self.folder}/{key}" not in found
+                hint = "; if the store was cleaned meanwhile, open it again" if is_gone else ""
+                raise StoreCorrupt(problem + hint)
+        return {key: found[f"{self.folder}/{key}"] for key in keys}
 
-    def problems(self) -> list[str]:
-        """A sentence for every object that is missing or altered; reads the whole part."""
-        keys, problems = list(self._receipt.objects), []
-        for first in range(0, len(keys), _BATCH):
-            batch = keys[first : first + _BATCH]
-            found = self._root.read_many([f"{self._folder}/{key}" for key in batch])
-            answers = (self._problem(key, found.get(f"{self._folder}/{key}")) for key in batch)
-            problems += [answer for answer in answers if answer is not None]
-        return problems
+    def intact(self, keys: Sequence[str]) -> list[str]:
+        """Those of the objects that are there as they were committed, or as they are going to be."""
+        found = self.root.read_many([f"{self.folder}/{key}" for key in keys])
+        return [key for key in keys if self._problem(key, found.get(f"{self.folder}/{key}")) is None]
+
+    def damaged(self) -> dict[str, str]:
+        """A sentence for every object that is missing or altered, by key; reads them all, some at once."""
+        damaged: dict[str, str] = {}
+        for batch in self._batches():
+            found = self.root.read_many([f"{self.folder}/{key}" for key in batch])
+            for key in batch:
+                if problem := self._problem(key, found.get(f"{self.folder}/{key}")):
+                    damaged[key] = problem
+        return damaged
+
+    def _batches(self) -> Iterator[list[str]]:
+        """All keys, as many at a time as fit into `_BATCH_BYTES` or are few."""
+        batch: list[str] = []
+        num_bytes = 0
+        for key, (size, _) in self.noted.items():
+            if batch and (num_bytes + size > _BATCH_BYTES or len(batch) == _BATCH):
+                yield batch
+                batch, num_bytes = [], 0
+            batch, num_bytes = [*batch, key], num_bytes + size
+        yield batch
 
     def _problem(self, key: str, data: bytes | None) -> str | None:
-        if key not in self._receipt.objects:
+        if key not in self.noted:
             found = "is not in the commit"
         elif data is None:
             found = "is missing"
-        elif len(data) != self._receipt.objects[key][0]:
-            found = f"has {len(data)} bytes, the commit says {self._receipt.objects[key][0]}"
-        elif hashlib.sha256(data).hexdigest() != self._receipt.objects[key][1]:
+        elif len(data) != self.noted[key][0]:
+            found = f"has {len(data)} bytes, the commit says {self.noted[key][0]}"
+        elif hashlib.sha256(data).hexdigest() != self.noted[key][1]:
             found = "has other content than was committed (SHA-256 differs)"
         else:
             return None
         return f"{self.where}: {key} {found}; it concerns {self._concerned(key)}"
 
     def _concerned(self, key: str) -> str:
+        return "all of it"
+
+
+class PartObjects(Objects):
+    """The objects of a part; damage is reported with the prompts it concerns."""
+
+    def __init__(self, root: Root, receipt: Receipt) -> None:
+        where = f"part {receipt.part} of {root.url}"
+        super().__init__(root, f"parts/{receipt.part}", receipt.objects, where)
+        self._receipt = receipt
+
+    def _concerned(self, key: str) -> str:
         """The prompts with rows in an object; all of the part's where that cannot be told."""
         entries = self._receipt.prompts
         name, _, chunk = key.partition("/c/")
-        counted = {f"num_{axis}s": axis for axis in ("token", "target", "node", "edge")} | {"num_active": "active"}
-        for size, axis in counted.items():
-            if name in COLUMNS and COLUMNS[name].axis == axis and chunk.isdigit():
-                ends = np.cumsum([getattr(entry, size) for entry in entries])
-                first = int(chunk) * COLUMNS[name].chunk_rows
-                starts = ends - [getattr(entry, size) for entry in entries]
-                touched = (ends > first) & (starts < first + COLUMNS[name].chunk_rows) & (ends > starts)
-                return _listed([entry for entry, is_touched in zip(entries, touched, strict=True) if is_touched])
-        return _listed(entries)
+        if name not in COLUMNS or COLUMNS[name].axis not in _SIZES or not chunk.isdigit():
+            return _listed(entries)
+        try:
+            rows = self._layouts[name].chunk_rows
+        except (StoreCorrupt, KeyError):
+            return _listed(entries)
+        sizes = np.array([getattr(entry, _SIZES[COLUMNS[name].axis]) for entry in entries])
+        ends = np.cumsum(sizes)
+        touched = (ends > int(chunk) * rows) & (ends - sizes < (int(chunk) + 1) * rows) & (sizes > 0)
+        return _listed([entries[number] for number in np.flatnonzero(touched)])
+
+    @cached_property
+    def _layouts(self) -> dict[str, Layout]:
+        """Not as parts are written now: earlier ones have other chunks."""
+        return layouts_of(self.fetch(["zarr.json"])["zarr.json"], self.where, COLUMNS.values())
 
 
 def _listed(entries: Sequence[PromptEntry]) -> str:

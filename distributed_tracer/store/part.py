@@ -1,28 +1,25 @@
-"""Part: one committed part, read by ranges: only the chunks that hold the rows asked for, all in one request."""
+"""Part: one committed part, read by ranges of its arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from threading import Lock
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import zarr
-from zarr.buffer.cpu import Buffer
-from zarr.storage import MemoryStore
 
 from ..errors import StoreCorrupt
 from ..graph.graph import Graph
+from .arrays import Arrays
 from .columns import graph_of
-from .layout import Layout, Rows, layouts_of
+from .layout import Layout, Rows
 from .objects import PartObjects
+from .places.root import Root
 from .receipt import Receipt
-from .root import Root
-from .schema import BODY, COLUMNS, HEAD, POINTER_COLUMN, POINTERS, Column, Columns
+from .schema import BODY, COLUMNS, HEAD, POINTER_COLUMN, POINTERS, Axis, Column, Columns
 
-_COUNTED = {
+COUNTED: dict[str, Axis] = {
     "num_tokens": "token",
     "num_targets": "target",
     "num_nodes": "node",
@@ -32,19 +29,17 @@ _COUNTED = {
 
 
 class Part:
-    """Reads of one part. Objects are fetched in one call, checked, and decoded from memory by zarr."""
+    """Reads of one part."""
 
     def __init__(self, root: Root, receipt: Receipt) -> None:
         self.receipt = receipt
         self.objects = PartObjects(root, receipt)
-        self._memory: dict[str, Any] = {}  # what the arrays of this part see as their store
-        self._lock = Lock()
+        self._arrays = Arrays(self.objects, (POINTER_COLUMN, *COLUMNS.values()))
 
     @cached_property
     def head(self) -> Columns:
         """The small arrays, of all prompts: pointers, texts, targets, scores, metadata."""
-        names = [POINTER_COLUMN.name, *(column.name for column in HEAD)]
-        head = self.read({name: self._all(name) for name in names})
+        head = self._arrays.read_all([POINTER_COLUMN.name, *(column.name for column in HEAD)])
         self._check_pointers(head[POINTER_COLUMN.name])
         return head
 
@@ -64,34 +59,57 @@ class Part:
         body = self.read({column.name: self._own(column, number) for column in self._body})
         return self._graph(number, body)
 
-    def graphs(self, numbers: Iterable[int]) -> Iterator[Graph]:
-        """The graphs of several prompts; the part is read as a whole, once."""
-        body = self.read({column.name: self._all(column.name) for column in self._body})
+    def graphs(self, numbers: Sequence[int]) -> Iterator[Graph]:
+        """The graphs of several prompts; all between the first and the last of them are read, at once."""
+        first, last = min(numbers), max(numbers)
+        span = {c.name: slice(self._own(c, first).start, self._own(c, last).stop) for c in self._body}
+        body = self.read(span)
+
+        def own(column: Column, number: int) -> npt.NDArray[Any]:
+            rows, begin = self._own(column, number), span[column.name].start
+            return body[column.name][rows.start - begin : rows.stop - begin]
+
+        return (self._graph(number, {c.name: own(c, number) for c in self._body}) for number in numbers)
+
+    def bodies(self, numbers: Iterable[int], names: Collection[str] = ()) -> Iterator[tuple[int, Columns]]:
+        """The large arrays, or some of them, of several prompts; views of the whole part's, which is read once."""
+        columns = [column for column in self._body if not names or column.name in names]
+        body = self._arrays.read_all(column.name for column in columns)
         for number in numbers:
-            yield self._graph(number, {c.name: body[c.name][self._own(c, number)] for c in self._body})
+            yield number, {c.name: body[c.name][self._own(c, number)] for c in columns}
+
+    def body(self, number: int, names: Collection[str]) -> Columns:
+        """Some large arrays of one prompt; reads only its own rows."""
+        return self.read({name: self._own(COLUMNS[name], number) for name in names})
+
+    def has(self, name: str) -> bool:
+        """Whether an array is here."""
+        return name in self._arrays.layouts
+
+    def layout(self, name: str) -> Layout:
+        """Rows and chunks of an array that is here."""
+        return self._arrays.layouts[name]
+
+    @property
+    def keeps_active(self) -> bool:
+        """Whether all active features are here, not only those that are nodes."""
+        return any(column.optional for column in self._body)
+
+    def columns(self, numbers: Iterable[int]) -> Iterator[tuple[int, Columns]]:
+        """All arrays of several prompts, as `columns_of` makes them; active features that are not here are zeros."""
+        for number, body in self.bodies(numbers):
+            num_active = self.receipt.prompts[number].num_active
+            absent = {c.name: np.zeros(num_active, c.dtype) for c in BODY if c.optional}
+            yield number, {**absent, **self.prompt(number), **body}
 
     def nodes(self, names: Sequence[str], rows: Rows | None = None) -> Columns:
         """Columns of the node table by short name (`kind`, `layer`, ...), of all prompts or only some rows."""
-        wanted = {f"nodes/{name}": self._all(f"nodes/{name}") if rows is None else rows for name in names}
+        wanted = {f"nodes/{name}": self._arrays.all(f"nodes/{name}") if rows is None else rows for name in names}
         return {name.removeprefix("nodes/"): values for name, values in self.read(wanted).items()}
 
     def read(self, wanted: Mapping[str, Rows]) -> Columns:
         """Rows of arrays, by name. Raises StoreCorrupt naming what is damaged and whose it is."""
-        keys = [f"{name}/{chunk}" for name, rows in wanted.items() for chunk in self._layouts[name].chunks(rows)]
-        chunks = {key: Buffer.from_bytes(data) for key, data in self.objects.fetch(keys).items()}
-        arrays = self._arrays
-        with self._lock:
-            self._memory.update(chunks)
-            try:
-                return {name: _rows_of(arrays[name], rows) for name, rows in wanted.items()}
-            except (ValueError, TypeError, RuntimeError) as error:
-                raise self._undecodable(error) from error
-            finally:
-                for key in chunks:
-                    del self._memory[key]
-
-    def _all(self, name: str) -> slice:
-        return slice(0, self._layouts[name].num_rows)
+        return self._arrays.read(wanted)
 
     def _own(self, column: Column, number: int) -> slice:
         pointers = self.pointers(column)
@@ -99,50 +117,26 @@ class Part:
 
     @property
     def _body(self) -> list[Column]:
-        return [column for column in BODY if column.name in self._layouts]
-
-    @cached_property
-    def _layouts(self) -> dict[str, Layout]:
-        return layouts_of(self.objects.fetch(["zarr.json"])["zarr.json"], self.objects.where)
-
-    @cached_property
-    def _arrays(self) -> dict[str, zarr.Array[Any]]:
-        """The part's arrays, whose chunks are in memory only while they are being decoded."""
-        for name, layout in self._layouts.items():
-            self._memory[f"{name}/zarr.json"] = Buffer.from_bytes(layout.metadata)
-        store = MemoryStore(self._memory)
-        try:
-            return {name: zarr.open_array(store, path=name, mode="r", zarr_format=3) for name in self._layouts}
-        except (ValueError, TypeError, KeyError) as error:
-            raise self._undecodable(error) from error
+        return [column for column in BODY if column.name in self._arrays.layouts]
 
     def _graph(self, number: int, body: Columns) -> Graph:
         try:
             graph = graph_of({**self.prompt(number), **body})
         except (ValueError, KeyError, IndexError) as error:
-            raise self._undecodable(error) from error
+            raise self._arrays.undecodable(error) from error
         if graph.prompt_id != self.receipt.prompts[number].id:
             said = self.receipt.prompts[number].id
             raise StoreCorrupt(f"{self.objects.where} has prompt {graph.prompt_id!r} where its commit says {said!r}")
         return graph
 
-    def _undecodable(self, error: Exception) -> StoreCorrupt:
-        return StoreCorrupt(f"{self.objects.where} cannot be decoded: {type(error).__name__}: {error}")
-
     def _check_pointers(self, pointers: npt.NDArray[np.int64]) -> None:
         """Pointers, the arrays' lengths and the commit's sizes must tell the same story."""
-        for size, axis in _COUNTED.items():
+        for size, counted in COUNTED.items():
             expected = [getattr(entry, size) for entry in self.receipt.prompts]
-            if np.diff(pointers[:, POINTERS.index(axis)]).tolist() != expected:
-                raise StoreCorrupt(f"{self.objects.where}: {axis} pointers differ from the commit's {size}")
-        for name, layout in self._layouts.items():
+            if np.diff(pointers[:, POINTERS.index(counted)]).tolist() != expected:
+                raise StoreCorrupt(f"{self.objects.where}: {counted} pointers differ from the commit's {size}")
+        for name, layout in self._arrays.layouts.items():
             axis = COLUMNS[name].axis if name in COLUMNS else "prompt"
             end = len(pointers) - 1 if axis == "prompt" else pointers[-1, POINTERS.index(axis)]
             if name in COLUMNS and layout.num_rows != end:
                 raise StoreCorrupt(f"{self.objects.where}: {name} has {layout.num_rows} rows, its pointers {end}")
-
-
-def _rows_of(array: zarr.Array[Any], rows: Rows) -> npt.NDArray[Any]:
-    if not isinstance(rows, slice) and not len(rows):
-        return np.empty(0, dtype=array.dtype)
-    return np.asarray(array.oindex[rows])

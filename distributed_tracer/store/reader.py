@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any
+from functools import cached_property, lru_cache, partial
+from itertools import chain
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import PromptNotFound, StoreCorrupt, StoreNotFound
 from ..graph.graph import Graph
-from ..graph.nodes import Kind
+from .catalogue import Catalogue
+from .checks import figures
 from .digest import store_digest
-from .ledger import parse_run, read_commits
+from .index import Index, newest_index
+from .ledger import parse_run, read_commit, read_commits
+from .occurrences import occurrences
+from .parallel import called, from_processes, in_order
 from .part import Part
-from .prompts import prompt_table
+from .places.root import Root, open_root
 from .receipt import PromptEntry, Receipt
-from .root import Root, open_root
 from .schema import RUN, Columns
 from .table import Table
+from .tables.ahead import ahead
+from .tables.batches import Batches
+from .tables.conditions import Conditions
+from .tables.edge_batches import edge_batches
+from .tables.node_batches import node_batches
+from .tables.prompts import prompt_table
+from .tables.select import prompts_with, questions, rows_where
 
 _OPEN_PARTS = 64
-_PARTS_AT_ONCE = 8
+_KEPT_RECEIPTS = 1024
 _NAMED = 5
+_ANY: Mapping[str, Any] = MappingProxyType({})
+T = TypeVar("T")
 
 
 def open_store(path: str) -> Store:
@@ -37,8 +50,10 @@ def open_store(path: str) -> Store:
     run = root.read(RUN)
     if run is None:
         raise StoreNotFound(f"there is no store at {root.url}: it has no {RUN}")
-    info = parse_run(run, root.url)
-    return Store(root, info, [receipt for _, receipt in read_commits(root)])
+    info, index = parse_run(run, root.url), newest_index(root)
+    later = list(read_commits(root, index.covered if index else ()))
+    catalogue = (index.catalogue if index else Catalogue()).with_commits(later)
+    return Store(root, info, catalogue, index, dict(later[:_KEPT_RECEIPTS]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,26 +68,39 @@ class NodeScan:
 class Store:
     """Graphs of many prompts. Where several commits name a prompt, the first one's graph is the prompt's."""
 
-    def __init__(self, root: Root, info: dict[str, Any], receipts: Sequence[Receipt]) -> None:
+    def __init__(
+        self, root: Root, info: dict[str, Any], catalogue: Catalogue, index: Index | None, known: dict[str, Receipt]
+    ) -> None:
         self.url = root.url
         self.info = info
-        self._root = root
-        self._receipts = receipts
-        self._place: dict[str, tuple[int, int]] = {}
-        for number, receipt in enumerate(receipts):
-            for row, entry in enumerate(receipt.prompts):
-                self._place.setdefault(entry.id, (number, row))
-        self._part = lru_cache(_OPEN_PARTS)(lambda number: Part(root, receipts[number]))
+        self.root = root
+        self.catalogue = catalogue
+        self.index = index
+        self.num_indexed = len(index.catalogue.commits) if index else 0
+        """So many of the catalogue's commits, the first, are in the index."""
+        self._receipts = known
+        self.part = lru_cache(_OPEN_PARTS)(lambda commit: Part(root, self.receipt(commit)))
+        """The part of a commit, by its number in the catalogue."""
 
     def __len__(self) -> int:
-        return len(self._place)
+        return len(self.catalogue)
 
     def __contains__(self, prompt_id: object) -> bool:
-        return prompt_id in self._place
+        return prompt_id in self.catalogue.number_of
 
     def __iter__(self) -> Iterator[str]:
         """Prompt ids in sorted order, whoever wrote them when."""
-        return iter(sorted(self._place))
+        return iter(sorted(self.catalogue.ids))
+
+    def receipt(self, commit: int) -> Receipt:
+        """What a commit says, by its number in the catalogue. Raises StoreCorrupt."""
+        name = self.catalogue.commits[commit].name
+        return self._receipts[name] if name in self._receipts else read_commit(self.root, name)
+
+    @property
+    def receipts(self) -> list[Receipt]:
+        """Of all parts that hold prompts."""
+        return [self.receipt(commit) for commit in range(len(self.catalogue.commits))]
 
     @cached_property
     def prompts(self) -> Table:
@@ -81,25 +109,87 @@ class Store:
 
     def entry(self, prompt_id: str) -> PromptEntry:
         """Sizes and scores of one prompt from its commit; reads nothing. Raises PromptNotFound."""
-        number, row = self._find(prompt_id)
-        return self._receipts[number].prompts[row]
+        return self.catalogue.entry(self._find(prompt_id))
 
     def graph(self, prompt_id: str) -> Graph:
         """One prompt's graph; reads only its ranges. Raises PromptNotFound, StoreCorrupt."""
-        number, row = self._find(prompt_id)
-        return self._part(number).graph(row)
+        commit, row = self.catalogue.place(self._find(prompt_id))
+        return self.part(commit).graph(row)
 
     def graphs(self, prompt_ids: Iterable[str] | None = None) -> Iterator[Graph]:
-        """All graphs, or those of `prompt_ids`, in no particular order: each part is read once, then forgotten."""
-        places = self._place.values() if prompt_ids is None else [self._find(name) for name in prompt_ids]
-        wanted = set(places)
-        for number, (part, rows) in enumerate(self._parts()):
-            if chosen := [row for row in rows if (number, row) in wanted]:
-                yield from part.graphs(chosen)
+        """All graphs, or those of `prompt_ids`, in no particular order: each part is read once, then forgotten.
 
-    def scan_nodes(self, names: Sequence[str]) -> Iterator[NodeScan]:
-        """Columns of all node tables by short name (`kind`, `layer`, `feature`, `influence`, ...), part by part."""
-        for part, rows in self._parts():
+        The next part is read while this one is used; memory holds two.
+        """
+        jobs = (partial(part.graphs, rows) for part, rows in self._parts_of(prompt_ids))
+        return chain.from_iterable(ahead(jobs))
+
+    def map(
+        self, function: Callable[[Graph], T], prompt_ids: Iterable[str] | None = None, processes: int = 1
+    ) -> Iterator[T]:
+        """What `function` gives for each graph, in the order of `prompt_ids`, or of ids. Errors name the prompt.
+
+        Several processes read parts of their own; `function` and what it gives must be picklable then: a function
+        at the top of a module. Raises ConfigError if it is not, WorkerLost if a process ends.
+        """
+        order = list(self) if prompt_ids is None else list(prompt_ids)
+        if processes == 1:
+            return in_order(((graph.prompt_id, called(function, graph)) for graph in self.graphs(order)), order)
+        tasks = ((part.receipt, rows) for part, rows in self._parts_of(order))
+        return in_order(from_processes(self.url, function, tasks, processes), order)
+
+    def nodes(
+        self,
+        prompt_ids: Iterable[str] | None = None,
+        columns: Sequence[str] | None = None,
+        where: Conditions = _ANY,
+    ) -> Batches:
+        """The node tables of all or some prompts as columns (see NODE_COLUMNS), in bounded memory.
+
+        `where` has conditions by column, which all must be met: `{"kind": "feature", "layer": [2, 3]}`, or functions
+        from a column to a mask. Raises PromptNotFound, ConfigError for a column that there is not.
+        """
+        return node_batches(partial(self._parts_of, _kept(prompt_ids)), columns, where)
+
+    def edges(
+        self,
+        prompt_ids: Iterable[str] | None = None,
+        columns: Sequence[str] | None = None,
+        where: Conditions = _ANY,
+    ) -> Batches:
+        """Edges with what their nodes are (see EDGE_COLUMNS), as `nodes`. Parts without such nodes are not read."""
+        return edge_batches(partial(self._parts_of, _kept(prompt_ids)), columns, where)
+
+    def select(
+        self,
+        metadata: Conditions = _ANY,
+        *,
+        token: str | int | None = None,
+        target: str | int | None = None,
+        layer: int | None = None,
+        feature: tuple[int, int] | None = None,
+        **bounds: float,
+    ) -> list[str]:
+        """Ids of the prompts that meet all conditions, in order of ids; reads no edges.
+
+        `metadata` has conditions by key, as `nodes`. `token` is among the prompt's, `target` is explained: an id, or a
+        text with or without a space before it. A feature of `layer`, or this `feature` (layer, index), is a node of the
+        graph. `bounds` are `min_` or `max_` and a score or size: `min_replacement=0.8`, `max_num_tokens=20`. Raises
+        ConfigError for what there is not.
+        """
+        found = list(self)
+        if metadata or bounds:
+            found = self.prompts["id"][rows_where(self.prompts, metadata, bounds)].tolist()
+        for has in questions(token, target, layer):
+            found = sorted(prompts_with(self._parts_of(found), has))
+        return found if feature is None else sorted({*found} & {*self.occurrences(*feature)["prompt"]})
+
+    def scan_nodes(self, names: Sequence[str], first: int = 0) -> Iterator[NodeScan]:
+        """Columns of all node tables by short name (`kind`, `layer`, `feature`, `influence`, ...), part by part.
+
+        `first` is the number of the commit to begin with.
+        """
+        for part, rows in self._parts(first):
             columns = part.nodes(names)
             prompt_N = _prompt_of_node(part.receipt)
             shown_N = np.isin(prompt_N, rows)
@@ -110,60 +200,62 @@ class Store:
             )
 
     def occurrences(self, layer: int, feature: int) -> Table:
-        """Every node that is this feature: prompt, position, activation, influence; by prompt, then position."""
-        with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
-            hits = [pool.submit(_hits, part, rows, layer, feature) for part, rows in self._parts()]
-            found = sorted((row for of_part in hits for row in of_part.result()), key=lambda row: row[:2])
-        prompt, position, activation, influence = zip(*found, strict=True) if found else ((), (), (), ())
-        return Table(
-            {
-                "prompt": prompt,
-                "position": np.array(position, dtype=np.int32),
-                "activation": np.array(activation, dtype=np.float32),
-                "influence": np.array(influence, dtype=np.float32),
-            }
-        )
+        """Every node that is this feature: prompt, position, activation, influence, number of the node in its graph.
+
+        By prompt, then position. Reads its own rows of the index; all node tables of parts that no index covers.
+        """
+        commits = range(self.num_indexed, len(self.catalogue.commits))
+        later = ((commit, Part(self.root, self.receipt(commit))) for commit in commits if self.catalogue.rows(commit))
+        return occurrences(self.catalogue, self.index, later, layer, feature)
+
+    def checks(self, kind: str, settings: Mapping[str, Any] | None = None) -> Table:
+        """Figures of one kind (`edges`, `faithfulness`) of the graphs, found with these settings, or the last used."""
+        return figures(self.root, kind, self.catalogue, settings).table
 
     def digest(self) -> str:
         """Hash of all graphs, the same for every store with the same content; reads the whole store."""
         return store_digest(self.graphs())
 
     def verify(self) -> int:
-        """Read every object of every part and compare it with its commit; how many bytes agreed.
+        """Read every object that this reads from and compare it with its commit; how many bytes agreed.
 
         Raises StoreCorrupt telling what is damaged and which prompts it concerns.
         """
-        problems = [problem for part, _ in self._parts() for problem in part.objects.problems()]
+        problems = [problem for part, _ in self._parts() for problem in part.objects.damaged().values()]
+        problems += self.index.objects.damaged().values() if self.index else []
         if problems:
             more = f"\n  and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
             listed = "\n  ".join(problems[:_NAMED])
             raise StoreCorrupt(f"{len(problems)} objects of {self.url} are damaged:\n  {listed}{more}")
         for part, _ in self._parts():
             part.head  # noqa: B018  compares pointers and sizes
-        return sum(receipt.num_bytes for receipt in self._receipts)
+        return sum(receipt.num_bytes for receipt in self.receipts)
 
-    def _parts(self) -> Iterator[tuple[Part, list[int]]]:
-        """Every committed part, in commit order, with the rows of those prompts whose graph is this one."""
-        for number, receipt in enumerate(self._receipts):
-            rows = [row for row, entry in enumerate(receipt.prompts) if self._place[entry.id] == (number, row)]
-            yield Part(self._root, receipt), rows
+    def _parts(self, first: int = 0) -> Iterator[tuple[Part, list[int]]]:
+        """The parts that hold prompts, in commit order, with the rows of these, from the commit `first` on."""
+        for commit in range(first, len(self.catalogue.commits)):
+            if rows := self.catalogue.rows(commit):
+                yield Part(self.root, self.receipt(commit)), rows
 
-    def _find(self, prompt_id: str) -> tuple[int, int]:
+    def _parts_of(self, prompt_ids: Iterable[str] | None) -> Iterator[tuple[Part, list[int]]]:
+        """The parts that hold these prompts, or any, with their rows there. Raises PromptNotFound, at once."""
+        if prompt_ids is None:
+            return self._parts()
+        wanted: dict[int, list[int]] = {}
+        for commit, row in sorted({self.catalogue.place(self._find(name)) for name in prompt_ids}):
+            wanted.setdefault(commit, []).append(row)
+        return ((Part(self.root, self.receipt(commit)), rows) for commit, rows in wanted.items())
+
+    def _find(self, prompt_id: str) -> int:
         try:
-            return self._place[prompt_id]
+            return self.catalogue.number_of[prompt_id]
         except KeyError:
             raise PromptNotFound(f"no prompt {prompt_id!r} among the {len(self)} in {self.url}") from None
 
 
-def _hits(part: Part, rows: list[int], layer: int, feature: int) -> list[tuple[str, int, float, float]]:
-    """Prompt, position, activation and influence of every node of a part that is this feature."""
-    site = part.nodes(["kind", "layer", "feature"])
-    hit_N = (site["kind"] == Kind.FEATURE) & (site["layer"] == layer) & (site["feature"] == feature)
-    prompt_N = _prompt_of_node(part.receipt)
-    index = np.flatnonzero(hit_N & np.isin(prompt_N, rows))
-    values = part.nodes(["position", "activation", "influence"], index)
-    ids = [part.receipt.prompts[row].id for row in prompt_N[index]]
-    return list(zip(ids, *(column.tolist() for column in values.values()), strict=True))
+def _kept(prompt_ids: Iterable[str] | None) -> list[str] | None:
+    """Ids that may be asked for again."""
+    return None if prompt_ids is None else list(prompt_ids)
 
 
 def _prompt_of_node(receipt: Receipt) -> npt.NDArray[np.intp]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ..errors import StoreCorrupt
-from .schema import FORMAT_VERSION, OBJECT_KEY, PART_NAME
+from .schema import FORMAT_VERSION, PART_NAME
+from .sealed import LARGEST, REFUSALS, objects_of, sealed, unsealed
+
+_FORMAT = "distributed_tracer commit"
 
 
 @dataclass(frozen=True)
@@ -35,42 +37,61 @@ class Receipt:
     part: str
     prompts: tuple[PromptEntry, ...]
     objects: Mapping[str, tuple[int, str]]
+    created: str = field(default="", compare=False)
+    """When it was committed (UTC, ISO 8601), and below by which run; empty before, or where that is not known."""
+    run: str = field(default="", compare=False)
 
     @property
     def num_bytes(self) -> int:
         """What the part takes in the store."""
         return sum(size for size, _ in self.objects.values())
 
-    def to_json(self, created: str) -> bytes:
-        """The commit object; `created` is the time of the commit and means nothing to readers."""
+    def to_json(self, created: str, run: str = "") -> bytes:
+        """The commit object, with the time of the commit and the run that makes it."""
         rows = [asdict(entry) for entry in self.prompts]
-        document = {
-            "format": "distributed_tracer commit",
-            "format_version": FORMAT_VERSION,
-            "part": self.part,
-            "created": created,
-            "prompts": {field.name: [row[field.name] for row in rows] for field in fields(PromptEntry)},
-            "objects": self.objects,
-        }
-        return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+        return sealed(
+            {
+                "format": _FORMAT,
+                "format_version": FORMAT_VERSION,
+                "part": self.part,
+                "created": created,
+                **({"run": run} if run else {}),
+                "prompts": {entry.name: [row[entry.name] for row in rows] for entry in fields(PromptEntry)},
+                "objects": self.objects,
+            }
+        )
 
     @classmethod
     def from_json(cls, data: bytes, where: str) -> Receipt:
-        """The receipt in a commit object. Raises StoreCorrupt naming `where` if it is not one."""
+        """The receipt in a commit object. Raises StoreCorrupt naming `where` if it is not one, or was altered."""
         try:
-            return cls._from_document(json.loads(data))
-        except (ValueError, KeyError, TypeError) as error:
+            return cls._from_document(unsealed(data))
+        except REFUSALS as error:
             raise StoreCorrupt(f"{where} is not a commit of this format: {type(error).__name__}: {error}") from error
 
     @classmethod
     def _from_document(cls, document: dict[str, Any]) -> Receipt:
-        columns = (document["prompts"][field.name] for field in fields(PromptEntry))
-        objects = {key: (int(size), str(digest)) for key, (size, digest) in document["objects"].items()}
+        if (document["format"], document["format_version"]) != (_FORMAT, FORMAT_VERSION):
+            raise ValueError(f"format {document['format']!r}, version {document['format_version']!r}")
+        columns = (list(document["prompts"][entry.name]) for entry in fields(PromptEntry))
+        objects = objects_of(document)
         if not PART_NAME.fullmatch(document["part"]):
             raise ValueError(f"part {document['part']!r}")
-        if strange := [key for key in objects if not OBJECT_KEY.fullmatch(key)]:
-            raise ValueError(f"object {strange[0]!r}")
-        return cls(document["part"], tuple(PromptEntry(*row) for row in zip(*columns, strict=True)), objects)
+        entries = tuple(PromptEntry(*row) for row in zip(*columns, strict=True))
+        for entry in entries:
+            _check(entry)
+        return cls(document["part"], entries, objects, str(document.get("created", "")), str(document.get("run", "")))
+
+
+def _check(entry: PromptEntry) -> None:
+    """Raises ValueError for what is not of the right kind: JSON is not asked before somebody counts with it."""
+    counts = (entry.num_tokens, entry.num_targets, entry.num_nodes, entry.num_edges, entry.num_active)
+    if not (isinstance(entry.id, str) and isinstance(entry.asked, str)):
+        raise ValueError(f"prompt {entry.id!r} that asks {entry.asked!r}")
+    if not all(type(count) is int and 0 <= count < LARGEST for count in counts):
+        raise ValueError(f"counts {counts} of prompt {entry.id!r}")
+    if not all(score is None or type(score) in (int, float) for score in (entry.replacement, entry.completeness)):
+        raise ValueError(f"scores of prompt {entry.id!r}")
 
 
 def finite(score: float) -> float | None:

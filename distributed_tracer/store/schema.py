@@ -16,6 +16,8 @@ RUN = "run.json"
 PART_NAME = re.compile(r"[0-9a-f]{32}")
 COMMIT_NAME = re.compile(r"[0-9]{10}-[0-9a-f]{32}\.json")
 FAILURE_NAME = re.compile(r"[0-9a-f]{64}\.json")
+INDEX_NAME = re.compile(r"[0-9]{10}\.json")
+RUN_NAME = re.compile(r"[0-9a-f]{32}\.json")
 OBJECT_KEY = re.compile(r"(?:[a-z0-9_]+/)*[a-z0-9_]+(?:\.json)?")
 
 Axis = Literal[
@@ -36,6 +38,9 @@ Axis = Literal[
 POINTERS: tuple[Axis, ...] = get_args(Axis)[1:]
 """Columns of `prompts/pointers`: prompt i's rows of an axis are pointers[i] to pointers[i + 1]."""
 
+_LOOKED_UP = {"prompt", "layer", "path", "token", "target", "node"}
+"""Axes whose rows are looked up some at a time: their chunks are a quarter of the others'."""
+
 SCORES = ("replacement", "completeness", "constant_share", "closing_error")
 """Columns of `prompts/scores`."""
 
@@ -45,23 +50,30 @@ Columns = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Column:
-    """One array of a part. `dtype` is numpy's short name; edges/source may be narrower on disk."""
+    """One array of a part or an index. `dtype` is numpy's short name; edges/source may be narrower on disk."""
 
     name: str
     dtype: str
-    axis: Axis
+    axis: str
     names: tuple[str, ...] = ()
     """Names of the second axis's entries; empty for one-dimensional arrays."""
 
     @property
-    def chunk_rows(self) -> int:
-        """Rows of a full chunk; shorter arrays are one chunk of their own length."""
-        return 1 << 16 if self.axis in ("prompt", "layer", "path", "token", "target", "node") else 1 << 18
+    def dimension_names(self) -> tuple[str, ...]:
+        """Of the array's axes, as Zarr and xarray know them; arrays of equal names have equal lengths."""
+        if self.name == "prompts/pointers":
+            return ("pointer", "axis")  # a row more than prompts
+        return (self.axis, "score") if self.names else (self.axis,)
 
     @property
-    def is_weight(self) -> bool:
-        """Whether values are float32 measurements, which compress by bit planes, rather than counts or doubles."""
-        return self.dtype == "f4"
+    def chunk_rows(self) -> int:
+        """Rows of a full chunk; shorter arrays are one chunk of their own length."""
+        return 1 << 15 if self.axis in _LOOKED_UP else 1 << 17
+
+    @property
+    def optional(self) -> bool:
+        """Whether a part may do without it."""
+        return self.axis == "active"
 
     @property
     def fill_value(self) -> int | float:

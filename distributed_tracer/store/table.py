@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -69,6 +71,17 @@ class Table:
         columns = {name: v.tolist() if v.dtype == object else v for name, v in self._columns.items()}
         return import_module("pyarrow").table(columns)
 
+    def to_polars(self) -> Any:
+        """A polars.DataFrame. Raises ImportError where polars or pyarrow is not installed, ArrowInvalid as above."""
+        return import_module("polars").from_arrow(self.to_arrow())
+
+    def write_csv(self, path: str | PathLike[str]) -> None:
+        """A line of names, then one for each row; what is missing is empty."""
+        with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            writer = csv.writer(file)
+            writer.writerow(self._columns)
+            writer.writerows(row.values() for row in self.rows())
+
     def format(self, max_rows: int = 20) -> str:
         """Plain text for a terminal: at most `max_rows` rows, long values cut, control characters escaped."""
         shown = list(self.take(np.arange(min(max_rows, len(self)))).rows())
@@ -84,10 +97,8 @@ class Table:
 
 
 def _objects(values: Sequence[Any]) -> npt.NDArray[np.object_]:
-    array = np.empty(len(values), dtype=object)
-    for i, value in enumerate(values):  # array[:] = values would take tuples of one length for a second axis
-        array[i] = value
-    return array
+    # np.array(values) would take tuples of one length for a second axis
+    return np.fromiter(values, dtype=object, count=len(values))
 
 
 def printable(text: str) -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
+from typing import Any
 
 from ..config import StoreConfig
 from ..errors import StoreError
 from ..graph.graph import Graph
 from .columns import columns_of
 from .encode import encode_part
+from .places.patience import patiently
+from .places.root import open_root
+from .provenance import provenance_of
 from .receipt import PromptEntry, Receipt, finite
-from .root import open_root
-from .schema import Columns
+from .schema import RUN, Columns
 
 
 class PartWriter:
@@ -25,6 +28,7 @@ class PartWriter:
         self._entries: list[PromptEntry] = []
         self._columns: list[Columns] = []
         self._first_added = 0.0
+        self._provenance: dict[str, Any] | None = None
 
     def add(self, graph: Graph, asked: str = "") -> None:
         """Keep a graph for the next part; `asked` is `Prompt.asked` of its prompt, empty if nobody will compare.
@@ -33,11 +37,14 @@ class PartWriter:
         """
         if any(entry.id == graph.prompt_id for entry in self._entries):
             raise StoreError(f"prompt {graph.prompt_id!r} is already in this part; flush before adding it again")
-        columns = columns_of(graph)
+        self.keep(_entry(graph, asked), columns_of(graph))
+
+    def keep(self, entry: PromptEntry, columns: Columns) -> None:
+        """The same for a graph that is in columns already."""
         if not self._entries:
             self._first_added = time.monotonic()
         self._columns.append(columns)
-        self._entries.append(_entry(graph, asked))
+        self._entries.append(entry)
 
     @property
     def full(self) -> bool:
@@ -53,17 +60,26 @@ class PartWriter:
     def flush(self) -> Receipt | None:
         """Upload what was added as one part; None if nothing was.
 
-        On an error the graphs are kept, and the next flush tries them again under another name.
+        What fails is tried again for `StoreConfig.retry_seconds`, under the same name. On an error the graphs are kept,
+        and the next flush tries them under another one.
         """
         if not self._entries:
             return None
-        objects = encode_part(self._columns, self._config.weight_bits, self._config.store_active)
+        patiently(self._learn_provenance, self._config.retry_seconds)
+        config = self._config
+        objects = encode_part(self._columns, config.weight_bits, config.store_active, self._provenance)
         part = uuid.uuid4().hex
-        self._root.upload({f"parts/{part}/{key}": data for key, data in objects.items()})
+        uploaded = {f"parts/{part}/{key}": data for key, data in objects.items()}
+        patiently(lambda: self._root.upload(uploaded), self._config.retry_seconds)
         checksums = {key: (len(data), hashlib.sha256(data).hexdigest()) for key, data in objects.items()}
         receipt = Receipt(part, tuple(self._entries), checksums)
         self._entries, self._columns = [], []
         return receipt
+
+    def _learn_provenance(self) -> None:
+        """From run.json, once: workers need not be told of the run for their parts to say where they are from."""
+        if self._provenance is None:
+            self._provenance = provenance_of(self._root.read(RUN))
 
 
 def _entry(graph: Graph, asked: str) -> PromptEntry:

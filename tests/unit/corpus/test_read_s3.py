@@ -16,8 +16,8 @@ from distributed_tracer.corpus.read import read_prompts
 from distributed_tracer.errors import CorpusError
 
 
-def test_prompts_are_read_from_s3_and_what_is_wrong_there_is_a_corpus_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    with s3_server() as server, server.used():
+def test_prompts_are_read_from_s3_and_what_is_wrong_there_is_a_corpus_error() -> None:
+    with s3_server() as server, server.used(), pytest.MonkeyPatch.context() as patch:
         bucket = server.make_bucket("corpus")
         lines = [json.dumps({"id": str(number), "text": "a"}) for number in range(3)]
         with fsspec.open(f"{bucket}/p.jsonl.gz", "wb") as file:
@@ -28,7 +28,7 @@ def test_prompts_are_read_from_s3_and_what_is_wrong_there_is_a_corpus_error(monk
             assert [p.id for p in read_prompts(CorpusConfig(f"{bucket}/{name}"))] == ["0", "1", "2"]
         with pytest.raises(CorpusError, match=r"^s3://corpus/absent\.jsonl: no such file"):
             list(read_prompts(CorpusConfig(f"{bucket}/absent.jsonl")))
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
         fsspec.filesystem("s3").clear_instance_cache()
         with pytest.raises(CorpusError, match=r"^s3://corpus/p\.jsonl\.gz: cannot be read: PermissionError"):
             list(read_prompts(CorpusConfig(f"{bucket}/p.jsonl.gz")))

@@ -11,8 +11,8 @@ from random_stores import RUN_INFO, make_store, write_part
 
 from distributed_tracer.errors import StoreCorrupt, StoreError, StoreMismatch
 from distributed_tracer.store.ledger import Ledger
+from distributed_tracer.store.places.root import open_root
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.store.root import open_root
 from distributed_tracer.store.schema import COMMIT_NAME
 
 

@@ -10,6 +10,7 @@ from random_stores import make_store
 from distributed_tracer.errors import StoreCorrupt
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.store.reader import Store, open_store
+from distributed_tracer.store.schema import Column
 
 
 def flip(path: Path) -> None:
@@ -31,7 +32,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
 
 @pytest.fixture
 def graphs() -> list[Graph]:
-    return [random_graph(f"p{i}", seed=i, num_active=400, num_positions=8) for i in range(5)]
+    return [random_graph(f"p{i}", seed=i, num_active=280, num_positions=8) for i in range(5)]
 
 
 @pytest.fixture
@@ -57,15 +58,21 @@ def test_damage_is_an_error_that_names_part_and_prompts(store: Store, kind: str,
         assert "'p0', 'p1', 'p2' and 2 more" in str(caught.value)
 
 
-def test_only_prompts_with_rows_in_the_damaged_chunk_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("chunk_rows", [1 << 17, 1 << 18])
+def test_only_prompts_with_rows_in_the_damaged_chunk_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_rows: int
+) -> None:
     big = [random_graph(f"p{i}", seed=i, num_active=1500, density=0.09) for i in range(3)]
-    store = make_store(str(tmp_path), big)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(Column, "chunk_rows", chunk_rows)
+        store = make_store(str(tmp_path), big)
     ends = [sum(graph.num_edges for graph in big[: i + 1]) for i in range(3)]
-    assert ends[0] < 1 << 18 < ends[1] < 2 << 18 < ends[2]
-    find(store, "edges/source/c/2").unlink()
+    damaged = (1 << 19) // chunk_rows
+    assert ends[1] < damaged * chunk_rows < ends[2] < (1 << 20)
+    find(store, f"edges/source/c/{damaged}").unlink()
     assert_same(store.graph("p0"), big[0])
     assert_same(store.graph("p1"), big[1])
-    with pytest.raises(StoreCorrupt, match=r"edges/source/c/2 is missing; it concerns prompt 'p2'$"):
+    with pytest.raises(StoreCorrupt, match=rf"edges/source/c/{damaged} is missing; it concerns prompt 'p2'; if the"):
         store.graph("p2")
 
 

@@ -3,8 +3,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from random_graphs import AWKWARD, random_graph
 from random_stores import make_store
+
+from distributed_tracer.config import StoreConfig
+from distributed_tracer.errors import StoreCorrupt
+from distributed_tracer.store.ledger import Ledger
+from distributed_tracer.store.reader import open_store
+from distributed_tracer.store.writer import PartWriter
 
 
 def test_one_row_per_prompt_by_id_whatever_the_part(store_url: str) -> None:
@@ -41,3 +48,30 @@ def test_an_empty_store_has_an_empty_table(tmp_path: Path) -> None:
     assert len(table) == 0
     assert "id" in table
     assert table["replacement"].dtype == np.float64
+
+
+def test_every_row_says_what_the_graph_says(tmp_path: Path) -> None:
+    store = make_store(str(tmp_path), list(AWKWARD.values())[:4], list(AWKWARD.values())[3:])
+    table = store.prompts
+    for row in table.rows():
+        graph = store.graph(row["id"])
+        assert row["text"] == graph.text
+        assert row["targets"] == [target.label for target in graph.targets]
+        assert (row["num_layers"], row["num_edges"]) == (graph.num_layers, graph.num_edges)
+        scores = vars(graph.scores)
+        assert {name: row[name] for name in scores} == scores
+        assert {key: row[f"metadata.{key}" if key == "text" else key] for key in graph.metadata} == graph.metadata
+
+
+@pytest.mark.parametrize("document", [b"[1]", b"{},{}", b"{", b"{} 1"])
+def test_metadata_that_are_no_object_are_corrupt_and_named(tmp_path: Path, document: bytes) -> None:
+    make_store(str(tmp_path))
+    writer = PartWriter(str(tmp_path), StoreConfig(str(tmp_path)))
+    for name in "abc":
+        writer.add(random_graph(name))
+    writer._columns[1]["prompts/metadata"] = np.frombuffer(document, dtype=np.uint8)
+    receipt = writer.flush()
+    assert receipt is not None
+    Ledger(str(tmp_path)).commit(receipt)
+    with pytest.raises(StoreCorrupt, match="metadata of 'b' are not a JSON object"):
+        _ = open_store(str(tmp_path)).prompts

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -59,3 +62,14 @@ def test_the_plain_text_is_aligned_cut_and_counts_what_it_leaves_out() -> None:
     assert lines[2].startswith("a" * 39 + "…  2.5")
     assert lines[3] == "... 1 more"
     assert repr(TABLE).endswith("3 rows")
+
+
+def test_a_table_can_be_written_for_other_programs(tmp_path: Path) -> None:
+    given = Table({"id": ["a", "b,\n\udc00"], "n": np.array([1, 2]), "x": np.array([0.1, np.nan]), "m": [None, "é"]})
+    given.write_csv(tmp_path / "t.csv")
+    with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [
+            ["id", "n", "x", "m"],
+            ["a", "1", "0.1", ""],
+            ["b,\n\\udc00", "2", "nan", "é"],
+        ]

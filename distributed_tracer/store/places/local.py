@@ -1,0 +1,154 @@
+"""LocalRoot: a store in a directory. What must survive a crash is synced to disk; what must appear once is linked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from time import perf_counter
+
+from .root import Stamp, reported
+
+_THREADS = 16
+_BY_ITSELF = 0.002
+"""Seconds; 30 objects of a graph take one if they are in memory."""
+
+
+class LocalRoot:
+    """A directory, made when first written to."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path).expanduser().absolute()
+        self.url = str(self._path)
+
+    def read(self, key: str) -> bytes | None:
+        with reported("read", f"{self.url}/{key}"):
+            try:
+                return (self._path / key).read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """What the system has in memory is read sooner than threads wake up; the rest is waited for together."""
+        found: list[bytes | None] = []
+        start = perf_counter()
+        while len(found) < len(keys) and perf_counter() - start < _BY_ITSELF:
+            found.append(self.read(keys[len(found)]))
+        found += self._readers.map(self.read, keys[len(found) :])
+        return {key: data for key, data in zip(keys, found, strict=True) if data is not None}
+
+    @cached_property
+    def _readers(self) -> ThreadPoolExecutor:
+        """Kept: starting threads takes longer than reading the small objects of a part."""
+        return ThreadPoolExecutor(_THREADS, "read")
+
+    def names(self, folder: str) -> list[str]:
+        with reported("list", f"{self.url}/{folder}"):
+            try:
+                return sorted(os.listdir(self._path / folder))
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+
+    def listing(self, folder: str) -> dict[str, Stamp]:
+        found = {}
+        with reported("list", f"{self.url}/{folder}"):
+            for place, folders, files in os.walk(self._path / folder, onerror=_unless_absent):
+                below = Path(place).relative_to(self._path)
+                for name in files:
+                    with suppress(FileNotFoundError):  # taken away since
+                        status = (self._path / below / name).stat()
+                        found[(below / name).as_posix()] = Stamp(status.st_size, status.st_mtime)
+                if not files and not folders:
+                    with suppress(FileNotFoundError):
+                        found[f"{below.as_posix()}/"] = Stamp(0, os.stat(place).st_mtime)
+        return found
+
+    def create(self, key: str, data: bytes) -> bytes:
+        path = self._path / key
+        with reported("create (hard links are needed for that; object stores: use their own URL)", str(path)):
+            temporary = _write_beside(path, data)
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                pass
+            finally:
+                temporary.unlink()
+            _sync_folder(path.parent)
+            _sync_folder(path.parent.parent)  # the folder itself may be new
+            return path.read_bytes()
+
+    def replace(self, key: str, data: bytes) -> None:
+        path = self._path / key
+        with reported("write", str(path)):
+            _replace(path, data)
+            _sync_folder(path.parent)
+
+    def remove(self, key: str) -> None:
+        with reported("remove", f"{self.url}/{key}"):
+            (self._path / key).unlink(missing_ok=True)
+
+    def remove_folder(self, folder: str) -> None:
+        path = self._path / folder
+        doomed = _beside(path)
+        with reported("remove", str(path)):
+            try:
+                path.rename(doomed)  # at once: nobody finds half of it
+            except FileNotFoundError:
+                return
+            shutil.rmtree(doomed)
+
+    def upload(self, objects: Mapping[str, bytes]) -> None:
+        paths = [self._path / key for key in objects]
+        with reported("write a part to", self.url):
+            folders = {parent for path in paths for parent in path.parents if parent.is_relative_to(self._path)}
+            for folder in sorted(folders):
+                folder.mkdir(parents=True, exist_ok=True)
+            with ThreadPoolExecutor(_THREADS) as pool:
+                list(pool.map(_replace, paths, objects.values()))
+                list(pool.map(_sync_folder, folders))
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Whole or not at all: another copy of the same part may be committed while this one is being written."""
+    os.replace(_write_beside(path, data), path)
+
+
+def _write_beside(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(path)
+    try:
+        _write_synced(temporary, data)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _beside(path: Path) -> Path:
+    """A temporary name in the same folder, which readers pass over and `gc` knows."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+
+
+def _unless_absent(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

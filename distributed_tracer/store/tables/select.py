@@ -1,0 +1,121 @@
+"""Select: which prompts meet conditions on what is small: metadata, scores, sizes, targets, tokens, nodes. No edges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import ConfigError
+from ...graph.nodes import Kind
+from ..part import Part
+from ..schema import COLUMNS
+from ..table import Table
+from .conditions import Conditions, check_names, meets
+
+_PARTS_AT_ONCE = 8
+_PREFIX = "metadata."
+
+
+def rows_where(prompts: Table, metadata: Conditions, bounds: Mapping[str, float]) -> npt.NDArray[np.bool_]:
+    """Rows of the table of prompts with such metadata, and scores and sizes within `min_<column>`, `max_<column>`.
+
+    Raises ConfigError for a column that there is not. A score that is not a number is within no bounds.
+    """
+    mask = np.ones(len(prompts), dtype=bool)
+    check_names("metadata", metadata, metadata_columns(prompts))
+    for key, condition in metadata.items():
+        mask &= meets(prompts[metadata_columns(prompts)[key]], condition)
+    numeric = [name for name in prompts.columns if prompts[name].dtype != object]
+    for bound, value in bounds.items():
+        which, _, name = bound.partition("_")
+        if which not in ("min", "max") or name not in numeric:
+            raise ConfigError(f"no bound {bound!r}; min_ and max_ go with {', '.join(numeric)}")
+        mask &= prompts[name] >= value if which == "min" else prompts[name] <= value
+    return mask
+
+
+def metadata_columns(prompts: Table) -> dict[str, str]:
+    """Columns of the table of prompts by metadata key."""
+    keys = prompts.columns[prompts.columns.index("part") + 1 :]
+    return {key.removeprefix(_PREFIX) if key.removeprefix(_PREFIX) in prompts else key: key for key in keys}
+
+
+Has = Callable[[Part], npt.NDArray[np.bool_]]
+"""Which of a part's prompts have something."""
+
+
+def prompts_with(parts: Iterable[tuple[Part, list[int]]], has: Has) -> set[str]:
+    """Ids of those of the given prompts that have it."""
+
+    def of_part(part: Part, numbers: list[int]) -> list[str]:
+        having = has(part)
+        return [part.receipt.prompts[number].id for number in numbers if having[number]]
+
+    with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
+        found = list(pool.map(lambda both: of_part(*both), parts))
+    return {prompt_id for of_one in found for prompt_id in of_one}
+
+
+def questions(token: str | int | None, target: str | int | None, layer: int | None) -> list[Has]:
+    """What is to be asked of parts; None is not asked for."""
+    asked = [] if token is None else [has_token(token)]
+    asked += [] if target is None else [has_target(target)]
+    return asked + ([] if layer is None else [has_layer(layer)])
+
+
+def has_token(token: str | int) -> Has:
+    """A token of this id, or of this text with or without a space before it."""
+    if isinstance(token, int):
+        return partial(_has_value, "tokens/token", token)
+    return partial(_has_text, "tokens/string", "tokens/string_size", token)
+
+
+def has_target(target: str | int) -> Has:
+    """A target that is this token's logit, or has this label with or without a space before it."""
+    if isinstance(target, int):
+        return partial(_has_value, "targets/token_id", target)
+    return partial(_has_text, "targets/label", "targets/label_size", target)
+
+
+def has_layer(layer: int) -> Has:
+    """A feature of this layer among the nodes."""
+
+    def has(part: Part) -> npt.NDArray[np.bool_]:
+        nodes = part.nodes(["kind", "layer"])
+        return _any_of(part, "nodes/kind", (nodes["kind"] == Kind.FEATURE) & (nodes["layer"] == layer))
+
+    return has
+
+
+def _has_value(name: str, value: int, part: Part) -> npt.NDArray[np.bool_]:
+    return _any_of(part, name, _all_rows(part, name) == value)
+
+
+def _has_text(texts: str, sizes: str, text: str, part: Part) -> npt.NDArray[np.bool_]:
+    """Texts follow one another: only those of the right length are compared."""
+    data, size = _all_rows(part, texts), _all_rows(part, sizes)
+    first = np.cumsum(size) - size
+    mask = np.zeros(len(size), dtype=bool)
+    for wanted in (text, f" {text}"):
+        bytes_ = np.frombuffer(wanted.encode("utf-8", "surrogatepass"), dtype=np.uint8)
+        candidates = np.flatnonzero(size == len(bytes_))
+        mask[candidates] |= (data[first[candidates, None] + np.arange(len(bytes_))] == bytes_).all(axis=1)
+    return _any_of(part, sizes, mask)
+
+
+def _all_rows(part: Part, name: str) -> npt.NDArray[Any]:
+    if name in part.head:
+        return part.head[name]
+    return part.read({name: slice(0, int(part.pointers(COLUMNS[name])[-1]))})[name]
+
+
+def _any_of(part: Part, name: str, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """For each prompt of a part whether one of its rows of an array is true."""
+    before = np.concatenate([[0], np.cumsum(mask)])
+    pointers = part.pointers(COLUMNS[name])
+    return before[pointers[1:]] > before[pointers[:-1]]

@@ -1,0 +1,51 @@
+"""Texts: many strings as the store keeps them, one after another with their sizes, decoded when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Texts(Sequence[str]):
+    """Strings from their UTF-8 bytes and the number of bytes of each; lone surrogates are bytes of their own."""
+
+    def __init__(self, data: bytes, size_N: npt.NDArray[Any]) -> None:
+        self._data = data
+        self._ends = np.cumsum(size_N, dtype=np.int64)
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Texts:
+        """What holds these."""
+        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+        return cls(b"".join(encoded), np.array([len(text) for text in encoded], dtype=np.int32))
+
+    @property
+    def columns(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+        """Bytes and sizes."""
+        return np.frombuffer(self._data, dtype=np.uint8), np.diff(self._ends, prepend=0).astype(np.int32)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if isinstance(index, slice):
+            return self.decoded()[index]
+        number = range(len(self))[index]
+        start = self._ends[number - 1] if number else 0
+        return self._data[start : self._ends[number]].decode("utf-8", "surrogatepass")
+
+    def decoded(self) -> list[str]:
+        """All of them."""
+        ends = self._ends.tolist()
+        pairs = zip([0, *ends], ends, strict=False)
+        if self._data.isascii():
+            text = self._data.decode("ascii")
+            return [text[start:end] for start, end in pairs]
+        return [self._data[start:end].decode("utf-8", "surrogatepass") for start, end in pairs]

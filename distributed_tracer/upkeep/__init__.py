@@ -1,0 +1,1 @@
+"""What keeps stores small, whole and in the right place: compact, copy, merge, split, gc, verify, repair."""

@@ -1,0 +1,109 @@
+"""Figures beside graphs: what is written, what counts, what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from random_graphs import random_graph
+from random_stores import make_store
+
+from distributed_tracer.errors import StoreCorrupt
+from distributed_tracer.store.checks import CheckedPrompt, figures, new_check, read_checks, write_check
+from distributed_tracer.store.places.root import open_root
+from distributed_tracer.store.reader import Store, open_store
+from distributed_tracer.store.sealed import sealed
+from distributed_tracer.store.table import Table
+
+
+def store_of(url: str) -> Store:
+    return make_store(url, [random_graph("a", seed=1)], [random_graph("b", seed=2)])
+
+
+def write(
+    store: Store, prompt_id: str, value: float, *, seed: int = 0, asked: str | None = None, reason: str = ""
+) -> str:
+    prompt = CheckedPrompt(prompt_id, store.entry(prompt_id).asked if asked is None else asked, "", reason)
+    tables = () if reason else (Table({"distance": [1, "all"], "edges": [3, 4], "cosine": [value, float("nan")]}),)
+    return write_check(store.root, new_check("edges", {"seed": seed}, {"command": "x"}, (prompt,), tables))[0]
+
+
+def test_what_is_written_is_what_is_read(store_url: str) -> None:
+    store = store_of(store_url)
+    assert len(store.checks("edges")) == 0
+    write(store, "b", 0.5)
+    write(store, "a", 0.25)
+    write(store, "a", 9.0, seed=1)
+    found = open_store(store_url).checks("edges", {"seed": 0})
+    assert found["prompt"].tolist() == ["a", "a", "b", "b"]
+    assert found["distance"].tolist() == [1, "all", 1, "all"]
+    assert found["edges"].dtype == np.int64
+    np.testing.assert_array_equal(found["cosine"], [0.25, np.nan, 0.5, np.nan])
+    assert store.checks("edges")["cosine"].tolist()[0] == 9.0, "the settings used last"
+    assert len(store.checks("faithfulness")) == 0
+
+
+def test_of_several_the_latest_counts_and_a_failure_takes_nothing_away(store_url: str) -> None:
+    store = store_of(store_url)
+    write(store, "a", 0.0, reason="edges: it broke")
+    write(store, "b", 0.25)
+    write(store, "b", 0.5)
+    write(store, "b", 0.0, reason="edges: it broke")
+    found = figures(store.root, "edges", store.catalogue, {"seed": 0})
+    assert found.failed == {"a": "edges: it broke"}
+    assert found.done == {"b"}
+    assert found.table["cosine"][0] == 0.5
+
+
+def test_figures_of_another_graph_of_that_id_do_not_count(store_url: str) -> None:
+    store = store_of(store_url)
+    write(store, "a", 0.5, asked="something else")
+    assert figures(store.root, "edges", store.catalogue).done == frozenset()
+
+
+def test_some_prompts_figures_are_theirs(store_url: str) -> None:
+    store = store_of(store_url)
+    prompts = tuple(CheckedPrompt(name, store.entry(name).asked, "") for name in ("a", "b"))
+    tables = [Table({"value": [1, 2]}), Table({"value": [3]})]
+    check = new_check("edges", {}, {}, prompts, tables)
+    write_check(store.root, check.of([1]))
+    (read,) = read_checks(store.root)
+    assert read.prompts == (prompts[1],)
+    assert read.rows == {"prompt": [0], "value": [3]}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"kind": "other"}, "of kind 'other'"),
+        ({"format_version": 2}, "version 2"),
+        ({"rows": {"prompt": [1]}}, "a prompt that is not there"),
+        ({"rows": {"prompt": [True]}}, "a prompt that is not there"),
+        ({"rows": {"prompt": [0], "edges": []}}, "different lengths"),
+        ({"prompts": {"id": [1], "asked": [""], "graph": [""], "reason": [""]}}, "not text"),
+        ({"settings": 3}, "TypeError"),
+        ({"sha256": "0" * 64}, "altered"),
+    ],
+)
+def test_what_does_not_hold_figures_is_refused(change: dict[str, Any], says: str, tmp_path: Any) -> None:
+    store = store_of(str(tmp_path / "store"))
+    key = write(store, "a", 0.5)
+    document = json.loads((tmp_path / "store" / key).read_bytes())
+    del document["sha256"]
+    data = json.dumps({**document, **change}).encode() if "sha256" in change else sealed({**document, **change})
+    (tmp_path / "store" / key).chmod(0o644)
+    (tmp_path / "store" / key).write_bytes(data)
+    with pytest.raises(StoreCorrupt, match=says):
+        read_checks(open_root(str(tmp_path / "store")), "edges")
+
+
+def test_figures_without_a_seal_are_refused(tmp_path: Any) -> None:
+    path = tmp_path / "store" / write(store_of(str(tmp_path / "store")), "a", 0.5)
+    document = json.loads(path.read_bytes())
+    del document["sha256"]
+    path.chmod(0o644)
+    path.write_text(json.dumps(document))
+    with pytest.raises(StoreCorrupt, match="no seal"):
+        read_checks(open_root(str(tmp_path / "store")), "edges")

@@ -1,0 +1,111 @@
+"""Selected prompts against a slow look at every graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from random_graphs import random_graph
+from random_stores import make_store
+
+from distributed_tracer.errors import ConfigError
+from distributed_tracer.graph.graph import Graph, Target
+from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.store.reader import Store
+
+METADATA: list[dict[str, Any]] = [{"topic": "states", "hops": 2}, {"topic": "capitals"}, {"hops": 2, "text": "x"}, {}]
+LABELS = (" Austin", "Austin", "Austin - Texas", "Aust", "in")
+
+
+def graph(number: int) -> Graph:
+    made = random_graph(f"p{number:02}", seed=number, metadata=METADATA[number % 4], num_positions=4 + number % 3)
+    target = Target(LABELS[number % 5], number % 4 - 1, 0.5, 3, 1.0)
+    tokens_P = made.tokens_P.copy()
+    tokens_P[1] = number % 6
+    strings = (*made.token_strings[:-1], (" Texas", "Texas", "exas", "")[number % 4])
+    return replace(made, targets=(made.targets[0], target), tokens_P=tokens_P, token_strings=strings)
+
+
+GRAPHS = [graph(number) for number in range(24)]
+FEATURES = GRAPHS[5].nodes.take(GRAPHS[5].nodes.where(Kind.FEATURE))
+FEATURE = int(FEATURES.layer_N[0]), int(FEATURES.feature_N[0])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    superseded = replace(random_graph("p03", seed=99), token_strings=(" Texas",) * 5)
+    return make_store(str(tmp_path), GRAPHS[12:], GRAPHS[:9], GRAPHS[9:12], [superseded])
+
+
+def has_node(graph: Graph, layer: int, feature: int | None = None) -> bool:
+    nodes = graph.nodes
+    hits = (nodes.kind_N == Kind.FEATURE) & (nodes.layer_N == layer)
+    return bool(np.any(hits if feature is None else hits & (nodes.feature_N == feature)))
+
+
+CONDITIONS: dict[str, tuple[dict[str, Any], Callable[[Graph], bool]]] = {
+    "all": ({}, lambda g: True),
+    "metadata": ({"metadata": {"hops": 2}}, lambda g: g.metadata.get("hops") == 2),
+    "one of": ({"metadata": {"topic": ["states", None]}}, lambda g: g.metadata.get("topic") in ("states", None)),
+    "function": (
+        {"metadata": {"topic": lambda topics: np.array([bool(topic) for topic in topics])}},
+        lambda g: "topic" in g.metadata,
+    ),
+    "named like a column": ({"metadata": {"text": "x"}}, lambda g: g.metadata.get("text") == "x"),
+    "score": ({"min_replacement": 0.5}, lambda g: g.scores.replacement >= 0.5),
+    "sizes": (
+        {"max_num_tokens": 5, "min_num_edges": 200},
+        lambda g: len(g.tokens_P) <= 5 and g.num_edges >= 200,
+    ),
+    "token id": ({"token": 3}, lambda g: 3 in g.tokens_P),
+    "token text": ({"token": "Texas"}, lambda g: {" Texas", "Texas"} & {*g.token_strings}),
+    "token text with its space": ({"token": " Texas"}, lambda g: " Texas" in g.token_strings),
+    "empty token": ({"token": ""}, lambda g: {"", " "} & {*g.token_strings}),
+    "target id": ({"target": 2}, lambda g: 2 in [t.token_id for t in g.targets]),
+    "target label": ({"target": "Austin"}, lambda g: {" Austin", "Austin"} & {t.label for t in g.targets}),
+    "difference": ({"target": "Austin - Texas"}, lambda g: "Austin - Texas" in [t.label for t in g.targets]),
+    "layer": ({"layer": 1}, lambda g: has_node(g, 1)),
+    "no such layer": ({"layer": 9}, lambda g: False),
+    "feature": ({"feature": FEATURE}, lambda g: has_node(g, *FEATURE)),
+    "several": (
+        {"metadata": {"hops": 2}, "min_completeness": 0.2, "token": "Texas", "layer": 2},
+        lambda g: (
+            g.metadata.get("hops") == 2
+            and g.scores.completeness >= 0.2
+            and bool({" Texas", "Texas"} & {*g.token_strings})
+            and has_node(g, 2)
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CONDITIONS)
+def test_those_that_meet_all_conditions(store: Store, case: str) -> None:
+    conditions, meets = CONDITIONS[case]
+    expected = [graph.prompt_id for graph in GRAPHS if meets(graph)]
+    assert case in ("all", "no such layer", "layer") or 0 < len(expected) < len(GRAPHS)
+    assert store.select(**conditions) == expected
+
+
+def test_no_edge_is_read(store: Store) -> None:
+    for chunk in (Path(store.url) / "parts").glob("*/edges/*/c/*"):
+        chunk.unlink()
+    assert store.select({"hops": 2}, token="Texas", target=2, layer=1, feature=FEATURE, min_replacement=0.0) is not None
+
+
+def test_what_there_is_not_is_answered_with_what_there_is(store: Store) -> None:
+    with pytest.raises(ConfigError, match=r"no metadata 'topics'; there are (\w+, ){2}\w+$"):
+        store.select({"topics": "states"})
+    with pytest.raises(ConfigError, match="no bound 'min_id'; min_ and max_ go with num_tokens, "):
+        store.select(min_id=3)
+    with pytest.raises(ConfigError, match="no bound 'replacement'"):
+        store.select(replacement=0.5)
+
+
+def test_an_empty_store_has_none(tmp_path: Path) -> None:
+    store = make_store(str(tmp_path / "empty"))
+    assert store.select(token="Texas", min_replacement=0.1, feature=(1, 2)) == []
