@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..graph.nodes import Kind
+from ..store.index import Index
 from ..store.reader import NodeScan, Store
 from ..store.table import Table
 from .sums import Keyed, as_keys, as_values, merge, sum_by_key
@@ -14,10 +15,10 @@ def feature_counts(store: Store, top: int | None = None) -> Table:
     """Features by the number of prompts whose graph has them, most first; then by mean influence.
 
     Columns: layer, feature, prompts, nodes (one for each position), mean_influence (over those prompts, of the sum
-    over positions), mean_activation (over nodes). Reads node tables only.
+    over positions), mean_activation (over nodes). Reads the index, and node tables of parts that it does not cover.
     """
-    totals: Keyed | None = None
-    for scan in store.scan_nodes(["kind", "layer", "feature", "influence", "activation"]):
+    totals = _of_index(store.index) if store.index else None
+    for scan in store.scan_nodes(["kind", "layer", "feature", "influence", "activation"], store.num_indexed):
         totals = merge(totals, _of_part(scan))
     keys, sums = totals if totals is not None else (np.zeros((0, 2), np.int64), np.zeros((0, 4)))
     layer, feature = keys.T
@@ -35,8 +36,17 @@ def feature_counts(store: Store, top: int | None = None) -> Table:
     )
 
 
-def _of_part(scan: NodeScan) -> Keyed:
+def _of_index(index: Index) -> Keyed:
     """(layer, feature) -> prompts, nodes, influence, activation."""
+    layer, feature, *sums = (
+        index.features[f"features/{name}"]
+        for name in ("layer", "feature", "num_prompts", "num_nodes", "influence", "activation")
+    )
+    return as_keys(layer, feature), as_values(*sums)
+
+
+def _of_part(scan: NodeScan) -> Keyed:
+    """The same of one part."""
     is_feature = scan.columns["kind"] == Kind.FEATURE
     layer, feature, influence, activation = (
         scan.columns[name][is_feature] for name in ("layer", "feature", "influence", "activation")

@@ -1,0 +1,35 @@
+"""Mine a store: features and edges that recur over prompts, and what the transcoders leave unexplained, as tables.
+
+python jobs/mine.py                                          here; needs no GPU
+distributed-tracer submit jobs/mine.py                       on a cluster's head
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from distributed_tracer import open_store
+from distributed_tracer.query.dark_matter import dark_matter
+from distributed_tracer.query.edges import recurring_edges
+from distributed_tracer.query.features import feature_counts
+
+SHARED = "/shared"
+
+
+def main(store_url: str, out: Path) -> None:
+    """Write the tables to `out` and print how they begin. Compact a large store first: it answers faster."""
+    store = open_store(store_url)
+    tables = {
+        "features": feature_counts(store),
+        "edges": recurring_edges(store, top=10_000, min_prompts=max(2, len(store) // 100)),
+        "dark_matter": dark_matter(store),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        path = out / f"{name}.csv"
+        table.write_csv(path)
+        print(f"{path}: {len(table):,} rows\n{table.format(10)}\n")
+
+
+if __name__ == "__main__":
+    main(f"{SHARED}/graphs", Path(f"{SHARED}/mined"))

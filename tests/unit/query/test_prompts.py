@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from random_graphs import random_graph
+from random_stores import make_store
+
+from distributed_tracer.errors import ConfigError
+from distributed_tracer.query.prompts import matching_prompts
+from distributed_tracer.store.reader import Store
+
+METADATA = ({"hops": 2, "topic": "a=b"}, {"hops": "2"}, {"hops": 3, "num_edges": True}, {})
+GRAPHS = [random_graph(f"p{i}", seed=i, num_positions=3 + i, metadata=METADATA[i]) for i in range(4)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return make_store(str(tmp_path), GRAPHS)
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ([], ["p0", "p1", "p2", "p3"]),
+        (["hops=2"], ["p0", "p1"]),
+        (["hops=null"], ["p3"]),
+        (["topic=a=b"], ["p0"]),
+        (["num_edges=true"], ["p2"]),
+        (["num_tokens>=4", "num_tokens<=5"], ["p1", "p2"]),
+        (["num_tokens=5"], ["p2"]),
+        (["hops=2", "num_tokens<=3"], ["p0"]),
+        (["replacement>=1.5"], []),
+    ],
+)
+def test_conditions_as_text(store: Store, where: list[str], expected: list[str]) -> None:
+    assert list(matching_prompts(store, where)["id"]) == expected
+
+
+def test_digits_are_ids(store: Store) -> None:
+    token, target = int(GRAPHS[1].tokens_P[0]), GRAPHS[2].targets[0]
+    assert list(matching_prompts(store, [], token=str(token))["id"]) == ["p1"]
+    assert list(matching_prompts(store, [], target=str(target.token_id))["id"]) == ["p2"]
+    assert list(matching_prompts(store, [], target=target.label)["id"]) == ["p0", "p1", "p2", "p3"]
+
+
+def test_metadata_are_columns_of_the_answer(store: Store) -> None:
+    found = matching_prompts(store, ["hops=3"])
+    assert [found[name][0] for name in ("id", "hops", "topic", "metadata.num_edges")] == ["p2", 3, None, True]
+
+
+@pytest.mark.parametrize(
+    ("condition", "says"),
+    [
+        ("hops", "a condition is KEY=VALUE, KEY>=VALUE or KEY<=VALUE, not 'hops'"),
+        ("hop=2", "no metadata 'hop'; there are hops, topic, num_edges"),
+        ("replacement>=high", "'replacement>=high' compares with 'high', which is no number"),
+        ("topic>=3", "no bound 'min_topic'; min_ and max_ go with num_tokens, "),
+    ],
+)
+def test_mistakes_are_answered_with_what_there_is(store: Store, condition: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{says}"):
+        matching_prompts(store, [condition])
