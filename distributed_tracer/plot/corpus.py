@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ConfigError
+from ..plot import style
 from ..query.features import feature_counts
 from ..store.reader import Store
 from ..store.table import Table
-from . import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

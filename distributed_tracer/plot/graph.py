@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..graph.graph import Graph
 from ..graph.nodes import Kind
-from . import style
+from ..plot import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

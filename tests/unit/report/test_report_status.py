@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from random_graphs import random_graph
 from random_stores import RUN_INFO, make_store, write_part
 
-from distributed_tracer.errors import StoreNotFound
+from distributed_tracer.errors import StoreCorrupt, StoreNotFound
 from distributed_tracer.report.plain import plain
 from distributed_tracer.report.status import status_of, status_text
 from distributed_tracer.store.ledger import Ledger
@@ -55,6 +57,59 @@ def test_many_failures_are_cut_short_for_people_only(store: str) -> None:
     status = status_of(store)
     assert len(status["failed"]) == 31
     assert "... and 11 more" in status_text(status)
+
+
+def begin(ledger: Ledger, num_prompts: int, num_done: int) -> None:
+    ledger.begin(num_prompts, num_done, part_seconds=10.0, info={})
+
+
+def test_status_tells_how_far_the_latest_run_is(store: str) -> None:
+    assert status_of(store)["run"] is None
+    earlier, latest = Ledger(store), Ledger(store)
+    begin(earlier, 100, 0)
+    begin(latest, 8, 1)
+    earlier.commit(write_part(store, [random_graph("d", seed=4)]))
+    latest.commit(write_part(store, [random_graph("e", seed=5), random_graph("f", seed=6)]))
+    latest.record_failure("no such token", "trace", "?", 1)
+    run = status_of(store)["run"]
+    assert (run["num_prompts"], run["num_done"], run["num_failed"], run["num_left"]) == (8, 3, 1, 4)
+    assert run["host"].rpartition(":")[2] == str(os.getpid())
+
+
+@pytest.mark.parametrize(
+    ("age", "verdict"), [(29, "0:00:29 ago: running"), (10_800, "3:00:00 ago: silent; if the run")]
+)
+def test_a_run_that_has_not_written_for_long_is_called_silent(store: str, age: int, verdict: str) -> None:
+    ledger = Ledger(store)
+    begin(ledger, 8, 1)
+    ledger.commit(write_part(store, [random_graph("d", seed=4)]))
+    status = status_of(store)
+    now = datetime.fromisoformat(status["run"]["written"]) + timedelta(seconds=age)
+    assert f"run      2 of 8 prompts done, 0 failed, 6 left; started {status['run']['started']}" in status_text(status)
+    assert verdict in status_text(status, now)
+
+
+def test_a_run_without_anything_left_is_complete_however_long_ago(store: str) -> None:
+    begin(Ledger(store), 3, 3)
+    status = status_of(store)
+    now = datetime.now(UTC) + timedelta(days=400)
+    assert "ago: complete" in status_text(status, now)
+
+
+def test_times_that_make_no_sense_are_passed_over(store: str) -> None:
+    (commit, *_) = sorted(Path(store, "commits").iterdir())
+    document = json.loads(commit.read_text())
+    del document["sha256"]
+    commit.write_text(json.dumps({**document, "created": "teatime"}))
+    assert status_of(store)["written"] is not None
+
+
+def test_a_damaged_record_of_a_run_is_said_to_be(store: str) -> None:
+    begin(Ledger(store), 3, 3)
+    (record,) = Path(store, "runs").iterdir()
+    record.write_text("[]")
+    with pytest.raises(StoreCorrupt, match=f"{record.name} does not describe a run"):
+        status_of(store)
 
 
 def test_where_there_is_no_store_it_says_so(tmp_path: Path) -> None:

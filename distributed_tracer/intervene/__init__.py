@@ -1,0 +1,1 @@
+"""Setting features to other values, and watching what the model does."""

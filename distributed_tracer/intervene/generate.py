@@ -1,0 +1,102 @@
+"""generate: what a model goes on to say while features are set, token by token, with a cache of keys and values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from ..errors import InterventionError
+from ..model.load import Model
+from ..model.tokenize import num_zeroed
+from ..transcoder.base import Transcoders
+from .intervene import NO_LAYERS, Case, check_layers
+from .intervention import Intervention, changes
+from .passes import Baseline, Changed, forward
+
+
+@torch.no_grad()
+def generate(
+    case: Case,
+    model: Model,
+    transcoders: Transcoders,
+    *,
+    max_new_tokens: int = 20,
+    temperature: float = 0.0,
+    seed: int = 0,
+    freeze_attention: bool = True,
+    constrained_layers: range = NO_LAYERS,
+) -> tuple[int, ...]:
+    """The token ids that follow a prompt, up to and with the one that ends a text, most likely ones at `temperature` 0.
+
+    Every token is the one that `intervene` would have after the prompt and the tokens before it: slices that are open
+    at their end (`slice(3, None)`) go on over what is generated, other positions count in the prompt. Multiples, and
+    what is held constant, are those of the model as it is when it reads the same tokens. Raises InterventionError
+    before anything is run.
+    """
+    check_layers(constrained_layers, transcoders)
+    if max_new_tokens < 1 or not temperature >= 0.0:
+        raise InterventionError(
+            f"max_new_tokens must be at least 1 and temperature not negative, not {max_new_tokens} and {temperature}"
+        )
+    room = model.shape.max_positions - len(case.tokens)
+    if max_new_tokens > room:
+        raise InterventionError(
+            f"a prompt of {len(case.tokens)} tokens leaves room for {room} more, not {max_new_tokens}: the model takes "
+            f"{model.shape.max_positions}"
+        )
+    zeroed = num_zeroed(case.tokens, model.shape.architecture)
+    changes(case.interventions, transcoders.shape, len(case.tokens), zeroed)  # raises for what cannot be set
+    anchored = tuple(_anchored(case.interventions, len(case.tokens)))
+    caches = DynamicCache(), DynamicCache()  # of the model as it is, and with features set
+    lottery = torch.Generator().manual_seed(seed)
+    ends = _ending_tokens(model)
+    tokens, num_read = list(case.tokens), 0
+    for _ in range(max_new_tokens):
+        fresh = torch.tensor([tokens[num_read:]])
+        now = [
+            replace(change, position=change.position - num_read)
+            for change in changes(anchored, transcoders.shape, len(tokens), zeroed)
+            if change.position >= num_read
+        ]
+        baseline = Baseline()
+        changed = Changed(
+            transcoders, baseline, torch.zeros(1, dtype=torch.long), [now], freeze_attention, constrained_layers, None
+        )
+        last = [fresh.shape[1] - 1]
+        forward(model, transcoders, baseline, fresh, last, caches[0])
+        logits_V = forward(model, transcoders, changed, fresh, last, caches[1])[0, 0]
+        num_read = len(tokens)
+        tokens.append(_chosen(logits_V, temperature, lottery))
+        if tokens[-1] in ends:
+            break
+    return tuple(tokens[len(case.tokens) :])
+
+
+def _anchored(interventions: tuple[Intervention, ...], num_tokens: int) -> Iterator[Intervention]:
+    """The same, with positions counted from the beginning of the prompt."""
+    for intervention in interventions:
+        position = intervention.position
+        if isinstance(position, int):
+            yield replace(intervention, position=position + num_tokens if position < 0 else position)
+        elif position.stop is None and (position.step or 1) > 0:
+            start, _, step = position.indices(num_tokens)
+            yield replace(intervention, position=slice(max(start, position.start or 0), None, step))
+        else:
+            yield from (replace(intervention, position=place) for place in range(num_tokens)[position])
+
+
+def _chosen(logits_V: Tensor, temperature: float, lottery: torch.Generator) -> int:
+    if temperature == 0.0:
+        return int(logits_V.argmax())
+    probability_V = (logits_V.double() / temperature).softmax(0).cpu()
+    return int(torch.multinomial(probability_V, 1, generator=lottery))
+
+
+def _ending_tokens(model: Model) -> set[int]:
+    configured = model.hf.generation_config.eos_token_id if model.hf.generation_config is not None else None
+    found = configured if configured is not None else model.tokenizer.eos_token_id
+    return set(found) if isinstance(found, list) else {found}

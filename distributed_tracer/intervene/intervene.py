@@ -1,0 +1,128 @@
+"""intervene: prompts with some features set to other values, in one forward pass for many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import InterventionError
+from ..graph.nodes import ActiveTable
+from ..model.load import Model
+from ..model.tokenize import num_zeroed
+from ..transcoder.base import Transcoders
+from .active import ActiveFeatures
+from .intervention import Change, Intervention, changes
+from .passes import Baseline, Changed, Observe, forward
+
+NO_LAYERS = range(0)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One prompt's token ids, which begin with a special token (see `tokenize`), and what is set in it."""
+
+    tokens: tuple[int, ...]
+    interventions: tuple[Intervention, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a model did with a prompt: logits [V] at its last position, in float32 or better, and active features."""
+
+    logits_V: Tensor
+    active: ActiveTable | None
+    """None where they were not asked for. A feature that was set has the value it was set to."""
+
+
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """What interventions did to a prompt."""
+
+    tokens: tuple[int, ...]
+    before: Seen
+    after: Seen
+
+
+@torch.no_grad()
+def intervene(
+    cases: Sequence[Case],
+    model: Model,
+    transcoders: Transcoders,
+    *,
+    freeze_attention: bool = True,
+    constrained_layers: range = NO_LAYERS,
+    with_active: bool = False,
+    observe: Observe | None = None,
+) -> list[Effect]:
+    """The effects of all cases, in order, from two forward passes: of the different prompts, and of the cases.
+
+    Attention patterns are those of the prompt as it is, unless `freeze_attention` is False. In `constrained_layers`
+    nothing reacts: norms, attention and other MLPs are held, and with the last one, so is the final norm; what is left
+    are direct effects. What is set in them is written to them alone, also by cross-layer transcoders. `with_active`
+    lists every active feature, before and after; `observe` is told what else there is to see of the second pass.
+    Prompts may differ in length. Raises InterventionError before anything is run.
+    """
+    check_layers(constrained_layers, transcoders)
+    changes_B = [_changes(case, model, transcoders) for case in cases]
+    if not cases:
+        return []
+    prompts = list(dict.fromkeys(case.tokens for case in cases))
+    row_B = torch.tensor([prompts.index(case.tokens) for case in cases])
+    fired = [ActiveFeatures(transcoders) if with_active else None for _ in range(2)]
+    baseline = Baseline(observe=fired[0])
+    changed = Changed(
+        transcoders, baseline, row_B, changes_B, freeze_attention, constrained_layers, _both(fired[1], observe)
+    )
+    before = _run(model, transcoders, baseline, prompts, fired[0])
+    after = _run(model, transcoders, changed, [case.tokens for case in cases], fired[1], changed.values_B)
+    return [
+        Effect(case.tokens, before[row], seen) for case, row, seen in zip(cases, row_B.tolist(), after, strict=True)
+    ]
+
+
+def check_layers(constrained_layers: range, transcoders: Transcoders) -> None:
+    """Raises InterventionError for layers that there are not."""
+    num_layers = transcoders.shape.num_layers
+    if not set(constrained_layers) <= set(range(num_layers)):
+        raise InterventionError(f"{constrained_layers} are not among the {num_layers} layers")
+
+
+def _changes(case: Case, model: Model, transcoders: Transcoders) -> tuple[Change, ...]:
+    zeroed = num_zeroed(case.tokens, model.shape.architecture)
+    return changes(case.interventions, transcoders.shape, len(case.tokens), zeroed)
+
+
+def _both(first: Callable[[int, Tensor], None] | None, second: Observe | None) -> Observe | None:
+    told = [observe for observe in (first, second) if observe is not None]
+
+    def tell(layer: int, x: Tensor) -> None:
+        for observe in told:
+            observe(layer, x)
+
+    return tell if told else None
+
+
+def _run(
+    model: Model,
+    transcoders: Transcoders,
+    watcher: Baseline | Changed,
+    prompts: Sequence[tuple[int, ...]],
+    fired: ActiveFeatures | None,
+    values_B: Sequence[dict[tuple[int, int, int], float]] = (),
+) -> list[Seen]:
+    """What is seen of each prompt. Shorter ones are filled up at their end, which nothing looks at."""
+    longest = max(map(len, prompts))
+    tokens_BP = torch.tensor([[*tokens, *[tokens[-1]] * (longest - len(tokens))] for tokens in prompts])
+    last = sorted({len(tokens) - 1 for tokens in prompts})
+    logits = forward(model, transcoders, watcher, tokens_BP, last)
+    tables: Sequence[ActiveTable | None] = [None] * len(prompts)
+    if fired is not None:
+        spans = [range(num_zeroed(tokens, model.shape.architecture), len(tokens)) for tokens in prompts]
+        tables = fired.tables(spans, values_B or [{}] * len(prompts))
+    return [
+        Seen(logits[row, last.index(len(tokens) - 1)], table)
+        for row, (tokens, table) in enumerate(zip(prompts, tables, strict=True))
+    ]

@@ -1,0 +1,201 @@
+"""InterventionGraph: a prompt's supernodes set to other values, and what becomes of the others and of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import InterventionError
+from ..graph.nodes import ActiveTable
+from ..model.tokenize import num_zeroed, token_strings
+from .intervene import Effect
+from .intervention import Intervention, changes
+from .replacement_model import ReplacementModel, Text
+from .supernode import Supernode
+from .transplant import places, transplant
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What to set, by names of supernodes: multiples, activations, and which other supernode stands for one."""
+
+    times: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
+    swaps: Mapping[str, Supernode] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One supernode, before and after: activations as shares of its measure, None where that is zero.
+
+    A supernode's measure is the sum of its activations, or of what its features have in the prompt if it brings none.
+    A ratio of sums, not a mean of ratios: one feature that hardly fires in the prompt cannot drown the others.
+    """
+
+    supernode: Supernode
+    before: float | None
+    after: float | None
+    setting: str | None
+    """`×0` or `=3` where it was set."""
+    replaces: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Applied:
+    """What was set, and what was seen. Next tokens are the likeliest of before and of after: (token, before, after)."""
+
+    prompt: str
+    readings: tuple[Reading, ...]
+    next_tokens: tuple[tuple[str, float, float], ...]
+    effect: Effect
+
+    def summary(self) -> dict[str, Any]:
+        """Plain data, for `report.interventions`, `plot.interventions` and JSON."""
+        names = ("token", "before", "after")
+        return {
+            "prompt": self.prompt,
+            "supernodes": [_plain(reading) for reading in self.readings],
+            "next_tokens": [dict(zip(names, row, strict=True)) for row in self.next_tokens],
+        }
+
+
+class InterventionGraph:
+    """Supernodes in a prompt, to be set again and again."""
+
+    def __init__(self, replacement: ReplacementModel, prompt: Text, supernodes: Sequence[Supernode]) -> None:
+        """Raises InterventionError for names that are not unique, children that there are not, and features, layers and
+        positions that there are not."""
+        names = [supernode.name for supernode in supernodes]
+        for name in names:
+            if names.count(name) > 1:
+                raise InterventionError(f"two supernodes have the name {name!r}")
+        self.supernodes = dict(zip(names, supernodes, strict=True))
+        for supernode in supernodes:
+            for child in supernode.children:
+                self._known(child)
+        self.tokens = replacement.tokens(prompt)
+        zeroed = num_zeroed(self.tokens, replacement.model.shape.architecture)
+        self.positions = range(zeroed, len(self.tokens))
+        self._replacement = replacement
+        for supernode in supernodes:
+            changes(supernode.value(0.0), replacement.transcoders.shape, len(self.tokens), zeroed)
+
+    def interventions(
+        self,
+        times: Mapping[str, float] = _NOTHING,
+        values: Mapping[str, float] = _NOTHING,
+        swaps: Mapping[str, Supernode] = _NOTHING,
+    ) -> tuple[Intervention, ...]:
+        """What `apply` sets, by names of supernodes: for `generate`, or for other prompts."""
+        new = {supernode.name: supernode for supernode in swaps.values()}
+        for name in new:
+            if name in self.supernodes:
+                raise InterventionError(f"a supernode {name!r} is in the graph: it cannot be swapped in too")
+        for name in (*times, *values, *swaps):
+            self._known(name, new)
+        found: list[Intervention] = []
+        for name, on in swaps.items():
+            by = {"times": times.get(on.name, 1.0), "times_off": times.get(name, 0.0)}
+            found += transplant(on, self.supernodes[name], self.positions, **by)
+        swapped = {*swaps, *new}
+        for name, number in times.items():
+            found += () if name in swapped else self.supernodes[name].times(number)
+        for name, number in values.items():
+            if name in swapped:
+                raise InterventionError(f"supernode {name!r} is swapped: give its times, not its value")
+            found += self.supernodes[name].value(number)
+        return tuple(found)
+
+    def apply(
+        self,
+        times: Mapping[str, float] = _NOTHING,
+        values: Mapping[str, float] = _NOTHING,
+        swaps: Mapping[str, Supernode] = _NOTHING,
+        *,
+        num_tokens: int = 5,
+        **options: Any,
+    ) -> Applied:
+        """Supernodes at multiples of what they had, at absolute activations, or swapped for others.
+
+        A swap turns the named supernode off (or to its `times`) and the other one on (at 1, or its `times`); where both
+        have a feature, it is on. `options` are those of `intervene`, `num_tokens` is how many next tokens to list of
+        before and of after. Raises InterventionError.
+        """
+        return self.apply_many([Setup(times, values, swaps)], num_tokens=num_tokens, **options)[0]
+
+    def apply_many(self, setups: Sequence[Setup], *, num_tokens: int = 5, **options: Any) -> list[Applied]:
+        """Each setup by itself, all in one pass: `[Setup(times={name: 0}) for name in graph.supernodes]`."""
+        cases = [(self.tokens, self.interventions(setup.times, setup.values, setup.swaps)) for setup in setups]
+        effects = self._replacement.intervene_many(cases, with_active=True, **options)
+        return [self._applied(setup, effect, num_tokens) for setup, effect in zip(setups, effects, strict=True)]
+
+    def _applied(self, setup: Setup, effect: Effect, num_tokens: int) -> Applied:
+        settings = dict.fromkeys(setup.swaps, "×0") | {on.name: "×1" for on in setup.swaps.values()}
+        settings |= {name: f"×{number:g}" for name, number in setup.times.items()}
+        settings |= {name: f"={number:g}" for name, number in setup.values.items()}
+        replaces = {on.name: name for name, on in setup.swaps.items()}
+        readings = [
+            self._reading(supernode, effect, settings.get(supernode.name), replaces.get(supernode.name))
+            for supernode in (*self.supernodes.values(), *setup.swaps.values())
+        ]
+        prompt = "".join(token_strings(self.tokens[self.positions.start :], self._replacement.model.tokenizer))
+        return Applied(prompt, tuple(readings), _next_tokens(self._replacement, effect, num_tokens), effect)
+
+    def _known(self, name: str, more: Mapping[str, Supernode] = _NOTHING) -> None:
+        if name not in self.supernodes and name not in more:
+            known = ", ".join(map(repr, (*self.supernodes, *more)))
+            raise InterventionError(f"no supernode {name!r}; there are {known or 'none'}")
+
+    def _reading(self, supernode: Supernode, effect: Effect, setting: str | None, replaces: str | None) -> Reading:
+        assert effect.before.active is not None
+        assert effect.after.active is not None
+        before = _sum(supernode, effect.before.active, self.positions)
+        after = _sum(supernode, effect.after.active, self.positions)
+        measure = _measure(supernode, self.positions) if supernode.activations else before
+        before_share, after_share = (before / measure, after / measure) if measure else (None, None)
+        return Reading(supernode, before_share, after_share, setting, replaces)
+
+
+def _sum(supernode: Supernode, active: ActiveTable, positions: range) -> float:
+    return sum(
+        active.activation(layer, place, feature)
+        for layer, position, feature in supernode.features
+        for place in places(position, positions)
+    )
+
+
+def _measure(supernode: Supernode, positions: range) -> float:
+    both = zip(supernode.features, supernode.activations, strict=True)
+    return sum(activation * len(places(feature.position, positions)) for feature, activation in both)
+
+
+def _next_tokens(replacement: ReplacementModel, effect: Effect, count: int) -> tuple[tuple[str, float, float], ...]:
+    before_V, after_V = (seen.logits_V.softmax(0) for seen in (effect.before, effect.after))
+    best = [token for p_V in (after_V, before_V) for token in p_V.topk(min(count, len(p_V))).indices.tolist()]
+    tokens = list(dict.fromkeys(best))
+    strings = token_strings(tokens, replacement.model.tokenizer)
+    return tuple(zip(strings, before_V[tokens].tolist(), after_V[tokens].tolist(), strict=True))
+
+
+def _plain(reading: Reading) -> dict[str, Any]:
+    supernode = reading.supernode
+    return {
+        "name": supernode.name,
+        "features": [[layer, _position(position), feature] for layer, position, feature in supernode.features],
+        "children": list(supernode.children),
+        "set": reading.setting,
+        "replaces": reading.replaces,
+        "before": reading.before,
+        "after": reading.after,
+    }
+
+
+def _position(position: int | slice) -> int | str:
+    """A slice as one writes it: `3:`."""
+    if isinstance(position, int):
+        return position
+    start, stop, step = ("" if n is None else str(n) for n in (position.start, position.stop, position.step))
+    return f"{start}:{stop}:{step}" if step else f"{start}:{stop}"

@@ -1,0 +1,75 @@
+"""ReplacementModel: a model with its transcoders, and what one does with both in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..config import TraceConfig
+from ..graph.graph import Graph
+from ..graph.prune import prune
+from ..model.load import Model, load_model
+from ..model.tokenize import token_strings, tokenize
+from ..prompt import Prompt
+from ..trace.attribute import attribute
+from ..transcoder.base import Transcoders
+from ..transcoder.load import check_fits, load_transcoders
+from .generate import generate
+from .intervene import Case, Effect, Seen, intervene
+from .intervention import Intervention
+
+Text = str | Sequence[int]
+"""A prompt as text, or as token ids."""
+
+
+class ReplacementModel:
+    """Explain a prompt, set features to other values, and look at what the model says then."""
+
+    def __init__(self, model: Model, transcoders: Transcoders) -> None:
+        """Raises InputError if they do not fit each other."""
+        check_fits(transcoders.shape, model.shape)
+        self.model, self.transcoders = model, transcoders
+
+    @classmethod
+    def load(
+        cls, model: str, transcoders: str, forward_dtype: str = "float32", device_map: str = "auto"
+    ) -> ReplacementModel:
+        """From directories or hub ids, as `trace` takes them."""
+        loaded = load_model(model, forward_dtype, device_map)
+        return cls(loaded, load_transcoders(transcoders, forward_dtype, loaded.input_device))
+
+    def tokens(self, prompt: Text) -> tuple[int, ...]:
+        """Token ids, beginning with a special token. Raises PromptError."""
+        asked = Prompt("", text=prompt) if isinstance(prompt, str) else Prompt("", tokens=tuple(prompt))
+        tokens = tokenize(asked, self.model.tokenizer, self.model.shape).tokens
+        assert tokens is not None
+        return tokens
+
+    def token_strings(self, prompt: Text) -> tuple[str, ...]:
+        """Each token decoded by itself: positions count from 0, the special token."""
+        return token_strings(self.tokens(prompt), self.model.tokenizer)
+
+    def trace(self, prompt: Prompt | Text, config: TraceConfig = TraceConfig()) -> Graph:  # noqa: B008  (frozen)
+        """One attribution graph, pruned as `config` says."""
+        graph = attribute(prompt, self.model, self.transcoders, config)
+        return graph if config.keep_all else prune(graph, config.node_threshold, config.edge_threshold)
+
+    def intervene(self, prompt: Text, interventions: Sequence[Intervention], **options: Any) -> Effect:
+        """See `intervene` for the options."""
+        (effect,) = self.intervene_many([(prompt, interventions)], **options)
+        return effect
+
+    def intervene_many(self, cases: Sequence[tuple[Text, Sequence[Intervention]]], **options: Any) -> list[Effect]:
+        """All in one pass: different interventions on one prompt, one on many prompts, or any mixture."""
+        asked = [Case(self.tokens(prompt), tuple(interventions)) for prompt, interventions in cases]
+        return intervene(asked, self.model, self.transcoders, **options)
+
+    def generate(self, prompt: Text, interventions: Sequence[Intervention] = (), **options: Any) -> str:
+        """What the model goes on to say, as text. See `generate` for the options."""
+        case = Case(self.tokens(prompt), tuple(interventions))
+        return str(self.model.tokenizer.decode(list(generate(case, self.model, self.transcoders, **options))))
+
+    def top_tokens(self, seen: Seen, count: int = 5) -> list[tuple[str, float]]:
+        """The most likely next tokens, with their probabilities."""
+        probability, token = seen.logits_V.softmax(0).topk(min(count, len(seen.logits_V)))
+        return list(zip(token_strings(token.tolist(), self.model.tokenizer), probability.tolist(), strict=True))

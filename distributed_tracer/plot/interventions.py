@@ -1,0 +1,141 @@
+"""Supernodes set to other values, as a picture: the circuit by layer, and what the model says next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..plot import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_BOX, _GAP, _ROW = 2.1, 0.35, 1.25  # a supernode's width, the room beside it, and from row to row, in inches
+_WEAK = 0.25  # of its measure: what is left of a supernode that is as good as off
+_WIDTHS = (2.8, 0.4, 4.0)  # narrowest line, and by how much it grows with what is left, and the widest
+
+Places = dict[str, tuple[float, float]]
+
+
+def draw_interventions(summary: dict[str, Any]) -> Figure:
+    """A summary of `InterventionGraph.apply`: supernodes from low layers to high ones, lines to their children.
+
+    A box says what is left of its supernode as a share of its measure; what was set has a label, what was swapped in
+    stands beside what it replaces; what is as good as off is grey. Bars are next tokens' probabilities. Raises
+    ConfigError without matplotlib.
+    """
+    rows = _rows(summary["supernodes"])
+    places = _places(rows)
+    columns = max(map(len, rows), default=1)
+    width, height = columns * (_BOX + _GAP) + _GAP, max(len(rows), 2) * _ROW
+    figure, (axes, bars) = style.new_figure(
+        width + 3.4, height + 1.0, ncols=2, gridspec_kw={"width_ratios": (width, 3.2)}
+    )
+    axes.set_xlim(0, width)
+    axes.set_ylim(-_ROW / 2, height - _ROW / 2)
+    axes.axis("off")
+    figure.suptitle(_words(summary["prompt"], 110), x=0.01, ha="left", fontsize=9)
+    replaced = {supernode["replaces"]: supernode for supernode in summary["supernodes"] if supernode["replaces"]}
+    for supernode in filter(_is_own, summary["supernodes"]):
+        _draw_lines(axes, supernode, replaced.get(supernode["name"]), places)
+    for supernode in summary["supernodes"]:
+        _draw_box(axes, supernode, *places[supernode["name"]])
+    _draw_tokens(bars, summary["next_tokens"])
+    return figure
+
+
+def _words(text: str, limit: int) -> str:
+    """A label whose spaces are spaces."""
+    return style.shown(text, limit).replace("␣", " ", 1)
+
+
+def _is_own(supernode: dict[str, Any]) -> bool:
+    """Of the graph, not swapped in."""
+    return not supernode["replaces"]
+
+
+def _rows(supernodes: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """By mean layer, lowest first; what was swapped in right after what it replaces; mere labels on top."""
+    own = list(filter(_is_own, supernodes))
+    levels = {supernode["name"]: _level(supernode) for supernode in own}
+    rows = []
+    for level in sorted(set(levels.values())):
+        row = []
+        for supernode in sorted((s for s in own if levels[s["name"]] == level), key=_position):
+            row += [supernode, *(s for s in supernodes if s["replaces"] == supernode["name"])]
+        rows.append(row)
+    return rows
+
+
+def _level(supernode: dict[str, Any]) -> float:
+    layers = [feature[0] for feature in supernode["features"]]
+    return round(sum(layers) / len(layers)) if layers else float("inf")
+
+
+def _position(supernode: dict[str, Any]) -> float:
+    """Mean position; of slices, where they begin."""
+    begins = [int(str(feature[1]).partition(":")[0] or 0) for feature in supernode["features"]]
+    return sum(begins) / len(begins) if begins else 0.0
+
+
+def _places(rows: list[list[dict[str, Any]]]) -> Places:
+    """Centres of boxes in inches, each row in the middle."""
+    columns = max(map(len, rows), default=1)
+    return {
+        supernode["name"]: (_GAP + (columns - len(row)) / 2 * (_BOX + _GAP) + place * (_BOX + _GAP) + _BOX / 2, y)
+        for y, row in ((number * _ROW, row) for number, row in enumerate(rows))
+        for place, supernode in enumerate(row)
+    }
+
+
+def _draw_lines(axes: Any, supernode: dict[str, Any], replacement: dict[str, Any] | None, places: Places) -> None:
+    """To its children; what was swapped in takes over the lines of what it replaces."""
+    source = supernode if replacement is None else replacement
+    x, y = places[source["name"]]
+    narrow, growth, widest = _WIDTHS
+    left = max(source["after"] or 0.0, 0.0)
+    for child in supernode["children"]:
+        axes.annotate(
+            "",
+            (places[child][0], places[child][1] - 0.3),
+            (x, y + 0.3),
+            arrowprops={
+                "arrowstyle": "-|>",
+                "color": style.NEGATIVE if replacement else style.FEATURE,
+                "alpha": 0.2 if left < _WEAK else 0.6,
+                "linewidth": min(narrow * (growth + left * (1 - growth)), widest) / 2,
+                "shrinkA": 0,
+                "shrinkB": 0,
+            },
+            zorder=1,
+        )
+
+
+def _draw_box(axes: Any, supernode: dict[str, Any], x: float, y: float) -> None:
+    from matplotlib.patches import FancyBboxPatch
+
+    after, setting = supernode["after"], supernode["set"]
+    is_weak = after is not None and after <= _WEAK
+    edge = style.NEGATIVE if supernode["replaces"] else "#bbbbbb" if is_weak else style.FEATURE
+    corner = (x - _BOX / 2, y - 0.3)
+    shape = FancyBboxPatch(
+        corner, _BOX, 0.6, "round,pad=0,rounding_size=0.1", facecolor="#f2f2f2" if is_weak else "white", edgecolor=edge
+    )
+    axes.add_patch(shape)
+    colour = "#888888" if is_weak else "black"
+    axes.text(x, y + 0.09, _words(supernode["name"], 32), ha="center", va="center", fontsize=7.5, color=colour)
+    if after is not None:
+        axes.text(x, y - 0.14, f"{after:.0%}", ha="center", va="center", fontsize=8, color=colour, weight="bold")
+    if setting is not None:
+        label = {"boxstyle": "round,pad=0.2", "facecolor": style.NEGATIVE, "edgecolor": "none"}
+        axes.text(x - _BOX / 2, y + 0.3, setting, ha="left", va="center", fontsize=7, color="white", bbox=label)
+
+
+def _draw_tokens(bars: Any, tokens: list[dict[str, Any]]) -> None:
+    """After, and before beneath it, most likely now on top."""
+    places = [-float(place) for place in range(len(tokens))]
+    bars.barh([p + 0.2 for p in places], [token["after"] for token in tokens], 0.38, color=style.FEATURE, label="after")
+    bars.barh([p - 0.2 for p in places], [token["before"] for token in tokens], 0.38, color="#c8c8c8", label="before")
+    bars.set_yticks(places, [style.shown(token["token"]) for token in tokens])
+    bars.set_xlim(0, 1)
+    bars.set_xlabel("probability of the next token")
+    bars.legend(loc="lower right", frameon=False)

@@ -1,0 +1,58 @@
+"""Small stores to measure, what falsifies them, and the jobs that measure them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jobs_of_cases import LOCAL, job, plain_rows
+
+from distributed_tracer.config import RunConfig, StoreConfig
+from distributed_tracer.graph.graph import Graph
+from distributed_tracer.pipeline import run_job
+from distributed_tracer.store.ledger import Ledger
+from distributed_tracer.store.reader import Store, open_store
+from distributed_tracer.store.writer import PartWriter
+from distributed_tracer.validate.edges import EdgeMeasure
+from distributed_tracer.validate.job import CheckJob
+from distributed_tracer.validate.measure import Measure
+
+FOUR = EdgeMeasure(sources=4)
+
+
+def traced(directory: Path, count: int = 4, **metadata: str) -> Store:
+    """Graphs `p0` and so on."""
+    config = job(directory, [{**row, **metadata} for row in plain_rows(count)])
+    run_job(config)
+    return open_store(config.store.store)
+
+
+def check_job(
+    store: Store,
+    run: RunConfig = LOCAL,
+    measure: Measure = FOUR,
+    **options: Any,
+) -> CheckJob:
+    return CheckJob(store.url, measure, run=run, **options)
+
+
+def with_wrong_edges(graph: Graph, by: float = 0.01) -> Graph:
+    """Every edge is off by so much of the largest, so that any lot finds one."""
+    weight_E = graph.weight_E.copy()
+    weight_E += np.float32(by * np.abs(weight_E).max())
+    return replace(graph, weight_E=weight_E)
+
+
+def rewritten(store: Store, url: str, graphs: Iterable[Graph]) -> Store:
+    """A store like `store` of other graphs under the same ids."""
+    ledger, writer = Ledger(url), PartWriter(url, StoreConfig(url))
+    ledger.create_or_check(store.info)
+    for graph in graphs:
+        writer.add(graph, store.entry(graph.prompt_id).asked)
+    receipt = writer.flush()
+    assert receipt is not None
+    ledger.commit(receipt)
+    return open_store(url)

@@ -1,0 +1,79 @@
+"""What a notebook does, on the embedded model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from distributed_tracer import Intervention, ReplacementModel, TraceConfig
+from distributed_tracer.errors import InputError, InterventionError, PromptError
+from distributed_tracer.graph.nodes import Kind
+
+DEMO = Path(__file__).parents[3] / "demo"
+DALLAS = "Fact: the capital of the state containing Dallas is"
+CHICAGO = "Fact: the capital of the state containing Chicago is"
+
+
+@pytest.fixture(scope="module", params=["plt", "clt"])
+def replacement(request: pytest.FixtureRequest) -> ReplacementModel:
+    return ReplacementModel.load(str(DEMO / "model"), str(DEMO / "transcoders" / request.param))
+
+
+def test_a_prompt_is_traced_changed_and_looked_at(replacement: ReplacementModel) -> None:
+    graph = replacement.trace(DALLAS, TraceConfig(max_feature_nodes=64, round_size=32))
+    unpruned = replacement.trace(DALLAS, TraceConfig(max_feature_nodes=64, round_size=32, keep_all=True))
+    assert len(graph.nodes) < len(unpruned.nodes)
+    nodes = graph.nodes
+    features = nodes.where(Kind.FEATURE)
+    off = [
+        Intervention(int(nodes.layer_N[n]), int(nodes.position_N[n]), int(nodes.feature_N[n]), times=0.0)
+        for n in features
+    ]
+    effect = replacement.intervene(DALLAS, off, with_active=True)
+    assert effect.tokens == replacement.tokens(DALLAS) == tuple(graph.tokens_P.tolist())
+    ((before, probability), *others) = replacement.top_tokens(effect.before)
+    assert before == " Austin"
+    assert probability > 0.5
+    assert len(others) == 4
+    assert dict(replacement.top_tokens(effect.after, 3000))[" Austin"] < probability / 2
+    assert effect.before.active is not None
+    assert len(effect.before.active) == len(unpruned.active)
+    dense_PS = effect.before.active.dense(2, len(effect.tokens), 512)
+    in_2 = features[nodes.layer_N[features] == 2]
+    expected = nodes.activation_N[in_2]
+    np.testing.assert_allclose(dense_PS[nodes.position_N[in_2], nodes.feature_N[in_2]], expected, rtol=1e-4)
+    assert np.count_nonzero(dense_PS) == np.count_nonzero(effect.before.active.layer_A == 2)
+
+
+def test_many_prompts_at_once_are_each_alone(replacement: ReplacementModel) -> None:
+    doubled = [Intervention(1, -1, 7, value=5.0)]
+    cases = [(DALLAS, doubled), (CHICAGO, doubled), (replacement.tokens(CHICAGO), [])]
+    for asked, effect in zip(cases, replacement.intervene_many(cases), strict=True):
+        alone = replacement.intervene(*asked)
+        torch.testing.assert_close(effect.after.logits_V, alone.after.logits_V, rtol=1e-4, atol=1e-4)
+
+
+def test_it_goes_on_as_text(replacement: ReplacementModel) -> None:
+    assert replacement.generate(DALLAS, max_new_tokens=1) == " Austin"
+    said = replacement.generate(DALLAS, [Intervention(3, slice(1, None), 7, value=300.0)], max_new_tokens=4)
+    assert said != replacement.generate(DALLAS, max_new_tokens=4)
+    assert said == replacement.generate(DALLAS, [Intervention(3, slice(1, None), 7, value=300.0)], max_new_tokens=4)
+
+
+def test_positions_are_those_of_the_tokens(replacement: ReplacementModel) -> None:
+    strings = replacement.token_strings(DALLAS)
+    assert strings[0] == "<bos>"
+    assert "".join(strings[1:]) == DALLAS
+
+
+def test_what_is_wrong_is_said(replacement: ReplacementModel) -> None:
+    with pytest.raises(PromptError, match="no tokens"):
+        replacement.intervene("", [])
+    with pytest.raises(InterventionError, match="no layer 4"):
+        replacement.intervene(DALLAS, [Intervention(4, 1, 0, 1.0)])
+    other = Path(__file__).parents[2] / "cases" / "gpt2_relu_plt" / "model"
+    with pytest.raises(InputError):
+        ReplacementModel.load(str(other), str(DEMO / "transcoders/plt"))
