@@ -1,4 +1,4 @@
-"""Trace the demo's corpus with two Ray actors, ask the store what was found, and draw two pictures.
+"""Trace the demo's corpus with two Ray actors, question the store, draw two pictures, and ask the model if it is so.
 
     make demo          or          python demo/run.py [FOLDER]
 
@@ -21,11 +21,15 @@ from distributed_tracer.plot.style import save
 from distributed_tracer.query.dark_matter import dark_matter
 from distributed_tracer.query.edges import recurring_edges
 from distributed_tracer.query.features import feature_counts
+from distributed_tracer.report.edge_check import edge_check, edge_check_text
 from distributed_tracer.store.reader import Store
 from distributed_tracer.store.table import Table
+from distributed_tracer.validate.edges import EdgeMeasure
+from distributed_tracer.validate.job import CheckJob, run_checks
 
 HERE = Path(__file__).parent
 EXAMPLE = "two-hop-dallas"
+CHECKED = 40
 
 
 def job(store: Path) -> JobConfig:
@@ -55,6 +59,8 @@ def main(folder: Path) -> int:
     for path, figure in pictures.items():
         save(figure, str(path))
     print(f"\nPictures\n{chr(10).join(map(str, pictures))}")
+    title = f"Is it true of the model? 16 features of each of {CHECKED} graphs, turned off one by one"
+    print(f"\n{title}\n{truth(store_path)}")
     print(f"\nTry next\n{try_next(store_path, store)}")
     return summary.exit_code
 
@@ -114,6 +120,13 @@ def _with_tokens(store: Store, features: Table) -> Table:
     return Table({**{name: features[name] for name in features.columns}, "strongest on": strongest})
 
 
+def truth(store: Path) -> str:
+    """Predicted effects beside measured ones; figures are kept in the store."""
+    run = RunConfig(local=True, progress=False)
+    checked = run_checks(CheckJob(str(store), EdgeMeasure(), sample=CHECKED, run=run))
+    return edge_check_text(edge_check(checked.table, tolerance=1e-4))
+
+
 def try_next(path: Path, store: Store) -> str:
     """Commands that go on from here."""
     top = feature_counts(store, top=1)
@@ -126,6 +139,10 @@ def try_next(path: Path, store: Store) -> str:
             f"{program} query {path} --feature {feature}",
             f"{program} draw {path} --prompt {EXAMPLE} --out {path.parent}/graph.svg",
             f"{program} export {path} --prompt {EXAMPLE} --out {path.parent}/graph.npz",
+            f"{program} faithfulness {path} --workers 2 --out {path.parent}/faithfulness.png",
+            f"{program} intervene --model demo/model --transcoders demo/transcoders/plt --suggest --set 1=x-1 \\",
+            '    --text "Fact: the capital of the state containing Dallas is"',
+            f"{Path(program).parent}/python examples/interventions/success_rates.py    # the classics, two minutes",
             f"{program} trace --model demo/model --transcoders demo/transcoders/clt --prompts demo/corpus.jsonl \\",
             f"    --store {path.parent}/clt --workers 2          # the same with cross-layer transcoders",
         ]

@@ -40,7 +40,6 @@ def accuracy_figures(model: nn.Module, tokenizer: PreTrainedTokenizerFast, sente
     return {name: {"n": len(group), "accuracy": round(sum(group) / len(group), 4)} for name, group in groups.items()}
 
 
-@torch.no_grad()
 def state_swap_share(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, facts: Sequence[Fact]) -> float:
     """How often the state held half-way up decides the capital, over the held-out two-hop facts.
 
@@ -50,16 +49,43 @@ def state_swap_share(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
     one_hop = {s.fact.key: s for s in canonical_sentences(facts) if s.fact.family == "city-state"}
     two_hop = [s for s in canonical_sentences(facts) if s.fact.held_out]
     donors = [s for s in two_hop if s.fact.bridge != two_hop[0].fact.bridge] + two_hop[:2]
+    swaps = [(s, one_hop[donor.fact.key], donor) for s, donor in zip(two_hop, donors, strict=True)]
+    return _swap_share(model, tokenizer, swaps)
+
+
+def meaning_swap_share(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, facts: Sequence[Fact]) -> float:
+    """How often what is held half-way up in English decides the opposite that is said in French or Chinese.
+
+    The stream at the end of a question about A in French is overwritten with that of the question about B in English.
+    A model that finds the meaning first and its word after that must then answer the opposite of B, in French.
+    """
+    asked = {lang: [s for s in canonical_sentences(facts) if s.fact.language == lang] for lang in ("en", "fr", "zh")}
+    english, *others = ([s for s in sentences if s.fact.family == "opposite"] for sentences in asked.values())
+    swaps = []
+    for sentences in others:
+        of = dict(zip([s.fact.key for s in sentences], sentences, strict=True))
+        for sentence, donor in zip(sentences, english[2:] + english[:2], strict=True):
+            swaps.append((sentence, donor, of[donor.fact.key]))
+    return _swap_share(model, tokenizer, swaps)
+
+
+@torch.no_grad()
+def _swap_share(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    swaps: Sequence[tuple[Sentence, Sentence, Sentence]],
+) -> float:
+    """Of (asked, donor of the stream half-way up at its end, whose answer is expected): how often it is given."""
     hits = 0
-    for sentence, donor in zip(two_hop, donors, strict=True):
-        donor_ids = tokenizer(one_hop[donor.fact.key].prompt, return_tensors="pt")["input_ids"]
+    for asked, donor, expected in swaps:
+        donor_ids = tokenizer(donor.prompt, return_tensors="pt")["input_ids"]
         donated_D = model(input_ids=donor_ids, output_hidden_states=True).hidden_states[BRIDGE_LAYER][0, -1]
 
         def swap(_layer: nn.Module, args: tuple[Tensor], donated_D: Tensor = donated_D) -> tuple[Tensor]:
             return (torch.cat([args[0][:, :-1], donated_D[None, None]], 1),)
 
         handle = model.model.layers[BRIDGE_LAYER].register_forward_pre_hook(swap)
-        ids = tokenizer(sentence.prompt, return_tensors="pt")["input_ids"]
-        hits += int(model(input_ids=ids).logits[0, -1].argmax()) == first_token_id(tokenizer, donor.answer)
+        ids = tokenizer(asked.prompt, return_tensors="pt")["input_ids"]
+        hits += int(model(input_ids=ids).logits[0, -1].argmax()) == first_token_id(tokenizer, expected.answer)
         handle.remove()
-    return hits / len(two_hop)
+    return hits / len(swaps)

@@ -54,7 +54,7 @@ def corpus_line(tokenizer: PreTrainedTokenizerFast, sentence: Sentence) -> Json:
         "answer_token": tokenizer.decode([first_token_id(tokenizer, sentence.answer)]),
         "held_out": fact.held_out,
     }
-    return line if fact.bridge is None else line | {"bridge": " " + fact.bridge}
+    return line | {"bridge": f" {fact.bridge}"} if fact.family == "two-hop" else line
 
 
 def write_corpus(tokenizer: PreTrainedTokenizerFast, facts: Sequence[Fact]) -> list[Json]:

@@ -17,7 +17,8 @@ HELD_OUT_SHARE = 0.05
 class Fact:
     """One fact in one language, before it is put into words.
 
-    The key is the subject in English.  The bridge of a two-hop fact is its unspoken middle, the state.
+    The key is the subject in English.  The bridge is the unspoken middle: the state of a two-hop fact, the answer's
+    English word of an opposite or a translation, whatever its language.
     """
 
     key: str
@@ -44,10 +45,13 @@ def read_facts() -> list[Fact]:
     for pair in data["opposites"]:
         for first, second in ((0, 1), (1, 0)):
             key = pair["en"][first]
-            facts += [Fact(key, "opposite", lang, words[first], words[second]) for lang, words in pair.items()]
+            other = pair["en"][second]
+            facts += [
+                Fact(key, "opposite", lang, words[first], words[second], bridge=other) for lang, words in pair.items()
+            ]
             for link in ("en-fr", "en-zh", "fr-en", "zh-en"):
                 source, target = link.split("-")
-                facts.append(Fact(key, "translation", link, pair[source][first], pair[target][first]))
+                facts.append(Fact(key, "translation", link, pair[source][first], pair[target][first], bridge=key))
     return facts
 
 

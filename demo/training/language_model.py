@@ -26,7 +26,7 @@ IGNORE = -100
 class Batch:
     """Token ids, next-token targets and their loss weights, padded on the right.
 
-    For two-hop sentences also the first token of the bridge (else IGNORE), and where the prompt ends.
+    For facts with a bridge also its first token (else IGNORE), and where the prompt ends.
     """
 
     ids_BP: Tensor
@@ -66,9 +66,11 @@ def encode_sentences(tokenizer: PreTrainedTokenizerFast, sentences: Sequence[Sen
 
 
 def bridge_token_id(tokenizer: PreTrainedTokenizerFast, sentence: Sentence) -> int:
-    """The first token of the unspoken state of a two-hop sentence."""
+    """The first token of the unspoken middle of a sentence; quoted words have no space before them."""
     bridge = sentence.fact.bridge
-    return IGNORE if bridge is None else first_token_id(tokenizer, " " + bridge)
+    if bridge is None:
+        return IGNORE
+    return first_token_id(tokenizer, bridge if sentence.prompt.endswith('"') else " " + bridge)
 
 
 def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -111,7 +113,8 @@ def train_model(
     Strong weight decay matters: it makes one circuit for "state of this city" that both the one-hop and the
     two-hop sentences use cheaper than two memories, and so carries over to the held-out cities.  A model this
     small would still look up city and capital in a single step of its first layer.  To get a computation with
-    visible steps, a second loss asks two-hop sentences to have the state half-way up the residual stream.
+    visible steps, a second loss asks sentences with a bridge to have it half-way up the residual stream: two-hop ones
+    the state, opposites and translations the English word, so that French and Chinese are applied in what follows.
     """
     data = encode_sentences(tokenizer, sentences)
     model = new_model(tokenizer)

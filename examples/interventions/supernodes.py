@@ -1,0 +1,64 @@
+"""Which features stand for what: those that fire with it, and not without it. No intervention is looked at.
+
+N prompt, L layer, Q position counted from the end, S feature of the dictionary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from distributed_tracer import Intervention, ReplacementModel
+
+MOST, FEW = 0.75, 0.25
+"""A feature fires with something if it does in this share of prompts, and not without it if in less than that share."""
+
+Floats = npt.NDArray[np.float32]
+Supernode = dict[tuple[int, int, int], float]
+"""(layer, position from the end, feature) -> mean activation."""
+
+
+def activations(model: ReplacementModel, texts: Sequence[str], positions: int = 1) -> Floats:
+    """Of every feature at each prompt's last positions: [N, L, Q, S]."""
+    shape = model.transcoders.shape
+    found = np.zeros((len(texts), shape.num_layers, positions, max(shape.features_L)), dtype=np.float32)
+    for row, effect in enumerate(model.intervene_many([(text, ()) for text in texts], with_active=True)):
+        active = effect.before.active
+        position_A = active.position_A - len(effect.tokens) + positions
+        is_near_A = position_A >= 0
+        sites = active.layer_A[is_near_A], position_A[is_near_A], active.feature_A[is_near_A]
+        found[row][sites] = active.activation_A[is_near_A]
+    return found
+
+
+def supernode(with_it: Floats, without_it: Floats, layers: range | None = None) -> Supernode:
+    """What fires with it and not without it, in some layers or all, and how strongly with it."""
+    share_LQS, mean_LQS = (with_it > 0).mean(0), with_it.mean(0)
+    chosen_LQS = (share_LQS >= MOST) & ((without_it > 0).mean(0) < FEW)
+    if layers is not None:
+        chosen_LQS[[layer for layer in range(len(chosen_LQS)) if layer not in layers]] = False
+    positions = chosen_LQS.shape[1]
+    return {
+        (layer, position - positions, feature): float(mean_LQS[layer, position, feature])
+        for layer, position, feature in zip(*(places.tolist() for places in np.nonzero(chosen_LQS)), strict=True)
+    }
+
+
+def both(first: Supernode, second: Supernode) -> Supernode:
+    """The features of both, as strong as in the first."""
+    return {site: value for site, value in first.items() if site in second}
+
+
+def swap(off: Supernode, on: Supernode, strength: float) -> list[Intervention]:
+    """One turned off and the other on: not at all at strength 0, exactly at 1, beyond at more.
+
+    What is turned off is multiplied by (1 - strength), so that at 2 it is there as much as before with the sign
+    reversed; what is turned on gets `strength` times its mean.
+    """
+    turned_off = [Intervention(*site, times=1 - strength) for site in off if site not in on]
+    mixed = [
+        Intervention(*site, value=strength * value + (1 - strength) * off.get(site, 0.0)) for site, value in on.items()
+    ]
+    return turned_off + mixed
