@@ -8,11 +8,14 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Graph": "graph.graph",
+    "Intervention": "intervene.intervention",
     "JobConfig": "config",
     "Prompt": "prompt",
+    "ReplacementModel": "intervene.replacement_model",
     "TargetSpec": "prompt",
     "TraceConfig": "config",
     "attribute": "trace.attribute",
+    "compact": "upkeep.compact",
     "load_model": "model.load",
     "load_transcoders": "transcoder.load",
     "open_store": "store.reader",

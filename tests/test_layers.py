@@ -19,12 +19,13 @@ LAYERS = (
     ("errors", "shapes"),
     ("prompt", "config", "memory"),
     ("corpus", "model", "transcoder", "graph"),
-    ("plan", "trace", "store"),
-    ("query", "export", "report"),
+    ("plan", "trace", "store", "content"),
+    ("upkeep",),
+    ("query", "export", "report", "intervene"),
     ("plot",),
     ("runtime",),
     ("intake", "provenance", "summary"),  # the steps of the pipeline
-    ("pipeline",),
+    ("pipeline", "validate", "doctor", "offline"),
     ("cli",),
     ("__init__", "__main__"),
 )  # neighbours in a layer do not know each other
@@ -39,10 +40,14 @@ WITHOUT_TORCH = (
     "graph",
     "plan",
     "store",
+    "upkeep",
+    "content",
     "query",
     "export",
     "report",
     "plot",
+    "doctor",
+    "offline",
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from jobs_of_cases import CASE, LOCAL, job, plain_rows, write_prompts
 
 from distributed_tracer import __version__
 from distributed_tracer.cli import main
+from distributed_tracer.graph.nodes import Kind
 from distributed_tracer.pipeline import run_job
 from distributed_tracer.store.reader import open_store
 
@@ -105,10 +107,13 @@ def test_some_failed_prompts_are_exit_code_3_and_the_rest_is_stored(tmp_path: Pa
         (["show", "{store}", "--prompt", "nobody"], "error: no prompt 'nobody'"),
         (["status", "{store}/nothing"], "error: there is no store at"),
         (["query", "{store}", "--feature", "12"], "error: --feature is LAYER:INDEX, as in 12:3045, not '12'"),
+        (["query", "{store}", "--where", "topics=x"], "error: no metadata 'topics'; there are topic"),
         (["export", "{store}", "--prompt", "p0", "--out", "{store}/no/such/folder/x.npz"], "error: "),
         (["trace", "{inputs}", "--store", "x", "--local", "--workers", "2"], "error: --workers and --local exclude"),
         (["trace", "{inputs}", "--store", "x", "--local", "--workers=1"], "error: --workers and --local exclude"),
         (["trace", "{inputs}", "--store", "x", "--local", "--max-targets", "0"], "max_targets must be at least 1"),
+        (["trace", "{inputs}", "--store", "x", "--workers", "3", "--slices", "2"], "a multiple of slices, 2, not 3"),
+        (["trace", "{inputs}", "--store", "x", "--local", "--slices", "2"], "local has one slice, not 2"),
         (["trace", "{inputs}", "--store", "{store}", "--local"], "error: {store} was made with another configuration"),
         (["plan", "--model", "{store}", "--transcoders", "t", "--prompts", "p"], "error: "),
     ],
@@ -123,6 +128,29 @@ def test_mistakes_are_exit_code_1_with_a_message_and_no_traceback(
     errors = capsys.readouterr().err
     assert message.replace("{store}", store) in " ".join(errors.split())
     assert "Traceback" not in errors
+
+
+def test_a_compacted_store_answers_as_before(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copied = shutil.copytree(store, tmp_path / "copy")
+    nodes = open_store(store).graph("p0").nodes
+    node = int(nodes.where(Kind.FEATURE)[0])
+    question = ["--feature", f"{nodes.layer_N[node]}:{nodes.feature_N[node]}"]
+
+    def answers() -> list[str]:
+        found = []
+        for show in ("occurrences", "edges-into", "edges-out", "together"):
+            assert main(["query", str(copied), *question, "--show", show]) == 0
+            found.append(capsys.readouterr().out)
+        return found
+
+    before = answers()
+    assert [
+        next(words for words in ("occurrences in", "edges in", "other features") if words in text) for text in before
+    ] == ["occurrences in", "edges in", "edges in", "other features"]
+    assert main(["compact", str(copied)]) == 0
+    assert "3 prompts in" in capsys.readouterr().out
+    assert answers() == before
+    assert open_store(str(copied)).digest() == open_store(store).digest()
 
 
 def test_plan_prints_sizes_and_needs_no_store(prompts: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,11 +195,24 @@ def test_query_lists_where_a_feature_acts(store: str, capsys: pytest.CaptureFixt
     name = f"{best['layer']}:{best['feature']}"
     assert main(["query", store, "--feature", name, "--json"]) == 0
     rows = rows_of(capsys)
-    assert {"prompt": "p0", **{k: best[k] for k in ("position", "activation", "influence")}} in rows
+    named = {"prompt": "p0", **{k: best[k] for k in ("position", "activation", "influence")}}
+    assert named in [{key: row[key] for key in named} for row in rows]
     assert main(["query", store, "--feature", name]) == 0
     assert f"{len(rows)} occurrences in" in capsys.readouterr().out
     assert main(["query", store, "--feature", "0:999999", "--json"]) == 0
     assert rows_of(capsys) == []
+
+
+def test_query_lists_the_prompts_that_meet_conditions(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["query", store, "--where", "topic=states", "num_tokens>=1", "--layer", "0", "--json"]) == 0
+    assert [row["id"] for row in rows_of(capsys)] == ["odd"]
+    site = open_store(store).graph("p0").nodes
+    feature = f"{site.layer_N[0]}:{site.feature_N[0]}"
+    assert main(["query", store, "--feature", feature, "--token", str(site.feature_N[site.kind_N == 2][0])]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("id ")
+    assert "p0" in text
+    assert " of 3 prompts" in text
 
 
 def test_export_writes_the_graph_as_a_dense_matrix(
@@ -229,6 +270,16 @@ def test_a_signal_ends_a_run_cleanly_and_the_next_goes_on(tmp_path: Path, number
     done = len(open_store(str(store)))
     assert 0 < done < 200
     assert f"{done} done" in out
+
+
+def test_status_watches_a_run_to_its_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    process, store = start_and_wait_for_a_part(tmp_path, 12)
+    assert main(["status", str(store), "--watch", "0.1"]) == 0
+    process.communicate(timeout=60)
+    reports = capsys.readouterr().out.split("store    ")[1:]
+    assert "of 12 prompts done" in reports[0]
+    assert ": running" in reports[0]
+    assert [": complete" in report for report in reports] == [False] * (len(reports) - 1) + [True]
 
 
 def test_a_run_killed_outright_goes_on_to_the_same_store(tmp_path: Path) -> None:
