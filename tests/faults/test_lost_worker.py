@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from jobs_of_cases import LOCAL, job, plain_rows, units_of
 
 from distributed_tracer.config import JobConfig, RunConfig, TraceConfig
-from distributed_tracer.errors import ConfigError
+from distributed_tracer.errors import ConfigError, WorkerLost
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.pipeline import run_job
 from distributed_tracer.plan.unit import WorkUnit
@@ -35,6 +36,7 @@ def make_mortal_worker(config: JobConfig, threads: int) -> Any:
     class Mortal(Worker):
         def graph_of(self, unit: WorkUnit, config: TraceConfig) -> Graph:
             if unit.prompt.id == "poison":
+                time.sleep(0.5)  # so that the answer to the prompt before, which may be under way, is not lost
                 os._exit(1)
             return super().graph_of(unit, config)
 
@@ -46,7 +48,7 @@ PLACES = {
     "encoding": ("distributed_tracer.trace.attribute", "encode"),
     "between rows": ("distributed_tracer.trace.attribute:Frontier", "next_round"),
     "pruning": ("distributed_tracer.runtime.worker", "prune"),
-    "writing": ("distributed_tracer.store.local", "_write_synced"),
+    "writing": ("distributed_tracer.store.places.local", "_write_synced"),
     "answering": ("distributed_tracer.runtime.worker", "Reply"),
 }
 """What a worker calls in each phase. The answer meant is the first that says that a part was written."""
@@ -63,13 +65,20 @@ def make_dying_worker(marks: Path, config: JobConfig, threads: int) -> Any:
         found = getattr(owner, name)
 
         def dying(*args: Any, **options: Any) -> Any:
-            if phase != "answering" or args[-1] is not None:
+            reply = found(*args, **options) if phase == "answering" else None
+            if reply is None or (reply.outcomes and reply.receipt):
                 (marks / phase).touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-            return found(*args, **options)
+            return reply
 
         setattr(owner, name, dying)
     return Worker(config, threads)
+
+
+def make_stillborn_worker(marks: Path, config: JobConfig, threads: int) -> Any:
+    """Ends its process while it should load, and leaves a mark."""
+    (marks / str(os.getpid())).touch()
+    os._exit(1)
 
 
 def ledger_of(config: JobConfig) -> Ledger:
@@ -124,6 +133,16 @@ def test_a_prompt_that_kills_every_process_is_given_up_and_the_rest_is_done(ray_
     assert ledger.done() == {f"p{n}" for n in range(4)}
     innocent = replace(config, corpus=job(tmp_path, plain_rows(4), store="innocent").corpus)
     assert open_store(config.store.store).digest() == digest_here(innocent, tmp_path)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_model_that_no_worker_survives_loading_ends_the_run(workers: int, ray_cluster: None, tmp_path: Path) -> None:
+    config = job(tmp_path, plain_rows(4), replace(ONE, workers=workers))
+    (tmp_path / "marks").mkdir()
+    executor = RayExecutor(config, lambda *receipts: None, partial(make_stillborn_worker, tmp_path / "marks"))
+    with pytest.raises(WorkerLost, match=f"{3 * workers} workers in a row died while loading the model"):
+        list(executor.run(units_of(config)))
+    assert 3 * workers <= len(list((tmp_path / "marks").iterdir())) <= 4 * workers
 
 
 def test_workers_without_a_place_are_an_error_that_says_what_is_free(ray_cluster: None, tmp_path: Path) -> None:

@@ -26,13 +26,21 @@ from distributed_tracer.config import RunConfig
 from distributed_tracer.runtime.ray_executor import RayExecutor
 from distributed_tracer.store.ledger import Ledger
 
-def make_slow_worker(config, threads):
+def make_waiting_worker(config, threads):
+    # after five prompts it waits for the other worker, however long that one takes to come
     from distributed_tracer.runtime.worker import Worker
-    class Slow(Worker):
+    class Waiting(Worker):
+        num_traced = 0
         def graph_of(self, unit, config):
-            time.sleep(0.3)
+            (there := Path(config_folder, "there")).mkdir(exist_ok=True)
+            (there / str(os.getpid())).touch()
+            self.num_traced += 1
+            while self.num_traced > 5 and len(list(there.iterdir())) < 2:
+                time.sleep(0.1)
+            time.sleep(0.1)
             return super().graph_of(unit, config)
-    return Slow(config, threads)
+    config_folder = Path(config.store.store).parent
+    return Waiting(config, threads)
 
 if __name__ == "__main__":
     folder, count = Path(sys.argv[1]), int(sys.argv[2])
@@ -45,7 +53,7 @@ if __name__ == "__main__":
     ledger = Ledger(config.store.store)
     ledger.create_or_check({"identity": config.identity()})
     workers, came, left = [], False, False
-    for outcome in RayExecutor(config, ledger.commit, make_slow_worker).run(units_of(config)):
+    for outcome in RayExecutor(config, ledger.commit, make_waiting_worker).run(units_of(config)):
         if outcome.status == "traced":
             workers.append(outcome.worker)
         if workers and not came:
