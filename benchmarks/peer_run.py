@@ -29,20 +29,10 @@ class Peer:
     """circuit-tracer's own entry points: attribute, prune_graph, to_pt."""
 
     def __init__(self, options: dict[str, Any]) -> None:
-        sys.path.insert(0, options["peer"])
-        package = import_module("circuit_tracer")
-        assert Path(str(package.__file__)).is_relative_to(options["peer"]), f"{package.__file__} is another copy"
+        package = checkout(options["peer"])
         self.options: dict[str, Any] = options["attribute"]
         self._attribute, self._prune = package.attribute, import_module("circuit_tracer.graph").prune_graph
-        if options["backend"] == "transformerlens":
-            accept_directories()
-        self.model = package.ReplacementModel.from_pretrained_and_transcoders(
-            options["model"],
-            load_transcoders(Path(options["transcoders"])),
-            backend=options["backend"],
-            device=torch.device("cpu"),
-            dtype=torch.float32,
-        )
+        self.model = load(package, options)
         self.about: dict[str, Any] = {
             "commit": commit(options["peer"]),
             **{name: version(name) for name in ("transformers", "nnsight", "transformer-lens")},
@@ -77,6 +67,27 @@ class Peer:
         assert found.largest <= SAME, f"the mended hook changes the graph: {found}"
         assert found.features_in_common > 0.99, f"the mended hook selects other features: {found}"
         return found.largest
+
+
+def checkout(folder: str) -> Any:
+    """The package circuit_tracer from a checkout."""
+    sys.path.insert(0, folder)
+    package = import_module("circuit_tracer")
+    assert Path(str(package.__file__)).is_relative_to(folder), f"{package.__file__} is another copy"
+    return package
+
+
+def load(package: Any, options: dict[str, Any]) -> Any:
+    """Its ReplacementModel."""
+    if options["backend"] == "transformerlens":
+        accept_directories()
+    return package.ReplacementModel.from_pretrained_and_transcoders(
+        options["model"],
+        load_transcoders(Path(options["transcoders"])),
+        backend=options["backend"],
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+    )
 
 
 def accept_directories() -> None:

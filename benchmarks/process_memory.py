@@ -16,6 +16,11 @@ def held_bytes() -> int | None:
     return _bytes("VmRSS")
 
 
+def own_bytes() -> int | None:
+    """Held now and by nobody else: without mapped files and shared memory."""
+    return _bytes("RssAnon")
+
+
 def data_bytes() -> int | None:
     """What counts against RLIMIT_DATA."""
     return _bytes("VmData")

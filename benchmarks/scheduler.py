@@ -8,7 +8,8 @@ The corpus, the plan, the schedule, the commits and the progress are the real on
 virtual: each takes as long as the plan's cost says, times a random factor and plus a fixed part that the plan does not
 know; some die, some prompts kill every worker. Time is virtual, but for the driver's own: what it really takes to deal
 with an answer is measured and passes on the virtual clock too, and while it does, other answers wait. `--commit-ms`
-adds what a commit takes where the store is not a local disk, `--call-ms` what Ray takes of the driver for each call.
+adds what a commit takes where the store is not a local disk, `--call-ms` what Ray takes of the driver for each call, as
+benchmarks/ray_calls.py measures it.
 
 efficiency   seconds spent on prompts that were then done, of all replicas' seconds from start to end
 tail         share of replicas' seconds after the last prompt was handed out, when they had nothing to do
@@ -50,9 +51,10 @@ from distributed_tracer.plan.unit import WorkUnit
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.runtime.events import Outcome, Reply
 from distributed_tracer.runtime.progress import Tally
-from distributed_tracer.runtime.schedule import Call, Schedule, Share
+from distributed_tracer.runtime.ray_executor import CALL_SECONDS
+from distributed_tracer.runtime.schedule import WRITE, Call, Schedule, Share
 from distributed_tracer.shapes import ModelShape, TranscoderShape
-from distributed_tracer.store.ledger import Ledger
+from distributed_tracer.store.ledger import COMMITS_AT_ONCE, Ledger
 from distributed_tracer.store.receipt import PromptEntry, Receipt
 from distributed_tracer.summary import Recorder
 
@@ -62,7 +64,6 @@ SETS = TranscoderShape(
 )
 PARTS = StoreConfig("")
 MACHINE = Machine(True, None, 3e13)
-COMMITS_AT_ONCE = 16
 LATENCY = 0.002
 """Seconds that a call or an answer is under way."""
 LOADING, WRITING = 60.0, 1.0
@@ -90,6 +91,7 @@ class Result:
     lost: float
     driver_seconds: float
     driver_bytes: int
+    calls: int
     commits: int
     eta_after_tenth: float
     eta_after_half: float
@@ -116,18 +118,18 @@ class Cluster:
     commit_seconds = call_seconds = 0.0
 
     def __init__(self, units: Iterator[WorkUnit], replicas: int, recorder: Recorder, tally: Tally, seed: int) -> None:
-        self.schedule, self.recorder, self.tally = Schedule(units, attempts=3), recorder, tally
+        self.schedule, self.recorder, self.tally = Schedule(units, 3, CALL_SECONDS * replicas), recorder, tally
         self.random = random.Random(seed)
         self.events: list[tuple[float, int, Replica, Call, Reply | None]] = []
         self.now = self.useful = self.driver_seconds = self.last_handed_out = 0.0
-        self.commits = self.deaths = self.number = 0
+        self.commits = self.calls = self.deaths = self.number = 0
         self.paces: list[tuple[float, float]] = []
         self.ends: list[float] = []
         self.replicas = {self.hire() for _ in range(replicas)}
 
     def hire(self) -> Replica:
         replica = Replica(self.now)
-        self.at(self.now + LOADING * self.random.uniform(0.9, 1.3), replica, None, Reply())
+        self.at(self.now + LOADING * self.random.uniform(0.9, 1.3), replica, WRITE, Reply())
         return replica
 
     def at(self, when: float, replica: Replica, call: Call, reply: Reply | None) -> None:
@@ -155,7 +157,7 @@ class Cluster:
                     loaded.add(replica)
             loaded &= self.replicas
             asked = {other: list(self.schedule.next_calls(other.share)) for other in idle & loaded}
-            if any(call is not None for calls in asked.values() for call in calls):
+            if any(call for calls in asked.values() for call in calls):
                 self.last_handed_out = self.now
             spent = time.perf_counter() - started + self.call_seconds * len(answers)
             spent += self.commit_seconds * -(-len(receipts) // COMMITS_AT_ONCE)
@@ -174,9 +176,12 @@ class Cluster:
 
     def _took(self, replica: Replica, call: Call, reply: Reply) -> None:
         replica.running = False
+        self.calls += 1
         for outcome in self.schedule.settle(replica.share, call, reply):
             self._tell(outcome)
         if reply.receipt is not None:
+            for outcome in self.schedule.written(replica.share, reply.receipt):
+                self._tell(outcome)
             self.commits += 1
             self.useful, replica.unwritten_seconds = self.useful + replica.unwritten_seconds, 0.0
 
@@ -201,40 +206,31 @@ class Cluster:
             return
         replica.running = True
         arrived, call = replica.waiting.popleft()
-        started = max(arrived, replica.last_free)
-        if call is None:
-            replica.last_free = started + WRITING
-            self.at(replica.last_free + LATENCY, replica, None, Reply(receipt=self._receipt(replica)))
-            return
-        seconds = (call.expected_seconds + UNKNOWN) * self.random.lognormvariate(0.0, 0.2)
-        if call.prompt.id.startswith("poison") or self.random.random() < seconds / MEAN_LIFE:
-            self.at(started + seconds * self.random.random() + 1.0, replica, call, None)
-            return
-        end = started + seconds
-        if call.prompt.id.startswith("bad"):
-            outcome = Outcome(call.prompt.id, "failed", "trace", "bad", expected_seconds=call.expected_seconds)
-            self.at(end + LATENCY, replica, call, Reply((outcome,)))
-            replica.last_free = end
-            return
-        outcome = Outcome(
-            call.prompt.id,
-            "traced",
-            seconds=seconds,
-            expected_seconds=call.expected_seconds,
-            replacement=0.5,
-            completeness=0.5,
-        )
+        now, outcomes, receipt = max(arrived, replica.last_free), [], None
+        for unit in call:
+            seconds = (unit.expected_seconds + UNKNOWN) * self.random.lognormvariate(0.0, 0.2)
+            if unit.prompt.id.startswith("poison") or self.random.random() < seconds / MEAN_LIFE:
+                self.at(now + seconds * self.random.random() + 1.0, replica, call, None)
+                return
+            now += seconds
+            outcomes.append(self._outcome(replica, unit, now, seconds))
+        full = len(replica.part) >= PARTS.part_edges // EDGES or now - replica.part_since >= PARTS.part_seconds
+        if not call or (replica.part and full):
+            now, receipt = now + WRITING, self._receipt(replica)
+        replica.last_free = now
+        self.at(now + LATENCY, replica, call, Reply(tuple(outcomes), receipt))
+
+    @staticmethod
+    def _outcome(replica: Replica, unit: WorkUnit, now: float, seconds: float) -> Outcome:
+        name, expected, tokens = unit.prompt.id, unit.expected_seconds, len(unit.prompt.tokens or ())
+        if name.startswith("bad"):
+            return Outcome(name, "failed", "trace", "bad", expected_seconds=expected)
+        if not replica.part:
+            replica.part_since = now
         replica.unwritten_seconds += seconds
-        tokens = len(call.prompt.tokens or ())
-        replica.part.append(PromptEntry(call.prompt.id, tokens, 10, 800, EDGES, 1000, 0.5, 0.5, call.prompt.asked))
-        if len(replica.part) == 1:
-            replica.part_since = end
-        receipt = None
-        if len(replica.part) >= PARTS.part_edges // EDGES or end - replica.part_since >= PARTS.part_seconds:
-            end += WRITING
-            receipt = self._receipt(replica)
-        replica.last_free = end
-        self.at(end + LATENCY, replica, call, Reply((outcome,), receipt))
+        replica.part.append(PromptEntry(name, tokens, 10, 800, EDGES, 1000, 0.5, 0.5, unit.prompt.asked))
+        times = {"seconds": seconds, "expected_seconds": expected}
+        return Outcome(name, "traced", **times, replacement=0.5, completeness=0.5)
 
     @staticmethod
     def _receipt(replica: Replica) -> Receipt:
@@ -263,13 +259,10 @@ def measure(replicas: int, num_prompts: int, folder: Path, seed: int = 0) -> Res
     )
     process_memory.reset_peak()
     held = process_memory.held_bytes() or 0
-    spool = Spool()
-    for prompt in corpus(num_prompts, seed):
-        spool.claim(prompt)
-        spool.add(prompt)
+    spool = Spool(corpus(num_prompts, seed))
     ledger = Ledger(config.store.store)
     ledger.create_or_check({"identity": {}})
-    spool.settle((entry.id, entry.asked) for entry in ledger.entries())
+    spool.settle(ledger.asked())
     plan = make_plan(spool, MODEL, SETS, config, MACHINE)
     count, seconds = plan.total()
     recorder = Recorder(ledger)
@@ -294,6 +287,7 @@ def measure(replicas: int, num_prompts: int, folder: Path, seed: int = 0) -> Res
         1 - cluster.useful / total - tail / total,
         cluster.driver_seconds,
         peak - held,
+        cluster.calls,
         cluster.commits,
         *(_eta(cluster, percent) for percent in (10, 50)),
     )
@@ -309,7 +303,7 @@ def _eta(cluster: Cluster, percent: int) -> float:
 
 HEAD = (
     *("replicas", "prompts", "failed", "deaths", "hours", "efficiency", "tail", "lost"),
-    *("driver ms", "driver MB", "commits", "a second", "ETA 10%", "ETA 50%"),
+    *("driver ms", "driver MB", "calls", "commits", "a second", "ETA 10%", "ETA 50%"),
 )
 
 
@@ -320,7 +314,7 @@ def cells(r: Result) -> list[str]:
         f"{r.seconds / 3600:.2f}",
         *(f"{share:.1%}" for share in (r.efficiency, r.tail, r.lost)),
         *(f"{1000 * r.driver_seconds / r.prompts:.3f}", f"{r.driver_bytes / 1e6:.0f}"),
-        *(f"{r.commits:,}", f"{r.commits / r.seconds:.2f}"),
+        *(f"{r.calls:,}", f"{r.commits:,}", f"{r.commits / r.seconds:.2f}"),
         *(f"{eta:.2f}" for eta in (r.eta_after_tenth, r.eta_after_half)),
     ]
 

@@ -1,4 +1,4 @@
-"""Processes that trace one prompt per line of standard input and answer with a line of JSON: both ends of the pipe.
+"""Processes that do one thing per line of standard input and answer with a line of JSON: both ends of the pipe.
 
 Runs in the peer's environment too, so it imports nothing of ours. Linux only: peak memory is read from /proc.
 """
@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -37,18 +37,37 @@ class Tracer(Protocol):
 
 
 def serve(open_tracer: Callable[[dict[str, Any]], Tracer]) -> None:
-    """The first line holds the options, `threads` and the tokens `warm_up` among them; every further one a prompt."""
+    """Trace prompts. The options hold the tokens of the prompt to `warm_up` with."""
+
+    def warmed(options: dict[str, Any]) -> Tracer:
+        tracer = open_tracer(options)
+        with tempfile.TemporaryDirectory() as folder:
+            measure(tracer, options["warm_up"], f"{folder}/warm-up")
+        return tracer
+
+    answer_lines(warmed, measure)
+
+
+class Tool(Protocol):
+    """Whatever is loaded once and asked many times."""
+
+    about: dict[str, Any]
+
+
+T = TypeVar("T", bound=Tool)
+
+
+def answer_lines(open_tool: Callable[[dict[str, Any]], T], answer: Callable[..., dict[str, Any]]) -> None:
+    """The first line holds the options, `threads` among them; every further one the named arguments of `answer`."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever the tools print goes to the log
     options = json.loads(sys.stdin.readline())
     torch.set_num_threads(options["threads"])
-    tracer = open_tracer(options)
-    with tempfile.TemporaryDirectory() as folder:
-        measure(tracer, options["warm_up"], f"{folder}/warm-up")
-    answer: dict[str, Any] = {"torch": torch.__version__, "held_bytes": held_bytes(), **tracer.about}
-    print(json.dumps(answer), file=answers, flush=True)
+    tool = open_tool(options)
+    about: dict[str, Any] = {"torch": torch.__version__, "held_bytes": held_bytes(), **tool.about}
+    print(json.dumps(about), file=answers, flush=True)
     for line in sys.stdin:
-        print(json.dumps(measure(tracer, **json.loads(line))), file=answers, flush=True)
+        print(json.dumps(answer(tool, **json.loads(line))), file=answers, flush=True)
 
 
 def measure(tracer: Tracer, tokens: list[int], folder: str, arrays: str | None = None) -> dict[str, Any]:
@@ -96,15 +115,16 @@ class Worker:
                 env={**os.environ, **threads, **offline},
                 text=True,
             )
-        self.about = self._ask(options)
+        self.about = self.ask(options)
 
     def trace(self, tokens: list[int], arrays: Path | None = None) -> dict[str, Any]:
         """What `measure` found; the graph itself goes to `arrays` if that is given."""
         self._number += 1
         graph = self._folder / str(self._number)
-        return self._ask({"tokens": tokens, "folder": str(graph), "arrays": None if arrays is None else str(arrays)})
+        return self.ask({"tokens": tokens, "folder": str(graph), "arrays": None if arrays is None else str(arrays)})
 
-    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Send one line and wait for the answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
