@@ -98,7 +98,10 @@ def test_slurm_jobs_own_their_nodes_because_ray_stops_all_its_processes() -> Non
     assert re.search(r"^#SBATCH --exclusive$", slurm_script(), flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("script", ["cluster/slurm.sbatch", "cluster/install_offline.sh", ".ci/run"])
+INSTALLERS = ("cluster/install_offline.sh", "distributed_tracer/offline/install_offline.sh")
+
+
+@pytest.mark.parametrize("script", ["cluster/slurm.sbatch", *INSTALLERS, ".ci/run"])
 def test_shell_scripts_pass_shellcheck(script: str) -> None:
     shellcheck = shutil.which("shellcheck", path=str(Path(sys.executable).parent)) or "shellcheck"
     done = subprocess.run([shellcheck, str(ROOT / script)], capture_output=True, text=True)

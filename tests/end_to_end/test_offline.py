@@ -148,7 +148,7 @@ def arrived(tmp_path: Path) -> Path:
     """A bundle for this machine whose one package does nothing."""
     folder = tmp_path / "my bundle"
     wheel = write_wheel(folder / "wheels", "nothing-much")
-    shutil.copy(ROOT / "cluster" / INSTALLER, folder)
+    shutil.copy(ROOT / "distributed_tracer" / "offline" / INSTALLER, folder)
     write_prompts(folder / "prompts.jsonl", plain_rows(1))
     tag = PLATFORM.replace("x86_64", platform.machine())
     packages = {"python": this_python(), "platforms": [tag], "install": "nothing-much==1.0", "torch_index": None}
@@ -159,9 +159,11 @@ def arrived(tmp_path: Path) -> Path:
     return folder
 
 
-def install(bundle: Path, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def install(
+    bundle: Path, *args: str, scripts: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["bash", str(bundle / INSTALLER), str(bundle), *args],
+        ["bash", str((scripts or bundle) / INSTALLER), str(bundle), *args],
         cwd=bundle.parent,
         env={**os.environ, "PYTHON": sys.executable, **environment},
         capture_output=True,
@@ -242,6 +244,7 @@ def test_a_bundle_without_wheels_is_checked_all_the_same(bundle: Path, tmp_path:
     done = install(copy)
     assert done.returncode == 0, done.stderr
     assert f"--model {copy}/model --transcoders {copy}/transcoders --prompts {copy}/prompts.jsonl" in done.stdout
+    assert install(copy, scripts=ROOT / "cluster").stdout == done.stdout, "the same from a checkout"
     assert main(["verify-bundle", str(copy)]) == 0
     flip(copy / "model" / "model.safetensors")
     assert "model/model.safetensors is damaged" in install(copy).stderr
