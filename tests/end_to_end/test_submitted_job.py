@@ -27,6 +27,7 @@ from distributed_tracer import open_store
 from distributed_tracer.cli import main
 from distributed_tracer.errors import StoreNotFound
 from distributed_tracer.report.status import status_of
+from distributed_tracer.store.checks import read_checks
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -138,22 +139,32 @@ def test_a_submitted_job_fills_the_store_and_strangers_are_refused(head: Head, j
     assert sorted(store) == ["text", "tokens"]
 
 
-def test_our_own_submission_passes_the_exit_code_on(head: Head, jobs: Path) -> None:
+def adapted(jobs: Path, name: str, **changes: str) -> str:
+    """Another of our jobs beside the first, changed as its first lines ask for."""
+    source = (ROOT / "jobs" / name).read_text()
+    for before, after in {"/shared": str(jobs.parent / "shared"), **changes}.items():
+        assert before in source
+        source = source.replace(before, after)
+    (jobs / name).write_text(source)
+    return str(jobs / name)
+
+
+def test_our_own_submissions_pass_their_exit_codes_on(head: Head, jobs: Path) -> None:
     done = submit(head.environment, str(jobs / "trace.py"))
     assert done.returncode == 3, done.stdout + done.stderr
     assert "2 done, 0 skipped (done before), 1 failed" in done.stdout
     store = jobs.parent / "shared" / "graphs"
-    source = (ROOT / "jobs" / "compact.py").read_text()
-    (jobs / "compact.py").write_text(source.replace('"/shared/graphs"', repr(str(store))))
-    compacted = submit(head.environment, str(jobs / "compact.py"))
+    compacted = submit(head.environment, adapted(jobs, "compact.py"))
     assert compacted.returncode == 0, compacted.stdout + compacted.stderr
     assert "2 prompts in" in compacted.stdout
     assert open_store(str(store)).index is not None
-    source = (ROOT / "jobs" / "mine.py").read_text()
-    (jobs / "mine.py").write_text(source.replace('"/shared"', repr(str(store.parent))))
-    mined = submit(head.environment, str(jobs / "mine.py"))
+    mined = submit(head.environment, adapted(jobs, "mine.py"))
     assert mined.returncode == 0, mined.stdout + mined.stderr
     assert (store.parent / "mined" / "features.csv").read_text().startswith("layer,feature,prompts,")
+    validated = submit(head.environment, adapted(jobs, "validate.py", **{"gpus_per_worker=1": "threads=1"}))
+    assert validated.returncode == 0, validated.stdout + validated.stderr
+    assert validated.stdout.count("2 measured, 0 skipped (done before), 0 failed") == 2, validated.stdout
+    assert {one.kind for one in read_checks(open_store(str(store)).root)} == {"edges", "faithfulness"}
 
 
 @pytest.mark.parametrize(

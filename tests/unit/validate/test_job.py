@@ -16,6 +16,7 @@ from distributed_tracer.graph.graph import Graph
 from distributed_tracer.store.checks import read_checks
 from distributed_tracer.store.digest import graph_digest
 from distributed_tracer.store.reader import Store, open_store
+from distributed_tracer.upkeep.copy import copy_store
 from distributed_tracer.validate.edges import EdgeMeasure, tolerance_of
 from distributed_tracer.validate.job import choose, run_checks
 
@@ -35,7 +36,9 @@ def verify_edges(store: Store, *flags: str) -> int:
     return main(["verify-edges", store.url, "--local", "--no-progress", "--sources", "4", *flags])
 
 
-def test_every_graph_is_measured_once(store: Store) -> None:
+def test_every_graph_is_measured_once(made: Store, store_url: str) -> None:
+    copy_store(made.url, store_url)
+    store = open_store(store_url)
     first = run_checks(check_job(store, part_prompts=3))
     assert (first.num_done, first.num_skipped, first.exit_code) == (4, 0, 0)
     checks = read_checks(store.root)
