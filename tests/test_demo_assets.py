@@ -95,9 +95,10 @@ def test_tokenizer_round_trips_and_prepends_bos(corpus: list[Json], tokenizer: P
 
 def test_no_city_is_named_twice() -> None:
     facts = json.loads((DEMO / "facts.json").read_text(encoding="utf-8"))
-    states = facts["states"]
+    states, countries = facts["states"], facts["countries"]
     cities = [city for entry in states.values() for city in entry["cities"] + entry["held_out"]]
-    capitals = [entry["capital"] for entry in states.values()] + list(facts["countries"].values())
+    cities += [city for entry in countries.values() for city in entry["cities"]]
+    capitals = [entry["capital"] for places in (states, countries) for entry in places.values()]
     assert len(states) == 50
     assert len(set(cities + capitals)) == len(cities) + len(capitals)
 

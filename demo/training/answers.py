@@ -53,6 +53,15 @@ def state_swap_share(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
     return _swap_share(model, tokenizer, swaps)
 
 
+def country_swap_share(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, facts: Sequence[Fact]) -> float:
+    """How often a country held half-way up in a state's place decides the capital, over the held-out two-hop facts."""
+    sentences = canonical_sentences(facts)
+    two_hop = [s for s in sentences if s.fact.held_out]
+    abroad = [s for s in sentences if s.fact.family == "two-hop-abroad"]
+    of = {s.fact.key: s for s in sentences if s.fact.family == "city-country"}
+    return _swap_share(model, tokenizer, [(s, of[a.fact.key], a) for s, a in zip(two_hop, abroad, strict=False)])
+
+
 def meaning_swap_share(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, facts: Sequence[Fact]) -> float:
     """How often what is held half-way up in English decides the opposite that is said in French or Chinese.
 

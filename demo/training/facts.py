@@ -17,8 +17,8 @@ HELD_OUT_SHARE = 0.05
 class Fact:
     """One fact in one language, before it is put into words.
 
-    The key is the subject in English.  The bridge is the unspoken middle: the state of a two-hop fact, the answer's
-    English word of an opposite or a translation, whatever its language.
+    The key is the subject in English.  The bridge is the unspoken middle: the state or country of a two-hop fact, the
+    answer's English word of an opposite or a translation, whatever its language.
     """
 
     key: str
@@ -40,8 +40,12 @@ def read_facts() -> list[Fact]:
         for city in entry["cities"] + entry["held_out"]:
             facts.append(Fact(city, "city-state", "en", city, state))
             facts.append(Fact(city, "two-hop", "en", city, capital, city in entry["held_out"], state))
-    for country, capital in data["countries"].items():
+    for country, entry in data["countries"].items():
+        capital = entry["capital"]
         facts.append(Fact(country, "country-capital", "en", country, capital))
+        for city in entry["cities"]:
+            facts.append(Fact(city, "city-country", "en", city, country))
+            facts.append(Fact(city, "two-hop-abroad", "en", city, capital, bridge=country))
     for pair in data["opposites"]:
         for first, second in ((0, 1), (1, 0)):
             key = pair["en"][first]
@@ -95,6 +99,17 @@ TEMPLATES: dict[tuple[str, str], tuple[str, ...]] = {
         "The capital of {} is",
         "The capital city of {} is called",
         "In {}, the capital is",
+    ),
+    ("city-country", "en"): (
+        "Fact: the country containing {} is",
+        "The country containing {} is",
+        "The city of {} is in the country of",
+    ),
+    ("two-hop-abroad", "en"): (
+        "Fact: the capital of the country containing {} is",
+        "The capital of the country containing {} is",
+        "The capital city of the country containing {} is called",
+        "In the country containing {}, the capital is",
     ),
     ("opposite", "en"): (
         'The opposite of "{}" is "',

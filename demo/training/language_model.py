@@ -16,7 +16,7 @@ from .paths import MODEL_DIR
 from .schedule import shuffled_batches, warm_up_then_cosine
 from .tokenizer import PAD_ID, first_token_id, padded
 
-WIDTH_D = 128
+WIDTH_D = 160
 LAYERS_L = 4
 BRIDGE_LAYER = LAYERS_L // 2
 IGNORE = -100
@@ -106,15 +106,16 @@ def bridge_logits(model: LlamaForCausalLM, hidden_BPD: Tensor, last_B: Tensor) -
 
 
 def train_model(
-    tokenizer: PreTrainedTokenizerFast, sentences: Sequence[Sentence], steps: int = 600, batch_size: int = 96
+    tokenizer: PreTrainedTokenizerFast, sentences: Sequence[Sentence], steps: int = 850, batch_size: int = 96
 ) -> LlamaForCausalLM:
     """Fit the language model to the sentences it may see.
 
     Strong weight decay matters: it makes one circuit for "state of this city" that both the one-hop and the
     two-hop sentences use cheaper than two memories, and so carries over to the held-out cities.  A model this
     small would still look up city and capital in a single step of its first layer.  To get a computation with
-    visible steps, a second loss asks sentences with a bridge to have it half-way up the residual stream: two-hop ones
-    the state, opposites and translations the English word, so that French and Chinese are applied in what follows.
+    visible steps, a second loss asks sentences with a bridge to have it half-way up the residual stream: two-hop
+    ones the state or country, opposites and translations the English word, so that French and Chinese are applied in
+    what follows.
     """
     data = encode_sentences(tokenizer, sentences)
     model = new_model(tokenizer)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from .activations import mlp_activations
-from .answers import accuracy_figures, meaning_swap_share, state_swap_share
+from .answers import accuracy_figures, country_swap_share, meaning_swap_share, state_swap_share
 from .corpus import corpus_sentences, write_corpus
 from .facts import Fact, all_sentences, canonical_sentences, split_sentences
 from .fit import fit_figures, replaced_mlps
@@ -43,6 +43,7 @@ def model_figures(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, f
         "training_sentences": sum(not sentence.fact.held_out for sentence in all_sentences(facts)),
         "accuracy": accuracy_figures(model, tokenizer, canonical_sentences(facts)),
         "state_swap_follows": round(state_swap_share(model, tokenizer, facts), 4),
+        "country_swap_follows": round(country_swap_share(model, tokenizer, facts), 4),
         "meaning_swap_follows": round(meaning_swap_share(model, tokenizer, facts), 4),
     }
 

@@ -119,7 +119,7 @@ def dead_feature_loss(
 def train_transcoders(
     kind: Kind,
     raw: Activations,
-    steps: int = 800,
+    steps: int = 1600,
     per_token: int = 10,
     batch_size: int = 1024,
     patience: int = 100,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from questions import City, Facts, Word, about_country
+from questions import City, Facts, Word
 from supernodes import Floats, Supernode, activations, both, supernode
 
 from distributed_tracer import ReplacementModel
@@ -41,10 +41,10 @@ class Classic:
 
 def about_cities(model: ReplacementModel, facts: Facts, seed: int = 0) -> Iterator[Classic]:
     """What is done to the state that a city lies in, and to the question for its capital."""
-    states, say_capital = _states(model, facts)
-    countries = _countries(model, facts)
+    states, say_capital = _places(model, [city for city in facts.cities if not city.held_out])
+    countries, _ = _places(model, facts.abroad)
     capitals, rng = facts.capitals, np.random.default_rng(seed)
-    other = {city: _another(city.state, list(capitals), rng) for city in facts.cities}
+    other = {city: _another(city.place, list(capitals), rng) for city in facts.cities}
     abroad = {city: str(rng.choice(list(countries))) for city in facts.cities}
 
     def trial(
@@ -56,33 +56,33 @@ def about_cities(model: ReplacementModel, facts: Facts, seed: int = 0) -> Iterat
         "turn off 'say a capital'",
         "the state",
         [
-            trial(city, say_capital[city.state], {}, [city.state])
+            trial(city, say_capital[city.place], {}, [city.place])
             for city in facts.cities
-            if not capitals[city.state].startswith(city.state)  # Oklahoma City: the first token cannot tell
+            if not capitals[city.place].startswith(city.place)  # Oklahoma City: the first token cannot tell
         ],
     )
     yield Classic(
         "turn off the state",
         "not its capital",
-        [trial(city, states[city.state], {}, unwanted=[capitals[city.state]]) for city in facts.cities],
+        [trial(city, states[city.place], {}, unwanted=[capitals[city.place]]) for city in facts.cities],
     )
     yield Classic(
         "turn off the state",
         "another's capital",
         [
-            trial(city, states[city.state], {}, [capitals[state] for state in capitals if state != city.state])
+            trial(city, states[city.place], {}, [capitals[state] for state in capitals if state != city.place])
             for city in facts.cities
         ],
     )
     yield Classic(
         "one state for another",
         "the other's capital",
-        [trial(city, states[city.state], states[of], [capitals[of]]) for city, of in other.items()],
+        [trial(city, states[city.place], states[of], [capitals[of]]) for city, of in other.items()],
     )
     yield Classic(
         "the state for a country",
         "the country's capital",
-        [trial(city, states[city.state], countries[of], [facts.countries[of]]) for city, of in abroad.items()],
+        [trial(city, states[city.place], countries[of], [facts.capitals_abroad[of]]) for city, of in abroad.items()],
     )
 
 
@@ -147,23 +147,18 @@ def about_languages(model: ReplacementModel, facts: Facts, seed: int = 0) -> Ite
     )
 
 
-def _states(model: ReplacementModel, facts: Facts) -> tuple[Mapping[str, Supernode], Mapping[str, Supernode]]:
-    """Of every state: what fires for its cities whichever question is asked, and what only where the capital is."""
-    visible = [city for city in facts.cities if not city.held_out]
-    one_hop = activations(model, [city.one_hop for city in visible])
-    two_hops = activations(model, [city.two_hops for city in visible])
-    states, say_capital = {}, {}
-    for state in facts.capitals:
-        here = np.array([city.state == state for city in visible])
+def _places(model: ReplacementModel, cities: Sequence[City]) -> tuple[Mapping[str, Supernode], Mapping[str, Supernode]]:
+    """Of every state or country: what fires for its cities whichever question is asked, and what only where the
+    capital is."""
+    one_hop = activations(model, [city.one_hop for city in cities])
+    two_hops = activations(model, [city.two_hops for city in cities])
+    places, say_capital = {}, {}
+    for place in dict.fromkeys(city.place for city in cities):
+        here = np.array([city.place == place for city in cities])
         either = (supernode(fired[here], fired[~here], FIRST_HALF) for fired in (two_hops, one_hop))
-        states[state] = both(*either)
-        say_capital[state] = supernode(two_hops[here], one_hop[here])
-    return states, say_capital
-
-
-def _countries(model: ReplacementModel, facts: Facts) -> Mapping[str, Supernode]:
-    wordings = [activations(model, texts) for texts in zip(*map(about_country, facts.countries), strict=True)]
-    return dict(zip(facts.countries, _each(np.stack(wordings, axis=1)), strict=True))
+        places[place] = both(*either)
+        say_capital[place] = supernode(two_hops[here], one_hop[here])
+    return places, say_capital
 
 
 def _words(model: ReplacementModel, words: Sequence[Word]) -> Mapping[Word, Supernode]:

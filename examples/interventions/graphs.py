@@ -17,7 +17,7 @@ WEAK, STRONG = 0.75, 0.1
 
 def by_influence(model: ReplacementModel, facts: Facts) -> Iterator[Classic]:
     """One held-out city of each state, its graph, and the weaker or the strongest features off, all at once."""
-    cities = list({city.state: city for city in facts.cities if city.held_out}.values())
+    cities = list({city.place: city for city in facts.cities if city.held_out}.values())
     asked = TraceConfig(max_feature_nodes=1024, keep_all=True)
     ranked = [_by_influence(model.trace(city.two_hops, asked)) for city in cities]
     weak = [dict(sites[: round(WEAK * len(sites))]) for sites in ranked]
@@ -38,6 +38,6 @@ def _by_influence(graph: Graph) -> list[tuple[tuple[int, int, int], float]]:
 
 def _trials(cities: Sequence[City], off: Sequence[Supernode], facts: Facts) -> list[Trial]:
     return [
-        Trial(city.two_hops, sites, {}, [f" {facts.capitals[city.state]}"], held_out=True)
+        Trial(city.two_hops, sites, {}, [f" {facts.capitals[city.place]}"], held_out=True)
         for city, sites in zip(cities, off, strict=True)
     ]

@@ -6,7 +6,7 @@ A model that answers with more than one token is judged by the first.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,16 +28,18 @@ class City:
     """Two questions about a city. Of held-out ones the model never saw the second, nor may features be chosen by it."""
 
     name: str
-    state: str
-    held_out: bool
+    place: str
+    """The state or country that it lies in."""
+    kind: str
+    held_out: bool = False
 
     @property
     def one_hop(self) -> str:
-        return f"Fact: the state containing {self.name} is"
+        return f"Fact: the {self.kind} containing {self.name} is"
 
     @property
     def two_hops(self) -> str:
-        return f"Fact: the capital of the state containing {self.name} is"
+        return f"Fact: the capital of the {self.kind} containing {self.name} is"
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,11 @@ class Facts:
 
     def __init__(self) -> None:
         data = json.loads(FACTS.read_text(encoding="utf-8"))
-        self.capitals = {state: entry["capital"] for state, entry in data["states"].items()}
-        self.cities = [City(name, state, held) for state, entry in data["states"].items() for name, held in _of(entry)]
-        self.countries: dict[str, str] = data["countries"]
+        states, countries = data["states"], data["countries"]
+        self.cities = list(_of("state", "cities", states)) + list(_of("state", "held_out", states))
+        self.abroad = list(_of("country", "cities", countries))
+        self.capitals = {state: entry["capital"] for state, entry in states.items()}
+        self.capitals_abroad = {country: entry["capital"] for country, entry in countries.items()}
         self.words = {
             language: [
                 Word(pair[language][i], pair[language][1 - i], language, pair["en"][i])
@@ -71,12 +75,7 @@ class Facts:
         }
 
 
-def about_country(country: str) -> tuple[str, ...]:
-    """Wordings of one question that end alike."""
-    return f"Fact: the capital of {country} is", f"The capital of {country} is"
-
-
-def _of(entry: dict[str, list[str]]) -> Iterator[tuple[str, bool]]:
-    for held_out, names in ((False, entry["cities"]), (True, entry["held_out"])):
-        for name in names:
-            yield name, held_out
+def _of(kind: str, which: str, places: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterator[City]:
+    for place, entry in places.items():
+        for name in entry[which]:
+            yield City(name, place, kind, which == "held_out")
