@@ -1,4 +1,4 @@
-"""Are suggested supernodes what the model uses? On the demo: `python benchmarks/suggested_supernodes.py [plt|clt]`.
+"""Are suggested supernodes what the model uses? On the demo: `python benchmarks/suggested_supernodes.py [plt|clt] [likeness]`.
 
 Two features of one group should fire in the same prompts and do the same to the answer, more than two of different
 groups; and the group that carries the state, put in place of another prompt's, should bring its capital.
@@ -29,14 +29,15 @@ FEWEST = 10
 
 
 class Demo:
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, likeness: float) -> None:
+        self.likeness = likeness
         self.model = ReplacementModel.load(str(DEMO / "model"), str(DEMO / "transcoders" / kind))
         self.rows = [json.loads(line) for line in (DEMO / "corpus.jsonl").read_text(encoding="utf-8").splitlines()]
         self._suggested: dict[str, list[Supernode]] = {}
 
     def suggested(self, text: str) -> list[Supernode]:
         if text not in self._suggested:
-            self._suggested[text] = suggest(self.model.trace(text, TraceConfig(max_feature_nodes=512)))
+            self._suggested[text] = suggest(self.model.trace(text, TraceConfig(max_feature_nodes=512)), self.likeness)
         return self._suggested[text]
 
     def firing(self) -> dict[tuple[int, int], npt.NDArray[np.float32]]:
@@ -109,8 +110,8 @@ def swapped(demo: Demo, one: dict[str, Any], other: dict[str, Any], times: float
     return graph.apply({off.name: times}, swaps={off.name: on}, num_tokens=1).next_tokens[0][0]
 
 
-def main(kind: str) -> None:
-    demo, rng = Demo(kind), np.random.default_rng(0)
+def main(kind: str = "plt", likeness: str = "0.3") -> None:
+    demo, rng = Demo(kind, float(likeness)), np.random.default_rng(0)
     figures = np.array(list(groupings(demo, rng)))
     names = ("suggested", "at random", "by layer")
     print(
@@ -135,4 +136,4 @@ def main(kind: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "plt")
+    main(*sys.argv[1:])

@@ -9,7 +9,7 @@ from ..plot import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_BOX, _GAP, _ROW = 2.1, 0.35, 1.25  # a supernode's width, the room beside it, and from row to row, in inches
+_BOX, _GAP, _ROW = 2.35, 0.35, 1.25  # a supernode's width, the room beside it, and from row to row, in inches
 _WEAK = 0.25  # of its measure: what is left of a supernode that is as good as off
 _WIDTHS = (2.8, 0.4, 4.0)  # narrowest line, and by how much it grows with what is left, and the widest
 
@@ -94,12 +94,16 @@ def _draw_lines(axes: Any, supernode: dict[str, Any], replacement: dict[str, Any
     narrow, growth, widest = _WIDTHS
     left = max(source["after"] or 0.0, 0.0)
     for child in supernode["children"]:
+        child_x, child_y = places[child]
+        is_beside = child_y == y
+        bend = 0.25 if child_x < x else -0.25  # over the boxes between
         axes.annotate(
             "",
-            (places[child][0], places[child][1] - 0.3),
+            (child_x, child_y + (0.3 if is_beside else -0.3)),
             (x, y + 0.3),
             arrowprops={
                 "arrowstyle": "-|>",
+                "connectionstyle": f"arc3,rad={bend if is_beside else 0}",
                 "color": style.NEGATIVE if replacement else style.FEATURE,
                 "alpha": 0.2 if left < _WEAK else 0.6,
                 "linewidth": min(narrow * (growth + left * (1 - growth)), widest) / 2,
@@ -122,7 +126,7 @@ def _draw_box(axes: Any, supernode: dict[str, Any], x: float, y: float) -> None:
     )
     axes.add_patch(shape)
     colour = "#888888" if is_weak else "black"
-    axes.text(x, y + 0.09, _words(supernode["name"], 32), ha="center", va="center", fontsize=7.5, color=colour)
+    axes.text(x, y + 0.09, _words(supernode["name"], 38), ha="center", va="center", fontsize=7, color=colour)
     if after is not None:
         axes.text(x, y - 0.14, f"{after:.0%}", ha="center", va="center", fontsize=8, color=colour, weight="bold")
     if setting is not None:

@@ -124,14 +124,15 @@ def test_features_are_chosen_without_a_look_at_what_is_tested(readers: dict[str,
 
 # At strength 1.5, about ten points below what examples/interventions/README.md says: shares of some 96 trials.
 WORKS = {
-    ("turn off 'say a capital'", "the state"): {"plt": 0.70, "clt": 0.90},
-    ("turn off the state", "not its capital"): {"plt": 0.75, "clt": 0.90},
-    ("one state for another", "the other's capital"): {"plt": 0.90, "clt": 0.90},
-    ("the state for a country", "the country's capital"): {"plt": 0.05, "clt": 0.30},
-    ("one word for another", "the other's opposite"): {"plt": 0.60, "clt": 0.75},
-    ("another word, from English", "its opposite, not in English"): {"plt": 0.60, "clt": 0.80},
-    ("turn off 'in French'", "the English word"): {"plt": 0.50, "clt": 0.65},
-    ("French for Chinese", "the Chinese word"): {"plt": 0.20, "clt": 0.70},
+    ("turn off 'say a capital'", "the state"): {"plt": 0.90, "clt": 0.90},
+    ("turn off the state", "not its capital"): {"plt": 0.85, "clt": 0.90},
+    ("one state for another", "the other's capital"): {"plt": 0.85, "clt": 0.80},
+    ("the state for a country", "the country's capital"): {"plt": 0.80, "clt": 0.80},
+    ("one word for another", "the other's opposite"): {"plt": 0.75, "clt": 0.85},
+    ("small for big", "small"): {"plt": 0.25, "clt": 0.60},
+    ("another word, from English", "its opposite, not in English"): {"plt": 0.65, "clt": 0.75},
+    ("turn off 'in French'", "the English word"): {"plt": 0.75, "clt": 0.75},
+    ("French for Chinese", "the Chinese word"): {"plt": 0.80, "clt": 0.90},
 }
 
 
