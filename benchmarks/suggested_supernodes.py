@@ -1,4 +1,6 @@
-"""Are suggested supernodes what the model uses? On the demo: `python benchmarks/suggested_supernodes.py [plt|clt] [likeness]`.
+"""Are suggested supernodes what the model uses? On the demo.
+
+    python benchmarks/suggested_supernodes.py [plt|clt] [likeness]
 
 Two features of one group should fire in the same prompts and do the same to the answer, more than two of different
 groups; and the group that carries the state, put in place of another prompt's, should bring its capital.

@@ -39,9 +39,10 @@ def suggest(graph: Graph, likeness: float = 0.3, max_count: int | None = None) -
     """Groups of all feature nodes of a (pruned) graph, the most influential first, with children and activations.
 
     Any two features of a group are alike by at least `likeness` (1 the same, 0 nothing in common), unless there would
-    be more groups than `max_count`; a higher one gives more groups that each do one thing, the default ones that carry
-    a role across layers (docs/interventions.md has figures). A name says which token feeds the group most and which target it moves most, with
-    a minus if down. The same graph always gives the same groups. Raises InterventionError for a graph too large.
+    be more groups than `max_count`. Higher values give more groups that are purer, the default ones that carry a role
+    across layers: docs/interventions.md has figures. A name says which token feeds the group most and which target it
+    moves most, with a minus if down. The same graph always gives the same groups. Raises InterventionError for a graph
+    too large.
     """
     if len(graph.nodes) > _MOST_NODES:
         raise InterventionError(
