@@ -20,6 +20,9 @@ from ..transcoder.base import Transcoders
 from .intervene import NO_LAYERS, Case, intervene
 from .intervention import Intervention
 
+_PUSH = {torch.bfloat16: 64.0, torch.float16: 64.0}
+"""What is linear can be pushed further: a feature's effect may be less than such a stream's rounding."""
+
 
 @dataclass(frozen=True, eq=False)
 class Probes:
@@ -72,22 +75,23 @@ def _probed(
     knows_N[nodes.where(Kind.TARGET)] = [target.token_id >= 0 for target in graph.targets]
     for first in range(0, len(sources), cases_at_once):
         some = sources[first : first + cases_at_once]
-        cases = [Case(tokens, ()), *(_turned_off(graph, node) for node in some.tolist())]
         lost = []
-        for layers in (range(transcoders.shape.num_layers), NO_LAYERS):
+        for layers, push in ((range(transcoders.shape.num_layers), _PUSH.get(model.dtype, 1.0)), (NO_LAYERS, 1.0)):
             values = _NodeValues(graph, model, transcoders)
+            cases = [Case(tokens, ()), *(_pushed(graph, node, push) for node in some.tolist())]
             intervene(cases, model, transcoders, constrained_layers=layers, observe=values)
-            lost.append(values.value_BN[:1] - values.value_BN[1:])
+            lost.append((values.value_BN[:1] - values.value_BN[1:]) / push)
         edge_X = np.flatnonzero(np.isin(graph.source_E, some) & knows_N[target_E])
         case_X = np.searchsorted(some, graph.source_E[edge_X])
         measured = (of_all_BN[case_X, target_E[edge_X]] for of_all_BN in lost)
         yield graph.source_E[edge_X], target_E[edge_X], graph.weight_E[edge_X], *measured
 
 
-def _turned_off(graph: Graph, node: int) -> Case:
+def _pushed(graph: Graph, node: int, push: float) -> Case:
+    """A feature turned off, or so many times as far."""
     nodes = graph.nodes
     place = int(nodes.layer_N[node]), int(nodes.position_N[node]), int(nodes.feature_N[node])
-    return Case(tuple(graph.tokens_P.tolist()), (Intervention(*place, times=0.0),))
+    return Case(tuple(graph.tokens_P.tolist()), (Intervention(*place, times=1.0 - push),))
 
 
 class _NodeValues:

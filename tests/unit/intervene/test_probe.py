@@ -23,8 +23,9 @@ ROUND_OFF = 1e-5  # float32; a wrong edge is off by its own size
 
 
 @cache
-def loaded(name: str) -> tuple[Model, Transcoders]:
-    return load_model(str(CASES / name / "model")), load_transcoders(str(CASES / name / "transcoders"))
+def loaded(name: str, dtype: str = "float32") -> tuple[Model, Transcoders]:
+    case = CASES / name
+    return load_model(str(case / "model"), dtype), load_transcoders(str(case / "transcoders"), dtype)
 
 
 def traced(name: str, *targets: TargetSpec) -> Graph:
@@ -44,6 +45,16 @@ def test_stored_edges_are_what_happens_where_nothing_reacts(name: str) -> None:
     assert found.largest_difference < ROUND_OFF
     assert len(np.unique(found.source_E)) == min(12, len(sample_sources(graph, 12)))
     assert np.abs(found.reacting_E - found.weight_E).max() > 1e-3, "something does react"
+
+
+@pytest.mark.parametrize(("dtype", "within"), [("bfloat16", 2e-2), ("float16", 2e-3)])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_coarse_stream_hides_no_edge(name: str, dtype: str, within: float) -> None:
+    parts = loaded(name, dtype)
+    graph = prune(attribute(Prompt("p", text=TEXTS[0]), *parts, TraceConfig(max_feature_nodes=60, round_size=16)))
+    found = probe(graph, *parts, sample_sources(graph, 12).tolist())
+    assert len(found.weight_E) >= 12
+    assert found.largest_difference < within
 
 
 def test_a_wrong_edge_is_seen() -> None:
