@@ -20,8 +20,9 @@ from ..transcoder.base import Transcoders
 from .intervene import NO_LAYERS, Case, intervene
 from .intervention import Intervention
 
-_PUSH = {torch.bfloat16: 64.0, torch.float16: 64.0}
-"""What is linear can be pushed further: a feature's effect may be less than such a stream's rounding."""
+_PUSH = {torch.bfloat16: 64.0, torch.float16: 16.0}
+"""What is linear can be pushed further: a feature's effect may be less than such a stream's rounding. float16 rounds
+less, and must not overflow."""
 
 
 @dataclass(frozen=True, eq=False)
