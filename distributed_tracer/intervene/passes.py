@@ -38,7 +38,7 @@ def forward(
             input_ids=tokens_BP.to(device),
             past_key_values=cache,
             use_cache=cache is not None,
-            logits_to_keep=torch.tensor(positions, device=device),
+            logits_to_keep=list(positions),
         )
     logits: Tensor = result.logits
     return logits.to(torch.promote_types(logits.dtype, torch.float32))

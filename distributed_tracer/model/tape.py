@@ -78,7 +78,7 @@ def record(
         result = model.hf(
             input_ids=tokens_P[None],
             use_cache=False,
-            logits_to_keep=torch.tensor(wanted, device=tokens_P.device),
+            logits_to_keep=wanted,
         )
     logits = result.logits[0].to(torch.promote_types(result.logits.dtype, torch.float32))
     tape.logits = dict(zip(wanted, logits, strict=True))

@@ -77,4 +77,8 @@ def encode(
 
 
 def _free_bytes(device: torch.device) -> int:
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_cpu_bytes()
+    """What may be allocated: on a GPU also what the allocator holds of earlier prompts and will use again."""
+    if device.type != "cuda":
+        return free_cpu_bytes()
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused

@@ -19,10 +19,11 @@ def sweep_dtype(precision: SweepPrecision, forward: torch.dtype) -> torch.dtype:
 
 @contextmanager
 def products(precision: SweepPrecision) -> Iterator[None]:
-    """Inside, float32 products are exact, or use TensorFloat-32 where a GPU has it."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    """Inside, float32 products are exact, or use TensorFloat-32 where a GPU has it; bfloat16 ones add up in float32."""
+    matmul = torch.backends.cuda.matmul
+    before = matmul.allow_tf32, matmul.allow_bf16_reduced_precision_reduction
+    matmul.allow_tf32, matmul.allow_bf16_reduced_precision_reduction = precision == "tf32", False
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
+        matmul.allow_tf32, matmul.allow_bf16_reduced_precision_reduction = before

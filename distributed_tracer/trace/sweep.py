@@ -136,7 +136,7 @@ class Sweep:
                 into_BPW[:, len(g_PBD) :] = 0  # of a block that the batch does not reach the end of
         constant_P = self.columns.constant_LP[source, lead:end].to(into_BS.device)
         constant_B[:alive] += into_BS[:, constant_P].sum(1, dtype=constant_B.dtype).to(constant_B.device)
-        into_BS[:, constant_P] = 0
+        into_BS.index_fill_(1, constant_P, 0)
         if self._adds:
             edges_BS += into_BS.to(edges_BS.device, non_blocking=True)
 
