@@ -1,0 +1,88 @@
+"""On a GPU: every architecture with every kind of transcoder gives the CPU's graph.
+
+The CPU's rows are judged in `tests/oracle` by autograd through the library's own modules; here the device is judged by
+the CPU.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from frozen import FLAVOURS, TOKENS, applicable
+from tiny import ARCHITECTURES, TOKENIZER, hf_model, save_transcoders
+from transformers import AutoTokenizer
+
+from distributed_tracer import TraceConfig, attribute, load_transcoders, prune
+from distributed_tracer.graph.graph import Graph
+from distributed_tracer.model.load import Model, wrap
+
+DEVICE = os.environ.get("GPU_TESTS_DEVICE", "cuda")
+"""`cpu` runs these tests without a GPU, to try the tests themselves."""
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(DEVICE == "cuda" and not torch.cuda.is_available(), reason="no CUDA device"),
+]
+
+PAIRS = [(a, f) for a in ARCHITECTURES for f in FLAVOURS if applicable(a, f)]
+UNIT = {"float64": 2.0**-53, "float32": 2.0**-24, "tf32": 2.0**-11, "bfloat16": 2.0**-9}
+"""Largest relative error of rounding a number once."""
+FORWARD, SWEEP = 64, 8
+"""How many roundings may add up: along the forward pass and the encoders (3 layers of some ten products, softmax and
+norms, in the forward pass's precision), and along the sweep (two products a layer, their errors at random)."""
+
+
+@lru_cache(maxsize=2)
+def model_on(architecture: str, device: str, dtype: torch.dtype) -> Model:
+    return wrap(hf_model(architecture).to(device, dtype), AutoTokenizer.from_pretrained(TOKENIZER))
+
+
+Traced = Callable[[str, str, str, TraceConfig], Graph]
+
+
+@pytest.fixture
+def traced(tmp_path: Path) -> Traced:
+    def trace(architecture: str, flavour: str, device: str, config: TraceConfig) -> Graph:
+        source = tmp_path / flavour
+        if not source.exists():
+            save_transcoders(source, **FLAVOURS[flavour])
+        dtype = torch.float64 if config.sweep_dtype == "float64" else torch.float32
+        model = model_on(architecture, device, dtype)
+        name = str(dtype).removeprefix("torch.")
+        return attribute(list(TOKENS), model, load_transcoders(str(source), name, model.input_device), config)
+
+    return trace
+
+
+def names(graph: Graph) -> list[tuple[int, ...]]:
+    nodes = graph.nodes
+    columns = (nodes.kind_N, nodes.layer_N, nodes.position_N, nodes.feature_N)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+@pytest.mark.parametrize("precision", UNIT)
+@pytest.mark.parametrize(("architecture", "flavour"), PAIRS)
+def test_edges_are_the_cpus(architecture: str, flavour: str, precision: str, traced: Traced) -> None:
+    reference = "float64" if precision == "float64" else "float32"
+    expected = traced(architecture, flavour, "cpu", TraceConfig(None, sweep_dtype=reference))
+    found = traced(architecture, flavour, DEVICE, TraceConfig(None, sweep_dtype=precision))
+    assert names(found) == names(expected)
+    difference = np.linalg.norm(found.adjacency() - expected.adjacency())
+    bound = FORWARD * UNIT[reference] + SWEEP * UNIT[precision]
+    assert difference <= bound * np.linalg.norm(expected.adjacency())
+
+
+@pytest.mark.parametrize(("architecture", "flavour"), PAIRS)
+def test_the_same_features_are_chosen_and_the_same_nodes_survive_pruning(
+    architecture: str, flavour: str, traced: Traced
+) -> None:
+    config = TraceConfig(40, round_size=8, keep_row_mass=0.9)
+    expected, found = (traced(architecture, flavour, device, config) for device in ("cpu", DEVICE))
+    assert names(found) == names(expected)
+    assert names(prune(found)) == names(prune(expected))
