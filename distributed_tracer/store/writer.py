@@ -37,6 +37,7 @@ class PartWriter:
         """
         if any(entry.id == graph.prompt_id for entry in self._entries):
             raise StoreError(f"prompt {graph.prompt_id!r} is already in this part; flush before adding it again")
+        _refuse_half_pairs(graph.prompt_id)
         self.keep(_entry(graph, asked), columns_of(graph))
 
     def keep(self, entry: PromptEntry, columns: Columns) -> None:
@@ -80,6 +81,15 @@ class PartWriter:
         """From run.json, once: workers need not be told of the run for their parts to say where they are from."""
         if self._provenance is None:
             self._provenance = provenance_of(self._root.read(RUN))
+
+
+def _refuse_half_pairs(prompt_id: str) -> None:
+    """A commit's JSON would join two halves of a surrogate pair, and the id would no longer be the one in the part."""
+    try:
+        prompt_id.encode()
+    except UnicodeEncodeError as error:
+        half = f"U+{ord(prompt_id[error.start]):04X}"
+        raise StoreError(f"prompt id {prompt_id!r} holds half a surrogate pair, {half}: not a character") from None
 
 
 def _entry(graph: Graph, asked: str) -> PromptEntry:

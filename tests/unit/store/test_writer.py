@@ -100,6 +100,14 @@ def test_a_graph_that_cannot_be_stored_does_not_spoil_the_part(tmp_path: Path) -
     assert [entry.id for entry in receipt.prompts] == ["a"]
 
 
+@pytest.mark.parametrize("prompt_id", ["\ud83d\ude00", "a\udc00"])
+def test_an_id_with_half_a_surrogate_pair_is_refused(tmp_path: Path, prompt_id: str) -> None:
+    writer = PartWriter(str(tmp_path), StoreConfig(str(tmp_path)))
+    with pytest.raises(StoreError, match=r"half a surrogate pair, U\+D[8C]"):
+        writer.add(random_graph(prompt_id))
+    assert writer.flush() is None
+
+
 def test_four_million_edges_need_no_loop_over_edges(tmp_path: Path) -> None:
     size = 6_000
     graph = random_graph("big", num_active=size, num_layers=1, num_positions=20, density=0.0, pruned=False)
