@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tiny import save_transcoders, tiny_model
+from tiny import ARCHITECTURES, ROWS, save_transcoders, tiny_model
 from torch import Tensor
 
 from distributed_tracer.config import TraceConfig
@@ -82,6 +82,8 @@ def build(directory: Path, architecture: str, flavour: str) -> Case:
     return Case(model, transcoders, tape, features, directions, rows, skips)
 
 
-def applicable(architecture: str, flavour: str) -> bool:
-    """OLMo 2 has no norm before its MLP."""
-    return not (architecture == "olmo2" and "normalized" in flavour)
+FULL = [(a, f) for a in ARCHITECTURES for f in FLAVOURS if a != "olmo2" or "normalized" not in f]
+"""Every architecture with every flavour; OLMo 2 has no norm before its MLP."""
+_ONE_MORE = [("granite", "clt-jumprelu-resid"), ("phi", "clt-jumprelu-resid"), ("phi", "plt-topk-normalized")]
+DECISIVE = [*FULL, *((a, "plt-relu-skip") for a in ROWS), *_ONE_MORE]
+"""And every other row with the flavour that passes through the most: all norms, the MLP's sites and a skip."""

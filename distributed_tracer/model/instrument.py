@@ -141,9 +141,12 @@ def _before(module: nn.Module, change: Callable[[Tensor], Tensor]) -> RemovableH
 
 
 def _after(module: nn.Module, change: Callable[[Tensor], Tensor]) -> RemovableHandle:
-    """Pass the module's output (the first of a tuple) through `change`."""
+    """Pass the module's output (the first of a tuple) through `change`, in the shape of the module's input: some
+    experts lay the positions of a batch in one row."""
 
-    def hook(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
-        return (change(output[0]), *output[1:]) if isinstance(output, tuple) else change(output)
+    def hook(_module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        y: Tensor = output[0] if isinstance(output, tuple) else output
+        changed = change(y.view(args[0].shape)).view(y.shape)
+        return (changed, *output[1:]) if isinstance(output, tuple) else changed
 
     return module.register_forward_hook(hook)

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from frozen import FLAVOURS, TOKENS, Case, applicable
-from tiny import ARCHITECTURES
+from frozen import FULL, TOKENS, Case
 
 from distributed_tracer.errors import InterventionError
 from distributed_tracer.intervene.generate import generate
@@ -16,7 +15,6 @@ from distributed_tracer.intervene.intervene import Case as Asked
 from distributed_tracer.intervene.intervene import intervene
 from distributed_tracer.intervene.intervention import Intervention
 
-EVERY = [(a, f) for a in ARCHITECTURES for f in FLAVOURS if applicable(a, f)]
 TEMPERATURE = 0.2  # random models hardly prefer anything
 PERSISTENT = (
     Intervention(1, slice(3, None), 5, value=400.0),
@@ -38,7 +36,7 @@ def slowly(of: Case, count: int, seed: int, interventions: tuple[Intervention, .
     return tokens[len(TOKENS) :]
 
 
-@pytest.mark.parametrize(("architecture", "flavour"), EVERY)
+@pytest.mark.parametrize(("architecture", "flavour"), FULL)
 def test_every_token_is_that_of_an_intervention_on_all_before_it(
     architecture: str, flavour: str, case: Callable[[str, str], Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
