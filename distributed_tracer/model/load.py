@@ -125,12 +125,8 @@ def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: st
     assert isinstance(layers, nn.ModuleList)
     unembed = hf.get_output_embeddings()  # type: ignore[no-untyped-call]
     assert unembed is not None, "language models have an unembedding"
-    weight, bias, scale = (
-        unembed.get_parameter("weight").detach(),
-        getattr(unembed, "bias", None),
-        sites.logit_scale(text),
-    )
-    if scale != 1:  # a copy, so that a direction is a logit's whoever reads it
+    weight, bias = unembed.get_parameter("weight").detach(), getattr(unembed, "bias", None)
+    if (scale := sites.logit_scale(text)) != 1:  # a copy, so that a direction is a logit's whoever reads it
         weight, bias = weight * scale, None if bias is None else bias * scale
     return Model(
         hf,

@@ -25,6 +25,7 @@ class Norm:
         """Read off a model library's module."""
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
         eps = getattr(module, "variance_epsilon", None) or getattr(module, "eps", sites.norm_eps)
+        assert eps is not None, "a norm without an epsilon has it in the architecture's row"
         if weight is not None and sites.norm in ("rms_plus_one", "layer_plus_one"):
             weight = weight.to(torch.promote_types(weight.dtype, torch.float32)) + 1
         return cls(

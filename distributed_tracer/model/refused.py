@@ -13,8 +13,8 @@ _LATENT = (
 )
 _OWN_ATTENTION = "the library computes its attention inside the layer, so that patterns cannot be recorded or replaced"
 _GEMMA_4 = (
-    "values are normed, some layers reuse other layers' values, and per-layer inputs and a factor on the residual stream "
-    "act beside attention and MLP"
+    "values are normed, some layers reuse other layers' values, and per-layer inputs and a factor on the residual "
+    "stream act beside attention and MLP"
 )
 _ALT_UP = (
     "AltUp predicts and corrects four residual streams, and per-layer inputs are gated into them, so that there is "
