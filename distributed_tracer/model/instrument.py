@@ -16,6 +16,7 @@ from ..errors import ConfigError
 from .attention import watch_patterns
 from .load import Model
 from .norm import Norm
+from .rope import forget_lengths
 
 INPUT_SITES = ("mlp.hook_in", "ln2.hook_normalized", "hook_resid_mid")
 OUTPUT_SITES = ("mlp.hook_out", "hook_mlp_out")
@@ -63,6 +64,7 @@ def check_sites(model: Model, input_site: str, output_site: str) -> None:
 def instrumented(model: Model, watcher: Watcher, input_site: str, output_site: str) -> Iterator[None]:
     """Inside the block, the model's forward pass reports to `watcher` and obeys it."""
     check_sites(model, input_site, output_site)
+    forget_lengths(model.hf)
     handles: list[RemovableHandle] = []
     with ExitStack() as stack:
         stack.callback(_remove, handles)
