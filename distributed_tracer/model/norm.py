@@ -15,7 +15,7 @@ class Norm:
     """y = centre(x) * scale * weight + bias, where `centre` subtracts the mean for LayerNorm only."""
 
     weight_D: Tensor | None
-    """In float32 or better where 1 is added to it, as the library adds it. None: 1."""
+    """None: 1. Where 1 was added to it, it was in the dtype in which the library adds it: float32 or better for RMS."""
     bias_D: Tensor | None
     eps: float
     centred: bool
@@ -26,8 +26,10 @@ class Norm:
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
         eps = getattr(module, "variance_epsilon", None) or getattr(module, "eps", sites.norm_eps)
         assert eps is not None, "a norm without an epsilon has it in the architecture's row"
-        if weight is not None and sites.norm in ("rms_plus_one", "layer_plus_one"):
+        if weight is not None and sites.norm == "rms_plus_one":
             weight = weight.to(torch.promote_types(weight.dtype, torch.float32)) + 1
+        elif weight is not None and sites.norm == "layer_plus_one":
+            weight = weight + 1
         return cls(
             weight_D=None if weight is None else weight.detach(),
             bias_D=None if bias is None else bias.detach(),
