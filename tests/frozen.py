@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tiny import save_transcoders, tiny_model
+from tiny import ARCHITECTURES, ROWS, save_transcoders, tiny_model
 from torch import Tensor
 
 from distributed_tracer.config import TraceConfig
@@ -68,10 +68,10 @@ def _in_order(blocks: Iterable[EdgeBlock], slot_C: Tensor) -> tuple[Tensor, Tens
     return rows[order], torch.cat([block.constant_B for block in found])[order]
 
 
-def build(directory: Path, architecture: str, flavour: str) -> Case:
+def build(directory: Path, architecture: str, flavour: str, **flags: Any) -> Case:
     """A random model and random transcoders of one flavour, encoded on TOKENS."""
     source = save_transcoders(directory / f"{architecture}-{flavour}", **FLAVOURS[flavour])
-    model = tiny_model(architecture, torch.float64)
+    model = tiny_model(architecture, torch.float64, **flags)
     transcoders = load_transcoders(str(source), dtype="float64")
     shape = transcoders.shape
     tape = record(model, TOKENS, shape.input_site, shape.output_site)
@@ -82,6 +82,34 @@ def build(directory: Path, architecture: str, flavour: str) -> Case:
     return Case(model, transcoders, tape, features, directions, rows, skips)
 
 
-def applicable(architecture: str, flavour: str) -> bool:
-    """OLMo 2 has no norm before its MLP."""
-    return not (architecture == "olmo2" and "normalized" in flavour)
+FULL = [(a, f) for a in ARCHITECTURES for f in FLAVOURS if a != "olmo2" or "normalized" not in f]
+"""Every architecture with every flavour; OLMo 2 has no norm before its MLP."""
+_ONE_MORE = [("granite", "clt-jumprelu-resid"), ("phi", "clt-jumprelu-resid"), ("phi", "plt-topk-normalized")]
+DECISIVE = [*FULL, *((a, "plt-relu-skip") for a in ROWS), *_ONE_MORE]
+"""And every other row with the flavour that passes through the most: all norms, the MLP's sites and a skip."""
+
+LONGROPE = {
+    "max_position_embeddings": 64,
+    "original_max_position_embeddings": 8,
+    "rope_parameters": {
+        "rope_type": "longrope",
+        "rope_theta": 1e4,
+        "short_factor": [1.0, 1.1, 1.5, 2.0],
+        "long_factor": [1.5, 4.0, 9.0, 30.0],
+        "original_max_position_embeddings": 8,
+    },
+}
+LENGTHS: dict[str, tuple[str, dict[str, Any]]] = {
+    "longrope": ("phi3", LONGROPE),
+    "dynamic": (
+        "llama",
+        {
+            "max_position_embeddings": 7,
+            "rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 8.0},
+        },
+    ),
+    "scaled by position": ("ministral3", {}),
+    "chunks": ("llama4_text", {}),
+    "windows": ("cohere2", {}),
+}
+"""Models that do to a long sequence what they do not to a short one."""

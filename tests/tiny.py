@@ -8,9 +8,9 @@ from typing import Any, Literal
 import torch
 import yaml
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 
-from distributed_tracer.model.load import Model, wrap
+from distributed_tracer.model.load import Model, class_of, wrap
 
 CASES = Path(__file__).parent / "cases"
 TOKENIZER = CASES / "llama_relu_plt" / "model"  # 320 tokens, <bos> is 1
@@ -27,63 +27,117 @@ _COMMON: dict[str, Any] = {
     "pad_token_id": 0,
 }
 _LOCAL = {"sliding_window": 4}
+_LAYER_TYPES = ["sliding_attention", "full_attention", "sliding_attention"]
+_MIXED = {**_LOCAL, "layer_types": _LAYER_TYPES}
+_EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+_ROPE = {"rope_type": "default", "rope_theta": 1e4}
+_EQUAL_HEADS: dict[str, Any] = {"num_attention_heads": 4, "num_key_value_heads": 2}
+_NO_ROPE_ON_THE_LAST = {"no_rope_layers": [1, 1, 0]}
+_YARN = {
+    **_ROPE,
+    "rope_type": "yarn",
+    "factor": 16.0,
+    "original_max_position_embeddings": 4,
+    "llama_4_scaling_beta": 0.5,
+    "beta_fast": 32.0,
+    "beta_slow": 1.0,
+    "mscale": 1.0,
+    "mscale_all_dim": 1.0,
+}
+_ALPHA = {**_ROPE, "rope_type": "dynamic", "factor": 1.0, "alpha": 1000.0}
+_GRANITE = {
+    "embedding_multiplier": 1.5,
+    "residual_multiplier": 0.6,
+    "attention_multiplier": 0.4,
+    "logits_scaling": 3.0,
+    "attention_bias": True,
+}
+_LLAMA_4 = {
+    **_NO_ROPE_ON_THE_LAST,
+    "attention_chunk_size": 4,
+    "attn_temperature_tuning": True,
+    "floor_scale": 3,
+    "num_local_experts": 2,
+    "num_experts_per_tok": 1,
+    "interleave_moe_layer_step": 2,
+    "intermediate_size_mlp": 24,
+    "attention_bias": True,
+}
+
+_VARIED: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("llama", {**_GROUPED, "attention_bias": True}),
+    "mistral": ("mistral", {**_GROUPED, **_LOCAL}),
+    "qwen2": ("qwen2", _GROUPED),
+    "qwen3": ("qwen3", _GROUPED),
+    "gemma": ("gemma", _GROUPED),
+    "gemma2": ("gemma2", {**_GROUPED, **_LOCAL, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0}),
+    "gemma3_text": ("gemma3_text", {**_GROUPED, **_MIXED}),
+    "gemma3": ("gemma3", {**_GROUPED, **_LOCAL, "layer_types": ["sliding_attention"] * LAYERS}),
+    "gpt2": ("gpt2", {"num_attention_heads": 4}),
+    "gpt_neox": ("gpt_neox", {"num_attention_heads": 4, "use_parallel_residual": True}),
+    "gpt_neox_serial": ("gpt_neox", {"num_attention_heads": 4, "use_parallel_residual": False}),
+    "olmo2": ("olmo2", _EQUAL_HEADS),
+    "phi3": ("phi3", _EQUAL_HEADS),
+    "gpt_oss": ("gpt_oss", {**_GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2, "rope_parameters": _ROPE}),
+}
+"""What is tested in full: by name, the config's `model_type` and flags that differ from its defaults."""
+
+_SAME_SHAPE: dict[str, tuple[str, dict[str, Any]]] = {
+    "qwen3_moe": ("qwen3_moe", {**_GROUPED, **_EXPERTS, "mlp_only_layers": [1], "norm_topk_prob": True}),
+    "qwen2_moe": ("qwen2_moe", {**_EQUAL_HEADS, **_EXPERTS, "shared_expert_intermediate_size": 24}),
+    "mixtral": ("mixtral", {**_GROUPED, **_LOCAL, "num_local_experts": 4}),
+    "olmoe": ("olmoe", {**_EQUAL_HEADS, "num_experts": 4, "num_experts_per_tok": 2}),
+    "olmo": ("olmo", _EQUAL_HEADS),
+    "olmo3": ("olmo3", {**_EQUAL_HEADS, **_MIXED}),
+    "smollm3": ("smollm3", {**_EQUAL_HEADS, **_NO_ROPE_ON_THE_LAST}),
+    "glm": ("glm", {**_GROUPED, "attention_bias": True, "partial_rotary_factor": 0.5}),
+    "glm4": ("glm4", {**_GROUPED, "attention_bias": True, "partial_rotary_factor": 0.5}),
+    "ministral": ("ministral", {**_GROUPED, **_MIXED}),
+    "ministral3": ("ministral3", {**_GROUPED, "rope_parameters": _YARN}),
+    "mistral3": ("mistral3", {**_GROUPED, "model_type": "ministral3", "rope_parameters": _YARN}),
+    "starcoder2": ("starcoder2", {**_EQUAL_HEADS, **_LOCAL, "use_bias": True}),
+    "seed_oss": ("seed_oss", {**_GROUPED, "attention_bias": True, "attention_out_bias": False}),
+    "exaone4": ("exaone4", {**_EQUAL_HEADS, **_MIXED}),
+    "apertus": ("apertus", {**_EQUAL_HEADS, "rope_parameters": _ROPE}),
+    "hunyuan_v1_dense": ("hunyuan_v1_dense", {**_GROUPED, "rope_parameters": _ALPHA}),
+    "ernie4_5": ("ernie4_5", {**_GROUPED, "use_bias": True}),
+    "arcee": ("arcee", _EQUAL_HEADS),
+    "granite": ("granite", {**_EQUAL_HEADS, **_GRANITE}),
+    "stablelm": (
+        "stablelm",
+        {**_EQUAL_HEADS, "use_qkv_bias": True, "qk_layernorm": True, "partial_rotary_factor": 0.25},
+    ),
+    "stablelm_parallel": ("stablelm", {**_EQUAL_HEADS, "use_parallel_residual": True}),
+    "phi": ("phi", {**_EQUAL_HEADS, "qk_layernorm": True, "partial_rotary_factor": 0.5}),
+    "cohere": ("cohere", {**_EQUAL_HEADS, "use_qk_norm": True, "logit_scale": 0.25}),
+    "cohere2": ("cohere2", {**_EQUAL_HEADS, **_MIXED, "logit_scale": 0.25}),
+    "nemotron": ("nemotron", {**_GROUPED, "partial_rotary_factor": 0.5}),
+    "llama4_text": ("llama4_text", {**_GROUPED, **_LLAMA_4}),
+}
+"""Rows that add nothing to how a graph is computed: the tests that decide whether edges are true run for them."""
+
+ARCHITECTURES = tuple(_VARIED)
+ROWS = tuple(_SAME_SHAPE)
 
 
-def _config(model_type: str) -> Any:
+def tiny_config(architecture: str, **flags: Any) -> Any:
+    """The configuration of a tiny model; `flags` replace its own."""
     from transformers import AutoConfig
 
-    extra: dict[str, dict[str, Any]] = {
-        "llama": {**_GROUPED, "attention_bias": True},
-        "mistral": {**_GROUPED, **_LOCAL},
-        "qwen2": _GROUPED,
-        "qwen3": _GROUPED,
-        "gemma": _GROUPED,
-        "gemma2": {**_GROUPED, **_LOCAL, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0},
-        "gemma3_text": {**_GROUPED, **_LOCAL, "layer_types": ["sliding_attention", "full_attention"] * 2},
-        "olmo2": {"num_attention_heads": 4, "num_key_value_heads": 2},
-        "phi3": {"num_attention_heads": 4, "num_key_value_heads": 2},
-        "gpt_neox": {"num_attention_heads": 4, "use_parallel_residual": True},
-        "gpt_neox_serial": {"num_attention_heads": 4, "use_parallel_residual": False},
-        "gpt_oss": {
-            **_GROUPED,
-            "num_local_experts": 4,
-            "num_experts_per_tok": 2,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 1e4},
-        },
-        "gpt2": {"num_attention_heads": 4},
-    }
-    if model_type == "gemma3":
+    model_type, options = (_VARIED | _SAME_SHAPE)[architecture]
+    options = {**_COMMON, **options, **flags}
+    if model_type in ("gemma3", "mistral3"):
         vision = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-        text = {**_COMMON, **extra["gemma3_text"], "layer_types": ["sliding_attention"] * LAYERS}
-        return AutoConfig.for_model("gemma3", text_config=text, vision_config=vision, mm_tokens_per_image=4)
-    options = {**_COMMON, **extra[model_type]}
-    if "layer_types" in options:
-        options["layer_types"] = options["layer_types"][:LAYERS]
-    return AutoConfig.for_model(model_type.removesuffix("_serial"), **options)
+        more = {"mm_tokens_per_image": 4} if model_type == "gemma3" else {}
+        return AutoConfig.for_model(model_type, text_config=options, vision_config=vision, **more)
+    return AutoConfig.for_model(model_type, **options)
 
 
-ARCHITECTURES = (
-    "llama",
-    "mistral",
-    "qwen2",
-    "qwen3",
-    "gemma",
-    "gemma2",
-    "gemma3_text",
-    "gemma3",
-    "gpt2",
-    "gpt_neox",
-    "gpt_neox_serial",
-    "olmo2",
-    "phi3",
-    "gpt_oss",
-)
-
-
-def hf_model(architecture: str, seed: int = 0) -> PreTrainedModel:
+def hf_model(architecture: str, seed: int = 0, **flags: Any) -> PreTrainedModel:
     """A random model whose every weight, norms and biases included, is far from its initial value."""
     torch.manual_seed(seed)
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(_config(architecture), attn_implementation="eager")
+    config = tiny_config(architecture, **flags)
+    model: PreTrainedModel = class_of(config).from_config(config, attn_implementation="eager")
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             spread = 0.3 if parameter.ndim > 1 else 0.2
@@ -92,9 +146,9 @@ def hf_model(architecture: str, seed: int = 0) -> PreTrainedModel:
     return model.eval()
 
 
-def tiny_model(architecture: str, dtype: torch.dtype = torch.float32, seed: int = 0) -> Model:
+def tiny_model(architecture: str, dtype: torch.dtype = torch.float32, seed: int = 0, **flags: Any) -> Model:
     """The same, wrapped for attribution."""
-    return wrap(hf_model(architecture, seed).to(dtype), AutoTokenizer.from_pretrained(TOKENIZER))
+    return wrap(hf_model(architecture, seed, **flags).to(dtype), AutoTokenizer.from_pretrained(TOKENIZER))
 
 
 def save_model(directory: Path, architecture: str = "llama", seed: int = 0) -> Path:

@@ -11,6 +11,7 @@ from transformers import DynamicCache
 
 from ..errors import InterventionError
 from ..model.load import Model
+from ..model.rope import rope_regime
 from ..model.tokenize import num_zeroed
 from ..transcoder.base import Transcoders
 from .intervene import NO_LAYERS, Case, check_layers
@@ -55,7 +56,10 @@ def generate(
     lottery = torch.Generator().manual_seed(seed)
     ends = _ending_tokens(model)
     tokens, num_read = list(case.tokens), 0
+    regime = rope_regime(model.hf.config, len(tokens))
     for _ in range(max_new_tokens):
+        if regime != (regime := rope_regime(model.hf.config, len(tokens))):
+            caches, num_read = (DynamicCache(), DynamicCache()), 0  # their keys were turned by another rotary table
         fresh = torch.tensor([tokens[num_read:]])
         now = [
             replace(change, position=change.position - num_read)

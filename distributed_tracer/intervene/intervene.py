@@ -11,6 +11,7 @@ from torch import Tensor
 from ..errors import InterventionError
 from ..graph.nodes import ActiveTable
 from ..model.load import Model
+from ..model.rope import rope_regime
 from ..model.tokenize import num_zeroed
 from ..transcoder.base import Transcoders
 from .active import ActiveFeatures
@@ -63,12 +64,32 @@ def intervene(
     nothing reacts: norms, attention and other MLPs are held, and with the last one, so is the final norm; what is left
     are direct effects. What is set in them is written to them alone, also by cross-layer transcoders. `with_active`
     lists every active feature, before and after; `observe` is told what else there is to see of the second pass.
-    Prompts may differ in length. Raises InterventionError before anything is run.
+    Prompts may differ in length; where rotary tables depend on it, those with one table are run together, and `observe`
+    is refused for several. Raises InterventionError before anything is run.
     """
     check_layers(constrained_layers, transcoders)
     changes_B = [_changes(case, model, transcoders) for case in cases]
-    if not cases:
-        return []
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for number, case in enumerate(cases):
+        groups.setdefault(rope_regime(model.hf.config, len(case.tokens)), []).append(number)
+    if len(groups) != 1:
+        if observe is not None and groups:
+            raise InterventionError(
+                f"the rotary tables of this {model.shape.architecture} model depend on a prompt's length, and these "
+                f"prompts need {len(groups)}: what is observed would be of as many passes; give prompts of equal length"
+            )
+        effects: dict[int, Effect] = {}
+        for numbers in groups.values():
+            found = intervene(
+                [cases[number] for number in numbers],
+                model,
+                transcoders,
+                freeze_attention=freeze_attention,
+                constrained_layers=constrained_layers,
+                with_active=with_active,
+            )
+            effects.update(zip(numbers, found, strict=True))
+        return [effects[number] for number in range(len(cases))]
     prompts = list(dict.fromkeys(case.tokens for case in cases))
     row_B = torch.tensor([prompts.index(case.tokens) for case in cases])
     fired = [ActiveFeatures(transcoders) if with_active else None for _ in range(2)]

@@ -77,6 +77,8 @@ def freeze(model: Model, tape: Tape, layer: int, skip_DD: Tensor | None, dtype: 
     if weights.attention_norm is not None:
         value_GED = weights.attention_norm.pull(value_GED)
         pattern_HPK = pattern_HPK * tape.scales_P1[(layer, "attention")].squeeze(-1)
+    if weights.residual_scale != 1:
+        pattern_HPK = pattern_HPK * weights.residual_scale
     num_positions = pattern_HPK.shape[-1]
     pattern_GQPK = pattern_HPK.reshape(groups, -1, num_positions, num_positions)
     skip, scale = _fold_skip(model, tape, layer, skip_DD)
@@ -104,11 +106,18 @@ def _fold_skip(model: Model, tape: Tape, layer: int, skip_DD: Tensor | None) -> 
         skip_DD = weights.mlp_norm.pull(skip_DD, after_weight=tape.input_site == "mlp.hook_in")
         scale_in_P1 = tape.scales_P1[(layer, "mlp")]
         scale_P1 = scale_in_P1 if scale_P1 is None else scale_P1 * scale_in_P1
+    if weights.residual_scale != 1:
+        skip_DD = skip_DD * weights.residual_scale
     return skip_DD, None if scale_P1 is None else scale_P1.squeeze(-1)
 
 
 def attention_constant(weights: Layer, tape: Tape, layer: int) -> Tensor | None:
     """What biases alone make the layer's attention add to the residual stream: [P, D], or None if there are none."""
+    constant_PD = _attention_output_constant(weights, tape, layer)
+    return constant_PD if constant_PD is None or weights.residual_scale == 1 else constant_PD * weights.residual_scale
+
+
+def _attention_output_constant(weights: Layer, tape: Tape, layer: int) -> Tensor | None:
     norm, post_norm = weights.attention_norm, weights.attention_post_norm
     entering = None if norm is None else norm.bias_D
     written = weights.output_bias_D
@@ -132,11 +141,11 @@ def attention_constant(weights: Layer, tape: Tape, layer: int) -> Tensor | None:
 
 def write(model: Model, tape: Tape, layer: int, x_XD: Tensor, position_X: Tensor | None = None) -> Tensor:
     """Vectors at the output site, at these positions (None: one at each) -> what they add to the residual stream."""
-    norm = model.layers[layer].mlp_post_norm
-    if norm is None or tape.output_site == "hook_mlp_out":
-        return x_XD
-    scale_P1 = tape.scales_P1[(layer, "mlp_post")]
-    return norm.push(x_XD, scale_P1 if position_X is None else scale_P1[position_X])
+    norm, residual_scale = model.layers[layer].mlp_post_norm, model.layers[layer].residual_scale
+    if norm is not None and tape.output_site != "hook_mlp_out":
+        scale_P1 = tape.scales_P1[(layer, "mlp_post")]
+        x_XD = norm.push(x_XD, scale_P1 if position_X is None else scale_P1[position_X])
+    return x_XD if residual_scale == 1 else x_XD * residual_scale
 
 
 def write_constant(model: Model, tape: Tape, layer: int, constant_PD: Tensor, skip_DD: Tensor | None) -> Tensor:
@@ -147,7 +156,7 @@ def write_constant(model: Model, tape: Tape, layer: int, constant_PD: Tensor, sk
     norm = model.layers[layer].mlp_post_norm
     if norm is None or norm.bias_D is None or tape.output_site == "hook_mlp_out":
         return written_PD
-    return written_PD + norm.bias_D
+    return written_PD + norm.bias_D * model.layers[layer].residual_scale
 
 
 def input_bias(model: Model, tape: Tape, layer: int) -> Tensor | None:

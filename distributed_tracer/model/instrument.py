@@ -16,6 +16,7 @@ from ..errors import ConfigError
 from .attention import watch_patterns
 from .load import Model
 from .norm import Norm
+from .rope import forget_lengths
 
 INPUT_SITES = ("mlp.hook_in", "ln2.hook_normalized", "hook_resid_mid")
 OUTPUT_SITES = ("mlp.hook_out", "hook_mlp_out")
@@ -63,6 +64,7 @@ def check_sites(model: Model, input_site: str, output_site: str) -> None:
 def instrumented(model: Model, watcher: Watcher, input_site: str, output_site: str) -> Iterator[None]:
     """Inside the block, the model's forward pass reports to `watcher` and obeys it."""
     check_sites(model, input_site, output_site)
+    forget_lengths(model.hf)
     handles: list[RemovableHandle] = []
     with ExitStack() as stack:
         stack.callback(_remove, handles)
@@ -141,9 +143,12 @@ def _before(module: nn.Module, change: Callable[[Tensor], Tensor]) -> RemovableH
 
 
 def _after(module: nn.Module, change: Callable[[Tensor], Tensor]) -> RemovableHandle:
-    """Pass the module's output (the first of a tuple) through `change`."""
+    """Pass the module's output (the first of a tuple) through `change`, in the shape of the module's input: some
+    experts lay the positions of a batch in one row."""
 
-    def hook(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
-        return (change(output[0]), *output[1:]) if isinstance(output, tuple) else change(output)
+    def hook(_module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        y: Tensor = output[0] if isinstance(output, tuple) else output
+        changed = change(y.view(args[0].shape)).view(y.shape)
+        return (changed, *output[1:]) if isinstance(output, tuple) else changed
 
     return module.register_forward_hook(hook)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from ..shapes import ModelShape
 from .norm import Norm
 from .sites import Sites
 
@@ -28,14 +29,17 @@ class Layer:
     mlp_norm: Norm | None
     mlp_post_norm: Norm | None
     parallel: bool
+    residual_scale: float
+    """What attention and MLP write is multiplied by it."""
 
     @property
     def device(self) -> torch.device:
         return self.output_HED.device
 
     @classmethod
-    def of(cls, module: nn.Module, sites: Sites, num_heads: int, num_kv_heads: int, parallel: bool) -> Layer:
+    def of(cls, module: nn.Module, sites: Sites, shape: ModelShape, residual_scale: float) -> Layer:
         """Read one decoder layer. Raises ModelError where weights are not in memory."""
+        num_heads, num_kv_heads = shape.num_heads, shape.num_kv_heads
         output, output_bias = _linear(module.get_submodule(sites.output))
         head_dim = output.shape[1] // num_heads
         value, value_bias = _linear(module.get_submodule(sites.value))
@@ -54,7 +58,8 @@ class Layer:
             attention_post_norm=norm(sites.attention_post_norm),
             mlp_norm=norm(sites.mlp_norm),
             mlp_post_norm=norm(sites.mlp_post_norm),
-            parallel=parallel,
+            parallel=bool(sites.parallel),
+            residual_scale=residual_scale,
         )
 
 

@@ -58,8 +58,16 @@ def load_config(model: str) -> Any:
 
     name, revision = split_revision(model)
     config = _from_hub(AutoConfig.from_pretrained, name, revision, "config.json")
-    sites_of(config.model_type, model)
+    sites_of(config.model_type, config, model)
     return config
+
+
+def class_of(config: Any) -> Any:
+    """The library's automatic class for a config: some language models it offers only together with what they see."""
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    sees_too = type(config) not in AutoModelForCausalLM._model_mapping
+    return AutoModelForImageTextToText if sees_too else AutoModelForCausalLM
 
 
 def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
@@ -73,11 +81,9 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
 
 def model_shape(model: str) -> ModelShape:
     """Sizes from the config, without weights (parameters are counted on empty tensors)."""
-    from transformers import AutoModelForCausalLM
-
     config = load_config(model)
     with torch.device("meta"):
-        parameters = AutoModelForCausalLM.from_config(config).num_parameters()  # type: ignore[no-untyped-call]
+        parameters = class_of(config).from_config(config).num_parameters()
     return _shape(config, parameters)
 
 
@@ -86,14 +92,12 @@ def load_model(model: str, dtype: str = "float32", device_map: str = "auto") -> 
 
     Raises ModelError where files are missing or weights would be offloaded, UnknownArchitecture for no row.
     """
-    from transformers import AutoModelForCausalLM
-
     from ..model import attention
 
     config = load_config(model)
     name, revision = split_revision(model)
     hf = _from_hub(
-        AutoModelForCausalLM.from_pretrained,
+        class_of(config).from_pretrained,
         name,
         revision,
         "model.safetensors",
@@ -111,24 +115,25 @@ def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: st
 
     if hf.config._attn_implementation != attention.NAME:
         hf.set_attn_implementation(attention.NAME)
-    if hf.dtype == torch.float64 and hasattr(text := hf.config.get_text_config(), "num_local_experts"):
+    text = hf.config.get_text_config()
+    if hf.dtype == torch.float64:
         text._experts_implementation = "eager"  # the grouped product knows no float64
     hf.eval().requires_grad_(False)  # type: ignore[no-untyped-call]
-    sites = sites_of(model_type or hf.config.model_type, type(hf).__name__)
+    sites = sites_of(model_type or hf.config.model_type, hf.config, type(hf).__name__)
     shape = _shape(hf.config, hf.num_parameters())
-    text = hf.config.get_text_config()
-    parallel = sites.parallel_flag is not None and bool(getattr(text, sites.parallel_flag))
     layers = hf.get_submodule(sites.layers)
     assert isinstance(layers, nn.ModuleList)
     unembed = hf.get_output_embeddings()  # type: ignore[no-untyped-call]
     assert unembed is not None, "language models have an unembedding"
     weight, bias = unembed.get_parameter("weight").detach(), getattr(unembed, "bias", None)
+    if (scale := sites.logit_scale(text)) != 1:  # a copy, so that a direction is a logit's whoever reads it
+        weight, bias = weight * scale, None if bias is None else bias * scale
     return Model(
         hf,
         tokenizer,
         shape,
         sites,
-        tuple(Layer.of(layer, sites, shape.num_heads, shape.num_kv_heads, parallel) for layer in layers),
+        tuple(Layer.of(layer, sites, shape, sites.residual_scale(text)) for layer in layers),
         Norm.of(hf.get_submodule(sites.final_norm), sites),
         weight,
         weight.mean(0),

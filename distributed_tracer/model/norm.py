@@ -14,7 +14,8 @@ from .sites import Sites
 class Norm:
     """y = centre(x) * scale * weight + bias, where `centre` subtracts the mean for LayerNorm only."""
 
-    weight_D: Tensor
+    weight_D: Tensor | None
+    """None: 1. Where 1 was added to it, it was in the dtype in which the library adds it: float32 or better for RMS."""
     bias_D: Tensor | None
     eps: float
     centred: bool
@@ -22,13 +23,18 @@ class Norm:
     @classmethod
     def of(cls, module: nn.Module, sites: Sites) -> Norm:
         """Read off a model library's module."""
-        weight, bias = module.get_parameter("weight"), getattr(module, "bias", None)
-        eps = getattr(module, "variance_epsilon", None)
+        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+        eps = getattr(module, "variance_epsilon", None) or getattr(module, "eps", sites.norm_eps)
+        assert eps is not None, "a norm without an epsilon has it in the architecture's row"
+        if weight is not None and sites.norm == "rms_plus_one":
+            weight = weight.to(torch.promote_types(weight.dtype, torch.float32)) + 1
+        elif weight is not None and sites.norm == "layer_plus_one":
+            weight = weight + 1
         return cls(
-            weight_D=(weight + 1 if sites.norm == "rms_plus_one" else weight).detach(),
+            weight_D=None if weight is None else weight.detach(),
             bias_D=None if bias is None else bias.detach(),
-            eps=float(module.eps if eps is None else eps),  # type: ignore[arg-type]
-            centred=sites.norm == "layer",
+            eps=float(eps),
+            centred=sites.norm in ("layer", "layer_plus_one"),
         )
 
     def scale(self, x: Tensor) -> Tensor:
@@ -47,14 +53,15 @@ class Norm:
 
     def push(self, x: Tensor, scale: Tensor | float = 1.0) -> Tensor:
         """The linear part of `forward`: all but the bias."""
-        return self._centre(x) * scale * self.weight_D
+        y = self._centre(x) * scale
+        return y if self.weight_D is None else y * self.weight_D
 
     def pull(self, g: Tensor, scale: Tensor | float = 1.0, *, after_weight: bool = True) -> Tensor:
         """Gradient at x from the gradient at the output (or, with `after_weight=False`, at `normalized`).
 
         It is `push` transposed: <pull(g), x> = <g, push(x)>.
         """
-        return self._centre(g * self.weight_D if after_weight else g) * scale
+        return self._centre(g * self.weight_D if after_weight and self.weight_D is not None else g) * scale
 
     def _centre(self, x: Tensor) -> Tensor:
         return x - x.mean(-1, keepdim=True) if self.centred else x

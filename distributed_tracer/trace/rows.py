@@ -192,7 +192,7 @@ class Rows:
         if layer < self.model.shape.num_layers:
             device, bias = self.model.layers[layer].device, input_bias(self.model, self.tape, layer)
         else:
-            device, bias = self.model.final_norm.weight_D.device, self.model.final_norm.bias_D
+            device, bias = self.tape.scales_P1[(layer, FINAL)].device, self.model.final_norm.bias_D
         vector_ND = vector_ND.to(device, non_blocking=True)
         position_N = position_N.to(device, non_blocking=True)
         constant_N = vector_ND.new_zeros(len(vector_ND)) if bias is None else vector_ND @ bias

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from frozen import FLAVOURS, TOKENS, Case, applicable
-from tiny import ARCHITECTURES
+from frozen import FULL, LENGTHS, TOKENS, Case, build
 
 from distributed_tracer.errors import InterventionError
 from distributed_tracer.intervene.generate import generate
@@ -16,7 +16,6 @@ from distributed_tracer.intervene.intervene import Case as Asked
 from distributed_tracer.intervene.intervene import intervene
 from distributed_tracer.intervene.intervention import Intervention
 
-EVERY = [(a, f) for a in ARCHITECTURES for f in FLAVOURS if applicable(a, f)]
 TEMPERATURE = 0.2  # random models hardly prefer anything
 PERSISTENT = (
     Intervention(1, slice(3, None), 5, value=400.0),
@@ -28,17 +27,24 @@ AT_ITS_PLACE = (PERSISTENT[0], Intervention(0, slice(8, None), 7, times=3.0), In
 SLOWLY = (*AT_ITS_PLACE, Intervention(1, slice(1, 7), 9, value=200.0))
 
 
-def slowly(of: Case, count: int, seed: int, interventions: tuple[Intervention, ...], **options: Any) -> list[int]:
+def slowly(
+    of: Case,
+    count: int,
+    seed: int,
+    interventions: tuple[Intervention, ...],
+    prompt: tuple[int, ...] = TOKENS,
+    **options: Any,
+) -> list[int]:
     """Sampled without a cache."""
-    tokens, lottery = list(TOKENS), torch.Generator().manual_seed(seed)
+    tokens, lottery = list(prompt), torch.Generator().manual_seed(seed)
     for _ in range(count):
         (effect,) = intervene([Asked(tuple(tokens), interventions)], of.model, of.transcoders, **options)
         probability_V = (effect.after.logits_V / TEMPERATURE).softmax(0)
         tokens.append(int(torch.multinomial(probability_V, 1, generator=lottery)))
-    return tokens[len(TOKENS) :]
+    return tokens[len(prompt) :]
 
 
-@pytest.mark.parametrize(("architecture", "flavour"), EVERY)
+@pytest.mark.parametrize(("architecture", "flavour"), FULL)
 def test_every_token_is_that_of_an_intervention_on_all_before_it(
     architecture: str, flavour: str, case: Callable[[str, str], Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,6 +58,19 @@ def test_every_token_is_that_of_an_intervention_on_all_before_it(
     plain = generate(Asked(TOKENS, ()), of.model, of.transcoders, max_new_tokens=6, temperature=TEMPERATURE, seed=1)
     assert list(plain) == slowly(of, 6, 1, ())
     assert plain != found, "the interventions do something"
+
+
+@pytest.mark.parametrize("name", [name for name in LENGTHS if name != "dynamic"])
+def test_generating_goes_on_over_the_length_at_which_a_model_changes(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    architecture, flags = LENGTHS[name]
+    of = build(tmp_path, architecture, "plt-relu-skip", **flags)
+    monkeypatch.setattr("distributed_tracer.intervene.generate._ending_tokens", lambda model: set())
+    prompt, changed = TOKENS[:5], (Intervention(1, slice(3, None), 5, value=40.0),)
+    asked = Asked(prompt, changed)
+    found = generate(asked, of.model, of.transcoders, max_new_tokens=8, temperature=TEMPERATURE, seed=1)
+    assert list(found) == slowly(of, 8, 1, changed, prompt)
 
 
 def test_it_ends_where_a_text_ends_and_greedily_takes_the_most_likely(

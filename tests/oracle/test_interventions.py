@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from frozen import FLAVOURS, TOKENS, Case, applicable
-from tiny import ARCHITECTURES
+from frozen import FLAVOURS, FULL, TOKENS, Case
 from torch import Tensor
 
 from distributed_tracer.errors import InterventionError
@@ -18,7 +17,6 @@ from distributed_tracer.intervene.intervene import Effect, intervene
 from distributed_tracer.intervene.intervention import Intervention
 from distributed_tracer.model.tape import record
 
-EVERY = [(a, f) for a in ARCHITECTURES for f in FLAVOURS if applicable(a, f)]
 EXACT = 1e-11
 SHORT = TOKENS[:6]
 
@@ -57,7 +55,7 @@ class Explained:
         return torch.cat(self._found, dim=1)
 
 
-@pytest.mark.parametrize(("architecture", "flavour"), EVERY)
+@pytest.mark.parametrize(("architecture", "flavour"), FULL)
 def test_where_nothing_reacts_changes_are_the_edges(
     architecture: str, flavour: str, case: Callable[[str, str], Case]
 ) -> None:
@@ -73,7 +71,7 @@ def test_where_nothing_reacts_changes_are_the_edges(
     torch.testing.assert_close(all_thrice - plain, 2 * rows[:, numbers].sum(1), rtol=EXACT, atol=10 * EXACT)
 
 
-@pytest.mark.parametrize(("architecture", "flavour"), EVERY)
+@pytest.mark.parametrize(("architecture", "flavour"), FULL)
 @pytest.mark.parametrize("freeze_attention", [True, False])
 def test_many_at_once_are_each_alone(
     architecture: str, flavour: str, freeze_attention: bool, case: Callable[[str, str], Case]
