@@ -53,9 +53,9 @@ def from_hub(load: Any, name: str, revision: str | None, what: str, **options: A
         raise
     except Exception as error:  # libraries below raise what they like: RuntimeError, SafetensorError, ImportError, ...
         where = "the directory" if here else "no such directory, and as a hub id"
-        reason = _told(silence or error)
+        cause = silence if silence is not None and folder_of(name, revision) is None else error
         raise ModelError(
-            f"cannot read {what} of model {name!r} ({where}): {reason} {_remedy(silence or error, name, revision)}"
+            f"cannot read {what} of model {name!r} ({where}): {_told(cause)} {_remedy(cause, name, revision)}"
         ) from error
 
 

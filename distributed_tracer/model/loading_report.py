@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -72,11 +73,14 @@ def check_codes(model: str, integers: Collection[str]) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, the library does not print its report, a table with colours: `check_report` says what counts."""
+    """Inside, the library prints neither its report, a table with colours (`check_report` says what counts), nor that
+    codes become weights."""
     logger, kept = logging.getLogger("transformers.modeling_utils"), _NoReport()
     logger.addFilter(kept)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "You passed `quantization_config`")
+            yield
     finally:
         logger.removeFilter(kept)
 
