@@ -49,7 +49,7 @@ def from_hub(load: Any, name: str, revision: str | None, what: str, **options: A
         return load(
             name, revision=revision, trust_remote_code=False, local_files_only=here or silence is not None, **options
         )
-    except (MemoryError, torch.OutOfMemoryError):
+    except (ModelError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # libraries below raise what they like: RuntimeError, SafetensorError, ImportError, ...
         where = "the directory" if here else "no such directory, and as a hub id"

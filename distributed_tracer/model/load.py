@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ..errors import ModelError
 from ..shapes import ModelShape
 from .hub import folder_of, from_hub
 from .layer import Layer
@@ -56,10 +57,8 @@ def load_config(model: str) -> Any:
 
     Raises ModelError where there is none or its weights are quantised beyond recovery, UnknownArchitecture for no row.
     """
-    from transformers import AutoConfig
-
     name, revision = split_revision(model)
-    config = from_hub(AutoConfig.from_pretrained, name, revision, "config.json")
+    config = from_hub(_read_config, name, revision, "config.json")
     sites_of(config.model_type, model)
     check_readable(model, method_of(config))
     return config
@@ -152,6 +151,24 @@ def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: st
         weight.mean(0),
         None if bias is None else bias.detach(),
     )
+
+
+def _read_config(name: str, **options: Any) -> Any:
+    """The library's config. Raises ModelError where the library has put its default in place of an explicit null."""
+    from transformers import AutoConfig, PreTrainedConfig
+
+    config = AutoConfig.from_pretrained(name, **options)
+    written, _ = PreTrainedConfig.get_config_dict(name, **options)
+    written = written.get("text_config") or written
+    used = getattr(config.get_text_config(), "rope_parameters", None) or {}
+    kind = used.get("rope_type", "default")
+    if kind != "default" and written.get("rope_scaling", kind) is None and "rope_parameters" not in written:
+        raise ModelError(
+            f"config.json of model {name!r} says that rope_scaling is null, and the library takes its default instead, "
+            f'{kind!r}: write "rope_parameters": {{"rope_type": "default", "rope_theta": {used.get("rope_theta")}}} '
+            "there in its place"
+        )
+    return config
 
 
 def _shape(config: Any, num_parameters: int) -> ModelShape:
