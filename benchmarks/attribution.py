@@ -45,7 +45,7 @@ from distributed_tracer.prompt import Prompt
 from distributed_tracer.trace.assemble import assemble
 from distributed_tracer.trace.encode import encode
 from distributed_tracer.trace.frontier import Frontier
-from distributed_tracer.trace.precision import products, sweep_dtype
+from distributed_tracer.trace.precision import max_closing_error, products, sweep_dtype
 from distributed_tracer.trace.rows import EdgeBlock, Rows
 from distributed_tracer.trace.targets import choose
 from distributed_tracer.transcoder.base import Transcoders
@@ -145,7 +145,7 @@ def trace(
         directions = choose((), model, tape, transcoders, config)
     with timed("fold"):
         rows = Rows(model, tape, transcoders, features, config.sweep_rows, config.keep_row_mass)
-        frontier = frontier_of(directions, features, config)
+        frontier = frontier_of(directions, features, config, max_closing_error(config, model.dtype))
 
     def learn(blocks: Iterator[EdgeBlock]) -> None:
         while True:

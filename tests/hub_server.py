@@ -46,14 +46,16 @@ def not_found(path: str) -> str:
 
 
 @contextmanager
-def serve(root: Path) -> Iterator[tuple[str, list[str]]]:
-    """The address, and the names of the files downloaded so far."""
+def serve(root: Path, gated: bool = False) -> Iterator[tuple[str, list[str]]]:
+    """The address, and the names of the files downloaded so far. All may list a gated repository's files."""
     downloaded: list[str] = []
 
     class Hub(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             status, body = answer(root, path)
+            if gated and "/resolve/" in path:
+                status, body = 403, b"Access is restricted."
             if "/resolve/" in path and self.command == "GET" and status == 200:
                 downloaded.append(path.split("/", 5)[5])
             self.send_response(status)
@@ -62,6 +64,8 @@ def serve(root: Path) -> Iterator[tuple[str, list[str]]]:
             self.send_header("X-Repo-Commit", COMMIT)
             if status == 404:
                 self.send_header("X-Error-Code", not_found(path))
+            if status == 403:
+                self.send_header("X-Error-Code", "GatedRepo")
             self.end_headers()
             if self.command == "GET":
                 self.wfile.write(body)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -12,8 +11,9 @@ from huggingface_hub import snapshot_download
 
 from ..errors import TranscoderError
 from ..model.name import is_path, split_revision
+from ..model.weights import damaged
 from ..transcoder.source import HubFolder, LocalFolder, find
-from .digest import damage_of, digest_of
+from .digest import digest_of
 from .files import Files
 
 _READ = (".safetensors", ".npz", ".json", ".yaml", ".yml", ".txt", ".model", ".jinja")
@@ -62,7 +62,7 @@ def _files(source: str, folder: Path, names: Sequence[str], full_hash: bool) -> 
     try:
         with ThreadPoolExecutor(_THREADS) as pool:
             digests = list(pool.map(partial(digest_of, full=full_hash), paths))
-        damaged = _damaged(folder, paths)
+        wrong = damaged(folder, [path.relative_to(folder).as_posix() for path in paths])
         num_bytes = sum(path.stat().st_size for path in paths)
     except OSError as error:
         return Files(source, None, f"cannot be read: {error}")
@@ -72,23 +72,5 @@ def _files(source: str, folder: Path, names: Sequence[str], full_hash: bool) -> 
         digests={path.relative_to(folder).as_posix(): digest for path, (digest, _) in zip(paths, digests, strict=True)},
         num_bytes=num_bytes,
         num_sampled=sum(sampled for _, sampled in digests),
-        damaged=tuple(damaged),
+        damaged=tuple(wrong),
     )
-
-
-def _damaged(folder: Path, paths: Sequence[Path]) -> list[str]:
-    """Sentences about weights that are cut short or not there."""
-    weights = [path for path in paths if path.suffix in (".safetensors", ".npz")]
-    if not weights:
-        return [f"no .safetensors or .npz file in {folder}"]
-    damaged = [damage_of(path) for path in weights if path.suffix == ".safetensors"]
-    index = folder / "model.safetensors.index.json"
-    if index in paths:
-        try:
-            shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            damaged.append(f"{index.name} cannot be read: {error}")
-        else:
-            absent = sorted(shards - {path.name for path in weights})
-            damaged += [f"{len(absent)} of {len(shards)} shards are missing, first {absent[0]}"] * bool(absent)
-    return [sentence for sentence in damaged if sentence]

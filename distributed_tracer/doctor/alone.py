@@ -32,6 +32,8 @@ def _all(answer: Answer) -> Said:
     if absent := [name for name in _NEEDED if answer.versions.get(name) == "absent"]:
         yield "problem", f"not installed: {', '.join(absent)}", "install distributed_tracer with its dependencies there"
     yield from _files("model", answer.model, answer.offline)
+    if answer.unreadable:
+        yield "problem", answer.unreadable, ""
     yield from _files("transcoders", answer.transcoders, answer.offline)
     if answer.store is not None:
         yield from store_findings(answer.store)

@@ -69,6 +69,8 @@ class Answer:
     """HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set."""
     model: Files | None = None
     transcoders: Files | None = None
+    unreadable: str = ""
+    """Why this node's packages could not read the model, though its files are there."""
     store: StoreTrial | None = None
     node: str = ""
     """What messages call it: the host, with the beginning of Ray's id where hosts have several nodes."""

@@ -1,4 +1,4 @@
-"""What one machine says about itself. Needs neither Ray nor torch."""
+"""What one machine says about itself. Needs neither Ray nor, but to read a model's configuration, torch."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..memory import free_cpu_bytes
 from ..plan.machine import ask_gpus, num_cores
 from ..provenance import versions
 from .answer import Answer, Gpu, Question
+from .readable import why_unreadable
 from .storing import try_store
 
 PACKAGE = Path(__file__).parents[1]
@@ -30,6 +31,7 @@ def probe(question: Question) -> Answer:
     temp_dir = question.temp_dir or tempfile.gettempdir()
     disk = shutil.disk_usage(temp_dir)
     host = socket.gethostname()
+    model = model_files(question.model, question.full_hash) if question.model else None
     return Answer(
         host=host,
         node=host,
@@ -43,7 +45,8 @@ def probe(question: Question) -> Answer:
         temp_free_bytes=disk.free,
         temp_bytes=disk.total,
         offline=HF_HUB_OFFLINE,
-        model=model_files(question.model, question.full_hash) if question.model else None,
+        model=model,
+        unreadable=why_unreadable(model) if model else "",
         transcoders=transcoder_files(question.transcoders, question.full_hash) if question.transcoders else None,
         store=try_store(question.store, question.beacon) if question.store else None,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,16 +10,17 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from ..shapes import ModelShape
+from .hub import folder_of, from_hub
 from .layer import Layer
-from .name import is_path, split_revision
+from .loading_report import check_codes, check_report, quiet
+from .name import split_revision
 from .norm import Norm
+from .quantised import check_readable, method_of, options_for
 from .sites import Sites, sites_of
+from .weights import integer_tensors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-
-_HUB_SECONDS = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +53,14 @@ class Model:
 
 
 def load_config(model: str) -> Any:
-    """The text part of a model's config. Raises ModelError where there is none, UnknownArchitecture for no row."""
-    from transformers import AutoConfig
+    """A model's config.
 
+    Raises ModelError where there is none or its weights are quantised beyond recovery, UnknownArchitecture for no row.
+    """
     name, revision = split_revision(model)
-    config = _from_hub(AutoConfig.from_pretrained, name, revision, "config.json")
+    config = from_hub(_read_config, name, revision, "config.json")
     sites_of(config.model_type, config, model)
+    check_readable(model, method_of(config))
     return config
 
 
@@ -75,7 +77,7 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     name, revision = split_revision(model)
-    tokenizer: PreTrainedTokenizerBase = _from_hub(AutoTokenizer.from_pretrained, name, revision, "tokenizer files")
+    tokenizer: PreTrainedTokenizerBase = from_hub(AutoTokenizer.from_pretrained, name, revision, "tokenizer files")
     return tokenizer
 
 
@@ -90,23 +92,38 @@ def model_shape(model: str) -> ModelShape:
 def load_model(model: str, dtype: str = "float32", device_map: str = "auto") -> Model:
     """Load, place and freeze a model. Weights are read from safetensors only and no remote code is run.
 
-    Raises ModelError where files are missing or weights would be offloaded, UnknownArchitecture for no row.
+    Quantised weights are turned back into numbers of `dtype` where the library can. One sequence of random tokens shows
+    that the model computes here what it computes in the library. Raises ModelError where files are missing or not what
+    config.json asks for, weights would be offloaded, or that pass differs; UnknownArchitecture for no row.
     """
-    from ..model import attention
+    from . import attention
+    from .reference import check_forward
 
     config = load_config(model)
     name, revision = split_revision(model)
-    hf = _from_hub(
-        class_of(config).from_pretrained,
-        name,
-        revision,
-        "model.safetensors",
-        dtype=getattr(torch, dtype),
-        device_map=_placement(device_map),
-        attn_implementation=attention.NAME,
-        use_safetensors=True,
-    )
-    return wrap(hf, load_tokenizer(model), config.model_type)
+    method = method_of(config)
+    with quiet():
+        hf, report = from_hub(
+            class_of(config).from_pretrained,
+            name,
+            revision,
+            "model.safetensors",
+            dtype=getattr(torch, dtype),
+            device_map=_placement(device_map),
+            attn_implementation=attention.NAME,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # the report names them
+            **options_for(method),
+        )
+    check_report(model, report)
+    if method is None and (folder := folder_of(name, revision)) is not None:
+        check_codes(model, integer_tensors(folder))
+    if method == "bitsandbytes":
+        hf = hf.dequantize(getattr(torch, dtype))
+    loaded = wrap(hf, load_tokenizer(model), config.model_type)
+    check_forward(loaded, model)
+    return loaded
 
 
 def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: str | None = None) -> Model:
@@ -141,6 +158,24 @@ def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: st
     )
 
 
+def _read_config(name: str, **options: Any) -> Any:
+    """The library's config. Raises ModelError where the library has put its default in place of an explicit null."""
+    from transformers import AutoConfig, PreTrainedConfig
+
+    config = AutoConfig.from_pretrained(name, **options)
+    written, _ = PreTrainedConfig.get_config_dict(name, **options)
+    written = written.get("text_config") or written
+    used = getattr(config.get_text_config(), "rope_parameters", None) or {}
+    kind = used.get("rope_type", "default")
+    if kind != "default" and written.get("rope_scaling", kind) is None and "rope_parameters" not in written:
+        raise ModelError(
+            f"config.json of model {name!r} says that rope_scaling is null, and the library takes its default instead, "
+            f'{kind!r}: write "rope_parameters": {{"rope_type": "default", "rope_theta": {used.get("rope_theta")}}} '
+            "there in its place"
+        )
+    return config
+
+
 def _shape(config: Any, num_parameters: int) -> ModelShape:
     text = config.get_text_config()
     heads = int(text.num_attention_heads)
@@ -159,39 +194,3 @@ def _shape(config: Any, num_parameters: int) -> ModelShape:
 
 def _placement(device_map: str) -> str:
     return "cpu" if device_map == "auto" and not torch.cuda.is_available() else device_map
-
-
-def _from_hub(load: Any, name: str, revision: str | None, what: str, **options: Any) -> Any:
-    """Call a `from_pretrained`, with its many kinds of failure told as one."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
-    here = Path(name).is_dir()
-    if not here and is_path(name):
-        raise ModelError(
-            f"there is no directory {name!r} to read a model from; with internet, `distributed-tracer bundle` makes one"
-        )
-    silence = None if here else _why_the_hub_is_silent(name, revision)
-    try:
-        return load(
-            name, revision=revision, trust_remote_code=False, local_files_only=here or silence is not None, **options
-        )
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(silence or error).strip().partition("\n")[0] or type(error).__name__
-        where = "the directory" if here else "no such directory, and as a hub id"
-        raise ModelError(
-            f"cannot read {what} of model {name!r} ({where}): {reason}. Without internet, give a directory "
-            "that holds config.json, tokenizer files and *.safetensors: on a machine with internet, "
-            "`distributed-tracer bundle` makes one of a hub id."
-        ) from error
-
-
-def _why_the_hub_is_silent(name: str, revision: str | None) -> Exception | None:
-    """Why only this machine's cache can have the model, or None. Asks once; `from_pretrained` would for 30 seconds."""
-    from huggingface_hub import HfApi
-
-    try:
-        HfApi().model_info(name, revision=revision, timeout=_HUB_SECONDS)
-    except Exception as error:  # the hub's client lets errors of its HTTP library through, which differ by version
-        return error
-    return None

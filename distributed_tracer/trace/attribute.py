@@ -15,7 +15,7 @@ from ..transcoder.base import Transcoders
 from .assemble import assemble
 from .encode import ActiveFeatures, encode
 from .frontier import Frontier
-from .precision import products, sweep_dtype
+from .precision import max_closing_error, products, sweep_dtype
 from .rows import OpenRows, Rows
 from .targets import choose, positions_needed
 
@@ -38,7 +38,7 @@ def attribute(
     directions = choose(prompt.targets, model, tape, transcoders, config)
 
     rows = open_rows(model, tape, transcoders, features, config.sweep_rows, config.keep_row_mass)
-    frontier = Frontier(directions, features, config)
+    frontier = Frontier(directions, features, config, max_closing_error(config, model.dtype))
     with products(config.sweep_dtype):
         for block in rows.of_targets(directions):
             frontier.learn(block)

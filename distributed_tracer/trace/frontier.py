@@ -21,8 +21,10 @@ from .targets import Directions
 class Frontier:
     """Blocks of rows: the targets', then those of features in the order they were chosen."""
 
-    def __init__(self, directions: Directions, features: ActiveFeatures, config: TraceConfig) -> None:
-        self.features, self.config = features, config
+    def __init__(
+        self, directions: Directions, features: ActiveFeatures, config: TraceConfig, max_closing_error: float
+    ) -> None:
+        self.features, self.config, self._max_closing_error = features, config, max_closing_error
         self.num_active, self.num_rows = len(features), 0
         self.num_features = min(config.max_feature_nodes or self.num_active, self.num_active)
         self.blocks: list[EdgeBlock] = []
@@ -33,7 +35,7 @@ class Frontier:
         self.node_R = torch.zeros(size, dtype=torch.long, device=device)
         """Numbers of targets, then of active features."""
         self.constant_R, self.abs_sum_R, self.dropped_R = (self.weight_K.new_zeros(size) for _ in range(3))
-        self._closing = self.weight_K.new_zeros(())
+        self._closing, self._missed = self.weight_K.new_zeros(()), self.weight_K.new_zeros(())
         ranks = self.num_features < self.num_active
         shape = (size, self.num_features) if ranks else (0, 0)
         dtype = torch.promote_types(features.written.dtype, torch.float32)
@@ -44,8 +46,10 @@ class Frontier:
         """Add rows; the targets' must come first. Nothing waits for a GPU in here."""
         assert not block.is_target or self.num_rows < len(self.weight_K), "targets come first"
         part = slice(self.num_rows, self.num_rows + len(block))
-        off_B = (block.sum_B + block.constant_B - block.value_B).abs() / block.value_B.abs().clamp_min(1.0)
-        self._closing = torch.maximum(self._closing, off_B.max())
+        off_B, size_B = (block.sum_B + block.constant_B - block.value_B).abs(), block.value_B.abs().clamp_min(1.0)
+        self._closing = torch.maximum(self._closing, (off_B / size_B).max())
+        all_B = block.abs_sum_B + block.constant_B.abs()
+        self._missed = torch.maximum(self._missed, (off_B / torch.maximum(size_B, all_B)).max())
         self.node_R[part], self.constant_R[part] = block.node_B, block.constant_B
         self.abs_sum_R[part], self.dropped_R[part] = block.abs_sum_B, block.dropped_B
         if self.config.constant_node:
@@ -57,12 +61,19 @@ class Frontier:
     def closing_error(self) -> float:
         """Largest |sum of a full row + constant - its value|, relative to max(1, |value|).
 
-        Raises PromptError if a row is not finite: a NaN would be passed on for ever, and pass for no error at all.
+        Raises PromptError if a row is not finite: a NaN would be passed on for ever, and pass for no error at all. And
+        if rows miss their values by more than is allowed: then something acts in this model that no edge stands for.
         """
         closing_error = float(self._closing)
         if not math.isfinite(closing_error):
             raise PromptError(
                 "the model's values or the edges are not finite on this prompt; try --forward-dtype float32"
+            )
+        if (missed := float(self._missed)) > self._max_closing_error:
+            raise PromptError(
+                f"edges do not add up to the values that they explain: {missed:.2g} of a row's sum is missing, and "
+                f"rounding explains {self._max_closing_error:.2g}, so that something acts in this model on this prompt "
+                "that no edge stands for; --max-closing-error lets such graphs pass"
             )
         return closing_error
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
-from ..config import SweepPrecision
+from ..config import SweepPrecision, TraceConfig
+from ..model.reference import tolerance
 
 
 def sweep_dtype(precision: SweepPrecision, forward: torch.dtype) -> torch.dtype:
@@ -15,6 +16,14 @@ def sweep_dtype(precision: SweepPrecision, forward: torch.dtype) -> torch.dtype:
     if forward == torch.float64 and precision == "float32":
         return torch.float64
     return {"bfloat16": torch.bfloat16, "float64": torch.float64}.get(precision, torch.float32)
+
+
+def max_closing_error(config: TraceConfig, forward: torch.dtype) -> float:
+    """Share of a row's sum of |edge| by which it may miss its node's value: what rounding explains, or configured."""
+    if config.max_closing_error != "auto":
+        return config.max_closing_error
+    sweep = {"tf32": torch.float16, "bfloat16": torch.bfloat16}.get(config.sweep_dtype, torch.float32)
+    return max(tolerance(forward), tolerance(sweep))  # tf32 has as many digits as float16
 
 
 @contextmanager

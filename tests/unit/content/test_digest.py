@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from distributed_tracer.content.digest import WHOLE_BYTES, damage_of, digest_of
+from distributed_tracer.content.digest import WHOLE_BYTES, digest_of
+from distributed_tracer.model.weights import damage_of
 
 COUNT = 24
 SIZE = WHOLE_BYTES // 4 // COUNT * 2  # floats in each: the file has twice as much as is read whole

@@ -61,9 +61,13 @@ def test_a_time_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> N
     assert "timeout_seconds must be positive, not 0.0" in capsys.readouterr().err
 
 
-def test_without_a_cluster_neither_ray_nor_torch_is_imported(tmp_path: Path) -> None:
-    code = f"import sys; from distributed_tracer.cli import main; main({inputs(tmp_path)!r}); "
-    code += "sys.exit(bool({'ray', 'torch'} & set(sys.modules)))"
+@pytest.mark.parametrize(("from_", "unwanted"), [(1, {"ray"}), (3, {"ray", "torch"})])
+def test_without_a_cluster_ray_is_not_imported_and_torch_to_read_a_model_only(
+    tmp_path: Path, from_: int, unwanted: set[str]
+) -> None:
+    given = ["doctor", *inputs(tmp_path)[from_:]]  # with and without the model
+    code = f"import sys; from distributed_tracer.cli import main; main({given!r}); "
+    code += f"sys.exit(bool({unwanted!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -55,3 +55,14 @@ def test_revisions_follow_an_at_sign(tmp_path: Path) -> None:
 
 def test_loading_in_lower_precision(tmp_path: Path) -> None:
     assert load_model(str(save_model(tmp_path)), dtype="bfloat16").dtype == torch.bfloat16
+
+
+def test_a_null_that_the_library_replaces_by_its_default_is_refused_with_what_to_write(tmp_path: Path) -> None:
+    path = save_model(tmp_path, "gpt_oss") / "config.json"
+    config = json.loads(path.read_text())
+    del config["rope_parameters"]
+    path.write_text(json.dumps({**config, "rope_scaling": None}))
+    with pytest.raises(ModelError, match=r"rope_scaling is null, and the library takes its default .*'yarn'"):
+        load_config(str(tmp_path))
+    path.write_text(json.dumps({**config, "rope_parameters": {"rope_type": "default", "rope_theta": 150000}}))
+    assert load_config(str(tmp_path)).rope_parameters["rope_type"] == "default"

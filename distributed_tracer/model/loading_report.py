@@ -1,0 +1,95 @@
+"""What a checkpoint lacks, or has too much of, by the model library's own report: an error, but for a short list."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ..errors import ModelError
+
+_UNUSED = re.compile(
+    r"(^|\.)(vision_tower|vision_model|visual|multi_modal_projector|audio_tower|embed_vision|embed_audio|mtp)\."
+)
+"""Parts that no pass over text uses: encoders of images and sound, and heads for several tokens at once."""
+_BUFFERS = re.compile(r"\.(rotary_emb\.(inv_freq|(cos|sin)_cached)|(attn|attention)\.(bias|masked_bias)|position_ids)$")
+"""Constants that old checkpoints store and the library computes: rotary tables, causal masks, positions."""
+_PREFIXES = {
+    "_orig_mod.": "they were saved from a compiled model: save the model inside it, `model._orig_mod`",
+    "base_model.model.": "they were saved from peft's wrapper: `merge_and_unload()` it and save the result",
+    "module.": "they were saved from a parallel wrapper: save the model inside it, `model.module`",
+}
+_NAMED = 3
+
+
+def check_report(model: str, report: Mapping[str, Collection[Any]]) -> None:
+    """Raises ModelError naming tensors that are missing, not expected or of another shape.
+
+    `report` is what `from_pretrained(..., output_loading_info=True)` says beside the model.
+    """
+    missing = sorted(name for name in report["missing_keys"] if not _UNUSED.search(name))
+    unexpected = sorted(
+        name for name in report["unexpected_keys"] if not _UNUSED.search(name) and not _BUFFERS.search(f".{name}")
+    )
+    mismatched = sorted(
+        f"{name} ({list(stored)} in the file, {list(wanted)} by config.json)"
+        for name, stored, wanted in report["mismatched_keys"]
+    )
+    said = [
+        f"{len(names)} {what} ({_some(names)})"
+        for names, what in (
+            (missing, "missing, which would be random numbers"),
+            (unexpected, "not of this architecture, which would be ignored"),
+            (mismatched, "of another shape"),
+        )
+        if names
+    ]
+    if not said and not report["error_msgs"]:
+        return
+    said += [str(message) for message in report["error_msgs"]]
+    hints = [why for prefix, why in _PREFIXES.items() if unexpected and all(n.startswith(prefix) for n in unexpected)]
+    remedy = hints[0] if hints else "copy or download the checkpoint again, or give the config.json that it came with"
+    raise ModelError(
+        f"the tensors of model {model!r} are not those that its config.json asks for: {'; '.join(said)}. "
+        f"{remedy[0].upper()}{remedy[1:]}."
+    )
+
+
+def check_codes(model: str, integers: Collection[str]) -> None:
+    """Raises ModelError for weights stored as whole numbers where nothing says what they stand for.
+
+    The library would take the codes themselves for weights.
+    """
+    codes = [name for name in integers if not _UNUSED.search(name) and not _BUFFERS.search(f".{name}")]
+    if codes:
+        raise ModelError(
+            f"model {model!r} stores {len(codes)} tensors as whole numbers ({_some(codes)}), and its config.json has "
+            "no quantization_config that says what they stand for: give the checkpoint that this one was made from"
+        )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, the library prints neither its report, a table with colours (`check_report` says what counts), nor that
+    codes become weights."""
+    logger, kept = logging.getLogger("transformers.modeling_utils"), _NoReport()
+    logger.addFilter(kept)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "You passed `quantization_config`")
+            yield
+    finally:
+        logger.removeFilter(kept)
+
+
+class _NoReport(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in record.getMessage()
+
+
+def _some(names: Collection[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(list(names)[:_NAMED]) + more
