@@ -178,14 +178,14 @@ def status(path: StorePath, json: bool = False, watch: float | None = None) -> i
     Args:
         path: Directory or URL of a store.
         json: Print JSON.
-        watch: Print it again every so many seconds until no prompt is left.
+        watch: Print it again every so many seconds until the run has ended or no prompt is left.
     """
     from .report.status import status_of, status_text
 
     while True:
         found = status_of(path)
         _print(found if json else status_text(found))
-        if watch is None or (found["run"] and not found["run"]["num_left"]):
+        if watch is None or (found["run"] and (found["run"]["end"] or not found["run"]["num_left"])):
             return 0
         sys.stdout.flush()
         try:

@@ -144,6 +144,8 @@ class RunConfig:
     """CPU threads per worker; 0 shares this machine's cores among the workers."""
     ray_address: str | None = None
     """A running cluster, `auto` for the one this machine belongs to; None starts Ray here."""
+    connect_seconds: float = 30.0
+    """How long to wait until that cluster has let this program in."""
     attempts: int = 3
     """How often a prompt whose worker died is tried before it is recorded as failed."""
     placement_seconds: float = 120.0
@@ -165,7 +167,8 @@ class RunConfig:
             f"workers must be a multiple of slices, {self.slices}, not {self.workers}",
         )
         _require(not self.local or self.slices == 1, f"local has one slice, not {self.slices}: it has no workers")
-        _require(self.placement_seconds > 0, f"placement_seconds must be positive, not {self.placement_seconds}")
+        for name in ("placement_seconds", "connect_seconds"):
+            _require(getattr(self, name) > 0, f"{name} must be positive, not {getattr(self, name)}")
         _require(self.expected_active > 0, f"expected_active must be positive, not {self.expected_active}")
 
 

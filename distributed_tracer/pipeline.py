@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 
 from .config import JobConfig
-from .intake import take_in
+from .errors import StoreUnavailable, TracerError
+from .intake import Intake, take_in
 from .plan.plan import Plan, make_plan
-from .provenance import made_by, run_info
+from .provenance import made_by, run_info, without_secrets
 from .runtime.events import Outcome
 from .runtime.executor import executor_for
+from .runtime.foreign_text import in_short
 from .runtime.logs import telling
 from .runtime.progress import Tally, showing
 from .runtime.stopping import Stopping
@@ -54,25 +56,51 @@ def _run(config: JobConfig, tell: Callable[[Outcome], None]) -> Summary:
     num_wanted = len(prompts) + len(intake.rejected)
     ledger.begin(num_wanted, prompts.num_done, config.store.part_seconds, made_by(config))
 
-    recorder = Recorder(ledger, tell)
+    with Stopping(config.run.log_format) as stopping:
+        try:
+            recorder = Recorder(ledger, tell)
+            _work(config, intake, plan, stopping, recorder)
+        except BaseException as error:
+            _tell_end(ledger, stopping, error)
+            raise
+        summary = recorder.summary(config.store.store, num_wanted, prompts.num_done, time.monotonic() - started)
+        if summary.num_left:
+            ledger.end("stopped", stopping.signal)
+        else:
+            ledger.end("finished")
+    return summary
+
+
+def _work(config: JobConfig, intake: Intake, plan: Plan, stopping: Stopping, recorder: Recorder) -> None:
+    """Record what cannot be traced, and trace the rest."""
     for outcome in intake.rejected:
         recorder.record(outcome)
     for unit, reason in plan.too_large():
         recorder.record(Outcome(unit.prompt.id, "failed", "plan", reason))
-    for prompt in prompts.changed():
+    for prompt in intake.prompts.changed():
         recorder.record(Outcome(prompt.id, "failed", "plan", _CHANGED))
     num_units, seconds = plan.total()
-    if num_units:
-        executor = executor_for(config, recorder.commit, num_units)
-        with (
-            Stopping(config.run.log_format) as stopping,
-            showing(Tally(num_units, seconds), config.run.progress and config.run.log_format == "text") as show,
-            closing(executor.run(stopping.until_asked(plan.fitting()))) as outcomes,
-        ):
-            for outcome in outcomes:
-                recorder.record(outcome)
-                show(outcome)
-    return recorder.summary(config.store.store, num_wanted, prompts.num_done, time.monotonic() - started)
+    if not num_units:
+        return
+    executor = executor_for(config, recorder.commit, num_units)
+    with (
+        showing(Tally(num_units, seconds), config.run.progress and config.run.log_format == "text") as show,
+        closing(executor.run(stopping.until_asked(plan.fitting()))) as outcomes,
+    ):
+        for outcome in outcomes:
+            recorder.record(outcome)
+            show(outcome)
+
+
+def _tell_end(ledger: Ledger, stopping: Stopping, error: BaseException) -> None:
+    """Write down why a run ends early, unless the store is why: a run that waited for it has waited long enough."""
+    if isinstance(error, StoreUnavailable):
+        return
+    with suppress(TracerError, OSError):
+        if isinstance(error, KeyboardInterrupt):
+            ledger.end("stopped", stopping.signal)
+        else:
+            ledger.end("failed", without_secrets(f"{type(error).__name__}: {in_short(error)}"))
 
 
 def plan_job(config: JobConfig) -> tuple[Plan, list[Outcome]]:

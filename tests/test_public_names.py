@@ -66,6 +66,7 @@ JOB = {
     "--ray-address",
     "--attempts",
     "--placement-seconds",
+    "--connect-seconds",
     "--slices",
     "--expected-active",
     "--progress",
@@ -75,7 +76,15 @@ JOB = {
 JSON = {"--json", "--no-json"}
 RUN = {
     *("--workers", "--local", "--no-local", "--gpus-per-worker", "--threads", "--ray-address", "--attempts"),
-    *("--placement-seconds", "--slices", "--expected-active", "--progress", "--no-progress", "--log-format"),
+    *(
+        "--placement-seconds",
+        "--connect-seconds",
+        "--slices",
+        "--expected-active",
+        "--progress",
+        "--no-progress",
+        "--log-format",
+    ),
 }
 CHECKED = {"--model", "--transcoders", "--device-map", *RUN, *JSON}
 OPTIONS = {

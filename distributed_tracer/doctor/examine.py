@@ -44,7 +44,7 @@ def examine(
 ) -> Diagnosis:
     """Every node of the cluster at `ray_address` or RAY_ADDRESS; without one this machine, and Ray is not started.
 
-    Raises ConfigError if there is no cluster at the address.
+    Raises ConfigError if no cluster at the address lets this program in within so many seconds.
     """
     if timeout_seconds <= 0:
         raise ConfigError(f"timeout_seconds must be positive, not {timeout_seconds}")
@@ -58,7 +58,7 @@ def _cluster(question: Question, address: str, timeout_seconds: float) -> Survey
     from ..runtime.ray_cluster import connected
     from .nodes import ask_nodes
 
-    with connected(RunConfig(ray_address=address)), beacon(question.store) as key:
+    with connected(RunConfig(ray_address=address, connect_seconds=timeout_seconds)), beacon(question.store) as key:
         answers, silences = ask_nodes(replace(question, beacon=key), timeout_seconds)
         store = try_store(question.store) if question.store else None
     return Survey(tuple(answers), tuple(silences), Driver(versions_here(), store))

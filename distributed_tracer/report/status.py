@@ -10,7 +10,7 @@ from typing import Any
 from ..store.ledger import Failure, read_failures
 from ..store.places.root import open_root
 from ..store.reader import Store, open_store
-from ..store.runs import RunRecord, read_runs
+from ..store.runs import RunEnd, RunRecord, read_run_end, read_runs
 from ..store.table import printable
 from ..upkeep.garbage import orphans
 
@@ -40,13 +40,14 @@ def status_of(path: str) -> dict[str, Any]:
         "bytes": sum(commit.num_bytes for commit in catalogue.commits),
         **totals,
         "written": _latest(commit.created for commit in catalogue.commits),
-        "run": _run_status(runs[-1], store, recorded) if runs else None,
+        "run": _run_status(runs[-1], read_run_end(root, runs[-1].id), store, recorded) if runs else None,
         "info": store.info,
     }
 
 
-def _run_status(run: RunRecord, store: Store, failures: Sequence[Failure]) -> dict[str, Any]:
-    """How far a run is. Its driver is not asked, as it may be gone: what it last wrote, and when, must do."""
+def _run_status(run: RunRecord, end: RunEnd | None, store: Store, failures: Sequence[Failure]) -> dict[str, Any]:
+    """How far a run is. Its driver is not asked, as it may be gone: what it last wrote, and when, must do. One that
+    ended by itself has said how; one that was killed has not."""
     catalogue = store.catalogue
     number = catalogue.runs.index(run.id) if run.id in catalogue.runs else None
     done = set() if number is None else {catalogue.ids[n] for n in (catalogue.columns["run"] == number).nonzero()[0]}
@@ -64,6 +65,7 @@ def _run_status(run: RunRecord, store: Store, failures: Sequence[Failure]) -> di
         "num_left": max(0, run.num_prompts - num_done - len(failed)),
         "written": _latest(times),
         "silent_after_seconds": _SILENT_PARTS * run.part_seconds,
+        "end": None if end is None else asdict(end),
     }
 
 
@@ -120,6 +122,12 @@ def _verdict(run: dict[str, Any] | None, age: timedelta) -> str:
         return ""
     if not run["num_left"]:
         return ": complete"
+    if end := run["end"]:
+        about = {"stopped": f" by {end['reason']}", "failed": f": {end['reason']}"}.get(end["how"], "")
+        return f": {end['how']} at {end['time']}{about if end['reason'] else ''}; the same command goes on from here"
     if age.total_seconds() <= run["silent_after_seconds"]:
         return ": running"
-    return ": silent; if the run is gone, the same command goes on from here"
+    return (
+        f": silent for {age.total_seconds():,.0f} s, and nothing says that the run ended; if it is gone, the same "
+        "command goes on from here"
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Sequence
 from functools import partial
@@ -34,8 +36,10 @@ class WorkerShell:
         self._worker: Worker | None = None
         self._loaded = threading.Event()
 
-    def placed(self) -> None:
-        """Answers as soon as the process runs."""
+    def placed(self) -> str:
+        """Answers as soon as the process runs: who and where it is."""
+        address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # Ray's gap
+        return f"{socket.gethostname()}:{os.getpid()} on {address}"
 
     def load(self, make_worker: MakeWorker, config: JobConfig, threads: int, part: Slice) -> None:
         """Load model and transcoders: a call of its own, so that its errors arrive with their own type."""

@@ -59,6 +59,30 @@ class Replica:
             helper.helps = None
         self.helpers.clear()
 
+    @property
+    def name(self) -> str:
+        """`host:pid on address`, if it ever had a place."""
+        try:
+            return str(ray.get(self.placing)) if ready([self.placing]) else "without a place"
+        except ray.exceptions.RayError:
+            return "without a place"
+
+    def at_work(self) -> str:
+        """What it is doing, as far as is known here."""
+        if not self.loaded:
+            return "loading the model"
+        if self.helps is not None:
+            return "helping with another worker's prompt"
+        if not self.asked:
+            return "idle"
+        running = next(iter(self.asked.values()))
+        if not running:
+            return "writing a part"
+        first = running[0]
+        if len(running) > 1:
+            return f"tracing {first.prompt.id!r} or one of {len(running) - 1} prompts after it"
+        return f"tracing {first.prompt.id!r}, for the {_nth(first.attempt)} time"
+
     def waits_too_long(self) -> bool:
         """Whether it has no place yet, and should have one."""
         return not self.loaded and time.monotonic() >= self.deadline and not ready([self.placing])
@@ -99,6 +123,10 @@ class Group:
             ray.kill(replica.actor)
         if self._placement is not None:
             remove_placement_group(self._placement)
+
+
+def _nth(number: int) -> str:
+    return {1: "first", 2: "second", 3: "third"}.get(number, f"{number}th")
 
 
 def ready(refs: list[Any]) -> list[Any]:

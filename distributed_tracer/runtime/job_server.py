@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, JobServerError
-from ..store.table import printable
 from .executor import keep_ray_offline
+from .foreign_text import in_short, plain_line
+from .reach import check_listens, within
 from .submission import Submission
 
 if TYPE_CHECKING:
@@ -24,6 +27,12 @@ _DEFAULT = "http://127.0.0.1:8265"
 _ADDRESS = re.compile(r"https?://[^/@?#\s]+(/[^@?#\s]*)?")
 _RECONNECT_SECONDS = 2.0
 _RECONNECT_TRIES = 30
+_ANSWER_SECONDS = 30.0
+"""For a question to the server."""
+_UPLOAD_SECONDS = 600.0
+"""For a submission, with the folder that is sent along."""
+_QUIET_SECONDS = 60.0
+"""A log that says nothing for so long may be one whose connection is dead: the server is asked whether the job runs."""
 
 
 class JobServer:
@@ -40,9 +49,10 @@ class JobServer:
         os.environ["RAY_API_SERVER_ADDRESS"] = self.address  # Ray's client heeds it more than its own argument
         keep_ray_offline()
         with self._reported():
+            within(_ANSWER_SECONDS, lambda: check_listens(self.address, _ANSWER_SECONDS))
             from ray.job_submission import JobSubmissionClient
 
-            self._client = JobSubmissionClient(self.address)
+            self._client = within(_ANSWER_SECONDS, lambda: JobSubmissionClient(self.address))
 
     def submit(self, submission: Submission) -> str:
         """Start a job; its id."""
@@ -51,7 +61,8 @@ class JobServer:
             # names with a dot in front are where credentials and versions are kept
             environment |= {"working_dir": str(submission.folder), "excludes": [".?*"]}  # ".*" is the folder itself too
         with self._reported():
-            return str(self._client.submit_job(entrypoint=submission.entrypoint, runtime_env=environment))
+            submit = partial(self._client.submit_job, entrypoint=submission.entrypoint, runtime_env=environment)
+            return str(within(_UPLOAD_SECONDS, submit))
 
     def follow(self, job: str, show: Callable[[str], None]) -> int:
         """Give every line of a job's log to `show` until it ends; its exit code, as a shell would say it."""
@@ -61,8 +72,8 @@ class JobServer:
     def stop(self, job: str) -> str:
         """Ask a job to stop, wait until it has ended; how it did. It writes what is under way first."""
         with self._reported():
-            self._client.stop_job(job)
-        return str(self._ended(job).status)
+            within(_ANSWER_SECONDS, lambda: self._client.stop_job(job))
+        return str(self._ended(job, STOP_SECONDS + _ANSWER_SECONDS).status)
 
     async def _follow(self, job: str, show: Callable[[str], None]) -> None:
         """A lost connection is made again; a log always comes from its beginning."""
@@ -72,25 +83,49 @@ class JobServer:
         while True:
             number = 0
             try:
-                async for line in _lines(self._client.tail_job_logs(job)):
+                async for line in _lines(self._log(job)):
                     number += 1
                     if number > num_shown:
-                        show(printable(line))
+                        show(plain_line(line))
                         num_shown, tries = number, 0
                 return
-            except (ClientError, RuntimeError, OSError) as error:
+            except (ClientError, RuntimeError, OSError, JobServerError) as error:
                 tries += 1
                 if tries > _RECONNECT_TRIES:
-                    raise JobServerError(f"lost {self.address} ({error}); the job {job} may go on") from error
+                    lost = f"lost {self.address} ({in_short(error)}), and {_RECONNECT_TRIES} times found no way back"
+                    raise JobServerError(f"{lost}; the job {job} may go on") from error
             await asyncio.sleep(_RECONNECT_SECONDS)
 
-    def _ended(self, job: str) -> JobDetails:
+    async def _log(self, job: str) -> AsyncIterator[str]:
+        """A job's log as it is written. Not for ever where the connection is dead: jobs that ended log no more."""
+        pieces = aiter(self._client.tail_job_logs(job))
+        ended = False
         while True:
-            with self._reported():
-                details = self._client.get_job_info(job)
-            if details.status.is_terminal():
-                return details
+            piece = asyncio.ensure_future(anext(pieces))
+            while not (await asyncio.wait({piece}, timeout=_QUIET_SECONDS))[0]:
+                if ended:  # and for as long again nothing came
+                    piece.cancel()
+                    return
+                ended = (await asyncio.to_thread(self._details, job)).status.is_terminal()
+            try:
+                yield piece.result()
+            except StopAsyncIteration:
+                return
+
+    def _details(self, job: str) -> JobDetails:
+        with self._reported():
+            return within(_ANSWER_SECONDS, lambda: self._client.get_job_info(job))
+
+    def _ended(self, job: str, seconds: float = math.inf) -> JobDetails:
+        deadline = time.monotonic() + seconds
+        while not (details := self._details(job)).status.is_terminal():
+            if time.monotonic() > deadline:
+                raise JobServerError(
+                    f"{job} has been asked to stop and has not ended within {seconds:g} s: it is {details.status}. Ask "
+                    f"again, or look at the head of {self.address}"
+                )
             time.sleep(0.5)
+        return details
 
     @staticmethod
     def _exit_code(details: JobDetails, show: Callable[[str], None]) -> int:
@@ -98,7 +133,7 @@ class JobServer:
         if str(details.status) == "STOPPED":
             return 130
         if details.driver_exit_code is None:  # it never ran
-            show(printable(f"{details.status}: {details.message}"))
+            show(plain_line(f"{details.status}: {details.message}"))
             return 0 if str(details.status) == "SUCCEEDED" else 1
         code = details.driver_exit_code
         return code if code >= 0 else 128 - code
@@ -115,12 +150,15 @@ class JobServer:
                 f"the job server at {self.address} refuses: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or "
                 "RAY_AUTH_TOKEN_PATH to the token of the cluster"
             ) from error
+        except ConfigError:
+            raise
         except OSError as error:
             raise JobServerError(
-                f"no job server answers at {self.address}: is the cluster up, its port 8265 forwarded to here?"
+                f"no job server answers at {self.address} ({in_short(error)}): is the cluster up, its port 8265 "
+                "forwarded to here?"
             ) from error
         except (RuntimeError, ValueError) as error:
-            raise JobServerError(f"the job server at {self.address}: {_first_line(error)}") from error
+            raise JobServerError(f"the job server at {self.address}: {in_short(error)}") from error
 
 
 async def _lines(chunks: AsyncIterator[str]) -> AsyncIterator[str]:
@@ -132,7 +170,3 @@ async def _lines(chunks: AsyncIterator[str]) -> AsyncIterator[str]:
             yield line
     if rest:
         yield rest
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

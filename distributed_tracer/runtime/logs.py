@@ -18,6 +18,7 @@ from typing import Any
 from ..config import LogFormat
 from ..store.table import printable
 from .events import Outcome
+from .foreign_text import plain_lines
 from .phases import Phases
 
 AT_WORK: ContextVar[tuple[str, Phases] | None] = ContextVar("at_work", default=None)
@@ -60,7 +61,7 @@ class _Lines(logging.Formatter):
     """For people, in the log files of Ray's workers."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = plain_lines(super().format(record))
         prompt, phase = getattr(record, "prompt", None), getattr(record, "phase", None)
         return text if prompt is None else f"{text} (prompt {printable(repr(prompt))}, phase {phase})"
 

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,9 +17,13 @@ from ..config import RunConfig
 from ..errors import ConfigError
 from ..plan.machine import num_cores
 from .executor import threads_per_worker
+from .foreign_text import in_short
+from .reach import check_listens, within
 
 _log = logging.getLogger(__name__)
 
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+_WAIT_LONGER = "--connect-seconds (of doctor, --timeout-seconds) waits longer; --local works without Ray."
 LOST = (
     ray.exceptions.RayActorError,
     ray.exceptions.WorkerCrashedError,
@@ -34,27 +39,65 @@ def connected(run: RunConfig) -> Iterator[None]:
     """Use the Ray this process is connected to, else connect as configured and disconnect at the end.
 
     Inside a Ray job the job's cluster is used. Workers' own output stays in Ray's log files. Raises ConfigError
-    where there is no cluster at the address.
+    where there is no cluster at the address, after `connect_seconds` at the latest.
     """
     if ray.is_initialized():
         yield
         return
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     address = run.ray_address or os.environ.get("RAY_ADDRESS")
     try:
-        with _signals_kept():
-            if address:
-                ray.init(address=address, **quiet)
-            else:
-                num_cpus = max(num_cores(), run.workers * cpus_per_worker(run))
-                ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **quiet)
-    except (ConnectionError, ValueError, OSError) as error:
+        if address and address != "local":
+            _connect(address, run.connect_seconds)
+        else:
+            num_cpus = max(num_cores(), run.workers * cpus_per_worker(run))
+            with _signals_kept():
+                ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **_QUIET)
+    except ConfigError:
+        raise
+    except (ray.exceptions.RayError, ValueError, OSError, RuntimeError) as error:
         where = f"at {address}" if address else "on this machine"
-        raise ConfigError(f"cannot use Ray {where}: {error}. --local works without Ray.") from error
+        raise ConfigError(f"cannot use Ray {where}: {in_short(error)}. --local works without Ray.") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _connect(address: str, seconds: float) -> None:
+    """Connect to a running cluster. Ray tries an address where nothing is for ever: it is knocked at first, and then
+    connected to by a thread that is left behind if Ray does not come back."""
+    if address.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"{address} is the address of a dashboard, and a run connects to the head's own port: --ray-address "
+            "HOST:6379 or auto, on a machine of the cluster. From elsewhere: submit --address HTTP_ADDRESS -- FLAGS."
+        )
+    began = time.monotonic()
+    if address != "auto":
+        try:
+            within(seconds, lambda: check_listens(address, seconds))
+        except OSError as error:
+            took = f"after {time.monotonic() - began:.0f} of {seconds:g} s"
+            raise ConfigError(
+                f"nothing answers at {address}, the address of Ray, {took}: {in_short(error)}. Is the cluster up, its "
+                f"head's port (6379, or that of ray start --head --port) open to this machine? {_WAIT_LONGER}"
+            ) from error
+    left = max(began + seconds - time.monotonic(), 1.0)
+    try:
+        within(left, lambda: ray.init(address=address, **_QUIET))
+    except ConnectionError as error:
+        if address != "auto":
+            raise
+        raise ConfigError(
+            f"auto finds no Ray cluster on this machine ({in_short(error)}). Start one (ray start --head), or give "
+            "--ray-address HOST:PORT of one; without --ray-address a run starts Ray here by itself."
+        ) from error
+    except TimeoutError as error:
+        raise ConfigError(
+            f"no Ray cluster at {address} let this program in within {seconds:g} s, though "
+            f"{'one was started here' if address == 'auto' else 'something listens there'}. Is it the head's port "
+            "(6379), and not the dashboard's; does it run, with Ray "
+            f"{ray.__version__} as here? {_WAIT_LONGER}"
+        ) from error
 
 
 @contextmanager

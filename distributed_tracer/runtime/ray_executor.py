@@ -21,6 +21,7 @@ from ..errors import ConfigError, WorkerLost
 from ..plan.unit import WorkUnit
 from .events import Outcome, Reply
 from .executor import Commit, MakeWorker, new_worker
+from .foreign_text import plain_line, shortened
 from .group import Group, Replica, ready
 from .idle import lend_idle
 from .metrics import Metrics
@@ -34,6 +35,7 @@ CALL_SECONDS = 0.003
 many seconds of work in a call for each worker that there is, it is half idle."""
 _MAX_FAILED_STARTS = 3
 """So many starts in a row that end while loading, for each worker wanted, end a run: a dying machine ends several."""
+_LONGEST_OF_RAY = 200
 _NOTICE_SECONDS = 2.0
 """An actor may learn of another's death so much earlier than this process."""
 
@@ -63,7 +65,7 @@ class _Answers:
                 else:
                     found.failed = error.cause or error
             except LOST as error:
-                found.dead.setdefault(replica, _reason(error))
+                found.dead.setdefault(replica, _reason(replica, error))
         return found
 
 
@@ -157,6 +159,8 @@ class RayExecutor:
             ray.wait(list(asked), num_returns=len(asked), timeout=_NOTICE_SECONDS)
         late = _Answers.of({ref: asked[ref] for ref in ready(list(asked))})
         dead = {**late.dead, **found.dead}
+        for replica, reason in dead.items():
+            _log.warning("%s, while %s. %s", reason, replica.at_work(), _next(replica))
         self._groups.remove(group)
         group.dismiss()
         for replica in group.replicas:
@@ -194,8 +198,28 @@ class RayExecutor:
         self._said_waiting = True
 
 
-def _reason(error: Exception) -> str:
-    """What Ray knows of a death, without its advice and addresses."""
+def _reason(replica: Replica, error: Exception) -> str:
+    """Who died of what, in our words, and what Ray knows of it, without its advice and addresses."""
     text = str(error)
     _, found, detail = text.partition("Worker exit detail: ")
-    return (detail if found else text).partition(". Some common causes")[0].splitlines()[0]
+    told = next(iter((detail if found else text).partition(". Some common causes")[0].splitlines()), "")
+    return f"worker {replica.name} {_cause(error)} (Ray: {shortened(plain_line(told), _LONGEST_OF_RAY)})"
+
+
+def _next(replica: Replica) -> str:
+    """What becomes of the prompts of a worker that died."""
+    if not replica.loaded:
+        return "Another one is started in its place."
+    count = len(replica.share.units)
+    prompts = (
+        "The one prompt that it had not stored is" if count == 1 else f"{count} prompts that it had not stored are"
+    )
+    return f"{prompts} given out again; another worker takes its place if there is work left."
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, ray.exceptions.OutOfMemoryError) or "running low on memory" in str(error):
+        return "was ended because its machine's memory was nearly full"
+    if isinstance(error, ray.exceptions.NodeDiedError) or "node has died" in str(error) or "node died" in str(error):
+        return "was on a machine that left the cluster"
+    return "died"

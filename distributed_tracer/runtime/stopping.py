@@ -19,6 +19,8 @@ class Stopping:
 
     def __init__(self, log_format: LogFormat = "text") -> None:
         self.requested = False
+        self.signal = ""
+        """The name of the signal that asked for it."""
         self._log_format: LogFormat = log_format
         self._previous: dict[int, Any] = {}
 
@@ -44,6 +46,6 @@ class Stopping:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt
-        self.requested = True
+        self.requested, self.signal = True, signal.Signals(number).name
         # not print: the signal may have come in the middle of one
         os.write(2, stopping_line(self._log_format))

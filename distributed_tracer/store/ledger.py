@@ -16,7 +16,7 @@ from .index import newest_index
 from .places.patience import patiently
 from .places.root import Root, open_root
 from .receipt import Receipt
-from .runs import write_run
+from .runs import How, RunEnd, write_run, write_run_end
 from .schema import COMMIT_NAME, FAILURE_NAME, FORMAT_VERSION, RUN, failure_name
 
 COMMITS_AT_ONCE = 16
@@ -77,6 +77,11 @@ class Ledger:
         run = {"started": started, "host": f"{socket.gethostname()}:{os.getpid()}"}
         counts = {"num_prompts": num_prompts, "num_done": num_done, "part_seconds": part_seconds}
         self._run = write_run(self._root, {**info, **run, **counts})
+
+    def end(self, how: How, reason: str = "") -> None:
+        """Say how the run that began here has ended."""
+        end = RunEnd(_now(), how, reason)
+        patiently(lambda: write_run_end(self._root, self._run, end), self._retry_seconds)
 
     def commit(self, *receipts: Receipt) -> list[str]:
         """Make parts count, several at once. Each is atomic, and harmless to repeat. Returns the commits' names."""

@@ -1,18 +1,20 @@
-"""Runs: what each run was to do, written once when it starts. How far it got is in the commits that name it."""
+"""Runs: what each run was to do, written once when it starts, and how it ended, written then. How far it got is in the
+commits that name it."""
 
 from __future__ import annotations
 
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 from ..errors import StoreCorrupt
 from .places.root import Root
 from .schema import FORMAT_VERSION, RUN_NAME
 
 _FORMAT = "distributed_tracer run"
+How = Literal["finished", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,48 @@ class RunRecord:
     """A worker that has something writes a part after so many seconds."""
 
 
+@dataclass(frozen=True)
+class RunEnd:
+    """How a run ended, and when (UTC, ISO 8601). Of one that was killed there is none."""
+
+    time: str
+    how: How
+    """finished: nothing was left to do; stopped: somebody asked for it; failed: an error."""
+    reason: str = ""
+    """The signal, or the error."""
+
+
 def write_run(root: Root, run: Mapping[str, Any]) -> str:
     """Make a run's record of the fields of RunRecord and anything else; its id."""
     name = uuid.uuid4().hex
     document = {"format": _FORMAT, "format_version": FORMAT_VERSION, **run}
     root.create(f"runs/{name}.json", json.dumps(document, indent=2).encode())
     return name
+
+
+def write_run_end(root: Root, run: str, end: RunEnd) -> None:
+    """Say how a run ended; of two who say so the first is believed."""
+    document = {"format": f"{_FORMAT} end", "format_version": FORMAT_VERSION, **asdict(end)}
+    root.create(f"runs/{run}.end.json", json.dumps(document, indent=2).encode())
+
+
+def read_run_end(root: Root, run: str) -> RunEnd | None:
+    """How a run ended; None if nothing says that it did. Raises StoreCorrupt."""
+    key = f"runs/{run}.end.json"
+    data = root.read(key)
+    return None if data is None else parse_run_end(data, root.url, key)
+
+
+def parse_run_end(data: bytes, url: str, key: str) -> RunEnd:
+    """The content of a record of a run's end. Raises StoreCorrupt."""
+    try:
+        found = json.loads(data)
+        end = RunEnd(found["time"], found["how"], found["reason"])
+        if end.how not in get_args(How) or not isinstance(end.time, str) or not isinstance(end.reason, str):
+            raise ValueError("not of the right kinds")
+        return end
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise StoreCorrupt(f"{url}/{key} does not say how a run ended: {type(error).__name__}: {error}") from error
 
 
 def read_runs(root: Root) -> list[RunRecord]:

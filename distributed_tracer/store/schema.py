@@ -18,6 +18,7 @@ COMMIT_NAME = re.compile(r"[0-9]{10}-[0-9a-f]{32}\.json")
 FAILURE_NAME = re.compile(r"[0-9a-f]{64}\.json")
 INDEX_NAME = re.compile(r"[0-9]{10}\.json")
 RUN_NAME = re.compile(r"[0-9a-f]{32}\.json")
+RUN_END_NAME = re.compile(r"[0-9a-f]{32}\.end\.json")
 OBJECT_KEY = re.compile(r"(?:[a-z0-9_]+/)*[a-z0-9_]+(?:\.json)?")
 
 Axis = Literal[

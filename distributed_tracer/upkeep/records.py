@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ..store.checks import check_keys, parse_check
 from ..store.places.root import Root
-from ..store.schema import FAILURE_NAME, RUN_NAME
+from ..store.schema import FAILURE_NAME, RUN_END_NAME, RUN_NAME
 
 _AT_ONCE = 256
 
 
 def copy_records(source: Root, target: Root) -> None:
-    """Every run's record and object of figures that is not there, and every failure that is not there or is there from
+    """Every run's records and object of figures that is not there, and every failure that is not there or is there from
     an earlier time. Raises StoreCorrupt for figures that were altered."""
-    runs = [name for name in source.names("runs") if RUN_NAME.fullmatch(name)]
+    runs = [name for name in source.names("runs") if RUN_NAME.fullmatch(name) or RUN_END_NAME.fullmatch(name)]
     for keys in _batches([f"runs/{name}" for name in runs if name not in set(target.names("runs"))]):
         for key, data in source.read_many(keys).items():
             target.create(key, data)

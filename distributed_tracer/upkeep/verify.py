@@ -14,8 +14,8 @@ from ..store.ledger import commit_names, parse_commit, parse_failure, parse_run
 from ..store.part import Part
 from ..store.places.root import Root
 from ..store.receipt import Receipt
-from ..store.runs import parse_run_record
-from ..store.schema import COLUMNS, FAILURE_NAME, POINTER_COLUMN, RUN, RUN_NAME
+from ..store.runs import parse_run_end, parse_run_record
+from ..store.schema import COLUMNS, FAILURE_NAME, POINTER_COLUMN, RUN, RUN_END_NAME, RUN_NAME
 from .damage import Damage, Verified
 from .salvage import unreadable
 from .verify_index import check_indexes
@@ -121,8 +121,15 @@ def _lie(part: Part) -> str | None:
 def _check_records(root: Root) -> Iterator[Damage]:
     """Failures, runs' records and figures."""
     failures = [f"failures/{name}" for name in root.names("failures") if FAILURE_NAME.fullmatch(name)]
-    runs = [f"runs/{name}" for name in root.names("runs") if RUN_NAME.fullmatch(name)]
-    for keys, parse in ((failures, parse_failure), (runs, parse_run_record), (check_keys(root), parse_check)):
+    named = root.names("runs")
+    runs = [f"runs/{name}" for name in named if RUN_NAME.fullmatch(name)]
+    ends = [f"runs/{name}" for name in named if RUN_END_NAME.fullmatch(name)]
+    for keys, parse in (
+        (failures, parse_failure),
+        (runs, parse_run_record),
+        (ends, parse_run_end),
+        (check_keys(root), parse_check),
+    ):
         for first in range(0, len(keys), _RECORDS_AT_ONCE):
             for key, data in root.read_many(keys[first : first + _RECORDS_AT_ONCE]).items():
                 try:

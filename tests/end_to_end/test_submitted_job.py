@@ -257,7 +257,9 @@ def test_a_submitted_run_is_watched_killed_stopped_and_gone_on_with(head: Head, 
     output, _ = first.communicate(timeout=60)
     assert first.returncode == 137, output
     time.sleep(7)  # three times the two seconds after which a part is due
-    assert re.search(r", [1-9]\d* left; .*\nwritten .* ago: silent; if the run is gone, the same", status(store))
+    assert re.search(
+        r", [1-9]\d* left; .*\nwritten .* ago: silent for \d+ s, and nothing says that the run ended", status(store)
+    )
 
     second = subprocess.Popen(command, env=head.environment, **pipes)
     assert second.stdout is not None
@@ -267,6 +269,7 @@ def test_a_submitted_run_is_watched_killed_stopped_and_gone_on_with(head: Head, 
     output, _ = second.communicate(timeout=60)
     assert second.returncode == 130
     assert re.search(r"stopped with \d+ prompts left: run the same command again", output), output
+    assert re.search(r"ago: stopped at \S+ by SIGTERM; the same command goes on from here", status(store))
 
     again = subprocess.run(command, env=head.environment, capture_output=True, text=True, timeout=400)
     assert again.returncode == 0, again.stdout + again.stderr

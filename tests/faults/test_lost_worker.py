@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from dataclasses import replace
@@ -123,13 +124,19 @@ def test_workers_may_die_in_every_phase(ray_cluster: None, tmp_path: Path) -> No
     assert open_store(config.store.store).digest() == digest_here(config, tmp_path)
 
 
-def test_a_prompt_that_kills_every_process_is_given_up_and_the_rest_is_done(ray_cluster: None, tmp_path: Path) -> None:
+def test_a_prompt_that_kills_every_process_is_given_up_and_the_rest_is_done(
+    ray_cluster: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     config = job(tmp_path, [POISON, *plain_rows(4)], ONE)
     ledger = ledger_of(config)
     outcomes = list(RayExecutor(config, ledger.commit, make_mortal_worker).run(units_of(config)))
     of_poison = [(o.status, o.phase, o.attempt) for o in outcomes if o.prompt_id == "poison"]
     assert of_poison == [("retried", "worker", 1), ("failed", "worker", 2)]
-    assert "2 worker processes died" in str(next(o.reason for o in outcomes if o.status == "failed"))
+    reason = str(next(o.reason for o in outcomes if o.status == "failed"))
+    assert re.match(r"2 worker processes died while tracing it; the last: worker \S+:\d+ on \S+ died \(Ray: .", reason)
+    first, second = (r.getMessage() for r in caplog.records if r.name == "distributed_tracer.runtime.ray_executor")
+    assert re.match(r"worker \S+:\d+ on \S+ died \(Ray: .+\), while tracing 'poison', for the first time\. ", first)
+    assert re.search(r"while tracing 'poison', for the second time\. The one prompt that it had not stored is", second)
     assert ledger.done() == {f"p{n}" for n in range(4)}
     innocent = replace(config, corpus=job(tmp_path, plain_rows(4), store="innocent").corpus)
     assert open_store(config.store.store).digest() == digest_here(innocent, tmp_path)

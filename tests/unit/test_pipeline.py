@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +12,12 @@ from jobs_of_cases import LOCAL, job, plain_rows, write_prompts
 from tiny import save_transcoders
 
 from distributed_tracer.config import TranscoderConfig
-from distributed_tracer.errors import InputError, ShapeMismatch, StoreMismatch
+from distributed_tracer.errors import InputError, OutOfMemory, ShapeMismatch, StoreMismatch
 from distributed_tracer.pipeline import plan_job, run_job
+from distributed_tracer.plan.unit import WorkUnit
 from distributed_tracer.report.status import status_of
+from distributed_tracer.runtime.events import Reply
+from distributed_tracer.runtime.worker import Worker
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store
 
@@ -118,3 +123,31 @@ def test_a_plan_leaves_out_what_is_done_and_writes_nothing(tmp_path: Path) -> No
     assert not Path(config.store.store).exists()
     run_job(config)
     assert list(plan_job(config)[0].units()) == []
+
+
+def test_a_run_says_how_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = job(tmp_path, plain_rows(3), part_prompts=1)
+    trace = Worker.trace
+
+    def interrupted(worker: Worker, *units: WorkUnit) -> Reply:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return trace(worker, *units)
+
+    def broken(worker: Worker, *units: WorkUnit) -> Reply:
+        raise OutOfMemory("no room on s3://user:secret@bucket/x\nsecond line")
+
+    def end() -> dict[str, str]:
+        found = dict(status_of(config.store.store)["run"]["end"])
+        assert found.pop("time")
+        return found
+
+    monkeypatch.setattr(Worker, "trace", interrupted)
+    assert run_job(config).num_left == 2
+    assert end() == {"how": "stopped", "reason": "SIGTERM"}
+    monkeypatch.setattr(Worker, "trace", broken)
+    with pytest.raises(OutOfMemory):
+        run_job(config)
+    assert end() == {"how": "failed", "reason": "OutOfMemory: no room on s3://...@bucket/x"}
+    monkeypatch.setattr(Worker, "trace", trace)
+    assert run_job(config).num_left == 0
+    assert end() == {"how": "finished", "reason": ""}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,10 +12,14 @@ import pytest
 from random_graphs import random_graph
 from random_stores import RUN_INFO, make_store, write_part
 
+from distributed_tracer.cli import main
 from distributed_tracer.errors import StoreCorrupt, StoreNotFound
 from distributed_tracer.report.plain import plain
 from distributed_tracer.report.status import status_of, status_text
 from distributed_tracer.store.ledger import Ledger
+from distributed_tracer.store.places.root import open_root
+from distributed_tracer.store.runs import How
+from distributed_tracer.upkeep.verify import verify
 
 
 @pytest.fixture
@@ -77,7 +82,8 @@ def test_status_tells_how_far_the_latest_run_is(store: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("age", "verdict"), [(29, "0:00:29 ago: running"), (10_800, "3:00:00 ago: silent; if the run")]
+    ("age", "verdict"),
+    [(29, "0:00:29 ago: running"), (10_800, "3:00:00 ago: silent for 10,800 s, and nothing says that")],
 )
 def test_a_run_that_has_not_written_for_long_is_called_silent(store: str, age: int, verdict: str) -> None:
     ledger = Ledger(store)
@@ -87,6 +93,44 @@ def test_a_run_that_has_not_written_for_long_is_called_silent(store: str, age: i
     now = datetime.fromisoformat(status["run"]["written"]) + timedelta(seconds=age)
     assert f"run      2 of 8 prompts done, 0 failed, 6 left; started {status['run']['started']}" in status_text(status)
     assert verdict in status_text(status, now)
+
+
+@pytest.mark.parametrize(
+    ("how", "reason", "verdict"),
+    [
+        ("stopped", "SIGTERM", r"ago: stopped at \S+ by SIGTERM; the same command goes on"),
+        ("failed", "WorkerLost: \x1b[31mgone", r"ago: failed at \S+: WorkerLost: \\x1b\[31mgone; the same command"),
+        ("finished", "", r"ago: finished at \S+; the same command goes on"),
+    ],
+)
+def test_a_run_that_said_how_it_ended_is_never_called_silent(store: str, how: How, reason: str, verdict: str) -> None:
+    ledger = Ledger(store)
+    begin(ledger, 8, 1)
+    ledger.end(how, reason)
+    status = status_of(store)
+    assert (status["run"]["end"]["how"], status["run"]["end"]["reason"]) == (how, reason)
+    text = status_text(status, datetime.now(UTC) + timedelta(days=400))
+    assert re.search(verdict, text)
+    assert "silent" not in text
+
+
+def test_watching_ends_with_the_run(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = Ledger(store)
+    begin(ledger, 8, 1)
+    ledger.end("stopped", "SIGINT")
+    assert main(["status", store, "--watch", "600"]) == 0
+    assert capsys.readouterr().out.count("stopped at") == 1
+
+
+def test_a_damaged_record_of_a_runs_end_is_said_to_be(store: str) -> None:
+    ledger = Ledger(store)
+    begin(ledger, 3, 3)
+    ledger.end("finished")
+    (record,) = Path(store, "runs").glob("*.end.json")
+    record.write_text(record.read_text().replace("finished", "exploded"))
+    with pytest.raises(StoreCorrupt, match="does not say how a run ended"):
+        status_of(store)
+    assert [damage.key for damage in verify(open_root(store)).damages] == [f"runs/{record.name}"]
 
 
 def test_a_run_without_anything_left_is_complete_however_long_ago(store: str) -> None:

@@ -32,10 +32,12 @@ def test_a_copy_has_the_same_objects_and_nothing_else(store_url: str, other_url:
     ledger = Ledger(store_url)
     ledger.begin(9, 0, 10.0, {})
     ledger.record_failure("bad", "trace", "no such token", 1)
+    ledger.end("stopped", "SIGTERM")
     everything = objects(store_url)
     write_part(store_url, [random_graph("nobody committed this")])
     made = copy_store(store_url, other_url)
     assert objects(other_url) == everything
+    assert any(key.endswith(".end.json") for key in everything)
     assert (made.num_parts, made.num_there, made.num_beside) == (4, 0, 0)
     assert made.num_bytes == sum(receipt.num_bytes for receipt in store.receipts)
     copied = open_store(other_url)
