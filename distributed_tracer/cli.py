@@ -25,6 +25,8 @@ from distributed_tracer import __version__
 
 from .config import CorpusConfig, JobConfig, ModelConfig, RunConfig, StoreConfig, TraceConfig, TranscoderConfig
 from .errors import ConfigError, TracerError
+from .flags import settled
+from .names import unknown
 from .offline.target import PLATFORM, Target, this_python
 from .store.table import printable
 
@@ -34,6 +36,7 @@ _NO_STORE = StoreConfig(store="")
 app = tyro.extras.SubcommandApp()
 registry = ConstructorRegistry()
 
+_COMMANDS: list[str] = []
 StorePath = Annotated[Positional[str], tyro.conf.arg(metavar="PATH")]
 
 
@@ -45,6 +48,7 @@ def _command(function: Callable[..., int]) -> Callable[..., int]:
         return partial(function, *args, **kwargs)
 
     app.command(bind)
+    _COMMANDS.append(function.__name__.replace("_", "-"))
     return function
 
 
@@ -207,6 +211,7 @@ def show(path: StorePath, prompt: str, top: int = 10, json: bool = False) -> int
     from .report.graph import graph_summary, graph_text
     from .store.reader import open_store
 
+    _check_count("--top", top)
     found = graph_summary(open_store(path).graph(prompt), top)
     _print(found if json else graph_text(found))
     return 0
@@ -230,7 +235,8 @@ def query(
         path: Directory or URL of a store.
         feature: Layer and index, as in 12:3045.
         show: Where it acts, the strongest edges into or out of it, or which features occur in the same prompts.
-        where: KEY=VALUE, KEY>=VALUE or KEY<=VALUE, of metadata, scores and sizes: topic=capitals "replacement>=0.8".
+        where: KEY=VALUE, KEY>=VALUE or KEY<=VALUE, of metadata, scores and sizes: topic=capitals "replacement>=0.8". All
+            must hold. docs/store.md says how values are compared.
         token: Id, or text with or without a space before it, of one of the prompt's tokens.
         target: Id, or label with or without a space before it, of one of the targets.
         layer: A feature of this layer is among the nodes.
@@ -241,6 +247,7 @@ def query(
     from .query.prompts import matching_prompts
     from .store.reader import open_store
 
+    _check_count("--limit", limit)
     site = None if feature is None else _parse_feature(feature)
     of_prompts = bool(where) or not (token is None and target is None and layer is None)
     if show != "occurrences" and (site is None or of_prompts):
@@ -581,7 +588,7 @@ def split(
     Args:
         path: Directory or URL of a store.
         out: Directory or URL of the store to make, or one split from the same.
-        where: Prompts whose metadata say all of this, as in topic=capitals hops=2.
+        where: Prompts that meet all of these, as for query: topic=capitals hops=2.
         prompts: Or a file with their ids, one per line.
     """
     from .report.bar import bar
@@ -611,7 +618,7 @@ def gc(path: StorePath, grace_hours: float = 24.0, dry_run: bool = False, json: 
     from .report.garbage import garbage_text
     from .upkeep.gc import collect_garbage
 
-    if grace_hours < 0:
+    if not grace_hours >= 0:
         raise ConfigError(f"--grace-hours must not be negative, not {grace_hours}")
     found = collect_garbage(path, grace_hours, dry_run)
     _print([vars(one) for one in found] if json else garbage_text(found, dry_run))
@@ -677,6 +684,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
     try:
+        if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
+            raise ConfigError(unknown("command", args[0], _COMMANDS))
+        args = settled(args)
         _refuse_workers_with_local(args)
         command = app.cli(prog=PROG, args=args, registry=registry, config=(tyro.conf.OmitArgPrefixes,))
         return int(command())
@@ -696,7 +706,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _config_of(flags: Sequence[str]) -> JobConfig:
     """What `trace` would run with these flags: mistakes show here rather than on the cluster."""
-    command = app.cli(prog=PROG, args=["trace", *flags], registry=registry, config=(tyro.conf.OmitArgPrefixes,))
+    command = app.cli(
+        prog=PROG, args=["trace", *settled(flags)], registry=registry, config=(tyro.conf.OmitArgPrefixes,)
+    )
     return JobConfig(**signature(trace).bind(*command.args, **command.keywords).arguments)
 
 
@@ -704,6 +716,11 @@ def _refuse_workers_with_local(args: Sequence[str]) -> None:
     given = {arg.partition("=")[0] for arg in args}
     if {"--workers", "--local"} <= given:
         raise ConfigError("--workers and --local exclude each other: --local works in this process, without workers")
+
+
+def _check_count(flag: str, count: int) -> None:
+    if count < 0:
+        raise ConfigError(f"{flag} must not be negative, not {count}")
 
 
 def _parse_feature(feature: str) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from ..part import Part
 from ..schema import BODY
 from .ahead import ahead
 from .batches import Batch, Batches, Names
-from .conditions import Conditions, check_names, meets
+from .conditions import Conditions, check_columns, check_values, column_names, meets
 from .stretch import Stretch, stretches
 
 _AHEAD = 2
@@ -27,9 +27,12 @@ NODE_COLUMNS = {"prompt": "", "node": "i4", **_STORED, "kind": ""}
 def node_batches(
     parts: Callable[[], Iterable[tuple[Part, list[int]]]], columns: Sequence[str] | None, where: Conditions
 ) -> Batches:
-    """Nodes of the given prompts that meet all conditions. Raises ConfigError for columns that there are not."""
-    names = list(NODE_COLUMNS if columns is None else columns)
-    check_names("column of nodes", [*names, *where], NODE_COLUMNS)
+    """Nodes of the given prompts that meet all conditions. Raises ConfigError for columns and values that there are
+    not."""
+    names = column_names(columns, NODE_COLUMNS)
+    check_columns("column of nodes", names, where, NODE_COLUMNS)
+    if "kind" in where:
+        check_values("kind", where["kind"], KINDS)
 
     def read() -> Iterator[Batch]:
         jobs = (partial(_batch, stretch, names, where) for stretch in stretches(parts(), "num_nodes"))

@@ -46,6 +46,27 @@ def test_arrow_gets_the_columns() -> None:
     assert table.to_pylist() == [{"id": "a", "n": 1, "t": [1.0]}, {"id": None, "n": 2, "t": []}]
 
 
+def test_columns_of_several_kinds_reach_other_libraries_as_text() -> None:
+    arrow = pytest.importorskip("pyarrow")
+    table = Table({"distance": [1, "all", None], "tag": [True, {"é": [1]}, "\udc00"], "n": [1, 2.5, None]})
+    for frame in (table.to_arrow(), table.to_polars().to_arrow()):
+        assert frame["distance"].to_pylist() == ["1", "all", None]
+        assert frame["tag"].to_pylist() == ["true", '{"é": [1]}', "?"]
+        assert frame["n"].to_pylist() == [1.0, 2.5, None]
+    assert arrow.types.is_string(table.to_arrow()["distance"].type)
+    assert table.to_pandas()["tag"].tolist() == [True, {"é": [1]}, "?"]
+
+
+def test_a_notebook_shows_a_table_in_which_nothing_is_html() -> None:
+    shown = Table({"<b>": [f"<script>{i}" for i in range(30)], "x": ["\u202e&"] * 30})._repr_html_()
+    assert "<script>" not in shown
+    assert "<b>" not in shown
+    assert "&lt;script&gt;19" in shown
+    assert "&lt;script&gt;20" not in shown
+    assert "\\u202e&amp;" in shown
+    assert "30 rows, 2 columns" in shown
+
+
 def test_text_from_a_store_cannot_steer_the_terminal() -> None:
     shown = Table({"te\x1bxt": ["\x1b[2J\x07 gone\r\n", "\u202eabc", "ok 首都 🧪"]}).format()
     assert not any(ord(c) < 32 and c != "\n" for c in shown)

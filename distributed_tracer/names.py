@@ -1,0 +1,43 @@
+"""Names that there are not: what to say then, with the closest of those that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+_LISTED = 40
+"""So many names are listed; of more, only how many there are."""
+_COMPARED = 10_000
+"""So many names are compared letter by letter, which takes a tenth of a second; of more, those that begin alike."""
+_LONGEST = 200
+"""Comparing takes the product of both lengths: longer names have no close ones."""
+_BEGINNING = 3
+"""Fewer letters are no beginning of a name."""
+
+
+def unknown(what: str, name: object, known: Collection[str]) -> str:
+    """`no column 'topc'; there are id, topic. Did you mean 'topic'?`"""
+    listed = list(known)
+    more = f" and {len(listed) - _LISTED:,} more" if len(listed) > _LISTED else ""
+    return f"no {what} {name!r}; there are {', '.join(map(str, listed[:_LISTED])) or 'none'}{more}{hint(name, listed)}"
+
+
+def hint(name: object, known: Collection[str]) -> str:
+    """`. Did you mean 'a' or 'b'?`, or nothing if nothing is close. Upper and lower case count as the same."""
+    close = closest(name, known)
+    return f". Did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+def closest(name: object, known: Collection[str], count: int = 3) -> list[str]:
+    """At most `count` of the known names: what begins with `name`, then the closest."""
+    if not isinstance(name, str) or len(name) > _LONGEST:
+        return []
+    candidates = [other for other in known if len(other) <= _LONGEST]
+    if len(candidates) > _COMPARED:
+        candidates = [other for other in candidates if other[:2] == name[:2]][:_COMPARED]
+    folded: dict[str, list[str]] = {}
+    for other in candidates:
+        folded.setdefault(other.casefold(), []).append(other)
+    begun = sorted(key for key in folded if len(name) >= _BEGINNING and key.startswith(name.casefold()))
+    found = dict.fromkeys([*begun[:count], *get_close_matches(name.casefold(), folded, count, 0.7)])
+    return [other for key in found for other in folded[key]][:count]
