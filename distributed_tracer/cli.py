@@ -235,8 +235,8 @@ def query(
         path: Directory or URL of a store.
         feature: Layer and index, as in 12:3045.
         show: Where it acts, the strongest edges into or out of it, or which features occur in the same prompts.
-        where: KEY=VALUE, KEY>=VALUE or KEY<=VALUE, of metadata, scores and sizes: topic=capitals "replacement>=0.8". All
-            must hold. docs/store.md says how values are compared.
+        where: KEY=VALUE, KEY>=VALUE or KEY<=VALUE, of metadata, scores and sizes: topic=capitals "replacement>=0.8".
+            All must hold; docs/store.md says how values are compared.
         token: Id, or text with or without a space before it, of one of the prompt's tokens.
         target: Id, or label with or without a space before it, of one of the targets.
         layer: A feature of this layer is among the nodes.
@@ -273,6 +273,7 @@ def intervene(
     freeze_attention: bool = True,
     generate: int = 0,
     out: str | None = None,
+    limit: int = 24,
     json: bool = False,
 ) -> int:
     """Set features of one prompt to other values, and say what the model says then and what becomes of supernodes.
@@ -286,6 +287,7 @@ def intervene(
         freeze_attention: Attention patterns stay those of the prompt as it is.
         generate: Also go on for so many tokens, before and after.
         out: Where to draw it: .png, .pdf or .svg.
+        limit: How many supernodes to print and draw, those that are set and the most influential; JSON has them all.
         json: Print JSON.
     """
     from .intervene.intervention_graph import InterventionGraph
@@ -296,9 +298,13 @@ def intervene(
     from .intervene.supernode import Supernode
     from .model.load import model_shape
     from .plot.interventions import draw_interventions
-    from .plot.style import save
+    from .plot.style import check_picture, notes, save
     from .report.interventions import interventions_text
 
+    _check_count("--limit", limit)
+    _check_count("--generate", generate)
+    if out:
+        check_picture(out)
     if groups and suggest:
         raise ConfigError("--groups and --suggest exclude each other")
     supernodes: tuple[Supernode, ...] = ()
@@ -322,8 +328,10 @@ def intervene(
             "after": replacement.generate(text, after, **options),
         }
     if out:
-        save(draw_interventions(found), out)
-    _print(found if json else interventions_text(found))
+        figure = draw_interventions(found, limit)
+        save(figure, out)
+        print("\n".join(map(printable, [f"wrote {out}", *notes(figure)])), file=sys.stderr)
+    _print(found if json else interventions_text(found, limit))
     return 0
 
 
@@ -431,12 +439,14 @@ def faithfulness(
         json: Print JSON.
     """
     from .plot.faithfulness import draw_faithfulness
-    from .plot.style import save
+    from .plot.style import check_picture, save
     from .report.faithfulness import faithfulness as summary_of
     from .report.faithfulness import faithfulness_text
     from .validate.faithfulness import FaithfulnessMeasure
     from .validate.job import CheckJob, run_checks
 
+    if out is not None:
+        check_picture(out)
     measure = FaithfulnessMeasure(seed=seed)
     checked = run_checks(CheckJob(path, measure, sample, seed, model, transcoders, device_map, run))
     found = summary_of(checked.table)
@@ -472,8 +482,8 @@ def export(path: StorePath, prompt: str, out: str, format: Literal["npz"] = "npz
     Args:
         path: Directory or URL of a store.
         prompt: Id of the prompt.
-        out: File to write; replaced if it is there.
-        format: npz is a numpy archive with a dense matrix.
+        out: File to write, which ends in .npz; replaced if it is there.
+        format: npz is a numpy archive with a dense matrix; the ending says the same.
     """
     from .export.npz import export_npz
     from .store.reader import open_store
@@ -495,12 +505,16 @@ def draw(path: StorePath, out: str, prompt: str | None = None, by: str | None = 
     """
     from .plot.corpus import draw_corpus
     from .plot.graph import draw_graph
-    from .plot.style import save
+    from .plot.style import check_picture, notes, save
     from .store.reader import open_store
 
+    check_picture(out)
+    if by is not None and prompt is not None:
+        raise ConfigError("--by colours the prompts of a whole store: it does not go with --prompt")
     store = open_store(path)
-    save(draw_corpus(store, by) if prompt is None else draw_graph(store.graph(prompt)), out)
-    print(out)
+    figure = draw_corpus(store, by) if prompt is None else draw_graph(store.graph(prompt))
+    save(figure, out)
+    print("\n".join(map(printable, [out, *notes(figure)])))
     return 0
 
 

@@ -1,4 +1,7 @@
-"""How public objects show themselves in a terminal and in a notebook: in a line, or a small table, nothing that steers."""
+"""How public objects show themselves, in a terminal in a line, in a notebook as a small table.
+
+What comes from prompts is escaped: it can neither steer a terminal nor be HTML.
+"""
 
 from __future__ import annotations
 

@@ -15,11 +15,12 @@ _BEGINNING = 3
 """Fewer letters are no beginning of a name."""
 
 
-def unknown(what: str, name: object, known: Collection[str]) -> str:
-    """`no column 'topc'; there are id, topic. Did you mean 'topic'?`"""
+def unknown(what: str, name: object, known: Collection[str], quoted: bool = False) -> str:
+    """`no column 'topc'; there are id, topic. Did you mean 'topic'?` Names of several words are better quoted."""
     listed = list(known)
+    shown = map(repr if quoted else str, listed[:_LISTED])
     more = f" and {len(listed) - _LISTED:,} more" if len(listed) > _LISTED else ""
-    return f"no {what} {name!r}; there are {', '.join(map(str, listed[:_LISTED])) or 'none'}{more}{hint(name, listed)}"
+    return f"no {what} {name!r}; there are {', '.join(shown) or 'none'}{more}{hint(name, listed)}"
 
 
 def hint(name: object, known: Collection[str]) -> str:

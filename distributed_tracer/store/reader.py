@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from ..display import counted, html_facts, listed, short
 from ..errors import ConfigError, PromptNotFound, StoreCorrupt, StoreNotFound
 from ..graph.graph import Graph
 from ..names import hint
@@ -83,6 +84,27 @@ class Store:
         self.part = lru_cache(_OPEN_PARTS)(lambda commit: Part(root, self.receipt(commit)))
         """The part of a commit, by its number in the catalogue."""
 
+    def __repr__(self) -> str:
+        facts = self._facts()
+        return f"<Store {facts['url']}: {facts['graphs']} in {facts['parts']}, of {facts['model']}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks; what comes from prompts and run.json is escaped."""
+        return html_facts("store of attribution graphs", self._facts())
+
+    def _facts(self) -> dict[str, str]:
+        identity = self.info.get("identity", {})
+        num_edges = int(self.catalogue.columns["num_edges"].sum())
+        return {
+            "url": short(self.url, 200),
+            "graphs": counted(len(self), "graph"),
+            "parts": counted(len(self.catalogue.commits), "part"),
+            "model": short(str(identity.get("model", "unknown")), 200),
+            "transcoders": short(str(identity.get("transcoders", "unknown")), 200),
+            "edges": counted(num_edges, "edge"),
+            "prompts": listed(self.catalogue.ids),
+        }
+
     def __len__(self) -> int:
         return len(self.catalogue)
 
@@ -118,8 +140,7 @@ class Store:
         return self.part(commit).graph(row)
 
     def graphs(self, prompt_ids: str | Iterable[str] | None = None) -> Iterator[Graph]:
-        """All graphs, or those of `prompt_ids` (one id or several), in no particular order: each part is read once, then
-        forgotten.
+        """All graphs, or those of one or several ids, in no particular order: each part is read once, then forgotten.
 
         The next part is read while this one is used; memory holds two.
         """

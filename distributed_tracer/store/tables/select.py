@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from ...errors import ConfigError
 from ...graph.nodes import Kind
+from ...names import hint
 from ..part import Part
 from ..schema import COLUMNS
 from ..table import Table
-from ...names import hint
 from .conditions import Conditions, check_kinds, check_names, kind_of, meets, wanted_values
 from .prompts import METADATA
 
@@ -74,24 +74,28 @@ def prompts_with(parts: Iterable[tuple[Part, list[int]]], has: Has) -> set[str]:
 
 def questions(token: str | int | None, target: str | int | None, layer: int | None) -> list[Has]:
     """What is to be asked of parts; None is not asked for. Raises ConfigError for what is neither id nor text."""
-    for name, given in (("token", token), ("target", target)):
-        if isinstance(given, bool) or not isinstance(given, str | Integral | None):
-            raise ConfigError(f"{name} is an id or a text, not {given!r}")
-    asked = [] if token is None else [has_token(token)]
-    asked += [] if target is None else [has_target(target)]
+    asked = [] if token is None else [has_token(_id_or_text("token", token))]
+    asked += [] if target is None else [has_target(_id_or_text("target", target))]
     return asked + ([] if layer is None else [has_layer(layer)])
+
+
+def _id_or_text(name: str, given: str | int) -> str | int:
+    """An id of numpy's as Python's."""
+    if isinstance(given, bool) or not isinstance(given, str | Integral):
+        raise ConfigError(f"{name} is an id or a text, not {given!r}")
+    return given if isinstance(given, str) else int(given)
 
 
 def has_token(token: str | int) -> Has:
     """A token of this id, or of this text with or without a space before it."""
-    if isinstance(token, Integral):
+    if isinstance(token, int):
         return partial(_has_value, "tokens/token", token)
     return partial(_has_text, "tokens/string", "tokens/string_size", token)
 
 
 def has_target(target: str | int) -> Has:
     """A target that is this token's logit, or has this label with or without a space before it."""
-    if isinstance(target, Integral):
+    if isinstance(target, int):
         return partial(_has_value, "targets/token_id", target)
     return partial(_has_text, "targets/label", "targets/label_size", target)
 

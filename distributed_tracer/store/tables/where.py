@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,7 @@ Reading = tuple[str, Any]
 
 
 def rows_meeting(prompts: Table, where: str | Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Which rows of the table of prompts meet all conditions. Raises ConfigError, also for columns that there are not."""
+    """Which rows of the table of prompts meet all conditions. Raises ConfigError, also for unknown columns."""
     mask = np.ones(len(prompts), dtype=bool)
     for condition in [where] if isinstance(where, str) else where:
         mask &= _Condition.of(condition, prompts).holds()
@@ -106,10 +107,8 @@ def _readings(value: str) -> list[Reading]:
     if value in _WORDS:
         found.append(_MISSING if _WORDS[value] is None else ("booleans", _WORDS[value]))
     if value[:1] in ("[", "{"):
-        try:
+        with suppress(ValueError):
             found.append(("lists or objects", _canonical(json.loads(value))))
-        except ValueError:
-            pass
     return found
 
 

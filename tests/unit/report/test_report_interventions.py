@@ -47,3 +47,10 @@ def test_nothing_can_steer_the_terminal() -> None:
 
 def test_without_supernodes_the_tokens_are_left() -> None:
     assert "supernode" not in interventions_text(summary(supernodes=[]))
+
+
+def test_of_many_supernodes_those_that_were_set_and_the_first_are_listed() -> None:
+    many = [supernode(f"s{i}", set="×0" if i == 300 else None) for i in range(352)]
+    lines = interventions_text(summary(supernodes=many), limit=3).split("\n\n")[1].splitlines()
+    assert [line.split()[:2] for line in lines[1:-1]] == [["1", "s0"], ["2", "s1"], ["301", "s300"]]
+    assert lines[-1] == "... 349 more supernodes, which were not set"

@@ -162,7 +162,7 @@ def test_what_no_node_can_be_is_answered_with_what_there_is(store: Store) -> Non
         store.nodes(where={"layer": ["2"]})
     with pytest.raises(ConfigError, match="'kind' holds text, not numbers such as 0"):
         store.nodes(where={"kind": 0})
-    with pytest.raises(PromptNotFound, match="no prompt 'P1' among .* Did you mean 'p1'"):
+    with pytest.raises(PromptNotFound, match=r"no prompt 'P1' among .* Did you mean 'p1'"):
         store.nodes(where={"prompt": ["p0", "P1"]})
     with pytest.raises(ConfigError, match="conditions are a mapping"):
         store.edges(where="weight")  # type: ignore[arg-type]
