@@ -244,7 +244,7 @@ def query(
         json: Print JSON.
     """
     from .query.answer import feature_answer
-    from .query.prompts import matching_prompts
+    from .query.prompts import matching_prompts, why_none
     from .store.reader import open_store
 
     _check_count("--limit", limit)
@@ -255,7 +255,8 @@ def query(
     store = open_store(path)
     if site is None or of_prompts:
         found = matching_prompts(store, where, token, target, layer, site)
-        summary = f"{len(found)} of {len(store)} prompts"
+        why = "" if len(found) else "".join(f"\n{reason}" for reason in why_none(store, where, token, target))
+        summary = f"{len(found)} of {len(store)} prompts{why}"
     else:
         found, summary = feature_answer(store, *site, show)
     _print(list(found.rows()) if json else f"{found.format(limit)}\n{summary}")
@@ -613,6 +614,8 @@ def split(
         raise ConfigError("say which prompts: --where KEY=VALUE, or --prompts FILE with an id per line")
     store = open_store(path)
     wanted = _lines(prompts) if prompts else chosen(store, where)
+    if not wanted:
+        raise ConfigError(f"{prompts} has no ids" if prompts else f"no prompt of {path} meets {' '.join(where)}")
     with bar("splitting") as show:
         written = split_store(store, out, wanted, show)
     print(f"wrote {written:,} graphs; {len(wanted) - written:,} were there")

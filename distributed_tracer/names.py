@@ -11,8 +11,8 @@ _COMPARED = 10_000
 """So many names are compared letter by letter, which takes a tenth of a second; of more, those that begin alike."""
 _LONGEST = 200
 """Comparing takes the product of both lengths: longer names have no close ones."""
-_BEGINNING = 3
-"""Fewer letters are no beginning of a name."""
+_PIECE = 3
+"""Fewer letters are no piece of a name."""
 
 
 def unknown(what: str, name: object, known: Collection[str], quoted: bool = False) -> str:
@@ -24,21 +24,24 @@ def unknown(what: str, name: object, known: Collection[str], quoted: bool = Fals
 
 
 def hint(name: object, known: Collection[str]) -> str:
-    """`. Did you mean 'a' or 'b'?`, or nothing if nothing is close. Upper and lower case count as the same."""
+    """`. Did you mean 'a' or 'b'?`, or nothing if nothing is close. Case and outer spaces do not count."""
     close = closest(name, known)
     return f". Did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
 def closest(name: object, known: Collection[str], count: int = 3) -> list[str]:
-    """At most `count` of the known names: what begins with `name`, then the closest."""
+    """At most `count` of the known names: what begins with `name` or has it inside, then the closest."""
     if not isinstance(name, str) or len(name) > _LONGEST:
         return []
+    inside = [other for other in known if len(name) >= _PIECE and name.casefold() in other.casefold()]
+    inside.sort(key=lambda other: (not other.casefold().startswith(name.casefold()), len(other), other))
     candidates = [other for other in known if len(other) <= _LONGEST]
     if len(candidates) > _COMPARED:
-        candidates = [other for other in candidates if other[:2] == name[:2]][:_COMPARED]
+        inside = [other for other in known if len(name) >= _PIECE and name.casefold() in other.casefold()]
+    inside.sort(key=lambda other: (not other.casefold().startswith(name.casefold()), len(other), other))
+    candidates = [other for other in candidates if other[:2] == name[:2]][:_COMPARED]
     folded: dict[str, list[str]] = {}
     for other in candidates:
-        folded.setdefault(other.casefold(), []).append(other)
-    begun = sorted(key for key in folded if len(name) >= _BEGINNING and key.startswith(name.casefold()))
-    found = dict.fromkeys([*begun[:count], *get_close_matches(name.casefold(), folded, count, 0.7)])
-    return [other for key in found for other in folded[key]][:count]
+        folded.setdefault(other.casefold().strip(), []).append(other)
+    close = get_close_matches(name.casefold().strip(), folded, count, 0.7)
+    return list(dict.fromkeys([*inside[:count], *(other for key in close for other in folded[key])]))[:count]

@@ -41,7 +41,7 @@ def _groups(prompts: Table, by: str | None) -> dict[str, Any]:
     if by is None:
         return {"all prompts": np.arange(len(prompts))}
     if by not in prompts:
-        raise ConfigError(unknown("column to colour prompts by", by, prompts.columns))
+        raise ConfigError(unknown("column of prompts", by, prompts.columns))
     values = np.array([str(value) for value in prompts[by]])
     names, counts = np.unique(values, return_counts=True)
     names = names[np.argsort(-counts, kind="stable")]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ..names import hint
 from ..store.reader import Store
 from ..store.table import Table
 from ..store.tables.select import metadata_columns
-from ..store.tables.where import rows_meeting
+from ..store.tables.where import rows_meeting, values_of
 
 _SHOWN = ("id", "text", "targets", "num_tokens", "num_nodes", "num_edges", "replacement", "completeness")
 
@@ -30,6 +31,25 @@ def matching_prompts(
     wanted, prompts = set(ids), store.prompts
     found = prompts.where(rows_meeting(prompts, where) & [prompt_id in wanted for prompt_id in prompts["id"]])
     return Table({name: found[name] for name in (*_SHOWN, *metadata_columns(prompts).values())})
+
+
+def why_none(
+    store: Store, where: str | Sequence[str], token: str | None = None, target: str | None = None
+) -> list[str]:
+    """Of an empty answer, the conditions that no prompt meets, each with close matches of what prompts have there."""
+    prompts = store.prompts
+    conditions = [where] if isinstance(where, str) else where
+    found = [
+        f"no prompt has {condition}{hint(condition.partition('=')[2], values_of(prompts, condition))}"
+        for condition in conditions
+        if not rows_meeting(prompts, condition).any()
+    ]
+    if token is not None and not store.select(token=_id_or_text(token)):
+        found.append(f"no prompt has a token {token!r}")
+    if target is not None and not store.select(target=_id_or_text(target)):
+        labels = dict.fromkeys(label for of_one in prompts["targets"] for label in of_one)
+        found.append(f"no prompt has a target {target!r}{hint(target, list(labels))}")
+    return found
 
 
 def _id_or_text(given: str | None) -> str | int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..display import counted
 from ..store.table import Table, printable
 
 SHOWN_SUPERNODES = 24
@@ -41,7 +42,9 @@ def interventions_text(summary: dict[str, Any], limit: int = SHOWN_SUPERNODES) -
             "after": [_percent(supernode["after"]) for supernode in supernodes],
         }
         left_out = len(summary["supernodes"]) - len(supernodes)
-        more = f"\n... {left_out:,} more supernodes, which were not set" if left_out else ""
+        more = f"\n... {counted(left_out, 'more supernode')}, not set" if left_out else ""
+        silent = [printable(supernode["name"]) for supernode in supernodes if _is_without_effect(supernode)]
+        more += f"\nnot active in this prompt, so that a multiple leaves it at 0: {', '.join(silent)}" if silent else ""
         blocks.append(Table(columns).format(len(supernodes)) + more)
     shown = {name: [f"{token[name]:.4f}" for token in tokens] for name in ("before", "after")}
     blocks.append(Table({"next token": [repr(token["token"]) for token in tokens], **shown}).format(len(tokens)))
@@ -49,6 +52,11 @@ def interventions_text(summary: dict[str, Any], limit: int = SHOWN_SUPERNODES) -
         texts = summary["generated"]
         blocks.append("\n".join(printable(f"{name}  {texts[name]!r}") for name in texts))
     return "\n\n".join(blocks)
+
+
+def _is_without_effect(supernode: dict[str, Any]) -> bool:
+    """Set to a multiple of nothing."""
+    return bool(supernode["features"] and (supernode["set"] or "").startswith("×") and not supernode["before"])
 
 
 def _span(numbers: list[int]) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from itertools import chain
+from numbers import Integral
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -203,7 +204,6 @@ class Store:
         if feature is not None:
             check_site(*(feature if isinstance(feature, tuple | list) and len(feature) == 2 else (feature, None)))
         if layer is not None:
-            check_site(layer, 0)
             self.check_layer(layer)
         found = list(self)
         if metadata or bounds:
@@ -245,8 +245,8 @@ class Store:
         """Raises ConfigError for a layer that the graphs do not have: they all do with one model and transcoders."""
         for part, _ in self._parts():
             num_layers = int(part.head["prompts/num_layers"].max())
-            if not 0 <= layer < num_layers:
-                raise ConfigError(f"layer {layer} is not among the {num_layers} of {self.url}: 0 to {num_layers - 1}")
+            if isinstance(layer, bool) or not isinstance(layer, Integral) or not 0 <= layer < num_layers:
+                raise ConfigError(f"layer {layer!r} is not among the {num_layers} of {self.url}: 0 to {num_layers - 1}")
             return
 
     def checks(self, kind: str, settings: Mapping[str, Any] | None = None) -> Table:

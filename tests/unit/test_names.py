@@ -12,7 +12,9 @@ def test_an_unknown_name_is_answered_with_those_there_are_and_the_closest() -> N
 def test_case_does_not_matter_and_what_is_far_is_not_named() -> None:
     assert closest("TWO-HOP-DALLAS", ["two-hop-dallas", "opposite"]) == ["two-hop-dallas"]
     assert closest("faith", ["edges", "faithfulness"]) == ["faithfulness"]
+    assert closest("dallas", ["dallas-2-hops", "two-hop-dallas", "x"]) == ["dallas-2-hops", "two-hop-dallas"]
     assert hint("zebra", ["two-hop-dallas"]) == ""
+    assert closest("Austim", [" Austin"]) == [" Austin"]
     assert closest(3, ["3"]) == []
     assert closest("a" * 1_000, ["a" * 1_001]) == []
 

@@ -1,17 +1,18 @@
 """Conditions on the table of prompts as one writes them on a command line: `topic=capitals`, `replacement>=0.8`.
 
 KEY is a column of the table. Where metadata has a key that is a column of its own, such as `num_tokens`, KEY is the
-column, and `metadata.KEY` the metadata. VALUE is compared in one way, whatever file the prompts came from:
+column, and `metadata.KEY` is the metadata. Values are compared in one way, whatever file prompts came from. `KEY=VALUE`
+holds
 
-- `KEY=VALUE` holds for a text that is VALUE, letter by letter;
-- for a number that is the same, if VALUE is a number: 2 is 2.0, and the text "2", as CSV has it, is the number 2;
-- for a boolean, and the text that stands for it, if VALUE is true or false (also True, TRUE, False, FALSE);
-- for a missing value or null, if VALUE is null (also NULL, None);
-- for a list or an object, if VALUE is the same one in JSON.
-- `KEY>=VALUE` and `KEY<=VALUE` compare numbers with a number, and text with anything else, in the order of Unicode's
-  code points: dates such as 2024-05-31 are in the order of time.
+- for a text that is VALUE, letter by letter;
+- for the same number, if VALUE is a number: 2 is 2.0, and the text "2", which CSV has, is the number 2;
+- for the same boolean, and the text that stands for it, if VALUE is true, True, TRUE, false, False or FALSE;
+- for a missing value or null, if VALUE is null, NULL or None;
+- for the same list or object, if VALUE is one in JSON.
 
-No boolean is a number. What cannot be equal or compared to anything in the column is a mistake, not an empty answer.
+`KEY>=VALUE` and `KEY<=VALUE` compare numbers with a number, and text with anything else, in the order of Unicode's code
+points: dates such as 2024-05-31 are in the order of time. No boolean is a number. With a space before the sign, spaces
+after it are no part of VALUE. A VALUE of a kind that the column does not hold is an error, not an empty answer.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from .conditions import kind_of
 from .prompts import METADATA
 from .select import metadata_columns
 
-_CONDITION = re.compile(r"(?P<key>.+?)\s*(?P<sign>>=|<=|==?)(?P<value>.*)", re.DOTALL)
+_CONDITION = re.compile(r"(?P<key>.+?)(?P<space>\s*)(?P<sign>>=|<=|==?)(?P<value>.*)", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?((0|[1-9]\d{0,99})(\.\d{0,99})?|\.\d{1,99})([eE][+-]?\d{1,3})?", re.ASCII)
 _WORDS = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -54,6 +55,11 @@ def rows_meeting(prompts: Table, where: str | Sequence[str]) -> npt.NDArray[np.b
     return mask
 
 
+def values_of(prompts: Table, condition: str) -> list[str]:
+    """The texts of the column that a condition is about."""
+    return list(dict.fromkeys(value for value in _Condition.of(condition, prompts).held if isinstance(value, str)))
+
+
 @dataclass(frozen=True)
 class _Condition:
     text: str
@@ -69,11 +75,12 @@ class _Condition:
         if found is None:
             raise ConfigError(f"a condition is KEY=VALUE, KEY>=VALUE or KEY<=VALUE, as in topic=capitals, not {text!r}")
         key, own = found["key"], metadata_columns(prompts)
+        value = found["value"].strip() if found["space"] else found["value"]
         column = key if key in prompts else own.get(key.removeprefix(METADATA), "") if key.startswith(METADATA) else ""
         if not column:
             first = [*own.values(), *(name for name in prompts.columns if name not in own.values())]
             raise ConfigError(unknown("metadata, score or size", key, first))
-        return cls(text, column, found["sign"].rstrip("=") or "=", found["value"], prompts[column].tolist())
+        return cls(text, column, found["sign"].rstrip("=") or "=", value, prompts[column].tolist())
 
     def holds(self) -> npt.NDArray[np.bool_]:
         """Of each value of the column. Raises ConfigError where none is of a kind that could do."""

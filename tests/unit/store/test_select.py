@@ -101,16 +101,16 @@ def test_what_there_is_not_is_answered_with_what_there_is(store: Store) -> None:
         store.select({"topics": "states"})
     with pytest.raises(ConfigError, match="no bound 'min_id'; min_ and max_ go with num_tokens, "):
         store.select(min_id=3)
-    with pytest.raises(ConfigError, match=r"no bound 'replacement'.* Did you mean 'min_replacement' or "):
+    with pytest.raises(ConfigError, match=r"no bound 'replacement'.* Did you mean 'max_replacement' or "):
         store.select(replacement=0.5)
     for wrong in ("0.8", float("nan"), True):
         with pytest.raises(ConfigError, match="min_replacement must be a number, not "):
             store.select(min_replacement=wrong)  # type: ignore[arg-type]
-    for layer in (3, 99):
-        with pytest.raises(ConfigError, match=f"layer {layer} is not among the 3 of .*: 0 to 2"):
-            store.select(layer=layer)
-        with pytest.raises(ConfigError, match=f"layer {layer} is not among the 3 of .*: 0 to 2"):
-            store.occurrences(layer, 5)
+    for layer in (3, 99, -1, "1", True):
+        with pytest.raises(ConfigError, match=f"layer {layer!r} is not among the 3 of .*: 0 to 2"):
+            store.select(layer=layer)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"layer 3 is not among the 3 of .*: 0 to 2"):
+        store.occurrences(3, 5)
     for site in ((-1, 5), (1, 2.0), "1:5", (1, True), (1, 2, 3)):
         with pytest.raises(ConfigError, match=r"a feature is \(layer, index\), whole numbers from 0, not "):
             store.select(feature=site)  # type: ignore[arg-type]
