@@ -37,9 +37,7 @@ def closest(name: object, known: Collection[str], count: int = 3) -> list[str]:
     inside.sort(key=lambda other: (not other.casefold().startswith(name.casefold()), len(other), other))
     candidates = [other for other in known if len(other) <= _LONGEST]
     if len(candidates) > _COMPARED:
-        inside = [other for other in known if len(name) >= _PIECE and name.casefold() in other.casefold()]
-    inside.sort(key=lambda other: (not other.casefold().startswith(name.casefold()), len(other), other))
-    candidates = [other for other in candidates if other[:2] == name[:2]][:_COMPARED]
+        candidates = [other for other in candidates if other[:2] == name[:2]][:_COMPARED]
     folded: dict[str, list[str]] = {}
     for other in candidates:
         folded.setdefault(other.casefold().strip(), []).append(other)
