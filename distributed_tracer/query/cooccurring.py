@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from ..graph.nodes import Kind
 from ..store.index import Index
-from ..store.occurrences import check_site
 from ..store.reader import NodeScan, Store
+from ..store.sites import check_layer, check_site
 from ..store.table import Table
 from .sums import Keyed, as_keys, merge, site_columns, sum_by_key
 
@@ -30,7 +30,7 @@ def cooccurring(store: Store, layer: int, feature: int, top: int | None = 20) ->
         having, counts = _of_part(scan, layer, feature)
         num_having, both = num_having + having, merge(both, counts)
     if not num_having:
-        store.check_layer(layer)
+        check_layer(layer, store.num_layers, store.url)
     keys, sums = both
     keys, (with_both, with_other) = keys[sums[:, 0] > 0], sums[sums[:, 0] > 0].T
     lift = with_both * len(store) / (with_other * max(num_having, 1))

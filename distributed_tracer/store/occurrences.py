@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from numbers import Integral
-from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError
 from ..graph.nodes import Kind
 from .catalogue import Catalogue
 from .index import Index
@@ -20,13 +17,6 @@ from .table import Table
 _PARTS_AT_ONCE = 8
 _DTYPES = {"prompt": "i8", "position": "i4", "activation": "f4", "influence": "f4", "node": "i4"}
 """A prompt is its number in the catalogue."""
-
-
-def check_site(layer: Any, feature: Any) -> None:
-    """Raises ConfigError for what is not a layer and a feature's index there: whole numbers from 0."""
-    for number in (layer, feature):
-        if isinstance(number, bool) or not isinstance(number, Integral) or number < 0:
-            raise ConfigError(f"a feature is (layer, index), whole numbers from 0, not ({layer!r}, {feature!r})")
 
 
 def occurrences(

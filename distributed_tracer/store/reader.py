@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from itertools import chain
-from numbers import Integral
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -22,12 +21,13 @@ from .checks import check_kind, figures
 from .digest import store_digest
 from .index import Index, newest_index
 from .ledger import parse_run, read_commit, read_commits
-from .occurrences import check_site, occurrences
+from .occurrences import occurrences
 from .parallel import called, from_processes, in_order
 from .part import Part
 from .places.root import Root, open_root
 from .receipt import PromptEntry, Receipt
 from .schema import RUN, Columns
+from .sites import check_layer, check_layers, check_site
 from .table import Table
 from .tables.ahead import ahead
 from .tables.batches import Batches
@@ -131,6 +131,11 @@ class Store:
         """One row per prompt, by id: text, sizes, scores, targets' labels, part, a column per metadata key."""
         return prompt_table(list(self._parts()))
 
+    @cached_property
+    def num_layers(self) -> int:
+        """Of all graphs, which are of one model; 0 if there are none. Reads the small arrays of one part."""
+        return next((int(part.head["prompts/num_layers"].max()) for part, _ in self._parts()), 0)
+
     def entry(self, prompt_id: str) -> PromptEntry:
         """Sizes and scores of one prompt from its commit; reads nothing. Raises PromptNotFound."""
         return self.catalogue.entry(self._find(prompt_id))
@@ -156,6 +161,8 @@ class Store:
         Several processes read parts of their own; `function` and what it gives must be picklable then: a function
         at the top of a module. Raises ConfigError if it is not, WorkerLost if a process ends.
         """
+        if processes < 1:
+            raise ConfigError(f"processes must be at least 1, not {processes}")
         order = list(self) if prompt_ids is None else prompt_list(prompt_ids)
         if processes == 1:
             return in_order(((graph.prompt_id, called(function, graph)) for graph in self.graphs(order)), order)
@@ -173,7 +180,9 @@ class Store:
         `where` has conditions by column, which all must be met: `{"kind": "feature", "layer": [2, 3]}`, or functions
         from a column to a mask. Raises PromptNotFound, ConfigError for a column, kind or layer that there is not.
         """
-        return node_batches(self._read(prompt_ids, where), columns, where)
+        return node_batches(
+            self._read(prompt_ids, where), columns, where, lambda: check_layers(where, self.num_layers, self.url)
+        )
 
     def edges(
         self,
@@ -182,7 +191,9 @@ class Store:
         where: Conditions = _ANY,
     ) -> Batches:
         """Edges with what their nodes are (see EDGE_COLUMNS), as `nodes`. Parts without such nodes are not read."""
-        return edge_batches(self._read(prompt_ids, where), columns, where)
+        return edge_batches(
+            self._read(prompt_ids, where), columns, where, lambda: check_layers(where, self.num_layers, self.url)
+        )
 
     def select(
         self,
@@ -204,7 +215,7 @@ class Store:
         if feature is not None:
             check_site(*(feature if isinstance(feature, tuple | list) and len(feature) == 2 else (feature, None)))
         if layer is not None:
-            self.check_layer(layer)
+            check_layer(layer, self.num_layers, self.url)
         found = list(self)
         if metadata or bounds:
             found = self.prompts["id"][rows_where(self.prompts, metadata, bounds)].tolist()
@@ -238,16 +249,8 @@ class Store:
         later = ((commit, Part(self.root, self.receipt(commit))) for commit in commits if self.catalogue.rows(commit))
         found = occurrences(self.catalogue, self.index, later, layer, feature)
         if not len(found):
-            self.check_layer(layer)
+            check_layer(layer, self.num_layers, self.url)
         return found
-
-    def check_layer(self, layer: int) -> None:
-        """Raises ConfigError for a layer that the graphs do not have: they all do with one model and transcoders."""
-        for part, _ in self._parts():
-            num_layers = int(part.head["prompts/num_layers"].max())
-            if isinstance(layer, bool) or not isinstance(layer, Integral) or not 0 <= layer < num_layers:
-                raise ConfigError(f"layer {layer!r} is not among the {num_layers} of {self.url}: 0 to {num_layers - 1}")
-            return
 
     def checks(self, kind: str, settings: Mapping[str, Any] | None = None) -> Table:
         """Figures of one kind (`edges`, `faithfulness`) of the graphs, found with these settings, or the last used.
@@ -311,6 +314,8 @@ class Store:
 
 def prompt_list(prompt_ids: str | Iterable[str]) -> list[str]:
     """Ids that may be asked for again; a text is one id, not a list of letters."""
+    if isinstance(prompt_ids, Table):
+        raise ConfigError("prompts are named by their ids: give a column of the table, such as table['id']")
     return [prompt_ids] if isinstance(prompt_ids, str) else list(prompt_ids)
 
 

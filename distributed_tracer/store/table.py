@@ -64,11 +64,17 @@ class Table:
         """The rows where `mask` is true: `table.where(table["topic"] == "capitals")`."""
         if len(mask) != len(self):
             raise ValueError(f"a mask of {len(mask)} for {len(self)} rows")
-        return self.take(np.flatnonzero(np.asarray(mask, dtype=bool)))
+        is_kept = np.asarray(mask)
+        if is_kept.dtype != np.bool_ and len(is_kept):
+            raise ValueError(f"a mask is of booleans, not {is_kept.dtype}: take has rows by number")
+        return self.take(np.flatnonzero(is_kept))
 
     def take(self, index: Sequence[int] | npt.NDArray[np.intp]) -> Table:
         """The rows with these numbers, in this order."""
-        chosen = np.asarray(index, dtype=np.intp)
+        chosen = np.asarray(index)
+        if chosen.dtype == np.bool_:
+            raise ValueError("rows are taken by number, not by a mask: where has those for which a mask is true")
+        chosen = chosen.astype(np.intp, casting="same_kind" if len(chosen) else "unsafe")
         return Table({name: values[chosen] for name, values in self._columns.items()})
 
     def to_pandas(self) -> Any:

@@ -30,18 +30,27 @@ EDGE_COLUMNS = {"prompt": "", **{name: NODE_COLUMNS[of] for name, (_, of) in _OF
 
 
 def edge_batches(
-    parts: Callable[[], Iterable[tuple[Part, list[int]]]], columns: Sequence[str] | None, where: Conditions
+    parts: Callable[[], Iterable[tuple[Part, list[int]]]],
+    columns: str | Sequence[str] | None,
+    where: Conditions,
+    if_none: Callable[[], None],
 ) -> Batches:
     """Edges of the given prompts that meet all conditions. Raises ConfigError for columns and values that there are
-    not."""
+    not. `if_none` is called where there are none."""
     names = column_names(columns, EDGE_COLUMNS)
     check_columns("column of edges", names, where, EDGE_COLUMNS)
     for kind in {"source_kind", "target_kind"} & where.keys():
         check_values(kind, where[kind], KINDS)
 
     def read() -> Iterator[Batch]:
+        found = False
         jobs = (partial(_batch, stretch, names, where) for stretch in stretches(parts(), "num_edges"))
-        return (batch for batch in ahead(jobs, _AHEAD) if batch is not None)
+        for batch in ahead(jobs, _AHEAD):
+            if batch is not None:
+                found = True
+                yield batch
+        if not found:
+            if_none()
 
     return Batches({name: EDGE_COLUMNS[name] for name in names}, read)
 

@@ -25,18 +25,27 @@ NODE_COLUMNS = {"prompt": "", "node": "i4", **_STORED, "kind": ""}
 
 
 def node_batches(
-    parts: Callable[[], Iterable[tuple[Part, list[int]]]], columns: Sequence[str] | None, where: Conditions
+    parts: Callable[[], Iterable[tuple[Part, list[int]]]],
+    columns: str | Sequence[str] | None,
+    where: Conditions,
+    if_none: Callable[[], None],
 ) -> Batches:
     """Nodes of the given prompts that meet all conditions. Raises ConfigError for columns and values that there are
-    not."""
+    not. `if_none` is called where there are none."""
     names = column_names(columns, NODE_COLUMNS)
     check_columns("column of nodes", names, where, NODE_COLUMNS)
     if "kind" in where:
         check_values("kind", where["kind"], KINDS)
 
     def read() -> Iterator[Batch]:
+        found = False
         jobs = (partial(_batch, stretch, names, where) for stretch in stretches(parts(), "num_nodes"))
-        return (batch for batch in ahead(jobs, _AHEAD) if batch is not None)
+        for batch in ahead(jobs, _AHEAD):
+            if batch is not None:
+                found = True
+                yield batch
+        if not found:
+            if_none()
 
     return Batches({name: NODE_COLUMNS[name] for name in names}, read)
 

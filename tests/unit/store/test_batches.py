@@ -107,7 +107,7 @@ CONDITIONS: dict[str, tuple[dict[str, Any], Callable[[dict[str, Any]], bool]]] =
         {"prompt": {"p2", "p0"}, "target": range(20)},
         lambda r: r["prompt"] in ("p0", "p2") and r["target"] < 20,
     ),
-    "nothing": ({"source_layer": 77}, lambda row: False),
+    "nothing": ({"source_position": 77}, lambda row: False),
 }
 
 
@@ -139,7 +139,12 @@ def test_conditions_on_nodes_read_their_columns_only(store: Store) -> None:
 def test_edges_are_not_read_where_no_node_meets_the_conditions(store: Store) -> None:
     for chunk in (Path(store.url) / "parts").glob("*/edges/*/c/*"):
         chunk.unlink()
-    assert len(store.edges(where={"target_layer": 77}).table()) == 0
+    assert len(store.edges(where={"target_position": 77}).table()) == 0
+    with pytest.raises(ConfigError, match=r"'target_layer' is from -1 \(tokens\) to 3 .* not \[77, 9\]"):
+        store.edges(where={"target_layer": [77, 9]}).table()
+    with pytest.raises(ConfigError, match=r"'layer' is from -1"):
+        list(store.nodes(where={"layer": -2}))
+    assert len(store.nodes(where={"layer": [77, 1]}).table()) > 0
 
 
 def test_unknown_columns_are_answered_with_the_known_ones(store: Store) -> None:
@@ -175,6 +180,10 @@ def test_a_text_is_one_id_or_column_and_not_its_letters(store: Store) -> None:
     assert list(store.map(lambda graph: graph.prompt_id, "p2")) == ["p2"]
     with pytest.raises(PromptNotFound, match="no prompt 'some-id' among"):
         store.nodes("some-id")
+    with pytest.raises(ConfigError, match="give a column of the table"):
+        store.nodes(store.prompts)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="processes must be at least 1, not 0"):
+        list(store.map(len, processes=0))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "duckdb"])

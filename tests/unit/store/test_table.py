@@ -21,8 +21,13 @@ def test_a_mask_keeps_rows_in_order() -> None:
     assert list(TABLE.where(TABLE["n"] > 1)["id"]) == ["a", "c"]
     assert list(TABLE.where(TABLE["id"] == "b")["n"]) == [1]
     assert list(TABLE.take(np.argsort(TABLE["n"]))["id"]) == ["b", "c", "a"]
+    assert len(TABLE.take([])) == len(TABLE.where(TABLE["n"] > 5)) == len(Table({}).where([])) == 0
     with pytest.raises(ValueError, match="a mask of 2 for 3 rows"):
         TABLE.where([True, False])
+    with pytest.raises(ValueError, match="a mask is of booleans, not int64: take has rows by number"):
+        TABLE.where([2, 0, 1])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="by number, not by a mask"):
+        TABLE.take([True, False, True])
 
 
 def test_an_unknown_column_is_answered_with_the_known_ones() -> None:
