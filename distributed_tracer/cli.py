@@ -25,6 +25,8 @@ from distributed_tracer import __version__
 
 from .config import CorpusConfig, JobConfig, ModelConfig, RunConfig, StoreConfig, TraceConfig, TranscoderConfig
 from .errors import ConfigError, TracerError
+from .flags import settled
+from .names import unknown
 from .offline.target import PLATFORM, Target, this_python
 from .store.table import printable
 
@@ -34,6 +36,7 @@ _NO_STORE = StoreConfig(store="")
 app = tyro.extras.SubcommandApp()
 registry = ConstructorRegistry()
 
+_COMMANDS: list[str] = []
 StorePath = Annotated[Positional[str], tyro.conf.arg(metavar="PATH")]
 
 
@@ -45,6 +48,7 @@ def _command(function: Callable[..., int]) -> Callable[..., int]:
         return partial(function, *args, **kwargs)
 
     app.command(bind)
+    _COMMANDS.append(function.__name__.replace("_", "-"))
     return function
 
 
@@ -207,6 +211,7 @@ def show(path: StorePath, prompt: str, top: int = 10, json: bool = False) -> int
     from .report.graph import graph_summary, graph_text
     from .store.reader import open_store
 
+    _check_count("--top", top)
     found = graph_summary(open_store(path).graph(prompt), top)
     _print(found if json else graph_text(found))
     return 0
@@ -231,6 +236,7 @@ def query(
         feature: Layer and index, as in 12:3045.
         show: Where it acts, the strongest edges into or out of it, or which features occur in the same prompts.
         where: KEY=VALUE, KEY>=VALUE or KEY<=VALUE, of metadata, scores and sizes: topic=capitals "replacement>=0.8".
+            All must hold; docs/store.md says how values are compared.
         token: Id, or text with or without a space before it, of one of the prompt's tokens.
         target: Id, or label with or without a space before it, of one of the targets.
         layer: A feature of this layer is among the nodes.
@@ -238,9 +244,10 @@ def query(
         json: Print JSON.
     """
     from .query.answer import feature_answer
-    from .query.prompts import matching_prompts
+    from .query.prompts import matching_prompts, why_none
     from .store.reader import open_store
 
+    _check_count("--limit", limit)
     site = None if feature is None else _parse_feature(feature)
     of_prompts = bool(where) or not (token is None and target is None and layer is None)
     if show != "occurrences" and (site is None or of_prompts):
@@ -248,7 +255,8 @@ def query(
     store = open_store(path)
     if site is None or of_prompts:
         found = matching_prompts(store, where, token, target, layer, site)
-        summary = f"{len(found)} of {len(store)} prompts"
+        why = "" if len(found) else "".join(f"\n{reason}" for reason in why_none(store, where, token, target))
+        summary = f"{len(found)} of {len(store)} prompts{why}"
     else:
         found, summary = feature_answer(store, *site, show)
     _print(list(found.rows()) if json else f"{found.format(limit)}\n{summary}")
@@ -266,6 +274,7 @@ def intervene(
     freeze_attention: bool = True,
     generate: int = 0,
     out: str | None = None,
+    limit: int = 24,
     json: bool = False,
 ) -> int:
     """Set features of one prompt to other values, and say what the model says then and what becomes of supernodes.
@@ -279,6 +288,7 @@ def intervene(
         freeze_attention: Attention patterns stay those of the prompt as it is.
         generate: Also go on for so many tokens, before and after.
         out: Where to draw it: .png, .pdf or .svg.
+        limit: How many supernodes to print and draw, those that are set and the most influential; JSON has them all.
         json: Print JSON.
     """
     from .intervene.intervention_graph import InterventionGraph
@@ -289,9 +299,13 @@ def intervene(
     from .intervene.supernode import Supernode
     from .model.load import model_shape
     from .plot.interventions import draw_interventions
-    from .plot.style import save
+    from .plot.style import check_picture, notes, save
     from .report.interventions import interventions_text
 
+    _check_count("--limit", limit)
+    _check_count("--generate", generate)
+    if out:
+        check_picture(out)
     if groups and suggest:
         raise ConfigError("--groups and --suggest exclude each other")
     supernodes: tuple[Supernode, ...] = ()
@@ -315,8 +329,10 @@ def intervene(
             "after": replacement.generate(text, after, **options),
         }
     if out:
-        save(draw_interventions(found), out)
-    _print(found if json else interventions_text(found))
+        figure = draw_interventions(found, limit)
+        save(figure, out)
+        print("\n".join(map(printable, [f"wrote {out}", *notes(figure)])), file=sys.stderr)
+    _print(found if json else interventions_text(found, limit))
     return 0
 
 
@@ -424,12 +440,14 @@ def faithfulness(
         json: Print JSON.
     """
     from .plot.faithfulness import draw_faithfulness
-    from .plot.style import save
+    from .plot.style import check_picture, save
     from .report.faithfulness import faithfulness as summary_of
     from .report.faithfulness import faithfulness_text
     from .validate.faithfulness import FaithfulnessMeasure
     from .validate.job import CheckJob, run_checks
 
+    if out is not None:
+        check_picture(out)
     measure = FaithfulnessMeasure(seed=seed)
     checked = run_checks(CheckJob(path, measure, sample, seed, model, transcoders, device_map, run))
     found = summary_of(checked.table)
@@ -465,8 +483,8 @@ def export(path: StorePath, prompt: str, out: str, format: Literal["npz"] = "npz
     Args:
         path: Directory or URL of a store.
         prompt: Id of the prompt.
-        out: File to write; replaced if it is there.
-        format: npz is a numpy archive with a dense matrix.
+        out: File to write, which ends in .npz; replaced if it is there.
+        format: npz is a numpy archive with a dense matrix; the ending says the same.
     """
     from .export.npz import export_npz
     from .store.reader import open_store
@@ -488,12 +506,16 @@ def draw(path: StorePath, out: str, prompt: str | None = None, by: str | None = 
     """
     from .plot.corpus import draw_corpus
     from .plot.graph import draw_graph
-    from .plot.style import save
+    from .plot.style import check_picture, notes, save
     from .store.reader import open_store
 
+    check_picture(out)
+    if by is not None and prompt is not None:
+        raise ConfigError("--by colours the prompts of a whole store: it does not go with --prompt")
     store = open_store(path)
-    save(draw_corpus(store, by) if prompt is None else draw_graph(store.graph(prompt)), out)
-    print(out)
+    figure = draw_corpus(store, by) if prompt is None else draw_graph(store.graph(prompt))
+    save(figure, out)
+    print("\n".join(map(printable, [out, *notes(figure)])))
     return 0
 
 
@@ -581,7 +603,7 @@ def split(
     Args:
         path: Directory or URL of a store.
         out: Directory or URL of the store to make, or one split from the same.
-        where: Prompts whose metadata say all of this, as in topic=capitals hops=2.
+        where: Prompts that meet all of these, as for query: topic=capitals hops=2.
         prompts: Or a file with their ids, one per line.
     """
     from .report.bar import bar
@@ -592,6 +614,8 @@ def split(
         raise ConfigError("say which prompts: --where KEY=VALUE, or --prompts FILE with an id per line")
     store = open_store(path)
     wanted = _lines(prompts) if prompts else chosen(store, where)
+    if not wanted:
+        raise ConfigError(f"{prompts} has no ids" if prompts else f"no prompt of {path} meets {' '.join(where)}")
     with bar("splitting") as show:
         written = split_store(store, out, wanted, show)
     print(f"wrote {written:,} graphs; {len(wanted) - written:,} were there")
@@ -611,7 +635,7 @@ def gc(path: StorePath, grace_hours: float = 24.0, dry_run: bool = False, json: 
     from .report.garbage import garbage_text
     from .upkeep.gc import collect_garbage
 
-    if grace_hours < 0:
+    if not grace_hours >= 0:
         raise ConfigError(f"--grace-hours must not be negative, not {grace_hours}")
     found = collect_garbage(path, grace_hours, dry_run)
     _print([vars(one) for one in found] if json else garbage_text(found, dry_run))
@@ -677,6 +701,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
     try:
+        if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
+            raise ConfigError(unknown("command", args[0], _COMMANDS))
+        args = settled(args)
         _refuse_workers_with_local(args)
         command = app.cli(prog=PROG, args=args, registry=registry, config=(tyro.conf.OmitArgPrefixes,))
         return int(command())
@@ -696,7 +723,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _config_of(flags: Sequence[str]) -> JobConfig:
     """What `trace` would run with these flags: mistakes show here rather than on the cluster."""
-    command = app.cli(prog=PROG, args=["trace", *flags], registry=registry, config=(tyro.conf.OmitArgPrefixes,))
+    command = app.cli(
+        prog=PROG, args=["trace", *settled(flags)], registry=registry, config=(tyro.conf.OmitArgPrefixes,)
+    )
     return JobConfig(**signature(trace).bind(*command.args, **command.keywords).arguments)
 
 
@@ -704,6 +733,11 @@ def _refuse_workers_with_local(args: Sequence[str]) -> None:
     given = {arg.partition("=")[0] for arg in args}
     if {"--workers", "--local"} <= given:
         raise ConfigError("--workers and --local exclude each other: --local works in this process, without workers")
+
+
+def _check_count(flag: str, count: int) -> None:
+    if count < 0:
+        raise ConfigError(f"{flag} must not be negative, not {count}")
 
 
 def _parse_feature(feature: str) -> tuple[int, int]:

@@ -16,8 +16,8 @@ import distributed_tracer
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "distributed_tracer"
 LAYERS = (
-    ("errors", "shapes"),
-    ("prompt", "config", "memory"),
+    ("errors", "shapes", "names", "display"),
+    ("prompt", "config", "memory", "flags"),
     ("corpus", "model", "transcoder", "graph"),
     ("plan", "trace", "store", "content"),
     ("upkeep",),
@@ -32,10 +32,13 @@ LAYERS = (
 LAYER_OF = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 WITHOUT_TORCH = (
     "errors",
+    "names",
+    "display",
     "shapes",
     "prompt",
     "config",
     "memory",
+    "flags",
     "corpus",
     "graph",
     "plan",

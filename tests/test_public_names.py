@@ -101,7 +101,7 @@ OPTIONS = {
     "query": {"--feature", "--show", "--where", "--token", "--target", "--layer", "--limit", *JSON},
     "intervene": {
         *("--model", "--forward-dtype", "--device-map", "--transcoders", "--text", "--set", "--groups"),
-        *("--suggest", "--no-suggest", "--freeze-attention", "--no-freeze-attention", "--generate", "--out"),
+        *("--suggest", "--no-suggest", "--freeze-attention", "--no-freeze-attention", "--generate", "--out", "--limit"),
         *JSON,
     },
     "compact": set(),

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import ConfigError
 from ..graph.graph import Graph
 
 
 def export_npz(graph: Graph, path: str | Path) -> None:
-    """Write a graph to `path` (usually .npz), atomically; int64 and float32 arrays.
+    """Write a graph to `path`, atomically; int64 and float32 arrays. Raises ConfigError if it does not end in .npz.
 
     `tokens [P]`; `target_ids [K]` (-1 where a target is not one token), `target_probs [K]` (the targets' weights);
     `active_features [A, 3]` (layer, position, feature), `activation_values [A]`, `selected_features [F]` (indices into
@@ -22,6 +23,8 @@ def export_npz(graph: Graph, path: str | Path) -> None:
     targets); in that order `constant [N]` (0 where there is none) and `influence [N]` (0 for pruned nodes).
     """
     destination = Path(path)
+    if destination.suffix.lower() != ".npz" or destination.is_dir() or not destination.parent.is_dir():
+        raise ConfigError(_refusal(destination))
     temporary = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}.npz.tmp")
     try:
         with temporary.open("wb") as file:
@@ -31,6 +34,12 @@ def export_npz(graph: Graph, path: str | Path) -> None:
         os.replace(temporary, destination)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _refusal(path: Path) -> str:
+    if path.suffix.lower() != ".npz":
+        return f"a graph is exported as a numpy archive, whose name ends in .npz, unlike {str(path)!r}"
+    return f"{path} is a directory" if path.is_dir() else f"there is no directory {path.parent} to write {path.name} to"
 
 
 def npz_arrays(graph: Graph) -> dict[str, npt.NDArray[Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..display import counted, html_facts, listed, short
 from .nodes import ActiveTable, Kind, NodeTable
 
 
@@ -76,6 +77,29 @@ class Graph:
     constant_node: bool
     """Whether the constant takes part in normalisation."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        facts = self._facts()
+        counts = ", ".join(facts[name] for name in ("tokens", "layers", "nodes", "edges"))
+        labels = listed([target.label for target in self.targets])
+        return f"<Graph {facts['prompt']}: {facts['text']}, {counts}; targets {labels or 'none'}; {facts['scores']}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks; what comes from the prompt is escaped."""
+        return html_facts("attribution graph", self._facts())
+
+    def _facts(self) -> dict[str, str]:
+        kinds = ", ".join(counted(len(self.nodes.where(kind)), kind.name.lower()) for kind in Kind)
+        return {
+            "prompt": short(self.prompt_id),
+            "text": "given as tokens" if self.text is None else short(self.text),
+            "tokens": counted(len(self.tokens_P), "token"),
+            "layers": counted(self.num_layers, "layer"),
+            "targets": listed([f"{target.label} (weight {target.weight:.3f})" for target in self.targets], 10),
+            "nodes": f"{counted(len(self.nodes), 'node')} ({kinds})",
+            "edges": counted(self.num_edges, "edge"),
+            "scores": f"replacement {self.scores.replacement:.3f}, completeness {self.scores.completeness:.3f}",
+        }
 
     @property
     def num_edges(self) -> int:

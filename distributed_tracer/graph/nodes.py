@@ -11,6 +11,8 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from ..display import counted
+
 
 class Kind(IntEnum):
     """What a node is."""
@@ -29,6 +31,9 @@ class ActiveTable:
     position_A: npt.NDArray[np.int32]
     feature_A: npt.NDArray[np.int32]
     activation_A: npt.NDArray[np.float32]
+
+    def __repr__(self) -> str:
+        return f"<ActiveTable: {counted(len(self), 'active feature')} of layers {_span(self.layer_A)}>"
 
     def __len__(self) -> int:
         return len(self.layer_A)
@@ -64,6 +69,9 @@ class NodeTable:
     position_N: npt.NDArray[np.int32]
     feature_N: npt.NDArray[np.int32]
     activation_N: npt.NDArray[np.float32]
+
+    def __repr__(self) -> str:
+        return f"<NodeTable: {', '.join(counted(len(self.where(kind)), kind.name.lower()) for kind in Kind)}>"
 
     def __len__(self) -> int:
         return len(self.kind_N)
@@ -104,3 +112,7 @@ class NodeTable:
                 [features.activation_A, np.full(sum(counts[1:]), np.nan, dtype=np.float32)]
             ).astype(np.float32),
         )
+
+
+def _span(layers: npt.NDArray[np.int16]) -> str:
+    return f"{layers.min()} to {layers.max()}" if len(layers) else "(none)"

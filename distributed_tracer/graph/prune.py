@@ -6,10 +6,12 @@ Rule: Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning. N node,
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import ConfigError
 from .graph import Graph
 from .influence import Floats, edge_shares, influence
 from .nodes import Kind
@@ -21,8 +23,12 @@ def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.9
     """The sub-graph of nodes covering `node_threshold` of influence and edges covering `edge_threshold` of edge score.
 
     Tokens and targets stay. Nodes left without an outgoing edge, and features without an incoming one, are
-    removed until none is. Influence, row sums and scores stay those of the whole graph.
+    removed until none is. Influence, row sums and scores stay those of the whole graph. Raises ConfigError for a
+    threshold that is not in (0, 1].
     """
+    for name, share in (("node_threshold", node_threshold), ("edge_threshold", edge_threshold)):
+        if not isinstance(share, Real) or not 0.0 < share <= 1.0:
+            raise ConfigError(f"{name} must be in (0, 1], not {share!r}")
     kind_N, target_E, source_E = graph.nodes.kind_N, graph.target_E(), graph.source_E
     stays_N = (kind_N == Kind.TOKEN) | (kind_N == Kind.TARGET)
     influence_N = graph.influence_N.astype(np.float64)

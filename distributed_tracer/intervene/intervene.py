@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..display import counted
 from ..errors import InterventionError
 from ..graph.nodes import ActiveTable
 from ..model.load import Model
@@ -37,6 +38,9 @@ class Seen:
     active: ActiveTable | None
     """None where they were not asked for. A feature that was set has the value it was set to."""
 
+    def __repr__(self) -> str:
+        return f"<Seen: logits of {counted(len(self.logits_V), 'token')}, active {self.active!r}>"
+
 
 @dataclass(frozen=True, eq=False)
 class Effect:
@@ -45,6 +49,14 @@ class Effect:
     tokens: tuple[int, ...]
     before: Seen
     after: Seen
+
+    def __repr__(self) -> str:
+        moved = float((self.after.logits_V - self.before.logits_V).abs().max())
+        best = [int(seen.logits_V.argmax()) for seen in (self.before, self.after)]
+        return (
+            f"<Effect on {counted(len(self.tokens), 'token')}: the likeliest next token is {best[0]} before and "
+            f"{best[1]} after; logits move by up to {moved:.3g}>"
+        )
 
 
 @torch.no_grad()

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..display import counted, html_table, listed, short
 from ..errors import InterventionError
 from ..graph.nodes import ActiveTable
 from ..model.tokenize import num_zeroed, token_strings
+from ..names import unknown
 from .intervene import Effect
 from .intervention import Intervention, changes
 from .replacement_model import ReplacementModel, Text
@@ -52,6 +54,16 @@ class Applied:
     next_tokens: tuple[tuple[str, float, float], ...]
     effect: Effect
 
+    def __repr__(self) -> str:
+        named = [f"{reading.supernode.name} {reading.setting}" for reading in self.readings if reading.setting]
+        tokens = ", ".join(f"{short(token)} {was:.3f} → {is_:.3f}" for token, was, is_ in self.next_tokens[:3])
+        return f"<Applied to {short(self.prompt)}: set {listed(named) or 'nothing'}; next {tokens}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: next tokens, before and after; text is escaped."""
+        rows = [(short(token), f"{was:.4f}", f"{is_:.4f}") for token, was, is_ in self.next_tokens]
+        return html_table(("next token", "before", "after"), rows, repr(self))
+
     def summary(self) -> dict[str, Any]:
         """Plain data, for `report.interventions`, `plot.interventions` and JSON."""
         names = ("token", "before", "after")
@@ -82,6 +94,10 @@ class InterventionGraph:
         self._replacement = replacement
         for supernode in supernodes:
             changes(supernode.value(0.0), replacement.transcoders.shape, len(self.tokens), zeroed)
+
+    def __repr__(self) -> str:
+        supernodes = f"{counted(len(self.supernodes), 'supernode')} ({listed(list(self.supernodes))})"
+        return f"<InterventionGraph of {counted(len(self.tokens), 'token')}, with {supernodes}>"
 
     def interventions(
         self,
@@ -146,8 +162,7 @@ class InterventionGraph:
 
     def _known(self, name: str, more: Mapping[str, Supernode] = _NOTHING) -> None:
         if name not in self.supernodes and name not in more:
-            known = ", ".join(map(repr, (*self.supernodes, *more)))
-            raise InterventionError(f"no supernode {name!r}; there are {known or 'none'}")
+            raise InterventionError(unknown("supernode", name, [*self.supernodes, *more], quoted=True))
 
     def _reading(self, supernode: Supernode, effect: Effect, setting: str | None, replaces: str | None) -> Reading:
         assert effect.before.active is not None

@@ -30,6 +30,9 @@ class ReplacementModel:
         check_fits(transcoders.shape, model.shape)
         self.model, self.transcoders = model, transcoders
 
+    def __repr__(self) -> str:
+        return f"<ReplacementModel of {self.model!r} with {self.transcoders!r}>"
+
     @classmethod
     def load(
         cls, model: str, transcoders: str, forward_dtype: str = "float32", device_map: str = "auto"

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import InterventionError
+from ..names import hint
 from .supernode import Feature, Supernode
 
+_NAMED = 40
 _SITE = re.compile(r"(\d{1,9}):(-?\d{1,9}|(?:-?\d{1,9})?:(?:-?\d{1,9})?(?::\d{1,9})?):(\d{1,9})", re.ASCII)
 
 
@@ -48,9 +50,11 @@ def _supernode(what: str, supernodes: dict[str, Supernode], known: Sequence[Supe
         return known[int(what) - 1]
     found = _SITE.fullmatch(what)
     if found is None:
-        names = ", ".join(f"{number} {supernode.name!r}" for number, supernode in enumerate(known, 1))
+        names = [f"{number} {supernode.name!r}" for number, supernode in enumerate(known[:_NAMED], 1)]
+        names += [f"{len(known) - _NAMED:,} more"] if len(known) > _NAMED else []
         raise InterventionError(
-            f"{what!r} is neither LAYER:POSITION:FEATURE, as in 2:9:117, nor a supernode; there are {names or 'none'}"
+            f"{what!r} is neither LAYER:POSITION:FEATURE, as in 2:9:117, nor a supernode; there are "
+            f"{', '.join(names) or 'none'}{hint(what, [supernode.name for supernode in known])}"
         )
     layer, position, feature = found.groups()
     bounds = [int(bound) if bound else None for bound in position.split(":")]

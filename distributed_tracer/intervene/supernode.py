@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..display import counted, listed, short
 from ..errors import InterventionError
 from ..graph.graph import Graph
 from ..graph.nodes import Kind
@@ -46,6 +47,9 @@ class Supernode:
             )
         if not all(map(math.isfinite, self.activations)):
             raise InterventionError(f"supernode {self.name!r} has an activation that is not finite")
+
+    def __repr__(self) -> str:
+        return f"<Supernode {short(self.name)}: {counted(len(self.features), 'feature')} ({listed(self.features)})>"
 
     @classmethod
     def of_nodes(cls, name: str, graph: Graph, nodes: Sequence[int] | npt.NDArray[np.intp]) -> Supernode:

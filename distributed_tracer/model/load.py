@@ -37,6 +37,10 @@ class Model:
     unembed_mean_D: Tensor
     unembed_bias_V: Tensor | None
 
+    def __repr__(self) -> str:
+        shape = self.shape
+        return f"<Model {shape.architecture}: {shape.num_layers} layers, {self.dtype}, on {self.input_device}>"
+
     @property
     def decoder_layers(self) -> nn.ModuleList:
         layers = self.hf.get_submodule(self.sites.layers)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ConfigError
+from ..names import unknown
 from ..plot import style
 from ..query.features import feature_counts
 from ..store.reader import Store
@@ -31,6 +32,7 @@ def draw_corpus(store: Store, by: str | None = None) -> Figure:
     _lengths(axes[1, 0], prompts, groups)
     _sharing(axes[1, 1], feature_counts(store), len(prompts))
     figure.suptitle(f"{len(prompts):,} attribution graphs", x=0.01, ha="left", fontsize=11)
+    style.add_notes(figure, (), (style.shown(name, 28) for name in groups))
     return figure
 
 
@@ -39,13 +41,13 @@ def _groups(prompts: Table, by: str | None) -> dict[str, Any]:
     if by is None:
         return {"all prompts": np.arange(len(prompts))}
     if by not in prompts:
-        raise ConfigError(f"no column {by!r} to colour prompts by; there are {', '.join(prompts.columns)}")
+        raise ConfigError(unknown("column of prompts", by, prompts.columns))
     values = np.array([str(value) for value in prompts[by]])
     names, counts = np.unique(values, return_counts=True)
     names = names[np.argsort(-counts, kind="stable")]
     groups = {str(name): np.flatnonzero(values == name) for name in names[: len(style.SERIES) - 1]}
     if len(names) > len(groups):
-        groups["others"] = np.flatnonzero(~np.isin(values, list(groups)))
+        groups[f"{len(names) - len(groups):,} other values"] = np.flatnonzero(~np.isin(values, list(groups)))
     return groups
 
 
@@ -58,7 +60,7 @@ def _scores(axes: Any, prompts: Table, groups: dict[str, Any]) -> None:
             color=colour,
             alpha=0.6,
             linewidths=0,
-            label=f"{style.shown(name, 28).replace('␣', ' ')} ({len(rows)})",
+            label=f"{style.words(name, 28)} ({len(rows)})",
         )
     axes.set(xlabel="replacement score", ylabel="completeness score", title="how much the transcoders explain")
     axes.legend(frameon=False, fontsize=7.5)
@@ -83,7 +85,7 @@ def _ends(axes: Any, prompts: Table, groups: dict[str, Any]) -> None:
         heights = np.array([share[rows].mean() for rows in groups.values()])
         axes.barh(range(len(groups)), heights, left=bottom, color=colour, label=label or None, height=0.7)
         bottom += heights
-    axes.set_yticks(range(len(groups)), [style.shown(name, 22).replace("␣", " ") for name in groups])
+    axes.set_yticks(range(len(groups)), [style.words(name, 22) for name in groups])
     axes.invert_yaxis()
     axes.set(xlim=(0, 1), xlabel="share of influence", title="where influence ends (grey is dark matter)")
     axes.legend(frameon=False, fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.16))

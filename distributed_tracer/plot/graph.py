@@ -31,25 +31,47 @@ def draw_graph(graph: Graph, *, max_nodes: int = 60, max_edges: int = 160, num_l
     """The most influential nodes and the strongest edges between them.
 
     The area of a node is its influence, the width of an edge what it passes on; blue edges raise, orange ones
-    lower. The `num_labels` strongest features are named `layer:index`. Raises ConfigError without matplotlib.
+    lower. The `num_labels` strongest features are named `layer:index`. What is left out is said below the picture; of
+    long prompts, positions without such nodes are. Raises ConfigError without matplotlib.
     """
     shown_N = _most_influential(graph, max_nodes)
     layout = _layout(graph, shown_N)
     width = layout.borders_P[-1] - layout.borders_P[0]
-    figure, axes = style.new_figure(max(7.0, 1.2 + 0.75 * width), 2.6 + 0.85 * graph.num_layers)
-    _draw_edges(axes, graph, shown_N, layout, max_edges)
+    row_height = min(0.85, _TALLEST / graph.num_layers)
+    figure, axes = style.new_figure(max(7.0, 1.2 + 0.75 * width), 2.6 + row_height * graph.num_layers)
+    num_edges = _draw_edges(axes, graph, shown_N, layout, max_edges)
     _draw_nodes(axes, graph, shown_N, layout)
     _draw_labels(axes, graph, shown_N, layout, num_labels)
-    centres = (layout.borders_P[1:] + layout.borders_P[:-1]) / 2
-    axes.set_xticks(centres, [style.shown(t) for t in graph.token_strings], rotation=35, ha="right")
+    here_P = np.flatnonzero(np.diff(layout.borders_P))
+    centres = (layout.borders_P[1:] + layout.borders_P[:-1])[here_P] / 2
+    axes.set_xticks(centres, [style.label(graph.token_strings[p]) for p in here_P], rotation=35, ha="right")
     layers = [f"layer {layer}" for layer in range(graph.num_layers)]
     axes.set_yticks(range(-1, graph.num_layers + 1), ["tokens", *layers, "targets"])
     axes.set_xlim(layout.borders_P[0], layout.borders_P[-1])
     axes.set_ylim(-1.4, graph.num_layers + 0.7)
-    for border in layout.borders_P[1:-1]:
+    for border in np.unique(layout.borders_P)[1:-1]:
         axes.axvline(border, color="#eeeeee", linewidth=0.7, zorder=0)
     _title(axes, graph)
+    labels = [target.label for target in graph.targets]
+    texts = (graph.text or graph.prompt_id, *(graph.token_strings[p] for p in here_P), *labels)
+    style.add_notes(
+        figure, _left_out(graph, shown_N, num_edges, len(here_P)), (style.shown(text, 90) for text in texts)
+    )
     return figure
+
+
+def _left_out(graph: Graph, shown_N: npt.NDArray[np.intp], num_edges: int, num_positions: int) -> list[str]:
+    """What of the graph is not in the picture, as a line, if anything is."""
+    num_inner, num_shown = (
+        int(np.isin(kinds, _INNER).sum()) for kinds in (graph.nodes.kind_N, graph.nodes.kind_N[shown_N])
+    )
+    counts = [
+        (num_shown, num_inner, "features and errors, the most influential"),
+        (num_edges, graph.num_edges, "edges, those that pass on most"),
+        (num_positions, len(graph.tokens_P), "positions"),
+    ]
+    drawn = [f"{some:,} of {all_:,} {what}" for some, all_, what in counts if some < all_]
+    return [f"drawn are {'; '.join(drawn)}"] if drawn else []
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +84,23 @@ class _Layout:
 
 
 def _most_influential(graph: Graph, max_nodes: int) -> npt.NDArray[np.intp]:
-    """All targets, all tokens and as many features and errors as fit, most influential first."""
-    inner = np.flatnonzero(np.isin(graph.nodes.kind_N, (Kind.FEATURE, Kind.ERROR)))
+    """All targets, as many features and errors as fit, most influential first, and the tokens.
+
+    Of a long prompt, the tokens are those at the positions of the others, and then the most influential ones.
+    """
+    inner = np.flatnonzero(np.isin(graph.nodes.kind_N, _INNER))
     best = inner[np.argsort(-graph.influence_N[inner], kind="stable")[:max_nodes]]
-    always = np.concatenate([graph.nodes.where(Kind.TOKEN), graph.nodes.where(Kind.TARGET)])
-    return np.sort(np.concatenate([best, always]))
+    tokens, targets = graph.nodes.where(Kind.TOKEN), graph.nodes.where(Kind.TARGET)
+    if len(graph.tokens_P) > _MOST_POSITIONS:
+        needed = np.isin(graph.nodes.position_N[tokens], graph.nodes.position_N[np.concatenate([best, targets])])
+        order = np.lexsort((-graph.influence_N[tokens], ~needed))
+        tokens = tokens[order[: max(_MOST_POSITIONS, int(needed.sum()))]]
+    return np.sort(np.concatenate([best, tokens, targets]))
 
 
+_INNER = (Kind.FEATURE, Kind.ERROR)
+_MOST_POSITIONS = 64  # a prompt of thousands of tokens would be a picture of hundreds of thousands of pixels
+_TALLEST = 27.0  # inches for all layers
 _STEP = 0.55  # between nodes of one site: room for a label
 _ONE_ROW = 3  # more nodes than this at one site stand in two rows
 
@@ -79,7 +111,8 @@ def _layout(graph: Graph, shown_N: npt.NDArray[np.intp]) -> _Layout:
     sites: dict[tuple[int, int], list[int]] = {}
     for node in shown_N.tolist():
         sites.setdefault((int(nodes.position_N[node]), int(nodes.layer_N[node])), []).append(node)
-    width_P = np.ones(len(graph.tokens_P))
+    width_P = np.zeros(len(graph.tokens_P))
+    width_P[nodes.position_N[shown_N]] = 1.0
     for (position, layer), members in sites.items():
         if layer < graph.num_layers:  # targets may reach into the empty room beside them
             width_P[position] = max(width_P[position], _STEP * (_columns(len(members)) + 0.6))
@@ -105,11 +138,14 @@ def _draw_edges(
     shown_N: npt.NDArray[np.intp],
     layout: _Layout,
     max_edges: int,
-) -> None:
+) -> int:
+    """How many there are in the picture."""
     from matplotlib.collections import LineCollection
 
     target_E, source_E = graph.target_E(), graph.source_E
     both_E = np.flatnonzero(np.isin(target_E, shown_N) & np.isin(source_E, shown_N))
+    if not len(both_E):
+        return 0
     passing_N = graph.influence_N + graph.target_weights_N()
     share = np.abs(graph.weight_E[both_E]) / graph.row_abs_sum_N[target_E[both_E]]
     passed = share * passing_N[target_E[both_E]]
@@ -124,6 +160,7 @@ def _draw_edges(
             list(lines), colors=colours, linewidths=0.3 + 2.2 * strength, alpha=0.12 + 0.65 * strength, zorder=1
         )
     )
+    return len(edges)
 
 
 def _draw_nodes(
@@ -163,7 +200,7 @@ def _draw_labels(
         _label(axes, layout, node, f"{nodes.layer_N[node]}:{nodes.feature_N[node]}", size=6)
     for node in nodes.where(Kind.TARGET):
         target = graph.targets[nodes.feature_N[node]]
-        _label(axes, layout, node, f"{style.shown(target.label)}\n{target.weight:.2f}", size=7)
+        _label(axes, layout, node, f"{style.label(target.label)}\n{target.weight:.2f}", size=7)
 
 
 def _label(axes: Any, layout: _Layout, node: int, text: str, size: float) -> None:
@@ -180,7 +217,7 @@ def _label(axes: Any, layout: _Layout, node: int, text: str, size: float) -> Non
 
 def _title(axes: Any, graph: Graph) -> None:
     scores = graph.scores
-    text = style.shown(graph.text or graph.prompt_id, 90).replace("␣", " ", 1)
+    text = style.words(graph.text or graph.prompt_id, 90)
     axes.set_title(
         f"{text}\nreplacement {scores.replacement:.2f}, completeness {scores.completeness:.2f}, "
         f"{len(graph.nodes):,} nodes, {graph.num_edges:,} edges",

@@ -5,25 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..plot import style
+from ..report.interventions import SHOWN_SUPERNODES, shown_supernodes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BOX, _GAP, _ROW = 2.35, 0.35, 1.25  # a supernode's width, the room beside it, and from row to row, in inches
+_COLUMNS = 6  # supernodes in a row
 _WEAK = 0.25  # of its measure: what is left of a supernode that is as good as off
 _WIDTHS = (2.8, 0.4, 4.0)  # narrowest line, and by how much it grows with what is left, and the widest
 
 Places = dict[str, tuple[float, float]]
 
 
-def draw_interventions(summary: dict[str, Any]) -> Figure:
+def draw_interventions(summary: dict[str, Any], max_supernodes: int = SHOWN_SUPERNODES) -> Figure:
     """A summary of `InterventionGraph.apply`: supernodes from low layers to high ones, lines to their children.
 
     A box says what is left of its supernode as a share of its measure; what was set has a label, what was swapped in
-    stands beside what it replaces; what is as good as off is grey. Bars are next tokens' probabilities. Raises
-    ConfigError without matplotlib.
+    stands beside what it replaces; what is as good as off is grey. Bars are next tokens' probabilities. Of more than
+    `max_supernodes`, those that were set and the first ones are drawn, and a line below says so. Raises ConfigError
+    without matplotlib.
     """
-    rows = _rows(summary["supernodes"])
+    supernodes = [summary["supernodes"][place] for place in shown_supernodes(summary, max_supernodes)]
+    rows = _rows(supernodes)
     places = _places(rows)
     columns = max(map(len, rows), default=1)
     width, height = columns * (_BOX + _GAP) + _GAP, max(len(rows), 2) * _ROW
@@ -33,19 +37,18 @@ def draw_interventions(summary: dict[str, Any]) -> Figure:
     axes.set_xlim(0, width)
     axes.set_ylim(-_ROW / 2, height - _ROW / 2)
     axes.axis("off")
-    figure.suptitle(_words(summary["prompt"], 110), x=0.01, ha="left", fontsize=9)
-    replaced = {supernode["replaces"]: supernode for supernode in summary["supernodes"] if supernode["replaces"]}
-    for supernode in filter(_is_own, summary["supernodes"]):
+    figure.suptitle(style.words(summary["prompt"], 110), x=0.01, ha="left", fontsize=9)
+    replaced = {supernode["replaces"]: supernode for supernode in supernodes if supernode["replaces"]}
+    for supernode in filter(_is_own, supernodes):
         _draw_lines(axes, supernode, replaced.get(supernode["name"]), places)
-    for supernode in summary["supernodes"]:
+    for supernode in supernodes:
         _draw_box(axes, supernode, *places[supernode["name"]])
     _draw_tokens(bars, summary["next_tokens"])
+    num_all = len(summary["supernodes"])
+    left_out = f"drawn are {len(supernodes):,} of {num_all:,} supernodes" if len(supernodes) < num_all else ""
+    names = [*(supernode["name"] for supernode in supernodes), *(token["token"] for token in summary["next_tokens"])]
+    style.add_notes(figure, [left_out], (style.shown(text, 110) for text in (summary["prompt"], *names)))
     return figure
-
-
-def _words(text: str, limit: int) -> str:
-    """A label whose spaces are spaces."""
-    return style.shown(text, limit).replace("␣", " ", 1)
 
 
 def _is_own(supernode: dict[str, Any]) -> bool:
@@ -54,7 +57,8 @@ def _is_own(supernode: dict[str, Any]) -> bool:
 
 
 def _rows(supernodes: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """By mean layer, lowest first; what was swapped in right after what it replaces; mere labels on top."""
+    """By mean layer, lowest first, in several rows where there are many; what was swapped in right after what it
+    replaces; mere labels on top."""
     own = list(filter(_is_own, supernodes))
     levels = {supernode["name"]: _level(supernode) for supernode in own}
     rows = []
@@ -62,7 +66,7 @@ def _rows(supernodes: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
         row = []
         for supernode in sorted((s for s in own if levels[s["name"]] == level), key=_position):
             row += [supernode, *(s for s in supernodes if s["replaces"] == supernode["name"])]
-        rows.append(row)
+        rows += [row[first : first + _COLUMNS] for first in range(0, len(row), _COLUMNS)]
     return rows
 
 
@@ -93,7 +97,7 @@ def _draw_lines(axes: Any, supernode: dict[str, Any], replacement: dict[str, Any
     x, y = places[source["name"]]
     narrow, growth, widest = _WIDTHS
     left = max(source["after"] or 0.0, 0.0)
-    for child in supernode["children"]:
+    for child in filter(places.__contains__, supernode["children"]):
         child_x, child_y = places[child]
         is_beside = child_y == y
         bend = 0.25 if child_x < x else -0.25  # over the boxes between
@@ -126,7 +130,7 @@ def _draw_box(axes: Any, supernode: dict[str, Any], x: float, y: float) -> None:
     )
     axes.add_patch(shape)
     colour = "#888888" if is_weak else "black"
-    axes.text(x, y + 0.09, _words(supernode["name"], 38), ha="center", va="center", fontsize=7, color=colour)
+    axes.text(x, y + 0.09, style.words(supernode["name"], 38), ha="center", va="center", fontsize=7, color=colour)
     if after is not None:
         axes.text(x, y - 0.14, f"{after:.0%}", ha="center", va="center", fontsize=8, color=colour, weight="bold")
     if setting is not None:
@@ -139,7 +143,7 @@ def _draw_tokens(bars: Any, tokens: list[dict[str, Any]]) -> None:
     places = [-float(place) for place in range(len(tokens))]
     bars.barh([p + 0.2 for p in places], [token["after"] for token in tokens], 0.38, color=style.FEATURE, label="after")
     bars.barh([p - 0.2 for p in places], [token["before"] for token in tokens], 0.38, color="#c8c8c8", label="before")
-    bars.set_yticks(places, [style.shown(token["token"]) for token in tokens])
+    bars.set_yticks(places, [style.label(token["token"]) for token in tokens])
     bars.set_xlim(0, 1)
     bars.set_xlabel("probability of the next token")
     bars.legend(loc="lower right", frameon=False)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from . import fonts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,23 +22,20 @@ POSITIVE, NEGATIVE, FEATURE, ERROR, TOKEN, TARGET, CONSTANT = (
     "#d9c36b",
 )
 SERIES = ("#1f4e79", "#c2410c", "#0f766e", "#7c3aed", "#b7791f", "#be185d", "#4b5563", "#65a30d")
-_CHINESE = ("Noto Sans CJK SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "SimHei", "PingFang SC", "Arial Unicode MS")
+ENDINGS = (".png", ".pdf", ".svg")
 
 
 def new_figure(width: float, height: float, **options: Any) -> tuple[Figure, Any]:
     """An empty figure in inches and its axes, drawn without a display. Raises ConfigError without matplotlib."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ConfigError("pictures need matplotlib: pip install 'distributed-tracer[plots]'") from error
-    matplotlib.use("Agg")
-    from matplotlib import font_manager, pyplot
+    import_matplotlib()
+    import matplotlib
 
-    known = {font.name for font in font_manager.fontManager.ttflist}
-    fonts = [*(name for name in _CHINESE if name in known), "DejaVu Sans"]
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
     pyplot.rcParams.update(
         {
-            "font.family": ["DejaVu Sans", *fonts],
+            "font.family": fonts.families(),
             "font.size": 9,
             "text.parse_math": False,  # a prompt may hold dollar signs
             "axes.spines.top": False,
@@ -47,8 +46,26 @@ def new_figure(width: float, height: float, **options: Any) -> tuple[Figure, Any
     return pyplot.subplots(figsize=(width, height), layout="constrained", **options)
 
 
+def import_matplotlib() -> None:
+    """Raises ConfigError without matplotlib."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ConfigError("pictures need matplotlib: pip install 'distributed-tracer[plots]'") from error
+
+
+def check_picture(path: str) -> None:
+    """Raises ConfigError for a file that `save` could not write, before any work is done for it."""
+    if Path(path).suffix.lower() not in ENDINGS:
+        raise ConfigError(f"a picture's name ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, unlike {path!r}")
+    if Path(path).is_dir():
+        raise ConfigError(f"{path} is a directory: name the file of the picture")
+    import_matplotlib()
+
+
 def save(figure: Figure, path: str) -> None:
-    """Write the picture; the ending says which format."""
+    """Write the picture; the ending says which format. Raises ConfigError for another than .png, .pdf and .svg."""
+    check_picture(path)
     from matplotlib import pyplot
 
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +73,33 @@ def save(figure: Figure, path: str) -> None:
     pyplot.close(figure)
 
 
+def add_notes(figure: Figure, lines: Iterable[str], texts: Iterable[str]) -> None:
+    """Lines under the picture: what it leaves out, and which fonts it lacks for the `texts` in it."""
+    if found := [line for line in (*lines, fonts.missing(texts)) if line]:
+        figure.supxlabel("\n".join(found), x=0.01, ha="left", fontsize=7, color="#555555")
+
+
+def notes(figure: Figure) -> list[str]:
+    """The lines under the picture."""
+    return str(figure.get_supxlabel()).splitlines()
+
+
+def label(text: str, limit: int = 14) -> str:
+    """A token as a label: visible white space, nothing that controls, not too long, no character without a font."""
+    visible = shown(text, limit)
+    found = fonts.readable(visible)
+    while len(found) > limit and found != visible:  # code points are longer than what they stand for
+        visible = visible.removesuffix("…")[:-1] + "…"
+        found = fonts.readable(visible)
+    return found
+
+
+def words(text: str, limit: int) -> str:
+    """A text as a label, whose spaces are spaces."""
+    return fonts.readable(shown(text, limit).replace("␣", " ", 1))
+
+
 def shown(text: str, limit: int = 14) -> str:
-    """A token as a label: visible white space, nothing that controls, not too long."""
+    """A token with visible white space, nothing that controls, not too long."""
     visible = "".join(c if c.isprintable() else "·" for c in text.replace(" ", "␣", 1).replace("\n", "⏎"))
     return visible if len(visible) <= limit else visible[: limit - 1] + "…"

@@ -10,12 +10,28 @@ from ..store.reader import Store
 from ..store.table import Table
 from .cooccurring import cooccurring
 from .feature_edges import edges_into, edges_out_of
+from .features import feature_counts
 
 Question = Literal["occurrences", "edges-into", "edges-out", "together"]
 
 
 def feature_answer(store: Store, layer: int, feature: int, question: Question) -> tuple[Table, str]:
-    """A table, and a line that sums it up. Edges come strongest first."""
+    """A table, and a line that sums it up. Edges come strongest first. Raises ConfigError for layers there are not."""
+    found, summary = _answer(store, layer, feature, question)
+    return found, summary if len(found) else f"{summary}{_why_none(store, layer, feature)}"
+
+
+def _why_none(store: Store, layer: int, feature: int) -> str:
+    """What to know of an empty answer."""
+    counts = feature_counts(store)
+    of_layer = counts["feature"][counts["layer"] == layer]
+    if feature in of_layer:
+        return ""
+    known = f"of layer {layer}, {len(of_layer):,} features are, up to {of_layer.max()}" if len(of_layer) else ""
+    return f": no graph has feature {layer}:{feature} as a node; {known or f'nor any other of layer {layer}'}"
+
+
+def _answer(store: Store, layer: int, feature: int, question: Question) -> tuple[Table, str]:
     if question == "together":
         found = cooccurring(store, layer, feature, top=None)
         return found, f"{len(found)} other features in the same prompts"

@@ -21,5 +21,5 @@ def dark_matter(store: Store) -> Table:
         having = [(share_L[layer], i) for i, share_L in enumerate(shares) if layer < len(share_L)]
         most, where = max(having, key=lambda pair: pair[0])
         rows.append((layer, len(having), float(np.mean([share for share, _ in having])), most, ids[where]))
-    names = ("layer", "prompts", "mean_error_share", "max_error_share", "max_prompt")
-    return Table({name: np.array([row[i] for row in rows]) for i, name in enumerate(names)})
+    dtypes = {"layer": "i2", "prompts": "i8", "mean_error_share": "f8", "max_error_share": "f8", "max_prompt": "O"}
+    return Table({name: np.array([row[i] for row in rows], dtype) for i, (name, dtype) in enumerate(dtypes.items())})

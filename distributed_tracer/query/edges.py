@@ -14,7 +14,7 @@ from ..graph.graph import Graph
 from ..graph.nodes import Kind
 from ..store.reader import Store
 from ..store.table import Table
-from .sums import Keyed, as_keys, merge, sum_by_key
+from .sums import Keyed, as_keys, merge, site_columns, sum_by_key
 
 
 def recurring_edges(
@@ -90,10 +90,9 @@ def _strongest(edges: Keyed, top: int) -> Keyed:
 
 def _table(edges: Keyed) -> Table:
     keys, sums = edges
-    names = ("source_layer", "source_feature", "target_layer", "target_feature")
     return Table(
         {
-            **dict(zip(names, keys.T, strict=True)),
+            **site_columns(keys, "source_", "target_"),
             "prompts": sums[:, 0].astype(np.int64),
             "mean_weight": sums[:, 1] / sums[:, 0],
             "strength": sums[:, 2],

@@ -8,7 +8,7 @@ from ..graph.nodes import Kind
 from ..store.index import Index
 from ..store.reader import NodeScan, Store
 from ..store.table import Table
-from .sums import Keyed, as_keys, as_values, merge, sum_by_key
+from .sums import Keyed, as_keys, as_values, merge, site_columns, sum_by_key
 
 
 def feature_counts(store: Store, top: int | None = None) -> Table:
@@ -26,8 +26,7 @@ def feature_counts(store: Store, top: int | None = None) -> Table:
     best = np.lexsort((feature, layer, -influence / prompts, -prompts))[:top]
     return Table(
         {
-            "layer": layer[best],
-            "feature": feature[best],
+            **site_columns(keys[best]),
             "prompts": prompts[best].astype(np.int64),
             "nodes": nodes[best].astype(np.int64),
             "mean_influence": influence[best] / prompts[best],

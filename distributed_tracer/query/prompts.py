@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
-from typing import Any
 
-from ..errors import ConfigError
+from ..names import hint
 from ..store.reader import Store
 from ..store.table import Table
 from ..store.tables.select import metadata_columns
+from ..store.tables.where import rows_meeting, values_of
 
-_CONDITION = re.compile(r"(?P<key>.+?)(?P<sign>>=|<=|=)(?P<value>.*)", re.DOTALL)
 _SHOWN = ("id", "text", "targets", "num_tokens", "num_nodes", "num_edges", "replacement", "completeness")
 
 
 def matching_prompts(
     store: Store,
-    where: Sequence[str],
+    where: str | Sequence[str],
     token: str | None = None,
     target: str | None = None,
     layer: int | None = None,
@@ -26,43 +24,32 @@ def matching_prompts(
 ) -> Table:
     """The table of prompts, its main columns and those of metadata, for the prompts that meet all conditions.
 
-    `where` are KEY=VALUE, KEY>=VALUE or KEY<=VALUE, of metadata (= only), scores and sizes. A value that JSON knows
-    stands for itself and for its text; digits are ids of tokens and targets. Raises ConfigError for what there is not.
+    `where` are conditions on metadata, scores and sizes as text: see `store.tables.where`. Digits are ids of tokens and
+    targets. Raises ConfigError for what there is not.
     """
-    metadata: dict[str, Any] = {}
-    bounds: dict[str, float] = {}
-    known = metadata_columns(store.prompts)
-    for condition in where:
-        found = _CONDITION.fullmatch(condition)
-        if found is None:
-            raise ConfigError(f"a condition is KEY=VALUE, KEY>=VALUE or KEY<=VALUE, not {condition!r}")
-        key, sign, value = found["key"], found["sign"], found["value"]
-        if sign == "=" and (key in known or key not in store.prompts):
-            metadata[key] = _readings(value)
-        else:
-            which = {"=": ("min", "max"), ">=": ("min",), "<=": ("max",)}[sign]
-            bounds |= {f"{end}_{key}": _number(value, condition) for end in which}
-    ids = store.select(
-        metadata, token=_id_or_text(token), target=_id_or_text(target), layer=layer, feature=feature, **bounds
-    )
-    wanted = set(ids)
-    table = store.prompts.where([prompt_id in wanted for prompt_id in store.prompts["id"]])
-    return Table({name: table[name] for name in (*_SHOWN, *known.values())})
+    ids = store.select(token=_id_or_text(token), target=_id_or_text(target), layer=layer, feature=feature)
+    wanted, prompts = set(ids), store.prompts
+    found = prompts.where(rows_meeting(prompts, where) & [prompt_id in wanted for prompt_id in prompts["id"]])
+    return Table({name: found[name] for name in (*_SHOWN, *metadata_columns(prompts).values())})
 
 
-def _readings(value: str) -> list[Any]:
-    """What a text may stand for."""
-    try:
-        return [value, json.loads(value)]
-    except ValueError:
-        return [value]
-
-
-def _number(value: str, condition: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        raise ConfigError(f"{condition!r} compares with {value!r}, which is no number") from None
+def why_none(
+    store: Store, where: str | Sequence[str], token: str | None = None, target: str | None = None
+) -> list[str]:
+    """Of an empty answer, the conditions that no prompt meets, each with close matches of what prompts have there."""
+    prompts = store.prompts
+    conditions = [where] if isinstance(where, str) else where
+    found = [
+        f"no prompt has {condition}{hint(condition.partition('=')[2], values_of(prompts, condition))}"
+        for condition in conditions
+        if not rows_meeting(prompts, condition).any()
+    ]
+    if token is not None and not store.select(token=_id_or_text(token)):
+        found.append(f"no prompt has a token {token!r}")
+    if target is not None and not store.select(target=_id_or_text(target)):
+        labels = dict.fromkeys(label for of_one in prompts["targets"] for label in of_one)
+        found.append(f"no prompt has a target {target!r}{hint(target, list(labels))}")
+    return found
 
 
 def _id_or_text(given: str | None) -> str | int | None:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..store.tables.node_batches import NODE_COLUMNS
+
 Keyed = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 """Distinct keys [G, columns] in ascending order, and the sums [G, values] that belong to them."""
 
@@ -36,3 +38,9 @@ def as_keys(*columns: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
 def as_values(*columns: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Numeric columns as values [n, values]."""
     return np.stack([column.astype(np.float64) for column in columns], axis=1)
+
+
+def site_columns(keys: npt.NDArray[np.int64], *ends: str) -> dict[str, npt.NDArray[Any]]:
+    """Keys [n, (layer, feature) for each end] as columns such as `source_layer`, which join with those of nodes."""
+    names = [f"{end}{name}" for end in ends or ("",) for name in ("layer", "feature")]
+    return {name: key.astype(NODE_COLUMNS[name.rpartition("_")[2]]) for name, key in zip(names, keys.T, strict=True)}

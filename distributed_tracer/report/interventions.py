@@ -4,19 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..display import counted
 from ..store.table import Table, printable
 
+SHOWN_SUPERNODES = 24
+"""A graph of a real model has hundreds of suggested groups: so many of them are read, and fill a picture."""
 
-def interventions_text(summary: dict[str, Any]) -> str:
+
+def shown_supernodes(summary: dict[str, Any], limit: int = SHOWN_SUPERNODES) -> list[int]:
+    """Places in `summary["supernodes"]` of those to show: what was set, swapped in or out, then the first ones."""
+    supernodes = summary["supernodes"]
+    replaced = {supernode["replaces"] for supernode in supernodes} - {None}
+    is_set = [
+        bool(supernode["set"] or supernode["replaces"] or supernode["name"] in replaced) for supernode in supernodes
+    ]
+    order = sorted(range(len(supernodes)), key=lambda place: (not is_set[place], place))
+    return sorted(order[: max(limit, sum(is_set))])
+
+
+def interventions_text(summary: dict[str, Any], limit: int = SHOWN_SUPERNODES) -> str:
     """A summary of `InterventionGraph.apply` as tables; nothing in names or tokens can steer the terminal.
 
+    Of supernodes those that were set and the first ones, `limit` in all; a line says how many others there are.
     `before` and `after` are shares of a supernode's measure (see `Reading`); of next tokens, probabilities.
     """
-    supernodes, tokens = summary["supernodes"], summary["next_tokens"]
+    places, tokens = shown_supernodes(summary, limit), summary["next_tokens"]
+    supernodes = [summary["supernodes"][place] for place in places]
     blocks = [printable(f"prompt  {summary['prompt']}")]
     if supernodes:
         columns = {
-            "": list(range(1, len(supernodes) + 1)),
+            "": [place + 1 for place in places],
             "supernode": [supernode["name"] for supernode in supernodes],
             "features": [len(supernode["features"]) for supernode in supernodes],
             "layers": [_span([feature[0] for feature in supernode["features"]]) for supernode in supernodes],
@@ -24,13 +41,22 @@ def interventions_text(summary: dict[str, Any]) -> str:
             "before": [_percent(supernode["before"]) for supernode in supernodes],
             "after": [_percent(supernode["after"]) for supernode in supernodes],
         }
-        blocks.append(Table(columns).format(len(supernodes)))
+        left_out = len(summary["supernodes"]) - len(supernodes)
+        more = f"\n... {counted(left_out, 'more supernode')}, not set" if left_out else ""
+        silent = [printable(supernode["name"]) for supernode in supernodes if _is_without_effect(supernode)]
+        more += f"\nnot active in this prompt, so that a multiple leaves it at 0: {', '.join(silent)}" if silent else ""
+        blocks.append(Table(columns).format(len(supernodes)) + more)
     shown = {name: [f"{token[name]:.4f}" for token in tokens] for name in ("before", "after")}
     blocks.append(Table({"next token": [repr(token["token"]) for token in tokens], **shown}).format(len(tokens)))
     if "generated" in summary:
         texts = summary["generated"]
         blocks.append("\n".join(printable(f"{name}  {texts[name]!r}") for name in texts))
     return "\n\n".join(blocks)
+
+
+def _is_without_effect(supernode: dict[str, Any]) -> bool:
+    """Set to a multiple of nothing."""
+    return bool(supernode["features"] and (supernode["set"] or "").startswith("×") and not supernode["before"])
 
 
 def _span(numbers: list[int]) -> str | None:

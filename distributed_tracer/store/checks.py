@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import StoreCorrupt
+from ..errors import ConfigError, StoreCorrupt
+from ..names import unknown
 from .catalogue import Catalogue
 from .places.patience import patiently
 from .places.root import Root
@@ -24,6 +25,8 @@ from .table import Table
 CHECK_KEY = re.compile(r"checks/([a-z_]+)/([0-9a-f]{32})\.json")
 _FORMAT = "distributed_tracer check"
 _AT_ONCE = 256
+KINDS = ("edges", "faithfulness")
+"""Kinds that commands of this package find; others may be stored too."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,19 @@ def write_check(root: Root, check: Check, retry_seconds: float = 0.0) -> tuple[s
     key = f"checks/{check.kind}/{hashlib.sha256(data).hexdigest()[:32]}.json"
     patiently(lambda: _create(root, key, data), retry_seconds)
     return key, data
+
+
+def check_kind(root: Root, kind: str, settings: Mapping[str, Any] | None = None) -> None:
+    """Raises ConfigError for a kind that is neither there nor one that can be found, and for settings nobody used."""
+    there = root.names("checks")
+    if kind not in (known := sorted({*there, *KINDS})):
+        raise ConfigError(unknown("kind of figures", kind, known))
+    if settings is not None and kind in there:
+        used = {_canonical(check.settings) for check in read_checks(root, kind)}
+        if _canonical(settings) not in used:
+            raise ConfigError(
+                f"no {kind} figures were found with {_canonical(settings)}; used: {', '.join(sorted(used))}"
+            )
 
 
 def check_keys(root: Root) -> list[str]:

@@ -12,10 +12,12 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import PromptNotFound, StoreCorrupt, StoreNotFound
+from ..display import counted, html_facts, listed, short
+from ..errors import ConfigError, PromptNotFound, StoreCorrupt, StoreNotFound
 from ..graph.graph import Graph
+from ..names import hint
 from .catalogue import Catalogue
-from .checks import figures
+from .checks import check_kind, figures
 from .digest import store_digest
 from .index import Index, newest_index
 from .ledger import parse_run, read_commit, read_commits
@@ -25,10 +27,11 @@ from .part import Part
 from .places.root import Root, open_root
 from .receipt import PromptEntry, Receipt
 from .schema import RUN, Columns
+from .sites import check_layer, check_layers, check_site
 from .table import Table
 from .tables.ahead import ahead
 from .tables.batches import Batches
-from .tables.conditions import Conditions
+from .tables.conditions import Conditions, wanted_values
 from .tables.edge_batches import edge_batches
 from .tables.node_batches import node_batches
 from .tables.prompts import prompt_table
@@ -82,6 +85,27 @@ class Store:
         self.part = lru_cache(_OPEN_PARTS)(lambda commit: Part(root, self.receipt(commit)))
         """The part of a commit, by its number in the catalogue."""
 
+    def __repr__(self) -> str:
+        facts = self._facts()
+        return f"<Store {facts['url']}: {facts['graphs']} in {facts['parts']}, of {facts['model']}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks; what comes from prompts and run.json is escaped."""
+        return html_facts("store of attribution graphs", self._facts())
+
+    def _facts(self) -> dict[str, str]:
+        identity = self.info.get("identity", {})
+        num_edges = int(self.catalogue.columns["num_edges"].sum())
+        return {
+            "url": short(self.url, 200),
+            "graphs": counted(len(self), "graph"),
+            "parts": counted(len(self.catalogue.commits), "part"),
+            "model": short(str(identity.get("model", "unknown")), 200),
+            "transcoders": short(str(identity.get("transcoders", "unknown")), 200),
+            "edges": counted(num_edges, "edge"),
+            "prompts": listed(self.catalogue.ids),
+        }
+
     def __len__(self) -> int:
         return len(self.catalogue)
 
@@ -107,6 +131,11 @@ class Store:
         """One row per prompt, by id: text, sizes, scores, targets' labels, part, a column per metadata key."""
         return prompt_table(list(self._parts()))
 
+    @cached_property
+    def num_layers(self) -> int:
+        """Of all graphs, which are of one model; 0 if there are none. Reads the small arrays of one part."""
+        return next((int(part.head["prompts/num_layers"].max()) for part, _ in self._parts()), 0)
+
     def entry(self, prompt_id: str) -> PromptEntry:
         """Sizes and scores of one prompt from its commit; reads nothing. Raises PromptNotFound."""
         return self.catalogue.entry(self._find(prompt_id))
@@ -116,8 +145,8 @@ class Store:
         commit, row = self.catalogue.place(self._find(prompt_id))
         return self.part(commit).graph(row)
 
-    def graphs(self, prompt_ids: Iterable[str] | None = None) -> Iterator[Graph]:
-        """All graphs, or those of `prompt_ids`, in no particular order: each part is read once, then forgotten.
+    def graphs(self, prompt_ids: str | Iterable[str] | None = None) -> Iterator[Graph]:
+        """All graphs, or those of one or several ids, in no particular order: each part is read once, then forgotten.
 
         The next part is read while this one is used; memory holds two.
         """
@@ -125,14 +154,16 @@ class Store:
         return chain.from_iterable(ahead(jobs))
 
     def map(
-        self, function: Callable[[Graph], T], prompt_ids: Iterable[str] | None = None, processes: int = 1
+        self, function: Callable[[Graph], T], prompt_ids: str | Iterable[str] | None = None, processes: int = 1
     ) -> Iterator[T]:
         """What `function` gives for each graph, in the order of `prompt_ids`, or of ids. Errors name the prompt.
 
         Several processes read parts of their own; `function` and what it gives must be picklable then: a function
         at the top of a module. Raises ConfigError if it is not, WorkerLost if a process ends.
         """
-        order = list(self) if prompt_ids is None else list(prompt_ids)
+        if processes < 1:
+            raise ConfigError(f"processes must be at least 1, not {processes}")
+        order = list(self) if prompt_ids is None else prompt_list(prompt_ids)
         if processes == 1:
             return in_order(((graph.prompt_id, called(function, graph)) for graph in self.graphs(order)), order)
         tasks = ((part.receipt, rows) for part, rows in self._parts_of(order))
@@ -140,25 +171,29 @@ class Store:
 
     def nodes(
         self,
-        prompt_ids: Iterable[str] | None = None,
-        columns: Sequence[str] | None = None,
+        prompt_ids: str | Iterable[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         where: Conditions = _ANY,
     ) -> Batches:
         """The node tables of all or some prompts as columns (see NODE_COLUMNS), in bounded memory.
 
         `where` has conditions by column, which all must be met: `{"kind": "feature", "layer": [2, 3]}`, or functions
-        from a column to a mask. Raises PromptNotFound, ConfigError for a column that there is not.
+        from a column to a mask. Raises PromptNotFound, ConfigError for a column, kind or layer that there is not.
         """
-        return node_batches(partial(self._parts_of, _kept(prompt_ids)), columns, where)
+        return node_batches(
+            self._read(prompt_ids, where), columns, where, lambda: check_layers(where, self.num_layers, self.url)
+        )
 
     def edges(
         self,
-        prompt_ids: Iterable[str] | None = None,
-        columns: Sequence[str] | None = None,
+        prompt_ids: str | Iterable[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         where: Conditions = _ANY,
     ) -> Batches:
         """Edges with what their nodes are (see EDGE_COLUMNS), as `nodes`. Parts without such nodes are not read."""
-        return edge_batches(partial(self._parts_of, _kept(prompt_ids)), columns, where)
+        return edge_batches(
+            self._read(prompt_ids, where), columns, where, lambda: check_layers(where, self.num_layers, self.url)
+        )
 
     def select(
         self,
@@ -177,6 +212,10 @@ class Store:
         graph. `bounds` are `min_` or `max_` and a score or size: `min_replacement=0.8`, `max_num_tokens=20`. Raises
         ConfigError for what there is not.
         """
+        if feature is not None:
+            check_site(*(feature if isinstance(feature, tuple | list) and len(feature) == 2 else (feature, None)))
+        if layer is not None:
+            check_layer(layer, self.num_layers, self.url)
         found = list(self)
         if metadata or bounds:
             found = self.prompts["id"][rows_where(self.prompts, metadata, bounds)].tolist()
@@ -202,14 +241,23 @@ class Store:
     def occurrences(self, layer: int, feature: int) -> Table:
         """Every node that is this feature: prompt, position, activation, influence, number of the node in its graph.
 
-        By prompt, then position. Reads its own rows of the index; all node tables of parts that no index covers.
+        By prompt, then position. Reads its own rows of the index; all node tables of parts that no index covers. Raises
+        ConfigError for a layer that graphs here do not have.
         """
+        check_site(layer, feature)
         commits = range(self.num_indexed, len(self.catalogue.commits))
         later = ((commit, Part(self.root, self.receipt(commit))) for commit in commits if self.catalogue.rows(commit))
-        return occurrences(self.catalogue, self.index, later, layer, feature)
+        found = occurrences(self.catalogue, self.index, later, layer, feature)
+        if not len(found):
+            check_layer(layer, self.num_layers, self.url)
+        return found
 
     def checks(self, kind: str, settings: Mapping[str, Any] | None = None) -> Table:
-        """Figures of one kind (`edges`, `faithfulness`) of the graphs, found with these settings, or the last used."""
+        """Figures of one kind (`edges`, `faithfulness`) of the graphs, found with these settings, or the last used.
+
+        Empty if none were found yet. Raises ConfigError for a kind or settings that there are not.
+        """
+        check_kind(self.root, kind, settings)
         return figures(self.root, kind, self.catalogue, settings).table
 
     def digest(self) -> str:
@@ -237,25 +285,38 @@ class Store:
             if rows := self.catalogue.rows(commit):
                 yield Part(self.root, self.receipt(commit)), rows
 
-    def _parts_of(self, prompt_ids: Iterable[str] | None) -> Iterator[tuple[Part, list[int]]]:
+    def _read(
+        self, prompt_ids: str | Iterable[str] | None, where: Conditions
+    ) -> Callable[[], Iterator[tuple[Part, list[int]]]]:
+        """What gives the parts of these prompts each time it is called. Raises PromptNotFound, also for conditions."""
+        wanted = None if prompt_ids is None else prompt_list(prompt_ids)
+        asked = where.get("prompt", ()) if isinstance(where, Mapping) else ()
+        for name in [*(wanted or ()), *(() if callable(asked) else wanted_values(asked))]:
+            self._find(name)
+        return partial(self._parts_of, wanted)
+
+    def _parts_of(self, prompt_ids: str | Iterable[str] | None) -> Iterator[tuple[Part, list[int]]]:
         """The parts that hold these prompts, or any, with their rows there. Raises PromptNotFound, at once."""
         if prompt_ids is None:
             return self._parts()
         wanted: dict[int, list[int]] = {}
-        for commit, row in sorted({self.catalogue.place(self._find(name)) for name in prompt_ids}):
+        for commit, row in sorted({self.catalogue.place(self._find(name)) for name in prompt_list(prompt_ids)}):
             wanted.setdefault(commit, []).append(row)
         return ((Part(self.root, self.receipt(commit)), rows) for commit, rows in wanted.items())
 
     def _find(self, prompt_id: str) -> int:
         try:
             return self.catalogue.number_of[prompt_id]
-        except KeyError:
-            raise PromptNotFound(f"no prompt {prompt_id!r} among the {len(self)} in {self.url}") from None
+        except (KeyError, TypeError):
+            close = hint(prompt_id, self.catalogue.ids)
+            raise PromptNotFound(f"no prompt {prompt_id!r} among the {len(self)} in {self.url}{close}") from None
 
 
-def _kept(prompt_ids: Iterable[str] | None) -> list[str] | None:
-    """Ids that may be asked for again."""
-    return None if prompt_ids is None else list(prompt_ids)
+def prompt_list(prompt_ids: str | Iterable[str]) -> list[str]:
+    """Ids that may be asked for again; a text is one id, not a list of letters."""
+    if isinstance(prompt_ids, Table):
+        raise ConfigError("prompts are named by their ids: give a column of the table, such as table['id']")
+    return [prompt_ids] if isinstance(prompt_ids, str) else list(prompt_ids)
 
 
 def _prompt_of_node(receipt: Receipt) -> npt.NDArray[np.intp]:

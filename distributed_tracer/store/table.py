@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
@@ -11,6 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from ..display import html_table
+from ..names import unknown
 
 _WIDEST = 40
 
@@ -41,10 +45,15 @@ class Table:
         try:
             return self._columns[name]
         except KeyError:
-            raise KeyError(f"no column {name!r}; there are {', '.join(self._columns)}") from None
+            raise KeyError(unknown("column", name, self._columns)) from None
 
     def __repr__(self) -> str:
         return f"{self.format()}\n{len(self)} rows"
+
+    def _repr_html_(self) -> str:
+        """For notebooks; what stands in the table is escaped."""
+        rows = ([_cell(value) for value in row.values()] for row in self.take(np.arange(min(len(self), 20))).rows())
+        return html_table(map(printable, self._columns), rows, f"{len(self):,} rows, {len(self._columns)} columns")
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Each row as a dict of plain Python values."""
@@ -55,24 +64,33 @@ class Table:
         """The rows where `mask` is true: `table.where(table["topic"] == "capitals")`."""
         if len(mask) != len(self):
             raise ValueError(f"a mask of {len(mask)} for {len(self)} rows")
-        return self.take(np.flatnonzero(np.asarray(mask, dtype=bool)))
+        is_kept = np.asarray(mask)
+        if is_kept.dtype != np.bool_ and len(is_kept):
+            raise ValueError(f"a mask is of booleans, not {is_kept.dtype}: take has rows by number")
+        return self.take(np.flatnonzero(is_kept))
 
     def take(self, index: Sequence[int] | npt.NDArray[np.intp]) -> Table:
         """The rows with these numbers, in this order."""
-        chosen = np.asarray(index, dtype=np.intp)
+        chosen = np.asarray(index)
+        if chosen.dtype == np.bool_:
+            raise ValueError("rows are taken by number, not by a mask: where has those for which a mask is true")
+        chosen = chosen.astype(np.intp, casting="same_kind" if len(chosen) else "unsafe")
         return Table({name: values[chosen] for name, values in self._columns.items()})
 
     def to_pandas(self) -> Any:
-        """A pandas.DataFrame. Raises ImportError where pandas is not installed."""
-        return import_module("pandas").DataFrame(self._columns)
+        """A pandas.DataFrame; half surrogates become `?`. Raises ImportError where pandas is not installed."""
+        return import_module("pandas").DataFrame({name: _encodable(values) for name, values in self._columns.items()})
 
     def to_arrow(self) -> Any:
-        """A pyarrow.Table. Raises ImportError where pyarrow is not installed, ArrowInvalid for mixed columns."""
-        columns = {name: v.tolist() if v.dtype == object else v for name, v in self._columns.items()}
-        return import_module("pyarrow").table(columns)
+        """A pyarrow.Table. Raises ImportError where pyarrow is not installed.
+
+        A column of values of several kinds becomes text, as JSON where it was none; half surrogates become `?`.
+        """
+        arrow = import_module("pyarrow")
+        return arrow.table({name: _arrow(arrow, values) for name, values in self._columns.items()})
 
     def to_polars(self) -> Any:
-        """A polars.DataFrame. Raises ImportError where polars or pyarrow is not installed, ArrowInvalid as above."""
+        """A polars.DataFrame, as `to_arrow`. Raises ImportError where polars or pyarrow is not installed."""
         return import_module("polars").from_arrow(self.to_arrow())
 
     def write_csv(self, path: str | PathLike[str]) -> None:
@@ -99,6 +117,27 @@ class Table:
 def _objects(values: Sequence[Any]) -> npt.NDArray[np.object_]:
     # np.array(values) would take tuples of one length for a second axis
     return np.fromiter(values, dtype=object, count=len(values))
+
+
+def _arrow(arrow: Any, values: npt.NDArray[Any]) -> Any:
+    if values.dtype != object:
+        return arrow.array(values)
+    try:
+        return arrow.array(values.tolist())
+    except (arrow.ArrowInvalid, arrow.ArrowTypeError, UnicodeEncodeError):
+        return arrow.array([None if value is None else _as_text(value) for value in values.tolist()], arrow.string())
+
+
+def _encodable(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Text that UTF-8 can say, as pandas and Arrow keep it."""
+    if values.dtype != object:
+        return values
+    return _objects([_as_text(value) if isinstance(value, str) else value for value in values.tolist()])
+
+
+def _as_text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def printable(text: str) -> str:

@@ -58,6 +58,9 @@ class LoadedTranscoders:
         self.part = part
         self.layers = layers
 
+    def __repr__(self) -> str:
+        return f"<LoadedTranscoders {self.shape}, {self.dtype}, on {self.device}>"
+
     def encode(self, layer: int, x_PD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Positions [A], features [A] and activations [A] of the active features kept here.
 

@@ -29,14 +29,14 @@ class Merged:
     num_left_out: int
 
 
-def merge_stores(target: str, sources: Sequence[str], show: Show | None = None) -> Merged:
+def merge_stores(target: str, sources: str | Sequence[str], show: Show | None = None) -> Merged:
     """Copy what the sources have and the target has not: parts byte for byte, under new commit numbers.
 
     Of a prompt in several stores the first graph counts: the target's, then that of the first source named. Nothing
     is written unless all fit together. Killed and called again, it goes on. Raises StoreNotFound; StoreMismatch for
     stores of different configurations, or if a prompt asks for something else in another store; StoreCorrupt.
     """
-    stores = [open_store(source) for source in sources]
+    stores = [open_store(source) for source in ([sources] if isinstance(sources, str) else sources)]
     root = open_root(target)
     before = [open_store(target)] if root.read(RUN) is not None else []
     _check_identity([*before, *stores])

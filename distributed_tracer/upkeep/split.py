@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from ..config import StoreConfig
-from ..errors import ConfigError, PromptNotFound
+from ..errors import PromptNotFound
+from ..names import hint
 from ..store.checks import read_checks, write_check
 from ..store.ledger import Ledger
 from ..store.part import Part
 from ..store.places.root import open_root
-from ..store.reader import Store
+from ..store.reader import Store, prompt_list
+from ..store.tables.where import rows_meeting
 from ..store.writer import PartWriter
 from .run_file import settle_run
 from .transfer import Show
@@ -20,15 +21,17 @@ from .transfer import Show
 _NAMED = 5
 
 
-def split_store(store: Store, target: str, prompt_ids: Sequence[str], show: Show | None = None) -> int:
+def split_store(store: Store, target: str, prompt_ids: str | Sequence[str], show: Show | None = None) -> int:
     """Write the graphs of `prompt_ids` into a store of the same configuration; how many that were.
 
     What the target has already is left alone, so that a split that was killed goes on. Raises PromptNotFound before
     anything is written, StoreMismatch if the target is another store than one split from this.
     """
+    prompt_ids = prompt_list(prompt_ids)
     if unknown := [prompt_id for prompt_id in prompt_ids if prompt_id not in store]:
-        named = ", ".join(map(repr, unknown[:_NAMED]))
-        raise PromptNotFound(f"{len(unknown)} of {len(prompt_ids)} prompts are not in {store.url}: {named}")
+        named = ", ".join(map(repr, unknown[:_NAMED])) + (", ..." if len(unknown) > _NAMED else "")
+        close = hint(unknown[0], store.catalogue.ids)
+        raise PromptNotFound(f"{len(unknown)} of {len(prompt_ids)} prompts are not in {store.url}: {named}{close}")
     run = {**store.info, "split_from": {"store": store.url}}
     settle_run(open_root(target), json.dumps(run, indent=2).encode(), f"was not split from {store.url}")
     ledger = Ledger(target)
@@ -72,29 +75,10 @@ def _places(store: Store, wanted: Iterable[str]) -> dict[int, list[int]]:
     return places
 
 
-def chosen(store: Store, where: Sequence[str]) -> list[str]:
-    """Ids of the prompts whose metadata agree with every `KEY=VALUE`. Text is compared as it is, all else as JSON.
-
-    Raises ConfigError for a key that no prompt has.
-    """
-    table = store.prompts
-    wanted = [_parsed(one) for one in where]
-    for key, _ in wanted:
-        if key not in table:
-            raise ConfigError(f"no prompt has {key!r}; there are {', '.join(table.columns)}")
-    rows = table.rows()
-    return [row["id"] for row in rows if all(_said(row[key]) == value for key, value in wanted)]
-
-
-def _parsed(condition: str) -> tuple[str, str]:
-    key, equals, value = condition.partition("=")
-    if not equals:
-        raise ConfigError(f"a condition is KEY=VALUE, as in topic=capitals, not {condition!r}")
-    return key, value
-
-
-def _said(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+def chosen(store: Store, where: str | Sequence[str]) -> list[str]:
+    """Ids of the prompts that meet all conditions: see `store.tables.where`. Raises ConfigError."""
+    ids: list[str] = store.prompts.where(rows_meeting(store.prompts, where))["id"].tolist()
+    return ids
 
 
 def _commit(ledger: Ledger, writer: PartWriter) -> None:

@@ -107,7 +107,7 @@ def test_some_failed_prompts_are_exit_code_3_and_the_rest_is_stored(tmp_path: Pa
         (["show", "{store}", "--prompt", "nobody"], "error: no prompt 'nobody'"),
         (["status", "{store}/nothing"], "error: there is no store at"),
         (["query", "{store}", "--feature", "12"], "error: --feature is LAYER:INDEX, as in 12:3045, not '12'"),
-        (["query", "{store}", "--where", "topics=x"], "error: no metadata 'topics'; there are topic"),
+        (["query", "{store}", "--where", "topics=x"], "error: no metadata, score or size 'topics'; there are topic"),
         (["export", "{store}", "--prompt", "p0", "--out", "{store}/no/such/folder/x.npz"], "error: "),
         (["trace", "{inputs}", "--store", "x", "--local", "--workers", "2"], "error: --workers and --local exclude"),
         (["trace", "{inputs}", "--store", "x", "--local", "--workers=1"], "error: --workers and --local exclude"),

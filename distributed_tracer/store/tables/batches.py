@@ -48,6 +48,9 @@ class Batches:
         """Names, in order."""
         return list(self._kinds)
 
+    def __repr__(self) -> str:
+        return f"Batches({', '.join(self._kinds)}): iterate for Tables, or call table, reader, to_pandas, to_polars"
+
     def __iter__(self) -> Iterator[Table]:
         for batch in self._read():
             yield Table({name: v.values if isinstance(v, Names) else v for name, v in batch.items()})
@@ -91,5 +94,9 @@ class Batches:
         return self.to_arrow().to_pandas()
 
     def to_polars(self) -> Any:
-        """A polars.DataFrame of all rows, text as categories. Raises ImportError without polars and pyarrow."""
-        return import_module("polars").from_arrow(self.to_arrow())
+        """A polars.DataFrame of all rows. Text is String, for it to join with the table of prompts: polars joins no
+        categories with text. Raises ImportError without polars and pyarrow."""
+        polars = import_module("polars")
+        return polars.from_arrow(self.to_arrow()).with_columns(
+            polars.col(name).cast(polars.String) for name, kind in self._kinds.items() if not kind
+        )

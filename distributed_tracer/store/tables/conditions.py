@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ...errors import ConfigError
+from ...names import hint, unknown
 
 Conditions = Mapping[str, Any]
 """By column: a value; a list, tuple, set, range or array of values; or a function from the column to a mask."""
@@ -17,7 +18,10 @@ _SEVERAL = (list, tuple, set, frozenset, range, np.ndarray)
 
 
 def meets(values: npt.NDArray[Any], condition: Any) -> npt.NDArray[np.bool_]:
-    """Which of a column's values meet a condition. Raises ConfigError for a function that does not give a mask."""
+    """Which of a column's values meet a condition. Raises ConfigError for a function that does not give a mask.
+
+    A boolean is equal to booleans alone, though Python has True == 1.
+    """
     if callable(condition):
         mask = np.asarray(condition(values))
         if mask.dtype != np.bool_ or mask.shape != values.shape:
@@ -25,15 +29,66 @@ def meets(values: npt.NDArray[Any], condition: Any) -> npt.NDArray[np.bool_]:
                 f"a condition gave {mask.dtype} {mask.shape} for {len(values)} values: it must give a mask"
             )
         return mask
-    several = list(condition) if isinstance(condition, _SEVERAL) else [condition]
+    wanted = wanted_values(condition)
     if values.dtype != object:
-        return np.isin(values, several)
-    return np.fromiter((value in several for value in values.tolist()), dtype=bool, count=len(values))
+        return np.isin(values, wanted)
+    pairs = [(kind_of(value), value) for value in wanted]
+    found = ((kind_of(value), value) in pairs for value in values.tolist())
+    return np.fromiter(found, dtype=bool, count=len(values))
 
 
-def check_names(what: str, names: Iterable[str], known: Iterable[str]) -> None:
+def wanted_values(condition: Any) -> list[Any]:
+    """The values of a condition that is not a function, as Python's own types."""
+    several = list(condition) if isinstance(condition, _SEVERAL) else [condition]
+    return [value.item() if isinstance(value, np.generic) else value for value in several]
+
+
+def kind_of(value: Any) -> str:
+    """What a value is to a comparison: missing values, booleans, numbers, text, or lists and objects."""
+    if value is None:
+        return "missing"
+    if isinstance(value, bool):
+        return "booleans"
+    if isinstance(value, int | float):
+        return "numbers"
+    return "text" if isinstance(value, str) else "lists or objects"
+
+
+def column_names(columns: str | Iterable[str] | None, known: Iterable[str]) -> list[str]:
+    """The columns asked for: one, several or, with None, all."""
+    return [columns] if isinstance(columns, str) else list(known if columns is None else columns)
+
+
+def check_columns(what: str, names: Iterable[str], where: Conditions, known: Mapping[str, str]) -> None:
+    """Raises ConfigError for names that are no columns, and conditions on values that a column cannot hold.
+
+    `known` has dtypes by column, empty for text.
+    """
+    if not isinstance(where, Mapping):
+        raise ConfigError(f"conditions are a mapping such as {{'kind': 'feature'}}, not {where!r}")
+    check_names(what, [*names, *where], known)
+    for name, condition in where.items():
+        if not callable(condition):
+            check_kinds(name, wanted_values(condition), {"numbers" if known[name] else "text"})
+
+
+def check_kinds(name: str, wanted: Iterable[Any], held: Collection[str]) -> None:
+    """Raises ConfigError for values of a kind that the column `name` does not hold, of which none can be equal."""
+    for value in wanted:
+        if held and kind_of(value) not in {"missing", *held}:
+            raise ConfigError(f"{name!r} holds {' and '.join(sorted(held))}, not {kind_of(value)} such as {value!r}")
+
+
+def check_names(what: str, names: Iterable[str], known: Collection[str]) -> None:
     """Raises ConfigError for a name that is not known, listing those that are."""
-    known = list(known)
     for name in names:
         if name not in known:
-            raise ConfigError(f"no {what} {name!r}; there are {', '.join(known)}")
+            raise ConfigError(unknown(what, name, known))
+
+
+def check_values(name: str, condition: Any, known: Collection[str]) -> None:
+    """Raises ConfigError for a text that is none of the few that a column has."""
+    if not callable(condition):
+        for value in wanted_values(condition):
+            if value not in known:
+                raise ConfigError(f"{name!r} is {', '.join(known)}, not {value!r}{hint(value, known)}")

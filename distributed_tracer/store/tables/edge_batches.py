@@ -13,8 +13,8 @@ from ...errors import StoreCorrupt
 from ..part import Part
 from .ahead import ahead
 from .batches import Batch, Batches, Names
-from .conditions import Conditions, check_names, meets
-from .node_batches import NODE_COLUMNS, node_columns, node_mask
+from .conditions import Conditions, check_columns, check_values, column_names, meets
+from .node_batches import KINDS, NODE_COLUMNS, node_columns, node_mask
 from .stretch import Stretch, stretches
 
 _AHEAD = 1
@@ -30,15 +30,27 @@ EDGE_COLUMNS = {"prompt": "", **{name: NODE_COLUMNS[of] for name, (_, of) in _OF
 
 
 def edge_batches(
-    parts: Callable[[], Iterable[tuple[Part, list[int]]]], columns: Sequence[str] | None, where: Conditions
+    parts: Callable[[], Iterable[tuple[Part, list[int]]]],
+    columns: str | Sequence[str] | None,
+    where: Conditions,
+    if_none: Callable[[], None],
 ) -> Batches:
-    """Edges of the given prompts that meet all conditions. Raises ConfigError for columns that there are not."""
-    names = list(EDGE_COLUMNS if columns is None else columns)
-    check_names("column of edges", [*names, *where], EDGE_COLUMNS)
+    """Edges of the given prompts that meet all conditions. Raises ConfigError for columns and values that there are
+    not. `if_none` is called where there are none."""
+    names = column_names(columns, EDGE_COLUMNS)
+    check_columns("column of edges", names, where, EDGE_COLUMNS)
+    for kind in {"source_kind", "target_kind"} & where.keys():
+        check_values(kind, where[kind], KINDS)
 
     def read() -> Iterator[Batch]:
+        found = False
         jobs = (partial(_batch, stretch, names, where) for stretch in stretches(parts(), "num_edges"))
-        return (batch for batch in ahead(jobs, _AHEAD) if batch is not None)
+        for batch in ahead(jobs, _AHEAD):
+            if batch is not None:
+                found = True
+                yield batch
+        if not found:
+            if_none()
 
     return Batches({name: EDGE_COLUMNS[name] for name in names}, read)
 

@@ -14,7 +14,7 @@ from ..part import Part
 from ..schema import BODY
 from .ahead import ahead
 from .batches import Batch, Batches, Names
-from .conditions import Conditions, check_names, meets
+from .conditions import Conditions, check_columns, check_values, column_names, meets
 from .stretch import Stretch, stretches
 
 _AHEAD = 2
@@ -25,15 +25,27 @@ NODE_COLUMNS = {"prompt": "", "node": "i4", **_STORED, "kind": ""}
 
 
 def node_batches(
-    parts: Callable[[], Iterable[tuple[Part, list[int]]]], columns: Sequence[str] | None, where: Conditions
+    parts: Callable[[], Iterable[tuple[Part, list[int]]]],
+    columns: str | Sequence[str] | None,
+    where: Conditions,
+    if_none: Callable[[], None],
 ) -> Batches:
-    """Nodes of the given prompts that meet all conditions. Raises ConfigError for columns that there are not."""
-    names = list(NODE_COLUMNS if columns is None else columns)
-    check_names("column of nodes", [*names, *where], NODE_COLUMNS)
+    """Nodes of the given prompts that meet all conditions. Raises ConfigError for columns and values that there are
+    not. `if_none` is called where there are none."""
+    names = column_names(columns, NODE_COLUMNS)
+    check_columns("column of nodes", names, where, NODE_COLUMNS)
+    if "kind" in where:
+        check_values("kind", where["kind"], KINDS)
 
     def read() -> Iterator[Batch]:
+        found = False
         jobs = (partial(_batch, stretch, names, where) for stretch in stretches(parts(), "num_nodes"))
-        return (batch for batch in ahead(jobs, _AHEAD) if batch is not None)
+        for batch in ahead(jobs, _AHEAD):
+            if batch is not None:
+                found = True
+                yield batch
+        if not found:
+            if_none()
 
     return Batches({name: NODE_COLUMNS[name] for name in names}, read)
 

@@ -30,6 +30,8 @@ _NAMES = (
     "targets",
     "part",
 )
+METADATA = "metadata."
+"""Begins the column of a metadata key that would be taken for another column."""
 
 
 def prompt_table(parts: Sequence[tuple[Part, list[int]]]) -> Table:
@@ -37,7 +39,8 @@ def prompt_table(parts: Sequence[tuple[Part, list[int]]]) -> Table:
 
     Columns: id, text (None if it was given as tokens), sizes and num_layers (int64), the scores (float64; `error_share`
     is the sum over layers, `error_share_L` and `path_length_H` are tuples), targets (labels), part, and every
-    metadata key, None where absent. A key that is also one of these becomes `metadata.<key>`.
+    metadata key, None where absent. A key that is also one of these, or begins with `metadata.`, becomes
+    `metadata.<key>`.
     """
     with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
         found = list(pool.map(lambda both: _columns(*both), parts))
@@ -46,7 +49,9 @@ def prompt_table(parts: Sequence[tuple[Part, list[int]]]) -> Table:
     columns = {name: _column(name, [lists[name][i] for i in order]) for name in _NAMES}
     metadata = [lists["metadata"][i] for i in order]
     for key in dict.fromkeys(chain.from_iterable(metadata)):
-        columns[f"metadata.{key}" if key in _NAMES else key] = [own.get(key) for own in metadata]
+        columns[f"{METADATA}{key}" if key in _NAMES or key.startswith(METADATA) else key] = [
+            own.get(key) for own in metadata
+        ]
     return Table(columns)
 
 

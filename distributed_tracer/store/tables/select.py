@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -12,37 +13,47 @@ import numpy.typing as npt
 
 from ...errors import ConfigError
 from ...graph.nodes import Kind
+from ...names import hint
 from ..part import Part
 from ..schema import COLUMNS
 from ..table import Table
-from .conditions import Conditions, check_names, meets
+from .conditions import Conditions, check_kinds, check_names, kind_of, meets, wanted_values
+from .prompts import METADATA
 
 _PARTS_AT_ONCE = 8
-_PREFIX = "metadata."
 
 
 def rows_where(prompts: Table, metadata: Conditions, bounds: Mapping[str, float]) -> npt.NDArray[np.bool_]:
     """Rows of the table of prompts with such metadata, and scores and sizes within `min_<column>`, `max_<column>`.
 
-    Raises ConfigError for a column that there is not. A score that is not a number is within no bounds.
+    Raises ConfigError for a column that there is not, a value of a kind that no prompt has there, and a bound that is
+    no number. A score that is not a number is within no bounds.
     """
     mask = np.ones(len(prompts), dtype=bool)
-    check_names("metadata", metadata, metadata_columns(prompts))
+    if not isinstance(metadata, Mapping):
+        raise ConfigError(f"conditions on metadata are a mapping such as {{'topic': 'capitals'}}, not {metadata!r}")
+    known = metadata_columns(prompts)
+    check_names("metadata", metadata, known)
     for key, condition in metadata.items():
-        mask &= meets(prompts[metadata_columns(prompts)[key]], condition)
+        values = prompts[known[key]]
+        if not callable(condition):
+            check_kinds(key, wanted_values(condition), {kind_of(value) for value in values.tolist()} - {"missing"})
+        mask &= meets(values, condition)
     numeric = [name for name in prompts.columns if prompts[name].dtype != object]
     for bound, value in bounds.items():
         which, _, name = bound.partition("_")
         if which not in ("min", "max") or name not in numeric:
-            raise ConfigError(f"no bound {bound!r}; min_ and max_ go with {', '.join(numeric)}")
+            close = hint(bound, [f"{end}_{of}" for end in ("min", "max") for of in numeric])
+            raise ConfigError(f"no bound {bound!r}; min_ and max_ go with {', '.join(numeric)}{close}")
+        if not isinstance(value, Real) or isinstance(value, bool) or np.isnan(float(value)):
+            raise ConfigError(f"{bound} must be a number, not {value!r}")
         mask &= prompts[name] >= value if which == "min" else prompts[name] <= value
     return mask
 
 
 def metadata_columns(prompts: Table) -> dict[str, str]:
     """Columns of the table of prompts by metadata key."""
-    keys = prompts.columns[prompts.columns.index("part") + 1 :]
-    return {key.removeprefix(_PREFIX) if key.removeprefix(_PREFIX) in prompts else key: key for key in keys}
+    return {column.removeprefix(METADATA): column for column in prompts.columns[prompts.columns.index("part") + 1 :]}
 
 
 Has = Callable[[Part], npt.NDArray[np.bool_]]
@@ -62,10 +73,17 @@ def prompts_with(parts: Iterable[tuple[Part, list[int]]], has: Has) -> set[str]:
 
 
 def questions(token: str | int | None, target: str | int | None, layer: int | None) -> list[Has]:
-    """What is to be asked of parts; None is not asked for."""
-    asked = [] if token is None else [has_token(token)]
-    asked += [] if target is None else [has_target(target)]
+    """What is to be asked of parts; None is not asked for. Raises ConfigError for what is neither id nor text."""
+    asked = [] if token is None else [has_token(_id_or_text("token", token))]
+    asked += [] if target is None else [has_target(_id_or_text("target", target))]
     return asked + ([] if layer is None else [has_layer(layer)])
+
+
+def _id_or_text(name: str, given: str | int) -> str | int:
+    """An id of numpy's as Python's."""
+    if isinstance(given, bool) or not isinstance(given, str | Integral):
+        raise ConfigError(f"{name} is an id or a text, not {given!r}")
+    return given if isinstance(given, str) else int(given)
 
 
 def has_token(token: str | int) -> Has:

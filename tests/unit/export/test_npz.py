@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from random_graphs import AWKWARD, random_graph
 
+from distributed_tracer.errors import ConfigError
 from distributed_tracer.export.npz import export_npz
 from distributed_tracer.graph.nodes import Kind
 
@@ -78,5 +79,18 @@ def test_an_export_replaces_the_file_whole_or_not_at_all(tmp_path: Path) -> None
     export_npz(random_graph(), path)
     assert path.read_bytes() == first
     assert [entry.name for entry in tmp_path.iterdir()] == ["g.npz"]
-    with pytest.raises(OSError, match="No such file or directory"):
-        export_npz(random_graph(), tmp_path / "nowhere" / "g.npz")
+
+
+@pytest.mark.parametrize("name", ["g.json", "g", "g.npz.gz"])
+def test_a_name_that_promises_another_format_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"a numpy archive, whose name ends in .npz, unlike "):
+        export_npz(random_graph(), tmp_path / name)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no directory .*none to write g.npz to"):
+        export_npz(random_graph(), tmp_path / "none" / "g.npz")
+    (tmp_path / "d.npz").mkdir()
+    with pytest.raises(ConfigError, match=r"d.npz is a directory"):
+        export_npz(random_graph(), tmp_path / "d.npz")

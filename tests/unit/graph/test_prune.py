@@ -7,9 +7,11 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+from random_graphs import random_graph
 from tiny import CASES
 
 from distributed_tracer.config import TraceConfig
+from distributed_tracer.errors import ConfigError
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.nodes import Kind
 from distributed_tracer.graph.prune import prune
@@ -66,3 +68,11 @@ def test_a_graph_without_influence_keeps_tokens_and_targets() -> None:
     )
     kept = prune(silent)
     assert {Kind(k) for k in np.unique(kept.nodes.kind_N)} >= {Kind.TOKEN, Kind.TARGET}
+
+
+@pytest.mark.parametrize("share", [80, 0.0, -0.1, float("nan"), "0.8", None])
+def test_a_threshold_is_a_share(share: float) -> None:
+    with pytest.raises(ConfigError, match=r"node_threshold must be in \(0, 1\], not "):
+        prune(random_graph(), node_threshold=share)
+    with pytest.raises(ConfigError, match=r"edge_threshold must be in \(0, 1\], not "):
+        prune(random_graph(), edge_threshold=share)

@@ -9,7 +9,7 @@ import pytest
 from matplotlib import pyplot
 
 from distributed_tracer.plot.interventions import draw_interventions
-from distributed_tracer.plot.style import save
+from distributed_tracer.plot.style import notes, save
 
 
 def supernode(name: str, layer: int | None, position: int | str = 9, **changed: Any) -> dict[str, Any]:
@@ -68,3 +68,15 @@ def test_pictures_are_written(ending: str, tmp_path: Path) -> None:
         else:
             width, height = struct.unpack(">II", path.read_bytes()[16:24])
             assert min(width, height) > 300
+
+
+def test_of_hundreds_of_supernodes_those_that_were_set_and_the_first_are_drawn() -> None:
+    many = [supernode(f"s{i}", 3, children=[f"s{(i + 1) % 352}"]) for i in range(352)]
+    many[300]["set"] = "×0"
+    figure = draw_interventions({**SUMMARY, "supernodes": many})
+    at = texts(figure)
+    assert [f"s{i}" in at for i in (0, 22, 23, 300, 351)] == [True, True, False, True, False]
+    assert len({at[f"s{i}"][1] for i in range(23)}) == 4, "six in a row"
+    assert notes(figure)[0] == "drawn are 24 of 352 supernodes"
+    assert max(figure.get_size_inches()) * figure.dpi < 4_000
+    pyplot.close(figure)

@@ -26,7 +26,9 @@ def store(tmp_path: Path) -> Store:
         (["hops=2"], ["p0", "p1"]),
         (["hops=null"], ["p3"]),
         (["topic=a=b"], ["p0"]),
-        (["num_edges=true"], ["p2"]),
+        (["metadata.num_edges=true"], ["p2"]),
+        ([f"num_edges={GRAPHS[2].num_edges}"], ["p2"]),
+        (["metadata.hops=3", f"num_edges>={GRAPHS[2].num_edges}"], ["p2"]),
         (["num_tokens>=4", "num_tokens<=5"], ["p1", "p2"]),
         (["num_tokens=5"], ["p2"]),
         (["hops=2", "num_tokens<=3"], ["p0"]),
@@ -52,12 +54,17 @@ def test_metadata_are_columns_of_the_answer(store: Store) -> None:
 @pytest.mark.parametrize(
     ("condition", "says"),
     [
-        ("hops", "a condition is KEY=VALUE, KEY>=VALUE or KEY<=VALUE, not 'hops'"),
-        ("hop=2", "no metadata 'hop'; there are hops, topic, num_edges"),
-        ("replacement>=high", "'replacement>=high' compares with 'high', which is no number"),
-        ("topic>=3", "no bound 'min_topic'; min_ and max_ go with num_tokens, "),
+        ("hops", "a condition is KEY=VALUE, KEY>=VALUE or KEY<=VALUE, as in topic=capitals, not 'hops'"),
+        ("hop=2", "no metadata, score or size 'hop'; there are hops, topic, metadata.num_edges, id, .*'hops'"),
+        ("metadata.num_tokens=2", "no metadata, score or size 'metadata.num_tokens'; there are "),
+        ("replacement>=high", "'replacement>=high' compares with text, but 'replacement' holds numbers"),
+        ("topic>=3", "'topic>=3' compares with numbers, but 'topic' holds text"),
     ],
 )
 def test_mistakes_are_answered_with_what_there_is(store: Store, condition: str, says: str) -> None:
     with pytest.raises(ConfigError, match=f"^{says}"):
         matching_prompts(store, [condition])
+
+
+def test_one_condition_may_be_given_by_itself(store: Store) -> None:
+    assert list(matching_prompts(store, "hops=3")["id"]) == ["p2"]

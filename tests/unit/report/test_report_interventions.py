@@ -47,3 +47,17 @@ def test_nothing_can_steer_the_terminal() -> None:
 
 def test_without_supernodes_the_tokens_are_left() -> None:
     assert "supernode" not in interventions_text(summary(supernodes=[]))
+
+
+def test_of_many_supernodes_those_that_were_set_and_the_first_are_listed() -> None:
+    many = [supernode(f"s{i}", set="×0" if i == 300 else None) for i in range(352)]
+    lines = interventions_text(summary(supernodes=many), limit=3).split("\n\n")[1].splitlines()
+    assert [line.split()[:2] for line in lines[1:-1]] == [["1", "s0"], ["2", "s1"], ["301", "s300"]]
+    assert lines[-1] == "... 349 more supernodes, not set"
+
+
+def test_a_multiple_of_a_feature_that_does_not_fire_is_said_to_do_nothing() -> None:
+    silent = {"before": None, "after": None}
+    rows = [supernode("a", set="×0", **silent), supernode("b", set="=2", **silent), supernode("c", set="×0")]
+    (line,) = (line for line in interventions_text(summary(supernodes=rows)).splitlines() if "not active" in line)
+    assert line.endswith(": a")

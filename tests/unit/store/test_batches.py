@@ -107,7 +107,7 @@ CONDITIONS: dict[str, tuple[dict[str, Any], Callable[[dict[str, Any]], bool]]] =
         {"prompt": {"p2", "p0"}, "target": range(20)},
         lambda r: r["prompt"] in ("p0", "p2") and r["target"] < 20,
     ),
-    "nothing": ({"source_layer": 77}, lambda row: False),
+    "nothing": ({"source_position": 77}, lambda row: False),
 }
 
 
@@ -139,7 +139,12 @@ def test_conditions_on_nodes_read_their_columns_only(store: Store) -> None:
 def test_edges_are_not_read_where_no_node_meets_the_conditions(store: Store) -> None:
     for chunk in (Path(store.url) / "parts").glob("*/edges/*/c/*"):
         chunk.unlink()
-    assert len(store.edges(where={"target_layer": 77}).table()) == 0
+    assert len(store.edges(where={"target_position": 77}).table()) == 0
+    with pytest.raises(ConfigError, match=r"'target_layer' is from -1 \(tokens\) to 3 .* not \[77, 9\]"):
+        store.edges(where={"target_layer": [77, 9]}).table()
+    with pytest.raises(ConfigError, match=r"'layer' is from -1"):
+        list(store.nodes(where={"layer": -2}))
+    assert len(store.nodes(where={"layer": [77, 1]}).table()) > 0
 
 
 def test_unknown_columns_are_answered_with_the_known_ones(store: Store) -> None:
@@ -149,6 +154,61 @@ def test_unknown_columns_are_answered_with_the_known_ones(store: Store) -> None:
         store.edges(where={"layer": 3})
     with pytest.raises(ConfigError, match=r"a condition gave float32 \(\d+,\) for \d+ values: it must give a mask"):
         list(store.nodes(where={"influence": lambda influence: influence + 1}))
+
+
+def test_what_no_node_can_be_is_answered_with_what_there_is(store: Store) -> None:
+    with pytest.raises(
+        ConfigError, match=r"'kind' is feature, error, token, target, not 'features'. Did you mean 'fea"
+    ):
+        store.nodes(where={"kind": "features"})
+    with pytest.raises(ConfigError, match=r"'target_kind' is feature, error, token, target, not 'logit'$"):
+        store.edges(where={"target_kind": ["target", "logit"]})
+    with pytest.raises(ConfigError, match="'layer' holds numbers, not text such as '2'"):
+        store.nodes(where={"layer": ["2"]})
+    with pytest.raises(ConfigError, match="'kind' holds text, not numbers such as 0"):
+        store.nodes(where={"kind": 0})
+    with pytest.raises(PromptNotFound, match=r"no prompt 'P1' among .* Did you mean 'p1'"):
+        store.nodes(where={"prompt": ["p0", "P1"]})
+    with pytest.raises(ConfigError, match="conditions are a mapping"):
+        store.edges(where="weight")  # type: ignore[arg-type]
+
+
+def test_a_text_is_one_id_or_column_and_not_its_letters(store: Store) -> None:
+    assert set(store.nodes("p2").table()["prompt"]) == {"p2"}
+    assert store.edges("p2", columns="weight").columns == ["weight"]
+    assert [graph.prompt_id for graph in store.graphs("p2")] == ["p2"]
+    assert list(store.map(lambda graph: graph.prompt_id, "p2")) == ["p2"]
+    with pytest.raises(PromptNotFound, match="no prompt 'some-id' among"):
+        store.nodes("some-id")
+    with pytest.raises(ConfigError, match="give a column of the table"):
+        store.nodes(store.prompts)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="processes must be at least 1, not 0"):
+        list(store.map(len, processes=0))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "duckdb"])
+def test_tables_of_prompts_nodes_and_edges_join(store: Store, library: str) -> None:
+    pytest.importorskip(library)
+    ids = [f"p{i}" for i in range(4)]
+    prompts = store.prompts.where([prompt in ids for prompt in store.prompts["id"]])
+    nodes, edges = store.nodes(ids), store.edges(ids)
+    num_edges = len(edges.table())
+    if library == "duckdb":
+        import duckdb
+
+        p, n, e = prompts.to_arrow(), nodes.to_arrow(), edges.to_arrow()
+        question = (
+            "select count(*) from p join n on p.id = n.prompt join e on n.prompt = e.prompt and n.node = e.source"
+        )
+        assert duckdb.sql(question).fetchall() == [(num_edges,)]
+        assert len(p) + len(n) + len(e)
+        return
+    p, n, e = (getattr(table, f"to_{library}")() for table in (prompts, nodes, edges))
+    sides = {"left_on": ["prompt", "source"], "right_on": ["prompt", "node"]}
+    joined = e.merge(n, **sides) if library == "pandas" else e.join(n, **sides)
+    assert len(joined) == num_edges
+    own = {"left_on": "prompt", "right_on": "id"}
+    assert len(joined.merge(p, **own) if library == "pandas" else joined.join(p, **own)) == num_edges
 
 
 def test_arrow_readers_give_the_same_rows(store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from random_graphs import random_graph
 from random_stores import make_store
 
-from distributed_tracer.errors import StoreCorrupt
+from distributed_tracer.errors import ConfigError, StoreCorrupt
 from distributed_tracer.store.checks import CheckedPrompt, figures, new_check, read_checks, write_check
 from distributed_tracer.store.places.root import open_root
 from distributed_tracer.store.reader import Store, open_store
@@ -43,6 +44,25 @@ def test_what_is_written_is_what_is_read(store_url: str) -> None:
     np.testing.assert_array_equal(found["cosine"], [0.25, np.nan, 0.5, np.nan])
     assert store.checks("edges")["cosine"].tolist()[0] == 9.0, "the settings used last"
     assert len(store.checks("faithfulness")) == 0
+
+
+def test_unknown_kinds_and_settings_are_answered_with_those_there_are(tmp_path: Path) -> None:
+    store = store_of(str(tmp_path))
+    write(store, "a", 0.5, seed=3)
+    with pytest.raises(
+        ConfigError, match=r"no kind of figures 'faith'; there are edges, faithfulness. Did you mean 'fai"
+    ):
+        store.checks("faith")
+    with pytest.raises(ConfigError, match=r'no edges figures were found with {"seed": 4}; used: {"seed": 3}'):
+        store.checks("edges", {"seed": 4})
+
+
+def test_figures_join_with_the_table_of_prompts(tmp_path: Path) -> None:
+    pytest.importorskip("polars")
+    store = store_of(str(tmp_path))
+    write(store, "a", 0.5)
+    joined = store.checks("edges").to_polars().join(store.prompts.to_polars(), left_on="prompt", right_on="id")
+    assert joined["distance"].to_list() == ["1", "all"]
 
 
 def test_of_several_the_latest_counts_and_a_failure_takes_nothing_away(store_url: str) -> None:

@@ -21,8 +21,13 @@ def test_a_mask_keeps_rows_in_order() -> None:
     assert list(TABLE.where(TABLE["n"] > 1)["id"]) == ["a", "c"]
     assert list(TABLE.where(TABLE["id"] == "b")["n"]) == [1]
     assert list(TABLE.take(np.argsort(TABLE["n"]))["id"]) == ["b", "c", "a"]
+    assert len(TABLE.take([])) == len(TABLE.where(TABLE["n"] > 5)) == len(Table({}).where([])) == 0
     with pytest.raises(ValueError, match="a mask of 2 for 3 rows"):
         TABLE.where([True, False])
+    with pytest.raises(ValueError, match="a mask is of booleans, not int64: take has rows by number"):
+        TABLE.where([2, 0, 1])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="by number, not by a mask"):
+        TABLE.take([True, False, True])
 
 
 def test_an_unknown_column_is_answered_with_the_known_ones() -> None:
@@ -44,6 +49,27 @@ def test_arrow_gets_the_columns() -> None:
     table = Table({"id": ["a", None], "n": np.array([1, 2]), "t": [(1.0,), ()]}).to_arrow()
     assert isinstance(table, pyarrow.Table)
     assert table.to_pylist() == [{"id": "a", "n": 1, "t": [1.0]}, {"id": None, "n": 2, "t": []}]
+
+
+def test_columns_of_several_kinds_reach_other_libraries_as_text() -> None:
+    arrow = pytest.importorskip("pyarrow")
+    table = Table({"distance": [1, "all", None], "tag": [True, {"é": [1]}, "\udc00"], "n": [1, 2.5, None]})
+    for frame in (table.to_arrow(), table.to_polars().to_arrow()):
+        assert frame["distance"].to_pylist() == ["1", "all", None]
+        assert frame["tag"].to_pylist() == ["true", '{"é": [1]}', "?"]
+        assert frame["n"].to_pylist() == [1.0, 2.5, None]
+    assert arrow.types.is_string(table.to_arrow()["distance"].type)
+    assert table.to_pandas()["tag"].tolist() == [True, {"é": [1]}, "?"]
+
+
+def test_a_notebook_shows_a_table_in_which_nothing_is_html() -> None:
+    shown = Table({"<b>": [f"<script>{i}" for i in range(30)], "x": ["\u202e&"] * 30})._repr_html_()
+    assert "<script>" not in shown
+    assert "<b>" not in shown
+    assert "&lt;script&gt;19" in shown
+    assert "&lt;script&gt;20" not in shown
+    assert "\\u202e&amp;" in shown
+    assert "30 rows, 2 columns" in shown
 
 
 def test_text_from_a_store_cannot_steer_the_terminal() -> None:

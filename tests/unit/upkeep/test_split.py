@@ -81,20 +81,25 @@ def test_prompts_that_are_not_there_and_other_targets_are_refused(tmp_path: Path
     store, there = make_store(str(tmp_path / "a"), GRAPHS), tmp_path / "b"
     with pytest.raises(PromptNotFound, match=r"2 of 3 prompts are not in .*: 'x', 'y'"):
         split_store(store, str(there), ["p0", "x", "y"])
+    with pytest.raises(PromptNotFound, match=r"1 of 1 prompts are not in .*: 'prompt'"):
+        split_store(store, str(there), "prompt")
     assert not there.exists()
     make_store(str(there), GRAPHS[:1])
     with pytest.raises(StoreMismatch, match=r"was not split from .*\n.*split_from: .* has nothing"):
         split_store(store, str(there), ["p0"])
 
 
-def test_conditions_compare_text_as_it_is_and_all_else_as_json(tmp_path: Path) -> None:
+def test_conditions_are_those_of_queries(tmp_path: Path) -> None:
     store = make_store(str(tmp_path), [*GRAPHS, random_graph("bare", seed=9)])
     assert chosen(store, ["topic=a"]) == ["p0", "p3"]
     assert chosen(store, ["topic=3", "hard=true"]) == ["p5"]
-    assert chosen(store, ["hops=4"]) == ["p4"]
+    assert chosen(store, ["topic=3", "hard=True"]) == ["p5"]
+    assert chosen(store, "hops=4") == ["p4"]
     assert chosen(store, ["topic=null"]) == ["bare"]
     assert chosen(store, ["topic=a", "topic=b"]) == []
-    with pytest.raises(ConfigError, match=r"no prompt has 'tpoic'; there are .*topic"):
+    with pytest.raises(
+        ConfigError, match=r"no metadata, score or size 'tpoic'; there are topic, .*Did you mean 'topic'\?"
+    ):
         chosen(store, ["tpoic=a"])
     with pytest.raises(ConfigError, match="KEY=VALUE"):
         chosen(store, ["topic"])

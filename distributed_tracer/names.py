@@ -1,0 +1,45 @@
+"""Names that there are not: what to say then, with the closest of those that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+_LISTED = 40
+"""So many names are listed; of more, only how many there are."""
+_COMPARED = 10_000
+"""So many names are compared letter by letter, which takes a tenth of a second; of more, those that begin alike."""
+_LONGEST = 200
+"""Comparing takes the product of both lengths: longer names have no close ones."""
+_PIECE = 3
+"""Fewer letters are no piece of a name."""
+
+
+def unknown(what: str, name: object, known: Collection[str], quoted: bool = False) -> str:
+    """`no column 'topc'; there are id, topic. Did you mean 'topic'?` Names of several words are better quoted."""
+    listed = list(known)
+    shown = map(repr if quoted else str, listed[:_LISTED])
+    more = f" and {len(listed) - _LISTED:,} more" if len(listed) > _LISTED else ""
+    return f"no {what} {name!r}; there are {', '.join(shown) or 'none'}{more}{hint(name, listed)}"
+
+
+def hint(name: object, known: Collection[str]) -> str:
+    """`. Did you mean 'a' or 'b'?`, or nothing if nothing is close. Case and outer spaces do not count."""
+    close = closest(name, known)
+    return f". Did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+def closest(name: object, known: Collection[str], count: int = 3) -> list[str]:
+    """At most `count` of the known names: what begins with `name` or has it inside, then the closest."""
+    if not isinstance(name, str) or len(name) > _LONGEST:
+        return []
+    inside = [other for other in known if len(name) >= _PIECE and name.casefold() in other.casefold()]
+    inside.sort(key=lambda other: (not other.casefold().startswith(name.casefold()), len(other), other))
+    candidates = [other for other in known if len(other) <= _LONGEST]
+    if len(candidates) > _COMPARED:
+        candidates = [other for other in candidates if other[:2] == name[:2]][:_COMPARED]
+    folded: dict[str, list[str]] = {}
+    for other in candidates:
+        folded.setdefault(other.casefold().strip(), []).append(other)
+    close = get_close_matches(name.casefold().strip(), folded, count, 0.7)
+    return list(dict.fromkeys([*inside[:count], *(other for key in close for other in folded[key])]))[:count]

@@ -1,0 +1,98 @@
+"""Fonts for what stands in pictures: of each character one that has it or, if there is none, its code point instead.
+
+matplotlib draws an empty box for a character that no font of its list has, and knows no fonts that were installed after
+it made that list.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+
+FIRST = "DejaVu Sans"
+_PREFERRED = ("Noto Sans CJK SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "SimHei", "PingFang SC", "Noto Sans")
+_NO_TEXT = re.compile(r"cm[a-z]+\d|STIX(NonUnicode|Size)|Last ?Resort")
+"""Fonts that come with matplotlib for formulas, and one that has a box for every character."""
+_EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "BOPOMOFO", "FULLWIDTH", "HALFWIDTH")
+_NAMED = 5
+
+
+def readable(text: str) -> str:
+    """The text, with `\\u9996` for characters that no font has. Fonts that are needed join matplotlib's list."""
+    found = []
+    for character in text:
+        font = FIRST if character.isascii() else font_with(character)
+        if font:
+            _use(font)
+        found.append(character if font else character.encode("unicode_escape").decode("ascii"))
+    return "".join(found)
+
+
+def missing(texts: Iterable[str]) -> str:
+    """A line that says which fonts to install for characters that none here has; empty if all are there."""
+    lacking = dict.fromkeys(c for text in texts for c in text if c.isprintable() and not (c.isascii() or font_with(c)))
+    if not lacking:
+        return ""
+    named = " ".join(f"U+{ord(c):04X}" for c in list(lacking)[:_NAMED]) + (" ..." if len(lacking) > _NAMED else "")
+    fonts = ", ".join(dict.fromkeys(map(_advice, lacking)))
+    return f"no font here has {len(lacking)} of the characters ({named}), so their code points stand: install {fonts}"
+
+
+@cache
+def font_with(character: str) -> str | None:
+    """The name of a font that has it; None if there is none."""
+    return next((name for name, path in _fonts() if ord(character) in _characters(path)), None)
+
+
+def families() -> list[str]:
+    """What `font.family` should be: the first font, and those that were needed before."""
+    from matplotlib import pyplot
+
+    known: list[str] = pyplot.rcParams["font.family"]
+    return known if known[0] == FIRST else [FIRST]
+
+
+def _use(name: str) -> None:
+    from matplotlib import pyplot
+
+    if name not in pyplot.rcParams["font.family"]:
+        pyplot.rcParams["font.family"] = [*pyplot.rcParams["font.family"], name]
+
+
+@cache
+def _fonts() -> list[tuple[str, str]]:
+    """Names and files of all fonts for text, those to be preferred first, also if they were installed lately."""
+    from matplotlib import font_manager
+
+    manager = font_manager.fontManager
+    known = {entry.fname for entry in manager.ttflist}
+    for path in font_manager.findSystemFonts():
+        if path not in known:
+            try:
+                manager.addfont(path)
+            except Exception:
+                continue
+    order = {name: place for place, name in enumerate((FIRST, *_PREFERRED))}
+    named = {entry.name: entry.fname for entry in manager.ttflist if not _NO_TEXT.match(entry.name)}
+    return sorted(named.items(), key=lambda font: (order.get(font[0], len(order)), font[0]))
+
+
+@cache
+def _characters(path: str) -> frozenset[int]:
+    from matplotlib import font_manager
+
+    try:
+        return frozenset(font_manager.get_font(path).get_charmap())
+    except (RuntimeError, OSError):
+        return frozenset()
+
+
+def _advice(character: str) -> str:
+    name = unicodedata.name(character, "")
+    if name.startswith(_EAST_ASIAN):
+        return "Noto Sans CJK (fonts-noto-cjk)"
+    if unicodedata.category(character) == "So":
+        return "Symbola (fonts-symbola)"
+    return f"Noto Sans {name.partition(' ')[0].title()}" if name else "Unifont"
