@@ -123,8 +123,8 @@ def load_model(model: str, dtype: str = "float32", device_map: str = "auto") -> 
     check_report(model, report)
     if method is None and (folder := folder_of(name, revision)) is not None:
         check_codes(model, integer_tensors(folder))
-    if method == "bitsandbytes":
-        hf = hf.dequantize(getattr(torch, dtype))
+    if method is not None:
+        hf = (hf.dequantize() if method == "bitsandbytes" else hf).to(getattr(torch, dtype))
     loaded = wrap(hf, load_tokenizer(model), config.model_type)
     check_forward(loaded, model)
     return loaded

@@ -31,7 +31,13 @@ def check_forward(model: Model, name: str) -> None:
     """
     tokens_2P = _tokens(model)
     middle = tokens_2P.shape[1] // 2
-    theirs_2PV = _library_logits(model, tokens_2P)
+    try:
+        theirs_2PV = _library_logits(model, tokens_2P)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # whatever the library's modules raise
+        kind, count = type(error).__name__, tokens_2P.shape[1]
+        raise ModelError(f"model {name!r} cannot read {count} tokens in its own library: {kind}: {error}") from error
     if not theirs_2PV.isfinite().all():
         return
     allowed = tolerance(model.dtype)

@@ -77,3 +77,10 @@ def test_logits_that_are_not_finite_are_left_to_the_prompts() -> None:
 def test_what_rounding_explains_follows_from_the_type() -> None:
     types = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
     assert [round(tolerance(dtype), 4) for dtype in types] == [0.0014, 0.0014, 0.125, 0.3536]
+
+
+def test_a_model_that_fails_in_its_own_library_is_refused() -> None:
+    model = tiny_model("llama")
+    model.hf.get_submodule("model.layers.1.mlp.up_proj").weight = nn.Parameter(torch.ones(48, 31))  # type: ignore[assignment]
+    with pytest.raises(ModelError, match=r"cannot read 16 tokens in its own library: RuntimeError: mat1 and mat2"):
+        check_forward(model, "m")
