@@ -45,12 +45,13 @@ def model(request: pytest.FixtureRequest, sharded: Path, tmp_path: Path, monkeyp
 def test_every_command_reads_a_sharded_model(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store, prompts = str(tmp_path / "store"), str(write_prompts(tmp_path / "p.jsonl", plain_rows(2)))
     given = ["--model", model, "--transcoders", str(CASE / "transcoders")]
+    here = ["--local", "--no-progress"]
     small = ["--max-feature-nodes", "40", "--round-size", "16", "--threads", "1"]
     assert main(["doctor", *given, "--prompts", prompts]) == 0
     assert main(["plan", *given, "--prompts", prompts, *small]) == 0
-    assert main(["trace", *given, "--prompts", prompts, *small, "--store", store, "--local"]) == 0
-    assert main(["verify-edges", store, "--sample", "1", "--local"]) == 0
-    assert main(["faithfulness", store, "--sample", "1", "--local"]) == 0
+    assert main(["trace", *given, "--prompts", prompts, *small, "--store", store, *here]) == 0
+    assert main(["verify-edges", store, "--sample", "1", *here]) == 0
+    assert main(["faithfulness", store, "--sample", "1", *here]) == 0
     assert main(["intervene", *given, "--text", "the state of Dallas", "--set", "0:1:0=x0"]) == 0
     assert capsys.readouterr().err == ""
     assert len(open_store(store).prompts) == 2
