@@ -13,5 +13,5 @@ def test_a_lower_bound_becomes_the_version_and_a_marker_decides() -> None:
 
 
 def test_a_requirement_without_a_lower_bound_is_refused() -> None:
-    with pytest.raises(ValueError, match="pyyaml in pyproject.toml has no lower bound"):
+    with pytest.raises(ValueError, match=r"pyyaml in pyproject\.toml has no lower bound"):
         list(oldest(["pyyaml"]))
