@@ -87,8 +87,8 @@ def record(
         )
     if len(tape.patterns_HPP) != model.shape.num_layers:
         raise ModelError(
-            f"only {len(tape.patterns_HPP)} of {model.shape.num_layers} layers of this {model.shape.architecture} model "
-            f"let their attention patterns be recorded with transformers {transformers.__version__}; a later release may"
+            f"only {len(tape.patterns_HPP)} of {model.shape.num_layers} layers of a {model.shape.architecture} model "
+            f"let their attention patterns be recorded by transformers {transformers.__version__}; a later one may"
         )
     logits = result.logits[0].to(torch.promote_types(result.logits.dtype, torch.float32))
     tape.logits = dict(zip(wanted, logits, strict=True))
