@@ -57,6 +57,7 @@ JOB = {
     "--no-keep-all",
     "--sweep-rows",
     "--sweep-dtype",
+    "--max-closing-error",
     "--keep-row-mass",
     "--workers",
     "--local",
