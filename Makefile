@@ -14,17 +14,28 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 TORCH := $(shell grep -m1 '^torch==' constraints.txt)
+MINIMUM := .venv-minimum
+MINIMUM_TORCH ?= $(TORCH)
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test test-minimum check format bench clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 demo: $(READY)  ## trace the embedded model's prompts and ask the store questions
 	$(BIN)/python demo/run.py
 
 test: check  ## check, then run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+# An environment of its own, made anew; MINIMUM_TORCH=torch==2.6.0 takes the oldest torch as well, where its index has it.
+test-minimum: $(READY)  ## are graphs true with the oldest versions that pyproject.toml accepts?
+	rm -rf $(MINIMUM)
+	$(PYTHON) -m venv $(MINIMUM)
+	$(BIN)/python tests/minimum_versions.py --without torch --extras parquet zstd plots > $(MINIMUM)/minimum.txt
+	$(MINIMUM)/bin/python -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(MINIMUM_TORCH)'
+	$(MINIMUM)/bin/python -m pip install --quiet --requirement $(MINIMUM)/minimum.txt pytest pytest-timeout
+	OMP_NUM_THREADS=1 PYTHONPATH=. $(MINIMUM)/bin/python -m pytest tests/oracle tests/unit/model tests/unit/graph
 
 check: $(READY)  ## lint, format and types, as CI does
 	$(BIN)/ruff check .
@@ -39,7 +50,7 @@ bench: $(READY)  ## speed of each phase, on the embedded model
 	$(BIN)/python benchmarks/attribution.py --model demo/model --transcoders demo/transcoders/plt --tokens 10 30 60
 
 clean:  ## remove the virtual environment and all caches
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(MINIMUM) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 # torch comes first and alone: from TORCH_INDEX if given, and no later step may replace its build.
 $(READY): pyproject.toml constraints.txt examples/format_reader/package-lock.json

@@ -73,7 +73,7 @@ _VARIED: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma2": ("gemma2", {**_GROUPED, **_LOCAL, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0}),
     "gemma3_text": ("gemma3_text", {**_GROUPED, **_MIXED}),
     "gemma3": ("gemma3", {**_GROUPED, **_LOCAL, "layer_types": ["sliding_attention"] * LAYERS}),
-    "gpt2": ("gpt2", {"num_attention_heads": 4}),
+    "gpt2": ("gpt2", {"num_attention_heads": 4, "scale_attn_by_inverse_layer_idx": True}),
     "gpt_neox": ("gpt_neox", {"num_attention_heads": 4, "use_parallel_residual": True}),
     "gpt_neox_serial": ("gpt_neox", {"num_attention_heads": 4, "use_parallel_residual": False}),
     "olmo2": ("olmo2", _EQUAL_HEADS),
@@ -111,7 +111,6 @@ _SAME_SHAPE: dict[str, tuple[str, dict[str, Any]]] = {
     "phi": ("phi", {**_EQUAL_HEADS, "qk_layernorm": True, "partial_rotary_factor": 0.5}),
     "cohere": ("cohere", {**_EQUAL_HEADS, "use_qk_norm": True, "logit_scale": 0.25}),
     "cohere2": ("cohere2", {**_EQUAL_HEADS, **_MIXED, "logit_scale": 0.25}),
-    "nemotron": ("nemotron", {**_GROUPED, "partial_rotary_factor": 0.5}),
     "llama4_text": ("llama4_text", {**_GROUPED, **_LLAMA_4}),
 }
 """Rows that add nothing to how a graph is computed: the tests that decide whether edges are true run for them."""

@@ -15,7 +15,7 @@ class Norm:
     """y = centre(x) * scale * weight + bias, where `centre` subtracts the mean for LayerNorm only."""
 
     weight_D: Tensor | None
-    """None: 1. Where 1 was added to it, it was in the dtype in which the library adds it: float32 or better for RMS."""
+    """None: 1. In float32 or better where 1 was added to it, as the library adds it."""
     bias_D: Tensor | None
     eps: float
     centred: bool
@@ -28,13 +28,11 @@ class Norm:
         assert eps is not None, "a norm without an epsilon has it in the architecture's row"
         if weight is not None and sites.norm == "rms_plus_one":
             weight = weight.to(torch.promote_types(weight.dtype, torch.float32)) + 1
-        elif weight is not None and sites.norm == "layer_plus_one":
-            weight = weight + 1
         return cls(
             weight_D=None if weight is None else weight.detach(),
             bias_D=None if bias is None else bias.detach(),
             eps=float(eps),
-            centred=sites.norm in ("layer", "layer_plus_one"),
+            centred=sites.norm == "layer",
         )
 
     def scale(self, x: Tensor) -> Tensor:

@@ -41,11 +41,12 @@ def forget_lengths(hf: Any) -> None:
 
 
 def _forget(module: nn.Module, prefix: str) -> None:
-    if getattr(module, f"{prefix}max_seq_len_cached", 0) <= getattr(module, "original_max_seq_len", 0):
-        return
-    original = getattr(module, f"{prefix}original_inv_freq").to(getattr(module, f"{prefix}inv_freq").device)
-    module.register_buffer(f"{prefix}inv_freq", original, persistent=False)
-    setattr(module, f"{prefix}max_seq_len_cached", module.original_max_seq_len)
+    """Whatever lengths the module remembers: not all releases write them down under the name that they read."""
+    original = getattr(module, f"{prefix}original_inv_freq", None)
+    if original is not None:
+        now = getattr(module, f"{prefix}inv_freq")
+        module.register_buffer(f"{prefix}inv_freq", original.to(now.device, copy=True), persistent=False)
+        setattr(module, f"{prefix}max_seq_len_cached", module.original_max_seq_len)
 
 
 def _all_parameters(text: Any) -> Iterator[Mapping[str, Any]]:

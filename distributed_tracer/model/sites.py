@@ -35,8 +35,8 @@ class Sites:
     value_packing: Literal["alone", "blocks", "heads"] = "alone"
     """How values share a projection with queries and keys: not at all, as the last block, or head by head."""
     output: str = "self_attn.o_proj"
-    norm: Literal["rms", "rms_plus_one", "layer", "layer_plus_one"] = "rms"
-    """RMS norm or LayerNorm, by weight w or by 1 + w."""
+    norm: Literal["rms", "rms_plus_one", "layer"] = "rms"
+    """RMS norm by weight w, RMS norm by 1 + w, or LayerNorm."""
     norm_eps: float | None = None
     """Of norms whose modules do not tell."""
     parallel: bool | str = False
@@ -124,7 +124,6 @@ ARCHITECTURES: dict[str, Sites] = {
     "gemma3_text": _PRE_AND_POST_NORMS,
     "gemma3": _within(_PRE_AND_POST_NORMS),
     "starcoder2": _LAYER_NORMS,
-    "nemotron": replace(_LAYER_NORMS, norm="layer_plus_one"),
     "stablelm": replace(_LAYER_NORMS, parallel="use_parallel_residual", shares_norm=True),
     "cohere": replace(_ONE_NORM, logit_multiplier="logit_scale"),
     "cohere2": replace(_ONE_NORM, logit_multiplier="logit_scale"),

@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
+import transformers
 from torch import Tensor
 
+from ..errors import ModelError
 from .instrument import NormKey, instrumented
 from .load import Model
 
@@ -70,7 +72,10 @@ class _Recorder:
 def record(
     model: Model, tokens: Sequence[int], input_site: str, output_site: str, positions: Sequence[int] = (-1,)
 ) -> Tape:
-    """Run the model once and keep its patterns, scales, MLP inputs and outputs, and logits at `positions`."""
+    """Run the model once and keep its patterns, scales, MLP inputs and outputs, and logits at `positions`.
+
+    Raises ModelError where the library computes a layer's attention without asking this package for its pattern.
+    """
     tokens_P = torch.tensor(list(tokens), dtype=torch.long, device=model.input_device)
     tape = Tape(tokens_P, input_site, output_site)
     wanted = sorted({p % len(tokens_P) for p in positions})
@@ -79,6 +84,11 @@ def record(
             input_ids=tokens_P[None],
             use_cache=False,
             logits_to_keep=wanted,
+        )
+    if len(tape.patterns_HPP) != model.shape.num_layers:
+        raise ModelError(
+            f"only {len(tape.patterns_HPP)} of {model.shape.num_layers} layers of a {model.shape.architecture} model "
+            f"let their attention patterns be recorded by transformers {transformers.__version__}; a later one may"
         )
     logits = result.logits[0].to(torch.promote_types(result.logits.dtype, torch.float32))
     tape.logits = dict(zip(wanted, logits, strict=True))

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import TOKENIZER, tiny_config
+from tiny import TOKENIZER, tiny_config, tiny_model
 from transformers import AutoConfig, AutoTokenizer, Llama4ForConditionalGeneration
 
-from distributed_tracer.errors import UnknownArchitecture
+from distributed_tracer.errors import ModelError, UnknownArchitecture
 from distributed_tracer.model.load import load_config, load_model
 from distributed_tracer.model.refused import REFUSED
 from distributed_tracer.model.sites import ARCHITECTURES, sites_of
@@ -76,3 +76,10 @@ def test_the_language_model_of_one_that_also_sees_is_read_from_its_checkpoint(tm
         expected = whole(input_ids=torch.tensor([tokens])).logits[0, -1]
     # float32 through three layers; weights that were not read would differ by more than 1e-2
     torch.testing.assert_close(tape.logits[5], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_layer_whose_pattern_is_not_recorded_is_refused() -> None:
+    model = tiny_model("llama")
+    model.decoder_layers[2].get_submodule("self_attn").config = AutoConfig.for_model("llama")  # its own, so not ours
+    with pytest.raises(ModelError, match=r"only 2 of 3 layers .*llama.* let their attention patterns be recorded"):
+        record(model, (1, 40), "mlp.hook_in", "mlp.hook_out")
