@@ -165,6 +165,7 @@ def matches(value: Any, shown: Any) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # the first runs all of them
 @pytest.mark.parametrize("snippet", RUN, ids=lambda snippet: snippet.name)
 def test_what_a_document_says_runs(snippet: Snippet, ran: dict[str, Ran]) -> None:
     found = ran[snippet.name]
