@@ -17,7 +17,7 @@ DOCUMENTS = [str(path.relative_to(ROOT)) for pattern in _PATTERNS for path in so
 Kind = Literal["command", "python", "json", "text"]
 _PROGRAMS = {
     *("distributed-tracer", "python", "python3", "make", "pip", "ray", "bash", "sbatch", "srun"),
-    *("docker", "kubectl", "export", "printf", "tar", "."),
+    *("docker", "kubectl", "export", "printf", "tar", ".", "cd", "npm", "node"),
 }
 _CODE = re.compile(r"`([^`]+)`")
 

@@ -58,6 +58,7 @@ NOT_RUN = {
     r"distributed-tracer submit ": "needs a cluster; tests/end_to_end/test_submitted_job.py has one",
     r"distributed-tracer bundle ": "fetches packages; tests/end_to_end/test_offline.py runs it",
     r"bash /shared/bundle/install_offline\.sh": "needs a bundle; tests/end_to_end/test_offline.py runs it",
+    r"cd examples/format_reader|(npm|node) ": "needs packages of Node; tests/end_to_end/test_format_reader.py runs it",
     r"(ray|export|\.) ": "needs a cluster",
     r"(sbatch|kubectl|docker) ": "needs a cluster; tests/test_cluster_files.py reads what they are given",
 }
@@ -164,6 +165,7 @@ def matches(value: Any, shown: Any) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # the first runs all of them
 @pytest.mark.parametrize("snippet", RUN, ids=lambda snippet: snippet.name)
 def test_what_a_document_says_runs(snippet: Snippet, ran: dict[str, Ran]) -> None:
     found = ran[snippet.name]
