@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from reprlib import Repr
@@ -21,6 +21,17 @@ _HUB_URI = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)/(?P<path>[^?]+)(\?rev
 _HUB_SECONDS = 10.0  # without a limit, a network that drops packets costs two and a half minutes
 _DEPTH = 5  # layer_5/width_16k/average_l0_76/params.npz has 4
 
+
+SHORT_NAMES = {"gemma": "mwhanna/gemma-scope-transcoders", "llama": "mntss/transcoder-Llama-3.2-1B"}
+"""What circuit-tracer's command line calls two sets on the hub."""
+
+BOOKKEEPING = (
+    *("author", "authors", "citation", "created", "date", "description", "license", "name", "notes", "url", "version"),
+    *("model", "model_name", "tokenizer", "dataset", "dataset_name", "dataset_path"),
+    *("batch_size", "learning_rate", "lr", "num_tokens", "num_training_tokens", "training_tokens", "run_name", "seed"),
+    *("wandb", "wandb_entity", "wandb_id", "wandb_log_frequency", "wandb_project", "wandb_run", "wandb_run_id"),
+)
+"""Settings that tell how transcoders were trained and published: in no format do they change what is computed."""
 
 _BRIEF = Repr()
 _BRIEF.maxstring = 100
@@ -117,11 +128,14 @@ class HubFolder:
 
 
 def find(source: str) -> Folder:
-    """The directory `source` if there is one, else `user/repo[/folder][@revision]` on the hub; nothing is fetched."""
+    """The directory `source` if there is one, else `user/repo[/folder][@revision]` on the hub; nothing is fetched.
+
+    `gemma` and `llama` are two sets on the hub: see SHORT_NAMES.
+    """
     path = Path(source).expanduser()
     if source and path.is_dir():
         return LocalFolder(path)
-    match = _HUB_ID.fullmatch(source)
+    match = _HUB_ID.fullmatch(SHORT_NAMES.get(source, source))
     if match is None:
         raise TranscoderError(
             f"{source!r} is neither a directory nor user/repo[/folder][@revision] on the hub; with internet, "
@@ -154,6 +168,20 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise TranscoderError(f"{path}: an object with named entries is wanted, not {type(config).__name__}")
     return config
+
+
+def refuse_unknown(config: Mapping[str, Any], known: Iterable[str], where: object) -> None:
+    """Raises TranscoderError naming the settings that are neither `known` nor bookkeeping and are set to something."""
+    unknown = sorted(
+        str(key) for key, value in config.items() if value is not None and key not in {*known, *BOOKKEEPING}
+    )
+    if unknown:
+        raise TranscoderError(
+            f"{where}: {brief(unknown[0])} is {brief(config.get(unknown[0]))}"
+            + (f", and {len(unknown) - 1} more settings are unknown ({brief(unknown[1:])})" if unknown[1:] else "")
+            + "; this package does not know the setting, which may change what the transcoders compute. If it does "
+            "not, remove it from a copy of the file"
+        )
 
 
 def brief(value: object) -> str:
