@@ -25,6 +25,9 @@ _DEPTH = 5  # layer_5/width_16k/average_l0_76/params.npz has 4
 SHORT_NAMES = {"gemma": "mwhanna/gemma-scope-transcoders", "llama": "mntss/transcoder-Llama-3.2-1B"}
 """What circuit-tracer's command line calls two sets on the hub."""
 
+PUBLISHED_K = {"facebook/crv-8b-instruct-transcoders": 128}
+"""TopK sets on the hub whose files do not say their k; 128 is what their paper and circuit-tracer take."""
+
 BOOKKEEPING = (
     *("author", "authors", "citation", "created", "date", "description", "license", "name", "notes", "url", "version"),
     *("model", "model_name", "tokenizer", "dataset", "dataset_name", "dataset_path"),
@@ -168,6 +171,12 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise TranscoderError(f"{path}: an object with named entries is wanted, not {type(config).__name__}")
     return config
+
+
+def with_published_k(config: dict[str, Any], folder: Folder) -> dict[str, Any]:
+    """circuit-tracer's config.yaml of a folder, with the k of PUBLISHED_K where it lacks one."""
+    k = PUBLISHED_K.get(folder.repo) if isinstance(folder, HubFolder) else None
+    return config | {"k": k} if k and config.get("activation") == "topk" and config.get("k") is None else config
 
 
 def refuse_unknown(config: Mapping[str, Any], known: Iterable[str], where: object) -> None:

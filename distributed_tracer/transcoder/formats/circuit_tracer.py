@@ -15,7 +15,7 @@ from ...errors import TranscoderError
 from ..activation import Activation
 from ..files import LayerFiles, TranscoderFiles, one_per_layer
 from ..formats import gemma_scope, gemma_scope_2
-from ..source import Folder, HubFolder, brief, fetch_uri, read_config, refuse_unknown
+from ..source import Folder, brief, fetch_uri, read_config, refuse_unknown, with_published_k
 from ..tensors import Place, read, read_headers
 
 LOOKS_LIKE = "config.yaml with layer_N.safetensors, or W_enc_N.safetensors and W_dec_N.safetensors (circuit-tracer)"
@@ -24,8 +24,6 @@ _KNOWN = (
     *("model_kind", "feature_input_hook", "feature_output_hook", "transcoders", "activation", "k"),
     *("scan", "repo_id", "revision", "subfolder"),  # names, for dashboards and caches
 )
-PUBLISHED_K = {"facebook/crv-8b-instruct-transcoders": 128}
-"""TopK sets on the hub whose files do not say their k; 128 is what their paper and circuit-tracer take."""
 _WEIGHTS = re.compile(r"(layer|W_enc|W_dec)_\d+\.safetensors")
 
 
@@ -35,7 +33,7 @@ def recognises(names: Sequence[str]) -> bool:
 
 def describe(folder: Folder) -> TranscoderFiles:
     (config_file,) = folder.fetch(["config.yaml"])
-    config = read_config(config_file)
+    config = with_published_k(read_config(config_file), folder)
     for key in ("model_kind", "feature_input_hook", "feature_output_hook"):
         if not isinstance(config.get(key), str):
             raise TranscoderError(f"{config_file}: {key} must be a string, not {brief(config.get(key))}")
@@ -44,8 +42,6 @@ def describe(folder: Folder) -> TranscoderFiles:
         raise TranscoderError(f"{config_file}: unknown model_kind {config['model_kind']!r}; known are {known}")
     refuse_unknown(config, _KNOWN, config_file)
     kind = _KINDS[config["model_kind"]]
-    if isinstance(folder, HubFolder) and folder.repo in PUBLISHED_K and config.get("activation") == "topk":
-        config.setdefault("k", PUBLISHED_K[folder.repo])
     layers = _layers(folder, kind, config, config_file)
     if any((layer.first_output is None) != (kind == "plt") for layer in layers):
         raise TranscoderError(f"{config_file}: model_kind is {config['model_kind']}, but not all of its files are")
