@@ -149,22 +149,23 @@ def load_layer(
         W_dec_SMD = W_dec_SMD[features.start : features.stop]
     encoder_scale, decoder_scale = feature_scales(fold, W_dec_SMD[:, 0] if fold.unit_decoders else None)
     decoder_scale = decoder_scale * fold.output_scale
+    if not lazy:
+        W_dec_SMD = resident(files.W_dec, scaled(W_dec_SMD, decoder_scale, dtype))
     stored_b_dec_D = read(files.b_dec) if files.b_dec else None
-    stored_W_enc_SD = read(files.W_enc, features)
-    b_enc_S = encoder_bias(fold, stored_W_enc_SD, read(files.b_enc, features), stored_b_dec_D)
     if stored_b_dec_D is None or part.index > 0:
         b_dec_D = torch.zeros(W_dec_SMD.shape[-1], dtype=dtype, device=device)
     else:
-        b_dec_D = resident(
-            files.b_dec, scaled(stored_b_dec_D, torch.tensor(fold.output_scale, dtype=torch.float64), dtype)
-        )
+        output_scale = torch.tensor(fold.output_scale, dtype=torch.float64)
+        b_dec_D = resident(files.b_dec, scaled(stored_b_dec_D, output_scale, dtype))
+    stored_W_enc_SD = read(files.W_enc, features)
+    b_enc_S = encoder_bias(fold, stored_W_enc_SD, read(files.b_enc, features), stored_b_dec_D)
     return LayerWeights(
         features=features,
         activation=files.activation,
         W_enc_SD=resident(files.W_enc, scaled(stored_W_enc_SD, encoder_scale * fold.input_scale, dtype)),
         b_enc_S=resident(files.b_enc, b_enc_S * encoder_scale),
         threshold_S=_thresholds(files, features, dtype, device),
-        W_dec_SMD=W_dec_SMD if lazy else resident(files.W_dec, scaled(W_dec_SMD, decoder_scale, dtype)),
+        W_dec_SMD=W_dec_SMD,
         b_dec_D=b_dec_D,
         W_skip_DD=resident(files.W_skip, read(files.W_skip)) if files.W_skip and part.index == 0 else None,
         lazy=lazy,
