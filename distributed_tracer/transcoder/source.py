@@ -181,15 +181,13 @@ def with_published_k(config: dict[str, Any], folder: Folder) -> dict[str, Any]:
 
 def refuse_unknown(config: Mapping[str, Any], known: Iterable[str], where: object) -> None:
     """Raises TranscoderError naming the settings that are neither `known` nor bookkeeping and are set to something."""
-    unknown = sorted(
-        str(key) for key, value in config.items() if value is not None and key not in {*known, *BOOKKEEPING}
-    )
+    accepted = {*known, *BOOKKEEPING}
+    unknown = [f"{key} is {brief(value)}" for key, value in config.items() if value is not None and key not in accepted]
     if unknown:
+        more = f" and {len(unknown) - 4} more" if len(unknown) > 4 else ""
         raise TranscoderError(
-            f"{where}: {brief(unknown[0])} is {brief(config.get(unknown[0]))}"
-            + (f", and {len(unknown) - 1} more settings are unknown ({brief(unknown[1:])})" if unknown[1:] else "")
-            + "; this package does not know the setting, which may change what the transcoders compute. If it does "
-            "not, remove it from a copy of the file"
+            f"{where}: settings that this package does not know: {', '.join(unknown[:4])}{more}. They may change what "
+            "the transcoders compute; if they do not, remove them from a copy of the file"
         )
 
 

@@ -40,6 +40,10 @@ _NO_EFFECT = (
 )
 """Sizes, and which tokens and model training saw: no transcoder of SAELens computes with them."""
 _KNOWN = ("architecture", "hook_name", "hook_name_out", "model_from_pretrained_kwargs", *_WANTED, *_NO_EFFECT)
+_REMEDIES = {
+    "normalize_activations": " (one factor for all tokens can be folded in: fold_activation_norm_scaling_factor of "
+    "SAELens, then save the transcoder again; a norm of each token cannot)"
+}
 _REWRITES = ("fold_ln", "center_writing_weights", "refactor_factored_attn_matrices")
 """What TransformerLens may do to a model's weights, after which its MLPs read or write other values."""
 
@@ -77,6 +81,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         if config.get(key) is not None and config[key] not in wanted:
             raise TranscoderError(
                 f"{path}: {key} is {brief(config[key])}; this package only knows transcoders without it"
+                + _REMEDIES.get(key, "")
             )
     rewritten = config.get("model_from_pretrained_kwargs") or {}
     if not isinstance(rewritten, dict) or any(rewritten.get(key) for key in _REWRITES):
