@@ -95,7 +95,7 @@ def _files(
     try:
         with ThreadPoolExecutor(_THREADS) as pool:
             digests = list(pool.map(partial(digest_of, full=full_hash), paths))
-        # beside `folder`, an absolute path stands for itself
+        # joined to `folder`, the absolute path of a file in the cache stays itself
         wrong = damaged(folder, [str(path) if name.startswith("hf://") else name for name, path in named.items()])
         num_bytes = sum(path.stat().st_size for path in paths)
     except OSError as error:
