@@ -60,6 +60,11 @@ class TargetSpec:
     weight: float | None = None
     label: str | None = None
 
+    def __post_init__(self) -> None:
+        """Raises CorpusError for a token or label that is no text: see `check_text`."""
+        for name in ("token", "minus", "label"):
+            check_text(getattr(self, name), f"{name!r} of a target")
+
     @classmethod
     def parse(cls, value: object) -> TargetSpec:
         """From JSON: an int (token id), a string (token, or `"A - B"` for a difference) or an object.
@@ -121,6 +126,11 @@ class Prompt:
     where: str = field(default="", compare=False)
     """`file:line` it was read from, for messages."""
 
+    def __post_init__(self) -> None:
+        """Raises CorpusError for an id, text or metadata with what is no text: see `check_text`."""
+        for name in ("id", "text", "metadata"):
+            check_text(getattr(self, name), name)
+
     @property
     def asked(self) -> str:
         """What decides the prompt's graph, as a hash: its token ids and targets, not its id or metadata."""
@@ -128,9 +138,34 @@ class Prompt:
 
 
 def content_id(text: str | None, tokens: Sequence[int] | None, targets: Sequence[TargetSpec] = ()) -> str:
-    """The id of a prompt that has none: 16 hex digits of a SHA-256 over what is asked."""
+    """The id of a prompt that has none: 16 hex digits of a SHA-256 over what is asked.
+
+    Raises CorpusError for a text that is none: see `check_text`.
+    """
+    check_text(text, "text")
     asked: dict[str, Any] = {"text": text, "tokens": None if tokens is None else list(tokens)}
     if targets:
         asked["targets"] = [t.to_json() for t in targets]
     canonical = json.dumps(asked, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def check_text(value: object, what: str) -> None:
+    """Raises CorpusError if a string here, or anywhere inside of lists and mappings, holds half a surrogate pair.
+
+    UTF-8 has no such characters, tokenizers take none, and two halves side by side would come back from a store as one
+    character: another id than the one that was stored.
+    """
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            half = f"U+{ord(value[error.start]):04X}"
+            raise CorpusError(f"wrong {what}: found half a surrogate pair, {half}, expected text") from error
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            check_text(key, what)
+            check_text(item, what)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            check_text(item, what)

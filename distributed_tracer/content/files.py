@@ -25,6 +25,8 @@ class Files:
     num_sampled: int = 0
     """So many of the files, the large ones, were not read whole."""
     damaged: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()
+    """Of the digests: those of a config.yaml that names files, perhaps elsewhere, and of these files."""
 
     @property
     def fingerprint(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -12,11 +12,13 @@ from huggingface_hub import snapshot_download
 from ..errors import TranscoderError
 from ..model.name import is_path, split_revision
 from ..model.weights import damaged
-from ..transcoder.source import HubFolder, LocalFolder, find
+from ..transcoder.source import HubFolder, LocalFolder, find, read_config, split_uri
 from .digest import digest_of
 from .files import Files
 
 _READ = (".safetensors", ".npz", ".json", ".yaml", ".yml", ".txt", ".model", ".jinja")
+_LISTING = "config.yaml"
+"""circuit-tracer's; its `transcoders` may name files on the hub or elsewhere on this machine."""
 _THREADS = 8
 
 
@@ -36,7 +38,7 @@ def model_files(model: str, full_hash: bool = False) -> Files:
 
 
 def transcoder_files(transcoders: str, full_hash: bool = False) -> Files:
-    """What loading the transcoders would find: all files in their folder."""
+    """What loading the transcoders would find: all files in their folder, and those that its config.yaml names."""
     try:
         source = find(transcoders)
     except TranscoderError as error:
@@ -44,7 +46,34 @@ def transcoder_files(transcoders: str, full_hash: bool = False) -> Files:
     folder = source.root if isinstance(source, LocalFolder) else _cached(source)
     if isinstance(folder, str):
         return Files(transcoders, None, folder, on_hub=True)
-    return _files(transcoders, folder, LocalFolder(folder).files(), full_hash)
+    names = LocalFolder(folder).files()
+    try:
+        listed = _listed(folder) if _LISTING in names else {}
+    except TranscoderError as error:
+        return Files(transcoders, None, str(error))
+    for name, found in listed.items():
+        if isinstance(found, str):
+            return Files(transcoders, None, f"{folder / _LISTING} names {name}: {found}", name.startswith("hf://"))
+    paths = {name: found for name, found in listed.items() if isinstance(found, Path)}
+    return _files(transcoders, folder, names, full_hash, paths)
+
+
+def _listed(folder: Path) -> dict[str, Path | str]:
+    """Where each file that a config.yaml names is on this machine, or why it is not. Raises TranscoderError."""
+    names = read_config(folder / _LISTING).get("transcoders")
+    listed: dict[str, Path | str] = {}
+    for name in names if isinstance(names, list) else []:
+        if not str(name).startswith("hf://"):
+            path = folder / str(name)
+            listed[str(name)] = path if path.is_file() else "there is no such file"
+            continue
+        repo, inside, revision = split_uri(name)
+        root = _cached(HubFolder(repo, revision=revision))
+        found = root / inside if isinstance(root, Path) else root
+        if isinstance(found, Path) and not found.is_file():
+            found = f"the hub's cache has {repo}, but not this file"
+        listed[name] = found
+    return listed
 
 
 def _cached(source: object) -> Path | str:
@@ -57,20 +86,26 @@ def _cached(source: object) -> Path | str:
     return root if root.is_dir() else f"the hub's cache has {source.repo}, but not its folder {source.folder}"
 
 
-def _files(source: str, folder: Path, names: Sequence[str], full_hash: bool) -> Files:
-    paths = [folder / name for name in names if name.endswith(_READ)]
+def _files(
+    source: str, folder: Path, names: Sequence[str], full_hash: bool, listed: Mapping[str, Path] | None = None
+) -> Files:
+    """`listed`: files that are read too, by the names under which they are listed."""
+    named = {name: folder / name for name in names if name.endswith(_READ)} | dict(listed or {})
+    paths = list(named.values())
     try:
         with ThreadPoolExecutor(_THREADS) as pool:
             digests = list(pool.map(partial(digest_of, full=full_hash), paths))
-        wrong = damaged(folder, [path.relative_to(folder).as_posix() for path in paths])
+        # joined to `folder`, the absolute path of a file in the cache stays itself
+        wrong = damaged(folder, [str(path) if name.startswith("hf://") else name for name, path in named.items()])
         num_bytes = sum(path.stat().st_size for path in paths)
     except OSError as error:
         return Files(source, None, f"cannot be read: {error}")
     return Files(
         source,
         str(folder),
-        digests={path.relative_to(folder).as_posix(): digest for path, (digest, _) in zip(paths, digests, strict=True)},
+        digests={name: digest for name, (digest, _) in zip(named, digests, strict=True)},
         num_bytes=num_bytes,
         num_sampled=sum(sampled for _, sampled in digests),
         damaged=tuple(wrong),
+        listed=(_LISTING, *listed) if listed else (),
     )

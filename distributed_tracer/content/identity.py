@@ -16,10 +16,13 @@ def content_of(model: str, transcoders: str) -> dict[str, dict[str, str]]:
     """`content`: a hash of the files in a directory, by samples of the large ones; `revisions`: commits on the hub.
 
     What is not on this machine is left out. A commit is no hash of the weights: it also changes with a README, so that
-    it is worth knowing, but nothing to refuse a run for.
+    it is worth knowing, but nothing to refuse a run for. Files that a config.yaml lists may be of other repositories,
+    which no commit of its own covers: they are always hashed.
     """
     found = {"model": model_files(model), "transcoders": transcoder_files(transcoders)}
-    content = {name: _hash(files, only_weights=name == "model") for name, files in found.items() if not _commit(files)}
+    content = {
+        name: _hash(files, name == "model") for name, files in found.items() if files.listed or not _commit(files)
+    }
     revisions = {name: _commit(files) for name, files in found.items()}
     return {
         "content": {name: value for name, value in content.items() if value},
@@ -28,9 +31,14 @@ def content_of(model: str, transcoders: str) -> dict[str, dict[str, str]]:
 
 
 def _hash(files: Files, only_weights: bool) -> str:
-    """Of weights and configurations. A model's tokenizer is left out: prompts tell what tokens they have."""
+    """Of weights and configurations. A model's tokenizer is left out: prompts tell what tokens they have.
+
+    Of a folder in the hub's cache only what is listed: what else is there depends on what was downloaded so far.
+    """
     digests = files.digests or {}
-    if not any(name.endswith(_WEIGHTS) for name in digests):
+    if _commit(files):
+        digests = {name: digest for name, digest in digests.items() if name in files.listed}
+    if not any(name.partition("?")[0].endswith(_WEIGHTS) for name in digests):
         return ""
     chosen = {
         name: digest

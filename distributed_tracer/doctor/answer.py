@@ -92,7 +92,9 @@ class Answer:
         found["gpus"] = tuple(Gpu(**gpu) for gpu in found["gpus"])
         for name in ("model", "transcoders"):
             if files := found[name]:
-                found[name] = Files(**{**files, "damaged": tuple(files["damaged"])})
+                found[name] = Files(
+                    **{**files, "damaged": tuple(files["damaged"]), "listed": tuple(files.get("listed", ()))}
+                )
         found["store"] = found["store"] and StoreTrial(**found["store"])
         return cls(**found)
 

@@ -16,7 +16,16 @@ from huggingface_hub import snapshot_download
 
 from ..corpus.source import COMPRESSIONS, STDIN, reading
 from ..errors import BundleError, ModelError, TranscoderError
-from ..transcoder.source import Folder, HubFolder, LocalFolder, fetch_uri, find, read_config, split_uri
+from ..transcoder.source import (
+    Folder,
+    HubFolder,
+    LocalFolder,
+    fetch_uri,
+    find,
+    read_config,
+    split_uri,
+    with_published_k,
+)
 
 _MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 _NOT_MODEL_FILES = ("*/*", "consolidated*")  # other formats in folders; a second copy of Mistral's weights
@@ -83,6 +92,8 @@ def _check_weights(model: str, names: dict[str, Path]) -> None:
 def transcoder_source(transcoders: str) -> Source:
     """Weights and configurations. Files that a config.yaml names on the hub become files of the bundle.
 
+    A k that only its publisher's paper has (see PUBLISHED_K) is written into the bundle's config.yaml.
+
     Raises TranscoderError for what cannot be had.
     """
     folder = find(transcoders)
@@ -94,12 +105,14 @@ def transcoder_source(transcoders: str) -> Source:
         origin, revision = folder.root.resolve().name, None
     else:
         origin, revision = str(folder), _commit(folder, *next(iter(names.items())))
-    listing = read_config(names[_LISTING]) if _LISTING in names else {}
+    stored = read_config(names[_LISTING]) if _LISTING in names else {}
+    listing = with_published_k(stored, folder)
     here = _listed(listing, names)
     names |= {path: fetch_uri(uri) for uri, path in here.items()}
     source = _source("transcoders", origin, revision, names)
     if here:
         listing["transcoders"] = [here.get(name, name) for name in listing["transcoders"]]
+    if here or listing != stored:
         source.files[f"transcoders/{_LISTING}"] = partial(BytesIO, yaml.safe_dump(listing, sort_keys=False).encode())
     return source
 

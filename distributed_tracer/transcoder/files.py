@@ -6,16 +6,17 @@ S features of a layer · D model width · M layers a feature writes to
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from math import prod
 from pathlib import Path
-from reprlib import repr as brief
 from typing import Literal
 
 from ..errors import TranscoderError
 from ..shapes import TranscoderShape
 from .activation import Activation
+from .fold import Fold
+from .source import brief
 from .tensors import DTYPES, Header, Place, read_headers
 
 INPUT_SITES = ("mlp.hook_in", "ln2.hook_normalized", "hook_resid_mid")
@@ -32,15 +33,24 @@ class LayerFiles:
     """[S]."""
     W_dec: Place
     """[S, D], or [S, M, D] if `first_output` is given."""
-    b_dec: Place
-    """[D]."""
+    b_dec: Place | None
+    """[D]; None: zeros."""
     activation: Activation
     threshold: Place | None = None
-    """[S], for JumpReLU."""
+    """[S] or [1, S], for JumpReLU."""
     W_skip: Place | None = None
     """[D_out, D_in]."""
     first_output: int | None = None
     """The layer that entry 0 of W_dec's middle axis writes to; entries before the own layer are not used."""
+    fold: Fold = field(default_factory=Fold)
+    """What the format computes around these weights."""
+    known: frozenset[str] = frozenset()
+    """Further keys of its files that are read elsewhere or change nothing; any other tensor is refused."""
+
+    def places(self) -> list[Place]:
+        """Every tensor that is read."""
+        found = (self.W_enc, self.b_enc, self.W_dec, self.b_dec, self.threshold, self.W_skip)
+        return [place for place in found if place is not None]
 
 
 @dataclass(frozen=True)
@@ -80,17 +90,21 @@ def one_per_layer(found: Iterable[tuple[int, str]], source: str) -> list[str]:
 
 
 def measure(files: TranscoderFiles) -> TranscoderShape:
-    """Counts, from headers alone. Raises TranscoderError for a tensor that is missing, or of a wrong shape or type."""
+    """Counts, from headers alone.
+
+    Raises TranscoderError for a tensor that is missing, of a wrong shape or type, or of a meaning that is not known.
+    """
     headers: dict[Path, dict[str, Header]] = {}
     d_model = _stored_shape(files.layers[0].W_enc, 2, headers)[1]
     features_L, num_parameters = [], 0
     for number, layer in enumerate(files.layers):
         num_features = _stored_shape(layer.W_enc, 2, headers)[0]
         for place, wanted in _wanted(layer, num_features, d_model, len(files.layers)).items():
-            shape = _stored_shape(place, len(wanted), headers)
+            shape = _stored_shape(place, len(wanted), headers, row=place == layer.threshold)
             if shape != wanted:
                 raise TranscoderError(f"{place} has shape {list(shape)}; {list(wanted)} is wanted in layer {number}")
             num_parameters += prod(wanted)
+        _refuse_unknown(layer, headers)
         if layer.first_output is not None:
             num_parameters -= num_features * (number - layer.first_output) * d_model
         if layer.activation.k > num_features:
@@ -119,8 +133,9 @@ def _wanted(layer: LayerFiles, num_features: int, d_model: int, num_layers: int)
         layer.W_enc: (num_features, d_model),
         layer.b_enc: (num_features,),
         layer.W_dec: (num_features, d_model),
-        layer.b_dec: (d_model,),
     }
+    if layer.b_dec:
+        wanted[layer.b_dec] = (d_model,)
     if layer.first_output is not None:
         wanted[layer.W_dec] = (num_features, num_layers - layer.first_output, d_model)
     if layer.threshold:
@@ -130,7 +145,24 @@ def _wanted(layer: LayerFiles, num_features: int, d_model: int, num_layers: int)
     return wanted
 
 
-def _stored_shape(place: Place, num_axes: int, headers: dict[Path, dict[str, Header]]) -> tuple[int, ...]:
+def _refuse_unknown(layer: LayerFiles, headers: dict[Path, dict[str, Header]]) -> None:
+    """A tensor that is not read may be part of what the transcoder computes: a second encoder, a scale, thresholds."""
+    read: dict[Path, set[str]] = {}
+    for place in layer.places():
+        read.setdefault(place.file, set()).add(place.key)
+    for file, keys in read.items():
+        if unknown := sorted(headers[file].keys() - keys - layer.known):
+            raise TranscoderError(
+                f"{file}: {brief(unknown)} is not known in {layer.activation.kind} transcoders of this format and may "
+                "change what they compute; known here are "
+                f"{', '.join(sorted(keys | layer.known))}. If it changes nothing, remove it from a copy of the file"
+            )
+
+
+def _stored_shape(
+    place: Place, num_axes: int, headers: dict[Path, dict[str, Header]], row: bool = False
+) -> tuple[int, ...]:
+    """The shape, once transposed if so stored; with `row`, of [1, S] only [S]."""
     if place.file not in headers:
         headers[place.file] = read_headers(place.file)
     found = headers[place.file]
@@ -139,6 +171,8 @@ def _stored_shape(place: Place, num_axes: int, headers: dict[Path, dict[str, Hea
     header = found[place.key]
     if header.dtype not in DTYPES:
         raise TranscoderError(f"{place} is of type {header.dtype}; weights are one of {', '.join(DTYPES)}")
+    if row and header.shape[:-1] == (1,):
+        return header.shape[1:]
     if len(header.shape) != num_axes:
         raise TranscoderError(
             f"{place} has shape {list(header.shape)}, {len(header.shape)} axes; {num_axes} are wanted"

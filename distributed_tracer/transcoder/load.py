@@ -10,7 +10,7 @@ import torch
 from ..errors import ShapeMismatch, TranscoderError
 from ..shapes import ModelShape, TranscoderShape
 from .files import TranscoderFiles, measure
-from .formats import circuit_tracer, gemma_scope, gemma_scope_2, saelens, sparsify
+from .formats import circuit_tracer, gemma_scope, gemma_scope_2, openmoss, saelens, sparsify
 from .loaded import LoadedTranscoders, load_layer
 from .slice import Slice
 from .source import Folder, find
@@ -33,7 +33,7 @@ class Format(Protocol):
         ...
 
 
-_FORMATS: tuple[Format, ...] = (circuit_tracer, saelens, sparsify, gemma_scope, gemma_scope_2)
+_FORMATS: tuple[Format, ...] = (circuit_tracer, saelens, openmoss, sparsify, gemma_scope, gemma_scope_2)
 _DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 

@@ -19,8 +19,9 @@ from ..errors import TranscoderError
 from ..shapes import TranscoderShape
 from .activation import Activation, Candidates, candidate_mask, merge
 from .files import LayerFiles
+from .fold import encoder_bias, feature_scales, scaled
 from .slice import Slice
-from .tensors import Place, map_rows, read
+from .tensors import map_rows, read
 
 _PRE_ACTIVATIONS = 2**26  # at once: 256 MiB of float32 and as much again for masks, however long the prompt
 
@@ -39,6 +40,8 @@ class LayerWeights:
     W_skip_DD: Tensor | None
     lazy: bool = False
     """`W_dec_SMD` is a view of a file that nobody has looked at yet."""
+    decoder_scale_S: Tensor | None = None
+    """Of a lazy decoder: what its rows are multiplied with when they are read, [S] or a scalar, in float64."""
 
 
 class LoadedTranscoders:
@@ -107,6 +110,9 @@ class LoadedTranscoders:
         assert output_layer in self.shape.writes_to(layer), f"layer {layer} does not write to layer {output_layer}"
         index_F = self._index(weights, features_F).to(weights.W_dec_SMD.device)
         rows_FD = weights.W_dec_SMD[:, output_layer - layer].index_select(0, index_F)
+        if weights.decoder_scale_S is not None:
+            scale_S = weights.decoder_scale_S
+            rows_FD = scaled(rows_FD, scale_S[index_F] if scale_S.ndim else scale_S, self.dtype)
         rows_FD = rows_FD.to(features_F.device, self.dtype)
         return _finite(rows_FD, f"W_dec of layer {layer}") if weights.lazy else rows_FD
 
@@ -131,33 +137,51 @@ def load_layer(
 ) -> LayerWeights:
     """Reads `features` of one layer. Raises TranscoderError for weights that are NaN or infinite, in `dtype`."""
 
-    def resident(place: Place, rows: range | None = None) -> Tensor:
-        return _finite(_copy(read(place, rows), dtype, device), str(place))
+    def resident(name: object, stored: Tensor) -> Tensor:
+        return _finite(_copy(stored, dtype, device), str(name))
 
     def outputs(W_dec: Tensor) -> Tensor:
         return W_dec[:, None] if files.first_output is None else W_dec[:, layer - files.first_output :]
 
+    fold = files.fold
+    W_dec_SMD = outputs(map_rows(files.W_dec) if lazy else read(files.W_dec, features))
     if lazy:
-        W_dec_SMD = outputs(map_rows(files.W_dec))[features.start : features.stop]
+        W_dec_SMD = W_dec_SMD[features.start : features.stop]
+    encoder_scale, decoder_scale = feature_scales(fold, W_dec_SMD[:, 0] if fold.unit_decoders else None)
+    decoder_scale = decoder_scale * fold.output_scale
+    if not lazy:
+        W_dec_SMD = resident(files.W_dec, scaled(W_dec_SMD, decoder_scale, dtype))
+    stored_b_dec_D = read(files.b_dec) if files.b_dec else None
+    if stored_b_dec_D is None or part.index > 0:
+        b_dec_D = torch.zeros(W_dec_SMD.shape[-1], dtype=dtype, device=device)
     else:
-        W_dec_SMD = _finite(_copy(outputs(read(files.W_dec, features)), dtype, device), str(files.W_dec))
-    threshold_S = None
-    if files.threshold:
-        threshold_S = _copy(read(files.threshold, features), dtype, device)
-        if threshold_S.isnan().any():  # infinite ones are well: features that are never active
-            raise TranscoderError(f"{files.threshold}: NaN among {len(threshold_S)} thresholds")
-    b_dec_D = resident(files.b_dec)
+        output_scale = torch.tensor(fold.output_scale, dtype=torch.float64)
+        b_dec_D = resident(files.b_dec, scaled(stored_b_dec_D, output_scale, dtype))
+    stored_W_enc_SD = read(files.W_enc, features)
+    b_enc_S = encoder_bias(fold, stored_W_enc_SD, read(files.b_enc, features), stored_b_dec_D)
     return LayerWeights(
         features=features,
         activation=files.activation,
-        W_enc_SD=resident(files.W_enc, features),
-        b_enc_S=resident(files.b_enc, features),
-        threshold_S=threshold_S,
+        W_enc_SD=resident(files.W_enc, scaled(stored_W_enc_SD, encoder_scale * fold.input_scale, dtype)),
+        b_enc_S=resident(files.b_enc, b_enc_S * encoder_scale),
+        threshold_S=_thresholds(files, features, dtype, device),
         W_dec_SMD=W_dec_SMD,
-        b_dec_D=b_dec_D if part.index == 0 else torch.zeros_like(b_dec_D),
-        W_skip_DD=resident(files.W_skip) if files.W_skip and part.index == 0 else None,
+        b_dec_D=b_dec_D,
+        W_skip_DD=resident(files.W_skip, read(files.W_skip)) if files.W_skip and part.index == 0 else None,
         lazy=lazy,
+        decoder_scale_S=decoder_scale if lazy else None,
     )
+
+
+def _thresholds(files: LayerFiles, features: range, dtype: torch.dtype, device: torch.device) -> Tensor | None:
+    """Of those features, [S]; infinite ones are well: features that are never active."""
+    if files.threshold is None:
+        return None
+    stored_S = read(files.threshold).flatten()[features.start : features.stop]  # [S] or [1, S], and small
+    threshold_S = _copy(stored_S.double().exp() if files.fold.log_threshold else stored_S, dtype, device)
+    if threshold_S.isnan().any():
+        raise TranscoderError(f"{files.threshold}: NaN among {len(threshold_S)} thresholds")
+    return threshold_S
 
 
 def _copy(stored: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:

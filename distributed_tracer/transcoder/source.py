@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from reprlib import Repr
@@ -21,6 +21,20 @@ _HUB_URI = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)/(?P<path>[^?]+)(\?rev
 _HUB_SECONDS = 10.0  # without a limit, a network that drops packets costs two and a half minutes
 _DEPTH = 5  # layer_5/width_16k/average_l0_76/params.npz has 4
 
+
+SHORT_NAMES = {"gemma": "mwhanna/gemma-scope-transcoders", "llama": "mntss/transcoder-Llama-3.2-1B"}
+"""What circuit-tracer's command line calls two sets on the hub."""
+
+PUBLISHED_K = {"facebook/crv-8b-instruct-transcoders": 128}
+"""TopK sets on the hub whose files do not say their k; 128 is what their paper and circuit-tracer take."""
+
+BOOKKEEPING = (
+    *("author", "authors", "citation", "created", "date", "description", "license", "name", "notes", "url", "version"),
+    *("model", "model_name", "tokenizer", "dataset", "dataset_name", "dataset_path"),
+    *("batch_size", "learning_rate", "lr", "num_tokens", "num_training_tokens", "training_tokens", "run_name", "seed"),
+    *("wandb", "wandb_entity", "wandb_id", "wandb_log_frequency", "wandb_project", "wandb_run", "wandb_run_id"),
+)
+"""Settings that tell how transcoders were trained and published: in no format do they change what is computed."""
 
 _BRIEF = Repr()
 _BRIEF.maxstring = 100
@@ -117,11 +131,14 @@ class HubFolder:
 
 
 def find(source: str) -> Folder:
-    """The directory `source` if there is one, else `user/repo[/folder][@revision]` on the hub; nothing is fetched."""
+    """The directory `source` if there is one, else `user/repo[/folder][@revision]` on the hub; nothing is fetched.
+
+    `gemma` and `llama` are two sets on the hub: see SHORT_NAMES.
+    """
     path = Path(source).expanduser()
     if source and path.is_dir():
         return LocalFolder(path)
-    match = _HUB_ID.fullmatch(source)
+    match = _HUB_ID.fullmatch(SHORT_NAMES.get(source, source))
     if match is None:
         raise TranscoderError(
             f"{source!r} is neither a directory nor user/repo[/folder][@revision] on the hub; with internet, "
@@ -154,6 +171,24 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise TranscoderError(f"{path}: an object with named entries is wanted, not {type(config).__name__}")
     return config
+
+
+def with_published_k(config: dict[str, Any], folder: Folder) -> dict[str, Any]:
+    """circuit-tracer's config.yaml of a folder, with the k of PUBLISHED_K where it lacks one."""
+    k = PUBLISHED_K.get(folder.repo) if isinstance(folder, HubFolder) else None
+    return config | {"k": k} if k and config.get("activation") == "topk" and config.get("k") is None else config
+
+
+def refuse_unknown(config: Mapping[str, Any], known: Iterable[str], where: object) -> None:
+    """Raises TranscoderError naming the settings that are neither `known` nor bookkeeping and are set to something."""
+    accepted = {*known, *BOOKKEEPING}
+    unknown = [f"{key} is {brief(value)}" for key, value in config.items() if value is not None and key not in accepted]
+    if unknown:
+        more = f" and {len(unknown) - 4} more" if len(unknown) > 4 else ""
+        raise TranscoderError(
+            f"{where}: settings that this package does not know: {', '.join(unknown[:4])}{more}. They may change what "
+            "the transcoders compute; if they do not, remove them from a copy of the file"
+        )
 
 
 def brief(value: object) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
 from distributed_tracer.errors import CorpusError
-from distributed_tracer.prompt import TargetSpec, content_id
+from distributed_tracer.prompt import Prompt, TargetSpec, content_id
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,34 @@ def test_the_id_of_a_prompt_depends_on_everything_asked_and_on_nothing_else() ->
     assert len(set(asked)) == len(asked)
     assert content_id("a", None, [TargetSpec(token=1)]) == content_id("a", None, [TargetSpec.parse(1)])
     assert content_id("a", None) == "465f6273e337ac09"  # ids are in stores: a change would orphan them
+
+
+PAIR = "\ud83d\ude00"  # two characters of Python, which JSON makes one
+"""Half a surrogate pair twice: what a text is of where bytes or JSON were decoded wrongly."""
+
+
+@pytest.mark.parametrize("text", [PAIR, "a\ud800", "\udfff."])
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda text: Prompt(text, "x"), "id"),
+        (lambda text: Prompt("a", text), "text"),
+        (lambda text: Prompt("a", "x", metadata={text: 1}), "metadata"),
+        (lambda text: Prompt("a", "x", metadata={"a": [{"b": (1, text)}]}), "metadata"),
+        (lambda text: TargetSpec(token=text), "'token' of a target"),
+        (lambda text: TargetSpec(token=1, minus=text), "'minus' of a target"),
+        (lambda text: TargetSpec(token=1, label=text), "'label' of a target"),
+        (lambda text: TargetSpec.parse({"token": 1, "label": text}), "'label' of a target"),
+        (lambda text: content_id(text, None), "text"),
+    ],
+)
+def test_halves_of_surrogate_pairs_are_refused_wherever_text_comes_in(
+    make: Callable[[str], object], what: str, text: str
+) -> None:
+    with pytest.raises(CorpusError, match=f"^wrong {what}: found half a surrogate pair, U\\+D"):
+        make(text)
+
+
+def test_characters_above_the_first_plane_are_text() -> None:
+    prompt = Prompt("\U0001f600", "\U0001f600", (1,), (TargetSpec(token="\U0001f600"),), {"\U0001f600": "\U0001f600"})
+    assert json.loads(json.dumps(prompt.id)) == prompt.id

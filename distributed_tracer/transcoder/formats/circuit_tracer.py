@@ -15,11 +15,16 @@ from ...errors import TranscoderError
 from ..activation import Activation
 from ..files import LayerFiles, TranscoderFiles, one_per_layer
 from ..formats import gemma_scope, gemma_scope_2
-from ..source import Folder, brief, fetch_uri, read_config
+from ..source import Folder, brief, fetch_uri, read_config, refuse_unknown, with_published_k
 from ..tensors import Place, read, read_headers
 
 LOOKS_LIKE = "config.yaml with layer_N.safetensors, or W_enc_N.safetensors and W_dec_N.safetensors (circuit-tracer)"
 _KINDS: dict[str, Literal["plt", "clt"]] = {"transcoder_set": "plt", "cross_layer_transcoder": "clt"}
+_KNOWN = (
+    *("model_kind", "feature_input_hook", "feature_output_hook", "transcoders", "activation", "k"),
+    *("scan", "repo_id", "revision", "subfolder"),  # names, for dashboards and caches
+)
+_WEIGHTS = re.compile(r"(layer|W_enc|W_dec)_\d+\.safetensors")
 
 
 def recognises(names: Sequence[str]) -> bool:
@@ -28,13 +33,14 @@ def recognises(names: Sequence[str]) -> bool:
 
 def describe(folder: Folder) -> TranscoderFiles:
     (config_file,) = folder.fetch(["config.yaml"])
-    config = read_config(config_file)
+    config = with_published_k(read_config(config_file), folder)
     for key in ("model_kind", "feature_input_hook", "feature_output_hook"):
         if not isinstance(config.get(key), str):
             raise TranscoderError(f"{config_file}: {key} must be a string, not {brief(config.get(key))}")
     if config["model_kind"] not in _KINDS:
         known = ", ".join(_KINDS)
         raise TranscoderError(f"{config_file}: unknown model_kind {config['model_kind']!r}; known are {known}")
+    refuse_unknown(config, _KNOWN, config_file)
     kind = _KINDS[config["model_kind"]]
     layers = _layers(folder, kind, config, config_file)
     if any((layer.first_output is None) != (kind == "plt") for layer in layers):
@@ -51,6 +57,12 @@ def describe(folder: Folder) -> TranscoderFiles:
 def _layers(folder: Folder, kind: str, config: dict[str, Any], config_file: Path) -> list[LayerFiles]:
     if config.get("transcoders"):
         return [_named_layer(path) for path in _listed(folder, config, config_file)]
+    for name in folder.files():
+        if "/" not in name and name.endswith((".safetensors", ".npz")) and not _WEIGHTS.fullmatch(name):
+            raise TranscoderError(
+                f"{folder}: {name} is neither layer_N, W_enc_N nor W_dec_N.safetensors; this package does not know "
+                "what its weights are for. If they are no part of these transcoders, move them elsewhere"
+            )
     if kind == "plt":
         return [_plt_layer(path) for path in folder.fetch(_numbered(folder, "layer"))]
     encoders, decoders = folder.fetch(_numbered(folder, "W_enc")), folder.fetch(_numbered(folder, "W_dec"))
@@ -93,6 +105,7 @@ def _plt_layer(path: Path) -> LayerFiles:
         activation=activation,
         threshold=Place(path, "activation_function.threshold") if threshold else None,
         W_skip=Place(path, "W_skip") if "W_skip" in headers else None,
+        known=frozenset({"k"} if activation.kind == "topk" else ()),
     )
 
 
@@ -121,22 +134,28 @@ def _clt_layer(encoder: Path, decoder: Path, layer: int) -> LayerFiles:
 
 
 def _activated(layer: LayerFiles, config: dict[str, Any], config_file: Path) -> LayerFiles:
-    """The config's activation goes before what the files suggest: with `relu`, thresholds do not count."""
-    name = config.get("activation")
-    if name is None:
+    """The config's activation and k, which must not contradict what the files hold: thresholds, or a k."""
+    name, given_k = config.get("activation"), config.get("k")
+    saved, file = layer.activation, layer.W_enc.file
+    if name not in (None, "relu", "topk", "jumprelu", "jump_relu"):
+        raise TranscoderError(f"{config_file}: unknown activation {brief(name)}; known are relu, jumprelu, topk")
+    kind = saved.kind if name is None else name.replace("_", "")
+    if kind == "jumprelu" and layer.threshold is None:
+        raise TranscoderError(f"{config_file}: activation is {name}, but {file} has no threshold")
+    if kind != saved.kind and saved.kind != "relu":
+        holds = "thresholds" if saved.kind == "jumprelu" else f"k = {saved.k}"
+        raise TranscoderError(f"{config_file}: activation is {name}, but {file} has {holds}; remove what is not meant")
+    if kind != "topk":
+        if given_k is not None:
+            raise TranscoderError(f"{config_file}: k is {brief(given_k)}, but activation is {kind}; only topk has a k")
         return layer
-    if name == "relu":
-        return replace(layer, activation=Activation("relu"), threshold=None)
-    if name == "topk":
-        k = config.get("k", layer.activation.k or None)
-        if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-            raise TranscoderError(
-                f"{config_file}: activation is topk, so k must be a positive number, not {brief(k)}; "
-                f"it is neither in the config nor in {layer.W_enc.file}"
-            )
-        return replace(layer, activation=Activation("topk", k=k), threshold=None)
-    if name in ("jumprelu", "jump_relu"):
-        if layer.threshold is None:
-            raise TranscoderError(f"{config_file}: activation is {name}, but {layer.W_enc.file} has no threshold")
-        return layer
-    raise TranscoderError(f"{config_file}: unknown activation {brief(name)}; known are relu, jumprelu, topk")
+    k = given_k if given_k is not None else saved.k or None
+    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+        raise TranscoderError(
+            f"{config_file}: activation is topk, so k must be a positive number, not {brief(k)}; it is neither in the "
+            f"config nor in {file}. Add a line `k: NUMBER` to a copy of the config, in a directory with the weights "
+            "(`hf download REPO --local-dir DIR`); whoever trained the transcoders knows it"
+        )
+    if saved.k not in (0, k):
+        raise TranscoderError(f"{config_file}: k is {k}, but {file} has k = {saved.k}; remove what is not meant")
+    return replace(layer, activation=Activation("topk", k=k))

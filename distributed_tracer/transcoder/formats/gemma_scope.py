@@ -6,12 +6,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...errors import TranscoderError
 from ..activation import Activation
 from ..files import LayerFiles, TranscoderFiles, one_per_layer
 from ..source import Folder
 from ..tensors import Place
 
 LOOKS_LIKE = "layer_N/.../params.npz, one per layer (Gemma Scope)"
+_NO_TRANSCODERS = re.compile(r"google/gemma-scope-[^/@]*-(res|att|mlp)([/@].*)?")
 _PATH = re.compile(r"(?:.*/)?layer_(\d+)/(?:.*/)?[^/]+\.npz")
 
 
@@ -20,6 +22,11 @@ def recognises(names: Sequence[str]) -> bool:
 
 
 def describe(folder: Folder) -> TranscoderFiles:
+    if _NO_TRANSCODERS.fullmatch(str(folder)):  # their files cannot be told from those of transcoders
+        raise TranscoderError(
+            f"{folder}: autoencoders of one place in the model, not transcoders of its MLPs; "
+            "google/gemma-scope-2b-pt-transcoders has those of Gemma 2 2B"
+        )
     found = [(_PATH.fullmatch(name), name) for name in folder.files()]
     names = one_per_layer([(int(match[1]), name) for match, name in found if match], str(folder))
     return TranscoderFiles(

@@ -1,7 +1,7 @@
 """Gemma Scope 2 for Gemma 3: layer_N_width_W_l0_A/{config.json,params.safetensors}, JumpReLU, encoder stored as [D, S].
 
-Cross-layer ones hold decoders to every layer, [S, L, D], of which those to earlier layers are not used; an affine skip
-connection is stored as [D_in, D_out].
+Cross-layer ones, params_layer_N.safetensors beside one config.json, hold decoders to every layer, [S, L, D], of which
+those to earlier layers are not used; an affine skip connection is stored as [D_in, D_out].
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from pathlib import Path, PurePosixPath
 from ...errors import TranscoderError
 from ..activation import Activation
 from ..files import LayerFiles, TranscoderFiles, one_per_layer
-from ..source import Folder, brief, read_config
+from ..source import Folder, brief, read_config, refuse_unknown
 from ..tensors import Place, read_headers
 
 LOOKS_LIKE = "layer_N_.../params.safetensors with config.json, one per layer (Gemma Scope 2)"
 _PATH = re.compile(r"(?:.*/)?(?:layer_(\d+)[^/]*/params|params_layer_(\d+))\.safetensors")
-_CONFIG = {
-    "architecture": "jump_relu",
-    "type": "transcoder",
-    "hf_hook_point_in": "pre_feedforward_layernorm.output",
-    "hf_hook_point_out": "post_feedforward_layernorm.output",
+_OTHERS = re.compile(r"(resid_post|attn_out|mlp_out|crosscoder)[^/]*/")
+_WANTED: dict[str, tuple[str, ...]] = {
+    "architecture": ("jump_relu",),
+    "type": ("transcoder", "clt"),
+    "hf_hook_point_in": ("pre_feedforward_layernorm.output",),
+    "hf_hook_point_out": ("post_feedforward_layernorm.output",),
 }
+_KNOWN = (*_WANTED, "affine_connection", "width", "l0", "layer", "layers", "num_layers", "d_in", "d_model", "dtype")
 
 
 def recognises(names: Sequence[str]) -> bool:
@@ -31,13 +33,16 @@ def recognises(names: Sequence[str]) -> bool:
 
 
 def describe(folder: Folder) -> TranscoderFiles:
-    present = folder.files()
-    found = [(_PATH.fullmatch(name), name) for name in present]
+    present = set(folder.files())
+    found = [(_PATH.fullmatch(name), name) for name in sorted(present)]
     names = one_per_layer([(int(match[1] or match[2]), name) for match, name in found if match], str(folder))
     configs = [str(PurePosixPath(name).with_name("config.json")) for name in names]
-    for path in folder.fetch(sorted(set(configs) & set(present))):
-        _check_config(path)
     layers = tuple(layer_files(path) for path in folder.fetch(names))
+    for number, (name, config, layer) in enumerate(zip(names, configs, layers, strict=True)):
+        if config in present:
+            _check_config(folder.fetch([config])[0], layer, number)
+        elif other := _OTHERS.search(f"{folder}/{name}"):
+            raise TranscoderError(f"{folder}/{name}: parameters of {other[1]}; only those of transcoders can be traced")
     return TranscoderFiles(
         source=str(folder),
         kind="plt" if all(layer.first_output is None for layer in layers) else "clt",
@@ -63,9 +68,28 @@ def layer_files(path: Path) -> LayerFiles:
     )
 
 
-def _check_config(path: Path) -> None:
-    """Refuses the dictionaries published beside the transcoders: those of the residual stream and of attention."""
+def _check_config(path: Path, layer: LayerFiles, number: int) -> None:
+    """Refuses the dictionaries published beside the transcoders, and what does not agree with the tensors."""
     config = read_config(path)
-    for key, wanted in _CONFIG.items():
-        if not str(config.get(key, wanted)).endswith(wanted):
-            raise TranscoderError(f"{path}: {key} is {brief(config[key])}; only {wanted!r} can be traced")
+    refuse_unknown(config, _KNOWN, path)
+    for key, wanted in _WANTED.items():
+        given = config.get(key, wanted[0])
+        values = given if isinstance(given, list) and given else [given]
+        if not all(str(value).endswith(wanted) for value in values):
+            raise TranscoderError(
+                f"{path}: {key} is {brief(given)}; only {' or '.join(map(repr, wanted))} can be traced"
+            )
+    kind = "transcoder" if layer.first_output is None else "clt"
+    if config.get("type", kind) != kind:
+        raise TranscoderError(
+            f"{path}: type is {config['type']!r}, but the decoder in {layer.W_dec.file} is that of a {kind}"
+        )
+    affine = layer.W_skip is not None
+    if config.get("affine_connection") not in (None, affine):
+        raise TranscoderError(
+            f"{path}: affine_connection is {brief(config['affine_connection'])}, but {layer.W_enc.file} has "
+            f"{'an' if affine else 'no'} affine_skip_connection"
+        )
+    hook = re.search(r"layers\.(\d+)\.", str(config.get("hf_hook_point_in")))
+    if kind == "transcoder" and hook and int(hook[1]) != number:
+        raise TranscoderError(f"{path}: it is of layer {hook[1]}, but its folder's name says layer {number}")

@@ -1,6 +1,7 @@
 """SAELens transcoders: one folder per layer with cfg.json and sae_weights.safetensors, encoder stored as [D, S].
 
-Before version 6 of SAELens the entries of `metadata` were beside the others.
+Before version 6 of SAELens the entries of `metadata` were beside the others. `metadata` tells where the activations of
+training came from; SAELens' transcoders compute without it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from ...errors import TranscoderError
 from ..activation import Activation
 from ..files import LayerFiles, TranscoderFiles, one_per_layer
-from ..source import Folder, brief, read_config
+from ..source import Folder, brief, read_config, refuse_unknown
 from ..tensors import Place
 
 LOOKS_LIKE = "FOLDER/cfg.json with FOLDER/sae_weights.safetensors, one per layer (SAELens)"
@@ -27,12 +28,30 @@ _WANTED: dict[str, tuple[object, ...]] = {
     "finetuning_scaling_factor": (False,),
     "activation_fn": ("relu",),
     "activation_fn_str": ("relu",),
+    "activation_fn_kwargs": ({},),
     "hook_head_index": (),
+    "hook_head_index_out": (),
 }
+_NO_EFFECT = (
+    *("d_in", "d_out", "d_sae", "dtype", "device", "metadata", "hook_layer", "hook_layer_out", "model_class_name"),
+    *("prepend_bos", "exclude_special_tokens", "neuronpedia_id", "context_size", "seqpos_slice"),
+    *("dataset_trust_remote_code", "sae_lens_version", "sae_lens_training_version", "hf_hook_name", "hf_hook_name_out"),
+    *("sequence_separator_token", "disable_concat_sequences", "training_architecture", "training_architecture_details"),
+)
+"""Sizes, and which tokens and model training saw: no transcoder of SAELens computes with them."""
+_KNOWN = ("architecture", "hook_name", "hook_name_out", "model_from_pretrained_kwargs", *_WANTED, *_NO_EFFECT)
+_REMEDIES = {
+    "normalize_activations": " (one factor for all tokens can be folded in: fold_activation_norm_scaling_factor of "
+    "SAELens, then save the transcoder again; a norm of each token cannot)"
+}
+_REWRITES = ("fold_ln", "center_writing_weights", "refactor_factored_attn_matrices")
+"""What TransformerLens may do to a model's weights, after which its MLPs read or write other values."""
 
 
 def recognises(names: Sequence[str]) -> bool:
-    return any(PurePosixPath(name).name == _WEIGHTS for name in names)
+    present = set(names)
+    weights = [PurePosixPath(name) for name in names if PurePosixPath(name).name == _WEIGHTS]
+    return any(str(name.with_name("cfg.json")) in present for name in weights)
 
 
 def describe(folder: Folder) -> TranscoderFiles:
@@ -53,6 +72,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     metadata = config.get("metadata") or {}
     if not isinstance(metadata, dict):
         raise TranscoderError(f"{path}: metadata must be an object, not {brief(metadata)}")
+    refuse_unknown(config, _KNOWN, path)
     config = {**metadata, **config}
     if config.get("architecture") not in _ARCHITECTURES:
         known = ", ".join(_ARCHITECTURES)
@@ -61,7 +81,14 @@ def _read_config(path: Path) -> dict[str, Any]:
         if config.get(key) is not None and config[key] not in wanted:
             raise TranscoderError(
                 f"{path}: {key} is {brief(config[key])}; this package only knows transcoders without it"
+                + _REMEDIES.get(key, "")
             )
+    rewritten = config.get("model_from_pretrained_kwargs") or {}
+    if not isinstance(rewritten, dict) or any(rewritten.get(key) for key in _REWRITES):
+        raise TranscoderError(
+            f"{path}: model_from_pretrained_kwargs is {brief(rewritten)}: the model's weights were rewritten before "
+            f"training ({', '.join(_REWRITES)}), so that these transcoders do not fit the model as it is published"
+        )
     return config
 
 

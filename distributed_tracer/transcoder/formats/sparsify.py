@@ -1,4 +1,8 @@
-"""sparsify (EleutherAI): a folder layers.N.mlp per layer with cfg.json and sae.safetensors, TopK after ReLU."""
+"""sparsify (EleutherAI): a folder layers.N.mlp per layer with cfg.json and sae.safetensors, TopK after ReLU.
+
+Before `transcode` was a setting of each layer, an encoder read x - b_dec; a skip connection, or `transcode` in the
+config.json of the whole training, tells such transcoders from autoencoders.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,17 @@ from pathlib import Path, PurePosixPath
 from ...errors import TranscoderError
 from ..activation import Activation
 from ..files import LayerFiles, TranscoderFiles, one_per_layer
-from ..source import Folder, brief, read_config
+from ..fold import Fold
+from ..source import Folder, brief, read_config, refuse_unknown
 from ..tensors import Place, read_headers
 
 LOOKS_LIKE = "layers.N.mlp/cfg.json with layers.N.mlp/sae.safetensors (sparsify)"
 _WEIGHTS = "sae.safetensors"
+_TRAINING = "config.json"
 _MODULE = re.compile(r"(?:.*\.)?(?:layers|h|blocks)\.(\d+)\.mlp")
-_WANTED = {"transcode": True, "activation": "topk", "signed": False}
+_WANTED = {"activation": "topk", "signed": False}
+_NO_EFFECT = ("expansion_factor", "num_latents", "d_in", "normalize_decoder", "multi_topk")
+"""Sizes, a norm that training keeps and the weights have, and a second loss: decoding uses none of them."""
 
 
 def recognises(names: Sequence[str]) -> bool:
@@ -23,32 +31,51 @@ def recognises(names: Sequence[str]) -> bool:
 
 
 def describe(folder: Folder) -> TranscoderFiles:
-    weights = [name for name in folder.files() if PurePosixPath(name).name == _WEIGHTS]
+    present = folder.files()
+    weights = [name for name in present if PurePosixPath(name).name == _WEIGHTS]
     found = [(_MODULE.fullmatch(PurePosixPath(name).parent.name), name) for name in weights]
     names = one_per_layer([(int(match[1]), name) for match, name in found if match], f"{folder}/layers.N.mlp")
     configs = folder.fetch([str(PurePosixPath(name).with_name("cfg.json")) for name in names])
+    trained = read_config(*folder.fetch([_TRAINING])) if _TRAINING in present else {}
+    paths = folder.fetch(names)
     return TranscoderFiles(
         source=str(folder),
         kind="plt",
-        layers=tuple(_layer_files(path, config) for path, config in zip(folder.fetch(names), configs, strict=True)),
+        layers=tuple(
+            _layer_files(path, config, trained.get("transcode") is True)
+            for path, config in zip(paths, configs, strict=True)
+        ),
         input_site="mlp.hook_in",
         output_site="mlp.hook_out",
     )
 
 
-def _layer_files(path: Path, config_file: Path) -> LayerFiles:
-    config = {"transcode": False, "activation": "topk", "signed": False, **read_config(config_file)}
+def _layer_files(path: Path, config_file: Path, trained_to_transcode: bool) -> LayerFiles:
+    config = read_config(config_file)
+    refuse_unknown(config, (*_WANTED, *_NO_EFFECT, "k", "transcode", "skip_connection"), config_file)
     for key, wanted in _WANTED.items():
-        if config[key] != wanted:
+        if config.get(key, wanted) != wanted:
             raise TranscoderError(f"{config_file}: {key} is {brief(config[key])}; only {wanted!r} can be traced")
     k = config.get("k")
     if not isinstance(k, int) or isinstance(k, bool) or k < 1:
         raise TranscoderError(f"{config_file}: k must be a positive number, not {brief(k)}")
+    stored, declared = "W_skip" in read_headers(path), config.get("skip_connection")
+    if declared not in (None, True, False) or (declared is False and stored):
+        raise TranscoderError(f"{config_file}: skip_connection is {brief(declared)}, but {path} has W_skip: {stored}")
+    skips = stored or declared is True  # one that is promised must be there
+    if "transcode" in config and config["transcode"] is not True:
+        raise TranscoderError(f"{config_file}: transcode is {brief(config['transcode'])}; only True can be traced")
+    if "transcode" not in config and not skips and not trained_to_transcode:
+        raise TranscoderError(
+            f"{config_file}: no `transcode`, no skip connection and no {_TRAINING} of the training with "
+            '"transcode": true, so this is taken for an autoencoder, which cannot be traced'
+        )
     return LayerFiles(
         W_enc=Place(path, "encoder.weight"),
         b_enc=Place(path, "encoder.bias"),
         W_dec=Place(path, "W_dec"),
         b_dec=Place(path, "b_dec"),
         activation=Activation("topk", k=k, positive_only=True),
-        W_skip=Place(path, "W_skip") if config.get("skip_connection") or "W_skip" in read_headers(path) else None,
+        W_skip=Place(path, "W_skip") if skips else None,
+        fold=Fold(subtract_b_dec="transcode" not in config),
     )

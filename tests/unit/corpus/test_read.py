@@ -213,7 +213,10 @@ BAD_OBJECTS = [
     (b'{"text": "a", "targets": 5}', "wrong targets: found 5, expected a list of targets"),
     (b'{"text": "a", "targets": [5, true]}', "target 2: a target must be a token id, a string or an object"),
     (b'{"text": "a", "targets": [{"token": 1, "size": 2}]}', "target 1: unknown field 'size' in a target"),
-    (b'{"text": "a", "targets": ["\\ud800"]}', "wrong targets: found half a surrogate pair, U+D800"),
+    (
+        b'{"text": "a", "targets": ["\\ud800"]}',
+        "target 1: wrong 'token' of a target: found half a surrogate pair, U+D800",
+    ),
 ]
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 from transcoder_formats import (
     FORMATS,
     WIDTH,
@@ -27,9 +30,12 @@ from transcoder_formats import (
 )
 
 from distributed_tracer.errors import TranscoderError
+from distributed_tracer.offline.sources import transcoder_source
 from distributed_tracer.transcoder.load import load_transcoders, transcoder_shape
+from distributed_tracer.transcoder.source import HubFolder, LocalFolder
 
 WEIGHTS = random_weights()
+ROWS = ("W_enc", "b_enc", "W_dec", "threshold")
 X_PD = torch.ones(1, WIDTH)
 
 
@@ -143,11 +149,149 @@ def test_k_may_be_in_the_file_as_circuit_tracer_saves_it(
     assert active(tmp_path) == 2
 
 
-def test_what_the_config_says_goes_before_a_k_in_the_file(tmp_path: Path) -> None:
-    write_with_k(tmp_path, torch.tensor(2), activation="topk", k=3)
-    assert active(tmp_path) == 3
-    write_with_k(tmp_path, torch.tensor(2), activation="relu")
-    assert transcoder_shape(str(tmp_path)).activation == "relu"
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"activation": "topk", "k": 3}, ["k is 3", "layer_0.safetensors has k = 2"]),
+        ({"activation": "relu"}, ["activation is relu", "layer_0.safetensors has k = 2"]),
+        ({"activation": "jumprelu"}, ["activation is jumprelu", "has no threshold"]),
+    ],
+)
+def test_a_config_that_contradicts_a_k_in_the_file_is_refused(
+    config: dict[str, Any], words: list[str], tmp_path: Path
+) -> None:
+    write_with_k(tmp_path, torch.tensor(2), **config)
+    refused(tmp_path, *words)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"activation": "relu"}, ["activation is relu", "layer_0.safetensors has thresholds"]),
+        ({"activation": "topk", "k": 3}, ["activation is topk", "layer_0.safetensors has thresholds"]),
+        ({"k": 3}, ["k is 3", "activation is jumprelu; only topk has a k"]),
+    ],
+)
+def test_a_config_that_contradicts_thresholds_in_the_file_is_refused(
+    config: dict[str, Any], words: list[str], tmp_path: Path
+) -> None:
+    write_plt(tmp_path, WEIGHTS, threshold=True, **config)
+    refused(tmp_path, *words)
+
+
+@pytest.mark.parametrize("stem", ["post_encoder", "W_skip_0", "embed_skip"])
+def test_weights_of_an_unknown_name_beside_the_layers_are_refused(stem: str, tmp_path: Path) -> None:
+    write_plt(tmp_path, WEIGHTS)
+    save({"weight": WEIGHTS[0].W_skip}, tmp_path / f"{stem}.safetensors")
+    refused(tmp_path, f"{stem}.safetensors is neither layer_N", "what its weights are for")
+
+
+def test_a_topk_set_without_k_says_how_to_give_it(tmp_path: Path) -> None:
+    write_plt(tmp_path, WEIGHTS, activation="topk")
+    refused(tmp_path, "neither in the config nor in", "Add a line `k: NUMBER` to a copy of the config", "hf download")
+
+
+def test_the_k_of_a_set_on_the_hub_that_is_published_elsewhere_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hundreds = [
+        replace(w, **{name: getattr(w, name).repeat(13, *[1] * (getattr(w, name).ndim - 1)) for name in ROWS})
+        for w in WEIGHTS
+    ]
+    write_plt(tmp_path, hundreds, activation="topk")
+    repo = "facebook/crv-8b-instruct-transcoders"
+    monkeypatch.setattr(HubFolder, "files", lambda folder: LocalFolder(tmp_path).files())
+    monkeypatch.setattr(HubFolder, "fetch", lambda folder, names: LocalFolder(tmp_path).fetch(names))
+    assert len(load_transcoders(repo).encode(0, torch.randn(1, WIDTH))[0]) == 128
+    with pytest.raises(TranscoderError, match="k must be a positive number, not None"):
+        transcoder_shape("someone/else")
+    monkeypatch.setattr("distributed_tracer.offline.sources._commit", lambda *_: "c0ffee")
+    bundled = transcoder_source(repo)  # a directory has no name to know it by
+    assert yaml.safe_load(bundled.files["transcoders/config.yaml"]())["k"] == 128
+
+
+# ---- what is not known, in every format
+
+
+FOREIGN = {
+    "plt-relu": "layer_1.safetensors",
+    "plt-jumprelu": "layer_1.safetensors",
+    "clt-relu": "W_dec_1.safetensors",
+    "gemma-scope": "layer_1/width_16k/average_l0_71/params.npz",
+    "gemma-scope-2": "layer_1_width_16k_l0_small/params.safetensors",
+    "gemma-scope-2-clt": "width_16k/params_layer_1.safetensors",
+    "saelens": "number-1/sae_weights.safetensors",
+    "sparsify": "layers.1.mlp/sae.safetensors",
+    "openmoss": "layer1_transcoder_8x_k4/sae_weights.safetensors",
+}
+
+
+@pytest.mark.parametrize("key", ["post_encoder.weight", "W_dec_tied", "input_norm.scale", "W_skip_embed"])
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_tensor_that_is_not_known_is_refused_by_name_in_every_format(name: str, key: str, tmp_path: Path) -> None:
+    path = FORMATS[name].save(tmp_path, WEIGHTS) / FOREIGN[name]
+    if path.suffix == ".npz":
+        with np.load(path) as arrays:
+            save_npz({**{k: torch.from_numpy(v) for k, v in arrays.items()}, key: torch.ones(2)}, path)
+    else:
+        save({**load_file(path), key: torch.ones(2)}, path)
+    refused(tmp_path, f"{path}: ['{key}'] is not known in")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("plt-relu", "activation_function.threshold_2"),
+        ("plt-jumprelu", "k"),
+        ("saelens", "threshold"),
+        ("saelens", "W_skip"),
+        ("sparsify", "threshold"),
+        ("openmoss", "activation_function.log_jumprelu_threshold"),
+        ("openmoss", "W_E_glu"),
+    ],
+)
+def test_a_tensor_of_another_kind_of_transcoder_is_refused(name: str, key: str, tmp_path: Path) -> None:
+    path = FORMATS[name].save(tmp_path, WEIGHTS) / FOREIGN[name]
+    save({**load_file(path), key: WEIGHTS[1].threshold}, path)
+    refused(tmp_path, f"{path}: ['{key}'] is not known in")
+
+
+CONFIGS = {
+    "plt-relu": "config.yaml",
+    "clt-relu": "config.yaml",
+    "gemma-scope-2": "layer_1_width_16k_l0_small/config.json",
+    "gemma-scope-2-clt-described": "width_16k/config.json",
+    "saelens": "number-1/cfg.json",
+    "sparsify": "layers.1.mlp/cfg.json",
+    "openmoss": "layer1_transcoder_8x_k4/config.json",
+}
+
+
+def set_in(path: Path, **changes: object) -> None:
+    if path.suffix == ".json":
+        edit_json(path, **changes)
+    else:
+        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("tied_decoders", True), ("input_normalization", "rms"), ("embed_skip", False), ("bandwidth", 0)],
+)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_setting_that_is_not_known_is_refused_by_name_in_every_format(
+    name: str, key: str, value: object, tmp_path: Path
+) -> None:
+    path = FORMATS[name].save(tmp_path, WEIGHTS) / CONFIGS[name]
+    set_in(path, **{key: value})
+    refused(tmp_path, f"{path}: settings that this package does not know: {key} is {value!r}. They may change")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_what_training_wrote_down_of_itself_changes_nothing(name: str, tmp_path: Path) -> None:
+    path = FORMATS[name].save(tmp_path, WEIGHTS) / CONFIGS[name]
+    set_in(path, lr=1e-4, batch_size=64, dataset="text", wandb_project="x", seed=0, tied_decoders=None)
+    assert transcoder_shape(str(tmp_path)).num_layers == 3
 
 
 def test_a_missing_layer_is_named(tmp_path: Path) -> None:
@@ -221,6 +365,51 @@ def test_gemma_scope_2_dictionaries_that_are_no_transcoders_are_refused(key: str
     refused(tmp_path, "layer_1_width_16k_l0_small/config.json", key, repr(value))
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"affine_connection": True}, ["affine_connection is True", "has no affine_skip_connection"]),
+        ({"type": "clt"}, ["type is 'clt'", "is that of a transcoder"]),
+        (
+            {"hf_hook_point_in": "model.layers.2.pre_feedforward_layernorm.output"},
+            ["it is of layer 2", "says layer 1"],
+        ),
+    ],
+)
+def test_a_gemma_scope_2_config_must_agree_with_its_file(
+    changes: dict[str, Any], words: list[str], tmp_path: Path
+) -> None:
+    write_gemma_scope_2(tmp_path, WEIGHTS)
+    edit_json(tmp_path / "layer_1_width_16k_l0_small" / "config.json", **changes)
+    refused(tmp_path, "layer_1_width_16k_l0_small/config.json", *words)
+
+
+@pytest.mark.parametrize(("kind", "words"), [("crosscoder", "type is 'crosscoder'"), ("transcoder", "that of a clt")])
+def test_a_gemma_scope_2_dictionary_over_layers_is_a_clt(kind: str, words: str, tmp_path: Path) -> None:
+    FORMATS["gemma-scope-2-clt-described"].save(tmp_path, WEIGHTS)
+    edit_json(tmp_path / "width_16k" / "config.json", type=kind)
+    refused(tmp_path, "width_16k/config.json", words)
+
+
+@pytest.mark.parametrize("place", ["resid_post_all", "attn_out", "mlp_out_all", "crosscoder"])
+def test_gemma_scope_2_parameters_of_other_places_are_known_by_their_folder(place: str, tmp_path: Path) -> None:
+    (tmp_path / place).mkdir()
+    write_gemma_scope_2(tmp_path / place, WEIGHTS)
+    for config in (tmp_path / place).rglob("config.json"):
+        config.unlink()
+    refused(tmp_path, f"parameters of {place.removesuffix('_all')}")
+
+
+@pytest.mark.parametrize("source", ["google/gemma-scope-2b-pt-res", "google/gemma-scope-9b-pt-att/layer_0@main"])
+def test_gemma_scope_autoencoders_are_known_by_their_repository(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FORMATS["gemma-scope"].save(tmp_path, WEIGHTS)
+    monkeypatch.setattr(HubFolder, "files", lambda folder: LocalFolder(tmp_path).files())
+    with pytest.raises(TranscoderError, match="not transcoders of its MLPs"):
+        transcoder_shape(source)
+
+
 # ---- SAELens
 
 
@@ -235,6 +424,8 @@ def test_gemma_scope_2_dictionaries_that_are_no_transcoders_are_refused(key: str
         ("activation_fn_str", "tanh-relu"),
         ("finetuning_scaling_factor", True),
         ("hook_head_index", 0),
+        ("activation_fn_kwargs", {"k": 5}),
+        ("model_from_pretrained_kwargs", {"fold_ln": True}),
     ],
 )
 def test_saelens_options_that_change_the_meaning_are_refused(key: str, value: object, tmp_path: Path) -> None:
@@ -311,8 +502,59 @@ def test_sparsify_folders_may_have_the_names_of_any_models_modules(name: str, tm
     assert active(tmp_path) <= K
 
 
+@pytest.mark.parametrize("training", [None, {}, {"transcode": False}])
+def test_sparse_coders_that_nothing_calls_transcoders_are_refused(training: object, tmp_path: Path) -> None:
+    write_sparsify(tmp_path, WEIGHTS, transcode=None)
+    if training is not None:
+        (tmp_path / "config.json").write_text(json.dumps(training))
+    refused(tmp_path, "layers.0.mlp/cfg.json", "taken for an autoencoder")
+
+
+def test_a_skip_connection_that_is_denied_must_not_be_there(tmp_path: Path) -> None:
+    write_sparsify(tmp_path, WEIGHTS, skip=True, skip_connection=False)
+    refused(tmp_path, "layers.0.mlp/cfg.json: skip_connection is False, but", "has W_skip")
+
+
 def test_sparse_coders_of_other_modules_are_not_transcoders(tmp_path: Path) -> None:
     write_sparsify(tmp_path, WEIGHTS)
     for layer in range(3):
         (tmp_path / f"layers.{layer}.mlp").rename(tmp_path / f"layers.{layer}.attn")
     refused(tmp_path, "layers.N.mlp: nothing for layers [0]")
+
+
+# ---- OpenMOSS
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("sae_type", "lorsa"),
+        ("sae_type", "clt"),
+        ("act_fn", "batchtopk"),
+        ("norm_activation", "token-wise"),
+        ("norm_activation", "batch-wise"),
+        ("use_glu_encoder", True),
+    ],
+)
+def test_openmoss_options_that_do_not_fold_into_weights_are_refused_with_the_reason(
+    key: str, value: object, tmp_path: Path
+) -> None:
+    path = FORMATS["openmoss"].save(tmp_path, WEIGHTS) / CONFIGS["openmoss"]
+    edit_json(path, **{key: value})
+    refused(tmp_path, f"{path}: {key} is {value!r}, which cannot be traced: ")
+
+
+@pytest.mark.parametrize("hook", ["blocks.1.mlp.hook_in", "blocks.0.hook_mlp_out", None])
+def test_openmoss_dictionaries_must_read_and_write_two_places_of_a_layer(hook: object, tmp_path: Path) -> None:
+    path = FORMATS["openmoss"].save(tmp_path, WEIGHTS) / CONFIGS["openmoss"]
+    edit_json(path, hook_point_out=hook)
+    refused(tmp_path, "must be two places blocks.N.SITE of one layer N")
+
+
+@pytest.mark.parametrize("norm", [None, torch.tensor(0.0), torch.tensor(float("nan")), torch.ones(2)])
+def test_openmoss_needs_the_norms_that_its_values_were_divided_by(norm: torch.Tensor | None, tmp_path: Path) -> None:
+    path = FORMATS["openmoss-scaled"].save(tmp_path, WEIGHTS) / FOREIGN["openmoss"]
+    tensors, key = load_file(path), "dataset_average_activation_norm.blocks.1.hook_mlp_out"
+    del tensors[key]
+    save(tensors | ({key: norm} if norm is not None else {}), path)
+    refused(tmp_path, str(path), key)

@@ -28,6 +28,8 @@ WEIGHTS = random_weights()
         ("user/repo@refs/pr/1", HubFolder("user/repo", revision="refs/pr/1")),
         ("some-user/re.po_1/a folder/width=16k", HubFolder("some-user/re.po_1", "a folder/width=16k")),
         ("user/repo/sub/folder/@main", HubFolder("user/repo", "sub/folder", "main")),
+        ("gemma", HubFolder("mwhanna/gemma-scope-transcoders")),
+        ("llama", HubFolder("mntss/transcoder-Llama-3.2-1B")),
     ],
 )
 def test_a_hub_id_has_repository_folder_and_revision(source: str, folder: HubFolder) -> None:

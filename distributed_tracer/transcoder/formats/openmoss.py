@@ -1,0 +1,135 @@
+"""OpenMOSS Llama Scope 2: a folder per layer with config.json and sae_weights.safetensors, encoder stored as [D, S].
+
+Training divides what a transcoder reads and writes by the average norm over a dataset, and may compare features by
+their pre-activation times the norm of their decoder. Both fold into the weights; a norm of each token does not.
+Activations are those of the normalised values, times the decoder's norm where features are compared by it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from math import isfinite, sqrt
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ...errors import TranscoderError
+from ..activation import Activation
+from ..files import LayerFiles, TranscoderFiles, one_per_layer
+from ..fold import Fold
+from ..source import Folder, brief, read_config, refuse_unknown
+from ..tensors import Place, read, read_headers
+
+LOOKS_LIKE = "FOLDER/config.json with FOLDER/sae_weights.safetensors, one per layer (OpenMOSS Llama Scope 2)"
+_WEIGHTS = "sae_weights.safetensors"
+_HOOK = re.compile(r"blocks\.(\d+)\.(.+)")
+_NORM = "dataset_average_activation_norm."
+_THRESHOLD = "activation_function.log_jumprelu_threshold"
+_KNOWN = (
+    *("sae_type", "act_fn", "top_k", "norm_activation", "sparsity_include_decoder_norm", "use_decoder_bias"),
+    *("use_glu_encoder", "hook_point_in", "hook_point_out", "d_model", "expansion_factor"),
+)
+_NO_EFFECT = (
+    *("device", "dtype", "d_sae", "sae_pretrained_name_or_path", "strict_loading", "use_triton_kernel"),
+    *("sparsity_threshold_for_triton_spmm_kernel", "sparsity_threshold_for_csr", "jumprelu_threshold_window"),
+    "promote_act_fn_dtype",
+)
+"""Where and how fast it is computed, and what only gradients of training see."""
+
+
+def recognises(names: Sequence[str]) -> bool:
+    present = set(names)
+    weights = [PurePosixPath(name) for name in names if PurePosixPath(name).name == _WEIGHTS]
+    return any(str(name.with_name("config.json")) in present for name in weights)
+
+
+def describe(folder: Folder) -> TranscoderFiles:
+    weights = [name for name in folder.files() if PurePosixPath(name).name == _WEIGHTS]
+    paths = folder.fetch([str(PurePosixPath(name).with_name("config.json")) for name in weights])
+    configs = {name: (_read_config(path), path) for name, path in zip(weights, paths, strict=True)}
+    hooks = {name: _hooks(*config) for name, config in configs.items()}
+    names = one_per_layer([(layer, name) for name, (layer, _, _) in hooks.items()], str(folder))
+    sites = sorted({hooks[name][1:] for name in names})
+    if len(sites) > 1:
+        raise TranscoderError(f"{folder}: layers differ in where they read and write: {sites}")
+    layers = [_layer_files(path, *configs[name]) for name, path in zip(names, folder.fetch(names), strict=True)]
+    return TranscoderFiles(str(folder), "plt", tuple(layers), *sites[0])
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """With the defaults of lm-saes. Raises TranscoderError for what does not fold into weights."""
+    config = {
+        "act_fn": "relu",
+        "norm_activation": "dataset-wise",
+        "sparsity_include_decoder_norm": True,
+        "use_decoder_bias": True,
+        "use_glu_encoder": False,
+        "top_k": 50,
+        **read_config(path),
+    }
+    refuse_unknown(config, (*_KNOWN, *_NO_EFFECT), path)
+    wanted: dict[str, tuple[tuple[object, ...], str]] = {
+        "sae_type": (("sae",), "only `sae`, reading one place and writing another, can be a transcoder"),
+        "use_glu_encoder": ((False,), "a gated encoder is not linear"),
+        "norm_activation": (
+            ("inference", "dataset-wise"),
+            "only one norm for all tokens (`dataset-wise`), or none (`inference`), folds into the weights",
+        ),
+        "act_fn": (("relu", "jumprelu", "topk"), "what is active would depend on other tokens or layers"),
+        "sparsity_include_decoder_norm": ((True, False), "it is true or false"),
+        "use_decoder_bias": ((True, False), "it is true or false"),
+    }
+    for key, (values, why) in wanted.items():
+        if config.get(key) not in values:
+            raise TranscoderError(f"{path}: {key} is {brief(config.get(key))}, which cannot be traced: {why}")
+    k = config["top_k"]
+    if config["act_fn"] == "topk" and (not isinstance(k, int) or isinstance(k, bool) or k < 1):
+        raise TranscoderError(f"{path}: top_k must be a positive number, not {brief(k)}")
+    return config
+
+
+def _hooks(config: dict[str, Any], path: Path) -> tuple[int, str, str]:
+    """Layer, input site and output site."""
+    read_at, write_at = (_HOOK.fullmatch(str(config.get(key))) for key in ("hook_point_in", "hook_point_out"))
+    if read_at is None or write_at is None or read_at[1] != write_at[1] or read_at[2] == write_at[2]:
+        names = brief((config.get("hook_point_in"), config.get("hook_point_out")))
+        raise TranscoderError(
+            f"{path}: hook_point_in and hook_point_out must be two places blocks.N.SITE of one layer N, not {names}"
+        )
+    return int(read_at[1]), read_at[2], write_at[2]
+
+
+def _layer_files(path: Path, config: dict[str, Any], config_file: Path) -> LayerFiles:
+    kind = config["act_fn"]
+    norms = frozenset(_NORM + config[key] for key in ("hook_point_in", "hook_point_out"))
+    scale_in = scale_out = 1.0
+    if config["norm_activation"] == "dataset-wise":
+        scale_in, scale_out = (_scale(path, config[key]) for key in ("hook_point_in", "hook_point_out"))
+    return LayerFiles(
+        W_enc=Place(path, "W_E", transposed=True),
+        b_enc=Place(path, "b_E"),
+        W_dec=Place(path, "W_D"),
+        b_dec=Place(path, "b_D") if config["use_decoder_bias"] else None,
+        activation=Activation(kind, k=config["top_k"] if kind == "topk" else 0, positive_only=True),
+        threshold=Place(path, _THRESHOLD) if kind == "jumprelu" else None,
+        fold=Fold(
+            input_scale=scale_in,
+            output_scale=1 / scale_out,
+            unit_decoders=kind != "relu" and config["sparsity_include_decoder_norm"],
+            log_threshold=True,
+        ),
+        known=norms,
+    )
+
+
+def _scale(path: Path, hook: str) -> float:
+    """What values at a hook are multiplied with: then their norm is the root of d_model, on average."""
+    headers, key = read_headers(path), f"{_NORM}{hook}"
+    if key not in headers or "b_E" not in headers or "W_E" not in headers:
+        raise TranscoderError(
+            f"{path}: norm_activation is dataset-wise, so there must be {key}; found {brief(sorted(headers))}"
+        )
+    norm = read(Place(path, key)).double().flatten().tolist()
+    if len(norm) != 1 or not isfinite(norm[0]) or norm[0] <= 0:
+        raise TranscoderError(f"{path}: {key} must be one positive number, not {brief(norm)}")
+    return sqrt(headers["W_E"].shape[0]) / float(norm[0])
