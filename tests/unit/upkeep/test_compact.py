@@ -35,7 +35,7 @@ def answers(store: Store) -> dict[str, Any]:
         "digest": store.digest(),
         "ids": list(store),
         "entries": [store.entry(name) for name in store],
-        "occurrences": {site: list(store.occurrences(*site).rows()) for site in [*sites, (0, 5000), (7, 1)]},
+        "occurrences": {site: list(store.occurrences(*site).rows()) for site in [*sites, (0, 5000), (1, 5000)]},
         "asked": dict(Ledger(store.url).asked()),
         "status": {k: v for k, v in status_of(store.url).items() if k not in ("parts", "bytes", "orphans", "written")},
     }
