@@ -152,7 +152,7 @@ def test_standard_input_is_jsonl_if_it_starts_with_a_brace(
 
 def test_standard_input_is_named_in_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"{}")))
-    with pytest.raises(CorpusError, match=r"^<stdin>:1: text or tokens: found neither, expected exactly one"):
+    with pytest.raises(CorpusError, match=r"^<stdin>:1: text, tokens or messages: found none, expected exactly one"):
         read("-")
 
 
@@ -187,9 +187,9 @@ BAD_OBJECTS = [
     (b'{"text": "a", "text": "b"}', "duplicate key 'text': found it 2 times, expected once"),
     (b'{"text": "a", "m": {"k": 1, "k": 2}}', "duplicate key 'k': found it 2 times, expected once"),
     (b'{"text": "a\xff"}', "not UTF-8: found byte 0xff at byte 12 of the line, expected UTF-8 text"),
-    (b"{}", "text or tokens: found neither, expected exactly one"),
-    (b'{"text": null}', "text or tokens: found neither, expected exactly one"),
-    (b'{"text": "a", "tokens": [1]}', "text or tokens: found both, expected exactly one"),
+    (b"{}", "text, tokens or messages: found none, expected exactly one"),
+    (b'{"text": null}', "text, tokens or messages: found none, expected exactly one"),
+    (b'{"text": "a", "tokens": [1]}', "text, tokens or messages: found text and tokens, expected exactly one"),
     (b'{"text": ""}', "empty text: found '', expected at least one character"),
     (b'{"text": 5}', "wrong text: found 5, expected a string"),
     (b'{"text": ["a"]}', "wrong text: found ['a'], expected a string"),
@@ -272,8 +272,8 @@ BAD_TABLES = [
     (b",1_000\n", "bad token id: found '1_000', expected integers with spaces between"),
     (b',"[1, NaN]"\n', "not JSON: found NaN, expected a finite number or null"),
     (b",[1\n", "bad JSON at column 3"),
-    (b",\n", "text or tokens: found neither, expected exactly one"),
-    (b"a,1\n", "text or tokens: found both, expected exactly one"),
+    (b",\n", "text, tokens or messages: found none, expected exactly one"),
+    (b"a,1\n", "text, tokens or messages: found text and tokens, expected exactly one"),
     (b"a\xe9,\n", "not UTF-8: found byte 0xe9 at byte 2 of the line, expected UTF-8 text"),
     (b'"a"b,\n', "bad quoting: found ''"),
 ]
@@ -307,10 +307,10 @@ def test_a_targets_cell_that_is_no_json_list_is_an_error(write: Write, bad_targe
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "1: missing column: found columns (none), expected text or tokens among them"),
+        (b"", "1: missing column: found columns (none), expected text or tokens or messages among them"),
         (
             b"id,prompt\n1,a\n",
-            "1: missing column: found columns 'id', 'prompt', expected text or tokens among",
+            "1: missing column: found columns 'id', 'prompt', expected text or tokens or messages among",
         ),
         (b",text\n0,a\n", "1: column 1 has no name: found columns '', 'text', expected a name for each"),
         (b"text,text\na,b\n", "1: duplicate column 'text': found columns 'text', 'text', expected each once"),
