@@ -36,6 +36,7 @@ JOB = {
     "--transcoders",
     "--prompts",
     "--prompt-format",
+    "--text-field",
     "--on-bad-prompt",
     "--store",
     "--weight-bits",
