@@ -92,7 +92,7 @@ OPTIONS = {
     "trace": JOB,
     "plan": JOB,
     "doctor": {
-        *("--ray-address", "--model", "--transcoders", "--store", "--prompts"),
+        *("--ray-address", "--model", "--transcoders", "--store", "--prompts", "--text-field"),
         *("--full-hash", "--no-full-hash", "--timeout-seconds"),
         *JSON,
     },
