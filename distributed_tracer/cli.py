@@ -110,6 +110,7 @@ def doctor(
     transcoders: str | None = None,
     store: str | None = None,
     prompts: str | None = None,
+    text_field: str = "text",
     full_hash: bool = False,
     timeout_seconds: float = 60.0,
     json: bool = False,
@@ -122,6 +123,7 @@ def doctor(
         transcoders: As for trace, likewise.
         store: As for trace: can it be written from everywhere? A small object is made in it and removed.
         prompts: As for trace: can they be read?
+        text_field: As for trace.
         full_hash: Compare all bytes of files; otherwise those of more than 64 MiB by samples of every tensor.
         timeout_seconds: How long to wait for the nodes' answers.
         json: Print JSON.
@@ -130,7 +132,7 @@ def doctor(
     from .doctor.examine import examine
 
     question = Question(model, transcoders, store, full_hash=full_hash)
-    found = examine(question, prompts, ray_address, timeout_seconds)
+    found = examine(question, prompts, ray_address, timeout_seconds, text_field)
     _print(found.as_dict() if json else found.describe())
     return found.exit_code
 

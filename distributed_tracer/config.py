@@ -49,8 +49,17 @@ class CorpusConfig:
     """JSONL, CSV, TSV, Parquet or plain text; a path, any fsspec URL, or - for standard input."""
     prompt_format: Literal["auto", "jsonl", "csv", "tsv", "parquet", "text"] = "auto"
     """auto goes by the file's ending; standard input is then JSONL if its first character is {, else text."""
+    text_field: str = "text"
+    """The column or field that holds the text; with another name than text, fields text and messages are metadata."""
     on_bad_prompt: Literal["stop", "record"] = "stop"
     """A malformed line: stop before any work, or record it as failed and go on."""
+
+    def __post_init__(self) -> None:
+        taken = ("id", "tokens", "targets")
+        _require(
+            bool(self.text_field) and self.text_field not in taken,
+            f"text_field must name a column other than {', '.join(taken)}, not {self.text_field!r}",
+        )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .config import CorpusConfig, JobConfig
 from .corpus.read import BadPrompt, read_prompts
+from .corpus.source import name_of
 from .corpus.spool import Spool
 from .errors import CorpusError, PromptError
 from .model.load import load_tokenizer, model_shape
@@ -30,8 +31,9 @@ class Intake:
 def take_in(config: JobConfig) -> Intake:
     """Read sizes and prompts, and check that they go together.
 
-    Raises ModelError, TranscoderError and ShapeMismatch, and CorpusError for what `on_bad_prompt` does not
-    let pass. A prompt that is too long or has unknown tokens is among the rejected, whatever the configuration.
+    Raises ModelError, TranscoderError and ShapeMismatch, and CorpusError for a file without prompts and for what
+    `on_bad_prompt` does not let pass. A prompt that is too long or has unknown tokens is among the rejected,
+    whatever the configuration.
     """
     model = model_shape(config.model.model)
     transcoders = transcoder_shape(config.transcoders.transcoders)
@@ -47,6 +49,8 @@ def take_in(config: JobConfig) -> Intake:
             prompts.add(tokenize(prompt, tokenizer, model))
         except PromptError as error:
             rejected.append(Outcome(prompt.id, "failed", "tokenize", str(error)))
+    if not len(prompts) and not rejected:
+        raise CorpusError(f"{name_of(config.corpus.prompts)}: found no prompts, expected at least one")
     return Intake(model, transcoders, prompts, rejected)
 
 

@@ -5,40 +5,60 @@ from __future__ import annotations
 import hashlib
 import json
 import reprlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, cast
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-from .errors import CorpusError
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+from . import given
+from .errors import CorpusError, PromptError, TargetError
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+class _NotThat(Exception):
+    """A field of a target that is not what it must be."""
 
 
-def _is_token(value: object) -> bool:
-    return value != "" if isinstance(value, str) else _is_integer(value) and cast(int, value) >= 0
+def _token(value: Any) -> int | str:
+    if isinstance(value, str):
+        if value:
+            return str(value)
+    elif (token := given.integer(value, "", _NotThat)) >= 0:
+        return token
+    raise _NotThat
 
 
-_TARGET_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "token": (_is_token, "a token id or a string that is not empty"),
-    "minus": (_is_token, "a token id or a string that is not empty"),
-    "feature": (
-        lambda value: isinstance(value, list | tuple) and len(value) == 3 and all(map(_is_integer, value)),
-        "three integers (layer, position, index)",
-    ),
-    "direction": (
-        lambda value: isinstance(value, list | tuple) and len(value) > 0 and all(map(_is_number, value)),
-        "a list of finite numbers",
-    ),
-    "position": (_is_integer, "an integer"),
-    "weight": (lambda value: _is_number(value) and value >= 0, "a finite number from 0"),
-    "label": (lambda value: isinstance(value, str), "a string"),
+def _site(value: Any) -> tuple[int, ...]:
+    site = given.integers(value, "", _NotThat)
+    if len(site) == 3:
+        return site
+    raise _NotThat
+
+
+def _vector(value: Any) -> tuple[float, ...]:
+    if vector := given.floats(value, "", _NotThat):
+        return vector
+    raise _NotThat
+
+
+def _weight(value: Any) -> float:
+    if (weight := given.finite(value, "", _NotThat)) >= 0:
+        return weight
+    raise _NotThat
+
+
+def _label(value: Any) -> str:
+    if isinstance(value, str):
+        return str(value)
+    raise _NotThat
+
+
+_TARGET_FIELDS: dict[str, tuple[Callable[[Any], object], str]] = {
+    "token": (_token, "a token id or a string that is not empty"),
+    "minus": (_token, "a token id or a string that is not empty"),
+    "feature": (_site, "three integers (layer, position, index)"),
+    "direction": (_vector, "a list of finite numbers"),
+    "position": (lambda value: given.integer(value, "", _NotThat), "an integer"),
+    "weight": (_weight, "a finite number from 0"),
+    "label": (_label, "a string"),
 }
 
 
@@ -48,8 +68,9 @@ class TargetSpec:
 
     A token is an id or a string; with `minus` the target is the difference of two tokens' logits.
     `feature` is (layer, position, index). `direction` is a vector of the model's width, used as it is at
-    the final norm's output. `position` counts from the end if negative. `weight` is the share of the
-    target in influence; None means its probability (tokens) or 1 (everything else).
+    the final norm's output. `position` counts the prompt's tokens from 0, its leading special token, and
+    from the end if negative. `weight` is the share of the target in influence; None means its probability
+    (tokens) or 1 (everything else). Numbers may be numpy's or torch's. Raises TargetError for anything else.
     """
 
     token: int | str | None = None
@@ -61,9 +82,24 @@ class TargetSpec:
     label: str | None = None
 
     def __post_init__(self) -> None:
-        """Raises CorpusError for a token or label that is no text: see `check_text`."""
-        for name in ("token", "minus", "label"):
-            check_text(getattr(self, name), f"{name!r} of a target")
+        found = {name: value for name, value in vars(self).items() if value is not None}
+        if sum(name in found for name in ("token", "feature", "direction")) != 1:
+            raise TargetError("a target needs exactly one of token, feature, direction")
+        if "minus" in found and "token" not in found:
+            raise TargetError("a target with 'minus' needs 'token'")
+        for name, value in found.items():
+            convert, expected = _TARGET_FIELDS[name]
+            if isinstance(value, str):
+                given.check_storable(value, f"{name!r} of a target", TargetError)
+            try:
+                object.__setattr__(self, name, convert(value))
+            except _NotThat:
+                raise TargetError(f"{name!r} of a target must be {expected}, not {given.shown(value)}") from None
+
+    @property
+    def named_positions(self) -> tuple[int, ...]:
+        """The positions that it names."""
+        return (self.position,) if self.feature is None else (self.feature[1],)
 
     @classmethod
     def parse(cls, value: object) -> TargetSpec:
@@ -71,13 +107,16 @@ class TargetSpec:
 
         Raises CorpusError for anything else.
         """
-        if isinstance(value, int) and not isinstance(value, bool):
-            return cls._parse_object({"token": value})
         if isinstance(value, str):
             return cls._parse_string(value)
         if isinstance(value, Mapping):
             return cls._parse_object(value)
-        raise CorpusError(f"a target must be a token id, a string or an object, not {reprlib.repr(value)}")
+        try:
+            token = given.integer(value, "a target", CorpusError)
+        except CorpusError:
+            shown = given.shown(value)
+            raise CorpusError(f"a target must be a token id, a string or an object, not {shown}") from None
+        return cls._parse_object({"token": token})
 
     @classmethod
     def _parse_string(cls, value: str) -> TargetSpec:
@@ -93,30 +132,26 @@ class TargetSpec:
         if unknown := sorted(set(value) - set(_TARGET_FIELDS)):
             known = ", ".join(sorted(_TARGET_FIELDS))
             raise CorpusError(f"unknown field {reprlib.repr(unknown[0])} in a target; known: {known}")
-        fields = {name: found for name, found in value.items() if found is not None}
-        if sum(name in fields for name in ("token", "feature", "direction")) != 1:
-            raise CorpusError("a target needs exactly one of token, feature, direction")
-        if "minus" in fields and "token" not in fields:
-            raise CorpusError("a target with 'minus' needs 'token'")
-        for name, found in fields.items():
-            accepts, expected = _TARGET_FIELDS[name]
-            if not accepts(found):
-                raise CorpusError(f"{name!r} of a target must be {expected}, not {reprlib.repr(found)}")
-        if "feature" in fields:
-            fields["feature"] = tuple(fields["feature"])
-        if "direction" in fields:
-            fields["direction"] = tuple(map(float, fields["direction"]))
-        return cls(**fields)
+        try:
+            return cls(**{name: found for name, found in value.items() if found is not None})
+        except TargetError as error:
+            raise CorpusError(str(error)) from error
 
     def to_json(self) -> dict[str, Any]:
         """The object form, without the fields left at their defaults."""
-        defaults = TargetSpec()
-        return {k: v for k, v in vars(self).items() if v != getattr(defaults, k)}
+        defaults = {f.name: f.default for f in fields(self)}
+        return {k: v for k, v in vars(self).items() if v != defaults[k]}
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One prompt of a corpus: text or token ids (or both, once tokenized), what to explain, and metadata."""
+    """One prompt of a corpus: text, token ids or the messages of a chat (text and ids, once tokenized), what to
+    explain, and metadata.
+
+    Values are converted to what the fields say: token ids may be an array or tensor [P] or [1, P] or what a tokenizer
+    returns, targets anything that `TargetSpec.parse` takes, messages mappings of role and content. Raises PromptError
+    or TargetError for what cannot be, and what a store could not hold.
+    """
 
     id: str
     text: str | None = None
@@ -125,11 +160,22 @@ class Prompt:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     where: str = field(default="", compare=False)
     """`file:line` it was read from, for messages."""
+    messages: tuple[tuple[str, str], ...] = ()
+    """(role, content) of each, for the tokenizer's chat template."""
 
     def __post_init__(self) -> None:
-        """Raises CorpusError for an id, text or metadata with what is no text: see `check_text`."""
-        for name in ("id", "text", "metadata"):
-            check_text(getattr(self, name), name)
+        converted = {
+            "id": given.prompt_id(self.id, PromptError),
+            "text": None if self.text is None else given.text(self.text, PromptError),
+            "tokens": None if self.tokens is None else given.token_ids(self.tokens, PromptError),
+            "targets": _targets(self.targets),
+            "metadata": _metadata(self.metadata),
+            "messages": given.messages(self.messages, PromptError) if self.messages else (),
+        }
+        if converted["messages"] and converted["text"] is not None:
+            raise PromptError("a prompt is a text or the messages of a chat, not both")
+        for name, value in converted.items():
+            object.__setattr__(self, name, value)
 
     @property
     def asked(self) -> str:
@@ -137,35 +183,43 @@ class Prompt:
         return content_id(None, self.tokens, self.targets)
 
 
-def content_id(text: str | None, tokens: Sequence[int] | None, targets: Sequence[TargetSpec] = ()) -> str:
+def content_id(
+    text: str | None,
+    tokens: Sequence[int] | None,
+    targets: Sequence[TargetSpec] = (),
+    messages: Sequence[tuple[str, str]] = (),
+) -> str:
     """The id of a prompt that has none: 16 hex digits of a SHA-256 over what is asked.
 
-    Raises CorpusError for a text that is none: see `check_text`.
+    Raises PromptError for a text that UTF-8 cannot hold.
     """
-    check_text(text, "text")
+    if text is not None:
+        given.check_storable(text, "text", PromptError)
     asked: dict[str, Any] = {"text": text, "tokens": None if tokens is None else list(tokens)}
     if targets:
         asked["targets"] = [t.to_json() for t in targets]
+    if messages:
+        asked["messages"] = [list(message) for message in messages]
     canonical = json.dumps(asked, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def check_text(value: object, what: str) -> None:
-    """Raises CorpusError if a string here, or anywhere inside of lists and mappings, holds half a surrogate pair.
+def _targets(value: Any) -> tuple[TargetSpec, ...]:
+    if isinstance(value, str | bytes | Mapping | TargetSpec) or not hasattr(value, "__iter__"):
+        raise TargetError(f"targets must be a list of targets, not {reprlib.repr(value)}")
+    try:
+        targets = tuple(item if isinstance(item, TargetSpec) else TargetSpec.parse(item) for item in value)
+    except CorpusError as error:
+        raise TargetError(str(error)) from error
+    given.check_storable([target.to_json() for target in targets], "targets", TargetError)
+    return targets
 
-    UTF-8 has no such characters, tokenizers take none, and two halves side by side would come back from a store as one
-    character: another id than the one that was stored.
-    """
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            half = f"U+{ord(value[error.start]):04X}"
-            raise CorpusError(f"wrong {what}: found half a surrogate pair, {half}, expected text") from error
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            check_text(key, what)
-            check_text(item, what)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            check_text(item, what)
+
+def _metadata(value: Any) -> Mapping[str, Any]:
+    """As given where it is JSON; numbers and arrays of numpy or torch become Python's."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise PromptError(f"metadata must be an object with text as keys, not {given.shown(value)}")
+    plain = {key: item.tolist() if hasattr(item, "tolist") else item for key, item in value.items()}
+    for key, item in plain.items():
+        given.check_storable({key: item}, f"metadata {reprlib.repr(key)}", PromptError, allow_nan=True)
+    return plain

@@ -16,7 +16,7 @@ import distributed_tracer
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "distributed_tracer"
 LAYERS = (
-    ("errors", "shapes", "names", "display"),
+    ("errors", "shapes", "given", "names", "display"),
     ("prompt", "config", "memory", "flags"),
     ("corpus", "model", "transcoder", "graph"),
     ("plan", "trace", "store", "content"),
@@ -35,6 +35,7 @@ WITHOUT_TORCH = (
     "names",
     "display",
     "shapes",
+    "given",
     "prompt",
     "config",
     "memory",

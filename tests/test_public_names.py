@@ -36,6 +36,7 @@ JOB = {
     "--transcoders",
     "--prompts",
     "--prompt-format",
+    "--text-field",
     "--on-bad-prompt",
     "--store",
     "--weight-bits",
@@ -92,7 +93,7 @@ OPTIONS = {
     "trace": JOB,
     "plan": JOB,
     "doctor": {
-        *("--ray-address", "--model", "--transcoders", "--store", "--prompts"),
+        *("--ray-address", "--model", "--transcoders", "--store", "--prompts", "--text-field"),
         *("--full-hash", "--no-full-hash", "--timeout-seconds"),
         *JSON,
     },

@@ -12,10 +12,10 @@ from .source import reading
 BATCH_ROWS = 1024
 
 
-def parquet_rows(file: BinaryIO, name: str) -> Iterator[Row]:
+def parquet_rows(file: BinaryIO, name: str, text_field: str = "text") -> Iterator[Row]:
     """One row per row of the file; a null has no value.
 
-    Raises CorpusError without pyarrow, for a file that is not Parquet, or without a column text or tokens.
+    Raises CorpusError without pyarrow, for a file that is not Parquet, or without a column that holds prompts.
     """
     try:
         from pyarrow.parquet import ParquetFile
@@ -28,7 +28,7 @@ def parquet_rows(file: BinaryIO, name: str) -> Iterator[Row]:
     with reading(name):
         table = ParquetFile(file)
         batches = table.iter_batches(batch_size=BATCH_ROWS)
-    check_columns(table.schema_arrow.names, name)
+    check_columns(table.schema_arrow.names, name, text_field)
     number = 0
     while True:
         with reading(f"{name}:{number + 1}"):

@@ -40,7 +40,7 @@ def read_prompts(config: CorpusConfig) -> Iterator[Prompt | BadPrompt]:
         for row in _rows(file, config):
             where = f"{name}:{row.line}"
             try:
-                prompt = replace(_prompt_of(row), where=where)
+                prompt = replace(_prompt_of(row, config.text_field), where=where)
             except CorpusError as error:
                 if config.on_bad_prompt == "stop":
                     raise CorpusError(f"{where}: {error}") from error
@@ -55,23 +55,25 @@ def _rows(file: BinaryIO, config: CorpusConfig) -> Iterator[Row]:
     if chosen == "auto" and config.prompts != STDIN:
         chosen = format_of(config.prompts)
     if chosen == "parquet":
-        return parquet_rows(file, name)
+        return parquet_rows(file, name, config.text_field)
     lines = read_lines(file, name)
     if chosen == "auto":
         first = next(lines, (1, b""))
         chosen = "jsonl" if first[1].startswith(b"{") else "text"
         lines = chain([first], lines)
     if chosen == "text":
+        if config.text_field != "text":
+            raise CorpusError(f"{name}: plain text has no columns, so none can be {config.text_field!r}")
         return plain_rows(lines)
     if chosen == "jsonl":
         return jsonl_rows(lines)
-    return table_rows(lines, name, delimiter="\t" if chosen == "tsv" else ",")
+    return table_rows(lines, name, "\t" if chosen == "tsv" else ",", config.text_field)
 
 
-def _prompt_of(row: Row) -> Prompt:
+def _prompt_of(row: Row, text_field: str) -> Prompt:
     if row.problem is not None:
         raise CorpusError(row.problem)
-    return prompt_of(row.fields)
+    return prompt_of(row.fields, text_field)
 
 
 def _readable_id(row: Row) -> str | None:

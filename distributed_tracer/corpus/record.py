@@ -2,56 +2,57 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
-from ..errors import CorpusError
+from .. import given
+from ..errors import CorpusError, InputError
 from ..prompt import Prompt, TargetSpec, content_id
-from .row import show
-
-MAX_ID_CHARS = 512
+from .row import prompt_columns, show
 
 
-def prompt_of(fields: Mapping[str, object]) -> Prompt:
-    """The prompt that `fields` describe; null means absent. Raises CorpusError saying what is wrong."""
-    text, tokens = _text_of(fields), _tokens_of(fields)
-    if (text is None) == (tokens is None):
-        found = "neither" if text is None else "both"
-        raise CorpusError(f"text or tokens: found {found}, expected exactly one")
+def prompt_of(fields: Mapping[str, object], text_field: str = "text") -> Prompt:
+    """The prompt that `fields` describe; null means absent. Raises CorpusError saying what is wrong.
+
+    The text is in the field `text_field`. If that is named otherwise than `text`, fields `text` and `messages` are
+    metadata like any other, unless they are the one named.
+    """
+    names = prompt_columns(text_field)
+    present = [name for name in names if fields.get(name) is not None]
+    if not present:
+        raise CorpusError(
+            f"{_either(names)}: found none, expected exactly one; --text-field names another for the text"
+        )
+    if len(present) > 1:
+        raise CorpusError(f"{_either(names)}: found {' and '.join(present)}, expected exactly one")
+    text = _text_of(fields, text_field) if text_field in present and text_field != "messages" else None
+    tokens = _tokens_of(fields)
+    messages = given.messages(fields["messages"], CorpusError) if "messages" in present else ()
     targets = _targets_of(fields)
-    metadata = {k: v for k, v in fields.items() if k not in ("id", "text", "tokens", "targets")}
+    metadata = {k: v for k, v in fields.items() if k not in ("id", "targets", *names)}
     for name, value in metadata.items():
-        _check_storable({name: value}, f"metadata {show(name)}")
-    _check_storable([target.to_json() for target in targets], "targets")
-    return Prompt(id_of(fields) or content_id(text, tokens, targets), text, tokens, targets, metadata)
+        given.check_storable({name: value}, f"metadata {show(name)}", CorpusError)
+    id_ = id_of(fields) or content_id(text, tokens, targets, messages)
+    try:
+        return Prompt(id_, text, tokens, targets, metadata, messages=messages)
+    except InputError as error:
+        raise CorpusError(str(error)) from error
+
+
+def _either(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def id_of(fields: Mapping[str, object]) -> str | None:
     """The id as given, numbers as their digits; None if absent. Raises CorpusError if it cannot be one."""
     value = fields.get("id")
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise CorpusError(f"wrong id: found {show(value)}, expected a string or a number")
-    id_ = str(value)
-    if not id_.strip():
-        raise CorpusError(f"empty id: found {show(value)}, expected at least one visible character")
-    if len(id_) > MAX_ID_CHARS:
-        raise CorpusError(f"id too long: found {len(id_)} characters, expected at most {MAX_ID_CHARS}")
-    _check_storable(value, "id")
-    return id_
+    return None if value is None else given.prompt_id(value, CorpusError)
 
 
-def _text_of(fields: Mapping[str, object]) -> str | None:
-    value = fields.get("text")
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise CorpusError(f"wrong text: found {show(value)}, expected a string")
-    if not value:
-        raise CorpusError("empty text: found '', expected at least one character")
-    _check_storable(value, "text")
-    return value
+def _text_of(fields: Mapping[str, object], name: str) -> str:
+    text = given.text(fields[name], CorpusError)
+    if not text:
+        raise CorpusError(f"empty {name}: found '', expected at least one character")
+    return text
 
 
 def _tokens_of(fields: Mapping[str, object]) -> tuple[int, ...] | None:
@@ -80,15 +81,5 @@ def _targets_of(fields: Mapping[str, object]) -> tuple[TargetSpec, ...]:
             targets.append(TargetSpec.parse(target))
         except CorpusError as error:
             raise CorpusError(f"target {number}: {error}") from error
+    given.check_storable([target.to_json() for target in targets], "targets", CorpusError)
     return tuple(targets)
-
-
-def _check_storable(value: object, what: str) -> None:
-    """Refuse what cannot be written as JSON in UTF-8: NaN, dates, bytes, halves of surrogate pairs."""
-    try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except UnicodeEncodeError as error:
-        half = f"U+{ord(error.object[error.start]):04X}"
-        raise CorpusError(f"wrong {what}: found half a surrogate pair, {half}, expected text") from error
-    except (TypeError, ValueError, RecursionError) as error:
-        raise CorpusError(f"wrong {what}: found {show(value)} ({error}), expected JSON values") from error

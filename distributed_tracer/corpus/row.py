@@ -35,11 +35,20 @@ def show(value: object) -> str:
     return reprlib.repr(value)
 
 
-def check_columns(columns: Sequence[str], where: str) -> None:
-    """Raises CorpusError unless text or tokens are among the columns, and each has a name of its own."""
+def prompt_columns(text_field: str) -> tuple[str, ...]:
+    """The columns of which a row fills one: `text`, `tokens` or `messages`, or the named one or `tokens`."""
+    return ("text", "tokens", "messages") if text_field == "text" else (text_field, "tokens")
+
+
+def check_columns(columns: Sequence[str], where: str, text_field: str = "text") -> None:
+    """Raises CorpusError unless one that holds prompts is among the columns, and each has a name of its own."""
     found = f"found columns {', '.join(map(show, columns)) or '(none)'}"
-    if "text" not in columns and "tokens" not in columns:
-        raise CorpusError(f"{where}: missing column: {found}, expected text or tokens among them")
+    wanted = prompt_columns(text_field)
+    if not set(wanted) & set(columns):
+        raise CorpusError(
+            f"{where}: missing column: {found}, expected {' or '.join(wanted)} among them; "
+            "--text-field names the one that holds the text"
+        )
     for number, column in enumerate(columns, start=1):
         if not column:
             raise CorpusError(f"{where}: column {number} has no name: {found}, expected a name for each")

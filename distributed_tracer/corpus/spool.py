@@ -95,5 +95,6 @@ class Spool:
 
 def _content(prompt: Prompt) -> bytes:
     """A hash of all that was given, but for the place."""
-    given: list[Any] = [prompt.text, prompt.tokens, [astuple(t) for t in prompt.targets], dict(prompt.metadata)]
+    targets = [astuple(target) for target in prompt.targets]
+    given: list[Any] = [prompt.text, prompt.tokens, targets, dict(prompt.metadata), prompt.messages]
     return hashlib.sha256(json.dumps(given, sort_keys=True, ensure_ascii=False).encode()).digest()

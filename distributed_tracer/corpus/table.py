@@ -1,4 +1,9 @@
-"""CSV and TSV with a header row. Cells are text; `tokens` and `targets` are taken apart here."""
+"""CSV and TSV with a header row. Cells are text; `tokens`, `targets` and `messages` are taken apart here.
+
+A cell of `targets` that begins with `[` is a JSON list. Any other is one target by name, to the letter: nothing in it
+separates two, as every character may be part of a token. Digits alone could be a name or an id, and JSON's objects and
+strings are no lists: these are refused.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +13,27 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ..errors import CorpusError
 from .jsonl import parse_json
-from .row import Row, check_columns, decode, show
+from .row import Row, check_columns, decode, prompt_columns, show
 from .source import MAX_LINE_BYTES
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
-def table_rows(lines: Iterable[tuple[int, bytes]], name: str, delimiter: str) -> Iterator[Row]:
+def table_rows(
+    lines: Iterable[tuple[int, bytes]], name: str, delimiter: str, text_field: str = "text"
+) -> Iterator[Row]:
     """One row per record after the header; quoted cells may span lines, and an empty cell has no value.
 
-    Raises CorpusError for a header without `text` and `tokens`, with unnamed or with repeated columns.
+    Raises CorpusError for a header without a column that holds prompts, with unnamed or with repeated columns.
     """
     csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))  # else 128 KiB: less than some prompts
     records = _records(lines, delimiter)
     line, header = next(records, (1, []))
     if isinstance(header, str):
         raise CorpusError(f"{name}:{line}: {header}")
-    _check_header(header, f"{name}:{line}")
+    _check_header(header, f"{name}:{line}", text_field)
     for line, cells in records:
-        yield Row(line, problem=cells) if isinstance(cells, str) else _row(line, header, cells)
+        yield Row(line, problem=cells) if isinstance(cells, str) else _row(line, header, cells, text_field)
 
 
 def _records(lines: Iterable[tuple[int, bytes]], delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
@@ -47,8 +54,8 @@ def _records(lines: Iterable[tuple[int, bytes]], delimiter: str) -> Iterator[tup
                 yield line, cells
 
 
-def _check_header(columns: list[str], where: str) -> None:
-    check_columns(columns, where)
+def _check_header(columns: list[str], where: str, text_field: str) -> None:
+    check_columns(columns, where, text_field)
     try:
         _check_utf8(columns)
     except ValueError as error:
@@ -59,11 +66,10 @@ def _check_utf8(cells: Sequence[str]) -> None:
     decode("".join(cells).encode("utf-8", errors="surrogateescape"))
 
 
-def _row(line: int, header: Sequence[str], cells: Sequence[str]) -> Row:
+def _row(line: int, header: Sequence[str], cells: Sequence[str], text_field: str) -> Row:
+    known = ("id", "targets", *prompt_columns(text_field))
     fields: dict[str, object] = {
-        column: cell
-        for column, cell in zip(header, cells, strict=False)
-        if cell or column not in ("id", "text", "tokens", "targets")
+        column: cell for column, cell in zip(header, cells, strict=False) if cell or column not in known
     }
     try:
         _check_utf8(cells)
@@ -72,10 +78,24 @@ def _row(line: int, header: Sequence[str], cells: Sequence[str]) -> Row:
         if "tokens" in fields:
             fields["tokens"] = _parse_tokens(str(fields["tokens"]))
         if "targets" in fields:
-            fields["targets"] = parse_json(str(fields["targets"]))
+            fields["targets"] = _parse_targets(str(fields["targets"]))
+        if "messages" in fields and "messages" in known:
+            fields["messages"] = parse_json(str(fields["messages"]))
     except ValueError as error:
         return Row(line, fields, problem=str(error))
     return Row(line, fields)
+
+
+def _parse_targets(cell: str) -> object:
+    start = cell.lstrip()
+    if start.startswith("["):
+        return parse_json(cell)
+    if start.startswith(("{", '"')) or _INTEGER.fullmatch(cell.strip()):
+        raise ValueError(
+            f'unclear targets: found {show(cell)}, expected a JSON list, as in [1234], ["1234"] or '
+            '["Austin", "Dallas"], or one target by name, as in Austin'
+        )
+    return [cell]
 
 
 def _parse_tokens(cell: str) -> object:

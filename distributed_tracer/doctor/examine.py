@@ -40,7 +40,11 @@ class Diagnosis:
 
 
 def examine(
-    question: Question, prompts: str | None = None, ray_address: str | None = None, timeout_seconds: float = 60.0
+    question: Question,
+    prompts: str | None = None,
+    ray_address: str | None = None,
+    timeout_seconds: float = 60.0,
+    text_field: str = "text",
 ) -> Diagnosis:
     """Every node of the cluster at `ray_address` or RAY_ADDRESS; without one this machine, and Ray is not started.
 
@@ -50,7 +54,7 @@ def examine(
         raise ConfigError(f"timeout_seconds must be positive, not {timeout_seconds}")
     address = ray_address or os.environ.get("RAY_ADDRESS")
     survey = _cluster(question, address, timeout_seconds) if address else Survey((probe(question),))
-    return Diagnosis(survey, tuple(gathered([*compare(survey), *_prompts(prompts)])))
+    return Diagnosis(survey, tuple(gathered([*compare(survey), *_prompts(prompts, text_field)])))
 
 
 def _cluster(question: Question, address: str, timeout_seconds: float) -> Survey:
@@ -64,12 +68,12 @@ def _cluster(question: Question, address: str, timeout_seconds: float) -> Survey
     return Survey(tuple(answers), tuple(silences), Driver(versions_here(), store))
 
 
-def _prompts(prompts: str | None) -> Iterator[Finding]:
+def _prompts(prompts: str | None, text_field: str) -> Iterator[Finding]:
     """The driver alone reads them: here, all of them, as a run would before anything else."""
     if prompts is None:
         return
     try:
-        count = sum(1 for _ in read_prompts(CorpusConfig(prompts)))
+        count = sum(1 for _ in read_prompts(CorpusConfig(prompts, text_field=text_field)))
     except CorpusError as error:
         yield Finding("problem", (DRIVER,), str(error), "mend it; --on-bad-prompt record goes on without such lines")
     else:

@@ -60,7 +60,7 @@ class Graph:
     text: str | None
     tokens_P: npt.NDArray[np.int32]
     token_strings: tuple[str, ...]
-    """Each token decoded by itself, for people; half a character of several bytes shows as U+FFFD."""
+    """The name of each: readable, and different for different tokens; a byte that is no text by itself is `<0xE6>`."""
     num_layers: int
     targets: tuple[Target, ...]
     nodes: NodeTable

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from .. import given
 from ..errors import InterventionError
 from ..model.load import Model
 from ..model.rope import rope_regime
 from ..model.tokenize import num_zeroed
 from ..transcoder.base import Transcoders
-from .intervene import NO_LAYERS, Case, check_layers
+from .intervene import NO_LAYERS, Case, changes_of, layers_of
 from .intervention import Intervention, changes
 from .passes import Baseline, Changed, forward
 
@@ -35,11 +36,16 @@ def generate(
 
     Every token is the one that `intervene` would have after the prompt and the tokens before it: slices that are open
     at their end (`slice(3, None)`) go on over what is generated, other positions count in the prompt. Multiples, and
-    what is held constant, are those of the model as it is when it reads the same tokens. Raises InterventionError
-    before anything is run.
+    what is held constant, are those of the model as it is when it reads the same tokens. Raises InterventionError and
+    PromptError before anything is run.
     """
-    check_layers(constrained_layers, transcoders)
-    if max_new_tokens < 1 or not temperature >= 0.0:
+    constrained_layers = layers_of(constrained_layers, transcoders)
+    freeze_attention = given.flag(freeze_attention, "freeze_attention", InterventionError)
+    max_new_tokens = given.integer(max_new_tokens, "max_new_tokens", InterventionError)
+    temperature = given.finite(temperature, "temperature", InterventionError)
+    seed = given.integer(seed, "seed", InterventionError)
+    changes_of(case, model, transcoders)  # raises for what cannot be read or set
+    if max_new_tokens < 1 or temperature < 0.0:
         raise InterventionError(
             f"max_new_tokens must be at least 1 and temperature not negative, not {max_new_tokens} and {temperature}"
         )
@@ -50,7 +56,6 @@ def generate(
             f"{model.shape.max_positions}"
         )
     zeroed = num_zeroed(case.tokens, model.shape.architecture)
-    changes(case.interventions, transcoders.shape, len(case.tokens), zeroed)  # raises for what cannot be set
     anchored = tuple(_anchored(case.interventions, len(case.tokens)))
     caches = DynamicCache(), DynamicCache()  # of the model as it is, and with features set
     lottery = torch.Generator().manual_seed(seed)

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .. import given
 from ..display import counted
-from ..errors import InterventionError
+from ..errors import InterventionError, PromptError
 from ..graph.nodes import ActiveTable
 from ..model.load import Model
 from ..model.rope import rope_regime
-from ..model.tokenize import num_zeroed
+from ..model.tokenize import check_readable, num_zeroed
 from ..transcoder.base import Transcoders
 from .active import ActiveFeatures
-from .intervention import Change, Intervention, changes
+from .intervention import Change, Intervention, changes, sequence_of
 from .passes import Baseline, Changed, Observe, forward
 
 NO_LAYERS = range(0)
@@ -24,10 +25,18 @@ NO_LAYERS = range(0)
 
 @dataclass(frozen=True)
 class Case:
-    """One prompt's token ids, which begin with a special token (see `tokenize`), and what is set in it."""
+    """One prompt's token ids, which begin with a special token (see `tokenize`), and what is set in it.
+
+    The ids are used as they are: none is put before them. They may be an array or tensor [P] or [1, P], or what a
+    tokenizer returns. Raises PromptError and InterventionError for what are no ids and no interventions.
+    """
 
     tokens: tuple[int, ...]
     interventions: tuple[Intervention, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tokens", given.token_ids(self.tokens, PromptError))
+        object.__setattr__(self, "interventions", sequence_of(self.interventions))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +86,11 @@ def intervene(
     are direct effects. What is set in them is written to them alone, also by cross-layer transcoders. `with_active`
     lists every active feature, before and after; `observe` is told what else there is to see of the second pass.
     Prompts may differ in length; where rotary tables depend on it, those with one table are run together, and `observe`
-    is refused for several. Raises InterventionError before anything is run.
+    is refused for several. Raises InterventionError and PromptError before anything is run.
     """
-    check_layers(constrained_layers, transcoders)
-    changes_B = [_changes(case, model, transcoders) for case in cases]
+    constrained_layers = layers_of(constrained_layers, transcoders)
+    freeze_attention = given.flag(freeze_attention, "freeze_attention", InterventionError)
+    changes_B = [changes_of(case, model, transcoders) for case in cases]
     groups: dict[tuple[int, ...], list[int]] = {}
     for number, case in enumerate(cases):
         groups.setdefault(rope_regime(model.hf.config, len(case.tokens)), []).append(number)
@@ -116,14 +126,20 @@ def intervene(
     ]
 
 
-def check_layers(constrained_layers: range, transcoders: Transcoders) -> None:
-    """Raises InterventionError for layers that there are not."""
+def layers_of(constrained_layers: range | Sequence[int], transcoders: Transcoders) -> range:
+    """Layers that follow one another, as a range. Raises InterventionError for others, and those that there are not."""
+    found = given.integers(constrained_layers, "constrained_layers", InterventionError)
     num_layers = transcoders.shape.num_layers
-    if not set(constrained_layers) <= set(range(num_layers)):
-        raise InterventionError(f"{constrained_layers} are not among the {num_layers} layers")
+    if not set(found) <= set(range(num_layers)):
+        raise InterventionError(f"{given.shown(constrained_layers)} are not among the {num_layers} layers")
+    if sorted(found) != list(range(min(found, default=0), max(found, default=-1) + 1)):
+        raise InterventionError(f"constrained_layers must follow one another, not {given.shown(constrained_layers)}")
+    return range(min(found, default=0), max(found, default=-1) + 1)
 
 
-def _changes(case: Case, model: Model, transcoders: Transcoders) -> tuple[Change, ...]:
+def changes_of(case: Case, model: Model, transcoders: Transcoders) -> tuple[Change, ...]:
+    """What a case sets in its prompt. Raises PromptError for ids that the model cannot read, and InterventionError."""
+    check_readable(case.tokens, model.shape, "a prompt to intervene in")
     zeroed = num_zeroed(case.tokens, model.shape.architecture)
     return changes(case.interventions, transcoders.shape, len(case.tokens), zeroed)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from .. import given
 from ..errors import InterventionError
 from ..shapes import TranscoderShape
 
@@ -15,7 +15,8 @@ class Intervention:
     """One feature at one position, or at each of a slice's, with exactly one of `value` and `times`.
 
     `value` is the activation to set, `times` a multiple of the one that the feature has in the prompt as it is: 0 turns
-    it off. A position counts from the end if negative; a slice may be open (`slice(3, None)`).
+    it off. A position counts from the end if negative; a slice may be open (`slice(3, None)`). Numbers may be of numpy
+    or torch. Raises InterventionError for what is no number.
     """
 
     layer: int
@@ -25,11 +26,40 @@ class Intervention:
     times: float | None = None
 
     def __post_init__(self) -> None:
-        given = [number for number in (self.value, self.times) if number is not None]
-        if len(given) != 1 or not math.isfinite(given[0]):
+        if (self.value is None) == (self.times is None):
             raise InterventionError(
                 f"an intervention needs a finite value or a finite times, not value={self.value}, times={self.times}"
             )
+        converted = {
+            "layer": given.integer(self.layer, "the layer of an intervention", InterventionError),
+            "position": given.place(self.position, "the position of an intervention", InterventionError),
+            "feature": given.integer(self.feature, "the feature of an intervention", InterventionError),
+            "value": self.value if self.value is None else _number(self.value, "value"),
+            "times": self.times if self.times is None else _number(self.times, "times"),
+        }
+        for name, number in converted.items():
+            object.__setattr__(self, name, number)
+
+
+def _number(given_: object, name: str) -> float:
+    return given.finite(given_, f"the {name} of an intervention", InterventionError)
+
+
+def named_positions(position: int | slice) -> tuple[int, ...]:
+    """The positions that it names: of a slice its bounds, where it has some."""
+    bounds = (position.start, position.stop) if isinstance(position, slice) else (position,)
+    return tuple(bound for bound in bounds if bound is not None)
+
+
+def sequence_of(interventions: object) -> tuple[Intervention, ...]:
+    """Several interventions as a tuple. Raises InterventionError for one that stands alone, and for what is none."""
+    if isinstance(interventions, Intervention) or not isinstance(interventions, Iterable):
+        raise InterventionError(f"interventions must be a sequence of them, not {given.shown(interventions)}")
+    found = tuple(interventions)
+    for item in found:
+        if not isinstance(item, Intervention):
+            raise InterventionError(f"an intervention must be an Intervention, not {given.shown(item)}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -66,9 +96,12 @@ def changes(
 def _each(intervention: Intervention, shape: TranscoderShape, num_tokens: int, zeroed: int) -> Iterator[Change]:
     layer, feature, position = intervention.layer, intervention.feature, intervention.position
     if not 0 <= layer < shape.num_layers:
-        raise InterventionError(f"there is no layer {layer}: the transcoders have {shape.num_layers}")
+        raise InterventionError(
+            f"there is no layer {layer}: the transcoders have {shape.num_layers}, 0 to {shape.num_layers - 1}"
+        )
     if not 0 <= feature < shape.features_L[layer]:
-        raise InterventionError(f"there is no feature {feature}: layer {layer} has {shape.features_L[layer]:,}")
+        size = shape.features_L[layer]
+        raise InterventionError(f"there is no feature {feature}: layer {layer} has {size:,}, 0 to {size - 1}")
     if isinstance(position, slice):
         positions = [place for place in range(num_tokens)[position] if place >= zeroed]
     else:

@@ -88,7 +88,8 @@ class InterventionGraph:
         for supernode in supernodes:
             for child in supernode.children:
                 self._known(child)
-        self.tokens = replacement.tokens(prompt)
+        everything = [intervention for supernode in supernodes for intervention in supernode.value(0.0)]
+        self.tokens = replacement.tokens(prompt, everything)
         zeroed = num_zeroed(self.tokens, replacement.model.shape.architecture)
         self.positions = range(zeroed, len(self.tokens))
         self._replacement = replacement
@@ -157,7 +158,7 @@ class InterventionGraph:
             self._reading(supernode, effect, settings.get(supernode.name), replaces.get(supernode.name))
             for supernode in (*self.supernodes.values(), *setup.swaps.values())
         ]
-        prompt = "".join(token_strings(self.tokens[self.positions.start :], self._replacement.model.tokenizer))
+        prompt = str(self._replacement.model.tokenizer.decode(list(self.tokens[self.positions.start :])))
         return Applied(prompt, tuple(readings), _next_tokens(self._replacement, effect, num_tokens), effect)
 
     def _known(self, name: str, more: Mapping[str, Supernode] = _NOTHING) -> None:

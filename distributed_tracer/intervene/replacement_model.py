@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .. import given
 from ..config import TraceConfig
+from ..errors import ConfigError, PromptError
 from ..graph.graph import Graph
 from ..graph.prune import prune
 from ..model.load import Model, load_model
-from ..model.tokenize import token_strings, tokenize
+from ..model.tokenize import check_unmoved, token_strings, tokenize
 from ..prompt import Prompt
 from ..trace.attribute import attribute
 from ..transcoder.base import Transcoders
 from ..transcoder.load import check_fits, load_transcoders
 from .generate import generate
 from .intervene import Case, Effect, Seen, intervene
-from .intervention import Intervention
+from .intervention import Intervention, named_positions, sequence_of
 
 Text = str | Sequence[int]
-"""A prompt as text, or as token ids."""
+"""A prompt as text, or as token ids: a sequence, an array or tensor [P] or [1, P], or what a tokenizer returns."""
 
 
 class ReplacementModel:
@@ -41,15 +43,22 @@ class ReplacementModel:
         loaded = load_model(model, forward_dtype, device_map)
         return cls(loaded, load_transcoders(transcoders, forward_dtype, loaded.input_device))
 
-    def tokens(self, prompt: Text) -> tuple[int, ...]:
-        """Token ids, beginning with a special token. Raises PromptError."""
-        asked = Prompt("", text=prompt) if isinstance(prompt, str) else Prompt("", tokens=tuple(prompt))
+    def tokens(self, prompt: Text, interventions: Sequence[Intervention] = ()) -> tuple[int, ...]:
+        """Token ids, beginning with a special token (see `model.tokenize`).
+
+        Raises PromptError, also if a token put before ids would move a position that `interventions` name.
+        """
+        ids = None if isinstance(prompt, str) else given.token_ids(prompt, PromptError)
+        asked = Prompt("prompt", prompt if isinstance(prompt, str) else None, ids)
         tokens = tokenize(asked, self.model.tokenizer, self.model.shape).tokens
         assert tokens is not None
+        if ids is not None and len(tokens) > len(ids):
+            named = [place for one in interventions for place in named_positions(one.position)]
+            check_unmoved(named, tokens[: len(tokens) - len(ids)], "the prompt")
         return tokens
 
     def token_strings(self, prompt: Text) -> tuple[str, ...]:
-        """Each token decoded by itself: positions count from 0, the special token."""
+        """The names of its tokens: positions count from 0, the special token."""
         return token_strings(self.tokens(prompt), self.model.tokenizer)
 
     def trace(self, prompt: Prompt | Text, config: TraceConfig = TraceConfig()) -> Graph:  # noqa: B008  (frozen)
@@ -64,15 +73,19 @@ class ReplacementModel:
 
     def intervene_many(self, cases: Sequence[tuple[Text, Sequence[Intervention]]], **options: Any) -> list[Effect]:
         """All in one pass: different interventions on one prompt, one on many prompts, or any mixture."""
-        asked = [Case(self.tokens(prompt), tuple(interventions)) for prompt, interventions in cases]
-        return intervene(asked, self.model, self.transcoders, **options)
+        return intervene([self._case(*case) for case in cases], self.model, self.transcoders, **options)
 
     def generate(self, prompt: Text, interventions: Sequence[Intervention] = (), **options: Any) -> str:
         """What the model goes on to say, as text. See `generate` for the options."""
-        case = Case(self.tokens(prompt), tuple(interventions))
-        return str(self.model.tokenizer.decode(list(generate(case, self.model, self.transcoders, **options))))
+        said = generate(self._case(prompt, interventions), self.model, self.transcoders, **options)
+        return str(self.model.tokenizer.decode(list(said)))
+
+    def _case(self, prompt: Text, interventions: Sequence[Intervention]) -> Case:
+        several = sequence_of(interventions)
+        return Case(self.tokens(prompt, several), several)
 
     def top_tokens(self, seen: Seen, count: int = 5) -> list[tuple[str, float]]:
         """The most likely next tokens, with their probabilities."""
+        count = given.integer(count, "count", ConfigError)
         probability, token = seen.logits_V.softmax(0).topk(min(count, len(seen.logits_V)))
         return list(zip(token_strings(token.tolist(), self.model.tokenizer), probability.tolist(), strict=True))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from .. import given
 from ..display import counted, listed, short
 from ..errors import InterventionError
 from ..graph.graph import Graph
@@ -39,14 +39,16 @@ class Supernode:
     activations: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, kind in (("features", Feature._make), ("children", str), ("activations", float)):
-            object.__setattr__(self, name, tuple(kind(item) for item in getattr(self, name)))
+        if isinstance(self.children, str) or not all(isinstance(child, str) for child in self.children):
+            raise InterventionError(f"children of a supernode must be a sequence of names, not {self.children!r}")
+        activations = given.floats(self.activations, f"activations of supernode {self.name!r}", InterventionError)
+        object.__setattr__(self, "features", tuple(map(_feature, self.features)))
+        object.__setattr__(self, "children", tuple(self.children))
+        object.__setattr__(self, "activations", activations)
         if self.activations and len(self.activations) != len(self.features):
             raise InterventionError(
                 f"supernode {self.name!r} has {len(self.features)} features but {len(self.activations)} activations"
             )
-        if not all(map(math.isfinite, self.activations)):
-            raise InterventionError(f"supernode {self.name!r} has an activation that is not finite")
 
     def __repr__(self) -> str:
         return f"<Supernode {short(self.name)}: {counted(len(self.features), 'feature')} ({listed(self.features)})>"
@@ -54,13 +56,13 @@ class Supernode:
     @classmethod
     def of_nodes(cls, name: str, graph: Graph, nodes: Sequence[int] | npt.NDArray[np.intp]) -> Supernode:
         """Some feature nodes of a graph, by number, with their activations. Raises InterventionError for others."""
-        of, chosen = graph.nodes, [int(node) for node in nodes]
+        of, chosen = graph.nodes, given.integers(nodes, "numbers of nodes", InterventionError)
         for node in chosen:
             if not (0 <= node < len(of) and of.kind_N[node] == Kind.FEATURE):
                 raise InterventionError(f"node {node} is not a feature: only features can be set")
-        columns = (column[chosen].tolist() for column in (of.layer_N, of.position_N, of.feature_N))
+        columns = (column[list(chosen)].tolist() for column in (of.layer_N, of.position_N, of.feature_N))
         features = tuple(map(Feature._make, zip(*columns, strict=True)))
-        return cls(name, features, activations=tuple(of.activation_N[chosen].tolist()))
+        return cls(name, features, activations=tuple(of.activation_N[list(chosen)].tolist()))
 
     def times(self, times: float) -> tuple[Intervention, ...]:
         """All features at a multiple of what they had: of `activations`, else of what they have in the prompt."""
@@ -79,6 +81,8 @@ class Supernode:
         Of features that meet there, the one with the largest activation stays. Raises InterventionError for a position
         that the mapping lacks.
         """
+        if not isinstance(position, Mapping):
+            position = given.place(position, "a position", InterventionError)
         moved: dict[str, tuple[Feature, float]] = {}
         activations = self.activations or (0.0,) * len(self.features)
         for feature, activation in zip(self.features, activations, strict=True):
@@ -98,3 +102,15 @@ class Supernode:
                 f"{', '.join(map(str, to))}"
             )
         return to[of]
+
+
+def _feature(item: Sequence[Any]) -> Feature:
+    """Of a layer, a position and a feature, whose numbers may be numpy's or torch's."""
+    if not isinstance(item, Sequence | np.ndarray) or isinstance(item, str) or len(item) != 3:
+        raise InterventionError(f"a feature is layer, position and feature, not {given.shown(item)}")
+    layer, position, feature = item
+    return Feature(
+        given.integer(layer, "a layer", InterventionError),
+        given.place(position, "a position", InterventionError),
+        given.integer(feature, "a feature", InterventionError),
+    )

@@ -1,14 +1,16 @@
-"""Text -> token ids, with the leading special token that every graph starts from, and the limits of a model."""
+"""Text, ids or messages -> token ids, with the leading special token that every graph starts from; names of tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import PromptError, TargetError
 from ..prompt import Prompt
 from ..shapes import ModelShape
+from .chat import chat_text
+from .token_names import names_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -18,28 +20,77 @@ GEMMA3_CHAT_PREFIX = (2, 105, 2364, 107)
 
 
 def tokenize(prompt: Prompt, tokenizer: PreTrainedTokenizerBase, shape: ModelShape) -> Prompt:
-    """The prompt with `tokens` that begin with a special token (bos, else pad, else eos is prepended if none is there).
+    """The prompt with `tokens`, which begin with the special token that attribution starts from.
 
-    Raises PromptError if there is nothing to explain, a token id is not in the vocabulary, or it is too long.
+    A text gets what the tokenizer itself puts before a text (Llama's and Gemma's bos), unless it begins with just that.
+    Where the tokenizer puts nothing there (GPT-2's, Qwen's), a text that begins with a special token stays as it is,
+    unless that stands for something unknown or masked; any other gets bos, else pad, else eos. Messages become the text
+    of their chat template first. Ids are taken to the letter if they begin with any special token, and else get the
+    same as a text. Positions always count all of `tokens`: ids whose targets name a position from 0 are never moved.
+
+    Raises PromptError if there is nothing to explain, a token id is not in the vocabulary, it is too long, or a token
+    put before ids would move a position that was named.
     """
-    if prompt.tokens is not None:
-        tokens = list(prompt.tokens)
-    else:
-        tokens = list(tokenizer(prompt.text or "", add_special_tokens=False)["input_ids"])
+    if prompt.messages and prompt.tokens is None:
+        prompt = replace(prompt, text=chat_text(prompt, tokenizer), messages=())
+    tokens = _ids(prompt.text or "", tokenizer) if prompt.tokens is None else list(prompt.tokens)
+    name = f"prompt {prompt.id!r}"
+    check_readable(tokens, shape, name)
+    lead = _lead(tokens, tokenizer, exact=prompt.tokens is not None)
+    if lead and prompt.tokens is not None:
+        check_unmoved([place for target in prompt.targets for place in target.named_positions], lead, name)
+    tokens = [*lead, *tokens]
+    check_readable(tokens, shape, name)
+    return replace(prompt, tokens=tuple(tokens))
+
+
+def check_readable(tokens: Sequence[int], shape: ModelShape, name: str) -> None:
+    """Raises PromptError if there is no token, one that is not in the vocabulary, or more than the model takes."""
     if not tokens:
-        raise PromptError(f"prompt {prompt.id!r} has no tokens")
+        raise PromptError(f"{name} has no tokens")
     if unknown := [t for t in tokens if not 0 <= t < shape.vocab_size]:
         raise PromptError(
-            f"prompt {prompt.id!r}: token id {unknown[0]} is not in the vocabulary of {shape.vocab_size} "
+            f"{name}: token id {unknown[0]} is not in the vocabulary of {shape.vocab_size} "
             f"({len(unknown)} of {len(tokens)} ids are not)"
         )
-    if tokens[0] not in tokenizer.all_special_ids:
-        tokens = [_leading_token(tokenizer), *tokens]
     if len(tokens) > shape.max_positions:
+        raise PromptError(f"{name} has {len(tokens)} tokens; the model takes at most {shape.max_positions}")
+
+
+def check_unmoved(positions: Iterable[int], lead: Sequence[int], name: str) -> None:
+    """Raises PromptError if a token put before ids would move a position that counts from their beginning."""
+    if named := [place for place in positions if place >= 0]:
         raise PromptError(
-            f"prompt {prompt.id!r} has {len(tokens)} tokens; the model takes at most {shape.max_positions}"
+            f"{name}: its ids do not begin with a special token, and with {list(lead)} before them "
+            f"position {named[0]} would become {named[0] + len(lead)}: put {list(lead)} first and count from there, or "
+            "count from the end"
         )
-    return replace(prompt, tokens=tuple(tokens))
+
+
+def _lead(tokens: Sequence[int], tokenizer: PreTrainedTokenizerBase, exact: bool) -> list[int]:
+    """What is to be put before tokens: as a rule one special token, or nothing."""
+    special = set(tokenizer.all_special_ids)
+    if exact and tokens[0] in special:
+        return []
+    if own := _own_lead(tokenizer):
+        return [] if list(tokens[: len(own)]) == own else own
+    opening = {tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id}
+    stand_ins = {tokenizer.unk_token_id, tokenizer.mask_token_id} - opening
+    return [] if tokens[0] in special - stand_ins else [_leading_token(tokenizer)]
+
+
+def _own_lead(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """What the tokenizer puts before a text of its own accord."""
+    bare, dressed = _ids("a", tokenizer), list(tokenizer("a", add_special_tokens=True)["input_ids"])
+    for start in range(len(dressed) - len(bare) + 1):
+        if dressed[start : start + len(bare)] == bare:
+            return dressed[:start]
+    return []
+
+
+def _ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Of the text alone; special tokens written in it are read as such."""
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _leading_token(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -61,20 +112,24 @@ def num_zeroed(tokens: Sequence[int], architecture: str) -> int:
 
 
 def token_strings(tokens: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
-    """Each token decoded by itself."""
-    return tuple(str(tokenizer.decode([token])) for token in tokens)
+    """The names of tokens: readable, and different for different tokens. See `token_names`."""
+    names = names_of(tokenizer)
+    return tuple(names.name(token) for token in tokens)
 
 
 def single_token(text: str, tokenizer: PreTrainedTokenizerBase) -> int:
-    """The id of a string that is one token as written, or else one token after a space.
+    """The id of a string that is one token as the tokenizer reads it, or else one token after a space, or else the name
+    of one (` Texas`, `<0xE6>`) or its piece in the vocabulary (`▁Texas`).
 
-    Raises TargetError with the pieces it falls into if it is neither.
+    Raises TargetError with the pieces it falls into if it is none of these.
     """
     tokens: list[int] = []
     for written in (text, " " + text):
-        tokens = list(tokenizer(written, add_special_tokens=False)["input_ids"])
-        if len(tokens) == 1:
+        tokens = _ids(written, tokenizer)
+        if len(tokens) == 1 and (tokens[0] != tokenizer.unk_token_id or text == tokenizer.unk_token):
             return tokens[0]
+    if (named := names_of(tokenizer).token(text)) is not None:
+        return named
     pieces = list(token_strings(tokens, tokenizer))
     raise TargetError(
         f"target {text!r} is {len(tokens)} tokens {pieces}, with or without a space before it; name one token of it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .. import given
 from ..config import TraceConfig
 from ..errors import PromptError
 from ..graph.graph import Graph
@@ -27,7 +28,7 @@ def attribute(
     config: TraceConfig = TraceConfig(),  # noqa: B008  (frozen)
     open_rows: OpenRows = Rows,
 ) -> Graph:
-    """The attribution graph of one prompt, not pruned: text or token ids in, a `Graph` out.
+    """The attribution graph of one prompt, not pruned: text or token ids (see `given.token_ids`) in, a `Graph` out.
 
     `open_rows` says who computes rows. Raises PromptError for a prompt that cannot be traced and TargetError for a
     target that does not resolve.
@@ -62,6 +63,5 @@ def _as_prompt(prompt: Prompt | str | Sequence[int]) -> Prompt:
         return prompt
     if isinstance(prompt, str):
         return Prompt(content_id(prompt, None), text=prompt)
-    if not all(isinstance(token, int) for token in prompt):
-        raise PromptError("a prompt is a Prompt, a text, or a sequence of token ids")
-    return Prompt(content_id(None, prompt), tokens=tuple(prompt))
+    tokens = given.token_ids(prompt, PromptError)
+    return Prompt(content_id(None, tokens), tokens=tokens)

@@ -16,7 +16,7 @@ from ..errors import TargetError
 from ..graph.graph import Target
 from ..model.load import Model
 from ..model.tape import Tape
-from ..model.tokenize import single_token
+from ..model.tokenize import single_token, token_strings
 from ..prompt import TargetSpec
 from ..transcoder.base import Transcoders
 
@@ -140,7 +140,7 @@ def _token(token: int | str, model: Model) -> int:
 
 
 def _name(token: int, model: Model) -> str:
-    return str(model.tokenizer.decode([token]))
+    return token_strings([token], model.tokenizer)[0]
 
 
 def _demeaned(token: int, model: Model) -> Tensor:

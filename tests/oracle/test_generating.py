@@ -92,7 +92,7 @@ def test_it_ends_where_a_text_ends_and_greedily_takes_the_most_likely(
         ((Intervention(0, 12, 0, 1.0),), {}, "position 12 "),
         ((), {"max_new_tokens": 55}, "leaves room for 54 more, not 55: the model takes 64"),
         ((), {"max_new_tokens": 0}, "at least 1"),
-        ((), {"temperature": float("nan")}, "not negative"),
+        ((), {"temperature": float("nan")}, "temperature must be a finite number"),
         ((), {"constrained_layers": range(4)}, "not among the 3 layers"),
     ],
 )

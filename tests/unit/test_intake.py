@@ -12,6 +12,7 @@ from tiny import save_transcoders
 from distributed_tracer.config import TranscoderConfig
 from distributed_tracer.errors import CorpusError, ShapeMismatch
 from distributed_tracer.intake import take_in
+from distributed_tracer.pipeline import run_job
 
 SAME, OTHER = {"id": "a", "text": "Dallas"}, {"id": "a", "text": "Texas"}
 
@@ -75,3 +76,20 @@ def test_transcoders_of_another_model_are_refused_before_anything_is_read(tmp_pa
     Path(config.corpus.prompts).unlink()
     with pytest.raises(ShapeMismatch, match="d_model is"):
         take_in(replace(config, transcoders=other))
+
+
+@pytest.mark.parametrize("on_bad_prompt", ["stop", "record"])
+def test_a_file_without_prompts_is_an_error_before_a_store_is_made(tmp_path: Path, on_bad_prompt: str) -> None:
+    config = job(tmp_path, [], on_bad_prompt=on_bad_prompt)
+    with pytest.raises(CorpusError, match=r"store\.jsonl: found no prompts, expected at least one"):
+        run_job(config)
+    assert not Path(config.store.store).exists()
+
+
+def test_messages_for_a_tokenizer_without_a_chat_template_are_rejected_one_by_one(tmp_path: Path) -> None:
+    chat = {"id": "chat", "messages": [{"role": "user", "content": "Texas"}]}
+    intake = take_in(job(tmp_path, [chat, {"id": "good", "text": "x"}]))
+    (rejected,) = intake.rejected
+    assert (rejected.prompt_id, rejected.phase) == ("chat", "tokenize")
+    assert "no chat template" in str(rejected.reason)
+    assert [prompt.id for prompt in intake.prompts] == ["good"]

@@ -24,7 +24,7 @@ from backports import zstd
 
 from distributed_tracer.config import CorpusConfig
 from distributed_tracer.corpus.read import BadPrompt, read_prompts
-from distributed_tracer.errors import CorpusError
+from distributed_tracer.errors import ConfigError, CorpusError
 from distributed_tracer.prompt import Prompt, TargetSpec, content_id
 
 Write = Callable[[str, bytes], str]
@@ -152,7 +152,7 @@ def test_standard_input_is_jsonl_if_it_starts_with_a_brace(
 
 def test_standard_input_is_named_in_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"{}")))
-    with pytest.raises(CorpusError, match=r"^<stdin>:1: text or tokens: found neither, expected exactly one"):
+    with pytest.raises(CorpusError, match=r"^<stdin>:1: text, tokens or messages: found none, expected exactly one"):
         read("-")
 
 
@@ -187,9 +187,9 @@ BAD_OBJECTS = [
     (b'{"text": "a", "text": "b"}', "duplicate key 'text': found it 2 times, expected once"),
     (b'{"text": "a", "m": {"k": 1, "k": 2}}', "duplicate key 'k': found it 2 times, expected once"),
     (b'{"text": "a\xff"}', "not UTF-8: found byte 0xff at byte 12 of the line, expected UTF-8 text"),
-    (b"{}", "text or tokens: found neither, expected exactly one"),
-    (b'{"text": null}', "text or tokens: found neither, expected exactly one"),
-    (b'{"text": "a", "tokens": [1]}', "text or tokens: found both, expected exactly one"),
+    (b"{}", "text, tokens or messages: found none, expected exactly one"),
+    (b'{"text": null}', "text, tokens or messages: found none, expected exactly one"),
+    (b'{"text": "a", "tokens": [1]}', "text, tokens or messages: found text and tokens, expected exactly one"),
     (b'{"text": ""}', "empty text: found '', expected at least one character"),
     (b'{"text": 5}', "wrong text: found 5, expected a string"),
     (b'{"text": ["a"]}', "wrong text: found ['a'], expected a string"),
@@ -275,8 +275,8 @@ BAD_TABLES = [
     (b",1_000\n", "bad token id: found '1_000', expected integers with spaces between"),
     (b',"[1, NaN]"\n', "not JSON: found NaN, expected a finite number or null"),
     (b",[1\n", "bad JSON at column 3"),
-    (b",\n", "text or tokens: found neither, expected exactly one"),
-    (b"a,1\n", "text or tokens: found both, expected exactly one"),
+    (b",\n", "text, tokens or messages: found none, expected exactly one"),
+    (b"a,1\n", "text, tokens or messages: found text and tokens, expected exactly one"),
     (b"a\xe9,\n", "not UTF-8: found byte 0xe9 at byte 2 of the line, expected UTF-8 text"),
     (b'"a"b,\n', "bad quoting: found ''"),
 ]
@@ -298,22 +298,91 @@ def test_a_quote_that_is_never_closed_is_an_error(write: Write) -> None:
         read(url)
 
 
-@pytest.mark.parametrize("bad_targets", ["[1", "Austin", "5"])
-def test_a_targets_cell_that_is_no_json_list_is_an_error(write: Write, bad_targets: str) -> None:
+@pytest.mark.parametrize(
+    ("bad_targets", "reason"),
+    [
+        ("[1", "expected valid JSON"),
+        ("5", "unclear targets: found '5', expected a JSON list, as in [1234], [\"1234\"]"),
+        ('"{""token"": 5}"', "unclear targets"),
+        ('"""Austin"""', "unclear targets"),
+        (" - ,", "wrong number of cells"),
+    ],
+)
+def test_a_targets_cell_that_could_mean_two_things_is_an_error(write: Write, bad_targets: str, reason: str) -> None:
     url = write("p.csv", f"id,text,targets\nx,a,{bad_targets}\n".encode())
     (bad,) = read_prompts(CorpusConfig(url, on_bad_prompt="record"))
     assert isinstance(bad, BadPrompt)
     assert bad.id == "x"
-    assert "expected valid JSON" in bad.reason or "expected a list of targets" in bad.reason
+    assert reason in bad.reason
+
+
+@pytest.mark.parametrize("cell", ["Austin", " Austin", "Austin - Texas", "Austin;Dallas", ";", "<0xE6>"])
+def test_any_other_targets_cell_is_one_target_to_the_letter(write: Write, cell: str) -> None:
+    (prompt,) = read(write("p.csv", f"text,targets\na,{cell}\n".encode()))
+    assert prompt.targets == (TargetSpec.parse(cell),)
+
+
+CHAT = [{"role": "user", "content": "Texas?"}]
+
+
+def test_messages_are_read_from_every_format(write: Write, tmp_path: Path) -> None:
+    row = {"id": "a", "messages": CHAT, "n": "1"}
+    cell = json.dumps(CHAT).replace('"', '""')
+    urls = [write("p.jsonl", jsonl(row)), write("p.csv", f'id,messages,n\na,"{cell}",1\n'.encode())]
+    urls.append(str(tmp_path / "p.parquet"))
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), urls[-1])
+    for url in urls:
+        assert read(url) == [Prompt("a", messages=(("user", "Texas?"),), metadata={"n": "1"})]
+    (unnamed,) = read(write("q.jsonl", jsonl({"messages": CHAT})))
+    assert unnamed.id == content_id(None, None, messages=[("user", "Texas?")]) != content_id(None, None)
+
+
+@pytest.mark.parametrize(
+    ("messages", "reason"),
+    [
+        ([], "wrong messages: found []"),
+        ("hello", "wrong messages: found 'hello'"),
+        (["hello"], "message 1: found 'hello'"),
+        ([{"role": "user"}], "message 1: found {'role': 'user'}, expected role and content"),
+        ([*CHAT, {"role": "user", "content": ["x"]}], "message 2: "),
+        ([{"role": "user", "content": "x", "tool_calls": [1]}], "message 1: "),
+    ],
+)
+def test_what_are_no_messages_is_an_error(write: Write, messages: object, reason: str) -> None:
+    with pytest.raises(CorpusError) as caught:
+        read(write("p.jsonl", jsonl({"messages": messages})))
+    assert f":1: {reason}" in str(caught.value)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_the_text_is_in_the_field_that_is_named(write: Write, tmp_path: Path, ending: str) -> None:
+    row = {"prompt": "a", "text": "b", "messages": "c"}
+    url = str(tmp_path / f"p.{ending}")
+    if ending == "parquet":
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), url)
+    else:
+        write(f"p.{ending}", jsonl(row) if ending == "jsonl" else b"prompt,text,messages\na,b,c\n")
+    (prompt,) = read(url, text_field="prompt")
+    assert (prompt.text, prompt.metadata) == ("a", {"text": "b", "messages": "c"})
+    with pytest.raises(CorpusError, match="question"):
+        read(url, text_field="question")
+
+
+def test_plain_text_has_no_field_to_name_and_some_names_are_taken(write: Write) -> None:
+    with pytest.raises(CorpusError, match="plain text has no columns, so none can be 'prompt'"):
+        read(write("p.txt", b"a"), text_field="prompt")
+    for name in ("", "id", "tokens", "targets"):
+        with pytest.raises(ConfigError, match="text_field must name a column"):
+            CorpusConfig("p.txt", text_field=name)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "1: missing column: found columns (none), expected text or tokens among them"),
+        (b"", "1: missing column: found columns (none), expected text or tokens or messages among them"),
         (
             b"id,prompt\n1,a\n",
-            "1: missing column: found columns 'id', 'prompt', expected text or tokens among",
+            "1: missing column: found columns 'id', 'prompt', expected text or tokens or messages among",
         ),
         (b",text\n0,a\n", "1: column 1 has no name: found columns '', 'text', expected a name for each"),
         (b"text,text\na,b\n", "1: duplicate column 'text': found columns 'text', 'text', expected each once"),

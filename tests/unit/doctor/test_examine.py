@@ -13,7 +13,7 @@ from jobs_of_cases import CASE, plain_rows, write_prompts
 
 from distributed_tracer.cli import main
 from distributed_tracer.doctor.answer import Question, Silence, Survey
-from distributed_tracer.doctor.examine import Diagnosis
+from distributed_tracer.doctor.examine import Diagnosis, examine
 from distributed_tracer.doctor.finding import Finding
 from distributed_tracer.doctor.probe import code_hash, probe
 
@@ -59,6 +59,13 @@ def test_what_stands_in_the_way_is_exit_code_1(tmp_path: Path, capsys: pytest.Ca
 def test_a_time_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--timeout-seconds", "0"]) == 1
     assert "timeout_seconds must be positive, not 0.0" in capsys.readouterr().err
+
+
+def test_the_text_may_be_in_another_field(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("prompt\nTexas\n")
+    path = str(tmp_path / "p.csv")
+    assert "missing column" in examine(Question(), path).describe()
+    assert "1 prompts can be read" in examine(Question(), path, text_field="prompt").describe()
 
 
 @pytest.mark.parametrize(("from_", "unwanted"), [(1, {"ray"}), (3, {"ray", "torch"})])

@@ -77,3 +77,41 @@ def test_what_is_wrong_is_said(replacement: ReplacementModel) -> None:
     other = Path(__file__).parents[2] / "cases" / "gpt2_relu_plt" / "model"
     with pytest.raises(InputError):
         ReplacementModel.load(str(other), str(DEMO / "transcoders/plt"))
+
+
+def test_numbers_of_tensors_set_what_plain_ones_set(replacement: ReplacementModel) -> None:
+    ids = torch.tensor([replacement.tokens(DALLAS)])
+    plain = replacement.intervene(DALLAS, [Intervention(1, -1, 7, value=50.0)])
+    found = replacement.intervene(ids, [Intervention(*torch.tensor([1, -1, 7]), value=np.float32(50))])  # type: ignore[arg-type]
+    torch.testing.assert_close(found.after.logits_V, plain.after.logits_V, rtol=0, atol=0)
+    assert (found.after.logits_V - found.before.logits_V).abs().max() > 0.1
+    assert replacement.generate(ids, max_new_tokens=np.int64(1)) == " Austin"  # type: ignore[arg-type]
+
+
+def test_a_position_of_ids_is_not_moved_unsaid(replacement: ReplacementModel) -> None:
+    ids = replacement.tokens(DALLAS)[1:]
+    for place in (3, slice(3, None), slice(None, 3)):
+        with pytest.raises(PromptError, match=r"do not begin with a special token.*position 3 would become 4"):
+            replacement.intervene(ids, [Intervention(1, place, 7, value=1.0)])
+        with pytest.raises(PromptError, match="position 3 would become 4"):
+            replacement.generate(ids, [Intervention(1, place, 7, value=1.0)])
+    effect = replacement.intervene(ids, [Intervention(1, -1, 7, value=1.0)])
+    assert effect.tokens == replacement.tokens(DALLAS)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"constrained_layers": 2}, "constrained_layers must be a sequence"),
+        ({"constrained_layers": [0, 2]}, "must follow one another"),
+        ({"constrained_layers": range(9)}, "not among the 4 layers"),
+        ({"freeze_attention": "no"}, "freeze_attention must be True or False, not 'no'"),
+    ],
+)
+def test_options_are_converted_or_refused(
+    replacement: ReplacementModel, options: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(InterventionError, match=reason):
+        replacement.intervene(DALLAS, [], **options)
+    with pytest.raises(InterventionError, match=reason):
+        replacement.generate(DALLAS, **options)

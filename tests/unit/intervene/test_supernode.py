@@ -48,5 +48,5 @@ def test_nodes_of_a_graph_bring_their_activations() -> None:
 def test_what_is_wrong_is_said() -> None:
     with pytest.raises(InterventionError, match="has 2 features but 1 activations"):
         Supernode("x", TEXAS.features, activations=(1.0,))
-    with pytest.raises(InterventionError, match="not finite"):
+    with pytest.raises(InterventionError, match="must be a finite number, not nan"):
         Supernode("x", TEXAS.features, activations=(1.0, float("nan")))
