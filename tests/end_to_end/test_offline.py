@@ -119,7 +119,7 @@ def test_a_mistyped_model_fails_at_once_and_says_what_to_do(bundle: Path, model:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("offline", ["0", "1"])
+@pytest.mark.parametrize("offline", ["0", pytest.param("1", marks=pytest.mark.thorough)])
 def test_mistyped_transcoders_fail_at_once_and_say_what_to_do(bundle: Path, offline: str) -> None:
     options = ["--transcoders", "demo/transcoders/ptl"]
     done = alone("plan", *inputs(bundle), *options, HF_HUB_OFFLINE=offline, HF_HOME=str(bundle / "none"))
