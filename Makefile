@@ -13,20 +13,29 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+# Two processes beside each other, each file's tests in one of them: see tests/conftest.py.
+JOBS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --no-loadscope-reorder
 TORCH := $(shell grep -m1 '^torch==' constraints.txt)
 MINIMUM := .venv-minimum
 MINIMUM_TORCH ?= $(TORCH)
 
-.PHONY: help demo test test-minimum check format bench clean
+.PHONY: help demo test test-all test-thorough test-minimum check format bench clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 demo: $(READY)  ## trace the embedded model's prompts and ask the store questions
 	$(BIN)/python demo/run.py
 
-test: check  ## check, then run all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+test: check  ## check, then run the tests, but for the thorough ones
+	$(PYTEST) -m "not thorough"
+
+test-all: check  ## check, then run all tests
+	$(PYTEST)
+
+test-thorough: $(READY)  ## run the thorough tests alone
+	$(PYTEST) -m thorough
 
 # An environment of its own, made anew; MINIMUM_TORCH=torch==2.6.0 takes the oldest torch as well, where its index has it.
 test-minimum: $(READY)  ## are graphs true with the oldest versions that pyproject.toml accepts?

@@ -1,30 +1,78 @@
-"""Ray is started once for all tests that need it; what needs a GPU is left out where there is none."""
+"""Ray is started once for all tests that need it; what needs a GPU is left out where there is none.
+
+`make test` runs two pytest processes beside each other. What tests share lives in a process: therefore the tests of a
+file stay together, and so do the files whose tests share that Ray.
+"""
 
 from __future__ import annotations
 
 import logging
+import math
 import os
+import random
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 TESTS = Path(__file__).parent
+STARTED, SECONDS_FOR_TESTS = time.monotonic(), float(os.environ.get("SECONDS_FOR_TESTS", "inf"))
 for _name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_UV_RUN_RUNTIME_ENV"):
     os.environ.setdefault(_name, "0")  # read when Ray is imported
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")  # as workers do; read at this process's first matrix product
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs a GPU is skipped where there is none, and says so."""
-    import torch
+    """What needs a GPU is skipped where there is none, and says so; of many processes, those with Ray begin first."""
+    needs_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if needs_gpu:
+        import torch
 
-    if not torch.cuda.is_available() and "GPU_TESTS_DEVICE" not in os.environ:
-        for item in items:
-            if item.get_closest_marker("gpu"):
+        if not torch.cuda.is_available() and "GPU_TESTS_DEVICE" not in os.environ:
+            for item in needs_gpu:
                 item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        if math.isfinite(SECONDS_FOR_TESTS):
+            _draw_lots(items, os.environ["PYTEST_XDIST_TESTRUNUID"])
+        else:
+            files = {item.path for item in items if item.get_closest_marker("ray")}
+            items.sort(key=lambda item: (not _shares_ray(item.path), item.path not in files))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """The tests of a file follow each other in one process, and so do all that share a cluster."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "ray" if _shares_ray(config.rootpath / file) else file
+
+    return Together(config, log)
+
+
+@cache
+def _shares_ray(file: Path) -> bool:
+    return "ray_cluster" in file.read_text("utf-8")
+
+
+def _draw_lots(items: list[pytest.Item], seed: str) -> None:
+    """Files in an order that is another in each run, the same in all processes of one: each has its turn some time."""
+    files = sorted({item.path for item in items})
+    random.Random(seed).shuffle(files)
+    items.sort(key=lambda item: files.index(item.path))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Where time is limited, what would begin too late is left out and says so; what has begun ends in peace."""
+    if time.monotonic() - STARTED > SECONDS_FOR_TESTS:
+        pytest.skip(f"SECONDS_FOR_TESTS={SECONDS_FOR_TESTS:g} are over")
 
 
 @pytest.fixture(scope="session")

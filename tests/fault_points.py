@@ -30,7 +30,7 @@ GRAPHS = [random_graph(f"p{i}", seed=i, num_active=12, num_positions=3) for i in
 
 _OS = ("link", "replace", "mkdir", "unlink", "rename", "rmdir")
 _mkdir = os.mkdir
-_SPACING = int(os.environ.get("KILL_SPACING", "120"))
+_SPACING = int(os.environ.get("KILL_SPACING", "240"))
 """Of the changes within a part or an index, each so many-th; 1 tries them all, for half an hour."""
 _SHALLOW = 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import socket
@@ -74,10 +75,15 @@ def s3_server() -> Iterator[S3Server]:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports free now, with the one 10,000 above them, which SeaweedFS takes for gRPC; below the ephemeral range."""
+    """Ports free now, with the one 10,000 above them, which SeaweedFS takes for gRPC; below the ephemeral range.
+
+    Processes of tests beside each other do not choose the same: each takes every so many-th.
+    """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    step = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     ports: list[int] = []
     while len(ports) < count:
-        port = random.randrange(11_000, 21_000)
+        port = random.randrange(11_000 + number, 21_000, step)
         if port not in ports and _is_free(port) and _is_free(port + 10_000):
             ports.append(port)
     return ports

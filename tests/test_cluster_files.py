@@ -192,7 +192,9 @@ def test_every_job_file_gives_a_whole_configuration(job: Path) -> None:
     assert "job" in {node.name for node in ast.parse(job.read_text()).body if isinstance(node, ast.FunctionDef)}
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "check", "format", "bench", "clean", "help"])
+@pytest.mark.parametrize(
+    "target", ["demo", "test", "test-all", "test-thorough", "check", "format", "bench", "clean", "help"]
+)
 def test_make_knows_its_targets_and_help_lists_them(target: str) -> None:
     dry = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
     assert dry.returncode == 0, dry.stderr

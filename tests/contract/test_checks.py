@@ -31,7 +31,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Table]:
     return store, run_checks(check_job(open_store(str(directory / "reference")))).table
 
 
-@pytest.mark.parametrize("name", ["here", *(pytest.param(name, marks=ON_RAY) for name in list(RUNS)[1:])])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "here",
+        pytest.param("two actors", marks=ON_RAY),
+        pytest.param("two slices", marks=[*ON_RAY, pytest.mark.thorough]),
+    ],
+)
 def test_figures_are_the_same_whoever_measures(
     name: str, made: tuple[Store, Table], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -77,7 +77,12 @@ class Finished:
 
 @pytest.fixture(
     scope="module",
-    params=["here", *(pytest.param(name, marks=ON_RAY) for name in list(RUNS)[1:])],
+    params=[
+        "here",
+        pytest.param("one actor", marks=[*ON_RAY, pytest.mark.thorough]),
+        pytest.param("two actors", marks=ON_RAY),
+        pytest.param("two slices", marks=ON_RAY),
+    ],
 )
 def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     run = RUNS[request.param]

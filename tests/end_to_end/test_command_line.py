@@ -81,18 +81,19 @@ def test_two_workers_store_the_same_as_this_process_and_keep_quiet(store: str, p
     assert len(done.stdout.splitlines()) == 6
 
 
-def test_a_rerun_skips_everything(store: str, prompts: Path) -> None:
-    done = run("trace", *inputs(prompts), "--store", store, *GRAPH, "--local")
-    assert done.returncode == 0
-    assert "0 done, 3 skipped (done before), 0 failed" in done.stdout
+def test_a_rerun_skips_everything(store: str, prompts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", *inputs(prompts), "--store", store, *GRAPH, "--local", "--threads", "1"]) == 0
+    assert "0 done, 3 skipped (done before), 0 failed" in capsys.readouterr().out
 
 
-def test_some_failed_prompts_are_exit_code_3_and_the_rest_is_stored(tmp_path: Path) -> None:
+def test_some_failed_prompts_are_exit_code_3_and_the_rest_is_stored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     prompts = write_prompts(tmp_path / "p.jsonl", [*plain_rows(1), {"id": "bad", "tokens": [77777]}])
     store = str(tmp_path / "store")
-    done = run("trace", *inputs(prompts), "--store", store, "--max-feature-nodes", "none", "--local", "--keep-all")
-    assert done.returncode == 3
-    assert "failed in tokenize: 'bad'" in done.stdout
+    flags = ["--max-feature-nodes", "none", "--local", "--threads", "1", "--keep-all"]
+    assert main(["trace", *inputs(prompts), "--store", store, *flags]) == 3
+    assert "failed in tokenize: 'bad'" in capsys.readouterr().out
     assert list(open_store(store)) == ["p0"]
     assert open_store(store).info["identity"]["trace"]["max_feature_nodes"] is None
 

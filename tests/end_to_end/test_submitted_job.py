@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs_of_cases import CASE, plain_rows, write_prompts
+from jobs_of_cases import CASE, job, plain_rows, write_prompts
 
 from distributed_tracer import open_store
 from distributed_tracer.cli import main
 from distributed_tracer.errors import StoreNotFound
+from distributed_tracer.pipeline import run_job
 from distributed_tracer.report.status import status_of
 from distributed_tracer.store.checks import read_checks
 
@@ -125,6 +126,7 @@ def jobs(tmp_path: Path) -> Path:
     return tmp_path / "jobs"
 
 
+@pytest.mark.thorough
 def test_a_submitted_job_fills_the_store_and_strangers_are_refused(head: Head, jobs: Path) -> None:
     stranger = {name: value for name, value in head.environment.items() if not name.startswith("RAY_AUTH")}
     refused = ray_submit(jobs, stranger | {"HOME": str(jobs)})
@@ -158,6 +160,12 @@ def test_our_own_submissions_pass_their_exit_codes_on(head: Head, jobs: Path) ->
     assert compacted.returncode == 0, compacted.stdout + compacted.stderr
     assert "2 prompts in" in compacted.stdout
     assert open_store(str(store)).index is not None
+
+
+@pytest.mark.thorough
+def test_other_jobs_of_ours_question_and_measure_the_store(head: Head, jobs: Path) -> None:
+    store = jobs.parent / "shared" / "graphs"
+    run_job(job(store.parent, plain_rows(2), store=store.name))
     mined = submit(head.environment, adapted(jobs, "mine.py"))
     assert mined.returncode == 0, mined.stdout + mined.stderr
     assert (store.parent / "mined" / "features.csv").read_text().startswith("layer,feature,prompts,")
@@ -194,6 +202,7 @@ def scraped(head: Head) -> dict[str, float]:
     return found
 
 
+@pytest.mark.thorough
 def test_prometheus_finds_what_a_run_has_done(head: Head, tmp_path: Path) -> None:
     prompts = write_prompts(
         tmp_path / "prompts.jsonl", [*plain_rows(5), {"id": "x", "text": "a", "targets": ["no such"]}]
@@ -239,6 +248,7 @@ def wait_for_prompts(store: Path, count: int, process: subprocess.Popen[str]) ->
     raise AssertionError(f"fewer than {count} prompts after 200 seconds: {process.communicate()}")
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(600)  # three starts of a run
 def test_a_submitted_run_is_watched_killed_stopped_and_gone_on_with(head: Head, tmp_path: Path) -> None:
     rows = plain_rows(80)  # more than are done while a process starts that stops the run

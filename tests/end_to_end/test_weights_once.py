@@ -16,6 +16,7 @@ from distributed_tracer import open_store
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_three_workers_fetch_the_weights_once(tmp_path: Path) -> None:
     prompts = write_prompts(tmp_path / "prompts.jsonl", plain_rows(6))
     command = [sys.executable, "-m", "distributed_tracer", "trace", "--model", REPO, "--prompts", str(prompts)]

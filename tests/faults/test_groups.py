@@ -52,7 +52,14 @@ def digest_here(config: JobConfig, directory: Path) -> str:
     return open_store(here.store.store).digest()
 
 
-@pytest.mark.parametrize("case", ["qwen3_topk_skip_tied", "llama_relu_clt", "gemma2_jumprelu_plt"])
+@pytest.mark.parametrize(  # of a top-k layer no slice knows alone what fires
+    "case",
+    [
+        "qwen3_topk_skip_tied",
+        pytest.param("llama_relu_clt", marks=pytest.mark.thorough),
+        pytest.param("gemma2_jumprelu_plt", marks=pytest.mark.thorough),
+    ],
+)
 def test_slices_in_two_processes_give_the_same_bits_as_the_whole(case: str, ray_cluster: None, tmp_path: Path) -> None:
     rows = [{"id": f"p{n}", "tokens": [1, *range(20 + n, 26 + 2 * n)]} for n in range(4)]
     config = replace(
@@ -81,6 +88,7 @@ def test_when_one_of_a_group_is_killed_the_others_prompts_are_not_blamed(ray_clu
     assert open_store(config.store.store).digest() == digest_here(config, tmp_path)
 
 
+@pytest.mark.thorough
 def test_a_prompt_that_kills_its_worker_is_given_up_in_a_group_too(ray_cluster: None, tmp_path: Path) -> None:
     config = job(tmp_path, [{"id": "poison", "text": "the state of Dallas is the state of"}, *plain_rows(5)], PAIR)
     ledger = ledger_of(config)

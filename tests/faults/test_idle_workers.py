@@ -56,7 +56,7 @@ def make_worker(marks: Path, mortal: bool, config: JobConfig, threads: int) -> A
     return worker
 
 
-@pytest.mark.parametrize("mortal", [False, True])
+@pytest.mark.parametrize("mortal", [False, pytest.param(True, marks=pytest.mark.thorough)])
 def test_an_idle_worker_helps_with_the_last_prompt(
     mortal: bool, ray_cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,7 +142,7 @@ def test_a_prompt_that_kills_every_process_is_given_up_and_the_rest_is_done(
     assert open_store(config.store.store).digest() == digest_here(innocent, tmp_path)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.thorough), 2])
 def test_a_model_that_no_worker_survives_loading_ends_the_run(workers: int, ray_cluster: None, tmp_path: Path) -> None:
     config = job(tmp_path, plain_rows(4), replace(ONE, workers=workers))
     (tmp_path / "marks").mkdir()

@@ -134,7 +134,7 @@ def limit_memory(data_bytes: int) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("fits", ["half", "nothing"])
+@pytest.mark.parametrize("fits", ["half", pytest.param("nothing", marks=pytest.mark.thorough)])
 def test_a_prompt_too_large_for_memory_is_tried_with_half_the_rows(
     fits: str, directory: Path, memory: Measured, ray_cluster: None
 ) -> None:
@@ -248,6 +248,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.ray
+@pytest.mark.thorough
 def test_a_prompt_for_which_ray_kills_workers_to_save_memory_is_given_up(tmp_path: Path) -> None:
     lines = Path("/proc/meminfo").read_text().splitlines()
     memory = {line.split(":")[0]: 1024 * int(line.split()[1]) for line in lines}

@@ -34,7 +34,7 @@ WAITS = {"FSSPEC_S3": '{"config_kwargs": {"read_timeout": 1}}'}
 """A client that waits a second for an answer."""
 HASTY = {**WAITS, "AWS_MAX_ATTEMPTS": "1"}
 """And that asks once."""
-ON_RAY = pytest.param(["--workers", "2"], id="ray", marks=pytest.mark.ray)
+ON_RAY = pytest.param(["--workers", "2"], id="ray", marks=[pytest.mark.ray, pytest.mark.thorough])
 EXECUTORS = pytest.mark.parametrize("executor", [pytest.param(["--local"], id="here"), ON_RAY])
 
 

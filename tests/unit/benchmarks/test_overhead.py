@@ -28,6 +28,7 @@ def test_overhead_is_of_medians_and_of_tracing_alone() -> None:
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_it_runs_and_both_store_the_same() -> None:
     command = [
         sys.executable,

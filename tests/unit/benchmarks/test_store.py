@@ -87,6 +87,7 @@ def test_a_dense_file_of_the_same_graph_is_larger(tmp_path: Path, graphs: list[G
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_whole_benchmark_runs(tmp_path: Path) -> None:
     sizes = ["--graphs", "12", "--peer-graphs", "4", "--unpruned", "1", "--repeats", "1", "--s3", "1"]
     command = [sys.executable, "-W", "error", "benchmarks/store.py", *sizes, "--json", str(tmp_path / "found.json")]

@@ -188,7 +188,7 @@ def test_the_example_runs_and_writes_what_it_prints(
 ) -> None:
     monkeypatch.setattr(success_rates, "STRENGTHS", (1.0,))
     monkeypatch.setattr(success_rates, "SHOWN", (1.0, 1.0))
-    success_rates.main(["--every", "5", "--out", str(tmp_path)])
+    success_rates.main(["--every", "20", "--out", str(tmp_path)])
     printed = capsys.readouterr().out
     assert "Birmingham is Montgomery (100%) -> Alabama" in printed
     assert "held out" in printed

@@ -33,6 +33,12 @@ def make(out: Path, **wanted: str) -> list[str]:
     return said
 
 
+@pytest.fixture
+def unrehearsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of copying: a rehearsal is a process that imports everything, and others test it."""
+    monkeypatch.setattr("distributed_tracer.offline.bundle._rehearse", lambda out, manifest, say: None)
+
+
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A model with files that no run reads, transcoders, and a compressed corpus of two prompts."""
@@ -81,7 +87,7 @@ def test_a_bundle_has_what_a_run_reads_and_says_where_it_came_from(bundle: Path,
     assert str(ROOT) not in (bundle / "manifest.json").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("unrehearsed")
 def test_a_second_run_mends_what_is_damaged_and_copies_nothing_else(bundle: Path, sources: dict[str, str]) -> None:
     manifest = read_manifest(bundle)
     (bundle / "model" / "model.safetensors").write_bytes(b"torn")
@@ -92,7 +98,7 @@ def test_a_second_run_mends_what_is_damaged_and_copies_nothing_else(bundle: Path
     assert verify(bundle) == manifest
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("unrehearsed")
 def test_a_run_that_was_killed_leaves_an_unfinished_bundle_that_the_next_completes(
     tmp_path: Path, sources: dict[str, str]
 ) -> None:
@@ -111,7 +117,7 @@ def test_a_run_that_was_killed_leaves_an_unfinished_bundle_that_the_next_complet
     assert verify(out).complete
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("unrehearsed")
 def test_another_source_replaces_its_part_and_leaves_the_others(bundle: Path, tmp_path: Path) -> None:
     prompts = write_prompts(tmp_path / "more.ndjson", plain_rows(3))
     make(bundle, prompts=str(prompts))

@@ -10,6 +10,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
@@ -102,9 +103,11 @@ def test_what_goes_wrong_for_long_is_an_outage_that_names_the_store(
     root = open_root(url)
     root.upload({"parts/1": b"1"})
     proxy.stall_seconds, proxy.spoil = 3.0, everything(fault)
-    for operation in OPERATIONS.values():
+    with ThreadPoolExecutor(len(OPERATIONS)) as pool:  # the waits for answers that do not come pass side by side
+        asked = [pool.submit(operation, root) for operation in OPERATIONS.values()]
+    for answer in asked:
         with pytest.raises(StoreUnavailable, match=r"^cannot [\w ]+ s3://b\w+/store[\w/]*: \w+Error: ") as caught:
-            operation(root)
+            answer.result()
         assert "Debug source" not in str(caught.value)
     proxy.spoil = nothing
 

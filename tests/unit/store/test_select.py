@@ -35,10 +35,10 @@ FEATURES = GRAPHS[5].nodes.take(GRAPHS[5].nodes.where(Kind.FEATURE))
 FEATURE = int(FEATURES.layer_N[0]), int(FEATURES.feature_N[0])
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     superseded = replace(random_graph("p03", seed=99), token_strings=(" Texas",) * 5)
-    return make_store(str(tmp_path), GRAPHS[12:], GRAPHS[:9], GRAPHS[9:12], [superseded])
+    return make_store(str(tmp_path_factory.mktemp("select")), GRAPHS[12:], GRAPHS[:9], GRAPHS[9:12], [superseded])
 
 
 def has_node(graph: Graph, layer: int, feature: int | None = None) -> bool:

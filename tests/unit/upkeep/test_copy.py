@@ -178,6 +178,16 @@ def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(  # reading and writing do not know of each other: each kind of place once at each end
+    ("store_url", "other_url"),
+    [
+        ("local", "s3"),
+        ("s3", "local"),
+        pytest.param("local", "local", marks=pytest.mark.thorough),
+        pytest.param("s3", "s3", marks=pytest.mark.thorough),
+    ],
+    indirect=True,
+)
 def test_a_copy_killed_at_random_moments_is_a_store_and_the_same_command_goes_on(
     store_url: str, other_url: str
 ) -> None:

@@ -324,6 +324,7 @@ def test_a_crash_between_a_commit_and_its_part_leaves_an_orphan_that_goes_next(t
 
 
 @pytest.mark.slow
+@pytest.mark.thorough  # faults/test_fault_points.py kills at chosen moments
 def test_gc_of_a_compacted_store_killed_anywhere_loses_nothing(tmp_path: Path) -> None:
     parts = [[random_graph(f"p{i:02}", seed=i)] for i in range(40)]
     url = str(tmp_path)
