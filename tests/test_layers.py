@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "distributed_tracer"
 LAYERS = (
     ("errors", "shapes"),
-    ("prompt", "config", "memory"),
+    ("prompt", "config", "memory", "threads"),
     ("corpus", "model", "transcoder", "graph"),
     ("plan", "trace", "store", "content"),
     ("upkeep",),
