@@ -3,7 +3,8 @@
 On a CPU, torch leaves float32 and float64 products to Intel's MKL. Asked for it (`MKL_CBWR=AUTO,STRICT`), MKL promises
 one order of adding for any number of threads, on Intel's processors. On AMD's it takes another kernel for some small
 products when it may use several threads: for results of two or three rows, and for those of up to about 33 rows and
-33 columns (float32, MKL 2024.2, Zen 4). These are computed by one thread, which is as fast: they take microseconds.
+33 columns (float32, MKL 2024.2, Zen 4). These are computed by one thread: they take microseconds. In float64 large
+products depend on threads there as well, which is left as it is.
 """
 
 from __future__ import annotations

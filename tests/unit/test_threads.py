@@ -88,7 +88,7 @@ def said(program: str, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments],
         cwd=ROOT,
-        env=os.environ | {"MKL_CBWR": "AUTO,STRICT", "OMP_NUM_THREADS": "3"},
+        env=os.environ | {"MKL_CBWR": "AUTO,STRICT", "OMP_NUM_THREADS": "3", "OMP_WAIT_POLICY": "PASSIVE"},
         capture_output=True,
         text=True,
         check=False,
