@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "distributed_tracer"
 LAYERS = (
     ("errors", "shapes", "given", "names", "display"),
-    ("prompt", "config", "memory", "flags"),
+    ("prompt", "config", "memory", "flags", "threads"),
     ("corpus", "model", "transcoder", "graph"),
     ("plan", "trace", "store", "content"),
     ("upkeep",),

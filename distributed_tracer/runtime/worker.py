@@ -39,8 +39,9 @@ KERNELS_KEPT = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
 """oneDNN compiles a kernel for each size of a bfloat16 product, a millisecond and 0.1 MB each, and by itself keeps only
 1,024; prompts of many lengths need more. Read at a process's first such product."""
 SAME_BITS = ("MKL_CBWR", "AUTO,STRICT")
-"""Makes Intel's MKL add in one order whatever the number of threads, so that a graph does not depend on how many
-workers share a machine. Read at a process's first matrix product; costs less than 5% (135 M parameters, one core)."""
+"""Makes MKL add in one order whatever the number of threads, so that a graph does not depend on how many workers share
+a machine; on AMD's processors not in small products, see `threads`. Read at a process's first matrix product; costs
+less than 5% (135 M parameters, one core)."""
 
 
 class Worker:

@@ -12,6 +12,7 @@ from ..model.load import Model
 from ..model.tape import Tape, record
 from ..model.tokenize import num_zeroed, token_strings, tokenize
 from ..prompt import Prompt, content_id
+from ..threads import few_on_one_thread
 from ..transcoder.base import Transcoders
 from .assemble import assemble
 from .encode import ActiveFeatures, encode
@@ -36,7 +37,8 @@ def attribute(
     prompt = tokenize(_as_prompt(prompt), model.tokenizer, model.shape)
     assert prompt.tokens is not None
     tape, features = fire(prompt, model, transcoders, config)
-    directions = choose(prompt.targets, model, tape, transcoders, config)
+    with few_on_one_thread(model.input_device):
+        directions = choose(prompt.targets, model, tape, transcoders, config)
 
     rows = open_rows(model, tape, transcoders, features, config.sweep_rows, config.keep_row_mass)
     frontier = Frontier(directions, features, config, max_closing_error(config, model.dtype))
@@ -53,9 +55,10 @@ def fire(prompt: Prompt, model: Model, transcoders: Transcoders, config: TraceCo
     """The forward pass of a tokenized prompt, and what fires in it."""
     assert prompt.tokens is not None
     shape, logits_at = transcoders.shape, positions_needed(prompt.targets, len(prompt.tokens))
-    tape = record(model, prompt.tokens, shape.input_site, shape.output_site, logits_at)
     zeroed, dtype = num_zeroed(prompt.tokens, model.shape.architecture), sweep_dtype(config.sweep_dtype, model.dtype)
-    return tape, encode(model, tape, transcoders, zeroed, dtype)
+    with few_on_one_thread(model.input_device):
+        tape = record(model, prompt.tokens, shape.input_site, shape.output_site, logits_at)
+        return tape, encode(model, tape, transcoders, zeroed, dtype)
 
 
 def _as_prompt(prompt: Prompt | str | Sequence[int]) -> Prompt:

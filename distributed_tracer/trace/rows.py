@@ -18,6 +18,7 @@ from ..model.frozen import freeze, input_bias, read_input
 from ..model.instrument import FINAL
 from ..model.load import Model
 from ..model.tape import Tape
+from ..threads import few_on_one_thread
 from ..transcoder.base import Transcoders
 from .batches import batches
 from .edges import Edges
@@ -111,10 +112,11 @@ class Rows:
         )
         work_dtype = torch.promote_types(self.dtype, torch.float32)
         lead, layers = Lead(tape, features.columns.lead, work_dtype), []
-        for layer in range(model.shape.num_layers):
-            frozen = freeze(model, tape, layer, transcoders.skip(layer), work_dtype)
-            lead.push(frozen, features.written.constant(layer))
-            layers.append(frozen.behind(lead.size, self.dtype))
+        with few_on_one_thread(model.input_device):
+            for layer in range(model.shape.num_layers):
+                frozen = freeze(model, tape, layer, transcoders.skip(layer), work_dtype)
+                lead.push(frozen, features.written.constant(layer))
+                layers.append(frozen.behind(lead.size, self.dtype))
         self.sweep = Sweep(layers, lead, features.written)
 
     def of_targets(self, directions: Directions) -> Iterator[EdgeBlock]:

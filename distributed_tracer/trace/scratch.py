@@ -10,6 +10,8 @@ from math import prod
 import torch
 from torch import Tensor
 
+from ..threads import multiply
+
 _AT_ONCE = 4096
 
 
@@ -30,12 +32,12 @@ class Scratch:
         """a @ b."""
         product = self.take(name, (len(a), b.shape[1]), a.dtype, a.device)
         for part in parts(a):
-            torch.mm(a[part], b, out=product[part])
+            multiply(a[part], b, product[part])
         return product
 
     def bmm(self, name: str, a: Tensor, b: Tensor) -> Tensor:
         """a @ b for every pair of matrices."""
-        return torch.bmm(a, b, out=self.take(name, (len(a), a.shape[1], b.shape[2]), a.dtype, a.device))
+        return multiply(a, b, self.take(name, (len(a), a.shape[1], b.shape[2]), a.dtype, a.device))
 
 
 def parts(a: Tensor) -> list[slice]:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ..model.frozen import FrozenLayer
+from ..threads import add_product_, few_on_one_thread, multiply
 from .columns import BESIDE, Segment
 from .edges import Reach, ReachedEdges
 from .host import on_device
@@ -127,7 +128,7 @@ class Sweep:
         places = zip(segments, vectors, into_BS[:, first:].split_with_sizes(slots, 1), strict=True)
         for (segment, vectors_XD, into_BX), g_PBD in zip(places, self._at(segments, g_BPD[:rows]), strict=True):
             if in_place and len(segment.positions) == len(g_PBD) == 1:
-                torch.mm(g_PBD[0], vectors_XD.T, out=into_BX)
+                multiply(g_PBD[0], vectors_XD.T, into_BX)
             else:
                 vectors_PDW = vectors_XD.view(-1, segment.width, vectors_XD.shape[1])[: len(g_PBD)].mT
                 read_BPW = self._scratch.bmm("read", g_PBD, vectors_PDW)[:, :alive].transpose(0, 1)
@@ -174,7 +175,9 @@ class Sweep:
             found.append(self._mix_first(layer, own_BD, position_B, g_BPD[mixed : mixed + len(fresh)]))
         if self.lead.size:
             values_XT = self.lead.values_LXT[number]
-            from_lead_BT[:alive] += (torch.cat(found)[:alive].to(values_XT.dtype) @ values_XT).to(from_lead_BT.device)
+            from_lead_BT[:alive] += multiply(torch.cat(found)[:alive].to(values_XT.dtype), values_XT).to(
+                from_lead_BT.device
+            )
 
     def _mix(self, layer: FrozenLayer, g_BPD: Tensor) -> Tensor:
         """Returns what is attended to in the lead: [B, X], X = (position of the lead, key/value head, head width)."""
@@ -194,7 +197,7 @@ class Sweep:
                     in_lead_BKGE[:, :, group] = mixed_BKE[:, :lead]
         y_XY = y_BKGE.view(len(g_XD), -1)
         for part in parts(g_XD):
-            g_XD[part].addmm_(y_XY[part], layer.value_XD)
+            add_product_(g_XD[part], y_XY[part], layer.value_XD)
         return in_lead_BKGE.view(num_rows, -1)
 
     def _patterned(self, pattern_KPQ: Tensor, z_BXE: Tensor, queries: int) -> Iterator[tuple[int, int, Tensor]]:
@@ -219,15 +222,16 @@ class Sweep:
         """The same for rows with a gradient at one position: every head makes one vector, spread by its pattern."""
         num_rows, num_positions, width = g_BPD.shape
         groups, head_dim, lead = layer.num_groups, layer.head_dim, self.lead.size
-        z_GXE = (own_BD @ layer.output_GDX).view(groups, -1, head_dim)
-        passed_GXD = z_GXE @ layer.value_XD.view(groups, head_dim, width)
+        z_GXE = multiply(own_BD, layer.output_GDX).view(groups, -1, head_dim)
+        passed_GXD = multiply(z_GXE, layer.value_XD.view(groups, head_dim, width))
         passed_BXD = passed_GXD.view(groups, num_rows, -1, width).transpose(0, 1).reshape(num_rows, -1, width)
         spread_GKBQ = layer.pattern_GKPQ[:, : lead + num_positions].index_select(2, position_B)
         spread_BKX = spread_GKBQ[:, lead:].permute(2, 1, 0, 3).reshape(num_rows, num_positions, -1)
-        torch.bmm(spread_BKX, passed_BXD, out=g_BPD)
+        multiply(spread_BKX, passed_BXD, g_BPD)
         g_BPD[torch.arange(num_rows, device=g_BPD.device), position_B] += own_BD
         z_GBQE = z_GXE.view(groups, num_rows, -1, head_dim)
-        return torch.einsum("gkbq,gbqe->bkge", spread_GKBQ[:, :lead], z_GBQE).flatten(1)
+        with few_on_one_thread(g_BPD.device):
+            return torch.einsum("gkbq,gbqe->bkge", spread_GKBQ[:, :lead], z_GBQE).flatten(1)
 
     def _up(self, rows: int) -> int:
         return self.columns.grain.up(rows, self.columns.grain.rows)
@@ -237,7 +241,7 @@ def _skip(layer: FrozenLayer, g_BPD: Tensor) -> Tensor | None:
     """What the transcoder's linear skip passes on."""
     if layer.skip_DD is None:
         return None
-    skipped_BPD = g_BPD @ layer.skip_DD
+    skipped_BPD = multiply(g_BPD, layer.skip_DD)
     if layer.skip_scale_P is not None:
         skipped_BPD *= layer.skip_scale_P[: g_BPD.shape[1], None]
     return skipped_BPD

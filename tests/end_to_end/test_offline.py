@@ -51,9 +51,10 @@ def alone(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def inputs(bundle: Path) -> list[str]:
+def inputs(bundle: Path, model: str = "", transcoders: str = "") -> list[str]:
+    """Flags for what is in the bundle, or for another model or other transcoders."""
     return [
-        *("--model", str(bundle / "model"), "--transcoders", str(bundle / "transcoders")),
+        *("--model", model or str(bundle / "model"), "--transcoders", transcoders or str(bundle / "transcoders")),
         *("--prompts", str(bundle / "prompts.jsonl"), "--max-feature-nodes", "256", "--threads", "1"),
     ]
 
@@ -111,7 +112,7 @@ def test_without_network_two_workers_store_the_same(bundle: Path, digest_with_ne
     ],
 )
 def test_a_mistyped_model_fails_at_once_and_says_what_to_do(bundle: Path, model: str, offline: str) -> None:
-    done = alone("plan", *inputs(bundle), "--model", model, HF_HUB_OFFLINE=offline, HF_HOME=str(bundle / "none"))
+    done = alone("plan", *inputs(bundle, model), HF_HUB_OFFLINE=offline, HF_HOME=str(bundle / "none"))
     assert done.returncode == 1
     assert f"cannot read config.json of model {model.partition('@')[0]!r} (no such directory" in done.stderr
     assert "`distributed-tracer bundle`" in done.stderr
@@ -121,8 +122,8 @@ def test_a_mistyped_model_fails_at_once_and_says_what_to_do(bundle: Path, model:
 @pytest.mark.slow
 @pytest.mark.parametrize("offline", ["0", pytest.param("1", marks=pytest.mark.thorough)])
 def test_mistyped_transcoders_fail_at_once_and_say_what_to_do(bundle: Path, offline: str) -> None:
-    options = ["--transcoders", "demo/transcoders/ptl"]
-    done = alone("plan", *inputs(bundle), *options, HF_HUB_OFFLINE=offline, HF_HOME=str(bundle / "none"))
+    wanted = inputs(bundle, transcoders="demo/transcoders/ptl")
+    done = alone("plan", *wanted, HF_HUB_OFFLINE=offline, HF_HOME=str(bundle / "none"))
     assert done.returncode == 1
     assert "demo/transcoders/ptl: no such directory here, and the list of files cannot be had" in done.stderr
     assert "`distributed-tracer bundle`" in done.stderr
@@ -140,11 +141,11 @@ def silence() -> Iterator[str]:
 def test_a_hub_that_never_answers_costs_seconds(bundle: Path) -> None:
     with silence() as endpoint:
         environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(bundle / "none"), "HF_HUB_OFFLINE": "0"}
-        command = [sys.executable, "-m", "distributed_tracer", "plan", *inputs(bundle)]
+        command = [sys.executable, "-m", "distributed_tracer", "plan"]
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         asking = {  # both wait at once
-            name: subprocess.Popen([*command, name, "org/name"], cwd=ROOT, env=environment, **pipes)
-            for name in ("--model", "--transcoders")
+            name: subprocess.Popen([*command, *inputs(bundle, **{name: "org/name"})], cwd=ROOT, env=environment, **pipes)
+            for name in ("model", "transcoders")
         }
         # 120 seconds: 10 of waiting, and what imports take on a busy machine
         errors = {name: process.communicate(timeout=120)[1] for name, process in asking.items()}

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from frozen import FLAVOURS, TOKENS, applicable
-from tiny import ARCHITECTURES, TOKENIZER, hf_model, save_transcoders
+from frozen import DECISIVE, FLAVOURS, TOKENS
+from tiny import TOKENIZER, hf_model, save_transcoders
 from transformers import AutoTokenizer
 
 from distributed_tracer import TraceConfig, attribute, load_transcoders, prune
@@ -30,7 +30,6 @@ pytestmark = [
     pytest.mark.skipif(DEVICE == "cuda" and not torch.cuda.is_available(), reason="no CUDA device"),
 ]
 
-PAIRS = [(a, f) for a in ARCHITECTURES for f in FLAVOURS if applicable(a, f)]
 UNIT = {"float64": 2.0**-53, "float32": 2.0**-24, "tf32": 2.0**-11, "bfloat16": 2.0**-9}
 """Largest relative error of rounding a number once."""
 FORWARD, SWEEP = 64, 8
@@ -67,7 +66,7 @@ def names(graph: Graph) -> list[tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("precision", UNIT)
-@pytest.mark.parametrize(("architecture", "flavour"), PAIRS)
+@pytest.mark.parametrize(("architecture", "flavour"), DECISIVE)
 def test_edges_are_the_cpus(architecture: str, flavour: str, precision: str, traced: Traced) -> None:
     reference = "float64" if precision == "float64" else "float32"
     expected = traced(architecture, flavour, "cpu", TraceConfig(None, sweep_dtype=reference))
@@ -78,7 +77,7 @@ def test_edges_are_the_cpus(architecture: str, flavour: str, precision: str, tra
     assert difference <= bound * np.linalg.norm(expected.adjacency())
 
 
-@pytest.mark.parametrize(("architecture", "flavour"), PAIRS)
+@pytest.mark.parametrize(("architecture", "flavour"), DECISIVE)
 def test_the_same_features_are_chosen_and_the_same_nodes_survive_pruning(
     architecture: str, flavour: str, traced: Traced
 ) -> None:
