@@ -144,8 +144,11 @@ def test_a_hub_that_never_answers_costs_seconds(bundle: Path) -> None:
         command = [sys.executable, "-m", "distributed_tracer", "plan"]
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         asking = {  # both wait at once
-            name: subprocess.Popen([*command, *inputs(bundle, **{name: "org/name"})], cwd=ROOT, env=environment, **pipes)
-            for name in ("model", "transcoders")
+            name: subprocess.Popen([*command, *wanted], cwd=ROOT, env=environment, **pipes)
+            for name, wanted in {
+                "model": inputs(bundle, model="org/name"),
+                "transcoders": inputs(bundle, transcoders="org/name"),
+            }.items()
         }
         # 120 seconds: 10 of waiting, and what imports take on a busy machine
         errors = {name: process.communicate(timeout=120)[1] for name, process in asking.items()}
