@@ -14,7 +14,7 @@ T calibration token, D model width, S transcoder dictionary.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from zlib import crc32
 
 import torch
@@ -102,6 +102,8 @@ class WordTokenizer:
 
     bos_token_id, eos_token_id, pad_token_id = 1, 2, 0
     all_special_ids = (1, 2, 0)
+    unk_token_id = mask_token_id = None
+    added_tokens_decoder: ClassVar[dict[int, object]] = {}
 
     def __init__(self, vocab_size: int) -> None:
         self.vocab_size = vocab_size
@@ -110,6 +112,12 @@ class WordTokenizer:
         leading = [self.bos_token_id] if add_special_tokens else []
         first = len(self.all_special_ids)
         return {"input_ids": leading + [first + crc32(w.encode()) % (self.vocab_size - first) for w in text.split()]}
+
+    def get_vocab(self) -> dict[str, int]:
+        return {f"<{token}>": token for token in range(self.vocab_size)}
+
+    def __len__(self) -> int:
+        return self.vocab_size
 
     def decode(self, tokens: list[int]) -> str:
         return " ".join(f"<{token}>" for token in tokens)

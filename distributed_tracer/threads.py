@@ -44,7 +44,16 @@ def multiply(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
     """`torch.matmul`, the same bit for bit for any number of threads: small products are left to one."""
     if _depends(a) and few(*_sizes(a, b)):
         with one_thread():
-            return torch.matmul(a, b, out=out)
+            return _product(a, b, out)
+    return _product(a, b, out)
+
+
+def _product(a: Tensor, b: Tensor, out: Tensor | None) -> Tensor:
+    """As `matmul`, which takes host time to find out what is plain from the shapes: a GPU waits for the host."""
+    if a.dim() == b.dim() == 2:
+        return torch.mm(a, b, out=out)
+    if a.dim() == b.dim() == 3 and len(a) == len(b):
+        return torch.bmm(a, b, out=out)
     return torch.matmul(a, b, out=out)
 
 

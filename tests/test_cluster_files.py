@@ -193,7 +193,20 @@ def test_every_job_file_gives_a_whole_configuration(job: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["demo", "test", "test-all", "test-thorough", "test-minimum", "check", "format", "bench", "clean", "help"]
+    "target",
+    [
+        "demo",
+        "test",
+        "test-all",
+        "test-thorough",
+        "test-kernels",
+        "test-minimum",
+        "check",
+        "format",
+        "bench",
+        "clean",
+        "help",
+    ],
 )
 def test_make_knows_its_targets_and_help_lists_them(target: str) -> None:
     dry = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)

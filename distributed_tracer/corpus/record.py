@@ -79,7 +79,7 @@ def _targets_of(fields: Mapping[str, object]) -> tuple[TargetSpec, ...]:
     for number, target in enumerate(value, start=1):
         try:
             targets.append(TargetSpec.parse(target))
-        except CorpusError as error:
+        except InputError as error:
             raise CorpusError(f"target {number}: {error}") from error
     given.check_storable([target.to_json() for target in targets], "targets", CorpusError)
     return tuple(targets)

@@ -16,6 +16,7 @@ from .loading_report import check_codes, check_report, quiet
 from .name import split_revision
 from .norm import Norm
 from .quantised import check_readable, method_of, options_for
+from .rope import max_positions
 from .sites import Sites, sites_of
 from .weights import integer_tensors
 
@@ -191,7 +192,7 @@ def _shape(config: Any, num_parameters: int) -> ModelShape:
         num_kv_heads=int(getattr(text, "num_key_value_heads", None) or heads),
         head_dim=int(getattr(text, "head_dim", None) or text.hidden_size // heads),
         vocab_size=int(text.vocab_size),
-        max_positions=int(text.max_position_embeddings),
+        max_positions=max_positions(config),
         num_parameters=num_parameters,
     )
 

@@ -30,6 +30,13 @@ def rope_regime(config: Any, num_tokens: int) -> tuple[int, ...]:
     return tuple(regime)
 
 
+def max_positions(config: Any) -> int:
+    """The longest sequence that a model takes: dynamic NTK scaling stretches what it was trained on by its factor."""
+    text = config.get_text_config()
+    dynamic = [of for of in _all_parameters(text) if _kind(of) == "dynamic"]
+    return int(text.max_position_embeddings * min((float(of.get("factor") or 1) for of in dynamic), default=1))
+
+
 def forget_lengths(hf: Any) -> None:
     """Dynamic NTK scaling keeps the table of the longest sequence seen for shorter ones: begin each pass anew."""
     if "dynamic" not in map(_kind, _all_parameters(hf.config.get_text_config())):

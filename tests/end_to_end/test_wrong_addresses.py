@@ -31,6 +31,13 @@ def closed_port(silent_port: int) -> Iterator[int]:
         yield closed.getsockname()[1]
 
 
+@pytest.fixture
+def unconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests may have connected this process to their cluster, which would be used."""
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+
+
+@pytest.mark.usefixtures("unconnected")
 @pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}"])
 def test_doctor_says_that_nothing_listens_at_once(
     form: str, closed_port: int, capsys: pytest.CaptureFixture[str]
@@ -43,6 +50,7 @@ def test_doctor_says_that_nothing_listens_at_once(
     assert "--timeout-seconds" in said
 
 
+@pytest.mark.usefixtures("unconnected")
 def test_trace_says_it_before_any_model_is_loaded(
     closed_port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -55,6 +63,7 @@ def test_trace_says_it_before_any_model_is_loaded(
     assert ": failed at 2" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("unconnected")
 def test_the_dashboards_address_is_not_taken_for_the_clusters(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--ray-address", "http://127.0.0.1:8265"]) == 1
     assert "is the address of a dashboard" in capsys.readouterr().err

@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.skipif(DEVICE == "cuda" and not torch.cuda.is_available(), reason="no CUDA device"),
 ]
 
-UNIT = {"float64": 2.0**-53, "float32": 2.0**-24, "tf32": 2.0**-11, "bfloat16": 2.0**-9}
+UNIT = {"float32": 2.0**-24, "tf32": 2.0**-11, "bfloat16": 2.0**-9}
 """Largest relative error of rounding a number once."""
 FORWARD, SWEEP = 64, 8
 """How many roundings may add up: along the forward pass and the encoders (3 layers of some ten products, softmax and
@@ -41,6 +41,9 @@ norms, in the forward pass's precision), and along the sweep (two products a lay
 def model_on(architecture: str, device: str, dtype: torch.dtype) -> Model:
     return wrap(hf_model(architecture).to(device, dtype), AutoTokenizer.from_pretrained(TOKENIZER))
 
+
+TERMS = 4096
+"""A row has some hundred terms, and the sum of their sizes may be some ten times the value that they add up to."""
 
 Traced = Callable[[str, str, str, TraceConfig], Graph]
 
@@ -68,13 +71,19 @@ def names(graph: Graph) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize("precision", UNIT)
 @pytest.mark.parametrize(("architecture", "flavour"), DECISIVE)
 def test_edges_are_the_cpus(architecture: str, flavour: str, precision: str, traced: Traced) -> None:
-    reference = "float64" if precision == "float64" else "float32"
-    expected = traced(architecture, flavour, "cpu", TraceConfig(None, sweep_dtype=reference))
+    expected = traced(architecture, flavour, "cpu", TraceConfig(None))
     found = traced(architecture, flavour, DEVICE, TraceConfig(None, sweep_dtype=precision))
     assert names(found) == names(expected)
     difference = np.linalg.norm(found.adjacency() - expected.adjacency())
-    bound = FORWARD * UNIT[reference] + SWEEP * UNIT[precision]
+    bound = FORWARD * UNIT["float32"] + SWEEP * UNIT[precision]
     assert difference <= bound * np.linalg.norm(expected.adjacency())
+
+
+@pytest.mark.parametrize(("architecture", "flavour"), DECISIVE)
+def test_rows_add_up_in_float64(architecture: str, flavour: str, traced: Traced) -> None:
+    """Models compute parts in float32 in any case, and differ by that between devices; what a row says may not."""
+    graph = traced(architecture, flavour, DEVICE, TraceConfig(None, sweep_dtype="float64"))
+    assert graph.scores.closing_error <= TERMS * 2.0**-53
 
 
 @pytest.mark.parametrize(("architecture", "flavour"), DECISIVE)

@@ -115,7 +115,7 @@ def test_small_products_alone_are_left_to_one_thread_and_the_others_keep_theirs(
 ) -> None:
     before = torch.get_num_threads()
     seen: list[int] = []
-    monkeypatch.setattr(torch, "matmul", lambda a, b, out=None: seen.append(torch.get_num_threads()))
+    monkeypatch.setattr(torch, "mm", lambda a, b, out=None: seen.append(torch.get_num_threads()))
     torch.set_num_threads(2)
     try:
         for rows, columns in ((2, 500), (500, 3), (64, 64), (4, 65), (65, 4), (1, 500)):
