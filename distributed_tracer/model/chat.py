@@ -24,7 +24,7 @@ _CLOCK = f"{{% macro strftime_now(format) %}}{{{{ format{_REPLACED} }}}}{{% endm
 
 
 def chat_text(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> str:
-    """The messages as text, up to where the model answers; if the assistant spoke last, the model continues that message.
+    """The messages as text, up to where the model answers; a last message of the assistant is continued.
 
     Raises PromptError where the tokenizer has no chat template, and for what the template refuses.
     """
