@@ -6,6 +6,7 @@ from __future__ import annotations
 from math import sqrt
 
 import torch
+from tiny import LAYERS, WIDTH
 
 _SURE = 8.0
 """Standard deviations: a result is further off once in 10^13."""
@@ -19,6 +20,11 @@ def round_off(dtype: torch.dtype, terms: int, magnitude: float = 1.0) -> float:
     rounding error analysis", 2019); each of the two sums has its own. Products of products count the terms of all.
     """
     return _SURE * sqrt(terms) * torch.finfo(dtype).eps * magnitude
+
+
+def of_tiny_model(values: torch.Tensor) -> float:
+    """How far two float32 passes of a model of `tests/tiny.py` may be apart in `values`, absolute."""
+    return round_off(torch.float32, additions(LAYERS, WIDTH), float(values.abs().max()))
 
 
 def additions(num_layers: int, d_model: int) -> int:

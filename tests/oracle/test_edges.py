@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from frozen import DECISIVE, TOKENS, Case
+from rounding import of_tiny_model
 from tiny import ARCHITECTURES, ROWS, hf_model, tiny_model
 from torch import Tensor
 
@@ -33,7 +34,7 @@ def test_the_model_still_computes_what_its_library_computes(architecture: str) -
         expected = plain(input_ids=torch.tensor([TOKENS])).logits[0, -1]
     tape = record(tiny_model(architecture), TOKENS, "mlp.hook_in", "mlp.hook_out")
     # float32 through three layers; a wrong norm, mask, sink or softcap is off by more than 1e-2
-    torch.testing.assert_close(tape.logits[len(TOKENS) - 1], expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(tape.logits[len(TOKENS) - 1], expected, rtol=0, atol=of_tiny_model(expected))
 
 
 @pytest.mark.parametrize(("architecture", "flavour"), DECISIVE)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from frozen import LENGTHS, TOKENS, Case, build
+from rounding import of_tiny_model
 from tiny import hf_model
 from torch import Tensor
 
@@ -18,7 +19,6 @@ from distributed_tracer.intervene.intervention import Intervention
 from distributed_tracer.model.tape import record
 
 EXACT = 1e-11  # float64 round-off, as in test_edges.py
-FLOAT32 = 1e-5  # the library's norms are computed in float32; another rotary table changes logits by more than 1e-3
 CHANGED = (Intervention(1, -1, 5, value=40.0),)
 
 
@@ -44,7 +44,7 @@ def test_prompts_of_many_lengths_at_once_are_each_alone(asked: tuple[str, Case])
         assert among.tokens == one.tokens
         (alone,) = intervene([one], of.model, of.transcoders)
         expected = by_the_library(name, one.tokens)
-        torch.testing.assert_close(among.before.logits_V, expected, rtol=FLOAT32, atol=FLOAT32)
+        torch.testing.assert_close(among.before.logits_V, expected, rtol=0, atol=of_tiny_model(expected))
         torch.testing.assert_close(among.after.logits_V, alone.after.logits_V, rtol=EXACT, atol=EXACT)
         assert not torch.allclose(among.after.logits_V, among.before.logits_V)
 
@@ -54,7 +54,7 @@ def test_a_prompt_is_traced_the_same_whatever_was_traced_before(asked: tuple[str
     for end in (10, 8, 7, 6, 9):
         tape = record(of.model, TOKENS[:end], "mlp.hook_in", "mlp.hook_out")
         expected = by_the_library(name, TOKENS[:end])
-        torch.testing.assert_close(tape.logits[end - 1], expected, rtol=FLOAT32, atol=FLOAT32)
+        torch.testing.assert_close(tape.logits[end - 1], expected, rtol=0, atol=of_tiny_model(expected))
 
 
 def test_what_is_seen_of_a_pass_is_refused_for_prompts_that_need_several(tmp_path: Path) -> None:
