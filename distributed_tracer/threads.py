@@ -22,6 +22,7 @@ _OF_TWO = {"linear", "matmul", "__matmul__", "__rmatmul__", "mm", "bmm"}
 _OF_THREE = {"addmm", "addmm_", "baddbmm"}
 _OF_MANY = {"einsum", "grouped_mm", "_grouped_mm"}
 """Whose single products cannot be seen from outside."""
+_PRODUCTS = _OF_TWO | _OF_THREE | _OF_MANY
 
 
 @contextmanager
@@ -84,7 +85,8 @@ class _FewOnOneThread(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if _is_few(getattr(func, "__name__", ""), [*args, *kwargs.values()]):
+        name = getattr(func, "__name__", "")
+        if name in _PRODUCTS and _is_few(name, [*args, *kwargs.values()]):  # most functions are none
             with one_thread():
                 return func(*args, **kwargs)
         return func(*args, **kwargs)
@@ -93,8 +95,6 @@ class _FewOnOneThread(TorchFunctionMode):
 def _is_few(name: str, operands: list[Any]) -> bool:
     if name in _OF_MANY:
         return True
-    if name not in _OF_TWO and name not in _OF_THREE:
-        return False
     a, b = operands[1:3] if name in _OF_THREE else operands[:2]
     if not (isinstance(a, Tensor) and isinstance(b, Tensor) and _depends(a)):
         return False
