@@ -184,7 +184,7 @@ def status(path: StorePath, json: bool = False, watch: float | None = None) -> i
     Args:
         path: Directory or URL of a store.
         json: Print JSON.
-        watch: Print it again every so many seconds until the run has ended or no prompt is left.
+        watch: Interval in seconds at which the status is printed again, until the run has ended or no prompt is left.
     """
     from .report.status import status_of, status_text
 

@@ -158,7 +158,7 @@ def shown(value: object) -> str:
 
 
 def _items(value: Any, what: str, refuse: Refuse) -> Sequence[Any]:
-    """What a sequence or an array holds; an array keeps its booleans and floats, for whoever refuses them."""
+    """The items of a sequence or an array. Booleans and floats stay as they are, so that the caller can refuse them."""
     if getattr(value, "ndim", 0) and callable(to_list := getattr(value, "tolist", None)):
         items: list[Any] = to_list()
         return items

@@ -6,9 +6,10 @@ from collections.abc import Collection
 from difflib import get_close_matches
 
 _LISTED = 40
-"""So many names are listed; of more, only how many there are."""
+"""Longest list of names in a message; for a longer one the message gives the count only."""
 _COMPARED = 10_000
-"""So many names are compared letter by letter, which takes a tenth of a second; of more, those that begin alike."""
+"""Largest number of names that are all compared letter by letter, which takes 0.1 s. Of more names, only those with
+the same beginning are compared."""
 _LONGEST = 200
 """Comparing takes the product of both lengths: longer names have no close ones."""
 _PIECE = 3

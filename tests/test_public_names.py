@@ -29,6 +29,22 @@ PUBLIC = {
     "prune",
     "run_job",
 }
+RUN = {
+    "--workers",
+    "--local",
+    "--no-local",
+    "--gpus-per-worker",
+    "--threads",
+    "--ray-address",
+    "--attempts",
+    "--placement-seconds",
+    "--connect-seconds",
+    "--slices",
+    "--expected-active",
+    "--progress",
+    "--no-progress",
+    "--log-format",
+}
 JOB = {
     "--model",
     "--forward-dtype",
@@ -60,34 +76,9 @@ JOB = {
     "--sweep-dtype",
     "--max-closing-error",
     "--keep-row-mass",
-    "--workers",
-    "--local",
-    "--no-local",
-    "--gpus-per-worker",
-    "--threads",
-    "--ray-address",
-    "--attempts",
-    "--placement-seconds",
-    "--connect-seconds",
-    "--slices",
-    "--expected-active",
-    "--progress",
-    "--no-progress",
-    "--log-format",
+    *RUN,
 }
 JSON = {"--json", "--no-json"}
-RUN = {
-    *("--workers", "--local", "--no-local", "--gpus-per-worker", "--threads", "--ray-address", "--attempts"),
-    *(
-        "--placement-seconds",
-        "--connect-seconds",
-        "--slices",
-        "--expected-active",
-        "--progress",
-        "--no-progress",
-        "--log-format",
-    ),
-}
 CHECKED = {"--model", "--transcoders", "--device-map", *RUN, *JSON}
 OPTIONS = {
     "trace": JOB,

@@ -48,7 +48,7 @@ def examine(
 ) -> Diagnosis:
     """Every node of the cluster at `ray_address` or RAY_ADDRESS; without one this machine, and Ray is not started.
 
-    Raises ConfigError if no cluster at the address lets this program in within so many seconds.
+    Raises ConfigError if no Ray cluster at the address accepts the connection within the timeout.
     """
     if timeout_seconds <= 0:
         raise ConfigError(f"timeout_seconds must be positive, not {timeout_seconds}")

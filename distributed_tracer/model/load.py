@@ -148,7 +148,7 @@ def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: st
     unembed = hf.get_output_embeddings()  # type: ignore[no-untyped-call]
     assert unembed is not None, "language models have an unembedding"
     weight, bias = unembed.get_parameter("weight").detach(), getattr(unembed, "bias", None)
-    if (scale := sites.logit_scale(text)) != 1:  # a copy, so that a direction is a logit's whoever reads it
+    if (scale := sites.logit_scale(text)) != 1:  # a scaled copy, so that every reader gets the direction of a logit
         weight, bias = weight * scale, None if bias is None else bias * scale
     return Model(
         hf,

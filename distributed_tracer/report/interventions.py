@@ -8,7 +8,7 @@ from ..display import counted
 from ..store.table import Table, printable
 
 SHOWN_SUPERNODES = 24
-"""A graph of a real model has hundreds of suggested groups: so many of them are read, and fill a picture."""
+"""Groups that a report lists and a picture shows: a graph of a real model has hundreds of suggested ones."""
 
 
 def shown_supernodes(summary: dict[str, Any], limit: int = SHOWN_SUPERNODES) -> list[int]:

@@ -34,5 +34,5 @@ def in_short(error: BaseException) -> str:
 
 
 def shortened(text: str, longest: int = _LONGEST) -> str:
-    """Text of at most so many characters, the last of which says if more was there."""
+    """The text, cut to a maximum number of characters. The last character shows whether it was cut."""
     return text if len(text) <= longest else text[: longest - 1] + "…"

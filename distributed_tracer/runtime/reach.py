@@ -19,7 +19,7 @@ _PORTS = {"ray": 10001, "http": 80, "https": 443}
 def check_listens(address: str, seconds: float) -> None:
     """Connect to HOST:PORT, ray://HOST:PORT or http(s)://HOST[:PORT], and hang up.
 
-    Raises ConfigError for what is no address, OSError if nothing accepts a connection within so many seconds.
+    Raises ConfigError for what is no address, OSError if nothing accepts a connection within the timeout.
     """
     host, port = host_and_port(address)
     hosts = [host]
@@ -50,7 +50,7 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:
-    """What `call` returns or raises, or TimeoutError after so many seconds, from when on nobody waits for it."""
+    """What `call` returns or raises. TimeoutError after `seconds`: its thread then goes on alone."""
     found: list[T] = []
     raised: list[BaseException] = []
 

@@ -10,7 +10,7 @@ from .tables.conditions import Conditions, wanted_values
 
 
 def check_site(layer: Any, feature: Any) -> None:
-    """Raises ConfigError for what is not a layer and a feature's index there: whole numbers from 0."""
+    """Raises ConfigError if the layer or the feature's index is not an integer from 0."""
     if not (_is_number(layer) and _is_number(feature)):
         raise ConfigError(f"a feature is (layer, index), whole numbers from 0, not ({layer!r}, {feature!r})")
 

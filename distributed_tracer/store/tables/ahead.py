@@ -26,3 +26,14 @@ def ahead(jobs: Iterable[Callable[[], T]], number: int = 1) -> Iterator[T]:
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def found_ahead(jobs: Iterable[Callable[[], T | None]], number: int, if_none: Callable[[], None]) -> Iterator[T]:
+    """What the jobs return, as `ahead` gives it, without None; `if_none` is called at the end if all of them did."""
+    found = False
+    for answer in ahead(jobs, number):
+        if answer is not None:
+            found = True
+            yield answer
+    if not found:
+        if_none()

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ...errors import StoreCorrupt
 from ..part import Part
-from .ahead import ahead
+from .ahead import found_ahead
 from .batches import Batch, Batches, Names
 from .conditions import Conditions, check_columns, check_values, column_names, meets
 from .node_batches import KINDS, NODE_COLUMNS, node_columns, node_mask
@@ -43,14 +43,8 @@ def edge_batches(
         check_values(kind, where[kind], KINDS)
 
     def read() -> Iterator[Batch]:
-        found = False
         jobs = (partial(_batch, stretch, names, where) for stretch in stretches(parts(), "num_edges"))
-        for batch in ahead(jobs, _AHEAD):
-            if batch is not None:
-                found = True
-                yield batch
-        if not found:
-            if_none()
+        return found_ahead(jobs, _AHEAD, if_none)
 
     return Batches({name: EDGE_COLUMNS[name] for name in names}, read)
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ...graph.nodes import Kind
 from ..part import Part
 from ..schema import BODY
-from .ahead import ahead
+from .ahead import found_ahead
 from .batches import Batch, Batches, Names
 from .conditions import Conditions, check_columns, check_values, column_names, meets
 from .stretch import Stretch, stretches
@@ -38,14 +38,8 @@ def node_batches(
         check_values("kind", where["kind"], KINDS)
 
     def read() -> Iterator[Batch]:
-        found = False
         jobs = (partial(_batch, stretch, names, where) for stretch in stretches(parts(), "num_nodes"))
-        for batch in ahead(jobs, _AHEAD):
-            if batch is not None:
-                found = True
-                yield batch
-        if not found:
-            if_none()
+        return found_ahead(jobs, _AHEAD, if_none)
 
     return Batches({name: NODE_COLUMNS[name] for name in names}, read)
 
