@@ -18,6 +18,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 _THIN, _SMALL = (2, 3), 64
+_LITTLE_WORK = 2**20
+"""A layer of 24 times as many operations takes one thread half a millisecond; looking at its calls takes as long."""
 _OF_TWO = {"linear", "matmul", "__matmul__", "__rmatmul__", "mm", "bmm"}
 _OF_THREE = {"addmm", "addmm_", "baddbmm"}
 _OF_MANY = {"einsum", "grouped_mm", "_grouped_mm"}
@@ -58,6 +60,22 @@ def _product(a: Tensor, b: Tensor, out: Tensor | None) -> Tensor:
     return torch.matmul(a, b, out=out)
 
 
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`torch.nn.functional.linear`, likewise."""
+    if _depends(x) and few(*_sizes(x, weight.mT)):
+        with one_thread():
+            return torch.nn.functional.linear(x, weight, bias)
+    return torch.nn.functional.linear(x, weight, bias)
+
+
+def einsum(equation: str, *operands: Tensor) -> Tensor:
+    """`torch.einsum`, whose single products cannot be seen from outside: on a CPU by one thread."""
+    if _depends(operands[0]):
+        with one_thread():
+            return torch.einsum(equation, *operands)
+    return torch.einsum(equation, *operands)
+
+
 def add_product_(sum_XD: Tensor, a: Tensor, b: Tensor) -> None:
     """`sum_XD.addmm_(a, b)`, likewise."""
     if _depends(a) and few(*_sizes(a, b)):
@@ -68,15 +86,17 @@ def add_product_(sum_XD: Tensor, a: Tensor, b: Tensor) -> None:
 
 
 @contextmanager
-def few_on_one_thread(device: torch.device) -> Iterator[None]:
+def few_on_one_thread(device: torch.device, rows: int, width: int) -> Iterator[None]:
     """The same for all products inside the block, those of a model library's modules too.
 
-    Costs some microseconds for each call of a function of torch, nothing on a GPU or with one thread.
+    `rows` and `width` are those of the activations. Python looks at every call of a function of torch, which takes some
+    5 us each: a layer whose products take less than that is left to one thread as a whole. Nothing on a GPU or with
+    one thread.
     """
     if device.type != "cpu" or torch.get_num_threads() == 1:
         yield
         return
-    with _FewOnOneThread():
+    with one_thread() if rows * width**2 <= _LITTLE_WORK else _FewOnOneThread():
         yield
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..threads import einsum, multiply
 from .layer import Layer
 from .load import Model
 from .tape import Tape
@@ -124,12 +125,12 @@ def _attention_output_constant(weights: Layer, tape: Tape, layer: int) -> Tensor
     if entering is not None or weights.value_bias_GE is not None:
         value_GE = torch.zeros_like(weights.value_GED[..., 0])
         if entering is not None:
-            value_GE = value_GE + weights.value_GED @ entering
+            value_GE = value_GE + multiply(weights.value_GED, entering)
         if weights.value_bias_GE is not None:
             value_GE = value_GE + weights.value_bias_GE
         share_HP = tape.patterns_HPP[layer].sum(-1)  # less than 1 where a sink takes part
         value_HE = value_GE.repeat_interleave(share_HP.shape[0] // value_GE.shape[0], 0)
-        mixed_PD = torch.einsum("hp,he,hed->pd", share_HP, value_HE, weights.output_HED)
+        mixed_PD = einsum("hp,he,hed->pd", share_HP, value_HE, weights.output_HED)
         written = mixed_PD if written is None else mixed_PD + written
     num_positions = len(tape.tokens_P)
     if written is None:
@@ -151,7 +152,7 @@ def write(model: Model, tape: Tape, layer: int, x_XD: Tensor, position_X: Tensor
 def write_constant(model: Model, tape: Tape, layer: int, constant_PD: Tensor, skip_DD: Tensor | None) -> Tensor:
     """What a constant at the output site adds to the residual stream [P, D], with the biases of norms beside it."""
     if skip_DD is not None and (bias := input_bias(model, tape, layer)) is not None:
-        constant_PD = constant_PD + skip_DD.to(bias.device) @ bias
+        constant_PD = constant_PD + multiply(skip_DD.to(bias.device), bias)
     written_PD = write(model, tape, layer, constant_PD)
     norm = model.layers[layer].mlp_post_norm
     if norm is None or norm.bias_D is None or tape.output_site == "hook_mlp_out":

@@ -37,8 +37,7 @@ def attribute(
     prompt = tokenize(_as_prompt(prompt), model.tokenizer, model.shape)
     assert prompt.tokens is not None
     tape, features = fire(prompt, model, transcoders, config)
-    with few_on_one_thread(model.input_device):
-        directions = choose(prompt.targets, model, tape, transcoders, config)
+    directions = choose(prompt.targets, model, tape, transcoders, config)
 
     rows = open_rows(model, tape, transcoders, features, config.sweep_rows, config.keep_row_mass)
     frontier = Frontier(directions, features, config, max_closing_error(config, model.dtype))
@@ -56,9 +55,9 @@ def fire(prompt: Prompt, model: Model, transcoders: Transcoders, config: TraceCo
     assert prompt.tokens is not None
     shape, logits_at = transcoders.shape, positions_needed(prompt.targets, len(prompt.tokens))
     zeroed, dtype = num_zeroed(prompt.tokens, model.shape.architecture), sweep_dtype(config.sweep_dtype, model.dtype)
-    with few_on_one_thread(model.input_device):
+    with few_on_one_thread(model.input_device, len(prompt.tokens), model.shape.d_model):
         tape = record(model, prompt.tokens, shape.input_site, shape.output_site, logits_at)
-        return tape, encode(model, tape, transcoders, zeroed, dtype)
+    return tape, encode(model, tape, transcoders, zeroed, dtype)
 
 
 def _as_prompt(prompt: Prompt | str | Sequence[int]) -> Prompt:

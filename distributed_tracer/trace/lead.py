@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..model.frozen import FrozenLayer
 from ..model.tape import Tape
+from ..threads import multiply
 
 
 class Lead:
@@ -36,7 +37,7 @@ class Lead:
         if layer.constant_PD is not None:
             after_TPD[-1] += layer.constant_PD[: self.size]
         if layer.skip_DD is not None:
-            skipped_TPD = (before_TPD if layer.parallel else after_TPD) @ layer.skip_DD.T
+            skipped_TPD = multiply(before_TPD if layer.parallel else after_TPD, layer.skip_DD.T)
             if layer.skip_scale_P is not None:
                 skipped_TPD *= layer.skip_scale_P[: self.size, None]
             after_TPD += skipped_TPD
@@ -45,10 +46,11 @@ class Lead:
 
     def _attended(self, layer: FrozenLayer, stream_TPD: Tensor) -> Tensor:
         groups, head_dim = layer.num_groups, layer.head_dim
-        value_TKX = stream_TPD @ layer.value_XD.T
+        value_TKX = multiply(stream_TPD, layer.value_XD.T)
         self.values_LXT.append(value_TKX.flatten(1).T.contiguous())
         pattern_GKPQ = layer.pattern_GKPQ[:, : self.size, : self.size]
         pattern_GYK = pattern_GKPQ.flatten(2).mT  # Y = (position, query head)
         value_TGKE = value_TKX.view(*value_TKX.shape[:2], groups, head_dim).transpose(1, 2)
-        mixed_TGPX = (pattern_GYK @ value_TGKE).reshape(len(stream_TPD), groups, self.size, layer.output_GDX.shape[2])
-        return (mixed_TGPX @ layer.output_GDX.mT).sum(1)
+        shape = (len(stream_TPD), groups, self.size, layer.output_GDX.shape[2])
+        mixed_TGPX = multiply(pattern_GYK, value_TGKE).reshape(shape)
+        return multiply(mixed_TGPX, layer.output_GDX.mT).sum(1)

@@ -18,7 +18,7 @@ from ..model.frozen import freeze, input_bias, read_input
 from ..model.instrument import FINAL
 from ..model.load import Model
 from ..model.tape import Tape
-from ..threads import few_on_one_thread
+from ..threads import multiply
 from ..transcoder.base import Transcoders
 from .batches import batches
 from .edges import Edges
@@ -112,11 +112,10 @@ class Rows:
         )
         work_dtype = torch.promote_types(self.dtype, torch.float32)
         lead, layers = Lead(tape, features.columns.lead, work_dtype), []
-        with few_on_one_thread(model.input_device):
-            for layer in range(model.shape.num_layers):
-                frozen = freeze(model, tape, layer, transcoders.skip(layer), work_dtype)
-                lead.push(frozen, features.written.constant(layer))
-                layers.append(frozen.behind(lead.size, self.dtype))
+        for layer in range(model.shape.num_layers):
+            frozen = freeze(model, tape, layer, transcoders.skip(layer), work_dtype)
+            lead.push(frozen, features.written.constant(layer))
+            layers.append(frozen.behind(lead.size, self.dtype))
         self.sweep = Sweep(layers, lead, features.written)
 
     def of_targets(self, directions: Directions) -> Iterator[EdgeBlock]:
@@ -197,7 +196,7 @@ class Rows:
             device, bias = self.tape.scales_P1[(layer, FINAL)].device, self.model.final_norm.bias_D
         vector_ND = vector_ND.to(device, non_blocking=True)
         position_N = position_N.to(device, non_blocking=True)
-        constant_N = vector_ND.new_zeros(len(vector_ND)) if bias is None else vector_ND @ bias
+        constant_N = vector_ND.new_zeros(len(vector_ND)) if bias is None else multiply(vector_ND, bias)
         if layer < self.model.shape.num_layers:
             return read_input(self.model, self.tape, layer, vector_ND, position_N), constant_N
         scale_P1 = self.tape.scales_P1[(layer, FINAL)]

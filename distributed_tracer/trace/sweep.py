@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..model.frozen import FrozenLayer
-from ..threads import add_product_, few_on_one_thread, multiply
+from ..threads import add_product_, einsum, multiply
 from .columns import BESIDE, Segment
 from .edges import Reach, ReachedEdges
 from .host import on_device
@@ -163,7 +163,7 @@ class Sweep:
         """
         layer = self.layers[number]
         if layer.constant_PD is not None:
-            written_B = g_BPD[:alive].flatten(1) @ layer.constant_PD[: g_BPD.shape[1]].flatten()
+            written_B = multiply(g_BPD[:alive].flatten(1), layer.constant_PD[: g_BPD.shape[1]].flatten())
             from_lead_BT[:alive, -1] += written_B.to(from_lead_BT.device, from_lead_BT.dtype, non_blocking=True)
         fresh = torch.arange(mixed, mixed + self._up(alive - mixed), device=g_BPD.device).clamp_max_(alive - 1)
         position_B = position_B.to(g_BPD.device, non_blocking=True)[fresh]
@@ -230,8 +230,7 @@ class Sweep:
         multiply(spread_BKX, passed_BXD, g_BPD)
         g_BPD[torch.arange(num_rows, device=g_BPD.device), position_B] += own_BD
         z_GBQE = z_GXE.view(groups, num_rows, -1, head_dim)
-        with few_on_one_thread(g_BPD.device):
-            return torch.einsum("gkbq,gbqe->bkge", spread_GKBQ[:, :lead], z_GBQE).flatten(1)
+        return einsum("gkbq,gbqe->bkge", spread_GKBQ[:, :lead], z_GBQE).flatten(1)
 
     def _up(self, rows: int) -> int:
         return self.columns.grain.up(rows, self.columns.grain.rows)

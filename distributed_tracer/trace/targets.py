@@ -18,6 +18,7 @@ from ..model.load import Model
 from ..model.tape import Tape
 from ..model.tokenize import single_token, token_strings
 from ..prompt import TargetSpec
+from ..threads import multiply
 from ..transcoder.base import Transcoders
 
 
@@ -79,7 +80,7 @@ def _valued(resolved: _Resolved, model: Model, tape: Tape) -> Target:
     at_final = resolved.layer == model.shape.num_layers
     site_PD = tape.final_PD if at_final else tape.inputs_PD[resolved.layer]
     vector_D = resolved.vector_D
-    value = site_PD[resolved.target.position].to(vector_D.device) @ vector_D + resolved.bias
+    value = multiply(site_PD[resolved.target.position].to(vector_D.device), vector_D) + resolved.bias
     return replace(resolved.target, value=float(value))
 
 

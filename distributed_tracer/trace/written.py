@@ -14,6 +14,7 @@ from ..model.frozen import write, write_constant
 from ..model.load import Model
 from ..model.tape import Tape
 from ..shapes import TranscoderShape
+from ..threads import multiply
 from ..transcoder.base import Transcoders
 from .columns import Columns
 
@@ -102,7 +103,7 @@ class Written:
         if skip_DD is None:
             return rest_PD
         inputs_PD = self.tape.inputs_PD[layer].to(self.transcoders.device, self._work_dtype)
-        return rest_PD - inputs_PD @ skip_DD.T.to(self._work_dtype)
+        return rest_PD - multiply(inputs_PD, skip_DD.T.to(self._work_dtype))
 
     def _constant(self, layer: int, rest_PD: Tensor, zeroed: int) -> Tensor:
         """At the output site: b_dec, and everything the zeroed positions write but for the linear skip."""

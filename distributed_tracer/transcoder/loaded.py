@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from ..errors import TranscoderError
 from ..shapes import TranscoderShape
+from ..threads import linear
 from .activation import Activation, Candidates, candidate_mask, merge
 from .files import LayerFiles
 from .fold import encoder_bias, feature_scales, scaled

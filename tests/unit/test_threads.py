@@ -3,6 +3,7 @@ environment once."""
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -11,14 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from distributed_tracer.threads import _is_few, multiply
+from distributed_tracer.threads import _is_few, few_on_one_thread, multiply
 
 ROOT = Path(__file__).parent.parent.parent
 
 GRID = """
 import itertools, torch
 from torch.nn.functional import linear
-from distributed_tracer.threads import add_product_, few_on_one_thread, multiply
+from distributed_tracer import threads
+from distributed_tracer.threads import add_product_, einsum, few_on_one_thread, multiply
 
 def laid(x, order):
     return x if order == "N" else x.mT.contiguous().mT
@@ -32,7 +34,7 @@ def many(make):
 
 def inside(make):
     def made():
-        with few_on_one_thread(torch.device("cpu")):
+        with few_on_one_thread(torch.device("cpu"), 1000, 1000):
             return make()
     return made
 
@@ -48,9 +50,17 @@ for m, n, k, orders in itertools.product(rows, columns, depths, ("NN", "NT", "TN
     if not many(lambda: add_product_(sums := c.clone(), a, b) or sums):
         differ.append((m, n, k, orders, "add_product_"))
     if not many(inside(lambda: linear(a, b.mT, c[0]))):
+        differ.append((m, n, k, orders, "a library's linear"))
+    if not many(lambda: threads.linear(a, b.mT, c[0])):
         differ.append((m, n, k, orders, "linear"))
+    if not many(lambda: einsum("mk,kn->mn", a, b)):
+        differ.append((m, n, k, orders, "einsum"))
     if not many(inside(lambda: a[None, None] @ b)):
         differ.append((m, n, k, orders, "@"))
+    if not many(lambda: a[0] @ b) or not many(lambda: a[0].double() @ b.double()):
+        differ.append((m, n, k, orders, "a vector with a matrix"))
+    if not many(lambda: a.double() @ b[:, 0].double()):
+        differ.append((m, n, k, orders, "a matrix with a vector"))
     if not many(lambda: multiply(a.bfloat16(), b.bfloat16())):
         differ.append((m, n, k, orders, "bfloat16"))
 print(differ)
@@ -124,6 +134,47 @@ def test_small_products_alone_are_left_to_one_thread_and_the_others_keep_theirs(
     finally:
         torch.set_num_threads(before)
     assert seen == [1, 1, 1, 2, 2, 2]
+
+
+def test_a_little_model_is_left_to_one_thread_as_a_whole_and_a_large_one_is_not() -> None:
+    before, device = torch.get_num_threads(), torch.device("cpu")
+    torch.set_num_threads(2)
+    try:
+        with few_on_one_thread(device, 10, 160):
+            assert torch.get_num_threads() == 1
+        with few_on_one_thread(device, 10, 2304):
+            assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+PRODUCTS = {"matmul", "mm", "bmm", "addmm", "addmm_", "addmv", "baddbmm", "einsum", "linear", "mv", "dot"}
+
+
+@pytest.mark.parametrize("folder", ["trace", "transcoder", "model/frozen.py", "model/norm.py"])
+def test_every_product_of_an_attribution_goes_through_the_module_of_threads(folder: str) -> None:
+    place = ROOT / "distributed_tracer" / folder
+    bare = [
+        f"{path.name}:{node.lineno}"
+        for path in (sorted(place.rglob("*.py")) if place.is_dir() else [place])
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult)) or is_product(node)
+    ]
+    assert [place for place in bare if place.split(":")[0] not in OF_VECTORS] == []
+
+
+OF_VECTORS = {"fold.py", "edges.py", "frontier.py"}
+"""Whose products are of a vector with a matrix: see the test of these."""
+
+
+def is_product(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in PRODUCTS
+        and not (isinstance(node.func.value, ast.Attribute) and node.func.value.attr == "_scratch")  # multiplies
+    )
 
 
 def test_the_forms_of_products_that_libraries_use_are_known() -> None:
