@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from frozen import LENGTHS, TOKENS, Case, build
-from rounding import of_tiny_model
+from rounding import apart, of_tiny_model
 from tiny import hf_model
 from torch import Tensor
 
@@ -18,7 +18,6 @@ from distributed_tracer.intervene.intervene import intervene
 from distributed_tracer.intervene.intervention import Intervention
 from distributed_tracer.model.tape import record
 
-EXACT = 1e-11  # float64 round-off, as in test_edges.py
 CHANGED = (Intervention(1, -1, 5, value=40.0),)
 
 
@@ -45,8 +44,9 @@ def test_prompts_of_many_lengths_at_once_are_each_alone(asked: tuple[str, Case])
         (alone,) = intervene([one], of.model, of.transcoders)
         expected = by_the_library(name, one.tokens)
         torch.testing.assert_close(among.before.logits_V, expected, rtol=0, atol=of_tiny_model(expected))
-        torch.testing.assert_close(among.after.logits_V, alone.after.logits_V, rtol=EXACT, atol=EXACT)
-        assert not torch.allclose(among.after.logits_V, among.before.logits_V)
+        off = of_tiny_model(alone.after.logits_V, dtype=torch.float64)
+        torch.testing.assert_close(among.after.logits_V, alone.after.logits_V, rtol=0, atol=off)
+        assert apart(among.after.logits_V, among.before.logits_V, off)
 
 
 def test_a_prompt_is_traced_the_same_whatever_was_traced_before(asked: tuple[str, Case]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from rounding import additions, round_off
+from rounding import additions, largest, round_off
 from tiny import CASES
 
 from distributed_tracer.config import TraceConfig
@@ -22,7 +22,6 @@ from distributed_tracer.trace.attribute import attribute
 from distributed_tracer.transcoder.load import load_transcoders
 
 REFERENCES = sorted(CASES.glob("*/ref_*.npz"))
-RELATIVE = 1e-5  # of the largest edge; the reference's own two back ends differ by up to 2.3e-5
 
 
 def graph_of(reference: Path) -> Graph:
@@ -61,16 +60,16 @@ def test_edges_scores_and_pruning_are_the_same(reference: Path) -> None:
     np.testing.assert_array_equal(sites, expected["active_features"])
     # A value near a threshold, like any other, is off by the round-off of what it is summed up from.
     terms = additions(graph.num_layers, width)
-    off = round_off(torch.float32, terms, np.abs(expected["activation_values"]).max())
+    off = round_off(torch.float32, terms, largest(expected["activation_values"]))
     np.testing.assert_allclose(active.activation_A, expected["activation_values"], rtol=0, atol=off)
-    off = round_off(
-        torch.float32, terms, np.abs(expected["last_logits"]).max()
-    )  # of a logit; a probability's, relative
+    off = round_off(torch.float32, terms, largest(expected["last_logits"]))  # of a logit; a probability's, relative
     np.testing.assert_allclose([t.weight for t in graph.targets], expected["logit_probabilities"], rtol=off)
     adjacency, reference_edges = graph.adjacency(), expected["adjacency_matrix"]
-    assert np.abs(adjacency - reference_edges).max() <= RELATIVE * np.abs(reference_edges).max()
+    off = round_off(torch.float32, terms)  # an edge's, relative to the largest
+    assert largest(adjacency - reference_edges) <= off * largest(reference_edges)
     scores = (graph.scores.replacement, graph.scores.completeness)
-    np.testing.assert_allclose(scores, expected["graph_scores"], rtol=1e-5)
+    # Scores are means over nodes, whose edges are off independently of each other.
+    np.testing.assert_allclose(scores, expected["graph_scores"], rtol=off / len(adjacency) ** 0.5)
     pruned = prune(graph, *expected["prune_thresholds"])
     kept = np.zeros(len(adjacency), dtype=bool)
     kept[pruned.dense_index_N()] = True
@@ -94,6 +93,7 @@ def _with_features_of(pruned: Graph, expected: Any) -> np.ndarray:
 def test_a_budget_takes_the_most_influential_features_whatever_the_batch() -> None:
     reference = CASES / "llama_relu_plt" / "ref_nnsight_full.npz"
     whole = graph_of(reference)
+    off = round_off(torch.float32, additions(whole.num_layers, 48), largest(whole.adjacency()))
     chosen: list[np.ndarray] = []
     for sweep_rows in (7, 256):
         graph = attribute(
@@ -106,8 +106,8 @@ def test_a_budget_takes_the_most_influential_features_whatever_the_batch() -> No
         chosen.append(graph.selected_features())
         # A node that was chosen has the same row as in the whole graph, on the columns both have.
         both = np.concatenate([graph.selected_features(), np.arange(len(whole.active), len(whole.nodes))])
-        difference = np.abs(graph.adjacency() - whole.adjacency()[np.ix_(both, both)])
-        assert difference.max() <= RELATIVE * np.abs(whole.adjacency()).max()
+        difference = graph.adjacency() - whole.adjacency()[np.ix_(both, both)]
+        assert largest(difference) <= off
     np.testing.assert_array_equal(chosen[0], chosen[1])
     kept_influence = whole.influence_N[chosen[0]].sum() / whole.influence_N[: len(whole.active)].sum()
     assert kept_influence > 0.6, "60 of 457 features, chosen greedily, carry most of the influence"
