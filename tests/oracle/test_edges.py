@@ -21,7 +21,6 @@ def assert_same(found: Tensor, expected: Tensor, *of: Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=off)
 
 
-
 def _explained(case: Case, at: Replay) -> Tensor:
     """Every active feature's pre-activation and every target's value without their biases: [A + K]."""
     read = []

@@ -216,7 +216,9 @@ def test_active_features_are_those_of_tracing_and_what_was_set_is_what_it_was_se
     np.testing.assert_allclose(short.after.active.activation_A, expected.activation_A[within], rtol=STORED)
     below = expected.layer_A < none.layer
     np.testing.assert_allclose(
-        first.after.active.activation_A[first.after.active.layer_A < none.layer], expected.activation_A[below], rtol=STORED
+        first.after.active.activation_A[first.after.active.layer_A < none.layer],
+        expected.activation_A[below],
+        rtol=STORED,
     )
     order = [getattr(last.after.active, name) for name in ("feature_A", "position_A", "layer_A")]
     assert (np.lexsort(order) == np.arange(len(last.after.active))).all()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from jobs_of_cases import CASES, TEXTS
-from rounding import additions, round_off
+from rounding import additions, largest, of_roundings, round_off
 
 from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders
 from distributed_tracer.graph.graph import Graph
@@ -47,17 +47,18 @@ def test_stored_edges_are_what_happens_where_nothing_reacts(name: str) -> None:
     assert len(found.weight_E) >= 12
     assert found.largest_difference < ROUND_OFF
     assert len(np.unique(found.source_E)) == min(12, len(sample_sources(graph, 12)))
-    assert np.abs(found.reacting_E - found.weight_E).max() > 1e-3, "something does react"
+    assert largest(found.reacting_E - found.weight_E) > 10 * ROUND_OFF * largest(found.weight_E), "something does react"
 
 
-@pytest.mark.parametrize(("dtype", "within"), [("bfloat16", 2e-2), ("float16", 2e-3)])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_coarse_stream_hides_no_edge(name: str, dtype: str, within: float) -> None:
-    parts = loaded(name, dtype)
+def test_a_coarse_stream_hides_no_edge(name: str, dtype: torch.dtype) -> None:
+    parts = loaded(name, str(dtype).removeprefix("torch."))
     graph = prune(attribute(Prompt("p", text=TEXTS[0]), *parts, TraceConfig(max_feature_nodes=60, round_size=16)))
     found = probe(graph, *parts, sample_sources(graph, 12).tolist())
     assert len(found.weight_E) >= 12
-    assert found.largest_difference < within
+    # An edge is made of two vectors and an activation; attention and norms round what passes through 4 layers.
+    assert found.largest_difference < of_roundings(dtype, 3 + 2 * 4)
 
 
 def test_a_wrong_edge_is_seen() -> None:
@@ -75,10 +76,11 @@ def test_a_batch_of_one_measures_the_same_as_a_batch_of_many() -> None:
     many, ones = (probes_of(graph, "gemma2_jumprelu_plt", 5, cases_at_once=size) for size in (32, 1))
     order = np.lexsort((ones.target_E, ones.source_E)), np.lexsort((many.target_E, many.source_E))
     np.testing.assert_array_equal(ones.weight_E[order[0]], many.weight_E[order[1]])
-    largest = float(np.nanmax(graph.row_abs_sum_all_N))  # an edge is a difference of values as large as its whole row
+    values = [target.value for target in graph.targets]
+    of = largest(np.nan_to_num(graph.nodes.activation_N), values)  # what is lost is the difference of two such values
     for name in ("direct_E", "reacting_E"):
         one, of_many = (getattr(found, name)[at] for found, at in zip((ones, many), order, strict=True))
-        np.testing.assert_allclose(one, of_many, rtol=0, atol=round_off(torch.float32, TERMS, largest))
+        np.testing.assert_allclose(one, of_many, rtol=0, atol=round_off(torch.float32, TERMS, of))
 
 
 def test_targets_that_are_no_token_are_left_out() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from rounding import of_roundings
 from safetensors.torch import load_file, save_file
 from tiny import save_model
 from torch import Tensor
@@ -44,8 +45,9 @@ def test_fp8_weights_are_what_their_codes_and_scales_stand_for(tmp_path: Path) -
     method = {"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [BLOCK, BLOCK]}
     model = load_model(set_in_config(tmp_path, quantization_config=method))
     assert model.dtype == torch.float32
+    off = of_roundings(torch.float32, 2)  # one product, rounded here and there
     for name, weight in expected.items():
-        torch.testing.assert_close(model.hf.get_parameter(name), weight, rtol=1e-6, atol=0)  # one product in float32
+        torch.testing.assert_close(model.hf.get_parameter(name), weight, rtol=off, atol=0)
 
 
 def mxfp4(generator: torch.Generator, *shape: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from jobs_of_cases import CASE, TEXTS
+from rounding import largest as size_of
+from rounding import of_model, round_off
 
 from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders
 from distributed_tracer.trace import largest
@@ -31,7 +33,8 @@ def test_the_fewest_edges_that_carry_the_share_are_kept() -> None:
             descending = all_of_it.abs().sort(descending=True).values
             needed = int((descending.double().cumsum(0) < 0.8 * descending.double().sum()).sum()) + 1
             assert int((row != 0).sum()) == needed
-            assert float(row.abs().sum()) >= 0.8 * float(descending.sum()) * (1 - 1e-6)
+            whole = float(descending.double().sum())
+            assert float(row.double().abs().sum()) >= 0.8 * whole - round_off(torch.float64, len(row), whole)
             torch.testing.assert_close(row[row != 0], all_of_it[row != 0], rtol=0, atol=0)
 
 
@@ -47,7 +50,8 @@ def test_kept_edges_are_weighted_as_all_edges_are() -> None:
     kept = keep_largest(edges, 0.9)
     added = torch.zeros(edges.reach.columns.num_slots)
     kept.add_weighted(weight_B, added)
-    torch.testing.assert_close(added, weight_B @ kept.take(torch.arange(len(added))).abs())
+    expected = weight_B @ kept.take(torch.arange(len(added))).abs()
+    torch.testing.assert_close(added, expected, rtol=0, atol=round_off(torch.float32, len(weight_B), size_of(expected)))
 
 
 def test_dropped_and_kept_edges_add_up_to_the_whole_row() -> None:
@@ -58,7 +62,8 @@ def test_dropped_and_kept_edges_add_up_to_the_whole_row() -> None:
     np.testing.assert_array_equal(part.row_abs_sum_all_N, whole.row_abs_sum_all_N)
     kept = np.bincount(part.target_E(), weights=np.abs(part.weight_E), minlength=len(part.nodes))
     total = kept + np.abs(part.constant_N) + part.row_abs_dropped_N
-    np.testing.assert_allclose(total[has_row], whole.row_abs_sum_all_N[has_row], rtol=1e-5)
+    off = round_off(torch.float32, len(whole.nodes))  # of a sum of positive numbers, relative
+    np.testing.assert_allclose(total[has_row], whole.row_abs_sum_all_N[has_row], rtol=off)
     assert (whole.row_abs_dropped_N[has_row] == 0).all()
     assert part.num_edges < 0.8 * whole.num_edges
-    assert part.scores.closing_error < 1e-5  # of whole rows, before anything was dropped
+    assert part.scores.closing_error < of_model(model.shape)  # of whole rows, before anything was dropped

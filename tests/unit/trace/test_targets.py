@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from rounding import additions, round_off
+from rounding import largest, of_model
 from tiny import CASES
 
 from distributed_tracer.config import TraceConfig
@@ -31,10 +31,9 @@ def _row(graph: Graph, number: int) -> torch.Tensor:
     return torch.from_numpy(graph.adjacency()[graph.dense_index_N()[node]][: len(graph.active) + 85])
 
 
-def _off(graph: Graph) -> float:
-    """How far two of a graph's edges may be apart that are one edge computed in two ways."""
-    largest = float(abs(graph.adjacency()).max())
-    return round_off(torch.float32, additions(MODEL.shape.num_layers, MODEL.shape.d_model), largest)
+def _assert_same(row: torch.Tensor, expected: torch.Tensor, *of: torch.Tensor) -> None:
+    """One row computed in two ways, or from others, which may be larger."""
+    torch.testing.assert_close(row, expected, rtol=0, atol=of_model(MODEL.shape, largest(expected, *of)))
 
 
 def test_likely_tokens_until_the_mass_is_reached() -> None:
@@ -50,13 +49,14 @@ def test_a_difference_is_the_difference_of_rows() -> None:
     both = _trace(5, 77, {"token": 5, "minus": 77})
     assert both.targets[2].token_id == -1
     assert both.targets[2].weight == 1.0
-    torch.testing.assert_close(_row(both, 2), _row(both, 0) - _row(both, 1), rtol=0, atol=_off(both))
+    first, second = _row(both, 0), _row(both, 1)
+    _assert_same(_row(both, 2), first - second, first, second)
 
 
 def test_strings_name_tokens_and_differences() -> None:
     by_name, by_id = _trace("e", " the", "e -  the"), _trace(71, 263, {"token": 71, "minus": 263})
     assert [t.token_id for t in by_name.targets] == [71, 263, -1]
-    torch.testing.assert_close(_row(by_name, 2), _row(by_id, 2))
+    assert torch.equal(_row(by_name, 2), _row(by_id, 2)), "the same computation"
     assert by_name.targets[2].label == "e -  the"
 
 
@@ -64,7 +64,7 @@ def test_a_direction_is_linear_and_weighted() -> None:
     direction = torch.randn(48, generator=torch.Generator().manual_seed(0)).tolist()
     doubled = [2 * x for x in direction]
     graph = _trace({"direction": direction, "weight": 0.25}, {"direction": doubled, "label": "twice"})
-    torch.testing.assert_close(_row(graph, 1), 2 * _row(graph, 0), rtol=0, atol=_off(graph))
+    _assert_same(_row(graph, 1), 2 * _row(graph, 0))
     assert [(t.label, t.weight) for t in graph.targets] == [("direction", 0.25), ("twice", 1.0)]
 
 
@@ -74,10 +74,11 @@ def test_a_feature_target_has_the_features_row() -> None:
     layer, position, index = (int(x[number]) for x in (active.layer_A, active.position_A, active.feature_A))
     graph = _trace({"feature": [layer, position, index]})
     dense = torch.from_numpy(graph.adjacency())
-    torch.testing.assert_close(_row(graph, 0), dense[number][: len(active) + 85])
+    _assert_same(_row(graph, 0), dense[number][: len(active) + 85])
     bias = TRANSCODERS.encoder_rows(layer, torch.tensor([index]))[1]
-    assert graph.targets[0].value == pytest.approx(float(active.activation_A[number]), abs=1e-4)
-    assert graph.scores.closing_error < 1e-4, f"closes with the encoder's bias {float(bias)}"
+    off = of_model(MODEL.shape, largest(active.activation_A))
+    assert graph.targets[0].value == pytest.approx(float(active.activation_A[number]), abs=off)
+    assert graph.scores.closing_error < of_model(MODEL.shape), f"closes with the encoder's bias {float(bias)}"
 
 
 def test_an_earlier_position_cannot_be_reached_by_later_tokens() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from rounding import round_off
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -18,8 +19,7 @@ from distributed_tracer.transcoder.sliced import SlicedTranscoders
 NUM_FEATURES, WIDTH, K = 40, 16, 5
 GENERATOR = torch.Generator().manual_seed(0)
 X_PD = torch.randn(12, WIDTH, generator=GENERATOR, dtype=torch.float64)
-# sums of at most 40 numbers of size 10, and a rounding of each factor
-TOLERANCE = 40 * 10 * torch.finfo(torch.float64).eps * 4
+TOLERANCE = round_off(torch.float64, NUM_FEATURES + WIDTH, magnitude=10.0)
 
 
 def random(*shape: int) -> Tensor:

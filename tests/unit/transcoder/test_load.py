@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from rounding import largest, round_off
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transcoder_formats import (
@@ -169,7 +170,8 @@ def test_long_prompts_are_encoded_in_blocks(tmp_path: Path, monkeypatch: pytest.
     in_blocks = transcoders.encode(0, x_PD)
     assert torch.equal(at_once[0], in_blocks[0])
     assert torch.equal(at_once[1], in_blocks[1])
-    torch.testing.assert_close(at_once[2], in_blocks[2])
+    off = round_off(torch.float64, WIDTH, largest(at_once[2]))  # smaller products may add up in another order
+    torch.testing.assert_close(at_once[2], in_blocks[2], rtol=0, atol=off)
 
 
 def test_encoding_does_not_ask_for_gradients(tmp_path: Path) -> None:
