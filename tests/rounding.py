@@ -53,6 +53,12 @@ def additions(num_layers: int, d_model: int) -> int:
     return 4 * num_layers * 4 * d_model
 
 
+def factors(num_layers: int) -> int:
+    """Roundings of an edge whose factors are coarse and whose sums are float32: in each layer the two factors of four
+    products (out of attention, through its pattern, into it, the skip), and those of the edge itself."""
+    return 2 * (4 * num_layers + 1)
+
+
 def of_model(shape: ModelShape, magnitude: float = 1.0, dtype: torch.dtype = torch.float32) -> float:
     """How far two passes of a model, or two rows of edges, may be apart in values of up to `magnitude`, absolute."""
     return round_off(dtype, additions(shape.num_layers, shape.d_model), magnitude)

@@ -11,12 +11,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 import yaml
+from rounding import round_off
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
 DEMO = Path(__file__).resolve().parents[1] / "demo"
 MAX_BYTES = 20 * 2**20
+
+HALF_A_DIGIT = 0.5 * 10**-4
+"""Of the four that the report has after the point."""
 
 Json = dict[str, Any]
 
@@ -121,7 +125,7 @@ def test_held_out_two_hop_accuracy_is_as_reported(
     correct = sum(answer == line["answer_token"] for answer, line in zip(answers, held_out, strict=True))
     claimed = report["model"]["accuracy"]["two-hop-held-out"]
     assert claimed["n"] == len(held_out)
-    assert correct / len(held_out) == pytest.approx(claimed["accuracy"], abs=1e-4)
+    assert round(correct / len(held_out), 4) == claimed["accuracy"]
     assert claimed["accuracy"] > 0.95
 
 
@@ -186,8 +190,11 @@ def test_transcoders_fit_as_reported(
     spread_L = (outputs_LND - outputs_LND.mean(1, keepdim=True)).square().sum((1, 2))
 
     claimed = report[kind]["corpus_prompts"]
-    assert (1 - missed_L / spread_L).tolist() == pytest.approx(claimed["explained_variance"], abs=2e-3)
-    assert active_L == pytest.approx(claimed["mean_active_features"], abs=0.05)
+    missed = (missed_L / spread_L).tolist()
+    off = HALF_A_DIGIT + round_off(torch.float32, outputs_LND[0].numel(), max(missed))
+    assert missed == pytest.approx([1 - explained for explained in claimed["explained_variance"]], abs=off)
+    off = HALF_A_DIGIT + 3 / claimed["positions"]  # so many features may be so near to their threshold that they differ
+    assert active_L == pytest.approx(claimed["mean_active_features"], abs=off)
     assert min(report[kind]["held_out_text"]["explained_variance"]) >= 0.9
 
 

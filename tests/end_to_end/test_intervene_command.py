@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from rounding import of_model
 
 from distributed_tracer import ReplacementModel
 from distributed_tracer.cli import main
+from distributed_tracer.model.load import model_shape
 
 DEMO = Path(__file__).parents[2] / "demo"
 DALLAS = "Fact: the capital of the state containing Dallas is"
@@ -21,7 +23,9 @@ def test_suggested_supernodes_are_set_by_number(tmp_path: Path, capsys: pytest.C
     assert main(asked) == 0
     found = json.loads(capsys.readouterr().out)
     first, *others = found["supernodes"]
-    assert (first["set"], pytest.approx(-1.0, rel=1e-3)) == ("×-1", first["after"])
+    # A sum of activations by their sum in another pass: any may be almost all of it.
+    off = of_model(model_shape(str(DEMO / "model")), magnitude=len(first["features"]))
+    assert (first["set"], first["after"]) == ("×-1", pytest.approx(-1.0, abs=off))
     assert len(others) > 2
     assert (others[-1]["name"], others[-1]["set"], others[-1]["features"]) == ("2:5::7", "=2", [[2, "5:", 7]])
     (austin,) = (row for row in found["next_tokens"] if row["token"] == " Austin")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from jobs_of_cases import CASE, TEXTS
+from rounding import additions, factors, of_norms
 
 from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders
 from distributed_tracer.config import SweepPrecision
@@ -29,7 +30,15 @@ def traced(device: str, precision: SweepPrecision = "float32") -> Graph:
     return attribute(TEXTS[0], model, transcoders, TraceConfig(None, sweep_dtype=precision))
 
 
-@pytest.mark.parametrize(("precision", "error"), [("float32", 1e-5), ("tf32", 5e-3), ("bfloat16", 1e-2)])
+NUM_LAYERS, WIDTH = 4, 48  # of the model in CASE
+ERRORS = {
+    "float32": of_norms(torch.float32, additions(NUM_LAYERS, WIDTH)),
+    "tf32": of_norms(torch.float16, factors(NUM_LAYERS)),  # as many digits
+    "bfloat16": of_norms(torch.bfloat16, factors(NUM_LAYERS)),
+}
+
+
+@pytest.mark.parametrize(("precision", "error"), ERRORS.items())
 def test_edges_are_those_of_the_cpu(precision: SweepPrecision, error: float) -> None:
     expected, found = traced("cpu").adjacency(), traced("cuda", precision).adjacency()
     assert np.linalg.norm(found - expected) <= error * np.linalg.norm(expected)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import LAYERS, save_model
+from rounding import additions, of_norms
+from tiny import LAYERS, WIDTH, save_model
 
 sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
 
@@ -27,10 +28,12 @@ def test_the_set_loads_and_has_the_density_and_size_asked_for(tmp_path: Path, mo
     inputs, outputs = random_transcoders.mlp_values(load_model(str(source)))
     for layer in range(LAYERS):
         position, feature, activation = transcoders.encode(layer, inputs[layer])
-        assert len(feature) / len(inputs[layer]) == pytest.approx(8, rel=0.02)
+        tokens = len(inputs[layer]) * 8 / 160  # of each feature: a whole number
+        assert len(feature) / len(inputs[layer]) == pytest.approx(8, rel=1 / tokens)
         assert len(feature.unique()) == 160
         assert activation.min() > 0
         written = torch.zeros_like(outputs[layer])
         written.index_add_(0, position, transcoders.decoder_rows(layer, feature, layer) * activation[:, None])
         wanted = outputs[layer] - transcoders.decoder_bias(layer)
-        assert float(written.norm()) == pytest.approx(float(wanted.norm()), rel=1e-3)
+        off = of_norms(torch.float32, additions(LAYERS, WIDTH)) + 1 / len(feature)  # one at its threshold may not fire
+        assert float(written.norm()) == pytest.approx(float(wanted.norm()), rel=off)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from random_graphs import random_graph
 from random_stores import make_store, write_part
+from rounding import nearly
 
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.nodes import Kind
@@ -95,7 +96,7 @@ def test_features_that_occur_together_are_counted_by_prompt(store: Store) -> Non
     for row in found.rows():
         other = (row["layer"], row["feature"])
         assert row["share"] == both[other] / len(having)
-        assert np.isclose(row["lift"], both[other] * len(GRAPHS) / (each[other] * len(having)))
+        assert row["lift"] == nearly(both[other] * len(GRAPHS) / (each[other] * len(having)), 2)
     ranks = [(-row["prompts"], -row["lift"], row["layer"], row["feature"]) for row in found.rows()]
     assert ranks == sorted(ranks)
     assert list(cooccurring(store, *SITE, top=3).rows()) == list(found.rows())[:3]
@@ -108,7 +109,10 @@ def test_features_are_counted_the_same_with_an_index(store: Store, tmp_path: Pat
     assert len(found) == len(plain) > 10
     rows = {(row["layer"], row["feature"]): row for row in found.rows()}
     for row in plain.rows():
-        assert rows[row["layer"], row["feature"]] == pytest.approx(row, rel=1e-6)
+        of_index = rows[row["layer"], row["feature"]]
+        assert of_index.keys() == row.keys()
+        for name, value in row.items():
+            assert of_index[name] == nearly(value, row["nodes"]), name
 
 
 def test_few_prompts_of_a_part_are_read_by_themselves(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 from frozen import TOKENS, Case, build
 from jobs_of_cases import CASE as TRACED
 from jobs_of_cases import TEXTS
-from rounding import additions, of_norms, of_tiny_model
+from rounding import additions, factors, of_norms, of_tiny_model
 from tiny import LAYERS, WIDTH
 from torch import Tensor
 
@@ -96,8 +96,7 @@ def test_what_passes_from_the_lead_is_what_a_gradient_there_finds(flavour: str, 
 
 @pytest.mark.parametrize(
     ("dtype", "roundings"),
-    # bfloat16 products add up in float32: what is rounded is, in each layer, both factors of the attention's product.
-    [(torch.float32, additions(LAYERS, WIDTH)), (torch.bfloat16, 2 * LAYERS)],
+    [(torch.float32, additions(LAYERS, WIDTH)), (torch.bfloat16, factors(LAYERS))],
 )
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_faster_precision_is_as_near_to_float64_as_its_roundings_explain(

@@ -1,0 +1,100 @@
+"""Tolerances come from `rounding.py`, which says from what arithmetic. Any other small number is listed here with its
+reason, so that nobody adds one unnoticed."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rounding import largest, of_norms, round_off
+
+TESTS = Path(__file__).parent
+TAKEN_AS_FLOATS = {"approx", "assert_close", "assert_allclose", "allclose", "isclose"}
+TOLERANCES = {"atol", "rtol", "abs", "rel"}
+SMALL = 0.01
+
+ALLOWED: dict[str, dict[float, str]] = {
+    "end_to_end/test_command_line.py": {0.005: "seconds"},
+    "end_to_end/test_format_reader.py": dict.fromkeys((1e-4, 1e-5, 1.5e-7, 5e-324), "numbers to write down"),
+    "faults/test_lost_checker.py": {0.001: "seconds"},
+    "killing.py": {0.001: "seconds"},
+    "random_graphs.py": {1e-42: "a subnormal weight", 2e-5: "density of edges", 1e-6: "a score"},
+    "unit/benchmarks/test_model_shapes.py": {0.005: "parameters of models are published with two decimals"},
+    "unit/content/test_digest.py": {1e-3: "a changed weight"},
+    "unit/doctor/test_compare.py": {0.004: "seconds", 0.002: "seconds"},
+    "unit/model/test_reference.py": {0.0014: "what the library allows, by its formula"},
+    "unit/plan/test_machine.py": {0.2: "free memory, which other processes take and give back"},
+    "unit/plot/test_plot_graph.py": {1e-6: "density of edges"},
+    "unit/report/test_report_interventions.py": {4e-5: "a probability"},
+    "unit/runtime/test_metrics.py": {1e-4: "seconds"},
+    "unit/runtime/test_schedule.py": {0.001: "seconds"},
+    "unit/store/test_archive.py": {0.004688911139965057: "a stored value"},
+    "unit/store/test_reader.py": {1e-30: "smaller weights lose digits"},
+    "unit/trace/test_closing_error.py": {0.0014: "what the library allows, by its formula"},
+    "unit/transcoder/test_activation.py": {1e-30: "a value just above a threshold"},
+    "unit/transcoder/test_formats.py": {1e-4: "a learning rate"},
+    "unit/upkeep/test_compact.py": {0.001: "density of edges"},
+    "unit/validate/test_job.py": {1e-4: "what the library allows, as documented"},
+}
+"""By file, with what it is: no round-off of this suite's own arithmetic is among these."""
+
+
+def numbers(path: Path) -> Iterator[tuple[int, float]]:
+    """Line and value of every small number and of every tolerance that is a number; NaN is a function's default."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, float) and 0 < node.value < SMALL:
+            yield node.lineno, node.value
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        given = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg in TOLERANCES}
+        if name in TAKEN_AS_FLOATS and not given and len(node.args) < 3:
+            yield node.lineno, float("nan")
+        for value in given.values() if name in TAKEN_AS_FLOATS else ():
+            if isinstance(value, ast.Constant) and value.value >= SMALL:
+                yield node.lineno, value.value
+
+
+def test_every_tolerance_is_derived_or_listed() -> None:
+    for path in sorted(TESTS.rglob("*.py")):
+        if path == Path(__file__):
+            continue
+        allowed = ALLOWED.get(path.relative_to(TESTS).as_posix(), {})
+        unknown = [(line, number) for line, number in numbers(path) if number not in allowed]
+        assert not unknown, (
+            f"{path}: (line, number) {unknown}: take tolerances from rounding.py, or say above what it is"
+        )
+        unused = allowed.keys() - {number for _, number in numbers(path)}
+        assert not unused, f"{path} has no {unused} any more"
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("assert a == approx(b)", ["nan"]),
+        ("torch.testing.assert_close(a, b)", ["nan"]),
+        ("np.testing.assert_allclose(a, b, rtol=1e-5)", ["1e-05"]),
+        ("np.isclose(a, b, rtol=0, atol=0.5)", ["0.5"]),
+        ("assert difference < 2e-3", ["0.002"]),
+        ("assert a == approx(b, abs=off)", []),
+        ("torch.testing.assert_close(a, b, rtol=0, atol=off)", []),
+    ],
+)
+def test_whatever_way_a_tolerance_is_written_it_is_seen(line: str, found: list[str], tmp_path: Path) -> None:
+    (tmp_path / "test.py").write_text(line)
+    assert [repr(number) for _, number in numbers(tmp_path / "test.py")] == found
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("terms", [30, 1000, 30_000])
+def test_round_off_bounds_sums_in_other_orders_and_is_not_far_above_them(dtype: torch.dtype, terms: int) -> None:
+    numbers_RT = torch.randn(200, terms, generator=torch.Generator().manual_seed(terms), dtype=dtype).numpy()
+    first_RT, second_RT = numbers_RT.cumsum(1), numbers_RT[:, ::-1].cumsum(1)  # one number after another
+    off_R, magnitude = first_RT[:, -1] - second_RT[:, -1], largest(first_RT, second_RT)
+    allowed = round_off(dtype, terms, magnitude)
+    assert allowed / 200 < largest(off_R) < allowed
+    assert np.linalg.norm(off_R) < of_norms(dtype, terms) * magnitude * len(off_R) ** 0.5
