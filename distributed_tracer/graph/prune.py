@@ -1,6 +1,8 @@
 """Keep the nodes and edges that carry a given share of influence.
 
-Rule: Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning. N node, E edge, K edge kept so far.
+For graphs as plain arrays, read from a store for example; while one is traced, `trace/pruning.py` does the same where
+its rows are, on a GPU or not. Rule: Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning.
+N node, E edge, K edge kept so far.
 """
 
 from __future__ import annotations
@@ -26,9 +28,7 @@ def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.9
     removed until none is. Influence, row sums and scores stay those of the whole graph. Raises ConfigError for a
     threshold that is not in (0, 1].
     """
-    for name, share in (("node_threshold", node_threshold), ("edge_threshold", edge_threshold)):
-        if not isinstance(share, Real) or not 0.0 < share <= 1.0:
-            raise ConfigError(f"{name} must be in (0, 1], not {share!r}")
+    check_thresholds(node_threshold, edge_threshold)
     kind_N, target_E, source_E = graph.nodes.kind_N, graph.target_E(), graph.source_E
     stays_N = (kind_N == Kind.TOKEN) | (kind_N == Kind.TARGET)
     influence_N = graph.influence_N.astype(np.float64)
@@ -39,6 +39,13 @@ def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.9
     target_K, source_K = target_E[edge_K], source_E[edge_K]
     keep_N = _without_dangling(keep_N, stays_N, kind_N == Kind.FEATURE, target_K, source_K)
     return _take(graph, keep_N, edge_K[keep_N[target_K] & keep_N[source_K]], target_E)
+
+
+def check_thresholds(node_threshold: float, edge_threshold: float) -> None:
+    """Raises ConfigError for one that is not in (0, 1]."""
+    for name, share in (("node_threshold", node_threshold), ("edge_threshold", edge_threshold)):
+        if not isinstance(share, Real) or not 0.0 < share <= 1.0:
+            raise ConfigError(f"{name} must be in (0, 1], not {share!r}")
 
 
 def _cut(score: Floats, share: float) -> float:
