@@ -96,7 +96,7 @@ def cut(score_X: Tensor, share: float) -> Tensor:
     covered = running_sums(descending) if descending.device.type != "cpu" else descending.cumsum(0)
     if share == 1:
         whole = covered[-1].clone()  # the same additions, so that it is reached
-    last = (covered.div_(whole) < share).sum().clamp_max(len(descending) - 1)
+    last = (covered.div_(whole) < share).count_nonzero().clamp_max(len(descending) - 1)
     return descending.take(last)
 
 
