@@ -85,3 +85,26 @@ def random_rows(
         learn(layer_A.cpu()[part_A].tolist(), position_A.cpu()[part_A].tolist(), part_A, is_target=False)
     prompt = Prompt("p", tokens=tuple(range(num_positions)), metadata={"n": 1})
     return prompt, ("a",) * num_positions, directions, features, frontier
+
+
+AWKWARD: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "all features": {"num_chosen": None},
+    "ties": {"integers": True, "num_targets": 2},
+    "rows of zeros": {"silent": 0.4},
+    "rows of zeros only": {"silent": 1.0},
+    "ties and rows of zeros": {"integers": True, "silent": 0.3, "num_chosen": None},
+    "without the constant": {"constant_node": False},
+    "the largest edges": {"keep_row_mass": 0.8},
+    "one target": {"num_targets": 1},
+    "one feature": {"num_chosen": 1},
+    "no features": {"per_site": 0},
+    "one layer": {"num_layers": 1},
+    "one token": {"num_positions": 1, "lead": 0},
+    "deep": {"num_layers": 12, "per_site": 2, "num_positions": 4, "num_chosen": None},
+    "no lead": {"lead": 0},
+    "a lead of three": {"lead": 3},
+    "positions by width": {"grain": Grain(8, 4, 8, block=4, by_width=True)},
+    "float64": {"dtype": torch.float64},
+}
+"""Options of `random_rows`, by what is awkward about them."""

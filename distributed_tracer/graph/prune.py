@@ -20,11 +20,17 @@ from .nodes import Kind
 
 Mask = npt.NDArray[np.bool_]
 
+ROUND_OFF = 2.0**-40
+"""Scores of edges that differ by less, relative to their size, are equal, and a share that much too small is reached:
+sums in float64 depend on their order, which is another on every device."""
+NODE_ROUND_OFF = 2.0**-22
+"""The same for influence, which is rounded to float32 and may then be neighbours."""
+
 
 def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Graph:
     """The sub-graph of nodes covering `node_threshold` of influence and edges covering `edge_threshold` of edge score.
 
-    Tokens and targets stay. Nodes left without an outgoing edge, and features without an incoming one, are
+    Tokens and targets stay, and what is as large, but for round-off, as the last item needed. Nodes left without an outgoing edge, and features without an incoming one, are
     removed until none is. Influence, row sums and scores stay those of the whole graph. Raises ConfigError for a
     threshold that is not in (0, 1].
     """
@@ -32,10 +38,10 @@ def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.9
     kind_N, target_E, source_E = graph.nodes.kind_N, graph.target_E(), graph.source_E
     stays_N = (kind_N == Kind.TOKEN) | (kind_N == Kind.TARGET)
     influence_N = graph.influence_N.astype(np.float64)
-    keep_N = stays_N | (influence_N >= _cut(influence_N, node_threshold))
+    keep_N = stays_N | (influence_N >= _cut(influence_N, node_threshold, NODE_ROUND_OFF))
     edge_K = np.flatnonzero(keep_N[target_E] & keep_N[source_E])
     score_K = _edge_scores(graph, target_E[edge_K], source_E[edge_K], graph.weight_E[edge_K])
-    edge_K = edge_K[score_K >= _cut(score_K, edge_threshold)]
+    edge_K = edge_K[score_K >= _cut(score_K, edge_threshold, ROUND_OFF)]
     target_K, source_K = target_E[edge_K], source_E[edge_K]
     keep_N = _without_dangling(keep_N, stays_N, kind_N == Kind.FEATURE, target_K, source_K)
     return _take(graph, keep_N, edge_K[keep_N[target_K] & keep_N[source_K]], target_E)
@@ -48,15 +54,21 @@ def check_thresholds(node_threshold: float, edge_threshold: float) -> None:
             raise ConfigError(f"{name} must be in (0, 1], not {share!r}")
 
 
-def _cut(score: Floats, share: float) -> float:
-    """The score of the last item needed to cover `share` of the sum, largest first."""
+def goal(share: float) -> float:
+    """The share that is reached with `share`: all of it is meant where all is asked for."""
+    return share if share == 1 else share * (1 - ROUND_OFF)
+
+
+def _cut(score: Floats, share: float, round_off: float) -> float:
+    """The least score that stays: that of the last item needed to cover `share` of the sum, largest first."""
     if not len(score):
         return 0.0
     descending = np.sort(score)[::-1]
     covered = np.cumsum(descending)
     if covered[-1] <= 0:
         return 0.0
-    return float(descending[min(int(np.searchsorted(covered / covered[-1], share)), len(descending) - 1)])
+    last = min(int(np.searchsorted(covered / covered[-1], goal(share))), len(descending) - 1)
+    return float(descending[last]) * (1 - round_off)
 
 
 def _edge_scores(

@@ -1,7 +1,7 @@
 """Which nodes and edges of a dense graph carry a given share of influence, where its rows are.
 
 Rule: Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning; `graph/prune.py` has it for graphs that were
-stored. Nothing is broken by lot: what is as large as the last item needed stays too, on every device.
+stored. Ties are not broken: what is as large as the last item needed, but for round-off, stays too, on every device.
 
 R row (features in node order, then targets), M column (features, errors, tokens: every node but targets), I row kept,
 J column kept, E edge kept.
@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..graph.prune import NODE_ROUND_OFF, ROUND_OFF, goal
 from ..threads import one_thread
 from .walks import divisor, downwards, product
 
@@ -48,7 +49,7 @@ def keep(
 ) -> Kept:
     """Prune. `constant_R` is zero where the constant takes no part; `influence_M` as it is stored, in float32."""
     num_features, num_columns = sum(count_L), edges_RM.shape[1]
-    keep_M = influence_M >= cut(influence_M.double(), node_threshold)
+    keep_M = influence_M >= cut(influence_M.double(), node_threshold, NODE_ROUND_OFF)
     keep_M[num_columns - num_positions :] = True  # tokens
     column_J = keep_M.nonzero()[:, 0]
     number_J = column_J.numpy(force=True)
@@ -58,7 +59,7 @@ def keep(
     row_I = torch.cat([column_J[:left], torch.arange(num_features, len(edges_RM), device=column_J.device)])
     edges_IJ = _submatrix(edges_RM, row_I, column_J)
     score_IJ = _edge_scores(edges_IJ, constant_R[row_I], weight_K, kept_L)
-    keep_IJ = (edges_IJ != 0).logical_and_(score_IJ >= cut(score_IJ, edge_threshold))
+    keep_IJ = (edges_IJ != 0).logical_and_(score_IJ >= cut(score_IJ, edge_threshold, ROUND_OFF))
     del score_IJ
     keep_J = _leading_somewhere(keep_IJ, kept_L, len(column_J) - num_positions)
     keep_I = torch.cat([keep_J[:left], keep_J.new_ones(len(weight_K))])
@@ -84,8 +85,8 @@ def _submatrix(edges_RM: Tensor, row_I: Tensor, column_J: Tensor) -> Tensor:
     return edges_IJ
 
 
-def cut(score_X: Tensor, share: float) -> Tensor:
-    """The score of the last item needed to cover `share` of the sum, largest first: a scalar where the scores are.
+def cut(score_X: Tensor, share: float, round_off: float) -> Tensor:
+    """The least score that stays: that of the last item needed to cover `share` of the sum, largest first.
 
     Items of at most `1 - share` of the mean score are not looked at: together they are less than what may be left out.
     """
@@ -96,8 +97,8 @@ def cut(score_X: Tensor, share: float) -> Tensor:
     covered = running_sums(descending) if descending.device.type != "cpu" else descending.cumsum(0)
     if share == 1:
         whole = covered[-1].clone()  # the same additions, so that it is reached
-    last = (covered.div_(whole) < share).count_nonzero().clamp_max(len(descending) - 1)
-    return descending.take(last)
+    last = (covered.div_(whole) < goal(share)).count_nonzero().clamp_max(len(descending) - 1)
+    return descending.take(last) * (1 - round_off)
 
 
 def _descending(score_X: Tensor, above: Tensor) -> Tensor:

@@ -8,37 +8,14 @@ import numpy as np
 import pytest
 import random_graphs
 import torch
-from random_rows import random_rows
+from random_rows import AWKWARD, random_rows
 from whole_graph_judge import whole_graph
 
 from distributed_tracer.errors import ConfigError
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.graph.prune import _cut, prune
+from distributed_tracer.graph.prune import ROUND_OFF, _cut, prune
 from distributed_tracer.trace.assemble import assemble
-from distributed_tracer.trace.columns import Grain
 from distributed_tracer.trace.pruning import cut, running_sums
-
-CASES: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "all features": {"num_chosen": None},
-    "ties": {"integers": True, "num_targets": 2},
-    "rows of zeros": {"silent": 0.4},
-    "rows of zeros only": {"silent": 1.0},
-    "ties and rows of zeros": {"integers": True, "silent": 0.3, "num_chosen": None},
-    "without the constant": {"constant_node": False},
-    "the largest edges": {"keep_row_mass": 0.8},
-    "one target": {"num_targets": 1},
-    "one feature": {"num_chosen": 1},
-    "no features": {"per_site": 0},
-    "one layer": {"num_layers": 1},
-    "one token": {"num_positions": 1, "lead": 0},
-    "deep": {"num_layers": 12, "per_site": 2, "num_positions": 4, "num_chosen": None},
-    "no lead": {"lead": 0},
-    "a lead of three": {"lead": 3},
-    "positions by width": {"grain": Grain(8, 4, 8, block=4, by_width=True)},
-    "float64": {"dtype": torch.float64},
-}
-"""Options of `random_rows`, by what is awkward about them."""
 
 
 def assert_same(found: Graph, expected: Graph, relative: float) -> None:
@@ -55,10 +32,10 @@ def assert_same(found: Graph, expected: Graph, relative: float) -> None:
     assert found.metadata == expected.metadata
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", AWKWARD)
 def test_whole_and_pruned_graphs_are_those_made_edge_by_edge(case: str) -> None:
     for seed in range(4):
-        rows = random_rows(seed, **CASES[case])
+        rows = random_rows(seed, **AWKWARD[case])
         dense, expected = assemble(*rows), whole_graph(*rows)
         assert_same(dense.whole(), expected, 1e-12)
         assert dense.num_rows == np.isfinite(expected.row_abs_sum_N).sum()
@@ -84,8 +61,17 @@ def test_graphs_are_the_same_bit_for_bit_with_one_two_and_three_threads() -> Non
 
 def test_what_is_as_large_as_the_last_item_needed_stays() -> None:
     score = torch.tensor([1.0, 2.0, 4.0, 2.0, 0.0, 1.0], dtype=torch.float64)
-    assert [float(cut(score, share)) for share in (0.3, 0.4, 0.5, 0.8, 0.81, 1.0)] == [4, 4, 2, 2, 1, 1]
-    assert float(cut(torch.zeros(3), 0.8)) == float(cut(torch.zeros(0), 0.8)) == 0
+    assert [float(cut(score, share, 0.0)) for share in (0.3, 0.4, 0.5, 0.8, 0.81, 1.0)] == [4, 4, 2, 2, 1, 1]
+    assert [float(cut(score, share, 0.25)) for share in (0.4, 0.8)] == [3, 1.5]
+    assert float(cut(torch.zeros(3), 0.8, 0.0)) == float(cut(torch.zeros(0), 0.8, 0.0)) == 0
+
+
+def test_round_off_neither_parts_what_is_equal_nor_asks_for_one_more() -> None:
+    above, below = 1 + 2.0**-50, 1 - 2.0**-50
+    score = torch.tensor([above, 1.0, below, 0.5, 0.25, 0.25], dtype=torch.float64)
+    assert int((score >= cut(score, 0.5, ROUND_OFF)).sum()) == 3
+    assert int((score >= cut(score, 0.75 * above, ROUND_OFF)).sum()) == 3
+    assert int((score >= cut(score, 0.76, ROUND_OFF)).sum()) == 4
 
 
 @pytest.mark.parametrize("share", [1e-9, 0.3, 0.8, 0.98, 0.9999, 1.0])
@@ -93,7 +79,7 @@ def test_scores_that_are_not_looked_at_would_not_move_the_cut(share: float) -> N
     rng = np.random.default_rng(1)
     for size, power in ((1, 1), (7, 2), (500, 1), (500, 8), (5000, 30)):
         score = rng.random(size) ** power
-        assert float(cut(torch.from_numpy(score), share)) == _cut(score, share)
+        assert float(cut(torch.from_numpy(score), share, ROUND_OFF)) == _cut(score, share, ROUND_OFF)
 
 
 def test_running_sums_by_blocks_are_running_sums() -> None:
