@@ -30,9 +30,9 @@ NODE_ROUND_OFF = 2.0**-22
 def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Graph:
     """The sub-graph of nodes covering `node_threshold` of influence and edges covering `edge_threshold` of edge score.
 
-    Tokens and targets stay, and what is as large, but for round-off, as the last item needed. Nodes left without an outgoing edge, and features without an incoming one, are
-    removed until none is. Influence, row sums and scores stay those of the whole graph. Raises ConfigError for a
-    threshold that is not in (0, 1].
+    Tokens and targets stay, and what is as large, but for round-off, as the last item needed. Nodes left without an
+    outgoing edge, and features without an incoming one, are removed until none is. Influence, row sums and scores stay
+    those of the whole graph. Raises ConfigError for a threshold that is not in (0, 1].
     """
     check_thresholds(node_threshold, edge_threshold)
     kind_N, target_E, source_E = graph.nodes.kind_N, graph.target_E(), graph.source_E

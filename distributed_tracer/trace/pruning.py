@@ -90,7 +90,7 @@ def cut(score_X: Tensor, share: float, round_off: float) -> Tensor:
 
     Items of at most `1 - share` of the mean score are not looked at: together they are less than what may be left out.
     """
-    whole = _sum(score_X)
+    whole = total(score_X)
     descending = _descending(score_X, whole * ((1 - share) / max(1, score_X.numel())))
     if not len(descending):
         return score_X.new_zeros(())
@@ -111,7 +111,8 @@ def _descending(score_X: Tensor, above: Tensor) -> Tensor:
     return torch.from_numpy(high).flip(0)
 
 
-def _sum(x: Tensor) -> Tensor:
+def total(x: Tensor) -> Tensor:
+    """The sum of all, the same bit for bit for any number of threads."""
     if x.device.type != "cpu":
         return x.sum()
     with one_thread():  # several would add up a part each
