@@ -54,20 +54,18 @@ def check_thresholds(node_threshold: float, edge_threshold: float) -> None:
             raise ConfigError(f"{name} must be in (0, 1], not {share!r}")
 
 
-def goal(share: float) -> float:
-    """The share that is reached with `share`: all of it is meant where all is asked for."""
-    return share if share == 1 else share * (1 - ROUND_OFF)
-
-
 def _cut(score: Floats, share: float, round_off: float) -> float:
-    """The least score that stays: that of the last item needed to cover `share` of the sum, largest first."""
-    if not len(score):
+    """The least score that stays: that of the last item needed to cover `share` of the sum, largest first.
+
+    With a share of 1 all that is not zero stays, whatever additions would lose in their round-off.
+    """
+    descending = np.sort(score[score > 0])[::-1]
+    if not len(descending):
         return 0.0
-    descending = np.sort(score)[::-1]
+    if share == 1:
+        return float(descending[-1])
     covered = np.cumsum(descending)
-    if covered[-1] <= 0:
-        return 0.0
-    last = min(int(np.searchsorted(covered / covered[-1], goal(share))), len(descending) - 1)
+    last = min(int(np.searchsorted(covered / covered[-1], share * (1 - ROUND_OFF))), len(descending) - 1)
     return float(descending[last]) * (1 - round_off)
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..graph.prune import NODE_ROUND_OFF, ROUND_OFF, goal
+from ..graph.prune import NODE_ROUND_OFF, ROUND_OFF
 from ..threads import one_thread
 from .walks import divisor, downwards, product
 
@@ -89,15 +89,17 @@ def cut(score_X: Tensor, share: float, round_off: float) -> Tensor:
     """The least score that stays: that of the last item needed to cover `share` of the sum, largest first.
 
     Items of at most `1 - share` of the mean score are not looked at: together they are less than what may be left out.
+    With a share of 1 all that is not zero stays: additions would leave out, in an order of their own, what is lost in
+    their round-off.
     """
     whole = total(score_X)
     descending = _descending(score_X, whole * ((1 - share) / max(1, score_X.numel())))
     if not len(descending):
         return score_X.new_zeros(())
-    covered = running_sums(descending) if descending.device.type != "cpu" else descending.cumsum(0)
     if share == 1:
-        whole = covered[-1].clone()  # the same additions, so that it is reached
-    last = (covered.div_(whole) < goal(share)).count_nonzero().clamp_max(len(descending) - 1)
+        return descending[-1]
+    covered = running_sums(descending) if descending.device.type != "cpu" else descending.cumsum(0)
+    last = (covered.div_(whole) < share * (1 - ROUND_OFF)).count_nonzero().clamp_max(len(descending) - 1)
     return descending.take(last) * (1 - round_off)
 
 

@@ -10,6 +10,7 @@ import pytest
 import random_graphs
 import torch
 from random_rows import AWKWARD, random_rows
+from rounding import round_off
 
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.trace.assemble import assemble
@@ -38,9 +39,14 @@ def test_the_same_nodes_and_edges_as_on_the_cpu(case: str) -> None:
             for name, value in vars(part(expected)).items():
                 if isinstance(value, np.ndarray) and name not in SUMS:
                     np.testing.assert_array_equal(getattr(part(found), name), value, err_msg=name)
+        # What was dropped is a difference of sums in float32: its round-off is that of the whole.
+        off_N = round_off(torch.float32, len(expected.active) + len(expected.nodes)) * np.nan_to_num(
+            expected.row_abs_sum_all_N
+        )
         for name in SUMS:
-            sums_N = getattr(expected, name)
-            np.testing.assert_allclose(getattr(found, name), sums_N, rtol=2.0**-22, atol=1e-9, err_msg=name)
+            atol_N = off_N if name.startswith("row") else 2.0**-22 * expected.influence_N
+            off = np.abs(getattr(found, name) - getattr(expected, name)) > atol_N
+            assert not off.any(), (name, off.nonzero())
         for name, value in vars(expected.scores).items():
             np.testing.assert_allclose(getattr(found.scores, name), value, rtol=1e-9, atol=1e-12, err_msg=name)
 

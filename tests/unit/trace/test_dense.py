@@ -66,6 +66,11 @@ def test_what_is_as_large_as_the_last_item_needed_stays() -> None:
     assert float(cut(torch.zeros(3), 0.8, 0.0)) == float(cut(torch.zeros(0), 0.8, 0.0)) == 0
 
 
+def test_a_share_of_one_keeps_what_additions_would_lose() -> None:
+    score = torch.tensor([1.0, 2.0**-60, 0.0, 0.5, 2.0**-70], dtype=torch.float64)
+    assert float(cut(score, 1.0, ROUND_OFF)) == _cut(score.numpy(), 1.0, ROUND_OFF) == 2.0**-70
+
+
 def test_round_off_neither_parts_what_is_equal_nor_asks_for_one_more() -> None:
     above, below = 1 + 2.0**-50, 1 - 2.0**-50
     score = torch.tensor([above, 1.0, below, 0.5, 0.25, 0.25], dtype=torch.float64)
