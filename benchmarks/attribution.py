@@ -32,10 +32,8 @@ from prose import prompt_tokens
 from shapes import SHAPES, shaped_model, shaped_transcoders
 from torch.utils.flop_counter import FlopCounterMode
 
-from distributed_tracer import TraceConfig, load_model, load_transcoders, prune
+from distributed_tracer import TraceConfig, load_model, load_transcoders
 from distributed_tracer.config import SweepPrecision
-from distributed_tracer.graph.graph import Graph
-from distributed_tracer.graph.nodes import Kind
 from distributed_tracer.memory import free_cpu_bytes, num_sweep_rows
 from distributed_tracer.model.load import Model
 from distributed_tracer.model.tape import record
@@ -43,6 +41,7 @@ from distributed_tracer.model.tokenize import num_zeroed, token_strings
 from distributed_tracer.plan.cost import cost_of
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.trace.assemble import assemble
+from distributed_tracer.trace.dense import DenseGraph
 from distributed_tracer.trace.encode import encode
 from distributed_tracer.trace.frontier import Frontier
 from distributed_tracer.trace.precision import max_closing_error, products, sweep_dtype
@@ -133,8 +132,8 @@ def trace(
     config: TraceConfig,
     timed: Phases,
     frontier_of: type[Frontier] = Frontier,
-) -> Graph:
-    """The steps of `attribute`, timed, and pruning, whose result is dropped: the graph returned is the whole one."""
+) -> DenseGraph:
+    """The steps of `attribute_dense`, timed, and pruning, whose result is dropped."""
     prompt, shape = Prompt("benchmark", tokens=tuple(tokens)), transcoders.shape
     with timed("forward"):
         tape = record(model, tokens, shape.input_site, shape.output_site)
@@ -167,13 +166,8 @@ def trace(
     with timed("assemble"):
         graph = assemble(prompt, token_strings(tokens, model.tokenizer), directions, features, frontier)
     with timed("prune"):
-        prune(graph, config.node_threshold, config.edge_threshold)
+        graph.pruned(config.node_threshold, config.edge_threshold)
     return graph
-
-
-def num_rows(graph: Graph) -> int:
-    """Rows computed: of targets and chosen features."""
-    return len(graph.targets) + int((graph.nodes.kind_N == Kind.FEATURE).sum())
 
 
 @contextmanager
@@ -256,7 +250,7 @@ def measure(
             graph = trace(tokens, model, transcoders, config, runs[-1])
             highest, above = max(highest, peak_bytes(device)), max(above, peak_bytes(device) - held)
     seconds = min((run.seconds for run in runs), key=lambda seconds: sum(seconds.values()))
-    active, rows = len(graph.active), num_rows(graph)
+    active, rows = len(graph.bare.active), graph.num_rows
     flops, planned = counted.flops["sweep"], planned_bytes(num_tokens, active, model, transcoders, config)
     return Result(num_tokens, config.sweep_dtype, active, rows, seconds, flops, peak, highest, above, planned)
 

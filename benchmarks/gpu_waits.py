@@ -1,4 +1,4 @@
-"""Where does the host wait for the GPU, and how busy is the GPU, during one graph of 1,024 feature nodes?
+"""Where does the host wait for the GPU, and how busy is the GPU, during one graph of 1,024 feature nodes, pruned?
 
     python benchmarks/gpu_waits.py --shape gemma-2-2b --tokens 64
 
@@ -21,7 +21,8 @@ from shapes import SHAPES, shaped_model, shaped_transcoders
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from distributed_tracer import TraceConfig, attribute
+from distributed_tracer import TraceConfig
+from distributed_tracer.trace.attribute import attribute_dense
 
 
 def main() -> None:
@@ -38,10 +39,14 @@ def main() -> None:
     tokens, device = prompt_tokens(model.tokenizer, args.tokens), model.input_device
     config = TraceConfig(max_feature_nodes=1024, sweep_dtype=args.sweep_dtype)
 
+    def pruned() -> None:
+        dense = attribute_dense(tokens, model, transcoders, config)
+        dense.pruned(config.node_threshold, config.edge_threshold)
+
     def graph() -> float:
         wait(device)
         started = time.perf_counter()
-        attribute(tokens, model, transcoders, config)
+        pruned()
         wait(device)
         return time.perf_counter() - started
 
@@ -50,7 +55,7 @@ def main() -> None:
         torch.cuda.set_sync_debug_mode("warn")
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            attribute(tokens, model, transcoders, config)
+            pruned()
         torch.cuda.set_sync_debug_mode("default")
         waits = Counter(_line(w.filename, w.lineno) for w in caught if "synchroniz" in str(w.message))
         print(f"{waits.total()} host waits: " + ", ".join(f"{line} {n}" for line, n in waits.most_common()))

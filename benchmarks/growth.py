@@ -87,7 +87,7 @@ class Load:
     def run(self, timed: Phases) -> int:
         """Trace once; returns how many features are active."""
         graph = trace(self.tokens, self.model, self.transcoders, self.config, timed, self.frontier)
-        return len(graph.active)
+        return len(graph.bare.active)
 
     def first(self, value: int) -> Point:
         """Count operations, which also warms up."""

@@ -7,10 +7,12 @@ from typing import Any
 
 from worker_loop import serve
 
-from distributed_tracer import Graph, TraceConfig, attribute, load_model, load_transcoders, prune
+from distributed_tracer import Graph, TraceConfig, load_model, load_transcoders
 from distributed_tracer.config import StoreConfig
 from distributed_tracer.export.npz import npz_arrays
 from distributed_tracer.store.writer import PartWriter
+from distributed_tracer.trace.attribute import attribute_dense
+from distributed_tracer.trace.dense import DenseGraph
 
 
 class Ours:
@@ -22,21 +24,21 @@ class Ours:
         self.transcoders = load_transcoders(options["transcoders"])
         self.about: dict[str, Any] = {"trace": options["trace"]}
 
-    def attribute(self, tokens: list[int]) -> Graph:
-        return attribute(tokens, self.model, self.transcoders, self.config)
+    def attribute(self, tokens: list[int]) -> DenseGraph:
+        return attribute_dense(tokens, self.model, self.transcoders, self.config)
 
-    def prune(self, graph: Graph) -> Graph:
+    def prune(self, graph: DenseGraph) -> Graph:
         if self.config.keep_all:
-            return graph
-        return prune(graph, self.config.node_threshold, self.config.edge_threshold)
+            return graph.whole()
+        return graph.pruned(self.config.node_threshold, self.config.edge_threshold)
 
-    def save(self, graph: Graph, pruned: Graph, folder: Path) -> None:
+    def save(self, graph: DenseGraph, pruned: Graph, folder: Path) -> None:
         writer = PartWriter(str(folder), StoreConfig(store=str(folder)))
         writer.add(pruned)
         writer.flush()
 
-    def arrays(self, graph: Graph) -> dict[str, Any]:
-        return npz_arrays(graph)
+    def arrays(self, graph: DenseGraph) -> dict[str, Any]:
+        return npz_arrays(graph.whole())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Keep the nodes and edges that carry a given share of influence.
 
-Rule: Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning. N node, E edge, K edge kept so far.
+For graphs as plain arrays, read from a store for example; while one is traced, `trace/pruning.py` does the same where
+its rows are, on a GPU or not. Rule: Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning.
+N node, E edge, K edge kept so far.
 """
 
 from __future__ import annotations
@@ -18,38 +20,53 @@ from .nodes import Kind
 
 Mask = npt.NDArray[np.bool_]
 
+ROUND_OFF = 2.0**-40
+"""Scores of edges that differ by less, relative to their size, are equal, and a share that much too small is reached:
+sums in float64 depend on their order, which is another on every device."""
+NODE_ROUND_OFF = 2.0**-22
+"""The same for influence, which is rounded to float32 and may then be neighbours."""
+
 
 def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Graph:
     """The sub-graph of nodes covering `node_threshold` of influence and edges covering `edge_threshold` of edge score.
 
-    Tokens and targets stay. Nodes left without an outgoing edge, and features without an incoming one, are
-    removed until none is. Influence, row sums and scores stay those of the whole graph. Raises ConfigError for a
-    threshold that is not in (0, 1].
+    Tokens and targets stay, and what is as large, but for round-off, as the last item needed. Nodes left without an
+    outgoing edge, and features without an incoming one, are removed until none is. Influence, row sums and scores stay
+    those of the whole graph. Raises ConfigError for a threshold that is not in (0, 1].
     """
-    for name, share in (("node_threshold", node_threshold), ("edge_threshold", edge_threshold)):
-        if not isinstance(share, Real) or not 0.0 < share <= 1.0:
-            raise ConfigError(f"{name} must be in (0, 1], not {share!r}")
+    check_thresholds(node_threshold, edge_threshold)
     kind_N, target_E, source_E = graph.nodes.kind_N, graph.target_E(), graph.source_E
     stays_N = (kind_N == Kind.TOKEN) | (kind_N == Kind.TARGET)
     influence_N = graph.influence_N.astype(np.float64)
-    keep_N = stays_N | (influence_N >= _cut(influence_N, node_threshold))
+    keep_N = stays_N | (influence_N >= _cut(influence_N, node_threshold, NODE_ROUND_OFF))
     edge_K = np.flatnonzero(keep_N[target_E] & keep_N[source_E])
     score_K = _edge_scores(graph, target_E[edge_K], source_E[edge_K], graph.weight_E[edge_K])
-    edge_K = edge_K[score_K >= _cut(score_K, edge_threshold)]
+    edge_K = edge_K[score_K >= _cut(score_K, edge_threshold, ROUND_OFF)]
     target_K, source_K = target_E[edge_K], source_E[edge_K]
     keep_N = _without_dangling(keep_N, stays_N, kind_N == Kind.FEATURE, target_K, source_K)
     return _take(graph, keep_N, edge_K[keep_N[target_K] & keep_N[source_K]], target_E)
 
 
-def _cut(score: Floats, share: float) -> float:
-    """The score of the last item needed to cover `share` of the sum, largest first."""
-    if not len(score):
+def check_thresholds(node_threshold: float, edge_threshold: float) -> None:
+    """Raises ConfigError for one that is not in (0, 1]."""
+    for name, share in (("node_threshold", node_threshold), ("edge_threshold", edge_threshold)):
+        if not isinstance(share, Real) or not 0.0 < share <= 1.0:
+            raise ConfigError(f"{name} must be in (0, 1], not {share!r}")
+
+
+def _cut(score: Floats, share: float, round_off: float) -> float:
+    """The least score that stays: that of the last item needed to cover `share` of the sum, largest first.
+
+    With a share of 1 all that is not zero stays, whatever additions would lose in their round-off.
+    """
+    descending = np.sort(score[score > 0])[::-1]
+    if not len(descending):
         return 0.0
-    descending = np.sort(score)[::-1]
+    if share == 1:
+        return float(descending[-1])
     covered = np.cumsum(descending)
-    if covered[-1] <= 0:
-        return 0.0
-    return float(descending[min(int(np.searchsorted(covered / covered[-1], share)), len(descending) - 1)])
+    last = min(int(np.searchsorted(covered / covered[-1], share * (1 - ROUND_OFF))), len(descending) - 1)
+    return float(descending[last]) * (1 - round_off)
 
 
 def _edge_scores(

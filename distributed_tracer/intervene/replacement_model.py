@@ -9,11 +9,10 @@ from .. import given
 from ..config import TraceConfig
 from ..errors import ConfigError, PromptError
 from ..graph.graph import Graph
-from ..graph.prune import prune
 from ..model.load import Model, load_model
 from ..model.tokenize import check_unmoved, token_strings, tokenize
 from ..prompt import Prompt
-from ..trace.attribute import attribute
+from ..trace.attribute import attribute_dense
 from ..transcoder.base import Transcoders
 from ..transcoder.load import check_fits, load_transcoders
 from .generate import generate
@@ -63,8 +62,8 @@ class ReplacementModel:
 
     def trace(self, prompt: Prompt | Text, config: TraceConfig = TraceConfig()) -> Graph:  # noqa: B008  (frozen)
         """One attribution graph, pruned as `config` says."""
-        graph = attribute(prompt, self.model, self.transcoders, config)
-        return graph if config.keep_all else prune(graph, config.node_threshold, config.edge_threshold)
+        dense = attribute_dense(prompt, self.model, self.transcoders, config)
+        return dense.whole() if config.keep_all else dense.pruned(config.node_threshold, config.edge_threshold)
 
     def intervene(self, prompt: Text, interventions: Sequence[Intervention], **options: Any) -> Effect:
         """See `intervene` for the options."""

@@ -22,7 +22,8 @@ _PADDING, _SLACK, _BESIDE = 1.5, 256, 24
 _TAKEN_BYTES = 32
 """Per row and node while edges between nodes are picked out of the rows: values, indices, masks."""
 _EDGE_BYTES = 56
-"""Per edge of a graph while it is put in order: row, source and weight, then again, and the ranks of rows."""
+"""Per row and node of a graph: its dense matrix (4) and, if pruning keeps all of it, that once more (4), scores (8),
+those in order (24) and two masks; or every edge's source and weight on the host (8)."""
 _BETWEEN_BYTES = 4
 """Per row and feature node, from which influence is ranked; a layer at a time in float64."""
 _KEPT_BYTES = 8
@@ -48,7 +49,7 @@ class Bytes:
     sweep: int
     """Gradients of one batch of rows at every position, and the batch's edges before any are dropped."""
     assembly: int
-    """The rows of chosen columns, and the edges made of them."""
+    """The rows of chosen columns, dense, and what pruning or reading them makes."""
 
     @property
     def total(self) -> int:

@@ -16,13 +16,12 @@ import torch
 from ..config import JobConfig, TraceConfig
 from ..errors import InputError, OutOfMemory, TracerError, WorkerLost
 from ..graph.graph import Graph
-from ..graph.prune import prune
 from ..model.load import load_model
 from ..plan.unit import WorkUnit
 from ..prompt import Prompt
 from ..store.receipt import Receipt
 from ..store.writer import PartWriter
-from ..trace.attribute import attribute
+from ..trace.attribute import attribute_dense
 from ..trace.packed import Packed
 from ..trace.rows import Rows
 from ..transcoder.base import Transcoders
@@ -107,12 +106,12 @@ class Worker:
             self._phases.enter("rows")
             return SpreadRows(Rows(*opened), unit.prompt, config, self.assistants)
 
-        graph = attribute(unit.prompt, self._model, self.transcoders, config, open_rows)
-        self._num_rows = int(np.isfinite(graph.row_abs_sum_N).sum())
+        dense = attribute_dense(unit.prompt, self._model, self.transcoders, config, open_rows)
+        self._num_rows = dense.num_rows
         if config.keep_all:
-            return graph
+            return dense.whole()
         self._phases.enter("prune")
-        return prune(graph, config.node_threshold, config.edge_threshold)
+        return dense.pruned(config.node_threshold, config.edge_threshold)
 
     @property
     def _phase(self) -> str:

@@ -1,6 +1,7 @@
-"""The rows of one prompt -> its Graph: chosen columns, compressed rows, influence and scores.
+"""The rows of one prompt -> its DenseGraph: chosen columns in node order, influence and scores.
 
-R row, N node, F selected feature, E edge, K target.
+R row (features in node order, then targets), M column (features, errors, tokens: every node but targets), N node,
+F selected feature, K target, L layer, P position.
 """
 
 from __future__ import annotations
@@ -10,13 +11,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..graph.graph import Graph
+from ..graph.graph import Graph, Scores
 from ..graph.nodes import NodeTable
-from ..graph.scores import score
 from ..prompt import Prompt
+from .dense import DenseGraph
 from .encode import ActiveFeatures
 from .frontier import Frontier
+from .picked import Picked
 from .targets import Directions
+from .walks import divisor, product, walk
+
+Floats = npt.NDArray[np.float64]
 
 
 def assemble(
@@ -25,7 +30,7 @@ def assemble(
     directions: Directions,
     features: ActiveFeatures,
     frontier: Frontier,
-) -> Graph:
+) -> DenseGraph:
     """Put rows in node order, drop the columns of features that were not chosen, and score what is left."""
     assert prompt.tokens is not None
     tokens_P, num_layers = np.array(prompt.tokens, dtype=np.int32), features.columns.num_layers
@@ -33,33 +38,26 @@ def assemble(
     selected_F, order_F = frontier.features_F.sort()
     row_R = torch.cat([order_F + num_targets, frontier.node_R[:num_targets].argsort()])
     positions_K = np.array(directions.position_K, dtype=np.int32)
-    nodes = NodeTable.build(active.take(selected_F.numpy(force=True)), num_layers, tokens_P, positions_K)
-    node_R = np.concatenate([np.arange(len(selected_F)), np.arange(len(nodes) - num_targets, len(nodes))])
+    selected = active.take(selected_F.numpy(force=True))
+    nodes = NodeTable.build(selected, num_layers, tokens_P, positions_K)
+    count_L = np.bincount(selected.layer_A, minlength=num_layers).tolist()
 
-    count_R, source_E, weight_E, abs_sum_R = _edges(frontier, _node_slots(features, selected_F), row_R)
+    edges_RM, sum_3R = _dense(frontier, _picked(features, selected_F), row_R, num_layers, len(tokens_P))
     constant_R = frontier.constant_R[row_R]
-    if frontier.config.constant_node:
-        abs_sum_R = abs_sum_R + constant_R.abs()
-    target_E = np.repeat(node_R.astype(np.int32), count_R)
+    in_sums_R = constant_R.abs() * frontier.config.constant_node
+    sum_R = sum_3R[0] + in_sums_R
+    walks = walk(edges_RM, sum_R, frontier.weight_K, count_L, len(tokens_P))
+    to_error_R, to_end_R, to_constant_R = torch.stack([sum_3R[1], sum_3R[1:].sum(0), in_sums_R]) / divisor(sum_R)
+    ends_H2 = product(walks.mass_HR, torch.stack([to_end_R, to_constant_R], 1))
 
-    row_abs_sum_N, constant_N, all_N, dropped_N = (
-        _at_nodes(value_R, node_R, len(nodes))
-        for value_R in (abs_sum_R, constant_R, frontier.abs_sum_R[row_R], frontier.dropped_R[row_R])
-    )
-    start_N = np.zeros(len(nodes))
-    start_N[len(nodes) - num_targets :] = [target.weight for target in directions.targets]
-    influence_N, scores = score(
-        nodes,
-        num_layers,
-        target_E,
-        source_E,
-        weight_E,
-        np.nan_to_num(row_abs_sum_N),
-        np.nan_to_num(constant_N) * frontier.config.constant_node,
-        start_N,
-        frontier.closing_error(),
-    )
-    return Graph(
+    of_rows = (sum_R, constant_R, frontier.abs_sum_R[row_R], frontier.dropped_R[row_R], to_error_R)
+    sizes = [edges_RM.shape[1], ends_H2.numel(), *[len(sum_R)] * len(of_rows)]
+    everything = torch.cat([walks.total_M, ends_H2.flatten(), *of_rows]).numpy(force=True)
+    total_M, ends_X, sums, constants, sums_all, dropped, to_error = np.split(everything, np.cumsum(sizes[:-1]))
+    weight_K = np.array([target.weight for target in directions.targets])
+    passing_R = np.append(total_M[: len(selected)], weight_K)
+    influence_N = np.append(total_M, np.zeros(num_targets))
+    bare = Graph(
         prompt_id=prompt.id,
         text=prompt.text,
         tokens_P=tokens_P,
@@ -67,50 +65,81 @@ def assemble(
         num_layers=num_layers,
         targets=directions.targets,
         nodes=nodes,
-        indptr=np.concatenate([[0], np.cumsum(np.bincount(node_R, count_R, len(nodes)))]).astype(np.int64),
-        source_E=source_E,
-        weight_E=weight_E,
-        row_abs_sum_N=row_abs_sum_N.astype(np.float32),
-        row_abs_sum_all_N=all_N.astype(np.float32),
-        row_abs_dropped_N=dropped_N.astype(np.float32),
-        constant_N=constant_N.astype(np.float32),
+        indptr=np.zeros(len(nodes) + 1, dtype=np.int64),
+        source_E=np.empty(0, dtype=np.int32),
+        weight_E=np.empty(0, dtype=np.float32),
+        row_abs_sum_N=_at_nodes(sums, len(selected), len(nodes)),
+        row_abs_sum_all_N=_at_nodes(sums_all, len(selected), len(nodes)),
+        row_abs_dropped_N=_at_nodes(dropped, len(selected), len(nodes)),
+        constant_N=_at_nodes(constants, len(selected), len(nodes)),
         influence_N=influence_N.astype(np.float32),
         active=active,
-        scores=scores,
+        scores=_scores(
+            total_M[len(selected) :].reshape(num_layers + 1, len(tokens_P)).sum(1),
+            influence_N.sum() + weight_K.sum(),
+            (to_error * passing_R).sum(),
+            ends_X.reshape(-1, 2),
+            frontier.closing_error(),
+        ),
         constant_node=frontier.config.constant_node,
         metadata=dict(prompt.metadata),
     )
+    return DenseGraph(bare, edges_RM, walks.total_M.float(), in_sums_R, frontier.weight_K, count_L)
 
 
-def _node_slots(features: ActiveFeatures, selected_F: Tensor) -> Tensor:
-    """Slots of all nodes but targets, in node order."""
+def _picked(features: ActiveFeatures, selected_F: Tensor) -> Picked:
+    """All nodes but targets, in node order."""
     slot_C = features.columns.slot_C
-    return torch.cat([slot_C[selected_F], slot_C[len(features) :]])
+    return Picked(features.columns, torch.cat([slot_C[selected_F], slot_C[len(features) :]]))
 
 
-def _edges(
-    frontier: Frontier, slot_N: Tensor, row_R: Tensor
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32], Tensor]:
-    """Of the rows in the order asked for: how many edges are not zero, their source nodes, weights, sums of |edge|."""
-    counts: list[int] = []
-    sources: list[Tensor] = []
-    weights: list[Tensor] = []
+def _dense(
+    frontier: Frontier, picked: Picked, row_R: Tensor, num_layers: int, num_positions: int
+) -> tuple[Tensor, Tensor]:
+    """Rows in the order asked for, float32; their sums of |edge|: of all, from errors, from tokens [3, R] float64."""
+    place_R, num_columns = row_R.argsort(), len(picked.slot_C)
+    edges_RM = torch.empty(len(row_R), num_columns, device=row_R.device)
+    tokens = num_columns - num_positions
+    errors = slice(tokens - num_layers * num_positions, tokens)
     sums: list[Tensor] = []
+    first = 0
     for block in frontier.blocks:
-        edges_BN = block.edges.take(slot_N)
-        sums.append(edges_BN.abs().sum(1, dtype=torch.float64))
-        row_E, source_E = edges_BN.nonzero(as_tuple=True)
-        count_B = row_E.bincount(minlength=len(block)).tolist()
-        counts += count_B
-        sources += source_E.int().cpu().split_with_sizes(count_B)
-        weights += edges_BN[row_E, source_E].float().cpu().split_with_sizes(count_B)
-    order = row_R.tolist()
-    of_sources, of_weights = (torch.cat([parts[row] for row in order]).numpy() for parts in (sources, weights))
-    return np.array(counts)[order], of_sources, of_weights, torch.cat(sums)[row_R]
+        exact_BM = picked.rows(block.edges)
+        edges_BM = exact_BM.float()
+        parts = (exact_BM, edges_BM[:, errors], edges_BM[:, tokens:])
+        sums.append(torch.stack([part_BM.abs().sum(1, dtype=torch.float64) for part_BM in parts]))
+        edges_RM.index_copy_(0, place_R[first : first + len(block)], edges_BM)
+        first += len(block)
+    return edges_RM, torch.cat(sums, 1)[:, row_R]
 
 
-def _at_nodes(value_R: Tensor, node_R: npt.NDArray[np.int64], num_nodes: int) -> npt.NDArray[np.float64]:
+def _at_nodes(value_R: Floats, num_features: int, num_nodes: int) -> npt.NDArray[np.float32]:
     """Row attributes at their nodes, NaN where a node has no row."""
-    spread = np.full(num_nodes, np.nan)
-    spread[node_R] = value_R.numpy(force=True)
+    spread = np.full(num_nodes, np.nan, dtype=np.float32)
+    spread[:num_features] = value_R[:num_features]
+    spread[num_nodes - len(value_R) + num_features :] = value_R[num_features:]
     return spread
+
+
+def _scores(ending_L: Floats, passing: float, into_errors: float, ends_H2: Floats, closing_error: float) -> Scores:
+    """Ameisen et al. 2025, "Circuit Tracing", section on graph scores.
+
+    `ending_L`: influence of each layer's errors, and of the tokens; `passing`: of all nodes, with the targets' weights;
+    `into_errors`: what of it goes to errors next. `ends_H2`: what ends in errors and tokens, and what in the constant,
+    over 1, 2, ... edges.
+    """
+    error, token = ending_L[:-1].sum(), ending_L[-1]
+    ends_H = ends_H2.sum(1)
+    ends = ends_H.sum()
+    return Scores(
+        replacement=_share(token, token + error),
+        completeness=_share(passing - into_errors, passing),
+        constant_share=_share(ends_H2[:, 1].sum(), ends),
+        error_share_L=tuple(_share(e, ends) for e in ending_L[:-1]),
+        path_length_H=tuple(_share(h, ends) for h in np.trim_zeros(ends_H, "b")),
+        closing_error=closing_error,
+    )
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part / whole) if whole > 0 else float("nan")

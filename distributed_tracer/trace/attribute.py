@@ -15,6 +15,7 @@ from ..prompt import Prompt, content_id
 from ..threads import few_on_one_thread
 from ..transcoder.base import Transcoders
 from .assemble import assemble
+from .dense import DenseGraph
 from .encode import ActiveFeatures, encode
 from .frontier import Frontier
 from .precision import max_closing_error, products, sweep_dtype
@@ -34,6 +35,17 @@ def attribute(
     `open_rows` says who computes rows. Raises PromptError for a prompt that cannot be traced and TargetError for a
     target that does not resolve.
     """
+    return attribute_dense(prompt, model, transcoders, config, open_rows).whole()
+
+
+def attribute_dense(
+    prompt: Prompt | str | Sequence[int],
+    model: Model,
+    transcoders: Transcoders,
+    config: TraceConfig = TraceConfig(),  # noqa: B008  (frozen)
+    open_rows: OpenRows = Rows,
+) -> DenseGraph:
+    """The same, still on the device: `pruned` lets only the pruned graph leave it."""
     prompt = tokenize(_as_prompt(prompt), model.tokenizer, model.shape)
     assert prompt.tokens is not None
     tape, features = fire(prompt, model, transcoders, config)

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+from .host import on_device
+
 BESIDE = 2
 """Slots of a position beside its features: its error, and the constant, which is no column. They come last."""
 _PADDING, _SLACK = 1.3, 128
@@ -176,7 +178,7 @@ class Columns:
         for of in self.layers:
             places = zip(of.start_P, of.width_P, strict=True)
             slots += [of.first + start + width - BESIDE if width else zero for start, width in places]
-        return torch.cat([self.slot_A, torch.tensor(slots, device=self.slot_A.device)])
+        return torch.cat([self.slot_A, on_device(slots, self.slot_A.device)])
 
     @cached_property
     def constant_LP(self) -> Tensor:
@@ -187,7 +189,7 @@ class Columns:
     @cached_property
     def first_L(self) -> Tensor:
         """The first slot of every layer, and of the tokens."""
-        return torch.tensor([of.first for of in self.layers], device=self.slot_A.device)
+        return on_device([of.first for of in self.layers], self.slot_A.device)
 
 
 def _segments(width_of: dict[int, int], grain: Grain) -> list[Segment]:

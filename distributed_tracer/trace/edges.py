@@ -52,8 +52,12 @@ class ReachedEdges:
 
     def add_weighted(self, weight_B: Tensor, out_S: Tensor) -> None:
         """Add every |edge| times its row's weight to its slot."""
-        for first, edges_BS in self.reach.layers(self.values):
-            out_S[first : first + edges_BS.shape[1]] += weight_B[: len(edges_BS)] @ edges_BS.abs()
+        if self.values.device.type == "cpu":  # where a large intermediate result costs more than many small ones
+            for first, edges_BS in self.reach.layers(self.values):
+                out_S[first : first + edges_BS.shape[1]] += weight_B[: len(edges_BS)] @ edges_BS.abs()
+        else:
+            for first, abs_BS in self.reach.layers(self.values.abs()):
+                out_S[first : first + abs_BS.shape[1]].addmv_(abs_BS.T, weight_B[: len(abs_BS)])
 
     def take(self, slot_C: Tensor) -> Tensor:
         """Edges from the columns in some slots, [B, C]."""

@@ -36,10 +36,11 @@ class ActiveFeatures:
 
     def table(self) -> ActiveTable:
         """As plain arrays."""
+        layer_A, position_A, feature_A = torch.stack([self.layer_A, self.position_A, self.feature_A]).numpy(force=True)
         return ActiveTable(
-            self.layer_A.numpy(force=True).astype(np.int16),
-            self.position_A.numpy(force=True).astype(np.int32),
-            self.feature_A.numpy(force=True).astype(np.int32),
+            layer_A.astype(np.int16),
+            position_A.astype(np.int32),
+            feature_A.astype(np.int32),
             self.activation_A.float().numpy(force=True),
         )
 

@@ -64,18 +64,18 @@ class Frontier:
         Raises PromptError if a row is not finite: a NaN would be passed on for ever, and pass for no error at all. And
         if rows miss their values by more than is allowed: then something acts in this model that no edge stands for.
         """
-        closing_error = float(self._closing)
+        closing_error, missed = torch.stack([self._closing, self._missed]).tolist()
         if not math.isfinite(closing_error):
             raise PromptError(
                 "the model's values or the edges are not finite on this prompt; try --forward-dtype float32"
             )
-        if (missed := float(self._missed)) > self._max_closing_error:
+        if missed > self._max_closing_error:
             raise PromptError(
                 f"edges do not add up to the values that they explain: {missed:.2g} of a row's sum is missing, and "
                 f"rounding explains {self._max_closing_error:.2g}, so that something acts in this model on this prompt "
                 "that no edge stands for; --max-closing-error lets such graphs pass"
             )
-        return closing_error
+        return float(closing_error)
 
     @property
     def features_F(self) -> Tensor:

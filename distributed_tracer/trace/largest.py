@@ -39,13 +39,12 @@ class LargestEdges:
 
     def take(self, slot_C: Tensor) -> Tensor:
         """Edges from the columns in some slots, [B, C]; zero where none is held."""
-        column_S = slot_C.new_full((self.num_slots,), -1)
+        beside = len(slot_C)  # a column for what was not asked for: to leave it out would be a wait for a GPU
+        column_S = slot_C.new_full((self.num_slots,), beside)
         column_S[slot_C] = torch.arange(len(slot_C), device=slot_C.device)
-        column_E = column_S[self.slot_E]
-        asked_E = column_E >= 0
-        taken_BC = self.value_E.new_zeros(len(self.count_B), len(slot_C))
-        taken_BC[self._row_E()[asked_E], column_E[asked_E]] = self.value_E[asked_E]
-        return taken_BC
+        taken_BC = self.value_E.new_zeros(len(self.count_B), beside + 1)
+        taken_BC[self._row_E(), column_S[self.slot_E]] = self.value_E
+        return taken_BC[:, :beside]
 
     def _row_E(self) -> Tensor:
         rows_B = torch.arange(len(self.count_B), device=self.count_B.device)

@@ -18,9 +18,11 @@ from frozen import DECISIVE, FLAVOURS, TOKENS
 from tiny import TOKENIZER, hf_model, save_transcoders
 from transformers import AutoTokenizer
 
-from distributed_tracer import TraceConfig, attribute, load_transcoders, prune
+from distributed_tracer import TraceConfig, load_transcoders
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.model.load import Model, wrap
+from distributed_tracer.trace.attribute import attribute_dense
+from distributed_tracer.trace.dense import DenseGraph
 
 DEVICE = os.environ.get("GPU_TESTS_DEVICE", "cuda")
 """`cpu` runs these tests without a GPU, to try the tests themselves."""
@@ -45,19 +47,19 @@ def model_on(architecture: str, device: str, dtype: torch.dtype) -> Model:
 TERMS = 4096
 """A row has some hundred terms, and the sum of their sizes may be some ten times the value that they add up to."""
 
-Traced = Callable[[str, str, str, TraceConfig], Graph]
+Traced = Callable[[str, str, str, TraceConfig], DenseGraph]
 
 
 @pytest.fixture
 def traced(tmp_path: Path) -> Traced:
-    def trace(architecture: str, flavour: str, device: str, config: TraceConfig) -> Graph:
+    def trace(architecture: str, flavour: str, device: str, config: TraceConfig) -> DenseGraph:
         source = tmp_path / flavour
         if not source.exists():
             save_transcoders(source, **FLAVOURS[flavour])
         dtype = torch.float64 if config.sweep_dtype == "float64" else torch.float32
         model = model_on(architecture, device, dtype)
         name = str(dtype).removeprefix("torch.")
-        return attribute(list(TOKENS), model, load_transcoders(str(source), name, model.input_device), config)
+        return attribute_dense(list(TOKENS), model, load_transcoders(str(source), name, model.input_device), config)
 
     return trace
 
@@ -71,8 +73,8 @@ def names(graph: Graph) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize("precision", UNIT)
 @pytest.mark.parametrize(("architecture", "flavour"), DECISIVE)
 def test_edges_are_the_cpus(architecture: str, flavour: str, precision: str, traced: Traced) -> None:
-    expected = traced(architecture, flavour, "cpu", TraceConfig(None))
-    found = traced(architecture, flavour, DEVICE, TraceConfig(None, sweep_dtype=precision))
+    expected = traced(architecture, flavour, "cpu", TraceConfig(None)).whole()
+    found = traced(architecture, flavour, DEVICE, TraceConfig(None, sweep_dtype=precision)).whole()
     assert names(found) == names(expected)
     difference = np.linalg.norm(found.adjacency() - expected.adjacency())
     bound = FORWARD * UNIT["float32"] + SWEEP * UNIT[precision]
@@ -82,8 +84,8 @@ def test_edges_are_the_cpus(architecture: str, flavour: str, precision: str, tra
 @pytest.mark.parametrize(("architecture", "flavour"), DECISIVE)
 def test_rows_add_up_in_float64(architecture: str, flavour: str, traced: Traced) -> None:
     """Models compute parts in float32 in any case, and differ by that between devices; what a row says may not."""
-    graph = traced(architecture, flavour, DEVICE, TraceConfig(None, sweep_dtype="float64"))
-    assert graph.scores.closing_error <= TERMS * 2.0**-53
+    dense = traced(architecture, flavour, DEVICE, TraceConfig(None, sweep_dtype="float64"))
+    assert dense.bare.scores.closing_error <= TERMS * 2.0**-53
 
 
 @pytest.mark.parametrize(("architecture", "flavour"), DECISIVE)
@@ -92,5 +94,5 @@ def test_the_same_features_are_chosen_and_the_same_nodes_survive_pruning(
 ) -> None:
     config = TraceConfig(40, round_size=8, keep_row_mass=0.9)
     expected, found = (traced(architecture, flavour, device, config) for device in ("cpu", DEVICE))
-    assert names(found) == names(expected)
-    assert names(prune(found)) == names(prune(expected))
+    assert names(found.whole()) == names(expected.whole())
+    assert names(found.pruned(0.8, 0.98)) == names(expected.pruned(0.8, 0.98))

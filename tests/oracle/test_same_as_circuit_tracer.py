@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from random_graphs import assert_same
 from rounding import additions, largest, round_off
 from tiny import CASES
 
@@ -18,13 +19,14 @@ from distributed_tracer.graph.nodes import Kind
 from distributed_tracer.graph.prune import prune
 from distributed_tracer.model.load import load_model
 from distributed_tracer.prompt import Prompt, TargetSpec
-from distributed_tracer.trace.attribute import attribute
+from distributed_tracer.trace.attribute import attribute, attribute_dense
+from distributed_tracer.trace.dense import DenseGraph
 from distributed_tracer.transcoder.load import load_transcoders
 
 REFERENCES = sorted(CASES.glob("*/ref_*.npz"))
 
 
-def graph_of(reference: Path) -> Graph:
+def graph_of(reference: Path) -> DenseGraph:
     """Our graph of a reference's prompt, with every active feature and without the constant."""
     directory = reference.parent
     case = json.loads((directory / "case.json").read_text())
@@ -36,7 +38,7 @@ def graph_of(reference: Path) -> Graph:
             TargetSpec(direction=tuple(vector.tolist()), weight=float(weight), label=str(name))
             for name, weight, vector in zip(custom["names"], custom["probs"], custom["vecs"], strict=True)
         ]
-    return attribute(
+    return attribute_dense(
         Prompt("case", tokens=tuple(case["prompt_ids"]), targets=tuple(targets)),
         load_model(str(directory / "model")),
         load_transcoders(str(directory / "transcoders")),
@@ -54,7 +56,8 @@ def test_edges_scores_and_pruning_are_the_same(reference: Path) -> None:
     expected = np.load(reference)
     config = json.loads((reference.parent / "model" / "config.json").read_text())
     width = config.get("hidden_size") or config["n_embd"]
-    graph = graph_of(reference)
+    dense = graph_of(reference)
+    graph = dense.whole()
     active = graph.active
     sites = np.stack([active.layer_A, active.position_A, active.feature_A], 1)
     np.testing.assert_array_equal(sites, expected["active_features"])
@@ -70,12 +73,13 @@ def test_edges_scores_and_pruning_are_the_same(reference: Path) -> None:
     scores = (graph.scores.replacement, graph.scores.completeness)
     # Scores are means over nodes, whose edges are off independently of each other.
     np.testing.assert_allclose(scores, expected["graph_scores"], rtol=off / len(adjacency) ** 0.5)
-    pruned = prune(graph, *expected["prune_thresholds"])
+    pruned = dense.pruned(*expected["prune_thresholds"])
     kept = np.zeros(len(adjacency), dtype=bool)
     kept[pruned.dense_index_N()] = True
     kept_reference = _with_features_of(pruned, expected)
     np.testing.assert_array_equal(pruned.nodes.feature_N, kept_reference)
     assert pruned.num_edges == len(expected["prune_edge_dst"])
+    assert_same(pruned, prune(graph, *expected["prune_thresholds"]))
 
 
 def _with_features_of(pruned: Graph, expected: Any) -> np.ndarray:
@@ -92,7 +96,7 @@ def _with_features_of(pruned: Graph, expected: Any) -> np.ndarray:
 
 def test_a_budget_takes_the_most_influential_features_whatever_the_batch() -> None:
     reference = CASES / "llama_relu_plt" / "ref_nnsight_full.npz"
-    whole = graph_of(reference)
+    whole = graph_of(reference).whole()
     off = round_off(torch.float32, additions(whole.num_layers, 48), largest(whole.adjacency()))
     chosen: list[np.ndarray] = []
     for sweep_rows in (7, 256):

@@ -21,6 +21,8 @@ import itertools, torch
 from torch.nn.functional import linear
 from distributed_tracer import threads
 from distributed_tracer.threads import add_product_, einsum, few_on_one_thread, multiply
+from distributed_tracer.trace.pruning import total
+from distributed_tracer.trace.walks import product
 
 def laid(x, order):
     return x if order == "N" else x.mT.contiguous().mT
@@ -61,8 +63,11 @@ for m, n, k, orders in itertools.product(rows, columns, depths, ("NN", "NT", "TN
         differ.append((m, n, k, orders, "a vector with a matrix"))
     if not many(lambda: a.double() @ b[:, 0].double()):
         differ.append((m, n, k, orders, "a matrix with a vector"))
+    if not many(lambda: product(a.double(), b.double())):
+        differ.append((m, n, k, orders, "float64"))
     if not many(lambda: multiply(a.bfloat16(), b.bfloat16())):
         differ.append((m, n, k, orders, "bfloat16"))
+differ += [size for size in range(300_000, 400_000, 10_007) if not many(lambda: total(torch.arange(size).double() / 7))]
 print(differ)
 """
 

@@ -28,13 +28,11 @@ def test_the_steps_that_are_timed_make_the_graph_that_attribute_makes() -> None:
     transcoders = shaped_transcoders(model, shape, num_features=256, num_active=20)
     tokens, config = [1, *range(20, 32)], TraceConfig(max_feature_nodes=150, round_size=50, keep_row_mass=0.9)
     timed = Phases(CPU)
-    graph, expected = (
-        attribution.trace(tokens, model, transcoders, config, timed),
-        attribute(tokens, model, transcoders, config),
-    )
+    dense = attribution.trace(tokens, model, transcoders, config, timed)
+    graph, expected = dense.whole(), attribute(tokens, model, transcoders, config)
     for name in ("indptr", "source_E", "weight_E", "row_abs_sum_all_N", "influence_N", "tokens_P"):
         np.testing.assert_array_equal(getattr(graph, name), getattr(expected, name))
-    assert attribution.num_rows(graph) == 150 + len(expected.targets)
+    assert dense.num_rows == 150 + len(expected.targets)
     assert graph.token_strings == expected.token_strings
     assert min(timed.seconds[name] for name in PHASES) > 0
 

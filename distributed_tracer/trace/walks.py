@@ -1,0 +1,75 @@
+"""Influence through dense rows: sum over k of w·Â^k, Â = |A| with rows normalised to 1, and where it ends.
+
+Formula: Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning. Edges lead to lower layers only, so one pass
+from the deepest features down settles everything: as many products as there are layers, and no wait for a GPU.
+
+R row (features in node order, then targets), F feature, M column (features, errors, tokens: every node but targets),
+H number of edges walked from a target, K target, L layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..threads import one_thread
+
+
+@dataclass(frozen=True, eq=False)
+class Walks:
+    """What arrives from the targets, in float64."""
+
+    mass_HR: Tensor
+    """At the node of every row, after 0, 1, ... L edges."""
+    total_M: Tensor
+    """At every column's node, over walks of any length: its influence."""
+
+
+def walk(edges_RM: Tensor, sum_R: Tensor, weight_K: Tensor, count_L: Sequence[int], num_positions: int) -> Walks:
+    """Follow the edges from the targets, whose weights are `weight_K`, down.
+
+    `count_L` says how many features each layer has. A row whose normaliser `sum_R` is zero passes nothing on.
+    """
+    num_rows, num_layers, num_features = len(edges_RM), len(count_L), sum(count_L)
+    mass_HR = sum_R.new_zeros(num_layers + 1, num_rows)
+    mass_HR[0, num_features:] = weight_K
+    pass_HR, divisor_R = torch.zeros_like(mass_HR), divisor(sum_R)
+    pass_HR[0, num_features:] = weight_K / divisor_R[num_features:]
+    total_M = sum_R.new_zeros(edges_RM.shape[1])
+    for layer, here, above in downwards(count_L, num_rows):
+        steps = num_layers - layer  # a row above has walked fewer edges
+        if here.stop > here.start:
+            mass_HF = product(pass_HR[:steps, above], edges_RM[above, here].abs().double())
+            mass_HR[1 : steps + 1, here] = mass_HF
+            pass_HR[1 : steps + 1, here] = mass_HF / divisor_R[here]
+        errors = slice(num_features + layer * num_positions, num_features + (layer + 1) * num_positions)
+        total_M[errors] = product(pass_HR[:steps, above].sum(0)[None], edges_RM[above, errors].abs().double())[0]
+    total_M[:num_features] = mass_HR[:, :num_features].sum(0)
+    tokens = slice(num_features + num_layers * num_positions, None)
+    total_M[tokens] = product(pass_HR.sum(0)[None], edges_RM[:, tokens].abs().double())[0]
+    return Walks(mass_HR, total_M)
+
+
+def downwards(count_L: Sequence[int], num_rows: int) -> Iterator[tuple[int, slice, slice]]:
+    """Every layer from the last on: its number, its features, and the rows above it."""
+    end = sum(count_L)
+    for layer in reversed(range(len(count_L))):
+        start = end - count_L[layer]
+        yield layer, slice(start, end), slice(end, num_rows)
+        end = start
+
+
+def divisor(sum_R: Tensor) -> Tensor:
+    """What a row is divided by: one where its sum is zero, as then all of it is."""
+    return torch.where(sum_R > 0, sum_R, 1.0)
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """a @ b in float64. On a CPU its bits would depend on the number of threads, so one thread makes it."""
+    if a.device.type != "cpu":
+        return a @ b
+    with one_thread():
+        return a @ b
