@@ -78,11 +78,20 @@ def class_of(config: Any) -> Any:
 
 
 def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
-    """The model's tokenizer. Raises ModelError where there is none."""
+    """The model's tokenizer. Raises ModelError where there is none, or none but the special tokens of its class.
+
+    The library makes up such a one where there are no tokenizer files: no text has tokens then.
+    """
     from transformers import AutoTokenizer
 
     name, revision = split_revision(model)
     tokenizer: PreTrainedTokenizerBase = from_hub(AutoTokenizer.from_pretrained, name, revision, "tokenizer files")
+    if len(tokenizer.get_added_vocab()) == len(tokenizer):
+        raise ModelError(
+            f"cannot read tokenizer files of model {model!r}: there is no vocabulary beside {len(tokenizer)} special "
+            "tokens. Copy tokenizer.json, or what its tokenizer is made of (vocab.json and merges.txt, or "
+            "tokenizer.model), from where the model is from"
+        )
     return tokenizer
 
 
