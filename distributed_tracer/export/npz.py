@@ -28,7 +28,7 @@ def export_npz(graph: Graph, path: str | Path) -> None:
     temporary = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}.npz.tmp")
     try:
         with temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **npz_arrays(graph))
+            np.savez_compressed(file, **npz_arrays(graph))  # numbers alone: nothing is pickled
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, destination)
