@@ -239,8 +239,9 @@ def query(
         show: Where it acts, the strongest edges into or out of it, or which features occur in the same prompts.
         where: KEY=VALUE, KEY>=VALUE or KEY<=VALUE, of metadata, scores and sizes: topic=capitals "replacement>=0.8".
             All must hold; docs/store.md says how values are compared.
-        token: Id, or text with or without a space before it, of one of the prompt's tokens.
-        target: Id, or label with or without a space before it, of one of the targets.
+        token: Id, or text with or without a space before it, of one of the prompt's tokens. '"Texas"' with its double
+            quotes is the text without a space alone, " Texas" the one with it.
+        target: Id, or label, in the same way, of one of the targets.
         layer: A feature of this layer is among the nodes.
         limit: How many rows to print; JSON has them all.
         json: Print JSON.

@@ -51,7 +51,7 @@ def _run(config: JobConfig, tell: Callable[[Outcome], None]) -> Summary:
     plan = make_plan(prompts, intake.model, intake.transcoders, config)
     plan.check_fits()
     ledger = Ledger(config.store.store, config.store.retry_seconds)
-    ledger.create_or_check(run_info(config))
+    ledger.create_or_check(run_info(config, intake.transcoders.features_L))
     prompts.settle(ledger.asked())
     num_wanted = len(prompts) + len(intake.rejected)
     ledger.begin(num_wanted, prompts.num_done, config.store.part_seconds, made_by(config))

@@ -6,7 +6,7 @@ import platform
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -25,11 +25,15 @@ _SECRETS = (
 )
 
 
-def run_info(config: JobConfig) -> dict[str, Any]:
-    """What is written once into a store: `identity` and `content` decide whether a later run may go on with it."""
+def run_info(config: JobConfig, num_features: Sequence[int] = ()) -> dict[str, Any]:
+    """What is written once into a store: `identity` and `content` decide whether a later run may go on with it.
+
+    `num_features` are those of each layer's transcoder.
+    """
     created = datetime.now(UTC).isoformat(timespec="seconds")
     content = content_of(config.model.model, config.transcoders.transcoders)
-    return {"identity": config.identity(), **content, "created": created, **made_by(config)}
+    sizes = {"num_features": list(num_features)} if num_features else {}
+    return {"identity": config.identity(), **content, **sizes, "created": created, **made_by(config)}
 
 
 def made_by(config: JobConfig) -> dict[str, Any]:

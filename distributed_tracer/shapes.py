@@ -28,6 +28,8 @@ class ModelShape:
     vocab_size: int
     max_positions: int
     num_parameters: int
+    num_copied: int = 0
+    """Numbers that are held once more beside the parameters: an unembedding with the factor of the logits in it."""
 
 
 @dataclass(frozen=True)

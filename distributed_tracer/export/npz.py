@@ -28,7 +28,8 @@ def export_npz(graph: Graph, path: str | Path) -> None:
     temporary = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}.npz.tmp")
     try:
         with temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **npz_arrays(graph))
+            # Numbers alone: nothing is pickled. Some versions of numpy store `allow_pickle` as one more array.
+            np.savez_compressed(file, **npz_arrays(graph))  # type: ignore[arg-type]  # none has a parameter's name
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, destination)

@@ -114,6 +114,8 @@ def _remedy(error: Exception, name: str, revision: str | None) -> str:
         )
     if any(isinstance(cause, ImportError) for cause in causes) or _MISSING_PACKAGE.search(str(error)):
         return "Install the package that it names on every machine."
+    if "Cannot access accelerator device" in str(error):  # of MXFP4, in transformers and torch 2.6 together
+        return "On machines without a GPU this model needs torch 2.7 or newer, or a newer transformers."
     folder = folder_of(name, revision)
     if folder is not None and (wrong := _wrong_in(folder)):
         return f"In {folder}: {'; '.join(wrong)}. Copy or download it again."

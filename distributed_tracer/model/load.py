@@ -78,11 +78,20 @@ def class_of(config: Any) -> Any:
 
 
 def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
-    """The model's tokenizer. Raises ModelError where there is none."""
+    """The model's tokenizer. Raises ModelError where there is none, or none but the special tokens of its class.
+
+    The library makes up such a one where there are no tokenizer files: no text has tokens then.
+    """
     from transformers import AutoTokenizer
 
     name, revision = split_revision(model)
     tokenizer: PreTrainedTokenizerBase = from_hub(AutoTokenizer.from_pretrained, name, revision, "tokenizer files")
+    if len(tokenizer.get_added_vocab()) == len(tokenizer):
+        raise ModelError(
+            f"cannot read tokenizer files of model {model!r}: there is no vocabulary beside {len(tokenizer)} special "
+            "tokens. Copy tokenizer.json, or what its tokenizer is made of (vocab.json and merges.txt, or "
+            "tokenizer.model), from where the model is from"
+        )
     return tokenizer
 
 
@@ -90,8 +99,8 @@ def model_shape(model: str) -> ModelShape:
     """Sizes from the config, without weights (parameters are counted on empty tensors)."""
     config = load_config(model)
     with torch.device("meta"):
-        parameters = class_of(config).from_config(config).num_parameters()
-    return _shape(config, parameters)
+        empty = class_of(config).from_config(config)
+    return _shape(config, empty, sites_of(config.model_type, config, model))
 
 
 def load_model(model: str, dtype: str = "float32", device_map: str = "auto") -> Model:
@@ -142,7 +151,7 @@ def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: st
         text._experts_implementation = "eager"  # the grouped product knows no float64
     hf.eval().requires_grad_(False)  # type: ignore[no-untyped-call]
     sites = sites_of(model_type or hf.config.model_type, hf.config, type(hf).__name__)
-    shape = _shape(hf.config, hf.num_parameters())
+    shape = _shape(hf.config, hf, sites)
     layers = hf.get_submodule(sites.layers)
     assert isinstance(layers, nn.ModuleList)
     unembed = hf.get_output_embeddings()  # type: ignore[no-untyped-call]
@@ -181,8 +190,9 @@ def _read_config(name: str, **options: Any) -> Any:
     return config
 
 
-def _shape(config: Any, num_parameters: int) -> ModelShape:
+def _shape(config: Any, hf: PreTrainedModel, sites: Sites) -> ModelShape:
     text = config.get_text_config()
+    copied = [] if sites.logit_scale(text) == 1 else hf.get_output_embeddings().parameters()  # type: ignore[no-untyped-call]
     heads = int(text.num_attention_heads)
     return ModelShape(
         architecture=config.model_type,
@@ -193,7 +203,8 @@ def _shape(config: Any, num_parameters: int) -> ModelShape:
         head_dim=int(getattr(text, "head_dim", None) or text.hidden_size // heads),
         vocab_size=int(text.vocab_size),
         max_positions=max_positions(config),
-        num_parameters=num_parameters,
+        num_parameters=hf.num_parameters(),
+        num_copied=sum(tensor.numel() for tensor in copied),
     )
 
 

@@ -76,14 +76,19 @@ class Cost:
 def resident_bytes(
     model: ModelShape, transcoders: TranscoderShape, dtype: Precision, slices: int = 1
 ) -> tuple[int, int]:
-    """Weights of model and transcoders that every worker holds all the time; large decoders stay in their files."""
+    """Weights of model and transcoders that every worker holds all the time; large decoders stay in their files.
+
+    Of transcoders in slices those of the first, which has the skips and what the decoders add to.
+    """
     item = ITEM_BYTES[dtype]
     decoders = model.d_model * sum(
         features * len(transcoders.writes_to(layer)) for layer, features in enumerate(transcoders.features_L)
     )
     in_files = item * decoders >= DECODERS_IN_FILES_BYTES * slices
     held = transcoders.num_parameters - (decoders if in_files else 0)
-    return item * model.num_parameters, item * held // slices
+    whole = transcoders.num_layers * model.d_model * (1 + model.d_model * transcoders.has_skip)  # biases and skips
+    held = whole + -(-max(0, held - whole) // slices)
+    return item * (model.num_parameters + model.num_copied), item * held
 
 
 def sweep_item_bytes(trace: TraceConfig, dtype: Precision) -> int:

@@ -16,7 +16,10 @@ Question = Literal["occurrences", "edges-into", "edges-out", "together"]
 
 
 def feature_answer(store: Store, layer: int, feature: int, question: Question) -> tuple[Table, str]:
-    """A table, and a line that sums it up. Edges come strongest first. Raises ConfigError for layers there are not."""
+    """A table, and a line that sums it up. Edges come strongest first.
+
+    Raises ConfigError for a layer or an index that there is not.
+    """
     found, summary = _answer(store, layer, feature, question)
     return found, summary if len(found) else f"{summary}{_why_none(store, layer, feature)}"
 

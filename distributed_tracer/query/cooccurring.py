@@ -8,7 +8,7 @@ import numpy.typing as npt
 from ..graph.nodes import Kind
 from ..store.index import Index
 from ..store.reader import NodeScan, Store
-from ..store.sites import check_layer, check_site
+from ..store.sites import check_feature, check_site
 from ..store.table import Table
 from .sums import Keyed, as_keys, merge, site_columns, sum_by_key
 
@@ -18,7 +18,7 @@ def cooccurring(store: Store, layer: int, feature: int, top: int | None = 20) ->
 
     Columns: layer, feature, prompts (that have both), share (of the given feature's prompts) and lift (how many times
     as many as if the two had nothing to do with each other). The given feature is left out; positions do not matter.
-    Raises ConfigError for a layer that there is not.
+    Raises ConfigError for a layer or an index that there is not.
     """
     check_site(layer, feature)
     both: Keyed = (np.zeros((0, 2), np.int64), np.zeros((0, 2)))
@@ -30,7 +30,7 @@ def cooccurring(store: Store, layer: int, feature: int, top: int | None = 20) ->
         having, counts = _of_part(scan, layer, feature)
         num_having, both = num_having + having, merge(both, counts)
     if not num_having:
-        check_layer(layer, store.num_layers, store.url)
+        check_feature(layer, feature, store.num_layers, store.info, store.url)
     keys, sums = both
     keys, (with_both, with_other) = keys[sums[:, 0] > 0], sums[sums[:, 0] > 0].T
     lift = with_both * len(store) / (with_other * max(num_having, 1))

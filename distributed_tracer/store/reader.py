@@ -27,7 +27,7 @@ from .part import Part
 from .places.root import Root, open_root
 from .receipt import PromptEntry, Receipt
 from .schema import RUN, Columns
-from .sites import check_layer, check_layers, check_site
+from .sites import check_feature, check_layer, check_layers, check_site
 from .table import Table
 from .tables.ahead import ahead
 from .tables.batches import Batches
@@ -208,7 +208,8 @@ class Store:
         """Ids of the prompts that meet all conditions, in order of ids; reads no edges.
 
         `metadata` has conditions by key, as `nodes`. `token` is among the prompt's, `target` is explained: an id, or a
-        text with or without a space before it. A feature of `layer`, or this `feature` (layer, index), is a node of the
+        text with or without a space before it; one that begins with a space, or is in double quotes (`'"Texas"'`), is
+        taken to the letter. A feature of `layer`, or this `feature` (layer, index), is a node of the
         graph. `bounds` are `min_` or `max_` and a score or size: `min_replacement=0.8`, `max_num_tokens=20`. Raises
         ConfigError for what there is not.
         """
@@ -242,14 +243,14 @@ class Store:
         """Every node that is this feature: prompt, position, activation, influence, number of the node in its graph.
 
         By prompt, then position. Reads its own rows of the index; all node tables of parts that no index covers. Raises
-        ConfigError for a layer that graphs here do not have.
+        ConfigError for a layer or an index that graphs here cannot have.
         """
         check_site(layer, feature)
         commits = range(self.num_indexed, len(self.catalogue.commits))
         later = ((commit, Part(self.root, self.receipt(commit))) for commit in commits if self.catalogue.rows(commit))
         found = occurrences(self.catalogue, self.index, later, layer, feature)
         if not len(found):
-            check_layer(layer, self.num_layers, self.url)
+            check_feature(layer, feature, self.num_layers, self.info, self.url)
         return found
 
     def checks(self, kind: str, settings: Mapping[str, Any] | None = None) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
@@ -19,6 +20,22 @@ def check_layer(layer: Any, num_layers: int, url: str) -> None:
     """Raises ConfigError for a layer that the graphs do not have; of no graphs, nothing is known."""
     if num_layers and not (_is_number(layer) and layer < num_layers):
         raise ConfigError(f"layer {layer!r} is not among the {num_layers} of {url}: 0 to {num_layers - 1}")
+
+
+def check_feature(layer: int, feature: int, num_layers: int, info: Mapping[str, Any], url: str) -> None:
+    """Of a feature that no graph has: raises ConfigError if none can have it, by their layers and `info` of run.json.
+
+    Stores of early versions do not tell how many features a layer has.
+    """
+    check_layer(layer, num_layers, url)
+    sizes = info.get("num_features")
+    if not (num_layers and isinstance(sizes, list) and len(sizes) == num_layers and all(map(_is_number, sizes))):
+        return
+    if feature >= sizes[layer]:
+        raise ConfigError(
+            f"feature {layer}:{feature} is not among the {sizes[layer]:,} of layer {layer} in {url}: "
+            f"{layer}:0 to {layer}:{sizes[layer] - 1}"
+        )
 
 
 def check_layers(where: Conditions, num_layers: int, url: str) -> None:

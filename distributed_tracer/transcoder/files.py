@@ -5,18 +5,18 @@ S features of a layer · D model width · M layers a feature writes to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from math import prod
-from pathlib import Path
-from typing import Literal
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
 from ..errors import TranscoderError
 from ..shapes import TranscoderShape
 from .activation import Activation
 from .fold import Fold
-from .source import brief
+from .source import Folder, brief
 from .tensors import DTYPES, Header, Place, read_headers
 
 INPUT_SITES = ("mlp.hook_in", "ln2.hook_normalized", "hook_resid_mid")
@@ -87,6 +87,38 @@ def one_per_layer(found: Iterable[tuple[int, str]], source: str) -> list[str]:
                 "choose by a config.yaml whose `transcoders:` names one file per layer"
             )
     return [names[layer][0] for layer in sorted(names)]
+
+
+def have_both(names: Iterable[str], weights: str, config: str) -> bool:
+    """Whether any folder among these has both a file of weights and its configuration."""
+    paths = {PurePosixPath(name) for name in names}
+    return any(path.name == weights and path.with_name(config) in paths for path in paths)
+
+
+def folder_per_layer(
+    folder: Folder,
+    weights: str,
+    config: str,
+    read_config: Callable[[Path], Mapping[str, Any]],
+    hooks_of: Callable[[Mapping[str, Any], Path], tuple[int, str, str]],
+    layer_files: Callable[[Path, Mapping[str, Any]], LayerFiles],
+) -> TranscoderFiles:
+    """Per-layer transcoders, each in a folder of its own with a file named `weights` and one named `config`.
+
+    `hooks_of` a configuration and its path are the layer, input site and output site; `layer_files` are those of a
+    path of weights and their configuration. Raises TranscoderError for a folder without a configuration, a layer
+    that has none or several, and layers that read or write at different sites.
+    """
+    found = [name for name in folder.files() if PurePosixPath(name).name == weights]
+    paths = folder.fetch([str(PurePosixPath(name).with_name(config)) for name in found])
+    configs = {name: read_config(path) for name, path in zip(found, paths, strict=True)}
+    hooks = {name: hooks_of(configs[name], path) for name, path in zip(found, paths, strict=True)}
+    names = one_per_layer([(layer, name) for name, (layer, _, _) in hooks.items()], str(folder))
+    sites = sorted({hooks[name][1:] for name in names})
+    if len(sites) > 1:
+        raise TranscoderError(f"{folder}: layers differ in where they read and write: {sites}")
+    layers = [layer_files(path, configs[name]) for name, path in zip(names, folder.fetch(names), strict=True)]
+    return TranscoderFiles(str(folder), "plt", tuple(layers), *sites[0])
 
 
 def measure(files: TranscoderFiles) -> TranscoderShape:

@@ -252,3 +252,14 @@ def test_a_wrong_number_a_wrong_flag_and_a_new_program_would_be_noticed() -> Non
         parse_ray(ray_cli, ["start", "--haed"])
     with pytest.raises(AssertionError, match="NOT_RUN"):
         _command("curl https://example.org")
+
+
+WRAPPED = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "distributed_tracer/store/FORMAT.md"]
+
+
+@pytest.mark.parametrize("path", WRAPPED, ids=lambda path: path.name)
+def test_lines_of_prose_have_at_most_120_characters(path: Path) -> None:
+    """Tables and code, which cannot be wrapped, may be longer, and so may a single link."""
+    lines = enumerate(path.read_text("utf-8").split("\n"), 1)
+    prose = [(number, line) for number, line in lines if not line.startswith(("|", "    "))]
+    assert [(number, line) for number, line in prose if len(line) > 120 and " " in line.strip()] == []

@@ -20,6 +20,7 @@ from distributed_tracer.runtime.events import Reply
 from distributed_tracer.runtime.worker import Worker
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store
+from distributed_tracer.transcoder.load import transcoder_shape
 
 
 def test_a_run_stores_every_prompt_and_says_so(tmp_path: Path) -> None:
@@ -31,6 +32,7 @@ def test_a_run_stores_every_prompt_and_says_so(tmp_path: Path) -> None:
     assert summary.num_edges == sum(store.entry(name).num_edges for name in store)
     assert summary.num_bytes > 0
     assert 0 < summary.mean_replacement < 1
+    assert store.info["num_features"] == list(transcoder_shape(config.transcoders.transcoders).features_L)
 
 
 def test_a_rerun_skips_what_is_done_and_changes_nothing(tmp_path: Path) -> None:

@@ -44,3 +44,5 @@ def test_a_store_knows_identity_configuration_versions_and_command(
     assert info["versions"]["distributed_tracer"] == __version__
     assert {"python", "torch", "transformers", "ray", "zarr", "numpy"} <= info["versions"].keys()
     assert json.loads(json.dumps(info)) == info
+    assert "num_features" not in info
+    assert json.loads(json.dumps(run_info(config, (4, 5))))["num_features"] == [4, 5]

@@ -87,14 +87,14 @@ def _id_or_text(name: str, given: str | int) -> str | int:
 
 
 def has_token(token: str | int) -> Has:
-    """A token of this id, or of this text with or without a space before it."""
+    """A token of this id, or of this text: see `_spellings`."""
     if isinstance(token, int):
         return partial(_has_value, "tokens/token", token)
     return partial(_has_text, "tokens/string", "tokens/string_size", token)
 
 
 def has_target(target: str | int) -> Has:
-    """A target that is this token's logit, or has this label with or without a space before it."""
+    """A target that is this token's logit, or has this label: see `_spellings`."""
     if isinstance(target, int):
         return partial(_has_value, "targets/token_id", target)
     return partial(_has_text, "targets/label", "targets/label_size", target)
@@ -119,11 +119,18 @@ def _has_text(texts: str, sizes: str, text: str, part: Part) -> npt.NDArray[np.b
     data, size = _all_rows(part, texts), _all_rows(part, sizes)
     first = np.cumsum(size) - size
     mask = np.zeros(len(size), dtype=bool)
-    for wanted in (text, f" {text}"):
+    for wanted in _spellings(text):
         bytes_ = np.frombuffer(wanted.encode("utf-8", "surrogatepass"), dtype=np.uint8)
         candidates = np.flatnonzero(size == len(bytes_))
         mask[candidates] |= (data[first[candidates, None] + np.arange(len(bytes_))] == bytes_).all(axis=1)
     return _any_of(part, sizes, mask)
+
+
+def _spellings(text: str) -> tuple[str, ...]:
+    """With or without a space before it; as it is if it begins with one, and what is in double quotes."""
+    if len(text) > 2 and text[0] == text[-1] == '"':
+        return (text[1:-1],)
+    return (text,) if text.startswith(" ") else (text, f" {text}")
 
 
 def _all_rows(part: Part, name: str) -> npt.NDArray[Any]:

@@ -8,20 +8,20 @@ Activations are those of the normalised values, times the decoder's norm where f
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite, sqrt
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ...errors import TranscoderError
 from ..activation import Activation
-from ..files import LayerFiles, TranscoderFiles, one_per_layer
+from ..files import LayerFiles, TranscoderFiles, folder_per_layer, have_both
 from ..fold import Fold
 from ..source import Folder, brief, read_config, refuse_unknown
 from ..tensors import Place, read, read_headers
 
 LOOKS_LIKE = "FOLDER/config.json with FOLDER/sae_weights.safetensors, one per layer (OpenMOSS Llama Scope 2)"
-_WEIGHTS = "sae_weights.safetensors"
+_WEIGHTS, _CONFIG = "sae_weights.safetensors", "config.json"
 _HOOK = re.compile(r"blocks\.(\d+)\.(.+)")
 _NORM = "dataset_average_activation_norm."
 _THRESHOLD = "activation_function.log_jumprelu_threshold"
@@ -38,22 +38,11 @@ _NO_EFFECT = (
 
 
 def recognises(names: Sequence[str]) -> bool:
-    present = set(names)
-    weights = [PurePosixPath(name) for name in names if PurePosixPath(name).name == _WEIGHTS]
-    return any(str(name.with_name("config.json")) in present for name in weights)
+    return have_both(names, _WEIGHTS, _CONFIG)
 
 
 def describe(folder: Folder) -> TranscoderFiles:
-    weights = [name for name in folder.files() if PurePosixPath(name).name == _WEIGHTS]
-    paths = folder.fetch([str(PurePosixPath(name).with_name("config.json")) for name in weights])
-    configs = {name: (_read_config(path), path) for name, path in zip(weights, paths, strict=True)}
-    hooks = {name: _hooks(*config) for name, config in configs.items()}
-    names = one_per_layer([(layer, name) for name, (layer, _, _) in hooks.items()], str(folder))
-    sites = sorted({hooks[name][1:] for name in names})
-    if len(sites) > 1:
-        raise TranscoderError(f"{folder}: layers differ in where they read and write: {sites}")
-    layers = [_layer_files(path, *configs[name]) for name, path in zip(names, folder.fetch(names), strict=True)]
-    return TranscoderFiles(str(folder), "plt", tuple(layers), *sites[0])
+    return folder_per_layer(folder, _WEIGHTS, _CONFIG, _read_config, _hooks, _layer_files)
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -88,7 +77,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _hooks(config: dict[str, Any], path: Path) -> tuple[int, str, str]:
+def _hooks(config: Mapping[str, Any], path: Path) -> tuple[int, str, str]:
     """Layer, input site and output site."""
     read_at, write_at = (_HOOK.fullmatch(str(config.get(key))) for key in ("hook_point_in", "hook_point_out"))
     if read_at is None or write_at is None or read_at[1] != write_at[1] or read_at[2] == write_at[2]:
@@ -99,7 +88,7 @@ def _hooks(config: dict[str, Any], path: Path) -> tuple[int, str, str]:
     return int(read_at[1]), read_at[2], write_at[2]
 
 
-def _layer_files(path: Path, config: dict[str, Any], config_file: Path) -> LayerFiles:
+def _layer_files(path: Path, config: Mapping[str, Any]) -> LayerFiles:
     kind = config["act_fn"]
     norms = frozenset(_NORM + config[key] for key in ("hook_point_in", "hook_point_out"))
     scale_in = scale_out = 1.0

@@ -7,18 +7,18 @@ training came from; SAELens' transcoders compute without it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ...errors import TranscoderError
 from ..activation import Activation
-from ..files import LayerFiles, TranscoderFiles, one_per_layer
+from ..files import LayerFiles, TranscoderFiles, folder_per_layer, have_both
 from ..source import Folder, brief, read_config, refuse_unknown
 from ..tensors import Place
 
 LOOKS_LIKE = "FOLDER/cfg.json with FOLDER/sae_weights.safetensors, one per layer (SAELens)"
-_WEIGHTS = "sae_weights.safetensors"
+_WEIGHTS, _CONFIG = "sae_weights.safetensors", "cfg.json"
 _ARCHITECTURES = ("transcoder", "jumprelu_transcoder", "skip_transcoder", "jumprelu_skip_transcoder")
 _HOOK = re.compile(r"blocks\.(\d+)\.(.+)")
 _WANTED: dict[str, tuple[object, ...]] = {
@@ -49,22 +49,11 @@ _REWRITES = ("fold_ln", "center_writing_weights", "refactor_factored_attn_matric
 
 
 def recognises(names: Sequence[str]) -> bool:
-    present = set(names)
-    weights = [PurePosixPath(name) for name in names if PurePosixPath(name).name == _WEIGHTS]
-    return any(str(name.with_name("cfg.json")) in present for name in weights)
+    return have_both(names, _WEIGHTS, _CONFIG)
 
 
 def describe(folder: Folder) -> TranscoderFiles:
-    weights = [name for name in folder.files() if PurePosixPath(name).name == _WEIGHTS]
-    paths = folder.fetch([str(PurePosixPath(name).with_name("cfg.json")) for name in weights])
-    configs = {name: _read_config(path) for name, path in zip(weights, paths, strict=True)}
-    hooks = {name: _hooks(config, path) for (name, config), path in zip(configs.items(), paths, strict=True)}
-    names = one_per_layer([(layer, name) for name, (layer, _, _) in hooks.items()], str(folder))
-    sites = sorted({hooks[name][1:] for name in names})
-    if len(sites) > 1:
-        raise TranscoderError(f"{folder}: layers differ in where they read and write: {sites}")
-    layers = [_layer_files(path, configs[name]) for name, path in zip(names, folder.fetch(names), strict=True)]
-    return TranscoderFiles(str(folder), "plt", tuple(layers), *sites[0])
+    return folder_per_layer(folder, _WEIGHTS, _CONFIG, _read_config, _hooks, _layer_files)
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -92,7 +81,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _hooks(config: dict[str, Any], path: Path) -> tuple[int, str, str]:
+def _hooks(config: Mapping[str, Any], path: Path) -> tuple[int, str, str]:
     """Layer, input site and output site."""
     read, write = (_HOOK.fullmatch(str(config.get(key))) for key in ("hook_name", "hook_name_out"))
     if read is None or write is None or read[1] != write[1]:
@@ -101,7 +90,7 @@ def _hooks(config: dict[str, Any], path: Path) -> tuple[int, str, str]:
     return int(read[1]), read[2], write[2]
 
 
-def _layer_files(path: Path, config: dict[str, Any]) -> LayerFiles:
+def _layer_files(path: Path, config: Mapping[str, Any]) -> LayerFiles:
     jumps, skips = "jumprelu" in config["architecture"], "skip" in config["architecture"]
     return LayerFiles(
         W_enc=Place(path, "W_enc", transposed=True),

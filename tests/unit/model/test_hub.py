@@ -71,6 +71,14 @@ def test_a_missing_package_is_an_error_with_what_to_install(tmp_path: Path) -> N
         from_hub(load, str(tmp_path), None, "tokenizer files")
 
 
+def test_what_torch_needs_for_mxfp4_without_a_gpu_is_said(tmp_path: Path) -> None:
+    def load(*_: object, **__: object) -> None:
+        raise RuntimeError("Cannot access accelerator device when none is available.")
+
+    with pytest.raises(ModelError, match=r"without a GPU this model needs torch 2\.7"):
+        from_hub(load, str(tmp_path), None, "model.safetensors")
+
+
 def test_addresses_in_messages_lose_their_signatures(tmp_path: Path) -> None:
     def load(*_: object, **__: object) -> None:
         raise OSError("403 for https://cdn.example/file?X-Amz-Signature=abc at last")

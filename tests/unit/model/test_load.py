@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import TOKENIZER, save_model
+from tiny import TOKENIZER, save_model, tiny_config
 
 from distributed_tracer.errors import ModelError, UnknownArchitecture
-from distributed_tracer.model.load import load_config, load_model, model_shape
+from distributed_tracer.model.load import load_config, load_model, load_tokenizer, model_shape
 from distributed_tracer.model.name import split_revision
 from distributed_tracer.model.sites import ARCHITECTURES
 
@@ -35,6 +35,17 @@ def test_a_missing_model_says_where_and_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match=r"cannot read config\.json of model .*empty"):
         load_model(str(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma2", "gpt2", "gpt_neox", "cohere"])
+@pytest.mark.parametrize("beside", [(), ("tokenizer_config.json",)])
+def test_a_model_without_its_vocabulary_is_refused(architecture: str, beside: tuple[str, ...], tmp_path: Path) -> None:
+    """Of most architectures the library makes up a tokenizer that finds no token in any text."""
+    tiny_config(architecture).save_pretrained(tmp_path)
+    for name in beside:
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(ModelError, match="cannot read tokenizer files of model"):
+        load_tokenizer(str(tmp_path))
 
 
 def test_pickled_weights_are_not_read(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from packaging.version import Version
 from rounding import of_roundings
 from safetensors.torch import load_file, save_file
 from tiny import save_model
@@ -60,6 +61,10 @@ def mxfp4(generator: torch.Generator, *shape: int) -> tuple[Tensor, Tensor, Tens
     return codes, exponents, values.flatten(-2).transpose(-1, -2)
 
 
+@pytest.mark.skipif(
+    Version(torch.__version__) < Version("2.7") and not torch.cuda.is_available(),
+    reason="before torch 2.7, only some versions of transformers read MXFP4 without a GPU",
+)
 def test_mxfp4_experts_are_what_their_codes_and_exponents_stand_for(tmp_path: Path) -> None:
     set_in_config(save_model(tmp_path, "gpt_oss"), intermediate_size=64)
     path, generator = tmp_path / "model.safetensors", torch.Generator().manual_seed(0)

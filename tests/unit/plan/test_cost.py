@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from jobs_of_cases import CASE, TEXTS
+from tiny import save_model, save_transcoders, tiny_model
 
 from distributed_tracer.config import Precision, SweepPrecision, TraceConfig
 from distributed_tracer.plan.cost import DECODERS_IN_FILES_BYTES, cost_of, resident_bytes, sweep_item_bytes
@@ -81,9 +85,52 @@ def test_work_grows_faster_than_the_number_of_tokens() -> None:
 
 def test_small_decoders_are_resident_and_large_ones_stay_in_their_files() -> None:
     assert resident_bytes(MODEL, PLT, "float32") == (4_000_000, 528_000)
-    assert resident_bytes(MODEL, PLT, "float32", slices=2) == (4_000_000, 264_000)
+    assert resident_bytes(MODEL, PLT, "float32", slices=2) == (4_000_000, 264_512)  # biases are not shared
     wide = replace(PLT, features_L=(2_500_000,) * 4, num_parameters=1_300_000_000)
     assert resident_bytes(MODEL, wide, "float32")[1] == 4 * (1_300_000_000 - 4 * 2_500_000 * 64)
+
+
+def tensors_of(held: Any) -> Iterator[torch.Tensor]:
+    """Every tensor in the fields of an object of this package."""
+    if isinstance(held, torch.Tensor):
+        yield held
+    elif isinstance(held, list | tuple):
+        yield from (tensor for one in held for tensor in tensors_of(one))
+    elif is_dataclass(held):
+        yield from tensors_of([getattr(held, field.name) for field in fields(held)])
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "gpt_neox", "phi3", "gemma2", "granite", "cohere", "llama4_text"])
+def test_every_copy_of_a_matrix_that_loading_makes_is_counted(architecture: str) -> None:
+    """One architecture of each way in which projections share a tensor, and all that scale logits."""
+    model = tiny_model(architecture)
+    own = {parameter.untyped_storage().data_ptr() for parameter in model.hf.parameters()}
+    matrices = [t.untyped_storage() for t in tensors_of(model) if t.ndim > 1]
+    copies = {storage.data_ptr(): storage.nbytes() for storage in matrices if storage.data_ptr() not in own}
+    planned, _ = resident_bytes(model.shape, PLT, "float32")
+    assert planned == 4 * model.shape.num_parameters + sum(copies.values())
+    assert bool(copies) == (architecture in ("granite", "cohere"))
+
+
+def test_a_scaled_unembedding_is_counted_before_any_weight_is_loaded(tmp_path: Path) -> None:
+    from distributed_tracer.model.load import load_model, model_shape
+
+    shape = model_shape(str(save_model(tmp_path, "granite")))
+    assert shape == load_model(str(tmp_path)).shape
+    assert shape.num_copied == shape.vocab_size * shape.d_model
+
+
+@pytest.mark.parametrize("slices", [1, 2, 3])
+def test_what_the_first_slice_holds_whole_is_counted_whole(slices: int, tmp_path: Path) -> None:
+    from distributed_tracer.transcoder.load import load_transcoders
+    from distributed_tracer.transcoder.slice import Slice
+
+    path = str(save_transcoders(tmp_path, skip=True, size=41))
+    first = load_transcoders(path, slice=Slice(0, slices), lazy=False)
+    held = sum(4 * tensor.numel() for tensor in tensors_of(list(first.layers)))
+    _, planned = resident_bytes(replace(MODEL, d_model=first.shape.d_model), first.shape, "float32", slices)
+    layers, width = first.shape.num_layers, first.shape.d_model
+    assert held <= planned < held + 4 * layers * (2 * width + 1)  # slices of unequal sizes
 
 
 def test_the_limit_for_decoders_is_the_one_that_loading_uses() -> None:

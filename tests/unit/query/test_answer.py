@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,6 +69,23 @@ def test_a_feature_that_is_nowhere_and_a_layer_that_there_is_not(
     says = f": no graph has feature 2:999999 as a node; of layer 2, {len(known)} features are, up to {max(known)}"
     assert said(capsys, *asked, "2:999999").rstrip().endswith(says)
     assert said(capsys, *asked, "99:1") == f"1 error: layer 99 is not among the 3 of {store.url}: 0 to 2\n"
+
+
+@pytest.mark.parametrize("show", ["occurrences", "edges-into", "edges-out", "together"])
+def test_an_index_that_no_feature_has_is_an_error_where_the_store_tells_their_number(
+    store: Store, show: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path(store.url) / "run.json"
+    before = json.loads(run.read_text())
+    run.write_text(json.dumps({**before, "num_features": [5, 10, 12_345]}))
+    asked = ["query", store.url, "--show", show, "--feature"]
+    says = f"1 error: feature 2:12345 is not among the 12,345 of layer 2 in {store.url}: 2:0 to 2:12344\n"
+    assert said(capsys, *asked, "2:12345") == says
+    assert "no graph has feature 2:12344 as a node" in said(capsys, *asked, "2:12344")
+    assert "layer 99 is not among the 3" in said(capsys, *asked, "99:1")
+    for unknown in ([5, 10], "many", [5, 10, None]):
+        run.write_text(json.dumps({**before, "num_features": unknown}))
+        assert "no graph has feature 2:12345 as a node" in said(capsys, *asked, "2:12345")
 
 
 def test_sites_have_the_dtypes_of_the_table_of_nodes(store: Store) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,14 @@ def test_digits_are_ids(store: Store) -> None:
     assert list(matching_prompts(store, [], token=str(token))["id"]) == ["p1"]
     assert list(matching_prompts(store, [], target=str(target.token_id))["id"]) == ["p2"]
     assert list(matching_prompts(store, [], target=target.label)["id"]) == ["p0", "p1", "p2", "p3"]
+
+
+def test_digits_in_double_quotes_are_a_text(tmp_path: Path) -> None:
+    made = random_graph("seven", seed=0)
+    store = make_store(str(tmp_path), [replace(made, token_strings=("7", *made.token_strings[1:]))])
+    assert 7 not in made.tokens_P
+    assert len(matching_prompts(store, [], token="7")) == 0
+    assert len(matching_prompts(store, [], token='"7"')) == 1
 
 
 def test_metadata_are_columns_of_the_answer(store: Store) -> None:

@@ -26,7 +26,7 @@ def graph(number: int) -> Graph:
     target = Target(LABELS[number % 5], number % 4 - 1, 0.5, 3, 1.0)
     tokens_P = made.tokens_P.copy()
     tokens_P[1] = number % 6
-    strings = (*made.token_strings[:-1], (" Texas", "Texas", "exas", "")[number % 4])
+    strings = (*made.token_strings[:-1], (" Texas", "Texas", "exas", "", "  Texas")[number % 5])
     return replace(made, targets=(made.targets[0], target), tokens_P=tokens_P, token_strings=strings)
 
 
@@ -64,6 +64,9 @@ CONDITIONS: dict[str, tuple[dict[str, Any], Callable[[Graph], bool]]] = {
     "token id": ({"token": 3}, lambda g: 3 in g.tokens_P),
     "token text": ({"token": "Texas"}, lambda g: {" Texas", "Texas"} & {*g.token_strings}),
     "token text with its space": ({"token": " Texas"}, lambda g: " Texas" in g.token_strings),
+    "token text without a space": ({"token": '"Texas"'}, lambda g: "Texas" in g.token_strings),
+    "target label with its space": ({"target": " Austin"}, lambda g: " Austin" in {t.label for t in g.targets}),
+    "target label without a space": ({"target": '"Austin"'}, lambda g: "Austin" in {t.label for t in g.targets}),
     "empty token": ({"token": ""}, lambda g: {"", " "} & {*g.token_strings}),
     "target id": ({"target": 2}, lambda g: 2 in [t.token_id for t in g.targets]),
     "target label": ({"target": "Austin"}, lambda g: {" Austin", "Austin"} & {t.label for t in g.targets}),

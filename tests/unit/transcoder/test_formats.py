@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -302,6 +303,33 @@ def test_a_missing_layer_is_named(tmp_path: Path) -> None:
     refused(tmp_path, "nothing for layers [1, 3, 4, 5, 6, 7, 8, 9, 10, 11]; found layers [0, 2, 99999999999999]")
 
 
+# ---- a folder per layer whose configuration names the layer
+
+
+FOLDERS = {"saelens": "hook_name", "openmoss": "hook_point_in"}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_layers_that_read_at_different_sites_are_refused(name: str, tmp_path: Path) -> None:
+    path = FORMATS[name].save(tmp_path, WEIGHTS) / CONFIGS[name]
+    set_in(path, **{FOLDERS[name]: "blocks.1.hook_resid_mid"})
+    refused(tmp_path, "differ in where they read and write: [('hook_resid_mid', 'hook_mlp_out'), ('mlp.hook_in'")
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_two_folders_of_one_layer_are_refused(name: str, tmp_path: Path) -> None:
+    folder = (FORMATS[name].save(tmp_path, WEIGHTS) / CONFIGS[name]).parent
+    shutil.copytree(folder, tmp_path / "again")
+    refused(tmp_path, "2 transcoders for layer 1 (again/sae_weights.safetensors, ")
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_weights_without_their_configuration_are_refused(name: str, tmp_path: Path) -> None:
+    path = FORMATS[name].save(tmp_path, WEIGHTS) / CONFIGS[name]
+    path.unlink()
+    refused(tmp_path, "no such file", CONFIGS[name])
+
+
 def test_a_config_without_any_layer_is_refused(tmp_path: Path) -> None:
     write_yaml(tmp_path)
     refused(tmp_path, "layer_N.safetensors: nothing for layers [0]")
@@ -443,12 +471,11 @@ def test_saelens_options_at_their_neutral_values_are_accepted(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("hooks", "words"),
     [
-        ({"hook_name": "blocks.0.hook_mlp_in"}, "differ in where they read and write"),
         ({"hook_name_out": "blocks.1.hook_mlp_out"}, "blocks.N.SITE of one layer N"),
         ({"hook_name_out": None}, "not ('blocks.0.mlp.hook_in', None)"),
     ],
 )
-def test_saelens_hooks_must_be_of_one_layer_and_alike(hooks: dict[str, object], words: str, tmp_path: Path) -> None:
+def test_saelens_hooks_must_be_of_one_layer(hooks: dict[str, object], words: str, tmp_path: Path) -> None:
     write_saelens(tmp_path, WEIGHTS, "transcoder", flat=True)
     edit_json(tmp_path / "number-0" / "cfg.json", **hooks)
     refused(tmp_path, words)
@@ -464,12 +491,6 @@ def test_an_unknown_saelens_hook_is_refused(tmp_path: Path) -> None:
 def test_saelens_metadata_must_be_an_object(tmp_path: Path) -> None:
     write_saelens(tmp_path, WEIGHTS, "transcoder", metadata=["blocks.0.mlp.hook_in"])
     refused(tmp_path, "metadata must be an object, not ['blocks.0.mlp.hook_in']")
-
-
-def test_saelens_weights_without_their_config_are_refused(tmp_path: Path) -> None:
-    write_saelens(tmp_path, WEIGHTS, "transcoder")
-    (tmp_path / "number-1" / "cfg.json").unlink()
-    refused(tmp_path, "no such file", "number-1/cfg.json")
 
 
 # ---- sparsify
