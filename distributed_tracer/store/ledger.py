@@ -9,9 +9,11 @@ from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from ..errors import StoreCorrupt, StoreError, StoreMismatch, StoreVersionError
+from .commit import commit
 from .index import newest_index
 from .places.patience import patiently
 from .places.root import Root, open_root
@@ -84,25 +86,24 @@ class Ledger:
         patiently(lambda: write_run_end(self._root, self._run, end), self._retry_seconds)
 
     def commit(self, *receipts: Receipt) -> list[str]:
-        """Make parts count, several at once. Each is atomic, and harmless to repeat. Returns the commits' names."""
+        """Make parts count, several at once. Each is atomic, and harmless to repeat. Returns the commits' names.
+
+        Raises StoreError for a part that is not whole, as `gc` removed it while this process was suspended.
+        """
         if not receipts:
             return []
         if self._last is None:
             self._last = max((int(name[:10]) for name in commit_names(self._root)), default=0)
         names = [f"{self._last + n:010d}-{receipt.part}.json" for n, receipt in enumerate(receipts, start=1)]
-        patiently(lambda: self._commit_all(names, receipts), self._retry_seconds)
+        # the same bytes each time: what is there after an answer that was lost is known as one's own
+        documents = [receipt.to_json(_now(), self._run) for receipt in receipts]
+        patiently(lambda: self._commit_all(names, documents, receipts), self._retry_seconds)
         self._last += len(receipts)
         return names
 
-    def _commit_all(self, names: Sequence[str], receipts: Sequence[Receipt]) -> None:
+    def _commit_all(self, names: Sequence[str], documents: Sequence[bytes], receipts: Sequence[Receipt]) -> None:
         with ThreadPoolExecutor(min(len(names), COMMITS_AT_ONCE)) as pool:
-            list(pool.map(self._commit, names, receipts))
-
-    def _commit(self, name: str, receipt: Receipt) -> None:
-        data = receipt.to_json(_now(), self._run)
-        there = self._root.create(f"commits/{name}", data)
-        if there != data and Receipt.from_json(there, f"{self._root.url}/commits/{name}").part != receipt.part:
-            raise StoreError(f"{self._root.url}/commits/{name} holds another part than {receipt.part}")
+            list(pool.map(partial(commit_part, self._root), names, documents, receipts))
 
     def record_failure(self, prompt_id: str, phase: str, reason: str, attempts: int) -> None:
         """Say that a prompt was given up; replaces an earlier record of the same prompt."""
@@ -131,6 +132,14 @@ class Ledger:
         """Failed prompts by id; a prompt that was done after all is not among them."""
         recorded, done = read_failures(self._root), self.done()
         return {failure.prompt_id: failure for failure in recorded if failure.prompt_id not in done}
+
+
+def commit_part(root: Root, name: str, document: bytes, receipt: Receipt) -> None:
+    """Make the commit `name` of a part. Raises StoreError if the part is not whole, or the name another part's."""
+    where = f"{root.url}/commits/{name}"
+    there = commit(root, f"commits/{name}", document, f"parts/{receipt.part}", receipt.objects)
+    if there != document and Receipt.from_json(there, where).part != receipt.part:
+        raise StoreError(f"{where} holds another part than {receipt.part}")
 
 
 def read_failures(root: Root) -> list[Failure]:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 
-from .root import Stamp, reported
+from .root import Stamp, clock_key, reported
 
 _THREADS = 16
 _BY_ITSELF = 0.002
@@ -101,6 +101,15 @@ class LocalRoot:
             except FileNotFoundError:
                 return
             shutil.rmtree(doomed)
+
+    def now(self) -> float:
+        path = self._path / clock_key()
+        with reported("write", str(path)):
+            try:
+                path.touch(exist_ok=False)
+                return path.stat().st_mtime
+            finally:
+                path.unlink(missing_ok=True)
 
     def upload(self, objects: Mapping[str, bytes]) -> None:
         paths = [self._path / key for key in objects]
