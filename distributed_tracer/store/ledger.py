@@ -20,6 +20,7 @@ from .places.root import Root, open_root
 from .receipt import Receipt
 from .runs import How, RunEnd, write_run, write_run_end
 from .schema import COMMIT_NAME, FAILURE_NAME, FORMAT_VERSION, RUN, failure_name
+from .sealed import REFUSALS, check_depth
 
 COMMITS_AT_ONCE = 16
 _AT_ONCE = 256
@@ -161,7 +162,7 @@ def parse_failure(data: bytes, url: str, key: str) -> Failure:
         if f"failures/{failure_name(failure.prompt_id)}" != key:
             raise ValueError(f"it is about prompt {failure.prompt_id!r}")
         return failure
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except REFUSALS as error:
         raise StoreCorrupt(f"{where} is not a failure record: {type(error).__name__}: {error}") from error
 
 
@@ -204,7 +205,8 @@ def parse_run(data: bytes, url: str) -> dict[str, Any]:
         info = json.loads(data)
         version = info["format_version"]
         known = info["format"] == "distributed_tracer" and isinstance(info["identity"], dict)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        check_depth(info)
+    except REFUSALS as error:
         raise StoreCorrupt(f"{url}/{RUN} does not describe a store: {type(error).__name__}: {error}") from error
     if version != FORMAT_VERSION:
         raise StoreVersionError(

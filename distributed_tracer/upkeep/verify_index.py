@@ -76,7 +76,7 @@ def _checked(root: Root, name: str) -> tuple[Index | None, tuple[str, ...]]:
         index = read_index(root, name)
         problems = tuple(index.objects.damaged().values())
         if not problems:
-            index.catalogue, index.features  # noqa: B018  can be decoded
+            index.check()
         return (None if problems else index), problems
     except StoreCorrupt as error:
         return None, (str(error),)

@@ -40,7 +40,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "dtype": (lambda m: m["nodes/feature"].update(data_type="float32"), "nodes/feature is float32, not int32"),
     "array": (lambda m: m.pop("edges/weight"), "edges/weight"),
     "shape": (lambda m: m["prompts/scores"].update(shape=[2, 5]), "prompts/scores has shape"),
-    "rows": (lambda m: m["nodes/kind"].update(shape=[7]), "nodes/kind has 7 rows, its pointers "),
+    "rows": (lambda m: m["nodes/kind"].update(shape=[7]), "nodes/kind has 7 rows in chunks of 104"),
 }
 
 
