@@ -100,7 +100,10 @@ class LocalRoot:
                 path.rename(doomed)  # at once: nobody finds half of it
             except FileNotFoundError:
                 return
-            shutil.rmtree(doomed)
+            if doomed.is_symlink():  # what it leads to is not the store's
+                doomed.unlink()
+            else:
+                shutil.rmtree(doomed)
 
     def now(self) -> float:
         path = self._path / clock_key()
