@@ -52,7 +52,7 @@ def objects_of(document: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
 
 def check_depth(document: object) -> None:
     """Raises ValueError for JSON that is nested deeper than anybody writes it, and than all can show it."""
-    level = [document]
+    level: list[Any] = [document]
     for _ in range(DEEPEST):
         level = [v for value in level for v in (value.values() if isinstance(value, dict) else value)]
         level = [value for value in level if isinstance(value, dict | list)]
