@@ -270,3 +270,18 @@ def test_a_hostile_store_is_refused_or_read_and_what_is_refused_is_listed(store:
         number += 1
     assert num_refused >= (number - FIRST) // 20, "a third is to be expected"
     assert refusals(url) == []
+
+
+@pytest.mark.parametrize("rows", [[1 << 21, 1], [1, 0]])
+def test_an_index_that_has_prompts_where_they_are_not_is_refused_and_listed(store: Path, rows: list[int]) -> None:
+    attack, url = Attack(store, 0), str(store)
+    (path,) = store.glob("index/*/prompts/row/c/0")
+    attack.write(path, blosc.compress(np.array(rows, "<i4").tobytes(), b"zstd", 1))
+    attack.seal(path)
+    try:
+        with pytest.raises(StoreCorrupt, match="has other prompts than commits/"):
+            open_store(url).graph("p1")
+        (damage,) = verify(open_root(url)).damages
+        assert damage.key.startswith("index/")
+    finally:
+        attack.undo()
