@@ -1,7 +1,9 @@
-"""Names that there are not: what to say then, with the closest of those that there are."""
+"""Names that there are not: what to say then, with the closest of those that there are. And names of files that must
+not be used."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from difflib import get_close_matches
 
@@ -14,6 +16,17 @@ _LONGEST = 200
 """Comparing takes the product of both lengths: longer names have no close ones."""
 _PIECE = 3
 """Fewer letters are no piece of a name."""
+
+
+_ELSEWHERE = re.compile(r"/|[A-Za-z]:|.*[\\\x00]|(.*/)?\.\.(/|$)", re.DOTALL)
+
+
+def is_elsewhere(name: object) -> bool:
+    """Whether the name of a file, as a file gives it, may be of something outside the folder that it is meant for.
+
+    It may if it is absolute, or `..` is a part of it, on this system or another: `C:x`, `a\\b`. Of nothing, too.
+    """
+    return not isinstance(name, str) or not name or _ELSEWHERE.match(name) is not None
 
 
 def unknown(what: str, name: object, known: Collection[str], quoted: bool = False) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from ..names import is_elsewhere
+
 INDEX = "model.safetensors.index.json"
 _MAX_HEADER_BYTES = 100 * 2**20  # safetensors' own limit
 _POINTER = b"version https://git-lfs"
@@ -110,6 +112,8 @@ def _index_damage(index: Path, shards: Mapping[str, Mapping[str, Stored]]) -> li
         shard_of: dict[str, str] = dict(json.loads(index.read_text("utf-8"))["weight_map"])
         named = set(shard_of.values())
         absent = sorted(named - set(shards))
+        if outside := [name for name in absent if is_elsewhere(name)]:
+            return [f"{index.name} names {outside[0]!r}, which may be outside the directory"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return [f"{index.name} cannot be read: {error}"]
     if absent:

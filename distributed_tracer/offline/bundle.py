@@ -25,7 +25,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from ..errors import BundleError
-from .manifest import NAME, WHEELS, Manifest, is_intact, read_manifest
+from .manifest import NAME, WHEELS, Manifest, is_intact, place, read_manifest
 from .own_wheel import PROJECT, own_wheel
 from .sources import Opener, Source, model_source, opener_of, prompts_source, transcoder_source
 from .target import Target
@@ -95,7 +95,7 @@ def _take(out: Path, manifest: Manifest, part: str, source: Source, say: Say) ->
     old = manifest.parts.get(part)
     for name in [name for name in manifest.files if old and _is_in(str(old["path"]), name)]:
         if name not in source.files:
-            (out / name).unlink(missing_ok=True)
+            place(out, name).unlink(missing_ok=True)
             del manifest.files[name]
     manifest.parts[part] = {"path": source.path, "origin": source.origin, "revision": source.revision}
     manifest.write(out)
@@ -117,12 +117,13 @@ def _check_room(out: Path, num_bytes: int) -> None:
 
 def _copy(out: Path, manifest: Manifest, name: str, opener: Opener, say: Say) -> bool:
     """Copy, hashing on the way, unless the file is there with its source's content."""
-    path = out / name
+    path = place(out, name)
     if is_intact(out, manifest, name) and _hash_while_copying(opener, None) == manifest.files[name]["sha256"]:
         return False
     say(f"copying {name}")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)  # a link would be followed
     try:
         sha256 = _hash_while_copying(opener, part)
     except OSError as error:
@@ -177,6 +178,7 @@ def _take_wheels(out: Path, manifest: Manifest, target: Target, torch_index: str
 
 def drop_stale(out: Path, manifest: Manifest, pins: dict[str, str] | None) -> None:
     """Remove wheels that are damaged or not of a version installed here; without `pins`, all of them."""
+    place(out, f"{WHEELS}/arriving")
     shutil.rmtree(out / WHEELS / "arriving", ignore_errors=True)
     for path in (out / WHEELS).glob("*"):
         if not is_intact(out, manifest, f"{WHEELS}/{path.name}"):

@@ -44,6 +44,8 @@ if packages:
 
 found = set("wheels/" + name for name in os.listdir(os.path.join(bundle, "wheels"))) if packages else set()
 for name in sorted(found | set(manifest["files"])):
+    if not name or name[0] == "/" or name[1:2] == ":" or "\\" in name or ".." in name.split("/"):
+        sys.exit("the manifest names %r, which is not in the bundle" % name)
     if name not in manifest["files"]:
         sys.exit("%s is not in the manifest: take it away, pip might install it" % name)
     sha, num_bytes = hashlib.sha256(), 0

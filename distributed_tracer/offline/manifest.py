@@ -15,6 +15,7 @@ from typing import Any
 from distributed_tracer import __version__
 
 from ..errors import BundleError
+from ..names import is_elsewhere
 
 NAME = "manifest.json"
 WHEELS = "wheels"
@@ -40,6 +41,7 @@ class Manifest:
         """Replaces the old one at once or not at all."""
         text = json.dumps({"format": _FORMAT, **asdict(self)}, indent=1, sort_keys=True)
         fresh = bundle / f"{NAME}.part"
+        fresh.unlink(missing_ok=True)  # a link would be followed
         fresh.write_text(text + "\n", encoding="utf-8")
         fresh.replace(bundle / NAME)
 
@@ -66,9 +68,20 @@ def read_manifest(bundle: Path) -> Manifest:
         manifest = Manifest(**found)
         for entry in manifest.files.values():
             _ = entry["sha256"] + "", entry["bytes"] + 0
+        names = [*manifest.files, *(part["path"] for part in manifest.parts.values())]
     except (TypeError, KeyError, AttributeError) as error:
         raise BundleError(f"{path} is malformed: {error}") from error
+    if outside := [name for name in names if is_elsewhere(name)]:
+        raise BundleError(f"{path} names {outside[0]!r}, which may be outside the bundle: it was not made by `bundle`")
     return manifest
+
+
+def place(bundle: Path, name: str) -> Path:
+    """Where a file of the bundle is, to be written or removed. Raises BundleError if that is elsewhere."""
+    path = bundle / name
+    if is_elsewhere(name) or not path.parent.resolve().is_relative_to(bundle.resolve()):
+        raise BundleError(f"{name!r} is not in {bundle}, but behind a symbolic link or another name: nothing was done")
+    return path
 
 
 def verify(bundle: Path) -> Manifest:

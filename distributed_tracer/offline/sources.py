@@ -16,6 +16,7 @@ from huggingface_hub import snapshot_download
 
 from ..corpus.source import COMPRESSIONS, STDIN, reading
 from ..errors import BundleError, ModelError, TranscoderError
+from ..names import is_elsewhere
 from ..transcoder.source import (
     Folder,
     HubFolder,
@@ -84,7 +85,12 @@ def _model_snapshot(model: str) -> Path:
 
 def _check_weights(model: str, names: dict[str, Path]) -> None:
     index = names.get("model.safetensors.index.json")
-    wanted = set(json.loads(index.read_text())["weight_map"].values()) if index else {"model.safetensors"}
+    try:
+        wanted = set(json.loads(index.read_text("utf-8"))["weight_map"].values()) if index else {"model.safetensors"}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(f"model {model!r}: {index} is no index of weights: {error}") from error
+    if outside := sorted(str(name) for name in wanted if is_elsewhere(name)):
+        raise ModelError(f"model {model!r}: its index names {outside[0]!r}, which may be outside its directory")
     if missing := sorted(({"config.json"} | wanted) - names.keys()):
         raise ModelError(f"model {model!r} lacks {', '.join(missing[:4])}; weights are read from safetensors only")
 

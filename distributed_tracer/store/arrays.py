@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
+from types import MappingProxyType
+from typing import Any
 
-from ..errors import StoreCorrupt
+import numpy.typing as npt
+
+from ..errors import OutOfMemory, StoreCorrupt
 from .decode import decode
 from .layout import Layout, Rows, layouts_of
 from .objects import Objects
 from .schema import Column, Columns
 
+_UNKNOWN: Mapping[str, int] = MappingProxyType({})
+_SENSELESS = (ValueError, RuntimeError, SystemError, LookupError, TypeError, AttributeError, OverflowError)
+"""What decompressors, numpy and json raise for bytes that are no such thing. RecursionError is a RuntimeError."""
+
 
 class Arrays:
     """Reads of one group. Objects are fetched in one call, checked and decoded."""
 
-    def __init__(self, objects: Objects, columns: Iterable[Column]) -> None:
+    def __init__(self, objects: Objects, columns: Iterable[Column], num_rows: Mapping[str, int] = _UNKNOWN) -> None:
+        """`num_rows` of arrays, by name, as far as somebody knows them who is believed."""
         self._objects = objects
-        self._columns = tuple(columns)
+        self._columns = {column.name: column for column in columns}
+        self._num_rows = num_rows
 
     @cached_property
     def layouts(self) -> dict[str, Layout]:
-        """Of every array that is there. Raises StoreCorrupt if one is missing that must not."""
+        """Of every array that is there. Raises StoreCorrupt if one is missing that must not, or has other sizes than
+        it can have: before anything is read, or a list made of what is to be read."""
         metadata = self._objects.fetch(["zarr.json"])["zarr.json"]
-        return layouts_of(metadata, self._objects.where, self._columns)
+        layouts = layouts_of(metadata, self._objects.where, self._columns.values())
+        for name, layout in layouts.items():
+            if (expected := self._num_rows.get(name, layout.num_rows)) != layout.num_rows:
+                raise StoreCorrupt(f"{self._objects.where}: {name} has {layout.num_rows} rows, its commit {expected}")
+        if (num_chunks := sum(layout.num_chunks for layout in layouts.values())) > self._objects.num_objects:
+            raise StoreCorrupt(
+                f"{self._objects.where}: its arrays have {num_chunks} chunks, and {self._objects.num_objects} objects "
+                "are noted of it"
+            )
+        return layouts
 
     def all(self, name: str) -> slice:
         """All rows of an array."""
@@ -37,14 +58,29 @@ class Arrays:
         """Rows of arrays, by name. Raises StoreCorrupt naming what is damaged and whose it is."""
         keys = {name: [f"{name}/{chunk}" for chunk in self.layouts[name].chunks(rows)] for name, rows in wanted.items()}
         found = self._objects.fetch([key for of_array in keys.values() for key in of_array])
-        try:
-            return {
-                name: decode(self.layouts[name], rows, [found[key] for key in keys[name]])
-                for name, rows in wanted.items()
-            }
-        except (ValueError, RuntimeError) as error:
-            raise self.undecodable(error) from error
+        columns = {}
+        for name, rows in wanted.items():
+            with self.decoding(name):
+                columns[name] = decode(self.layouts[name], rows, [found[key] for key in keys[name]])
+                _check_values(self._columns[name], columns[name])
+        return columns
 
-    def undecodable(self, error: Exception) -> StoreCorrupt:
-        """What to raise where bytes are as they were written, and make no sense."""
-        return StoreCorrupt(f"{self._objects.where} cannot be decoded: {type(error).__name__}: {error}")
+    @contextmanager
+    def decoding(self, what: str = "") -> Iterator[None]:
+        """Raises StoreCorrupt where bytes are as they were written, and make no sense."""
+        try:
+            yield
+        except MemoryError as error:
+            raise OutOfMemory(f"{self._objects.where}: there is no memory to read {what or 'it'}") from error
+        except _SENSELESS as error:
+            of = f"{self._objects.where}: {what}" if what else self._objects.where
+            raise StoreCorrupt(f"{of} cannot be decoded: {type(error).__name__}: {error}") from error
+
+
+def _check_values(column: Column, values: npt.NDArray[Any]) -> None:
+    if not values.size:
+        return
+    if column.least is not None and (least := values.min()) < column.least:
+        raise ValueError(f"{least} is below {column.least}")
+    if column.most is not None and (most := values.max()) > column.most:
+        raise ValueError(f"{most} is above {column.most}")

@@ -99,6 +99,13 @@ class Catalogue:
         rows: list[int] = self.columns["row"][numbers.start : numbers.stop].tolist()
         return rows
 
+    def agrees(self, commit: int, receipt: Receipt) -> bool:
+        """Whether a commit says what is said here of its prompts: an index may lie."""
+        numbers, rows = self.numbers(commit), self.rows(commit)
+        if max(rows, default=-1) >= len(receipt.prompts):
+            return False
+        return self.ids[numbers.start : numbers.stop] == [receipt.prompts[row].id for row in rows]
+
     def with_commits(self, commits: Sequence[tuple[str, Receipt]]) -> Catalogue:
         """This, and what later commits add."""
         if not commits:

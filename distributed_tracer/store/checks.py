@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from .catalogue import Catalogue
 from .places.patience import patiently
 from .places.root import Root
 from .schema import FORMAT_VERSION
-from .sealed import REFUSALS, sealed, unsealed
+from .sealed import REFUSALS, check_depth, sealed, unsealed
 from .table import Table
 
 CHECK_KEY = re.compile(r"checks/([a-z_]+)/([0-9a-f]{32})\.json")
@@ -161,11 +162,14 @@ def parse_check(data: bytes, url: str, key: str) -> Check:
         rows = {str(name): list(values) for name, values in document["rows"].items()}
         if len({len(values) for values in rows.values()}) != 1:
             raise ValueError("columns of different lengths")
+        if any(not _is_value(value) for values in rows.values() for value in values):
+            raise ValueError("a figure that is neither a number of 64 bits nor text")
         if any(type(number) is not int or not 0 <= number < len(prompts) for number in rows["prompt"]):
             raise ValueError("a row of a prompt that is not there")
         if document["kind"] != key.split("/")[1]:
             raise ValueError(f"figures of kind {document['kind']!r}")
         settings, made_by = dict(document["settings"]), dict(document["made_by"])
+        check_depth([settings, made_by])
         return Check(document["kind"], str(document["created"]), settings, made_by, prompts, rows, key)
     except REFUSALS as error:
         raise StoreCorrupt(f"{url}/{key} does not hold figures: {type(error).__name__}: {error}") from error
@@ -226,6 +230,12 @@ def _column(values: list[Any]) -> list[Any] | npt.NDArray[Any]:
 
 def _create(root: Root, key: str, data: bytes) -> None:
     root.create(key, data)
+
+
+def _is_value(value: object) -> bool:
+    if type(value) is int:
+        return -(1 << 63) <= value < 1 << 63
+    return value is None or isinstance(value, bool | str) or (type(value) is float and math.isfinite(value))
 
 
 def _canonical(settings: Mapping[str, Any]) -> str:

@@ -65,7 +65,11 @@ def columns_of(graph: Graph) -> Columns:
 
 
 def graph_of(columns: Mapping[str, npt.NDArray[Any]]) -> Graph:
-    """The graph whose rows `columns` are. Without columns of active features the selected ones stand for them."""
+    """The graph whose rows `columns` are. Without columns of active features the selected ones stand for them.
+
+    Raises ValueError where they contradict each other, so that nobody who counts on a graph reads past its ends.
+    """
+    _check_rows(columns)
     nodes = NodeTable(
         kind_N=columns["nodes/kind"],
         layer_N=columns["nodes/layer"],
@@ -128,7 +132,7 @@ def metadata_of(columns: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
     """One prompt's metadata."""
     metadata = json.loads(columns["prompts/metadata"].tobytes())
     if not isinstance(metadata, dict):
-        raise StoreError(f"metadata of prompt {_text(columns['prompts/id'])!r} is not a JSON object")
+        raise ValueError(f"metadata of prompt {_text(columns['prompts/id'])!r} is not a JSON object")
     return metadata
 
 
@@ -164,8 +168,33 @@ def _split(bytes_: npt.NDArray[np.uint8], sizes: npt.NDArray[np.int32]) -> tuple
 def _metadata_json(graph: Graph) -> str:
     try:
         return json.dumps(dict(graph.metadata), separators=(",", ":"))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise StoreError(f"metadata of prompt {graph.prompt_id!r} cannot be written as JSON: {error}") from error
+
+
+def _check_rows(columns: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Raises ValueError for numbers that name what is not there."""
+    check_edges(columns)
+    is_target_N = columns["nodes/kind"] == Kind.TARGET
+    for what, values, end in (
+        ("position", columns["nodes/position"], len(columns["tokens/token"])),
+        ("layer", columns["nodes/layer"], int(columns["prompts/num_layers"][0]) + 1),
+        ("target", columns["nodes/feature"][is_target_N], len(columns["targets/weight"])),
+    ):
+        if len(values) and not -(what == "layer") <= int(values.min()) <= int(values.max()) < end:
+            raise ValueError(f"{what} {values.min()} to {values.max()} of {end}")
+    for texts in ("targets/label", "tokens/string"):
+        if (total := int(columns[f"{texts}_size"].sum(dtype=np.int64))) != len(columns[texts]):
+            raise ValueError(f"{texts} of {total} bytes, and there are {len(columns[texts])}")
+
+
+def check_edges(columns: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Raises ValueError unless a prompt's in-degrees add up to its edges, and these come from its nodes."""
+    source_E, in_degree_N = columns["edges/source"], columns["nodes/in_degree"]
+    if (total := int(in_degree_N.sum(dtype=np.int64))) != len(source_E):
+        raise ValueError(f"in-degrees add up to {total}, and there are {len(source_E)} edges")
+    if len(source_E) and (last := int(source_E.max())) >= len(in_degree_N):
+        raise ValueError(f"an edge comes from node {last} of {len(in_degree_N)}")
 
 
 def _check(graph: Graph, columns: Columns) -> None:

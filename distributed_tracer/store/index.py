@@ -16,11 +16,12 @@ from .catalogue import Catalogue, CommitEntry
 from .index_schema import CATALOGUE, FEATURES, FEATURES_OF_PROMPTS, INDEX_COLUMNS, POSTINGS
 from .objects import Objects
 from .places.root import Root
-from .schema import FORMAT_VERSION, INDEX_NAME, PART_NAME, Columns
-from .sealed import REFUSALS, objects_of, unsealed
+from .schema import COMMIT_NAME, FORMAT_VERSION, INDEX_NAME, PART_NAME, Columns
+from .sealed import LARGEST, REFUSALS, objects_of, unsealed
 from .texts import Texts
 
 FORMAT = "distributed_tracer index"
+_POSTINGS_AT_ONCE = 1 << 20
 
 
 class Index:
@@ -45,7 +46,11 @@ class Index:
 
     def asked(self) -> Iterator[tuple[str, str]]:
         """Every prompt, with what it asked for, as `Ledger.asked` says it."""
-        return zip(self._text("prompts/id").decoded(), self._text("prompts/asked").decoded(), strict=True)
+        ids, asked = (self._text(name).decoded() for name in ("prompts/id", "prompts/asked"))
+        with self._arrays.decoding("prompts"):
+            if len(ids) != len(asked):
+                raise ValueError(f"{len(ids)} ids, and {len(asked)} of what they ask")
+        return zip(ids, asked, strict=True)
 
     @cached_property
     def covered(self) -> frozenset[str]:
@@ -62,12 +67,36 @@ class Index:
             tuple(CommitEntry(*entry) for entry in self._document[kind]) for kind in ("commits", "superseded")
         )
         by_prompt = {name.removeprefix("prompts/"): values for name, values in columns.items()}
-        return Catalogue(commits, superseded, ids, asked, tuple(self._document["runs"]), by_prompt)
+        runs = tuple(self._document["runs"])
+        with self._arrays.decoding("prompts"):
+            _check_prompts(by_prompt, ids, len(asked), len(commits), len(runs))
+        return Catalogue(commits, superseded, ids, asked, runs, by_prompt)
 
     @cached_property
     def features(self) -> Columns:
         """Columns of the table of features, sorted by (layer, feature)."""
-        return self._arrays.read_all(column.name for column in FEATURES)
+        found = self._arrays.read_all(column.name for column in FEATURES)
+        layouts = self._arrays.layouts
+        with self._arrays.decoding("features"):
+            for name, rows in (("features/num_nodes", POSTINGS), ("prompts/num_features", FEATURES_OF_PROMPTS)):
+                total = int(found[name].sum(dtype=np.int64))
+                if wrong := [column.name for column in rows if layouts[column.name].num_rows != total]:
+                    raise ValueError(f"{wrong[0]} has {layouts[wrong[0]].num_rows} rows, and {name} add up to {total}")
+            if len({len(found[column.name]) for column in FEATURES if column.axis == "feature"}) != 1:
+                raise ValueError("columns of different lengths")
+            if len(found["prompts/num_features"]) != len(self.catalogue):
+                raise ValueError(f"{len(found['prompts/num_features'])} prompts of {len(self.catalogue)}")
+        return found
+
+    def check(self) -> None:
+        """Decode all that an index can be asked. Raises StoreCorrupt where it is not what an index says."""
+        features = self._features_of_prompts
+        with self._arrays.decoding("prompts/features"):
+            if len(features) and int(features.max()) >= len(self.features["features/layer"]):
+                raise ValueError(f"feature {features.max()} of {len(self.features['features/layer'])}")
+        num_rows = self._arrays.layouts[POSTINGS[0].name].num_rows
+        for first in range(0, num_rows, _POSTINGS_AT_ONCE):
+            self._postings(slice(first, min(num_rows, first + _POSTINGS_AT_ONCE)))
 
     def feature_number(self, layer: int, feature: int) -> int | None:
         """A feature's row in that table; None if no graph has it as a node."""
@@ -80,7 +109,14 @@ class Index:
         """Every node that is this feature, by prompt, then position: prompt's number, node's number, ..."""
         number, start = self.feature_number(layer, feature), self._posting_starts
         rows = slice(0, 0) if number is None else slice(int(start[number]), int(start[number + 1]))
+        return self._postings(rows)
+
+    def _postings(self, rows: slice) -> Columns:
         found = self._arrays.read({column.name: rows for column in POSTINGS})
+        prompts = found["postings/prompt"]
+        with self._arrays.decoding("postings/prompt"):
+            if len(prompts) and int(prompts.max()) >= len(self.catalogue):
+                raise ValueError(f"prompt {prompts.max()} of {len(self.catalogue)}")
         return {name.removeprefix("postings/"): values for name, values in found.items()}
 
     def features_of(self, prompt_N: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
@@ -110,18 +146,41 @@ class Index:
         return self._arrays.read_all(names)
 
     def _text(self, name: str) -> Texts:
-        return Texts(self._texts[name].tobytes(), self._texts[f"{name}_size"])
+        with self._arrays.decoding(name):
+            texts = Texts(self._texts[name].tobytes(), self._texts[f"{name}_size"])
+            texts.check()
+        return texts
 
     @cached_property
     def _document(self) -> dict[str, Any]:
-        try:
+        with self._arrays.decoding("commits/document"):
             document = json.loads(self._texts["commits/document"].tobytes())
-            for kind in ("commits", "superseded"):
-                if any(len(entry) != 5 for entry in document[kind]):
-                    raise ValueError(f"{kind} are not of five columns")
+            for entry in (*document["commits"], *document["superseded"]):
+                _check_commit(*entry)
+            if not all(type(run) is str for run in document["runs"]):
+                raise ValueError("a run that is no text")
             return dict(document)
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._arrays.undecodable(error) from error
+
+
+def _check_commit(name: object, num_bytes: object, num_objects: object, created: object, run: object) -> None:
+    """Raises ValueError: names become paths, and numbers are counted with."""
+    if not (type(name) is str and COMMIT_NAME.fullmatch(name) and type(created) is str and type(run) is str):
+        raise ValueError(f"commit {name!r}, made {created!r} by {run!r}")
+    if not all(type(count) is int and 0 <= count < LARGEST for count in (num_bytes, num_objects)):
+        raise ValueError(f"commit {name} of {num_bytes!r} bytes in {num_objects!r} objects")
+
+
+def _check_prompts(columns: Columns, ids: list[str], num_asked: int, num_commits: int, num_runs: int) -> None:
+    """Raises ValueError for columns that contradict each other, or name commits and runs that are not there."""
+    if {num_asked, *(len(values) for values in columns.values())} != {len(ids)}:
+        raise ValueError("columns of different lengths")
+    if len(set(ids)) != len(ids):
+        raise ValueError("an id twice")
+    for name, end in (("commit", num_commits), ("run", num_runs)):
+        if len(ids) and int(columns[name].max()) >= end:
+            raise ValueError(f"{name} {columns[name].max()} of {end}")
+    if (np.diff(columns["commit"]) < 0).any():
+        raise ValueError("commits are not in order")
 
 
 def newest_index(root: Root) -> Index | None:

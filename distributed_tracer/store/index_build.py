@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ..errors import StoreError
 from ..graph.nodes import Kind
 from .catalogue import Catalogue, CommitEntry
+from .commit import commit
 from .encode import encode_group
 from .index import FORMAT
 from .index_schema import INDEX_COLUMNS
@@ -36,15 +37,16 @@ def write_index(root: Root, number: int, catalogue: Catalogue, parts: Sequence[P
     objects = encode_group("index", [(column, columns[column.name].astype(column.dtype)) for column in INDEX_COLUMNS])
     group, key = uuid.uuid4().hex, f"index/{number:010d}.json"
     root.upload({f"index/{group}/{name}": data for name, data in objects.items()})
+    noted = {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in objects.items()}
     document = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "group": group,
-        "objects": {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in objects.items()},
+        "objects": noted,
     }
     data = sealed(document)
-    if root.create(key, data) != data:
+    if commit(root, key, data, f"index/{group}", noted) != data:
         raise StoreError(f"{root.url}/{key} was made by somebody else meanwhile; what is there is whole: run it again")
 
 

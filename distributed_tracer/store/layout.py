@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ Rows = slice | npt.NDArray[np.intp]
 """A range of rows with both ends given, or row numbers in ascending order."""
 
 _LARGEST = 1 << 48
+_LARGEST_CHUNK = 1 << 26
+"""Bytes, uncompressed. Those of this format have eight megabytes at most."""
 _COMPRESSORS = ("zstd", "blosc")  # a store must not choose what else gets run
 
 
@@ -30,6 +33,16 @@ class Layout:
     """Length of the second axis, if there is one."""
     dtype: np.dtype[Any] = np.dtype("u1")  # noqa: RUF009  (immutable)
     compressor: str | None = None
+
+    @property
+    def num_chunks(self) -> int:
+        """Of all rows."""
+        return -(-self.num_rows // self.chunk_rows)
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Of a chunk, uncompressed; the last one is filled up."""
+        return self.chunk_rows * math.prod(self.row_shape) * self.dtype.itemsize
 
     def chunks(self, rows: Rows) -> list[str]:
         """Endings of the keys of all chunks that hold some of `rows`."""
@@ -69,7 +82,10 @@ def _layout(column: Column, document: dict[str, Any]) -> Layout:
     if not all(type(size) is int and 0 <= size < _LARGEST for size in (*shape, *chunks)) or chunks[0] < 1:
         raise ValueError(f"{column.name} has shape {shape}, chunks of {chunks[0]} rows")
     dtype = np.dtype(document["data_type"]).newbyteorder("<")
-    return Layout(shape[0], chunks[0], row_shape, dtype, _compressor(column.name, document["codecs"]))
+    layout = Layout(shape[0], chunks[0], row_shape, dtype, _compressor(column.name, document["codecs"]))
+    if layout.chunk_rows > max(1, layout.num_rows) or layout.chunk_bytes > _LARGEST_CHUNK:
+        raise ValueError(f"{column.name} has {shape[0]} rows in chunks of {chunks[0]} rows, {layout.chunk_bytes} bytes")
+    return layout
 
 
 def _compressor(name: str, codecs: list[dict[str, Any]]) -> str | None:

@@ -9,15 +9,18 @@ from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from ..errors import StoreCorrupt, StoreError, StoreMismatch, StoreVersionError
+from .commit import commit
 from .index import newest_index
 from .places.patience import patiently
 from .places.root import Root, open_root
 from .receipt import Receipt
 from .runs import How, RunEnd, write_run, write_run_end
 from .schema import COMMIT_NAME, FAILURE_NAME, FORMAT_VERSION, RUN, failure_name
+from .sealed import REFUSALS, check_depth
 
 COMMITS_AT_ONCE = 16
 _AT_ONCE = 256
@@ -84,25 +87,24 @@ class Ledger:
         patiently(lambda: write_run_end(self._root, self._run, end), self._retry_seconds)
 
     def commit(self, *receipts: Receipt) -> list[str]:
-        """Make parts count, several at once. Each is atomic, and harmless to repeat. Returns the commits' names."""
+        """Make parts count, several at once. Each is atomic, and harmless to repeat. Returns the commits' names.
+
+        Raises StoreError for a part that is not whole, as `gc` removed it while this process was suspended.
+        """
         if not receipts:
             return []
         if self._last is None:
             self._last = max((int(name[:10]) for name in commit_names(self._root)), default=0)
         names = [f"{self._last + n:010d}-{receipt.part}.json" for n, receipt in enumerate(receipts, start=1)]
-        patiently(lambda: self._commit_all(names, receipts), self._retry_seconds)
+        # the same bytes each time: what is there after an answer that was lost is known as one's own
+        documents = [receipt.to_json(_now(), self._run) for receipt in receipts]
+        patiently(lambda: self._commit_all(names, documents, receipts), self._retry_seconds)
         self._last += len(receipts)
         return names
 
-    def _commit_all(self, names: Sequence[str], receipts: Sequence[Receipt]) -> None:
+    def _commit_all(self, names: Sequence[str], documents: Sequence[bytes], receipts: Sequence[Receipt]) -> None:
         with ThreadPoolExecutor(min(len(names), COMMITS_AT_ONCE)) as pool:
-            list(pool.map(self._commit, names, receipts))
-
-    def _commit(self, name: str, receipt: Receipt) -> None:
-        data = receipt.to_json(_now(), self._run)
-        there = self._root.create(f"commits/{name}", data)
-        if there != data and Receipt.from_json(there, f"{self._root.url}/commits/{name}").part != receipt.part:
-            raise StoreError(f"{self._root.url}/commits/{name} holds another part than {receipt.part}")
+            list(pool.map(partial(commit_part, self._root), names, documents, receipts))
 
     def record_failure(self, prompt_id: str, phase: str, reason: str, attempts: int) -> None:
         """Say that a prompt was given up; replaces an earlier record of the same prompt."""
@@ -133,6 +135,14 @@ class Ledger:
         return {failure.prompt_id: failure for failure in recorded if failure.prompt_id not in done}
 
 
+def commit_part(root: Root, name: str, document: bytes, receipt: Receipt) -> None:
+    """Make the commit `name` of a part. Raises StoreError if the part is not whole, or the name another part's."""
+    where = f"{root.url}/commits/{name}"
+    there = commit(root, f"commits/{name}", document, f"parts/{receipt.part}", receipt.objects)
+    if there != document and Receipt.from_json(there, where).part != receipt.part:
+        raise StoreError(f"{where} holds another part than {receipt.part}")
+
+
 def read_failures(root: Root) -> list[Failure]:
     """Every failure record, those of prompts that were done after all too. Raises StoreCorrupt."""
     keys = [f"failures/{name}" for name in root.names("failures") if FAILURE_NAME.fullmatch(name)]
@@ -152,7 +162,7 @@ def parse_failure(data: bytes, url: str, key: str) -> Failure:
         if f"failures/{failure_name(failure.prompt_id)}" != key:
             raise ValueError(f"it is about prompt {failure.prompt_id!r}")
         return failure
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except REFUSALS as error:
         raise StoreCorrupt(f"{where} is not a failure record: {type(error).__name__}: {error}") from error
 
 
@@ -195,7 +205,8 @@ def parse_run(data: bytes, url: str) -> dict[str, Any]:
         info = json.loads(data)
         version = info["format_version"]
         known = info["format"] == "distributed_tracer" and isinstance(info["identity"], dict)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        check_depth(info)
+    except REFUSALS as error:
         raise StoreCorrupt(f"{url}/{RUN} does not describe a store: {type(error).__name__}: {error}") from error
     if version != FORMAT_VERSION:
         raise StoreVersionError(

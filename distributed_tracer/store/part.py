@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from ..errors import StoreCorrupt
 from ..graph.graph import Graph
 from .arrays import Arrays
-from .columns import graph_of
+from .columns import check_edges, graph_of
 from .layout import Layout, Rows
 from .objects import PartObjects
 from .places.root import Root
@@ -34,13 +35,14 @@ class Part:
     def __init__(self, root: Root, receipt: Receipt) -> None:
         self.receipt = receipt
         self.objects = PartObjects(root, receipt)
-        self._arrays = Arrays(self.objects, (POINTER_COLUMN, *COLUMNS.values()))
+        self._arrays = Arrays(self.objects, (POINTER_COLUMN, *COLUMNS.values()), _num_rows(receipt))
 
     @cached_property
     def head(self) -> Columns:
         """The small arrays, of all prompts: pointers, texts, targets, scores, metadata."""
         head = self._arrays.read_all([POINTER_COLUMN.name, *(column.name for column in HEAD)])
         self._check_pointers(head[POINTER_COLUMN.name])
+        self._check_sizes("label_byte", "target", head["targets/label_size"], head[POINTER_COLUMN.name])
         return head
 
     def pointers(self, column: Column) -> npt.NDArray[np.int64]:
@@ -76,11 +78,11 @@ class Part:
         columns = [column for column in self._body if not names or column.name in names]
         body = self._arrays.read_all(column.name for column in columns)
         for number in numbers:
-            yield number, {c.name: body[c.name][self._own(c, number)] for c in columns}
+            yield number, self._checked(number, {c.name: body[c.name][self._own(c, number)] for c in columns})
 
     def body(self, number: int, names: Collection[str]) -> Columns:
         """Some large arrays of one prompt; reads only its own rows."""
-        return self.read({name: self._own(COLUMNS[name], number) for name in names})
+        return self._checked(number, self.read({name: self._own(COLUMNS[name], number) for name in names}))
 
     def has(self, name: str) -> bool:
         """Whether an array is here."""
@@ -111,6 +113,10 @@ class Part:
         """Rows of arrays, by name. Raises StoreCorrupt naming what is damaged and whose it is."""
         return self._arrays.read(wanted)
 
+    def decoding(self, what: str) -> AbstractContextManager[None]:
+        """Raises StoreCorrupt where what was read makes no sense."""
+        return self._arrays.decoding(what)
+
     def _own(self, column: Column, number: int) -> slice:
         pointers = self.pointers(column)
         return slice(int(pointers[number]), int(pointers[number + 1]))
@@ -119,11 +125,16 @@ class Part:
     def _body(self) -> list[Column]:
         return [column for column in BODY if column.name in self._arrays.layouts]
 
+    def _checked(self, number: int, body: Columns) -> Columns:
+        """Large arrays of a prompt, if its edges are between its nodes. Raises StoreCorrupt."""
+        if "edges/source" in body and "nodes/in_degree" in body:
+            with self.decoding(f"prompt {self.receipt.prompts[number].id!r}"):
+                check_edges(body)
+        return body
+
     def _graph(self, number: int, body: Columns) -> Graph:
-        try:
+        with self.decoding(f"prompt {self.receipt.prompts[number].id!r}"):
             graph = graph_of({**self.prompt(number), **body})
-        except (ValueError, KeyError, IndexError) as error:
-            raise self._arrays.undecodable(error) from error
         if graph.prompt_id != self.receipt.prompts[number].id:
             said = self.receipt.prompts[number].id
             raise StoreCorrupt(f"{self.objects.where} has prompt {graph.prompt_id!r} where its commit says {said!r}")
@@ -131,6 +142,8 @@ class Part:
 
     def _check_pointers(self, pointers: npt.NDArray[np.int64]) -> None:
         """Pointers, the arrays' lengths and the commit's sizes must tell the same story."""
+        if pointers[0].any() or (np.diff(pointers, axis=0) < 0).any():
+            raise StoreCorrupt(f"{self.objects.where}: pointers do not begin at 0, or go back")
         for size, counted in COUNTED.items():
             expected = [getattr(entry, size) for entry in self.receipt.prompts]
             if np.diff(pointers[:, POINTERS.index(counted)]).tolist() != expected:
@@ -140,3 +153,20 @@ class Part:
             end = len(pointers) - 1 if axis == "prompt" else pointers[-1, POINTERS.index(axis)]
             if name in COLUMNS and layout.num_rows != end:
                 raise StoreCorrupt(f"{self.objects.where}: {name} has {layout.num_rows} rows, its pointers {end}")
+
+    def _check_sizes(
+        self, of_bytes: Axis, axis: Axis, sizes: npt.NDArray[np.int32], pointers: npt.NDArray[np.int64]
+    ) -> None:
+        """Texts of the given sizes must be as long together as the bytes of each prompt."""
+        ends = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])[pointers[:, POINTERS.index(axis)]]
+        if (ends != pointers[:, POINTERS.index(of_bytes)]).any():
+            raise StoreCorrupt(f"{self.objects.where}: sizes of texts differ from the {of_bytes} pointers")
+
+
+def _num_rows(receipt: Receipt) -> dict[str, int]:
+    """Rows of arrays, as far as the commit tells."""
+    of_axis = {axis: sum(getattr(entry, size) for entry in receipt.prompts) for size, axis in COUNTED.items()}
+    of_axis["prompt"] = len(receipt.prompts)
+    of_axis["id_byte"] = sum(len(entry.id.encode("utf-8", "surrogatepass")) for entry in receipt.prompts)
+    known = {column.name: of_axis[column.axis] for column in COLUMNS.values() if column.axis in of_axis}
+    return {**known, POINTER_COLUMN.name: len(receipt.prompts) + 1}

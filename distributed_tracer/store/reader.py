@@ -119,7 +119,10 @@ class Store:
     def receipt(self, commit: int) -> Receipt:
         """What a commit says, by its number in the catalogue. Raises StoreCorrupt."""
         name = self.catalogue.commits[commit].name
-        return self._receipts[name] if name in self._receipts else read_commit(self.root, name)
+        receipt = self._receipts[name] if name in self._receipts else read_commit(self.root, name)
+        if commit < self.num_indexed and not self.catalogue.agrees(commit, receipt):
+            raise StoreCorrupt(f"an index of {self.url} has other prompts than commits/{name}: see `verify`")
+        return receipt
 
     @property
     def receipts(self) -> list[Receipt]:

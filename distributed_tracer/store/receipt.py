@@ -90,8 +90,13 @@ def _check(entry: PromptEntry) -> None:
         raise ValueError(f"prompt {entry.id!r} that asks {entry.asked!r}")
     if not all(type(count) is int and 0 <= count < LARGEST for count in counts):
         raise ValueError(f"counts {counts} of prompt {entry.id!r}")
-    if not all(score is None or type(score) in (int, float) for score in (entry.replacement, entry.completeness)):
+    if not all(score is None or _is_score(score) for score in (entry.replacement, entry.completeness)):
         raise ValueError(f"scores of prompt {entry.id!r}")
+
+
+def _is_score(score: object) -> bool:
+    """JSON has numbers that no float64 holds, and Python's reads NaN as well."""
+    return (type(score) is int and abs(score) < LARGEST) or (type(score) is float and math.isfinite(score))
 
 
 def finite(score: float) -> float | None:

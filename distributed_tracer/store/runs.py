@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from ..errors import StoreCorrupt
 from .places.root import Root
 from .schema import FORMAT_VERSION, RUN_NAME
+from .sealed import LARGEST, REFUSALS
 
 _FORMAT = "distributed_tracer run"
 How = Literal["finished", "stopped", "failed"]
@@ -30,6 +32,8 @@ class RunRecord:
     """Those of them that the store held already."""
     part_seconds: float
     """A worker that has something writes a part after so many seconds."""
+    number: int = 0
+    """One more than the highest that this run found when it started; 0 of runs that had none."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,10 @@ class RunEnd:
 
 
 def write_run(root: Root, run: Mapping[str, Any]) -> str:
-    """Make a run's record of the fields of RunRecord and anything else; its id."""
+    """Make a run's record of the fields of RunRecord and anything else, and number it; its id."""
     name = uuid.uuid4().hex
-    document = {"format": _FORMAT, "format_version": FORMAT_VERSION, **run}
+    number = min(1 + max((known.number for known in _known_runs(root)), default=0), LARGEST - 1)
+    document = {"format": _FORMAT, "format_version": FORMAT_VERSION, **run, "number": number}
     root.create(f"runs/{name}.json", json.dumps(document, indent=2).encode())
     return name
 
@@ -72,22 +77,38 @@ def parse_run_end(data: bytes, url: str, key: str) -> RunEnd:
         if end.how not in get_args(How) or not isinstance(end.time, str) or not isinstance(end.reason, str):
             raise ValueError("not of the right kinds")
         return end
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except REFUSALS as error:
         raise StoreCorrupt(f"{url}/{key} does not say how a run ended: {type(error).__name__}: {error}") from error
 
 
 def read_runs(root: Root) -> list[RunRecord]:
-    """Every run, the latest last. Raises StoreCorrupt."""
-    keys = [f"runs/{name}" for name in root.names("runs") if RUN_NAME.fullmatch(name)]
-    found = [parse_run_record(data, root.url, key) for key, data in root.read_many(keys).items()]
-    return sorted(found, key=lambda run: (run.started, run.id))
+    """Every run, the latest last: the one that knew of the others, whatever the clocks of their machines said. Of runs
+    that started beside each other, or in stores merged since, clocks decide. Raises StoreCorrupt."""
+    found = [parse_run_record(data, root.url, key) for key, data in _records(root).items()]
+    return sorted(found, key=lambda run: (run.number, run.started, run.id))
+
+
+def _records(root: Root) -> dict[str, bytes]:
+    return root.read_many([f"runs/{name}" for name in root.names("runs") if RUN_NAME.fullmatch(name)])
+
+
+def _known_runs(root: Root) -> Iterator[RunRecord]:
+    """Those of which something is known: a record that is damaged keeps no run from starting."""
+    for key, data in _records(root).items():
+        with suppress(StoreCorrupt):
+            yield parse_run_record(data, root.url, key)
 
 
 def parse_run_record(data: bytes, url: str, key: str) -> RunRecord:
     """A run's record's content. Raises StoreCorrupt."""
     try:
         info = json.loads(data)
-        counts = int(info["num_prompts"]), int(info["num_done"])
-        return RunRecord(key[5:37], str(info["started"]), str(info["host"]), *counts, float(info["part_seconds"]))
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        counts = info["num_prompts"], info["num_done"], info.get("number", 0)
+        if not all(type(count) is int and 0 <= count < LARGEST for count in counts):
+            raise ValueError(f"counts {counts}")
+        seconds = float(info["part_seconds"])
+        if not 0 <= seconds < LARGEST:
+            raise ValueError(f"part_seconds {seconds}")
+        return RunRecord(key[5:37], str(info["started"]), str(info["host"]), counts[0], counts[1], seconds, counts[2])
+    except REFUSALS as error:
         raise StoreCorrupt(f"{url}/{key} does not describe a run: {type(error).__name__}: {error}") from error

@@ -58,6 +58,9 @@ class Column:
     axis: str
     names: tuple[str, ...] = ()
     """Names of the second axis's entries; empty for one-dimensional arrays."""
+    least: int | None = None
+    """No value is smaller, or below larger, where readers count on it."""
+    most: int | None = None
 
     @property
     def dimension_names(self) -> tuple[str, ...]:
@@ -84,10 +87,10 @@ class Column:
 HEAD = (
     Column("prompts/id", "u1", "id_byte"),
     Column("prompts/text", "u1", "text_byte"),
-    Column("prompts/has_text", "u1", "prompt"),
+    Column("prompts/has_text", "u1", "prompt", most=1),
     Column("prompts/metadata", "u1", "metadata_byte"),
-    Column("prompts/num_layers", "i4", "prompt"),
-    Column("prompts/constant_node", "u1", "prompt"),
+    Column("prompts/num_layers", "i4", "prompt", least=0, most=(1 << 15) - 1),
+    Column("prompts/constant_node", "u1", "prompt", most=1),
     Column("prompts/scores", "f8", "prompt", SCORES),
     Column("prompts/error_share", "f8", "layer"),
     Column("prompts/path_length", "f8", "path"),
@@ -95,21 +98,21 @@ HEAD = (
     Column("targets/position", "i4", "target"),
     Column("targets/weight", "f8", "target"),
     Column("targets/value", "f8", "target"),
-    Column("targets/label_size", "i4", "target"),
+    Column("targets/label_size", "i4", "target", least=0),
     Column("targets/label", "u1", "label_byte"),
 )
 """Small arrays, read once for all prompts of a part."""
 
 BODY = (
     Column("tokens/token", "i4", "token"),
-    Column("tokens/string_size", "i4", "token"),
+    Column("tokens/string_size", "i4", "token", least=0),
     Column("tokens/string", "u1", "token_byte"),
-    Column("nodes/kind", "u1", "node"),
-    Column("nodes/layer", "i2", "node"),
+    Column("nodes/kind", "u1", "node", most=3),
+    Column("nodes/layer", "i2", "node", least=-1),
     Column("nodes/position", "i4", "node"),
     Column("nodes/feature", "i4", "node"),
     Column("nodes/activation", "f4", "node"),
-    Column("nodes/in_degree", "i4", "node"),
+    Column("nodes/in_degree", "i4", "node", least=0),
     Column("nodes/row_abs_sum", "f4", "node"),
     Column("nodes/row_abs_sum_all", "f4", "node"),
     Column("nodes/row_abs_dropped", "f4", "node"),
@@ -117,14 +120,14 @@ BODY = (
     Column("nodes/influence", "f4", "node"),
     Column("edges/source", "u4", "edge"),
     Column("edges/weight", "f4", "edge"),
-    Column("active/layer", "i2", "active"),
+    Column("active/layer", "i2", "active", least=0),
     Column("active/position", "i4", "active"),
     Column("active/feature", "i4", "active"),
     Column("active/activation", "f4", "active"),
 )
 """Arrays of which a prompt's own rows are read."""
 
-POINTER_COLUMN = Column("prompts/pointers", "i8", "prompt", POINTERS)
+POINTER_COLUMN = Column("prompts/pointers", "i8", "prompt", POINTERS, least=0)
 """The one array with a row more than prompts; not part of a prompt's own columns."""
 
 COLUMNS = {column.name: column for column in (*HEAD, *BODY)}

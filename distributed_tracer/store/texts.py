@@ -16,6 +16,14 @@ class Texts(Sequence[str]):
         self._data = data
         self._ends = np.cumsum(size_N, dtype=np.int64)
 
+    def check(self) -> None:
+        """Raises ValueError unless sizes and bytes agree, and the bytes are text."""
+        total = int(self._ends[-1]) if len(self._ends) else 0
+        if total != len(self._data):
+            raise ValueError(f"texts of {total} bytes, and there are {len(self._data)}")
+        if not self._data.isascii():
+            self.decoded()
+
     @classmethod
     def of(cls, texts: Iterable[str]) -> Texts:
         """What holds these."""

@@ -15,6 +15,7 @@ import yaml
 from huggingface_hub import HfApi, snapshot_download
 
 from ..errors import TranscoderError
+from ..names import is_elsewhere
 
 _HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?P<folder>(/[\w.=,+ -]+)*)/?(@(?P<revision>[\w./-]+))?")
 _HUB_URI = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)/(?P<path>[^?]+)(\?revision=(?P<revision>[\w./-]+))?")
@@ -66,6 +67,8 @@ class LocalFolder:
         return sorted(path.relative_to(self.root).as_posix() for path in found if path.is_file())
 
     def fetch(self, names: Sequence[str]) -> list[Path]:
+        if outside := [name for name in names if is_elsewhere(name)]:
+            raise TranscoderError(f"{self.root}: {outside[0]!r} may be outside this directory: move the file there")
         paths = [self.root / name for name in names]
         missing = [str(path) for path in paths if not path.is_file()]
         if missing:
@@ -96,7 +99,7 @@ class HubFolder:
 
     def fetch(self, names: Sequence[str]) -> list[Path]:
         wanted = [str(PurePosixPath(self.folder) / name) for name in names]
-        outside = [name for name in wanted if name.startswith("/") or ".." in PurePosixPath(name).parts]
+        outside = [name for name in (*wanted, *names) if is_elsewhere(name)]
         if outside:
             raise TranscoderError(f"{self}: {', '.join(outside)} is not in the repository {self.repo}")
         root = self._snapshot(wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import StoreCorrupt
+from ..store.commit import commit
 from ..store.index import Index, newest_index
 from ..store.ledger import read_commits
 from ..store.objects import Objects
@@ -62,4 +63,4 @@ def _copy_index(index: Index, source: Root, target: Root) -> None:
     document = source.read(key)
     if document is None:
         raise StoreCorrupt(f"{source.url}/{key} has gone while it was copied; run the same command again")
-    target.create(key, document)
+    commit(target, key, document, folder, index.objects.noted)

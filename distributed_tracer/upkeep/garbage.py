@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from ..store.commit import REMOVAL
 from ..store.places.root import Root, Stamp
 from ..store.schema import PART_NAME
 
@@ -36,7 +37,8 @@ def garbage(kind: Kind, key: str, there: Mapping[str, Stamp], named_by: str = ""
     """What is in a folder, or a file by itself, of the objects in a listing."""
     objects = {name: stamp for name, stamp in there.items() if name == key or name.startswith(f"{key}/")}
     # what somebody's gc has judged already is of no age
-    written = 0.0 if _DOOMED.fullmatch(key) else max((stamp.written for stamp in objects.values()), default=0.0)
+    is_judged = _DOOMED.fullmatch(key) or f"{key}/{REMOVAL}" in objects
+    written = 0.0 if is_judged else max((stamp.written for stamp in objects.values()), default=0.0)
     num_objects = sum(1 for name in objects if not name.endswith("/"))
     return Garbage(kind, key, num_objects, sum(stamp.num_bytes for stamp in objects.values()), written, named_by)
 

@@ -1,7 +1,8 @@
 """gc: takes away what crashes left in a store and what was compacted, once it has been there for a while.
 
 A part is written first and committed afterwards, so one without a commit may be a run's that is alive. Its newest
-object tells; a copy that goes on writes one anew in each part. What is found is looked at once more before it goes.
+object tells, by the store's own clock; a copy that goes on writes one anew in each part. What is found is looked at
+once more before it goes, and its writer is told first, lest it be committed at that very moment: see `store.commit`.
 What is committed goes commit first: a crash leaves an orphan, and never a commit without a part.
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 import time
 
+from ..errors import StoreError
+from ..store.commit import REMOVAL
 from ..store.ledger import read_commits
 from ..store.places.root import Root, open_root
 from .garbage import Garbage, garbage, temporary_files, unnamed_folders
@@ -22,14 +25,15 @@ def collect_garbage(url: str, grace_hours: float = 24.0, dry_run: bool = False) 
     Killed anywhere and called again, it goes on. Raises StoreNotFound, StoreVersionError, and StoreCorrupt where a
     commit cannot be read or a compacted part is not whole: then nothing is removed.
     """
-    root, before = open_root(url), time.time() - 3600 * grace_hours
+    root = open_root(url)
+    read_run(root)
+    before = _now(root, dry_run) - 3600 * grace_hours
     found = find_garbage(root, before)
     return found if dry_run else [one for one in found if remove_garbage(root, one, before)]
 
 
 def find_garbage(root: Root, before: float) -> list[Garbage]:
-    """What could be removed now, if it was last written to `before` this time (seconds since 1970)."""
-    read_run(root)
+    """What could be removed now, if nothing was written to it after `before` (seconds since 1970, the store's)."""
     there = root.listing("")  # before the commits: what is committed meanwhile is then among them
     commits, indexes = dict(read_commits(root)), read_indexes(root, there)
     parts, groups = {receipt.part for receipt in commits.values()}, {index.group for index in indexes}
@@ -41,7 +45,7 @@ def find_garbage(root: Root, before: float) -> list[Garbage]:
         *unnamed_folders(there, "index", groups),
         *temporary_files(there, parts | groups),
     ]
-    return [one for one in found if one.written < before]
+    return [one for one in found if one.written <= before]
 
 
 def remove_garbage(root: Root, found: Garbage, before: float) -> bool:
@@ -49,14 +53,26 @@ def remove_garbage(root: Root, found: Garbage, before: float) -> bool:
     if found.kind == "temporary":
         root.remove(found.key)
         return True
-    if garbage(found.kind, found.key, root.listing(found.key)).written >= before:
+    if garbage(found.kind, found.key, root.listing(found.key)).written > before:
         return False
+    root.replace(f"{found.key}/{REMOVAL}", b"")
     if found.named_by:
         root.remove(found.named_by)
     if _is_named(root, found.key):
+        root.remove(f"{found.key}/{REMOVAL}")
         return False
     root.remove_folder(found.key)
     return True
+
+
+def _now(root: Root, dry_run: bool) -> float:
+    """The store's clock. Who may only read the store sees by the clock of this machine what would be removed."""
+    try:
+        return root.now()
+    except StoreError:
+        if not dry_run:
+            raise
+        return time.time()
 
 
 def _is_named(root: Root, key: str) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from ..config import StoreConfig
 from ..store.index import index_names
-from ..store.ledger import read_commit
+from ..store.ledger import commit_part, read_commit
 from ..store.part import Part
 from ..store.places.root import Root, open_root
 from ..store.round_weights import MANTISSA_BITS
@@ -79,7 +79,7 @@ def _move(root: Root, damage: Damage) -> None:
         writer.keep(old.prompts[row], columns)
     new = writer.flush()
     if new is not None:
-        root.create(f"commits/{name[:10]}-{new.part}.json", new.to_json(old.created, old.run))
+        commit_part(root, f"{name[:10]}-{new.part}.json", new.to_json(old.created, old.run), new)
 
 
 def _remove_indexes(root: Root) -> None:

@@ -28,7 +28,7 @@ def superseded(
     root: Root, indexes: Sequence[Index], commits: Mapping[str, Receipt], there: Mapping[str, Stamp], before: float
 ) -> list[Garbage]:
     """Superseded parts, and older indexes. Raises StoreCorrupt if what they were compacted into is not all there."""
-    settled = [index for index in indexes if there[f"index/{index.name}"].written < before]
+    settled = [index for index in indexes if there[f"index/{index.name}"].written <= before]
     if not settled:
         return []
     newest, last = indexes[-1].catalogue, settled[-1]

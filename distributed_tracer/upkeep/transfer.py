@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ..errors import StoreCorrupt, StoreError
+from ..errors import StoreCorrupt
+from ..store.ledger import commit_part
 from ..store.objects import Objects, PartObjects
 from ..store.places.root import Root
 from ..store.receipt import Receipt
@@ -83,7 +84,4 @@ def _commit(source: Root, target: Root, carried: Carried) -> None:
         raise StoreCorrupt(
             f"{source.url}/commits/{carried.commit} has gone while it was copied; run the same command again"
         )
-    there = target.create(f"commits/{carried.commit_there}", data)
-    where = f"{target.url}/commits/{carried.commit_there}"
-    if there != data and Receipt.from_json(there, where).part != carried.receipt.part:
-        raise StoreError(f"{where} holds another part than {carried.receipt.part}")
+    commit_part(target, carried.commit_there, data, carried.receipt)

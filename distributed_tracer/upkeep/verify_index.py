@@ -8,7 +8,7 @@ from dataclasses import replace
 from ..errors import StoreCorrupt
 from ..store.index import Index, index_names, newest_index, read_index
 from ..store.places.root import Root
-from ..store.receipt import Receipt
+from ..store.receipt import PromptEntry, Receipt
 from .damage import Damage
 
 
@@ -34,12 +34,13 @@ class CheckedIndex:
         """Whether the index has the prompts of a commit where they are."""
         if name not in self._commits:
             return []
-        rows = self._catalogue.rows(self._commits[name])
-        if max(rows, default=-1) < len(receipt.prompts):
-            there = tuple(receipt.prompts[row].id for row in rows)
-            if there == self._prompts_of(name):
-                return []
-        return [Damage(f"index/{self._name}", (f"{self._where} has other prompts than commits/{name}",))]
+        commit = self._commits[name]
+        if not self._catalogue.agrees(commit, receipt):
+            return [Damage(f"index/{self._name}", (f"{self._where} has other prompts than commits/{name}",))]
+        rows = zip(self._catalogue.numbers(commit), self._catalogue.rows(commit), strict=True)
+        if any(_sizes(self._catalogue.entry(number)) != _sizes(receipt.prompts[row]) for number, row in rows):
+            return [Damage(f"index/{self._name}", (f"{self._where} has other sizes than commits/{name}",))]
+        return []
 
     def gone(self, root: Root, names: Iterable[str]) -> list[Damage]:
         """Commits that the index reads prompts from and that are not there, unless another index counts by now."""
@@ -55,6 +56,10 @@ class CheckedIndex:
 
     def _prompts_of(self, name: str) -> tuple[str, ...]:
         return tuple(self._catalogue.ids[number] for number in self._catalogue.numbers(self._commits[name]))
+
+
+def _sizes(entry: PromptEntry) -> tuple[int, ...]:
+    return entry.num_tokens, entry.num_targets, entry.num_nodes, entry.num_edges, entry.num_active
 
 
 def check_indexes(root: Root) -> tuple[CheckedIndex | None, list[Damage]]:
@@ -76,7 +81,7 @@ def _checked(root: Root, name: str) -> tuple[Index | None, tuple[str, ...]]:
         index = read_index(root, name)
         problems = tuple(index.objects.damaged().values())
         if not problems:
-            index.catalogue, index.features  # noqa: B018  can be decoded
+            index.check()
         return (None if problems else index), problems
     except StoreCorrupt as error:
         return None, (str(error),)

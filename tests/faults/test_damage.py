@@ -138,6 +138,8 @@ LIES: dict[str, Callable[[bytes], bytes]] = {
     "another part": lying(lambda r: replace(r, part="0" * 32)),
     "huge": document(lambda d: d["prompts"].update(num_nodes=[10**30] * 3)),
     "negative": document(lambda d: d["prompts"].update(num_nodes=[-1] * 3)),
+    "a score beyond float64": document(lambda d: d["prompts"].update(replacement=[10**400] * 3)),
+    "a score that is no number": document(lambda d: d["prompts"].update(completeness=[float("nan")] * 3)),
     "text": document(lambda d: d["prompts"].update(num_nodes="123")),
     "infinite": document(lambda d: d["objects"].update({"zarr.json": [float("inf"), ""]})),
     "a list": document(lambda d: d.update(objects=[])),

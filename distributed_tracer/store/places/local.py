@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -12,9 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 
-from .root import Stamp, reported
+from ...errors import StoreError
+from .root import Stamp, clock_key, reported
 
 _THREADS = 16
+_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
+"""What file systems say that have no hard links. Waiting does not mend it."""
 _BY_ITSELF = 0.002
 """Seconds; 30 objects of a graph take one if they are in memory."""
 
@@ -70,12 +74,19 @@ class LocalRoot:
 
     def create(self, key: str, data: bytes) -> bytes:
         path = self._path / key
-        with reported("create (hard links are needed for that; object stores: use their own URL)", str(path)):
+        with reported("create", str(path)):
             temporary = _write_beside(path, data)
             try:
                 os.link(temporary, path)
             except FileExistsError:
                 pass
+            except OSError as error:
+                if error.errno in _NO_LINKS:
+                    raise StoreError(
+                        f"cannot create {path}: hard links are needed for that, and this file system has none "
+                        f"({error}); keep the store on another one, or in an object store under its own URL"
+                    ) from error
+                raise
             finally:
                 temporary.unlink()
             _sync_folder(path.parent)
@@ -100,7 +111,19 @@ class LocalRoot:
                 path.rename(doomed)  # at once: nobody finds half of it
             except FileNotFoundError:
                 return
-            shutil.rmtree(doomed)
+            if doomed.is_symlink():  # what it leads to is not the store's
+                doomed.unlink()
+            else:
+                shutil.rmtree(doomed)
+
+    def now(self) -> float:
+        path = self._path / clock_key()
+        with reported("write", str(path)):
+            try:
+                path.touch(exist_ok=False)
+                return path.stat().st_mtime
+            finally:
+                path.unlink(missing_ok=True)
 
     def upload(self, objects: Mapping[str, bytes]) -> None:
         paths = [self._path / key for key in objects]
@@ -147,7 +170,11 @@ def _write_synced(path: Path, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # one that may be entered and written to, and not listed
+        os.sync()
+        return
     try:
         os.fsync(descriptor)
     finally:

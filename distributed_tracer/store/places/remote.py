@@ -11,7 +11,7 @@ from typing import Any
 
 import fsspec
 
-from .root import Stamp, reported
+from .root import Stamp, clock_key, dotted, reported
 
 _THREADS = 16
 _TIMES = ("LastModified", "mtime", "updated", "last_modified", "created")
@@ -93,7 +93,17 @@ class RemoteRoot:
     def remove_folder(self, folder: str) -> None:
         keys = list(self.listing(folder))
         with ThreadPoolExecutor(_THREADS) as pool:  # not rm, which takes [ and * for patterns
-            list(pool.map(self.remove, keys))
+            for last in (False, True):
+                list(pool.map(self.remove, [key for key in keys if dotted(key) == last]))
+
+    def now(self) -> float:
+        key = clock_key()
+        self.replace(key, b"")
+        try:
+            with reported("read", f"{self.url}/{key}"):
+                return _written(self._files.info(self._at(key)))
+        finally:
+            self.remove(key)
 
     def upload(self, objects: Mapping[str, bytes]) -> None:
         with reported("write a part to", self.url):

@@ -10,11 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import uuid4
 
 from ...errors import ConfigError, StoreError, StoreUnavailable
 
 LASTING = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError, ValueError)
 """What waiting does not mend: no such bucket, something in the way, a refused key. Drivers word refusals so."""
+
+
+def clock_key() -> str:
+    """Of an object that is written for its stamp; what a crash leaves of it, `gc` takes."""
+    return f".clock.{uuid4().hex}.tmp"
+
+
+def dotted(key: str) -> bool:
+    """Whether the last of an object's names begins with a dot."""
+    return key.rpartition("/")[2].startswith(".")
 
 
 @dataclass(frozen=True)
@@ -62,8 +73,13 @@ class Root(Protocol):
         ...
 
     def remove_folder(self, folder: str) -> None:
-        """Take away all that is below a folder. What a crash leaves of it, another call takes: on a local disk under
-        a temporary name beside it."""
+        """Take away all that is below a folder; what is in it under a name that begins with a dot goes last. What a
+        crash leaves of it, another call takes: on a local disk under a temporary name beside it."""
+        ...
+
+    def now(self) -> float:
+        """The store's own clock, by which objects are stamped (seconds since 1970, UTC): writes an object, and
+        removes it. The clock of this machine says nothing of how old an object is."""
         ...
 
     def upload(self, objects: Mapping[str, bytes]) -> None:

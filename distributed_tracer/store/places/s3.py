@@ -18,7 +18,7 @@ from fsspec.asyn import get_loop
 from obstore.exceptions import AlreadyExistsError, PermissionDeniedError
 
 from ...errors import StoreError
-from .root import LASTING, Stamp, reported
+from .root import LASTING, Stamp, clock_key, dotted, reported
 from .s3_access import access
 
 T = TypeVar("T")
@@ -92,8 +92,19 @@ class S3Root:
     def remove_folder(self, folder: str) -> None:
         keys = list(self.listing(folder))
         with reported("remove", f"{self.url}/{folder}"):
-            for answer in self._all([partial(self._delete, key) for key in keys]):
-                _given(answer)
+            for last in (False, True):
+                for answer in self._all([partial(self._delete, key) for key in keys if dotted(key) == last]):
+                    _given(answer)
+
+    def now(self) -> float:
+        key = clock_key()
+        self.replace(key, b"")
+        try:
+            with reported("read", f"{self.url}/{key}"):
+                about = self._one(lambda: self._s3.reads.head_async(key))
+                return about["last_modified"].timestamp()
+        finally:
+            self.remove(key)
 
     def upload(self, objects: Mapping[str, bytes]) -> None:
         with reported("write a part to", self.url):

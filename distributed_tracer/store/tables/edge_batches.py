@@ -61,7 +61,10 @@ def _batch(stretch: Stretch, names: Sequence[str], where: Conditions) -> Batch |
     if index is not None:
         target_E = target_E[index]
     stored = stretch.part.read(dict.fromkeys(("edges/source", "edges/weight"), stretch.rows("num_edges", index)))
-    source_E = stored["edges/source"] + stretch.first_node[stretch.prompt_N[target_E]]
+    prompt_E = stretch.prompt_N[target_E]
+    if (stored["edges/source"] >= stretch.num_nodes[prompt_E]).any():
+        raise StoreCorrupt(f"{stretch.part.objects.where}: edges come from nodes that are not there")
+    source_E = stored["edges/source"] + stretch.first_node[prompt_E]
     keep_E = source_N[source_E]
     if "weight" in where:
         keep_E &= meets(stored["edges/weight"], where["weight"])

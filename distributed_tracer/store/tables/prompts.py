@@ -43,7 +43,7 @@ def prompt_table(parts: Sequence[tuple[Part, list[int]]]) -> Table:
     `metadata.<key>`.
     """
     with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
-        found = list(pool.map(lambda both: _columns(*both), parts))
+        found = list(pool.map(lambda both: _decoded(*both), parts))
     lists = {name: list(chain.from_iterable(of_part[name] for of_part in found)) for name in (*_NAMES, "metadata")}
     order = sorted(range(len(lists["id"])), key=lists["id"].__getitem__)
     columns = {name: _column(name, [lists[name][i] for i in order]) for name in _NAMES}
@@ -59,6 +59,12 @@ def _column(name: str, values: list[Any]) -> npt.NDArray[Any] | list[Any]:
     if name.startswith("num_"):
         return np.array(values, dtype=np.int64)
     return np.array(values, dtype=np.float64) if name in SCORES or name == "error_share" else values
+
+
+def _decoded(part: Part, numbers: Sequence[int]) -> dict[str, list[Any]]:
+    """Raises StoreCorrupt for texts that are none."""
+    with part.decoding("what it says of prompts"):
+        return _columns(part, numbers)
 
 
 def _columns(part: Part, numbers: Sequence[int]) -> dict[str, list[Any]]:
@@ -102,7 +108,7 @@ def _metadata(part: Part, documents: Sequence[bytes], numbers: Sequence[int]) ->
         found = json.loads(b"[" + b",".join(documents) + b"]")
         if len(found) == len(documents) and all(type(metadata) is dict for metadata in found):
             return list(found)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     wrong = next(number for number, document in zip(numbers, documents, strict=True) if not _is_object(document))
     raise StoreCorrupt(f"{part.objects.where}: metadata of {part.receipt.prompts[wrong].id!r} are not a JSON object")
@@ -111,7 +117,7 @@ def _metadata(part: Part, documents: Sequence[bytes], numbers: Sequence[int]) ->
 def _is_object(document: bytes) -> bool:
     try:
         return isinstance(json.loads(document), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

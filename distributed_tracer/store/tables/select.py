@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import ConfigError
+from ...errors import ConfigError, StoreCorrupt
 from ...graph.nodes import Kind
 from ...names import hint
 from ..part import Part
@@ -117,6 +117,8 @@ def _has_value(name: str, value: int, part: Part) -> npt.NDArray[np.bool_]:
 def _has_text(texts: str, sizes: str, text: str, part: Part) -> npt.NDArray[np.bool_]:
     """Texts follow one another: only those of the right length are compared."""
     data, size = _all_rows(part, texts), _all_rows(part, sizes)
+    if size.sum(dtype=np.int64) != len(data):
+        raise StoreCorrupt(f"{part.objects.where}: {texts} are not as long as {sizes} say")
     first = np.cumsum(size) - size
     mask = np.zeros(len(size), dtype=bool)
     for wanted in _spellings(text):

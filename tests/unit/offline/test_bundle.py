@@ -17,6 +17,7 @@ from jobs_of_cases import CASE, plain_rows, write_prompts
 from tiny_wheels import write_wheel
 
 from distributed_tracer.errors import BundleError, ModelError, TranscoderError
+from distributed_tracer.model.weights import damaged
 from distributed_tracer.offline.bundle import Wanted, drop_stale, make_bundle
 from distributed_tracer.offline.manifest import Manifest, read_manifest, verify
 from distributed_tracer.offline.sources import model_source, transcoder_source
@@ -234,3 +235,78 @@ def test_a_disk_without_room_is_noticed_before_copying(tmp_path: Path) -> None:
     assert "MB more are needed in" in done.stderr
     assert "0.1 MB are free" in done.stderr
     assert "copying" not in done.stderr
+
+
+@pytest.mark.usefixtures("unrehearsed")
+@pytest.mark.parametrize("name", ["../victim.txt", "prompts/../../victim.txt", "{outside}/victim.txt"])
+def test_a_manifest_that_names_files_elsewhere_removes_none_of_them(tmp_path: Path, name: str) -> None:
+    victim, out = tmp_path / "victim.txt", tmp_path / "bundle"
+    victim.write_text("mine")
+    out.mkdir()
+    manifest = Manifest(parts={"prompts": {"path": "..", "origin": "x", "revision": None}})
+    manifest.files[name.format(outside=tmp_path)] = {"sha256": "0" * 64, "bytes": 4}
+    manifest.write(out)
+    with pytest.raises(BundleError, match="which may be outside the bundle"):
+        make(out, prompts=str(write_prompts(tmp_path / "p.jsonl", plain_rows(1))))
+    assert victim.read_text() == "mine"
+
+
+@pytest.mark.usefixtures("unrehearsed")
+def test_symbolic_links_in_a_bundle_lead_no_writing_or_removing_out_of_it(tmp_path: Path) -> None:
+    outside, out = tmp_path / "outside", tmp_path / "bundle"
+    outside.mkdir()
+    (outside / "victim.txt").write_text("mine")
+    out.mkdir()
+    (out / "prompts").symlink_to(outside)
+    manifest = Manifest(parts={"prompts": {"path": "prompts", "origin": "x", "revision": None}})
+    manifest.files["prompts/victim.txt"] = {"sha256": "0" * 64, "bytes": 4}
+    manifest.write(out)
+    prompts = write_prompts(tmp_path / "p.jsonl", plain_rows(1))
+    (out / "prompts.jsonl.part").symlink_to(outside / "victim.txt")
+    (out / "manifest.json.part").symlink_to(outside / "victim.txt")
+    with pytest.raises(BundleError, match="behind a symbolic link"):
+        make(out, prompts=str(prompts))
+    assert (outside / "victim.txt").read_text() == "mine"
+    (out / "wheels").symlink_to(outside)
+    with pytest.raises(BundleError, match="behind a symbolic link"):
+        drop_stale(out, read_manifest(out), None)
+    assert [path.name for path in outside.iterdir()] == ["victim.txt"]
+
+
+@pytest.mark.parametrize("name", ["../w.safetensors", "/w.safetensors", "..\\w.safetensors"])
+def test_weights_that_an_index_names_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
+    shutil.copytree(CASE / "model", tmp_path / "m")
+    shutil.copy(tmp_path / "m/model.safetensors", tmp_path / "w.safetensors")
+    index = tmp_path / "m/model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": name}}))
+    with pytest.raises(ModelError, match="which may be outside its directory"):
+        model_source(str(tmp_path / "m"))
+    (damage,) = damaged(tmp_path / "m", ["model.safetensors", index.name])
+    assert "which may be outside the directory" in damage
+    index.write_text('{"weight_map": [1]}')
+    with pytest.raises(ModelError, match="is no index of weights"):
+        model_source(str(tmp_path / "m"))
+
+
+def test_transcoders_that_a_config_names_outside_its_directory_are_refused(tmp_path: Path) -> None:
+    shutil.copytree(CASE / "transcoders", tmp_path / "t")
+    config = tmp_path / "t/config.yaml"
+    said = yaml.safe_load(config.read_text())
+    for name in ("../t/layer_0.safetensors", str(tmp_path / "t/layer_0.safetensors"), "a\\layer_0.safetensors"):
+        config.write_text(yaml.safe_dump({**said, "transcoders": [name] * 4}))
+        with pytest.raises(TranscoderError, match="may be outside this directory"):
+            transcoder_shape(str(tmp_path / "t"))
+
+
+def test_the_installer_refuses_a_manifest_that_names_files_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("")
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    said = {"format": 1, "complete": True, "packages": None, "files": {"../x": {"sha256": "", "bytes": 0}}}
+    (bundle / "manifest.json").write_text(json.dumps(said))
+    script = ROOT / "distributed_tracer/offline/install_offline.sh"
+    command = ["bash", str(script), str(bundle)]
+    environment = {**os.environ, "PYTHON": sys.executable}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "names '../x', which is not in the bundle" in done.stderr

@@ -70,6 +70,13 @@ def test_an_unfinished_bundle_is_refused(bundle: Path) -> None:
         ('{"format": 1, "files": []}', "is malformed"),
         ('{"format": 1, "files": {"a": {"sha256": 1, "bytes": 1}}}', "is malformed"),
         ('{"format": 1, "files": {"a": {"sha256": ""}}}', "is malformed"),
+        (
+            '{"format": 1, "files": {"model/../../a": {"sha256": "", "bytes": 1}}}',
+            "names 'model/../../a', which may be",
+        ),
+        ('{"format": 1, "files": {"C:a": {"sha256": "", "bytes": 1}}}', "names 'C:a', which may be outside"),
+        ('{"format": 1, "parts": {"model": {"path": "/"}}}', "names '/', which may be outside"),
+        ('{"format": 1, "parts": {"model": {"path": null}}}', "names None, which may be outside"),
     ],
 )
 def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,8 @@ from distributed_tracer.report.status import status_of, status_text
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.places.root import open_root
 from distributed_tracer.store.runs import How
+from distributed_tracer.upkeep.copy import copy_store
+from distributed_tracer.upkeep.merge import merge_stores
 from distributed_tracer.upkeep.verify import verify
 
 
@@ -62,6 +64,52 @@ def test_many_failures_are_cut_short_for_people_only(store: str) -> None:
     status = status_of(store)
     assert len(status["failed"]) == 31
     assert "... and 11 more" in status_text(status)
+
+
+def at(monkeypatch: pytest.MonkeyPatch, year: int) -> None:
+    """The clock of the machine that a run is on."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime(year, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr("distributed_tracer.store.ledger.datetime", Clock)
+
+
+def test_the_run_that_knew_of_the_others_is_the_latest_whatever_its_clock_said(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, merged = str(tmp_path / "other"), str(tmp_path / "merged")
+    at(monkeypatch, 2031)
+    begin(Ledger(store), 3, 3)
+    assert ": complete" in status_text(status_of(store))
+    at(monkeypatch, 2020)
+    begin(Ledger(store), 8, 3)
+    assert status_of(store)["run"]["num_left"] == 5
+    copy_store(store, other)
+    assert status_of(other)["run"]["num_left"] == 5
+    merge_stores(merged, [store, other])
+    begin(Ledger(merged), 9, 3)
+    assert status_of(merged)["run"]["num_left"] == 6
+
+
+def test_runs_of_stores_from_before_there_were_numbers_are_ordered_by_their_clocks(store: str) -> None:
+    root = open_root(store)
+    for year, left in ((2024, 1), (2023, 2)):
+        began = {"started": f"{year}-01-01T00:00:00.000+00:00", "host": "h:1"}
+        counts = {"num_prompts": 3 + left, "num_done": 3, "part_seconds": 60.0}
+        document = {"format": "distributed_tracer run", "format_version": 1, **began, **counts}
+        root.create(f"runs/{year:032}.json", json.dumps(document).encode())
+    assert status_of(store)["run"]["num_left"] == 1
+    begin(Ledger(store), 8, 3)
+    assert status_of(store)["run"]["num_left"] == 5
+
+
+def test_a_record_that_is_damaged_keeps_no_run_from_starting(store: str) -> None:
+    open_root(store).create(f"runs/{'a' * 32}.json", b"{")
+    begin(Ledger(store), 8, 3)
+    assert len(open_root(store).names("runs")) == 2
 
 
 def begin(ledger: Ledger, num_prompts: int, num_done: int) -> None:

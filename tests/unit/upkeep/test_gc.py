@@ -4,22 +4,28 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from killing import ROOT, finish, kill_until_done
 from random_graphs import random_graph
-from random_stores import make_store, write_part
+from random_stores import make_store, whole, write_part
 
 from distributed_tracer.cli import main
-from distributed_tracer.errors import StoreCorrupt, StoreNotFound
-from distributed_tracer.store.ledger import Ledger
-from distributed_tracer.store.places.root import open_root
+from distributed_tracer.errors import StoreCorrupt, StoreError, StoreNotFound
+from distributed_tracer.store.commit import REMOVAL
+from distributed_tracer.store.ledger import Ledger, commit_part
+from distributed_tracer.store.places.local import LocalRoot
+from distributed_tracer.store.places.root import Root, open_root
 from distributed_tracer.store.reader import open_store
+from distributed_tracer.store.receipt import Receipt
 from distributed_tracer.upkeep.compact import compact
 from distributed_tracer.upkeep.copy import copy_store
 from distributed_tracer.upkeep.garbage import orphans
 from distributed_tracer.upkeep.gc import collect_garbage, find_garbage, remove_garbage
+from distributed_tracer.upkeep.verify import verify
 
 
 def age(folder: Path, hours: float) -> None:
@@ -345,3 +351,170 @@ def test_gc_of_a_compacted_store_killed_anywhere_loses_nothing(tmp_path: Path) -
     store_digest = store.digest()
     kill_until_done(["gc", url, "--grace-hours", "0"], has_begun, check, longest_wait=0.01, most=2)
     assert len(root.names("parts")) == len(root.names("commits")) == 1
+
+
+class Moments(LocalRoot):
+    """A local store in which something happens right before or after a call, as if this process had been suspended."""
+
+    def __init__(self, url: str, **happens: Callable[[], object]) -> None:
+        super().__init__(url)
+        self._happens = happens
+
+    def create(self, key: str, data: bytes) -> bytes:
+        self._happens.pop("before_commit", nothing)()
+        there = super().create(key, data)
+        self._happens.pop("after_commit", nothing)()
+        return there
+
+    def remove_folder(self, folder: str) -> None:
+        self._happens.pop("before_removal", nothing)()
+        super().remove_folder(folder)
+
+    def replace(self, key: str, data: bytes) -> None:
+        super().replace(key, data)
+        self._happens.pop("after_notice", nothing)()
+
+
+def nothing() -> None:
+    pass
+
+
+def late_commit(root: Root, receipt: Receipt) -> None:
+    commit_part(root, f"0000000009-{receipt.part}.json", receipt.to_json("now"), receipt)
+
+
+def test_a_part_that_gc_removed_while_its_writer_was_suspended_cannot_be_committed(store_url: str) -> None:
+    store = make_store(store_url, [random_graph("a")])
+    late = write_part(store_url, [random_graph("b", seed=1)])
+    assert [one.key for one in collect_garbage(store_url, grace_hours=0.0)] == [f"parts/{late.part}"]
+    with pytest.raises(StoreError, match=f"parts/{late.part} was written and must not count.*was this process susp"):
+        Ledger(store_url).commit(late)
+    assert not verify(open_root(store_url)).damages
+    assert open_store(store_url).digest() == store.digest()
+
+
+def test_half_a_part_cannot_be_committed(store_url: str) -> None:
+    make_store(store_url, [random_graph("a")])
+    late = write_part(store_url, [random_graph("b", seed=1)])
+    open_root(store_url).remove(f"parts/{late.part}/edges/weight/c/0")
+    with pytest.raises(StoreError, match=f"1 of its {len(late.objects)} objects are not there"):
+        Ledger(store_url).commit(late)
+    assert list(open_store(store_url)) == ["a"]
+
+
+@pytest.mark.parametrize("moment", ["before_commit", "after_commit"])
+def test_a_part_removed_right_before_or_after_its_commit_does_not_count(tmp_path: Path, moment: str) -> None:
+    """By a program that does not say what it is about to do."""
+    url = str(tmp_path)
+    make_store(url, [random_graph("a")])
+    late = write_part(url, [random_graph("b", seed=1)])
+    root = Moments(url, **{moment: lambda: open_root(url).remove_folder(f"parts/{late.part}")})
+    with pytest.raises(StoreError, match="was this process suspended"):
+        late_commit(root, late)
+    assert list(open_store(url)) == ["a"]
+    assert not verify(open_root(url)).damages
+
+
+@pytest.mark.parametrize("moment", ["after_notice", "before_removal"])
+def test_a_commit_while_gc_is_about_to_remove_its_part_is_refused_or_gc_leaves_it(tmp_path: Path, moment: str) -> None:
+    """Either is told by the other, whichever of the two was suspended when."""
+    url, told = str(tmp_path), []
+    make_store(url, [random_graph("a")])
+    late = write_part(url, [random_graph("b", seed=1)])
+
+    def commit_now() -> None:
+        try:
+            late_commit(open_root(url), late)
+        except StoreError as error:
+            told.append(str(error))
+
+    root = Moments(url, **{moment: commit_now})
+    (found,) = find_garbage(root, time.time() + 3600)
+    assert remove_garbage(root, found, time.time() + 3600)
+    assert "it is being removed" in told[0]
+    assert list(open_store(url)) == ["a"]
+    assert not verify(open_root(url)).damages
+    assert collect_garbage(url, grace_hours=0.0) == []
+
+
+def test_a_commit_made_before_gc_gives_notice_keeps_its_part(tmp_path: Path) -> None:
+    url = str(tmp_path)
+    make_store(url, [random_graph("a")])
+    late = write_part(url, [random_graph("b", seed=1)])
+    (found,) = find_garbage(open_root(url), time.time() + 3600)
+    Ledger(url).commit(late)
+    assert not remove_garbage(open_root(url), found, time.time() + 3600)
+    assert not (tmp_path / "parts" / late.part / REMOVAL).exists()
+    assert whole(url, [random_graph("a"), random_graph("b", seed=1)]) == 2
+
+
+def test_a_part_whose_removal_was_killed_after_the_notice_is_removed_however_young(store_url: str) -> None:
+    make_store(store_url, [random_graph("a")])
+    late = write_part(store_url, [random_graph("b", seed=1)])
+    open_root(store_url).replace(f"parts/{late.part}/{REMOVAL}", b"")
+    with pytest.raises(StoreError, match="it is being removed"):
+        Ledger(store_url).commit(late)
+    assert [one.key for one in collect_garbage(store_url)] == [f"parts/{late.part}"]
+
+
+def test_an_index_that_gc_removed_while_its_writer_was_suspended_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = str(tmp_path)
+    digest = make_store(url, *SMALL).digest()
+    upload = LocalRoot.upload
+
+    def uploaded_and_suspended(self: LocalRoot, objects: Mapping[str, bytes]) -> None:
+        upload(self, objects)
+        if next(iter(objects)).startswith("index/"):
+            collect_garbage(url, grace_hours=0.0)
+
+    monkeypatch.setattr(LocalRoot, "upload", uploaded_and_suspended)
+    with pytest.raises(StoreError, match="was this process suspended"):
+        compact(url)
+    monkeypatch.undo()
+    assert not verify(open_root(url)).damages
+    compact(url)
+    assert open_store(url).digest() == digest
+
+
+def test_a_copy_whose_part_was_removed_in_the_target_meanwhile_says_so_and_goes_on(
+    store_url: str, other_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(store_url, [random_graph("a")])
+
+    def removed_meanwhile(root: Root, *given: Any) -> None:
+        collect_garbage(other_url, grace_hours=0.0)
+        commit_part(root, *given)
+
+    monkeypatch.setattr("distributed_tracer.upkeep.transfer.commit_part", removed_meanwhile)
+    with pytest.raises(StoreError, match="was this process suspended"):
+        copy_store(store_url, other_url)
+    assert list(open_store(other_url)) == []
+    monkeypatch.undo()
+    copy_store(store_url, other_url)
+    assert open_store(other_url).digest() == store.digest()
+
+
+def test_ages_are_told_by_the_clock_of_the_store(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_store(store_url, [random_graph("a")])
+    late = write_part(store_url, [random_graph("lost")])
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3600 * 48)
+    assert collect_garbage(store_url) == [], "this machine's clock is two days ahead"
+    monkeypatch.setattr(time, "time", lambda: now - 3600 * 48)
+    assert [one.key for one in collect_garbage(store_url, grace_hours=0.0)] == [f"parts/{late.part}"]
+    assert not [name for name in open_root(store_url).names("") if name.startswith(".")]
+
+
+def test_who_may_only_read_sees_what_would_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_store(str(tmp_path), [random_graph("a")])
+    part = orphan(tmp_path, 25.0)
+
+    def refused(self: Path, *given: Any, **how: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", refused)
+    assert [one.key for one in collect_garbage(str(tmp_path), dry_run=True)] == [f"parts/{part}"]
+    with pytest.raises(StoreError, match="Permission denied"):
+        collect_garbage(str(tmp_path))
