@@ -160,6 +160,9 @@ class RunConfig:
     """How often a prompt whose worker died is tried before it is recorded as failed."""
     placement_seconds: float = 120.0
     """How long a run may be without any worker that has a place in the cluster; more where machines start on demand."""
+    stuck_seconds: float = 600.0
+    """A worker that does nothing for so long, or ten times as long as what it does should take, is replaced; a warning
+    comes halfway. 0: never, as where one batch of rows takes that long."""
     expected_active: float = 64.0
     """Features assumed to fire per token and layer, where the plan estimates memory and time. Changes no result."""
     progress: bool = True
@@ -179,6 +182,7 @@ class RunConfig:
         _require(not self.local or self.slices == 1, f"local has one slice, not {self.slices}: it has no workers")
         for name in ("placement_seconds", "connect_seconds"):
             _require(getattr(self, name) > 0, f"{name} must be positive, not {getattr(self, name)}")
+        _require(self.stuck_seconds >= 0, f"stuck_seconds must not be negative, not {self.stuck_seconds}")
         _require(self.expected_active > 0, f"expected_active must be positive, not {self.expected_active}")
 
 

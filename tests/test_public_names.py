@@ -38,6 +38,7 @@ RUN = {
     "--ray-address",
     "--attempts",
     "--placement-seconds",
+    "--stuck-seconds",
     "--connect-seconds",
     "--slices",
     "--expected-active",

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ray
 
 from ..config import JobConfig, TraceConfig
-from ..plan.unit import WorkUnit
 from ..transcoder.slice import Slice
 from .events import Reply
 from .executor import MakeWorker
 from .logs import keep_worker_logs
+from .parcel import Parcel, unpacked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,8 +56,10 @@ class WorkerShell:
 
         self._here().transcoders = sharing(self._here().kept, group)
 
-    def trace(self, *units: WorkUnit) -> Reply:
-        return self._here().trace(*units)
+    def trace(self, *parcels: Parcel) -> Reply:
+        units, unread = unpacked(parcels)
+        reply = self._here().trace(*units)
+        return replace(reply, outcomes=(*unread, *reply.outcomes))
 
     def flush(self) -> Reply:
         return self._here().flush()
@@ -75,6 +79,13 @@ class WorkerShell:
 
         self._here().assistants.offer(RemoteAssistant(assistant))
 
+    @ray.method(concurrency_group="pulse")
+    def pulse(self) -> float:
+        """Another number than before if this process has got on since: see Worker.steps. One that counts nothing, or
+        is being loaded, gets on if it answers."""
+        steps = getattr(self._worker, "steps", None)
+        return time.monotonic() if steps is None else float(steps)
+
     @ray.method(concurrency_group="aside")
     def of_slice(self, question: str, *args: Any) -> Any:
         """Answer for the slice kept here, while prompts are being traced; waits until it is loaded."""
@@ -90,6 +101,6 @@ class WorkerShell:
         return self._worker
 
 
-_OPTIONS: dict[str, Any] = {"max_restarts": 0, "max_task_retries": 0, "concurrency_groups": {"aside": 1}}
+_OPTIONS: dict[str, Any] = {"max_restarts": 0, "max_task_retries": 0, "concurrency_groups": {"aside": 1, "pulse": 1}}
 WorkerActor: Any = ray.remote(**_OPTIONS)(WorkerShell)
 """Ray repeats nothing by itself: what becomes of a lost worker's prompts is for the Schedule to say."""

@@ -14,8 +14,10 @@ from ..config import JobConfig
 from ..transcoder.slice import Slice
 from .actors import WorkerActor
 from .executor import MakeWorker
+from .foreign_text import in_short
+from .parcel import TOO_LARGE, CannotTravel, Parcel
 from .ray_cluster import cpus_per_worker, threads_here
-from .schedule import Call, Share
+from .schedule import WRITE, Call, Share
 
 
 @dataclass(eq=False)
@@ -41,10 +43,18 @@ class Replica:
         return list(self.asked) if self.loaded else [self.loading]
 
     def ask(self, call: Call) -> None:
-        """Ask it to trace, or to write."""
+        """Ask it to trace, or to write. Raises CannotTravel, for one prompt or several."""
+        if not call:
+            ref = self.actor.flush.remote()
+        else:
+            parcels = [Parcel.of(unit) for unit in call]
+            try:
+                ref = self.actor.trace.remote(*parcels)
+            except TOO_LARGE as error:
+                size = sum(len(parcel.packed) for parcel in parcels)
+                raise CannotTravel(f"Ray has no room for its {size:,} bytes: {in_short(error)}") from error
         if not self.asked:
             self.since = time.monotonic()
-        ref = self.actor.trace.remote(*call) if call else self.actor.flush.remote()
         self.asked[ref] = call
 
     def answered(self, ref: Any) -> Call:
@@ -58,6 +68,10 @@ class Replica:
         for helper in self.helpers:
             helper.helps = None
         self.helpers.clear()
+
+    def running(self) -> Call:
+        """What it was asked first and has not answered: nothing, or to write, is the same here."""
+        return next(iter(self.asked.values()), WRITE)
 
     @property
     def name(self) -> str:
@@ -75,7 +89,7 @@ class Replica:
             return "helping with another worker's prompt"
         if not self.asked:
             return "idle"
-        running = next(iter(self.asked.values()))
+        running = self.running()
         if not running:
             return "writing a part"
         first = running[0]

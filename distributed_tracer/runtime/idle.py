@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from .group import Replica
-from .schedule import Call, Schedule
+from .schedule import Schedule
 
 WORTH_SECONDS = 5.0
 """What an assistant has to prepare first, a forward pass and the encoding, should be little of what is left."""
@@ -20,7 +20,7 @@ def lend_idle(replicas: Sequence[Replica], schedule: Schedule) -> None:
     Not to one with a suspect, a prompt that was tried before: what killed a worker might kill whoever helps.
     """
     idle = [r for r in replicas if r.loaded and r.helps is None and not r.asked and not r.share.unwritten]
-    busy = [r for r in replicas if r.loaded and r.asked and all(unit.attempt == 1 for unit in _running(r))]
+    busy = [r for r in replicas if r.loaded and r.asked and all(unit.attempt == 1 for unit in r.running())]
     for replica in idle:
         leader = max(busy, key=lambda other: _left(other, schedule), default=None)
         if leader is None or _left(leader, schedule) < WORTH_SECONDS:
@@ -33,9 +33,5 @@ def lend_idle(replicas: Sequence[Replica], schedule: Schedule) -> None:
 def _left(replica: Replica, schedule: Schedule) -> float:
     """Seconds, with the help that it has."""
     taken = time.monotonic() - replica.since
-    expected = schedule.expected_seconds(_running(replica))
+    expected = schedule.expected_seconds(replica.running())
     return max(expected - taken, _LONGER * taken) / (1 + len(replica.helpers))
-
-
-def _running(replica: Replica) -> Call:
-    return next(iter(replica.asked.values()))

@@ -17,12 +17,19 @@ class Phases:
         self._clock = clock
         self._since = clock()
         self._seconds: dict[str, float] = {}
+        self.steps = 0
+        """Grows with all that is done."""
 
     def enter(self, phase: str) -> None:
         """What was done until now ends."""
         now = self._clock()
         self._seconds[self.now] = self._seconds.get(self.now, 0.0) + now - self._since
         self.now, self._since = phase, now
+        self.step()
+
+    def step(self) -> None:
+        """Something within a phase is done."""
+        self.steps += 1
 
     def take(self) -> dict[str, float]:
         """Seconds by phase since this was last asked."""

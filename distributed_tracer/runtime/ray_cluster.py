@@ -8,7 +8,8 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import ray
@@ -18,6 +19,8 @@ from ..errors import ConfigError
 from ..plan.machine import num_cores
 from .executor import threads_per_worker
 from .foreign_text import in_short
+from .import_path import DriversPath
+from .ray_here import started_here
 from .reach import check_listens, within
 
 _log = logging.getLogger(__name__)
@@ -45,22 +48,32 @@ def connected(run: RunConfig) -> Iterator[None]:
         yield
         return
     address = run.ray_address or os.environ.get("RAY_ADDRESS")
-    try:
-        if address and address != "local":
-            _connect(address, run.connect_seconds)
-        else:
-            num_cpus = max(num_cores(), run.workers * cpus_per_worker(run))
-            with _signals_kept():
-                ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **_QUIET)
-    except ConfigError:
-        raise
-    except (ray.exceptions.RayError, ValueError, OSError, RuntimeError) as error:
-        where = f"at {address}" if address else "on this machine"
-        raise ConfigError(f"cannot use Ray {where}: {in_short(error)}. --local works without Ray.") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            if address and address != "local":
+                stack.callback(ray.shutdown)
+                _connect(address, run.connect_seconds)
+            else:
+                stack.enter_context(started_here(partial(_init_here, run)))
+        except ConfigError:
+            raise
+        except (ray.exceptions.RayError, ValueError, OSError, RuntimeError) as error:
+            where = f"at {address}" if address else "on this machine"
+            raise ConfigError(f"cannot use Ray {where}: {in_short(error)}. --local works without Ray.") from error
         yield
-    finally:
-        ray.shutdown()
+
+
+def _init_here(run: RunConfig, **options: Any) -> None:
+    num_cpus = max(num_cores(), run.workers * cpus_per_worker(run))
+    with _signals_kept():
+        ray.init(
+            address="local",
+            num_cpus=num_cpus,
+            include_dashboard=False,
+            job_config=DriversPath(),
+            **_QUIET,
+            **options,
+        )
 
 
 def _connect(address: str, seconds: float) -> None:
@@ -83,7 +96,7 @@ def _connect(address: str, seconds: float) -> None:
             ) from error
     left = max(began + seconds - time.monotonic(), 1.0)
     try:
-        within(left, lambda: ray.init(address=address, **_QUIET))
+        within(left, lambda: ray.init(address=address, job_config=DriversPath(), **_QUIET))
     except ConnectionError as error:
         if address != "auto":
             raise

@@ -25,8 +25,10 @@ from .foreign_text import plain_line, shortened
 from .group import Group, Replica, ready
 from .idle import lend_idle
 from .metrics import Metrics
+from .parcel import CannotTravel
 from .ray_cluster import LOST, connected, cpus_per_worker, describe_resources, remark_on_idle_gpus
 from .schedule import Schedule
+from .stuck import Watch
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +85,7 @@ class RayExecutor:
         self._commit = commit
         self._metrics = metrics or Metrics()
         self._make_worker = make_worker
+        self._watch = Watch(config.run.stuck_seconds)
         self._groups: list[Group] = []
         self._failed_starts = 0
         self._said_waiting = False
@@ -115,16 +118,24 @@ class RayExecutor:
             replicas = self._replicas
             for replica in replicas:
                 if replica.loaded:
-                    for call in schedule.next_calls(replica.share):
-                        replica.ask(call)
+                    yield from self._ask(replica, schedule)
             if not schedule.has_work():
                 lend_idle(replicas, schedule)
             asked = {ref: replica for replica in replicas for ref in replica.pending()}
-            if ray.wait(list(asked), num_returns=1, timeout=1.0)[0]:
+            if asked and ray.wait(list(asked), num_returns=1, timeout=1.0)[0]:
                 # all that is there: to wait on thousands of calls takes its time, and so does a commit
                 yield from self._receive({ref: asked[ref] for ref in ready(list(asked))}, schedule)
             self._look_after_waiting()
+            yield from self._give_up_stuck(schedule)
             self._metrics.watch(replicas)
+
+    def _ask(self, replica: Replica, schedule: Schedule) -> Iterator[Outcome]:
+        """Give a replica what it should have; what cannot travel fails, alone."""
+        for call in schedule.next_calls(replica.share):
+            try:
+                replica.ask(call)
+            except CannotTravel as error:
+                yield from schedule.refused(replica.share, call, str(error))
 
     def _receive(self, answered: Mapping[Any, Replica], schedule: Schedule) -> Iterator[Outcome]:
         """Take answers that came together, and then see who died."""
@@ -176,6 +187,12 @@ class RayExecutor:
                 dead.get(replica) or found.bereft.get(replica) or "another one that it shared transcoders with died"
             )
             yield from schedule.lost(replica.share, reason, blamed=replica in dead)
+
+    def _give_up_stuck(self, schedule: Schedule) -> Iterator[Outcome]:
+        """Treat workers that do nothing as dead. What one still writes, nobody commits."""
+        found = _Answers(dead=self._watch.look(self._replicas, schedule))
+        for group in dict.fromkeys(replica.group for replica in found.dead):
+            yield from self._lost(group, found, schedule)
 
     def _look_after_waiting(self) -> None:
         """Say once that some actors wait for a place; raise ConfigError if all do."""

@@ -85,6 +85,16 @@ class Schedule:
         """By what prompts took so far."""
         return sum(self._estimate.of(1, unit.expected_seconds) for unit in call)
 
+    def refused(self, share: Share, call: Call, reason: str) -> Iterator[Outcome]:
+        """A call never began, because of something in it: a prompt that was alone has failed, others are sent alone."""
+        share.calls.remove(call)
+        for unit in call:
+            del share.units[unit.prompt.id]
+            if len(call) == 1:
+                yield _outcome(unit, "failed", reason)
+            else:
+                self._again.append(unit)
+
     def settle(self, share: Share, call: Call, reply: Reply) -> Iterator[Outcome]:
         """Take a worker's answer to `call`; the receipt in it is for `written`."""
         share.calls.remove(call)

@@ -86,8 +86,17 @@ class Assistants:
 class SpreadRows:
     """A RowSource that leaves some batches to assistants, as soon as there are any."""
 
-    def __init__(self, rows: Rows, prompt: Prompt, config: TraceConfig, assistants: Assistants) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        prompt: Prompt,
+        config: TraceConfig,
+        assistants: Assistants,
+        step: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`step` is called when a batch is computed here."""
         self._rows, self._prompt, self._config, self._assistants = rows, prompt, config, assistants
+        self._step = step
         self._opening: list[Assistant] = []
         self._ready: list[Assistant] = []
 
@@ -99,6 +108,7 @@ class SpreadRows:
         """Rows of active features, in the order of their batches, whoever computed them."""
         spread = _Round(self._rows, chosen_F, self._look_for_assistants)
         for block in self._rows.of_features(chosen_F, spread.takes):
+            self._step()
             yield from spread.add(block)
         yield from spread.rest()
 

@@ -1,4 +1,4 @@
-"""Stopping early: the first SIGINT or SIGTERM ends the handing out of work, the second ends the program."""
+"""Stopping early: the first SIGINT, SIGTERM or SIGHUP ends the handing out of work, the second ends the program."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -26,8 +27,10 @@ class Stopping:
 
     def __enter__(self) -> Stopping:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._on_signal)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                ignored = signal.getsignal(number) == signal.SIG_IGN
+                if not (number == signal.SIGHUP and ignored):  # as it is under nohup
+                    self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(
@@ -48,4 +51,5 @@ class Stopping:
             raise KeyboardInterrupt
         self.requested, self.signal = True, signal.Signals(number).name
         # not print: the signal may have come in the middle of one
-        os.write(2, stopping_line(self._log_format))
+        with suppress(OSError):  # a terminal that was closed takes no words
+            os.write(2, stopping_line(self._log_format))

@@ -104,7 +104,7 @@ class Worker:
 
         def open_rows(*opened: Any) -> SpreadRows:
             self._phases.enter("rows")
-            return SpreadRows(Rows(*opened), unit.prompt, config, self.assistants)
+            return SpreadRows(Rows(*opened), unit.prompt, config, self.assistants, self._phases.step)
 
         dense = attribute_dense(unit.prompt, self._model, self.transcoders, config, open_rows)
         self._num_rows = dense.num_rows
@@ -112,6 +112,12 @@ class Worker:
             return dense.whole()
         self._phases.enter("prune")
         return dense.pruned(config.node_threshold, config.edge_threshold)
+
+    @property
+    def steps(self) -> float:
+        """Grows with every phase and every batch of rows; with time where the store sets the pace, which has
+        a patience of its own, and where there is nothing to do."""
+        return time.monotonic() if self._phases.now in ("store", "idle") else float(self._phases.steps)
 
     @property
     def _phase(self) -> str:

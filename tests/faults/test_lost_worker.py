@@ -76,6 +76,34 @@ def make_dying_worker(marks: Path, config: JobConfig, threads: int) -> Any:
     return Worker(config, threads)
 
 
+def make_stopping_worker(marks: Path, config: JobConfig, threads: int) -> Any:
+    """A worker whose process is stopped, not ended, when it first meets a prompt."""
+    from distributed_tracer.runtime.worker import Worker
+
+    class Stopping(Worker):
+        def graph_of(self, unit: WorkUnit, config: TraceConfig) -> Graph:
+            if unit.prompt.id == "p1" and not list(marks.iterdir()):
+                (marks / str(os.getpid())).touch()
+                os.kill(os.getpid(), signal.SIGSTOP)
+            return super().graph_of(unit, config)
+
+    return Stopping(config, threads)
+
+
+class Stays(int):
+    """Cannot be pickled."""
+
+    def __reduce__(self) -> Any:
+        raise TypeError("I stay here")
+
+
+class Arrives(int):
+    """Can be pickled, and not read again."""
+
+    def __reduce__(self) -> Any:
+        return int, ("not a number",)
+
+
 def make_stillborn_worker(marks: Path, config: JobConfig, threads: int) -> Any:
     """Ends its process while it should load, and leaves a mark."""
     (marks / str(os.getpid())).touch()
@@ -140,6 +168,41 @@ def test_a_prompt_that_kills_every_process_is_given_up_and_the_rest_is_done(
     assert ledger.done() == {f"p{n}" for n in range(4)}
     innocent = replace(config, corpus=job(tmp_path, plain_rows(4), store="innocent").corpus)
     assert open_store(config.store.store).digest() == digest_here(innocent, tmp_path)
+
+
+def test_a_worker_that_is_stopped_is_warned_of_and_replaced(
+    ray_cluster: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = job(tmp_path, plain_rows(3), replace(ONE, stuck_seconds=6.0))
+    (tmp_path / "marks").mkdir()
+    ledger, make_worker = ledger_of(config), partial(make_stopping_worker, tmp_path / "marks")
+    outcomes = list(RayExecutor(config, ledger.commit, make_worker).run(units_of(config)))
+    (stopped,) = (int(mark.name) for mark in (tmp_path / "marks").iterdir())
+    warning, replaced = (r.getMessage() for r in caplog.records if r.levelname == "WARNING")
+    assert re.search(rf":{stopped} on \S+ has done nothing for \d+ s, while tracing 'p1'", warning)
+    assert re.search(rf":{stopped} on \S+ did not answer for \d+ s, and is given up, while tracing 'p1'", replaced)
+    assert [outcome.status for outcome in outcomes].count("done") == 3
+    assert [outcome.attempt for outcome in outcomes if (outcome.prompt_id, outcome.status) == ("p1", "done")] == [2]
+    assert open_store(config.store.store).digest() == digest_here(config, tmp_path)
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{stopped}").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{stopped}").exists(), "it still has memory, and a place in the cluster"
+
+
+def test_prompts_that_cannot_travel_fail_alone(ray_cluster: None, tmp_path: Path) -> None:
+    config = job(tmp_path, plain_rows(5), ONE)
+    units, ledger = units_of(config), ledger_of(config)
+    things = {"p1": Stays(), "p2": Arrives()}
+    for unit in units:
+        if unit.prompt.id in things:
+            object.__setattr__(unit.prompt, "metadata", {"thing": things[unit.prompt.id]})
+    outcomes = list(RayExecutor(config, ledger.commit).run(units))
+    reasons = {outcome.prompt_id: str(outcome.reason) for outcome in outcomes if outcome.status == "failed"}
+    assert sorted(reasons) == ["p1", "p2"]
+    assert reasons["p1"] == "it cannot be sent to a worker: TypeError: I stay here"
+    assert reasons["p2"].startswith("a worker cannot read it as it was sent: ValueError: invalid literal for int")
+    assert ledger.done() == {"p0", "p3", "p4"}
 
 
 @pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.thorough), 2])

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
-from minimum_versions import oldest
+from minimum_versions import PYPROJECT, oldest
+from packaging.version import Version
+
+
+def test_the_oldest_ray_that_is_accepted_has_tokens() -> None:
+    project = tomllib.loads(PYPROJECT.read_text())["project"]
+    (ray,) = (line for line in oldest(project["dependencies"]) if line.startswith("ray"))
+    assert Version(ray.partition("==")[2]) >= Version("2.52")
 
 
 def test_a_lower_bound_becomes_the_version_and_a_marker_decides() -> None:

@@ -15,7 +15,7 @@ from distributed_tracer.runtime.stopping import Stopping
 UNITS = [WorkUnit(Prompt(name)) for name in "abc"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_ends_the_handing_out_of_work(number: int, capfd: pytest.CaptureFixture[str]) -> None:
     with Stopping() as stopping:
         units = stopping.until_asked(UNITS)
@@ -33,11 +33,32 @@ def test_the_second_signal_ends_at_once(capfd: pytest.CaptureFixture[str]) -> No
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+def test_a_run_under_nohup_goes_on_when_its_terminal_is_closed() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Stopping() as stopping:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert list(stopping.until_asked(UNITS)) == UNITS
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_terminal_that_takes_no_words_does_not_end_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(number: int, text: bytes) -> int:
+        raise OSError("the terminal is gone")
+
+    monkeypatch.setattr(os, "write", closed)
+    with Stopping() as stopping:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert list(stopping.until_asked(UNITS)) == []
+
+
 def test_signals_are_as_before_afterwards() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
     with Stopping():
         pass
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_outside_the_main_thread_units_pass_without_signals() -> None:
