@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import sys
 from collections.abc import Iterator
@@ -14,10 +15,13 @@ from typing import BinaryIO, cast
 import fsspec
 
 from ..errors import CorpusError
+from ..redact import cause_to_show, redacted, redacted_url
 
 STDIN = "-"
 MAX_LINE_BYTES = 16 * 2**20  # a prompt of two million tokens has about ten; keeps memory bounded on any file
+MAX_BLANK_LINES = 1_000_000  # a few KB of a compressed file can hold as many lines as keep a run busy for days
 BOM = b"\xef\xbb\xbf"
+_BUFFER_BYTES = 2**16
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 FORMAT_OF_ENDING = {
     ".jsonl": "jsonl",
@@ -30,8 +34,8 @@ FORMAT_OF_ENDING = {
 
 
 def name_of(url: str) -> str:
-    """How messages call the file."""
-    return "<stdin>" if url == STDIN else url
+    """How messages and ids call the file: an address without password and query."""
+    return "<stdin>" if url == STDIN else redacted_url(url)
 
 
 def format_of(url: str) -> str:
@@ -56,7 +60,7 @@ def open_source(url: str) -> Iterator[BinaryIO]:
     if url == STDIN:
         yield sys.stdin.buffer
         return
-    with reading(url):
+    with reading(name_of(url)):
         file = fsspec.open(url, "rb").open()
     with file:
         yield _decompress(file, _compression_of(url))
@@ -64,15 +68,19 @@ def open_source(url: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Every file system, decompressor and decoder has exceptions of its own: here they become CorpusError."""
+    """Every file system, decompressor and decoder has exceptions of its own: here they become CorpusError.
+
+    Their messages hold addresses with all credentials: they are left out, and so is a cause that has them.
+    """
     try:
         yield
     except FileNotFoundError as error:
-        raise CorpusError(f"{name}: no such file; expected prompts there") from error
+        raise CorpusError(f"{name}: no such file; expected prompts there") from cause_to_show(error)
     except IsADirectoryError as error:
-        raise CorpusError(f"{name}: found a directory, expected one prompt file") from error
+        raise CorpusError(f"{name}: found a directory, expected one prompt file") from cause_to_show(error)
     except Exception as error:
-        raise CorpusError(f"{name}: cannot be read: {type(error).__name__}: {error}") from error
+        reason = redacted(f"{type(error).__name__}: {error}")
+        raise CorpusError(f"{name}: cannot be read: {reason}") from cause_to_show(error)
 
 
 def _decompress(file: BinaryIO, compression: str) -> BinaryIO:
@@ -85,8 +93,8 @@ def _decompress(file: BinaryIO, compression: str) -> BinaryIO:
             return cast(BinaryIO, lzma.LZMAFile(file))
         case ".zst":
             return _zstd_file(file)
-        case _:
-            return file
+        case _:  # fsspec's files on servers have no readline of a limited length
+            return io.BufferedReader(cast(io.RawIOBase, file), _BUFFER_BYTES)
 
 
 def _zstd_file(file: BinaryIO) -> BinaryIO:
@@ -101,10 +109,10 @@ def _zstd_file(file: BinaryIO) -> BinaryIO:
 def read_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
     """(number from 1, line with its newline), without a leading byte order mark.
 
-    Raises CorpusError where the file cannot be read on, and for a line longer than MAX_LINE_BYTES: such a
-    file is not made of lines.
+    Raises CorpusError where the file cannot be read on, and for a line longer than MAX_LINE_BYTES or more than
+    MAX_BLANK_LINES without anything: such a file is not made of lines.
     """
-    number = 0
+    number = num_blank = 0
     while True:
         with reading(f"{name}:{number + 1}"):
             raw = file.readline(MAX_LINE_BYTES + 1)
@@ -114,4 +122,7 @@ def read_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
         if len(raw) > MAX_LINE_BYTES:
             limit = f"{MAX_LINE_BYTES // 2**20} MiB"
             raise CorpusError(f"{name}:{number}: found a line longer than {limit}, expected a prompt per line")
+        num_blank = 0 if raw.strip() else num_blank + 1
+        if num_blank > MAX_BLANK_LINES:
+            raise CorpusError(f"{name}:{number}: found {MAX_BLANK_LINES:,} blank lines in a row, expected prompts")
         yield number, raw.removeprefix(BOM) if number == 1 else raw
