@@ -1,8 +1,8 @@
 """Redaction: text without the credentials that addresses and command lines hold.
 
-A URL may hold a password (`https://user:password@host/x`) or a signature in its query (`?X-Amz-Signature=...`, `?sig=...`,
-`?token=...`). Nobody can list the names of all such parameters, so the whole user part, query and fragment go. Whatever
-stores, logs or raises a text that may hold an address passes it through `redacted` first.
+A URL may hold a password (`https://user:password@host/x`) or a signature in its query (`?X-Amz-Signature=...`,
+`?sig=...`, `?token=...`). Nobody can list the names of all such parameters, so the whole user part, query and fragment
+go. Whatever stores, logs or raises a text that may hold an address passes it through `redacted` first.
 """
 
 from __future__ import annotations

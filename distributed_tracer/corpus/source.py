@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,9 +39,14 @@ def name_of(url: str) -> str:
     return "<stdin>" if url == STDIN else redacted_url(url)
 
 
+def path_of(url: str) -> str:
+    """An address without its query, whose path ends as the file's name does."""
+    return re.split(r"[?#]", url, maxsplit=1)[0] if "://" in url else url
+
+
 def format_of(url: str) -> str:
     """The format that a file's ending tells. Raises CorpusError for endings it does not know."""
-    inner = url.lower().removesuffix(_compression_of(url))
+    inner = path_of(url).lower().removesuffix(_compression_of(url))
     for ending, name in FORMAT_OF_ENDING.items():
         if inner.endswith(ending):
             return name
@@ -51,7 +57,7 @@ def format_of(url: str) -> str:
 
 
 def _compression_of(url: str) -> str:
-    return next((ending for ending in COMPRESSIONS if url.lower().endswith(ending)), "")
+    return next((ending for ending in COMPRESSIONS if path_of(url).lower().endswith(ending)), "")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO, TypeGuard
 
 from .json_text import parse_json
 from .text import Refuse, brief
@@ -41,12 +41,12 @@ def safetensors_header(file: BinaryIO, refuse: Refuse) -> tuple[int, dict[str, S
 def _stored(name: str, entry: object, refuse: Refuse) -> Stored:
     if isinstance(entry, dict):
         dtype, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
-        if isinstance(dtype, str) and _sizes(shape) and _sizes(offsets) and len(offsets) == 2:
+        if isinstance(dtype, str) and _are_sizes(shape) and _are_sizes(offsets) and len(offsets) == 2:
             return Stored(dtype, tuple(shape), *offsets)
     raise refuse(f"its header says of {brief(name)} no dtype, shape and data_offsets, but {brief(entry)}")
 
 
-def _sizes(value: Any) -> bool:
+def _are_sizes(value: object) -> TypeGuard[list[int]]:
     return (
         isinstance(value, list)
         and len(value) <= _MAX_AXES

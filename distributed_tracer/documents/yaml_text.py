@@ -21,7 +21,9 @@ _MAX_NODES = 100_000
 def parse_yaml(text: str, refuse: Refuse) -> Any:
     """YAML of plain values, by the same rules. Raises `refuse`, also where aliases would fill the memory."""
     if len(text) > MAX_YAML_BYTES:
-        raise refuse(f"bad YAML: found {len(text):,} characters, expected at most {MAX_YAML_BYTES:,}; JSON may be longer")
+        raise refuse(
+            f"bad YAML: found {len(text):,} characters, expected at most {MAX_YAML_BYTES:,}; JSON may be longer"
+        )
     loader = None
     try:
         loader = _Loader(text)

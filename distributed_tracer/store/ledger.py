@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import StoreCorrupt, StoreError, StoreMismatch, StoreVersionError
+from ..redact import redacted
 from .index import newest_index
 from .places.patience import patiently
 from .places.root import Root, open_root
@@ -80,7 +81,7 @@ class Ledger:
 
     def end(self, how: How, reason: str = "") -> None:
         """Say how the run that began here has ended."""
-        end = RunEnd(_now(), how, reason)
+        end = RunEnd(_now(), how, redacted(reason))
         patiently(lambda: write_run_end(self._root, self._run, end), self._retry_seconds)
 
     def commit(self, *receipts: Receipt) -> list[str]:
@@ -106,7 +107,7 @@ class Ledger:
 
     def record_failure(self, prompt_id: str, phase: str, reason: str, attempts: int) -> None:
         """Say that a prompt was given up; replaces an earlier record of the same prompt."""
-        failure = Failure(prompt_id, phase, reason, attempts, _now(), self._run)
+        failure = Failure(prompt_id, phase, redacted(reason), attempts, _now(), self._run)
         key, data = f"failures/{failure_name(prompt_id)}", json.dumps(asdict(failure)).encode()
         patiently(lambda: self._root.replace(key, data), self._retry_seconds)
 

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...documents.json_text import parse_json
 from ...errors import ConfigError
 from ...names import unknown
 from ..table import Table
@@ -115,7 +116,7 @@ def _readings(value: str) -> list[Reading]:
         found.append(_MISSING if _WORDS[value] is None else ("booleans", _WORDS[value]))
     if value[:1] in ("[", "{"):
         with suppress(ValueError):
-            found.append(("lists or objects", _canonical(json.loads(value))))
+            found.append(("lists or objects", _canonical(parse_json(value, ValueError))))
     return found
 
 
