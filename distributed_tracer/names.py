@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from difflib import get_close_matches
 
+from .display import printable
+
 _LISTED = 40
 """Longest list of names in a message; for a longer one the message gives the count only."""
 _COMPARED = 10_000
@@ -19,7 +21,7 @@ _PIECE = 3
 def unknown(what: str, name: object, known: Collection[str], quoted: bool = False) -> str:
     """`no column 'topc'; there are id, topic. Did you mean 'topic'?` Names of several words are better quoted."""
     listed = list(known)
-    shown = map(repr if quoted else str, listed[:_LISTED])
+    shown = [repr(other) if quoted else printable(str(other)) for other in listed[:_LISTED]]
     more = f" and {len(listed) - _LISTED:,} more" if len(listed) > _LISTED else ""
     return f"no {what} {name!r}; there are {', '.join(shown) or 'none'}{more}{hint(name, listed)}"
 

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -47,5 +48,5 @@ class Stopping:
         if self.requested:
             raise KeyboardInterrupt
         self.requested, self.signal = True, signal.Signals(number).name
-        # not print: the signal may have come in the middle of one
-        os.write(2, stopping_line(self._log_format))
+        with suppress(OSError):  # that nobody reads it must not end the run
+            os.write(2, stopping_line(self._log_format))  # not print: the signal may have come in the middle of one

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from ..display import printable
 from ..errors import StoreCorrupt, StoreError, StoreMismatch, StoreVersionError
 from ..redact import redacted
 from .index import newest_index
@@ -221,7 +222,7 @@ def differences(
         if isinstance(old, dict) and isinstance(new, dict):
             lines += differences(old, new, names, f"{within}{name}.")
         elif old != new:
-            lines.append(f"{within}{name}: {names[0]} has {_shown(old)}, {names[1]} {_shown(new)}")
+            lines.append(f"{printable(within + name)}: {names[0]} has {_shown(old)}, {names[1]} {_shown(new)}")
     return lines
 
 
