@@ -11,6 +11,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from ..display import printable
 from ..documents.json_text import parse_json
 from ..errors import CorpusError
 from .row import Row, check_columns, decode, prompt_columns, show
@@ -58,7 +59,7 @@ def _records(lines: Iterable[tuple[int, bytes]], name: str, delimiter: str) -> I
         except StopIteration:
             return
         except csv.Error as error:
-            yield line, f"bad quoting: found '{error}', expected cells quoted as in RFC 4180"
+            yield line, f"bad quoting: found '{printable(str(error))}', expected cells quoted as in RFC 4180"
         else:
             if cells:
                 yield line, cells

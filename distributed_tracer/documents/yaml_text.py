@@ -14,6 +14,7 @@ from .text import Refuse, brief
 
 MAX_YAML_BYTES = 256 * 2**10
 """A set of transcoders with 100 layers has 20 KiB; parsing 256 KiB takes some seconds."""
+_LONGEST = 500
 _MAX_NODES = 100_000
 """Values of a document when every alias stands for a copy."""
 
@@ -29,14 +30,20 @@ def parse_yaml(text: str, refuse: Refuse) -> Any:
         loader = _Loader(text)
         return loader.get_single_data()
     except (yaml.YAMLError, ValueError) as error:
-        raise refuse(f"bad YAML: {' '.join(str(error).split())}") from error
+        raise refuse(f"bad YAML: {_plain(error)}") from error
     except (TypeError, LookupError, AttributeError, ArithmeticError) as error:
-        raise refuse(f"bad YAML: a value does not fit its tag ({type(error).__name__}: {error})") from error
+        raise refuse(f"bad YAML: a value does not fit its tag ({type(error).__name__}: {_plain(error)})") from error
     except RecursionError as error:
         raise refuse(f"bad YAML: nested too deeply, expected at most {MAX_DEPTH} levels") from error
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def _plain(error: Exception) -> str:
+    """What the parser says, which quotes the document, in one line without control characters."""
+    text = " ".join(str(error).split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[:_LONGEST])
 
 
 class _Loader(yaml.SafeLoader):

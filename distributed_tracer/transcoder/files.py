@@ -70,7 +70,7 @@ class TranscoderFiles:
             ("output", self.output_site, OUTPUT_SITES),
         ):
             if site not in known:
-                raise TranscoderError(f"{self.source}: unknown {what} hook {site!r}; known are {', '.join(known)}")
+                raise TranscoderError(f"{self.source}: unknown {what} hook {brief(site)}; known are {', '.join(known)}")
 
 
 def one_per_layer(found: Iterable[tuple[int, str]], source: str) -> list[str]:

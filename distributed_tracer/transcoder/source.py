@@ -165,7 +165,7 @@ def split_uri(uri: str) -> tuple[str, str, str | None]:
     """`hf://user/repo/path[?revision=...]` -> (user/repo, path, revision)."""
     match = _HUB_URI.fullmatch(uri)
     if match is None:
-        raise TranscoderError(f"{uri!r} is not hf://user/repo/path[?revision=...]")
+        raise TranscoderError(f"{brief(uri)} is not hf://user/repo/path[?revision=...]")
     return match["repo"], match["path"], match["revision"]
 
 

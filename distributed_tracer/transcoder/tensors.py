@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 from warnings import catch_warnings, simplefilter
 
@@ -26,7 +27,7 @@ from ..errors import TranscoderError
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _MALFORMED = (
     *(SafetensorError, zipfile.BadZipFile, zlib.error, OSError, ValueError, TypeError, LookupError, AttributeError),
-    *(EOFError, ArithmeticError, NotImplementedError, RecursionError, SyntaxError, struct.error),
+    *(EOFError, ArithmeticError, NotImplementedError, RecursionError, SyntaxError, TokenError, struct.error),
 )
 """What libraries raise for files that are not what they seem. Not MemoryError: sizes are checked before."""
 _NPZ_DTYPES = {"<f8": "F64", "<f4": "F32", "<f2": "F16"}
