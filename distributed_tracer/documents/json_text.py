@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 from .text import Refuse, brief
@@ -44,12 +44,16 @@ def parse_json(text: str | bytes, refuse: Refuse, strict: bool = True) -> Any:
 
 def is_deep(value: object) -> bool:
     """Whether lists and objects are in each other more than MAX_DEPTH levels deep."""
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [item for holder in level if isinstance(holder, list | tuple | dict) for item in _items(holder)]
-        if not level:
+    holders = _holders([value])
+    for _ in range(MAX_DEPTH):
+        if not holders:
             return False
-    return True
+        holders = _holders(item for holder in holders for item in _items(holder))
+    return bool(holders)
+
+
+def _holders(values: Iterable[object]) -> list[Any]:
+    return [value for value in values if isinstance(value, list | tuple | dict)]
 
 
 def _items(holder: Any) -> Iterator[Any]:

@@ -75,6 +75,7 @@ def read(place: Place, rows: range | None = None) -> Tensor:
     with _reading(place.file):
         if place.file.suffix == ".npz":
             with zipfile.ZipFile(place.file) as archive:
+                _npy_names(archive)
                 _npy_header(archive, place.key)  # compares the array's size with the member's before memory is taken
             with np.load(place.file, allow_pickle=False) as arrays:
                 stored = torch.from_numpy(arrays[place.key])
