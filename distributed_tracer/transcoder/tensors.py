@@ -20,6 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ..display import printable
 from ..documents.safetensors_header import safetensors_header
 from ..documents.text import brief
 from ..errors import TranscoderError
@@ -30,6 +31,7 @@ _MALFORMED = (
     *(EOFError, ArithmeticError, NotImplementedError, RecursionError, SyntaxError, TokenError, struct.error),
 )
 """What libraries raise for files that are not what they seem. Not MemoryError: sizes are checked before."""
+_LONGEST = 500
 _NPZ_DTYPES = {"<f8": "F64", "<f4": "F32", "<f2": "F16"}
 
 
@@ -121,6 +123,7 @@ def _reading(file: Path) -> Iterator[None]:
         raise TranscoderError(f"{file}: no such file") from error
     except _MALFORMED as error:
         reason = str(error) if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {error}"
+        reason = printable(reason[:_LONGEST])  # libraries quote what the file says, whatever its length
         raise TranscoderError(f"{file}: cannot be read ({reason}); is the download complete?") from error
 
 
