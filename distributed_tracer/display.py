@@ -16,6 +16,11 @@ def short(text: str, limit: int = _TEXT) -> str:
     return repr(text if len(text) <= limit else text[: limit - 1] + "…")
 
 
+def printable(text: str) -> str:
+    """Text that can neither steer a terminal nor begin a line: unprintable characters, as control ones, are escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 def listed(items: Sequence[object], limit: int = 3) -> str:
     """The first few, separated by commas, and how many more there are."""
     more = [f"{len(items) - limit:,} more"] if len(items) > limit else []
@@ -43,5 +48,4 @@ def html_table(columns: Iterable[str], rows: Iterable[Iterable[object]], foot: s
 
 def _cell(value: object) -> str:
     """Escaped for HTML; what cannot be printed, such as marks that turn text around, as Python writes it."""
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(value))
-    return escape(text)
+    return escape(printable(str(value)))

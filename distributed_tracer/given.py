@@ -13,7 +13,13 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .documents.json_text import MAX_DEPTH, is_deep
+
 MAX_ID_CHARS = 512
+MAX_TEXT_BYTES = 16 * 2**20
+"""Of a prompt: a text of two million tokens has about ten MB."""
+MAX_METADATA_BYTES = 2**20
+"""Of one prompt, as JSON: a store keeps the metadata of all prompts in memory while it answers."""
 
 Refuse = type[Exception]
 """The exception that says no."""
@@ -116,7 +122,9 @@ def text(value: Any, refuse: Refuse) -> str:
     """A text, which may be empty. Raises `refuse` for what UTF-8 cannot hold, and for bytes."""
     if not isinstance(value, str):
         raise refuse(f"wrong text: found {shown(value)}, expected a string")
-    check_storable(str(value), "text", refuse)
+    num_bytes = check_storable(str(value), "text", refuse)
+    if num_bytes > MAX_TEXT_BYTES:
+        raise refuse(f"text too long: found {num_bytes:,} bytes, expected at most {MAX_TEXT_BYTES:,}")
     return str(value)
 
 
@@ -138,15 +146,21 @@ def messages(value: Any, refuse: Refuse) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def check_storable(value: object, what: str, refuse: Refuse, allow_nan: bool = False) -> None:
-    """Refuse what cannot be written as JSON in UTF-8: NaN, dates, bytes, halves of surrogate pairs."""
+def check_storable(value: object, what: str, refuse: Refuse, allow_nan: bool = False) -> int:
+    """The bytes that it takes as JSON in UTF-8. Refuses what that cannot say: NaN, dates, bytes, halves of surrogate
+    pairs; and more than MAX_DEPTH levels of lists and objects, as what reads it later recurses."""
     try:
-        json.dumps(value, ensure_ascii=False, allow_nan=allow_nan).encode()
+        num_bytes = len(json.dumps(value, ensure_ascii=False, allow_nan=allow_nan).encode())
     except UnicodeEncodeError as error:
         half = f"U+{ord(error.object[error.start]):04X}"
         raise refuse(f"wrong {what}: found half a surrogate pair, {half}, expected text") from error
-    except (TypeError, ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise refuse(f"wrong {what}: nested too deeply, expected at most {MAX_DEPTH} levels") from error
+    except (TypeError, ValueError) as error:
         raise refuse(f"wrong {what}: found {shown(value)} ({error}), expected JSON values") from error
+    if is_deep(value):
+        raise refuse(f"wrong {what}: nested too deeply, expected at most {MAX_DEPTH} levels")
+    return num_bytes
 
 
 def shown(value: object) -> str:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Collection
 from difflib import get_close_matches
 
+from .display import printable, short
+
 _LISTED = 40
 """Longest list of names in a message; for a longer one the message gives the count only."""
 _COMPARED = 10_000
@@ -32,9 +34,10 @@ def is_elsewhere(name: object) -> bool:
 def unknown(what: str, name: object, known: Collection[str], quoted: bool = False) -> str:
     """`no column 'topc'; there are id, topic. Did you mean 'topic'?` Names of several words are better quoted."""
     listed = list(known)
-    shown = map(repr if quoted else str, listed[:_LISTED])
+    shown = [repr(other) if quoted else printable(str(other))[:_LONGEST] for other in listed[:_LISTED]]
     more = f" and {len(listed) - _LISTED:,} more" if len(listed) > _LISTED else ""
-    return f"no {what} {name!r}; there are {', '.join(shown) or 'none'}{more}{hint(name, listed)}"
+    shown_name = short(name, _LONGEST) if isinstance(name, str) else repr(name)
+    return f"no {what} {shown_name}; there are {', '.join(shown) or 'none'}{more}{hint(name, listed)}"
 
 
 def hint(name: object, known: Collection[str]) -> str:

@@ -17,7 +17,8 @@ from .config import JobConfig
 from .errors import StoreUnavailable, TracerError
 from .intake import Intake, take_in
 from .plan.plan import Plan, make_plan
-from .provenance import made_by, run_info, without_secrets
+from .provenance import made_by, run_info
+from .redact import redacted
 from .runtime.events import Outcome
 from .runtime.executor import executor_for
 from .runtime.foreign_text import in_short
@@ -100,7 +101,7 @@ def _tell_end(ledger: Ledger, stopping: Stopping, error: BaseException) -> None:
         if isinstance(error, KeyboardInterrupt):
             ledger.end("stopped", stopping.signal)
         else:
-            ledger.end("failed", without_secrets(f"{type(error).__name__}: {in_short(error)}"))
+            ledger.end("failed", redacted(f"{type(error).__name__}: {in_short(error)}"))
 
 
 def plan_job(config: JobConfig) -> tuple[Plan, list[Outcome]]:

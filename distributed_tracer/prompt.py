@@ -220,6 +220,9 @@ def _metadata(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise PromptError(f"metadata must be an object with text as keys, not {given.shown(value)}")
     plain = {key: item.tolist() if hasattr(item, "tolist") else item for key, item in value.items()}
+    num_bytes = 0
     for key, item in plain.items():
-        given.check_storable({key: item}, f"metadata {reprlib.repr(key)}", PromptError, allow_nan=True)
+        num_bytes += given.check_storable({key: item}, f"metadata {reprlib.repr(key)}", PromptError, allow_nan=True)
+    if num_bytes > given.MAX_METADATA_BYTES:
+        raise PromptError(f"metadata take {num_bytes:,} bytes as JSON, expected at most {given.MAX_METADATA_BYTES:,}")
     return plain

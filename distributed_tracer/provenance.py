@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,14 +14,9 @@ from distributed_tracer import __version__
 
 from .config import JobConfig, as_dict
 from .content.identity import content_of
+from .redact import without_secrets
 
 _PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "ray", "zarr", "numpy")
-_SECRETS = (
-    (re.compile(r"://[^/\s]*@"), "://...@"),
-    (re.compile(r"(://[^\s?]*)\?\S*"), r"\1?..."),
-    (re.compile(r"\b(hf_|AKIA|ghp_|sk-)\w{8,}"), r"\1..."),
-    (re.compile(r"(?i)((?:token|secret|password|key)\w*[= ])\S+"), r"\1..."),
-)
 
 
 def run_info(config: JobConfig, num_features: Sequence[int] = ()) -> dict[str, Any]:
@@ -44,13 +38,6 @@ def made_by(config: JobConfig) -> dict[str, Any]:
         "versions": versions(),
         "platform": platform.platform(),
     }
-
-
-def without_secrets(text: str) -> str:
-    """Text with the user part and query of addresses, and what looks like a token or password, replaced by dots."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 def _clean(value: Any) -> Any:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .redact import redacted
 from .runtime.events import Outcome
 from .store.ledger import Ledger
 from .store.receipt import Receipt
@@ -54,7 +55,7 @@ class Summary:
         if self.num_retried:
             lines.append(f"{self.num_retried:,} times a prompt was tried again")
         lines += [
-            f"failed in {outcome.phase}: {outcome.prompt_id!r}: {outcome.reason!r}"
+            f"failed in {outcome.phase}: {outcome.prompt_id!r}: {redacted(outcome.reason or '')!r}"
             for outcome in self.failed[:SHOWN_FAILURES]
         ]
         if len(self.failed) > SHOWN_FAILURES:

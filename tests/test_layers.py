@@ -16,7 +16,8 @@ import distributed_tracer
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "distributed_tracer"
 LAYERS = (
-    ("errors", "shapes", "given", "names", "display"),
+    ("errors", "shapes", "display", "documents", "redact"),
+    ("given", "names"),
     ("prompt", "config", "memory", "flags", "threads"),
     ("corpus", "model", "transcoder", "graph"),
     ("plan", "trace", "store", "content"),
@@ -34,6 +35,8 @@ WITHOUT_TORCH = (
     "errors",
     "names",
     "display",
+    "documents",
+    "redact",
     "shapes",
     "given",
     "prompt",

@@ -9,6 +9,9 @@ from ..errors import CorpusError, InputError
 from ..prompt import Prompt, TargetSpec, content_id
 from .row import prompt_columns, show
 
+MAX_TARGETS = 10_000
+"""Each becomes a row of the graph."""
+
 
 def prompt_of(fields: Mapping[str, object], text_field: str = "text") -> Prompt:
     """The prompt that `fields` describe; null means absent. Raises CorpusError saying what is wrong.
@@ -75,6 +78,8 @@ def _targets_of(fields: Mapping[str, object]) -> tuple[TargetSpec, ...]:
         return ()
     if not isinstance(value, list):
         raise CorpusError(f"wrong targets: found {show(value)}, expected a list of targets")
+    if len(value) > MAX_TARGETS:
+        raise CorpusError(f"too many targets: found {len(value):,}, expected at most {MAX_TARGETS:,}")
     targets = []
     for number, target in enumerate(value, start=1):
         try:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from ..errors import CorpusError
 
+_LISTED = 20
+
 
 @dataclass(frozen=True)
 class Row:
@@ -42,15 +44,18 @@ def prompt_columns(text_field: str) -> tuple[str, ...]:
 
 def check_columns(columns: Sequence[str], where: str, text_field: str = "text") -> None:
     """Raises CorpusError unless one that holds prompts is among the columns, and each has a name of its own."""
-    found = f"found columns {', '.join(map(show, columns)) or '(none)'}"
+    more = f" and {len(columns) - _LISTED:,} more" if len(columns) > _LISTED else ""
+    found = f"found columns {', '.join(map(show, columns[:_LISTED])) or '(none)'}{more}"
     wanted = prompt_columns(text_field)
     if not set(wanted) & set(columns):
         raise CorpusError(
             f"{where}: missing column: {found}, expected {' or '.join(wanted)} among them; "
             "--text-field names the one that holds the text"
         )
+    before: set[str] = set()
     for number, column in enumerate(columns, start=1):
         if not column:
             raise CorpusError(f"{where}: column {number} has no name: {found}, expected a name for each")
-        if column in columns[: number - 1]:
+        if column in before:
             raise CorpusError(f"{where}: duplicate column {show(column)}: {found}, expected each once")
+        before.add(column)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +16,13 @@ from typing import BinaryIO, cast
 import fsspec
 
 from ..errors import CorpusError
+from ..redact import cause_to_show, redacted, redacted_url
 
 STDIN = "-"
 MAX_LINE_BYTES = 16 * 2**20  # a prompt of two million tokens has about ten; keeps memory bounded on any file
+MAX_BLANK_LINES = 1_000_000  # a few KB of a compressed file can hold as many lines as keep a run busy for days
 BOM = b"\xef\xbb\xbf"
+_BUFFER_BYTES = 2**16
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 FORMAT_OF_ENDING = {
     ".jsonl": "jsonl",
@@ -30,13 +35,18 @@ FORMAT_OF_ENDING = {
 
 
 def name_of(url: str) -> str:
-    """How messages call the file."""
-    return "<stdin>" if url == STDIN else url
+    """How messages and ids call the file: an address without password and query."""
+    return "<stdin>" if url == STDIN else redacted_url(url)
+
+
+def path_of(url: str) -> str:
+    """An address without its query, whose path ends as the file's name does."""
+    return re.split(r"[?#]", url, maxsplit=1)[0] if "://" in url else url
 
 
 def format_of(url: str) -> str:
     """The format that a file's ending tells. Raises CorpusError for endings it does not know."""
-    inner = url.lower().removesuffix(_compression_of(url))
+    inner = path_of(url).lower().removesuffix(_compression_of(url))
     for ending, name in FORMAT_OF_ENDING.items():
         if inner.endswith(ending):
             return name
@@ -47,7 +57,7 @@ def format_of(url: str) -> str:
 
 
 def _compression_of(url: str) -> str:
-    return next((ending for ending in COMPRESSIONS if url.lower().endswith(ending)), "")
+    return next((ending for ending in COMPRESSIONS if path_of(url).lower().endswith(ending)), "")
 
 
 @contextmanager
@@ -56,7 +66,7 @@ def open_source(url: str) -> Iterator[BinaryIO]:
     if url == STDIN:
         yield sys.stdin.buffer
         return
-    with reading(url):
+    with reading(name_of(url)):
         file = fsspec.open(url, "rb").open()
     with file:
         yield _decompress(file, _compression_of(url))
@@ -64,15 +74,19 @@ def open_source(url: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Every file system, decompressor and decoder has exceptions of its own: here they become CorpusError."""
+    """Every file system, decompressor and decoder has exceptions of its own: here they become CorpusError.
+
+    Their messages hold addresses with all credentials: they are left out, and so is a cause that has them.
+    """
     try:
         yield
     except FileNotFoundError as error:
-        raise CorpusError(f"{name}: no such file; expected prompts there") from error
+        raise CorpusError(f"{name}: no such file; expected prompts there") from cause_to_show(error)
     except IsADirectoryError as error:
-        raise CorpusError(f"{name}: found a directory, expected one prompt file") from error
+        raise CorpusError(f"{name}: found a directory, expected one prompt file") from cause_to_show(error)
     except Exception as error:
-        raise CorpusError(f"{name}: cannot be read: {type(error).__name__}: {error}") from error
+        reason = redacted(f"{type(error).__name__}: {error}")
+        raise CorpusError(f"{name}: cannot be read: {reason}") from cause_to_show(error)
 
 
 def _decompress(file: BinaryIO, compression: str) -> BinaryIO:
@@ -85,8 +99,8 @@ def _decompress(file: BinaryIO, compression: str) -> BinaryIO:
             return cast(BinaryIO, lzma.LZMAFile(file))
         case ".zst":
             return _zstd_file(file)
-        case _:
-            return file
+        case _:  # fsspec's files on servers have no readline of a limited length
+            return io.BufferedReader(cast(io.RawIOBase, file), _BUFFER_BYTES)
 
 
 def _zstd_file(file: BinaryIO) -> BinaryIO:
@@ -101,10 +115,10 @@ def _zstd_file(file: BinaryIO) -> BinaryIO:
 def read_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
     """(number from 1, line with its newline), without a leading byte order mark.
 
-    Raises CorpusError where the file cannot be read on, and for a line longer than MAX_LINE_BYTES: such a
-    file is not made of lines.
+    Raises CorpusError where the file cannot be read on, and for a line longer than MAX_LINE_BYTES or more than
+    MAX_BLANK_LINES without anything: such a file is not made of lines.
     """
-    number = 0
+    number = num_blank = 0
     while True:
         with reading(f"{name}:{number + 1}"):
             raw = file.readline(MAX_LINE_BYTES + 1)
@@ -114,4 +128,7 @@ def read_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
         if len(raw) > MAX_LINE_BYTES:
             limit = f"{MAX_LINE_BYTES // 2**20} MiB"
             raise CorpusError(f"{name}:{number}: found a line longer than {limit}, expected a prompt per line")
+        num_blank = 0 if raw.strip() else num_blank + 1
+        if num_blank > MAX_BLANK_LINES:
+            raise CorpusError(f"{name}:{number}: found {MAX_BLANK_LINES:,} blank lines in a row, expected prompts")
         yield number, raw.removeprefix(BOM) if number == 1 else raw

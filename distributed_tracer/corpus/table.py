@@ -11,8 +11,9 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from ..display import printable
+from ..documents.json_text import parse_json
 from ..errors import CorpusError
-from .jsonl import parse_json
 from .row import Row, check_columns, decode, prompt_columns, show
 from .source import MAX_LINE_BYTES
 
@@ -27,7 +28,7 @@ def table_rows(
     Raises CorpusError for a header without a column that holds prompts, with unnamed or with repeated columns.
     """
     csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))  # else 128 KiB: less than some prompts
-    records = _records(lines, delimiter)
+    records = _records(lines, name, delimiter)
     line, header = next(records, (1, []))
     if isinstance(header, str):
         raise CorpusError(f"{name}:{line}: {header}")
@@ -36,19 +37,29 @@ def table_rows(
         yield Row(line, problem=cells) if isinstance(cells, str) else _row(line, header, cells, text_field)
 
 
-def _records(lines: Iterable[tuple[int, bytes]], delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
+def _records(lines: Iterable[tuple[int, bytes]], name: str, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
     """The line each record begins on, and its cells, or what is wrong; blank lines are skipped."""
-    # Bytes that are not UTF-8 travel as lone surrogates to the row they are in, so that only it is refused.
-    text = (raw.decode("utf-8", errors="surrogateescape") for _, raw in lines)
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    num_bytes = line = 0
+
+    def text() -> Iterator[str]:
+        nonlocal num_bytes
+        for _, raw in lines:
+            num_bytes += len(raw)
+            if num_bytes > MAX_LINE_BYTES:  # cells that hold line breaks could go on for ever
+                limit = f"{MAX_LINE_BYTES // 2**20} MiB"
+                raise CorpusError(f"{name}:{line}: found a record longer than {limit}, expected a prompt per record")
+            # Bytes that are not UTF-8 travel as lone surrogates to the row they are in, so that only it is refused.
+            yield raw.decode("utf-8", errors="surrogateescape")
+
+    reader = csv.reader(text(), delimiter=delimiter, strict=True)
     while True:
-        line = reader.line_num + 1
+        num_bytes, line = 0, reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield line, f"bad quoting: found '{error}', expected cells quoted as in RFC 4180"
+            yield line, f"bad quoting: found '{printable(str(error))}', expected cells quoted as in RFC 4180"
         else:
             if cells:
                 yield line, cells
@@ -80,7 +91,7 @@ def _row(line: int, header: Sequence[str], cells: Sequence[str], text_field: str
         if "targets" in fields:
             fields["targets"] = _parse_targets(str(fields["targets"]))
         if "messages" in fields and "messages" in known:
-            fields["messages"] = parse_json(str(fields["messages"]))
+            fields["messages"] = parse_json(str(fields["messages"]), ValueError)
     except ValueError as error:
         return Row(line, fields, problem=str(error))
     return Row(line, fields)
@@ -89,7 +100,7 @@ def _row(line: int, header: Sequence[str], cells: Sequence[str], text_field: str
 def _parse_targets(cell: str) -> object:
     start = cell.lstrip()
     if start.startswith("["):
-        return parse_json(cell)
+        return parse_json(cell, ValueError)
     if start.startswith(("{", '"')) or _INTEGER.fullmatch(cell.strip()):
         raise ValueError(
             f'unclear targets: found {show(cell)}, expected a JSON list, as in [1234], ["1234"] or '
@@ -100,7 +111,7 @@ def _parse_targets(cell: str) -> object:
 
 def _parse_tokens(cell: str) -> object:
     if cell.lstrip().startswith("["):
-        return parse_json(cell)
+        return parse_json(cell, ValueError)
     words = cell.split()
     for word in words:
         if not _INTEGER.fullmatch(word):

@@ -12,7 +12,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from ..provenance import without_secrets
+from ..redact import redacted
 from .answer import Answer, Question, Silence
 from .probe import probe
 
@@ -110,4 +110,4 @@ def _names(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 def _last_line(error: BaseException) -> str:
     """Ray's messages begin with a traceback and end with what happened."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return without_secrets(lines[-1] if lines else type(error).__name__)
+    return redacted(lines[-1] if lines else type(error).__name__)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import TracerError
-from ..provenance import without_secrets
+from ..redact import redacted, redacted_url
 from ..store.places.root import Root, open_root
 from .answer import StoreTrial
 
@@ -21,14 +21,14 @@ def try_store(url: str, beacon: str | None = None) -> StoreTrial:
     try:
         root = open_root(url)
     except TracerError as error:
-        return StoreTrial(without_secrets(url), error=without_secrets(str(error)))
+        return StoreTrial(redacted_url(url), error=redacted(str(error)))
     try:
         answers = [root.create(key, data) for data in (b"first", b"second")]
         there = root.read(key)
         shared = None if beacon is None else root.read(beacon) is not None
     except TracerError as error:
         _removed(root, key)
-        return StoreTrial(root.url, error=without_secrets(str(error)))
+        return StoreTrial(root.url, error=redacted(str(error)))
     create_only = [*answers, there] == [b"first"] * 3
     return StoreTrial(root.url, create_only=create_only, shared=shared, left_over=_removed(root, key))
 

@@ -22,9 +22,8 @@ def export_npz(graph: Graph, path: str | Path) -> None:
     the active ones); `adjacency [N, N]` (row = explained node; order: selected features, errors layer-major, tokens,
     targets); in that order `constant [N]` (0 where there is none) and `influence [N]` (0 for pruned nodes).
     """
+    check_npz(path)
     destination = Path(path)
-    if destination.suffix.lower() != ".npz" or destination.is_dir() or not destination.parent.is_dir():
-        raise ConfigError(_refusal(destination))
     temporary = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}.npz.tmp")
     try:
         with temporary.open("wb") as file:
@@ -37,10 +36,15 @@ def export_npz(graph: Graph, path: str | Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _refusal(path: Path) -> str:
-    if path.suffix.lower() != ".npz":
-        return f"a graph is exported as a numpy archive, whose name ends in .npz, unlike {str(path)!r}"
-    return f"{path} is a directory" if path.is_dir() else f"there is no directory {path.parent} to write {path.name} to"
+def check_npz(path: str | Path) -> None:
+    """Raises ConfigError for a file that `export_npz` would not write, before any work is done for it."""
+    destination = Path(path)
+    if destination.suffix.lower() != ".npz":
+        raise ConfigError(f"a graph is exported as a numpy archive, whose name ends in .npz, unlike {str(path)!r}")
+    if destination.is_dir():
+        raise ConfigError(f"{path} is a directory")
+    if not destination.parent.is_dir():
+        raise ConfigError(f"there is no directory {destination.parent} to write {destination.name} to")
 
 
 def npz_arrays(graph: Graph) -> dict[str, npt.NDArray[Any]]:

@@ -6,7 +6,6 @@ single nodes): in a page's address, or under `qParams` in a graph's JSON file. A
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from .. import given
+from ..documents.json_text import parse_json
+from ..documents.text import read_text
 from ..errors import InterventionError
 from .supernode import Feature, Supernode
 
 _SITE = re.compile(r"([0-9]{1,9})_([0-9]{1,9})_([0-9]{1,9})")
+_MAX_BYTES = 256 * 2**20
+"""A graph of ten thousand nodes with all its edges has 100 MB."""
+_MAX_FIELDS = 1000
 _NO_FEATURES = ("embedding", "logit", "mlp reconstruction error")
 
 
@@ -42,7 +47,7 @@ def groups_of_url(url: str, num_layers: int) -> SavedGroups:
     id looks like that of a feature of layer 0; the JSON file knows better. Raises InterventionError.
     """
     try:
-        found = parse_qs(urlsplit(url).query)
+        found = parse_qs(urlsplit(url).query, max_num_fields=_MAX_FIELDS)
     except ValueError as error:
         raise InterventionError(f"not an address: {error}") from None
     return _groups({name: values[0] for name, values in found.items()}, {}, {}, num_layers)
@@ -51,8 +56,8 @@ def groups_of_url(url: str, num_layers: int) -> SavedGroups:
 def groups_of_file(path: str | PathLike[str], num_layers: int) -> SavedGroups:
     """The groups saved in the JSON file of a graph, with activations if it has them. Raises InterventionError."""
     try:
-        document = _parsed(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        document = _parsed(read_text(Path(path), InterventionError, _MAX_BYTES))
+    except InterventionError as error:
         raise InterventionError(f"cannot read {str(path)!r}: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("qParams", {}), dict):
         raise InterventionError(f"{str(path)!r} is not the JSON of a graph: no object with qParams")
@@ -72,16 +77,16 @@ def _groups(
     grouped = {node_id for _, *members in groups for node_id in members}
     singles = [[_name(node_id, names), node_id] for node_id in dict.fromkeys(pinned) if node_id not in grouped]
 
-    supernodes, left_out = list[Supernode](), list[str]()
+    supernodes, left_out, numbers = list[Supernode](), list[str](), dict[str, int]()
     for name, *members in groups + singles:
         sites = {node_id: _site(node_id, kinds, num_layers) for node_id in members}
         left_out += [node_id for node_id, site in sites.items() if site is None]
         kept = {node_id: site for node_id, site in sites.items() if site is not None}
         if kept:
             values = [activations.get(node_id) for node_id in kept]
-            known = tuple(float(value) for value in values if isinstance(value, int | float))
-            unique = _unique(name, {supernode.name for supernode in supernodes})
-            whole = len(known) == len(kept)
+            whole = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+            known = tuple(given.finite(value, "an activation", InterventionError) for value in values if whole)
+            unique = _unique(name, numbers)
             supernodes.append(Supernode(unique, tuple(kept.values()), activations=known if whole else ()))
     return SavedGroups(tuple(supernodes), tuple(dict.fromkeys(left_out)))
 
@@ -104,11 +109,13 @@ def _name(node_id: str, names: Mapping[str, str]) -> str:
     return names.get(node_id) or names.get(str(paired)) or node_id
 
 
-def _unique(name: str, taken: set[str]) -> str:
-    number, unique = 1, name
-    while unique in taken:
-        number += 1
-        unique = f"{name} ({number})"
+def _unique(name: str, numbers: dict[str, int]) -> str:
+    """A name that is not among the keys of `numbers` yet, which say how far the groups of each name are counted."""
+    unique = name
+    while unique in numbers:
+        numbers[name] += 1
+        unique = f"{name} ({numbers[name]})"
+    numbers[unique] = 1
     return unique
 
 
@@ -128,6 +135,6 @@ def _texts(value: Any) -> list[str]:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return parse_json(text, InterventionError)
+    except InterventionError as error:
         raise InterventionError(f"not JSON: {error}") from error

@@ -6,11 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..display import short
 from ..errors import InterventionError
 from ..names import hint
 from .supernode import Feature, Supernode
 
 _NAMED = 40
+_LONGEST = 200
 _SITE = re.compile(r"(\d{1,9}):(-?\d{1,9}|(?:-?\d{1,9})?:(?:-?\d{1,9})?(?::\d{1,9})?):(\d{1,9})", re.ASCII)
 
 
@@ -33,10 +35,10 @@ def parse_settings(texts: Sequence[str], known: Sequence[Supernode]) -> Settings
     for text in texts:
         what, separator, number = text.rpartition("=")
         if not separator:
-            raise InterventionError(f"{text!r} sets nothing: give WHAT=VALUE or WHAT=xTIMES")
+            raise InterventionError(f"{short(text, _LONGEST)} sets nothing: give WHAT=VALUE or WHAT=xTIMES")
         supernode = _supernode(what, supernodes, known)
         if supernode.name in times or supernode.name in values:
-            raise InterventionError(f"{what!r} is set twice")
+            raise InterventionError(f"{short(what, _LONGEST)} is set twice")
         supernodes[supernode.name] = supernode
         into = times if number.startswith("x") else values
         into[supernode.name] = _number(number.removeprefix("x"), text)
@@ -46,14 +48,14 @@ def parse_settings(texts: Sequence[str], known: Sequence[Supernode]) -> Settings
 def _supernode(what: str, supernodes: dict[str, Supernode], known: Sequence[Supernode]) -> Supernode:
     if what in supernodes:
         return supernodes[what]
-    if what.isdecimal() and 1 <= int(what) <= len(known):
+    if re.fullmatch(r"\d{1,9}", what, re.ASCII) and 1 <= int(what) <= len(known):
         return known[int(what) - 1]
     found = _SITE.fullmatch(what)
     if found is None:
         names = [f"{number} {supernode.name!r}" for number, supernode in enumerate(known[:_NAMED], 1)]
         names += [f"{len(known) - _NAMED:,} more"] if len(known) > _NAMED else []
         raise InterventionError(
-            f"{what!r} is neither LAYER:POSITION:FEATURE, as in 2:9:117, nor a supernode; there are "
+            f"{short(what, _LONGEST)} is neither LAYER:POSITION:FEATURE, as in 2:9:117, nor a supernode; there are "
             f"{', '.join(names) or 'none'}{hint(what, [supernode.name for supernode in known])}"
         )
     layer, position, feature = found.groups()
@@ -66,4 +68,6 @@ def _number(number: str, text: str) -> float:
     try:
         return float(number)
     except ValueError:
-        raise InterventionError(f"{text!r} sets nothing: after = stands a number, or x and a number") from None
+        raise InterventionError(
+            f"{short(text, _LONGEST)} sets nothing: after = stands a number, or x and a number"
+        ) from None

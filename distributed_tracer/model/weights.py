@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from ..documents.json_text import parse_json
+from ..documents.safetensors_header import Stored, safetensors_header
+from ..documents.text import MAX_INDEX_BYTES, read_text
+from ..errors import ModelError
 from ..names import is_elsewhere
 
 INDEX = "model.safetensors.index.json"
-_MAX_HEADER_BYTES = 100 * 2**20  # safetensors' own limit
 _POINTER = b"version https://git-lfs"
 _BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16}
 _BITS |= {"U32": 32, "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64}
 _NAMED = 3
-
-
-@dataclass(frozen=True)
-class Stored:
-    """One tensor as a header describes it. Offsets count bytes from the end of the header."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    begin: int
-    end: int
+_LONGEST = 200
 
 
 def layout(file: BinaryIO) -> tuple[int, dict[str, Stored]]:
-    """Where a .safetensors file's data begin, and its tensors by name.
+    """Where a .safetensors file's data begin, and its tensors by name. Raises ModelError where that is no header."""
+    return safetensors_header(file, ModelError)
 
-    Raises ValueError, KeyError, TypeError, AttributeError or RecursionError where that is no such header.
-    """
-    file.seek(0)
-    length = int.from_bytes(file.read(8), "little")
-    if length > _MAX_HEADER_BYTES:
-        raise ValueError(f"{length} bytes long")
-    header = json.loads(file.read(length))
-    tensors = {}
-    for name, entry in header.items():
-        if name != "__metadata__":
-            begin, end = entry["data_offsets"]
-            tensors[name] = Stored(str(entry["dtype"]), tuple(map(int, entry["shape"])), int(begin), int(end))
-    return 8 + length, tensors
+
+def shards(index: Path) -> dict[str, str]:
+    """Of an index of several files, the file of each tensor. Raises ModelError."""
+    try:
+        found = parse_json(read_text(index, ModelError, MAX_INDEX_BYTES), ModelError)
+    except ModelError as error:
+        raise ModelError(f"{index.name} cannot be read: {error}") from error
+    shard_of = found.get("weight_map") if isinstance(found, dict) else None
+    if not isinstance(shard_of, dict) or not all(isinstance(name, str) for name in shard_of.values()):
+        raise ModelError(f"{index.name} cannot be read: expected a weight_map from tensors to names of files")
+    return shard_of
 
 
 def is_pointer(path: Path) -> bool:
@@ -90,8 +81,8 @@ def _read(path: Path) -> tuple[str, Mapping[str, Stored]]:
     with path.open("rb") as file:
         try:
             start, tensors = layout(file)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, IndexError) as error:
-            return f"{path.name} ({size:,} bytes) has no safetensors header: {type(error).__name__}: {error}", {}
+        except ModelError as error:
+            return f"{path.name} ({size:,} bytes) has no safetensors header: {error}", {}
     wanted = start + max((tensor.end for tensor in tensors.values()), default=0)
     if size != wanted:
         return f"{path.name} has {size:,} bytes; its header says {wanted:,}", tensors
@@ -106,19 +97,19 @@ def _read(path: Path) -> tuple[str, Mapping[str, Stored]]:
     return "", tensors
 
 
-def _index_damage(index: Path, shards: Mapping[str, Mapping[str, Stored]]) -> list[str]:
+def _index_damage(index: Path, there: Mapping[str, Mapping[str, Stored]]) -> list[str]:
     """What the index names and is not there: whole shards, else tensors in the shards that are."""
     try:
-        shard_of: dict[str, str] = dict(json.loads(index.read_text("utf-8"))["weight_map"])
-        named = set(shard_of.values())
-        absent = sorted(named - set(shards))
-        if outside := [name for name in absent if is_elsewhere(name)]:
-            return [f"{index.name} names {outside[0]!r}, which may be outside the directory"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return [f"{index.name} cannot be read: {error}"]
+        shard_of = shards(index)
+    except ModelError as error:
+        return [str(error)]
+    named = set(shard_of.values())
+    absent = sorted(named - set(there))
+    if outside := [name for name in absent if is_elsewhere(name)]:
+        return [f"{index.name} names {outside[0]!r}, which may be outside the directory"]
     if absent:
-        return [f"{len(absent)} of {len(named)} shards are missing, first {absent[0]}"]
-    whole = {shard: tensors for shard, tensors in shards.items() if tensors}  # of others it is said already
+        return [f"{len(absent)} of {len(named)} shards are missing, first {absent[0][:_LONGEST]}"]
+    whole = {shard: tensors for shard, tensors in there.items() if tensors}  # of others it is said already
     lost = sorted(name for name, shard in shard_of.items() if shard in whole and name not in whole[shard])
     if lost:
         return [f"{len(lost)} of {len(shard_of)} tensors are not in the shard that {index.name} names: {_some(lost)}"]
@@ -127,4 +118,4 @@ def _index_damage(index: Path, shards: Mapping[str, Mapping[str, Stored]]) -> li
 
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return ", ".join(name[:_LONGEST] for name in names[:_NAMED]) + more

@@ -13,18 +13,19 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from ..errors import BundleError
+from ..redact import redacted_url
 from .manifest import NAME, WHEELS, Manifest, is_intact, place, read_manifest
 from .own_wheel import PROJECT, own_wheel
 from .sources import Opener, Source, model_source, opener_of, prompts_source, transcoder_source
@@ -60,7 +61,7 @@ def make_bundle(out: Path, wanted: Wanted, say: Say) -> Manifest:
     manifest = _open(out)
     for name, find in (("model", model_source), ("transcoders", transcoder_source), ("prompts", prompts_source)):
         if (given := getattr(wanted, name)) is not None:
-            say(f"{name}: from {given}")
+            say(f"{name}: from {redacted_url(given)}")
             _take(out, manifest, name, find(given), say)
     if wanted.target:
         _take_wheels(out, manifest, wanted.target, wanted.torch_index, say)
@@ -193,8 +194,7 @@ def _without_user(url: str | None) -> str | None:
     """An address that may be written down: no user, password or query."""
     if url is None:
         return None
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return re.sub(r"(?<=://)\.\.\.@|[?#]\.\.\.$", "", redacted_url(url))
 
 
 def _rehearse(out: Path, manifest: Manifest, say: Say) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from functools import partial
@@ -14,9 +13,11 @@ import fsspec
 import yaml
 from huggingface_hub import snapshot_download
 
-from ..corpus.source import COMPRESSIONS, STDIN, reading
+from ..corpus.source import COMPRESSIONS, STDIN, name_of, path_of, reading
 from ..errors import BundleError, ModelError, TranscoderError
+from ..model.weights import shards
 from ..names import is_elsewhere
+from ..redact import redacted_url
 from ..transcoder.source import (
     Folder,
     HubFolder,
@@ -85,11 +86,8 @@ def _model_snapshot(model: str) -> Path:
 
 def _check_weights(model: str, names: dict[str, Path]) -> None:
     index = names.get("model.safetensors.index.json")
-    try:
-        wanted = set(json.loads(index.read_text("utf-8"))["weight_map"].values()) if index else {"model.safetensors"}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelError(f"model {model!r}: {index} is no index of weights: {error}") from error
-    if outside := sorted(str(name) for name in wanted if is_elsewhere(name)):
+    wanted = set(shards(index).values()) if index else {"model.safetensors"}
+    if outside := sorted(name for name in wanted if is_elsewhere(name)):
         raise ModelError(f"model {model!r}: its index names {outside[0]!r}, which may be outside its directory")
     if missing := sorted(({"config.json"} | wanted) - names.keys()):
         raise ModelError(f"model {model!r} lacks {', '.join(missing[:4])}; weights are read from safetensors only")
@@ -151,16 +149,16 @@ def prompts_source(prompts: str) -> Source:
     if prompts == STDIN:
         raise BundleError("a bundle takes prompts from a file, not from standard input: write them to one first")
     name = f"prompts{_ending(prompts)}"
-    return Source(name, PurePosixPath(prompts).name.partition("?")[0], None, {name: partial(_open, prompts)}, 0)
+    return Source(name, PurePosixPath(redacted_url(path_of(prompts))).name, None, {name: partial(_open, prompts)}, 0)
 
 
 def _ending(prompts: str) -> str:
-    endings = PurePosixPath(prompts).suffixes
+    endings = PurePosixPath(path_of(prompts)).suffixes
     return "".join(endings[-2 if endings and endings[-1].lower() in COMPRESSIONS else -1 :])
 
 
 def _open(url: str) -> BinaryIO:
-    with reading(url):
+    with reading(name_of(url)):
         return cast(BinaryIO, fsspec.open(url, "rb").open())
 
 

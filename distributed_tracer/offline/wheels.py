@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
 from ..errors import BundleError
+from ..redact import redacted
 from .own_wheel import PROJECT
 from .target import Target
 
@@ -172,4 +173,4 @@ def _reason(output: str, target: Target) -> str:
     if "No module named pip" in output:
         return "there is no pip in this environment: python -m ensurepip"
     errors = [line for line in output.splitlines() if line.startswith("ERROR")] or output.splitlines()[-5:]
-    return f"pip cannot download wheels for {PROJECT}: {' '.join(errors)}"
+    return f"pip cannot download wheels for {PROJECT}: {redacted(' '.join(errors))}"

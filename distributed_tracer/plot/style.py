@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,9 @@ def check_picture(path: str) -> None:
         raise ConfigError(f"a picture's name ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, unlike {path!r}")
     if Path(path).is_dir():
         raise ConfigError(f"{path} is a directory: name the file of the picture")
+    folder = next(folder for folder in Path(path).absolute().parents if folder.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"{path} cannot be written: {folder} is no directory that this user may write to")
     import_matplotlib()
 
 

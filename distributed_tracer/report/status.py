@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ..redact import redacted
 from ..store.ledger import Failure, read_failures
 from ..store.places.root import open_root
 from ..store.reader import Store, open_store
@@ -102,7 +103,7 @@ def status_text(status: dict[str, Any], now: datetime | None = None) -> str:
     if len(failed) > _SHOWN:
         lines.append(f"         ... and {len(failed) - _SHOWN:,} more; --json has them all")
     lines.append(f"orphans  {len(status['orphans']):,} parts that no commit names, which nothing reads")
-    return "\n".join(map(printable, lines))
+    return "\n".join(printable(redacted(line)) for line in lines)
 
 
 def _progress_lines(status: dict[str, Any], now: datetime) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ..redact import redacted
 from ..store.table import printable
 
 _ESCAPES = re.compile(
@@ -28,9 +29,9 @@ def plain_lines(text: str) -> str:
 
 
 def in_short(error: BaseException) -> str:
-    """Of an exception's message, cut where it is very long; its type where there is no message."""
+    """Of an exception's message, without credentials, cut where it is very long; its type where there is no message."""
     lines = (plain_line(line).strip() for line in str(error).splitlines())
-    return shortened(next(filter(None, lines), type(error).__name__))
+    return shortened(redacted(next(filter(None, lines), type(error).__name__)))
 
 
 def shortened(text: str, longest: int = _LONGEST) -> str:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..config import LogFormat
+from ..redact import redacted
 from ..store.table import printable
 from .events import Outcome
 from .foreign_text import plain_lines
@@ -47,13 +48,13 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redacted(record.getMessage()),
             "prompt": getattr(record, "prompt", None),
             "phase": getattr(record, "phase", None),
             **getattr(record, "outcome", {}),
         }
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = redacted(self.formatException(record.exc_info))
         return json.dumps({key: value for key, value in line.items() if value is not None})
 
 
@@ -61,7 +62,7 @@ class _Lines(logging.Formatter):
     """For people, in the log files of Ray's workers."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = plain_lines(super().format(record))
+        text = plain_lines(redacted(super().format(record)))
         prompt, phase = getattr(record, "prompt", None), getattr(record, "phase", None)
         return text if prompt is None else f"{text} (prompt {printable(repr(prompt))}, phase {phase})"
 
@@ -107,7 +108,7 @@ def _tell(outcome: Outcome) -> None:
         "event": outcome.status,
         "prompt": outcome.prompt_id,
         "phase": outcome.phase,
-        "reason": outcome.reason,
+        "reason": redacted(outcome.reason or "") or None,
         "worker": outcome.worker or None,
         "attempt": outcome.attempt,
         "seconds": round(outcome.seconds, 6) or None,

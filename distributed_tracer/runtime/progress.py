@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from .estimate import Estimate
 from .events import Outcome
@@ -107,7 +107,8 @@ def _lines(tally: Tally, seconds: float) -> Iterator[None]:
 
     def tell() -> None:
         while not finished.wait(seconds):
-            print(f"{time.strftime('%H:%M:%S')}  {tally.line()}", file=sys.stderr, flush=True)
+            with suppress(OSError, ValueError):  # nobody reads it any more
+                print(f"{time.strftime('%H:%M:%S')}  {tally.line()}", file=sys.stderr, flush=True)
 
     thread = threading.Thread(target=tell, name="progress", daemon=True)
     thread.start()

@@ -10,6 +10,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError
+from ..redact import redacted_url
 
 T = TypeVar("T")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -45,7 +46,7 @@ def host_and_port(address: str) -> tuple[str, int]:
     except ValueError:
         port = None
     if not parts.hostname or not port:
-        raise ConfigError(f"{address!r} is no address: it has the form HOST:PORT, as in 10.0.0.10:6379")
+        raise ConfigError(f"{redacted_url(address)!r} is no address: it has the form HOST:PORT, as in 10.0.0.10:6379")
     return parts.hostname, port
 
 

@@ -51,5 +51,5 @@ class Stopping:
             raise KeyboardInterrupt
         self.requested, self.signal = True, signal.Signals(number).name
         # not print: the signal may have come in the middle of one
-        with suppress(OSError):  # a terminal that was closed takes no words
+        with suppress(OSError):  # that nobody reads it must not end the run
             os.write(2, stopping_line(self._log_format))

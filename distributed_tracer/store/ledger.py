@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from ..display import printable
 from ..errors import StoreCorrupt, StoreError, StoreMismatch, StoreVersionError
+from ..redact import redacted
 from .commit import commit
 from .index import newest_index
 from .places.patience import patiently
@@ -83,7 +85,7 @@ class Ledger:
 
     def end(self, how: How, reason: str = "") -> None:
         """Say how the run that began here has ended."""
-        end = RunEnd(_now(), how, reason)
+        end = RunEnd(_now(), how, redacted(reason))
         patiently(lambda: write_run_end(self._root, self._run, end), self._retry_seconds)
 
     def commit(self, *receipts: Receipt) -> list[str]:
@@ -108,7 +110,7 @@ class Ledger:
 
     def record_failure(self, prompt_id: str, phase: str, reason: str, attempts: int) -> None:
         """Say that a prompt was given up; replaces an earlier record of the same prompt."""
-        failure = Failure(prompt_id, phase, reason, attempts, _now(), self._run)
+        failure = Failure(prompt_id, phase, redacted(reason), attempts, _now(), self._run)
         key, data = f"failures/{failure_name(prompt_id)}", json.dumps(asdict(failure)).encode()
         patiently(lambda: self._root.replace(key, data), self._retry_seconds)
 
@@ -231,7 +233,7 @@ def differences(
         if isinstance(old, dict) and isinstance(new, dict):
             lines += differences(old, new, names, f"{within}{name}.")
         elif old != new:
-            lines.append(f"{within}{name}: {names[0]} has {_shown(old)}, {names[1]} {_shown(new)}")
+            lines.append(f"{printable(within + name)}: {names[0]} has {_shown(old)}, {names[1]} {_shown(new)}")
     return lines
 
 

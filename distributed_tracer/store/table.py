@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..display import html_table
+from ..display import printable as printable
 from ..names import unknown
 
 _WIDEST = 40
@@ -94,7 +95,11 @@ class Table:
         return import_module("polars").from_arrow(self.to_arrow())
 
     def write_csv(self, path: str | PathLike[str]) -> None:
-        """A line of names, then one for each row; what is missing is empty."""
+        """A line of names, then one for each row; what is missing is empty.
+
+        Texts are written as they are: spreadsheet programs take one that begins with =, +, - or @ for a formula. If
+        prompts or metadata come from strangers, import the columns as text.
+        """
         with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
             writer = csv.writer(file)
             writer.writerow(self._columns)
@@ -138,11 +143,6 @@ def _encodable(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _as_text(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def printable(text: str) -> str:
-    """Text that cannot steer a terminal: control, format and other unprintable characters as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _cell(value: Any) -> str:

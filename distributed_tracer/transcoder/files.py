@@ -12,6 +12,7 @@ from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from ..display import printable
 from ..errors import TranscoderError
 from ..shapes import TranscoderShape
 from .activation import Activation
@@ -69,7 +70,7 @@ class TranscoderFiles:
             ("output", self.output_site, OUTPUT_SITES),
         ):
             if site not in known:
-                raise TranscoderError(f"{self.source}: unknown {what} hook {site!r}; known are {', '.join(known)}")
+                raise TranscoderError(f"{self.source}: unknown {what} hook {brief(site)}; known are {', '.join(known)}")
 
 
 def one_per_layer(found: Iterable[tuple[int, str]], source: str) -> list[str]:
@@ -82,8 +83,9 @@ def one_per_layer(found: Iterable[tuple[int, str]], source: str) -> list[str]:
         raise TranscoderError(f"{source}: nothing for layers {first}; found layers {sorted(names)}")
     for layer, several in names.items():
         if len(several) > 1:
+            some = ", ".join(map(printable, sorted(several)[:4]))
             raise TranscoderError(
-                f"{source}: {len(several)} transcoders for layer {layer} ({', '.join(sorted(several)[:4])}, ...); "
+                f"{source}: {len(several)} transcoders for layer {layer} ({some}, ...); "
                 "choose by a config.yaml whose `transcoders:` names one file per layer"
             )
     return [names[layer][0] for layer in sorted(names)]

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import torch
 
+from ..display import printable
 from ..errors import ShapeMismatch, TranscoderError
 from ..shapes import ModelShape, TranscoderShape
 from .files import TranscoderFiles, measure
@@ -92,7 +93,7 @@ def _describe(source: str) -> TranscoderFiles:
     for known in _FORMATS:
         if known.recognises(names):
             return known.describe(folder)
-    found = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    found = ", ".join(map(printable, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     formats = "; ".join(known.LOOKS_LIKE for known in _FORMATS)
     raise TranscoderError(
         f"{source}: no transcoders of a known format; found {found or 'no files'}; known are {formats}"

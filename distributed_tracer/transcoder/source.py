@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +10,11 @@ from pathlib import Path, PurePosixPath
 from reprlib import Repr
 from typing import Any, Protocol
 
-import yaml
 from huggingface_hub import HfApi, snapshot_download
 
+from ..documents.json_text import parse_json
+from ..documents.text import read_text
+from ..documents.yaml_text import parse_yaml
 from ..errors import TranscoderError
 from ..names import is_elsewhere
 
@@ -70,7 +71,7 @@ class LocalFolder:
         if outside := [name for name in names if is_elsewhere(name)]:
             raise TranscoderError(f"{self.root}: {outside[0]!r} may be outside this directory: move the file there")
         paths = [self.root / name for name in names]
-        missing = [str(path) for path in paths if not path.is_file()]
+        missing = [brief(str(path)) for path in paths if not _is_file(path)]
         if missing:
             raise TranscoderError(f"{self.root}: no such file: {', '.join(missing)}")
         return paths
@@ -133,6 +134,13 @@ class HubFolder:
         )
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file system takes
+        return False
+
+
 def find(source: str) -> Folder:
     """The directory `source` if there is one, else `user/repo[/folder][@revision]` on the hub; nothing is fetched.
 
@@ -160,16 +168,17 @@ def split_uri(uri: str) -> tuple[str, str, str | None]:
     """`hf://user/repo/path[?revision=...]` -> (user/repo, path, revision)."""
     match = _HUB_URI.fullmatch(uri)
     if match is None:
-        raise TranscoderError(f"{uri!r} is not hf://user/repo/path[?revision=...]")
+        raise TranscoderError(f"{brief(uri)} is not hf://user/repo/path[?revision=...]")
     return match["repo"], match["path"], match["revision"]
 
 
 def read_config(path: Path) -> dict[str, Any]:
     """A .json or .yaml file that holds one object. Raises TranscoderError."""
+    text = read_text(path, TranscoderError)
     try:
-        text = path.read_text(encoding="utf-8")
-        config = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        is_json = path.suffix == ".json"
+        config = parse_json(text, TranscoderError, strict=False) if is_json else parse_yaml(text, TranscoderError)
+    except TranscoderError as error:
         raise TranscoderError(f"{path}: cannot be read: {error}") from error
     if not isinstance(config, dict):
         raise TranscoderError(f"{path}: an object with named entries is wanted, not {type(config).__name__}")
@@ -185,13 +194,20 @@ def with_published_k(config: dict[str, Any], folder: Folder) -> dict[str, Any]:
 def refuse_unknown(config: Mapping[str, Any], known: Iterable[str], where: object) -> None:
     """Raises TranscoderError naming the settings that are neither `known` nor bookkeeping and are set to something."""
     accepted = {*known, *BOOKKEEPING}
-    unknown = [f"{key} is {brief(value)}" for key, value in config.items() if value is not None and key not in accepted]
+    unknown = [
+        f"{_plain(key)} is {brief(value)}" for key, value in config.items() if value is not None and key not in accepted
+    ]
     if unknown:
         more = f" and {len(unknown) - 4} more" if len(unknown) > 4 else ""
         raise TranscoderError(
             f"{where}: settings that this package does not know: {', '.join(unknown[:4])}{more}. They may change what "
             "the transcoders compute; if they do not, remove them from a copy of the file"
         )
+
+
+def _plain(key: object) -> str:
+    """A key as it is, if it is a plain word; else quoted, as it could say anything."""
+    return key if isinstance(key, str) and re.fullmatch(r"[\w.-]{1,60}", key) else brief(key)
 
 
 def brief(value: object) -> str:

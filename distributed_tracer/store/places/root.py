@@ -13,6 +13,7 @@ from typing import Protocol
 from uuid import uuid4
 
 from ...errors import ConfigError, StoreError, StoreUnavailable
+from ...redact import redacted, redacted_url
 
 LASTING = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError, ValueError)
 """What waiting does not mend: no such bucket, something in the way, a refused key. Drivers word refusals so."""
@@ -93,7 +94,7 @@ def open_root(url: str) -> Root:
     Raises ConfigError for an address that holds credentials, StoreError for an unknown kind of address.
     """
     if re.search(r"://[^/]*@", url) or re.search(r"://.*\?", url):
-        shown = re.sub(r"://[^/]*@", "://...@", url).split("?")[0]
+        shown = redacted_url(url)
         raise ConfigError(
             f"the store's address {shown} holds a user name, password or signature; leave them out and set them "
             "where the file system's driver looks (for s3:// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
@@ -123,4 +124,4 @@ def reported(doing: str, where: str) -> Iterator[None]:
         raise
     except Exception as error:  # drivers raise types of their own that cannot be named without importing them
         kind = StoreError if isinstance(error, LASTING) else StoreUnavailable
-        raise kind(f"cannot {doing} {where}: {type(error).__name__}: {error}") from error
+        raise kind(f"cannot {doing} {where}: {type(error).__name__}: {redacted(str(error))}") from error

@@ -27,6 +27,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...display import short
+from ...documents.json_text import parse_json
 from ...errors import ConfigError
 from ...names import unknown
 from ..table import Table
@@ -41,6 +43,7 @@ _WORDS = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
     **dict.fromkeys(("null", "NULL", "None"), None),
 }
+_LONGEST = 200
 _MISSING = ("missing", None)
 
 Reading = tuple[str, Any]
@@ -73,7 +76,9 @@ class _Condition:
     def of(cls, text: str, prompts: Table) -> _Condition:
         found = _CONDITION.fullmatch(text)
         if found is None:
-            raise ConfigError(f"a condition is KEY=VALUE, KEY>=VALUE or KEY<=VALUE, as in topic=capitals, not {text!r}")
+            raise ConfigError(
+                f"a condition is KEY=VALUE, KEY>=VALUE or KEY<=VALUE, as in topic=capitals, not {short(text, _LONGEST)}"
+            )
         key, own = found["key"], metadata_columns(prompts)
         value = found["value"].strip() if found["space"] else found["value"]
         column = key if key in prompts else own.get(key.removeprefix(METADATA), "") if key.startswith(METADATA) else ""
@@ -90,7 +95,7 @@ class _Condition:
         if kinds_held - {"missing"} and "missing" not in kinds and not kinds & kinds_held:
             there = {kind_of(value) for value in self.held} - {"missing"}
             raise ConfigError(
-                f"{self.text!r} compares with {' or '.join(sorted(kinds))}, but {self.column!r} holds "
+                f"{short(self.text, _LONGEST)} compares with {' or '.join(sorted(kinds))}, but {self.column!r} holds "
                 f"{' and '.join(sorted(there))}"
             )
         meets = self._is_within if self.sign != "=" else wanted.__contains__
@@ -115,7 +120,7 @@ def _readings(value: str) -> list[Reading]:
         found.append(_MISSING if _WORDS[value] is None else ("booleans", _WORDS[value]))
     if value[:1] in ("[", "{"):
         with suppress(ValueError):
-            found.append(("lists or objects", _canonical(json.loads(value))))
+            found.append(("lists or objects", _canonical(parse_json(value, ValueError))))
     return found
 
 

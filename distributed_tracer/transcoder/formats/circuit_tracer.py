@@ -39,7 +39,7 @@ def describe(folder: Folder) -> TranscoderFiles:
             raise TranscoderError(f"{config_file}: {key} must be a string, not {brief(config.get(key))}")
     if config["model_kind"] not in _KINDS:
         known = ", ".join(_KINDS)
-        raise TranscoderError(f"{config_file}: unknown model_kind {config['model_kind']!r}; known are {known}")
+        raise TranscoderError(f"{config_file}: unknown model_kind {brief(config['model_kind'])}; known are {known}")
     refuse_unknown(config, _KNOWN, config_file)
     kind = _KINDS[config["model_kind"]]
     layers = _layers(folder, kind, config, config_file)

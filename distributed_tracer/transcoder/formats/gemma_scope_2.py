@@ -82,7 +82,7 @@ def _check_config(path: Path, layer: LayerFiles, number: int) -> None:
     kind = "transcoder" if layer.first_output is None else "clt"
     if config.get("type", kind) != kind:
         raise TranscoderError(
-            f"{path}: type is {config['type']!r}, but the decoder in {layer.W_dec.file} is that of a {kind}"
+            f"{path}: type is {brief(config['type'])}, but the decoder in {layer.W_dec.file} is that of a {kind}"
         )
     affine = layer.W_skip is not None
     if config.get("affine_connection") not in (None, affine):
@@ -90,6 +90,6 @@ def _check_config(path: Path, layer: LayerFiles, number: int) -> None:
             f"{path}: affine_connection is {brief(config['affine_connection'])}, but {layer.W_enc.file} has "
             f"{'an' if affine else 'no'} affine_skip_connection"
         )
-    hook = re.search(r"layers\.(\d+)\.", str(config.get("hf_hook_point_in")))
+    hook = re.search(r"layers\.(\d{1,6})\.", str(config.get("hf_hook_point_in")))
     if kind == "transcoder" and hook and int(hook[1]) != number:
         raise TranscoderError(f"{path}: it is of layer {hook[1]}, but its folder's name says layer {number}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -87,3 +88,26 @@ def test_what_is_no_graph_is_refused(tmp_path: Path) -> None:
         groups_of_file(tmp_path / "list.json", num_layers=26)
     with pytest.raises(InterventionError, match="not an address"):
         groups_of_url("http://[::1", num_layers=26)
+
+
+def test_a_hostile_activation_is_refused(tmp_path: Path) -> None:
+    for digits, says in (("9" * 400, "an integer of 400 digits"), ("9" * 309, "finite number"), ("NaN", "found NaN")):
+        text = saved(tmp_path / "graph.json").read_text().replace("7.5", digits)
+        (tmp_path / "graph.json").write_text(
+            text.replace('["Texas & co", "20_15589_10", "19_7477_9"]', '["T", "20_15589_10"]')
+        )
+        with pytest.raises(InterventionError, match=says):
+            groups_of_file(tmp_path / "graph.json", num_layers=26)
+
+
+def test_the_time_for_many_groups_of_one_name_grows_with_their_number(tmp_path: Path) -> None:
+    groups = [["Texas", f"1_{number}_2"] for number in range(20_000)]
+    started = time.monotonic()
+    found = groups_of_file(saved(tmp_path / "graph.json", supernodes=groups, pinnedIds=""), num_layers=26)
+    assert time.monotonic() - started < 10
+    names = [supernode.name for supernode in found.supernodes]
+    assert names[:3] == ["Texas", "Texas (2)", "Texas (3)"]
+    assert len(set(names)) == 20_000
+    doubled = [["a (2)", "1_1_1"], ["a", "1_2_1"], ["a", "1_3_1"], ["a (2)", "1_4_1"]]
+    found = groups_of_file(saved(tmp_path / "graph.json", supernodes=doubled, pinnedIds=""), num_layers=26)
+    assert [supernode.name for supernode in found.supernodes] == ["a (2)", "a", "a (3)", "a (2) (2)"]

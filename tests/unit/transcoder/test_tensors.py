@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +129,73 @@ def test_a_slice_and_lazy_decoders_bring_only_their_part_into_memory(tmp_path: P
     rows_FD: Tensor = lazy.decoder_rows(0, torch.tensor(list(lazy.layers[0].features)), 0)
     assert rows_FD.shape == (1, width)
     assert resident_mib() - before < 64
+
+
+def header_file(path: Path, header: object, data: int = 0, length: int | None = None) -> Path:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes((len(text) if length is None else length).to_bytes(8, "little") + text + bytes(data))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        (b'{"W":' * 900, "nested too deeply|bad JSON"),
+        ([1], "its header is no object"),
+        ({"W": 1}, "no dtype, shape and data_offsets"),
+        ({"W": {"dtype": "F32", "shape": ["1"], "data_offsets": [0, 4]}}, "no dtype, shape and data_offsets"),
+        ({"W": {"dtype": "F32", "shape": [1] * 10_000, "data_offsets": [0, 4]}}, "no dtype, shape and data_offsets"),
+        ({"W": {"dtype": "F32", "shape": [2**64], "data_offsets": [0, 4]}}, "no dtype, shape and data_offsets"),
+        (b'{"W": {"dtype": "F32", "shape": [%s], "data_offsets": [0, 4]}}' % (b"9" * 5000), "5,000 digits"),
+        ({"W": {"dtype": "F32", "shape": [2**40, 2**22], "data_offsets": [0, 4]}}, "cannot be read"),
+    ],
+)
+def test_a_hostile_header_is_refused_by_name(header: object, says: str, tmp_path: Path) -> None:
+    path = header_file(tmp_path / "w.safetensors", header, data=4)
+    with pytest.raises(TranscoderError, match=says) as caught:
+        read_headers(path)
+    assert "w.safetensors: cannot be read" in str(caught.value)
+    assert len(str(caught.value)) < 700
+
+
+def test_a_header_is_not_as_long_as_its_length_says(tmp_path: Path) -> None:
+    for length, says in ((2**40, "at most 33,554,432 are read"), (1000, "1,000 bytes; the file holds 2")):
+        with pytest.raises(TranscoderError, match=says):
+            read_headers(header_file(tmp_path / "w.safetensors", {}, length=length))
+
+
+def test_an_archive_that_would_unpack_to_more_than_its_arrays_is_refused(tmp_path: Path) -> None:
+    def archive(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+        with zipfile.ZipFile(tmp_path / "w.npz", "w", method) as file, warnings.catch_warnings(action="ignore"):
+            for name, data in members:
+                file.writestr(name, data)
+        return tmp_path / "w.npz"
+
+    def array(shape: tuple[int, ...], num_bytes: int, descr: str = "<f4") -> bytes:
+        text = repr({"descr": descr, "fortran_order": False, "shape": shape}).encode().ljust(117) + b"\n"
+        return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(num_bytes)
+
+    assert torch.equal(read(Place(archive(("W.npy", array((2, 3), 24))), "W")), torch.zeros(2, 3))
+    for members, says in (
+        ((("W.npy", array((2**30, 2**10), 24)),), "W has 24 bytes; its shape .* needs 4,398,046,511,104"),
+        ((("W.npy", array((2, 3), 2**24)),), "W has 16,777,216 bytes; its shape .* needs 24"),
+        ((("W.npy", array((-1, -6), 24)),), "its shape"),
+        (("LZMA", ("W.npy", array((2, 3), 24))), "packed by method 14"),
+        ((("readme.txt", b"x"),), "'readme.txt' is no array"),
+        (
+            (
+                ("W.npy", array((1,), 4)),
+                ("W.npy", array((1,), 4)),
+            ),
+            "an array is there twice",
+        ),
+        ((("W.npy", b"\x93NUMPY\x01\x00\x08\x00{((((((("),), "cannot be read"),
+        ((("W.npy", b"\x93NUMPY\x03\x00\x08\x00\x00\x00{}      "),), "format version"),
+    ):
+        lzma = members[0] == "LZMA"
+        path = archive(*members[lzma:], method=zipfile.ZIP_LZMA if lzma else zipfile.ZIP_DEFLATED)
+        with pytest.raises(TranscoderError, match=says) as caught:
+            read_headers(path)
+        assert "w.npz: cannot be read" in str(caught.value)
+        with pytest.raises(TranscoderError, match=r"w\.npz: cannot be read"):
+            read(Place(path, "W"))

@@ -1,0 +1,85 @@
+"""JSON: strict, of bounded depth, in time that grows with its length alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, NoReturn
+
+from .text import Refuse, brief
+
+MAX_DEPTH = 64
+"""Levels of lists and objects in each other. Every value passes through encoders that recurse, Ray's among them: some
+end the process at 900 levels."""
+MAX_DIGITS = 309
+"""Of an integer: more do not fit a float64, and converting takes the square of their number."""
+
+
+def parse_json(text: str | bytes, refuse: Refuse, strict: bool = True) -> Any:
+    """JSON without duplicate keys, numbers beyond a float64 or more than MAX_DEPTH levels. Raises `refuse`.
+
+    Not `strict`, NaN and infinities pass, as Python's own encoder writes them into configurations.
+    """
+    try:
+        value = json.loads(
+            text if isinstance(text, str) else text.decode("utf-8"),
+            object_pairs_hook=_without_duplicates,
+            parse_constant=_refuse_constant if strict else None,
+            parse_float=_finite,
+            parse_int=_integer,
+        )
+    except json.JSONDecodeError as error:
+        found = brief(text)
+        raise refuse(f"bad JSON at column {error.colno}: {error.msg}; found {found}, expected valid JSON") from error
+    except RecursionError as error:
+        raise refuse(f"bad JSON: nested too deeply, expected at most {MAX_DEPTH} levels") from error
+    except ValueError as error:  # not UTF-8, or of the functions below
+        raise refuse(str(error)) from error
+    if is_deep(value):
+        raise refuse(f"bad JSON: nested too deeply, expected at most {MAX_DEPTH} levels")
+    return value
+
+
+def is_deep(value: object) -> bool:
+    """Whether lists and objects are in each other more than MAX_DEPTH levels deep."""
+    holders = _holders([value])
+    for _ in range(MAX_DEPTH):
+        if not holders:
+            return False
+        holders = _holders(item for holder in holders for item in _items(holder))
+    return bool(holders)
+
+
+def _holders(values: Iterable[object]) -> list[Any]:
+    return [value for value in values if isinstance(value, list | tuple | dict)]
+
+
+def _items(holder: Any) -> Iterator[Any]:
+    return iter(holder.values() if isinstance(holder, dict) else holder)
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        ((twice, count),) = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"duplicate key {brief(twice)}: found it {count} times, expected once")
+    return fields
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"not JSON: found {name}, expected a finite number or null")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"number out of range: found {brief(digits)}, expected a float64")
+    return value
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"number out of range: found an integer of {len(digits):,} digits, expected a float64")
+    return int(digits)

@@ -1,0 +1,33 @@
+"""Text files from outside, of bounded size. What a format's parser raises becomes the error that the caller names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from reprlib import Repr
+
+MAX_CONFIG_BYTES = 4 * 2**20
+MAX_INDEX_BYTES = 64 * 2**20
+"""An index of 140,000 tensors has 14 MiB; a parsed document takes up to twenty times its bytes."""
+
+Refuse = type[Exception]
+"""The exception that says no."""
+
+_BRIEF = Repr()
+_BRIEF.maxstring = _BRIEF.maxother = 60
+
+
+def brief(value: object) -> str:
+    """A short form of what a stranger wrote, quoted, without control characters."""
+    return _BRIEF.repr(value)
+
+
+def read_text(path: Path, refuse: Refuse, max_bytes: int = MAX_CONFIG_BYTES) -> str:
+    """A UTF-8 file's text. Raises `refuse` where it cannot be read or is longer than `max_bytes`."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+        if len(data) > max_bytes:
+            raise ValueError(f"it has more than {max_bytes:,} bytes, the most that such a file may have")
+        return data.decode("utf-8")
+    except (OSError, ValueError) as error:
+        raise refuse(f"{path}: cannot be read: {error}") from error

@@ -1,0 +1,114 @@
+"""YAML of plain values: nothing is constructed but what JSON has, dates and sets, and aliases cannot multiply it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import yaml
+
+from .json_text import MAX_DEPTH, MAX_DIGITS
+from .text import Refuse, brief
+
+MAX_YAML_BYTES = 256 * 2**10
+"""A set of transcoders with 100 layers has 20 KiB; parsing 256 KiB takes some seconds."""
+_LONGEST = 500
+_MAX_NODES = 100_000
+"""Values of a document when every alias stands for a copy."""
+
+
+def parse_yaml(text: str, refuse: Refuse) -> Any:
+    """YAML of plain values, by the same rules. Raises `refuse`, also where aliases would fill the memory."""
+    if len(text) > MAX_YAML_BYTES:
+        raise refuse(
+            f"bad YAML: found {len(text):,} characters, expected at most {MAX_YAML_BYTES:,}; JSON may be longer"
+        )
+    loader = None
+    try:
+        loader = _Loader(text)
+        return loader.get_single_data()
+    except (yaml.YAMLError, ValueError) as error:
+        raise refuse(f"bad YAML: {_plain(error)}") from error
+    except (TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        raise refuse(f"bad YAML: a value does not fit its tag ({type(error).__name__}: {_plain(error)})") from error
+    except RecursionError as error:
+        raise refuse(f"bad YAML: nested too deeply, expected at most {MAX_DEPTH} levels") from error
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _plain(error: Exception) -> str:
+    """What the parser says, which quotes the document, in one line without control characters."""
+    text = " ".join(str(error).split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[:_LONGEST])
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses deep nesting while it composes, and before it constructs: what aliases multiply, and long integers."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = self._num_nodes = 0
+        self._flat: set[yaml.Node] = set()
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._num_nodes += 1
+        self._check_number(self._num_nodes)
+        with self._deeper():
+            return super().compose_node(parent, index)
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        self._weigh(node, {})
+        return super().construct_document(node)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Before merged keys, which may repeat its own, are put into a mapping, each of its own is there once."""
+        if node not in self._flat:
+            self._flat.add(node)
+            written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and not _is_merge(key)]
+            if twice := [key for key, count in Counter(written).items() if count > 1]:
+                raise ValueError(f"duplicate key {brief(twice[0])}: expected once")
+        super().flatten_mapping(node)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > MAX_DIGITS:
+            raise ValueError(f"number out of range: found an integer of {len(node.value):,} characters")
+        return int(super().construct_yaml_int(node))
+
+    @staticmethod
+    def _check_number(count: int) -> None:
+        if count > _MAX_NODES:
+            raise ValueError(f"it holds more than {_MAX_NODES:,} values, aliases counted as what they stand for")
+
+    @contextmanager
+    def _deeper(self) -> Iterator[None]:
+        self._depth += 1
+        if self._depth > MAX_DEPTH + 1:
+            raise ValueError(f"nested too deeply, expected at most {MAX_DEPTH} levels")
+        yield
+        self._depth -= 1
+
+    def _weigh(self, node: yaml.Node, known: dict[int, int]) -> int:
+        """How many values a node holds when every alias stands for a copy; each node is looked at once."""
+        if id(node) in known:
+            if not known[id(node)]:
+                raise ValueError("an alias stands for what holds it")
+            return known[id(node)]
+        known[id(node)] = 0
+        with self._deeper():
+            inner = [node.value] if isinstance(node, yaml.ScalarNode) else node.value
+            pairs = [part for item in inner for part in (item if isinstance(item, tuple) else (item,))]
+            count = 1 + sum(self._weigh(part, known) for part in pairs if isinstance(part, yaml.Node))
+        self._check_number(count)
+        known[id(node)] = count
+        return count
+
+
+def _is_merge(key: yaml.Node) -> bool:
+    return bool(key.tag == "tag:yaml.org,2002:merge")
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)

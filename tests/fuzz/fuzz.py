@@ -1,0 +1,106 @@
+"""Fuzz every reader of outside input for a while, guided by the lines of the package that an input reaches.
+
+    python tests/fuzz/fuzz.py --seconds 1200 jsonl csv    # or `make fuzz FUZZ_SECONDS=1200`; all readers by default
+
+A finding (another exception than the package's own, more than ten seconds, more than 2 GiB) is written to
+failed/READER/, where the suite replays it from then on, and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import random
+import resource
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from readers import FAILED, READERS, Reader, checked, mutated
+
+PACKAGE = str(Path(__file__).parents[2] / "distributed_tracer")
+SLOW_SECONDS = 10.0
+MEMORY_BYTES = 2 * 2**30
+
+
+class Lines:
+    """While its block runs, collects which lines of the package are reached."""
+
+    def __init__(self) -> None:
+        self.reached: set[tuple[str, int]] = set()
+
+    def __enter__(self) -> Lines:
+        self.reached.clear()
+        sys.settrace(self._call)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _call(self, frame: FrameType, event: str, _: Any) -> Any:
+        return self._line if frame.f_code.co_filename.startswith(PACKAGE) else None
+
+    def _line(self, frame: FrameType, event: str, _: Any) -> Any:
+        self.reached.add((frame.f_code.co_filename, frame.f_lineno))
+        return self._line
+
+
+def fuzz(name: str, reader: Reader, seconds: float, rng: random.Random, corpus: list[bytes]) -> int:
+    """Executions with new inputs until the time is over; the number of findings."""
+    lines, known, kinds = Lines(), set[tuple[str, int]](), set[str]()
+    started, num_runs, num_found = time.monotonic(), 0, 0
+    while time.monotonic() - started < seconds:
+        data = corpus[num_runs] if num_runs < len(corpus) else mutated(rng.choice(corpus), tuple(corpus), rng)
+        num_runs += 1
+        begun = time.monotonic()
+        failure = ""
+        with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
+            try:
+                with lines:
+                    checked(reader, data, Path(folder))
+            except Exception as error:
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                failure = f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}: {str(error)[:200]!r}"
+        if time.monotonic() - begun > SLOW_SECONDS:
+            failure = failure or f"{time.monotonic() - begun:.0f} seconds"
+        kind = failure.partition(": ")[0]
+        if failure and kind not in kinds:
+            kinds.add(kind)
+            num_found += 1
+            path = FAILED / name / hashlib.sha256(data).hexdigest()[:12]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+            print(f"{name}: {failure} -> {path}", flush=True)
+        if not lines.reached <= known:
+            known |= lines.reached
+            corpus.append(data)
+    print(
+        f"{name}: {num_runs:,} executions in {seconds:g} s, {len(known)} lines of the package reached, "
+        f"{len(corpus)} inputs kept, {num_found} findings",
+        flush=True,
+    )
+    return num_found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("readers", nargs="*", choices=[[], *READERS], help="all without any")
+    parser.add_argument("--seconds", type=float, default=60.0, help="for each reader")
+    parser.add_argument("--seed", type=int, default=None)
+    args = parser.parse_args()
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, used + MEMORY_BYTES))
+    rng = random.Random(args.seed)
+    names = args.readers or READERS
+    found = sum(fuzz(name, READERS[name], args.seconds, rng, list(READERS[name].seeds)) for name in names)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
