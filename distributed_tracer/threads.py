@@ -51,6 +51,14 @@ def multiply(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
     return _product(a, b, out)
 
 
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """a @ b in float64. On a CPU its bits would depend on the number of threads, so one thread makes it."""
+    if a.device.type != "cpu":
+        return a @ b
+    with one_thread():
+        return a @ b
+
+
 def _product(a: Tensor, b: Tensor, out: Tensor | None) -> Tensor:
     """As `matmul`, which takes host time to find out what is plain from the shapes: a GPU waits for the host."""
     if a.dim() == b.dim() == 2:

@@ -21,6 +21,7 @@ ALLOWED: dict[str, dict[float, str]] = {
     "end_to_end/test_command_line.py": {0.005: "seconds"},
     "end_to_end/test_format_reader.py": dict.fromkeys((1e-4, 1e-5, 1.5e-7, 5e-324), "numbers to write down"),
     "faults/test_lost_checker.py": {0.001: "seconds"},
+    "fuzz/readers.py": {2e-5: "a component of a direction"},
     "killing.py": {0.001: "seconds"},
     "random_graphs.py": {1e-42: "a subnormal weight", 2e-5: "density of edges", 1e-6: "a score"},
     "unit/benchmarks/test_model_shapes.py": {0.005: "parameters of models are published with two decimals"},

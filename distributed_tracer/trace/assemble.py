@@ -14,12 +14,13 @@ from torch import Tensor
 from ..graph.graph import Graph, Scores
 from ..graph.nodes import NodeTable
 from ..prompt import Prompt
+from ..threads import product
 from .dense import DenseGraph
 from .encode import ActiveFeatures
 from .frontier import Frontier
 from .picked import Picked
 from .targets import Directions
-from .walks import divisor, product, walk
+from .walks import divisor, walk
 
 Floats = npt.NDArray[np.float64]
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from ..graph.prune import NODE_ROUND_OFF, ROUND_OFF
-from ..threads import one_thread
-from .walks import divisor, downwards, product
+from ..threads import one_thread, product
+from .walks import divisor, downwards
 
 _BLOCK, _ROWS = 1024, 64
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..threads import one_thread
+from ..threads import product
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +65,3 @@ def downwards(count_L: Sequence[int], num_rows: int) -> Iterator[tuple[int, slic
 def divisor(sum_R: Tensor) -> Tensor:
     """What a row is divided by: one where its sum is zero, as then all of it is."""
     return torch.where(sum_R > 0, sum_R, 1.0)
-
-
-def product(a: Tensor, b: Tensor) -> Tensor:
-    """a @ b in float64. On a CPU its bits would depend on the number of threads, so one thread makes it."""
-    if a.device.type != "cpu":
-        return a @ b
-    with one_thread():
-        return a @ b
