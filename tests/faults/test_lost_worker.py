@@ -48,7 +48,7 @@ PLACES = {
     "loading": ("distributed_tracer.runtime.worker", "load_transcoders"),
     "encoding": ("distributed_tracer.trace.attribute", "encode"),
     "between rows": ("distributed_tracer.trace.attribute:Frontier", "next_round"),
-    "pruning": ("distributed_tracer.runtime.worker", "prune"),
+    "pruning": ("distributed_tracer.trace.dense:DenseGraph", "pruned"),
     "writing": ("distributed_tracer.store.places.local", "_write_synced"),
     "answering": ("distributed_tracer.runtime.worker", "Reply"),
 }
