@@ -36,6 +36,7 @@ ALLOWED: dict[str, dict[float, str]] = {
     "unit/store/test_archive.py": {0.004688911139965057: "a stored value"},
     "unit/store/test_reader.py": {1e-30: "smaller weights lose digits"},
     "unit/trace/test_closing_error.py": {0.0014: "what the library allows, by its formula"},
+    "unit/trace/test_dense.py": {1e-9: "a share of influence"},
     "unit/transcoder/test_activation.py": {1e-30: "a value just above a threshold"},
     "unit/transcoder/test_formats.py": {1e-4: "a learning rate"},
     "unit/upkeep/test_compact.py": {0.001: "density of edges"},
