@@ -52,7 +52,9 @@ class Machines:
     def doctor(self, *args: str) -> tuple[int, Any]:
         """Exit code, and what is said as JSON."""
         command = ["distributed_tracer", "doctor", "--ray-address", self.address, "--json", *args]
+        # Installed, as on a cluster: a driver's own folders would come before those of the second machine.
         environment = {**self.environment, "HOME": str(self.homes[0])}
+        del environment["PYTHONPATH"]
         done = subprocess.run(
             [sys.executable, "-P", "-m", *command],
             cwd=self.homes[0],
