@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from ..display import printable
 from .json_text import MAX_DEPTH, MAX_DIGITS
 from .text import Refuse, brief
 
@@ -42,8 +43,7 @@ def parse_yaml(text: str, refuse: Refuse) -> Any:
 
 def _plain(error: Exception) -> str:
     """What the parser says, which quotes the document, in one line without control characters."""
-    text = " ".join(str(error).split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[:_LONGEST])
+    return printable(" ".join(str(error).split())[:_LONGEST])
 
 
 class _Loader(yaml.SafeLoader):

@@ -21,7 +21,7 @@ from .schedule import Schedule
 _log = logging.getLogger(__name__)
 
 TIMES = 10.0
-"""A call may take so many times what it should, by what prompts took so far, without any progress to be seen."""
+"""A call without any visible progress may take this many times its expected duration, which earlier prompts tell."""
 _LOOKS = 12
 """So often a worker is looked at before it is given up."""
 

@@ -8,13 +8,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..documents.json_text import MAX_DEPTH, is_deep
 from .schema import OBJECT_KEY
 
 LARGEST = 1 << 48
 """Counts and sizes are below it, so that sums of those of a whole store are integers of 64 bits."""
-
-DEEPEST = 64
-"""Levels of lists and objects in what is said of runs and settings."""
 
 REFUSALS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 """What reading JSON of another shape than expected may raise."""
@@ -52,13 +50,8 @@ def objects_of(document: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
 
 def check_depth(document: object) -> None:
     """Raises ValueError for JSON that is nested deeper than anybody writes it, and than all can show it."""
-    level: list[Any] = [document]
-    for _ in range(DEEPEST):
-        level = [v for value in level for v in (value.values() if isinstance(value, dict) else value)]
-        level = [value for value in level if isinstance(value, dict | list)]
-        if not level:
-            return
-    raise ValueError(f"nested deeper than {DEEPEST} levels")
+    if is_deep(document):
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
 
 
 def _seal(body: bytes) -> bytes:
