@@ -16,7 +16,8 @@ import distributed_tracer
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "distributed_tracer"
 LAYERS = (
-    ("errors", "shapes", "display", "documents", "redact"),
+    ("errors", "shapes", "display", "redact"),
+    ("documents",),
     ("given", "names"),
     ("prompt", "config", "memory", "flags", "threads"),
     ("corpus", "model", "transcoder", "graph"),
