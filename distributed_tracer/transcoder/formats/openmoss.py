@@ -22,7 +22,7 @@ from ..tensors import Place, read, read_headers
 
 LOOKS_LIKE = "FOLDER/config.json with FOLDER/sae_weights.safetensors, one per layer (OpenMOSS Llama Scope 2)"
 _WEIGHTS, _CONFIG = "sae_weights.safetensors", "config.json"
-_HOOK = re.compile(r"blocks\.(\d{1,6})\.(.+)")
+_HOOK = re.compile(r"blocks\.([0-9]{1,6})\.([\w.]{1,100})", re.ASCII)
 _NORM = "dataset_average_activation_norm."
 _THRESHOLD = "activation_function.log_jumprelu_threshold"
 _KNOWN = (

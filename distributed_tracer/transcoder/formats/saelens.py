@@ -20,7 +20,7 @@ from ..tensors import Place
 LOOKS_LIKE = "FOLDER/cfg.json with FOLDER/sae_weights.safetensors, one per layer (SAELens)"
 _WEIGHTS, _CONFIG = "sae_weights.safetensors", "cfg.json"
 _ARCHITECTURES = ("transcoder", "jumprelu_transcoder", "skip_transcoder", "jumprelu_skip_transcoder")
-_HOOK = re.compile(r"blocks\.(\d{1,6})\.(.+)")
+_HOOK = re.compile(r"blocks\.([0-9]{1,6})\.([\w.]{1,100})", re.ASCII)
 _WANTED: dict[str, tuple[object, ...]] = {
     "apply_b_dec_to_input": (False,),
     "normalize_activations": ("none", False),
