@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..display import printable
 from ..errors import ModelError
 from .name import is_path
 from .weights import damaged
@@ -91,8 +92,9 @@ def _cached_names(name: str, revision: str | None) -> Sequence[str]:
 
 
 def _told(error: Exception) -> str:
-    """A message in one line, without the queries of addresses, which may hold signatures."""
+    """A message in one line that can be printed, without the queries of addresses, which may hold signatures."""
     text = re.sub(r"(://[^\s?]*)\?\S*", r"\1", " ".join(str(error).split())) or type(error).__name__
+    text = printable(text)
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
     return text if text.endswith((".", "!", "?")) else f"{text}."
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..display import short
 from ..errors import PromptError, TargetError
 from ..prompt import Prompt
 from ..shapes import ModelShape
@@ -89,8 +90,11 @@ def _own_lead(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def _ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Of the text alone; special tokens written in it are read as such."""
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    """Of the text alone; special tokens written in it are read as such. Raises PromptError."""
+    try:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    except Exception as error:  # whatever the library's tokenizers raise of a text
+        raise PromptError(f"the tokenizer cannot read {short(text)}: {type(error).__name__}: {error}") from error
 
 
 def _leading_token(tokenizer: PreTrainedTokenizerBase) -> int:
