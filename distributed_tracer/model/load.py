@@ -199,7 +199,7 @@ def _read_config(name: str, **options: Any) -> Any:
     """The library's config. Raises ModelError for a file or a number in it that is too large to be one, and where the
     library has put its default in place of an explicit null."""
     from transformers import AutoConfig, PreTrainedConfig
-    from transformers.utils import cached_file
+    from transformers.utils.hub import cached_file
 
     if path := cached_file(name, "config.json", **options):
         _check_counts(parse_json(read_text(Path(path), ModelError), ModelError, strict=False), name)
