@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 MOST = 4096
 """Layers or experts of a model; the largest have some hundreds."""
+_MOST_PER_BYTE = 8
+"""Parameters: of one bit each."""
 _COUNT = re.compile(r"(layers?|experts?|blocks|depth)$")
 
 
@@ -127,6 +129,7 @@ def load_model(model: str, dtype: str = "float32", device_map: str = "auto") -> 
     config = load_config(model)
     name, revision = split_revision(model)
     method = method_of(config)
+    _check_bytes(config, model, folder_of(name, revision))
     with quiet():
         hf, report = from_hub(
             class_of(config).from_pretrained,
@@ -215,6 +218,18 @@ def _read_config(name: str, **options: Any) -> Any:
             "there in its place"
         )
     return config
+
+
+def _check_bytes(config: Any, model: str, folder: Path | None) -> None:
+    """Raises ModelError for a config of a far larger model than the files are of: the library would make it first."""
+    num_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors")) if folder else 0
+    with _describing(model), torch.device("meta"):
+        count = class_of(config).from_config(config).num_parameters() if num_bytes else 0
+    if count > _MOST_PER_BYTE * num_bytes:
+        raise ModelError(
+            f"config.json of model {model!r} describes {count:,} parameters, and its .safetensors files have "
+            f"{num_bytes:,} bytes: they are not of the same model"
+        )
 
 
 def _check_counts(written: Any, model: str) -> None:

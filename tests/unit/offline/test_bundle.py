@@ -280,7 +280,7 @@ def test_weights_that_an_index_names_elsewhere_are_refused(tmp_path: Path, name:
     index = tmp_path / "m/model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": name}}))
     with pytest.raises(
-        ModelError, match="model '.*m': model.safetensors.index.json names .* which may be outside its directory"
+        ModelError, match=r"model '.*m': model.safetensors.index.json names .* which may be outside its directory"
     ):
         model_source(str(tmp_path / "m"))
     (damage,) = damaged(tmp_path / "m", ["model.safetensors", index.name])

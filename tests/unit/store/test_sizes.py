@@ -36,6 +36,11 @@ def store(tmp_path: Path) -> Path:
     return path
 
 
+def open_all(store: Path) -> None:
+    for name in ("a", "b"):
+        open_store(str(store)).graph(name)
+
+
 def enlarge(path: Path) -> str:
     os.truncate(path, GIGABYTES)
     return f"{path.name} has 50,000,000,000 bytes"
@@ -58,8 +63,7 @@ def test_a_document_of_many_gigabytes_is_refused_and_listed(store: Path, pattern
     path = sorted(store.glob(pattern))[-1]
     said = enlarge(path)
     with pytest.raises(StoreCorrupt, match=rf"{said}; at most [0-9,]+ are read of such an object"):
-        for name in ("a", "b"):
-            open_store(str(store)).graph(name)
+        open_all(store)
     listed = [problem for damage in verify(open_root(str(store))).damages for problem in damage.problems]
     assert any(said in problem for problem in listed)
 
