@@ -103,7 +103,7 @@ def test_a_config_of_a_far_larger_model_than_its_weights_is_refused_before_that_
     path = save_model(tmp_path) / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"intermediate_size": 10**9}))
     with pytest.raises(
-        ModelError, match="describes 288,[0-9,]+ parameters, and its .safetensors files have [0-9,]+ by"
+        ModelError, match=r"describes 288,[0-9,]+ parameters, and its .safetensors files have [0-9,]+ by"
     ):
         load_model(str(tmp_path))
 
@@ -111,5 +111,5 @@ def test_a_config_of_a_far_larger_model_than_its_weights_is_refused_before_that_
 def test_a_tokenizer_that_cannot_be_used_is_refused_when_it_is_loaded(tmp_path: Path) -> None:
     path = save_model(tmp_path) / "tokenizer_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"model_max_length": "long"}))
-    with pytest.raises(ModelError, match="cannot read tokenizer files .*not supported between instances"):
+    with pytest.raises(ModelError, match=r"cannot read tokenizer files .*not supported between instances"):
         load_tokenizer(str(tmp_path))
