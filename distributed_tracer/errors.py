@@ -121,3 +121,8 @@ class WorkerLost(TracerError):
 
 class JobServerError(TracerError):
     """A cluster's job server does not answer, or refuses."""
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether it is an exception like others, or a panic of a library written in Rust, which Python counts as none."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"

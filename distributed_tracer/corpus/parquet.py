@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ..errors import CorpusError
 from .row import Row, check_columns
 from .source import reading
 
 BATCH_ROWS = 1024
+_BATCH_VALUES = 2**20
+_BATCH_BYTES = 64 * 2**20
+"""What a batch may take as Python objects; a row may take more."""
 
 
 def parquet_rows(file: BinaryIO, name: str, text_field: str = "text") -> Iterator[Row]:
@@ -27,15 +30,34 @@ def parquet_rows(file: BinaryIO, name: str, text_field: str = "text") -> Iterato
         raise CorpusError(f"{name}: Parquet is read from its end: found a stream, expected a file")
     with reading(name):
         table = ParquetFile(file)
-        batches = table.iter_batches(batch_size=BATCH_ROWS)
+        # a text that many rows share is in the file once, and stays so
+        texts = [column.path for column in map(table.schema.column, range(len(table.schema))) if _is_text(column)]
+        table = ParquetFile(file, metadata=table.metadata, read_dictionary=texts)
+        batches = table.iter_batches(batch_size=_rows_at_once(table.metadata))
     check_columns(table.schema_arrow.names, name, text_field)
     number = 0
     while True:
         with reading(f"{name}:{number + 1}"):
             batch = next(batches, None)
-            rows = [] if batch is None else batch.to_pylist()
-        if not rows:
+        if batch is None:
             return
-        for fields in rows:
-            number += 1
-            yield Row(number, fields)
+        step = max(1, _BATCH_BYTES // max(1, batch.get_total_buffer_size()))
+        for first in range(0, batch.num_rows, step):
+            with reading(f"{name}:{number + 1}"):
+                rows = batch.slice(first, step).to_pylist()
+            for fields in rows:
+                number += 1
+                yield Row(number, fields)
+
+
+def _is_text(column: Any) -> bool:
+    return bool(column.physical_type == "BYTE_ARRAY" and column.max_repetition_level == 0)
+
+
+def _rows_at_once(metadata: Any) -> int:
+    """Rows of a batch: a few bytes may say that each holds a list of millions."""
+    most = 1.0
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        num_values = max((group.column(n).num_values for n in range(group.num_columns)), default=0)
+        most = max(most, num_values / max(1, group.num_rows))
+    return max(1, min(BATCH_ROWS, int(_BATCH_VALUES / most)))

@@ -15,6 +15,7 @@ from typing import BinaryIO, cast
 
 import fsspec
 
+from ..display import printable
 from ..errors import CorpusError
 from ..redact import cause_to_show, redacted, redacted_url
 
@@ -23,6 +24,8 @@ MAX_LINE_BYTES = 16 * 2**20  # a prompt of two million tokens has about ten; kee
 MAX_BLANK_LINES = 1_000_000  # a few KB of a compressed file can hold as many lines as keep a run busy for days
 BOM = b"\xef\xbb\xbf"
 _BUFFER_BYTES = 2**16
+_LONGEST = 1_000
+"""Of a decoder's own message, which may quote the file."""
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 FORMAT_OF_ENDING = {
     ".jsonl": "jsonl",
@@ -85,7 +88,8 @@ def reading(name: str) -> Iterator[None]:
     except IsADirectoryError as error:
         raise CorpusError(f"{name}: found a directory, expected one prompt file") from cause_to_show(error)
     except Exception as error:
-        reason = redacted(f"{type(error).__name__}: {error}")
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = printable(redacted(said))[:_LONGEST]
         raise CorpusError(f"{name}: cannot be read: {reason}") from cause_to_show(error)
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from ..display import printable
 from ..errors import PromptError
 from ..prompt import Prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_LONGEST = 600
 _TODAY = datetime(2024, 7, 26)
 """What templates that write today's date write; it is the one that Llama 3's have where they cannot ask."""
 _DIRECTIVES = {"%-d": "26", "%-m": "7"} | {f"%{letter}": _TODAY.strftime(f"%{letter}") for letter in "aAbBdHIjmMpSyY"}
@@ -42,6 +44,6 @@ def chat_text(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> str:
             continue_final_message=goes_on,
         )
     except Exception as error:  # whatever a template does wrong
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = printable(str(error).strip().partition("\n")[0] or type(error).__name__)[:_LONGEST]
         raise PromptError(f"prompt {prompt.id!r}: the chat template refuses its messages: {reason}") from error
     return str(text)

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from ..errors import ModelError
+from ..display import printable
+from ..errors import ModelError, is_failure
 from .name import is_path
 from .weights import damaged
 
@@ -51,7 +52,9 @@ def from_hub(load: Any, name: str, revision: str | None, what: str, **options: A
         )
     except (ModelError, MemoryError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # libraries below raise what they like: RuntimeError, SafetensorError, ImportError, ...
+    except BaseException as error:  # libraries raise what they like: RuntimeError, SafetensorError, ImportError, ...
+        if not is_failure(error):
+            raise
         where = "the directory" if here else "no such directory, and as a hub id"
         cause = silence if silence is not None and folder_of(name, revision) is None else error
         raise ModelError(
@@ -90,14 +93,15 @@ def _cached_names(name: str, revision: str | None) -> Sequence[str]:
     return [] if folder is None else [path.name for path in folder.iterdir()]
 
 
-def _told(error: Exception) -> str:
-    """A message in one line, without the queries of addresses, which may hold signatures."""
+def _told(error: BaseException) -> str:
+    """A message in one line that can be printed, without the queries of addresses, which may hold signatures."""
     text = re.sub(r"(://[^\s?]*)\?\S*", r"\1", " ".join(str(error).split())) or type(error).__name__
+    text = printable(text)
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _remedy(error: Exception, name: str, revision: str | None) -> str:
+def _remedy(error: BaseException, name: str, revision: str | None) -> str:
     """What to do about a failure, by its causes."""
     from huggingface_hub import constants
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError

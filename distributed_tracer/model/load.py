@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from ..documents.json_text import parse_json
+from ..documents.text import brief, read_text
 from ..errors import ModelError
 from ..shapes import ModelShape
 from .hub import folder_of, from_hub
@@ -22,6 +28,13 @@ from .weights import integer_tensors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+MOST = 4096
+"""Layers or experts of a model; the largest have some hundreds."""
+_MOST_PER_BYTE = 8
+"""Parameters: of one bit each."""
+_COUNT = re.compile(r"(layers?|experts?|blocks|depth)$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +77,9 @@ def load_config(model: str) -> Any:
     """
     name, revision = split_revision(model)
     config = from_hub(_read_config, name, revision, "config.json")
-    sites_of(config.model_type, config, model)
-    check_readable(model, method_of(config))
+    with _describing(model):
+        sites_of(config.model_type, config, model)
+        check_readable(model, method_of(config))
     return config
 
 
@@ -82,10 +96,8 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
 
     The library makes up such a one where there are no tokenizer files: no text has tokens then.
     """
-    from transformers import AutoTokenizer
-
     name, revision = split_revision(model)
-    tokenizer: PreTrainedTokenizerBase = from_hub(AutoTokenizer.from_pretrained, name, revision, "tokenizer files")
+    tokenizer: PreTrainedTokenizerBase = from_hub(_read_tokenizer, name, revision, "tokenizer files")
     if len(tokenizer.get_added_vocab()) == len(tokenizer):
         raise ModelError(
             f"cannot read tokenizer files of model {model!r}: there is no vocabulary beside {len(tokenizer)} special "
@@ -98,9 +110,10 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
 def model_shape(model: str) -> ModelShape:
     """Sizes from the config, without weights (parameters are counted on empty tensors)."""
     config = load_config(model)
-    with torch.device("meta"):
-        empty = class_of(config).from_config(config)
-    return _shape(config, empty, sites_of(config.model_type, config, model))
+    with _describing(model):
+        with torch.device("meta"):
+            empty = class_of(config).from_config(config)
+        return _shape(config, empty, sites_of(config.model_type, config, model))
 
 
 def load_model(model: str, dtype: str = "float32", device_map: str = "auto") -> Model:
@@ -116,6 +129,7 @@ def load_model(model: str, dtype: str = "float32", device_map: str = "auto") -> 
     config = load_config(model)
     name, revision = split_revision(model)
     method = method_of(config)
+    _check_bytes(config, model, folder_of(name, revision))
     with quiet():
         hf, report = from_hub(
             class_of(config).from_pretrained,
@@ -135,7 +149,9 @@ def load_model(model: str, dtype: str = "float32", device_map: str = "auto") -> 
         check_codes(model, integer_tensors(folder))
     if method is not None:
         hf = (hf.dequantize() if method == "bitsandbytes" else hf).to(getattr(torch, dtype))
-    loaded = wrap(hf, load_tokenizer(model), config.model_type)
+    tokenizer = load_tokenizer(model)
+    with _describing(model):
+        loaded = wrap(hf, tokenizer, config.model_type)
     check_forward(loaded, model)
     return loaded
 
@@ -172,10 +188,24 @@ def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: st
     )
 
 
-def _read_config(name: str, **options: Any) -> Any:
-    """The library's config. Raises ModelError where the library has put its default in place of an explicit null."""
-    from transformers import AutoConfig, PreTrainedConfig
+def _read_tokenizer(name: str, **options: Any) -> Any:
+    """The library's tokenizer, tried once: it looks at some of its settings only when it is used."""
+    from transformers import AutoTokenizer
 
+    tokenizer = AutoTokenizer.from_pretrained(name, **options)
+    for special in (False, True):
+        tokenizer("a", add_special_tokens=special)
+    return tokenizer
+
+
+def _read_config(name: str, **options: Any) -> Any:
+    """The library's config. Raises ModelError for a file or a number in it that is too large to be one, and where the
+    library has put its default in place of an explicit null."""
+    from transformers import AutoConfig, PreTrainedConfig
+    from transformers.utils.hub import cached_file
+
+    if path := cached_file(name, "config.json", **options):
+        _check_counts(parse_json(read_text(Path(path), ModelError), ModelError, strict=False), name)
     config = AutoConfig.from_pretrained(name, **options)
     written, _ = PreTrainedConfig.get_config_dict(name, **options)
     written = written.get("text_config") or written
@@ -188,6 +218,43 @@ def _read_config(name: str, **options: Any) -> Any:
             "there in its place"
         )
     return config
+
+
+def _check_bytes(config: Any, model: str, folder: Path | None) -> None:
+    """Raises ModelError for a config of a far larger model than the files are of: the library would make it first."""
+    num_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors")) if folder else 0
+    with _describing(model), torch.device("meta"):
+        count = class_of(config).from_config(config).num_parameters() if num_bytes else 0
+    if count > _MOST_PER_BYTE * num_bytes:
+        raise ModelError(
+            f"config.json of model {model!r} describes {count:,} parameters, and its .safetensors files have "
+            f"{num_bytes:,} bytes: they are not of the same model"
+        )
+
+
+def _check_counts(written: Any, model: str) -> None:
+    """Raises ModelError for more layers, or experts, than a model has: the library would make them one by one."""
+    for key, value in written.items() if isinstance(written, dict) else ():
+        if isinstance(value, dict):
+            _check_counts(value, model)
+        elif _COUNT.search(key) and not isinstance(value, bool) and isinstance(value, int | float) and value > MOST:
+            raise ModelError(
+                f"config.json of model {model!r} says that {brief(key)} is {value:.6g}; at most {MOST:,} are read"
+            )
+
+
+@contextmanager
+def _describing(model: str) -> Iterator[None]:
+    """Raises ModelError for whatever the library, or this package, makes of a config of which no model can be made."""
+    try:
+        yield
+    except (ModelError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"config.json of model {model!r} does not describe a model that can be made here: {type(error).__name__}: "
+            f"{brief(str(error))}. Give the file that the weights came with."
+        ) from error
 
 
 def _shape(config: Any, hf: PreTrainedModel, sites: Sites) -> ModelShape:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import PromptError, TargetError
+from ..display import short
+from ..errors import PromptError, TargetError, is_failure
 from ..prompt import Prompt
 from ..shapes import ModelShape
 from .chat import chat_text
@@ -15,6 +16,7 @@ from .token_names import names_of
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_LONGEST = 300
 GEMMA3_CHAT_PREFIX = (2, 105, 2364, 107)
 """<bos><start_of_turn>user\\n: what instruct-tuned Gemma 3 always begins with."""
 
@@ -89,8 +91,14 @@ def _own_lead(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def _ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Of the text alone; special tokens written in it are read as such."""
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    """Of the text alone; special tokens written in it are read as such. Raises PromptError."""
+    try:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    except BaseException as error:  # whatever the library's tokenizers raise of a text
+        if not is_failure(error):
+            raise
+        said = f"{type(error).__name__}: {str(error)[:_LONGEST]}"
+        raise PromptError(f"the tokenizer cannot read {short(text)}: {said}") from error
 
 
 def _leading_token(tokenizer: PreTrainedTokenizerBase) -> int:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from ..documents.json_text import parse_json
 from ..documents.safetensors_header import Stored, safetensors_header
-from ..documents.text import MAX_INDEX_BYTES, read_text
+from ..documents.text import MAX_INDEX_BYTES, brief, read_text
 from ..errors import ModelError
 from ..names import is_elsewhere
 
@@ -27,7 +27,7 @@ def layout(file: BinaryIO) -> tuple[int, dict[str, Stored]]:
 
 
 def shards(index: Path) -> dict[str, str]:
-    """Of an index of several files, the file of each tensor. Raises ModelError."""
+    """Of an index of several files, the file of each tensor. Raises ModelError, also for one that may be elsewhere."""
     try:
         found = parse_json(read_text(index, ModelError, MAX_INDEX_BYTES), ModelError)
     except ModelError as error:
@@ -35,6 +35,8 @@ def shards(index: Path) -> dict[str, str]:
     shard_of = found.get("weight_map") if isinstance(found, dict) else None
     if not isinstance(shard_of, dict) or not all(isinstance(name, str) for name in shard_of.values()):
         raise ModelError(f"{index.name} cannot be read: expected a weight_map from tensors to names of files")
+    if outside := sorted(name for name in set(shard_of.values()) if is_elsewhere(name)):
+        raise ModelError(f"{index.name} names {brief(outside[0])}, which may be outside its directory")
     return shard_of
 
 
@@ -105,8 +107,6 @@ def _index_damage(index: Path, there: Mapping[str, Mapping[str, Stored]]) -> lis
         return [str(error)]
     named = set(shard_of.values())
     absent = sorted(named - set(there))
-    if outside := [name for name in absent if is_elsewhere(name)]:
-        return [f"{index.name} names {outside[0]!r}, which may be outside the directory"]
     if absent:
         return [f"{len(absent)} of {len(named)} shards are missing, first {absent[0][:_LONGEST]}"]
     whole = {shard: tensors for shard, tensors in there.items() if tensors}  # of others it is said already

@@ -10,10 +10,14 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from distributed_tracer import __version__
 
+from ..display import printable
+from ..documents.json_text import parse_json
+from ..documents.text import MAX_INDEX_BYTES, brief, read_text
 from ..errors import BundleError
 from ..names import is_elsewhere
 
@@ -21,6 +25,14 @@ NAME = "manifest.json"
 WHEELS = "wheels"
 _FORMAT = 1
 _CHUNK_BYTES = 2**20
+_KINDS: dict[str, Any] = {
+    "project_version": str,
+    "complete": bool,
+    "packages": dict | None,
+    "parts": dict,
+    "files": dict,
+}
+_LONGEST = 200
 
 
 @dataclass
@@ -56,31 +68,46 @@ class Manifest:
 def read_manifest(bundle: Path) -> Manifest:
     """Raises BundleError where there is none, or one that this version does not know."""
     path = bundle / NAME
+    if not path.exists():
+        raise BundleError(f"{bundle} is no bundle: there is no {NAME} in it")
+    text = read_text(path, BundleError, MAX_INDEX_BYTES)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BundleError(f"{bundle} is no bundle: there is no {NAME} in it") from error
-    except (OSError, ValueError) as error:
+        found = parse_json(text, BundleError)
+    except BundleError as error:
         raise BundleError(f"{path} cannot be read: {error}") from error
     if not isinstance(found, dict) or found.pop("format", None) != _FORMAT:
         raise BundleError(f"{path} is not of format {_FORMAT}, the one that version {__version__} knows")
-    try:
-        manifest = Manifest(**found)
-        for entry in manifest.files.values():
-            _ = entry["sha256"] + "", entry["bytes"] + 0
-        names = [*manifest.files, *(part["path"] for part in manifest.parts.values())]
-    except (TypeError, KeyError, AttributeError) as error:
-        raise BundleError(f"{path} is malformed: {error}") from error
+    if strange := [key for key in found if key not in _KINDS] or [
+        key for key, value in found.items() if not isinstance(value, _KINDS[key])
+    ]:
+        raise BundleError(f"{path} is malformed: {brief(strange[0])} is {brief(found[strange[0]])}")
+    manifest = Manifest(**found)
+    if wrong := [part for part, said in manifest.parts.items() if not isinstance(said, dict) or "path" not in said]:
+        raise BundleError(f"{path} is malformed: part {brief(wrong[0])} is {brief(manifest.parts[wrong[0]])}")
+    if wrong := [name for name, entry in manifest.files.items() if not _is_entry(entry)]:
+        raise BundleError(f"{path} is malformed: {brief(wrong[0])} is {brief(manifest.files[wrong[0]])}")
+    names = [*manifest.files, *(part["path"] for part in manifest.parts.values())]
     if outside := [name for name in names if is_elsewhere(name)]:
-        raise BundleError(f"{path} names {outside[0]!r}, which may be outside the bundle: it was not made by `bundle`")
+        raise BundleError(
+            f"{path} names {brief(outside[0])}, which may be outside the bundle: it was not made by `bundle`"
+        )
     return manifest
+
+
+def _is_entry(entry: object) -> bool:
+    """Whether it says of a file what an entry of `files` does."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
+        return False
+    return type(num_bytes := entry.get("bytes")) is int and 0 <= num_bytes < 2**63
 
 
 def place(bundle: Path, name: str) -> Path:
     """Where a file of the bundle is, to be written or removed. Raises BundleError if that is elsewhere."""
     path = bundle / name
     if is_elsewhere(name) or not path.parent.resolve().is_relative_to(bundle.resolve()):
-        raise BundleError(f"{name!r} is not in {bundle}, but behind a symbolic link or another name: nothing was done")
+        raise BundleError(
+            f"{brief(name)} is not in {bundle}, but behind a symbolic link or another name: nothing was done"
+        )
     return path
 
 
@@ -107,13 +134,17 @@ def problems(bundle: Path, manifest: Manifest) -> list[str]:
     for path in (bundle / WHEELS).glob("*"):
         if (name := f"{WHEELS}/{path.name}") not in manifest.files:
             found[name] = f"is not in {NAME}"
-    return [f"{name} {what}" for name, what in sorted(found.items()) if what]
+    return [f"{printable(name[:_LONGEST])} {what}" for name, what in sorted(found.items()) if what]
 
 
 def _problem(path: Path, entry: dict[str, Any]) -> str | None:
-    if not path.is_file():
+    try:
+        found = path.stat()
+    except (OSError, ValueError):  # also a name that no file can have
         return "is missing"
-    if (num_bytes := path.stat().st_size) != entry["bytes"]:
+    if not S_ISREG(found.st_mode):
+        return "is no file"
+    if (num_bytes := found.st_size) != entry["bytes"]:
         return f"is damaged: it has {num_bytes:,} bytes, not {entry['bytes']:,}"
     return None if sha256_of(path) == entry["sha256"] else "is damaged: its SHA-256 is another"
 

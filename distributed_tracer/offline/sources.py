@@ -16,7 +16,6 @@ from huggingface_hub import snapshot_download
 from ..corpus.source import COMPRESSIONS, STDIN, name_of, path_of, reading
 from ..errors import BundleError, ModelError, TranscoderError
 from ..model.weights import shards
-from ..names import is_elsewhere
 from ..redact import redacted_url
 from ..transcoder.source import (
     Folder,
@@ -86,9 +85,10 @@ def _model_snapshot(model: str) -> Path:
 
 def _check_weights(model: str, names: dict[str, Path]) -> None:
     index = names.get("model.safetensors.index.json")
-    wanted = set(shards(index).values()) if index else {"model.safetensors"}
-    if outside := sorted(name for name in wanted if is_elsewhere(name)):
-        raise ModelError(f"model {model!r}: its index names {outside[0]!r}, which may be outside its directory")
+    try:
+        wanted = set(shards(index).values()) if index else {"model.safetensors"}
+    except ModelError as error:
+        raise ModelError(f"model {model!r}: {error}") from error
     if missing := sorted(({"config.json"} | wanted) - names.keys()):
         raise ModelError(f"model {model!r} lacks {', '.join(missing[:4])}; weights are read from safetensors only")
 

@@ -26,6 +26,8 @@ from .sealed import REFUSALS, check_depth
 
 COMMITS_AT_ONCE = 16
 _AT_ONCE = 256
+_LONGEST_REASON = 50_000
+"""Characters: with twelve bytes for each, a record is not too large to be read."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Ledger:
 
     def end(self, how: How, reason: str = "") -> None:
         """Say how the run that began here has ended."""
-        end = RunEnd(_now(), how, redacted(reason))
+        end = RunEnd(_now(), how, redacted(reason)[:_LONGEST_REASON])
         patiently(lambda: write_run_end(self._root, self._run, end), self._retry_seconds)
 
     def commit(self, *receipts: Receipt) -> list[str]:
@@ -110,7 +112,7 @@ class Ledger:
 
     def record_failure(self, prompt_id: str, phase: str, reason: str, attempts: int) -> None:
         """Say that a prompt was given up; replaces an earlier record of the same prompt."""
-        failure = Failure(prompt_id, phase, redacted(reason), attempts, _now(), self._run)
+        failure = Failure(prompt_id, phase, redacted(reason)[:_LONGEST_REASON], attempts, _now(), self._run)
         key, data = f"failures/{failure_name(prompt_id)}", json.dumps(asdict(failure)).encode()
         patiently(lambda: self._root.replace(key, data), self._retry_seconds)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import StoreCorrupt
 from .layout import Layout, layouts_of
-from .places.root import Root
+from .places.root import Larger, Root
 from .receipt import PromptEntry, Receipt
 from .schema import COLUMNS
 
@@ -41,28 +41,36 @@ class Objects:
 
     def fetch(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Objects by key. Raises StoreCorrupt for the first that is missing or altered."""
-        found = self.root.read_many([f"{self.folder}/{key}" for key in keys])
+        found = self._read(keys)
         for key in keys:
-            if problem := self._problem(key, found.get(f"{self.folder}/{key}")):
-                is_gone = key in self.noted and f"{self.folder}/{key}" not in found
+            if problem := self._problem(key, found.get(key)):
+                is_gone = key in self.noted and key not in found
                 hint = "; if the store was cleaned meanwhile, open it again" if is_gone else ""
                 raise StoreCorrupt(problem + hint)
-        return {key: found[f"{self.folder}/{key}"] for key in keys}
+        return {key: data for key, data in found.items() if isinstance(data, bytes)}
 
     def intact(self, keys: Sequence[str]) -> list[str]:
         """Those of the objects that are there as they were committed, or as they are going to be."""
-        found = self.root.read_many([f"{self.folder}/{key}" for key in keys])
-        return [key for key in keys if self._problem(key, found.get(f"{self.folder}/{key}")) is None]
+        found = self._read(keys)
+        return [key for key in keys if self._problem(key, found.get(key)) is None]
 
     def damaged(self) -> dict[str, str]:
         """A sentence for every object that is missing or altered, by key; reads them all, some at once."""
         damaged: dict[str, str] = {}
         for batch in self._batches():
-            found = self.root.read_many([f"{self.folder}/{key}" for key in batch])
+            found = self._read(batch)
             for key in batch:
-                if problem := self._problem(key, found.get(f"{self.folder}/{key}")):
+                if problem := self._problem(key, found.get(key)):
                     damaged[key] = problem
         return damaged
+
+    def _read(self, keys: Sequence[str]) -> dict[str, bytes | Larger]:
+        """Objects as they are, by key: of those that were noted, and no more bytes than were noted."""
+        sizes = {f"{self.folder}/{key}": self.noted[key][0] for key in keys if key in self.noted}
+        larger: dict[str, Larger] = {}
+        found = self.root.read_many(list(sizes), sizes, larger)
+        there: Mapping[str, bytes | Larger] = {**found, **larger}
+        return {key: there[name] for key in keys if (name := f"{self.folder}/{key}") in there}
 
     def _batches(self) -> Iterator[list[str]]:
         """All keys, as many at a time as fit into `_BATCH_BYTES` or are few."""
@@ -75,11 +83,13 @@ class Objects:
             batch, num_bytes = [*batch, key], num_bytes + size
         yield batch
 
-    def _problem(self, key: str, data: bytes | None) -> str | None:
+    def _problem(self, key: str, data: bytes | Larger | None) -> str | None:
         if key not in self.noted:
             found = "is not in the commit"
         elif data is None:
             found = "is missing"
+        elif isinstance(data, Larger):
+            found = f"has {data}, the commit says {self.noted[key][0]}"
         elif len(data) != self.noted[key][0]:
             found = f"has {len(data)} bytes, the commit says {self.noted[key][0]}"
         elif hashlib.sha256(data).hexdigest() != self.noted[key][1]:

@@ -15,6 +15,6 @@ def provenance_of(run: bytes | None) -> dict[str, Any]:
     """
     try:
         info = json.loads(run or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return {name: info[name] for name in _COPIED if name in info} if isinstance(info, dict) else {}

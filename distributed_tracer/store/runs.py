@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from ..errors import StoreCorrupt
-from .places.root import Root
+from .places.root import Larger, Root
 from .schema import FORMAT_VERSION, RUN_NAME
 from .sealed import LARGEST, REFUSALS
 
@@ -88,13 +88,13 @@ def read_runs(root: Root) -> list[RunRecord]:
     return sorted(found, key=lambda run: (run.number, run.started, run.id))
 
 
-def _records(root: Root) -> dict[str, bytes]:
-    return root.read_many([f"runs/{name}" for name in root.names("runs") if RUN_NAME.fullmatch(name)])
+def _records(root: Root, larger: dict[str, Larger] | None = None) -> dict[str, bytes]:
+    return root.read_many([f"runs/{name}" for name in root.names("runs") if RUN_NAME.fullmatch(name)], larger=larger)
 
 
 def _known_runs(root: Root) -> Iterator[RunRecord]:
     """Those of which something is known: a record that is damaged keeps no run from starting."""
-    for key, data in _records(root).items():
+    for key, data in _records(root, {}).items():
         with suppress(StoreCorrupt):
             yield parse_run_record(data, root.url, key)
 

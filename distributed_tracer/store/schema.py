@@ -21,6 +21,17 @@ RUN_NAME = re.compile(r"[0-9a-f]{32}\.json")
 RUN_END_NAME = re.compile(r"[0-9a-f]{32}\.end\.json")
 OBJECT_KEY = re.compile(r"(?:[a-z0-9_]+/)*[a-z0-9_]+(?:\.json)?")
 
+_MOST_BYTES = {RUN: 1 << 24, "runs": 1 << 24, "failures": 1 << 20}
+_MOST_OF_OTHERS = 1 << 28
+"""Of a commit: 16,384 prompts, the most that `compact` puts into a part by default, have 106 MB with ids of 512
+characters that JSON writes in twelve bytes each. Indexes and objects of figures have less."""
+
+
+def most_bytes(key: str) -> int:
+    """Size of the largest object that is read of those whose size nobody noted, or written, by its key."""
+    return _MOST_BYTES.get(key.partition("/")[0], _MOST_OF_OTHERS)
+
+
 Axis = Literal[
     "prompt",
     "id_byte",

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ..store.checks import check_keys, parse_check
 from ..store.places.root import Root
 from ..store.schema import FAILURE_NAME, RUN_END_NAME, RUN_NAME
+from ..store.sealed import REFUSALS
 
 _AT_ONCE = 256
 
@@ -38,7 +39,7 @@ def _time(failure: bytes) -> str:
     """When a prompt was given up; the times of this format sort as text."""
     try:
         return str(json.loads(failure)["time"])
-    except (ValueError, KeyError, TypeError):
+    except REFUSALS:
         return ""
 
 

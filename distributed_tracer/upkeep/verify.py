@@ -11,7 +11,7 @@ from ..errors import StoreCorrupt, StoreNotFound
 from ..store.checks import check_keys, parse_check
 from ..store.ledger import commit_names, parse_commit, parse_failure, parse_run
 from ..store.part import Part
-from ..store.places.root import Root
+from ..store.places.root import Larger, Root
 from ..store.receipt import Receipt
 from ..store.runs import parse_run_end, parse_run_record
 from ..store.schema import COLUMNS, FAILURE_NAME, POINTER_COLUMN, RUN, RUN_END_NAME, RUN_NAME
@@ -66,10 +66,10 @@ def verify(root: Root, progress: Progress | None = None) -> Verified:
 
 
 def _check_run_json(root: Root) -> list[Damage]:
-    data = root.read(RUN)
-    if data is None:
-        raise StoreNotFound(f"there is no store at {root.url}: it has no {RUN}")
     try:
+        data = root.read(RUN)
+        if data is None:
+            raise StoreNotFound(f"there is no store at {root.url}: it has no {RUN}")
         parse_run(data, root.url)
     except StoreCorrupt as error:
         return [Damage(RUN, (str(error),))]
@@ -79,12 +79,12 @@ def _check_run_json(root: Root) -> list[Damage]:
 def _check_commit(root: Root, name: str) -> _Checked:
     """A commit, and every object of its part. Gone in the meantime, it is no damage: somebody has cleaned the store."""
     key = f"commits/{name}"
-    data = root.read(key)
-    if data is None:
-        is_there = name in commit_names(root)
-        problem = f"{root.url}/{key} is listed but cannot be read"
-        return _Checked(name, damage=Damage(key, (problem,), None) if is_there else None)
     try:
+        data = root.read(key)
+        if data is None:
+            is_there = name in commit_names(root)
+            problem = f"{root.url}/{key} is listed but cannot be read"
+            return _Checked(name, damage=Damage(key, (problem,), None) if is_there else None)
         receipt = parse_commit(root, name, data)
     except StoreCorrupt as error:
         return _Checked(name, damage=Damage(key, (str(error),), None))
@@ -142,7 +142,11 @@ def _check_records(root: Root) -> Iterator[Damage]:
         (check_keys(root), parse_check),
     ):
         for first in range(0, len(keys), _RECORDS_AT_ONCE):
-            for key, data in root.read_many(keys[first : first + _RECORDS_AT_ONCE]).items():
+            larger: dict[str, Larger] = {}
+            found = root.read_many(keys[first : first + _RECORDS_AT_ONCE], larger=larger)
+            for key, size in larger.items():
+                yield Damage(key, (f"{root.url}/{key} has {size}; at most {size.most:,} are read",))
+            for key, data in found.items():
                 try:
                     parse(data, root.url, key)
                 except StoreCorrupt as error:

@@ -82,7 +82,9 @@ def fuzz(name: str, reader: Reader, seconds: float, rng: random.Random, corpus: 
             try:
                 with lines:
                     checked(reader, data, Path(folder))
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # a panic of a library in Rust is no Exception
                 where = traceback.extract_tb(error.__traceback__)[-1]
                 failure = f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}: {str(error)[:200]!r}"
         if time.process_time() - begun > SLOW_SECONDS:
@@ -112,10 +114,15 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="for each reader")
     parser.add_argument("--seed", type=int, default=None)
     args = parser.parse_args()
+    names = args.readers or READERS
+    with tempfile.TemporaryDirectory() as folder:  # libraries are loaded before memory is limited
+        for name in names:
+            for number, seed in enumerate(READERS[name].seeds):
+                (path := Path(folder) / f"{name}-{number}").mkdir()
+                checked(READERS[name], seed, path)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, used + MEMORY_BYTES))
     rng = random.Random(args.seed)
-    names = args.readers or READERS
     found = sum(fuzz(name, READERS[name], args.seconds, rng, list(READERS[name].seeds)) for name in names)
     return 1 if found else 0
 

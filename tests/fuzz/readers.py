@@ -11,12 +11,17 @@ import json
 import random
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import model_files
 import numpy as np
+import pyarrow
+from pyarrow import parquet
 
 from distributed_tracer.config import CorpusConfig
 from distributed_tracer.corpus.read import read_prompts
@@ -25,8 +30,11 @@ from distributed_tracer.intervene.saved_groups import groups_of_file, groups_of_
 from distributed_tracer.intervene.settings import parse_settings
 from distributed_tracer.intervene.supernode import Feature, Supernode
 from distributed_tracer.model.weights import INDEX, damaged, shards
+from distributed_tracer.offline.bundle import drop_stale
+from distributed_tracer.offline.manifest import NAME, Manifest, problems, read_manifest, summary
 from distributed_tracer.prompt import TargetSpec
 from distributed_tracer.redact import redacted, redacted_url
+from distributed_tracer.runtime.foreign_text import in_short, plain_lines
 from distributed_tracer.store.table import Table
 from distributed_tracer.store.tables.where import rows_meeting, values_of
 from distributed_tracer.transcoder.load import transcoder_shape
@@ -62,6 +70,9 @@ def checked(reader: Reader, data: bytes, folder: Path) -> str:
 def mutated(data: bytes, others: tuple[bytes, ...], rng: random.Random) -> bytes:
     """The input with a few things changed."""
     for _ in range(rng.choice((0, 1, 1, 2, 4, 8))):
+        if data[:1] in (b"{", b"[") and rng.random() < 0.5:
+            data = with_another_value(data, rng)
+            continue
         i, j = sorted((rng.randint(0, len(data)), rng.randint(0, len(data))))
         j = min(j, i + rng.choice((1, 4, 16, 1000)))
         match rng.randrange(7):
@@ -83,6 +94,59 @@ def mutated(data: bytes, others: tuple[bytes, ...], rng: random.Random) -> bytes
                 data = data[:i] + bytes([data[i] ^ 1 << rng.randrange(8)]) + data[i + 1 :]
     return data[:100_000]
 
+
+def with_another_value(data: bytes, rng: random.Random) -> bytes:
+    """JSON with one of its values changed, taken out or put elsewhere; what is no JSON stays."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return data
+    places = list(_places(document))
+    if not places:
+        return data
+    holder, key = rng.choice(places)
+    match rng.randrange(4):
+        case 0:
+            del holder[key]
+        case 1:
+            other, there = rng.choice(places)
+            if key in holder if isinstance(holder, dict) else key < len(holder):
+                holder[key] = json.loads(json.dumps(other[there]))
+        case _:
+            holder[key] = rng.choice(VALUES)
+    return json.dumps(document).encode()
+
+
+def _places(holder: Any) -> Iterator[tuple[Any, Any]]:
+    for key in list(holder) if isinstance(holder, dict) else range(len(holder)) if isinstance(holder, list) else ():
+        yield holder, key
+        yield from _places(holder[key])
+
+
+VALUES: tuple[Any, ...] = (
+    *(
+        None,
+        True,
+        False,
+        0,
+        1,
+        -1,
+        2,
+        3,
+        7,
+        2**31,
+        2**63,
+        10**308,
+        10**400,
+        0.5,
+        -0.0,
+        1e308,
+        float("nan"),
+        float("inf"),
+    ),
+    *("", "x", "/", "../x", "1", "\ud800", "\x1b[2J", "\n", "auto", "none", "default", "x" * 10_000),
+    *([], {}, [[]], [None], [1, 2, 3], ["a", "a"], {"a": 1}, {"a": {"a": []}}, [0] * 1000, [{}] * 100, [-1] * 4),
+)
 
 PIECES = tuple(
     piece.encode("utf-8", "surrogatepass")
@@ -135,6 +199,22 @@ def read_compressed(data: bytes, folder: Path) -> None:
     read_corpus(f"p.jsonl.{('gz', 'bz2', 'xz', 'zst')[data[0] % 4 if data else 0]}", data[1:], folder)
 
 
+def parquet_file(columns: dict[str, Any], **options: Any) -> bytes:
+    file = io.BytesIO()
+    parquet.write_table(pyarrow.table(columns), file, **options)
+    return file.getvalue()
+
+
+PARQUET = (
+    parquet_file({"text": ["Fact: the capital of Texas is"]}, compression="none", use_dictionary=False),
+    parquet_file({"id": [str(n) for n in range(200)], "text": ["é"] * 200, "n": list(range(200))}, compression="zstd"),
+    parquet_file({"tokens": [[1, 2], None, [3]], "targets": [["a"], [], None]}, compression="snappy"),
+    parquet_file(
+        {"messages": [[{"role": "user", "content": "x"}]], "when": [datetime(2024, 5, 31)], "b": [b"x"], "d": [1.5]},
+        compression="gzip",
+        data_page_version="2.0",
+    ),
+)
 JSONL = b"\n".join(
     json.dumps(row).encode()
     for row in (
@@ -269,6 +349,39 @@ OPENMOSS = json.dumps(
 SPARSIFY = json.dumps({"activation": "topk", "k": 2, "transcode": True, "skip_connection": False}).encode()
 
 
+# bundles
+
+
+def read_bundle(data: bytes, folder: Path) -> None:
+    """As `bundle` and `verify` do with one that is there."""
+    (folder / "model").mkdir()
+    (folder / "model" / "a.json").write_text("{}")
+    (folder / "wheels").mkdir()
+    (folder / NAME).write_bytes(data)
+    manifest = read_manifest(folder)
+    assert all(len(sentence) < LONGEST_MESSAGE for sentence in problems(folder, manifest))
+    assert len(summary(manifest)) < LONGEST_MESSAGE
+    manifest.write(folder)
+    assert read_manifest(folder) == manifest
+    drop_stale(folder, manifest, {"a": "1"})
+
+
+FILES = {"model/a.json": {"sha256": "4f" * 32, "bytes": 2}, "wheels/c-1-py3-none-any.whl": {"sha256": "", "bytes": 1}}
+PARTS = {"model": {"path": "model", "origin": "org/name", "revision": None}}
+MANIFEST = json.dumps({"format": 1, **vars(Manifest(packages={"python": "3.11"}, parts=PARTS, files=FILES))}).encode()
+
+
+# what others say
+
+
+def read_foreign_text(data: bytes, folder: Path) -> None:
+    """Logs and messages of a job's server, as they come and as an error's."""
+    text = data.decode("utf-8", "replace")
+    shown = plain_lines(text)
+    assert all(c.isprintable() or c == "\n" for c in shown)
+    assert in_short(RuntimeError(text)).isprintable()
+
+
 # what people type or save
 
 
@@ -339,6 +452,7 @@ READERS = {
     "csv": Reader(partial(read_corpus, "p.csv"), (CSV, b'text,messages\n,"[{""role"":""user"",""content"":""x""}]"\n')),
     "tsv": Reader(partial(read_corpus, "p.tsv"), (CSV.replace(b",", b"\t"),)),
     "text": Reader(partial(read_corpus, "p.txt"), (b"first\n\n second \r\n\xef\xbb\xbfthird",)),
+    "parquet": Reader(partial(read_corpus, "p.parquet"), PARQUET),
     "compressed": Reader(read_compressed, (b"\x00" + gzip.compress(JSONL, mtime=0),)),
     "yaml": Reader(read_configs, (YAML, b"x: &a [1, 2]\ny: *a\n", b"a: 0b11\nb: 1:30\nc: !!binary aGk=\n? x\n: y\n")),
     "circuit-tracer": Reader(read_circuit_tracer, (YAML,)),
@@ -348,6 +462,18 @@ READERS = {
     "index": Reader(read_index, (json.dumps({"weight_map": {"W_enc": "a.safetensors", "x": "b"}}).encode(),)),
     "safetensors": Reader(read_safetensors, (safetensors(LAYER), safetensors(LAYER)[8:-68])),
     "npz": Reader(read_npz, (npz(W=FLOATS, b=np.ones(3)), npy(FLOATS), npy(np.asfortranarray(FLOATS)))),
+    "model-config": Reader(model_files.read_model_config, model_files.CONFIGS),
+    "whole-config": Reader(partial(model_files.read_whole_model, "config.json"), model_files.WHOLE_CONFIGS),
+    "generation": Reader(partial(model_files.read_whole_model, "generation_config.json"), model_files.GENERATION),
+    "tokenizer": Reader(partial(model_files.read_tokenizer, "tokenizer.json"), model_files.TOKENIZERS),
+    "tokenizer-config": Reader(
+        partial(model_files.read_tokenizer, "tokenizer_config.json"), model_files.TOKENIZER_CONFIGS
+    ),
+    "chat-template": Reader(model_files.read_chat_template, (model_files.TEMPLATE,)),
+    "bundle": Reader(read_bundle, (MANIFEST,)),
+    "foreign-text": Reader(
+        read_foreign_text, (b"\x1b[31mred\x1b[0m 10%\r100%\n\x1b]0;title\x07x\x9b1m\t\x1bP1\x1b\\", b"see http://a:b@h/?x=1")
+    ),
     "groups": Reader(read_groups, (json.dumps(GRAPH).encode(),)),
     "groups-address": Reader(read_groups_address, (b"supernodes=[[%22a%22,%221_2_3%22]]&pinnedIds=1_2_4&clerps=[]",)),
     "where": Reader(

@@ -13,8 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 
-from ...errors import StoreError
-from .root import Stamp, clock_key, reported
+from ...errors import StoreError, StoreUnavailable
+from ..schema import most_bytes
+from .root import Larger, Stamp, check_size, clock_key, found_of, reported
 
 _THREADS = 16
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
@@ -31,20 +32,28 @@ class LocalRoot:
         self.url = str(self._path)
 
     def read(self, key: str) -> bytes | None:
-        with reported("read", f"{self.url}/{key}"):
-            try:
-                return (self._path / key).read_bytes()
-            except (FileNotFoundError, NotADirectoryError):
-                return None
+        return found_of(self.url, {key: self._read(key, most_bytes(key))}, None).get(key)
 
-    def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+    def read_many(
+        self, keys: Sequence[str], sizes: Mapping[str, int] | None = None, larger: dict[str, Larger] | None = None
+    ) -> dict[str, bytes]:
         """What the system has in memory is read sooner than threads wake up; the rest is waited for together."""
-        found: list[bytes | None] = []
+        most = [most_bytes(key) if sizes is None else sizes[key] for key in keys]
+        found: list[bytes | Larger | None] = []
         start = perf_counter()
         while len(found) < len(keys) and perf_counter() - start < _BY_ITSELF:
-            found.append(self.read(keys[len(found)]))
-        found += self._readers.map(self.read, keys[len(found) :])
-        return {key: data for key, data in zip(keys, found, strict=True) if data is not None}
+            found.append(self._read(keys[len(found)], most[len(found)]))
+        found += self._readers.map(self._read, keys[len(found) :], most[len(found) :])
+        return found_of(self.url, dict(zip(keys, found, strict=True)), larger)
+
+    def _read(self, key: str, most: int) -> bytes | Larger | None:
+        with reported("read", f"{self.url}/{key}"):
+            try:
+                with (self._path / key).open("rb") as file:
+                    size = os.fstat(file.fileno()).st_size
+                    return Larger(most, size) if size > most else file.read(size)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
 
     @cached_property
     def _readers(self) -> ThreadPoolExecutor:
@@ -73,6 +82,7 @@ class LocalRoot:
         return found
 
     def create(self, key: str, data: bytes) -> bytes:
+        check_size(self.url, key, data)
         path = self._path / key
         with reported("create", str(path)):
             temporary = _write_beside(path, data)
@@ -91,7 +101,10 @@ class LocalRoot:
                 temporary.unlink()
             _sync_folder(path.parent)
             _sync_folder(path.parent.parent)  # the folder itself may be new
-            return path.read_bytes()
+        there = self.read(key)
+        if there is None:
+            raise StoreUnavailable(f"{path} was created, and is gone when read back")
+        return there
 
     def replace(self, key: str, data: bytes) -> None:
         path = self._path / key

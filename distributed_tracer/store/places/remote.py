@@ -11,7 +11,8 @@ from typing import Any
 
 import fsspec
 
-from .root import Stamp, clock_key, dotted, reported
+from ..schema import most_bytes
+from .root import Larger, Stamp, check_size, clock_key, dotted, found_of, reported
 
 _THREADS = 16
 _TIMES = ("LastModified", "mtime", "updated", "last_modified", "created")
@@ -30,21 +31,27 @@ class RemoteRoot:
     def read(self, key: str) -> bytes | None:
         return self.read_many([key]).get(key)
 
-    def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+    def read_many(
+        self, keys: Sequence[str], sizes: Mapping[str, int] | None = None, larger: dict[str, Larger] | None = None
+    ) -> dict[str, bytes]:
+        """Of each object a byte more is asked for than it may have: asking for its size would be another request."""
         if not keys:
             return {}
+        most = [most_bytes(key) if sizes is None else sizes[key] for key in keys]
         with reported("read from", self.url):
             # cat_ranges rather than cat, which would take [ and * in the store's own name for patterns
-            answers = self._files.cat_ranges([self._at(key) for key in keys], None, None, on_error="return")
-        found = {}
-        for key, answer in zip(keys, answers, strict=True):
+            answers = self._files.cat_ranges(
+                [self._at(key) for key in keys], [0] * len(keys), [size + 1 for size in most], on_error="return"
+            )
+        found: dict[str, bytes | Larger | None] = {}
+        for key, size, answer in zip(keys, most, answers, strict=True):
             if isinstance(answer, FileNotFoundError):
                 continue
             if isinstance(answer, BaseException):
                 with reported("read", f"{self.url}/{key}"):
                     raise answer
-            found[key] = bytes(answer)
-        return found
+            found[key] = bytes(answer) if len(answer) <= size else Larger(size)
+        return found_of(self.url, found, larger)
 
     def names(self, folder: str) -> list[str]:
         with reported("list", f"{self.url}/{folder}"):
@@ -69,6 +76,7 @@ class RemoteRoot:
     def create(self, key: str, data: bytes) -> bytes:
         """As `Root.create`. Drivers word a failed condition differently, and a lost answer looks like a failure too, of
         any type: reading the object back tells whose it is in every case."""
+        check_size(self.url, key, data)
         with reported("create", f"{self.url}/{key}"):
             try:
                 self._files.pipe_file(self._at(key), data, mode="create")

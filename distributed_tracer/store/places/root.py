@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import uuid4
 
-from ...errors import ConfigError, StoreError, StoreUnavailable
+from ...errors import ConfigError, StoreCorrupt, StoreError, StoreUnavailable
 from ...redact import redacted, redacted_url
+from ..schema import most_bytes
 
 LASTING = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError, ValueError)
 """What waiting does not mend: no such bucket, something in the way, a refused key. Drivers word refusals so."""
@@ -37,17 +38,65 @@ class Stamp:
     written: float
 
 
+@dataclass(frozen=True)
+class Larger:
+    """An object that was not read, as it has more than `most` bytes."""
+
+    most: int
+    num_bytes: int | None = None
+    """What it has, where the driver tells."""
+
+    def __str__(self) -> str:
+        if self.num_bytes is None:
+            return f"more than {self.most:,} bytes"
+        return f"{self.num_bytes:,} bytes"
+
+
+def found_of(
+    url: str, answers: Mapping[str, bytes | Larger | None], larger: dict[str, Larger] | None
+) -> dict[str, bytes]:
+    """As `Root.read_many` returns and raises, of what each object is, None where there is none."""
+    found = {}
+    for key, answer in answers.items():
+        if isinstance(answer, bytes):
+            found[key] = answer
+        elif answer is not None and larger is not None:
+            larger[key] = answer
+        elif answer is not None:
+            raise StoreCorrupt(f"{url}/{key} has {answer}; at most {answer.most:,} are read of such an object")
+    return found
+
+
+def check_size(url: str, key: str, data: bytes) -> None:
+    """Raises StoreError for an object that nobody would read again."""
+    if len(data) > most_bytes(key):
+        raise StoreError(
+            f"{url}/{key} would have {len(data):,} bytes, and at most {most_bytes(key):,} are read of such an object: "
+            "write parts of fewer prompts"
+        )
+
+
 class Root(Protocol):
-    """One store's folder. Keys are relative paths with `/`; every failure is a StoreError naming `url`."""
+    """One store's folder. Keys are relative paths with `/`; every failure is a StoreError naming `url`.
+
+    No more is read of an object than was noted of its size, or than its kind can have: `schema.most_bytes`.
+    """
 
     url: str
 
     def read(self, key: str) -> bytes | None:
-        """The whole object, or None if there is none."""
+        """The whole object, or None if there is none. Raises StoreCorrupt for one that is too large to be of its kind,
+        before it is read."""
         ...
 
-    def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """Whole objects, read concurrently; absent ones are left out."""
+    def read_many(
+        self, keys: Sequence[str], sizes: Mapping[str, int] | None = None, larger: dict[str, Larger] | None = None
+    ) -> dict[str, bytes]:
+        """Whole objects, read concurrently; absent ones are left out.
+
+        `sizes` are those noted of objects, by key. One that has more is not read: it goes into `larger`, or
+        StoreCorrupt is raised where that is not given.
+        """
         ...
 
     def names(self, folder: str) -> list[str]:
@@ -62,7 +111,10 @@ class Root(Protocol):
         ...
 
     def create(self, key: str, data: bytes) -> bytes:
-        """Make an object atomically unless there is one; what is there afterwards, be it `data` or another's."""
+        """Make an object atomically unless there is one; what is there afterwards, be it `data` or another's.
+
+        Raises StoreError for more bytes than are read of such an object, and StoreCorrupt as `read` does.
+        """
         ...
 
     def replace(self, key: str, data: bytes) -> None:

@@ -18,7 +18,8 @@ from fsspec.asyn import get_loop
 from obstore.exceptions import AlreadyExistsError, PermissionDeniedError
 
 from ...errors import StoreError
-from .root import LASTING, Stamp, clock_key, dotted, reported
+from ..schema import most_bytes
+from .root import LASTING, Larger, Stamp, check_size, clock_key, dotted, found_of, reported
 from .s3_access import access
 
 T = TypeVar("T")
@@ -44,14 +45,16 @@ class S3Root:
     def read(self, key: str) -> bytes | None:
         return self.read_many([key]).get(key)
 
-    def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+    def read_many(
+        self, keys: Sequence[str], sizes: Mapping[str, int] | None = None, larger: dict[str, Larger] | None = None
+    ) -> dict[str, bytes]:
+        most = [most_bytes(key) if sizes is None else sizes[key] for key in keys]
+        answers = self._all([partial(self._get, key, size) for key, size in zip(keys, most, strict=True)])
         found = {}
-        for key, answer in zip(keys, self._all([partial(self._get, key) for key in keys]), strict=True):
+        for key, answer in zip(keys, answers, strict=True):
             with reported("read", f"{self.url}/{key}"):
-                data = _given(answer)
-            if data is not None:
-                found[key] = data
-        return found
+                found[key] = _given(answer)
+        return found_of(self.url, found, larger)
 
     def names(self, folder: str) -> list[str]:
         with reported("list", f"{self.url}/{folder}"):
@@ -72,14 +75,16 @@ class S3Root:
 
     def create(self, key: str, data: bytes) -> bytes:
         """As `Root.create`. If all answers were lost, reading the object back tells whose it is."""
+        check_size(self.url, key, data)
         with reported("create", f"{self.url}/{key}"):
             try:
-                return self._one(partial(self._create, key, data))
+                answer = self._one(partial(self._create, key, data))
             except Exception:
                 there = self.read(key)
                 if there is None:
                     raise
                 return there
+            return found_of(self.url, {key: answer}, None)[key]
 
     def replace(self, key: str, data: bytes) -> None:
         with reported("write", f"{self.url}/{key}"):
@@ -111,9 +116,12 @@ class S3Root:
             for answer in self._all([partial(self._put, key, data) for key, data in objects.items()]):
                 _given(answer)
 
-    async def _get(self, key: str) -> bytes | None:
+    async def _get(self, key: str, most: int) -> bytes | Larger | None:
+        """The size is in what an answer begins with: the rest of one that is too long is left to the network."""
         try:
             answer = await self._s3.reads.get_async(key)
+            if (size := answer.meta["size"]) > most:
+                return Larger(most, size)
             return bytes(await answer.bytes_async())
         except FileNotFoundError:
             return None
@@ -121,12 +129,12 @@ class S3Root:
     async def _put(self, key: str, data: bytes) -> None:
         await self._s3.writes.put_async(key, data, use_multipart=False)
 
-    async def _create(self, key: str, data: bytes) -> bytes:
+    async def _create(self, key: str, data: bytes) -> bytes | Larger:
         """Refused: by another's object, by one's own of an earlier attempt, or as somebody is just writing it."""
         try:
             await self._s3.writes.put_async(key, data, mode="create", use_multipart=False)
         except AlreadyExistsError:
-            there = await self._get(key)
+            there = await self._get(key, most_bytes(key))
             if there is None:
                 raise OSError("refused because it is there, and not there when read") from None
             return there

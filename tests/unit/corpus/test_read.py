@@ -476,3 +476,24 @@ def test_a_missing_optional_package_is_named(
     monkeypatch.setitem(sys.modules, module, None)  # importing it now fails, as where it is not installed
     with pytest.raises(CorpusError, match=remedy):
         read(write(name, b""))
+
+
+def test_a_text_that_all_rows_of_a_parquet_file_share_is_in_memory_once(tmp_path: Path) -> None:
+    text = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 300, pyarrow.int32()), ["x" * 2**20])
+    pyarrow.parquet.write_table(pyarrow.table({"text": text}), tmp_path / "p.parquet", compression="zstd")
+    assert (tmp_path / "p.parquet").stat().st_size < 2**12
+    before = pyarrow.total_allocated_bytes()
+    for prompt in read_prompts(CorpusConfig(str(tmp_path / "p.parquet"))):
+        assert isinstance(prompt, Prompt)
+        assert pyarrow.total_allocated_bytes() - before < 16 * 2**20
+        assert len(prompt.text or "") == 2**20
+
+
+def test_long_lists_in_a_parquet_file_are_read_a_few_rows_at_a_time(tmp_path: Path) -> None:
+    rows = [[7] * 2**18] * 64
+    pyarrow.parquet.write_table(pyarrow.table({"tokens": rows}), tmp_path / "p.parquet", compression="zstd")
+    before = pyarrow.total_allocated_bytes()
+    for prompt in read_prompts(CorpusConfig(str(tmp_path / "p.parquet"))):
+        assert pyarrow.total_allocated_bytes() - before < 48 * 2**20, "all of them have 128 MiB"
+        assert isinstance(prompt, Prompt)
+        assert len(prompt.tokens or ()) == 2**18

@@ -77,3 +77,39 @@ def test_a_null_that_the_library_replaces_by_its_default_is_refused_with_what_to
         load_config(str(tmp_path))
     path.write_text(json.dumps({**config, "rope_parameters": {"rope_type": "default", "rope_theta": 150000}}))
     assert load_config(str(tmp_path)).rope_parameters["rope_type"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"num_hidden_layers": 10**9}, "says that 'num_hidden_layers' is 1e\\+09; at most 4,096"),
+        ({"vision_config": {"depth": 10**9}}, "says that 'depth' is 1e\\+09"),
+        ({"num_attention_heads": "many"}, "does not describe a model that can be made|cannot read config.json"),
+        ({"hidden_act": "none such"}, "does not describe a model that can be made here: KeyError"),
+        ({"rope_theta": [[[]] * 10]}, "config.json"),
+    ],
+)
+def test_a_config_of_which_no_model_can_be_made_is_refused(
+    changed: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    tiny_config("llama").save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(ModelError, match=said):
+        model_shape(str(tmp_path))
+
+
+def test_a_config_of_a_far_larger_model_than_its_weights_is_refused_before_that_is_made(tmp_path: Path) -> None:
+    path = save_model(tmp_path) / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"intermediate_size": 10**9}))
+    with pytest.raises(
+        ModelError, match=r"describes 288,[0-9,]+ parameters, and its .safetensors files have [0-9,]+ by"
+    ):
+        load_model(str(tmp_path))
+
+
+def test_a_tokenizer_that_cannot_be_used_is_refused_when_it_is_loaded(tmp_path: Path) -> None:
+    path = save_model(tmp_path) / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_max_length": "long"}))
+    with pytest.raises(ModelError, match=r"cannot read tokenizer files .*not supported between instances"):
+        load_tokenizer(str(tmp_path))

@@ -19,7 +19,7 @@ from answering import Answer, answering, refusal
 from faulty_proxy import Fault, FaultyS3, Request, Spoil, everything, faulty, nothing
 from s3 import S3Server
 
-from distributed_tracer.errors import StoreError, StoreUnavailable
+from distributed_tracer.errors import StoreCorrupt, StoreError, StoreUnavailable
 from distributed_tracer.store.places.root import Root, open_root
 
 OBJECTS = {f"parts/{number}": bytes([number]) * 1000 for number in range(60)}
@@ -71,6 +71,24 @@ def test_reading_takes_one_request_for_each_object(proxy: FaultyS3, root: Root) 
     before = proxy.counts[""]
     assert root.read_many(list(OBJECTS)) == OBJECTS
     assert proxy.counts[""] - before == len(OBJECTS)
+
+
+def test_an_object_larger_than_expected_is_refused_before_it_is_read(proxy: FaultyS3, root: Root, url: str) -> None:
+    root.upload({"parts/large": bytes(96 << 20)})
+    before = proxy.counts[""]
+    with pytest.raises(StoreCorrupt, match=r"parts/large has 100,663,296 bytes; at most 1,000 are read"):
+        root.read_many(["parts/1", "parts/large"], {"parts/1": 1000, "parts/large": 1000})
+    assert proxy.counts[""] - before == 2  # its size is not asked for
+    program = (
+        "import resource; from distributed_tracer.store.places.root import open_root; most = {'parts/large': 1000}\n"
+        f"root, larger = open_root({url!r}), {{}}; root.read_many(['parts/1'])\n"
+        "used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10; before = used()\n"
+        "found = root.read_many(['parts/large'], most, larger); print(found, larger, used() - before)"
+    )
+    here = str(Path(__file__).parents[3])
+    said = subprocess.run([sys.executable, "-c", program], cwd=here, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("{} {'parts/large': Larger(most=1000, num_bytes=100663296)} ")
+    assert int(said.split()[-1]) < 32, "MiB more than for a small object"
 
 
 def test_many_objects_are_waited_for_at_once(proxy: FaultyS3, root: Root) -> None:
