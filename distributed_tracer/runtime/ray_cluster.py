@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import ray
+from ray._private import utils
 
 from ..config import RunConfig
 from ..errors import ConfigError
@@ -115,12 +116,16 @@ def _connect(address: str, seconds: float) -> None:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Put handlers back that connecting replaces: Ray's own would abort the process at SIGTERM."""
+    """Keep handlers that connecting would replace: Ray's own end the process at SIGTERM, some while it still starts."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    if threading.current_thread() is threading.main_thread():
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    set_handler, utils.set_sigterm_handler = utils.set_sigterm_handler, lambda handler: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = set_handler
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 def cpus_per_worker(run: RunConfig) -> int:

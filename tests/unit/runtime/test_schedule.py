@@ -55,6 +55,19 @@ def test_units_are_read_one_ahead_at_most() -> None:
     assert read == ["a", "b", "c"]
 
 
+def test_after_withdrawal_only_what_workers_were_asked_goes_on() -> None:
+    schedule, share, dying = Schedule(map(unit, "abcdef"), attempts=3), Share(), Share()
+    assert ask(schedule, dying) == ["a", "b"]
+    list(schedule.lost(dying, "gone"))
+    assert ask(schedule, share) == ["b", "c"]
+    assert schedule.has_work()
+    schedule.withdraw()
+    assert not schedule.has_work()
+    answer(schedule, share, traced("b"))
+    answer(schedule, share, traced("c"))
+    assert ask(schedule, share) == [None], "it writes what it has traced"
+
+
 def test_an_idle_worker_is_asked_to_write_when_nothing_is_left() -> None:
     schedule, share = Schedule([unit("a")], attempts=3), Share()
     ask(schedule, share)
