@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from distributed_tracer.cli import main
 from distributed_tracer.plan.unit import WorkUnit
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.runtime.stopping import NothingBegun, Stopping
@@ -70,6 +71,16 @@ def test_signals_are_as_before_afterwards() -> None:
     with Stopping():
         pass
     assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_a_signal_to_any_command_ends_it_with_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("distributed_tracer.report.status.status_of", lambda path: signal.raise_signal(signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["status", "store"]) == 130
+    assert "run the same command again to go on" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_outside_the_main_thread_units_pass_without_signals() -> None:
