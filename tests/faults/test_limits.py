@@ -15,7 +15,7 @@ import pytest
 
 from distributed_tracer.store.reader import open_store
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.thorough]
 
 ROOT = Path(__file__).parents[2]
 PATHS = [str(ROOT), str(ROOT / "tests")]
