@@ -10,12 +10,16 @@ import io
 import json as json_format
 import os
 import shlex
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial, wraps
 from inspect import signature
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -711,6 +715,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
     _write_anything()
     args = list(sys.argv[1:] if argv is None else argv)
+    with _signals_end_as_sigint():
+        return _main(args)
+
+
+def _main(args: list[str]) -> int:
     try:
         if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
             raise ConfigError(unknown("command", args[0], _COMMANDS))
@@ -731,6 +740,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         # a line break in what a stranger named begins no line that looks like one of ours
         print("error:", "\n  ".join(line.strip() for line in lines), file=sys.stderr)
         return 1
+
+
+@contextmanager
+def _signals_end_as_sigint() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP interrupt a command too: what it has begun is put away, and it says how to go on."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in (one for one in before if before[one] == signal.SIG_DFL):  # nohup has one ignored
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _write_anything() -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from .control_group import memory_limits
 from .shapes import ModelShape
 
 _SWEEP_BYTES = {"cpu": 256 * 2**20, "cuda": 4 * 2**30}
@@ -37,15 +38,13 @@ def num_sweep_rows(
 
 
 def free_cpu_bytes() -> int:
-    """Main memory that can still be taken, by the machine's and the control group's account."""
+    """Main memory that can still be taken, by the account of the machine and of every control group above."""
     free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    meminfo, group = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+    meminfo = Path("/proc/meminfo")
     if meminfo.exists():
         lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
         free = int(lines["MemAvailable"].split()[0]) * 1024
-    if (group / "memory.max").exists() and (limit := (group / "memory.max").read_text().strip()) != "max":
-        free = min(free, int(limit) - int((group / "memory.current").read_text()))
-    return free
+    return min([free, *(group.free for group in memory_limits())])
 
 
 def size_text(num_bytes: int) -> str:

@@ -24,7 +24,7 @@ from .runtime.executor import executor_for
 from .runtime.foreign_text import in_short
 from .runtime.logs import telling
 from .runtime.progress import Tally, showing
-from .runtime.stopping import Stopping
+from .runtime.stopping import NothingBegun, Stopping
 from .store.ledger import Ledger
 from .summary import Recorder, Summary
 
@@ -55,12 +55,12 @@ def _run(config: JobConfig, tell: Callable[[Outcome], None]) -> Summary:
     ledger.create_or_check(run_info(config, intake.transcoders.features_L))
     prompts.settle(ledger.asked())
     num_wanted = len(prompts) + len(intake.rejected)
-    ledger.begin(num_wanted, prompts.num_done, config.store.part_seconds, made_by(config))
-
     with Stopping(config.run.log_format) as stopping:
         try:
             recorder = Recorder(ledger, tell)
-            _work(config, intake, plan, stopping, recorder)
+            with suppress(NothingBegun):
+                ledger.begin(num_wanted, prompts.num_done, config.store.part_seconds, made_by(config))
+                _work(config, intake, plan, stopping, recorder)
         except BaseException as error:
             _tell_end(ledger, stopping, error)
             raise
@@ -83,7 +83,7 @@ def _work(config: JobConfig, intake: Intake, plan: Plan, stopping: Stopping, rec
     num_units, seconds = plan.total()
     if not num_units:
         return
-    executor = executor_for(config, recorder.commit, num_units)
+    executor = executor_for(config, recorder.commit, num_units, stopped=lambda: stopping.requested)
     with (
         showing(Tally(num_units, seconds), config.run.progress and config.run.log_format == "text") as show,
         closing(executor.run(stopping.until_asked(plan.fitting()))) as outcomes,

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "distributed_tracer"
 LAYERS = (
     ("errors", "shapes", "display", "redact"),
     ("documents",),
-    ("given", "names"),
+    ("given", "names", "control_group"),
     ("prompt", "config", "memory", "flags", "threads"),
     ("corpus", "model", "transcoder", "graph"),
     ("plan", "trace", "store", "content"),
@@ -42,6 +42,7 @@ WITHOUT_TORCH = (
     "given",
     "prompt",
     "config",
+    "control_group",
     "memory",
     "flags",
     "corpus",

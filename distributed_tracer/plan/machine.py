@@ -8,6 +8,7 @@ import subprocess
 from dataclasses import dataclass
 
 from ..config import JobConfig
+from ..control_group import num_processors
 from ..memory import free_cpu_bytes
 
 CPU_FLOPS = 5e10
@@ -41,8 +42,10 @@ def machine_of(config: JobConfig) -> Machine:
 
 
 def num_cores() -> int:
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """CPU cores this process may use: those it may run on, or fewer, if it has a quota of their time."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = num_processors()
+    return allowed if quota is None else max(1, min(allowed, int(quota)))
 
 
 def free_gpu_bytes() -> list[int]:

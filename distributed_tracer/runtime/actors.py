@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from ..config import JobConfig, TraceConfig
+from ..control_group import Kills
 from ..transcoder.slice import Slice
+from .deaths import Place
 from .events import Reply
 from .executor import MakeWorker
 from .logs import keep_worker_logs
@@ -38,10 +40,11 @@ class WorkerShell:
         self._worker: Worker | None = None
         self._loaded = threading.Event()
 
-    def placed(self) -> str:
+    def placed(self) -> Place:
         """Answers as soon as the process runs: who and where it is."""
         address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # Ray's gap
-        return f"{socket.gethostname()}:{os.getpid()} on {address}"
+        name = f"{socket.gethostname()}:{os.getpid()} on {address}"
+        return Place(name, ray.get_runtime_context().get_node_id(), Kills.here())
 
     def load(self, make_worker: MakeWorker, config: JobConfig, threads: int, part: Slice) -> None:
         """Load model and transcoders: a call of its own, so that its errors arrive with their own type."""

@@ -44,10 +44,15 @@ class Executor(Protocol):
 
 
 def executor_for(
-    config: JobConfig, commit: Commit, num_units: int = 0, make_worker: MakeWorker | None = None
+    config: JobConfig,
+    commit: Commit,
+    num_units: int = 0,
+    make_worker: MakeWorker | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Executor:
     """The executor that the configuration asks for; what the other one needs is not imported. `num_units` is how many
-    it will be given, which it shows to those who watch. `make_worker` is for work other than tracing."""
+    it will be given, which it shows to those who watch. `make_worker` is for work other than tracing. Once it is
+    `stopped`, units that it was given and has not begun are left alone, and workers that are loading not waited for."""
     make_worker = make_worker or new_worker
     if config.run.local:
         from .local import LocalExecutor
@@ -57,7 +62,7 @@ def executor_for(
     from .metrics import Metrics
     from .ray_executor import RayExecutor
 
-    return RayExecutor(config, commit, make_worker, Metrics(num_units))
+    return RayExecutor(config, commit, make_worker, Metrics(num_units), stopped)
 
 
 def keep_ray_offline() -> None:

@@ -13,6 +13,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from ..config import JobConfig
 from ..transcoder.slice import Slice
 from .actors import WorkerActor
+from .deaths import Place
 from .executor import MakeWorker
 from .foreign_text import in_short
 from .parcel import TOO_LARGE, CannotTravel, Parcel
@@ -74,12 +75,18 @@ class Replica:
         return next(iter(self.asked.values()), WRITE)
 
     @property
-    def name(self) -> str:
-        """`host:pid on address`, if it ever had a place."""
+    def place(self) -> Place | None:
+        """Where it is or was, if it ever had a place."""
         try:
-            return str(ray.get(self.placing)) if ready([self.placing]) else "without a place"
+            found: Place | None = ray.get(self.placing) if ready([self.placing]) else None
         except ray.exceptions.RayError:
-            return "without a place"
+            return None
+        return found
+
+    @property
+    def name(self) -> str:
+        """`host:pid on address`."""
+        return self.place.name if self.place else "without a place"
 
     def at_work(self) -> str:
         """What it is doing, as far as is known here."""

@@ -10,9 +10,11 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import utils
 
 from ..config import RunConfig
 from ..errors import ConfigError
@@ -20,6 +22,7 @@ from ..plan.machine import num_cores
 from .executor import threads_per_worker
 from .foreign_text import in_short
 from .import_path import DriversPath
+from .object_room import object_store_bytes
 from .ray_here import started_here
 from .reach import check_listens, within
 
@@ -57,18 +60,21 @@ def connected(run: RunConfig) -> Iterator[None]:
                 stack.enter_context(started_here(partial(_init_here, run)))
         except ConfigError:
             raise
-        except (ray.exceptions.RayError, ValueError, OSError, RuntimeError) as error:
+        except Exception as error:  # Ray has no type of its own for a machine so busy that its processes come too late
             where = f"at {address}" if address else "on this machine"
-            raise ConfigError(f"cannot use Ray {where}: {in_short(error)}. --local works without Ray.") from error
+            said = in_short(error).removesuffix(".")
+            raise ConfigError(f"cannot use Ray {where}: {said}. --local works without Ray.") from error
         yield
 
 
 def _init_here(run: RunConfig, **options: Any) -> None:
     num_cpus = max(num_cores(), run.workers * cpus_per_worker(run))
+    room = object_store_bytes(Path(options["_temp_dir"]).parent)
     with _signals_kept():
         ray.init(
             address="local",
             num_cpus=num_cpus,
+            object_store_memory=room,
             include_dashboard=False,
             job_config=DriversPath(),
             **_QUIET,
@@ -115,12 +121,16 @@ def _connect(address: str, seconds: float) -> None:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Put handlers back that connecting replaces: Ray's own would abort the process at SIGTERM."""
+    """Keep handlers that connecting would replace: Ray's own end the process at SIGTERM, some while it still starts."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    if threading.current_thread() is threading.main_thread():
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    set_handler, utils.set_sigterm_handler = utils.set_sigterm_handler, lambda handler: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = set_handler
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 def cpus_per_worker(run: RunConfig) -> int:

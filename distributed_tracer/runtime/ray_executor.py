@@ -9,7 +9,7 @@ share one set of transcoders end together.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
@@ -19,13 +19,13 @@ import ray
 from ..config import JobConfig
 from ..errors import ConfigError, WorkerLost
 from ..plan.unit import WorkUnit
+from .deaths import Deaths, no_room_for_answer
 from .events import Outcome, Reply
 from .executor import Commit, MakeWorker, new_worker
-from .foreign_text import plain_line, shortened
 from .group import Group, Replica, ready
 from .idle import lend_idle
 from .metrics import Metrics
-from .parcel import CannotTravel
+from .parcel import TOO_LARGE, CannotTravel
 from .ray_cluster import LOST, connected, cpus_per_worker, describe_resources, remark_on_idle_gpus
 from .schedule import Schedule
 from .stuck import Watch
@@ -37,7 +37,6 @@ CALL_SECONDS = 0.003
 many seconds of work in a call for each worker that there is, it is half idle."""
 _MAX_FAILED_STARTS = 3
 """So many starts in a row that end while loading, for each worker wanted, end a run: a dying machine ends several."""
-_LONGEST_OF_RAY = 200
 _NOTICE_SECONDS = 2.0
 """An actor may learn of another's death so much earlier than this process."""
 
@@ -56,7 +55,7 @@ class _Answers:
     """An error that ends the run."""
 
     @classmethod
-    def of(cls, answered: Mapping[Any, Replica]) -> _Answers:
+    def of(cls, answered: Mapping[Any, Replica], deaths: Deaths) -> _Answers:
         found = cls()
         for ref, replica in answered.items():
             try:
@@ -64,10 +63,13 @@ class _Answers:
             except ray.exceptions.RayTaskError as error:
                 if isinstance(error.cause, WorkerLost):
                     found.bereft[replica] = str(error.cause)
+                elif isinstance(error.cause, TOO_LARGE):
+                    found.dead.setdefault(replica, no_room_for_answer(replica.name, error.cause))
                 else:
                     found.failed = error.cause or error
             except LOST as error:
-                found.dead.setdefault(replica, _reason(replica, error))
+                if replica not in found.dead:
+                    found.dead[replica] = deaths.reason(replica.name, replica.place, error)
         return found
 
 
@@ -80,12 +82,15 @@ class RayExecutor:
         commit: Commit,
         make_worker: MakeWorker = new_worker,
         metrics: Metrics | None = None,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._config = config
         self._commit = commit
         self._metrics = metrics or Metrics()
         self._make_worker = make_worker
+        self._stopped = stopped
         self._watch = Watch(config.run.stuck_seconds)
+        self._deaths = Deaths()
         self._groups: list[Group] = []
         self._failed_starts = 0
         self._said_waiting = False
@@ -113,6 +118,8 @@ class RayExecutor:
 
     def _work(self, schedule: Schedule, num_groups: int) -> Iterator[Outcome]:
         while schedule.has_work() or any(replica.share.units for replica in self._replicas):
+            if self._stopped():
+                schedule.withdraw()
             while schedule.has_work() and len(self._groups) < num_groups:
                 self._groups.append(Group(self._config, self._make_worker))
             replicas = self._replicas
@@ -139,7 +146,7 @@ class RayExecutor:
 
     def _receive(self, answered: Mapping[Any, Replica], schedule: Schedule) -> Iterator[Outcome]:
         """Take answers that came together, and then see who died."""
-        found = _Answers.of(answered)
+        found = _Answers.of(answered, self._deaths)
         for ref, reply in found.replies.items():
             if reply is None:
                 answered[ref].loaded = True
@@ -168,7 +175,7 @@ class RayExecutor:
         asked = {ref: replica for replica in group.replicas for ref in replica.asked}
         if not known and asked:
             ray.wait(list(asked), num_returns=len(asked), timeout=_NOTICE_SECONDS)
-        late = _Answers.of({ref: asked[ref] for ref in ready(list(asked))})
+        late = _Answers.of({ref: asked[ref] for ref in ready(list(asked))}, self._deaths)
         dead = {**late.dead, **found.dead}
         for replica, reason in dead.items():
             _log.warning("%s, while %s. %s", reason, replica.at_work(), _next(replica))
@@ -215,14 +222,6 @@ class RayExecutor:
         self._said_waiting = True
 
 
-def _reason(replica: Replica, error: Exception) -> str:
-    """Who died of what, in our words, and what Ray knows of it, without its advice and addresses."""
-    text = str(error)
-    _, found, detail = text.partition("Worker exit detail: ")
-    told = next(iter((detail if found else text).partition(". Some common causes")[0].splitlines()), "")
-    return f"worker {replica.name} {_cause(error)} (Ray: {shortened(plain_line(told), _LONGEST_OF_RAY)})"
-
-
 def _next(replica: Replica) -> str:
     """What becomes of the prompts of a worker that died."""
     if not replica.loaded:
@@ -232,11 +231,3 @@ def _next(replica: Replica) -> str:
         "The one prompt that it had not stored is" if count == 1 else f"{count} prompts that it had not stored are"
     )
     return f"{prompts} given out again; another worker takes its place if there is work left."
-
-
-def _cause(error: Exception) -> str:
-    if isinstance(error, ray.exceptions.OutOfMemoryError) or "running low on memory" in str(error):
-        return "was ended because its machine's memory was nearly full"
-    if isinstance(error, ray.exceptions.NodeDiedError) or "node has died" in str(error) or "node died" in str(error):
-        return "was on a machine that left the cluster"
-    return "died"

@@ -11,6 +11,8 @@ import ray
 from ..config import TraceConfig
 from ..prompt import Prompt
 from ..trace.packed import Packed
+from .foreign_text import in_short
+from .parcel import TOO_LARGE
 from .ray_cluster import LOST
 from .spread import AssistantFailed
 
@@ -25,8 +27,8 @@ class RemoteAssistant:
         self._fingerprint = ""
 
     def open(self, prompt: Prompt, config: TraceConfig) -> None:
-        """Begin to prepare for a prompt."""
-        self._opened = self._actor.assist.remote(prompt, config)
+        """Begin to prepare for a prompt. Raises AssistantFailed."""
+        self._opened = _sent(self._actor.assist, prompt, config)
 
     def fingerprint(self) -> str | None:
         """Of what fires there, once it is prepared."""
@@ -36,8 +38,8 @@ class RemoteAssistant:
         return self._fingerprint
 
     def ask(self, chosen_F: npt.NDArray[np.int64], number: int) -> None:
-        """Begin to compute one batch of a round."""
-        self._asked = self._actor.assist_with.remote(self._fingerprint, chosen_F, number)
+        """Begin to compute one batch of a round. Raises AssistantFailed."""
+        self._asked = _sent(self._actor.assist_with, self._fingerprint, chosen_F, number)
 
     def answered(self) -> bool:
         """Whether what was asked for last is there, or will never be."""
@@ -47,6 +49,13 @@ class RemoteAssistant:
         """The block asked for."""
         found: Packed = _get(self._asked, seconds)
         return found
+
+
+def _sent(method: Any, *args: Any) -> Any:
+    try:
+        return method.remote(*args)
+    except TOO_LARGE as error:
+        raise AssistantFailed(f"Ray has no room for what it is asked: {in_short(error)}") from error
 
 
 def _get(ref: Any, seconds: float | None) -> Any:

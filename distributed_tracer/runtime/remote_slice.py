@@ -14,11 +14,13 @@ import ray
 import torch
 from torch import Tensor
 
-from ..errors import WorkerLost
+from ..errors import TracerError, WorkerLost
 from ..transcoder.activation import Candidates
 from ..transcoder.loaded import LoadedTranscoders
 from ..transcoder.slice import Slice
 from ..transcoder.sliced import SlicedTranscoders
+from .foreign_text import in_short
+from .parcel import TOO_LARGE
 from .ray_cluster import LOST
 
 
@@ -59,10 +61,25 @@ class RemoteSlice:
         return found
 
     def _ask(self, question: str, device: torch.device, *args: Any) -> Any:
+        slice_ = f"slice {self.part.index} of {self.part.count}"
         try:
             return moved(ray.get(self._actor.of_slice.remote(question, *moved(args, "cpu"))), device)
         except LOST as error:
-            raise WorkerLost(f"the worker that keeps slice {self.part.index} of {self.part.count} died") from error
+            raise WorkerLost(f"the worker that keeps {slice_} died") from error
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause
+            if isinstance(cause, TOO_LARGE):
+                raise _no_room(slice_, cause) from error
+            raise (cause or error) from error
+        except TOO_LARGE as error:
+            raise _no_room(slice_, error) from error
+
+
+def _no_room(slice_: str, error: Exception) -> TracerError:
+    return TracerError(
+        f"Ray has no room for what workers send each other of {slice_} of the transcoders ({in_short(error)}). Try a "
+        "larger /dev/shm, more room where Ray spills (ray start --temp-dir), or fewer --slices"
+    )
 
 
 def sharing(kept: LoadedTranscoders, group: Sequence[Any]) -> SlicedTranscoders:

@@ -70,6 +70,12 @@ class Schedule:
             self._ahead = next(self._fresh, None)
         return bool(self._ahead or self._again or self._suspects)
 
+    def withdraw(self) -> None:
+        """Hand out nothing more; what workers have been asked goes on."""
+        self._fresh, self._ahead = iter(()), None
+        self._again.clear()
+        self._suspects.clear()
+
     def next_calls(self, share: Share) -> Iterator[Call]:
         """What to ask of a worker now: nothing if it has enough to do or there is nothing left."""
         while len(share.calls) < IN_FLIGHT and (call := self._take()):

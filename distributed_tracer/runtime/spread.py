@@ -40,7 +40,7 @@ class Assistant(Protocol):
     """An idle replica, seen from the one that it helps: asked now, answering later."""
 
     def open(self, prompt: Prompt, config: TraceConfig) -> None:
-        """Begin to prepare for a prompt."""
+        """Begin to prepare for a prompt. Raises AssistantFailed."""
         ...
 
     def fingerprint(self) -> str | None:
@@ -48,7 +48,7 @@ class Assistant(Protocol):
         ...
 
     def ask(self, chosen_F: npt.NDArray[np.int64], number: int) -> None:
-        """Begin to compute the batch with this number of a round."""
+        """Begin to compute the batch with this number of a round. Raises AssistantFailed."""
         ...
 
     def answered(self) -> bool:
@@ -115,8 +115,11 @@ class SpreadRows:
     def _look_for_assistants(self) -> list[Assistant]:
         """Open those that are new; those that are open and see the same features are of use, until they fail."""
         for assistant in self._assistants.take_offered():
-            assistant.open(self._prompt, self._config)
-            self._opening.append(assistant)
+            try:
+                assistant.open(self._prompt, self._config)
+                self._opening.append(assistant)
+            except AssistantFailed as error:
+                _log.warning("an assistant is of no use: %s", error)
         for assistant in list(self._opening):
             try:
                 found = assistant.fingerprint()
@@ -156,8 +159,12 @@ class _Round:
             self._receive(assistant, 0.0)
         for assistant in [one for one in self._assistants() if one not in self._asked]:
             if self._given < self._num_batches:
+                try:
+                    assistant.ask(self._chosen_F.numpy(force=True), self._given)
+                except AssistantFailed as error:
+                    self._do_without(assistant, error)
+                    continue
                 self._asked[assistant] = self._given
-                assistant.ask(self._chosen_F.numpy(force=True), self._given)
                 self._given += 1
         return True
 
@@ -181,9 +188,12 @@ class _Round:
         try:
             self._blocks[number] = unpack(assistant.take(seconds), columns, self._chosen_F.device)
         except AssistantFailed as error:
-            _log.warning("going on without an assistant: %s", error)
-            self._assistants().remove(assistant)
+            self._do_without(assistant, error)
             (self._blocks[number],) = self._rows.of_features(self._chosen_F, number.__eq__)
+
+    def _do_without(self, assistant: Assistant, error: AssistantFailed) -> None:
+        _log.warning("going on without an assistant: %s", error)
+        self._assistants().remove(assistant)
 
 
 class Assisting:

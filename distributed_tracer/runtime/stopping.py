@@ -15,6 +15,10 @@ from ..plan.unit import WorkUnit
 from .logs import stopping_line
 
 
+class NothingBegun(KeyboardInterrupt):
+    """Raised by the first signal if no work was handed out: what is being made ready is of no use."""
+
+
 class Stopping:
     """While entered, listens to signals. Outside the main thread, where that is not possible, it only passes units."""
 
@@ -22,6 +26,7 @@ class Stopping:
         self.requested = False
         self.signal = ""
         """The name of the signal that asked for it."""
+        self._begun = False
         self._log_format: LogFormat = log_format
         self._previous: dict[int, Any] = {}
 
@@ -44,6 +49,7 @@ class Stopping:
         for unit in units:
             if self.requested:
                 return
+            self._begun = True
             yield unit
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -53,3 +59,5 @@ class Stopping:
         # not print: the signal may have come in the middle of one
         with suppress(OSError):  # that nobody reads it must not end the run
             os.write(2, stopping_line(self._log_format))
+        if not self._begun:
+            raise NothingBegun

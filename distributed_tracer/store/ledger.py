@@ -86,7 +86,9 @@ class Ledger:
         self._run = write_run(self._root, {**info, **run, **counts})
 
     def end(self, how: How, reason: str = "") -> None:
-        """Say how the run that began here has ended."""
+        """Say how the run that began here has ended; nothing if none has."""
+        if not self._run:
+            return
         end = RunEnd(_now(), how, redacted(reason)[:_LONGEST_REASON])
         patiently(lambda: write_run_end(self._root, self._run, end), self._retry_seconds)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -24,7 +24,7 @@ from ..runtime.events import Outcome
 from ..runtime.executor import executor_for
 from ..runtime.logs import telling
 from ..runtime.progress import Tally, showing
-from ..runtime.stopping import Stopping
+from ..runtime.stopping import NothingBegun, Stopping
 from ..store.checks import CheckedPrompt, Figures, figures, new_check, write_check
 from ..store.ledger import Ledger
 from ..store.reader import Store, open_store
@@ -141,16 +141,16 @@ def _run(job: CheckJob, tell: Callable[[Outcome], None]) -> Checked:
     record = _Record(job, store, {name: about[name] for name in ("command", "versions", "platform")}, tell)
     if units:
         make_worker = partial(new_checker, job.measure, record.made_by)
-        executor = executor_for(config, _count, len(units), make_worker)
         tally = Tally(len(units), sum(unit.expected_seconds for unit in units))
-        with (
-            Stopping(job.run.log_format) as stopping,
-            showing(tally, job.run.progress and job.run.log_format == "text") as show,
-            closing(executor.run(stopping.until_asked(units))) as outcomes,
-        ):
-            for outcome in outcomes:
-                record(outcome)
-                show(outcome)
+        with Stopping(job.run.log_format) as stopping, suppress(NothingBegun):
+            executor = executor_for(config, _count, len(units), make_worker, lambda: stopping.requested)
+            with (
+                showing(tally, job.run.progress and job.run.log_format == "text") as show,
+                closing(executor.run(stopping.until_asked(units))) as outcomes,
+            ):
+                for outcome in outcomes:
+                    record(outcome)
+                    show(outcome)
     found = figures(store.root, job.measure.kind, store.catalogue, job.measure.settings)
     num_left = len(units) - record.num_done - len(record.failed)
     num_skipped, seconds = len(wanted) - len(units), time.monotonic() - started

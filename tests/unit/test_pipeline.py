@@ -6,6 +6,7 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jobs_of_cases import LOCAL, job, plain_rows, write_prompts
@@ -153,3 +154,22 @@ def test_a_run_says_how_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Worker, "trace", trace)
     assert run_job(config).num_left == 0
     assert end() == {"how": "finished", "reason": ""}
+
+
+def test_a_signal_while_the_model_is_loaded_ends_a_run_that_the_next_goes_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = job(tmp_path, plain_rows(3))
+    begin = Worker.__init__
+
+    def interrupted(worker: Worker, *args: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        begin(worker, *args)
+
+    monkeypatch.setattr(Worker, "__init__", interrupted)
+    stopped = run_job(config)
+    assert (stopped.num_left, stopped.exit_code, stopped.num_done) == (3, 130, 0)
+    end = status_of(config.store.store)["run"]["end"]
+    assert (end["how"], end["reason"]) == ("stopped", "SIGTERM")
+    monkeypatch.setattr(Worker, "__init__", begin)
+    assert run_job(config).num_done == 3

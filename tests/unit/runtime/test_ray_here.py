@@ -7,12 +7,17 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 pytest.importorskip("ray")
 
-from distributed_tracer.runtime import ray_here
+import ray
+
+from distributed_tracer.config import RunConfig
+from distributed_tracer.errors import ConfigError
+from distributed_tracer.runtime import ray_cluster, ray_here
 from distributed_tracer.runtime.ray_here import own_folder, started_here
 
 ROOT = Path(__file__).parents[3]
@@ -79,3 +84,16 @@ def test_workers_import_from_the_current_directory_only_if_the_program_lies_in_i
     assert not [entry for entry in paths if entry.startswith((sys.prefix, sys.base_prefix)) or not entry]
     if "script" in program:
         assert paths[0] == str(here if expected else elsewhere)
+
+
+def test_whatever_ray_says_when_it_does_not_start_is_an_error_of_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_late(init: object) -> NoReturn:
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray_cluster, "started_here", too_late)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(
+        ConfigError, match=r"on this machine: The current node .* startup\. --local works without Ray\."
+    ):
+        ray_cluster.connected(RunConfig()).__enter__()

@@ -55,6 +55,21 @@ def test_units_are_read_one_ahead_at_most() -> None:
     assert read == ["a", "b", "c"]
 
 
+def test_after_withdrawal_only_what_workers_were_asked_goes_on() -> None:
+    schedule, share = Schedule(map(unit, "abcdefgh"), attempts=3), Share()
+    dying = [Share() for _ in range(3)]
+    assert [ask(schedule, one) for one in dying] == [["a", "b"], ["c", "d"], ["e", "f"]]
+    for one in dying:
+        list(schedule.lost(one, "gone"))  # the first is suspected, the second goes out again
+    assert ask(schedule, share) == ["b", "d"]
+    assert schedule.has_work()
+    schedule.withdraw()
+    assert not schedule.has_work()
+    answer(schedule, share, traced("b"))
+    answer(schedule, share, traced("d"))
+    assert ask(schedule, share) == [None], "it writes what it has traced"
+
+
 def test_an_idle_worker_is_asked_to_write_when_nothing_is_left() -> None:
     schedule, share = Schedule([unit("a")], attempts=3), Share()
     ask(schedule, share)

@@ -31,14 +31,19 @@ def replica() -> tuple[Model, Transcoders]:
 
 
 class Near:
-    """An assistant in this process that is prepared when asked for the second time, and may fail at a round."""
+    """An assistant in this process that is prepared when asked for the second time, and may fail at a round, or where
+    it is sent something."""
 
-    def __init__(self, replica: tuple[Model, Transcoders], fails_at: int = -1, prompt: Prompt | None = None) -> None:
-        self.replica, self.fails_at, self.other_prompt = replica, fails_at, prompt
+    def __init__(
+        self, replica: tuple[Model, Transcoders], fails_at: int = -1, prompt: Prompt | None = None, unsent: str = ""
+    ) -> None:
+        self.replica, self.fails_at, self.other_prompt, self.unsent = replica, fails_at, prompt, unsent
         self.assisting: Assisting | None = None
         self.looked = self.rounds = self.num_blocks = 0
 
     def open(self, prompt: Prompt, config: TraceConfig) -> None:
+        if self.unsent == "open":
+            raise AssistantFailed("no room")
         self.assisting = Assisting(self.other_prompt or prompt, *self.replica, config)
 
     def fingerprint(self) -> str | None:
@@ -47,6 +52,8 @@ class Near:
         return self.assisting.fingerprint if self.looked > 1 else None
 
     def ask(self, chosen_F: npt.NDArray[np.int64], number: int) -> None:
+        if self.unsent == "ask":
+            raise AssistantFailed("no room")
         self.asked = (chosen_F, number)
 
     def answered(self) -> bool:
@@ -92,6 +99,16 @@ def test_an_assistant_that_fails_is_done_without(replica: Any, caplog: pytest.Lo
     assert same(graph_with(replica, config, failing, going_on), attribute(PROMPT, *replica, config))
     assert (failing.rounds, going_on.rounds) == (2, 5)
     assert "its process died" in caplog.text
+
+
+@pytest.mark.parametrize("unsent", ["open", "ask"])
+def test_an_assistant_that_cannot_be_sent_anything_is_done_without(
+    unsent: str, replica: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    mute, going_on = Near(replica, unsent=unsent), Near(replica)
+    assert same(graph_with(replica, CONFIG, mute, going_on), attribute(PROMPT, *replica, CONFIG))
+    assert (mute.rounds, caplog.text.count("no room")) == (0, 1)
+    assert going_on.rounds
 
 
 def test_an_assistant_that_sees_other_features_is_not_used(replica: Any, caplog: pytest.LogCaptureFixture) -> None:

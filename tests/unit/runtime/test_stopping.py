@@ -8,9 +8,10 @@ import threading
 
 import pytest
 
+from distributed_tracer.cli import main
 from distributed_tracer.plan.unit import WorkUnit
 from distributed_tracer.prompt import Prompt
-from distributed_tracer.runtime.stopping import Stopping
+from distributed_tracer.runtime.stopping import NothingBegun, Stopping
 
 UNITS = [WorkUnit(Prompt(name)) for name in "abc"]
 
@@ -27,10 +28,19 @@ def test_the_first_signal_ends_the_handing_out_of_work(number: int, capfd: pytes
 
 
 def test_the_second_signal_ends_at_once(capfd: pytest.CaptureFixture[str]) -> None:
-    with Stopping():
+    with Stopping() as stopping:
+        next(stopping.until_asked(UNITS))
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_the_first_signal_ends_at_once_what_is_only_being_made_ready(capfd: pytest.CaptureFixture[str]) -> None:
+    with Stopping() as stopping:
+        units = stopping.until_asked(UNITS)
+        with pytest.raises(NothingBegun):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert (stopping.signal, list(units)) == ("SIGTERM", [])
 
 
 def test_a_run_under_nohup_goes_on_when_its_terminal_is_closed() -> None:
@@ -49,8 +59,10 @@ def test_a_terminal_that_takes_no_words_does_not_end_a_run(monkeypatch: pytest.M
 
     monkeypatch.setattr(os, "write", closed)
     with Stopping() as stopping:
+        units = stopping.until_asked(UNITS)
+        next(units)
         os.kill(os.getpid(), signal.SIGHUP)
-        assert list(stopping.until_asked(UNITS)) == []
+        assert list(units) == []
 
 
 def test_signals_are_as_before_afterwards() -> None:
@@ -59,6 +71,16 @@ def test_signals_are_as_before_afterwards() -> None:
     with Stopping():
         pass
     assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_a_signal_to_any_command_ends_it_with_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("distributed_tracer.report.status.status_of", lambda path: signal.raise_signal(signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["status", "store"]) == 130
+    assert "run the same command again to go on" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_outside_the_main_thread_units_pass_without_signals() -> None:
