@@ -14,7 +14,7 @@ import ray
 import torch
 from torch import Tensor
 
-from ..errors import WorkerLost
+from ..errors import FilesChanged, WorkerLost
 from ..transcoder.activation import Candidates
 from ..transcoder.loaded import LoadedTranscoders
 from ..transcoder.slice import Slice
@@ -23,7 +23,8 @@ from .ray_cluster import LOST
 
 
 class RemoteSlice:
-    """Like the slice kept here, but for its number. Raises WorkerLost if the other actor is no more."""
+    """Like the slice kept here, but for its number. Raises WorkerLost if the other actor is no more, and FilesChanged
+    if it has seen that."""
 
     def __init__(self, actor: Any, part: Slice, kept: LoadedTranscoders) -> None:
         self.part, self.shape, self.dtype, self.device = part, kept.shape, kept.dtype, kept.device
@@ -61,6 +62,10 @@ class RemoteSlice:
     def _ask(self, question: str, device: torch.device, *args: Any) -> Any:
         try:
             return moved(ray.get(self._actor.of_slice.remote(question, *moved(args, "cpu"))), device)
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, FilesChanged):
+                raise error.cause from error
+            raise
         except LOST as error:
             raise WorkerLost(f"the worker that keeps slice {self.part.index} of {self.part.count} died") from error
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..config import CorpusConfig, JobConfig, ModelConfig, RunConfig, StoreConfig, TraceConfig, TranscoderConfig
-from ..content.identity import content_of
+from ..content.in_use import FilesInUse
 from ..errors import ConfigError
 from ..plan.unit import WorkUnit
 from ..prompt import Prompt
@@ -132,15 +132,15 @@ def job_config(job: CheckJob, identity: Mapping[str, Any]) -> JobConfig:
 def _run(job: CheckJob, tell: Callable[[Outcome], None]) -> Checked:
     started, store = time.monotonic(), open_store(job.store)
     config = job_config(job, store.info["identity"])
-    content = content_of(config.model.model, config.transcoders.transcoders)["content"]
-    Ledger(job.store).create_or_check({"identity": store.info["identity"], "content": content})
+    files = FilesInUse(config.model.model, config.transcoders.transcoders)
+    Ledger(job.store).create_or_check({"identity": store.info["identity"], "content": files.identity["content"]})
     wanted = choose(store, job.sample, job.sample_seed)
     done = figures(store.root, job.measure.kind, store.catalogue, job.measure.settings).done
     units = [_unit(store, name) for name in wanted if name not in done]
     about = made_by(config)
     record = _Record(job, store, {name: about[name] for name in ("command", "versions", "platform")}, tell)
     if units:
-        make_worker = partial(new_checker, job.measure, record.made_by)
+        make_worker = partial(new_checker, job.measure, record.made_by, expected=files.content)
         executor = executor_for(config, _count, len(units), make_worker)
         tally = Tally(len(units), sum(unit.expected_seconds for unit in units))
         with (
