@@ -60,6 +60,7 @@ class Checker:
         threads: int,
         part: Slice = Slice(),  # noqa: B008  (frozen)
         expected: Mapping[What, Content] | None = None,
+        number: int = 0,
     ) -> None:
         """Raises InputError if model or transcoders cannot be loaded, do not fit each other, or are not what is
         `expected`; StoreError."""
@@ -68,7 +69,7 @@ class Checker:
         torch.set_num_threads(threads)
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.assistants = Assistants()  # nobody can help with this
-        self._measure, self._made_by, self._config = measure, made_by, config
+        self._measure, self._made_by, self._config, self._number = measure, made_by, config, number
         self._phases = Phases()
         self.files = FilesInUse(config.model.model, config.transcoders.transcoders, expected)
         self._model = load_model(config.model.model, config.model.forward_dtype, config.model.device_map)
@@ -152,7 +153,7 @@ class Checker:
         self._phases.enter("store")
         prompts, tables = zip(*self._found, strict=True)
         made_by = {**self._made_by, "worker": self.name}
-        check = new_check(self._measure.kind, self._measure.settings, made_by, prompts, tables)
+        check = new_check(self._measure.kind, self._measure.settings, made_by, prompts, tables, self._number)
         key, data = write_check(self._store.root, check, self._config.store.retry_seconds)
         self._found = []
         self._phases.enter("idle")
