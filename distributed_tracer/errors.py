@@ -11,6 +11,7 @@ TracerError
 │   │   └── UnknownArchitecture            a model this package has no row for
 │   ├── TranscoderError                transcoder files that are missing, malformed or of unknown format
 │   │   └── ShapeMismatch                  transcoders that do not fit the model
+│   ├── FilesChanged                   files of a model or of transcoders that are not those a run began with
 │   └── PlanDoesNotFit                 needs more memory than there is
 ├── StoreError                     a store that cannot be read or written
 │   ├── StoreUnavailable               it may answer later: an outage, a full disk
@@ -70,6 +71,10 @@ class TranscoderError(InputError):
 
 class ShapeMismatch(TranscoderError):
     """Transcoders do not fit the model."""
+
+
+class FilesChanged(InputError):
+    """Files of a model or of transcoders are not those that a run began with, or that were loaded."""
 
 
 class PlanDoesNotFit(InputError):

@@ -12,15 +12,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import partial
 
 from .config import JobConfig
+from .content.in_use import FilesInUse
 from .errors import StoreUnavailable, TracerError
 from .intake import Intake, take_in
 from .plan.plan import Plan, make_plan
 from .provenance import made_by, run_info
 from .redact import redacted
 from .runtime.events import Outcome
-from .runtime.executor import executor_for
+from .runtime.executor import MakeWorker, executor_for, new_worker
 from .runtime.foreign_text import in_short
 from .runtime.logs import telling
 from .runtime.progress import Tally, showing
@@ -38,8 +40,8 @@ def run_job(config: JobConfig) -> Summary:
 
     Killed at any moment and called again with the same configuration, it ends with the same store. Prompts that
     cannot be traced are recorded as failed and tried again by the next run. Raises InputError for what is wrong
-    with the whole job, before anything is spent; StoreError if the store cannot be used; WorkerLost if workers die
-    without getting anything done.
+    with the whole job, before anything is spent, and FilesChanged where model or transcoders change during the run;
+    StoreError if the store cannot be used; WorkerLost if workers die without getting anything done.
     """
     with telling(config.run.log_format) as tell:
         return _run(config, tell)
@@ -47,12 +49,14 @@ def run_job(config: JobConfig) -> Summary:
 
 def _run(config: JobConfig, tell: Callable[[Outcome], None]) -> Summary:
     started = time.monotonic()
+    files = FilesInUse(config.model.model, config.transcoders.transcoders)
     intake = take_in(config)
+    files.loaded()
     prompts = intake.prompts
     plan = make_plan(prompts, intake.model, intake.transcoders, config)
     plan.check_fits()
     ledger = Ledger(config.store.store, config.store.retry_seconds)
-    ledger.create_or_check(run_info(config, intake.transcoders.features_L))
+    ledger.create_or_check(run_info(config, intake.transcoders.features_L, files))
     prompts.settle(ledger.asked())
     num_wanted = len(prompts) + len(intake.rejected)
     with Stopping(config.run.log_format) as stopping:
@@ -60,7 +64,7 @@ def _run(config: JobConfig, tell: Callable[[Outcome], None]) -> Summary:
             recorder = Recorder(ledger, tell)
             with suppress(NothingBegun):
                 ledger.begin(num_wanted, prompts.num_done, config.store.part_seconds, made_by(config))
-                _work(config, intake, plan, stopping, recorder)
+                _work(config, intake, plan, stopping, recorder, partial(new_worker, expected=files.content))
         except BaseException as error:
             _tell_end(ledger, stopping, error)
             raise
@@ -72,7 +76,9 @@ def _run(config: JobConfig, tell: Callable[[Outcome], None]) -> Summary:
     return summary
 
 
-def _work(config: JobConfig, intake: Intake, plan: Plan, stopping: Stopping, recorder: Recorder) -> None:
+def _work(
+    config: JobConfig, intake: Intake, plan: Plan, stopping: Stopping, recorder: Recorder, make_worker: MakeWorker
+) -> None:
     """Record what cannot be traced, and trace the rest."""
     for outcome in intake.rejected:
         recorder.record(outcome)
@@ -83,7 +89,7 @@ def _work(config: JobConfig, intake: Intake, plan: Plan, stopping: Stopping, rec
     num_units, seconds = plan.total()
     if not num_units:
         return
-    executor = executor_for(config, recorder.commit, num_units, stopped=lambda: stopping.requested)
+    executor = executor_for(config, recorder.commit, num_units, make_worker, lambda: stopping.requested)
     with (
         showing(Tally(num_units, seconds), config.run.progress and config.run.log_format == "text") as show,
         closing(executor.run(stopping.until_asked(plan.fitting()))) as outcomes,

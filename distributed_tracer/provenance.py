@@ -13,19 +13,19 @@ from typing import Any
 from distributed_tracer import __version__
 
 from .config import JobConfig, as_dict
-from .content.identity import content_of
+from .content.in_use import FilesInUse
 from .redact import without_secrets
 
 _PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "ray", "zarr", "numpy")
 
 
-def run_info(config: JobConfig, num_features: Sequence[int] = ()) -> dict[str, Any]:
+def run_info(config: JobConfig, num_features: Sequence[int] = (), files: FilesInUse | None = None) -> dict[str, Any]:
     """What is written once into a store: `identity` and `content` decide whether a later run may go on with it.
 
-    `num_features` are those of each layer's transcoder.
+    `num_features` are those of each layer's transcoder, `files` what the run has looked at already.
     """
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    content = content_of(config.model.model, config.transcoders.transcoders)
+    content = (files or FilesInUse(config.model.model, config.transcoders.transcoders)).identity
     sizes = {"num_features": list(num_features)} if num_features else {}
     return {"identity": config.identity(), **content, **sizes, "created": created, **made_by(config)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -22,8 +23,30 @@ _LISTING = "config.yaml"
 _THREADS = 8
 
 
+@dataclass(frozen=True)
+class Located:
+    """Where files are, before anything of them is read."""
+
+    source: str
+    folder: Path
+    paths: Mapping[str, Path]
+    """By name in the folder, or as a config.yaml lists it."""
+    listed: tuple[str, ...] = ()
+    """Names in a config.yaml; see `Files.listed`."""
+
+
 def model_files(model: str, full_hash: bool = False) -> Files:
     """What loading the model would find: files directly in its folder."""
+    return described(locate_model(model), full_hash)
+
+
+def transcoder_files(transcoders: str, full_hash: bool = False) -> Files:
+    """What loading the transcoders would find: all files in their folder, and those that its config.yaml names."""
+    return described(locate_transcoders(transcoders), full_hash)
+
+
+def locate_model(model: str) -> Located | Files:
+    """Where they are; Files that say why not, where they are not."""
     name, revision = split_revision(model)
     if Path(name).is_dir():
         folder = Path(name)
@@ -34,11 +57,11 @@ def model_files(model: str, full_hash: bool = False) -> Files:
         if isinstance(cached, str):
             return Files(model, None, cached, on_hub=True)
         folder = cached
-    return _files(model, folder, [name for name in LocalFolder(folder).files() if "/" not in name], full_hash)
+    return _located(model, folder, [name for name in LocalFolder(folder).files() if "/" not in name])
 
 
-def transcoder_files(transcoders: str, full_hash: bool = False) -> Files:
-    """What loading the transcoders would find: all files in their folder, and those that its config.yaml names."""
+def locate_transcoders(transcoders: str) -> Located | Files:
+    """The same for transcoders."""
     try:
         source = find(transcoders)
     except TranscoderError as error:
@@ -55,7 +78,13 @@ def transcoder_files(transcoders: str, full_hash: bool = False) -> Files:
         if isinstance(found, str):
             return Files(transcoders, None, f"{folder / _LISTING} names {name}: {found}", name.startswith("hf://"))
     paths = {name: found for name, found in listed.items() if isinstance(found, Path)}
-    return _files(transcoders, folder, names, full_hash, paths)
+    return _located(transcoders, folder, names, paths)
+
+
+def _located(source: str, folder: Path, names: Sequence[str], listed: Mapping[str, Path] | None = None) -> Located:
+    """`listed`: files that are read too, by the names under which they are listed."""
+    paths = {name: folder / name for name in names if name.endswith(_READ)} | dict(listed or {})
+    return Located(source, folder, paths, (_LISTING, *listed) if listed else ())
 
 
 def _listed(folder: Path) -> dict[str, Path | str]:
@@ -86,11 +115,11 @@ def _cached(source: object) -> Path | str:
     return root if root.is_dir() else f"the hub's cache has {source.repo}, but not its folder {source.folder}"
 
 
-def _files(
-    source: str, folder: Path, names: Sequence[str], full_hash: bool, listed: Mapping[str, Path] | None = None
-) -> Files:
-    """`listed`: files that are read too, by the names under which they are listed."""
-    named = {name: folder / name for name in names if name.endswith(_READ)} | dict(listed or {})
+def described(located: Located | Files, full_hash: bool = False) -> Files:
+    """What is in them."""
+    if isinstance(located, Files):
+        return located
+    source, folder, named = located.source, located.folder, located.paths
     paths = list(named.values())
     try:
         with ThreadPoolExecutor(_THREADS) as pool:
@@ -107,5 +136,5 @@ def _files(
         num_bytes=num_bytes,
         num_sampled=sum(sampled for _, sampled in digests),
         damaged=tuple(wrong),
-        listed=(_LISTING, *listed) if listed else (),
+        listed=located.listed,
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import given
 from ..config import TraceConfig
+from ..content.in_use import FilesInUse
 from ..errors import ConfigError, PromptError
 from ..graph.graph import Graph
 from ..model.load import Model, load_model
@@ -26,10 +27,11 @@ Text = str | Sequence[int]
 class ReplacementModel:
     """Explain a prompt, set features to other values, and look at what the model says then."""
 
-    def __init__(self, model: Model, transcoders: Transcoders) -> None:
-        """Raises InputError if they do not fit each other."""
+    def __init__(self, model: Model, transcoders: Transcoders, files: FilesInUse | None = None) -> None:
+        """Raises InputError if they do not fit each other. Where `files` are known, all that computes raises
+        FilesChanged if these change: on a CPU the weights are views of them."""
         check_fits(transcoders.shape, model.shape)
-        self.model, self.transcoders = model, transcoders
+        self.model, self.transcoders, self._files = model, transcoders, files
 
     def __repr__(self) -> str:
         return f"<ReplacementModel of {self.model!r} with {self.transcoders!r}>"
@@ -39,8 +41,11 @@ class ReplacementModel:
         cls, model: str, transcoders: str, forward_dtype: str = "float32", device_map: str = "auto"
     ) -> ReplacementModel:
         """From directories or hub ids, as `trace` takes them."""
+        files = FilesInUse(model, transcoders)
         loaded = load_model(model, forward_dtype, device_map)
-        return cls(loaded, load_transcoders(transcoders, forward_dtype, loaded.input_device))
+        read = load_transcoders(transcoders, forward_dtype, loaded.input_device)
+        files.loaded()
+        return cls(loaded, read, files)
 
     def tokens(self, prompt: Text, interventions: Sequence[Intervention] = ()) -> tuple[int, ...]:
         """Token ids, beginning with a special token (see `model.tokenize`).
@@ -63,6 +68,7 @@ class ReplacementModel:
     def trace(self, prompt: Prompt | Text, config: TraceConfig = TraceConfig()) -> Graph:  # noqa: B008  (frozen)
         """One attribution graph, pruned as `config` says."""
         dense = attribute_dense(prompt, self.model, self.transcoders, config)
+        self._check_files()
         return dense.whole() if config.keep_all else dense.pruned(config.node_threshold, config.edge_threshold)
 
     def intervene(self, prompt: Text, interventions: Sequence[Intervention], **options: Any) -> Effect:
@@ -72,16 +78,23 @@ class ReplacementModel:
 
     def intervene_many(self, cases: Sequence[tuple[Text, Sequence[Intervention]]], **options: Any) -> list[Effect]:
         """All in one pass: different interventions on one prompt, one on many prompts, or any mixture."""
-        return intervene([self._case(*case) for case in cases], self.model, self.transcoders, **options)
+        effects = intervene([self._case(*case) for case in cases], self.model, self.transcoders, **options)
+        self._check_files()
+        return effects
 
     def generate(self, prompt: Text, interventions: Sequence[Intervention] = (), **options: Any) -> str:
         """What the model goes on to say, as text. See `generate` for the options."""
         said = generate(self._case(prompt, interventions), self.model, self.transcoders, **options)
+        self._check_files()
         return str(self.model.tokenizer.decode(list(said)))
 
     def _case(self, prompt: Text, interventions: Sequence[Intervention]) -> Case:
         several = sequence_of(interventions)
         return Case(self.tokens(prompt, several), several)
+
+    def _check_files(self) -> None:
+        if self._files is not None:
+            self._files.check()
 
     def top_tokens(self, seen: Seen, count: int = 5) -> list[tuple[str, float]]:
         """The most likely next tokens, with their probabilities."""

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..redact import redacted
 from ..store.ledger import Failure, read_failures
-from ..store.places.root import open_root
+from ..store.places.root import Root, open_root
 from ..store.reader import Store, open_store
 from ..store.runs import RunEnd, RunRecord, read_run_end, read_runs
+from ..store.schema import failure_name
 from ..store.table import printable
 from ..upkeep.garbage import orphans
 
 _SHOWN = 20
 _SILENT_PARTS = 3
 """A run is called silent after so many times the seconds after which a worker writes a part."""
+_CLOCK_SECONDS = 10.0
+"""Clocks may differ by so much, and a store stamp things so roughly, without a word."""
 
 
 def status_of(path: str) -> dict[str, Any]:
@@ -52,11 +55,13 @@ def _run_status(run: RunRecord, end: RunEnd | None, store: Store, failures: Sequ
     catalogue = store.catalogue
     number = catalogue.runs.index(run.id) if run.id in catalogue.runs else None
     done = set() if number is None else {catalogue.ids[n] for n in (catalogue.columns["run"] == number).nonzero()[0]}
-    written = (commit.created for commit in catalogue.commits if commit.run == run.id)
+    written = {f"commits/{commit.name}": commit.created for commit in catalogue.commits if commit.run == run.id}
     # one whose id the store had under other content failed in this run, though the id is done
     failed = [failure for failure in failures if failure.run == run.id and failure.prompt_id not in done]
     num_done = run.num_done + len(done)
-    times = [run.started, *written, *(failure.time for failure in failed)]
+    told = {f"runs/{run.id}.json": run.started, **written}
+    told |= {f"failures/{failure_name(failure.prompt_id)}": failure.time for failure in failed}
+    stamped, ahead = _by_the_store(store.root, told)
     return {
         "started": run.started,
         "host": run.host,
@@ -64,10 +69,25 @@ def _run_status(run: RunRecord, end: RunEnd | None, store: Store, failures: Sequ
         "num_done": num_done,
         "num_failed": len(failed),
         "num_left": max(0, run.num_prompts - num_done - len(failed)),
-        "written": _latest(times),
+        "written": _latest(told.values()),
+        "stamped": stamped,
+        "clock_ahead_seconds": ahead,
         "silent_after_seconds": _SILENT_PARTS * run.part_seconds,
         "end": None if end is None else asdict(end),
     }
+
+
+def _by_the_store(root: Root, told: Mapping[str, str]) -> tuple[str | None, float]:
+    """When the last of some objects was written by the store's clock, if they are there; and how many seconds, at
+    least, the clock of their writer is ahead of it: nothing is written down before it is said."""
+    there = {key: stamp for folder in ("commits", "failures", "runs") for key, stamp in root.listing(folder).items()}
+    stamps = {key: there[key].written for key in told if key in there}
+    if not stamps:
+        return None, 0.0
+    said = {key: datetime.fromisoformat(time).timestamp() for key in stamps if (time := _time(told[key]))}
+    ahead = max((said[key] - stamps[key] for key in said), default=0.0)
+    stamped = datetime.fromtimestamp(max(stamps.values()), UTC).isoformat(timespec="seconds")
+    return stamped, round(max(0.0, ahead), 1)
 
 
 def _latest(times: Iterable[str]) -> str | None:
@@ -113,12 +133,27 @@ def _progress_lines(status: dict[str, Any], now: datetime) -> Iterator[str]:
     if run:
         counts = f"{run['num_done']:,} of {run['num_prompts']:,} prompts done, {run['num_failed']:,} failed"
         yield f"run      {counts}, {run['num_left']:,} left; started {run['started']} by {run['host']}"
-    if written:
-        age = max(timedelta(), timedelta(seconds=round((now - datetime.fromisoformat(written)).total_seconds())))
-        yield f"written  {written}, {age} ago{_verdict(run, age)}"
+    if not written:
+        return
+    age = stored = _age(written, now)
+    if run and run["stamped"]:
+        stored = _age(run["stamped"], now)
+        if run["clock_ahead_seconds"] > _CLOCK_SECONDS:
+            ahead = timedelta(seconds=round(run["clock_ahead_seconds"]))
+            yield f"clocks   that of {run['host']} is {ahead} or more ahead of the store's, which ages go by here"
+            written, age = run["stamped"], stored
+        if stored < -_CLOCK_SECONDS:
+            yield f"clocks   this machine's is {timedelta(seconds=round(-stored))} or more behind the store's"
+    yield f"written  {written}, {timedelta(seconds=max(0, age))} ago{_verdict(run, age, stored)}"
 
 
-def _verdict(run: dict[str, Any] | None, age: timedelta) -> str:
+def _age(written: str, now: datetime) -> int:
+    """In seconds; negative where a clock is wrong."""
+    return round((now - datetime.fromisoformat(written)).total_seconds())
+
+
+def _verdict(run: dict[str, Any] | None, age: int, stored: int) -> str:
+    """`age` as the run's driver tells it, `stored` as the store does."""
     if not run:
         return ""
     if not run["num_left"]:
@@ -126,9 +161,14 @@ def _verdict(run: dict[str, Any] | None, age: timedelta) -> str:
     if end := run["end"]:
         about = {"stopped": f" by {end['reason']}", "failed": f": {end['reason']}"}.get(end["how"], "")
         return f": {end['how']} at {end['time']}{about if end['reason'] else ''}; the same command goes on from here"
-    if age.total_seconds() <= run["silent_after_seconds"]:
+    if age <= run["silent_after_seconds"]:
         return ": running"
+    if stored <= run["silent_after_seconds"]:
+        return (
+            f" by the clock of {run['host']}, {timedelta(seconds=max(0, stored))} by the store's: that clock is "
+            "behind, and the run alive, or the store was copied since"
+        )
     return (
-        f": silent for {age.total_seconds():,.0f} s, and nothing says that the run ended; if it is gone, the same "
-        "command goes on from here"
+        f": silent for {age:,} s, and nothing says that the run ended; if it is gone, the same command goes on from "
+        "here"
     )

@@ -91,13 +91,18 @@ class WorkerShell:
 
     @ray.method(concurrency_group="aside")
     def of_slice(self, question: str, *args: Any) -> Any:
-        """Answer for the slice kept here, while prompts are being traced; waits until it is loaded."""
+        """Answer for the slice kept here, while prompts are being traced; waits until it is loaded.
+
+        Raises FilesChanged: who asks sees the files of its own machine only.
+        """
         from .remote_slice import moved
 
         self._loaded.wait()
         assert question in _QUESTIONS
         kept = self._here().kept
-        return moved(getattr(kept, question)(*moved(args, kept.device)), "cpu")
+        answer = moved(getattr(kept, question)(*moved(args, kept.device)), "cpu")
+        self._here().files.check()
+        return answer
 
     def _here(self) -> Worker:
         assert self._worker is not None, "load comes first"

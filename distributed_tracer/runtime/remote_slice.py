@@ -25,7 +25,8 @@ from .ray_cluster import LOST
 
 
 class RemoteSlice:
-    """Like the slice kept here, but for its number. Raises WorkerLost if the other actor is no more."""
+    """Like the slice kept here, but for its number. Raises WorkerLost if the other actor is no more, and FilesChanged
+    if it has seen that."""
 
     def __init__(self, actor: Any, part: Slice, kept: LoadedTranscoders) -> None:
         self.part, self.shape, self.dtype, self.device = part, kept.shape, kept.dtype, kept.device

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 
 from ..config import JobConfig, TraceConfig
-from ..errors import InputError, OutOfMemory, TracerError, WorkerLost
+from ..content.in_use import Content, FilesInUse, What
+from ..errors import FilesChanged, InputError, OutOfMemory, TracerError, WorkerLost
 from ..graph.graph import Graph
 from ..model.load import load_model
 from ..plan.unit import WorkUnit
@@ -46,7 +47,8 @@ less than 5% (135 M parameters, one core)."""
 class Worker:
     """Traces prompts one after another and writes their graphs to the store, a part at a time.
 
-    Raises InputError if model or transcoders cannot be loaded or do not fit each other.
+    Raises InputError if model or transcoders cannot be loaded, do not fit each other, or are not what is `expected`,
+    which is what the run began with.
     """
 
     kept: LoadedTranscoders
@@ -56,18 +58,26 @@ class Worker:
     assistants: Assistants
     """Idle workers offered to this one."""
 
-    def __init__(self, config: JobConfig, threads: int, part: Slice = Slice()) -> None:  # noqa: B008  (frozen)
+    def __init__(
+        self,
+        config: JobConfig,
+        threads: int,
+        part: Slice = Slice(),  # noqa: B008  (frozen)
+        expected: Mapping[What, Content] | None = None,
+    ) -> None:
         os.environ.setdefault(*SAME_BITS)
         os.environ.setdefault(*KERNELS_KEPT)
         torch.set_num_threads(threads)
         self.config = config
         self._phases = Phases()
         self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.files = FilesInUse(config.model.model, config.transcoders.transcoders, expected)
         self._model = load_model(config.model.model, config.model.forward_dtype, config.model.device_map)
         self.transcoders = self.kept = load_transcoders(
             config.transcoders.transcoders, config.model.forward_dtype, self._model.input_device, part
         )
         check_fits(self.kept.shape, self._model.shape)
+        self.files.loaded()
         self.assistants = Assistants()
         self._assisting: Assisting | None = None
         self._part = PartWriter(config.store.store, config.store)
@@ -75,13 +85,16 @@ class Worker:
         self._phases.enter("idle")
 
     def trace(self, *units: WorkUnit) -> Reply:
-        """Trace prompts; write a part if they filled it. Only writing raises: StoreError, OutOfMemory."""
+        """Trace prompts; write a part if they filled it. Only writing raises: StoreError, OutOfMemory; and FilesChanged
+        if what is traced may be of two models."""
         self._assisting = None
         outcomes = [outcome for unit in units for outcome in self._trace(unit)]
+        if any(outcome.status == "failed" for outcome in outcomes):
+            self.files.check()  # they may be why
         return Reply(tuple(outcomes), self.flush().receipt if self._part.full else None)
 
     def flush(self) -> Reply:
-        """Write what is traced. Raises StoreError, OutOfMemory."""
+        """Write what is traced. Raises StoreError, OutOfMemory, FilesChanged."""
         self._phases.enter("store")
         receipt = self._write()
         self._phases.enter("idle")
@@ -94,10 +107,12 @@ class Worker:
         return self._assisting.fingerprint
 
     def assist_with(self, fingerprint: str, chosen_F: npt.NDArray[np.int64], number: int) -> Packed:
-        """A batch of rows of that prompt. Raises TracerError if it is not the one prepared."""
+        """A batch of rows of that prompt. Raises TracerError if it is not the one prepared, FilesChanged."""
         if self._assisting is None or self._assisting.fingerprint != fingerprint:
             raise TracerError("this worker has been given something else to do")
-        return self._assisting.block(torch.tensor(chosen_F, device=self.transcoders.device), number)
+        block = self._assisting.block(torch.tensor(chosen_F, device=self.transcoders.device), number)
+        self.files.check()
+        return block
 
     def graph_of(self, unit: WorkUnit, config: TraceConfig) -> Graph:
         """What is stored for one prompt."""
@@ -133,6 +148,8 @@ class Worker:
             yield self._try(unit, sweep_rows // 2, last=True)
 
     def _write(self) -> Receipt | None:
+        if len(self._part):
+            self.files.check()
         try:
             return self._part.flush()
         except Exception as error:
@@ -167,8 +184,8 @@ class Worker:
             graph = self.graph_of(unit, replace(self.config.trace, sweep_rows=sweep_rows))
             self._phases.enter("store")
             self._part.add(graph, unit.prompt.asked)
-        except WorkerLost:
-            raise  # another worker's end, which says nothing of this prompt
+        except (WorkerLost, FilesChanged):
+            raise  # of another worker: they say nothing of this prompt
         except InputError as error:
             return replace(outcome, phase=self._phase, reason=str(error))
         except Exception as error:

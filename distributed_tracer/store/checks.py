@@ -20,7 +20,7 @@ from .catalogue import Catalogue
 from .places.patience import patiently
 from .places.root import Root
 from .schema import FORMAT_VERSION
-from .sealed import REFUSALS, check_depth, sealed, unsealed
+from .sealed import LARGEST, REFUSALS, check_depth, sealed, unsealed
 from .table import Table
 
 CHECK_KEY = re.compile(r"checks/([a-z_]+)/([0-9a-f]{32})\.json")
@@ -53,6 +53,8 @@ class Check:
     made_by: Mapping[str, Any]
     prompts: tuple[CheckedPrompt, ...]
     rows: Mapping[str, Sequence[Any]]
+    number: int = 0
+    """One more than the highest of the kind that was there when whoever measured began; 0 of early ones."""
     key: str = field(default="", compare=False)
 
     def to_json(self) -> bytes:
@@ -63,6 +65,7 @@ class Check:
                 "format_version": FORMAT_VERSION,
                 "kind": self.kind,
                 "created": self.created,
+                "number": self.number,
                 "settings": self.settings,
                 "made_by": self.made_by,
                 "prompts": {name: [getattr(p, name) for p in self.prompts] for name in CheckedPrompt.__annotations__},
@@ -77,7 +80,7 @@ class Check:
         rows = {name: [values[row] for row in kept] for name, values in self.rows.items()}
         rows["prompt"] = [number[prompt] for prompt in rows["prompt"]]
         prompts = tuple(self.prompts[old] for old in wanted)
-        return Check(self.kind, self.created, self.settings, self.made_by, prompts, rows)
+        return Check(self.kind, self.created, self.settings, self.made_by, prompts, rows, self.number)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +93,8 @@ class Figures:
     done: frozenset[str]
     failed: Mapping[str, str]
     """Prompts that failed the last time, and why."""
+    number: int = 0
+    """The highest of any objects of the kind; those found now have the next."""
 
 
 def new_check(
@@ -98,14 +103,17 @@ def new_check(
     made_by: Mapping[str, Any],
     prompts: tuple[CheckedPrompt, ...],
     tables: Sequence[Table],
+    number: int = 0,
 ) -> Check:
-    """Figures of some prompts, found now: a table of equal columns for each that did not fail."""
+    """Figures of some prompts, found now: a table of equal columns for each that did not fail. Which of several are the
+    latest goes by `number`, and by the clock among equal ones only."""
     rows: dict[str, list[Any]] = {"prompt": []}
-    for number, table in enumerate(tables):
-        rows["prompt"] += [number] * len(table)
+    for row, table in enumerate(tables):
+        rows["prompt"] += [row] * len(table)
         for name in table.columns:
             rows.setdefault(name, []).extend(table[name].tolist())
-    return Check(kind, datetime.now(UTC).isoformat(timespec="milliseconds"), settings, made_by, prompts, rows)
+    created = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return Check(kind, created, settings, made_by, prompts, rows, min(number, LARGEST - 1))
 
 
 def write_check(root: Root, check: Check, retry_seconds: float = 0.0) -> tuple[str, bytes]:
@@ -138,13 +146,14 @@ def check_keys(root: Root) -> list[str]:
 
 
 def read_checks(root: Root, kind: str | None = None) -> list[Check]:
-    """All of one kind, or of any, the oldest first. Raises StoreCorrupt."""
+    """All of one kind, or of any, the oldest first: those whose measurer knew of fewer, whatever the clocks of machines
+    said. Raises StoreCorrupt."""
     keys = [key for key in check_keys(root) if kind in (None, key.split("/")[1])]
     found = []
     for first in range(0, len(keys), _AT_ONCE):
         batch = root.read_many(keys[first : first + _AT_ONCE])
         found += [parse_check(data, root.url, key) for key, data in batch.items()]
-    return sorted(found, key=lambda check: (check.created, check.key))
+    return sorted(found, key=lambda check: (check.number, check.created, check.key))
 
 
 def parse_check(data: bytes, url: str, key: str) -> Check:
@@ -170,7 +179,10 @@ def parse_check(data: bytes, url: str, key: str) -> Check:
             raise ValueError(f"figures of kind {document['kind']!r}")
         settings, made_by = dict(document["settings"]), dict(document["made_by"])
         check_depth([settings, made_by])
-        return Check(document["kind"], str(document["created"]), settings, made_by, prompts, rows, key)
+        number = document.get("number", 0)
+        if type(number) is not int or not 0 <= number < LARGEST:
+            raise ValueError(f"number {number!r}")
+        return Check(document["kind"], str(document["created"]), settings, made_by, prompts, rows, number, key)
     except REFUSALS as error:
         raise StoreCorrupt(f"{url}/{key} does not hold figures: {type(error).__name__}: {error}") from error
 
@@ -196,7 +208,8 @@ def figures(root: Root, kind: str, catalogue: Catalogue, settings: Mapping[str, 
             else:
                 place[prompt.id] = check, number
     failed = {name: reason for name, reason in failed.items() if name not in place}
-    return Figures(settings, _table(place), frozenset(place), failed)
+    highest = max((check.number for check in checks), default=0)
+    return Figures(settings, _table(place), frozenset(place), failed, highest)
 
 
 def _table(place: Mapping[str, tuple[Check, int]]) -> Table:

@@ -88,6 +88,11 @@ def read_runs(root: Root) -> list[RunRecord]:
     return sorted(found, key=lambda run: (run.number, run.started, run.id))
 
 
+def run_numbers(root: Root) -> dict[str, int]:
+    """The number of each run of which something is known, by its id."""
+    return {run.id: run.number for run in _known_runs(root)}
+
+
 def _records(root: Root, larger: dict[str, Larger] | None = None) -> dict[str, bytes]:
     return root.read_many([f"runs/{name}" for name in root.names("runs") if RUN_NAME.fullmatch(name)], larger=larger)
 

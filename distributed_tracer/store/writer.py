@@ -47,6 +47,10 @@ class PartWriter:
         self._columns.append(columns)
         self._entries.append(entry)
 
+    def __len__(self) -> int:
+        """Graphs that are kept for the next part."""
+        return len(self._entries)
+
     @property
     def full(self) -> bool:
         """Whether the limits of StoreConfig say that it is time to flush."""

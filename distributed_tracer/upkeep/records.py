@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ..store.checks import check_keys, parse_check
 from ..store.places.root import Root
+from ..store.runs import run_numbers
 from ..store.schema import FAILURE_NAME, RUN_END_NAME, RUN_NAME
 from ..store.sealed import REFUSALS
 
@@ -15,7 +16,8 @@ _AT_ONCE = 256
 
 def copy_records(source: Root, target: Root) -> None:
     """Every run's records and object of figures that is not there, and every failure that is not there or is there from
-    an earlier time. Raises StoreCorrupt for figures that were altered."""
+    an earlier run. Raises StoreCorrupt for figures that were altered."""
+    numbers = [run_numbers(root) for root in (source, target)]
     runs = [name for name in source.names("runs") if RUN_NAME.fullmatch(name) or RUN_END_NAME.fullmatch(name)]
     for keys in _batches([f"runs/{name}" for name in runs if name not in set(target.names("runs"))]):
         for key, data in source.read_many(keys).items():
@@ -27,20 +29,32 @@ def copy_records(source: Root, target: Root) -> None:
             target.create(key, data)
     failures = [name for name in source.names("failures") if FAILURE_NAME.fullmatch(name)]
     for keys in _batches([f"failures/{name}" for name in failures]):
-        if news := _news(source.read_many(keys), target.read_many(keys)):
+        if news := _news(source.read_many(keys), target.read_many(keys), numbers):
             target.upload(news)
 
 
-def _news(failures: Mapping[str, bytes], there: Mapping[str, bytes]) -> dict[str, bytes]:
-    return {key: data for key, data in failures.items() if key not in there or _time(there[key]) < _time(data)}
+def _news(
+    failures: Mapping[str, bytes], there: Mapping[str, bytes], numbers: Sequence[Mapping[str, int]]
+) -> dict[str, bytes]:
+    return {key: data for key, data in failures.items() if key not in there or _is_later(data, there[key], numbers)}
 
 
-def _time(failure: bytes) -> str:
-    """When a prompt was given up; the times of this format sort as text."""
+def _is_later(failure: bytes, other: bytes, numbers: Sequence[Mapping[str, int]]) -> bool:
+    """Whether it is of a later run, by the numbers of a store that knows both runs; clocks decide where none does."""
+    (run, time), (other_run, other_time) = _told(failure), _told(other)
+    for known in numbers:
+        if run in known and other_run in known and known[run] != known[other_run]:
+            return known[run] > known[other_run]
+    return time > other_time
+
+
+def _told(failure: bytes) -> tuple[str, str]:
+    """Which run gave a prompt up, and when; the times of this format sort as text."""
     try:
-        return str(json.loads(failure)["time"])
+        record = json.loads(failure)
+        return str(record.get("run", "")), str(record["time"])
     except REFUSALS:
-        return ""
+        return "", ""
 
 
 def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:

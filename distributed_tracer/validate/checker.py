@@ -19,7 +19,8 @@ from typing import Any
 import torch
 
 from ..config import JobConfig
-from ..errors import InputError, StoreUnavailable, WorkerLost
+from ..content.in_use import Content, FilesInUse, What
+from ..errors import FilesChanged, InputError, StoreUnavailable, WorkerLost
 from ..graph.graph import Graph
 from ..model.load import load_model
 from ..plan.unit import WorkUnit
@@ -58,34 +59,42 @@ class Checker:
         config: JobConfig,
         threads: int,
         part: Slice = Slice(),  # noqa: B008  (frozen)
+        expected: Mapping[What, Content] | None = None,
+        number: int = 0,
     ) -> None:
-        """Raises InputError if model or transcoders cannot be loaded or do not fit each other, StoreError."""
+        """Raises InputError if model or transcoders cannot be loaded, do not fit each other, or are not what is
+        `expected`; StoreError."""
         os.environ.setdefault(*SAME_BITS)
         os.environ.setdefault(*KERNELS_KEPT)
         torch.set_num_threads(threads)
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.assistants = Assistants()  # nobody can help with this
-        self._measure, self._made_by, self._config = measure, made_by, config
+        self._measure, self._made_by, self._config, self._number = measure, made_by, config, number
         self._phases = Phases()
+        self.files = FilesInUse(config.model.model, config.transcoders.transcoders, expected)
         self._model = load_model(config.model.model, config.model.forward_dtype, config.model.device_map)
         self.transcoders = self.kept = load_transcoders(
             config.transcoders.transcoders, config.model.forward_dtype, self._model.input_device, part
         )
         check_fits(self.kept.shape, self._model.shape)
+        self.files.loaded()
         self._store = open_store(config.store.store)
         self._found: list[tuple[CheckedPrompt, Table]] = []
         self._since = time.monotonic()
         self._phases.enter("idle")
 
     def trace(self, *units: WorkUnit) -> Reply:
-        """Measure graphs; write if they are enough. Only writing raises: StoreError."""
+        """Measure graphs; write if they are enough. Only writing raises: StoreError; and FilesChanged if what is
+        measured may be of another model."""
         outcomes = [outcome for unit in units for outcome in self._each(unit)]
+        if any(outcome.status == "failed" for outcome in outcomes):
+            self.files.check()  # they may be why
         limits = self._config.store
         full = len(self._found) >= limits.part_prompts or time.monotonic() - self._since >= limits.part_seconds
         return Reply(tuple(outcomes), self._write() if full else None)
 
     def flush(self) -> Reply:
-        """Write what is measured. Raises StoreError."""
+        """Write what is measured. Raises StoreError, FilesChanged."""
         return Reply(receipt=self._write())
 
     def _each(self, unit: WorkUnit) -> Iterator[Outcome]:
@@ -116,8 +125,8 @@ class Checker:
             graph = self._graph(prompt_id)
             self._phases.enter(self._measure.kind)
             table = self._measure.rows(graph, self._model, self.transcoders, cases_at_once)
-        except (WorkerLost, StoreUnavailable):
-            raise  # another worker's end, or the whole store's: they say nothing of this prompt
+        except (WorkerLost, StoreUnavailable, FilesChanged):
+            raise  # of another worker, or of the whole store: they say nothing of this prompt
         except InputError as error:
             return replace(outcome, phase=self._phases.now, reason=str(error))
         except Exception as error:
@@ -140,10 +149,11 @@ class Checker:
     def _write(self) -> Receipt | None:
         if not self._found:
             return None
+        self.files.check()
         self._phases.enter("store")
         prompts, tables = zip(*self._found, strict=True)
         made_by = {**self._made_by, "worker": self.name}
-        check = new_check(self._measure.kind, self._measure.settings, made_by, prompts, tables)
+        check = new_check(self._measure.kind, self._measure.settings, made_by, prompts, tables, self._number)
         key, data = write_check(self._store.root, check, self._config.store.retry_seconds)
         self._found = []
         self._phases.enter("idle")

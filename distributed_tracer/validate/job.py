@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..config import CorpusConfig, JobConfig, ModelConfig, RunConfig, StoreConfig, TraceConfig, TranscoderConfig
-from ..content.identity import content_of
+from ..content.in_use import FilesInUse
 from ..errors import ConfigError
 from ..plan.unit import WorkUnit
 from ..prompt import Prompt
@@ -132,15 +132,17 @@ def job_config(job: CheckJob, identity: Mapping[str, Any]) -> JobConfig:
 def _run(job: CheckJob, tell: Callable[[Outcome], None]) -> Checked:
     started, store = time.monotonic(), open_store(job.store)
     config = job_config(job, store.info["identity"])
-    content = content_of(config.model.model, config.transcoders.transcoders)["content"]
-    Ledger(job.store).create_or_check({"identity": store.info["identity"], "content": content})
+    files = FilesInUse(config.model.model, config.transcoders.transcoders)
+    Ledger(job.store).create_or_check({"identity": store.info["identity"], "content": files.identity["content"]})
     wanted = choose(store, job.sample, job.sample_seed)
-    done = figures(store.root, job.measure.kind, store.catalogue, job.measure.settings).done
-    units = [_unit(store, name) for name in wanted if name not in done]
+    known = figures(store.root, job.measure.kind, store.catalogue, job.measure.settings)
+    units = [_unit(store, name) for name in wanted if name not in known.done]
     about = made_by(config)
-    record = _Record(job, store, {name: about[name] for name in ("command", "versions", "platform")}, tell)
+    record = _Record(
+        job, store, {name: about[name] for name in ("command", "versions", "platform")}, known.number + 1, tell
+    )
     if units:
-        make_worker = partial(new_checker, job.measure, record.made_by)
+        make_worker = partial(new_checker, job.measure, record.made_by, expected=files.content, number=known.number + 1)
         tally = Tally(len(units), sum(unit.expected_seconds for unit in units))
         with Stopping(job.run.log_format) as stopping, suppress(NothingBegun):
             executor = executor_for(config, _count, len(units), make_worker, lambda: stopping.requested)
@@ -185,12 +187,12 @@ class _Record:
     """Writes down failures, each as an object by itself, and counts."""
 
     def __init__(
-        self, job: CheckJob, store: Store, made_by: Mapping[str, Any], tell: Callable[[Outcome], None]
+        self, job: CheckJob, store: Store, made_by: Mapping[str, Any], number: int, tell: Callable[[Outcome], None]
     ) -> None:
         self.num_done = 0
         self.failed: list[Outcome] = []
         self.made_by = made_by
-        self._job, self._store, self._tell = job, store, tell
+        self._job, self._store, self._number, self._tell = job, store, number, tell
 
     def __call__(self, outcome: Outcome) -> None:
         if outcome.status == "done":
@@ -203,5 +205,5 @@ class _Record:
     def _write(self, outcome: Outcome) -> None:
         measure, asked = self._job.measure, self._store.entry(outcome.prompt_id).asked
         prompt = CheckedPrompt(outcome.prompt_id, asked, "", f"{outcome.phase}: {outcome.reason}")
-        check = new_check(measure.kind, measure.settings, self.made_by, (prompt,), ())
+        check = new_check(measure.kind, measure.settings, self.made_by, (prompt,), (), self._number)
         write_check(self._store.root, check, StoreConfig(self._job.store).retry_seconds)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from preload import compiled
 from random_graphs import random_graph
 from random_stores import make_store, whole, write_part
 
@@ -129,15 +130,7 @@ int link(const char *from, const char *to) {
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A library that makes some calls of the C library fail, while the file SHIM_FLAG exists."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None or sys.platform != "linux":
-        pytest.skip("there is no C compiler, or no LD_PRELOAD, here")
-    folder = tmp_path_factory.mktemp("shim")
-    (folder / "shim.c").write_text(SHIM)
-    library = folder / "shim.so"
-    command = [compiler, "-shared", "-fPIC", "-O1", str(folder / "shim.c"), "-o", str(library), "-ldl"]
-    subprocess.run(command, check=True, capture_output=True)
-    return str(library)
+    return compiled(SHIM, tmp_path_factory.mktemp("shim"))
 
 
 def with_faults(shim: str, call: str, path: str, flag: Path, errno: int = 5) -> dict[str, str]:

@@ -11,6 +11,7 @@ import os
 import random
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any, TypeVar
 
@@ -207,8 +208,18 @@ def _explained(error: Exception) -> Exception:
         return TimeoutError(words) if kind and kind[1] == "Timeout" else OSError(words)
     code, message = (re.search(f"<{tag}>([^<]*)</{tag}>", text) for tag in ("Code", "Message"))
     words = ": ".join([f"{status[1]} {status[2]}".strip(), *(found[1] for found in (code, message) if found)])
+    if code and code[1] == "RequestTimeTooSkewed":
+        return OSError(f"{words} {_clocks(text)}")
     if status[1] in ("401", "403") or isinstance(error, PermissionDeniedError):
         return PermissionError(words)
     if status[1] == "404":
         return FileNotFoundError(words)
     return ValueError(words) if code and code[1] in _LASTING_CODES else OSError(words)
+
+
+def _clocks(answer: str) -> str:
+    """What a server that refuses a request for its time and this machine think that it is. It passes: most machines
+    set their clocks themselves, soon after they were suspended or started."""
+    server = re.search("<ServerTime>([^<]*)</ServerTime>", answer)
+    told = f", the server's {server[1]}" if server else ""
+    return f"The clock of this machine says {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}{told}: set it right"

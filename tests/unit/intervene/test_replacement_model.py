@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from jobs_of_cases import CASE
 from rounding import largest, of_model
 
 from distributed_tracer import Intervention, ReplacementModel, TraceConfig
-from distributed_tracer.errors import InputError, InterventionError, PromptError
+from distributed_tracer.errors import FilesChanged, InputError, InterventionError, PromptError
 from distributed_tracer.graph.nodes import Kind
 
 DEMO = Path(__file__).parents[3] / "demo"
@@ -119,3 +121,15 @@ def test_options_are_converted_or_refused(
         replacement.intervene(DALLAS, [], **options)
     with pytest.raises(InterventionError, match=reason):
         replacement.generate(DALLAS, **options)
+
+
+def test_weights_that_change_under_a_replacement_model_are_noticed(tmp_path: Path) -> None:
+    for name in ("model", "transcoders"):
+        shutil.copytree(CASE / name, tmp_path / name)
+    replacement = ReplacementModel.load(str(tmp_path / "model"), str(tmp_path / "transcoders"))
+    replacement.intervene("the state", [])
+    with (tmp_path / "model" / "model.safetensors").open("ab") as file:
+        file.write(b"more")
+    for use in (replacement.trace, replacement.generate, lambda text: replacement.intervene(text, [])):
+        with pytest.raises(FilesChanged, match=r"model\.safetensors was written to or replaced"):
+            use("the state")

@@ -66,13 +66,13 @@ def test_many_failures_are_cut_short_for_people_only(store: str) -> None:
     assert "... and 11 more" in status_text(status)
 
 
-def at(monkeypatch: pytest.MonkeyPatch, year: int) -> None:
-    """The clock of the machine that a run is on."""
+def at(monkeypatch: pytest.MonkeyPatch, time: datetime) -> None:
+    """The clock of the machine that a run is on stands still."""
 
     class Clock(datetime):
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
-            return datetime(year, 1, 1, tzinfo=tz)
+            return time.astimezone(tz)
 
     monkeypatch.setattr("distributed_tracer.store.ledger.datetime", Clock)
 
@@ -81,10 +81,10 @@ def test_the_run_that_knew_of_the_others_is_the_latest_whatever_its_clock_said(
     store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, merged = str(tmp_path / "other"), str(tmp_path / "merged")
-    at(monkeypatch, 2031)
+    at(monkeypatch, datetime(2031, 1, 1, tzinfo=UTC))
     begin(Ledger(store), 3, 3)
     assert ": complete" in status_text(status_of(store))
-    at(monkeypatch, 2020)
+    at(monkeypatch, datetime(2020, 1, 1, tzinfo=UTC))
     begin(Ledger(store), 8, 3)
     assert status_of(store)["run"]["num_left"] == 5
     copy_store(store, other)
@@ -141,6 +141,32 @@ def test_a_run_that_has_not_written_for_long_is_called_silent(store: str, age: i
     now = datetime.fromisoformat(status["run"]["written"]) + timedelta(seconds=age)
     assert f"run      2 of 8 prompts done, 0 failed, 6 left; started {status['run']['started']}" in status_text(status)
     assert verdict in status_text(status, now)
+
+
+@pytest.mark.parametrize(
+    ("skew", "age", "says"),
+    [
+        (86_400, 5, r"clocks   that of \S+ is (1 day, 0:00:0\d|23:59:5\d) or more ahead .*\n.*0:00:0\d ago: running"),
+        (86_400, 7_200, r"ahead of the store's.*\nwritten  .*2:00:0\d ago: silent for 7,20\d s"),
+        (-86_400, 5, r"1 day, 0:00:0\d ago by the clock of \S+, 0:00:0\d by the store's: that clock is behind, and"),
+        (-86_400, 7_200, r"1 day, 2:00:0\d ago: silent for 93,60\d s"),
+        (
+            0,
+            -7_200,
+            r"clocks   this machine's is (2:00:00|1:59:5\d) or more behind the store's\n.*0:00:00 ago: running",
+        ),
+    ],
+)
+def test_a_wrong_clock_is_named_and_nothing_false_is_said(
+    store: str, monkeypatch: pytest.MonkeyPatch, skew: int, age: int, says: str
+) -> None:
+    """`skew`: of the driver's clock, in seconds; `age`: of what it wrote, by this machine's."""
+    at(monkeypatch, datetime.now(UTC) + timedelta(seconds=skew))
+    ledger = Ledger(store)
+    begin(ledger, 8, 1)
+    ledger.commit(write_part(store, [random_graph("d", seed=4)]))
+    text = status_text(status_of(store), datetime.now(UTC) + timedelta(seconds=age))
+    assert re.search(says, text), text
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,29 @@ def test_of_several_the_latest_counts_and_a_failure_takes_nothing_away(store_url
     assert found.table["cosine"][0] == 0.5
 
 
+def test_the_latest_knew_of_the_others_whatever_the_clocks_said(tmp_path: Path) -> None:
+    store = store_of(str(tmp_path))
+    prompt = CheckedPrompt("a", store.entry("a").asked, "")
+    for year, value in ((2031, 0.25), (2020, 0.5)):
+        number = figures(store.root, "edges", store.catalogue).number + 1
+        check = new_check("edges", {"seed": year}, {}, (prompt,), [Table({"cosine": [value]})], number)
+        write_check(store.root, replace(check, created=f"{year}-01-01T00:00:00.000+00:00"))
+        write_check(store.root, replace(check, created=f"{year}-01-01T00:00:00.000+00:00", settings={}))
+    assert figures(store.root, "edges", store.catalogue, {}).table["cosine"].tolist() == [0.5]
+    assert figures(store.root, "edges", store.catalogue).number == 2
+
+
+def test_figures_from_before_there_were_numbers_are_ordered_by_their_clocks(tmp_path: Path) -> None:
+    store = store_of(str(tmp_path / "store"))
+    prompt = CheckedPrompt("a", store.entry("a").asked, "")
+    for year, value in ((2031, 0.25), (2020, 0.5)):
+        check = new_check("edges", {}, {}, (prompt,), [Table({"cosine": [value]})])
+        document = json.loads(replace(check, created=f"{year}-01-01T00:00:00.000+00:00").to_json())
+        data = sealed({name: document[name] for name in document if name not in ("number", "sha256")})
+        store.root.create(f"checks/edges/{hashlib.sha256(data).hexdigest()[:32]}.json", data)
+    assert figures(store.root, "edges", store.catalogue).table["cosine"].tolist() == [0.25]
+
+
 def test_figures_of_another_graph_of_that_id_do_not_count(store_url: str) -> None:
     store = store_of(store_url)
     write(store, "a", 0.5, asked="something else")
@@ -104,6 +129,7 @@ def test_some_prompts_figures_are_theirs(store_url: str) -> None:
         ({"rows": {"prompt": [0], "edges": []}}, "different lengths"),
         ({"prompts": {"id": [1], "asked": [""], "graph": [""], "reason": [""]}}, "not text"),
         ({"settings": 3}, "TypeError"),
+        ({"number": 2.5}, "number 2.5"),
         ({"sha256": "0" * 64}, "altered"),
     ],
 )

@@ -171,6 +171,19 @@ def test_only_what_waiting_may_mend_is_an_outage(
         assert type(caught.value) is kind
 
 
+def test_a_refusal_because_of_the_time_names_the_clocks_and_may_pass(
+    monkeypatch: pytest.MonkeyPatch, impatient: None
+) -> None:
+    skewed = refusal(403, "RequestTimeTooSkewed", "<ServerTime>2026-01-01T00:00:00Z</ServerTime>")
+    with answering(lambda asked: skewed) as server:
+        for name, value in {**KEYS, "AWS_ENDPOINT_URL": server.endpoint}.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(
+            StoreUnavailable, match=r"clock of this machine says \S+Z, the server's 2026-01-01T00:00:00Z"
+        ):
+            open_root("s3://bucket/store").read("run.json")
+
+
 def test_what_aws_repeats_of_a_refused_signature_is_not_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     signed = "<CanonicalRequest>x-amz-security-token:the-token</CanonicalRequest><AWSAccessKeyId>AKIATESTING<"
     with answering(lambda asked: refusal(403, "SignatureDoesNotMatch", signed + "/AWSAccessKeyId>")) as server:

@@ -75,6 +75,20 @@ def test_a_later_record_of_a_failure_replaces_an_earlier_one_and_never_the_other
     assert [failure.reason for failure in read_failures(open_root(there))] == ["newest"]
 
 
+def test_the_failure_of_a_later_run_replaces_that_of_an_earlier_one_whatever_their_clocks_said(tmp_path: Path) -> None:
+    here, there = str(tmp_path / "here"), str(tmp_path / "there")
+    make_store(here)
+    for year, reason in ((3000, "old"), (2000, "new")):
+        ledger = Ledger(here)
+        ledger.begin(1, 0, 60.0, {})
+        ledger.record_failure("bad", "trace", reason, 1)
+        (name,) = open_root(here).names("failures")
+        record = json.loads(open_root(here).read(f"failures/{name}") or b"")
+        open_root(here).replace(f"failures/{name}", json.dumps({**record, "time": f"{year}-01-01"}).encode())
+        copy_store(here, there)
+        assert [failure.reason for failure in read_failures(open_root(there))] == [reason]
+
+
 def test_what_is_there_is_not_written_again_and_what_is_torn_is(tmp_path: Path) -> None:
     here, there = str(tmp_path / "here"), str(tmp_path / "there")
     (receipt,) = make_store(here, PARTS[0]).receipts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from checks_of_cases import check_job, rewritten, traced, with_wrong_edges
 from jobs_of_cases import CASES
 
 from distributed_tracer.cli import main
-from distributed_tracer.errors import ConfigError, StoreMismatch
+from distributed_tracer.errors import ConfigError, FilesChanged, StoreMismatch
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.store.checks import read_checks
 from distributed_tracer.store.digest import graph_digest
+from distributed_tracer.store.places.root import open_root
 from distributed_tracer.store.reader import Store, open_store
 from distributed_tracer.upkeep.copy import copy_store
 from distributed_tracer.validate.edges import EdgeMeasure, tolerance_of
@@ -121,6 +123,22 @@ def test_files_may_be_elsewhere(store: Store, tmp_path: Path) -> None:
         name: shutil.copytree(CASES / "llama_relu_plt" / name, tmp_path / name) for name in ("model", "transcoders")
     }
     assert run_checks(check_job(store, **{name: str(path) for name, path in moved.items()})).num_done == 4
+
+
+def test_figures_of_a_model_that_changed_are_not_written(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved, rows = shutil.copytree(CASES / "llama_relu_plt" / "model", tmp_path / "model"), EdgeMeasure.rows
+
+    def late(self: EdgeMeasure, graph: Graph, *others: object) -> object:
+        if graph.prompt_id == "p2":
+            os.truncate(moved / "model.safetensors", os.path.getsize(moved / "model.safetensors") + 1)
+        return rows(self, graph, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(EdgeMeasure, "rows", late)
+    with pytest.raises(FilesChanged, match=r"model\.safetensors"):
+        run_checks(check_job(store, model=str(moved)))
+    assert read_checks(open_root(store.url)) == []
 
 
 def test_nonsense_is_refused() -> None:
