@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from functools import partial, wraps
 from inspect import signature
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Literal
@@ -39,6 +40,7 @@ from .store.table import printable
 
 PROG = "distributed-tracer"
 _NO_STORE = StoreConfig(store="")
+_SHOWN_REJECTED = 20
 
 app = tyro.extras.SubcommandApp()
 registry = ConstructorRegistry()
@@ -105,12 +107,15 @@ def plan(
     """Say what `trace` with the same flags would take: memory, time, what will not fit. Reads no weights."""
     from .pipeline import plan_job
 
-    plan, rejected = plan_job(JobConfig(model, transcoders, corpus, store, trace, run))
+    plan, intake = plan_job(JobConfig(model, transcoders, corpus, store, trace, run))
     print(plan.describe())
-    for outcome in rejected:
+    for outcome in islice(intake.rejected, _SHOWN_REJECTED):
         print(f"cannot be traced: {outcome.prompt_id!r}: {outcome.reason!r}")
+    num_rejected = intake.prompts.num_rejected
+    if num_rejected > _SHOWN_REJECTED:
+        print(f"cannot be traced: {num_rejected - _SHOWN_REJECTED:,} more; trace records each in the store")
     plan.check_fits()
-    return 3 if rejected or any(plan.too_large()) else 0
+    return 3 if num_rejected or any(plan.too_large()) else 0
 
 
 @_command

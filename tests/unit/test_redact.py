@@ -146,11 +146,8 @@ def test_no_error_holds_them(address: str, tmp_path: Path, capsys: pytest.Captur
     ],
     ids=" ".join,
 )
-@pytest.mark.parametrize("length", [1, 30])
-def test_no_complaint_about_arguments_holds_them(
-    given: list[str], length: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for url in (f"http://alice:{length * 'PASSWORD'}@host/p.jsonl?sig={length * 'SIGNATURE'}", "s3://a:PASS WORD@b/x"):
+def test_no_complaint_about_arguments_holds_them(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    for url in (f"http://alice:{30 * 'PASSWORD'}@host/p.jsonl?sig={30 * 'SIGNATURE'}", "s3://a:PASS WORD@b/x"):
         assert main([arg.replace("URL", url) for arg in given]) == 1
         said = "".join(capsys.readouterr())
         assert said
