@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 
 from .config import JobConfig
-from .errors import StoreUnavailable, TracerError
+from .errors import StoreNotFound, StoreUnavailable, TracerError
 from .intake import Intake, take_in
 from .plan.plan import Plan, make_plan
 from .provenance import made_by, run_info
@@ -95,8 +95,8 @@ def _work(config: JobConfig, intake: Intake, plan: Plan, stopping: Stopping, rec
 
 
 def _tell_end(ledger: Ledger, recorder: Recorder, stopping: Stopping, error: BaseException) -> None:
-    """Write down why a run ends early, unless the store is why: a run that waited for it has waited long enough."""
-    if isinstance(error, StoreUnavailable):
+    """Write down why a run ends early, unless the store is why: it is gone, or the run has waited for it long enough."""
+    if isinstance(error, StoreUnavailable | StoreNotFound):
         return
     with suppress(TracerError, OSError):
         recorder.flush()

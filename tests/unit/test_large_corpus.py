@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs_of_cases import CASE, job
+from jobs_of_cases import CASE, job, write_prompts
 
 from distributed_tracer.cli import main
+from distributed_tracer.config import CorpusConfig
 from distributed_tracer.corpus.spool import Spool
 from distributed_tracer.pipeline import run_job
 from distributed_tracer.plan.unit import WorkUnit
@@ -28,8 +29,8 @@ from distributed_tracer.store.places.remote import RemoteRoot
 from distributed_tracer.store.receipt import PromptEntry, Receipt
 from distributed_tracer.summary import KEPT_FAILURES, Recorder
 
-GOOD, BAD = 4_000, 16_000
-PART = 250
+GOOD, BAD = 1_000, 19_000
+PART = 50
 
 
 class NoWork:
@@ -61,7 +62,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def test_a_run_asks_a_store_for_hundreds_of_prompts_at_once(
-    tmp_path: Path, requests: Counter[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, requests: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = NoWork()
     monkeypatch.setattr("distributed_tracer.pipeline.executor_for", lambda *_: executor)
@@ -83,19 +84,25 @@ def test_a_run_asks_a_store_for_hundreds_of_prompts_at_once(
     assert requests["read_many"] <= BAD / 256 + 20
     assert len(status_text(found).splitlines()) < 40
 
-    flags = ("--model", str(CASE / "model"), "--transcoders", str(CASE / "transcoders"))
-    assert main(["plan", *flags, "--prompts", config.corpus.prompts, "--on-bad-prompt", "record"]) == 3
-    said = capsys.readouterr().out.splitlines()
-    assert said[-1].startswith(f"cannot be traced: {BAD - 20:,} more")
-    assert len(said) < 50
-
     receipts = [_receipt(number, first) for number, first in enumerate(range(0, GOOD - 1, PART))]
     Recorder(Ledger(config.store.store)).commit(*receipts)
     requests.clear()
-    again = run_job(config)
+    good = write_prompts(tmp_path / "good.jsonl", rows[:GOOD])
+    again = run_job(replace(config, corpus=CorpusConfig(str(good))))
     assert (again.num_skipped, again.num_left) == (GOOD - 1, 1)
     assert executor.given == 1
-    assert sum(requests.values()) <= BAD / 256 + 40, "commits are read together"
+    assert sum(requests.values()) <= 30, "commits are read together"
+
+
+def test_plan_names_some_prompts_that_cannot_be_traced_and_counts_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"id": "good", "text": "Fact:"}, *({"id": f"b{n}", "text": 7} for n in range(50))]
+    flags = ("--model", str(CASE / "model"), "--transcoders", str(CASE / "transcoders"), "--on-bad-prompt", "record")
+    assert main(["plan", *flags, "--prompts", str(write_prompts(tmp_path / "p.jsonl", rows))]) == 3
+    said = capsys.readouterr().out
+    assert said.count("cannot be traced: 'b") == 20
+    assert "cannot be traced: 30 more" in said
 
 
 def _receipt(number: int, first: int) -> Receipt:
