@@ -199,6 +199,7 @@ def main() -> int:
     parser.add_argument("--intake", type=int, nargs="*", default=[1_000_000], help="corpora that are only taken in")
     parser.add_argument("--graphs", type=int, nargs="*", default=[1_000, 10_000])
     parser.add_argument("--s3", default="none", help="milliseconds added to every answer, or none for a disk")
+    parser.add_argument("--only", nargs="*", help="names of steps; what a step needs must be among them")
     args = parser.parse_args()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
@@ -213,6 +214,8 @@ def main() -> int:
             todo.append((count, "intake", partial(intake, job(path, ""))))
         todo += [(count, *step) for count in args.graphs for step in queries(place, count)]
         for count, step, do in todo:
+            if args.only and step not in args.only:
+                continue
             rows.append({"prompts": f"{count:,}", "step": step, **measured(do)})
             print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     columns = ("prompts", "step", "s", "CPU s", "MB", "what")
