@@ -271,9 +271,10 @@ def measure(replicas: int, num_prompts: int, folder: Path, seed: int = 0) -> Res
     with mock.patch("distributed_tracer.store.commit._check_whole"):  # parts are virtual: there is nothing to look at
         cluster.run()
     peak = process_memory.peak_bytes() or 0
+    recorder.flush()
     summary = recorder.summary("", num_prompts, 0, cluster.now)
-    assert summary.num_done + len(summary.failed) == num_prompts, "something was lost"
-    assert ledger.done() == {p.id for p in corpus(num_prompts, seed)} - {o.prompt_id for o in summary.failed}
+    assert summary.num_done + summary.num_failed == num_prompts, "something was lost"
+    assert ledger.done() == {p.id for p in corpus(num_prompts, seed)} - ledger.failures().keys()
     assert tally.num_worked == num_prompts
     total = sum(cluster.ends)
     tail = replicas * (cluster.now - cluster.last_handed_out)
@@ -281,7 +282,7 @@ def measure(replicas: int, num_prompts: int, folder: Path, seed: int = 0) -> Res
         replicas,
         num_prompts,
         summary.num_done,
-        len(summary.failed),
+        summary.num_failed,
         cluster.deaths,
         cluster.now,
         cluster.useful / total,

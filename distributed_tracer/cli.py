@@ -15,9 +15,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from functools import partial, wraps
 from inspect import signature
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Literal
@@ -34,11 +35,12 @@ from .errors import ConfigError, TracerError
 from .flags import settled
 from .names import unknown
 from .offline.target import PLATFORM, Target, this_python
-from .redact import redacted
+from .redact import redacted, redacted_argument
 from .store.table import printable
 
 PROG = "distributed-tracer"
 _NO_STORE = StoreConfig(store="")
+_SHOWN_REJECTED = 20
 
 app = tyro.extras.SubcommandApp()
 registry = ConstructorRegistry()
@@ -105,12 +107,15 @@ def plan(
     """Say what `trace` with the same flags would take: memory, time, what will not fit. Reads no weights."""
     from .pipeline import plan_job
 
-    plan, rejected = plan_job(JobConfig(model, transcoders, corpus, store, trace, run))
+    plan, intake = plan_job(JobConfig(model, transcoders, corpus, store, trace, run))
     print(plan.describe())
-    for outcome in rejected:
+    for outcome in islice(intake.rejected, _SHOWN_REJECTED):
         print(f"cannot be traced: {outcome.prompt_id!r}: {outcome.reason!r}")
+    num_rejected = intake.prompts.num_rejected
+    if num_rejected > _SHOWN_REJECTED:
+        print(f"cannot be traced: {num_rejected - _SHOWN_REJECTED:,} more; trace records each in the store")
     plan.check_fits()
-    return 3 if rejected or any(plan.too_large()) else 0
+    return 3 if num_rejected or any(plan.too_large()) else 0
 
 
 @_command
@@ -722,11 +727,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(args: list[str]) -> int:
     try:
         if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
-            raise ConfigError(unknown("command", args[0], _COMMANDS))
+            raise ConfigError(unknown("command", redacted_argument(args[0]), _COMMANDS))
         args = settled(args)
         _refuse_workers_with_local(args)
-        command = app.cli(prog=PROG, args=args, registry=registry, config=(tyro.conf.OmitArgPrefixes,))
-        return int(command())
+        return int(_parsed(args)())
     except SystemExit as stop:  # tyro has said why
         return 1 if stop.code else 0
     except KeyboardInterrupt:
@@ -772,11 +776,26 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _parsed(args: Sequence[str]) -> Any:
+    """The command bound to its arguments. Raises SystemExit where tyro refuses them and has said why.
+
+    What it says repeats arguments, broken into lines, and among them may be an address with a password. So that is not
+    shown: it is asked again with what may be shown of them.
+    """
+    parse = partial(app.cli, prog=PROG, registry=registry, config=(tyro.conf.OmitArgPrefixes,))
+    try:
+        with redirect_stderr(io.StringIO()):
+            return parse(args=args)
+    except SystemExit as refused:
+        if not refused.code:  # --help has been printed
+            raise
+    parse(args=[printable(redacted_argument(arg)) for arg in args])
+    raise ConfigError("an argument cannot be read; it is not shown, as it may hold a password or a signature")
+
+
 def _config_of(flags: Sequence[str]) -> JobConfig:
     """What `trace` would run with these flags: mistakes show here rather than on the cluster."""
-    command = app.cli(
-        prog=PROG, args=["trace", *settled(flags)], registry=registry, config=(tyro.conf.OmitArgPrefixes,)
-    )
+    command = _parsed(["trace", *settled(flags)])
     return JobConfig(**signature(trace).bind(*command.args, **command.keywords).arguments)
 
 

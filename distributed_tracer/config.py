@@ -157,7 +157,7 @@ class RunConfig:
     connect_seconds: float = 30.0
     """How long to wait until that cluster has let this program in."""
     attempts: int = 3
-    """How often a prompt whose worker died is tried before it is recorded as failed."""
+    """How often a prompt whose worker died, or whose part was damaged, is tried before it is recorded as failed."""
     placement_seconds: float = 120.0
     """How long a run may be without any worker that has a place in the cluster; more where machines start on demand."""
     stuck_seconds: float = 600.0

@@ -18,6 +18,7 @@ TracerError
 │   ├── StoreNotFound                  nothing there
 │   ├── StoreVersionError              written by a version this one does not know
 │   ├── StoreMismatch                  made with another configuration
+│   ├── CommitRefused                  what was to be committed is not there as written; nothing else is concerned
 │   ├── StoreCorrupt                   checksums or sizes that do not agree
 │   └── PromptNotFound                 no such prompt in the store (also KeyError)
 ├── BundleError                    a bundle for machines without internet that is damaged or cannot be made
@@ -27,6 +28,9 @@ TracerError
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 
 class TracerError(Exception):
@@ -99,6 +103,13 @@ class StoreVersionError(StoreError):
 
 class StoreMismatch(StoreError):
     """The store was made with another configuration."""
+
+
+class CommitRefused(StoreError):
+    """What was to be committed is not there as it was written, and must not count. Of several parts the others do."""
+
+    parts: Mapping[str, str] = MappingProxyType({})
+    """Why, for each part that was refused, by name."""
 
 
 class StoreCorrupt(StoreError):

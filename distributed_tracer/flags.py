@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from .errors import ConfigError
+from .redact import redacted_argument
 
 SEVERAL = frozenset({"--where", "--set", "--platform"})
 """Flags of all commands that take several values."""
@@ -34,7 +35,8 @@ def settled(args: Sequence[str], several: Collection[str] = SEVERAL) -> list[str
         if flag in several:
             group = [flag, *([value] if equals else [])]
         elif name in first:
-            raise ConfigError(f"{name} is given twice, as {' '.join(first[name][:2])} and as {arg}: give it once")
+            before, again = (" ".join(map(redacted_argument, said)) for said in (first[name][:2], [arg]))
+            raise ConfigError(f"{redacted_argument(name)} is given twice, as {before} and as {again}: give it once")
         first.setdefault(name, group)
         kept.append(group)
     for group in kept[1:]:

@@ -25,7 +25,11 @@ class Intake:
     model: ModelShape
     transcoders: TranscoderShape
     prompts: Spool
-    rejected: list[Outcome]
+
+    @property
+    def rejected(self) -> Iterator[Outcome]:
+        """What cannot be traced, in the order of the corpus."""
+        return (Outcome(prompt_id, "failed", phase, reason) for prompt_id, phase, reason in self.prompts.rejected())
 
 
 def take_in(config: JobConfig) -> Intake:
@@ -40,18 +44,17 @@ def take_in(config: JobConfig) -> Intake:
     check_fits(transcoders, model)
     tokenizer = load_tokenizer(config.model.model)
     prompts = Spool()
-    rejected: list[Outcome] = []
     for prompt in distinct(read_prompts(config.corpus), prompts, config.corpus):
         if isinstance(prompt, BadPrompt):
-            rejected.append(Outcome(prompt.id, "failed", "read", f"{prompt.where}: {prompt.reason}"))
+            prompts.reject(prompt.id, "read", f"{prompt.where}: {prompt.reason}")
             continue
         try:
             prompts.add(tokenize(prompt, tokenizer, model))
         except PromptError as error:
-            rejected.append(Outcome(prompt.id, "failed", "tokenize", str(error)))
-    if not len(prompts) and not rejected:
+            prompts.reject(prompt.id, "tokenize", str(error))
+    if not len(prompts) and not prompts.num_rejected:
         raise CorpusError(f"{name_of(config.corpus.prompts)}: found no prompts, expected at least one")
-    return Intake(model, transcoders, prompts, rejected)
+    return Intake(model, transcoders, prompts)
 
 
 def distinct(prompts: Iterable[Prompt | BadPrompt], spool: Spool, config: CorpusConfig) -> Iterator[Prompt | BadPrompt]:

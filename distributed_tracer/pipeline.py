@@ -16,7 +16,7 @@ from functools import partial
 
 from .config import JobConfig
 from .content.in_use import FilesInUse
-from .errors import StoreUnavailable, TracerError
+from .errors import StoreNotFound, StoreUnavailable, TracerError
 from .intake import Intake, take_in
 from .plan.plan import Plan, make_plan
 from .provenance import made_by, run_info
@@ -58,15 +58,16 @@ def _run(config: JobConfig, tell: Callable[[Outcome], None]) -> Summary:
     ledger = Ledger(config.store.store, config.store.retry_seconds)
     ledger.create_or_check(run_info(config, intake.transcoders.features_L, files))
     prompts.settle(ledger.asked())
-    num_wanted = len(prompts) + len(intake.rejected)
+    num_wanted = len(prompts) + prompts.num_rejected
+    recorder = Recorder(ledger, tell)
     with Stopping(config.run.log_format) as stopping:
         try:
-            recorder = Recorder(ledger, tell)
             with suppress(NothingBegun):
                 ledger.begin(num_wanted, prompts.num_done, config.store.part_seconds, made_by(config))
                 _work(config, intake, plan, stopping, recorder, partial(new_worker, expected=files.content))
+            recorder.flush()
         except BaseException as error:
-            _tell_end(ledger, stopping, error)
+            _tell_end(ledger, recorder, stopping, error)
             raise
         summary = recorder.summary(config.store.store, num_wanted, prompts.num_done, time.monotonic() - started)
         if summary.num_left:
@@ -99,20 +100,21 @@ def _work(
             show(outcome)
 
 
-def _tell_end(ledger: Ledger, stopping: Stopping, error: BaseException) -> None:
-    """Write down why a run ends early, unless the store is why: a run that waited for it has waited long enough."""
-    if isinstance(error, StoreUnavailable):
+def _tell_end(ledger: Ledger, recorder: Recorder, stopping: Stopping, error: BaseException) -> None:
+    """Write down why a run ends early, unless the store is why: it is gone, or the run has waited for it long enough."""
+    if isinstance(error, StoreUnavailable | StoreNotFound):
         return
     with suppress(TracerError, OSError):
+        recorder.flush()
         if isinstance(error, KeyboardInterrupt):
             ledger.end("stopped", stopping.signal)
         else:
             ledger.end("failed", redacted(f"{type(error).__name__}: {in_short(error)}"))
 
 
-def plan_job(config: JobConfig) -> tuple[Plan, list[Outcome]]:
-    """What `run_job` would do now, and the prompts that it would reject. Spends nothing; the store may be unnamed."""
+def plan_job(config: JobConfig) -> tuple[Plan, Intake]:
+    """What `run_job` would do now, and what it is given. Spends nothing; the store may be unnamed."""
     intake = take_in(config)
     if config.store.store:
         intake.prompts.settle(Ledger(config.store.store).asked())
-    return make_plan(intake.prompts, intake.model, intake.transcoders, config), intake.rejected
+    return make_plan(intake.prompts, intake.model, intake.transcoders, config), intake

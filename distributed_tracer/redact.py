@@ -34,6 +34,14 @@ def redacted_url(url: str) -> str:
     return redacted(re.sub(r"\s", "_", url))  # what follows a space could be half a password
 
 
+def redacted_argument(text: str) -> str:
+    """The same of one argument of a command line, which may be a flag with an address for its value.
+
+    To be used before it is cut or broken into lines: half an address hides what is a password.
+    """
+    return redacted(redacted_url(text))
+
+
 def without_secrets(text: str) -> str:
     """`redacted`, and without the values of flags and variables whose names sound secret: for command lines."""
     return _SETTINGS.sub(r"\1...", redacted(text))

@@ -20,6 +20,7 @@ _TABLE = """
 CREATE TABLE prompt (number INTEGER PRIMARY KEY, id TEXT UNIQUE, content BLOB, place TEXT, state INTEGER,
                      length INTEGER, asked TEXT, body TEXT);
 CREATE INDEX by_state ON prompt (state, length, number);
+CREATE TABLE rejected (number INTEGER PRIMARY KEY, id TEXT, phase TEXT, reason TEXT);
 """
 _CLAIM = "INSERT OR IGNORE INTO prompt (id, content, place, state) VALUES (?, ?, ?, ?)"
 _FILL = "UPDATE prompt SET state = ?, length = ?, asked = ?, body = ? WHERE id = ?"
@@ -51,6 +52,19 @@ class Spool:
         targets = [target.to_json() for target in prompt.targets]
         body = json.dumps([prompt.text, prompt.tokens, targets, dict(prompt.metadata)], ensure_ascii=False)
         self._database.execute(_FILL, (_LEFT, len(prompt.tokens), prompt.asked, body, prompt.id))
+
+    def reject(self, prompt_id: str, phase: str, reason: str) -> None:
+        """Keep why a prompt cannot be traced, and in which phase that was found."""
+        self._database.execute("INSERT INTO rejected (id, phase, reason) VALUES (?, ?, ?)", (prompt_id, phase, reason))
+
+    @property
+    def num_rejected(self) -> int:
+        (count,) = self._database.execute("SELECT COUNT(*) FROM rejected").fetchone()
+        return int(count)
+
+    def rejected(self) -> Iterator[tuple[str, str, str]]:
+        """Id, phase and reason of each that cannot be traced, in the order of the corpus."""
+        yield from self._database.execute("SELECT id, phase, reason FROM rejected ORDER BY number")
 
     def settle(self, asked: Iterable[tuple[str, str]]) -> None:
         """Take out what is done: ids, and what was asked under each as `Prompt.asked` says it, empty if not known."""

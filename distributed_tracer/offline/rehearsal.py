@@ -21,10 +21,10 @@ def rehearse(model: str | None = None, transcoders: str | None = None, prompts: 
         corpus = CorpusConfig(prompts, on_bad_prompt="record")
         intake = take_in(JobConfig(ModelConfig(model), TranscoderConfig(transcoders), corpus, StoreConfig("")))
         found = f"{intake.model.architecture} of {intake.model.num_layers} layers, {len(intake.prompts):,} prompts"
-        failed = [
-            f"; {len(intake.rejected):,} cannot be traced, as {r.prompt_id!r}: {r.reason}" for r in intake.rejected
-        ]
-        return found + "".join(failed[:1])
+        if first := next(intake.rejected, None):
+            num_rejected = intake.prompts.num_rejected
+            found += f"; {num_rejected:,} cannot be traced, as {first.prompt_id!r}: {first.reason}"
+        return found
     if model:
         load_tokenizer(model)
         shape = model_shape(model)

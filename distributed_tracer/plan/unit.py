@@ -19,3 +19,5 @@ class WorkUnit:
     """Rows of a sweep where the configuration says auto, as the plan found them to fit."""
     attempt: int = 1
     """Counts up when a worker died while it ran this prompt."""
+    refusals: int = 0
+    """So often a part that its graph was in was refused when it was to be committed."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..config import JobConfig, RunConfig
+from ..errors import CommitRefused
 from ..plan.unit import WorkUnit
 from ..store.receipt import Receipt
 from .events import Outcome, Reply
@@ -24,7 +25,8 @@ class Commit(Protocol):
     """Called in the driver with every receipt, those that come together in one call."""
 
     def __call__(self, *receipts: Receipt) -> None:
-        """The prompts of their parts are done when it has returned."""
+        """The prompts of their parts are done when it has returned. Raises CommitRefused, which names the parts that do
+        not count, and is told of those that do; any other error ends the run."""
         ...
 
 
@@ -36,7 +38,8 @@ class Executor(Protocol):
 
         Every prompt ends as *done* or *failed*, once; *traced* and *retried* come on the way. `units` is read
         only as fast as work is handed out, so that a caller who ends it early ends the run early, with
-        everything traced until then written and committed. Raises InputError if workers cannot be set up,
+        everything traced until then written and committed. A prompt whose part is refused at its commit is traced
+        again, and failed after RunConfig.attempts such parts. Raises InputError if workers cannot be set up,
         StoreError if the store cannot be written, OutOfMemory if there is no memory to write a part, WorkerLost if
         workers die without getting anything done.
         """
@@ -103,3 +106,26 @@ class Unwritten:
         """The prompts of a committed part are done."""
         for entry in receipt.prompts:
             yield replace(self._outcomes.pop(entry.id), status="done")
+
+    def refused(self, receipt: Receipt) -> list[str]:
+        """Ids of the prompts of a part that must not count: nobody has their graphs any more."""
+        return [self._outcomes.pop(entry.id).prompt_id for entry in receipt.prompts]
+
+
+def committed(commit: Commit, receipts: Sequence[Receipt]) -> Mapping[str, str]:
+    """Commit parts; those that are refused, by name, with the reason. Raises what ends the run."""
+    try:
+        commit(*receipts)
+    except CommitRefused as error:
+        return error.parts
+    return {}
+
+
+def after_refusal(unit: WorkUnit, attempts: int, reason: str) -> tuple[WorkUnit | None, Outcome]:
+    """What is to be traced again of a prompt whose part was refused, if anything, and what to tell."""
+    refusals, tries = unit.refusals + 1, unit.attempt + unit.refusals
+    told = Outcome(unit.prompt.id, "retried", "store", reason, tries, expected_seconds=unit.expected_seconds)
+    if refusals < attempts:
+        return replace(unit, refusals=refusals), told
+    why = f"{refusals} parts that its graph was in were refused" if refusals > 1 else "its part was refused"
+    return None, replace(told, status="failed", reason=f"{why}; {'the last: ' if refusals > 1 else ''}{reason}")

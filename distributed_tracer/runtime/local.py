@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 
 from ..config import JobConfig
 from ..plan.machine import num_cores
 from ..plan.unit import WorkUnit
 from .events import Outcome, Reply
-from .executor import Commit, MakeWorker, Unwritten, new_worker, threads_per_worker
+from .executor import Commit, MakeWorker, Unwritten, after_refusal, committed, new_worker, threads_per_worker
 
 
 class LocalExecutor:
@@ -23,13 +24,33 @@ class LocalExecutor:
         """See Executor.run. Sets the number of torch's threads in this process."""
         threads = threads_per_worker(self._config.run, num_cores())
         worker = self._make_worker(self._config, threads)
+        fresh, again = iter(units), deque[WorkUnit]()
+        under_way: dict[str, WorkUnit] = {}
         unwritten = Unwritten()
-        for unit in units:
-            yield from self._settle(unwritten, worker.trace(unit))
-        yield from self._settle(unwritten, worker.flush())
+        while True:
+            unit = again.popleft() if again else next(fresh, None)
+            if unit is not None:
+                under_way[unit.prompt.id] = unit
+            reply = worker.flush() if unit is None else worker.trace(unit)
+            for outcome in self._settle(unwritten, reply, under_way, again):
+                if outcome.status in ("done", "failed"):
+                    under_way.pop(outcome.prompt_id, None)
+                yield outcome
+            if unit is None and not again:
+                return
 
-    def _settle(self, unwritten: Unwritten, reply: Reply) -> Iterator[Outcome]:
+    def _settle(
+        self, unwritten: Unwritten, reply: Reply, under_way: dict[str, WorkUnit], again: deque[WorkUnit]
+    ) -> Iterator[Outcome]:
+        """Pass on what became of prompts and commit a part; what of it must not count goes to `again`."""
         yield from unwritten.settle(reply)
-        if reply.receipt is not None:
-            self._commit(reply.receipt)
+        if reply.receipt is None:
+            return
+        if refused := committed(self._commit, [reply.receipt]):
+            for prompt_id in unwritten.refused(reply.receipt):
+                attempts, reason = self._config.run.attempts, refused[reply.receipt.part]
+                unit, outcome = after_refusal(under_way.pop(prompt_id), attempts, reason)
+                again.extend([] if unit is None else [unit])
+                yield outcome
+        else:
             yield from unwritten.written(reply.receipt)

@@ -21,7 +21,7 @@ from ..errors import ConfigError, WorkerLost
 from ..plan.unit import WorkUnit
 from .deaths import Deaths, no_room_for_answer
 from .events import Outcome, Reply
-from .executor import Commit, MakeWorker, new_worker
+from .executor import Commit, MakeWorker, committed, new_worker
 from .group import Group, Replica, ready
 from .idle import lend_idle
 from .metrics import Metrics
@@ -160,14 +160,18 @@ class RayExecutor:
             yield from self._lost(group, found, schedule)
 
     def _settle(self, replies: Sequence[tuple[Replica, Any, Reply]], schedule: Schedule) -> Iterator[Outcome]:
-        """Pass on what became of prompts; commit all parts at once, after which the prompts in them are done."""
+        """Pass on what became of prompts; commit all parts at once, after which the prompts in them are done, but for
+        those of parts that are refused."""
         for replica, ref, reply in replies:
             yield from schedule.settle(replica.share, replica.answered(ref), reply)
         written = [(replica, reply.receipt) for replica, _, reply in replies if reply.receipt is not None]
-        self._commit(*(receipt for _, receipt in written))
-        self._metrics.commit(receipt for _, receipt in written)
+        refused = committed(self._commit, [receipt for _, receipt in written])
+        self._metrics.commit(receipt for _, receipt in written if receipt.part not in refused)
         for replica, receipt in written:
-            yield from schedule.written(replica.share, receipt)
+            if receipt.part in refused:
+                yield from schedule.not_committed(replica.share, receipt, refused[receipt.part])
+            else:
+                yield from schedule.written(replica.share, receipt)
 
     def _lost(self, group: Group, found: _Answers, schedule: Schedule) -> Iterator[Outcome]:
         """Take what a group of which some are dead still answered, and give everything else back to the schedule."""

@@ -23,7 +23,7 @@ from ..plan.unit import WorkUnit
 from ..store.receipt import Receipt
 from .estimate import Estimate
 from .events import Outcome, Reply, Status
-from .executor import Unwritten
+from .executor import Unwritten, after_refusal
 
 Call = tuple[WorkUnit, ...]
 """What a worker is asked: to trace some units or, of none, to write what it has."""
@@ -117,6 +117,13 @@ class Schedule:
         self._losses_writing = 0
         for outcome in share.unwritten.written(receipt):
             del share.units[outcome.prompt_id]
+            yield outcome
+
+    def not_committed(self, share: Share, receipt: Receipt, reason: str) -> Iterator[Outcome]:
+        """A worker's part is refused: its prompts are traced again, or failed after so many parts as `attempts`."""
+        for prompt_id in share.unwritten.refused(receipt):
+            unit, outcome = after_refusal(share.units.pop(prompt_id), self._attempts, reason)
+            self._again.extend([] if unit is None else [unit])
             yield outcome
 
     def lost(self, share: Share, reason: str, blamed: bool = True) -> Iterator[Outcome]:

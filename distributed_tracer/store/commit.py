@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..errors import StoreError
+from ..errors import CommitRefused
 from .places.root import Root
 
 REMOVAL = ".removal.tmp"
@@ -20,21 +20,17 @@ REMOVAL = ".removal.tmp"
 def commit(root: Root, key: str, document: bytes, folder: str, noted: Mapping[str, tuple[int, str]]) -> bytes:
     """Make the object `key`, which says that `folder` exists with the objects noted; what is there afterwards.
 
-    Raises StoreError if the folder is not whole. The object is not there then, unless somebody else made it.
+    Raises CommitRefused if the folder is not whole. The object is not there then, unless somebody else made it.
     """
     try:
         _check_whole(root, folder, noted)
         there = root.create(key, document)
         _check_whole(root, folder, noted)
-    except _NotWhole as error:
+    except CommitRefused:
         if root.read(key) == document:
             root.remove(key)
-        raise StoreError(str(error)) from None
+        raise
     return there
-
-
-class _NotWhole(Exception):
-    """With what is to be told."""
 
 
 def _check_whole(root: Root, folder: str, noted: Mapping[str, tuple[int, str]]) -> None:
@@ -42,8 +38,10 @@ def _check_whole(root: Root, folder: str, noted: Mapping[str, tuple[int, str]]) 
     wrong = [key for key, (size, _) in noted.items() if _size(there, f"{folder}/{key}") != size]
     if not wrong and f"{folder}/{REMOVAL}" not in there:
         return
-    what = f"{len(wrong)} of its {len(noted)} objects are not there as written" if wrong else "it is being removed"
-    raise _NotWhole(
+    what = "it is being removed"
+    if wrong:
+        what = f"{len(wrong)} of its {len(noted)} objects are not there as written, such as {wrong[0]}"
+    raise CommitRefused(
         f"{root.url}/{folder} was written and must not count: {what}. `gc` removes what was not committed within its "
         "grace: was this process suspended? Nothing that was committed is concerned; the same command does it again, "
         "and after a `gc` that was stopped, run `gc` first."

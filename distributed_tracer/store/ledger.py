@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from ..display import printable
-from ..errors import StoreCorrupt, StoreError, StoreMismatch, StoreVersionError
+from ..errors import CommitRefused, StoreCorrupt, StoreError, StoreMismatch, StoreNotFound, StoreVersionError
 from ..redact import redacted
 from .commit import commit
 from .index import newest_index
@@ -95,7 +94,8 @@ class Ledger:
     def commit(self, *receipts: Receipt) -> list[str]:
         """Make parts count, several at once. Each is atomic, and harmless to repeat. Returns the commits' names.
 
-        Raises StoreError for a part that is not whole, as `gc` removed it while this process was suspended.
+        Raises CommitRefused for parts that are not whole, as `gc` removed them while this process was suspended, after
+        the others are made to count; StoreNotFound if there is no store any more.
         """
         if not receipts:
             return []
@@ -104,19 +104,48 @@ class Ledger:
         names = [f"{self._last + n:010d}-{receipt.part}.json" for n, receipt in enumerate(receipts, start=1)]
         # the same bytes each time: what is there after an answer that was lost is known as one's own
         documents = [receipt.to_json(_now(), self._run) for receipt in receipts]
-        patiently(lambda: self._commit_all(names, documents, receipts), self._retry_seconds)
+        refused: dict[str, str] = {}
+        patiently(lambda: refused.update(self._commit_all(names, documents, receipts)), self._retry_seconds)
         self._last += len(receipts)
+        if refused:
+            error = CommitRefused(next(iter(refused.values())))
+            error.parts = refused
+            raise error
         return names
 
-    def _commit_all(self, names: Sequence[str], documents: Sequence[bytes], receipts: Sequence[Receipt]) -> None:
-        with ThreadPoolExecutor(min(len(names), COMMITS_AT_ONCE)) as pool:
-            list(pool.map(partial(commit_part, self._root), names, documents, receipts))
+    def _commit_all(
+        self, names: Sequence[str], documents: Sequence[bytes], receipts: Sequence[Receipt]
+    ) -> dict[str, str]:
+        """Why parts are refused, by name. Raises StoreNotFound."""
+
+        def reason(name: str, document: bytes, receipt: Receipt) -> str | None:
+            try:
+                commit_part(self._root, name, document, receipt)
+            except CommitRefused as error:
+                return str(error)
+            return None
+
+        with ThreadPoolExecutor(min(1 + len(names), COMMITS_AT_ONCE)) as pool:
+            run = pool.submit(self._root.read, RUN)
+            found = pool.map(reason, names, documents, receipts)
+            refused = {receipt.part: why for receipt, why in zip(receipts, found, strict=True) if why}
+        if run.result() is None:  # what writes parts would go on in an empty place for nobody
+            raise StoreNotFound(f"there is no store at {self._root.url}: its {RUN} is gone, or was never there")
+        return refused
 
     def record_failure(self, prompt_id: str, phase: str, reason: str, attempts: int) -> None:
         """Say that a prompt was given up; replaces an earlier record of the same prompt."""
-        failure = Failure(prompt_id, phase, redacted(reason)[:_LONGEST_REASON], attempts, _now(), self._run)
-        key, data = f"failures/{failure_name(prompt_id)}", json.dumps(asdict(failure)).encode()
-        patiently(lambda: self._root.replace(key, data), self._retry_seconds)
+        self.record_failures([(prompt_id, phase, reason, attempts)])
+
+    def record_failures(self, given_up: Iterable[tuple[str, str, str, int]]) -> None:
+        """The same of several, at once: (prompt's id, phase, reason, attempts) of each."""
+        now = _now()
+        failures = [
+            Failure(name, phase, redacted(why)[:_LONGEST_REASON], attempts, now, self._run)
+            for name, phase, why, attempts in given_up
+        ]
+        records = {f"failures/{failure_name(one.prompt_id)}": json.dumps(asdict(one)).encode() for one in failures}
+        patiently(lambda: self._root.upload(records), self._retry_seconds)
 
     def done(self) -> set[str]:
         """Ids of all prompts in committed parts, those of other drivers included."""
@@ -142,7 +171,10 @@ class Ledger:
 
 
 def commit_part(root: Root, name: str, document: bytes, receipt: Receipt) -> None:
-    """Make the commit `name` of a part. Raises StoreError if the part is not whole, or the name another part's."""
+    """Make the commit `name` of a part.
+
+    Raises CommitRefused if the part is not whole, StoreError if the name is another part's.
+    """
     where = f"{root.url}/commits/{name}"
     there = commit(root, f"commits/{name}", document, f"parts/{receipt.part}", receipt.objects)
     if there != document and Receipt.from_json(there, where).part != receipt.part:
@@ -152,7 +184,8 @@ def commit_part(root: Root, name: str, document: bytes, receipt: Receipt) -> Non
 def read_failures(root: Root) -> list[Failure]:
     """Every failure record, those of prompts that were done after all too. Raises StoreCorrupt."""
     keys = [f"failures/{name}" for name in root.names("failures") if FAILURE_NAME.fullmatch(name)]
-    return [parse_failure(data, root.url, key) for key, data in root.read_many(keys).items()]
+    batches = (keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE))
+    return [parse_failure(data, root.url, key) for batch in batches for key, data in root.read_many(batch).items()]
 
 
 def parse_failure(data: bytes, url: str, key: str) -> Failure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,7 @@ from ..store.schema import PART_NAME
 
 Kind = Literal["part", "superseded", "index", "temporary"]
 
+_AT_ONCE = 16
 _FOLDERS = ("parts", "commits", "failures", "runs", "index", "checks")
 _TEMPORARY = re.compile(r"\..*\.tmp")
 _DOOMED = re.compile(r"(?:parts|index)/\..*\.tmp")
@@ -46,8 +48,10 @@ def garbage(kind: Kind, key: str, there: Mapping[str, Stamp], named_by: str = ""
 def orphans(root: Root, committed: Iterable[str]) -> dict[str, dict[str, Stamp]]:
     """Parts that no commit names, however young, with what is in them."""
     names = sorted(name for name in set(root.names("parts")) - set(committed) if PART_NAME.fullmatch(name))
-    listed = {name: root.listing(f"parts/{name}") for name in names}
-    return {name: objects for name, objects in listed.items() if objects}  # some servers list folders that are gone
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        listed = pool.map(root.listing, (f"parts/{name}" for name in names))
+        found = dict(zip(names, listed, strict=True))
+    return {name: objects for name, objects in found.items() if objects}  # some servers list folders that are gone
 
 
 def unnamed_folders(there: Mapping[str, Stamp], folder: Literal["parts", "index"], named: set[str]) -> list[Garbage]:

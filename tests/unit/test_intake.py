@@ -21,7 +21,7 @@ def test_prompts_come_tokenized_in_the_order_of_the_corpus(tmp_path: Path) -> No
     intake = take_in(job(tmp_path, plain_rows(3)))
     assert [prompt.id for prompt in intake.prompts] == ["p0", "p1", "p2"]
     assert all(prompt.tokens and prompt.tokens[0] == 1 for prompt in intake.prompts)
-    assert intake.rejected == []
+    assert list(intake.rejected) == []
     assert (intake.model.num_layers, intake.transcoders.num_layers) == (4, 4)
 
 

@@ -118,3 +118,44 @@ def test_no_error_holds_them(address: str, tmp_path: Path, capsys: pytest.Captur
         said = capsys.readouterr().err
         assert said.startswith("error: the store's address ")
         assert not any(secret in said for secret in SECRETS)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["trace", "--modle", "URL"],
+        ["trace", "--modle=URL"],
+        ["trace", "--prompt", "URL"],
+        ["trace", "--prompt=URL"],
+        ["trace", "--prompts", "p.jsonl", "URL"],
+        ["trace", "--model", "m", "--transcoders", "t", "--prompts", "URL"],
+        ["trace", "--attempts", "URL"],
+        ["trace", "--attempts=URL"],
+        ["trace", "--on-bad-prompt", "URL"],
+        ["trace", "--prompts", "URL", "--prompts", "URL"],
+        ["trace", "--prompts=URL", "--prompts=URL"],
+        ["trace", "--URL", "--URL"],
+        ["status", "URL", "URL"],
+        ["status", "URL", "--watch"],
+        ["query", "URL", "--show", "URL"],
+        ["submit", "--", "--modle", "URL"],
+        ["submit", "--", "--attempts=URL"],
+        ["tracee", "URL"],
+        ["URL"],
+        ["--URL"],
+    ],
+    ids=" ".join,
+)
+def test_no_complaint_about_arguments_holds_them(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    for url in (f"http://alice:{30 * 'PASSWORD'}@host/p.jsonl?sig={30 * 'SIGNATURE'}", "s3://a:PASS WORD@b/x"):
+        assert main([arg.replace("URL", url) for arg in given]) == 1
+        said = "".join(capsys.readouterr())
+        assert said
+        assert not any(secret in said for secret in ("alice", "PASS", "WORD", "SIGN"))
+
+
+def test_a_mistyped_argument_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "store", "--wach", "\x1b[2J"]) == 1
+    said = capsys.readouterr().err
+    assert "--wach" in said
+    assert "\x1b[2J" not in said

@@ -136,7 +136,7 @@ class Root(Protocol):
         ...
 
     def upload(self, objects: Mapping[str, bytes]) -> None:
-        """Write many new objects concurrently, each durable on return. Not atomic as a whole."""
+        """Make or replace many objects concurrently, each atomically and durable on return. Not atomic as a whole."""
         ...
 
 

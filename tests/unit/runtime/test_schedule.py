@@ -229,3 +229,21 @@ def test_a_traced_prompt_starts_the_count_of_losses_again() -> None:
         ask(schedule, share)
         answer(schedule, share, traced(next(iter(share.units))))
         list(schedule.lost(share, "killed"))
+
+
+def test_prompts_of_a_part_that_is_refused_are_given_out_again_and_fail_after_so_many_parts() -> None:
+    schedule, share = Schedule(map(unit, "ab"), attempts=2), Share()
+    assert ask(schedule, share) == ["a", "b"]
+    answer(schedule, share, traced("a"))
+    answer(schedule, share, traced("b"))
+    again = list(schedule.not_committed(share, receipt("a", "b"), "gone"))
+    assert [(one.prompt_id, one.status, one.phase, one.attempt) for one in again] == [
+        ("a", "retried", "store", 1),
+        ("b", "retried", "store", 1),
+    ]
+    assert not share.units
+    assert ask(schedule, share) == ["a", "b"]
+    answer(schedule, share, traced("a"))
+    (failed,) = schedule.not_committed(share, receipt("a"), "gone")
+    assert (failed.status, failed.attempt) == ("failed", 2)
+    assert failed.reason == "2 parts that its graph was in were refused; the last: gone"
