@@ -24,7 +24,7 @@ from .norm import Norm
 from .quantised import check_readable, method_of, options_for
 from .rope import max_positions
 from .sites import Sites, sites_of
-from .weights import integer_tensors
+from .weights import damage_of, integer_tensors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -222,7 +222,9 @@ def _read_config(name: str, **options: Any) -> Any:
 
 def _check_bytes(config: Any, model: str, folder: Path | None) -> None:
     """Raises ModelError for a config of a far larger model than the files are of: the library would make it first."""
-    num_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors")) if folder else 0
+    files = list(folder.glob("*.safetensors")) if folder else []
+    is_whole = not any(map(damage_of, files))  # of others the library's own message is explained
+    num_bytes = sum(path.stat().st_size for path in files) if is_whole else 0
     with _describing(model), torch.device("meta"):
         count = class_of(config).from_config(config).num_parameters() if num_bytes else 0
     if count > _MOST_PER_BYTE * num_bytes:

@@ -81,7 +81,7 @@ CONFIGS = (
     _config(model_type="gemma2", architectures=["Gemma2ForCausalLM"], sliding_window=8, final_logit_softcapping=30.0),
     _config(model_type="qwen2_moe", mlp_only_layers=[1], **_EXPERTS),
     _config(model_type="gpt_neox", use_parallel_residual=True, rotary_pct=0.25),
-    _config(model_type="gemma3", text_config=_INSIDE, vision_config=_SEES),
+    json.dumps({"model_type": "gemma3", "text_config": _INSIDE, "vision_config": _SEES}).encode(),
     _config(quantization_config={"quant_method": "fp8", "weight_block_size": [128, 128]}),
 )
 WHOLE_CONFIGS = (_config(),)

@@ -86,7 +86,6 @@ def test_a_null_that_the_library_replaces_by_its_default_is_refused_with_what_to
         ({"vision_config": {"depth": 10**9}}, "says that 'depth' is 1e\\+09"),
         ({"num_attention_heads": "many"}, "does not describe a model that can be made|cannot read config.json"),
         ({"hidden_act": "none such"}, "does not describe a model that can be made here: KeyError"),
-        ({"rope_theta": [[[]] * 10]}, "config.json"),
     ],
 )
 def test_a_config_of_which_no_model_can_be_made_is_refused(
