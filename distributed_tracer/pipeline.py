@@ -50,8 +50,8 @@ def run_job(config: JobConfig) -> Summary:
 def _run(config: JobConfig, tell: Callable[[Outcome], None]) -> Summary:
     started = time.monotonic()
     files = FilesInUse(config.model.model, config.transcoders.transcoders)
-    intake = take_in(config)
-    files.loaded()
+    with files.loading():
+        intake = take_in(config)
     prompts = intake.prompts
     plan = make_plan(prompts, intake.model, intake.transcoders, config)
     plan.check_fits()

@@ -9,7 +9,8 @@ computed counts: a look at their sizes and times, and at their content where onl
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -112,6 +113,16 @@ class FilesInUse:
         for what, seen in self._seen.items():
             if seen.is_lasting:
                 self._compare(what)
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """Around reading them; then as `loaded`. Files that changed explain whatever else went wrong."""
+        try:
+            yield
+        except Exception:
+            self.loaded()
+            raise
+        self.loaded()
 
     def loaded(self) -> None:
         """They have been read. Raises FilesChanged if they changed meanwhile, or are not those that were expected."""

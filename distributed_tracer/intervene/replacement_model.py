@@ -42,9 +42,9 @@ class ReplacementModel:
     ) -> ReplacementModel:
         """From directories or hub ids, as `trace` takes them."""
         files = FilesInUse(model, transcoders)
-        loaded = load_model(model, forward_dtype, device_map)
-        read = load_transcoders(transcoders, forward_dtype, loaded.input_device)
-        files.loaded()
+        with files.loading():
+            loaded = load_model(model, forward_dtype, device_map)
+            read = load_transcoders(transcoders, forward_dtype, loaded.input_device)
         return cls(loaded, read, files)
 
     def tokens(self, prompt: Text, interventions: Sequence[Intervention] = ()) -> tuple[int, ...]:

@@ -72,12 +72,12 @@ class Worker:
         self._phases = Phases()
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.files = FilesInUse(config.model.model, config.transcoders.transcoders, expected)
-        self._model = load_model(config.model.model, config.model.forward_dtype, config.model.device_map)
-        self.transcoders = self.kept = load_transcoders(
-            config.transcoders.transcoders, config.model.forward_dtype, self._model.input_device, part
-        )
-        check_fits(self.kept.shape, self._model.shape)
-        self.files.loaded()
+        with self.files.loading():
+            self._model = load_model(config.model.model, config.model.forward_dtype, config.model.device_map)
+            self.transcoders = self.kept = load_transcoders(
+                config.transcoders.transcoders, config.model.forward_dtype, self._model.input_device, part
+            )
+            check_fits(self.kept.shape, self._model.shape)
         self.assistants = Assistants()
         self._assisting: Assisting | None = None
         self._part = PartWriter(config.store.store, config.store)

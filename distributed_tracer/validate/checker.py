@@ -72,12 +72,12 @@ class Checker:
         self._measure, self._made_by, self._config, self._number = measure, made_by, config, number
         self._phases = Phases()
         self.files = FilesInUse(config.model.model, config.transcoders.transcoders, expected)
-        self._model = load_model(config.model.model, config.model.forward_dtype, config.model.device_map)
-        self.transcoders = self.kept = load_transcoders(
-            config.transcoders.transcoders, config.model.forward_dtype, self._model.input_device, part
-        )
-        check_fits(self.kept.shape, self._model.shape)
-        self.files.loaded()
+        with self.files.loading():
+            self._model = load_model(config.model.model, config.model.forward_dtype, config.model.device_map)
+            self.transcoders = self.kept = load_transcoders(
+                config.transcoders.transcoders, config.model.forward_dtype, self._model.input_device, part
+            )
+            check_fits(self.kept.shape, self._model.shape)
         self._store = open_store(config.store.store)
         self._found: list[tuple[CheckedPrompt, Table]] = []
         self._since = time.monotonic()

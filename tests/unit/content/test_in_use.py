@@ -11,7 +11,7 @@ import pytest
 from jobs_of_cases import CASE
 
 from distributed_tracer.content.in_use import FilesInUse
-from distributed_tracer.errors import FilesChanged
+from distributed_tracer.errors import FilesChanged, ModelError
 
 
 @pytest.fixture
@@ -69,6 +69,15 @@ def test_weights_that_change_while_they_are_loaded_are_noticed(folder: Path) -> 
     overwrite(folder / "model" / "model.safetensors")
     with pytest.raises(FilesChanged):
         files.loaded()
+
+
+def test_weights_that_change_explain_why_loading_failed_and_others_do_not_hide_it(folder: Path) -> None:
+    with pytest.raises(ModelError, match="other logits"), in_use(folder).loading():
+        raise ModelError("other logits")
+    files = in_use(folder)
+    overwrite(folder / "model" / "model.safetensors")
+    with pytest.raises(FilesChanged), files.loading():
+        raise ModelError("other logits")
 
 
 def test_what_does_not_change_weights_is_no_change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
