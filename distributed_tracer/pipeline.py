@@ -95,7 +95,7 @@ def _work(config: JobConfig, intake: Intake, plan: Plan, stopping: Stopping, rec
 
 
 def _tell_end(ledger: Ledger, recorder: Recorder, stopping: Stopping, error: BaseException) -> None:
-    """Write down why a run ends early, unless the store is why: it is gone, or the run has waited for it long enough."""
+    """Write down why a run ends early, unless the store is why: it is gone, or was waited for long enough."""
     if isinstance(error, StoreUnavailable | StoreNotFound):
         return
     with suppress(TracerError, OSError):
