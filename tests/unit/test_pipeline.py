@@ -162,9 +162,9 @@ def test_a_signal_while_the_model_is_loaded_ends_a_run_that_the_next_goes_on_fro
     config = job(tmp_path, plain_rows(3))
     begin = Worker.__init__
 
-    def interrupted(worker: Worker, *args: Any) -> None:
+    def interrupted(worker: Worker, *args: Any, **options: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        begin(worker, *args)
+        begin(worker, *args, **options)
 
     monkeypatch.setattr(Worker, "__init__", interrupted)
     stopped = run_job(config)
