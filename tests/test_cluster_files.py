@@ -20,7 +20,6 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.scripts.scripts import start as ray_start
-from ray.scripts.symmetric_run import curate_and_validate_ray_start_args
 
 ROOT = Path(__file__).parent.parent
 RAY_UP = ["ray_config.yaml", "cluster/ray_config_aws.yaml"]
@@ -84,18 +83,26 @@ def slurm_script() -> str:
     return (ROOT / "cluster" / "slurm.sbatch").read_text(encoding="utf-8")
 
 
-def test_symmetric_run_gets_only_options_that_all_nodes_may_have() -> None:
-    command = re.search(r"ray symmetric-run (.*?) --\s", slurm_script(), flags=re.DOTALL)
-    assert command is not None
-    values = {"$address": "10.0.0.1:6379", "$SLURM_JOB_NUM_NODES": "2", "${SLURM_GPUS_ON_NODE:-0}": "1"}
-    arguments = [values.get(word, word) for word in shlex.split(command[1])]
-    start = curate_and_validate_ray_start_args(arguments)
-    assert start == ["--num-gpus", "1"]  # not --temp-dir: symmetric-run then looks for the cluster elsewhere
-    ray_start.make_context("ray start", ["--address=10.0.0.1:6379", "--block", *start])
+@pytest.mark.parametrize("where", ["head", "address"])
+def test_slurm_nodes_start_ray_with_options_it_knows_and_tokens(where: str) -> None:
+    script = slurm_script()
+    assert "export RAY_AUTH_MODE=token" in script
+    chosen = re.search(rf"where=\((--{where}.*?)\)", script)
+    common = re.search(r"\" (ray start .*) </dev/null", script)
+    assert chosen is not None
+    assert common is not None
+    command = common[1].replace('"${where[@]}"', chosen[1]).replace('"${SLURM_GPUS_ON_NODE:-0}"', "1")
+    options = ray_start_options(command.replace("$1", "10.0.0.1"))
+    assert (options["head"], options["block"], options["num_gpus"]) == (where == "head", False, 1)
+    if where == "head":
+        assert options["dashboard_host"] == "127.0.0.1"
+    else:
+        assert options["address"] == "10.0.0.1:6379"
 
 
-def test_slurm_jobs_own_their_nodes_because_ray_stops_all_its_processes() -> None:
-    assert re.search(r"^#SBATCH --exclusive$", slurm_script(), flags=re.MULTILINE)
+def test_slurm_warns_the_batch_script_before_the_time_is_over_and_nodes_are_its_own() -> None:
+    lines = slurm_script().splitlines()
+    assert {"#SBATCH --signal=B:TERM@300", "#SBATCH --exclusive", "#SBATCH --requeue"} <= set(lines)
 
 
 INSTALLERS = ("cluster/install_offline.sh", "distributed_tracer/offline/install_offline.sh")
@@ -204,6 +211,8 @@ def test_every_job_file_gives_a_whole_configuration(job: Path) -> None:
         "check",
         "format",
         "bench",
+        "hashes",
+        "audit",
         "clean",
         "help",
     ],

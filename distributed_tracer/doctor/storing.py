@@ -1,4 +1,5 @@
-"""Does the store do what a run needs: take objects, refuse to replace them, and show all nodes the same?"""
+"""Does the store do what a run needs: be one of this version, take objects, refuse to replace them, and show all nodes
+the same?"""
 
 from __future__ import annotations
 
@@ -8,7 +9,9 @@ from contextlib import contextmanager
 
 from ..errors import TracerError
 from ..redact import redacted, redacted_url
+from ..store.ledger import parse_run
 from ..store.places.root import Root, open_root
+from ..store.schema import RUN
 from .answer import StoreTrial
 
 _PREFIX = ".doctor-"
@@ -22,6 +25,11 @@ def try_store(url: str, beacon: str | None = None) -> StoreTrial:
         root = open_root(url)
     except TracerError as error:
         return StoreTrial(redacted_url(url), error=redacted(str(error)))
+    try:
+        if (info := root.read(RUN)) is not None:
+            parse_run(info, root.url)
+    except TracerError as error:
+        return StoreTrial(root.url, error=redacted(str(error)))
     try:
         answers = [root.create(key, data) for data in (b"first", b"second")]
         there = root.read(key)

@@ -55,7 +55,8 @@ def connected(run: RunConfig) -> Iterator[None]:
         try:
             if address and address != "local":
                 stack.callback(ray.shutdown)
-                _connect(address, run.connect_seconds)
+                with _signals_kept():
+                    _connect(address, run.connect_seconds)
             else:
                 stack.enter_context(started_here(partial(_init_here, run)))
         except ConfigError:

@@ -1,10 +1,16 @@
-"""Stopping early: the first SIGINT, SIGTERM or SIGHUP ends the handing out of work, the second ends the program."""
+"""Stopping early: the first SIGINT, SIGTERM or SIGHUP ends the handing out of work, the second ends the program.
+
+One request may come as several signals: `timeout` sends SIGTERM to its program and then to the program's group, Slurm
+to a script, which hands it on, and to all that the script has started. SIGTERM or SIGHUP counts as the second only
+after ECHO_SECONDS. SIGINT is a key on a keyboard, and counts at once.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from types import FrameType, TracebackType
@@ -13,6 +19,8 @@ from typing import Any
 from ..config import LogFormat
 from ..plan.unit import WorkUnit
 from .logs import stopping_line
+
+ECHO_SECONDS = 2.0
 
 
 class NothingBegun(KeyboardInterrupt):
@@ -28,6 +36,7 @@ class Stopping:
         """The name of the signal that asked for it."""
         self._begun = False
         self._log_format: LogFormat = log_format
+        self._asked_at = 0.0
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Stopping:
@@ -53,8 +62,11 @@ class Stopping:
             yield unit
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.requested and number != signal.SIGINT and time.monotonic() < self._asked_at + ECHO_SECONDS:
+            return
         if self.requested:
             raise KeyboardInterrupt
+        self._asked_at = time.monotonic()
         self.requested, self.signal = True, signal.Signals(number).name
         # not print: the signal may have come in the middle of one
         with suppress(OSError):  # that nobody reads it must not end the run

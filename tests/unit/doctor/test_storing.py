@@ -24,6 +24,16 @@ def test_a_good_store_takes_an_object_once_and_is_left_empty(store_url: str) -> 
     assert probes(store_url) == []
 
 
+def test_a_store_of_another_version_or_of_no_sense_cannot_be_used(tmp_path: Path) -> None:
+    for text, why in (
+        ('{"format_version": 99, "format": "?", "identity": {}}', "format version 99"),
+        ("[", "does not"),
+    ):
+        (tmp_path / "run.json").write_text(text)
+        assert why in try_store(str(tmp_path)).error
+        assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
 def test_the_same_store_shows_the_beacon_and_another_does_not(store_url: str) -> None:
     with beacon(store_url) as key:
         assert key is not None

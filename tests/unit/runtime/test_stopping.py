@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 
 import pytest
 
 from distributed_tracer.cli import main
 from distributed_tracer.plan.unit import WorkUnit
 from distributed_tracer.prompt import Prompt
-from distributed_tracer.runtime.stopping import NothingBegun, Stopping
+from distributed_tracer.runtime.stopping import ECHO_SECONDS, NothingBegun, Stopping
 
 UNITS = [WorkUnit(Prompt(name)) for name in "abc"]
 
@@ -27,12 +28,28 @@ def test_the_first_signal_ends_the_handing_out_of_work(number: int, capfd: pytes
     assert "a second signal ends at once" in capfd.readouterr().err
 
 
-def test_the_second_signal_ends_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_second_signal_from_the_keyboard_ends_at_once() -> None:
     with Stopping() as stopping:
         next(stopping.until_asked(UNITS))
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_of_one_request_count_once_and_a_later_one_ends_at_once(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Stopping() as stopping:
+        units = stopping.until_asked(UNITS)
+        next(units)
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)  # as from `timeout` and Slurm, which send it to a process and to its group
+        assert list(units) == []
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now + ECHO_SECONDS)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
 
 
 def test_the_first_signal_ends_at_once_what_is_only_being_made_ready(capfd: pytest.CaptureFixture[str]) -> None:
