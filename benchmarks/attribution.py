@@ -34,17 +34,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from distributed_tracer import TraceConfig, load_model, load_transcoders
 from distributed_tracer.config import SweepPrecision
-from distributed_tracer.memory import free_cpu_bytes, num_sweep_rows
-from distributed_tracer.model.load import Model
-from distributed_tracer.model.tape import record
+from distributed_tracer.model.forward_cache import record
+from distributed_tracer.model.model import Model
 from distributed_tracer.model.tokenize import num_zeroed, token_strings
 from distributed_tracer.plan.cost import cost_of
+from distributed_tracer.plan.machine import free_cpu_bytes
+from distributed_tracer.plan.sizing import num_sweep_rows
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.trace.assemble import assemble
-from distributed_tracer.trace.dense import DenseGraph
+from distributed_tracer.trace.dense_graph import DenseGraph
+from distributed_tracer.trace.device import max_closing_error, products, sweep_dtype
 from distributed_tracer.trace.encode import encode
 from distributed_tracer.trace.frontier import Frontier
-from distributed_tracer.trace.precision import max_closing_error, products, sweep_dtype
 from distributed_tracer.trace.rows import EdgeBlock, Rows
 from distributed_tracer.trace.targets import choose
 from distributed_tracer.transcoder.base import Transcoders

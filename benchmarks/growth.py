@@ -29,7 +29,7 @@ from shapes import SHAPES, shaped_model, shaped_transcoders
 from torch import Tensor
 
 from distributed_tracer import TraceConfig
-from distributed_tracer.model.load import Model
+from distributed_tracer.model.model import Model
 from distributed_tracer.trace.frontier import Frontier
 from distributed_tracer.transcoder.base import Transcoders
 

@@ -23,7 +23,7 @@ import numpy as np
 from versus_peer import HERE, for_older_transformers, prompts
 from worker_loop import Worker
 
-from distributed_tracer.store.table import Table
+from distributed_tracer.table import Table
 
 MODES = ("direct", "frozen", "reacting")
 

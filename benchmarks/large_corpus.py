@@ -46,22 +46,14 @@ from random_graphs import random_graph
 from random_stores import make_store
 from s3 import s3_server
 
-from distributed_tracer import cli
-from distributed_tracer.config import (
-    CorpusConfig,
-    JobConfig,
-    ModelConfig,
-    RunConfig,
-    StoreConfig,
-    TranscoderConfig,
-)
-from distributed_tracer.intake import take_in
+from distributed_tracer.cli import app
+from distributed_tracer.config import CorpusConfig, JobConfig, ModelConfig, RunConfig, StoreConfig, TranscoderConfig
+from distributed_tracer.job.inputs import take_in
 from distributed_tracer.pipeline import run_job
-from distributed_tracer.plan.unit import WorkUnit
-from distributed_tracer.runtime.events import Outcome
+from distributed_tracer.plan.work import Outcome, WorkUnit
+from distributed_tracer.store.format.part_manifest import PromptEntry, Receipt
 from distributed_tracer.store.ledger import Ledger
-from distributed_tracer.store.receipt import PromptEntry, Receipt
-from distributed_tracer.store.table import Table
+from distributed_tracer.table import Table
 
 ROOT = Path(__file__).parents[1]
 MODEL, TRANSCODERS = str(ROOT / "demo/model"), str(ROOT / "demo/transcoders/plt")
@@ -106,7 +98,7 @@ def start(config: JobConfig) -> dict[str, Any]:
 
 def command(*args: str) -> dict[str, Any]:
     with redirect_stdout(io.StringIO()) as out:
-        cli.main(list(args))
+        app.main(list(args))
     return {"what": f"{out.getvalue().count(chr(10)):,} lines"}
 
 
@@ -123,7 +115,7 @@ def commit_all_but_one(config: JobConfig) -> dict[str, Any]:
     """Receipts of parts that are not there."""
     prompts = list(take_in(config).prompts)[1:]
     ledger = Ledger(config.store.store)
-    with mock.patch("distributed_tracer.store.commit._check_whole"):
+    with mock.patch("distributed_tracer.store.commits._check_whole"):
         for first in range(0, len(prompts), PART):
             entries = (
                 PromptEntry(p.id, len(p.tokens or ()), 3, 458, 13_700, 9_000, 0.5, 0.5, p.asked)

@@ -35,13 +35,13 @@ from s3 import s3_server
 from store_questions import percentiles, timed
 
 from distributed_tracer.graph.nodes import Kind
-from distributed_tracer.store.index_build import write_index
+from distributed_tracer.store.format.part_manifest import PromptEntry, Receipt
+from distributed_tracer.store.format.schema import Columns
+from distributed_tracer.store.index_builder import write_index
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.part import Part
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.store.receipt import PromptEntry, Receipt
-from distributed_tracer.store.schema import Columns
-from distributed_tracer.store.table import Table
+from distributed_tracer.table import Table
 
 NODES = 458
 LAYERS, FEATURES = 26, 16_384

@@ -12,7 +12,7 @@ from distributed_tracer.config import StoreConfig
 from distributed_tracer.export.npz import npz_arrays
 from distributed_tracer.store.writer import PartWriter
 from distributed_tracer.trace.attribute import attribute_dense
-from distributed_tracer.trace.dense import DenseGraph
+from distributed_tracer.trace.dense_graph import DenseGraph
 
 
 class Ours:

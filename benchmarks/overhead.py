@@ -33,10 +33,10 @@ from distributed_tracer.config import (
     TraceConfig,
     TranscoderConfig,
 )
-from distributed_tracer.intake import take_in
+from distributed_tracer.job.inputs import take_in
+from distributed_tracer.job.provenance import run_info
 from distributed_tracer.plan.plan import make_plan
-from distributed_tracer.provenance import run_info
-from distributed_tracer.runtime.executor import executor_for
+from distributed_tracer.runtime.execute import executor_for
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store
 

@@ -24,11 +24,11 @@ import zarr
 from zarr.codecs import BloscCodec, ZstdCodec
 from zarr.storage import MemoryStore
 
+from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.format.schema import COLUMNS
 from distributed_tracer.store.part import Part
-from distributed_tracer.store.places.root import open_root
 from distributed_tracer.store.reader import Store, open_store
-from distributed_tracer.store.schema import COLUMNS
-from distributed_tracer.store.table import Table
+from distributed_tracer.table import Table
 
 ARRAYS = (
     "edges/source",

@@ -45,13 +45,14 @@ from obstore.store import S3Store
 from s3 import s3_server
 from store_questions import timed
 
-from distributed_tracer.store.layout import Rows
+from distributed_tracer.store.backend.base import Root
+from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.format.part_manifest import Receipt
+from distributed_tracer.store.format.schema import BODY
+from distributed_tracer.store.format.zarr_decode import Rows
 from distributed_tracer.store.part import Part
-from distributed_tracer.store.places.root import Root, open_root
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.store.receipt import Receipt
-from distributed_tracer.store.schema import BODY
-from distributed_tracer.store.table import Table
+from distributed_tracer.table import Table
 
 Wanted = dict[str, Rows]
 Tries = dict[str, Callable[[], object]]

@@ -25,7 +25,7 @@ from store_rivals import DenseFiles
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.prune import prune
 from distributed_tracer.store.reader import Store, open_store
-from distributed_tracer.store.table import Table
+from distributed_tracer.table import Table
 
 KEPT: dict[str, Callable[[Graph], Graph]] = {"every edge": lambda graph: graph, "default pruning": prune}
 BITS = {"exact": 23, "10 bits": 10}

@@ -27,7 +27,7 @@ from prose import prompt_tokens
 from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders, prune
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.nodes import Kind, NodeTable
-from distributed_tracer.model.load import Model
+from distributed_tracer.model.model import Model
 
 VARIANTS = (("float32", "float32"), ("float32", "tf32"), ("float32", "bfloat16"), ("bfloat16", "float32"))
 

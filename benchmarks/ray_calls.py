@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from distributed_tracer.config import CorpusConfig, JobConfig, ModelConfig, RunConfig, StoreConfig, TranscoderConfig
-from distributed_tracer.plan.unit import WorkUnit
+from distributed_tracer.plan.work import Outcome, WorkUnit
 from distributed_tracer.prompt import Prompt
-from distributed_tracer.runtime.events import Outcome, Reply
-from distributed_tracer.runtime.ray_executor import RayExecutor
+from distributed_tracer.runtime.ray.executor import RayExecutor
+from distributed_tracer.runtime.reply import Reply
 
 WARM_UP = 500
 

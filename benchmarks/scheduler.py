@@ -45,19 +45,19 @@ from distributed_tracer.config import (
     TraceConfig,
     TranscoderConfig,
 )
-from distributed_tracer.corpus.spool import Spool
+from distributed_tracer.job.summary import Recorder
 from distributed_tracer.plan.machine import Machine
 from distributed_tracer.plan.plan import make_plan
-from distributed_tracer.plan.unit import WorkUnit
+from distributed_tracer.plan.prompt_queue import Spool
+from distributed_tracer.plan.work import Outcome, WorkUnit
 from distributed_tracer.prompt import Prompt
-from distributed_tracer.runtime.events import Outcome, Reply
-from distributed_tracer.runtime.progress import Tally
-from distributed_tracer.runtime.ray_executor import CALL_SECONDS
+from distributed_tracer.runtime.ray.executor import CALL_SECONDS
+from distributed_tracer.runtime.reply import Reply
 from distributed_tracer.runtime.schedule import WRITE, Call, Schedule, Share
+from distributed_tracer.runtime.telemetry.progress import Tally
 from distributed_tracer.shapes import ModelShape, TranscoderShape
+from distributed_tracer.store.format.part_manifest import PromptEntry, Receipt
 from distributed_tracer.store.ledger import COMMITS_AT_ONCE, Ledger
-from distributed_tracer.store.receipt import PromptEntry, Receipt
-from distributed_tracer.summary import Recorder
 
 MODEL = ModelShape("gemma2", 26, 2304, 8, 4, 256, 256_000, 8192, 2_600_000_000)
 SETS = TranscoderShape(
@@ -268,7 +268,7 @@ def measure(replicas: int, num_prompts: int, folder: Path, seed: int = 0) -> Res
     count, seconds = plan.total()
     recorder = Recorder(ledger)
     cluster = Cluster(plan.fitting(), replicas, recorder, tally := Tally(count, seconds, lambda: cluster.now), seed)
-    with mock.patch("distributed_tracer.store.commit._check_whole"):  # parts are virtual: there is nothing to look at
+    with mock.patch("distributed_tracer.store.commits._check_whole"):  # parts are virtual: there is nothing to look at
         cluster.run()
     peak = process_memory.peak_bytes() or 0
     recorder.flush()

@@ -22,12 +22,13 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBase
 
 from distributed_tracer.model import attention
-from distributed_tracer.model.load import Model, wrap
-from distributed_tracer.model.tape import record
+from distributed_tracer.model.forward_cache import record
+from distributed_tracer.model.load import wrap
+from distributed_tracer.model.model import Model
 from distributed_tracer.shapes import TranscoderShape
 from distributed_tracer.transcoder.activation import Activation
 from distributed_tracer.transcoder.loaded import LayerWeights, LoadedTranscoders
-from distributed_tracer.transcoder.slice import Slice
+from distributed_tracer.transcoder.shard import Slice
 
 CALIBRATION = 2, 65  # prompts and their tokens, of which the first is left out
 

@@ -38,12 +38,12 @@ from distributed_tracer.config import (
     TraceConfig,
     TranscoderConfig,
 )
-from distributed_tracer.memory import num_sweep_rows
 from distributed_tracer.model.load import model_shape
-from distributed_tracer.plan.unit import WorkUnit
+from distributed_tracer.plan.sizing import num_sweep_rows
+from distributed_tracer.plan.work import WorkUnit
 from distributed_tracer.prompt import Prompt
-from distributed_tracer.runtime import idle
-from distributed_tracer.runtime.ray_executor import RayExecutor
+from distributed_tracer.runtime.ray import lend_idle
+from distributed_tracer.runtime.ray.executor import RayExecutor
 
 
 def make_worker(config: JobConfig, threads: int, **options: Any) -> Any:
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--max-feature-nodes", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
-    idle.WORTH_SECONDS = 0.0
+    lend_idle.WORTH_SECONDS = 0.0
     here = str(Path(__file__).parent)  # where actors find this file
     os.environ["PYTHONPATH"] = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
     tokenizer = AutoTokenizer.from_pretrained(args.model)

@@ -33,8 +33,8 @@ from typing import Any, Literal, get_args
 
 import psutil
 
+from distributed_tracer.store.backend.open import open_root
 from distributed_tracer.store.ledger import Ledger
-from distributed_tracer.store.places.root import open_root
 from distributed_tracer.store.reader import open_store
 
 ROOT = Path(__file__).parents[1]

@@ -47,9 +47,9 @@ from store_rivals import DenseFiles, ZarrGroups, expected
 from synthetic_graphs import Corpus, name_of, unpruned
 
 from distributed_tracer.graph.graph import Graph
+from distributed_tracer.store.maintenance.compact import compact
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.store.table import Table
-from distributed_tracer.upkeep.compact import compact
+from distributed_tracer.table import Table
 
 Rows = list[dict[str, Any]]
 BATCH = 256

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from store_questions import ByPrompt, Site
 
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.store.columns import columns_of
+from distributed_tracer.store.format.graph_columns import columns_of
 
 _ROWS = 1 << 18
 _SITE = "SELECT prompt, node FROM nodes WHERE kind = 0 AND layer = ? AND feature = ?"

@@ -17,11 +17,11 @@ import numpy as np
 from distributed_tracer.config import StoreConfig
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.nodes import Kind
-from distributed_tracer.query.cooccurring import cooccurring
+from distributed_tracer.query.cooccurrence import cooccurring
 from distributed_tracer.query.feature_edges import edges_into, edges_out_of
+from distributed_tracer.store.format.part_manifest import Receipt
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import Store, open_store
-from distributed_tracer.store.receipt import Receipt
 from distributed_tracer.store.writer import PartWriter
 
 Site = tuple[int, int]

@@ -18,7 +18,7 @@ from store_questions import ByPrompt, Site, sites_of
 
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.nodes import Kind
-from distributed_tracer.store.columns import columns_of
+from distributed_tracer.store.format.graph_columns import columns_of
 
 _NODES = ("kind", "layer", "position", "feature", "activation", "influence")
 _ACTIVE = ("layer", "position", "feature", "activation")

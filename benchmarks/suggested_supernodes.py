@@ -20,8 +20,8 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 
 from distributed_tracer import Intervention, ReplacementModel, TraceConfig
+from distributed_tracer.intervene.cluster_supernodes import suggest
 from distributed_tracer.intervene.intervention_graph import InterventionGraph
-from distributed_tracer.intervene.suggest import suggest
 from distributed_tracer.intervene.supernode import Supernode
 
 DEMO = Path(__file__).parents[1] / "demo"

@@ -15,17 +15,17 @@ import numpy as np
 
 from distributed_tracer import JobConfig, TraceConfig, open_store, run_job
 from distributed_tracer.config import CorpusConfig, ModelConfig, RunConfig, StoreConfig, TranscoderConfig
+from distributed_tracer.evaluate.edge_effects import EdgeMeasure
+from distributed_tracer.evaluate.job import CheckJob, run_checks
 from distributed_tracer.plot.corpus import draw_corpus
 from distributed_tracer.plot.graph import draw_graph
 from distributed_tracer.plot.style import save
 from distributed_tracer.query.dark_matter import dark_matter
-from distributed_tracer.query.edges import recurring_edges
-from distributed_tracer.query.features import feature_counts
+from distributed_tracer.query.feature_counts import feature_counts
+from distributed_tracer.query.recurring_edges import recurring_edges
 from distributed_tracer.report.edge_check import edge_check, edge_check_text
 from distributed_tracer.store.reader import Store
-from distributed_tracer.store.table import Table
-from distributed_tracer.validate.edges import EdgeMeasure
-from distributed_tracer.validate.job import CheckJob, run_checks
+from distributed_tracer.table import Table
 
 HERE = Path(__file__).parent
 EXAMPLE = "two-hop-dallas"

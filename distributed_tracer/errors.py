@@ -66,7 +66,7 @@ class ModelError(InputError):
 
 
 class UnknownArchitecture(ModelError):
-    """No row in `model/sites.py` for this architecture."""
+    """No row in `model/architectures.py` for this architecture."""
 
 
 class TranscoderError(InputError):

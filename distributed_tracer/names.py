@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from difflib import get_close_matches
 
-from .display import printable, short
+from .text import printable, short
 
 _LISTED = 40
 """Longest list of names in a message; for a longer one the message gives the count only."""

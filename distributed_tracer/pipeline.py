@@ -14,21 +14,22 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
 
+from .artifacts.files_in_use import FilesInUse
 from .config import JobConfig
-from .content.in_use import FilesInUse
 from .errors import StoreNotFound, StoreUnavailable, TracerError
-from .intake import Intake, take_in
+from .job.inputs import Intake, take_in
+from .job.provenance import made_by, run_info
+from .job.summary import Recorder, Summary
 from .plan.plan import Plan, make_plan
-from .provenance import made_by, run_info
+from .plan.work import Outcome
 from .redact import redacted
-from .runtime.events import Outcome
-from .runtime.executor import MakeWorker, executor_for, new_worker
-from .runtime.foreign_text import in_short
-from .runtime.logs import telling
-from .runtime.progress import Tally, showing
-from .runtime.stopping import NothingBegun, Stopping
+from .runtime.execute import executor_for
+from .runtime.executor import MakeWorker, new_worker
+from .runtime.signals import NothingBegun, Stopping
+from .runtime.telemetry.logs import telling
+from .runtime.telemetry.progress import Tally, showing
+from .runtime.telemetry.untrusted_text import in_short
 from .store.ledger import Ledger
-from .summary import Recorder, Summary
 
 _CHANGED = (
     "the store holds a graph of other tokens or targets under this id; give the prompt a new id, or another store"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from . import given
+from . import plain_values
 from .errors import CorpusError, PromptError, TargetError
 
 
@@ -21,26 +21,26 @@ def _token(value: Any) -> int | str:
     if isinstance(value, str):
         if value:
             return str(value)
-    elif (token := given.integer(value, "", _NotThat)) >= 0:
+    elif (token := plain_values.integer(value, "", _NotThat)) >= 0:
         return token
     raise _NotThat
 
 
 def _site(value: Any) -> tuple[int, ...]:
-    site = given.integers(value, "", _NotThat)
+    site = plain_values.integers(value, "", _NotThat)
     if len(site) == 3:
         return site
     raise _NotThat
 
 
 def _vector(value: Any) -> tuple[float, ...]:
-    if vector := given.floats(value, "", _NotThat):
+    if vector := plain_values.floats(value, "", _NotThat):
         return vector
     raise _NotThat
 
 
 def _weight(value: Any) -> float:
-    if (weight := given.finite(value, "", _NotThat)) >= 0:
+    if (weight := plain_values.finite(value, "", _NotThat)) >= 0:
         return weight
     raise _NotThat
 
@@ -56,7 +56,7 @@ _TARGET_FIELDS: dict[str, tuple[Callable[[Any], object], str]] = {
     "minus": (_token, "a token id or a string that is not empty"),
     "feature": (_site, "three integers (layer, position, index)"),
     "direction": (_vector, "a list of finite numbers"),
-    "position": (lambda value: given.integer(value, "", _NotThat), "an integer"),
+    "position": (lambda value: plain_values.integer(value, "", _NotThat), "an integer"),
     "weight": (_weight, "a finite number from 0"),
     "label": (_label, "a string"),
 }
@@ -90,11 +90,11 @@ class TargetSpec:
         for name, value in found.items():
             convert, expected = _TARGET_FIELDS[name]
             if isinstance(value, str):
-                given.check_storable(value, f"{name!r} of a target", TargetError)
+                plain_values.check_storable(value, f"{name!r} of a target", TargetError)
             try:
                 object.__setattr__(self, name, convert(value))
             except _NotThat:
-                raise TargetError(f"{name!r} of a target must be {expected}, not {given.shown(value)}") from None
+                raise TargetError(f"{name!r} of a target must be {expected}, not {plain_values.shown(value)}") from None
 
     @property
     def named_positions(self) -> tuple[int, ...]:
@@ -112,9 +112,9 @@ class TargetSpec:
         if isinstance(value, Mapping):
             return cls._parse_object(value)
         try:
-            token = given.integer(value, "a target", CorpusError)
+            token = plain_values.integer(value, "a target", CorpusError)
         except CorpusError:
-            shown = given.shown(value)
+            shown = plain_values.shown(value)
             raise CorpusError(f"a target must be a token id, a string or an object, not {shown}") from None
         return cls._parse_object({"token": token})
 
@@ -165,12 +165,12 @@ class Prompt:
 
     def __post_init__(self) -> None:
         converted = {
-            "id": given.prompt_id(self.id, PromptError),
-            "text": None if self.text is None else given.text(self.text, PromptError),
-            "tokens": None if self.tokens is None else given.token_ids(self.tokens, PromptError),
+            "id": plain_values.prompt_id(self.id, PromptError),
+            "text": None if self.text is None else plain_values.text(self.text, PromptError),
+            "tokens": None if self.tokens is None else plain_values.token_ids(self.tokens, PromptError),
             "targets": _targets(self.targets),
             "metadata": _metadata(self.metadata),
-            "messages": given.messages(self.messages, PromptError) if self.messages else (),
+            "messages": plain_values.messages(self.messages, PromptError) if self.messages else (),
         }
         if converted["messages"] and converted["text"] is not None:
             raise PromptError("a prompt is a text or the messages of a chat, not both")
@@ -194,7 +194,7 @@ def content_id(
     Raises PromptError for a text that UTF-8 cannot hold.
     """
     if text is not None:
-        given.check_storable(text, "text", PromptError)
+        plain_values.check_storable(text, "text", PromptError)
     asked: dict[str, Any] = {"text": text, "tokens": None if tokens is None else list(tokens)}
     if targets:
         asked["targets"] = [t.to_json() for t in targets]
@@ -211,18 +211,22 @@ def _targets(value: Any) -> tuple[TargetSpec, ...]:
         targets = tuple(item if isinstance(item, TargetSpec) else TargetSpec.parse(item) for item in value)
     except CorpusError as error:
         raise TargetError(str(error)) from error
-    given.check_storable([target.to_json() for target in targets], "targets", TargetError)
+    plain_values.check_storable([target.to_json() for target in targets], "targets", TargetError)
     return targets
 
 
 def _metadata(value: Any) -> Mapping[str, Any]:
     """As given where it is JSON; numbers and arrays of numpy or torch become Python's."""
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise PromptError(f"metadata must be an object with text as keys, not {given.shown(value)}")
+        raise PromptError(f"metadata must be an object with text as keys, not {plain_values.shown(value)}")
     plain = {key: item.tolist() if hasattr(item, "tolist") else item for key, item in value.items()}
     num_bytes = 0
     for key, item in plain.items():
-        num_bytes += given.check_storable({key: item}, f"metadata {reprlib.repr(key)}", PromptError, allow_nan=True)
-    if num_bytes > given.MAX_METADATA_BYTES:
-        raise PromptError(f"metadata take {num_bytes:,} bytes as JSON, expected at most {given.MAX_METADATA_BYTES:,}")
+        num_bytes += plain_values.check_storable(
+            {key: item}, f"metadata {reprlib.repr(key)}", PromptError, allow_nan=True
+        )
+    if num_bytes > plain_values.MAX_METADATA_BYTES:
+        raise PromptError(
+            f"metadata take {num_bytes:,} bytes as JSON, expected at most {plain_values.MAX_METADATA_BYTES:,}"
+        )
     return plain

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from distributed_tracer import open_store
 from distributed_tracer.query.dark_matter import dark_matter
-from distributed_tracer.query.edges import recurring_edges
-from distributed_tracer.query.features import feature_counts
+from distributed_tracer.query.feature_counts import feature_counts
+from distributed_tracer.query.recurring_edges import recurring_edges
 
 SHARED = "/shared"
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 
 from distributed_tracer.config import RunConfig
+from distributed_tracer.evaluate.edge_effects import EdgeMeasure
+from distributed_tracer.evaluate.faithfulness import FaithfulnessMeasure
+from distributed_tracer.evaluate.job import CheckJob, run_checks
 from distributed_tracer.report.edge_check import edge_check, edge_check_text
 from distributed_tracer.report.faithfulness import faithfulness, faithfulness_text
-from distributed_tracer.validate.edges import EdgeMeasure
-from distributed_tracer.validate.faithfulness import FaithfulnessMeasure
-from distributed_tracer.validate.job import CheckJob, run_checks
 
 STORE = "/shared/graphs"
 RUN = RunConfig(workers=2, gpus_per_worker=1)

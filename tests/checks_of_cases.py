@@ -11,14 +11,14 @@ import numpy as np
 from jobs_of_cases import LOCAL, job, plain_rows
 
 from distributed_tracer.config import RunConfig, StoreConfig
+from distributed_tracer.evaluate.edge_effects import EdgeMeasure
+from distributed_tracer.evaluate.job import CheckJob
+from distributed_tracer.evaluate.metric import Measure
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.pipeline import run_job
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import Store, open_store
 from distributed_tracer.store.writer import PartWriter
-from distributed_tracer.validate.edges import EdgeMeasure
-from distributed_tracer.validate.job import CheckJob
-from distributed_tracer.validate.measure import Measure
 
 FOUR = EdgeMeasure(sources=4)
 

@@ -18,11 +18,11 @@ from typing import Any
 from random_graphs import random_graph
 from random_stores import RUN_INFO, write_part
 
+from distributed_tracer.store.backend import local
 from distributed_tracer.store.ledger import Ledger
-from distributed_tracer.store.places import local
+from distributed_tracer.store.maintenance import copy_parts
+from distributed_tracer.store.maintenance.split import split_store
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.upkeep import transfer
-from distributed_tracer.upkeep.split import split_store
 
 Work = Callable[[str], object]
 
@@ -86,7 +86,7 @@ def run_and_kill(work: Work, url: str, fatal: int | None) -> bytes:
     """
     context = get_context("forkserver")
     context.set_forkserver_preload(
-        ["fault_points", "distributed_tracer.upkeep.repair", "distributed_tracer.upkeep.compact"]
+        ["fault_points", "distributed_tracer.store.maintenance.repair", "distributed_tracer.store.maintenance.compact"]
     )
     read, write = context.Pipe(duplex=False)
     process = context.Process(target=_killed_at, args=(work, url, fatal, write))
@@ -143,7 +143,7 @@ def on_local_disk(points: Points) -> None:
             file.write(data[len(data) // 2 :])
 
     local._write_synced = torn
-    for module in (local, transfer):
+    for module in (local, copy_parts):
         module.ThreadPoolExecutor = _OneByOne  # type: ignore[attr-defined]
 
 

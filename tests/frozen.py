@@ -12,8 +12,8 @@ from tiny import ARCHITECTURES, ROWS, save_transcoders, tiny_model
 from torch import Tensor
 
 from distributed_tracer.config import TraceConfig
-from distributed_tracer.model.load import Model
-from distributed_tracer.model.tape import Tape, record
+from distributed_tracer.model.forward_cache import Tape, record
+from distributed_tracer.model.model import Model
 from distributed_tracer.trace.encode import ActiveFeatures, encode
 from distributed_tracer.trace.rows import EdgeBlock, Rows
 from distributed_tracer.trace.targets import Directions, choose

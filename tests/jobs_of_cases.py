@@ -16,9 +16,9 @@ from distributed_tracer.config import (
     TraceConfig,
     TranscoderConfig,
 )
-from distributed_tracer.intake import take_in
+from distributed_tracer.job.inputs import take_in
 from distributed_tracer.plan.plan import make_plan
-from distributed_tracer.plan.unit import WorkUnit
+from distributed_tracer.plan.work import WorkUnit
 
 CASES = Path(__file__).parent / "cases"
 CASE = CASES / "llama_relu_plt"

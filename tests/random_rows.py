@@ -11,13 +11,13 @@ from torch import Tensor
 from distributed_tracer.config import TraceConfig
 from distributed_tracer.graph.graph import Target
 from distributed_tracer.prompt import Prompt
-from distributed_tracer.trace.batches import batches
-from distributed_tracer.trace.columns import Columns, Grain
+from distributed_tracer.trace.batching import batches
+from distributed_tracer.trace.column_layout import Columns, Grain
 from distributed_tracer.trace.edges import Edges, Reach, ReachedEdges
 from distributed_tracer.trace.encode import ActiveFeatures
 from distributed_tracer.trace.frontier import Frontier
-from distributed_tracer.trace.largest import keep_largest
 from distributed_tracer.trace.rows import EdgeBlock
+from distributed_tracer.trace.sparse_edges import keep_largest
 
 
 def random_rows(

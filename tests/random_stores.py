@@ -9,12 +9,12 @@ from random_graphs import assert_same
 
 from distributed_tracer.config import StoreConfig
 from distributed_tracer.graph.graph import Graph
+from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.format.part_manifest import Receipt
 from distributed_tracer.store.ledger import Ledger
-from distributed_tracer.store.places.root import open_root
+from distributed_tracer.store.maintenance.verify import verify
 from distributed_tracer.store.reader import Store, open_store
-from distributed_tracer.store.receipt import Receipt
 from distributed_tracer.store.writer import PartWriter
-from distributed_tracer.upkeep.verify import verify
 
 RUN_INFO = {"identity": {"model": "tiny", "trace": {"round_size": 4}}, "versions": {"numpy": "2"}}
 

@@ -105,7 +105,7 @@ def test_slurm_warns_the_batch_script_before_the_time_is_over_and_nodes_are_its_
     assert {"#SBATCH --signal=B:TERM@300", "#SBATCH --exclusive", "#SBATCH --requeue"} <= set(lines)
 
 
-INSTALLERS = ("cluster/install_offline.sh", "distributed_tracer/offline/install_offline.sh")
+INSTALLERS = ("cluster/install_offline.sh", "distributed_tracer/ops/bundle/install_offline.sh")
 
 
 @pytest.mark.parametrize("script", ["cluster/slurm.sbatch", *INSTALLERS, ".ci/run"])

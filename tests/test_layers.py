@@ -151,7 +151,7 @@ def test_what_a_laptop_needs_does_not_import_torch(part: str) -> None:
 
 
 def test_the_help_of_the_command_line_does_not_import_torch() -> None:
-    run_help = "from distributed_tracer.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit as done:\n"
+    run_help = "from distributed_tracer.cli.main import main\ntry:\n    main(['--help'])\nexcept SystemExit as done:\n"
     assert not imports_torch(run_help + "    assert not done.code")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import distributed_tracer
-from distributed_tracer.cli import main
+from distributed_tracer.cli.main import main
 
 PUBLIC = {
     "__version__",

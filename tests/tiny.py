@@ -10,7 +10,8 @@ import yaml
 from safetensors.torch import save_file
 from transformers import AutoTokenizer, PreTrainedModel
 
-from distributed_tracer.model.load import Model, class_of, wrap
+from distributed_tracer.model.load import class_of, wrap
+from distributed_tracer.model.model import Model
 
 CASES = Path(__file__).parent / "cases"
 TOKENIZER = CASES / "llama_relu_plt" / "model"  # 320 tokens, <bos> is 1

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from ..errors import CorpusError
+from .open_input import reading
 from .row import Row, check_columns
-from .source import reading
 
 BATCH_ROWS = 1024
 _BATCH_VALUES = 2**20

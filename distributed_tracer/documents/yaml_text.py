@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ..display import printable
+from ..text import printable
 from .json_text import MAX_DEPTH, MAX_DIGITS
 from .text import Refuse, brief
 

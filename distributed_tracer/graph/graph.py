@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..display import counted, html_facts, listed, short
+from ..text import counted, html_facts, listed, short
 from .nodes import ActiveTable, Kind, NodeTable
 
 

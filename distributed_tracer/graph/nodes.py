@@ -11,7 +11,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from ..display import counted
+from ..text import counted
 
 
 class Kind(IntEnum):

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from .. import given
+from .. import plain_values
 from ..errors import InterventionError
-from ..model.load import Model
+from ..model.model import Model
 from ..model.rope import rope_regime
 from ..model.tokenize import num_zeroed
 from ..transcoder.base import Transcoders
+from .hooked_forward import Baseline, Changed, forward
 from .intervene import NO_LAYERS, Case, changes_of, layers_of
 from .intervention import Intervention, changes
-from .passes import Baseline, Changed, forward
 
 
 @torch.no_grad()
@@ -40,10 +40,10 @@ def generate(
     PromptError before anything is run.
     """
     constrained_layers = layers_of(constrained_layers, transcoders)
-    freeze_attention = given.flag(freeze_attention, "freeze_attention", InterventionError)
-    max_new_tokens = given.integer(max_new_tokens, "max_new_tokens", InterventionError)
-    temperature = given.finite(temperature, "temperature", InterventionError)
-    seed = given.integer(seed, "seed", InterventionError)
+    freeze_attention = plain_values.flag(freeze_attention, "freeze_attention", InterventionError)
+    max_new_tokens = plain_values.integer(max_new_tokens, "max_new_tokens", InterventionError)
+    temperature = plain_values.finite(temperature, "temperature", InterventionError)
+    seed = plain_values.integer(seed, "seed", InterventionError)
     changes_of(case, model, transcoders)  # raises for what cannot be read or set
     if max_new_tokens < 1 or temperature < 0.0:
         raise InterventionError(

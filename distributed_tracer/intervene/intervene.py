@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .. import given
-from ..display import counted
+from .. import plain_values
 from ..errors import InterventionError, PromptError
 from ..graph.nodes import ActiveTable
-from ..model.load import Model
+from ..model.model import Model
 from ..model.rope import rope_regime
 from ..model.tokenize import check_readable, num_zeroed
+from ..text import counted
 from ..transcoder.base import Transcoders
-from .active import ActiveFeatures
+from .activation_recorder import ActiveFeatures
+from .hooked_forward import Baseline, Changed, Observe, forward
 from .intervention import Change, Intervention, changes, sequence_of
-from .passes import Baseline, Changed, Observe, forward
 
 NO_LAYERS = range(0)
 
@@ -35,7 +35,7 @@ class Case:
     interventions: tuple[Intervention, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tokens", given.token_ids(self.tokens, PromptError))
+        object.__setattr__(self, "tokens", plain_values.token_ids(self.tokens, PromptError))
         object.__setattr__(self, "interventions", sequence_of(self.interventions))
 
 
@@ -89,7 +89,7 @@ def intervene(
     is refused for several. Raises InterventionError and PromptError before anything is run.
     """
     constrained_layers = layers_of(constrained_layers, transcoders)
-    freeze_attention = given.flag(freeze_attention, "freeze_attention", InterventionError)
+    freeze_attention = plain_values.flag(freeze_attention, "freeze_attention", InterventionError)
     changes_B = [changes_of(case, model, transcoders) for case in cases]
     groups: dict[tuple[int, ...], list[int]] = {}
     for number, case in enumerate(cases):
@@ -128,12 +128,14 @@ def intervene(
 
 def layers_of(constrained_layers: range | Sequence[int], transcoders: Transcoders) -> range:
     """Layers that follow one another, as a range. Raises InterventionError for others, and those that there are not."""
-    found = given.integers(constrained_layers, "constrained_layers", InterventionError)
+    found = plain_values.integers(constrained_layers, "constrained_layers", InterventionError)
     num_layers = transcoders.shape.num_layers
     if not set(found) <= set(range(num_layers)):
-        raise InterventionError(f"{given.shown(constrained_layers)} are not among the {num_layers} layers")
+        raise InterventionError(f"{plain_values.shown(constrained_layers)} are not among the {num_layers} layers")
     if sorted(found) != list(range(min(found, default=0), max(found, default=-1) + 1)):
-        raise InterventionError(f"constrained_layers must follow one another, not {given.shown(constrained_layers)}")
+        raise InterventionError(
+            f"constrained_layers must follow one another, not {plain_values.shown(constrained_layers)}"
+        )
     return range(min(found, default=0), max(found, default=-1) + 1)
 
 

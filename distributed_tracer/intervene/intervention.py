@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .. import given
+from .. import plain_values
 from ..errors import InterventionError
 from ..shapes import TranscoderShape
 
@@ -31,9 +31,9 @@ class Intervention:
                 f"an intervention needs a finite value or a finite times, not value={self.value}, times={self.times}"
             )
         converted = {
-            "layer": given.integer(self.layer, "the layer of an intervention", InterventionError),
-            "position": given.place(self.position, "the position of an intervention", InterventionError),
-            "feature": given.integer(self.feature, "the feature of an intervention", InterventionError),
+            "layer": plain_values.integer(self.layer, "the layer of an intervention", InterventionError),
+            "position": plain_values.place(self.position, "the position of an intervention", InterventionError),
+            "feature": plain_values.integer(self.feature, "the feature of an intervention", InterventionError),
             "value": self.value if self.value is None else _number(self.value, "value"),
             "times": self.times if self.times is None else _number(self.times, "times"),
         }
@@ -42,7 +42,7 @@ class Intervention:
 
 
 def _number(given_: object, name: str) -> float:
-    return given.finite(given_, f"the {name} of an intervention", InterventionError)
+    return plain_values.finite(given_, f"the {name} of an intervention", InterventionError)
 
 
 def named_positions(position: int | slice) -> tuple[int, ...]:
@@ -54,11 +54,11 @@ def named_positions(position: int | slice) -> tuple[int, ...]:
 def sequence_of(interventions: object) -> tuple[Intervention, ...]:
     """Several interventions as a tuple. Raises InterventionError for one that stands alone, and for what is none."""
     if isinstance(interventions, Intervention) or not isinstance(interventions, Iterable):
-        raise InterventionError(f"interventions must be a sequence of them, not {given.shown(interventions)}")
+        raise InterventionError(f"interventions must be a sequence of them, not {plain_values.shown(interventions)}")
     found = tuple(interventions)
     for item in found:
         if not isinstance(item, Intervention):
-            raise InterventionError(f"an intervention must be an Intervention, not {given.shown(item)}")
+            raise InterventionError(f"an intervention must be an Intervention, not {plain_values.shown(item)}")
     return found
 
 

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..display import counted, html_table, listed, short
 from ..errors import InterventionError
 from ..graph.nodes import ActiveTable
 from ..model.tokenize import num_zeroed, token_strings
 from ..names import unknown
+from ..text import counted, html_table, listed, short
 from .intervene import Effect
 from .intervention import Intervention, changes
 from .replacement_model import ReplacementModel, Text
 from .supernode import Supernode
-from .transplant import places, transplant
+from .swap import places, transplant
 
 _NOTHING: Mapping[str, Any] = {}
 

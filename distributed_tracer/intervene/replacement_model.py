@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import given
+from .. import plain_values
+from ..artifacts.files_in_use import FilesInUse
 from ..config import TraceConfig
-from ..content.in_use import FilesInUse
 from ..errors import ConfigError, PromptError
 from ..graph.graph import Graph
-from ..model.load import Model, load_model
+from ..model.load import load_model
+from ..model.model import Model
 from ..model.tokenize import check_unmoved, token_strings, tokenize
 from ..prompt import Prompt
 from ..trace.attribute import attribute_dense
@@ -52,7 +53,7 @@ class ReplacementModel:
 
         Raises PromptError, also if a token put before ids would move a position that `interventions` name.
         """
-        ids = None if isinstance(prompt, str) else given.token_ids(prompt, PromptError)
+        ids = None if isinstance(prompt, str) else plain_values.token_ids(prompt, PromptError)
         asked = Prompt("prompt", prompt if isinstance(prompt, str) else None, ids)
         tokens = tokenize(asked, self.model.tokenizer, self.model.shape).tokens
         assert tokens is not None
@@ -98,6 +99,6 @@ class ReplacementModel:
 
     def top_tokens(self, seen: Seen, count: int = 5) -> list[tuple[str, float]]:
         """The most likely next tokens, with their probabilities."""
-        count = given.integer(count, "count", ConfigError)
+        count = plain_values.integer(count, "count", ConfigError)
         probability, token = seen.logits_V.softmax(0).topk(min(count, len(seen.logits_V)))
         return list(zip(token_strings(token.tolist(), self.model.tokenizer), probability.tolist(), strict=True))

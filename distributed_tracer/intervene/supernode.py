@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .. import given
-from ..display import counted, listed, short
+from .. import plain_values
 from ..errors import InterventionError
 from ..graph.graph import Graph
 from ..graph.nodes import Kind
+from ..text import counted, listed, short
 from .intervention import Intervention
 
 
@@ -41,7 +41,9 @@ class Supernode:
     def __post_init__(self) -> None:
         if isinstance(self.children, str) or not all(isinstance(child, str) for child in self.children):
             raise InterventionError(f"children of a supernode must be a sequence of names, not {self.children!r}")
-        activations = given.floats(self.activations, f"activations of supernode {self.name!r}", InterventionError)
+        activations = plain_values.floats(
+            self.activations, f"activations of supernode {self.name!r}", InterventionError
+        )
         object.__setattr__(self, "features", tuple(map(_feature, self.features)))
         object.__setattr__(self, "children", tuple(self.children))
         object.__setattr__(self, "activations", activations)
@@ -56,7 +58,7 @@ class Supernode:
     @classmethod
     def of_nodes(cls, name: str, graph: Graph, nodes: Sequence[int] | npt.NDArray[np.intp]) -> Supernode:
         """Some feature nodes of a graph, by number, with their activations. Raises InterventionError for others."""
-        of, chosen = graph.nodes, given.integers(nodes, "numbers of nodes", InterventionError)
+        of, chosen = graph.nodes, plain_values.integers(nodes, "numbers of nodes", InterventionError)
         for node in chosen:
             if not (0 <= node < len(of) and of.kind_N[node] == Kind.FEATURE):
                 raise InterventionError(f"node {node} is not a feature: only features can be set")
@@ -82,7 +84,7 @@ class Supernode:
         that the mapping lacks.
         """
         if not isinstance(position, Mapping):
-            position = given.place(position, "a position", InterventionError)
+            position = plain_values.place(position, "a position", InterventionError)
         moved: dict[str, tuple[Feature, float]] = {}
         activations = self.activations or (0.0,) * len(self.features)
         for feature, activation in zip(self.features, activations, strict=True):
@@ -107,10 +109,10 @@ class Supernode:
 def _feature(item: Sequence[Any]) -> Feature:
     """Of a layer, a position and a feature, whose numbers may be numpy's or torch's."""
     if not isinstance(item, Sequence | np.ndarray) or isinstance(item, str) or len(item) != 3:
-        raise InterventionError(f"a feature is layer, position and feature, not {given.shown(item)}")
+        raise InterventionError(f"a feature is layer, position and feature, not {plain_values.shown(item)}")
     layer, position, feature = item
     return Feature(
-        given.integer(layer, "a layer", InterventionError),
-        given.place(position, "a position", InterventionError),
-        given.integer(feature, "a feature", InterventionError),
+        plain_values.integer(layer, "a layer", InterventionError),
+        plain_values.place(position, "a position", InterventionError),
+        plain_values.integer(feature, "a feature", InterventionError),
     )

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from ..threads import einsum, multiply
+from .forward_cache import Tape
 from .layer import Layer
-from .load import Model
-from .tape import Tape
+from .model import Model
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from ..shapes import ModelShape
+from .architectures import Sites
 from .norm import Norm
-from .sites import Sites
 
 
 @dataclass(frozen=True, eq=False)

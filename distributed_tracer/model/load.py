@@ -5,26 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from ..artifacts.checkpoint_files import damage_of, integer_tensors
+from ..artifacts.location import split_revision
 from ..documents.json_text import parse_json
 from ..documents.text import brief, read_text
 from ..errors import ModelError
 from ..shapes import ModelShape
-from .hub import folder_of, from_hub
+from .architectures import Sites, sites_of
+from .from_pretrained import folder_of, from_hub
 from .layer import Layer
 from .loading_report import check_codes, check_report, quiet
-from .name import split_revision
+from .model import Model
 from .norm import Norm
 from .quantised import check_readable, method_of, options_for
 from .rope import max_positions
-from .sites import Sites, sites_of
-from .weights import damage_of, integer_tensors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -35,39 +35,6 @@ MOST = 4096
 _MOST_PER_BYTE = 8
 """Parameters: of one bit each."""
 _COUNT = re.compile(r"(layers?|experts?|blocks|depth)$")
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A placed model and the linear parts of it that attribution walks through."""
-
-    hf: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    shape: ModelShape
-    sites: Sites
-    layers: tuple[Layer, ...]
-    final_norm: Norm
-    unembed_VD: Tensor
-    unembed_mean_D: Tensor
-    unembed_bias_V: Tensor | None
-
-    def __repr__(self) -> str:
-        shape = self.shape
-        return f"<Model {shape.architecture}: {shape.num_layers} layers, {self.dtype}, on {self.input_device}>"
-
-    @property
-    def decoder_layers(self) -> nn.ModuleList:
-        layers = self.hf.get_submodule(self.sites.layers)
-        assert isinstance(layers, nn.ModuleList)
-        return layers
-
-    @property
-    def input_device(self) -> torch.device:
-        return self.hf.get_input_embeddings().get_parameter("weight").device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.unembed_VD.dtype
 
 
 def load_config(model: str) -> Any:
@@ -124,7 +91,7 @@ def load_model(model: str, dtype: str = "float32", device_map: str = "auto") -> 
     config.json asks for, weights would be offloaded, or that pass differs; UnknownArchitecture for no row.
     """
     from . import attention
-    from .reference import check_forward
+    from .library_check import check_forward
 
     config = load_config(model)
     name, revision = split_revision(model)
@@ -158,7 +125,7 @@ def load_model(model: str, dtype: str = "float32", device_map: str = "auto") -> 
 
 def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: str | None = None) -> Model:
     """A Model around one already in memory; it must have been made with this package's attention."""
-    from ..model import attention
+    from . import attention
 
     if hf.config._attn_implementation != attention.NAME:
         hf.set_attn_implementation(attention.NAME)

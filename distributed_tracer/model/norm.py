@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .sites import Sites
+from .architectures import Sites
 
 
 @dataclass(frozen=True, eq=False)

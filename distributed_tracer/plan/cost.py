@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from ..config import Precision, TraceConfig
-from ..memory import sweep_row_bytes
 from ..shapes import ModelShape, TranscoderShape
+from .sizing import sweep_row_bytes
 
 ITEM_BYTES: dict[Precision, int] = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -18,7 +18,7 @@ DECODERS_IN_FILES_BYTES = 2 * 2**30
 """From this size on decoders are not held, as `transcoder/load.py` has it (which imports torch)."""
 _PADDING, _SLACK, _BESIDE = 1.5, 256, 24
 """Slots for each in use, more for each layer, and for each position (error, constant, rounding up): more than
-`trace/columns.py` lays out."""
+`trace/column_layout.py` lays out."""
 _TAKEN_BYTES = 32
 """Per row and node while edges between nodes are picked out of the rows: values, indices, masks."""
 _EDGE_BYTES = 56
@@ -29,7 +29,7 @@ _BETWEEN_BYTES = 4
 _KEPT_BYTES = 8
 """Of an edge kept by itself: slot and value."""
 _DROPPING_BYTES, _DROPPING_AT_ONCE = 96, 2**21
-"""Of each edge looked at while the largest are found, and so many edges (`trace/largest.py`)."""
+"""Of each edge looked at while the largest are found, and so many edges (`trace/sparse_edges.py`)."""
 _KERNELS_BYTES = 2**28
 """What oneDNN keeps of the kernels that it compiles for sizes of bfloat16 products."""
 _KEPT_SHARE = 0.2
@@ -92,7 +92,7 @@ def resident_bytes(
 
 
 def sweep_item_bytes(trace: TraceConfig, dtype: Precision) -> int:
-    """Bytes of a number in the sweep, as `trace/precision.py` has it (which imports torch)."""
+    """Bytes of a number in the sweep, as `trace/device.py` has it (which imports torch)."""
     if trace.sweep_dtype == "float32" and dtype == "float64":
         return 8
     return {"float32": 4, "tf32": 4, "bfloat16": 2, "float64": 8}[trace.sweep_dtype]

@@ -6,10 +6,10 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..config import JobConfig
-from ..control_group import num_processors
-from ..memory import free_cpu_bytes
+from .control_group import memory_limits, num_processors
 
 CPU_FLOPS = 5e10
 """Floating-point operations per second and CPU thread that tracing reaches in float32. Measured on one core of a
@@ -64,3 +64,13 @@ def ask_gpus(*properties: str) -> list[list[str]]:
     answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
     rows = [[cell.strip() for cell in line.split(",")] for line in answer.stdout.splitlines()]
     return [row for row in rows if len(row) == len(properties)] if answer.returncode == 0 else []
+
+
+def free_cpu_bytes() -> int:
+    """Main memory that can still be taken, by the account of the machine and of every control group above."""
+    free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        free = int(lines["MemAvailable"].split()[0]) * 1024
+    return min([free, *(group.free for group in memory_limits())])

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from itertools import islice
 
 from ..config import JobConfig
-from ..corpus.spool import Spool
 from ..errors import PlanDoesNotFit
-from ..memory import num_sweep_rows
-from ..memory import size_text as _size
 from ..shapes import ModelShape, TranscoderShape
+from ..text import size_text as _size
 from .cost import Cost, cost_of, resident_bytes, sweep_item_bytes
 from .machine import Machine, machine_of
-from .unit import WorkUnit
+from .prompt_queue import Spool
+from .sizing import num_sweep_rows
+from .work import WorkUnit
 
 _SHOWN = 5
 _FEWEST_ROWS = 8

@@ -8,10 +8,10 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..names import unknown
-from ..plot import style
-from ..query.features import feature_counts
+from ..query.feature_counts import feature_counts
 from ..store.reader import Store
-from ..store.table import Table
+from ..table import Table
+from . import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ConfigError
-from ..plot import style
 from ..report.faithfulness import WAYS, restored
-from ..store.table import Table
+from ..table import Table
+from . import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..graph.graph import Graph
 from ..graph.nodes import Kind
-from ..plot import style
+from . import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..plot import style
 from ..report.interventions import SHOWN_SUPERNODES, shown_supernodes
+from . import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..store.reader import Store
-from ..store.table import Table
+from ..table import Table
 
 
 def dark_matter(store: Store) -> Table:

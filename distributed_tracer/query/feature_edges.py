@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph.nodes import Kind
+from ..store.format.schema import Columns
 from ..store.reader import Store
-from ..store.schema import Columns
-from ..store.table import Table
+from ..table import Table
 
 _END = ("nodes/kind", "nodes/layer", "nodes/position", "nodes/feature")
 _NAMES = (*_END, "nodes/in_degree", "edges/source", "edges/weight")

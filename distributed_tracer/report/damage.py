@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..store.schema import RUN
-from ..store.table import printable
-from ..upkeep.damage import Damage, Verified
-from ..upkeep.repair import Repaired
+from ..store.maintenance.damage import Damage, Verified
+from ..store.maintenance.repair import Repaired
+from ..store.object_names import RUN
+from ..text import printable
 
 _NAMED = 20
 _DID = ("removed", "moved", "dropped")

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..store.table import Table, printable
+from ..table import Table
+from ..text import printable
 
 _WORST = 5
 _MEANS = ("spearman", "cosine", "sign")

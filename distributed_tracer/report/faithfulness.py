@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..store.table import Table
+from ..table import Table
 
 WAYS = ("keep", "drop", "lot")
 Floats = npt.NDArray[np.float64]

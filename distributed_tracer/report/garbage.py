@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from ..store.table import printable
-from ..upkeep.garbage import Garbage
+from ..store.maintenance.unreferenced import Garbage
+from ..text import printable
 
 _SHOWN = 20
 

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from ..graph.graph import Graph
 from ..graph.nodes import Kind
-from ..store.table import Table, printable
+from ..table import Table
+from ..text import printable
 
 _SHOWN_TOKENS = 100
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from ..store.checks import CHECK_KEY
-from ..store.ledger import read_commits
-from ..store.places.root import Root, open_root
+from ..store.backend.base import Root
+from ..store.backend.open import open_root
+from ..store.commits import read_commits
+from ..store.evaluations import CHECK_KEY
+from ..store.maintenance.unreferenced import orphans
 from ..store.reader import open_store
-from ..store.table import Table, printable
-from ..upkeep.garbage import orphans
+from ..table import Table
+from ..text import printable
 
 _TEXTS = {"prompts/id", "prompts/text", "prompts/metadata", "targets/label", "tokens/string"}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..display import counted
-from ..store.table import Table, printable
+from ..table import Table
+from ..text import counted, printable
 
 SHOWN_SUPERNODES = 24
 """Groups that a report lists and a picture shows: a graph of a real model has hundreds of suggested ones."""

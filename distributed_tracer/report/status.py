@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..redact import redacted
-from ..store.ledger import Failure, read_failures
-from ..store.places.root import Root, open_root
+from ..store.backend.base import Root
+from ..store.backend.open import open_root
+from ..store.format.failure import Failure, read_failures
+from ..store.format.run_record import RunEnd, RunRecord, read_run_end, read_runs
+from ..store.maintenance.unreferenced import orphans
+from ..store.object_names import failure_name
 from ..store.reader import Store, open_store
-from ..store.runs import RunEnd, RunRecord, read_run_end, read_runs
-from ..store.schema import failure_name
-from ..store.table import printable
-from ..upkeep.garbage import orphans
+from ..text import printable
 
 _SHOWN = 20
 _SILENT_PARTS = 3

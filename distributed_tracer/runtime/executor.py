@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..config import JobConfig, RunConfig
 from ..errors import CommitRefused
-from ..plan.unit import WorkUnit
-from ..store.receipt import Receipt
-from .events import Outcome, Reply
+from ..plan.work import Outcome, WorkUnit
+from ..store.format.part_manifest import Receipt
+from .reply import Reply
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -44,34 +43,6 @@ class Executor(Protocol):
         workers die without getting anything done.
         """
         ...
-
-
-def executor_for(
-    config: JobConfig,
-    commit: Commit,
-    num_units: int = 0,
-    make_worker: MakeWorker | None = None,
-    stopped: Callable[[], bool] = lambda: False,
-) -> Executor:
-    """The executor that the configuration asks for; what the other one needs is not imported. `num_units` is how many
-    it will be given, which it shows to those who watch. `make_worker` is for work other than tracing. Once it is
-    `stopped`, units that it was given and has not begun are left alone, and workers that are loading not waited for."""
-    make_worker = make_worker or new_worker
-    if config.run.local:
-        from .local import LocalExecutor
-
-        return LocalExecutor(config, commit, make_worker)
-    keep_ray_offline()
-    from .metrics import Metrics
-    from .ray_executor import RayExecutor
-
-    return RayExecutor(config, commit, make_worker, Metrics(num_units), stopped)
-
-
-def keep_ray_offline() -> None:
-    """To be called before Ray is imported, when it reads these: nothing is reported, nothing installed."""
-    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_UV_RUN_RUNTIME_ENV"):
-        os.environ.setdefault(name, "0")
 
 
 def new_worker(config: JobConfig, threads: int, **options: Any) -> Worker:

@@ -7,9 +7,9 @@ from collections.abc import Generator, Iterable, Iterator
 
 from ..config import JobConfig
 from ..plan.machine import num_cores
-from ..plan.unit import WorkUnit
-from .events import Outcome, Reply
+from ..plan.work import Outcome, WorkUnit
 from .executor import Commit, MakeWorker, Unwritten, after_refusal, committed, new_worker, threads_per_worker
+from .reply import Reply
 
 
 class LocalExecutor:

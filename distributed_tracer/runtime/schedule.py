@@ -19,11 +19,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ..errors import WorkerLost
-from ..plan.unit import WorkUnit
-from ..store.receipt import Receipt
-from .estimate import Estimate
-from .events import Outcome, Reply, Status
+from ..plan.work import Outcome, Status, WorkUnit
+from ..store.format.part_manifest import Receipt
 from .executor import Unwritten, after_refusal
+from .reply import Reply
+from .telemetry.estimate import Estimate
 
 Call = tuple[WorkUnit, ...]
 """What a worker is asked: to trace some units or, of none, to write what it has."""

@@ -13,27 +13,27 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..artifacts.files_in_use import Content, FilesInUse, What
 from ..config import JobConfig, TraceConfig
-from ..content.in_use import Content, FilesInUse, What
 from ..errors import FilesChanged, InputError, OutOfMemory, TracerError, WorkerLost
 from ..graph.graph import Graph
 from ..model.load import load_model
-from ..plan.unit import WorkUnit
+from ..plan.work import Outcome, WorkUnit
 from ..prompt import Prompt
-from ..store.receipt import Receipt
+from ..store.format.part_manifest import Receipt
 from ..store.writer import PartWriter
 from ..trace.attribute import attribute_dense
-from ..trace.packed import Packed
+from ..trace.edge_block_io import Packed
 from ..trace.rows import Rows
 from ..transcoder.base import Transcoders
 from ..transcoder.load import check_fits, load_transcoders
 from ..transcoder.loaded import LoadedTranscoders
-from ..transcoder.slice import Slice
-from .events import Outcome, Reply
-from .logs import AT_WORK
-from .phases import TRACE, Phases
-from .reasons import first_line, is_out_of_memory, release_memory, where
-from .spread import Assistants, Assisting, SpreadRows
+from ..transcoder.shard import Slice
+from .failures import first_line, is_out_of_memory, release_memory, where
+from .reply import Reply
+from .shared_rows import Assistants, Assisting, SpreadRows
+from .telemetry.logs import AT_WORK
+from .telemetry.phases import TRACE, Phases
 
 KERNELS_KEPT = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
 """oneDNN compiles a kernel for each size of a bfloat16 product, a millisecond and 0.1 MB each, and by itself keeps only

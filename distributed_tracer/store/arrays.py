@@ -11,10 +11,9 @@ from typing import Any
 import numpy.typing as npt
 
 from ..errors import OutOfMemory, StoreCorrupt
-from .decode import decode
-from .layout import Layout, Rows, layouts_of
-from .objects import Objects
-from .schema import Column, Columns
+from .checked_objects import Objects
+from .format.schema import Column, Columns
+from .format.zarr_decode import Layout, Rows, decode, layouts_of
 
 _UNKNOWN: Mapping[str, int] = MappingProxyType({})
 _SENSELESS = (ValueError, RuntimeError, SystemError, LookupError, TypeError, AttributeError, OverflowError)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .index_schema import SIZES
-from .receipt import PromptEntry, Receipt, finite
-from .schema import Columns
+from .format.index_schema import SIZES
+from .format.part_manifest import PromptEntry, Receipt, finite
+from .format.schema import Columns
 
 _INTEGERS = ("commit", "row", "run", *SIZES)
 _SCORES = ("replacement", "completeness")

@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from ..errors import StoreCorrupt
 from .arrays import Arrays
+from .backend.base import Root
 from .catalogue import Catalogue, CommitEntry
-from .index_schema import CATALOGUE, FEATURES, FEATURES_OF_PROMPTS, INDEX_COLUMNS, POSTINGS
-from .objects import Objects
-from .places.root import Root
-from .schema import COMMIT_NAME, FORMAT_VERSION, INDEX_NAME, PART_NAME, Columns
-from .sealed import LARGEST, REFUSALS, objects_of, unsealed
-from .texts import Texts
+from .checked_objects import Objects
+from .format.checksummed_json import LARGEST, REFUSALS, objects_of, unsealed
+from .format.index_schema import CATALOGUE, FEATURES, FEATURES_OF_PROMPTS, INDEX_COLUMNS, POSTINGS
+from .format.schema import FORMAT_VERSION, Columns
+from .format.string_column import Texts
+from .object_names import COMMIT_NAME, INDEX_NAME, PART_NAME
 
 FORMAT = "distributed_tracer index"
 _POSTINGS_AT_ONCE = 1 << 20

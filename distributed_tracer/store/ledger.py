@@ -5,41 +5,29 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from ..display import printable
-from ..errors import CommitRefused, StoreCorrupt, StoreError, StoreMismatch, StoreNotFound, StoreVersionError
+from ..errors import CommitRefused, StoreError, StoreMismatch, StoreNotFound
 from ..redact import redacted
-from .commit import commit
+from .backend.base import Root
+from .backend.open import open_root
+from .backend.retry import patiently
+from .commits import commit, commit_names, read_commits
+from .format.failure import Failure, read_failures
+from .format.part_manifest import Receipt
+from .format.run_file import _changed, differences, parse_run
+from .format.run_record import How, RunEnd, write_run, write_run_end
+from .format.schema import FORMAT_VERSION
 from .index import newest_index
-from .places.patience import patiently
-from .places.root import Root, open_root
-from .receipt import Receipt
-from .runs import How, RunEnd, write_run, write_run_end
-from .schema import COMMIT_NAME, FAILURE_NAME, FORMAT_VERSION, RUN, failure_name
-from .sealed import REFUSALS, check_depth
+from .object_names import RUN, failure_name
 
 COMMITS_AT_ONCE = 16
-_AT_ONCE = 256
 _LONGEST_REASON = 50_000
 """Characters: with twelve bytes for each, a record is not too large to be read."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A prompt that was given up: in which phase, why, after how many attempts, and when (UTC, ISO 8601)."""
-
-    prompt_id: str
-    phase: str
-    reason: str
-    attempts: int
-    time: str
-    run: str = ""
-    """The run that gave it up."""
 
 
 class Ledger:
@@ -179,116 +167,6 @@ def commit_part(root: Root, name: str, document: bytes, receipt: Receipt) -> Non
     there = commit(root, f"commits/{name}", document, f"parts/{receipt.part}", receipt.objects)
     if there != document and Receipt.from_json(there, where).part != receipt.part:
         raise StoreError(f"{where} holds another part than {receipt.part}")
-
-
-def read_failures(root: Root) -> list[Failure]:
-    """Every failure record, those of prompts that were done after all too. Raises StoreCorrupt."""
-    keys = [f"failures/{name}" for name in root.names("failures") if FAILURE_NAME.fullmatch(name)]
-    batches = (keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE))
-    return [parse_failure(data, root.url, key) for batch in batches for key, data in root.read_many(batch).items()]
-
-
-def parse_failure(data: bytes, url: str, key: str) -> Failure:
-    """A failure record's content. Raises StoreCorrupt, also if it is about another prompt than its name says."""
-    where = f"{url}/{key}"
-    try:
-        record = {"run": "", **json.loads(data)}
-        failure = Failure(**{field.name: record[field.name] for field in fields(Failure)})
-        if any(
-            type(getattr(failure, field.name)) is not (int if field.type == "int" else str) for field in fields(Failure)
-        ):
-            raise ValueError("not of the right kinds")
-        if f"failures/{failure_name(failure.prompt_id)}" != key:
-            raise ValueError(f"it is about prompt {failure.prompt_id!r}")
-        return failure
-    except REFUSALS as error:
-        raise StoreCorrupt(f"{where} is not a failure record: {type(error).__name__}: {error}") from error
-
-
-def read_commits(root: Root, covered: Container[str] = ()) -> Iterator[tuple[str, Receipt]]:
-    """Name and receipt of every commit but those `covered`, in the order of names; some are read at once."""
-    names = [name for name in commit_names(root) if name not in covered]
-    for start in range(0, len(names), _AT_ONCE):
-        keys = {name: f"commits/{name}" for name in names[start : start + _AT_ONCE]}
-        found = root.read_many(list(keys.values()))
-        if gone := [key for key in keys.values() if key not in found]:
-            raise StoreCorrupt(f"{root.url}/{gone[0]} is listed but cannot be read ({len(gone)} such)")
-        for name, key in keys.items():
-            yield name, parse_commit(root, name, found[key])
-
-
-def read_commit(root: Root, name: str) -> Receipt:
-    """One commit's receipt. Raises StoreCorrupt, also if it is gone."""
-    data = root.read(f"commits/{name}")
-    if data is None:
-        raise StoreCorrupt(f"{root.url}/commits/{name} is gone; if the store was cleaned meanwhile, open it again")
-    return parse_commit(root, name, data)
-
-
-def parse_commit(root: Root, name: str, data: bytes) -> Receipt:
-    """The receipt in the commit `name`. Raises StoreCorrupt, also for another part's."""
-    receipt = Receipt.from_json(data, f"{root.url}/commits/{name}")
-    if receipt.part != name[11:43]:
-        raise StoreCorrupt(f"{root.url}/commits/{name} is the commit of another part, {receipt.part}")
-    return receipt
-
-
-def commit_names(root: Root) -> list[str]:
-    """File names of all commits, in their order."""
-    return [name for name in root.names("commits") if COMMIT_NAME.fullmatch(name)]
-
-
-def parse_run(data: bytes, url: str) -> dict[str, Any]:
-    """run.json's content. Raises StoreVersionError for another format version, StoreCorrupt for anything else."""
-    try:
-        info = json.loads(data)
-        version = info["format_version"]
-        known = info["format"] == "distributed_tracer" and isinstance(info["identity"], dict)
-        check_depth(info)
-    except REFUSALS as error:
-        raise StoreCorrupt(f"{url}/{RUN} does not describe a store: {type(error).__name__}: {error}") from error
-    if version != FORMAT_VERSION:
-        raise StoreVersionError(
-            f"{url} has format version {version!r}; this program reads version {FORMAT_VERSION}. "
-            "Use a newer version of distributed_tracer."
-        )
-    if not known:
-        raise StoreCorrupt(f"{url}/{RUN} does not describe a store")
-    return dict(info)
-
-
-def differences(
-    there: Mapping[str, Any],
-    here: Mapping[str, Any],
-    names: tuple[str, str] = ("the store", "this run"),
-    within: str = "",
-) -> list[str]:
-    """One line for every key, dotted where nested, whose values differ; `names` are of whose the values are."""
-    lines = []
-    for name in sorted(there.keys() | here.keys()):
-        old, new = there.get(name, _ABSENT), here.get(name, _ABSENT)
-        if isinstance(old, dict) and isinstance(new, dict):
-            lines += differences(old, new, names, f"{within}{name}.")
-        elif old != new:
-            lines.append(f"{printable(within + name)}: {names[0]} has {_shown(old)}, {names[1]} {_shown(new)}")
-    return lines
-
-
-def _changed(there: object, here: Mapping[str, str]) -> list[str]:
-    """A line for everything whose files have another hash; stores made before there were hashes know none."""
-    known = there if isinstance(there, dict) else {}
-    return [
-        f"{name}: the store has {_shown(known[name])}, this run {_shown(value)}"
-        for name, value in here.items()
-        if known.get(name, value) != value
-    ]
-
-
-_ABSENT = object()
-
-
-def _shown(value: object) -> str:
-    return "nothing" if value is _ABSENT else json.dumps(value)
 
 
 def _now() -> str:

@@ -13,12 +13,12 @@ import numpy.typing as npt
 from ..errors import StoreCorrupt
 from ..graph.graph import Graph
 from .arrays import Arrays
-from .columns import check_edges, graph_of
-from .layout import Layout, Rows
-from .objects import PartObjects
-from .places.root import Root
-from .receipt import Receipt
-from .schema import BODY, COLUMNS, HEAD, POINTER_COLUMN, POINTERS, Axis, Column, Columns
+from .backend.base import Root
+from .checked_objects import PartObjects
+from .format.graph_columns import check_edges, graph_of
+from .format.part_manifest import Receipt
+from .format.schema import BODY, COLUMNS, HEAD, POINTER_COLUMN, POINTERS, Axis, Column, Columns
+from .format.zarr_decode import Layout, Rows
 
 COUNTED: dict[str, Axis] = {
     "num_tokens": "token",

@@ -12,30 +12,33 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..display import counted, html_facts, listed, short
 from ..errors import ConfigError, PromptNotFound, StoreCorrupt, StoreNotFound
 from ..graph.graph import Graph
 from ..names import hint
+from ..table import Table
+from ..text import counted, html_facts, listed, short
+from .backend.base import Root
+from .backend.open import open_root
 from .catalogue import Catalogue
-from .checks import check_kind, figures
-from .digest import store_digest
+from .commits import read_commit, read_commits
+from .evaluations import check_kind, figures
+from .format.digest import store_digest
+from .format.part_manifest import PromptEntry, Receipt
+from .format.run_file import parse_run
+from .format.schema import Columns
 from .index import Index, newest_index
-from .ledger import parse_run, read_commit, read_commits
-from .occurrences import occurrences
-from .parallel import called, from_processes, in_order
+from .object_names import RUN
 from .part import Part
-from .places.root import Root, open_root
-from .receipt import PromptEntry, Receipt
-from .schema import RUN, Columns
-from .sites import check_feature, check_layer, check_layers, check_site
-from .table import Table
-from .tables.ahead import ahead
-from .tables.batches import Batches
-from .tables.conditions import Conditions, wanted_values
-from .tables.edge_batches import edge_batches
-from .tables.node_batches import node_batches
-from .tables.prompts import prompt_table
-from .tables.select import prompts_with, questions, rows_where
+from .read.column_batches import Batches
+from .read.conditions import Conditions, wanted_values
+from .read.edge_batches import edge_batches
+from .read.feature_bounds import check_feature, check_layer, check_layers, check_site
+from .read.node_batches import node_batches
+from .read.occurrences import occurrences
+from .read.prefetch import ahead
+from .read.process_map import called, from_processes, in_order
+from .read.prompt_table import prompt_table
+from .read.select import prompts_with, questions, rows_where
 
 _OPEN_PARTS = 64
 _KEPT_RECEIPTS = 1024

@@ -10,13 +10,14 @@ from typing import Any
 from ..config import StoreConfig
 from ..errors import StoreError
 from ..graph.graph import Graph
-from .columns import columns_of
-from .encode import encode_part
-from .places.patience import patiently
-from .places.root import open_root
-from .provenance import provenance_of
-from .receipt import PromptEntry, Receipt, finite
-from .schema import RUN, Columns
+from .backend.open import open_root
+from .backend.retry import patiently
+from .format.graph_columns import columns_of
+from .format.part_manifest import PromptEntry, Receipt, finite
+from .format.run_file import provenance_of
+from .format.schema import Columns
+from .format.zarr_encode import encode_part
+from .object_names import RUN
 
 
 class PartWriter:

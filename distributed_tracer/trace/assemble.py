@@ -15,12 +15,12 @@ from ..graph.graph import Graph, Scores
 from ..graph.nodes import NodeTable
 from ..prompt import Prompt
 from ..threads import product
-from .dense import DenseGraph
+from .column_selection import Picked
+from .dense_graph import DenseGraph
+from .dense_influence import divisor, walk
 from .encode import ActiveFeatures
 from .frontier import Frontier
-from .picked import Picked
 from .targets import Directions
-from .walks import divisor, walk
 
 Floats = npt.NDArray[np.float64]
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .. import given
+from .. import plain_values
 from ..config import TraceConfig
 from ..errors import PromptError
 from ..graph.graph import Graph
-from ..model.load import Model
-from ..model.tape import Tape, record
+from ..model.forward_cache import Tape, record
+from ..model.model import Model
 from ..model.tokenize import num_zeroed, token_strings, tokenize
 from ..prompt import Prompt, content_id
 from ..threads import few_on_one_thread
 from ..transcoder.base import Transcoders
 from .assemble import assemble
-from .dense import DenseGraph
+from .dense_graph import DenseGraph
+from .device import max_closing_error, products, sweep_dtype
 from .encode import ActiveFeatures, encode
 from .frontier import Frontier
-from .precision import max_closing_error, products, sweep_dtype
 from .rows import OpenRows, Rows
 from .targets import choose, positions_needed
 
@@ -77,5 +77,5 @@ def _as_prompt(prompt: Prompt | str | Sequence[int]) -> Prompt:
         return prompt
     if isinstance(prompt, str):
         return Prompt(content_id(prompt, None), text=prompt)
-    tokens = given.token_ids(prompt, PromptError)
+    tokens = plain_values.token_ids(prompt, PromptError)
     return Prompt(content_id(None, tokens), tokens=tokens)

@@ -17,8 +17,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .columns import Columns
-from .host import on_device
+from .column_layout import Columns
+from .device import on_device
 
 
 class Edges(Protocol):

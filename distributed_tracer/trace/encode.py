@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from ..graph.nodes import ActiveTable
-from ..memory import free_cpu_bytes
-from ..model.load import Model
-from ..model.tape import Tape
+from ..model.forward_cache import Tape
+from ..model.model import Model
+from ..plan.machine import free_cpu_bytes
 from ..transcoder.base import Transcoders
-from .columns import Columns, Grain
-from .written import Written, vector_bytes
+from .column_layout import Columns, Grain
+from .source_vectors import Written, vector_bytes
 
 
 @dataclass(frozen=True, eq=False)

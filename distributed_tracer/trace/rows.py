@@ -13,19 +13,19 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from ..memory import num_sweep_rows
+from ..model.forward_cache import Tape
 from ..model.frozen import freeze, input_bias, read_input
-from ..model.instrument import FINAL
-from ..model.load import Model
-from ..model.tape import Tape
+from ..model.hooks import FINAL
+from ..model.model import Model
+from ..plan.sizing import num_sweep_rows
 from ..threads import multiply
 from ..transcoder.base import Transcoders
-from .batches import batches
+from .batching import batches
+from .device import on_device
 from .edges import Edges
 from .encode import ActiveFeatures
-from .host import on_device
-from .largest import keep_largest
-from .lead import Lead
+from .prefix import Lead
+from .sparse_edges import keep_largest
 from .sweep import RowBatch, Sweep
 from .targets import Directions
 

@@ -21,12 +21,11 @@ from torch import Tensor
 
 from ..model.frozen import FrozenLayer
 from ..threads import add_product_, einsum, multiply
-from .columns import BESIDE, Segment
+from .column_layout import BESIDE, Segment
+from .device import Scratch, on_device, parts
 from .edges import Reach, ReachedEdges
-from .host import on_device
-from .lead import Lead
-from .scratch import Scratch, parts
-from .written import Written
+from .prefix import Lead
+from .source_vectors import Written
 
 _STRIPE = 128
 """A pattern is half empty: in stripes of so many positions fewer products are made. Smaller ones are slower."""

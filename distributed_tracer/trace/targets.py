@@ -14,8 +14,8 @@ from torch import Tensor
 from ..config import TraceConfig
 from ..errors import TargetError
 from ..graph.graph import Target
-from ..model.load import Model
-from ..model.tape import Tape
+from ..model.forward_cache import Tape
+from ..model.model import Model
 from ..model.tokenize import single_token, token_strings
 from ..prompt import TargetSpec
 from ..threads import multiply

@@ -7,14 +7,14 @@ from typing import Protocol
 
 import torch
 
-from ..display import printable
+from ..artifacts.location import Folder, find
 from ..errors import ShapeMismatch, TranscoderError
 from ..shapes import ModelShape, TranscoderShape
-from .files import TranscoderFiles, measure
+from ..text import printable
 from .formats import circuit_tracer, gemma_scope, gemma_scope_2, openmoss, saelens, sparsify
 from .loaded import LoadedTranscoders, load_layer
-from .slice import Slice
-from .source import Folder, find
+from .shard import Slice
+from .spec import TranscoderFiles, measure
 
 RESIDENT_DECODER_BYTES = 2 * 2**30
 """Decoders larger than this all together stay in their files, and only rows of active features are read."""

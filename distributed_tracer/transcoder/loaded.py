@@ -18,10 +18,10 @@ from ..errors import TranscoderError
 from ..shapes import TranscoderShape
 from ..threads import linear
 from .activation import Activation, Candidates, candidate_mask, merge
-from .files import LayerFiles
 from .fold import encoder_bias, feature_scales, scaled
-from .slice import Slice
-from .tensors import map_rows, read
+from .shard import Slice
+from .spec import LayerFiles
+from .tensor_files import map_rows, read
 
 _PRE_ACTIVATIONS = 2**26  # at once: 256 MiB of float32 and as much again for masks, however long the prompt
 

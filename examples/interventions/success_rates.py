@@ -23,7 +23,7 @@ from trials import Rate, case, successes
 
 from distributed_tracer import ReplacementModel
 from distributed_tracer.plot.style import save
-from distributed_tracer.store.table import Table
+from distributed_tracer.table import Table
 
 STRENGTHS = (0.5, 1.0, 1.5, 2.0)
 SHOWN = (1.0, 1.5, 2.0)

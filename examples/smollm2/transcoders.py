@@ -19,8 +19,9 @@ import yaml
 from safetensors.torch import save_file
 from torch import Tensor
 
-from distributed_tracer.model.load import Model, load_model
-from distributed_tracer.model.tape import record
+from distributed_tracer.model.forward_cache import record
+from distributed_tracer.model.load import load_model
+from distributed_tracer.model.model import Model
 
 NUM_FEATURES = 2048
 ACTIVE_PER_TOKEN = 30

@@ -10,9 +10,9 @@ import pytest
 from checks_of_cases import check_job, traced
 
 from distributed_tracer.config import RunConfig
+from distributed_tracer.evaluate.job import run_checks
 from distributed_tracer.store.reader import Store, open_store
-from distributed_tracer.store.table import Table
-from distributed_tracer.validate.job import run_checks
+from distributed_tracer.table import Table
 
 ON_RAY = (pytest.mark.ray, pytest.mark.slow)
 RUNS = {

@@ -15,12 +15,11 @@ from distributed_tracer.config import JobConfig, ModelConfig, RunConfig, TraceCo
 from distributed_tracer.errors import ModelError
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.pipeline import run_job
-from distributed_tracer.plan.unit import WorkUnit
-from distributed_tracer.runtime.events import Outcome
+from distributed_tracer.plan.work import Outcome, WorkUnit
 from distributed_tracer.runtime.executor import Commit, Executor, MakeWorker, new_worker
+from distributed_tracer.store.format.part_manifest import Receipt
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.store.receipt import Receipt
 
 ROWS = [
     *plain_rows(4),
@@ -58,7 +57,7 @@ def executor(config: JobConfig, commit: Commit, make_worker: MakeWorker = new_wo
         from distributed_tracer.runtime.local import LocalExecutor
 
         return LocalExecutor(config, commit, make_worker)
-    from distributed_tracer.runtime.ray_executor import RayExecutor
+    from distributed_tracer.runtime.ray.executor import RayExecutor
 
     return RayExecutor(config, commit, make_worker)
 

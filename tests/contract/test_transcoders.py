@@ -14,8 +14,8 @@ from transcoder_formats import FORMATS, NUM_LAYERS, SIZE, WIDTH, Format, expecte
 from distributed_tracer.transcoder.activation import merge
 from distributed_tracer.transcoder.base import Transcoders
 from distributed_tracer.transcoder.load import load_transcoders, transcoder_shape
-from distributed_tracer.transcoder.slice import Slice
-from distributed_tracer.transcoder.sliced import SlicedTranscoders
+from distributed_tracer.transcoder.shard import Slice
+from distributed_tracer.transcoder.sharded import SlicedTranscoders
 
 WEIGHTS = random_weights()
 X_PD = quarters(torch.Generator().manual_seed(1), 9, WIDTH)

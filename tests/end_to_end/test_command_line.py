@@ -17,7 +17,7 @@ import pytest
 from jobs_of_cases import CASE, LOCAL, job, plain_rows, write_prompts
 
 from distributed_tracer import __version__
-from distributed_tracer.cli import main
+from distributed_tracer.cli.main import main
 from distributed_tracer.graph.nodes import Kind
 from distributed_tracer.pipeline import run_job
 from distributed_tracer.store.reader import open_store
@@ -235,7 +235,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_is_no_mistake_and_loads_neither_torch_nor_ray() -> None:
     code = (
-        "import sys; from distributed_tracer.cli import main; code = main(['trace', '--help']); "
+        "import sys; from distributed_tracer.cli.main import main; code = main(['trace', '--help']); "
         "sys.exit(code or 7 * bool({'torch', 'ray', 'transformers'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

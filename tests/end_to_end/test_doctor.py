@@ -182,7 +182,7 @@ def test_other_code_and_code_without_this_check_are_found_out(machines: Machines
         code, found = machines.doctor()
         assert code == 1
         ((what, nodes),) = problems(found).items()
-        assert "No module named 'distributed_tracer.doctor" in what
+        assert "No module named 'distributed_tracer.ops.doctor" in what
         assert nodes == [machines.second]
     finally:
         shutil.rmtree(library)

@@ -12,8 +12,8 @@ from random_graphs import AWKWARD, random_graph
 from random_stores import make_store
 
 from distributed_tracer.graph.graph import Graph
+from distributed_tracer.store.maintenance.compact import compact
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.upkeep.compact import compact
 
 ROOT = Path(__file__).parents[2]
 READER = ROOT / "examples" / "format_reader"

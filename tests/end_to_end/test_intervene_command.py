@@ -9,7 +9,7 @@ import pytest
 from rounding import of_model
 
 from distributed_tracer import ReplacementModel
-from distributed_tracer.cli import main
+from distributed_tracer.cli.main import main
 from distributed_tracer.model.load import model_shape
 
 DEMO = Path(__file__).parents[2] / "demo"

@@ -20,10 +20,10 @@ import pytest
 from jobs_of_cases import plain_rows, write_prompts
 from tiny_wheels import write_wheel
 
-from distributed_tracer.cli import main
-from distributed_tracer.offline.bundle import INSTALLER, Wanted, make_bundle
-from distributed_tracer.offline.manifest import Manifest, read_manifest
-from distributed_tracer.offline.target import PLATFORM, this_python
+from distributed_tracer.cli.main import main
+from distributed_tracer.ops.bundle.bundle import INSTALLER, Wanted, make_bundle
+from distributed_tracer.ops.bundle.manifest import Manifest, read_manifest
+from distributed_tracer.ops.bundle.wheel_target import PLATFORM, this_python
 from distributed_tracer.store.reader import open_store
 
 ROOT = Path(__file__).parents[2]

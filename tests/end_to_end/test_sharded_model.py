@@ -10,7 +10,7 @@ from hub_server import COMMIT
 from jobs_of_cases import CASE, plain_rows, write_prompts
 from transformers import AutoModelForCausalLM
 
-from distributed_tracer.cli import main
+from distributed_tracer.cli.main import main
 from distributed_tracer.store.reader import open_store
 
 REPO = "user/sharded"

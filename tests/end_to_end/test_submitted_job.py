@@ -24,11 +24,11 @@ import pytest
 from jobs_of_cases import CASE, job, plain_rows, write_prompts
 
 from distributed_tracer import open_store
-from distributed_tracer.cli import main
+from distributed_tracer.cli.main import main
 from distributed_tracer.errors import StoreNotFound
 from distributed_tracer.pipeline import run_job
 from distributed_tracer.report.status import status_of
-from distributed_tracer.store.checks import read_checks
+from distributed_tracer.store.evaluations import read_checks
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

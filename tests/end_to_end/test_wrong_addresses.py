@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from jobs_of_cases import CASE, plain_rows, write_prompts
 
-from distributed_tracer.cli import main
+from distributed_tracer.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,7 +84,7 @@ def test_what_listens_and_is_no_cluster_is_given_up_in_time(silent_port: int) ->
 def test_a_job_server_that_is_not_there_or_says_nothing_is_given_up(
     closed_port: int, silent_port: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("distributed_tracer.runtime.job_server._ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("distributed_tracer.runtime.ray.job_client._ANSWER_SECONDS", 0.5)
     monkeypatch.delenv("RAY_API_SERVER_ADDRESS", raising=False)
     assert main(["submit", "--address", f"http://127.0.0.1:{closed_port}", "--stop", "x"]) == 1
     refused = capsys.readouterr().err

@@ -74,9 +74,9 @@ def test_a_clock_that_jumps_changes_no_graph_removes_nothing_and_calls_nobody_st
     from random_stores import write_part
     from distributed_tracer.pipeline import run_job
     from distributed_tracer.report.status import status_of, status_text
-    from distributed_tracer.summary import Recorder
-    from distributed_tracer.upkeep.compact import compact
-    from distributed_tracer.upkeep.gc import collect_garbage
+    from distributed_tracer.job.summary import Recorder
+    from distributed_tracer.store.maintenance.compact import compact
+    from distributed_tracer.store.maintenance.gc import collect_garbage
 
     JUMPS = [86_400, -86_400, 100 - int(time.time())]
     left, record = dict(zip((2, 4, 6), JUMPS)), Recorder.record

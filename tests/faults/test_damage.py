@@ -16,24 +16,24 @@ from jobs_of_cases import job, plain_rows
 from random_graphs import assert_same, random_graph
 from random_stores import make_store
 
-from distributed_tracer.cli import main
+from distributed_tracer.cli.main import main
 from distributed_tracer.config import StoreConfig
 from distributed_tracer.errors import StoreCorrupt, StoreError
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.pipeline import run_job
 from distributed_tracer.report.status import status_of
+from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.format.index_schema import INDEX_COLUMNS
+from distributed_tracer.store.format.part_manifest import Receipt
+from distributed_tracer.store.format.schema import COLUMNS, POINTER_COLUMN
 from distributed_tracer.store.index import newest_index
-from distributed_tracer.store.index_schema import INDEX_COLUMNS
 from distributed_tracer.store.ledger import Ledger
-from distributed_tracer.store.places.root import open_root
+from distributed_tracer.store.maintenance.compact import compact
+from distributed_tracer.store.maintenance.gc import collect_garbage
+from distributed_tracer.store.maintenance.repair import repair
+from distributed_tracer.store.maintenance.verify import verify
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.store.receipt import Receipt
-from distributed_tracer.store.schema import COLUMNS, POINTER_COLUMN
 from distributed_tracer.store.writer import PartWriter
-from distributed_tracer.upkeep.compact import compact
-from distributed_tracer.upkeep.gc import collect_garbage
-from distributed_tracer.upkeep.repair import repair
-from distributed_tracer.upkeep.verify import verify
 
 GRAPHS = [random_graph(f"p{i}", seed=i, num_active=12, num_positions=3) for i in range(3)]
 OTHER = random_graph("other", seed=9, num_active=12, num_positions=3)

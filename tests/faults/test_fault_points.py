@@ -12,14 +12,14 @@ from fault_points import GRAPHS, Work, killed_runs, split_all, write_all
 from random_graphs import assert_same, random_graph
 from random_stores import make_store, whole, write_part
 
+from distributed_tracer.store.backend.open import open_root
 from distributed_tracer.store.ledger import Ledger
-from distributed_tracer.store.places.root import open_root
+from distributed_tracer.store.maintenance.compact import compact
+from distributed_tracer.store.maintenance.copy import copy_store
+from distributed_tracer.store.maintenance.gc import collect_garbage
+from distributed_tracer.store.maintenance.merge import merge_stores
+from distributed_tracer.store.maintenance.repair import repair
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.upkeep.compact import compact
-from distributed_tracer.upkeep.copy import copy_store
-from distributed_tracer.upkeep.gc import collect_garbage
-from distributed_tracer.upkeep.merge import merge_stores
-from distributed_tracer.upkeep.repair import repair
 
 pytestmark = pytest.mark.slow
 

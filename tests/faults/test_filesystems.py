@@ -17,10 +17,10 @@ from random_graphs import random_graph
 from random_stores import make_store, whole, write_part
 
 from distributed_tracer.errors import StoreError, StoreUnavailable
+from distributed_tracer.store.backend.open import open_root
 from distributed_tracer.store.ledger import Ledger
-from distributed_tracer.store.places.root import open_root
+from distributed_tracer.store.maintenance.gc import collect_garbage
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.upkeep.gc import collect_garbage
 
 TESTS = Path(__file__).parents[1]
 GRAPHS = [random_graph(f"p{i}", seed=i, num_active=12, num_positions=3) for i in range(2)]
@@ -36,9 +36,9 @@ def child(program: str, environment: Mapping[str, str] | None = None) -> subproc
     from random_stores import make_store, whole, write_part
     from distributed_tracer.errors import StoreError, StoreUnavailable
     from distributed_tracer.store.ledger import Ledger
-    from distributed_tracer.store.places.root import open_root
+    from distributed_tracer.store.backend.base import open_root
     from distributed_tracer.store.reader import open_store
-    from distributed_tracer.upkeep.verify import verify
+    from distributed_tracer.store.maintenance.verify import verify
     GRAPHS = [random_graph(f"p{{i}}", seed=i, num_active=12, num_positions=3) for i in range(2)]
     """
     code = textwrap.dedent(begin) + textwrap.dedent(program)
@@ -167,7 +167,7 @@ def test_an_input_output_error_while_reading_is_no_damage_and_repair_removes_not
     digest = make_store(url, GRAPHS).digest()
     child(
         f"""
-        from distributed_tracer.upkeep.repair import repair
+        from distributed_tracer.store.maintenance.repair import repair
         open({str(flag)!r}, "w").close()
         for read in (lambda: open_store({url!r}).digest(), lambda: verify(open_root({url!r})), lambda: repair({url!r})):
             try:

@@ -15,8 +15,8 @@ from jobs_of_cases import CASES, LOCAL, job, plain_rows, units_of
 from distributed_tracer.config import JobConfig, ModelConfig, RunConfig, TraceConfig, TranscoderConfig
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.pipeline import run_job
-from distributed_tracer.plan.unit import WorkUnit
-from distributed_tracer.runtime.ray_executor import RayExecutor
+from distributed_tracer.plan.work import WorkUnit
+from distributed_tracer.runtime.ray.executor import RayExecutor
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store
 

@@ -15,9 +15,9 @@ from jobs_of_cases import LOCAL, job, units_of
 from distributed_tracer.config import JobConfig, RunConfig, TraceConfig
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.pipeline import run_job
-from distributed_tracer.plan.unit import WorkUnit
-from distributed_tracer.runtime import idle
-from distributed_tracer.runtime.ray_executor import RayExecutor
+from distributed_tracer.plan.work import WorkUnit
+from distributed_tracer.runtime.ray import lend_idle
+from distributed_tracer.runtime.ray.executor import RayExecutor
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store
 
@@ -60,7 +60,7 @@ def make_worker(marks: Path, mortal: bool, config: JobConfig, threads: int) -> A
 def test_an_idle_worker_helps_with_the_last_prompt(
     mortal: bool, ray_cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(idle, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(lend_idle, "WORTH_SECONDS", 0.0)
     (marks := tmp_path / "marks").mkdir()
     config = replace(job(tmp_path, ROWS, RunConfig(workers=2, threads=1, progress=False)), trace=TRACE)
     ledger = Ledger(config.store.store)

@@ -29,7 +29,7 @@ import ray
 from jobs_of_cases import job, plain_rows, units_of
 from distributed_tracer.config import RunConfig
 from distributed_tracer.memory import free_cpu_bytes
-from distributed_tracer.runtime.ray_executor import RayExecutor
+from distributed_tracer.runtime.ray.executor import RayExecutor
 from distributed_tracer.store.ledger import Ledger
 
 LARGE = 100_000_000

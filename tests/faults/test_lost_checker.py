@@ -16,11 +16,11 @@ from jobs_of_cases import LOCAL
 from killing import ROOT, start
 
 from distributed_tracer.config import RunConfig
+from distributed_tracer.evaluate.edge_effects import EdgeMeasure
+from distributed_tracer.evaluate.job import run_checks
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.store.checks import read_checks
-from distributed_tracer.store.table import Table
-from distributed_tracer.validate.edges import EdgeMeasure
-from distributed_tracer.validate.job import run_checks
+from distributed_tracer.store.evaluations import read_checks
+from distributed_tracer.table import Table
 
 pytestmark = [pytest.mark.slow]
 
@@ -58,7 +58,7 @@ JOB = """
 import sys
 from checks_of_cases import check_job
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.validate.job import run_checks
+from distributed_tracer.evaluate.job import run_checks
 run_checks(check_job(open_store(sys.argv[1]), part_prompts=1))
 """
 

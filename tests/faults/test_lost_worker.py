@@ -19,8 +19,8 @@ from distributed_tracer.config import JobConfig, RunConfig, TraceConfig
 from distributed_tracer.errors import ConfigError, WorkerLost
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.pipeline import run_job
-from distributed_tracer.plan.unit import WorkUnit
-from distributed_tracer.runtime.ray_executor import RayExecutor
+from distributed_tracer.plan.work import WorkUnit
+from distributed_tracer.runtime.ray.executor import RayExecutor
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store
 
@@ -48,8 +48,8 @@ PLACES = {
     "loading": ("distributed_tracer.runtime.worker", "load_transcoders"),
     "encoding": ("distributed_tracer.trace.attribute", "encode"),
     "between rows": ("distributed_tracer.trace.attribute:Frontier", "next_round"),
-    "pruning": ("distributed_tracer.trace.dense:DenseGraph", "pruned"),
-    "writing": ("distributed_tracer.store.places.local", "_write_synced"),
+    "pruning": ("distributed_tracer.trace.dense_graph:DenseGraph", "pruned"),
+    "writing": ("distributed_tracer.store.backend.local", "_write_synced"),
     "answering": ("distributed_tracer.runtime.worker", "Reply"),
 }
 """What a worker calls in each phase. The answer meant is the first that says that a part was written."""
@@ -162,7 +162,7 @@ def test_a_prompt_that_kills_every_process_is_given_up_and_the_rest_is_done(
     assert of_poison == [("retried", "worker", 1), ("failed", "worker", 2)]
     reason = str(next(o.reason for o in outcomes if o.status == "failed"))
     assert re.match(r"2 worker processes died while tracing it; the last: worker \S+:\d+ on \S+ died \(Ray: .", reason)
-    first, second = (r.getMessage() for r in caplog.records if r.name == "distributed_tracer.runtime.ray_executor")
+    first, second = (r.getMessage() for r in caplog.records if r.name == "distributed_tracer.runtime.ray.executor")
     assert re.match(r"worker \S+:\d+ on \S+ died \(Ray: .+\), while tracing 'poison', for the first time\. ", first)
     assert re.search(r"while tracing 'poison', for the second time\. The one prompt that it had not stored is", second)
     assert ledger.done() == {f"p{n}" for n in range(4)}

@@ -19,9 +19,9 @@ from jobs_of_cases import job, units_of
 from tiny import TOKENIZER, save_transcoders
 
 from distributed_tracer.config import JobConfig, ModelConfig, RunConfig, TraceConfig, TranscoderConfig
-from distributed_tracer.plan.unit import WorkUnit
+from distributed_tracer.plan.work import WorkUnit
 from distributed_tracer.prompt import Prompt
-from distributed_tracer.runtime.ray_executor import RayExecutor
+from distributed_tracer.runtime.ray.executor import RayExecutor
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store
 
@@ -219,7 +219,7 @@ from pathlib import Path
 import ray
 from jobs_of_cases import job, plain_rows, units_of
 from distributed_tracer.config import RunConfig
-from distributed_tracer.runtime.ray_executor import RayExecutor
+from distributed_tracer.runtime.ray.executor import RayExecutor
 from distributed_tracer.store.ledger import Ledger
 
 def make_greedy_worker(config, threads):

@@ -23,7 +23,7 @@ from pathlib import Path
 from ray.cluster_utils import Cluster
 from jobs_of_cases import job, plain_rows, units_of
 from distributed_tracer.config import RunConfig
-from distributed_tracer.runtime.ray_executor import RayExecutor
+from distributed_tracer.runtime.ray.executor import RayExecutor
 from distributed_tracer.store.ledger import Ledger
 
 def make_waiting_worker(config, threads):

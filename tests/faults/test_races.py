@@ -13,11 +13,12 @@ from random_graphs import random_graph
 from random_stores import RUN_INFO, make_store, whole
 from s3 import s3_server
 
-from distributed_tracer.store.ledger import Ledger, read_commits
-from distributed_tracer.store.places.root import open_root
+from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.commits import read_commits
+from distributed_tracer.store.ledger import Ledger
+from distributed_tracer.store.maintenance.compact import compact
+from distributed_tracer.store.maintenance.gc import collect_garbage
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.upkeep.compact import compact
-from distributed_tracer.upkeep.gc import collect_garbage
 
 pytestmark = pytest.mark.slow
 

@@ -13,18 +13,18 @@ from jobs_of_cases import LOCAL, job, plain_rows
 from random_graphs import random_graph
 from random_stores import make_store, write_part
 
-from distributed_tracer.cli import main
+from distributed_tracer.cli.main import main
 from distributed_tracer.config import JobConfig, RunConfig
 from distributed_tracer.errors import CommitRefused, StoreError, StoreNotFound
+from distributed_tracer.job.summary import MAX_REFUSALS_IN_A_ROW, Summary
 from distributed_tracer.pipeline import run_job
 from distributed_tracer.report.status import status_of
-from distributed_tracer.store.commit import REMOVAL
+from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.commits import REMOVAL
+from distributed_tracer.store.format.part_manifest import Receipt
 from distributed_tracer.store.ledger import Ledger
-from distributed_tracer.store.places.root import open_root
+from distributed_tracer.store.maintenance.verify import verify
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.store.receipt import Receipt
-from distributed_tracer.summary import MAX_REFUSALS_IN_A_ROW, Summary
-from distributed_tracer.upkeep.verify import verify
 
 ON_RAY = RunConfig(workers=2, threads=1, progress=False)
 

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from jobs_of_cases import CASE, LOCAL, job, plain_rows, units_of
 
+from distributed_tracer.artifacts.files_in_use import FilesInUse
 from distributed_tracer.config import JobConfig, ModelConfig, RunConfig, TraceConfig
-from distributed_tracer.content.in_use import FilesInUse
 from distributed_tracer.errors import FilesChanged, StoreMismatch
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.pipeline import run_job
-from distributed_tracer.plan.unit import WorkUnit
+from distributed_tracer.plan.work import WorkUnit
 from distributed_tracer.report.status import status_of
-from distributed_tracer.runtime.ray_executor import RayExecutor
+from distributed_tracer.runtime.ray.executor import RayExecutor
 from distributed_tracer.runtime.worker import Worker
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store

@@ -21,8 +21,8 @@ from s3 import s3_server
 from distributed_tracer.config import JobConfig
 from distributed_tracer.errors import StoreError
 from distributed_tracer.pipeline import run_job
+from distributed_tracer.store.backend.open import open_root
 from distributed_tracer.store.ledger import Ledger
-from distributed_tracer.store.places.root import open_root
 from distributed_tracer.store.reader import open_store
 
 pytestmark = pytest.mark.slow

@@ -14,12 +14,12 @@ from random_stores import make_store, whole, write_part
 from s3 import S3Server, s3_server
 
 from distributed_tracer.errors import StoreUnavailable
-from distributed_tracer.store.places.root import open_root
+from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.maintenance.compact import compact
+from distributed_tracer.store.maintenance.copy import copy_store
+from distributed_tracer.store.maintenance.gc import collect_garbage
+from distributed_tracer.store.maintenance.repair import repair
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.upkeep.compact import compact
-from distributed_tracer.upkeep.copy import copy_store
-from distributed_tracer.upkeep.gc import collect_garbage
-from distributed_tracer.upkeep.repair import repair
 
 pytestmark = pytest.mark.slow
 

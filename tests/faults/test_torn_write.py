@@ -18,8 +18,8 @@ from random_stores import RUN_INFO, make_store, write_part
 from s3 import s3_server
 
 from distributed_tracer.errors import StoreError
+from distributed_tracer.store.backend.open import open_root
 from distributed_tracer.store.ledger import Ledger
-from distributed_tracer.store.places.root import open_root
 from distributed_tracer.store.reader import open_store
 
 NUM_PROMPTS = 12

@@ -23,11 +23,11 @@ from jobs_of_cases import CASE, job, plain_rows
 from killing import ROOT
 
 from distributed_tracer.pipeline import run_job
-from distributed_tracer.store.places.root import open_root
+from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.maintenance.compact import compact
+from distributed_tracer.store.maintenance.gc import collect_garbage
+from distributed_tracer.store.maintenance.verify import verify
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.upkeep.compact import compact
-from distributed_tracer.upkeep.gc import collect_garbage
-from distributed_tracer.upkeep.verify import verify
 
 pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
@@ -38,12 +38,12 @@ UPKEEP = """
 import itertools, sys, time
 sys.path[:0] = [{root!r}, {tests!r}]
 from distributed_tracer.errors import StoreError
-from distributed_tracer.store.places.root import open_root
+from distributed_tracer.store.backend.base import open_root
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.upkeep.compact import compact
-from distributed_tracer.upkeep.gc import collect_garbage
-from distributed_tracer.upkeep.split import split_store
-from distributed_tracer.upkeep.verify import verify
+from distributed_tracer.store.maintenance.compact import compact
+from distributed_tracer.store.maintenance.gc import collect_garbage
+from distributed_tracer.store.maintenance.split import split_store
+from distributed_tracer.store.maintenance.verify import verify
 
 what, url, other = sys.argv[1:]
 def split():

@@ -10,10 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from distributed_tracer.given import messages
-from distributed_tracer.model.chat import chat_text
 from distributed_tracer.model.load import load_model, load_tokenizer, model_shape
-from distributed_tracer.model.tokenize import single_token, token_strings, tokenize
+from distributed_tracer.model.tokenize import chat_text, single_token, token_strings, tokenize
+from distributed_tracer.plain_values import messages
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.shapes import ModelShape
 

@@ -23,23 +23,23 @@ import numpy as np
 import pyarrow
 from pyarrow import parquet
 
+from distributed_tracer.artifacts.checkpoint_files import INDEX, damaged, shards
+from distributed_tracer.artifacts.location import read_config
 from distributed_tracer.config import CorpusConfig
-from distributed_tracer.corpus.read import read_prompts
+from distributed_tracer.corpus.reader import read_prompts
 from distributed_tracer.errors import TracerError
-from distributed_tracer.intervene.saved_groups import groups_of_file, groups_of_url
-from distributed_tracer.intervene.settings import parse_settings
+from distributed_tracer.intervene.parse_settings import parse_settings
 from distributed_tracer.intervene.supernode import Feature, Supernode
-from distributed_tracer.model.weights import INDEX, damaged, shards
-from distributed_tracer.offline.bundle import drop_stale
-from distributed_tracer.offline.manifest import NAME, Manifest, problems, read_manifest, summary
+from distributed_tracer.intervene.viewer_supernodes import groups_of_file, groups_of_url
+from distributed_tracer.ops.bundle.bundle import drop_stale
+from distributed_tracer.ops.bundle.manifest import NAME, Manifest, problems, read_manifest, summary
 from distributed_tracer.prompt import TargetSpec
 from distributed_tracer.redact import redacted, redacted_url
-from distributed_tracer.runtime.foreign_text import in_short, plain_lines
-from distributed_tracer.store.table import Table
-from distributed_tracer.store.tables.where import rows_meeting, values_of
+from distributed_tracer.runtime.telemetry.untrusted_text import in_short, plain_lines
+from distributed_tracer.store.read.where import rows_meeting, values_of
+from distributed_tracer.table import Table
 from distributed_tracer.transcoder.load import transcoder_shape
-from distributed_tracer.transcoder.source import read_config
-from distributed_tracer.transcoder.tensors import Place, map_rows, read, read_headers
+from distributed_tracer.transcoder.tensor_files import Place, map_rows, read, read_headers
 
 FAILED = Path(__file__).with_name("failed")
 LONGEST_MESSAGE = 4_000

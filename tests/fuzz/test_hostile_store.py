@@ -27,14 +27,14 @@ from random_stores import make_store, write_part
 from distributed_tracer.errors import StoreCorrupt, StoreError
 from distributed_tracer.query.feature_edges import edges_into, edges_out_of
 from distributed_tracer.report.status import status_of, status_text
-from distributed_tracer.store.checks import CheckedPrompt, new_check, write_check
+from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.evaluations import CheckedPrompt, new_check, write_check
+from distributed_tracer.store.format.checksummed_json import sealed
 from distributed_tracer.store.ledger import Ledger
-from distributed_tracer.store.places.root import open_root
+from distributed_tracer.store.maintenance.compact import compact
+from distributed_tracer.store.maintenance.verify import verify
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.store.sealed import sealed
-from distributed_tracer.store.table import Table
-from distributed_tracer.upkeep.compact import compact
-from distributed_tracer.upkeep.verify import verify
+from distributed_tracer.table import Table
 
 SECONDS, FIRST = float(os.environ.get("HOSTILE_SECONDS", "3")), int(os.environ.get("HOSTILE_FIRST", "0"))
 MOST_MEMORY = 400 << 20

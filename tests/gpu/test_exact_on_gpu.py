@@ -20,9 +20,10 @@ from transformers import AutoTokenizer
 
 from distributed_tracer import TraceConfig, load_transcoders
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.model.load import Model, wrap
+from distributed_tracer.model.load import wrap
+from distributed_tracer.model.model import Model
 from distributed_tracer.trace.attribute import attribute_dense
-from distributed_tracer.trace.dense import DenseGraph
+from distributed_tracer.trace.dense_graph import DenseGraph
 
 DEVICE = os.environ.get("GPU_TESTS_DEVICE", "cuda")
 """`cpu` runs these tests without a GPU, to try the tests themselves."""

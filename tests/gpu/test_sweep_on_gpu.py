@@ -11,7 +11,7 @@ from rounding import additions, factors, of_norms
 from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders
 from distributed_tracer.config import SweepPrecision
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.model.tape import record
+from distributed_tracer.model.forward_cache import record
 from distributed_tracer.model.tokenize import tokenize
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.trace.encode import encode

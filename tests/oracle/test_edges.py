@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 import torch
 from frozen import DECISIVE, TOKENS, Case
+from replay import Replay, replay
 from rounding import of_tiny_model
 from tiny import ARCHITECTURES, ROWS, hf_model, tiny_model
 from torch import Tensor
 
-from distributed_tracer.model.replay import Replay, replay
-from distributed_tracer.model.tape import record
+from distributed_tracer.model.forward_cache import record
 
 
 def assert_same(found: Tensor, expected: Tensor, *of: Tensor) -> None:

@@ -16,7 +16,7 @@ from distributed_tracer.errors import InterventionError
 from distributed_tracer.intervene.intervene import Case as Asked
 from distributed_tracer.intervene.intervene import Effect, intervene
 from distributed_tracer.intervene.intervention import Intervention
-from distributed_tracer.model.tape import record
+from distributed_tracer.model.forward_cache import record
 
 STORED = of_roundings(torch.float32, 2)
 """Between one float64 value and another that is the same but for its last digits, both stored as float32, relative."""

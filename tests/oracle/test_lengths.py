@@ -16,7 +16,7 @@ from distributed_tracer.errors import InterventionError
 from distributed_tracer.intervene.intervene import Case as Asked
 from distributed_tracer.intervene.intervene import intervene
 from distributed_tracer.intervene.intervention import Intervention
-from distributed_tracer.model.tape import record
+from distributed_tracer.model.forward_cache import record
 
 CHANGED = (Intervention(1, -1, 5, value=40.0),)
 

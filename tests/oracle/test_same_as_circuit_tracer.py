@@ -20,7 +20,7 @@ from distributed_tracer.graph.prune import prune
 from distributed_tracer.model.load import load_model
 from distributed_tracer.prompt import Prompt, TargetSpec
 from distributed_tracer.trace.attribute import attribute, attribute_dense
-from distributed_tracer.trace.dense import DenseGraph
+from distributed_tracer.trace.dense_graph import DenseGraph
 from distributed_tracer.transcoder.load import load_transcoders
 
 REFERENCES = sorted(CASES.glob("*/ref_*.npz"))

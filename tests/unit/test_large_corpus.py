@@ -16,18 +16,17 @@ from typing import Any
 import pytest
 from jobs_of_cases import CASE, job, write_prompts
 
-from distributed_tracer.cli import main
+from distributed_tracer.cli.main import main
 from distributed_tracer.config import CorpusConfig
-from distributed_tracer.corpus.spool import Spool
+from distributed_tracer.job.summary import KEPT_FAILURES, Recorder
 from distributed_tracer.pipeline import run_job
-from distributed_tracer.plan.unit import WorkUnit
+from distributed_tracer.plan.prompt_queue import Spool
+from distributed_tracer.plan.work import Outcome, WorkUnit
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.report.status import status_of, status_text
-from distributed_tracer.runtime.events import Outcome
+from distributed_tracer.store.backend.fsspec_backend import RemoteRoot
+from distributed_tracer.store.format.part_manifest import PromptEntry, Receipt
 from distributed_tracer.store.ledger import Ledger
-from distributed_tracer.store.places.remote import RemoteRoot
-from distributed_tracer.store.receipt import PromptEntry, Receipt
-from distributed_tracer.summary import KEPT_FAILURES, Recorder
 
 GOOD, BAD = 1_000, 19_000
 PART = 50
@@ -57,7 +56,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     for name in ("read", "read_many", "names", "listing", "create", "replace", "upload"):
         monkeypatch.setattr(RemoteRoot, name, counted(name, getattr(RemoteRoot, name)))
-    monkeypatch.setattr("distributed_tracer.store.commit._check_whole", lambda *_: None)  # there are no parts
+    monkeypatch.setattr("distributed_tracer.store.commits._check_whole", lambda *_: None)  # there are no parts
     return counts
 
 
@@ -116,7 +115,7 @@ def test_failures_that_come_fast_are_written_down_together_and_slow_ones_at_once
     requests: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr("distributed_tracer.summary.time.monotonic", lambda: now)
+    monkeypatch.setattr("distributed_tracer.job.summary.time.monotonic", lambda: now)
     url = f"memory://{uuid.uuid4().hex}"
     recorder, ledger = Recorder(Ledger(url)), Ledger(url)
     for number in range(1_000):

@@ -15,9 +15,9 @@ from tiny import save_transcoders
 from distributed_tracer.config import TranscoderConfig
 from distributed_tracer.errors import InputError, OutOfMemory, ShapeMismatch, StoreMismatch
 from distributed_tracer.pipeline import plan_job, run_job
-from distributed_tracer.plan.unit import WorkUnit
+from distributed_tracer.plan.work import WorkUnit
 from distributed_tracer.report.status import status_of
-from distributed_tracer.runtime.events import Reply
+from distributed_tracer.runtime.reply import Reply
 from distributed_tracer.runtime.worker import Worker
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from jobs_of_cases import LOCAL, job, plain_rows
 
-from distributed_tracer.cli import main
+from distributed_tracer.cli.main import main
 from distributed_tracer.config import CorpusConfig
-from distributed_tracer.corpus.read import read_prompts
+from distributed_tracer.corpus.reader import read_prompts
 from distributed_tracer.errors import CorpusError
 from distributed_tracer.pipeline import run_job
 from distributed_tracer.redact import redacted, redacted_url

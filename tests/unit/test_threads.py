@@ -21,8 +21,8 @@ import itertools, torch
 from torch.nn.functional import linear
 from distributed_tracer import threads
 from distributed_tracer.threads import add_product_, einsum, few_on_one_thread, multiply
-from distributed_tracer.trace.pruning import total
-from distributed_tracer.trace.walks import product
+from distributed_tracer.trace.dense_pruning import total
+from distributed_tracer.trace.dense_influence import product
 
 def laid(x, order):
     return x if order == "N" else x.mT.contiguous().mT

@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ...artifacts.location import Folder, brief, fetch_uri, read_config, refuse_unknown, with_published_k
 from ...errors import TranscoderError
 from ..activation import Activation
-from ..files import LayerFiles, TranscoderFiles, one_per_layer
-from ..formats import gemma_scope, gemma_scope_2
-from ..source import Folder, brief, fetch_uri, read_config, refuse_unknown, with_published_k
-from ..tensors import Place, read, read_headers
+from ..spec import LayerFiles, TranscoderFiles, one_per_layer
+from ..tensor_files import Place, read, read_headers
+from . import gemma_scope, gemma_scope_2
 
 LOOKS_LIKE = "config.yaml with layer_N.safetensors, or W_enc_N.safetensors and W_dec_N.safetensors (circuit-tracer)"
 _KINDS: dict[str, Literal["plt", "clt"]] = {"transcoder_set": "plt", "cross_layer_transcoder": "clt"}

@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...artifacts.location import Folder
 from ...errors import TranscoderError
 from ..activation import Activation
-from ..files import LayerFiles, TranscoderFiles, one_per_layer
-from ..source import Folder
-from ..tensors import Place
+from ..spec import LayerFiles, TranscoderFiles, one_per_layer
+from ..tensor_files import Place
 
 LOOKS_LIKE = "layer_N/.../params.npz, one per layer (Gemma Scope)"
 _NO_TRANSCODERS = re.compile(r"google/gemma-scope-[^/@]*-(res|att|mlp)([/@].*)?")

@@ -10,11 +10,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from ...artifacts.location import Folder, brief, read_config, refuse_unknown
 from ...errors import TranscoderError
 from ..activation import Activation
-from ..files import LayerFiles, TranscoderFiles, one_per_layer
-from ..source import Folder, brief, read_config, refuse_unknown
-from ..tensors import Place, read_headers
+from ..spec import LayerFiles, TranscoderFiles, one_per_layer
+from ..tensor_files import Place, read_headers
 
 LOOKS_LIKE = "layer_N_.../params.safetensors with config.json, one per layer (Gemma Scope 2)"
 _PATH = re.compile(r"(?:.*/)?(?:layer_(\d+)[^/]*/params|params_layer_(\d+))\.safetensors")

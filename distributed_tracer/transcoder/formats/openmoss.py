@@ -13,12 +13,12 @@ from math import isfinite, sqrt
 from pathlib import Path
 from typing import Any
 
+from ...artifacts.location import Folder, brief, read_config, refuse_unknown
 from ...errors import TranscoderError
 from ..activation import Activation
-from ..files import LayerFiles, TranscoderFiles, folder_per_layer, have_both
 from ..fold import Fold
-from ..source import Folder, brief, read_config, refuse_unknown
-from ..tensors import Place, read, read_headers
+from ..spec import LayerFiles, TranscoderFiles, folder_per_layer, have_both
+from ..tensor_files import Place, read, read_headers
 
 LOOKS_LIKE = "FOLDER/config.json with FOLDER/sae_weights.safetensors, one per layer (OpenMOSS Llama Scope 2)"
 _WEIGHTS, _CONFIG = "sae_weights.safetensors", "config.json"

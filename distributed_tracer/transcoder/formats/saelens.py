@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...artifacts.location import Folder, brief, read_config, refuse_unknown
 from ...errors import TranscoderError
 from ..activation import Activation
-from ..files import LayerFiles, TranscoderFiles, folder_per_layer, have_both
-from ..source import Folder, brief, read_config, refuse_unknown
-from ..tensors import Place
+from ..spec import LayerFiles, TranscoderFiles, folder_per_layer, have_both
+from ..tensor_files import Place
 
 LOOKS_LIKE = "FOLDER/cfg.json with FOLDER/sae_weights.safetensors, one per layer (SAELens)"
 _WEIGHTS, _CONFIG = "sae_weights.safetensors", "cfg.json"

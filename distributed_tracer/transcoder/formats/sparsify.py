@@ -10,12 +10,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from ...artifacts.location import Folder, brief, read_config, refuse_unknown
 from ...errors import TranscoderError
 from ..activation import Activation
-from ..files import LayerFiles, TranscoderFiles, one_per_layer
 from ..fold import Fold
-from ..source import Folder, brief, read_config, refuse_unknown
-from ..tensors import Place, read_headers
+from ..spec import LayerFiles, TranscoderFiles, one_per_layer
+from ..tensor_files import Place, read_headers
 
 LOOKS_LIKE = "layers.N.mlp/cfg.json with layers.N.mlp/sae.safetensors (sparsify)"
 _WEIGHTS = "sae.safetensors"

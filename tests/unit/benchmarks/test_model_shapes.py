@@ -13,7 +13,7 @@ sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
 from prose import prompt_tokens
 from shapes import SHAPES, shaped_model, shaped_transcoders
 
-from distributed_tracer.model.tape import record
+from distributed_tracer.model.forward_cache import record
 
 SMALLER = {"num_hidden_layers": 3, "hidden_size": 128, "intermediate_size": 256, "vocab_size": 1000}
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from distributed_tracer.config import CorpusConfig
-from distributed_tracer.corpus.read import BadPrompt, read_prompts
-from distributed_tracer.corpus.source import MAX_BLANK_LINES
+from distributed_tracer.corpus.open_input import MAX_BLANK_LINES
+from distributed_tracer.corpus.reader import BadPrompt, read_prompts
 from distributed_tracer.errors import CorpusError, PromptError
-from distributed_tracer.given import MAX_METADATA_BYTES
+from distributed_tracer.plain_values import MAX_METADATA_BYTES
 from distributed_tracer.prompt import Prompt
 
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from tiny import TOKENIZER, save_model, tiny_config
 
+from distributed_tracer.artifacts.location import split_revision
 from distributed_tracer.errors import ModelError, UnknownArchitecture
+from distributed_tracer.model.architectures import ARCHITECTURES
 from distributed_tracer.model.load import load_config, load_model, load_tokenizer, model_shape
-from distributed_tracer.model.name import split_revision
-from distributed_tracer.model.sites import ARCHITECTURES
 
 
 def test_shape_is_known_without_weights(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_sweep_in_half_the_precision_takes_half_the_memory() -> None:
 @pytest.mark.parametrize("forward", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("sweep", ["float32", "tf32", "bfloat16", "float64"])
 def test_numbers_of_a_sweep_are_as_large_as_tracing_makes_them(forward: Precision, sweep: SweepPrecision) -> None:
-    from distributed_tracer.trace.precision import sweep_dtype
+    from distributed_tracer.trace.device import sweep_dtype
 
     planned = sweep_item_bytes(replace(TRACE, sweep_dtype=sweep), forward)
     assert planned == sweep_dtype(sweep, getattr(torch, forward)).itemsize
@@ -123,7 +123,7 @@ def test_a_scaled_unembedding_is_counted_before_any_weight_is_loaded(tmp_path: P
 @pytest.mark.parametrize("slices", [1, 2, 3])
 def test_what_the_first_slice_holds_whole_is_counted_whole(slices: int, tmp_path: Path) -> None:
     from distributed_tracer.transcoder.load import load_transcoders
-    from distributed_tracer.transcoder.slice import Slice
+    from distributed_tracer.transcoder.shard import Slice
 
     path = str(save_transcoders(tmp_path, skip=True, size=41))
     first = load_transcoders(path, slice=Slice(0, slices), lazy=False)

@@ -10,8 +10,7 @@ import pytest
 from jobs_of_cases import job, plain_rows
 
 from distributed_tracer.config import RunConfig
-from distributed_tracer.memory import free_cpu_bytes
-from distributed_tracer.plan.machine import CPU_FLOPS, GPU_FLOPS, machine_of, num_cores
+from distributed_tracer.plan.machine import CPU_FLOPS, GPU_FLOPS, free_cpu_bytes, machine_of, num_cores
 
 
 def test_free_memory_is_something_and_less_than_there_is() -> None:

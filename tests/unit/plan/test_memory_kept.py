@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 MEASURE = """
 import json, sys
 from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders
-from distributed_tracer.memory import num_sweep_rows
+from distributed_tracer.plan.sizing import num_sweep_rows
 from distributed_tracer.plan.cost import cost_of
 from process_memory import held_bytes, peak_bytes, reset_peak
 

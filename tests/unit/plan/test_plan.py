@@ -9,10 +9,10 @@ import pytest
 from jobs_of_cases import job
 
 from distributed_tracer.config import JobConfig, RunConfig
-from distributed_tracer.corpus.spool import Spool
 from distributed_tracer.errors import PlanDoesNotFit
 from distributed_tracer.plan.machine import Machine
 from distributed_tracer.plan.plan import Plan, make_plan
+from distributed_tracer.plan.prompt_queue import Spool
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.shapes import ModelShape, TranscoderShape
 

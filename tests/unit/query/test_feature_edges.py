@@ -14,12 +14,12 @@ from rounding import nearly
 
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.nodes import Kind
-from distributed_tracer.query.cooccurring import cooccurring
+from distributed_tracer.query.cooccurrence import cooccurring
+from distributed_tracer.query.feature_counts import feature_counts
 from distributed_tracer.query.feature_edges import edges_into, edges_out_of
-from distributed_tracer.query.features import feature_counts
 from distributed_tracer.store.ledger import Ledger
+from distributed_tracer.store.maintenance.compact import compact
 from distributed_tracer.store.reader import Store, open_store
-from distributed_tracer.upkeep.compact import compact
 
 SITE = (1, 3)
 

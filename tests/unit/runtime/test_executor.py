@@ -10,7 +10,8 @@ import pytest
 from jobs_of_cases import job, plain_rows
 
 from distributed_tracer.config import RunConfig
-from distributed_tracer.runtime.executor import executor_for, threads_per_worker
+from distributed_tracer.runtime.execute import executor_for
+from distributed_tracer.runtime.executor import threads_per_worker
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import pytest
 import ray
 
 from distributed_tracer.config import RunConfig
-from distributed_tracer.runtime import ray_cluster
-from distributed_tracer.runtime.stopping import Stopping
+from distributed_tracer.runtime.ray import cluster
+from distributed_tracer.runtime.signals import Stopping
 
 
 def caught() -> set[int]:
@@ -30,10 +30,10 @@ def test_a_signal_is_the_drivers_again_once_it_is_connected(monkeypatch: pytest.
         libc.signal(signal.SIGTERM, None)
 
     monkeypatch.setattr(ray, "init", init)
-    monkeypatch.setattr(ray_cluster, "check_listens", lambda *_: None)
+    monkeypatch.setattr(cluster, "check_listens", lambda *_: None)
     with Stopping():
         assert signal.SIGTERM in caught()
         init()
         assert signal.SIGTERM not in caught()
-        with ray_cluster.connected(RunConfig(ray_address="127.0.0.1:6379")):
+        with cluster.connected(RunConfig(ray_address="127.0.0.1:6379")):
             assert signal.SIGTERM in caught()

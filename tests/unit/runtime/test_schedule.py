@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from distributed_tracer.errors import WorkerLost
-from distributed_tracer.plan.unit import WorkUnit
+from distributed_tracer.plan.work import Outcome, WorkUnit
 from distributed_tracer.prompt import Prompt
-from distributed_tracer.runtime.events import Outcome, Reply
+from distributed_tracer.runtime.reply import Reply
 from distributed_tracer.runtime.schedule import MAX_LOSSES_IN_A_ROW, MAX_UNITS, Call, Schedule, Share
-from distributed_tracer.store.receipt import PromptEntry, Receipt
+from distributed_tracer.store.format.part_manifest import PromptEntry, Receipt
 
 
 def unit(name: str, attempt: int = 1) -> WorkUnit:

@@ -10,10 +10,10 @@ from random_graphs import random_graph
 from random_stores import RUN_INFO, make_store, write_part
 
 from distributed_tracer.errors import StoreCorrupt, StoreError, StoreMismatch
+from distributed_tracer.store.backend.open import open_root
 from distributed_tracer.store.ledger import Ledger
-from distributed_tracer.store.places.root import open_root
+from distributed_tracer.store.object_names import COMMIT_NAME
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.store.schema import COMMIT_NAME
 
 
 def identity(**trace: Any) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from random_stores import RUN_INFO, make_store, write_part
 
 from distributed_tracer.errors import PromptNotFound, StoreNotFound, StoreVersionError
 from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.store.backend.open import open_root
 from distributed_tracer.store.ledger import Ledger
-from distributed_tracer.store.places.root import open_root
 from distributed_tracer.store.reader import open_store
 
 GRAPHS = [random_graph(f"p{i}", seed=i, metadata={"topic": "odd" if i % 2 else "even"}) for i in range(6)]

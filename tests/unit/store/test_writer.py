@@ -12,7 +12,7 @@ from random_stores import make_store, write_part
 
 from distributed_tracer.config import StoreConfig
 from distributed_tracer.errors import StoreError
-from distributed_tracer.store.places.root import open_root
+from distributed_tracer.store.backend.open import open_root
 from distributed_tracer.store.writer import PartWriter
 
 

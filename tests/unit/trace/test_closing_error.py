@@ -11,8 +11,8 @@ from tiny import save_transcoders, tiny_model
 from distributed_tracer import TraceConfig, attribute, load_transcoders
 from distributed_tracer.config import SweepPrecision
 from distributed_tracer.errors import ConfigError, PromptError
-from distributed_tracer.model.load import Model
-from distributed_tracer.trace.precision import max_closing_error
+from distributed_tracer.model.model import Model
+from distributed_tracer.trace.device import max_closing_error
 from distributed_tracer.transcoder.base import Transcoders
 
 TOKENS = [1, *range(10, 24)]

@@ -19,8 +19,8 @@ from tiny import LAYERS, WIDTH
 from torch import Tensor
 
 from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders
-from distributed_tracer.trace import columns, sweep
-from distributed_tracer.trace.columns import Grain
+from distributed_tracer.trace import column_layout, sweep
+from distributed_tracer.trace.column_layout import Grain
 from distributed_tracer.trace.encode import encode
 from distributed_tracer.trace.rows import Rows
 
@@ -63,7 +63,7 @@ def test_however_columns_are_laid_out_the_rows_are_the_same(
 ) -> None:
     plain = rows_of(case(flavour))
     monkeypatch.setattr(Grain, "of", classmethod(lambda *_: grain))
-    monkeypatch.setattr(columns, "_SLACK", 0)
+    monkeypatch.setattr(column_layout, "_SLACK", 0)
     assert_same(rows_of(case(flavour)), plain)
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from distributed_tracer.transcoder.base import Transcoders
 from distributed_tracer.transcoder.load import load_transcoders
-from distributed_tracer.transcoder.slice import Slice
-from distributed_tracer.transcoder.sliced import SlicedTranscoders
+from distributed_tracer.transcoder.shard import Slice
+from distributed_tracer.transcoder.sharded import SlicedTranscoders
 
 NUM_FEATURES, WIDTH, K = 40, 16, 5
 GENERATOR = torch.Generator().manual_seed(0)

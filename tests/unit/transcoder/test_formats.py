@@ -30,10 +30,10 @@ from transcoder_formats import (
     write_yaml,
 )
 
+from distributed_tracer.artifacts.location import HubFolder, LocalFolder
 from distributed_tracer.errors import TranscoderError
-from distributed_tracer.offline.sources import transcoder_source
+from distributed_tracer.ops.bundle.sources import transcoder_source
 from distributed_tracer.transcoder.load import load_transcoders, transcoder_shape
-from distributed_tracer.transcoder.source import HubFolder, LocalFolder
 
 WEIGHTS = random_weights()
 ROWS = ("W_enc", "b_enc", "W_dec", "threshold")
@@ -207,7 +207,7 @@ def test_the_k_of_a_set_on_the_hub_that_is_published_elsewhere_is_known(
     assert len(load_transcoders(repo).encode(0, torch.randn(1, WIDTH))[0]) == 128
     with pytest.raises(TranscoderError, match="k must be a positive number, not None"):
         transcoder_shape("someone/else")
-    monkeypatch.setattr("distributed_tracer.offline.sources._commit", lambda *_: "c0ffee")
+    monkeypatch.setattr("distributed_tracer.ops.bundle.sources._commit", lambda *_: "c0ffee")
     bundled = transcoder_source(repo)  # a directory has no name to know it by
     assert yaml.safe_load(bundled.files["transcoders/config.yaml"]())["k"] == 128
 

@@ -27,7 +27,7 @@ from distributed_tracer.errors import ShapeMismatch, TranscoderError
 from distributed_tracer.shapes import ModelShape
 from distributed_tracer.transcoder import load, loaded
 from distributed_tracer.transcoder.load import check_fits, load_transcoders, transcoder_shape
-from distributed_tracer.transcoder.slice import Slice
+from distributed_tracer.transcoder.shard import Slice
 
 WEIGHTS = random_weights()
 MODEL = ModelShape("LlamaForCausalLM", NUM_LAYERS, WIDTH, 2, 2, 3, 100, 64, 1000)

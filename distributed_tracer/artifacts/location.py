@@ -1,0 +1,226 @@
+"""Where transcoders come from: a local directory, or a folder of a repository on the Hugging Face hub."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from reprlib import Repr
+from typing import Any, Protocol
+
+from huggingface_hub import HfApi, snapshot_download
+
+from ..documents.json_text import parse_json
+from ..documents.text import read_text
+from ..documents.yaml_text import parse_yaml
+from ..errors import TranscoderError
+from ..names import is_elsewhere
+
+_HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?P<folder>(/[\w.=,+ -]+)*)/?(@(?P<revision>[\w./-]+))?")
+_HUB_URI = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)/(?P<path>[^?]+)(\?revision=(?P<revision>[\w./-]+))?")
+_HUB_SECONDS = 10.0  # without a limit, a network that drops packets costs two and a half minutes
+_DEPTH = 5  # layer_5/width_16k/average_l0_76/params.npz has 4
+
+
+SHORT_NAMES = {"gemma": "mwhanna/gemma-scope-transcoders", "llama": "mntss/transcoder-Llama-3.2-1B"}
+"""What circuit-tracer's command line calls two sets on the hub."""
+
+PUBLISHED_K = {"facebook/crv-8b-instruct-transcoders": 128}
+"""TopK sets on the hub whose files do not say their k; 128 is what their paper and circuit-tracer take."""
+
+BOOKKEEPING = (
+    *("author", "authors", "citation", "created", "date", "description", "license", "name", "notes", "url", "version"),
+    *("model", "model_name", "tokenizer", "dataset", "dataset_name", "dataset_path"),
+    *("batch_size", "learning_rate", "lr", "num_tokens", "num_training_tokens", "training_tokens", "run_name", "seed"),
+    *("wandb", "wandb_entity", "wandb_id", "wandb_log_frequency", "wandb_project", "wandb_run", "wandb_run_id"),
+)
+"""Settings that tell how transcoders were trained and published: in no format do they change what is computed."""
+
+_BRIEF = Repr()
+_BRIEF.maxstring = 100
+
+
+class Folder(Protocol):
+    """A directory of transcoder files."""
+
+    def files(self) -> list[str]:
+        """Paths in it, relative, with forward slashes, ascending."""
+        ...
+
+    def fetch(self, names: Sequence[str]) -> list[Path]:
+        """Those files on this machine. Raises TranscoderError for those that cannot be had."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalFolder:
+    """A directory on this machine."""
+
+    root: Path
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    def files(self) -> list[str]:
+        found = [path for depth in range(1, _DEPTH + 1) for path in self.root.glob("/".join("*" * depth))]
+        return sorted(path.relative_to(self.root).as_posix() for path in found if path.is_file())
+
+    def fetch(self, names: Sequence[str]) -> list[Path]:
+        if outside := [name for name in names if is_elsewhere(name)]:
+            raise TranscoderError(f"{self.root}: {outside[0]!r} may be outside this directory: move the file there")
+        paths = [self.root / name for name in names]
+        missing = [brief(str(path)) for path in paths if not _is_file(path)]
+        if missing:
+            raise TranscoderError(f"{self.root}: no such file: {', '.join(missing)}")
+        return paths
+
+
+@dataclass(frozen=True)
+class HubFolder:
+    """A folder of a model repository on the hub. Without a network, what the hub's cache on this machine holds."""
+
+    repo: str
+    folder: str = ""
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.repo}{'/' * bool(self.folder)}{self.folder}{'@' * bool(self.revision)}{self.revision or ''}"
+
+    def files(self) -> list[str]:
+        try:
+            info = HfApi().model_info(self.repo, revision=self.revision, timeout=_HUB_SECONDS)
+            names = [file.rfilename for file in info.siblings or []]  # listings would retry
+        except Exception as error:  # the hub's client lets errors of its HTTP library through, which differ by version
+            root = self._snapshot([], error)
+            names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+        inside = f"{self.folder}/" if self.folder else ""
+        return sorted(name.removeprefix(inside) for name in names if name.startswith(inside))
+
+    def fetch(self, names: Sequence[str]) -> list[Path]:
+        wanted = [str(PurePosixPath(self.folder) / name) for name in names]
+        outside = [name for name in (*wanted, *names) if is_elsewhere(name)]
+        if outside:
+            raise TranscoderError(f"{self}: {', '.join(outside)} is not in the repository {self.repo}")
+        root = self._snapshot(wanted)
+        missing = [name for name in wanted if not (root / name).is_file()]
+        if missing:
+            raise TranscoderError(
+                self._cannot_be_had(missing, "it is neither in the repository nor in this machine's cache")
+            )
+        return [root / name for name in wanted]
+
+    def _snapshot(self, wanted: Sequence[str], offline: Exception | None = None) -> Path:
+        """Downloads what is wanted unless `offline`, the reason why the hub did not answer, is given."""
+        patterns = [glob.escape(name) for name in wanted]
+        try:
+            return Path(
+                snapshot_download(
+                    self.repo, revision=self.revision, allow_patterns=patterns, local_files_only=offline is not None
+                )
+            )
+        except Exception as error:  # as above
+            raise TranscoderError(self._cannot_be_had(wanted, offline or error)) from (offline or error)
+
+    def _cannot_be_had(self, names: Sequence[str], reason: object) -> str:
+        what = ", ".join(names) or "the list of files"
+        revision = f" --revision {self.revision}" if self.revision else ""
+        return (
+            f"{self}: no such directory here, and {what} cannot be had from {self.repo} on the hub ({reason}). "
+            f"Run `hf download {self.repo}{revision}` where there is a network, with --local-dir to get a directory "
+            "to give here, or set HF_HOME to a cache that has it; `distributed-tracer bundle` collects all that a run "
+            "takes, for machines without internet"
+        )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file system takes
+        return False
+
+
+def find(source: str) -> Folder:
+    """The directory `source` if there is one, else `user/repo[/folder][@revision]` on the hub; nothing is fetched.
+
+    `gemma` and `llama` are two sets on the hub: see SHORT_NAMES.
+    """
+    path = Path(source).expanduser()
+    if source and path.is_dir():
+        return LocalFolder(path)
+    match = _HUB_ID.fullmatch(SHORT_NAMES.get(source, source))
+    if match is None:
+        raise TranscoderError(
+            f"{source!r} is neither a directory nor user/repo[/folder][@revision] on the hub; with internet, "
+            "`distributed-tracer bundle` makes a directory of one"
+        )
+    return HubFolder(match["repo"], match["folder"].strip("/"), match["revision"])
+
+
+def fetch_uri(uri: str) -> Path:
+    """The file at `hf://user/repo/path[?revision=...]`."""
+    repo, path, revision = split_uri(uri)
+    return HubFolder(repo, revision=revision).fetch([path])[0]
+
+
+def split_uri(uri: str) -> tuple[str, str, str | None]:
+    """`hf://user/repo/path[?revision=...]` -> (user/repo, path, revision)."""
+    match = _HUB_URI.fullmatch(uri)
+    if match is None:
+        raise TranscoderError(f"{brief(uri)} is not hf://user/repo/path[?revision=...]")
+    return match["repo"], match["path"], match["revision"]
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A .json or .yaml file that holds one object. Raises TranscoderError."""
+    text = read_text(path, TranscoderError)
+    try:
+        is_json = path.suffix == ".json"
+        config = parse_json(text, TranscoderError, strict=False) if is_json else parse_yaml(text, TranscoderError)
+    except TranscoderError as error:
+        raise TranscoderError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise TranscoderError(f"{path}: an object with named entries is wanted, not {type(config).__name__}")
+    return config
+
+
+def with_published_k(config: dict[str, Any], folder: Folder) -> dict[str, Any]:
+    """circuit-tracer's config.yaml of a folder, with the k of PUBLISHED_K where it lacks one."""
+    k = PUBLISHED_K.get(folder.repo) if isinstance(folder, HubFolder) else None
+    return config | {"k": k} if k and config.get("activation") == "topk" and config.get("k") is None else config
+
+
+def refuse_unknown(config: Mapping[str, Any], known: Iterable[str], where: object) -> None:
+    """Raises TranscoderError naming the settings that are neither `known` nor bookkeeping and are set to something."""
+    accepted = {*known, *BOOKKEEPING}
+    unknown = [
+        f"{_plain(key)} is {brief(value)}" for key, value in config.items() if value is not None and key not in accepted
+    ]
+    if unknown:
+        more = f" and {len(unknown) - 4} more" if len(unknown) > 4 else ""
+        raise TranscoderError(
+            f"{where}: settings that this package does not know: {', '.join(unknown[:4])}{more}. They may change what "
+            "the transcoders compute; if they do not, remove them from a copy of the file"
+        )
+
+
+def _plain(key: object) -> str:
+    """A key as it is, if it is a plain word; else quoted, as it could say anything."""
+    return key if isinstance(key, str) and re.fullmatch(r"[\w.-]{1,60}", key) else brief(key)
+
+
+def brief(value: object) -> str:
+    """What a stranger wrote in a config, quoted and cut short: nested YAML aliases would fill the memory."""
+    return _BRIEF.repr(value)
+
+
+def split_revision(model: str) -> tuple[str, str | None]:
+    """`org/name@revision` -> (name, revision); a path that exists is taken whole."""
+    name, at, revision = model.rpartition("@")
+    return (model, None) if not at or Path(model).exists() else (name, revision)
+
+
+def is_path(name: str) -> bool:
+    """Whether this can only be a directory: no hub id looks like it."""
+    return name.startswith(("/", ".", "~")) or name.count("/") > 1

@@ -1,0 +1,179 @@
+"""Commands that read a store: status, show, query, info, digest, draw, export."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Literal
+
+from ..errors import ConfigError
+from ..text import printable
+from .app import StorePath, _check_count, _command, _print
+
+
+@_command
+def status(path: StorePath, json: bool = False, watch: float | None = None) -> int:
+    """Say what a store holds: prompts done and failed with reasons, how far a run is, what made it.
+
+    Args:
+        path: Directory or URL of a store.
+        json: Print JSON.
+        watch: Interval in seconds at which the status is printed again, until the run has ended or no prompt is left.
+    """
+    from ..report.status import status_of, status_text
+
+    while True:
+        found = status_of(path)
+        _print(found if json else status_text(found))
+        if watch is None or (found["run"] and (found["run"]["end"] or not found["run"]["num_left"])):
+            return 0
+        sys.stdout.flush()
+        try:
+            time.sleep(max(watch, 0.1))
+        except KeyboardInterrupt:
+            return 0
+
+
+@_command
+def show(path: StorePath, prompt: str, top: int = 10, json: bool = False) -> int:
+    """Print one graph: its targets, scores, most influential nodes and strongest edges.
+
+    Args:
+        path: Directory or URL of a store.
+        prompt: Id of the prompt.
+        top: How many nodes of each kind, and edges.
+        json: Print JSON.
+    """
+    from ..report.graph import graph_summary, graph_text
+    from ..store.reader import open_store
+
+    _check_count("--top", top)
+    found = graph_summary(open_store(path).graph(prompt), top)
+    _print(found if json else graph_text(found))
+    return 0
+
+
+@_command
+def query(
+    path: StorePath,
+    feature: str | None = None,
+    show: Literal["occurrences", "edges-into", "edges-out", "together"] = "occurrences",
+    where: tuple[str, ...] = (),
+    token: str | None = None,
+    target: str | None = None,
+    layer: int | None = None,
+    limit: int = 50,
+    json: bool = False,
+) -> int:
+    """Ask about one feature over all prompts or, with any other condition, which prompts meet all conditions.
+
+    Args:
+        path: Directory or URL of a store.
+        feature: Layer and index, as in 12:3045.
+        show: Where it acts, the strongest edges into or out of it, or which features occur in the same prompts.
+        where: KEY=VALUE, KEY>=VALUE or KEY<=VALUE, of metadata, scores and sizes: topic=capitals "replacement>=0.8".
+            All must hold; docs/store.md says how values are compared.
+        token: Id, or text with or without a space before it, of one of the prompt's tokens. '"Texas"' with its double
+            quotes is the text without a space alone, " Texas" the one with it.
+        target: Id, or label, in the same way, of one of the targets.
+        layer: A feature of this layer is among the nodes.
+        limit: How many rows to print; JSON has them all.
+        json: Print JSON.
+    """
+    from ..query.feature_answer import feature_answer
+    from ..query.matching_prompts import matching_prompts, why_none
+    from ..store.reader import open_store
+
+    _check_count("--limit", limit)
+    site = None if feature is None else _parse_feature(feature)
+    of_prompts = bool(where) or not (token is None and target is None and layer is None)
+    if show != "occurrences" and (site is None or of_prompts):
+        raise ConfigError(f"--show {show} is about a feature: it goes with --feature alone")
+    store = open_store(path)
+    if site is None or of_prompts:
+        found = matching_prompts(store, where, token, target, layer, site)
+        why = "" if len(found) else "".join(f"\n{reason}" for reason in why_none(store, where, token, target))
+        summary = f"{len(found)} of {len(store)} prompts{why}"
+    else:
+        found, summary = feature_answer(store, *site, show)
+    _print(list(found.rows()) if json else f"{found.format(limit)}\n{summary}")
+    return 0
+
+
+@_command
+def export(path: StorePath, prompt: str, out: str, format: Literal["npz"] = "npz") -> int:
+    """Write one graph to a file for other tools.
+
+    Args:
+        path: Directory or URL of a store.
+        prompt: Id of the prompt.
+        out: File to write, which ends in .npz; replaced if it is there.
+        format: npz is a numpy archive with a dense matrix; the ending says the same.
+    """
+    from ..export.npz import check_npz, export_npz
+    from ..store.reader import open_store
+
+    check_npz(out)
+    export_npz(open_store(path).graph(prompt), out)
+    print(f"wrote {printable(out)}")
+    return 0
+
+
+@_command
+def draw(path: StorePath, out: str, prompt: str | None = None, by: str | None = None) -> int:
+    """Draw one graph or, without a prompt, the whole store.
+
+    Args:
+        path: Directory or URL of a store.
+        out: Where to write the picture: .png, .pdf or .svg.
+        prompt: Id of the prompt.
+        by: Metadata column to colour the store's prompts by.
+    """
+    from ..plot.corpus import draw_corpus
+    from ..plot.graph import draw_graph
+    from ..plot.style import check_picture, notes, save
+    from ..store.reader import open_store
+
+    check_picture(out)
+    if by is not None and prompt is not None:
+        raise ConfigError("--by colours the prompts of a whole store: it does not go with --prompt")
+    store = open_store(path)
+    figure = draw_corpus(store, by) if prompt is None else draw_graph(store.graph(prompt))
+    save(figure, out)
+    print("\n".join(map(printable, [out, *notes(figure)])))
+    return 0
+
+
+@_command
+def info(path: StorePath, json: bool = False) -> int:
+    """Say what a store is made of: counts, bytes by kind of array, per edge and per graph, and what nothing reads.
+
+    Args:
+        path: Directory or URL of a store.
+        json: Print JSON.
+    """
+    from ..report.info import info_of, info_text
+
+    found = info_of(path)
+    _print(found if json else info_text(found))
+    return 0
+
+
+@_command
+def digest(path: StorePath) -> int:
+    """Print a hash of all graphs: equal for stores with bit for bit the same ones, however they were written.
+
+    Args:
+        path: Directory or URL of a store.
+    """
+    from ..store.reader import open_store
+
+    print(open_store(path).digest())
+    return 0
+
+
+def _parse_feature(feature: str) -> tuple[int, int]:
+    layer, colon, index = feature.partition(":")
+    if not (colon and layer.isdecimal() and index.isdecimal() and len(feature) <= 20):
+        raise ConfigError(f"--feature is LAYER:INDEX, as in 12:3045, not {feature!r}")
+    return int(layer), int(index)

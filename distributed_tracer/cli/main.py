@@ -1,0 +1,79 @@
+"""Entry point of the command line: parses arguments, runs the command, turns exceptions into exit codes."""
+
+from __future__ import annotations
+
+import io
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from ..errors import ConfigError, TracerError
+from ..names import unknown
+from ..redact import redacted, redacted_argument
+from ..text import printable
+from .app import _COMMANDS, _discard_output, _parsed
+from .repeated_flags import settled
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; its exit code."""
+    _write_anything()
+    args = list(sys.argv[1:] if argv is None else argv)
+    with _signals_end_as_sigint():
+        return _main(args)
+
+
+def _main(args: list[str]) -> int:
+    try:
+        if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
+            raise ConfigError(unknown("command", redacted_argument(args[0]), _COMMANDS))
+        args = settled(args)
+        _refuse_workers_with_local(args)
+        return int(_parsed(args)())
+    except SystemExit as stop:  # tyro has said why
+        return 1 if stop.code else 0
+    except KeyboardInterrupt:
+        print("stopped at once; what is committed stays: run the same command again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has left, as `head` does
+        _discard_output()
+        return 0
+    except (TracerError, OSError) as error:
+        lines = [printable(redacted(line)) for line in (*str(error).splitlines(), *getattr(error, "__notes__", ()))]
+        # a line break in what a stranger named begins no line that looks like one of ours
+        print("error:", "\n  ".join(line.strip() for line in lines), file=sys.stderr)
+        return 1
+
+
+@contextmanager
+def _signals_end_as_sigint() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP interrupt a command too: what it has begun is put away, and it says how to go on."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in (one for one in before if before[one] == signal.SIG_DFL):  # nohup has one ignored
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _write_anything() -> None:
+    """Let characters that the encoding of standard output and error lacks become escapes: they are no reason to end."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _refuse_workers_with_local(args: Sequence[str]) -> None:
+    given = {arg.partition("=")[0] for arg in args}
+    if {"--workers", "--local"} <= given:
+        raise ConfigError("--workers and --local exclude each other: --local works in this process, without workers")

@@ -1,0 +1,165 @@
+"""Commands that maintain a store: compact, copy, merge, split, verify, repair, gc."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import Positional
+
+from ..documents.text import MAX_INDEX_BYTES, read_text
+from ..errors import ConfigError
+from .app import StorePath, _command, _print
+
+
+@_command
+def compact(path: StorePath) -> int:
+    """Put small parts together and index all prompts and features: the store opens and answers faster.
+
+    Nothing is removed, and runs and readers may go on meanwhile.
+
+    Args:
+        path: Directory or URL of a store.
+    """
+    from ..store.maintenance.compact import compact as compact_store
+
+    print(compact_store(path).describe())
+    return 0
+
+
+@_command
+def verify(path: StorePath, json: bool = False) -> int:
+    """Read every object of a store and compare it with what was noted of it. Exit code 1 if anything is damaged.
+
+    Args:
+        path: Directory or URL of a store.
+        json: Print JSON.
+    """
+    from ..report.damage import verified_as_dict, verified_text
+    from ..store.backend.open import open_root
+    from ..store.maintenance.verify import verify as verify_store
+    from .app import bar
+
+    with bar("verifying") as show:
+        found = verify_store(open_root(path), show)
+    _print(verified_as_dict(found) if json else verified_text(found))
+    return 1 if found.damages else 0
+
+
+@_command
+def repair(path: StorePath, dry_run: bool = False) -> int:
+    """Take what is damaged out of a store; the same `trace` command then does these prompts again.
+
+    Args:
+        path: Directory or URL of a store.
+        dry_run: Say what would be done, and do nothing.
+    """
+    from ..report.damage import repaired_text
+    from ..store.maintenance.repair import repair as repair_store
+    from .app import bar
+
+    with bar("verifying") as show:
+        done = repair_store(path, dry_run, show)
+    print(repaired_text(done, dry_run))
+    return 0
+
+
+@_command
+def copy(
+    source: Annotated[Positional[str], tyro.conf.arg(metavar="FROM")],
+    target: Annotated[Positional[str], tyro.conf.arg(metavar="TO")],
+) -> int:
+    """Copy a store, checking every object: between local disks and S3, in any direction. Run again, it goes on.
+
+    Args:
+        source: Directory or URL of a store.
+        target: Directory or URL to copy it to: nothing there yet, or a copy of the same store.
+    """
+    from ..store.maintenance.copy import copy_store
+    from .app import bar
+
+    with bar("copying") as show:
+        made = copy_store(source, target, show)
+    print(f"copied {made.num_parts:,} parts of {made.num_bytes:,} bytes; {made.num_there:,} were there")
+    if made.num_beside:
+        print(f"{made.num_beside:,} parts there are not in the source; they stay")
+    return 0
+
+
+@_command
+def merge(
+    out: Annotated[Positional[str], tyro.conf.arg(metavar="OUT")],
+    stores: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="STORE...")],
+) -> int:
+    """Copy the parts of stores of one configuration into one. Run again, it goes on.
+
+    Args:
+        out: Directory or URL of the store to make or to add to. Its own graphs come first.
+        stores: Directories or URLs of stores. Of a prompt in several the first one's graph counts.
+    """
+    from ..store.maintenance.merge import merge_stores
+    from .app import bar
+
+    if not stores:
+        raise ConfigError("name at least one store to merge into OUT")
+    with bar("merging") as show:
+        made = merge_stores(out, stores, show)
+    print(f"copied {made.num_parts:,} parts of {made.num_bytes:,} bytes; {made.num_left_out:,} hold nothing new")
+    return 0
+
+
+@_command
+def split(
+    path: StorePath,
+    out: Annotated[Positional[str], tyro.conf.arg(metavar="OUT")],
+    where: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE")] = (),
+    prompts: str | None = None,
+) -> int:
+    """Write some prompts' graphs into a store of their own, bit for bit the same. Run again, it goes on.
+
+    Args:
+        path: Directory or URL of a store.
+        out: Directory or URL of the store to make, or one split from the same.
+        where: Prompts that meet all of these, as for query: topic=capitals hops=2.
+        prompts: Or a file with their ids, one per line.
+    """
+    from ..store.maintenance.split import chosen, split_store
+    from ..store.reader import open_store
+    from .app import bar
+
+    if bool(where) == bool(prompts):
+        raise ConfigError("say which prompts: --where KEY=VALUE, or --prompts FILE with an id per line")
+    store = open_store(path)
+    wanted = _lines(prompts) if prompts else chosen(store, where)
+    if not wanted:
+        raise ConfigError(f"{prompts} has no ids" if prompts else f"no prompt of {path} meets {' '.join(where)}")
+    with bar("splitting") as show:
+        written = split_store(store, out, wanted, show)
+    print(f"wrote {written:,} graphs; {len(wanted) - written:,} were there")
+    return 0
+
+
+@_command
+def gc(path: StorePath, grace_hours: float = 24.0, dry_run: bool = False, json: bool = False) -> int:
+    """Remove what crashes left: parts that no commit names, temporary files. Runs that write meanwhile are safe.
+
+    Args:
+        path: Directory or URL of a store.
+        grace_hours: Leave alone what was written to in the last so many hours: a run may be about to commit it.
+        dry_run: Only say what would be removed.
+        json: Print JSON.
+    """
+    from ..report.garbage import garbage_text
+    from ..store.maintenance.gc import collect_garbage
+
+    if not grace_hours >= 0:
+        raise ConfigError(f"--grace-hours must not be negative, not {grace_hours}")
+    found = collect_garbage(path, grace_hours, dry_run)
+    _print([vars(one) for one in found] if json else garbage_text(found, dry_run))
+    return 0
+
+
+def _lines(path: str) -> list[str]:
+    """A file's lines that are not empty."""
+    return [line for line in read_text(Path(path), ConfigError, MAX_INDEX_BYTES).split("\n") if line]

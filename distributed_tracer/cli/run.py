@@ -1,0 +1,107 @@
+"""Commands that start work: plan, trace, submit."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from inspect import signature
+from itertools import islice
+from typing import Annotated
+
+import tyro
+from tyro.conf import Positional
+
+from ..config import CorpusConfig, JobConfig, ModelConfig, RunConfig, StoreConfig, TraceConfig, TranscoderConfig
+from ..errors import ConfigError
+from ..text import printable
+from .app import _NO_STORE, _SHOWN_REJECTED, PROG, _command, _discard_output, _parsed
+from .repeated_flags import settled
+
+
+@_command
+def trace(
+    model: ModelConfig,
+    transcoders: TranscoderConfig,
+    corpus: CorpusConfig,
+    store: StoreConfig,
+    trace: TraceConfig = TraceConfig(),  # noqa: B008  (frozen)
+    run: RunConfig = RunConfig(),  # noqa: B008  (frozen)
+) -> int:
+    """Compute the attribution graph of every prompt into a store. Run again, it goes on where it stopped."""
+    from ..pipeline import run_job
+
+    summary = run_job(JobConfig(model, transcoders, corpus, store, trace, run))
+    try:
+        print(summary.describe(), flush=True)
+    except OSError:  # nobody reads it, or the disk under it is full: the store has all of it
+        _discard_output()
+    return summary.exit_code
+
+
+@_command
+def plan(
+    model: ModelConfig,
+    transcoders: TranscoderConfig,
+    corpus: CorpusConfig,
+    store: StoreConfig = _NO_STORE,
+    trace: TraceConfig = TraceConfig(),  # noqa: B008  (frozen)
+    run: RunConfig = RunConfig(),  # noqa: B008  (frozen)
+) -> int:
+    """Say what `trace` with the same flags would take: memory, time, what will not fit. Reads no weights."""
+    from ..pipeline import plan_job
+
+    plan, intake = plan_job(JobConfig(model, transcoders, corpus, store, trace, run))
+    print(plan.describe())
+    for outcome in islice(intake.rejected, _SHOWN_REJECTED):
+        print(f"cannot be traced: {outcome.prompt_id!r}: {outcome.reason!r}")
+    num_rejected = intake.prompts.num_rejected
+    if num_rejected > _SHOWN_REJECTED:
+        print(f"cannot be traced: {num_rejected - _SHOWN_REJECTED:,} more; trace records each in the store")
+    plan.check_fits()
+    return 3 if num_rejected or any(plan.too_large()) else 0
+
+
+@_command
+def submit(
+    job: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="JOB.py | -- FLAGS")] = (),
+    address: str | None = None,
+    follow: bool = True,
+    stop: str | None = None,
+    python: str = "python",
+) -> int:
+    """Run a job file, or `trace` with the flags after `--`, on the cluster of a Ray job server, from anywhere.
+
+    Args:
+        job: A job file and its arguments; its folder is sent along. Or, after `--`, the flags of `trace`.
+        address: http://HOST:PORT of the cluster's dashboard, else RAY_API_SERVER_ADDRESS, else http://127.0.0.1:8265.
+        follow: Print the job's log until it ends, and end with its exit code.
+        stop: Stop the job with this id: it writes what is under way, and the same submission goes on from there.
+        python: The Python of the cluster's head, by name or path.
+    """
+    from ..runtime.ray.job_client import JobServer, of_file, of_flags
+
+    if bool(job) == bool(stop):
+        raise ConfigError("give a job file, or -- and the flags of trace, or --stop and the id of a job")
+    if stop:
+        print(f"{printable(stop)} has ended: {JobServer(address).stop(stop)}")
+        return 0
+    are_flags = job[0].startswith("-")
+    submission = of_flags(job, _config_of(job), python) if are_flags else of_file(job[0], job[1:], python)
+    server = JobServer(address)
+    name = server.submit(submission)
+    again = f"--address {server.address} --stop {name}"
+    print(f"submitted {name}; to stop it: {PROG} submit {again}", flush=True)
+    if not follow:
+        return 0
+    try:
+        return server.follow(name, partial(print, flush=True))
+    except KeyboardInterrupt:
+        print(f"the job goes on; its log: ray job logs --follow {name}", file=sys.stderr)
+        return 130
+
+
+def _config_of(flags: Sequence[str]) -> JobConfig:
+    """What `trace` would run with these flags: mistakes show here rather than on the cluster."""
+    command = _parsed(["trace", *settled(flags)])
+    return JobConfig(**signature(trace).bind(*command.args, **command.keywords).arguments)

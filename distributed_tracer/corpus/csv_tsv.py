@@ -1,0 +1,119 @@
+"""CSV and TSV with a header row. Cells are text; `tokens`, `targets` and `messages` are taken apart here.
+
+A cell of `targets` that begins with `[` is a JSON list. Any other is one target by name, to the letter: nothing in it
+separates two, as every character may be part of a token. Digits alone could be a name or an id, and JSON's objects and
+strings are no lists: these are refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from ..documents.json_text import parse_json
+from ..errors import CorpusError
+from ..text import printable
+from .open_input import MAX_LINE_BYTES
+from .row import Row, check_columns, decode, prompt_columns, show
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+
+
+def table_rows(
+    lines: Iterable[tuple[int, bytes]], name: str, delimiter: str, text_field: str = "text"
+) -> Iterator[Row]:
+    """One row per record after the header; quoted cells may span lines, and an empty cell has no value.
+
+    Raises CorpusError for a header without a column that holds prompts, with unnamed or with repeated columns.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))  # else 128 KiB: less than some prompts
+    records = _records(lines, name, delimiter)
+    line, header = next(records, (1, []))
+    if isinstance(header, str):
+        raise CorpusError(f"{name}:{line}: {header}")
+    _check_header(header, f"{name}:{line}", text_field)
+    for line, cells in records:
+        yield Row(line, problem=cells) if isinstance(cells, str) else _row(line, header, cells, text_field)
+
+
+def _records(lines: Iterable[tuple[int, bytes]], name: str, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
+    """The line each record begins on, and its cells, or what is wrong; blank lines are skipped."""
+    num_bytes = line = 0
+
+    def text() -> Iterator[str]:
+        nonlocal num_bytes
+        for _, raw in lines:
+            num_bytes += len(raw)
+            if num_bytes > MAX_LINE_BYTES:  # cells that hold line breaks could go on for ever
+                limit = f"{MAX_LINE_BYTES // 2**20} MiB"
+                raise CorpusError(f"{name}:{line}: found a record longer than {limit}, expected a prompt per record")
+            # Bytes that are not UTF-8 travel as lone surrogates to the row they are in, so that only it is refused.
+            yield raw.decode("utf-8", errors="surrogateescape")
+
+    reader = csv.reader(text(), delimiter=delimiter, strict=True)
+    while True:
+        num_bytes, line = 0, reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield line, f"bad quoting: found '{printable(str(error))}', expected cells quoted as in RFC 4180"
+        else:
+            if cells:
+                yield line, cells
+
+
+def _check_header(columns: list[str], where: str, text_field: str) -> None:
+    check_columns(columns, where, text_field)
+    try:
+        _check_utf8(columns)
+    except ValueError as error:
+        raise CorpusError(f"{where}: header {error}") from error
+
+
+def _check_utf8(cells: Sequence[str]) -> None:
+    decode("".join(cells).encode("utf-8", errors="surrogateescape"))
+
+
+def _row(line: int, header: Sequence[str], cells: Sequence[str], text_field: str) -> Row:
+    known = ("id", "targets", *prompt_columns(text_field))
+    fields: dict[str, object] = {
+        column: cell for column, cell in zip(header, cells, strict=False) if cell or column not in known
+    }
+    try:
+        _check_utf8(cells)
+        if len(cells) != len(header):
+            raise ValueError(f"wrong number of cells: found {len(cells)}, expected {len(header)} as in header")
+        if "tokens" in fields:
+            fields["tokens"] = _parse_tokens(str(fields["tokens"]))
+        if "targets" in fields:
+            fields["targets"] = _parse_targets(str(fields["targets"]))
+        if "messages" in fields and "messages" in known:
+            fields["messages"] = parse_json(str(fields["messages"]), ValueError)
+    except ValueError as error:
+        return Row(line, fields, problem=str(error))
+    return Row(line, fields)
+
+
+def _parse_targets(cell: str) -> object:
+    start = cell.lstrip()
+    if start.startswith("["):
+        return parse_json(cell, ValueError)
+    if start.startswith(("{", '"')) or _INTEGER.fullmatch(cell.strip()):
+        raise ValueError(
+            f'unclear targets: found {show(cell)}, expected a JSON list, as in [1234], ["1234"] or '
+            '["Austin", "Dallas"], or one target by name, as in Austin'
+        )
+    return [cell]
+
+
+def _parse_tokens(cell: str) -> object:
+    if cell.lstrip().startswith("["):
+        return parse_json(cell, ValueError)
+    words = cell.split()
+    for word in words:
+        if not _INTEGER.fullmatch(word):
+            raise ValueError(f"bad token id: found {show(word)}, expected integers with spaces between")
+    return [int(word) for word in words]

@@ -1,0 +1,138 @@
+"""Open a prompt file wherever it is, decompress it, tell its format, and cut it into lines."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import BinaryIO, cast
+
+import fsspec
+
+from ..errors import CorpusError
+from ..redact import cause_to_show, redacted, redacted_url
+from ..text import printable
+
+STDIN = "-"
+MAX_LINE_BYTES = 16 * 2**20  # a prompt of two million tokens has about ten; keeps memory bounded on any file
+MAX_BLANK_LINES = 1_000_000  # a few KB of a compressed file can hold as many lines as keep a run busy for days
+BOM = b"\xef\xbb\xbf"
+_BUFFER_BYTES = 2**16
+_LONGEST = 1_000
+"""Of a decoder's own message, which may quote the file."""
+COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
+FORMAT_OF_ENDING = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".txt": "text",
+}
+
+
+def name_of(url: str) -> str:
+    """How messages and ids call the file: an address without password and query."""
+    return "<stdin>" if url == STDIN else redacted_url(url)
+
+
+def path_of(url: str) -> str:
+    """An address without its query, whose path ends as the file's name does."""
+    return re.split(r"[?#]", url, maxsplit=1)[0] if "://" in url else url
+
+
+def format_of(url: str) -> str:
+    """The format that a file's ending tells. Raises CorpusError for endings it does not know."""
+    inner = path_of(url).lower().removesuffix(_compression_of(url))
+    for ending, name in FORMAT_OF_ENDING.items():
+        if inner.endswith(ending):
+            return name
+    raise CorpusError(
+        f"{name_of(url)}: unknown file ending; known are {', '.join(FORMAT_OF_ENDING)}, each also with "
+        f"{', '.join(COMPRESSIONS)}. Rename the file or set prompt_format."
+    )
+
+
+def _compression_of(url: str) -> str:
+    return next((ending for ending in COMPRESSIONS if path_of(url).lower().endswith(ending)), "")
+
+
+@contextmanager
+def open_source(url: str) -> Iterator[BinaryIO]:
+    """The bytes of a file after decompression. Raises CorpusError if it cannot be opened."""
+    if url == STDIN:
+        yield sys.stdin.buffer
+        return
+    with reading(name_of(url)):
+        file = fsspec.open(url, "rb").open()
+    with file:
+        yield _decompress(file, _compression_of(url))
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Every file system, decompressor and decoder has exceptions of its own: here they become CorpusError.
+
+    Their messages hold addresses with all credentials: they are left out, and so is a cause that has them.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise CorpusError(f"{name}: no such file; expected prompts there") from cause_to_show(error)
+    except IsADirectoryError as error:
+        raise CorpusError(f"{name}: found a directory, expected one prompt file") from cause_to_show(error)
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = printable(redacted(said))[:_LONGEST]
+        raise CorpusError(f"{name}: cannot be read: {reason}") from cause_to_show(error)
+
+
+def _decompress(file: BinaryIO, compression: str) -> BinaryIO:
+    match compression:
+        case ".gz":
+            return cast(BinaryIO, gzip.GzipFile(fileobj=file))
+        case ".bz2":
+            return cast(BinaryIO, bz2.BZ2File(file))
+        case ".xz":
+            return cast(BinaryIO, lzma.LZMAFile(file))
+        case ".zst":
+            return _zstd_file(file)
+        case _:  # fsspec's files on servers have no readline of a limited length
+            return io.BufferedReader(cast(io.RawIOBase, file), _BUFFER_BYTES)
+
+
+def _zstd_file(file: BinaryIO) -> BinaryIO:
+    # Not the `zstandard` package: its reader has no readline and stops without a word after the first frame.
+    try:
+        zstd = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+    except ImportError as error:
+        raise CorpusError("reading .zst needs a package: pip install 'distributed-tracer[zstd]'") from error
+    return cast(BinaryIO, zstd.ZstdFile(file))
+
+
+def read_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
+    """(number from 1, line with its newline), without a leading byte order mark.
+
+    Raises CorpusError where the file cannot be read on, and for a line longer than MAX_LINE_BYTES or more than
+    MAX_BLANK_LINES without anything: such a file is not made of lines.
+    """
+    number = num_blank = 0
+    while True:
+        with reading(f"{name}:{number + 1}"):
+            raw = file.readline(MAX_LINE_BYTES + 1)
+        if not raw:
+            return
+        number += 1
+        if len(raw) > MAX_LINE_BYTES:
+            limit = f"{MAX_LINE_BYTES // 2**20} MiB"
+            raise CorpusError(f"{name}:{number}: found a line longer than {limit}, expected a prompt per line")
+        num_blank = 0 if raw.strip() else num_blank + 1
+        if num_blank > MAX_BLANK_LINES:
+            raise CorpusError(f"{name}:{number}: found {MAX_BLANK_LINES:,} blank lines in a row, expected prompts")
+        yield number, raw.removeprefix(BOM) if number == 1 else raw

@@ -1,0 +1,90 @@
+"""Fields of a row to a `Prompt`, each checked. This is the one place that says what a prompt may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .. import plain_values
+from ..errors import CorpusError, InputError
+from ..prompt import Prompt, TargetSpec, content_id
+from .row import prompt_columns, show
+
+MAX_TARGETS = 10_000
+"""Each becomes a row of the graph."""
+
+
+def prompt_of(fields: Mapping[str, object], text_field: str = "text") -> Prompt:
+    """The prompt that `fields` describe; null means absent. Raises CorpusError saying what is wrong.
+
+    The text is in the field `text_field`. If that is named otherwise than `text`, fields `text` and `messages` are
+    metadata like any other, unless they are the one named.
+    """
+    names = prompt_columns(text_field)
+    present = [name for name in names if fields.get(name) is not None]
+    if not present:
+        raise CorpusError(
+            f"{_either(names)}: found none, expected exactly one; --text-field names another for the text"
+        )
+    if len(present) > 1:
+        raise CorpusError(f"{_either(names)}: found {' and '.join(present)}, expected exactly one")
+    text = _text_of(fields, text_field) if text_field in present and text_field != "messages" else None
+    tokens = _tokens_of(fields)
+    messages = plain_values.messages(fields["messages"], CorpusError) if "messages" in present else ()
+    targets = _targets_of(fields)
+    metadata = {k: v for k, v in fields.items() if k not in ("id", "targets", *names)}
+    for name, value in metadata.items():
+        plain_values.check_storable({name: value}, f"metadata {show(name)}", CorpusError)
+    id_ = id_of(fields) or content_id(text, tokens, targets, messages)
+    try:
+        return Prompt(id_, text, tokens, targets, metadata, messages=messages)
+    except InputError as error:
+        raise CorpusError(str(error)) from error
+
+
+def _either(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def id_of(fields: Mapping[str, object]) -> str | None:
+    """The id as given, numbers as their digits; None if absent. Raises CorpusError if it cannot be one."""
+    value = fields.get("id")
+    return None if value is None else plain_values.prompt_id(value, CorpusError)
+
+
+def _text_of(fields: Mapping[str, object], name: str) -> str:
+    text = plain_values.text(fields[name], CorpusError)
+    if not text:
+        raise CorpusError(f"empty {name}: found '', expected at least one character")
+    return text
+
+
+def _tokens_of(fields: Mapping[str, object]) -> tuple[int, ...] | None:
+    value = fields.get("tokens")
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise CorpusError(f"wrong tokens: found {show(value)}, expected a list of token ids")
+    if not value:
+        raise CorpusError("empty tokens: found [], expected at least one token id")
+    for position, token in enumerate(value):
+        if isinstance(token, bool) or not isinstance(token, int) or token < 0:
+            raise CorpusError(f"wrong token id at position {position}: found {show(token)}, expected an integer from 0")
+    return tuple(value)
+
+
+def _targets_of(fields: Mapping[str, object]) -> tuple[TargetSpec, ...]:
+    value = fields.get("targets")
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise CorpusError(f"wrong targets: found {show(value)}, expected a list of targets")
+    if len(value) > MAX_TARGETS:
+        raise CorpusError(f"too many targets: found {len(value):,}, expected at most {MAX_TARGETS:,}")
+    targets = []
+    for number, target in enumerate(value, start=1):
+        try:
+            targets.append(TargetSpec.parse(target))
+        except InputError as error:
+            raise CorpusError(f"target {number}: {error}") from error
+    plain_values.check_storable([target.to_json() for target in targets], "targets", CorpusError)
+    return tuple(targets)

@@ -1,0 +1,123 @@
+"""Are a graph's edges true of the model? Features are turned off one by one, and every node that they act on is read.
+
+B case of a batch, P position, D model width, N node of the graph, E edge, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..graph.graph import Graph
+from ..graph.nodes import Kind
+from ..intervene.intervene import NO_LAYERS, Case, intervene
+from ..intervene.intervention import Intervention
+from ..model.model import Model
+from ..transcoder.base import Transcoders
+
+_PUSH = {torch.bfloat16: 64.0, torch.float16: 16.0}
+"""What is linear can be pushed further: a feature's effect may be less than such a stream's rounding. float16 rounds
+less, and must not overflow."""
+
+
+@dataclass(frozen=True, eq=False)
+class Probes:
+    """Edges out of the features that were turned off: numbers of nodes, and what the edge and the model say [E].
+
+    `direct_E` is what the target lost where nothing else reacts; it should be `weight_E`. `reacting_E` is what it lost
+    where all but attention patterns does.
+    """
+
+    source_E: npt.NDArray[np.int64]
+    target_E: npt.NDArray[np.int64]
+    weight_E: npt.NDArray[np.float64]
+    direct_E: npt.NDArray[np.float64]
+    reacting_E: npt.NDArray[np.float64]
+
+    @property
+    def largest_difference(self) -> float:
+        """Between `direct_E` and `weight_E`, as a share of the largest weight; 0 without edges."""
+        if not len(self.weight_E):
+            return 0.0
+        return float(np.abs(self.direct_E - self.weight_E).max() / np.abs(self.weight_E).max())
+
+
+def sample_sources(graph: Graph, count: int, seed: int = 0) -> npt.NDArray[np.int64]:
+    """So many features that act on something, by lot; all if there are fewer."""
+    acting = np.intersect1d(graph.nodes.where(Kind.FEATURE), graph.source_E)
+    chosen = np.random.default_rng(seed).choice(acting, min(count, len(acting)), replace=False)
+    return np.sort(chosen)
+
+
+def probe(
+    graph: Graph, model: Model, transcoders: Transcoders, sources: Sequence[int], cases_at_once: int = 32
+) -> Probes:
+    """Turn `sources` (numbers of nodes that are features) off, one by one, and see what happens to what they act on.
+
+    Targets that are not one token's logit are left out: a graph does not hold their directions. Raises
+    InterventionError for what the transcoders do not have.
+    """
+    found = list(_probed(graph, model, transcoders, np.asarray(sources, np.int64), cases_at_once))
+    none = (np.zeros(0, np.int64), np.zeros(0, np.int64), *[np.zeros(0)] * 3)
+    return Probes(*(np.concatenate(columns) for columns in zip(none, *found, strict=True)))
+
+
+def _probed(
+    graph: Graph, model: Model, transcoders: Transcoders, sources: npt.NDArray[np.int64], cases_at_once: int
+) -> Iterator[tuple[npt.NDArray[np.generic], ...]]:
+    nodes, tokens = graph.nodes, tuple(graph.tokens_P.tolist())
+    target_E = graph.target_E()
+    knows_N = (nodes.kind_N == Kind.FEATURE) | (nodes.kind_N == Kind.TARGET)
+    knows_N[nodes.where(Kind.TARGET)] = [target.token_id >= 0 for target in graph.targets]
+    for first in range(0, len(sources), cases_at_once):
+        some = sources[first : first + cases_at_once]
+        lost = []
+        for layers, push in ((range(transcoders.shape.num_layers), _PUSH.get(model.dtype, 1.0)), (NO_LAYERS, 1.0)):
+            values = _NodeValues(graph, model, transcoders)
+            cases = [Case(tokens, ()), *(_pushed(graph, node, push) for node in some.tolist())]
+            intervene(cases, model, transcoders, constrained_layers=layers, observe=values)
+            lost.append((values.value_BN[:1] - values.value_BN[1:]) / push)
+        edge_X = np.flatnonzero(np.isin(graph.source_E, some) & knows_N[target_E])
+        case_X = np.searchsorted(some, graph.source_E[edge_X])
+        measured = (of_all_BN[case_X, target_E[edge_X]] for of_all_BN in lost)
+        yield graph.source_E[edge_X], target_E[edge_X], graph.weight_E[edge_X], *measured
+
+
+def _pushed(graph: Graph, node: int, push: float) -> Case:
+    """A feature turned off, or so many times as far."""
+    nodes = graph.nodes
+    place = int(nodes.layer_N[node]), int(nodes.position_N[node]), int(nodes.feature_N[node])
+    return Case(tuple(graph.tokens_P.tolist()), (Intervention(*place, times=1.0 - push),))
+
+
+class _NodeValues:
+    """An observer: pre-activations of features and values of targets, without biases, for every case; others are 0."""
+
+    def __init__(self, graph: Graph, model: Model, transcoders: Transcoders) -> None:
+        self._graph, self._model, self._transcoders = graph, model, transcoders
+        self.value_BN = np.zeros((0, 0))
+
+    def __call__(self, layer: int, x_BPD: Tensor) -> None:
+        nodes = self._graph.nodes
+        if layer == 0:
+            self.value_BN = np.zeros((len(x_BPD), len(nodes)))
+        if layer == self._transcoders.shape.num_layers:
+            node_X = nodes.where(Kind.TARGET)
+            vectors = self._directions().to(x_BPD.device)
+        else:
+            node_X = np.flatnonzero((nodes.kind_N == Kind.FEATURE) & (nodes.layer_N == layer))
+            feature_X = torch.from_numpy(nodes.feature_N[node_X].astype(np.int64)).to(x_BPD.device)
+            vectors, _ = self._transcoders.encoder_rows(layer, feature_X)
+        position_X = torch.from_numpy(nodes.position_N[node_X].astype(np.int64)).to(x_BPD.device)
+        value_BX = (x_BPD[:, position_X] * vectors).sum(-1)
+        self.value_BN[:, node_X] = value_BX.double().numpy(force=True)
+
+    def _directions(self) -> Tensor:
+        """A target's vector is its token's unembedding minus the mean over the vocabulary."""
+        tokens = torch.tensor([max(target.token_id, 0) for target in self._graph.targets])
+        return self._model.unembed_VD[tokens.to(self._model.unembed_VD.device)] - self._model.unembed_mean_D

@@ -1,0 +1,136 @@
+"""FaithfulnessMeasure: does the part of the model that a graph names do what the model does?
+
+Circuits are judged as in Marks et al. 2024, "Sparse Feature Circuits", section on faithfulness and completeness, with
+zero in place of a mean activation. S feature nodes of the graph, A active feature, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ConfigError
+from ..graph.graph import Graph
+from ..graph.nodes import ActiveTable, Kind
+from ..table import Table
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..intervene.intervene import Case, Effect
+    from ..model.model import Model
+    from ..transcoder.base import Transcoders
+
+TENTHS = tuple(tenth / 10 for tenth in range(11))
+_WAYS = ("keep", "drop", "lot")
+
+
+@dataclass(frozen=True)
+class FaithfulnessMeasure:
+    """Of each graph its most influential features are taken that carry each of `shares` of its features' influence.
+
+    What is set to 0: in *keep* all active features but those, in *drop* those alone, in *lot* all active features but
+    as many by lot. At share 1, *keep* leaves all features of the stored graph, and takes away what pruning dropped.
+    Attention patterns are held as they are in the prompt. Everything else reacts: norms, features that are not set
+    (also those that did not fire before), and errors, which are kept: an MLP's own output stays where its features do
+    not explain it.
+    """
+
+    shares: tuple[float, ...] = TENTHS
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.shares or not all(0 <= share <= 1 for share in self.shares) or self.seed < 0:
+            raise ConfigError(f"shares must be from 0 to 1 and seed at least 0, not {self.shares} and {self.seed}")
+
+    @property
+    def kind(self) -> str:
+        return "faithfulness"
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return {**asdict(self), "shares": list(self.shares)}
+
+    def rows(self, graph: Graph, model: Model, transcoders: Transcoders, cases_at_once: int) -> Table:
+        """A row for each share: how many features are `kept` of how many `active`, and for each way and the `model` the
+        `logit`: the mean over targets, by weight, of a token's logit less the mean over the vocabulary; and `kl`, of
+        the model's distribution of the next token from this one, in nats.
+
+        Targets that are not a token's logit at the last position are left out; without others the logit is NaN.
+        """
+        from ..intervene.intervene import Case, intervene
+
+        tokens = tuple(graph.tokens_P.tolist())
+        (plain,) = intervene([Case(tokens, ())], model, transcoders, with_active=True)
+        active = plain.before.active
+        assert active is not None
+        kept_S = [covering(graph, active, share) for share in self.shares]
+        lots = _lots(len(active), [len(kept) for kept in kept_S], self.seed)
+        everything = np.arange(len(active))
+        off = [
+            [np.setdiff1d(everything, kept), kept, np.setdiff1d(everything, lot)]
+            for kept, lot in zip(kept_S, lots, strict=True)
+        ]
+        cases = [_turned_off(tokens, active, chosen) for of_share in off for chosen in of_share]
+        effects: list[Effect] = []
+        for first in range(0, len(cases), cases_at_once):
+            effects += intervene(cases[first : first + cases_at_once], model, transcoders)
+        columns: dict[str, list[Any]] = {"share": list(self.shares), "kept": [len(kept) for kept in kept_S]}
+        columns["active"] = [len(active)] * len(self.shares)
+        columns["model_logit"] = [_logit(graph, plain.before.logits_V)] * len(self.shares)
+        for number, way in enumerate(_WAYS):
+            seen = [effect.after.logits_V for effect in effects[number :: len(_WAYS)]]
+            columns[f"{way}_logit"] = [_logit(graph, logits_V) for logits_V in seen]
+            columns[f"{way}_kl"] = [_kl(plain.before.logits_V, logits_V) for logits_V in seen]
+        return Table(columns)
+
+
+def covering(graph: Graph, active: ActiveTable, share: float) -> npt.NDArray[np.int64]:
+    """The graph's most influential features that carry a share of the influence of all of its features, as numbers of
+    active ones; none for 0, all for 1. Those that do not fire (in a model at another precision) are left out."""
+    nodes = graph.nodes.where(Kind.FEATURE)
+    influence_S = graph.influence_N[nodes].astype(np.float64)
+    order = np.argsort(-influence_S, kind="stable")
+    covered = np.cumsum(influence_S[order])
+    count = len(nodes)
+    if count and share < 1:
+        count = int(np.searchsorted(covered, share * covered[-1])) + 1 if share else 0
+    table, chosen = graph.nodes, nodes[order[:count]]
+    columns = (table.layer_N[chosen], table.position_N[chosen], table.feature_N[chosen])
+    sites = set(zip(*(column.tolist() for column in columns), strict=True))
+    fires = zip(active.layer_A.tolist(), active.position_A.tolist(), active.feature_A.tolist(), strict=True)
+    return np.array([number for number, site in enumerate(fires) if site in sites], dtype=np.int64)
+
+
+def _lots(num_active: int, counts: Sequence[int], seed: int) -> list[npt.NDArray[np.int64]]:
+    """So many active features each, every smaller lot within the larger ones."""
+    order = np.random.default_rng(seed).permutation(num_active)
+    return [order[:count] for count in counts]
+
+
+def _turned_off(tokens: tuple[int, ...], active: ActiveTable, chosen: npt.NDArray[np.int64]) -> Case:
+    from ..intervene.intervene import Case
+    from ..intervene.intervention import Intervention
+
+    off = active.take(chosen)
+    columns = (off.layer_A.tolist(), off.position_A.tolist(), off.feature_A.tolist())
+    return Case(tokens, tuple(Intervention(*site, value=0.0) for site in zip(*columns, strict=True)))
+
+
+def _logit(graph: Graph, logits_V: Tensor) -> float:
+    last = len(graph.tokens_P) - 1
+    known = [target for target in graph.targets if target.token_id >= 0 and target.position == last]
+    total = sum(target.weight for target in known)
+    if not total > 0:
+        return float("nan")
+    above_V = logits_V.double() - logits_V.double().mean()
+    return float(sum(target.weight * above_V[target.token_id] for target in known)) / total
+
+
+def _kl(before_V: Tensor, after_V: Tensor) -> float:
+    log_p, log_q = (logits_V.double().log_softmax(0) for logits_V in (before_V, after_V))
+    return max(0.0, float((log_p.exp() * (log_p - log_q)).sum()))

@@ -1,0 +1,208 @@
+"""run_checks: a store in, figures beside its graphs out. The same executors as for tracing, and as hard to kill.
+
+open ─▶ choose ─▶ skip what is done ─▶ execute ─▶ record ─▶ Checked
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..artifacts.files_in_use import FilesInUse
+from ..config import CorpusConfig, JobConfig, ModelConfig, RunConfig, StoreConfig, TraceConfig, TranscoderConfig
+from ..errors import ConfigError
+from ..job.provenance import made_by
+from ..job.summary import SHOWN_FAILURES
+from ..plan.work import Outcome, WorkUnit
+from ..prompt import Prompt
+from ..runtime.execute import executor_for
+from ..runtime.signals import NothingBegun, Stopping
+from ..runtime.telemetry.logs import telling
+from ..runtime.telemetry.progress import Tally, showing
+from ..store.evaluations import CheckedPrompt, Figures, figures, new_check, write_check
+from ..store.format.part_manifest import Receipt
+from ..store.ledger import Ledger
+from ..store.reader import Store, open_store
+from ..table import Table
+from .metric import Measure
+
+_SECONDS_PER_TOKEN = 0.01
+"""On two CPU cores, of the embedded model; what prompts take is learned while it runs."""
+
+
+@dataclass(frozen=True)
+class CheckJob:
+    """What to measure of which graphs, and who does it."""
+
+    store: str
+    """Directory or URL of a store."""
+    measure: Measure
+    sample: int | None = None
+    """So many of its prompts, by lot; None for all."""
+    sample_seed: int = 0
+    model: str | None = None
+    """Where it is, if not where run.json says; the transcoders likewise. Files that are not the store's are refused."""
+    transcoders: str | None = None
+    device_map: str = "auto"
+    run: RunConfig = field(default_factory=RunConfig)
+    part_prompts: int = 64
+    """A worker writes figures of so many prompts at once ..."""
+    part_seconds: float = 30.0
+    """... or of what it has measured in so many seconds: what a crash costs."""
+
+    def __post_init__(self) -> None:
+        if self.sample is not None and self.sample < 1:
+            raise ConfigError(f"sample must be at least 1, not {self.sample}")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How a job went, and what is known now of all the prompts that were asked for."""
+
+    wanted: tuple[str, ...]
+    figures: Figures
+    num_done: int
+    num_skipped: int
+    failed: tuple[Outcome, ...]
+    num_left: int
+    seconds: float
+
+    @property
+    def table(self) -> Table:
+        """Figures of the prompts that were asked for."""
+        table, wanted = self.figures.table, set(self.wanted)
+        return table.where([prompt in wanted for prompt in table["prompt"]])
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, without the figures."""
+        failed = {outcome.prompt_id: f"{outcome.phase}: {outcome.reason}" for outcome in self.failed}
+        counts = {"num_done": self.num_done, "num_skipped": self.num_skipped, "num_left": self.num_left}
+        return {"settings": dict(self.figures.settings), **counts, "failed": failed, "seconds": self.seconds}
+
+    @property
+    def exit_code(self) -> int:
+        """0 all is measured, 3 some prompts failed, 130 the job was stopped; what figures say, others judge."""
+        return 130 if self.num_left else 3 if self.failed else 0
+
+    def describe(self) -> str:
+        """A line or some for people."""
+        rate = self.num_done / self.seconds if self.seconds > 0 else 0.0
+        lines = [
+            f"{self.num_done:,} measured, {self.num_skipped:,} skipped (done before), {len(self.failed):,} failed "
+            f"in {self.seconds:,.1f} seconds ({rate:.2f} prompts/s)"
+        ]
+        lines += [f"failed in {one.phase}: {one.prompt_id!r}: {one.reason!r}" for one in self.failed[:SHOWN_FAILURES]]
+        if len(self.failed) > SHOWN_FAILURES:
+            lines.append(f"... and {len(self.failed) - SHOWN_FAILURES:,} more")
+        if self.num_left:
+            lines.append(f"stopped with {self.num_left:,} prompts left: run the same command again to go on")
+        return "\n".join(lines)
+
+
+def run_checks(job: CheckJob) -> Checked:
+    """Measure every graph of the store, or a sample, that was not measured with the same settings before.
+
+    Killed at any moment and called again, it does the rest; graphs that cannot be measured are recorded with their
+    reason and tried again by the next call. Raises StoreError; StoreMismatch for files that are not those of the store;
+    InputError, WorkerLost as `run_job`.
+    """
+    with telling(job.run.log_format) as tell:
+        return _run(job, tell)
+
+
+def job_config(job: CheckJob, identity: Mapping[str, Any]) -> JobConfig:
+    """What workers are given: as the store's graphs were made."""
+    return JobConfig(
+        ModelConfig(job.model or identity["model"], identity["forward_dtype"], job.device_map),
+        TranscoderConfig(job.transcoders or identity["transcoders"]),
+        CorpusConfig(""),
+        StoreConfig(job.store, part_prompts=job.part_prompts, part_seconds=job.part_seconds),
+        TraceConfig(),
+        job.run,
+    )
+
+
+def _run(job: CheckJob, tell: Callable[[Outcome], None]) -> Checked:
+    started, store = time.monotonic(), open_store(job.store)
+    config = job_config(job, store.info["identity"])
+    files = FilesInUse(config.model.model, config.transcoders.transcoders)
+    Ledger(job.store).create_or_check({"identity": store.info["identity"], "content": files.identity["content"]})
+    wanted = choose(store, job.sample, job.sample_seed)
+    known = figures(store.root, job.measure.kind, store.catalogue, job.measure.settings)
+    units = [_unit(store, name) for name in wanted if name not in known.done]
+    about = made_by(config)
+    record = _Record(
+        job, store, {name: about[name] for name in ("command", "versions", "platform")}, known.number + 1, tell
+    )
+    if units:
+        make_worker = partial(new_checker, job.measure, record.made_by, expected=files.content, number=known.number + 1)
+        tally = Tally(len(units), sum(unit.expected_seconds for unit in units))
+        with Stopping(job.run.log_format) as stopping, suppress(NothingBegun):
+            executor = executor_for(config, _count, len(units), make_worker, lambda: stopping.requested)
+            with (
+                showing(tally, job.run.progress and job.run.log_format == "text") as show,
+                closing(executor.run(stopping.until_asked(units))) as outcomes,
+            ):
+                for outcome in outcomes:
+                    record(outcome)
+                    show(outcome)
+    found = figures(store.root, job.measure.kind, store.catalogue, job.measure.settings)
+    num_left = len(units) - record.num_done - len(record.failed)
+    num_skipped, seconds = len(wanted) - len(units), time.monotonic() - started
+    return Checked(tuple(wanted), found, record.num_done, num_skipped, tuple(record.failed), num_left, seconds)
+
+
+def new_checker(measure: Measure, made_by: Mapping[str, Any], config: JobConfig, threads: int, **options: Any) -> Any:
+    """Imported where it works, so that the driver of a cluster never loads torch for it."""
+    from .worker import Checker
+
+    return Checker(measure, made_by, config, threads, **options)
+
+
+def choose(store: Store, sample: int | None, seed: int) -> list[str]:
+    """Ids of all prompts, or of so many by lot, in the order in which the store has them."""
+    ids = list(store)
+    if sample is not None and sample < len(ids):
+        ids = [ids[number] for number in np.random.default_rng(seed).choice(len(ids), sample, replace=False)]
+    return sorted(ids, key=store.catalogue.number_of.__getitem__)
+
+
+def _unit(store: Store, prompt_id: str) -> WorkUnit:
+    num_tokens = store.entry(prompt_id).num_tokens
+    return WorkUnit(Prompt(prompt_id), expected_seconds=_SECONDS_PER_TOKEN * num_tokens)
+
+
+def _count(*receipts: Receipt) -> None:
+    """Figures count once they are written."""
+
+
+class _Record:
+    """Writes down failures, each as an object by itself, and counts."""
+
+    def __init__(
+        self, job: CheckJob, store: Store, made_by: Mapping[str, Any], number: int, tell: Callable[[Outcome], None]
+    ) -> None:
+        self.num_done = 0
+        self.failed: list[Outcome] = []
+        self.made_by = made_by
+        self._job, self._store, self._number, self._tell = job, store, number, tell
+
+    def __call__(self, outcome: Outcome) -> None:
+        if outcome.status == "done":
+            self.num_done += 1
+        elif outcome.status == "failed":
+            self.failed.append(outcome)
+            self._write(outcome)
+        self._tell(outcome)
+
+    def _write(self, outcome: Outcome) -> None:
+        measure, asked = self._job.measure, self._store.entry(outcome.prompt_id).asked
+        prompt = CheckedPrompt(outcome.prompt_id, asked, "", f"{outcome.phase}: {outcome.reason}")
+        check = new_check(measure.kind, measure.settings, self.made_by, (prompt,), (), self._number)
+        write_check(self._store.root, check, StoreConfig(self._job.store).retry_seconds)

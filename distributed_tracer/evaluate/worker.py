@@ -1,0 +1,161 @@
+"""Checker: a process's model and transcoders, and the figures that it has found and not written. No Ray in here.
+
+To executors it is a worker: a unit names a prompt, whose graph is read from the store, and a part is an object of
+figures. It counts as soon as it is written, so that receipts only tell the driver; a worker that dies before its answer
+leaves figures that are found once more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from ..artifacts.files_in_use import Content, FilesInUse, What
+from ..config import JobConfig
+from ..errors import FilesChanged, InputError, StoreUnavailable, WorkerLost
+from ..graph.graph import Graph
+from ..model.load import load_model
+from ..plan.work import Outcome, WorkUnit
+from ..runtime.failures import first_line, is_out_of_memory, release_memory, where
+from ..runtime.reply import Reply
+from ..runtime.shared_rows import Assistants
+from ..runtime.telemetry.logs import AT_WORK
+from ..runtime.telemetry.phases import Phases
+from ..runtime.worker import KERNELS_KEPT, SAME_BITS
+from ..store.backend.retry import patiently
+from ..store.evaluations import CheckedPrompt, new_check, write_check
+from ..store.format.digest import graph_digest
+from ..store.format.part_manifest import PromptEntry, Receipt
+from ..store.reader import open_store
+from ..table import Table
+from ..transcoder.base import Transcoders
+from ..transcoder.load import check_fits, load_transcoders
+from ..transcoder.loaded import LoadedTranscoders
+from ..transcoder.shard import Slice
+from .metric import Measure
+
+CASES_AT_ONCE = (32, 4)
+"""Interventions in one pass, and in another try where memory did not suffice."""
+
+
+class Checker:
+    """Measures graphs one after another; writes figures of some at a time, as the configuration says for parts."""
+
+    kept: LoadedTranscoders
+    transcoders: Transcoders
+
+    def __init__(
+        self,
+        measure: Measure,
+        made_by: Mapping[str, Any],
+        config: JobConfig,
+        threads: int,
+        part: Slice = Slice(),  # noqa: B008  (frozen)
+        expected: Mapping[What, Content] | None = None,
+        number: int = 0,
+    ) -> None:
+        """Raises InputError if model or transcoders cannot be loaded, do not fit each other, or are not what is
+        `expected`; StoreError."""
+        os.environ.setdefault(*SAME_BITS)
+        os.environ.setdefault(*KERNELS_KEPT)
+        torch.set_num_threads(threads)
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.assistants = Assistants()  # nobody can help with this
+        self._measure, self._made_by, self._config, self._number = measure, made_by, config, number
+        self._phases = Phases()
+        self.files = FilesInUse(config.model.model, config.transcoders.transcoders, expected)
+        with self.files.loading():
+            self._model = load_model(config.model.model, config.model.forward_dtype, config.model.device_map)
+            self.transcoders = self.kept = load_transcoders(
+                config.transcoders.transcoders, config.model.forward_dtype, self._model.input_device, part
+            )
+            check_fits(self.kept.shape, self._model.shape)
+        self._store = open_store(config.store.store)
+        self._found: list[tuple[CheckedPrompt, Table]] = []
+        self._since = time.monotonic()
+        self._phases.enter("idle")
+
+    def trace(self, *units: WorkUnit) -> Reply:
+        """Measure graphs; write if they are enough. Only writing raises: StoreError; and FilesChanged if what is
+        measured may be of another model."""
+        outcomes = [outcome for unit in units for outcome in self._each(unit)]
+        if any(outcome.status == "failed" for outcome in outcomes):
+            self.files.check()  # they may be why
+        limits = self._config.store
+        full = len(self._found) >= limits.part_prompts or time.monotonic() - self._since >= limits.part_seconds
+        return Reply(tuple(outcomes), self._write() if full else None)
+
+    def flush(self) -> Reply:
+        """Write what is measured. Raises StoreError, FilesChanged."""
+        return Reply(receipt=self._write())
+
+    def _each(self, unit: WorkUnit) -> Iterator[Outcome]:
+        first, last = (partial(self._try, unit, count) for count in CASES_AT_ONCE)
+        yield (outcome := first())
+        if outcome.status == "retried":
+            release_memory()
+            outcome = last()
+            yield replace(outcome, status="failed") if outcome.status == "retried" else outcome
+
+    def _try(self, unit: WorkUnit, cases_at_once: int) -> Outcome:
+        """One attempt, and what the worker spent since the last."""
+        self._phases.enter("read")
+        at_work = AT_WORK.set((unit.prompt.id, self._phases))
+        try:
+            outcome = self._attempt(unit, cases_at_once)
+        finally:
+            AT_WORK.reset(at_work)
+            self._phases.enter("idle")
+        return replace(outcome, phase_seconds=self._phases.take())
+
+    def _attempt(self, unit: WorkUnit, cases_at_once: int) -> Outcome:
+        started, prompt_id = time.perf_counter(), unit.prompt.id
+        outcome = Outcome(
+            prompt_id, "failed", attempt=unit.attempt, expected_seconds=unit.expected_seconds, worker=self.name
+        )
+        try:
+            graph = self._graph(prompt_id)
+            self._phases.enter(self._measure.kind)
+            table = self._measure.rows(graph, self._model, self.transcoders, cases_at_once)
+        except (WorkerLost, StoreUnavailable, FilesChanged):
+            raise  # of another worker, or of the whole store: they say nothing of this prompt
+        except InputError as error:
+            return replace(outcome, phase=self._phases.now, reason=str(error))
+        except Exception as error:
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            if is_out_of_memory(error):
+                return replace(outcome, status="retried", phase=self._phases.now, reason=reason)
+            return replace(outcome, phase=self._phases.now, reason=f"{reason} ({where(error)})")
+        if not self._found:
+            self._since = time.monotonic()
+        asked = self._store.entry(prompt_id).asked
+        self._found.append((CheckedPrompt(prompt_id, asked, graph_digest(graph).hex()), table))
+        seconds = time.perf_counter() - started
+        return replace(outcome, status="traced", seconds=seconds, num_nodes=len(graph.nodes), num_edges=graph.num_edges)
+
+    def _graph(self, prompt_id: str) -> Graph:
+        found: list[Graph] = []
+        patiently(lambda: found.append(self._store.graph(prompt_id)), self._config.store.retry_seconds)
+        return found[0]
+
+    def _write(self) -> Receipt | None:
+        if not self._found:
+            return None
+        self.files.check()
+        self._phases.enter("store")
+        prompts, tables = zip(*self._found, strict=True)
+        made_by = {**self._made_by, "worker": self.name}
+        check = new_check(self._measure.kind, self._measure.settings, made_by, prompts, tables, self._number)
+        key, data = write_check(self._store.root, check, self._config.store.retry_seconds)
+        self._found = []
+        self._phases.enter("idle")
+        entries = tuple(PromptEntry(prompt.id, 0, 0, 0, 0, 0, None, None, prompt.asked) for prompt in prompts)
+        return Receipt(key[-37:-5], entries, {key: (len(data), hashlib.sha256(data).hexdigest())})

@@ -1,0 +1,180 @@
+"""Two passes over a batch of prompts: as they are, written down; and again, with features changed.
+
+B prompt of the batch, H query head, P position, D model width, C change, F feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..model.hooks import NormKey, Watcher, instrumented
+from ..model.model import Model
+from ..transcoder.base import Transcoders
+from .activation_recorder import Site
+from .intervention import Change
+
+Observe = Callable[[int, Tensor], None]
+"""Told a layer's number and the values [B, P, D] at its input site; at last num_layers and the final norm's output."""
+
+
+def forward(
+    model: Model,
+    transcoders: Transcoders,
+    watcher: Watcher,
+    tokens_BP: Tensor,
+    positions: Sequence[int],
+    cache: Any = None,
+) -> Tensor:
+    """Logits [B, len(positions), V] in float32 or better. A `cache` holds keys and values of what came before, and gets
+    those of these tokens."""
+    device = model.input_device
+    with instrumented(model, watcher, transcoders.shape.input_site, transcoders.shape.output_site):
+        result = model.hf(
+            input_ids=tokens_BP.to(device),
+            past_key_values=cache,
+            use_cache=cache is not None,
+            logits_to_keep=list(positions),
+        )
+    logits: Tensor = result.logits
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+@dataclass(eq=False)
+class Baseline:
+    """A Watcher that changes nothing and keeps what may be held constant afterwards."""
+
+    patterns_BHPP: dict[int, Tensor] = field(default_factory=dict)
+    scales_BP1: dict[NormKey, Tensor] = field(default_factory=dict)
+    inputs_BPD: dict[int, Tensor] = field(default_factory=dict)
+    outputs_BPD: dict[int, Tensor] = field(default_factory=dict)
+    observe: Observe | None = None
+
+    def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor:
+        return self.patterns_BHPP.setdefault(layer, compute())
+
+    def scale(self, key: NormKey, compute: Callable[[], Tensor]) -> Tensor:
+        return self.scales_BP1.setdefault(key, compute())
+
+    def bottom(self, x: Tensor) -> Tensor:
+        return x
+
+    def mlp_input(self, layer: int, x: Tensor) -> None:
+        self.inputs_BPD[layer] = x
+        if self.observe is not None:
+            self.observe(layer, x)
+
+    def mlp_output(self, layer: int, y: Tensor) -> Tensor:
+        self.outputs_BPD[layer] = y
+        return y
+
+    def final(self, y: Tensor) -> None:
+        if self.observe is not None:
+            self.observe(max(self.inputs_BPD) + 1, y)
+
+
+class Changed:
+    """A Watcher that sets features, and holds constant what it is told to.
+
+    At a layer that may react, the model's own MLP runs, and what is written besides is the difference between the
+    activation wanted and the one that the feature has there by now. At a constrained layer the MLP's output is the
+    baseline's (plus the transcoder's skip connection, which is linear), and so is the activation compared with; what
+    is set there is written to constrained layers only.
+    """
+
+    def __init__(
+        self,
+        transcoders: Transcoders,
+        baseline: Baseline,
+        row_B: Tensor,
+        changes_B: Sequence[Sequence[Change]],
+        freeze_attention: bool,
+        constrained: range,
+        observe: Observe | None,
+    ) -> None:
+        """`row_B` says which row of the baseline each prompt of this batch is. When the pass is over, `values_B` says
+        what each prompt's features were set to."""
+        self.values_B: list[dict[Site, float]] = [{} for _ in changes_B]
+        self._transcoders, self._baseline, self._row_B = transcoders, baseline, row_B
+        self._freeze_attention, self._constrained, self._observe = freeze_attention, constrained, observe
+        self._changes: dict[int, list[tuple[int, Change]]] = {}
+        for row, of_row in enumerate(changes_B):
+            for change in of_row:
+                self._changes.setdefault(change.layer, []).append((row, change))
+        self._written_BPD: dict[int, Tensor] = {}
+        self._inputs_BPD: dict[int, Tensor] = {}
+
+    def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor:
+        held = self._freeze_attention or layer in self._constrained
+        return self._held(self._baseline.patterns_BHPP[layer]) if held else compute()
+
+    def scale(self, key: NormKey, compute: Callable[[], Tensor]) -> Tensor:
+        layer = min(key[0], self._transcoders.shape.num_layers - 1)  # the final norm goes with the last layer
+        return self._held(self._baseline.scales_BP1[key]) if layer in self._constrained else compute()
+
+    def bottom(self, x: Tensor) -> Tensor:
+        return x
+
+    def mlp_input(self, layer: int, x: Tensor) -> None:
+        self._inputs_BPD[layer] = x
+        if self._observe is not None:
+            self._observe(layer, x)
+        if layer in self._changes:
+            self._write(layer, x)
+
+    def mlp_output(self, layer: int, y: Tensor) -> Tensor:
+        x = self._inputs_BPD.pop(layer)
+        if layer in self._constrained:
+            y = self._held(self._baseline.outputs_BPD[layer])
+            skip = self._transcoders.skip(layer)
+            if skip is not None:
+                y = y + (x - self._held(self._baseline.inputs_BPD[layer])) @ skip.to(x.device, x.dtype).T
+        written = self._written_BPD.pop(layer, None)
+        return y if written is None else y + written.to(y.device)
+
+    def final(self, y: Tensor) -> None:
+        if self._observe is not None:
+            self._observe(self._transcoders.shape.num_layers, y)
+
+    def _held(self, values: Tensor) -> Tensor:
+        return values[self._row_B.to(values.device)]
+
+    def _write(self, layer: int, x: Tensor) -> None:
+        """What the changes of a layer add to its own MLP's output and to those of layers above."""
+        rows, changes = zip(*self._changes[layer], strict=True)
+        row_C = torch.tensor(rows, device=x.device)
+        position_C = torch.tensor([change.position for change in changes], device=x.device)
+        feature_C = torch.tensor([change.feature for change in changes], device=x.device)
+        original_BPD, original_row_C = self._baseline.inputs_BPD[layer], self._row_B.to(x.device)[row_C]
+        original_C = self._activations(layer, original_BPD, original_row_C, position_C, feature_C)
+        is_held = layer in self._constrained
+        now_C = original_C if is_held else self._activations(layer, x, row_C, position_C, feature_C)
+        number_C = torch.tensor([change.number for change in changes], device=x.device, dtype=now_C.dtype)
+        is_multiple_C = torch.tensor([change.is_multiple for change in changes], device=x.device)
+        value_C = torch.where(is_multiple_C, number_C * original_C, number_C)
+        for row, change, value in zip(rows, changes, value_C.tolist(), strict=True):
+            self.values_B[row][layer, change.position, change.feature] = value
+        difference_C = value_C - now_C
+        for output_layer in self._transcoders.shape.writes_to(layer):
+            if is_held and output_layer not in self._constrained:
+                continue  # above the range MLPs react to what the feature wrote within it, and would do so twice
+            rows_CD = difference_C[:, None] * self._transcoders.decoder_rows(layer, feature_C, output_layer)
+            written = self._written_BPD.setdefault(output_layer, torch.zeros_like(x))
+            written.index_put_((row_C, position_C), rows_CD.to(x.dtype), accumulate=True)
+
+    def _activations(self, layer: int, x_BPD: Tensor, row_C: Tensor, position_C: Tensor, feature_C: Tensor) -> Tensor:
+        """Of one feature for each change; which features are among the largest, all of them decide. Every position is
+        encoded once, however many of its features are set."""
+        place_R, read_C = (row_C * x_BPD.shape[1] + position_C).unique(return_inverse=True)  # type: ignore[no-untyped-call]  # torch's gap
+        read_A, feature_A, activation_A = self._transcoders.encode(layer, x_BPD.flatten(0, 1)[place_R])
+        num_features = self._transcoders.shape.features_L[layer]
+        site_A, order_A = (read_A * num_features + feature_A).sort()
+        site_C = read_C * num_features + feature_C
+        if not len(site_A):
+            return activation_A.new_zeros(len(site_C))
+        at_C = torch.searchsorted(site_A, site_C).clamp(max=len(site_A) - 1)
+        return torch.where(site_A[at_C] == site_C, activation_A[order_A[at_C]], 0.0)

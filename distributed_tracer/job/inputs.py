@@ -1,0 +1,74 @@
+"""What a run is given: sizes of model and transcoders, and the prompts that can be traced. No weights are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ..config import CorpusConfig, JobConfig
+from ..corpus.open_input import name_of
+from ..corpus.reader import BadPrompt, read_prompts
+from ..errors import CorpusError, PromptError
+from ..model.load import load_tokenizer, model_shape
+from ..model.tokenize import tokenize
+from ..plan.prompt_queue import Spool
+from ..plan.work import Outcome
+from ..prompt import Prompt
+from ..shapes import ModelShape, TranscoderShape
+from ..transcoder.load import check_fits, transcoder_shape
+
+
+@dataclass(frozen=True, eq=False)
+class Intake:
+    """Tokenized prompts with distinct ids, and why the others cannot be traced."""
+
+    model: ModelShape
+    transcoders: TranscoderShape
+    prompts: Spool
+
+    @property
+    def rejected(self) -> Iterator[Outcome]:
+        """What cannot be traced, in the order of the corpus."""
+        return (Outcome(prompt_id, "failed", phase, reason) for prompt_id, phase, reason in self.prompts.rejected())
+
+
+def take_in(config: JobConfig) -> Intake:
+    """Read sizes and prompts, and check that they go together.
+
+    Raises ModelError, TranscoderError and ShapeMismatch, and CorpusError for a file without prompts and for what
+    `on_bad_prompt` does not let pass. A prompt that is too long or has unknown tokens is among the rejected,
+    whatever the configuration.
+    """
+    model = model_shape(config.model.model)
+    transcoders = transcoder_shape(config.transcoders.transcoders)
+    check_fits(transcoders, model)
+    tokenizer = load_tokenizer(config.model.model)
+    prompts = Spool()
+    for prompt in distinct(read_prompts(config.corpus), prompts, config.corpus):
+        if isinstance(prompt, BadPrompt):
+            prompts.reject(prompt.id, "read", f"{prompt.where}: {prompt.reason}")
+            continue
+        try:
+            prompts.add(tokenize(prompt, tokenizer, model))
+        except PromptError as error:
+            prompts.reject(prompt.id, "tokenize", str(error))
+    if not len(prompts) and not prompts.num_rejected:
+        raise CorpusError(f"{name_of(config.corpus.prompts)}: found no prompts, expected at least one")
+    return Intake(model, transcoders, prompts)
+
+
+def distinct(prompts: Iterable[Prompt | BadPrompt], spool: Spool, config: CorpusConfig) -> Iterator[Prompt | BadPrompt]:
+    """The prompts without repetitions. One id with two contents is an error, or a bad prompt if those are recorded.
+
+    Raises CorpusError naming both places.
+    """
+    for prompt in prompts:
+        if isinstance(prompt, BadPrompt) or (before := spool.claim(prompt)) is None:
+            yield prompt
+            continue
+        place, same = before
+        if not same:
+            reason = f"id {prompt.id!r} was given at {place} to a prompt with other content"
+            if config.on_bad_prompt == "stop":
+                raise CorpusError(f"{prompt.where}: {reason}; give each prompt an id of its own")
+            yield BadPrompt(prompt.where, prompt.where, reason)

@@ -1,0 +1,56 @@
+"""Where a store comes from: versions, configuration and command line, without credentials."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from .. import __version__
+from ..artifacts.files_in_use import FilesInUse
+from ..config import JobConfig, as_dict
+from ..redact import without_secrets
+
+_PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "ray", "zarr", "numpy")
+
+
+def run_info(config: JobConfig, num_features: Sequence[int] = (), files: FilesInUse | None = None) -> dict[str, Any]:
+    """What is written once into a store: `identity` and `content` decide whether a later run may go on with it.
+
+    `num_features` are those of each layer's transcoder, `files` what the run has looked at already.
+    """
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    content = (files or FilesInUse(config.model.model, config.transcoders.transcoders)).identity
+    sizes = {"num_features": list(num_features)} if num_features else {}
+    return {"identity": config.identity(), **content, **sizes, "created": created, **made_by(config)}
+
+
+def made_by(config: JobConfig) -> dict[str, Any]:
+    """What every run writes down of itself."""
+    return {
+        "command": without_secrets(shlex.join(sys.argv)),
+        "config": _clean(as_dict(config)),
+        "versions": versions(),
+        "platform": platform.platform(),
+    }
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _clean(item) for key, item in value.items()}
+    return without_secrets(value) if isinstance(value, str) else value
+
+
+def versions() -> dict[str, str]:
+    """Of this package, Python, and the packages that results may depend on."""
+    found = {"distributed_tracer": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # a laptop that only reads stores need not have them all
+            found[package] = "absent"
+    return found

@@ -1,0 +1,190 @@
+"""How a run went: the Recorder writes down what happens while it happens, the Summary says it at the end."""
+
+from __future__ import annotations
+
+import logging
+import math
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..errors import CommitRefused, StoreError
+from ..plan.work import Outcome
+from ..redact import redacted
+from ..store.format.part_manifest import Receipt
+from ..store.ledger import Ledger
+
+SHOWN_FAILURES = 5
+KEPT_FAILURES = 1_000
+"""So many failures a summary has; the store has all."""
+MAX_REFUSALS_IN_A_ROW = 10
+"""So many parts that are refused without one that counts in between are a sick store, not damaged parts."""
+_RECORDS_AT_ONCE = 256
+_RECORD_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of a corpus in one run."""
+
+    store: str
+    num_done: int
+    num_skipped: int
+    """Prompts that were in the store already."""
+    num_failed: int
+    failed: tuple[Outcome, ...]
+    """The first KEPT_FAILURES of them."""
+    num_left: int
+    """Prompts that were not tried, because the run was stopped."""
+    num_retried: int
+    num_nodes: int
+    num_edges: int
+    num_bytes: int
+    mean_replacement: float
+    mean_completeness: float
+    seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        """What a program should end with: 0 all is done, 3 some prompts failed, 130 the run was stopped."""
+        return 130 if self.num_left else 3 if self.num_failed else 0
+
+    def describe(self) -> str:
+        """A few lines for people, ending in what to run next."""
+        store = shlex.quote(self.store)
+        rate = self.num_done / self.seconds if self.seconds > 0 else 0.0
+        lines = [
+            f"{self.num_done:,} done, {self.num_skipped:,} skipped (done before), {self.num_failed:,} failed "
+            f"in {self.seconds:,.1f} seconds ({rate:.2f} prompts/s)"
+        ]
+        if self.num_done:
+            lines += [
+                f"stored {self.num_edges:,} edges between {self.num_nodes:,} nodes in {self.num_bytes:,} bytes",
+                f"mean replacement score {self.mean_replacement:.3f}, mean completeness {self.mean_completeness:.3f}",
+            ]
+        if self.num_retried:
+            lines.append(f"{self.num_retried:,} times a prompt was tried again")
+        lines += [
+            f"failed in {outcome.phase}: {outcome.prompt_id!r}: {redacted(outcome.reason or '')!r}"
+            for outcome in self.failed[:SHOWN_FAILURES]
+        ]
+        if self.num_failed > SHOWN_FAILURES:
+            lines.append(f"... and {self.num_failed - SHOWN_FAILURES:,} more, which status lists")
+        if self.num_left:
+            lines.append(f"stopped with {self.num_left:,} prompts left: run the same command again to go on")
+        return "\n".join(
+            [
+                *lines,
+                f"next: distributed-tracer status {store}",
+                f"      distributed-tracer show {store} --prompt ID",
+                f"      distributed-tracer query {store} --feature LAYER:INDEX",
+            ]
+        )
+
+
+class Recorder:
+    """The only one who commits: passes receipts and failures to the ledger, and counts."""
+
+    def __init__(self, ledger: Ledger, tell: Callable[[Outcome], None] = lambda outcome: None) -> None:
+        """`tell` is called with every outcome."""
+        self._ledger, self._tell = ledger, tell
+        self._num_done = self._num_nodes = self._num_edges = 0
+        self._replacement, self._completeness = _Mean(), _Mean()
+        self._failed: list[Outcome] = []
+        self._num_failed = self._num_retried = self._num_bytes = self._refused_in_a_row = 0
+        self._unrecorded: list[Outcome] = []
+        self._recorded = -math.inf
+
+    def commit(self, *receipts: Receipt) -> None:
+        """Make parts count.
+
+        Raises CommitRefused for parts that are not whole, when the others count; StoreError if nothing but such parts
+        has come for long.
+        """
+        refused = None
+        try:
+            self._ledger.commit(*receipts)
+        except CommitRefused as error:
+            refused = error
+        for receipt in receipts:
+            if refused is None or receipt.part not in refused.parts:
+                self._refused_in_a_row = 0
+                self._num_bytes += receipt.num_bytes
+            else:
+                self._refuse(receipt, refused.parts[receipt.part])
+        if refused is not None:
+            raise refused
+
+    def _refuse(self, receipt: Receipt, reason: str) -> None:
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row >= MAX_REFUSALS_IN_A_ROW:
+            raise StoreError(
+                f"{self._refused_in_a_row} parts in a row were refused when they were to be committed; the last: "
+                f"{reason} What is committed stays; once the cause is found, the same command goes on from there."
+            )
+        _log.warning("%s The %d prompts in it are not done.", reason, len(receipt.prompts))
+
+    def record(self, outcome: Outcome) -> None:
+        """Count everything, and write down failures: at once, or many together if they come fast. Raises StoreError."""
+        if outcome.status == "failed":
+            self._num_failed += 1
+            self._unrecorded.append(outcome)
+            if len(self._failed) < KEPT_FAILURES:
+                self._failed.append(outcome)
+            since = time.monotonic() - self._recorded
+            if len(self._unrecorded) >= _RECORDS_AT_ONCE or since >= _RECORD_SECONDS:
+                self.flush()
+        elif outcome.status == "done":
+            self._num_done += 1
+            self._num_nodes += outcome.num_nodes
+            self._num_edges += outcome.num_edges
+            self._replacement.add(outcome.replacement)
+            self._completeness.add(outcome.completeness)
+        elif outcome.status == "retried":
+            self._num_retried += 1
+        self._tell(outcome)
+
+    def flush(self) -> None:
+        """Write down the failures that were left for later: to be called at the end of a run. Raises StoreError."""
+        failed, self._unrecorded = self._unrecorded, []
+        if failed:
+            self._ledger.record_failures(
+                (one.prompt_id, one.phase or "unknown", one.reason or "unknown", one.attempt) for one in failed
+            )
+        self._recorded = time.monotonic()
+
+    def summary(self, store: str, num_wanted: int, num_skipped: int, seconds: float) -> Summary:
+        """The counts of a run over `num_wanted` prompts, `num_skipped` of which were done before."""
+        return Summary(
+            store=store,
+            num_done=self._num_done,
+            num_skipped=num_skipped,
+            num_failed=self._num_failed,
+            failed=tuple(self._failed),
+            num_left=num_wanted - num_skipped - self._num_done - self._num_failed,
+            num_retried=self._num_retried,
+            num_nodes=self._num_nodes,
+            num_edges=self._num_edges,
+            num_bytes=self._num_bytes,
+            mean_replacement=self._replacement.value,
+            mean_completeness=self._completeness.value,
+            seconds=seconds,
+        )
+
+
+class _Mean:
+    """Of the finite ones among some numbers."""
+
+    def __init__(self) -> None:
+        self._sum, self._count = 0.0, 0
+
+    def add(self, value: float) -> None:
+        if math.isfinite(value):
+            self._sum, self._count = self._sum + value, self._count + 1
+
+    @property
+    def value(self) -> float:
+        return self._sum / self._count if self._count else float("nan")

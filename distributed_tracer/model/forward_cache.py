@@ -1,0 +1,99 @@
+"""Tape: what one forward pass fixes for a prompt, and what is later read from it.
+
+H query head, P position, D model width, V vocabulary. Tensors stay on the device of the layer they belong to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+import transformers
+from torch import Tensor
+
+from ..errors import ModelError
+from .hooks import NormKey, instrumented
+from .model import Model
+
+
+@dataclass(eq=False)
+class Tape:
+    """The constants of one prompt's local replacement model, and the values at the transcoders' sites."""
+
+    tokens_P: Tensor
+    input_site: str
+    output_site: str
+    patterns_HPP: list[Tensor] = field(default_factory=list)
+    scales_P1: dict[NormKey, Tensor] = field(default_factory=dict)
+    inputs_PD: list[Tensor] = field(default_factory=list)
+    outputs_PD: list[Tensor] = field(default_factory=list)
+    final_PD: Tensor = field(default_factory=lambda: torch.empty(0))
+    """The final norm's output: what directions of targets are multiplied with."""
+    token_vectors_PD: Tensor = field(default_factory=lambda: torch.empty(0))
+    position_vectors_PD: Tensor | None = None
+    logits: dict[int, Tensor] = field(default_factory=dict)
+    """Logits [V] in float32 or better, after any final softcap, at the positions asked for."""
+
+
+class _Recorder:
+    """A Watcher that changes nothing and writes everything down."""
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+
+    def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor:
+        assert layer == len(self.tape.patterns_HPP), "layers run in order"
+        pattern = compute()
+        self.tape.patterns_HPP.append(pattern[0])
+        return pattern
+
+    def scale(self, key: NormKey, compute: Callable[[], Tensor]) -> Tensor:
+        scale = compute()
+        self.tape.scales_P1[key] = scale[0]
+        return scale
+
+    def bottom(self, x: Tensor) -> Tensor:
+        self.tape.token_vectors_PD = x[0]
+        return x
+
+    def mlp_input(self, layer: int, x: Tensor) -> None:
+        self.tape.inputs_PD.append(x[0])
+
+    def mlp_output(self, layer: int, y: Tensor) -> Tensor:
+        self.tape.outputs_PD.append(y[0])
+        return y
+
+    def final(self, y: Tensor) -> None:
+        self.tape.final_PD = y[0]
+
+
+@torch.no_grad()
+def record(
+    model: Model, tokens: Sequence[int], input_site: str, output_site: str, positions: Sequence[int] = (-1,)
+) -> Tape:
+    """Run the model once and keep its patterns, scales, MLP inputs and outputs, and logits at `positions`.
+
+    Raises ModelError where the library computes a layer's attention without asking this package for its pattern.
+    """
+    tokens_P = torch.tensor(list(tokens), dtype=torch.long, device=model.input_device)
+    tape = Tape(tokens_P, input_site, output_site)
+    wanted = sorted({p % len(tokens_P) for p in positions})
+    with instrumented(model, _Recorder(tape), input_site, output_site):
+        result = model.hf(
+            input_ids=tokens_P[None],
+            use_cache=False,
+            logits_to_keep=wanted,
+        )
+    if len(tape.patterns_HPP) != model.shape.num_layers:
+        raise ModelError(
+            f"only {len(tape.patterns_HPP)} of {model.shape.num_layers} layers of a {model.shape.architecture} model "
+            f"let their attention patterns be recorded by transformers {transformers.__version__}; a later one may"
+        )
+    logits = result.logits[0].to(torch.promote_types(result.logits.dtype, torch.float32))
+    tape.logits = dict(zip(wanted, logits, strict=True))
+    if model.sites.position_embed is not None:
+        embedded = model.hf.get_input_embeddings()(tokens_P)
+        tape.position_vectors_PD = tape.token_vectors_PD - embedded
+        tape.token_vectors_PD = embedded
+    return tape

@@ -1,0 +1,154 @@
+"""Hooks on a model library's modules: norms by our formula, patterns and MLP outputs as a watcher decides.
+
+Norms are computed here, not only observed, so that the recorded scale is exactly the one that was used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from ..errors import ConfigError
+from .attention import watch_patterns
+from .model import Model
+from .norm import Norm
+from .rope import forget_lengths
+
+INPUT_SITES = ("mlp.hook_in", "ln2.hook_normalized", "hook_resid_mid")
+OUTPUT_SITES = ("mlp.hook_out", "hook_mlp_out")
+
+FINAL = "final"
+NormKey = tuple[int, str]
+"""(layer, role); role is attention, attention_post, mlp or mlp_post; the last norm is (num_layers, FINAL)."""
+
+
+class Watcher(Protocol):
+    """What is told of a forward pass, and decides parts of it. All tensors have a leading batch axis."""
+
+    def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor: ...
+
+    def scale(self, key: NormKey, compute: Callable[[], Tensor]) -> Tensor: ...
+
+    def bottom(self, x: Tensor) -> Tensor:
+        """The residual stream as it enters the first layer."""
+        ...
+
+    def mlp_input(self, layer: int, x: Tensor) -> None:
+        """The value at the transcoders' input site."""
+        ...
+
+    def mlp_output(self, layer: int, y: Tensor) -> Tensor:
+        """The value at the transcoders' output site."""
+        ...
+
+    def final(self, y: Tensor) -> None:
+        """The value at the final norm's output."""
+        ...
+
+
+def check_sites(model: Model, input_site: str, output_site: str) -> None:
+    """Raises ConfigError for a site that does not exist, or not in this architecture."""
+    if input_site not in INPUT_SITES:
+        raise ConfigError(f"unknown input site {input_site!r}; known are {', '.join(INPUT_SITES)}")
+    if output_site not in OUTPUT_SITES:
+        raise ConfigError(f"unknown output site {output_site!r}; known are {', '.join(OUTPUT_SITES)}")
+    if input_site == "ln2.hook_normalized" and model.sites.mlp_norm is None:
+        raise ConfigError(f"{model.shape.architecture} has no norm before its MLP, so no site {input_site!r}")
+
+
+@contextmanager
+def instrumented(model: Model, watcher: Watcher, input_site: str, output_site: str) -> Iterator[None]:
+    """Inside the block, the model's forward pass reports to `watcher` and obeys it."""
+    check_sites(model, input_site, output_site)
+    forget_lengths(model.hf)
+    handles: list[RemovableHandle] = []
+    with ExitStack() as stack:
+        stack.callback(_remove, handles)
+        stack.enter_context(watch_patterns(watcher.pattern))
+        handles.append(_before(model.decoder_layers[0], watcher.bottom))
+        for number, module in enumerate(model.decoder_layers):
+            handles += _layer_hooks(model, watcher, number, module, input_site, output_site)
+        final = model.hf.get_submodule(model.sites.final_norm)
+        key = (model.shape.num_layers, FINAL)
+        handles.append(_norm_hook(final, model.final_norm, key, watcher, lambda _x, _n, y: watcher.final(y)))
+        yield
+
+
+def _remove(handles: list[RemovableHandle]) -> None:
+    for handle in handles:
+        handle.remove()
+
+
+def _layer_hooks(
+    model: Model, watcher: Watcher, number: int, module: nn.Module, input_site: str, output_site: str
+) -> Iterator[RemovableHandle]:
+    sites, layer = model.sites, model.layers[number]
+
+    def see_input(x: Tensor, normalized: Tensor, output: Tensor) -> None:
+        seen = {"hook_resid_mid": x, "ln2.hook_normalized": normalized, "mlp.hook_in": output}[input_site]
+        watcher.mlp_input(number, seen)
+
+    def see_bare_input(x: Tensor) -> Tensor:
+        watcher.mlp_input(number, x)
+        return x
+
+    for path, norm, role in (
+        (sites.attention_norm, layer.attention_norm, "attention"),
+        (sites.attention_post_norm, layer.attention_post_norm, "attention_post"),
+        (sites.mlp_norm, layer.mlp_norm, "mlp"),
+        (sites.mlp_post_norm, layer.mlp_post_norm, "mlp_post"),
+    ):
+        if path is not None and norm is not None:
+            observe = see_input if role == "mlp" else None
+            yield _norm_hook(module.get_submodule(path), norm, (number, role), watcher, observe)
+    mlp = module.get_submodule(sites.mlp)
+    if sites.mlp_norm is None:
+        yield _before(mlp, see_bare_input)
+    after_post_norm = output_site == "hook_mlp_out" and sites.mlp_post_norm is not None
+    written = module.get_submodule(sites.mlp_post_norm) if after_post_norm and sites.mlp_post_norm else mlp
+    yield _after(written, lambda y: watcher.mlp_output(number, y))
+
+
+def _norm_hook(
+    module: nn.Module,
+    norm: Norm,
+    key: NormKey,
+    watcher: Watcher,
+    observe: Callable[[Tensor, Tensor, Tensor], None] | None = None,
+) -> RemovableHandle:
+    def hook(_module: nn.Module, args: tuple[Tensor, ...], _output: Tensor) -> Tensor:
+        x = args[0]
+        scale = watcher.scale(key, lambda: norm.scale(x))
+        output = norm.forward(x, scale)
+        if observe is not None:
+            observe(x, norm.normalized(x, scale), output)
+        return output
+
+    return module.register_forward_hook(hook)
+
+
+def _before(module: nn.Module, change: Callable[[Tensor], Tensor]) -> RemovableHandle:
+    """Pass the module's first argument (hidden states) through `change`."""
+
+    def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        if args:
+            return (change(args[0]), *args[1:]), kwargs
+        return args, {**kwargs, "hidden_states": change(kwargs["hidden_states"])}
+
+    return module.register_forward_pre_hook(hook, with_kwargs=True)
+
+
+def _after(module: nn.Module, change: Callable[[Tensor], Tensor]) -> RemovableHandle:
+    """Pass the module's output (the first of a tuple) through `change`, in the shape of the module's input: some
+    experts lay the positions of a batch in one row."""
+
+    def hook(_module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        y: Tensor = output[0] if isinstance(output, tuple) else output
+        changed = change(y.view(args[0].shape)).view(y.shape)
+        return (changed, *output[1:]) if isinstance(output, tuple) else changed
+
+    return module.register_forward_hook(hook)

@@ -1,0 +1,50 @@
+"""Model: a placed Hugging Face model and the linear parts of it that attribution walks through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ..shapes import ModelShape
+from .architectures import Sites
+from .layer import Layer
+from .norm import Norm
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A placed model and the linear parts of it that attribution walks through."""
+
+    hf: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    shape: ModelShape
+    sites: Sites
+    layers: tuple[Layer, ...]
+    final_norm: Norm
+    unembed_VD: Tensor
+    unembed_mean_D: Tensor
+    unembed_bias_V: Tensor | None
+
+    def __repr__(self) -> str:
+        shape = self.shape
+        return f"<Model {shape.architecture}: {shape.num_layers} layers, {self.dtype}, on {self.input_device}>"
+
+    @property
+    def decoder_layers(self) -> nn.ModuleList:
+        layers = self.hf.get_submodule(self.sites.layers)
+        assert isinstance(layers, nn.ModuleList)
+        return layers
+
+    @property
+    def input_device(self) -> torch.device:
+        return self.hf.get_input_embeddings().get_parameter("weight").device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.unembed_VD.dtype

@@ -1,0 +1,64 @@
+"""A wheel of this project itself: built from the checkout it runs from, else put together from what is installed."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from base64 import urlsafe_b64encode
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+
+from ...errors import BundleError
+
+PROJECT = "distributed-tracer"
+_SOURCES = ("pyproject.toml", "README.md", "LICENSE")
+_NOT_IN_WHEELS = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")  # the installer's own notes
+
+
+def own_wheel(folder: Path) -> Path:
+    """The wheel, in `folder`. Raises BundleError where it cannot be built."""
+    checkout = Path(__file__).parents[3]
+    if all((checkout / name).is_file() for name in _SOURCES):
+        return _built(checkout, folder)
+    try:
+        return repacked(distribution(PROJECT), folder)
+    except PackageNotFoundError as error:
+        raise BundleError(f"{PROJECT} is neither installed nor run from a checkout: no wheel can be made") from error
+
+
+def _built(checkout: Path, folder: Path) -> Path:
+    """From a copy: what an earlier build left in the checkout would get into the wheel."""
+    with tempfile.TemporaryDirectory() as copy:
+        for name in _SOURCES:
+            shutil.copy(checkout / name, copy)
+        package = "distributed_tracer"
+        shutil.copytree(checkout / package, Path(copy) / package, ignore=shutil.ignore_patterns("__pycache__"))
+        command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", str(folder), copy]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BundleError(f"pip cannot build a wheel of {PROJECT}: {done.stderr.strip()[-1000:]}")
+    (wheel,) = folder.glob("distributed_tracer-*.whl")
+    return wheel
+
+
+def repacked(installed: Distribution, folder: Path) -> Path:
+    """What an installer took out of a wheel, in a wheel again."""
+    wheel = folder / f"{installed.metadata['Name'].replace('-', '_')}-{installed.version}-py3-none-any.whl"
+    record, record_name = [], ""
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(installed.files or [], key=str):
+            inside = file.as_posix()
+            if ".dist-info/RECORD" in inside:
+                record_name = inside
+            if ".." in file.parts or file.suffix == ".pyc" or file.name in _NOT_IN_WHEELS:
+                continue
+            content = Path(str(file.locate())).read_bytes()
+            archive.writestr(inside, content)
+            digest = urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+            record.append(f"{inside},sha256={digest},{len(content)}\n")
+        archive.writestr(record_name, "".join(record) + f"{record_name},,\n")
+    return wheel

@@ -1,0 +1,167 @@
+"""Where a bundle's files come from: directories here, the hub through its cache, any URL of a corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
+
+import fsspec
+import yaml
+from huggingface_hub import snapshot_download
+
+from ...artifacts.checkpoint_files import shards
+from ...artifacts.location import (
+    Folder,
+    HubFolder,
+    LocalFolder,
+    fetch_uri,
+    find,
+    read_config,
+    split_uri,
+    with_published_k,
+)
+from ...corpus.open_input import COMPRESSIONS, STDIN, name_of, path_of, reading
+from ...errors import BundleError, ModelError, TranscoderError
+from ...redact import redacted_url
+
+_MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
+_NOT_MODEL_FILES = ("*/*", "consolidated*")  # other formats in folders; a second copy of Mistral's weights
+_TRANSCODER_ENDINGS = (".safetensors", ".npz", ".json", ".yaml")
+_LISTING = "config.yaml"  # may name transcoders that are elsewhere
+
+Opener = Callable[[], BinaryIO]
+
+
+def opener_of(path: Path) -> Opener:
+    return lambda: path.open("rb")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files of one part of a bundle, not yet copied."""
+
+    path: str
+    """Of the part in the bundle."""
+    origin: str
+    """Hub id, or the last name of a path: a manifest tells nobody's folders or credentials."""
+    revision: str | None
+    """The commit on the hub."""
+    files: dict[str, Opener]
+    """Path in the bundle -> how to read it."""
+    num_bytes: int
+    """0 where it is not known before reading."""
+
+
+def model_source(model: str) -> Source:
+    """Weights from safetensors, configuration and tokenizer. Raises ModelError where they cannot be had."""
+    root, revision = Path(model).expanduser(), None
+    if not root.is_dir():
+        root = _model_snapshot(model)
+        revision = root.name
+    files = [path for pattern in _MODEL_FILES for path in root.glob(pattern) if path.is_file()]
+    names = {path.name: path for path in files if not path.name.startswith("consolidated")}
+    _check_weights(model, names)
+    return _source("model", model if revision else root.resolve().name, revision, names)
+
+
+def _model_snapshot(model: str) -> Path:
+    name, at, revision = model.rpartition("@")
+    try:
+        snapshot = snapshot_download(
+            name if at else model,
+            revision=revision if at else None,
+            allow_patterns=list(_MODEL_FILES),
+            ignore_patterns=list(_NOT_MODEL_FILES),
+        )
+    except Exception as error:  # the hub's client lets errors of its HTTP library through, which differ by version
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelError(f"{model!r} is no directory here and cannot be had from the hub: {reason}") from error
+    return Path(snapshot)
+
+
+def _check_weights(model: str, names: dict[str, Path]) -> None:
+    index = names.get("model.safetensors.index.json")
+    try:
+        wanted = set(shards(index).values()) if index else {"model.safetensors"}
+    except ModelError as error:
+        raise ModelError(f"model {model!r}: {error}") from error
+    if missing := sorted(({"config.json"} | wanted) - names.keys()):
+        raise ModelError(f"model {model!r} lacks {', '.join(missing[:4])}; weights are read from safetensors only")
+
+
+def transcoder_source(transcoders: str) -> Source:
+    """Weights and configurations. Files that a config.yaml names on the hub become files of the bundle.
+
+    A k that only its publisher's paper has (see PUBLISHED_K) is written into the bundle's config.yaml.
+
+    Raises TranscoderError for what cannot be had.
+    """
+    folder = find(transcoders)
+    wanted = [name for name in folder.files() if name.endswith(_TRANSCODER_ENDINGS)]
+    if not wanted:
+        raise TranscoderError(f"{transcoders}: no transcoders; wanted are {', '.join(_TRANSCODER_ENDINGS)}")
+    names = dict(zip(wanted, folder.fetch(wanted), strict=True))
+    if isinstance(folder, LocalFolder):
+        origin, revision = folder.root.resolve().name, None
+    else:
+        origin, revision = str(folder), _commit(folder, *next(iter(names.items())))
+    stored = read_config(names[_LISTING]) if _LISTING in names else {}
+    listing = with_published_k(stored, folder)
+    here = _listed(listing, names)
+    names |= {path: fetch_uri(uri) for uri, path in here.items()}
+    source = _source("transcoders", origin, revision, names)
+    if here:
+        listing["transcoders"] = [here.get(name, name) for name in listing["transcoders"]]
+    if here or listing != stored:
+        source.files[f"transcoders/{_LISTING}"] = partial(BytesIO, yaml.safe_dump(listing, sort_keys=False).encode())
+    return source
+
+
+def _listed(listing: dict[str, Any], names: Container[str]) -> dict[str, str]:
+    """Addresses on the hub that a config.yaml names -> where they lie below the transcoders of a bundle."""
+    listed = listing.get("transcoders")
+    texts = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+    remote = [name for name in texts if name.startswith("hf://")]
+    outside = [name for name in texts if name not in names and name not in remote]
+    if outside:
+        raise TranscoderError(f"{_LISTING} names {outside[0]!r}, which is not among the files beside it: move it there")
+    return {uri: _path_of(uri) for uri in remote}
+
+
+def _path_of(uri: str) -> str:
+    """user--repo[--revision]/path."""
+    repo, path, revision = split_uri(uri)
+    return f"{'--'.join([repo, *([revision] if revision else [])]).replace('/', '--')}/{path}"
+
+
+def _commit(folder: Folder, name: str, path: Path) -> str:
+    """The hub's cache has a file at .../snapshots/COMMIT/[folder/]name."""
+    assert isinstance(folder, HubFolder)
+    return path.parents[len((PurePosixPath(folder.folder) / name).parts) - 1].name
+
+
+def prompts_source(prompts: str) -> Source:
+    """The corpus as it is, compressed or not, named prompts with its ending. Opening it may raise CorpusError."""
+    if prompts == STDIN:
+        raise BundleError("a bundle takes prompts from a file, not from standard input: write them to one first")
+    name = f"prompts{_ending(prompts)}"
+    return Source(name, PurePosixPath(redacted_url(path_of(prompts))).name, None, {name: partial(_open, prompts)}, 0)
+
+
+def _ending(prompts: str) -> str:
+    endings = PurePosixPath(path_of(prompts)).suffixes
+    return "".join(endings[-2 if endings and endings[-1].lower() in COMPRESSIONS else -1 :])
+
+
+def _open(url: str) -> BinaryIO:
+    with reading(name_of(url)):
+        return cast(BinaryIO, fsspec.open(url, "rb").open())
+
+
+def _source(part: str, origin: str, revision: str | None, names: dict[str, Path]) -> Source:
+    files = {f"{part}/{name}": opener_of(path) for name, path in sorted(names.items())}
+    return Source(part, origin, revision, files, sum(path.stat().st_size for path in names.values()))

@@ -1,0 +1,96 @@
+"""Target: the Python and platform that a bundle's wheels are for, as pip and as environment markers know them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+
+from packaging.requirements import Requirement
+
+from ...errors import ConfigError
+
+PLATFORM = "manylinux_2_28_x86_64"  # the oldest glibc that torch is built for
+_TAG = re.compile(r"(?P<kind>manylinux_2_(?P<minor>\d+)|manylinux2014|linux)_(?P<machine>[a-z]\w*)")
+_OLDEST_MINOR = 5
+_LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+
+
+def this_python() -> str:
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Raises ConfigError for what is no such thing."""
+
+    python: str
+    """3.11, 3.12, ..."""
+    platforms: tuple[str, ...]
+    """Platform tags of which a wheel may have any; manylinux_2_N stands for all older ones too."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"3\.\d+", self.python):
+            raise ConfigError(f"--python is a version like 3.11, not {self.python!r}")
+        if not self.platforms:
+            raise ConfigError(f"give --platform at least one tag, like {PLATFORM}")
+        matches = [_TAG.fullmatch(platform) for platform in self.platforms]
+        for platform, match in zip(self.platforms, matches, strict=True):
+            if match is None:
+                raise ConfigError(f"--platform is a Linux tag of wheels like {PLATFORM}, not {platform!r}")
+        machines = sorted({match["machine"] for match in matches if match})
+        if len(machines) != 1:
+            raise ConfigError(f"a bundle is for one kind of machine, not for {machines}: make one for each")
+
+    @property
+    def machine(self) -> str:
+        """x86_64, aarch64, ..."""
+        match = _TAG.fullmatch(self.platforms[0])
+        assert match is not None, "checked above"
+        return match["machine"]
+
+    @property
+    def tags(self) -> list[str]:
+        """All platform tags, best first: pip does not know that a newer glibc runs what was built for an older one."""
+        found: list[str] = []
+        for platform in self.platforms:
+            found += _older(platform)
+        return list(dict.fromkeys(found))
+
+    def wants(self, requirement: Requirement, extras: frozenset[str]) -> bool:
+        """Whether a requirement's marker holds there, in some patch version, for a package with these extras."""
+        if requirement.marker is None:
+            return True
+        return any(
+            requirement.marker.evaluate({**self._environment(patch), "extra": extra})
+            for patch in (0, 99)
+            for extra in ("", *extras)
+        )
+
+    def _environment(self, patch: int) -> dict[str, str]:
+        full = f"{self.python}.{patch}"
+        return {
+            "implementation_name": "cpython",
+            "implementation_version": full,
+            "os_name": "posix",
+            "platform_machine": self.machine,
+            "platform_python_implementation": "CPython",
+            "platform_release": "",
+            "platform_system": "Linux",
+            "platform_version": "",
+            "python_full_version": full,
+            "python_version": self.python,
+            "sys_platform": "linux",
+        }
+
+
+def _older(platform: str) -> list[str]:
+    match = _TAG.fullmatch(platform)
+    assert match is not None, "checked when made"
+    minor = 17 if match["kind"] == "manylinux2014" else int(match["minor"] or 0)
+    tags = []
+    for number in range(minor, _OLDEST_MINOR - 1, -1):
+        tags.append(f"manylinux_2_{number}_{match['machine']}")
+        if number in _LEGACY:
+            tags.append(f"{_LEGACY[number]}_{match['machine']}")
+    return [*tags, f"linux_{match['machine']}"]

@@ -1,0 +1,111 @@
+"""All answers -> findings. Each node by itself, then what differs between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+from ...artifacts.fingerprint import Files
+from .node_checks import Finding, Severity, findings_alone, gathered, store_findings
+from .node_report import Answer, Survey
+
+DRIVER = "driver"
+_NAMED = 3
+
+
+def compare(survey: Survey) -> list[Finding]:
+    """Everything worth saying, the worst first."""
+    return gathered(_all(survey))
+
+
+def _all(survey: Survey) -> Iterator[Finding]:
+    for silence in survey.silences:
+        remedy = "see that the machine is up and has this version of the package; --timeout-seconds gives it more time"
+        yield Finding("problem", (silence.node,), silence.reason, remedy)
+    if survey.driver is not None and survey.driver.store is not None:
+        for severity, what, remedy in store_findings(survey.driver.store):
+            yield Finding(severity, (DRIVER,), what, remedy)
+    for answer in survey.answers:
+        yield from findings_alone(answer)
+    yield from _versions(survey)
+    yield from _files("model", survey.answers)
+    yield from _files("transcoders", survey.answers)
+    yield from _gpus(survey.answers)
+    yield from _environment(survey.answers)
+
+
+def _versions(survey: Survey) -> Iterator[Finding]:
+    found = {answer.node: answer.versions for answer in survey.answers}
+    if survey.driver is not None:
+        found[DRIVER] = survey.driver.versions
+    for package in {name: None for versions in found.values() for name in versions}:
+        of_node = {node: versions.get(package, "absent") for node, versions in found.items()}
+        what = "the code of distributed_tracer" if package == "code" else package
+        severity: Severity = "warning" if package == "python" else "problem"  # Ray refuses all but the last number
+        yield from _difference(severity, what, of_node, "install the same on all nodes: see constraints.txt")
+
+
+def _files(what: Literal["model", "transcoders"], answers: Sequence[Answer]) -> Iterator[Finding]:
+    files: dict[str, Files] = {}
+    for answer in answers:
+        found: Files | None = getattr(answer, what)
+        if found is not None and found.digests is not None:
+            files[answer.node] = found
+    names = sorted({name for found in files.values() for name in found.digests or {}})
+    other = [name for name in names if len({(found.digests or {}).get(name) for found in files.values()}) > 1]
+    of_node = {node: found.fingerprint for node, found in files.items()}
+    remedy = f"copy the {what} to one folder that all nodes see, or pin a @revision; --json has a hash of every file"
+    yield from _difference("problem", f"{what} ({named(other)})", of_node, remedy)
+    sampled = max((found.num_sampled for found in files.values()), default=0)
+    if sampled:
+        said = f"{what}: {sampled} large files are compared by size, header and samples of every tensor"
+        yield Finding("info", (), said, "--full-hash reads all their bytes")
+
+
+def _gpus(answers: Sequence[Answer]) -> Iterator[Finding]:
+    of_node = {
+        answer.node: ", ".join(sorted({f"{gpu.name} (driver {gpu.driver})" for gpu in answer.gpus}))
+        for answer in answers
+        if answer.gpus
+    }
+    yield from _difference("warning", "the kind of GPU", of_node, "the last bits of a graph may depend on the node")
+
+
+def _environment(answers: Sequence[Answer]) -> Iterator[Finding]:
+    offline = {answer.node: "set" if answer.offline else "not set" for answer in answers}
+    yield from _difference("warning", "HF_HUB_OFFLINE", offline, "set it on all nodes or on none")
+    if len(set(offline.values())) == 1:
+        yield Finding("info", (), f"HF_HUB_OFFLINE is {next(iter(offline.values()))}")
+    open_ = [a for a in answers if a.token_auth is False and not _is_loopback(a.address)]
+    if open_:
+        yield Finding(
+            "warning",
+            tuple(answer.node for answer in open_),
+            "Ray listens on the network and asks for no token: whoever reaches its ports can run code there",
+            "start Ray with RAY_AUTH_MODE=token: see cluster/README.md",
+        )
+    elif any(answer.token_auth for answer in answers):
+        yield Finding("info", (), "Ray asks for a token (RAY_AUTH_MODE=token)")
+
+
+def _difference(severity: Severity, what: str, of_node: Mapping[str, str], remedy: str) -> Iterator[Finding]:
+    """A finding about those in the minority, if not all say the same."""
+    groups: dict[str, list[str]] = {}
+    for node, value in of_node.items():
+        groups.setdefault(value, []).append(node)
+    if len(groups) < 2:
+        return
+    ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
+    said = "; ".join(f"{value} on {named(nodes)}" for value, nodes in ordered)
+    others = tuple(node for _, nodes in ordered[1:] for node in nodes)
+    yield Finding(severity, others, f"{what} differs: {said}", remedy)
+
+
+def named(nodes: Sequence[str]) -> str:
+    """Some names and how many more there are."""
+    more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
+    return ", ".join(nodes[:_NAMED]) + more
+
+
+def _is_loopback(address: str | None) -> bool:
+    return address is None or address.startswith("127.") or address in ("::1", "localhost")

@@ -1,0 +1,81 @@
+"""examine: ask this machine or every node of a cluster, compare the answers, and say what stands in a run's way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from ...config import CorpusConfig, RunConfig
+from ...corpus.reader import read_prompts
+from ...errors import ConfigError, CorpusError
+from ...runtime.ray.environment import keep_ray_offline
+from .cluster_checks import DRIVER, compare
+from .inspect_node import probe, versions_here
+from .node_checks import Finding, gathered
+from .node_report import Driver, Question, Survey
+from .report_text import survey_text
+from .store_check import beacon, try_store
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was seen, and what follows from it."""
+
+    survey: Survey
+    findings: tuple[Finding, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """1 if a run should not be started yet; warnings do not count."""
+        return int(any(finding.severity == "problem" for finding in self.findings))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self.survey), "findings": [asdict(finding) for finding in self.findings]}
+
+    def describe(self) -> str:
+        return survey_text(self.survey, self.findings)
+
+
+def examine(
+    question: Question,
+    prompts: str | None = None,
+    ray_address: str | None = None,
+    timeout_seconds: float = 60.0,
+    text_field: str = "text",
+) -> Diagnosis:
+    """Every node of the cluster at `ray_address` or RAY_ADDRESS; without one this machine, and Ray is not started.
+
+    Raises ConfigError if no Ray cluster at the address accepts the connection within the timeout.
+    """
+    if timeout_seconds <= 0:
+        raise ConfigError(f"timeout_seconds must be positive, not {timeout_seconds}")
+    address = ray_address or os.environ.get("RAY_ADDRESS")
+    survey = _cluster(question, address, timeout_seconds) if address else Survey((probe(question),))
+    return Diagnosis(survey, tuple(gathered([*compare(survey), *_prompts(prompts, text_field)])))
+
+
+def _cluster(question: Question, address: str, timeout_seconds: float) -> Survey:
+    keep_ray_offline()
+    from ...runtime.ray.cluster import connected
+    from .ask_nodes import ask_nodes
+
+    with connected(RunConfig(ray_address=address, connect_seconds=timeout_seconds)), beacon(question.store) as key:
+        answers, silences = ask_nodes(replace(question, beacon=key), timeout_seconds)
+        store = try_store(question.store) if question.store else None
+    return Survey(tuple(answers), tuple(silences), Driver(versions_here(), store))
+
+
+def _prompts(prompts: str | None, text_field: str) -> Iterator[Finding]:
+    """The driver alone reads them: here, all of them, as a run would before anything else."""
+    if prompts is None:
+        return
+    try:
+        count = sum(1 for _ in read_prompts(CorpusConfig(prompts, text_field=text_field)))
+    except CorpusError as error:
+        yield Finding("problem", (DRIVER,), str(error), "mend it; --on-bad-prompt record goes on without such lines")
+    else:
+        remedy = "" if count else "give a file that holds some"
+        yield Finding("info" if count else "problem", (), f"{count:,} prompts can be read", remedy)

@@ -1,0 +1,79 @@
+"""What one machine says about itself. Needs neither Ray nor, but to read a model's configuration, torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+from huggingface_hub.constants import HF_HUB_OFFLINE
+
+from ...artifacts.local_files import model_files, transcoder_files
+from ...job.provenance import versions
+from ...plan.machine import ask_gpus, free_cpu_bytes, num_cores
+from .model_files import why_unreadable
+from .node_report import Answer, Gpu, Question
+from .store_check import try_store
+
+PACKAGE = Path(__file__).parents[2]
+_SHM = Path("/dev/shm")
+_GPU = ("driver_version", "memory.free", "memory.total", "name")
+
+
+def probe(question: Question) -> Answer:
+    """Look at everything that a run would need here. Whatever is wrong is part of the answer."""
+    gpus, gpu_error = _gpus()
+    temp_dir = question.temp_dir or tempfile.gettempdir()
+    disk = shutil.disk_usage(temp_dir)
+    host = socket.gethostname()
+    model = model_files(question.model, question.full_hash) if question.model else None
+    return Answer(
+        host=host,
+        node=host,
+        versions=versions_here(),
+        gpus=gpus,
+        gpu_error=gpu_error,
+        num_cores=num_cores(),
+        free_bytes=free_cpu_bytes(),
+        shm_bytes=shutil.disk_usage(_SHM).total if _SHM.is_dir() else None,
+        temp_dir=temp_dir,
+        temp_free_bytes=disk.free,
+        temp_bytes=disk.total,
+        offline=HF_HUB_OFFLINE,
+        model=model,
+        unreadable=why_unreadable(model) if model else "",
+        transcoders=transcoder_files(question.transcoders, question.full_hash) if question.transcoders else None,
+        store=try_store(question.store, question.beacon) if question.store else None,
+    )
+
+
+def versions_here() -> dict[str, str]:
+    """Of packages, and `code`: a hash of this package's files, as two checkouts may bear the same version."""
+    return {**versions(), "code": code_hash(PACKAGE)}
+
+
+def code_hash(folder: Path) -> str:
+    """Of names and contents of all .py files in a folder."""
+    sha = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        sha.update(f"{path.relative_to(folder).as_posix()}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return sha.hexdigest()[:12]
+
+
+def _gpus() -> tuple[tuple[Gpu, ...], str]:
+    """All GPUs, and why there are none where a driver suggests that there should be."""
+    try:
+        rows = ask_gpus(*_GPU)
+    except (subprocess.TimeoutExpired, OSError) as error:
+        return (), f"nvidia-smi does not answer: {error}"
+    if not rows and shutil.which("nvidia-smi", mode=os.X_OK):
+        return (), "nvidia-smi is installed and lists no GPU"
+    return tuple(Gpu(name, driver, _mib(free), _mib(total)) for driver, free, total, name in rows), ""
+
+
+def _mib(text: str) -> int | None:
+    return int(text) * 2**20 if text.isdigit() else None

@@ -1,0 +1,153 @@
+"""What is wrong with one node, whatever the others say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ...artifacts.fingerprint import Files
+from ...text import size_text
+from .node_report import Answer, StoreTrial
+
+Severity = Literal["problem", "warning", "info"]
+_ORDER: tuple[Severity, ...] = ("problem", "warning", "info")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`problem`: a run would fail or its results could not be trusted. `nodes` is empty where it concerns all."""
+
+    severity: Severity
+    nodes: tuple[str, ...]
+    what: str
+    remedy: str = ""
+
+
+def gathered(findings: Iterable[Finding]) -> list[Finding]:
+    """The same said of many nodes as one finding; the worst first, otherwise in the order given."""
+    nodes: dict[Finding, tuple[str, ...]] = {}
+    for finding in findings:
+        said = replace(finding, nodes=())
+        nodes[said] = nodes.get(said, ()) + finding.nodes
+    together = [replace(said, nodes=names) for said, names in nodes.items()]
+    return sorted(together, key=lambda finding: _ORDER.index(finding.severity))
+
+
+MIN_SHM_BYTES = 2**30
+"""Containers have 64 MiB unless told otherwise; Ray then keeps its objects in a file on disk."""
+MIN_TEMP_BYTES = 5 * 2**30
+MIN_TEMP_SHARE = 0.1
+"""Ray makes no more objects where less than 5% of the disk is free."""
+MIN_FREE_GPU_SHARE = 0.9
+MAX_SKEW_SECONDS = 1.0
+_NEEDED = ("torch", "transformers", "accelerate", "safetensors", "zarr", "numpy")
+
+
+def findings_alone(answer: Answer) -> Iterator[Finding]:
+    """Everything but differences to other nodes."""
+    for severity, what, remedy in _all(answer):
+        yield Finding(severity, (answer.node,), what, remedy)
+
+
+Said = Iterator[tuple[Severity, str, str]]
+
+
+def _all(answer: Answer) -> Said:
+    if absent := [name for name in _NEEDED if answer.versions.get(name) == "absent"]:
+        yield "problem", f"not installed: {', '.join(absent)}", "install distributed_tracer with its dependencies there"
+    yield from _files("model", answer.model, answer.offline)
+    if answer.unreadable:
+        yield "problem", answer.unreadable, ""
+    yield from _files("transcoders", answer.transcoders, answer.offline)
+    if answer.store is not None:
+        yield from store_findings(answer.store)
+    yield from _gpus(answer)
+    yield from _room(answer)
+    yield from _clock(answer)
+
+
+def _files(what: str, files: Files | None, offline: bool) -> Said:
+    if files is None:
+        return
+    if files.folder is None and files.on_hub and not offline:
+        yield "info", f"{what} {files.source!r}: {files.missing}; the first worker downloads it", ""
+    elif files.folder is None:
+        remedy = f"put the {what} into one folder that all nodes see at the same path, and give that path"
+        yield "problem", f"{what} {files.source!r}: {files.missing}", remedy
+    for sentence in files.damaged:
+        yield "problem", f"{what} in {files.folder}: {sentence}", "copy or download it again"
+
+
+def store_findings(trial: StoreTrial) -> Said:
+    """Of a node or of the driver."""
+    if trial.error:
+        yield "problem", f"the store cannot be used: {trial.error}", "see that its address, rights and credentials hold"
+        return
+    if not trial.create_only:
+        yield (
+            "problem",
+            f"the store {trial.url} lets a second creation replace the first: commits of two runs could be lost",
+            "use an S3 server that honours If-None-Match, or a file system with hard links",
+        )
+    if trial.shared is False:
+        yield (
+            "problem",
+            f"the store {trial.url} is another one than the driver's: graphs written there would not be found",
+            "give a folder that all nodes share, or an s3:// address",
+        )
+    if trial.left_over:
+        yield (
+            "warning",
+            f"the probe object {trial.left_over} in {trial.url} could not be removed",
+            "it means nothing to a store; remove it by hand",
+        )
+
+
+def _gpus(answer: Answer) -> Said:
+    if answer.gpu_error:
+        yield "warning", answer.gpu_error, "see that the driver is loaded and the container may use the GPUs"
+    if answer.gpus and answer.versions.get("torch", "").endswith("+cpu"):
+        yield "problem", f"torch {answer.versions['torch']} cannot use the GPUs", "install a build of torch with CUDA"
+    if answer.ray_gpus is not None and answer.ray_gpus != len(answer.gpus):
+        yield (
+            "warning",
+            f"Ray counts {answer.ray_gpus:g} GPUs, nvidia-smi {len(answer.gpus)}",
+            "start Ray there with the right --num-gpus",
+        )
+    for number, gpu in enumerate(answer.gpus):
+        if gpu.free_bytes and gpu.total_bytes and gpu.free_bytes < MIN_FREE_GPU_SHARE * gpu.total_bytes:
+            free = f"{size_text(gpu.free_bytes)} of {size_text(gpu.total_bytes)}"
+            yield "warning", f"GPU {number} has only {free} free", "end what else uses it: see nvidia-smi"
+
+
+def _room(answer: Answer) -> Said:
+    if answer.shm_bytes is not None and answer.shm_bytes < MIN_SHM_BYTES:
+        yield (
+            "warning",
+            f"/dev/shm has {size_text(answer.shm_bytes)}: Ray keeps its objects on disk where it is full",
+            "docker run --shm-size=8g; on Kubernetes an emptyDir of medium Memory at /dev/shm",
+        )
+    free = answer.temp_free_bytes
+    if free < max(MIN_TEMP_BYTES, MIN_TEMP_SHARE * answer.temp_bytes):
+        yield (
+            "warning",
+            f"{size_text(free)} of {size_text(answer.temp_bytes)} are free at {answer.temp_dir}, where Ray spills",
+            "make room, or start Ray with --temp-dir on a larger disk",
+        )
+    gpus = [gpu.free_bytes for gpu in answer.gpus if gpu.free_bytes is not None]
+    free, where = (sum(gpus), "on its GPUs together") if gpus else (answer.free_bytes, "of main memory")
+    if answer.model is not None and answer.model.num_bytes > free:
+        needed = size_text(answer.model.num_bytes)
+        yield "warning", f"the model's files are {needed}, {size_text(free)} {where} are free", "see what `plan` says"
+
+
+def _clock(answer: Answer) -> Said:
+    ahead, give_or_take = answer.clock_ahead_seconds, answer.clock_error_seconds
+    if ahead is not None and give_or_take is not None and abs(ahead) - give_or_take > MAX_SKEW_SECONDS:
+        direction = "ahead of" if ahead > 0 else "behind"
+        yield (
+            "warning",
+            f"the clock is {abs(ahead):.1f} s (give or take {give_or_take:.1f}) {direction} the driver's",
+            "let NTP set it: S3 refuses requests whose time is 15 minutes off, and logs do not line up",
+        )

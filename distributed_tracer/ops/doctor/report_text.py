@@ -1,0 +1,70 @@
+"""Survey and findings for people: a row per node, then what to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ...artifacts.fingerprint import Files
+from ...table import Table
+from ...text import printable, size_text
+from .cluster_checks import named
+from .node_checks import Finding
+from .node_report import Answer, Gpu, Silence, StoreTrial, Survey
+
+
+def survey_text(survey: Survey, findings: Sequence[Finding]) -> str:
+    """A table, a paragraph per finding, and a last line that counts them."""
+    rows = [*map(_row, survey.answers), *map(_silent_row, survey.silences)]
+    columns = {name: None for row in rows for name in row}
+    table = Table({name: [row.get(name) for row in rows] for name in columns})
+    counts = Counter(finding.severity for finding in findings)
+    verdict = "do not start yet" if counts["problem"] else "ready"
+    numbers = f"problems {counts['problem']}, warnings {counts['warning']}, nodes {len(survey.answers)} of {len(rows)}"
+    return "\n".join([table.format(len(table)), "", *map(_paragraph, findings), f"{verdict}: {numbers}"])
+
+
+def _row(answer: Answer) -> dict[str, object]:
+    ahead = answer.clock_ahead_seconds
+    return {
+        "node": answer.node,
+        "address": answer.address,
+        "GPUs": _gpus(answer.gpus),
+        "GPU free": size_text(sum(gpu.free_bytes or 0 for gpu in answer.gpus)) if answer.gpus else None,
+        "cores": answer.num_cores,
+        "free": size_text(answer.free_bytes),
+        "/dev/shm": None if answer.shm_bytes is None else size_text(answer.shm_bytes),
+        "temp free": size_text(answer.temp_free_bytes),
+        "clock": None if ahead is None else f"{ahead:+.3f} s",
+        "code": answer.versions["code"][:8],
+        "store": _store(answer.store),
+        "model": _files(answer.model),
+        "transcoders": _files(answer.transcoders),
+    }
+
+
+def _silent_row(silence: Silence) -> dict[str, object]:
+    return {"node": silence.node, "address": silence.address, "GPUs": "silent"}
+
+
+def _gpus(gpus: Sequence[Gpu]) -> str | None:
+    kinds = Counter(gpu.name for gpu in gpus)
+    return ", ".join(f"{count} {name}" for name, count in kinds.items()) or None
+
+
+def _store(trial: StoreTrial | None) -> str | None:
+    if trial is None:
+        return None
+    return "error" if trial.error else "ok" if trial.create_only and trial.shared is not False else "unfit"
+
+
+def _files(files: Files | None) -> str | None:
+    if files is None:
+        return None
+    return "missing" if files.folder is None else "damaged" if files.damaged else files.fingerprint
+
+
+def _paragraph(finding: Finding) -> str:
+    where = f" on {named(finding.nodes)}" if finding.nodes else ""
+    text = f"{finding.severity}{where}: {finding.what}"
+    return printable(text) + (f"\n    {printable(finding.remedy)}" if finding.remedy else "")

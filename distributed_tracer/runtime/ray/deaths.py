@@ -1,0 +1,93 @@
+"""Deaths: why a worker is no more, in our words.
+
+A process that the kernel kills because memory ran out says nothing, nor does Ray. But the kernel counts such kills in
+each control group: a worker says at its start how far the count of its group is, and if it dies and the count has
+grown, that was it. One kill explains one death.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from ...plan.control_group import Kills
+from ...text import size_text
+from ..telemetry.untrusted_text import in_short, plain_line, shortened
+
+_LONGEST_OF_RAY = 200
+_SECONDS = 10.0
+"""For the answer of another machine, which starts a process to count."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an actor is: `host:pid on address`, Ray's id of the machine, and the kernel's count when it began."""
+
+    name: str
+    node: str
+    kills: Kills | None
+
+
+class Deaths:
+    """Tells of deaths, and remembers those that it has put down to the kernel."""
+
+    def __init__(self) -> None:
+        self._told: dict[Place, str] = {}
+        self._explained: dict[tuple[str, str], int] = {}
+
+    def reason(self, name: str, place: Place | None, error: Exception) -> str:
+        """Who died of what, and what Ray knows of it, without its advice and addresses."""
+        text = str(error)
+        _, found, detail = text.partition("Worker exit detail: ")
+        told = next(iter((detail if found else text).partition(". Some common causes")[0].splitlines()), "")
+        if place is not None and place not in self._told:
+            self._told[place] = _known_to_ray(error) or self._known_to_the_kernel(place) or "died"
+        cause = self._told[place] if place is not None else _known_to_ray(error) or "died"
+        return f"worker {name} {cause} (Ray: {shortened(plain_line(told), _LONGEST_OF_RAY)})"
+
+    def _known_to_the_kernel(self, place: Place) -> str | None:
+        if place.kills is None:
+            return None
+        key = (place.node, str(place.kills.file))
+        known = max(place.kills.count, self._explained.get(key, 0))
+        if not _more(place.node, replace(place.kills, count=known)):
+            return None
+        self._explained[key] = known + 1
+        limit = place.kills.limit
+        had = "its machine" if limit is None else f"its control group, whose limit is {size_text(limit)},"
+        return (
+            f"was killed by the kernel, as {had} had no memory left; fewer workers on a machine need less, and a "
+            "container, pod or Slurm job can be given more"
+        )
+
+
+def no_room_for_answer(name: str, error: Exception) -> str:
+    """An answer that never comes may name a part: it is as if its worker had died before it gave one."""
+    return f"worker {name} is given up, as Ray has no room for its answer: {in_short(error)}"
+
+
+def _known_to_ray(error: Exception) -> str | None:
+    if isinstance(error, ray.exceptions.OutOfMemoryError) or "running low on memory" in str(error):
+        return "was ended because its machine's memory was nearly full"
+    if isinstance(error, ray.exceptions.NodeDiedError) or "node has died" in str(error) or "node died" in str(error):
+        return "was on a machine that left the cluster"
+    return None
+
+
+def _more(node: str, kills: Kills) -> int:
+    """So many kills since, counted on that machine; 0 if it does not answer."""
+    if node == ray.get_runtime_context().get_node_id():
+        return kills.more()
+    there: Any = NodeAffinitySchedulingStrategy(node, soft=False)
+    try:
+        return int(ray.get(_count.options(scheduling_strategy=there).remote(kills), timeout=_SECONDS))
+    except ray.exceptions.RayError:
+        return 0
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def _count(kills: Kills) -> int:
+    return kills.more()

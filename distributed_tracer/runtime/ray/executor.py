@@ -1,0 +1,237 @@
+"""RayExecutor: the same contract as LocalExecutor on a Ray cluster, one model replica per actor.
+
+Ray's own retries and restarts are off. This loop asks each actor for at most two things at a time, waits for any
+answer, and replaces an actor that dies; the Schedule says what that means for the prompts it had. Work begins with the
+first actor that is loaded; others join when they find a place, on machines that were there or come later. Actors that
+share one set of transcoders end together.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import Any
+
+import ray
+
+from ...config import JobConfig
+from ...errors import ConfigError, WorkerLost
+from ...plan.work import Outcome, WorkUnit
+from ..executor import Commit, MakeWorker, committed, new_worker
+from ..reply import Reply
+from ..schedule import Schedule
+from .cluster import LOST, connected, cpus_per_worker, describe_resources, remark_on_idle_gpus
+from .deaths import Deaths, no_room_for_answer
+from .hung_workers import Watch
+from .lend_idle import lend_idle
+from .metrics import Metrics
+from .prompt_message import TOO_LARGE, CannotTravel
+from .replicas import Group, Replica, ready
+
+_log = logging.getLogger(__name__)
+
+CALL_SECONDS = 0.003
+"""A call, its answer and the wait for both take the driver about half of that (benchmarks/ray_calls.py): with so
+many seconds of work in a call for each worker that there is, it is half idle."""
+_MAX_FAILED_STARTS = 3
+"""So many starts in a row that end while loading, for each worker wanted, end a run: a dying machine ends several."""
+_NOTICE_SECONDS = 2.0
+"""An actor may learn of another's death so much earlier than this process."""
+
+
+@dataclass
+class _Answers:
+    """What came back from actors."""
+
+    replies: dict[Any, Reply | None] = field(default_factory=dict)
+    """By reference; None to loading."""
+    dead: dict[Replica, str] = field(default_factory=dict)
+    """Actors that are no more, with the reason."""
+    bereft: dict[Replica, str] = field(default_factory=dict)
+    """Actors that could not go on because another one of their group is no more."""
+    failed: BaseException | None = None
+    """An error that ends the run."""
+
+    @classmethod
+    def of(cls, answered: Mapping[Any, Replica], deaths: Deaths) -> _Answers:
+        found = cls()
+        for ref, replica in answered.items():
+            try:
+                found.replies[ref] = ray.get(ref)
+            except ray.exceptions.RayTaskError as error:
+                if isinstance(error.cause, WorkerLost):
+                    found.bereft[replica] = str(error.cause)
+                elif isinstance(error.cause, TOO_LARGE):
+                    found.dead.setdefault(replica, no_room_for_answer(replica.name, error.cause))
+                else:
+                    found.failed = error.cause or error
+            except LOST as error:
+                if replica not in found.dead:
+                    found.dead[replica] = deaths.reason(replica.name, replica.place, error)
+        return found
+
+
+class RayExecutor:
+    """Works on Ray."""
+
+    def __init__(
+        self,
+        config: JobConfig,
+        commit: Commit,
+        make_worker: MakeWorker = new_worker,
+        metrics: Metrics | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._config = config
+        self._commit = commit
+        self._metrics = metrics or Metrics()
+        self._make_worker = make_worker
+        self._stopped = stopped
+        self._watch = Watch(config.run.stuck_seconds)
+        self._deaths = Deaths()
+        self._groups: list[Group] = []
+        self._failed_starts = 0
+        self._said_waiting = False
+
+    def run(self, units: Iterable[WorkUnit]) -> Generator[Outcome]:
+        """See Executor.run. Raises ConfigError if no actor finds a place."""
+        run, units = self._config.run, iter(units)
+        first = list(islice(units, run.workers))  # no more groups than there is work
+        schedule = Schedule(chain(first, units), run.attempts, CALL_SECONDS * run.workers)
+        with connected(run):
+            remark_on_idle_gpus(run)
+            try:
+                for outcome in self._work(schedule, -(-len(first) // run.slices)):
+                    self._metrics.count(outcome)
+                    yield outcome
+            finally:
+                for group in self._groups:
+                    group.dismiss()
+                self._groups.clear()
+                self._metrics.end()
+
+    @property
+    def _replicas(self) -> list[Replica]:
+        return [replica for group in self._groups for replica in group.replicas]
+
+    def _work(self, schedule: Schedule, num_groups: int) -> Iterator[Outcome]:
+        while schedule.has_work() or any(replica.share.units for replica in self._replicas):
+            if self._stopped():
+                schedule.withdraw()
+            while schedule.has_work() and len(self._groups) < num_groups:
+                self._groups.append(Group(self._config, self._make_worker))
+            replicas = self._replicas
+            for replica in replicas:
+                if replica.loaded:
+                    yield from self._ask(replica, schedule)
+            if not schedule.has_work():
+                lend_idle(replicas, schedule)
+            asked = {ref: replica for replica in replicas for ref in replica.pending()}
+            if asked and ray.wait(list(asked), num_returns=1, timeout=1.0)[0]:
+                # all that is there: to wait on thousands of calls takes its time, and so does a commit
+                yield from self._receive({ref: asked[ref] for ref in ready(list(asked))}, schedule)
+            self._look_after_waiting()
+            yield from self._give_up_stuck(schedule)
+            self._metrics.watch(replicas)
+
+    def _ask(self, replica: Replica, schedule: Schedule) -> Iterator[Outcome]:
+        """Give a replica what it should have; what cannot travel fails, alone."""
+        for call in schedule.next_calls(replica.share):
+            try:
+                replica.ask(call)
+            except CannotTravel as error:
+                yield from schedule.refused(replica.share, call, str(error))
+
+    def _receive(self, answered: Mapping[Any, Replica], schedule: Schedule) -> Iterator[Outcome]:
+        """Take answers that came together, and then see who died."""
+        found = _Answers.of(answered, self._deaths)
+        for ref, reply in found.replies.items():
+            if reply is None:
+                answered[ref].loaded = True
+                self._failed_starts = 0
+        yield from self._settle(
+            [(answered[ref], ref, reply) for ref, reply in found.replies.items() if reply], schedule
+        )
+        if found.failed is not None:
+            raise found.failed
+        for group in dict.fromkeys(replica.group for replica in [*found.dead, *found.bereft]):
+            yield from self._lost(group, found, schedule)
+
+    def _settle(self, replies: Sequence[tuple[Replica, Any, Reply]], schedule: Schedule) -> Iterator[Outcome]:
+        """Pass on what became of prompts; commit all parts at once, after which the prompts in them are done, but for
+        those of parts that are refused."""
+        for replica, ref, reply in replies:
+            yield from schedule.settle(replica.share, replica.answered(ref), reply)
+        written = [(replica, reply.receipt) for replica, _, reply in replies if reply.receipt is not None]
+        refused = committed(self._commit, [receipt for _, receipt in written])
+        self._metrics.commit(receipt for _, receipt in written if receipt.part not in refused)
+        for replica, receipt in written:
+            if receipt.part in refused:
+                yield from schedule.not_committed(replica.share, receipt, refused[receipt.part])
+            else:
+                yield from schedule.written(replica.share, receipt)
+
+    def _lost(self, group: Group, found: _Answers, schedule: Schedule) -> Iterator[Outcome]:
+        """Take what a group of which some are dead still answered, and give everything else back to the schedule."""
+        known = any(replica in found.dead for replica in group.replicas)
+        asked = {ref: replica for replica in group.replicas for ref in replica.asked}
+        if not known and asked:
+            ray.wait(list(asked), num_returns=len(asked), timeout=_NOTICE_SECONDS)
+        late = _Answers.of({ref: asked[ref] for ref in ready(list(asked))}, self._deaths)
+        dead = {**late.dead, **found.dead}
+        for replica, reason in dead.items():
+            _log.warning("%s, while %s. %s", reason, replica.at_work(), _next(replica))
+        self._groups.remove(group)
+        group.dismiss()
+        for replica in group.replicas:
+            if replica in dead and not replica.loaded:
+                self._failed_starts += 1
+                if self._failed_starts >= _MAX_FAILED_STARTS * self._config.run.workers:
+                    raise WorkerLost(
+                        f"{self._failed_starts} workers in a row died while loading the model: {dead[replica]}"
+                    )
+        yield from self._settle([(asked[ref], ref, reply) for ref, reply in late.replies.items() if reply], schedule)
+        for replica in group.replicas:
+            reason = (
+                dead.get(replica) or found.bereft.get(replica) or "another one that it shared transcoders with died"
+            )
+            yield from schedule.lost(replica.share, reason, blamed=replica in dead)
+
+    def _give_up_stuck(self, schedule: Schedule) -> Iterator[Outcome]:
+        """Treat workers that do nothing as dead. What one still writes, nobody commits."""
+        found = _Answers(dead=self._watch.look(self._replicas, schedule))
+        for group in dict.fromkeys(replica.group for replica in found.dead):
+            yield from self._lost(group, found, schedule)
+
+    def _look_after_waiting(self) -> None:
+        """Say once that some actors wait for a place; raise ConfigError if all do."""
+        replicas = self._replicas
+        waiting = [replica for replica in replicas if replica.waits_too_long()]
+        if not waiting or (self._said_waiting and len(waiting) < len(replicas)):
+            return
+        run = self._config.run
+        found = f"{len(replicas) - len(waiting)} of {len(replicas)} workers found a place"
+        each = f"Each asks for {cpus_per_worker(run)} CPUs and {run.gpus_per_worker:g} GPUs"
+        if run.slices > 1:
+            each += f", {run.slices} at a time"
+        if len(waiting) == len(replicas):
+            raise ConfigError(
+                f"{found} within {run.placement_seconds:g} seconds. {each}; free: {describe_resources()}. Try fewer "
+                "--workers, --threads or --gpus-per-worker, more machines in the cluster, or, where they start on "
+                "demand, more --placement-seconds."
+            )
+        _log.warning("%s. %s; free: %s. The others join when there is room.", found, each, describe_resources())
+        self._said_waiting = True
+
+
+def _next(replica: Replica) -> str:
+    """What becomes of the prompts of a worker that died."""
+    if not replica.loaded:
+        return "Another one is started in its place."
+    count = len(replica.share.units)
+    prompts = (
+        "The one prompt that it had not stored is" if count == 1 else f"{count} prompts that it had not stored are"
+    )
+    return f"{prompts} given out again; another worker takes its place if there is work left."

@@ -1,0 +1,48 @@
+"""Room for what Ray's processes send each other, where a run starts Ray itself.
+
+Ray would take 30% of the machine's memory, whatever the control group of a Slurm job or a service allows, and a file on
+disk for all of it where /dev/shm is smaller, as in a container that nobody gave more than 64 MiB.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+from ray._private.ray_constants import OBJECT_STORE_MINIMUM_MEMORY_BYTES as LEAST
+
+from ...errors import ConfigError
+from ...plan.machine import free_cpu_bytes
+from ...text import size_text
+
+_log = logging.getLogger(__name__)
+
+_SHM = Path("/dev/shm")
+_MEMORY_SHARE, _SHM_SHARE, _DISK_SHARE = 0.3, 0.95, 0.5
+_MORE = "docker run --shm-size=8g, or on Kubernetes an emptyDir of medium Memory at /dev/shm, gives it more"
+
+
+def object_store_bytes(folder: Path) -> int:
+    """How large Ray's object store is to be: all in /dev/shm or, with a warning, in a file in `folder`.
+
+    What does not fit into it, Ray spills to `folder`. Raises ConfigError where neither has room for the least that
+    Ray takes: processes that write to such a file die, without a word, when the disk is full.
+    """
+    wanted = max(LEAST, int(_MEMORY_SHARE * free_cpu_bytes()))
+    shm = shutil.disk_usage(_SHM).free if _SHM.is_dir() else 0
+    if (room := int(_SHM_SHARE * shm)) >= LEAST:
+        return min(wanted, room)
+    disk = shutil.disk_usage(folder).free
+    if (room := int(_DISK_SHARE * disk)) < LEAST:
+        raise ConfigError(
+            f"there is no room for what Ray's processes send each other: /dev/shm has {size_text(shm)} free, {folder} "
+            f"{size_text(disk)}; {size_text(LEAST)} of the first are needed, or twice that of the second. {_MORE}; "
+            "RAY_TMPDIR names another folder than /tmp. --local works without Ray."
+        )
+    _log.warning(
+        "/dev/shm has %s free, too little for Ray: what workers send each other, such as shares of transcoders, goes "
+        "through a file in %s, which is slower. %s.",
+        *(size_text(shm), folder, _MORE),
+    )
+    return min(wanted, room)

@@ -1,0 +1,69 @@
+"""RemoteAssistant: another actor as an Assistant of this one, asked over Ray."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import ray
+
+from ...config import TraceConfig
+from ...prompt import Prompt
+from ...trace.edge_block_io import Packed
+from ..shared_rows import AssistantFailed
+from ..telemetry.untrusted_text import in_short
+from .cluster import LOST
+from .prompt_message import TOO_LARGE
+
+
+class RemoteAssistant:
+    """See Assistant. Rows come through Ray's object store, never through the driver."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+        self._opened: Any = None
+        self._asked: Any = None
+        self._fingerprint = ""
+
+    def open(self, prompt: Prompt, config: TraceConfig) -> None:
+        """Begin to prepare for a prompt. Raises AssistantFailed."""
+        self._opened = _sent(self._actor.assist, prompt, config)
+
+    def fingerprint(self) -> str | None:
+        """Of what fires there, once it is prepared."""
+        if not ray.wait([self._opened], timeout=0)[0]:
+            return None
+        self._fingerprint = _get(self._opened, None)
+        return self._fingerprint
+
+    def ask(self, chosen_F: npt.NDArray[np.int64], number: int) -> None:
+        """Begin to compute one batch of a round. Raises AssistantFailed."""
+        self._asked = _sent(self._actor.assist_with, self._fingerprint, chosen_F, number)
+
+    def answered(self) -> bool:
+        """Whether what was asked for last is there, or will never be."""
+        return bool(ray.wait([self._asked], timeout=0)[0])
+
+    def take(self, seconds: float) -> Packed:
+        """The block asked for."""
+        found: Packed = _get(self._asked, seconds)
+        return found
+
+
+def _sent(method: Any, *args: Any) -> Any:
+    try:
+        return method.remote(*args)
+    except TOO_LARGE as error:
+        raise AssistantFailed(f"Ray has no room for what it is asked: {in_short(error)}") from error
+
+
+def _get(ref: Any, seconds: float | None) -> Any:
+    try:
+        return ray.get(ref, timeout=seconds)
+    except ray.exceptions.GetTimeoutError as error:
+        raise AssistantFailed(f"no answer within {seconds:.0f} seconds") from error
+    except ray.exceptions.RayTaskError as error:
+        raise AssistantFailed(f"{type(error.cause).__name__}: {error.cause}") from error
+    except LOST as error:
+        raise AssistantFailed("its process died") from error

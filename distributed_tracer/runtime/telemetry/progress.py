@@ -1,0 +1,124 @@
+"""Progress: how far a run is. A bar on a terminal, a line every ten seconds elsewhere, nothing if not wanted."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from ...plan.work import Outcome
+from .estimate import Estimate
+
+
+class Tally:
+    """Counts of prompts by what became of them, and how long the rest will take by what the others took.
+
+    The clock starts with the first outcome, so that loading the model counts for nothing. Memory is for the prompts
+    under way only.
+    """
+
+    def __init__(self, num_prompts: int, expected_seconds: float, clock: Callable[[], float] | None = None) -> None:
+        """`expected_seconds` is what the plan says of all prompts together."""
+        self.total = num_prompts
+        self.num_worked = 0
+        """Prompts that are traced, written or given up."""
+        self._clock = clock or time.monotonic
+        self._under_way: dict[str, str] = {}
+        self._count: Counter[str | None] = Counter()
+        self._expected_left = expected_seconds
+        self._estimate = Estimate()
+        self._first: tuple[float, int, float] | None = None
+
+    def add(self, outcome: Outcome) -> None:
+        before = self._under_way.pop(outcome.prompt_id, None)
+        if outcome.status not in ("done", "failed"):
+            self._under_way[outcome.prompt_id] = outcome.status
+        self._count[before] -= 1
+        self._count[outcome.status] += 1
+        change = (outcome.status != "retried") - (before not in (None, "retried"))
+        self.num_worked += change
+        self._expected_left -= change * outcome.expected_seconds
+        if outcome.status == "traced":
+            self._estimate.learn(outcome.expected_seconds, outcome.seconds)
+        if self._first is None:
+            self._first = (self._clock(), self.num_worked, self._expected_left)
+
+    def seconds_left(self, now: float) -> float | None:
+        """At the pace so far; None before there is one."""
+        if self._first is None:
+            return None
+        since, num_then, left_then = self._first
+        worked = self._estimate.of(self.num_worked - num_then, left_then - self._expected_left)
+        left = self._estimate.of(self.total - self.num_worked, max(self._expected_left, 0.0))
+        return (now - since) * left / worked if worked > 0 else None
+
+    def line(self) -> str:
+        """Done, failed and total, prompts per second, and the time left."""
+        if self._first is None:
+            return f"0 of {self.total:,} done, loading the model"
+        text = f"{self._count['done']:,} of {self.total:,} done, {self._count['failed']:,} failed"
+        if waiting := self._count["traced"]:
+            text += f", {waiting:,} not written yet"
+        since, num_then, _ = self._first
+        now = self._clock()
+        seconds_left = self.seconds_left(now)
+        if self.num_worked > num_then and now > since:
+            text += f", {(self.num_worked - num_then) / (now - since):.2f} prompts/s"
+        if seconds_left is not None:
+            text += f", {_hours(seconds_left)} left"
+        return text
+
+
+@contextmanager
+def showing(tally: Tally, wanted: bool, line_seconds: float = 10.0) -> Iterator[Callable[[Outcome], None]]:
+    """Show a tally on standard error while the block runs; gives what is to be called with every outcome."""
+    if wanted and sys.stderr.isatty():
+        with _bar(tally) as show:
+            yield show
+    elif wanted:
+        with _lines(tally, line_seconds):
+            yield tally.add
+    else:
+        yield tally.add
+
+
+@contextmanager
+def _bar(tally: Tally) -> Iterator[Callable[[Outcome], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%  {task.description}"))
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("loading the model", total=tally.total)
+
+        def show(outcome: Outcome) -> None:
+            tally.add(outcome)
+            progress.update(task, completed=tally.num_worked, description=tally.line())
+
+        yield show
+
+
+@contextmanager
+def _lines(tally: Tally, seconds: float) -> Iterator[None]:
+    finished = threading.Event()
+
+    def tell() -> None:
+        while not finished.wait(seconds):
+            with suppress(OSError, ValueError):  # nobody reads it any more
+                print(f"{time.strftime('%H:%M:%S')}  {tally.line()}", file=sys.stderr, flush=True)
+
+    thread = threading.Thread(target=tell, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        thread.join()
+
+
+def _hours(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02}"

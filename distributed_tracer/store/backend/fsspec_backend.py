@@ -1,0 +1,131 @@
+"""RemoteRoot: a store behind any fsspec URL but s3://. Object stores write whole objects, so each is there or not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import fsspec
+
+from ..object_names import most_bytes
+from .base import Larger, Stamp, check_size, clock_key, dotted, found_of, reported
+
+_THREADS = 16
+_TIMES = ("LastModified", "mtime", "updated", "last_modified", "created")
+"""What fsspec's drivers call the time of the last change."""
+
+
+class RemoteRoot:
+    """An fsspec folder, whose driver has to refuse to create what is there."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        with reported("open", self.url):
+            # a listing kept from before would deny an object whose creation was not heard of
+            self._files, self._path = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+
+    def read(self, key: str) -> bytes | None:
+        return self.read_many([key]).get(key)
+
+    def read_many(
+        self, keys: Sequence[str], sizes: Mapping[str, int] | None = None, larger: dict[str, Larger] | None = None
+    ) -> dict[str, bytes]:
+        """Of each object a byte more is asked for than it may have: asking for its size would be another request."""
+        if not keys:
+            return {}
+        most = [most_bytes(key) if sizes is None else sizes[key] for key in keys]
+        with reported("read from", self.url):
+            # cat_ranges rather than cat, which would take [ and * in the store's own name for patterns
+            answers = self._files.cat_ranges(
+                [self._at(key) for key in keys], [0] * len(keys), [size + 1 for size in most], on_error="return"
+            )
+        found: dict[str, bytes | Larger | None] = {}
+        for key, size, answer in zip(keys, most, answers, strict=True):
+            if isinstance(answer, FileNotFoundError):
+                continue
+            if isinstance(answer, BaseException):
+                with reported("read", f"{self.url}/{key}"):
+                    raise answer
+            found[key] = bytes(answer) if len(answer) <= size else Larger(size)
+        return found_of(self.url, found, larger)
+
+    def names(self, folder: str) -> list[str]:
+        with reported("list", f"{self.url}/{folder}"):
+            try:
+                paths = self._files.ls(self._at(folder), detail=False)
+            except FileNotFoundError:
+                return []
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in paths)
+
+    def listing(self, folder: str) -> dict[str, Stamp]:
+        with reported("list", f"{self.url}/{folder}"):
+            try:
+                found = self._files.find(self._at(folder).rstrip("/"), detail=True)
+            except FileNotFoundError:
+                return {}
+        return {
+            path.removeprefix(self._at("")): Stamp(int(about["size"] or 0), _written(about))
+            for path, about in found.items()
+            if about["type"] == "file"  # some servers remember folders that are empty
+        }
+
+    def create(self, key: str, data: bytes) -> bytes:
+        """As `Root.create`. Drivers word a failed condition differently, and a lost answer looks like a failure too, of
+        any type: reading the object back tells whose it is in every case."""
+        check_size(self.url, key, data)
+        with reported("create", f"{self.url}/{key}"):
+            try:
+                self._files.pipe_file(self._at(key), data, mode="create")
+            except Exception:
+                there = self.read(key)
+                if there is None:
+                    raise
+                return there
+            there = self.read(key)
+            if there is None:
+                raise OSError("written without error, but not there when read back")
+            return there
+
+    def replace(self, key: str, data: bytes) -> None:
+        with reported("write", f"{self.url}/{key}"):
+            self._files.pipe_file(self._at(key), data)
+
+    def remove(self, key: str) -> None:
+        with reported("remove", f"{self.url}/{key}"), suppress(FileNotFoundError):
+            self._files.rm_file(self._at(key))
+
+    def remove_folder(self, folder: str) -> None:
+        keys = list(self.listing(folder))
+        with ThreadPoolExecutor(_THREADS) as pool:  # not rm, which takes [ and * for patterns
+            for last in (False, True):
+                list(pool.map(self.remove, [key for key in keys if dotted(key) == last]))
+
+    def now(self) -> float:
+        key = clock_key()
+        self.replace(key, b"")
+        try:
+            with reported("read", f"{self.url}/{key}"):
+                return _written(self._files.info(self._at(key)))
+        finally:
+            self.remove(key)
+
+    def upload(self, objects: Mapping[str, bytes]) -> None:
+        with reported("write a part to", self.url):
+            self._files.pipe({self._at(key): data for key, data in objects.items()})
+
+    def _at(self, key: str) -> str:
+        return f"{self._path}/{key}"
+
+
+def _written(about: Mapping[str, Any]) -> float:
+    """Seconds since 1970. Where the driver does not tell, now: what may be new is not old."""
+    told = next((about[name] for name in _TIMES if about.get(name)), None)
+    if isinstance(told, str):
+        told = datetime.fromisoformat(told)
+    if isinstance(told, datetime):
+        told = told.timestamp()
+    return time.time() if told is None else float(told)

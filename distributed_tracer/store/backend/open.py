@@ -1,0 +1,33 @@
+"""Opens the backend that a store's path or URL names."""
+
+from __future__ import annotations
+
+import re
+
+from ...errors import ConfigError
+from ...redact import redacted_url
+from .base import Root
+
+
+def open_root(url: str) -> Root:
+    """The root at a local path, `file://` URL or any URL that fsspec knows.
+
+    Raises ConfigError for an address that holds credentials, StoreError for an unknown kind of address.
+    """
+    if re.search(r"://[^/]*@", url) or re.search(r"://.*\?", url):
+        shown = redacted_url(url)
+        raise ConfigError(
+            f"the store's address {shown} holds a user name, password or signature; leave them out and set them "
+            "where the file system's driver looks (for s3:// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
+        )
+    if "://" not in url or url.startswith("file://"):
+        from .local import LocalRoot
+
+        return LocalRoot(url.removeprefix("file://"))
+    if url.startswith("s3://"):
+        from .s3 import S3Root
+
+        return S3Root(url)
+    from .fsspec_backend import RemoteRoot
+
+    return RemoteRoot(url)

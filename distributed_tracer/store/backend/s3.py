@@ -1,0 +1,225 @@
+"""S3Root: a store in a bucket. Each object is written whole, or not at all; many are asked for at once.
+
+All requests of a process are made in fsspec's loop, a thread of its own that a signal or the end of the program does
+not wait for, by obstore, whose requests take a tenth of the processor time that botocore's take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache, partial
+from typing import Any, TypeVar
+
+from fsspec.asyn import get_loop
+from obstore.exceptions import AlreadyExistsError, PermissionDeniedError
+
+from ...errors import StoreError
+from ..object_names import most_bytes
+from .base import LASTING, Larger, Stamp, check_size, clock_key, dotted, found_of, reported
+from .s3_config import access
+
+T = TypeVar("T")
+Request = Callable[[], Coroutine[Any, Any, T]]
+
+_AT_ONCE = 64
+_FIRST_PAUSE = 0.5
+"""Seconds before a request is repeated; doubles from time to time."""
+_LASTING_CODES = {"ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed", "InvalidBucketName"}
+"""Answers of 400 that waiting does not mend; others say that the request arrived damaged or late."""
+
+
+class S3Root:
+    """A folder of a bucket; creation is a conditional put (`If-None-Match: *`)."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        bucket, _, prefix = self.url.partition("://")[2].partition("/")
+        with reported("open", self.url):
+            self._s3 = access(bucket, prefix)
+        self._turn = asyncio.Semaphore(_AT_ONCE)
+
+    def read(self, key: str) -> bytes | None:
+        return self.read_many([key]).get(key)
+
+    def read_many(
+        self, keys: Sequence[str], sizes: Mapping[str, int] | None = None, larger: dict[str, Larger] | None = None
+    ) -> dict[str, bytes]:
+        most = [most_bytes(key) if sizes is None else sizes[key] for key in keys]
+        answers = self._all([partial(self._get, key, size) for key, size in zip(keys, most, strict=True)])
+        found = {}
+        for key, answer in zip(keys, answers, strict=True):
+            with reported("read", f"{self.url}/{key}"):
+                found[key] = _given(answer)
+        return found_of(self.url, found, larger)
+
+    def names(self, folder: str) -> list[str]:
+        with reported("list", f"{self.url}/{folder}"):
+            try:
+                found = self._one(partial(self._s3.reads.list_with_delimiter_async, folder or None))
+            except FileNotFoundError:  # no such bucket
+                return []
+        paths = {*found["common_prefixes"], *(about["path"] for about in found["objects"])}
+        return sorted(path.rpartition("/")[2] for path in paths)
+
+    def listing(self, folder: str) -> dict[str, Stamp]:
+        with reported("list", f"{self.url}/{folder}"):
+            try:
+                found = self._one(lambda: self._s3.reads.list(folder or None).collect_async())
+            except FileNotFoundError:
+                return {}
+        return {about["path"]: Stamp(about["size"], about["last_modified"].timestamp()) for about in found}
+
+    def create(self, key: str, data: bytes) -> bytes:
+        """As `Root.create`. If all answers were lost, reading the object back tells whose it is."""
+        check_size(self.url, key, data)
+        with reported("create", f"{self.url}/{key}"):
+            try:
+                answer = self._one(partial(self._create, key, data))
+            except Exception:
+                there = self.read(key)
+                if there is None:
+                    raise
+                return there
+            return found_of(self.url, {key: answer}, None)[key]
+
+    def replace(self, key: str, data: bytes) -> None:
+        with reported("write", f"{self.url}/{key}"):
+            self._one(partial(self._put, key, data))
+
+    def remove(self, key: str) -> None:
+        with reported("remove", f"{self.url}/{key}"):
+            self._one(partial(self._delete, key))
+
+    def remove_folder(self, folder: str) -> None:
+        keys = list(self.listing(folder))
+        with reported("remove", f"{self.url}/{folder}"):
+            for last in (False, True):
+                for answer in self._all([partial(self._delete, key) for key in keys if dotted(key) == last]):
+                    _given(answer)
+
+    def now(self) -> float:
+        key = clock_key()
+        self.replace(key, b"")
+        try:
+            with reported("read", f"{self.url}/{key}"):
+                about = self._one(lambda: self._s3.reads.head_async(key))
+                return about["last_modified"].timestamp()
+        finally:
+            self.remove(key)
+
+    def upload(self, objects: Mapping[str, bytes]) -> None:
+        with reported("write a part to", self.url):
+            for answer in self._all([partial(self._put, key, data) for key, data in objects.items()]):
+                _given(answer)
+
+    async def _get(self, key: str, most: int) -> bytes | Larger | None:
+        """The size is in what an answer begins with: the rest of one that is too long is left to the network."""
+        try:
+            answer = await self._s3.reads.get_async(key)
+            if (size := answer.meta["size"]) > most:
+                return Larger(most, size)
+            return bytes(await answer.bytes_async())
+        except FileNotFoundError:
+            return None
+
+    async def _put(self, key: str, data: bytes) -> None:
+        await self._s3.writes.put_async(key, data, use_multipart=False)
+
+    async def _create(self, key: str, data: bytes) -> bytes | Larger:
+        """Refused: by another's object, by one's own of an earlier attempt, or as somebody is just writing it."""
+        try:
+            await self._s3.writes.put_async(key, data, mode="create", use_multipart=False)
+        except AlreadyExistsError:
+            there = await self._get(key, most_bytes(key))
+            if there is None:
+                raise OSError("refused because it is there, and not there when read") from None
+            return there
+        return data
+
+    async def _delete(self, key: str) -> None:
+        await self._s3.writes.delete_async(key)
+
+    def _one(self, request: Request[T]) -> T:
+        return _given(self._all([request])[0])
+
+    def _all(self, requests: Sequence[Request[T]]) -> list[T | Exception]:
+        """What each is answered, or fails with. Given up when this thread is interrupted."""
+        if _first_user() != os.getpid():
+            raise StoreError(
+                f"{self.url}: this process was forked from one that had used S3, and has not its threads; "
+                'start processes with multiprocessing.get_context("spawn")'
+            )
+
+        async def answers() -> list[T | Exception]:
+            return await asyncio.gather(*(self._persistently(request) for request in requests))
+
+        waiting = asyncio.run_coroutine_threadsafe(answers(), get_loop())
+        try:
+            return waiting.result()
+        except BaseException:
+            waiting.cancel()
+            raise
+
+    async def _persistently(self, request: Request[T]) -> T | Exception:
+        """Sent again while that may help: all that is asked of S3 here may be done twice."""
+        failure: Exception
+        for attempt in range(self._s3.attempts):
+            if attempt:
+                await asyncio.sleep(random.uniform(0.5, 1.0) * _FIRST_PAUSE * 2 ** (attempt - 1))
+            try:
+                async with self._turn:
+                    return await request()
+            except Exception as error:  # obstore's own types, and built-in ones
+                failure = _explained(error)
+                if isinstance(failure, LASTING):
+                    break
+        return failure
+
+
+@cache
+def _first_user() -> int:
+    """The process that first used S3, also if asked in one forked from it: there obstore would wait for ever."""
+    return os.getpid()
+
+
+def _given(answer: T | Exception) -> T:
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _explained(error: Exception) -> Exception:
+    """What went wrong, as built-in exceptions and without what obstore adds: its requests, and S3's answers, which
+    repeat all that was signed if a signature is refused."""
+    text = str(error)
+    status = re.search(r"status code: (\d{3}) ([\w ]*)", text)
+    if status is None:
+        kind = re.search(r"kind: (Timeout|Connect)\b", text)
+        cause = re.findall(r'(?:message|error): "([^"]*)"', text)[-1:]
+        said = re.sub(r"\S+://\S+", "...", text.partition("\n\n")[0])
+        words = ": ".join([said, *cause])
+        if isinstance(error, ValueError):  # a key that obstore does not take
+            return ValueError(words)
+        return TimeoutError(words) if kind and kind[1] == "Timeout" else OSError(words)
+    code, message = (re.search(f"<{tag}>([^<]*)</{tag}>", text) for tag in ("Code", "Message"))
+    words = ": ".join([f"{status[1]} {status[2]}".strip(), *(found[1] for found in (code, message) if found)])
+    if code and code[1] == "RequestTimeTooSkewed":
+        return OSError(f"{words} {_clocks(text)}")
+    if status[1] in ("401", "403") or isinstance(error, PermissionDeniedError):
+        return PermissionError(words)
+    if status[1] == "404":
+        return FileNotFoundError(words)
+    return ValueError(words) if code and code[1] in _LASTING_CODES else OSError(words)
+
+
+def _clocks(answer: str) -> str:
+    """What a server that refuses a request for its time and this machine think that it is. It passes: most machines
+    set their clocks themselves, soon after they were suspended or started."""
+    server = re.search("<ServerTime>([^<]*)</ServerTime>", answer)
+    told = f", the server's {server[1]}" if server else ""
+    return f"The clock of this machine says {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}{told}: set it right"

@@ -1,0 +1,137 @@
+"""Objects: the bytes of a part or an index. Nothing is believed that does not agree with what was noted of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from ..errors import StoreCorrupt
+from .backend.base import Larger, Root
+from .format.part_manifest import PromptEntry, Receipt
+from .format.schema import COLUMNS
+from .format.zarr_decode import Layout, layouts_of
+
+_BATCH = 64
+_BATCH_BYTES = 1 << 25
+_NAMED = 3
+_SIZES = {**{axis: f"num_{axis}s" for axis in ("token", "target", "node", "edge")}, "active": "num_active"}
+"""Of axes, what commits call their lengths."""
+
+
+class Objects:
+    """Checked reads of a folder's objects, of which somebody noted sizes and hashes."""
+
+    def __init__(self, root: Root, folder: str, objects: Mapping[str, tuple[int, str]], where: str) -> None:
+        self.root = root
+        self.folder = folder
+        self.noted = objects
+        self.where = where
+
+    @property
+    def num_objects(self) -> int:
+        """How many objects were noted, and below of how many bytes."""
+        return len(self.noted)
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(size for size, _ in self.noted.values())
+
+    def fetch(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Objects by key. Raises StoreCorrupt for the first that is missing or altered."""
+        found = self._read(keys)
+        for key in keys:
+            if problem := self._problem(key, found.get(key)):
+                is_gone = key in self.noted and key not in found
+                hint = "; if the store was cleaned meanwhile, open it again" if is_gone else ""
+                raise StoreCorrupt(problem + hint)
+        return {key: data for key, data in found.items() if isinstance(data, bytes)}
+
+    def intact(self, keys: Sequence[str]) -> list[str]:
+        """Those of the objects that are there as they were committed, or as they are going to be."""
+        found = self._read(keys)
+        return [key for key in keys if self._problem(key, found.get(key)) is None]
+
+    def damaged(self) -> dict[str, str]:
+        """A sentence for every object that is missing or altered, by key; reads them all, some at once."""
+        damaged: dict[str, str] = {}
+        for batch in self._batches():
+            found = self._read(batch)
+            for key in batch:
+                if problem := self._problem(key, found.get(key)):
+                    damaged[key] = problem
+        return damaged
+
+    def _read(self, keys: Sequence[str]) -> dict[str, bytes | Larger]:
+        """Objects as they are, by key: of those that were noted, and no more bytes than were noted."""
+        sizes = {f"{self.folder}/{key}": self.noted[key][0] for key in keys if key in self.noted}
+        larger: dict[str, Larger] = {}
+        found = self.root.read_many(list(sizes), sizes, larger)
+        there: Mapping[str, bytes | Larger] = {**found, **larger}
+        return {key: there[name] for key in keys if (name := f"{self.folder}/{key}") in there}
+
+    def _batches(self) -> Iterator[list[str]]:
+        """All keys, as many at a time as fit into `_BATCH_BYTES` or are few."""
+        batch: list[str] = []
+        num_bytes = 0
+        for key, (size, _) in self.noted.items():
+            if batch and (num_bytes + size > _BATCH_BYTES or len(batch) == _BATCH):
+                yield batch
+                batch, num_bytes = [], 0
+            batch, num_bytes = [*batch, key], num_bytes + size
+        yield batch
+
+    def _problem(self, key: str, data: bytes | Larger | None) -> str | None:
+        if key not in self.noted:
+            found = "is not in the commit"
+        elif data is None:
+            found = "is missing"
+        elif isinstance(data, Larger):
+            found = f"has {data}, the commit says {self.noted[key][0]}"
+        elif len(data) != self.noted[key][0]:
+            found = f"has {len(data)} bytes, the commit says {self.noted[key][0]}"
+        elif hashlib.sha256(data).hexdigest() != self.noted[key][1]:
+            found = "has other content than was committed (SHA-256 differs)"
+        else:
+            return None
+        return f"{self.where}: {key} {found}; it concerns {self._concerned(key)}"
+
+    def _concerned(self, key: str) -> str:
+        return "all of it"
+
+
+class PartObjects(Objects):
+    """The objects of a part; damage is reported with the prompts it concerns."""
+
+    def __init__(self, root: Root, receipt: Receipt) -> None:
+        where = f"part {receipt.part} of {root.url}"
+        super().__init__(root, f"parts/{receipt.part}", receipt.objects, where)
+        self._receipt = receipt
+
+    def _concerned(self, key: str) -> str:
+        """The prompts with rows in an object; all of the part's where that cannot be told."""
+        entries = self._receipt.prompts
+        name, _, chunk = key.partition("/c/")
+        if name not in COLUMNS or COLUMNS[name].axis not in _SIZES or not chunk.isdigit():
+            return _listed(entries)
+        try:
+            rows = self._layouts[name].chunk_rows
+        except (StoreCorrupt, KeyError):
+            return _listed(entries)
+        sizes = np.array([getattr(entry, _SIZES[COLUMNS[name].axis]) for entry in entries])
+        ends = np.cumsum(sizes)
+        touched = (ends > int(chunk) * rows) & (ends - sizes < (int(chunk) + 1) * rows) & (sizes > 0)
+        return _listed([entries[number] for number in np.flatnonzero(touched)])
+
+    @cached_property
+    def _layouts(self) -> dict[str, Layout]:
+        """Not as parts are written now: earlier ones have other chunks."""
+        return layouts_of(self.fetch(["zarr.json"])["zarr.json"], self.where, COLUMNS.values())
+
+
+def _listed(entries: Sequence[PromptEntry]) -> str:
+    named = ", ".join(repr(entry.id) for entry in entries[:_NAMED])
+    more = f" and {len(entries) - _NAMED} more" if len(entries) > _NAMED else ""
+    return f"prompt{'s' if len(entries) != 1 else ''} {named}{more}"

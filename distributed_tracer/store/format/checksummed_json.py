@@ -1,0 +1,59 @@
+"""Sealed: JSON records that say what objects a folder has, and end in a hash of themselves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ...documents.json_text import MAX_DEPTH, is_deep
+from ..object_names import OBJECT_KEY
+
+LARGEST = 1 << 48
+"""Counts and sizes are below it, so that sums of those of a whole store are integers of 64 bits."""
+
+REFUSALS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading JSON of another shape than expected may raise."""
+
+_SEAL_SIZE = len(',"sha256":""}') + 64
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def sealed(document: Mapping[str, Any]) -> bytes:
+    """The record as it is stored."""
+    body = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()[:-1]
+    return body + _seal(body)
+
+
+def unsealed(data: bytes) -> dict[str, Any]:
+    """What a record says. Early ones have no seal. Raises one of REFUSALS if it was altered, or is no JSON object."""
+    document: dict[str, Any] = json.loads(data)
+    if "sha256" in document and data[-_SEAL_SIZE:] != _seal(data[:-_SEAL_SIZE]):
+        raise ValueError("it was altered (SHA-256 differs)")
+    return document
+
+
+def objects_of(document: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
+    """Size and SHA-256 of each object, by key. Raises one of REFUSALS for what none can have."""
+    objects = {key: (size, digest) for key, (size, digest) in document["objects"].items()}
+    for key, (size, digest) in objects.items():
+        if not OBJECT_KEY.fullmatch(key):
+            raise ValueError(f"object {key!r}")
+        if type(size) is not int or not 0 <= size < LARGEST:
+            raise ValueError(f"size of {key} is {size!r}")
+        if not _SHA256.fullmatch(digest):
+            raise ValueError(f"SHA-256 of {key} is {digest!r}")
+    return objects
+
+
+def check_depth(document: object) -> None:
+    """Raises ValueError for JSON that is nested deeper than anybody writes it, and than all can show it."""
+    if is_deep(document):
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+
+
+def _seal(body: bytes) -> bytes:
+    """How a record that begins with `body` ends: a flipped bit in it must not name another prompt, or object."""
+    return f',"sha256":"{hashlib.sha256(body).hexdigest()}"}}'.encode()

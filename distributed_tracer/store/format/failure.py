@@ -1,0 +1,48 @@
+"""Failure records: one JSON object for each prompt that could not be traced, with its reason."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+
+from ...errors import StoreCorrupt
+from ..backend.base import _AT_ONCE, Root
+from ..object_names import FAILURE_NAME, failure_name
+from .checksummed_json import REFUSALS
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A prompt that was given up: in which phase, why, after how many attempts, and when (UTC, ISO 8601)."""
+
+    prompt_id: str
+    phase: str
+    reason: str
+    attempts: int
+    time: str
+    run: str = ""
+    """The run that gave it up."""
+
+
+def read_failures(root: Root) -> list[Failure]:
+    """Every failure record, those of prompts that were done after all too. Raises StoreCorrupt."""
+    keys = [f"failures/{name}" for name in root.names("failures") if FAILURE_NAME.fullmatch(name)]
+    batches = (keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE))
+    return [parse_failure(data, root.url, key) for batch in batches for key, data in root.read_many(batch).items()]
+
+
+def parse_failure(data: bytes, url: str, key: str) -> Failure:
+    """A failure record's content. Raises StoreCorrupt, also if it is about another prompt than its name says."""
+    where = f"{url}/{key}"
+    try:
+        record = {"run": "", **json.loads(data)}
+        failure = Failure(**{field.name: record[field.name] for field in fields(Failure)})
+        if any(
+            type(getattr(failure, field.name)) is not (int if field.type == "int" else str) for field in fields(Failure)
+        ):
+            raise ValueError("not of the right kinds")
+        if f"failures/{failure_name(failure.prompt_id)}" != key:
+            raise ValueError(f"it is about prompt {failure.prompt_id!r}")
+        return failure
+    except REFUSALS as error:
+        raise StoreCorrupt(f"{where} is not a failure record: {type(error).__name__}: {error}") from error

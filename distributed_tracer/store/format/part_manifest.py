@@ -1,0 +1,105 @@
+"""Receipt: what a part holds, in a few kilobytes. A worker returns it; as a commit it says that the part exists."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from ...errors import StoreCorrupt
+from ..object_names import PART_NAME
+from .checksummed_json import LARGEST, REFUSALS, objects_of, sealed, unsealed
+from .schema import FORMAT_VERSION
+
+_FORMAT = "distributed_tracer commit"
+
+
+@dataclass(frozen=True)
+class PromptEntry:
+    """One prompt of a part. A score that is not finite is None here; the part has it exactly."""
+
+    id: str
+    num_tokens: int
+    num_targets: int
+    num_nodes: int
+    num_edges: int
+    num_active: int
+    replacement: float | None
+    completeness: float | None
+    asked: str = ""
+    """Hash of the prompt's token ids and targets, by which a rerun notices that an id now asks something else."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """One part: its id, its prompts in the part's order, and size in bytes and SHA-256 of each of its objects."""
+
+    part: str
+    prompts: tuple[PromptEntry, ...]
+    objects: Mapping[str, tuple[int, str]]
+    created: str = field(default="", compare=False)
+    """When it was committed (UTC, ISO 8601), and below by which run; empty before, or where that is not known."""
+    run: str = field(default="", compare=False)
+
+    @property
+    def num_bytes(self) -> int:
+        """What the part takes in the store."""
+        return sum(size for size, _ in self.objects.values())
+
+    def to_json(self, created: str, run: str = "") -> bytes:
+        """The commit object, with the time of the commit and the run that makes it."""
+        rows = [asdict(entry) for entry in self.prompts]
+        return sealed(
+            {
+                "format": _FORMAT,
+                "format_version": FORMAT_VERSION,
+                "part": self.part,
+                "created": created,
+                **({"run": run} if run else {}),
+                "prompts": {entry.name: [row[entry.name] for row in rows] for entry in fields(PromptEntry)},
+                "objects": self.objects,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, data: bytes, where: str) -> Receipt:
+        """The receipt in a commit object. Raises StoreCorrupt naming `where` if it is not one, or was altered."""
+        try:
+            return cls._from_document(unsealed(data))
+        except REFUSALS as error:
+            raise StoreCorrupt(f"{where} is not a commit of this format: {type(error).__name__}: {error}") from error
+
+    @classmethod
+    def _from_document(cls, document: dict[str, Any]) -> Receipt:
+        if (document["format"], document["format_version"]) != (_FORMAT, FORMAT_VERSION):
+            raise ValueError(f"format {document['format']!r}, version {document['format_version']!r}")
+        columns = (list(document["prompts"][entry.name]) for entry in fields(PromptEntry))
+        objects = objects_of(document)
+        if not PART_NAME.fullmatch(document["part"]):
+            raise ValueError(f"part {document['part']!r}")
+        entries = tuple(PromptEntry(*row) for row in zip(*columns, strict=True))
+        for entry in entries:
+            _check(entry)
+        return cls(document["part"], entries, objects, str(document.get("created", "")), str(document.get("run", "")))
+
+
+def _check(entry: PromptEntry) -> None:
+    """Raises ValueError for what is not of the right kind: JSON is not asked before somebody counts with it."""
+    counts = (entry.num_tokens, entry.num_targets, entry.num_nodes, entry.num_edges, entry.num_active)
+    if not (isinstance(entry.id, str) and isinstance(entry.asked, str)):
+        raise ValueError(f"prompt {entry.id!r} that asks {entry.asked!r}")
+    if not all(type(count) is int and 0 <= count < LARGEST for count in counts):
+        raise ValueError(f"counts {counts} of prompt {entry.id!r}")
+    if not all(score is None or _is_score(score) for score in (entry.replacement, entry.completeness)):
+        raise ValueError(f"scores of prompt {entry.id!r}")
+
+
+def _is_score(score: object) -> bool:
+    """JSON has numbers that no float64 holds, and Python's reads NaN as well."""
+    return (type(score) is int and abs(score) < LARGEST) or (type(score) is float and math.isfinite(score))
+
+
+def finite(score: float) -> float | None:
+    """A score as a receipt holds it: JSON has no NaN."""
+    return score if math.isfinite(score) else None

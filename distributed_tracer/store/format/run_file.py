@@ -1,0 +1,102 @@
+"""Provenance of a part: what run.json says about where graphs come from, so that a part alone says it too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ...errors import StoreCorrupt, StoreMismatch, StoreNotFound, StoreVersionError
+from ...text import printable
+from ..backend.base import Root
+from ..object_names import RUN
+from .checksummed_json import REFUSALS, check_depth
+from .schema import FORMAT_VERSION
+
+_COPIED = ("identity", "content", "revisions", "versions", "created")
+
+
+def provenance_of(run: bytes | None) -> dict[str, Any]:
+    """Attributes of a part, from run.json: model, transcoders, options, dtypes, content hashes, versions.
+
+    Nothing where there is no run.json yet or it is not understood: whether it is one is for others to check.
+    """
+    try:
+        info = json.loads(run or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return {name: info[name] for name in _COPIED if name in info} if isinstance(info, dict) else {}
+
+
+def parse_run(data: bytes, url: str) -> dict[str, Any]:
+    """run.json's content. Raises StoreVersionError for another format version, StoreCorrupt for anything else."""
+    try:
+        info = json.loads(data)
+        version = info["format_version"]
+        known = info["format"] == "distributed_tracer" and isinstance(info["identity"], dict)
+        check_depth(info)
+    except REFUSALS as error:
+        raise StoreCorrupt(f"{url}/{RUN} does not describe a store: {type(error).__name__}: {error}") from error
+    if version != FORMAT_VERSION:
+        raise StoreVersionError(
+            f"{url} has format version {version!r}; this program reads version {FORMAT_VERSION}. "
+            "Use a newer version of distributed_tracer."
+        )
+    if not known:
+        raise StoreCorrupt(f"{url}/{RUN} does not describe a store")
+    return dict(info)
+
+
+def differences(
+    there: Mapping[str, Any],
+    here: Mapping[str, Any],
+    names: tuple[str, str] = ("the store", "this run"),
+    within: str = "",
+) -> list[str]:
+    """One line for every key, dotted where nested, whose values differ; `names` are of whose the values are."""
+    lines = []
+    for name in sorted(there.keys() | here.keys()):
+        old, new = there.get(name, _ABSENT), here.get(name, _ABSENT)
+        if isinstance(old, dict) and isinstance(new, dict):
+            lines += differences(old, new, names, f"{within}{name}.")
+        elif old != new:
+            lines.append(f"{printable(within + name)}: {names[0]} has {_shown(old)}, {names[1]} {_shown(new)}")
+    return lines
+
+
+def _changed(there: object, here: Mapping[str, str]) -> list[str]:
+    """A line for everything whose files have another hash; stores made before there were hashes know none."""
+    known = there if isinstance(there, dict) else {}
+    return [
+        f"{name}: the store has {_shown(known[name])}, this run {_shown(value)}"
+        for name, value in here.items()
+        if known.get(name, value) != value
+    ]
+
+
+_ABSENT = object()
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is _ABSENT else json.dumps(value)
+
+
+def read_run(root: Root) -> bytes:
+    """A store's run.json. Raises StoreNotFound; StoreVersionError, StoreCorrupt for what is not of this format."""
+    data = root.read(RUN)
+    if data is None:
+        raise StoreNotFound(f"there is no store at {root.url}: it has no {RUN}")
+    parse_run(data, root.url)
+    return data
+
+
+def settle_run(root: Root, data: bytes, refusal: str) -> None:
+    """Make a store with this run.json, or check that it is one: provenance included, so that no two stores mix.
+
+    Raises StoreMismatch that says `refusal` of the store, and every difference.
+    """
+    there = root.read(RUN)
+    found = parse_run(root.create(RUN, data) if there is None else there, root.url)
+    if lines := differences(found, json.loads(data), (root.url, "the source")):
+        listed = "\n  ".join(lines)
+        raise StoreMismatch(f"{root.url} {refusal}:\n  {listed}\n  Choose another place, or `merge` the two.")

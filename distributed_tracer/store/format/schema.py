@@ -1,0 +1,123 @@
+"""FORMAT.md as code: version, names of files, and every array of a part with its dtype, axis and chunks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+FORMAT_VERSION = 1
+
+
+Axis = Literal[
+    "prompt",
+    "id_byte",
+    "text_byte",
+    "metadata_byte",
+    "layer",
+    "path",
+    "token",
+    "token_byte",
+    "target",
+    "label_byte",
+    "node",
+    "edge",
+    "active",
+]
+POINTERS: tuple[Axis, ...] = get_args(Axis)[1:]
+"""Columns of `prompts/pointers`: prompt i's rows of an axis are pointers[i] to pointers[i + 1]."""
+
+_LOOKED_UP = {"prompt", "layer", "path", "token", "target", "node"}
+"""Axes whose rows are looked up some at a time: their chunks are a quarter of the others'."""
+
+SCORES = ("replacement", "completeness", "constant_share", "closing_error")
+"""Columns of `prompts/scores`."""
+
+Columns = dict[str, npt.NDArray[Any]]
+"""Arrays by name: of one prompt or, concatenated, of a part."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One array of a part or an index. `dtype` is numpy's short name; edges/source may be narrower on disk."""
+
+    name: str
+    dtype: str
+    axis: str
+    names: tuple[str, ...] = ()
+    """Names of the second axis's entries; empty for one-dimensional arrays."""
+    least: int | None = None
+    """No value is smaller, or below larger, where readers count on it."""
+    most: int | None = None
+
+    @property
+    def dimension_names(self) -> tuple[str, ...]:
+        """Of the array's axes, as Zarr and xarray know them; arrays of equal names have equal lengths."""
+        if self.name == "prompts/pointers":
+            return ("pointer", "axis")  # a row more than prompts
+        return (self.axis, "score") if self.names else (self.axis,)
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows of a full chunk; shorter arrays are one chunk of their own length."""
+        return 1 << 15 if self.axis in _LOOKED_UP else 1 << 17
+
+    @property
+    def optional(self) -> bool:
+        """Whether a part may do without it."""
+        return self.axis == "active"
+
+    @property
+    def fill_value(self) -> int | float:
+        return float("nan") if np.dtype(self.dtype).kind == "f" else 0
+
+
+HEAD = (
+    Column("prompts/id", "u1", "id_byte"),
+    Column("prompts/text", "u1", "text_byte"),
+    Column("prompts/has_text", "u1", "prompt", most=1),
+    Column("prompts/metadata", "u1", "metadata_byte"),
+    Column("prompts/num_layers", "i4", "prompt", least=0, most=(1 << 15) - 1),
+    Column("prompts/constant_node", "u1", "prompt", most=1),
+    Column("prompts/scores", "f8", "prompt", SCORES),
+    Column("prompts/error_share", "f8", "layer"),
+    Column("prompts/path_length", "f8", "path"),
+    Column("targets/token_id", "i4", "target"),
+    Column("targets/position", "i4", "target"),
+    Column("targets/weight", "f8", "target"),
+    Column("targets/value", "f8", "target"),
+    Column("targets/label_size", "i4", "target", least=0),
+    Column("targets/label", "u1", "label_byte"),
+)
+"""Small arrays, read once for all prompts of a part."""
+
+BODY = (
+    Column("tokens/token", "i4", "token"),
+    Column("tokens/string_size", "i4", "token", least=0),
+    Column("tokens/string", "u1", "token_byte"),
+    Column("nodes/kind", "u1", "node", most=3),
+    Column("nodes/layer", "i2", "node", least=-1),
+    Column("nodes/position", "i4", "node"),
+    Column("nodes/feature", "i4", "node"),
+    Column("nodes/activation", "f4", "node"),
+    Column("nodes/in_degree", "i4", "node", least=0),
+    Column("nodes/row_abs_sum", "f4", "node"),
+    Column("nodes/row_abs_sum_all", "f4", "node"),
+    Column("nodes/row_abs_dropped", "f4", "node"),
+    Column("nodes/constant", "f4", "node"),
+    Column("nodes/influence", "f4", "node"),
+    Column("edges/source", "u4", "edge"),
+    Column("edges/weight", "f4", "edge"),
+    Column("active/layer", "i2", "active", least=0),
+    Column("active/position", "i4", "active"),
+    Column("active/feature", "i4", "active"),
+    Column("active/activation", "f4", "active"),
+)
+"""Arrays of which a prompt's own rows are read."""
+
+POINTER_COLUMN = Column("prompts/pointers", "i8", "prompt", POINTERS, least=0)
+"""The one array with a row more than prompts; not part of a prompt's own columns."""
+
+COLUMNS = {column.name: column for column in (*HEAD, *BODY)}

@@ -1,0 +1,128 @@
+"""A part's or an index's bytes: columns compressed as a Zarr v3 group in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+import zarr.api.asynchronous
+from zarr.codecs import BloscCodec, ZstdCodec
+from zarr.core.sync import sync
+from zarr.storage import MemoryStore
+
+from .schema import COLUMNS, FORMAT_VERSION, POINTER_COLUMN, POINTERS, Column, Columns
+
+_NARROW_NODES = 65_536
+_ONE_BLOCK = 1 << 20
+
+
+def encode_part(
+    prompts: Sequence[Columns], weight_bits: int, store_active: bool, provenance: Mapping[str, Any] | None = None
+) -> dict[str, bytes]:
+    """The objects of a part, by key: what `columns_of` gave for each prompt, in this order; see `provenance_of`."""
+    kept = [column for column in COLUMNS.values() if store_active or column.axis != "active"]
+    arrays = [(column, _concatenated(column, prompts, weight_bits)) for column in kept]
+    return encode_group("part", [*arrays, (POINTER_COLUMN, pointers_of(prompts))], provenance)
+
+
+def encode_group(
+    kind: str, arrays: Sequence[tuple[Column, npt.NDArray[Any]]], provenance: Mapping[str, Any] | None = None
+) -> dict[str, bytes]:
+    """The objects of a Zarr group, by key. `kind` of group and provenance are noted in its attributes."""
+    attributes = {**(provenance or {}), "format": f"distributed_tracer {kind}", "format_version": FORMAT_VERSION}
+    objects: dict[str, Any] = {}
+    sync(
+        _put_all(MemoryStore(objects), attributes, arrays)
+    )  # in zarr's own event loop: a notebook's is running already
+    encoded = {key: objects[key].to_bytes() for key in sorted(objects)}
+    return {**encoded, "zarr.json": _consolidated(encoded)}
+
+
+def pointers_of(prompts: Sequence[Columns]) -> npt.NDArray[np.int64]:
+    """Where each prompt's rows begin on each axis, and where the last one's end: [prompts + 1, axes]."""
+    one_of = {column.axis: name for name, column in COLUMNS.items()}
+    sizes = [[len(columns[one_of[axis]]) for axis in POINTERS] for columns in prompts]
+    return np.concatenate([np.zeros((1, len(POINTERS)), dtype=np.int64), np.cumsum(sizes, axis=0, dtype=np.int64)])
+
+
+def _concatenated(column: Column, prompts: Sequence[Columns], weight_bits: int) -> npt.NDArray[Any]:
+    values = np.concatenate([columns[column.name] for columns in prompts])
+    if column.name == "edges/weight":
+        return round_weights(values, weight_bits)
+    if column.name == "edges/source" and all(len(columns["nodes/kind"]) < _NARROW_NODES for columns in prompts):
+        return values.astype(np.uint16)
+    return values
+
+
+async def _put_all(
+    store: MemoryStore, attributes: dict[str, Any], arrays: Sequence[tuple[Column, npt.NDArray[Any]]]
+) -> None:
+    """All at once: one after another from outside zarr's event loop, most of the time goes into waking threads."""
+    group = await zarr.api.asynchronous.create_group(store=store, attributes=attributes)
+    await asyncio.gather(*(_put(group, column, values) for column, values in arrays))
+
+
+async def _put(group: zarr.AsyncGroup, column: Column, values: npt.NDArray[Any]) -> None:
+    array = await group.create_array(
+        column.name,
+        shape=values.shape,
+        dtype=values.dtype,
+        chunks=(min(column.chunk_rows, max(1, len(values))), *values.shape[1:]),
+        compressors=_compressor(values.dtype),
+        fill_value=column.fill_value,
+        dimension_names=column.dimension_names,
+        attributes={"columns": list(column.names)} if column.names else None,
+        config={"write_empty_chunks": True},  # a chunk that is not there is then always damage
+    )
+    if values.size:
+        await array.setitem(Ellipsis, values)
+
+
+def _compressor(dtype: np.dtype[Any]) -> BloscCodec | ZstdCodec:
+    """zstd of bytes in planes: the first of every value, then the second, ...
+
+    With a chunk as one block, planes are longer than the 128 KiB for which zstd makes a code of its own. Mantissas have
+    nothing that repeats: looking for it, as higher levels do, makes floats larger. Measured in docs/store.md.
+    """
+    if dtype.itemsize == 1:
+        return ZstdCodec(level=3)
+    level = 1 if dtype.kind == "f" else 3
+    return BloscCodec(cname="zstd", clevel=level, shuffle="shuffle", typesize=dtype.itemsize, blocksize=_ONE_BLOCK)
+
+
+def _consolidated(objects: Mapping[str, bytes]) -> bytes:
+    """The root's zarr.json with the metadata of everything below, so that a reader needs one request for all."""
+    ending = "/zarr.json"
+    keys = sorted(key for key in objects if key.endswith(ending))  # zarr wants the members of a group side by side
+    below = {key.removesuffix(ending): json.loads(objects[key]) for key in keys}
+    root = json.loads(objects["zarr.json"])
+    root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": below}
+    return json.dumps(root, separators=(",", ":")).encode()
+
+
+MANTISSA_BITS = 23
+
+
+def round_weights(weight_E: npt.NDArray[np.float32], bits: int) -> npt.NDArray[np.float32]:
+    """Weights with `bits` of the 23 mantissa bits, rounded half to even; 23 returns the argument itself.
+
+    NaN and infinities stay as they are. A finite weight never becomes infinite: it is cut off instead.
+    """
+    if bits == MANTISSA_BITS:
+        return weight_E
+    dropped = MANTISSA_BITS - bits
+    pattern_E = weight_E.view(np.uint32)
+    keep = np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
+    last_kept_bit_E = pattern_E >> np.uint32(dropped) & np.uint32(1)
+    rounded_E = pattern_E + (np.uint32((1 << dropped - 1) - 1) + last_kept_bit_E) & keep
+    result_E = rounded_E.view(np.float32)
+    overflow_E = ~np.isfinite(result_E)
+    result_E[overflow_E] = (pattern_E[overflow_E] & keep).view(np.float32)
+    special_E = ~np.isfinite(weight_E)
+    result_E[special_E] = weight_E[special_E]
+    return result_E

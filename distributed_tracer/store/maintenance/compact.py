@@ -1,0 +1,124 @@
+"""Compacting: many small parts into few large ones, and an index of all prompts and features. Nothing is removed.
+
+What is there stays readable at every moment: larger parts are committed like any other, and nobody looks at a prompt's
+second commit. Only then does an index say which parts are superseded. Whoever opened the store before goes on reading
+them; `gc` removes them later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...config import StoreConfig
+from ..catalogue import Catalogue, CommitEntry
+from ..format.part_manifest import Receipt
+from ..format.zarr_encode import MANTISSA_BITS
+from ..index_builder import write_index
+from ..ledger import Ledger
+from ..part import Part
+from ..reader import Store, open_store
+from ..writer import PartWriter
+
+PART_PROMPTS = 16_384
+PART_EDGES = 32_000_000
+"""Of a large part, which is put together in memory: 350 MB of edges."""
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What was done."""
+
+    num_prompts: int
+    parts_before: int
+    parts_after: int
+    index: int | None
+    """Number of the new index; None if nothing had changed since the last one."""
+
+    def describe(self) -> str:
+        """One line."""
+        parts = "1 part" if self.parts_after == 1 else f"{self.parts_after:,} parts"
+        if self.index is None:
+            return f"{self.num_prompts:,} prompts in {parts}; nothing has changed since the last time"
+        before = f" instead of {self.parts_before:,}" if self.parts_before != self.parts_after else ""
+        return f"{self.num_prompts:,} prompts in {parts}{before}; index {self.index} knows all of them"
+
+
+def compact(url: str, part_prompts: int = PART_PROMPTS, part_edges: int = PART_EDGES) -> Compacted:
+    """Put parts that are less than half full together, as far as both limits allow, and write an index.
+
+    Does nothing where nothing has changed. May be stopped at any time and run again, and beside runs that write to the
+    store: their later parts are in the next index. Raises StoreError if another compaction ends first.
+    """
+    store, ledger = open_store(url), Ledger(url)
+    old, merged = store.catalogue, {}
+    for commits in _groups(store, part_prompts, part_edges):
+        receipt = _merged(store, commits)
+        (name,) = ledger.commit(receipt)
+        merged[tuple(commits)] = name, receipt
+    last = store.index.number if store.index else 0
+    if store.index and not merged and len(old.commits) == store.num_indexed:
+        return Compacted(len(store), len(old.commits), len(old.commits), None)
+    new, receipts = _rearranged(store, merged)
+    write_index(store.root, last + 1, new, [Part(store.root, receipt) for receipt in receipts])
+    return Compacted(len(store), len(old.commits), len(new.commits), last + 1)
+
+
+def _groups(store: Store, part_prompts: int, part_edges: int) -> Iterator[list[int]]:
+    """Commits, by number, whose parts are to become one."""
+    catalogue, keeps_active = store.catalogue, False
+    group: list[int] = []
+    num_prompts = num_edges = 0
+    for commit in range(len(catalogue.commits)):
+        numbers = catalogue.numbers(commit)
+        edges = int(catalogue.columns["num_edges"][numbers.start : numbers.stop].sum())
+        if not numbers or 2 * len(numbers) > part_prompts or 2 * edges > part_edges:
+            continue
+        full = num_prompts + len(numbers) > part_prompts or num_edges + edges > part_edges
+        if group and (full or store.part(commit).keeps_active != keeps_active):
+            yield from [group] if len(group) > 1 else []
+            group, num_prompts, num_edges = [], 0, 0
+        keeps_active = store.part(commit).keeps_active
+        group, num_prompts, num_edges = [*group, commit], num_prompts + len(numbers), num_edges + edges
+    if len(group) > 1:
+        yield group
+
+
+def _merged(store: Store, commits: list[int]) -> Receipt:
+    """One part of the prompts of several, their graphs bit for bit as they are."""
+    keeps_active = store.part(commits[0]).keeps_active
+    writer = PartWriter(store.url, StoreConfig(store.url, weight_bits=MANTISSA_BITS, store_active=keeps_active))
+    for commit in commits:
+        part = store.part(commit)
+        for row, columns in part.columns(store.catalogue.rows(commit)):
+            writer.keep(part.receipt.prompts[row], columns)
+    receipt = writer.flush()
+    assert receipt is not None
+    return receipt
+
+
+def _rearranged(store: Store, merged: dict[tuple[int, ...], tuple[str, Receipt]]) -> tuple[Catalogue, list[Receipt]]:
+    """The catalogue with prompts where they are now; receipts of its commits."""
+    old, gone = store.catalogue, {commit for commits in merged for commit in commits}
+    commits: list[CommitEntry] = []
+    receipts: list[Receipt] = []
+    numbers, rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for commit, entry in enumerate(old.commits):
+        if commit not in gone and old.numbers(commit):
+            commits.append(entry)
+            receipts.append(store.receipt(commit))
+            numbers.append(np.array(old.numbers(commit)))
+            rows.append(np.array(old.rows(commit)))
+        else:
+            gone.add(commit)
+    for of, (name, receipt) in merged.items():
+        commits.append(CommitEntry.of(name, receipt))
+        receipts.append(receipt)
+        numbers.append(np.concatenate([np.array(old.numbers(commit)) for commit in of]))
+        rows.append(np.arange(len(receipt.prompts)))
+    superseded = (*old.superseded, *(old.commits[commit] for commit in sorted(gone)))
+    commit_N = np.repeat(np.arange(len(commits)), [len(of_commit) for of_commit in rows[1:]])
+    placed = old.placed(np.concatenate(numbers), commit_N, np.concatenate(rows))
+    return replace(placed, commits=tuple(commits), superseded=superseded), receipts

@@ -1,0 +1,66 @@
+"""copy_store: a store as it is, somewhere else: local to S3, S3 to local, or within either."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...errors import StoreCorrupt
+from ..backend.base import Root
+from ..backend.open import open_root
+from ..checked_objects import Objects
+from ..commits import commit, read_commits
+from ..format.run_file import read_run, settle_run
+from ..index import Index, newest_index
+from .copy_parts import Carried, Show, copy_objects, transfer
+from .copy_records import copy_records
+from .superseded import dispensable
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What a copy took over, what was there already, and what the target has beside: parts the source lacks."""
+
+    num_parts: int
+    num_bytes: int
+    num_there: int
+    num_beside: int
+
+
+def copy_store(source: str, target: str, show: Show | None = None) -> Copied:
+    """Copy what is read of a store as it is now; again, it goes on where it stopped, and brings what came since.
+
+    The target is a store at any moment, of the first so many commits; the index comes last, and superseded parts stay
+    behind. Raises StoreNotFound; StoreMismatch if there is another store already; StoreCorrupt for an object that does
+    not agree with its commit.
+    """
+    here, there = open_root(source), open_root(target)
+    settle_run(there, read_run(here), f"is no copy of {here.url}")
+    index = newest_index(here)
+    commits = dict(read_commits(here))
+    superseded = {entry.name for entry in index.catalogue.superseded} if index else set()
+    left_out = dispensable(superseded, [index.catalogue], commits) if index else set()
+    present = set(there.names("commits"))
+    wanted = {name: receipt for name, receipt in commits.items() if name not in left_out}
+    missing = [Carried(name, receipt, name) for name, receipt in wanted.items() if name not in present]
+    transfer(here, there, missing, show)
+    if index:
+        _copy_index(index, here, there)
+    copy_records(here, there)
+    return Copied(
+        num_parts=len(missing),
+        num_bytes=sum(carried.receipt.num_bytes for carried in missing),
+        num_there=len(wanted) - len(missing),
+        num_beside=len(present - superseded - commits.keys()),
+    )
+
+
+def _copy_index(index: Index, source: Root, target: Root) -> None:
+    """Under its own number, unless the target has made one of that number: that one then counts there."""
+    key, folder = f"index/{index.name}", index.objects.folder
+    if target.read(key) is not None:
+        return
+    copy_objects(index.objects, Objects(target, folder, index.objects.noted, f"{folder} of {target.url}"), target)
+    document = source.read(key)
+    if document is None:
+        raise StoreCorrupt(f"{source.url}/{key} has gone while it was copied; run the same command again")
+    commit(target, key, document, folder, index.objects.noted)

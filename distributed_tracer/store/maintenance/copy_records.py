@@ -1,0 +1,62 @@
+"""Records: what stores tell of runs, of failed prompts and of figures, taken from one store to another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..backend.base import Root
+from ..evaluations import check_keys, parse_check
+from ..format.checksummed_json import REFUSALS
+from ..format.run_record import run_numbers
+from ..object_names import FAILURE_NAME, RUN_END_NAME, RUN_NAME
+
+_AT_ONCE = 256
+
+
+def copy_records(source: Root, target: Root) -> None:
+    """Every run's records and object of figures that is not there, and every failure that is not there or is there from
+    an earlier run. Raises StoreCorrupt for figures that were altered."""
+    numbers = [run_numbers(root) for root in (source, target)]
+    runs = [name for name in source.names("runs") if RUN_NAME.fullmatch(name) or RUN_END_NAME.fullmatch(name)]
+    for keys in _batches([f"runs/{name}" for name in runs if name not in set(target.names("runs"))]):
+        for key, data in source.read_many(keys).items():
+            target.create(key, data)
+    there = set(check_keys(target))
+    for keys in _batches([key for key in check_keys(source) if key not in there]):
+        for key, data in source.read_many(keys).items():
+            parse_check(data, source.url, key)
+            target.create(key, data)
+    failures = [name for name in source.names("failures") if FAILURE_NAME.fullmatch(name)]
+    for keys in _batches([f"failures/{name}" for name in failures]):
+        if news := _news(source.read_many(keys), target.read_many(keys), numbers):
+            target.upload(news)
+
+
+def _news(
+    failures: Mapping[str, bytes], there: Mapping[str, bytes], numbers: Sequence[Mapping[str, int]]
+) -> dict[str, bytes]:
+    return {key: data for key, data in failures.items() if key not in there or _is_later(data, there[key], numbers)}
+
+
+def _is_later(failure: bytes, other: bytes, numbers: Sequence[Mapping[str, int]]) -> bool:
+    """Whether it is of a later run, by the numbers of a store that knows both runs; clocks decide where none does."""
+    (run, time), (other_run, other_time) = _told(failure), _told(other)
+    for known in numbers:
+        if run in known and other_run in known and known[run] != known[other_run]:
+            return known[run] > known[other_run]
+    return time > other_time
+
+
+def _told(failure: bytes) -> tuple[str, str]:
+    """Which run gave a prompt up, and when; the times of this format sort as text."""
+    try:
+        record = json.loads(failure)
+        return str(record.get("run", "")), str(record["time"])
+    except REFUSALS:
+        return "", ""
+
+
+def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(keys), _AT_ONCE):
+        yield keys[start : start + _AT_ONCE]

@@ -1,0 +1,123 @@
+"""merge_stores: the parts of several stores of one configuration, in one store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import StoreMismatch
+from ..backend.base import Root
+from ..backend.open import open_root
+from ..catalogue import Catalogue
+from ..commits import read_commits
+from ..format.part_manifest import Receipt
+from ..format.run_file import differences
+from ..object_names import COMMIT_NAME, RUN
+from ..reader import Store, open_store
+from .copy_parts import Carried, Show, transfer
+from .copy_records import copy_records
+
+_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge took over, and how many of the sources' parts it left out, as all of their prompts were there."""
+
+    num_parts: int
+    num_bytes: int
+    num_left_out: int
+
+
+def merge_stores(target: str, sources: str | Sequence[str], show: Show | None = None) -> Merged:
+    """Copy what the sources have and the target has not: parts byte for byte, under new commit numbers.
+
+    Of a prompt in several stores the first graph counts: the target's, then that of the first source named. Nothing
+    is written unless all fit together. Killed and called again, it goes on. Raises StoreNotFound; StoreMismatch for
+    stores of different configurations, or if a prompt asks for something else in another store; StoreCorrupt.
+    """
+    stores = [open_store(source) for source in ([sources] if isinstance(sources, str) else sources)]
+    root = open_root(target)
+    before = [open_store(target)] if root.read(RUN) is not None else []
+    _check_identity([*before, *stores])
+    _check_asked([*before, *stores])
+    if not before:
+        merged_from = [{"store": store.url, **_origin(store.info)} for store in stores]
+        root.create(RUN, json.dumps({**stores[0].info, "merged_from": merged_from}, indent=2).encode())
+    chosen = _choose(root, before[0].catalogue if before else Catalogue(), stores)
+    total, done = sum(part.receipt.num_bytes for parts in chosen for part in parts), 0
+    for store, parts in zip(stores, chosen, strict=True):
+        transfer(store.root, root, parts, _further(show, done, total))
+        done += sum(part.receipt.num_bytes for part in parts)
+        copy_records(store.root, root)
+    num_parts = sum(map(len, chosen))
+    return Merged(num_parts, total, sum(len(store.catalogue.commits) for store in stores) - num_parts)
+
+
+def _check_identity(stores: Sequence[Store]) -> None:
+    first = stores[0]
+    for other in stores[1:]:
+        if lines := differences(first.info["identity"], other.info["identity"], (first.url, other.url)):
+            listed = "\n  ".join(lines)
+            raise StoreMismatch(f"{other.url} was made with another configuration than {first.url}:\n  {listed}")
+
+
+def _check_asked(stores: Sequence[Store]) -> None:
+    """One id with other tokens or targets in another store would hide one of two graphs."""
+    first: dict[str, tuple[str, str]] = {}
+    clashes = {}
+    for store in stores:
+        for prompt_id, asked in zip(store.catalogue.ids, store.catalogue.asked, strict=True):
+            was, url = first.setdefault(prompt_id, (asked, store.url)) if asked else ("", "")
+            if was != asked:
+                clashes[prompt_id] = f"{prompt_id!r} in {url} and {store.url}"
+    if clashes:
+        more = f"\n  and {len(clashes) - _NAMED} more" if len(clashes) > _NAMED else ""
+        listed = "\n  ".join(list(clashes.values())[:_NAMED])
+        raise StoreMismatch(
+            f"{len(clashes)} prompts ask for other tokens or targets under the same id:\n  {listed}{more}"
+            "\n  Nothing was written. `split` can leave them out of one of the stores."
+        )
+
+
+def _choose(target: Root, there: Catalogue, stores: Sequence[Store]) -> list[list[Carried]]:
+    """Of each store the parts with a prompt that is in none before them, and what their commits will be called."""
+    number = max((int(name[:10]) for name in target.names("commits") if COMMIT_NAME.fullmatch(name)), default=0)
+    # gc may have removed the highest
+    number = max([number, *(int(entry.name[:10]) for entry in (*there.commits, *there.superseded))])
+    parts = {entry.part for entry in (*there.commits, *there.superseded)}
+    ids = set(there.ids)
+    chosen = []
+    for store in stores:
+        own = []
+        for name, receipt in _in_order(store):
+            new = {entry.id for entry in receipt.prompts} - ids
+            if new and receipt.part not in parts:
+                number += 1
+                ids |= new
+                own.append(Carried(name, receipt, f"{number:010d}-{receipt.part}.json"))
+        chosen.append(own)
+    return chosen
+
+
+def _in_order(store: Store) -> list[tuple[str, Receipt]]:
+    """Commits so that, without the store's index too, the first that names a prompt holds its graph.
+
+    Compacted parts hold none but such prompts, and their commits have late numbers.
+    """
+    catalogue = store.catalogue
+    superseded = {entry.name for entry in catalogue.superseded}
+    rows = {entry.name: len(catalogue.numbers(commit)) for commit, entry in enumerate(catalogue.commits)}
+    commits = [(name, receipt) for name, receipt in read_commits(store.root, superseded) if rows.get(name)]
+    return sorted(commits, key=lambda commit: (rows[commit[0]] < len(commit[1].prompts), commit[0]))
+
+
+def _origin(run: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: run[key] for key in ("created", "command") if key in run}
+
+
+def _further(show: Show | None, done: int, total: int) -> Show | None:
+    """Progress of one store's parts as progress of the whole."""
+    return show and (lambda now, _: show(done + now, total))

@@ -1,0 +1,85 @@
+"""Salvage: what can still be read of a part of which some objects are damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import StoreCorrupt
+from ..format.schema import COLUMNS, POINTER_COLUMN, POINTERS, Column, Columns
+from ..part import COUNTED, Part
+
+
+def unreadable(part: Part, damaged: Collection[str]) -> set[int]:
+    """Rows of the prompts that cannot be read whole without the objects with these keys.
+
+    All of them if it cannot be told: the pointers are damaged, or the metadata of all arrays. A prompt of which the
+    commit says other sizes is not believed either.
+    """
+    everything = set(range(len(part.receipt.prompts)))
+    try:
+        pointers = _pointers(part)
+        hit = [_prompts_of(part, key, pointers) for key in damaged]
+    except StoreCorrupt:
+        return everything
+    for size, axis in COUNTED.items():
+        said = [getattr(entry, size) for entry in part.receipt.prompts]
+        hit.append(set(np.flatnonzero(np.diff(pointers[:, POINTERS.index(axis)]) != said).tolist()))
+    return everything.intersection(set().union(*hit))
+
+
+def salvaged(part: Part, rows: Collection[int]) -> Iterator[tuple[int, Columns]]:
+    """All columns of these prompts, reading no object that holds rows of others only."""
+    pointers = _pointers(part)
+    for first, end in _stretches(sorted(rows)):
+        columns = [column for column in COLUMNS.values() if part.has(column.name)]
+        start_of = {column.name: _starts(column, pointers) for column in columns}
+        read = part.read({name: slice(int(start[first]), int(start[end])) for name, start in start_of.items()})
+        for row in range(first, end):
+            absent = {
+                c.name: np.zeros(part.receipt.prompts[row].num_active, c.dtype) for c in COLUMNS.values() if c.optional
+            }
+            own = {
+                name: read[name][int(start[row] - start[first]) : int(start[row + 1] - start[first])]
+                for name, start in start_of.items()
+            }
+            yield row, {**absent, **own}
+
+
+def _pointers(part: Part) -> npt.NDArray[np.int64]:
+    """The part's pointers alone. Raises StoreCorrupt if they or the metadata are damaged."""
+    rows = slice(0, len(part.receipt.prompts) + 1)
+    pointers: npt.NDArray[np.int64] = part.read({POINTER_COLUMN.name: rows})[POINTER_COLUMN.name]
+    return pointers
+
+
+def _starts(column: Column, pointers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """First row of each prompt in an array, and at the end the number of all rows."""
+    if column.axis == "prompt":
+        return np.arange(len(pointers))
+    starts: npt.NDArray[np.int64] = pointers[:, POINTERS.index(column.axis)]
+    return starts
+
+
+def _prompts_of(part: Part, key: str, pointers: npt.NDArray[np.int64]) -> set[int]:
+    """Rows of the prompts that have rows in an object."""
+    name, _, chunk = key.partition("/c/")
+    if key == "zarr.json" or (name == POINTER_COLUMN.name and chunk):
+        return set(range(len(pointers) - 1))
+    if name not in COLUMNS or not chunk or not part.has(name):
+        return set()  # metadata of one array, which the root's zarr.json has too
+    starts, size = _starts(COLUMNS[name], pointers), part.layout(name).chunk_rows
+    first = int(chunk.partition("/")[0]) * size
+    hit = (starts[1:] > first) & (starts[:-1] < first + size) & (starts[1:] > starts[:-1])
+    return set(np.flatnonzero(hit).tolist())
+
+
+def _stretches(rows: list[int]) -> Iterator[tuple[int, int]]:
+    """First row and end of each run of neighbours."""
+    first = 0
+    for place in range(1, len(rows) + 1):
+        if place == len(rows) or rows[place] != rows[place - 1] + 1:
+            yield rows[first], rows[place - 1] + 1
+            first = place

@@ -1,0 +1,86 @@
+"""split_store: some prompts' graphs as a store of their own: other parts, bit for bit the same graphs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from ...config import StoreConfig
+from ...errors import PromptNotFound
+from ...names import hint
+from ..backend.open import open_root
+from ..evaluations import read_checks, write_check
+from ..format.run_file import settle_run
+from ..ledger import Ledger
+from ..part import Part
+from ..read.where import rows_meeting
+from ..reader import Store, prompt_list
+from ..writer import PartWriter
+from .copy_parts import Show
+
+_NAMED = 5
+
+
+def split_store(store: Store, target: str, prompt_ids: str | Sequence[str], show: Show | None = None) -> int:
+    """Write the graphs of `prompt_ids` into a store of the same configuration; how many that were.
+
+    What the target has already is left alone, so that a split that was killed goes on. Raises PromptNotFound before
+    anything is written, StoreMismatch if the target is another store than one split from this.
+    """
+    prompt_ids = prompt_list(prompt_ids)
+    if unknown := [prompt_id for prompt_id in prompt_ids if prompt_id not in store]:
+        named = ", ".join(map(repr, unknown[:_NAMED])) + (", ..." if len(unknown) > _NAMED else "")
+        close = hint(unknown[0], store.catalogue.ids)
+        raise PromptNotFound(f"{len(unknown)} of {len(prompt_ids)} prompts are not in {store.url}: {named}{close}")
+    run = {**store.info, "split_from": {"store": store.url}}
+    settle_run(open_root(target), json.dumps(run, indent=2).encode(), f"was not split from {store.url}")
+    ledger = Ledger(target)
+    done = ledger.done()
+    wanted = set(prompt_ids) - done
+    total, written = sum(store.entry(prompt_id).num_edges for prompt_id in wanted), 0
+    # a part lists all active features of its prompts or of none
+    writers = {keeps: PartWriter(target, StoreConfig(target, store_active=keeps)) for keeps in (True, False)}
+    for commit, rows in _places(store, wanted).items():
+        part = Part(store.root, store.receipt(commit))
+        writer = writers[part.keeps_active]
+        for row, columns in part.columns(rows):
+            entry = part.receipt.prompts[row]
+            # a copy: views would keep the whole part in memory
+            writer.keep(entry, {name: values.copy() for name, values in columns.items()})
+            written += entry.num_edges
+            if writer.full:
+                _commit(ledger, writer)
+        if show:
+            show(written, total)
+    for writer in writers.values():
+        _commit(ledger, writer)
+    _split_checks(store, target, set(prompt_ids))
+    return len(wanted)
+
+
+def _split_checks(store: Store, target: str, prompt_ids: set[str]) -> None:
+    """What figures say of these prompts."""
+    root = open_root(target)
+    for check in read_checks(store.root):
+        if numbers := [number for number, prompt in enumerate(check.prompts) if prompt.id in prompt_ids]:
+            write_check(root, check.of(numbers))
+
+
+def _places(store: Store, wanted: Iterable[str]) -> dict[int, list[int]]:
+    """Rows of prompts by their commit, in the order of both."""
+    places: dict[int, list[int]] = {}
+    for number in sorted(store.catalogue.number_of[prompt_id] for prompt_id in wanted):
+        commit, row = store.catalogue.place(number)
+        places.setdefault(commit, []).append(row)
+    return places
+
+
+def chosen(store: Store, where: str | Sequence[str]) -> list[str]:
+    """Ids of the prompts that meet all conditions: see `store.tables.where`. Raises ConfigError."""
+    ids: list[str] = store.prompts.where(rows_meeting(store.prompts, where))["id"].tolist()
+    return ids
+
+
+def _commit(ledger: Ledger, writer: PartWriter) -> None:
+    if receipt := writer.flush():
+        ledger.commit(receipt)

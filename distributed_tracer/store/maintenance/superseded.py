@@ -1,0 +1,99 @@
+"""Superseded: what an index has made superfluous, once no reader can be left that opened the store before.
+
+An index counts as settled when it is old enough. Commits that it superseded go, and all indexes before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ...errors import StoreCorrupt
+from ..backend.base import Root, Stamp
+from ..catalogue import Catalogue
+from ..checked_objects import Objects, PartObjects
+from ..format.part_manifest import Receipt
+from ..index import Index
+from ..object_names import INDEX_NAME
+from .unreferenced import Garbage, Kind, garbage
+
+
+def read_indexes(root: Root, there: Mapping[str, Stamp]) -> list[Index]:
+    """All that are in a listing, in their order."""
+    keys = sorted(key for key in there if key.startswith("index/") and INDEX_NAME.fullmatch(key[6:]))
+    found = root.read_many(keys)
+    return [Index(root, key[6:], found[key]) for key in keys if key in found]
+
+
+def superseded(
+    root: Root, indexes: Sequence[Index], commits: Mapping[str, Receipt], there: Mapping[str, Stamp], before: float
+) -> list[Garbage]:
+    """Superseded parts, and older indexes. Raises StoreCorrupt if what they were compacted into is not all there."""
+    settled = [index for index in indexes if there[f"index/{index.name}"].written <= before]
+    if not settled:
+        return []
+    newest, last = indexes[-1].catalogue, settled[-1]
+    names = {entry.name for entry in last.catalogue.superseded} & {entry.name for entry in newest.superseded}
+    if names & commits.keys():
+        _check(newest, indexes[-1], commits, there)
+    later = [index.catalogue for index in indexes if index.number >= last.number]
+    gone = sorted(dispensable(names, later, commits))
+    older = [index for index in indexes if index.number < last.number]
+    return [
+        *(_garbage("superseded", PartObjects(root, commits[name]), f"commits/{name}", there) for name in gone),
+        *(_garbage("index", index.objects, f"index/{index.name}", there) for index in older),
+    ]
+
+
+def _garbage(kind: Kind, objects: Objects, named_by: str, there: Mapping[str, Stamp]) -> Garbage:
+    keys = (f"{objects.folder}/{key}" for key in objects.noted)
+    return garbage(kind, objects.folder, {key: there[key] for key in keys if key in there}, named_by)
+
+
+def dispensable(names: set[str], catalogues: Sequence[Catalogue], commits: Mapping[str, Receipt]) -> set[str]:
+    """Those of the superseded commits without which every prompt's first commit holds its graph, index or not.
+
+    Compacted parts are committed late. If another commit before them names the same prompt with a graph of its own, a
+    reader that knows no index would take that one: then the superseded commit has to stay. The catalogues are of the
+    indexes from the one that superseded them to the newest.
+    """
+    known = catalogues[-1].number_of
+    gone = {name for name in names & commits.keys() if all(entry.id in known for entry in commits[name].prompts)}
+    before = _first(commits)
+    while True:
+        after = _first({name: receipt for name, receipt in commits.items() if name not in gone})
+        others = ((id_, after.get(id_)) for id_, name in before.items() if after.get(id_) != name)
+        moved = {id_ for id_, name in others if name not in _holders(catalogues, id_)}
+        kept = {name for name in gone if any(entry.id in moved for entry in commits[name].prompts)}
+        if not kept:
+            return gone
+        gone -= kept
+
+
+def _first(commits: Mapping[str, Receipt]) -> dict[str, str]:
+    """The first commit that names each prompt."""
+    first: dict[str, str] = {}
+    for name in sorted(commits):
+        for entry in commits[name].prompts:
+            first.setdefault(entry.id, name)
+    return first
+
+
+def _holders(catalogues: Sequence[Catalogue], prompt_id: str) -> set[str]:
+    """The commits that have held a prompt's graph, a copy of one and the same."""
+    having = (catalogue for catalogue in catalogues if prompt_id in catalogue.number_of)
+    return {each.commits[each.place(each.number_of[prompt_id])[0]].name for each in having}
+
+
+def _check(catalogue: Catalogue, index: Index, commits: Mapping[str, Receipt], there: Mapping[str, Stamp]) -> None:
+    """Every commit that the index counts on is there, and every object of its part, in the right size."""
+    for entry in catalogue.commits:
+        receipt = commits.get(entry.name)
+        sizes = {key: size for key, (size, _) in receipt.objects.items()} if receipt else {}
+        keys = {key: f"parts/{entry.part}/{key}" for key in sizes}
+        wrong = [path for key, path in keys.items() if path not in there or there[path].num_bytes != sizes[key]]
+        if receipt is None or wrong:
+            what = wrong[0] if wrong else f"commits/{entry.name}"
+            raise StoreCorrupt(
+                f"{index.objects.where} counts on {what}, which is missing or of another size; nothing was removed, "
+                "for the parts from before the store was compacted may be the last that hold its prompts"
+            )

@@ -1,0 +1,168 @@
+"""Verifying: every object of a store is read and compared with what was noted of it. All damage is listed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ...errors import StoreCorrupt, StoreNotFound
+from ..backend.base import Larger, Root
+from ..commits import commit_names, parse_commit
+from ..evaluations import check_keys, parse_check
+from ..format.failure import parse_failure
+from ..format.part_manifest import Receipt
+from ..format.run_file import parse_run
+from ..format.run_record import parse_run_end, parse_run_record
+from ..format.schema import COLUMNS, POINTER_COLUMN
+from ..object_names import FAILURE_NAME, RUN, RUN_END_NAME, RUN_NAME
+from ..part import Part
+from .damage import Damage, Verified
+from .salvage import unreadable
+from .verify_index import check_indexes
+
+_PARTS_AT_ONCE = 4
+_RECORDS_AT_ONCE = 256
+_EDGES_AT_ONCE = 1 << 20
+
+Progress = Callable[[int, int], None]
+"""Called with how many commits are checked, and how many there are."""
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """What came of one commit."""
+
+    name: str
+    receipt: Receipt | None = None
+    damage: Damage | None = None
+
+
+def verify(root: Root, progress: Progress | None = None) -> Verified:
+    """Read all that readers rely on. A part that nobody committed is no damage, nor is what nobody needs any more.
+
+    Raises StoreNotFound, StoreVersionError, StoreUnavailable; damage is in the answer.
+    """
+    damages = _check_run_json(root)
+    index, of_index = check_indexes(root)
+    names = commit_names(root)
+    whole: set[str] = set()
+    num_objects = num_bytes = 0
+    for count, checked in enumerate(_concurrently(lambda name: _check_commit(root, name), names), start=1):
+        receipt = checked.receipt
+        if checked.damage:
+            damages.append(index.placed(checked.damage, checked.name) if index else checked.damage)
+        if receipt:
+            num_objects, num_bytes = num_objects + len(receipt.objects) + 1, num_bytes + receipt.num_bytes
+            rows = checked.damage.whole if checked.damage else range(len(receipt.prompts))
+            whole.update(receipt.prompts[row].id for row in rows)
+            of_index += index.disagreement(checked.name, receipt) if index else []
+        if progress:
+            progress(count, len(names))
+    if index:
+        num_objects, num_bytes = num_objects + index.num_objects + 1, num_bytes + index.num_bytes
+        of_index += index.gone(root, names)
+    damages += [*of_index, *_check_records(root)]
+    lost = {name for damage in damages for name in damage.prompts or ()} - whole
+    return Verified(root.url, len(whole), num_objects, num_bytes, tuple(damages), tuple(sorted(lost)))
+
+
+def _check_run_json(root: Root) -> list[Damage]:
+    try:
+        data = root.read(RUN)
+        if data is None:
+            raise StoreNotFound(f"there is no store at {root.url}: it has no {RUN}")
+        parse_run(data, root.url)
+    except StoreCorrupt as error:
+        return [Damage(RUN, (str(error),))]
+    return []
+
+
+def _check_commit(root: Root, name: str) -> _Checked:
+    """A commit, and every object of its part. Gone in the meantime, it is no damage: somebody has cleaned the store."""
+    key = f"commits/{name}"
+    try:
+        data = root.read(key)
+        if data is None:
+            is_there = name in commit_names(root)
+            problem = f"{root.url}/{key} is listed but cannot be read"
+            return _Checked(name, damage=Damage(key, (problem,), None) if is_there else None)
+        receipt = parse_commit(root, name, data)
+    except StoreCorrupt as error:
+        return _Checked(name, damage=Damage(key, (str(error),), None))
+    part = Part(root, receipt)
+    damaged = part.objects.damaged()
+    lie = None if damaged else _lie(part)
+    if not damaged and not lie:
+        return _Checked(name, receipt)
+    if root.read(key) is None:
+        return _Checked(name)
+    bad = unreadable(part, damaged) if damaged else set(range(len(receipt.prompts)))
+    ids = tuple(receipt.prompts[row].id for row in sorted(bad))
+    whole = tuple(row for row in range(len(receipt.prompts)) if row not in bad)
+    return _Checked(name, receipt, Damage(key, (lie,) if lie else tuple(damaged.values()), ids, whole))
+
+
+def _lie(part: Part) -> str | None:
+    """What a commit says that its part, whose objects are all as it says, does not; or what of it makes no sense."""
+    noted = part.receipt.objects
+    try:
+        part.head  # noqa: B018  compares pointers, lengths and sizes
+        for name in (POINTER_COLUMN.name, *COLUMNS):
+            chunks = part.layout(name).chunks(slice(0, part.layout(name).num_rows)) if part.has(name) else []
+            if absent := [chunk for chunk in chunks if f"{name}/{chunk}" not in noted]:
+                return f"{part.objects.where}: {name}/{absent[0]} is not in its commit"
+        for rows in _together(part.receipt):
+            deque(part.graphs(rows), maxlen=0)
+    except StoreCorrupt as error:
+        return str(error)
+    return None
+
+
+def _together(receipt: Receipt) -> Iterator[range]:
+    """Rows of prompts whose graphs are decoded at once: of few edges, or one."""
+    first = num_edges = 0
+    for row, entry in enumerate(receipt.prompts):
+        if row > first and num_edges + entry.num_edges > _EDGES_AT_ONCE:
+            yield range(first, row)
+            first, num_edges = row, 0
+        num_edges += entry.num_edges
+    if receipt.prompts:
+        yield range(first, len(receipt.prompts))
+
+
+def _check_records(root: Root) -> Iterator[Damage]:
+    """Failures, runs' records and figures."""
+    failures = [f"failures/{name}" for name in root.names("failures") if FAILURE_NAME.fullmatch(name)]
+    named = root.names("runs")
+    runs = [f"runs/{name}" for name in named if RUN_NAME.fullmatch(name)]
+    ends = [f"runs/{name}" for name in named if RUN_END_NAME.fullmatch(name)]
+    for keys, parse in (
+        (failures, parse_failure),
+        (runs, parse_run_record),
+        (ends, parse_run_end),
+        (check_keys(root), parse_check),
+    ):
+        for first in range(0, len(keys), _RECORDS_AT_ONCE):
+            larger: dict[str, Larger] = {}
+            found = root.read_many(keys[first : first + _RECORDS_AT_ONCE], larger=larger)
+            for key, size in larger.items():
+                yield Damage(key, (f"{root.url}/{key} has {size}; at most {size.most:,} are read",))
+            for key, data in found.items():
+                try:
+                    parse(data, root.url, key)
+                except StoreCorrupt as error:
+                    yield Damage(key, (str(error),))
+
+
+def _concurrently(check: Callable[[str], _Checked], names: Iterable[str]) -> Iterator[_Checked]:
+    """Checks in order, a few at once."""
+    with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
+        waiting: deque[Future[_Checked]] = deque()
+        for name in names:
+            waiting.append(pool.submit(check, name))
+            if len(waiting) > _PARTS_AT_ONCE:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -1,0 +1,102 @@
+"""Batches: node and edge tables of many prompts as columns, a bounded number of rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...table import Table
+
+
+@dataclass(frozen=True, eq=False)
+class Names:
+    """A column of text with few distinct values: `names[code]` for each row."""
+
+    codes: npt.NDArray[np.int32]
+    names: Sequence[str]
+
+    @cached_property
+    def values(self) -> npt.NDArray[np.object_]:
+        return np.array(self.names, dtype=object)[self.codes]
+
+    def take(self, index: npt.NDArray[np.intp]) -> Names:
+        return Names(self.codes[index], self.names)
+
+
+Batch = Mapping[str, "npt.NDArray[Any] | Names"]
+"""Columns of equal length."""
+
+
+class Batches:
+    """A table that is read while it is iterated over, as Tables; each iteration reads the store again.
+
+    Nothing is kept: memory holds the batch in use and the one that is being read.
+    """
+
+    def __init__(self, kinds: Mapping[str, str], read: Callable[[], Iterator[Batch]]) -> None:
+        self._kinds = kinds
+        self._read = read
+
+    @property
+    def columns(self) -> list[str]:
+        """Names, in order."""
+        return list(self._kinds)
+
+    def __repr__(self) -> str:
+        return f"Batches({', '.join(self._kinds)}): iterate for Tables, or call table, reader, to_pandas, to_polars"
+
+    def __iter__(self) -> Iterator[Table]:
+        for batch in self._read():
+            yield Table({name: v.values if isinstance(v, Names) else v for name, v in batch.items()})
+
+    def table(self) -> Table:
+        """All rows in memory."""
+        tables = list(self)
+        if not tables:
+            return Table({name: np.empty(0, np.dtype(kind or object)) for name, kind in self._kinds.items()})
+        return Table({name: np.concatenate([table[name] for table in tables]) for name in self._kinds})
+
+    def reader(self) -> Any:
+        """A pyarrow.RecordBatchReader, for DuckDB, Polars and others; text as dictionaries. Can be read once.
+
+        Raises ImportError where pyarrow is not installed.
+        """
+        arrow = import_module("pyarrow")
+        text = arrow.dictionary(arrow.int32(), arrow.string())
+        schema = arrow.schema(
+            [(name, arrow.from_numpy_dtype(np.dtype(kind)) if kind else text) for name, kind in self._kinds.items()]
+        )
+
+        def column(values: npt.NDArray[Any] | Names) -> Any:
+            if isinstance(values, Names):
+                names = [name.encode("utf-8", "surrogatepass").decode("utf-8", "replace") for name in values.names]
+                return arrow.DictionaryArray.from_arrays(values.codes, arrow.array(names, arrow.string()))
+            return arrow.array(values)
+
+        batches = (
+            arrow.RecordBatch.from_arrays([column(values) for values in batch.values()], schema=schema)
+            for batch in self._read()
+        )
+        return arrow.RecordBatchReader.from_batches(schema, batches)
+
+    def to_arrow(self) -> Any:
+        """A pyarrow.Table of all rows. Raises ImportError where pyarrow is not installed."""
+        return self.reader().read_all()
+
+    def to_pandas(self) -> Any:
+        """A pandas.DataFrame of all rows, text as categories. Raises ImportError without pandas and pyarrow."""
+        return self.to_arrow().to_pandas()
+
+    def to_polars(self) -> Any:
+        """A polars.DataFrame of all rows. Text is String, for it to join with the table of prompts: polars joins no
+        categories with text. Raises ImportError without polars and pyarrow."""
+        polars = import_module("polars")
+        return polars.from_arrow(self.to_arrow()).with_columns(
+            polars.col(name).cast(polars.String) for name, kind in self._kinds.items() if not kind
+        )

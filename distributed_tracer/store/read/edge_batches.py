@@ -1,0 +1,105 @@
+"""The edges of many prompts as one table of columns, each with what its two nodes are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import StoreCorrupt
+from ..part import Part
+from .column_batches import Batch, Batches, Names
+from .conditions import Conditions, check_columns, check_values, column_names, meets
+from .node_batches import KINDS, NODE_COLUMNS, node_columns, node_mask
+from .part_range import Stretch, stretches
+from .prefetch import found_ahead
+
+_AHEAD = 1
+_SIDES = ("source", "target")
+_OF_NODES = {
+    (side if name == "node" else f"{side}_{name}"): (side, name)
+    for side in _SIDES
+    for name in ("node", "kind", "layer", "position", "feature")
+}
+"""Side and column of the node table by column of the edge table."""
+EDGE_COLUMNS = {"prompt": "", **{name: NODE_COLUMNS[of] for name, (_, of) in _OF_NODES.items()}, "weight": "f4"}
+"""dtype by name, empty for text."""
+
+
+def edge_batches(
+    parts: Callable[[], Iterable[tuple[Part, list[int]]]],
+    columns: str | Sequence[str] | None,
+    where: Conditions,
+    if_none: Callable[[], None],
+) -> Batches:
+    """Edges of the given prompts that meet all conditions. Raises ConfigError for columns and values that there are
+    not. `if_none` is called where there are none."""
+    names = column_names(columns, EDGE_COLUMNS)
+    check_columns("column of edges", names, where, EDGE_COLUMNS)
+    for kind in {"source_kind", "target_kind"} & where.keys():
+        check_values(kind, where[kind], KINDS)
+
+    def read() -> Iterator[Batch]:
+        jobs = (partial(_batch, stretch, names, where) for stretch in stretches(parts(), "num_edges"))
+        return found_ahead(jobs, _AHEAD, if_none)
+
+    return Batches({name: EDGE_COLUMNS[name] for name in names}, read)
+
+
+def _batch(stretch: Stretch, names: Sequence[str], where: Conditions) -> Batch | None:
+    """None where no edge meets the conditions. Conditions on nodes are asked of nodes, and first: they are fewer."""
+    source_N, target_N = (node_mask(stretch, _of_side(side, where)) for side in _SIDES)
+    if "prompt" in where:
+        target_N &= node_mask(stretch, {"prompt": where["prompt"]})
+    if not (source_N.any() and target_N.any()):
+        return None
+    target_E = _target_E(stretch)
+    index = None if target_N.all() else np.flatnonzero(target_N[target_E])
+    if index is not None:
+        target_E = target_E[index]
+    stored = stretch.part.read(dict.fromkeys(("edges/source", "edges/weight"), stretch.rows("num_edges", index)))
+    prompt_E = stretch.prompt_N[target_E]
+    if (stored["edges/source"] >= stretch.num_nodes[prompt_E]).any():
+        raise StoreCorrupt(f"{stretch.part.objects.where}: edges come from nodes that are not there")
+    source_E = stored["edges/source"] + stretch.first_node[prompt_E]
+    keep_E = source_N[source_E]
+    if "weight" in where:
+        keep_E &= meets(stored["edges/weight"], where["weight"])
+    if not keep_E.all():
+        source_E, target_E = source_E[keep_E], target_E[keep_E]
+    if not len(target_E):
+        return None
+    return _columns(stretch, names, {"source": source_E, "target": target_E}, stored["edges/weight"][keep_E])
+
+
+def _of_side(side: str, where: Conditions) -> Conditions:
+    """Conditions on the nodes at one end, as the node table calls them."""
+    return {_OF_NODES[name][1]: where[name] for name in where if name in _OF_NODES and _OF_NODES[name][0] == side}
+
+
+def _target_E(stretch: Stretch) -> npt.NDArray[np.intp]:
+    """The stretch's node that each edge goes into."""
+    in_degree = stretch.part.nodes(["in_degree"], stretch.rows("num_nodes"))["in_degree"]
+    num_edges = sum(entry.num_edges for entry in stretch.entries)
+    if in_degree.sum() != num_edges:
+        raise StoreCorrupt(f"{stretch.part.objects.where}: in-degrees add up to {in_degree.sum()}, not {num_edges}")
+    return np.repeat(np.arange(len(in_degree)), in_degree)
+
+
+def _columns(
+    stretch: Stretch, names: Sequence[str], ends: dict[str, npt.NDArray[np.intp]], weight_E: npt.NDArray[Any]
+) -> Batch:
+    wanted = dict.fromkeys(of for name, (_, of) in _OF_NODES.items() if name in names)
+    nodes = node_columns(stretch, ["prompt", *wanted])
+
+    def column(name: str) -> npt.NDArray[Any] | Names:
+        if name == "weight":
+            return weight_E
+        side, of = _OF_NODES.get(name, ("target", "prompt"))
+        values = nodes[of]
+        return values.take(ends[side]) if isinstance(values, Names) else values[ends[side]]
+
+    return {name: column(name) for name in names}

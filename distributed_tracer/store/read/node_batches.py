@@ -1,0 +1,81 @@
+"""The node tables of many prompts as one table of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...graph.nodes import Kind
+from ..format.schema import BODY
+from ..part import Part
+from .column_batches import Batch, Batches, Names
+from .conditions import Conditions, check_columns, check_values, column_names, meets
+from .part_range import Stretch, stretches
+from .prefetch import found_ahead
+
+_AHEAD = 2
+KINDS = tuple(kind.name.lower() for kind in Kind)
+_STORED = {column.name.removeprefix("nodes/"): column.dtype for column in BODY if column.axis == "node"}
+NODE_COLUMNS = {"prompt": "", "node": "i4", **_STORED, "kind": ""}
+"""dtype by name, empty for text. `node` is the number within its graph."""
+
+
+def node_batches(
+    parts: Callable[[], Iterable[tuple[Part, list[int]]]],
+    columns: str | Sequence[str] | None,
+    where: Conditions,
+    if_none: Callable[[], None],
+) -> Batches:
+    """Nodes of the given prompts that meet all conditions. Raises ConfigError for columns and values that there are
+    not. `if_none` is called where there are none."""
+    names = column_names(columns, NODE_COLUMNS)
+    check_columns("column of nodes", names, where, NODE_COLUMNS)
+    if "kind" in where:
+        check_values("kind", where["kind"], KINDS)
+
+    def read() -> Iterator[Batch]:
+        jobs = (partial(_batch, stretch, names, where) for stretch in stretches(parts(), "num_nodes"))
+        return found_ahead(jobs, _AHEAD, if_none)
+
+    return Batches({name: NODE_COLUMNS[name] for name in names}, read)
+
+
+def _batch(stretch: Stretch, names: Sequence[str], where: Conditions) -> Batch | None:
+    """None where no node meets the conditions."""
+    if not where:
+        return node_columns(stretch, names)
+    index = np.flatnonzero(node_mask(stretch, where))
+    return node_columns(stretch, names, index) if len(index) else None
+
+
+def node_mask(stretch: Stretch, where: Conditions) -> npt.NDArray[np.bool_]:
+    """Which nodes meet all conditions; only their columns are read."""
+    mask_N = np.ones(len(stretch.prompt_N), dtype=bool)
+    for name, values in node_columns(stretch, list(where)).items():
+        if isinstance(values, Names):
+            mask_N &= meets(np.array(values.names, dtype=object), where[name])[values.codes]
+        else:
+            mask_N &= meets(values, where[name])
+    return mask_N
+
+
+def node_columns(
+    stretch: Stretch, names: Sequence[str], index: npt.NDArray[np.intp] | None = None
+) -> dict[str, npt.NDArray[Any] | Names]:
+    """Columns of all of a stretch's nodes, or of those at `index`, ascending."""
+    stored = stretch.part.nodes([name for name in names if name in _STORED], stretch.rows("num_nodes", index))
+    node_N = np.arange(len(stretch.prompt_N)) if index is None else index
+    prompt_N = stretch.prompt_N[node_N]
+
+    def column(name: str) -> npt.NDArray[Any] | Names:
+        if name == "prompt":
+            return Names(prompt_N, [entry.id for entry in stretch.entries])
+        if name == "node":
+            return (node_N - stretch.first_node[prompt_N]).astype(np.int32)
+        return Names(stored[name].astype(np.int32), KINDS) if name == "kind" else stored[name]
+
+    return {name: column(name) for name in names}

@@ -1,0 +1,51 @@
+"""Every node that is one feature: from the index, and from the node tables of parts that it does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from ...graph.nodes import Kind
+from ...table import Table
+from ..catalogue import Catalogue
+from ..format.schema import Columns
+from ..index import Index
+from ..part import Part
+
+_PARTS_AT_ONCE = 8
+_DTYPES = {"prompt": "i8", "position": "i4", "activation": "f4", "influence": "f4", "node": "i4"}
+"""A prompt is its number in the catalogue."""
+
+
+def occurrences(
+    catalogue: Catalogue, index: Index | None, later: Iterable[tuple[int, Part]], layer: int, feature: int
+) -> Table:
+    """By prompt id, then position; `later` are the commits that the index does not know, by number, and their parts."""
+    with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
+        hits = [pool.submit(_in_part, catalogue, commit, part, layer, feature) for commit, part in later]
+        found = [hit.result() for hit in hits]
+    if index:
+        found.append(index.postings(layer, feature))
+    columns = {
+        name: np.concatenate([np.zeros(0, dtype), *(columns[name] for columns in found)], dtype=dtype, casting="unsafe")
+        for name, dtype in _DTYPES.items()
+    }
+    order = np.lexsort((columns["position"], catalogue.rank_N[columns["prompt"]]))
+    columns = {name: values[order] for name, values in columns.items()}
+    return Table({**columns, "prompt": catalogue.id_N[columns["prompt"]]})
+
+
+def _in_part(catalogue: Catalogue, commit: int, part: Part, layer: int, feature: int) -> Columns:
+    """Among the nodes of the prompts that are read from this part."""
+    site = part.nodes(["kind", "layer", "feature"])
+    hit_N = (site["kind"] == Kind.FEATURE) & (site["layer"] == layer) & (site["feature"] == feature)
+    size_R = np.array([entry.num_nodes for entry in part.receipt.prompts])
+    first_R = np.cumsum(size_R) - size_R
+    number_R = np.full(len(size_R), -1)
+    number_R[catalogue.rows(commit)] = catalogue.numbers(commit)
+    row_N = np.repeat(np.arange(len(size_R)), size_R)
+    node = np.flatnonzero(hit_N & (number_R[row_N] >= 0))
+    values = part.nodes(["position", "activation", "influence"], node)
+    return {"prompt": number_R[row_N[node]], "node": node - first_R[row_N[node]], **values}

@@ -1,0 +1,72 @@
+"""Stretch: some prompts of a part whose node and edge tables fit into memory, and which rows are theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..format.part_manifest import PromptEntry
+from ..format.zarr_decode import Rows
+from ..part import Part
+
+ROWS = 1 << 20
+"""Rows of a stretch, unless one prompt has more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """Prompts of a part, by number, ascending. What it knows comes from the commit: nothing is read."""
+
+    part: Part
+    numbers: Sequence[int]
+
+    @cached_property
+    def entries(self) -> list[PromptEntry]:
+        return [self.part.receipt.prompts[number] for number in self.numbers]
+
+    @cached_property
+    def num_nodes(self) -> npt.NDArray[np.intp]:
+        """Of each prompt."""
+        return np.array([entry.num_nodes for entry in self.entries], dtype=np.intp)
+
+    @cached_property
+    def prompt_N(self) -> npt.NDArray[np.int32]:
+        """Place in `entries` of every node."""
+        return np.repeat(np.arange(len(self.entries), dtype=np.int32), self.num_nodes)
+
+    @cached_property
+    def first_node(self) -> npt.NDArray[np.intp]:
+        """The stretch's node where each prompt's begin."""
+        return np.cumsum(self.num_nodes) - self.num_nodes
+
+    def rows(self, of: Literal["num_nodes", "num_edges"], index: npt.NDArray[np.intp] | None = None) -> Rows:
+        """The stretch's rows, or those of them at `index` (ascending), in the part's node or edge table."""
+        sizes = np.array([getattr(entry, of) for entry in self.part.receipt.prompts], dtype=np.intp)
+        first = np.cumsum(sizes) - sizes
+        own, own_first = sizes[self.numbers], first[self.numbers]
+        if index is None and self.numbers[-1] - self.numbers[0] + 1 == len(self.numbers):
+            return slice(int(own_first[0]), int(own_first[-1] + own[-1]))
+        shift = np.repeat(own_first - (np.cumsum(own) - own), own)
+        if index is None:
+            index = np.arange(int(own.sum()))
+        rows: npt.NDArray[np.intp] = index + shift[index]
+        return rows
+
+
+def stretches(parts: Iterable[tuple[Part, list[int]]], size: Literal["num_nodes", "num_edges"]) -> Iterator[Stretch]:
+    """All of the given prompts, a stretch of at most `ROWS` nodes or edges after the other."""
+    for part, numbers in parts:
+        begin, total = 0, 0
+        for place, number in enumerate(numbers):
+            own = getattr(part.receipt.prompts[number], size)
+            if place > begin and total + own > ROWS:
+                yield Stretch(part, numbers[begin:place])
+                begin, total = place, 0
+            total += own
+        if numbers:
+            yield Stretch(part, numbers[begin:])

@@ -1,0 +1,148 @@
+"""Select: which prompts meet conditions on what is small: metadata, scores, sizes, targets, tokens, nodes. No edges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import ConfigError, StoreCorrupt
+from ...graph.nodes import Kind
+from ...names import hint
+from ...table import Table
+from ..format.schema import COLUMNS
+from ..part import Part
+from .conditions import Conditions, check_kinds, check_names, kind_of, meets, wanted_values
+from .prompt_table import METADATA
+
+_PARTS_AT_ONCE = 8
+
+
+def rows_where(prompts: Table, metadata: Conditions, bounds: Mapping[str, float]) -> npt.NDArray[np.bool_]:
+    """Rows of the table of prompts with such metadata, and scores and sizes within `min_<column>`, `max_<column>`.
+
+    Raises ConfigError for a column that there is not, a value of a kind that no prompt has there, and a bound that is
+    no number. A score that is not a number is within no bounds.
+    """
+    mask = np.ones(len(prompts), dtype=bool)
+    if not isinstance(metadata, Mapping):
+        raise ConfigError(f"conditions on metadata are a mapping such as {{'topic': 'capitals'}}, not {metadata!r}")
+    known = metadata_columns(prompts)
+    check_names("metadata", metadata, known)
+    for key, condition in metadata.items():
+        values = prompts[known[key]]
+        if not callable(condition):
+            check_kinds(key, wanted_values(condition), {kind_of(value) for value in values.tolist()} - {"missing"})
+        mask &= meets(values, condition)
+    numeric = [name for name in prompts.columns if prompts[name].dtype != object]
+    for bound, value in bounds.items():
+        which, _, name = bound.partition("_")
+        if which not in ("min", "max") or name not in numeric:
+            close = hint(bound, [f"{end}_{of}" for end in ("min", "max") for of in numeric])
+            raise ConfigError(f"no bound {bound!r}; min_ and max_ go with {', '.join(numeric)}{close}")
+        if not isinstance(value, Real) or isinstance(value, bool) or np.isnan(float(value)):
+            raise ConfigError(f"{bound} must be a number, not {value!r}")
+        mask &= prompts[name] >= value if which == "min" else prompts[name] <= value
+    return mask
+
+
+def metadata_columns(prompts: Table) -> dict[str, str]:
+    """Columns of the table of prompts by metadata key."""
+    return {column.removeprefix(METADATA): column for column in prompts.columns[prompts.columns.index("part") + 1 :]}
+
+
+Has = Callable[[Part], npt.NDArray[np.bool_]]
+"""Which of a part's prompts have something."""
+
+
+def prompts_with(parts: Iterable[tuple[Part, list[int]]], has: Has) -> set[str]:
+    """Ids of those of the given prompts that have it."""
+
+    def of_part(part: Part, numbers: list[int]) -> list[str]:
+        having = has(part)
+        return [part.receipt.prompts[number].id for number in numbers if having[number]]
+
+    with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
+        found = list(pool.map(lambda both: of_part(*both), parts))
+    return {prompt_id for of_one in found for prompt_id in of_one}
+
+
+def questions(token: str | int | None, target: str | int | None, layer: int | None) -> list[Has]:
+    """What is to be asked of parts; None is not asked for. Raises ConfigError for what is neither id nor text."""
+    asked = [] if token is None else [has_token(_id_or_text("token", token))]
+    asked += [] if target is None else [has_target(_id_or_text("target", target))]
+    return asked + ([] if layer is None else [has_layer(layer)])
+
+
+def _id_or_text(name: str, given: str | int) -> str | int:
+    """An id of numpy's as Python's."""
+    if isinstance(given, bool) or not isinstance(given, str | Integral):
+        raise ConfigError(f"{name} is an id or a text, not {given!r}")
+    return given if isinstance(given, str) else int(given)
+
+
+def has_token(token: str | int) -> Has:
+    """A token of this id, or of this text: see `_spellings`."""
+    if isinstance(token, int):
+        return partial(_has_value, "tokens/token", token)
+    return partial(_has_text, "tokens/string", "tokens/string_size", token)
+
+
+def has_target(target: str | int) -> Has:
+    """A target that is this token's logit, or has this label: see `_spellings`."""
+    if isinstance(target, int):
+        return partial(_has_value, "targets/token_id", target)
+    return partial(_has_text, "targets/label", "targets/label_size", target)
+
+
+def has_layer(layer: int) -> Has:
+    """A feature of this layer among the nodes."""
+
+    def has(part: Part) -> npt.NDArray[np.bool_]:
+        nodes = part.nodes(["kind", "layer"])
+        return _any_of(part, "nodes/kind", (nodes["kind"] == Kind.FEATURE) & (nodes["layer"] == layer))
+
+    return has
+
+
+def _has_value(name: str, value: int, part: Part) -> npt.NDArray[np.bool_]:
+    return _any_of(part, name, _all_rows(part, name) == value)
+
+
+def _has_text(texts: str, sizes: str, text: str, part: Part) -> npt.NDArray[np.bool_]:
+    """Texts follow one another: only those of the right length are compared."""
+    data, size = _all_rows(part, texts), _all_rows(part, sizes)
+    if size.sum(dtype=np.int64) != len(data):
+        raise StoreCorrupt(f"{part.objects.where}: {texts} are not as long as {sizes} say")
+    first = np.cumsum(size) - size
+    mask = np.zeros(len(size), dtype=bool)
+    for wanted in _spellings(text):
+        bytes_ = np.frombuffer(wanted.encode("utf-8", "surrogatepass"), dtype=np.uint8)
+        candidates = np.flatnonzero(size == len(bytes_))
+        mask[candidates] |= (data[first[candidates, None] + np.arange(len(bytes_))] == bytes_).all(axis=1)
+    return _any_of(part, sizes, mask)
+
+
+def _spellings(text: str) -> tuple[str, ...]:
+    """With or without a space before it; as it is if it begins with one, and what is in double quotes."""
+    if len(text) > 2 and text[0] == text[-1] == '"':
+        return (text[1:-1],)
+    return (text,) if text.startswith(" ") else (text, f" {text}")
+
+
+def _all_rows(part: Part, name: str) -> npt.NDArray[Any]:
+    if name in part.head:
+        return part.head[name]
+    return part.read({name: slice(0, int(part.pointers(COLUMNS[name])[-1]))})[name]
+
+
+def _any_of(part: Part, name: str, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """For each prompt of a part whether one of its rows of an array is true."""
+    before = np.concatenate([[0], np.cumsum(mask)])
+    pointers = part.pointers(COLUMNS[name])
+    return before[pointers[1:]] > before[pointers[:-1]]

@@ -1,0 +1,148 @@
+"""Conditions on the table of prompts as one writes them on a command line: `topic=capitals`, `replacement>=0.8`.
+
+KEY is a column of the table. Where metadata has a key that is a column of its own, such as `num_tokens`, KEY is the
+column, and `metadata.KEY` is the metadata. Values are compared in one way, whatever file prompts came from. `KEY=VALUE`
+holds
+
+- for a text that is VALUE, letter by letter;
+- for the same number, if VALUE is a number: 2 is 2.0, and the text "2", which CSV has, is the number 2;
+- for the same boolean, and the text that stands for it, if VALUE is true, True, TRUE, false, False or FALSE;
+- for a missing value or null, if VALUE is null, NULL or None;
+- for the same list or object, if VALUE is one in JSON.
+
+`KEY>=VALUE` and `KEY<=VALUE` compare numbers with a number, and text with anything else, in the order of Unicode's code
+points: dates such as 2024-05-31 are in the order of time. No boolean is a number. With a space before the sign, spaces
+after it are no part of VALUE. A VALUE of a kind that the column does not hold is an error, not an empty answer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...documents.json_text import parse_json
+from ...errors import ConfigError
+from ...names import unknown
+from ...table import Table
+from ...text import short
+from .conditions import kind_of
+from .prompt_table import METADATA
+from .select import metadata_columns
+
+_CONDITION = re.compile(r"(?P<key>.+?)(?P<space>\s*)(?P<sign>>=|<=|==?)(?P<value>.*)", re.DOTALL)
+_NUMBER = re.compile(r"[+-]?((0|[1-9]\d{0,99})(\.\d{0,99})?|\.\d{1,99})([eE][+-]?\d{1,3})?", re.ASCII)
+_WORDS = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys(("null", "NULL", "None"), None),
+}
+_LONGEST = 200
+_MISSING = ("missing", None)
+
+Reading = tuple[str, Any]
+"""A kind (see `kind_of`) and a value of it: equal readings are equal values."""
+
+
+def rows_meeting(prompts: Table, where: str | Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which rows of the table of prompts meet all conditions. Raises ConfigError, also for unknown columns."""
+    mask = np.ones(len(prompts), dtype=bool)
+    for condition in [where] if isinstance(where, str) else where:
+        mask &= _Condition.of(condition, prompts).holds()
+    return mask
+
+
+def values_of(prompts: Table, condition: str) -> list[str]:
+    """The texts of the column that a condition is about."""
+    return list(dict.fromkeys(value for value in _Condition.of(condition, prompts).held if isinstance(value, str)))
+
+
+@dataclass(frozen=True)
+class _Condition:
+    text: str
+    column: str
+    sign: str
+    value: str
+    held: list[Any]
+    """The column."""
+
+    @classmethod
+    def of(cls, text: str, prompts: Table) -> _Condition:
+        found = _CONDITION.fullmatch(text)
+        if found is None:
+            raise ConfigError(
+                f"a condition is KEY=VALUE, KEY>=VALUE or KEY<=VALUE, as in topic=capitals, not {short(text, _LONGEST)}"
+            )
+        key, own = found["key"], metadata_columns(prompts)
+        value = found["value"].strip() if found["space"] else found["value"]
+        column = key if key in prompts else own.get(key.removeprefix(METADATA), "") if key.startswith(METADATA) else ""
+        if not column:
+            first = [*own.values(), *(name for name in prompts.columns if name not in own.values())]
+            raise ConfigError(unknown("metadata, score or size", key, first))
+        return cls(text, column, found["sign"].rstrip("=") or "=", value, prompts[column].tolist())
+
+    def holds(self) -> npt.NDArray[np.bool_]:
+        """Of each value of the column. Raises ConfigError where none is of a kind that could do."""
+        held = [_readings_held(value) for value in self.held]
+        wanted = {self._bound} if self.sign != "=" else set(_readings(self.value))
+        kinds, kinds_held = {kind for kind, _ in wanted}, {kind for readings in held for kind, _ in readings}
+        if kinds_held - {"missing"} and "missing" not in kinds and not kinds & kinds_held:
+            there = {kind_of(value) for value in self.held} - {"missing"}
+            raise ConfigError(
+                f"{short(self.text, _LONGEST)} compares with {' or '.join(sorted(kinds))}, but {self.column!r} holds "
+                f"{' and '.join(sorted(there))}"
+            )
+        meets = self._is_within if self.sign != "=" else wanted.__contains__
+        return np.fromiter((any(map(meets, readings)) for readings in held), dtype=bool, count=len(held))
+
+    @property
+    def _bound(self) -> Reading:
+        number = _number(self.value)
+        return ("text", self.value) if number is None else ("numbers", number)
+
+    def _is_within(self, reading: Reading) -> bool:
+        (kind, value), (bound_kind, bound) = reading, self._bound
+        return bool(kind == bound_kind and (value >= bound if self.sign == ">" else value <= bound))
+
+
+def _readings(value: str) -> list[Reading]:
+    """All that a VALUE may stand for."""
+    found: list[Reading] = [("text", value)]
+    if (number := _number(value)) is not None:
+        found.append(("numbers", number))
+    if value in _WORDS:
+        found.append(_MISSING if _WORDS[value] is None else ("booleans", _WORDS[value]))
+    if value[:1] in ("[", "{"):
+        with suppress(ValueError):
+            found.append(("lists or objects", _canonical(parse_json(value, ValueError))))
+    return found
+
+
+def _readings_held(value: Any) -> list[Reading]:
+    """What a value of the table may be compared as: text may also be the number or boolean that it writes."""
+    kind = kind_of(value)
+    if kind == "lists or objects":
+        return [(kind, _canonical(value))]
+    found = [(kind, value)]
+    if kind == "text":
+        if (number := _number(value)) is not None:
+            found.append(("numbers", number))
+        if _WORDS.get(value) is not None:
+            found.append(("booleans", _WORDS[value]))
+    return found
+
+
+def _number(text: str) -> float | int | None:
+    if not _NUMBER.fullmatch(text):
+        return None
+    return float(text) if set(text) & set(".eE") else int(text)
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)

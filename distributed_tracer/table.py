@@ -1,0 +1,157 @@
+"""Table: named columns of equal length, the answer to every question about a store."""
+
+from __future__ import annotations
+
+import csv
+import json
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .names import unknown
+from .text import html_table
+from .text import printable as printable
+
+_WIDEST = 40
+
+
+class Table:
+    """Numpy arrays by name. Text, missing values (None) and other mixed kinds are arrays of objects."""
+
+    def __init__(self, columns: Mapping[str, npt.NDArray[Any] | Sequence[Any]]) -> None:
+        self._columns = {
+            name: values if isinstance(values, np.ndarray) else _objects(values) for name, values in columns.items()
+        }
+        lengths = {name: len(values) for name, values in self._columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"columns of different lengths: {lengths}")
+
+    @property
+    def columns(self) -> list[str]:
+        """Names, in order."""
+        return list(self._columns)
+
+    def __len__(self) -> int:
+        return len(next(iter(self._columns.values()), ()))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        try:
+            return self._columns[name]
+        except KeyError:
+            raise KeyError(unknown("column", name, self._columns)) from None
+
+    def __repr__(self) -> str:
+        return f"{self.format()}\n{len(self)} rows"
+
+    def _repr_html_(self) -> str:
+        """For notebooks; what stands in the table is escaped."""
+        rows = ([_cell(value) for value in row.values()] for row in self.take(np.arange(min(len(self), 20))).rows())
+        return html_table(map(printable, self._columns), rows, f"{len(self):,} rows, {len(self._columns)} columns")
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Each row as a dict of plain Python values."""
+        for row in zip(*(values.tolist() for values in self._columns.values()), strict=True):
+            yield dict(zip(self._columns, row, strict=True))
+
+    def where(self, mask: Sequence[bool] | npt.NDArray[np.bool_]) -> Table:
+        """The rows where `mask` is true: `table.where(table["topic"] == "capitals")`."""
+        if len(mask) != len(self):
+            raise ValueError(f"a mask of {len(mask)} for {len(self)} rows")
+        is_kept = np.asarray(mask)
+        if is_kept.dtype != np.bool_ and len(is_kept):
+            raise ValueError(f"a mask is of booleans, not {is_kept.dtype}: take has rows by number")
+        return self.take(np.flatnonzero(is_kept))
+
+    def take(self, index: Sequence[int] | npt.NDArray[np.intp]) -> Table:
+        """The rows with these numbers, in this order."""
+        chosen = np.asarray(index)
+        if chosen.dtype == np.bool_:
+            raise ValueError("rows are taken by number, not by a mask: where has those for which a mask is true")
+        chosen = chosen.astype(np.intp, casting="same_kind" if len(chosen) else "unsafe")
+        return Table({name: values[chosen] for name, values in self._columns.items()})
+
+    def to_pandas(self) -> Any:
+        """A pandas.DataFrame; half surrogates become `?`. Raises ImportError where pandas is not installed."""
+        return import_module("pandas").DataFrame({name: _encodable(values) for name, values in self._columns.items()})
+
+    def to_arrow(self) -> Any:
+        """A pyarrow.Table. Raises ImportError where pyarrow is not installed.
+
+        A column of values of several kinds becomes text, as JSON where it was none; half surrogates become `?`.
+        """
+        arrow = import_module("pyarrow")
+        return arrow.table({name: _arrow(arrow, values) for name, values in self._columns.items()})
+
+    def to_polars(self) -> Any:
+        """A polars.DataFrame, as `to_arrow`. Raises ImportError where polars or pyarrow is not installed."""
+        return import_module("polars").from_arrow(self.to_arrow())
+
+    def write_csv(self, path: str | PathLike[str]) -> None:
+        """A line of names, then one for each row; what is missing is empty.
+
+        Texts are written as they are: spreadsheet programs take one that begins with =, +, - or @ for a formula. If
+        prompts or metadata come from strangers, import the columns as text.
+        """
+        with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            writer = csv.writer(file)
+            writer.writerow(self._columns)
+            writer.writerows(row.values() for row in self.rows())
+
+    def format(self, max_rows: int = 20) -> str:
+        """Plain text for a terminal: at most `max_rows` rows, long values cut, control characters escaped."""
+        shown = list(self.take(np.arange(min(max_rows, len(self)))).rows())
+        lines = [[printable(name) for name in self._columns], *([_cell(v) for v in row.values()] for row in shown)]
+        widths = [max(_width(line[i]) for line in lines) for i in range(len(self._columns))]
+        text = [
+            "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        ]
+        if len(self) > max_rows:
+            text.append(f"... {len(self) - max_rows} more")
+        return "\n".join(text)
+
+
+def _objects(values: Sequence[Any]) -> npt.NDArray[np.object_]:
+    # np.array(values) would take tuples of one length for a second axis
+    return np.fromiter(values, dtype=object, count=len(values))
+
+
+def _arrow(arrow: Any, values: npt.NDArray[Any]) -> Any:
+    if values.dtype != object:
+        return arrow.array(values)
+    try:
+        return arrow.array(values.tolist())
+    except (arrow.ArrowInvalid, arrow.ArrowTypeError, UnicodeEncodeError):
+        return arrow.array([None if value is None else _as_text(value) for value in values.tolist()], arrow.string())
+
+
+def _encodable(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Text that UTF-8 can say, as pandas and Arrow keep it."""
+    if values.dtype != object:
+        return values
+    return _objects([_as_text(value) if isinstance(value, str) else value for value in values.tolist()])
+
+
+def _as_text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    text = f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
+
+
+def _width(text: str) -> int:
+    """Terminal columns: wide East Asian characters and emoji take two, combining ones none."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text)

@@ -1,0 +1,59 @@
+"""Packed: an EdgeBlock on its way between processes, as plain arrays. Both ends know the prompt's columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from .column_layout import Columns
+from .edges import Edges, Reach, ReachedEdges
+from .rows import EdgeBlock
+from .sparse_edges import LargestEdges
+
+_OF_ROWS = ("node_B", "constant_B", "value_B", "sum_B", "abs_sum_B", "dropped_B")
+_OF_LARGEST = ("count_B", "slot_E", "value_E")
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A block of features' rows, without the columns."""
+
+    rows: Mapping[str, npt.NDArray[Any]]
+    edges: Mapping[str, npt.NDArray[Any]]
+    reach: tuple[Sequence[int], int, int] | None
+    """Of all edges reached: rows alive at each layer, number of rows, number of positions. None: the largest only."""
+
+
+def pack(block: EdgeBlock) -> Packed:
+    """Copies what is on a GPU."""
+    edges = block.edges
+    if isinstance(edges, ReachedEdges):
+        reach = edges.reach
+        shape = (reach.alive_L, reach.num_rows, reach.num_positions)
+        return Packed(_arrays(block, _OF_ROWS), {"values": edges.values.numpy(force=True)}, shape)
+    assert isinstance(edges, LargestEdges)
+    return Packed(_arrays(block, _OF_ROWS), _arrays(edges, _OF_LARGEST), None)
+
+
+def unpack(packed: Packed, columns: Columns, device: torch.device) -> EdgeBlock:
+    """Copies: arrays that came through shared memory are not for keeping."""
+    edges = _tensors(packed.edges, device)
+    held: Edges
+    if packed.reach is None:
+        held = LargestEdges(**edges, num_slots=columns.num_slots)
+    else:
+        held = ReachedEdges(Reach(columns, *packed.reach), edges["values"])
+    return EdgeBlock(is_target=False, edges=held, **_tensors(packed.rows, device))
+
+
+def _arrays(of: object, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    return {name: getattr(of, name).numpy(force=True) for name in names}
+
+
+def _tensors(arrays: Mapping[str, npt.NDArray[Any]], device: torch.device) -> dict[str, Tensor]:
+    return {name: torch.tensor(array, device=device) for name, array in arrays.items()}

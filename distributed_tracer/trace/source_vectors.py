@@ -1,0 +1,135 @@
+"""Written: the vectors that features, errors and constants add to the residual stream, in the order of their slots.
+
+P position, D model width, M layer written to, S slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ..model.forward_cache import Tape
+from ..model.frozen import write, write_constant
+from ..model.model import Model
+from ..shapes import TranscoderShape
+from ..threads import multiply
+from ..transcoder.base import Transcoders
+from .column_layout import Columns
+
+
+def vector_bytes(columns: Columns, shape: TranscoderShape, dtype: torch.dtype) -> int:
+    """Memory of all that is written, a vector for each slot and layer written to."""
+    vectors = sum(of.num_slots * len(shape.writes_to(layer)) for layer, of in enumerate(columns.layers[:-1]))
+    return (vectors + columns.layers[-1].num_slots) * shape.d_model * dtype.itemsize
+
+
+class Written:
+    """Of one prompt, layer by layer; kept in memory, or made from the decoders again each time they are asked for."""
+
+    def __init__(
+        self,
+        model: Model,
+        tape: Tape,
+        transcoders: Transcoders,
+        columns: Columns,
+        feature_A: Tensor,
+        activation_A: Tensor,
+        zeroed: int,
+        dtype: torch.dtype,
+        keep: bool = True,
+    ) -> None:
+        """`keep=False` holds one layer's vectors at a time: a CLT's are as many as features times layers written to."""
+        self.model, self.tape, self.transcoders, self.columns, self.dtype = model, tape, transcoders, columns, dtype
+        self._feature_S = feature_A.new_zeros(columns.num_slots)
+        self._feature_S[columns.slot_A] = feature_A
+        self._activation_S = activation_A.new_zeros(columns.num_slots)
+        self._activation_S[columns.slot_A] = activation_A
+        self._position_S = torch.cat([of.position_S for of in columns.layers]).to(feature_A.device)
+        self.error_MPD: list[Tensor] = []
+        """At each output site: what features and constants do not write."""
+        self._beside_M2PD: list[Tensor] = []
+        self._kept: list[list[tuple[int, Tensor]]] = []
+        for layer in range(columns.num_layers):
+            rest_PD = self._rest(layer)
+            constant_PD = self._constant(layer, rest_PD, zeroed)
+            error_PD, made = rest_PD - constant_PD, []
+            for source, at_site_SD in self._of_features(layer):
+                error_PD -= columns.layers[source].sum_positions(at_site_SD)
+                if keep:
+                    made.append((source, self._written(layer, source, at_site_SD)))
+            self.error_MPD.append(error_PD)
+            self._beside_M2PD.append(self._beside(layer, error_PD, constant_PD))
+            if keep:
+                self._add_beside(layer, made)
+                self._kept.append(made)
+
+    def of(self, layer: int) -> list[tuple[int, Tensor]]:
+        """Each layer whose features write to `layer`, with what its slots write [S, D], on the device of `layer`."""
+        if self._kept:
+            return self._kept[layer]
+        made = [(source, self._written(layer, source, at_site_SD)) for source, at_site_SD in self._of_features(layer)]
+        self._add_beside(layer, made)
+        return made
+
+    def constant(self, layer: int) -> Tensor:
+        """What a layer's MLP adds at each position whatever fires: [P, D]."""
+        return self._beside_M2PD[layer][1]
+
+    def tokens(self) -> Tensor:
+        """Vectors of tokens and positions that enter layer 0, in their slots [S, D]."""
+        token_PD, position_PD = self.tape.token_vectors_PD, self.tape.position_vectors_PD
+        position_PD = torch.zeros_like(token_PD) if position_PD is None else position_PD
+        return torch.stack([token_PD, position_PD], 1).to(self.dtype).flatten(0, 1)
+
+    def _of_features(self, layer: int) -> Iterator[tuple[int, Tensor]]:
+        """Source layer and vectors [S, D] at the output site, zero where a slot is no feature."""
+        shape = self.transcoders.shape
+        for source in range(layer + 1):
+            if layer in shape.writes_to(source):
+                slots = self.columns.layers[source].slots
+                rows_SD = self.transcoders.decoder_rows(source, self._feature_S[slots], layer).to(self._work_dtype)
+                yield source, rows_SD.mul_(self._activation_S[slots, None])
+
+    def _written(self, layer: int, source: int, at_site_SD: Tensor) -> Tensor:
+        position_S = self._position_S[self.columns.layers[source].slots].to(self._device(layer))
+        return write(self.model, self.tape, layer, at_site_SD.to(self._device(layer)), position_S).to(self.dtype)
+
+    def _rest(self, layer: int) -> Tensor:
+        """The MLP's output without the linear skip."""
+        rest_PD = self.tape.outputs_PD[layer].to(self.transcoders.device, self._work_dtype)
+        skip_DD = self.transcoders.skip(layer)
+        if skip_DD is None:
+            return rest_PD
+        inputs_PD = self.tape.inputs_PD[layer].to(self.transcoders.device, self._work_dtype)
+        return rest_PD - multiply(inputs_PD, skip_DD.T.to(self._work_dtype))
+
+    def _constant(self, layer: int, rest_PD: Tensor, zeroed: int) -> Tensor:
+        """At the output site: b_dec, and everything the zeroed positions write but for the linear skip."""
+        constant_PD = self.transcoders.decoder_bias(layer).expand_as(rest_PD).to(self._work_dtype).clone()
+        constant_PD[:zeroed] = rest_PD[:zeroed]
+        return constant_PD
+
+    def _beside(self, layer: int, error_PD: Tensor, constant_PD: Tensor) -> Tensor:
+        device, skip_DD = self._device(layer), self.transcoders.skip(layer)
+        written_PD = write(self.model, self.tape, layer, error_PD.to(device))
+        constant_PD = write_constant(self.model, self.tape, layer, constant_PD.to(device), skip_DD)
+        return torch.stack([written_PD, constant_PD])
+
+    def _add_beside(self, layer: int, made: list[tuple[int, Tensor]]) -> None:
+        """Put error and constant into the last two slots of the layer's own positions."""
+        for source, vectors_SD in made:
+            if source == layer:
+                lead = self.columns.lead
+                constant_P = self.columns.constant_LP[layer, lead:].to(vectors_SD.device)
+                error_PD, constant_PD = self._beside_M2PD[layer][:, lead:].to(vectors_SD.dtype)
+                vectors_SD[constant_P - 1], vectors_SD[constant_P] = error_PD, constant_PD
+
+    def _device(self, layer: int) -> torch.device:
+        return self.model.layers[layer].device
+
+    @property
+    def _work_dtype(self) -> torch.dtype:
+        """Reconstructions are added up in float32 or better."""
+        return torch.promote_types(self.transcoders.dtype, torch.float32)

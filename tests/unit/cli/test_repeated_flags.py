@@ -1,0 +1,69 @@
+"""Every flag of every command, given twice."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from test_public_names import OPTIONS
+
+from distributed_tracer.cli import app
+from distributed_tracer.cli.repeated_flags import SEVERAL, settled
+from distributed_tracer.errors import ConfigError
+
+
+def test_values_of_a_repeated_list_follow_one_another() -> None:
+    given = ["query", "S", "--where", "a=1", "b=2", "--json", "--where=c=3", "--where", "d=4", "--", "--where", "x"]
+    joined = ["query", "S", "--where", "a=1", "b=2", "c=3", "d=4", "--json", "--", "--where", "x"]
+    assert settled(given) == joined
+    assert settled(["query", "--where", "a=1", "--where", "b=2", "S"]) == ["query", "--where", "a=1", "b=2", "S"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--limit", "3", "--limit", "3"],
+        ["--limit=3", "--limit=4"],
+        ["--json", "--json"],
+        ["--json", "--no-json"],
+        ["--max-feature-nodes", "3", "--max_feature_nodes", "4"],
+    ],
+)
+def test_any_other_flag_given_twice_is_refused(given: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"^--[a-z-]+ is given twice, as --.* and as --.*: give it once$"):
+        settled(["query", *given])
+
+
+def test_a_list_without_a_value_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--where needs at least one value"):
+        settled(["query", "S", "--where", "--json"])
+
+
+def test_the_flags_that_take_several_values_are_those_of_tuples() -> None:
+    found = set()
+    for command in OPTIONS:
+        for name, parameter in inspect.signature(getattr(app, command.replace("-", "_"))).parameters.items():
+            annotation = str(parameter.annotation)
+            if "tuple[" in annotation and "Positional" not in annotation:
+                found.add(f"--{name.replace('_', '-')}")
+    assert found == SEVERAL
+    assert found < set().union(*OPTIONS.values())
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_every_flag_of_every_command_given_twice_adds_up_or_is_refused(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for flag in OPTIONS[command]:
+        given = [command, flag, "1", flag, "2"]
+        if flag in SEVERAL:
+            assert settled(given) == [command, flag, "1", "2"]
+        else:
+            assert app.main(given) == 1
+            name = f"--{flag.removeprefix('--no-')}" if flag.startswith("--no-") else flag
+            assert f"error: {name} is given twice" in capsys.readouterr().err
+
+
+def test_a_mistyped_command_is_answered_with_the_closest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["shwo", "S"]) == 1
+    assert capsys.readouterr().err.rstrip().endswith("version. Did you mean 'show'?")

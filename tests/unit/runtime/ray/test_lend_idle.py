@@ -1,0 +1,69 @@
+"""Which idle replica is lent to which busy one. Actors are stand-ins that note what they are offered."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ray")
+
+from distributed_tracer.plan.work import WorkUnit
+from distributed_tracer.prompt import Prompt
+from distributed_tracer.runtime.ray.lend_idle import lend_idle
+from distributed_tracer.runtime.ray.replicas import Replica
+from distributed_tracer.runtime.schedule import Schedule
+
+
+class Actor:
+    """Notes offers."""
+
+    def __init__(self) -> None:
+        self.offered: list[Any] = []
+        self.offer = self
+
+    def remote(self, actor: Any) -> None:
+        self.offered.append(actor)
+
+
+def replica(*expected: float, attempt: int = 1, loaded: bool = True) -> Replica:
+    """One that has just begun with a call of prompts that are expected to take so long; idle without any."""
+    group: Any = None
+    found = Replica(group, Actor(), None, None, 0.0, loaded=loaded)
+    if expected:
+        found.since = time.monotonic()
+        units = (WorkUnit(Prompt(f"p{seconds}"), seconds, attempt=attempt) for seconds in expected)
+        found.asked["ref"] = tuple(units)
+    return found
+
+
+def lent(*replicas: Replica) -> list[int]:
+    """How many helpers each one got."""
+    lend_idle(replicas, Schedule([], attempts=3))
+    return [len(found.actor.offered) for found in replicas]
+
+
+def test_helpers_go_where_most_is_left_counting_those_already_there() -> None:
+    assert lent(replica(100.0), replica(40.0), replica(), replica(), replica()) == [2, 1, 0, 0, 0]
+
+
+def test_a_helper_is_lent_once_until_what_it_helps_with_is_over() -> None:
+    busy, idle = replica(100.0), replica()
+    assert lent(busy, idle) == lent(busy, idle) == [1, 0]
+    busy.answered("ref")
+    assert idle.helps is None
+    busy.asked["ref"] = (WorkUnit(Prompt("next"), 100.0),)
+    assert lent(busy, idle) == [2, 0]
+
+
+def test_short_prompts_suspects_and_workers_that_load_get_no_help() -> None:
+    assert lent(replica(4.0), replica()) == [0, 0]
+    assert lent(replica(100.0, attempt=2), replica()) == [0, 0]
+    assert lent(replica(100.0, loaded=False), replica()) == [0, 0]
+
+
+def test_who_has_unwritten_graphs_or_is_loading_helps_nobody() -> None:
+    writing = replica()
+    writing.share.unwritten._outcomes["p"] = None  # type: ignore[assignment]
+    assert lent(replica(100.0), writing, replica(loaded=False)) == [0, 0, 0]
