@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import moved
+
 __version__ = "0.1.0"
 
 _PUBLIC = {
@@ -15,7 +17,7 @@ _PUBLIC = {
     "TargetSpec": "prompt",
     "TraceConfig": "config",
     "attribute": "trace.attribute",
-    "compact": "upkeep.compact",
+    "compact": "store.maintenance.compact",
     "load_model": "model.load",
     "load_transcoders": "transcoder.load",
     "open_store": "store.reader",
@@ -33,3 +35,6 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
+
+
+moved.install()
