@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,47 +17,53 @@ import distributed_tracer
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "distributed_tracer"
 LAYERS = (
-    ("errors", "shapes", "display", "redact"),
+    ("errors", "shapes", "text", "redact", "moved"),
     ("documents",),
-    ("given", "names", "control_group"),
-    ("prompt", "config", "memory", "flags", "threads"),
-    ("corpus", "model", "transcoder", "graph"),
-    ("plan", "trace", "store", "content"),
-    ("upkeep",),
+    ("plain_values", "names"),
+    ("table",),
+    ("prompt", "config", "threads"),
+    ("artifacts", "corpus", "graph"),
+    ("model", "transcoder"),
+    ("plan", "store"),
+    ("trace",),
     ("query", "export", "report", "intervene"),
     ("plot",),
     ("runtime",),
-    ("intake", "provenance", "summary"),  # the steps of the pipeline
-    ("pipeline", "validate", "doctor", "offline"),
+    ("job",),
+    ("evaluate", "pipeline"),
+    ("ops",),
     ("cli",),
     ("__init__", "__main__"),
 )  # neighbours in a layer do not know each other
+INNER = {
+    "store": (
+        ("object_names",),
+        ("backend",),
+        ("format",),
+        ("arrays", "catalogue", "checked_objects", "commits", "evaluations", "index", "part"),
+        ("read",),
+        ("index_builder", "ledger", "reader", "writer"),
+        ("maintenance",),
+    ),
+    "runtime": (
+        ("telemetry",),
+        ("executor", "failures", "local", "reply", "schedule", "shared_rows", "signals", "worker"),
+        ("ray",),
+        ("execute",),
+    ),
+    "transcoder": (
+        ("activation", "base", "fold", "shard", "sharded", "spec", "tensor_files", "loaded"),
+        ("formats",),
+        ("load",),
+    ),
+    "ops": (("bundle", "doctor"),),
+}
+"""Folders with folders in them: their rows, upon which those below build. Files of one row may know each other."""
+MOST_LINES = 450
 LAYER_OF = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 WITHOUT_TORCH = (
-    "errors",
-    "names",
-    "display",
-    "documents",
-    "redact",
-    "shapes",
-    "given",
-    "prompt",
-    "config",
-    "control_group",
-    "memory",
-    "flags",
-    "corpus",
-    "graph",
-    "plan",
-    "store",
-    "upkeep",
-    "content",
-    "query",
-    "export",
-    "report",
-    "plot",
-    "doctor",
-    "offline",
+    *("errors", "shapes", "text", "redact", "moved", "documents", "plain_values", "names", "table", "prompt", "config"),
+    *("artifacts", "corpus", "graph", "plan", "store", "query", "export", "report", "plot", "ops"),
 )
 
 
@@ -102,6 +109,49 @@ def test_every_part_of_the_package_has_a_layer() -> None:
 def test_imports_only_go_down(part: str) -> None:
     paths = modules(PACKAGE / part) or [PACKAGE / f"{part}.py"]
     assert [wrong for path in paths for wrong in upward_imports(path)] == []
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_among_files() -> dict[str, set[str]]:
+    """Which module imports which, lazy imports and those under TYPE_CHECKING included."""
+    known = {module_name(path) for path in modules(PACKAGE)}
+    graph = {}
+    for path in modules(PACKAGE):
+        names = (name if name in known else name.rpartition(".")[0] for name in imported_names(path))
+        graph[module_name(path)] = {name for name in names if name in known} - {PACKAGE.name}
+    return graph
+
+
+def test_no_circle_of_imports_exists_among_files() -> None:
+    try:
+        tuple(TopologicalSorter(imports_among_files()).static_order())
+    except CycleError as error:
+        pytest.fail(f"imports go round: {' -> '.join(reversed(error.args[1]))}")
+
+
+def row_of(folder: str, name: str) -> tuple[int, str]:
+    """Row of INNER that a module below `folder` belongs to, and the entry of that row."""
+    entry = name.split(".")[2]
+    return next(number for number, row in enumerate(INNER[folder]) if entry in row), entry
+
+
+@pytest.mark.parametrize("folder", INNER)
+def test_imports_inside_a_folder_only_go_down_its_rows(folder: str) -> None:
+    inside = f"{PACKAGE.name}.{folder}."
+    for name, imported in imports_among_files().items():
+        for other in imported if name.startswith(inside) else ():
+            if other.startswith(inside):
+                (here, mine), (there, its) = row_of(folder, name), row_of(folder, other)
+                are_files = not any((PACKAGE / folder / entry).is_dir() for entry in (mine, its))
+                assert there < here or mine == its or (there == here and are_files), f"{name} imports {other}"
+
+
+def test_no_file_is_too_long_to_be_read_at_once() -> None:
+    lines = {path: path.read_text("utf-8").count("\n") for path in modules(PACKAGE)}
+    assert {path: count for path, count in lines.items() if count > MOST_LINES} == {}
 
 
 def test_an_import_going_up_is_seen_wherever_it_hides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ import tyro
 from tyro.conf import Positional
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from ..config import StoreConfig
+from ..config import RunConfig, StoreConfig, TraceConfig
 from ..errors import ConfigError
 from ..redact import redacted_argument
 from ..text import printable
@@ -53,26 +53,24 @@ def plain(value: Any) -> Any:
 
 
 PROG = "distributed-tracer"
-_NO_STORE = StoreConfig(store="")
+NO_STORE = StoreConfig(store="")
+DEFAULT_TRACE, DEFAULT_RUN = TraceConfig(), RunConfig()
 _SHOWN_REJECTED = 20
 
 app = tyro.extras.SubcommandApp()
 registry = ConstructorRegistry()
 
-_COMMANDS: list[str] = []
 StorePath = Annotated[Positional[str], tyro.conf.arg(metavar="PATH")]
 
 
-def _command(function: Callable[..., int]) -> Callable[..., int]:
-    """Make a function a subcommand. Parsing only binds arguments: tyro takes any ValueError for a bad flag."""
+def bound(function: Callable[..., int]) -> Callable[..., Callable[[], int]]:
+    """The function as a subcommand. Parsing only binds its arguments: tyro takes any ValueError for a bad flag."""
 
     @wraps(function)
     def bind(*args: Any, **kwargs: Any) -> Callable[[], int]:
         return partial(function, *args, **kwargs)
 
-    app.command(bind)
-    _COMMANDS.append(function.__name__.replace("_", "-"))
-    return function
+    return bind
 
 
 @registry.primitive_rule
@@ -89,34 +87,34 @@ def _optional_int(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int | Non
     )
 
 
-def _discard_output() -> None:
+def discard_output() -> None:
     """Nothing more can be written, nor be left for the end of the process to write."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _parsed(args: Sequence[str]) -> Any:
+def parse(args: Sequence[str]) -> Any:
     """The command bound to its arguments. Raises SystemExit where tyro refuses them and has said why.
 
     What it says repeats arguments, broken into lines, and among them may be an address with a password. So that is not
     shown: it is asked again with what may be shown of them.
     """
-    parse = partial(app.cli, prog=PROG, registry=registry, config=(tyro.conf.OmitArgPrefixes,))
+    parsed = partial(app.cli, prog=PROG, registry=registry, config=(tyro.conf.OmitArgPrefixes,))
     try:
         with redirect_stderr(io.StringIO()):
-            return parse(args=args)
+            return parsed(args=args)
     except SystemExit as refused:
         if not refused.code:  # --help has been printed
             raise
-    parse(args=[printable(redacted_argument(arg)) for arg in args])
+    parsed(args=[printable(redacted_argument(arg)) for arg in args])
     raise ConfigError("an argument cannot be read; it is not shown, as it may hold a password or a signature")
 
 
-def _check_count(flag: str, count: int) -> None:
+def check_count(flag: str, count: int) -> None:
     if count < 0:
         raise ConfigError(f"{flag} must not be negative, not {count}")
 
 
-def _print(found: Any) -> None:
+def print_answer(found: Any) -> None:
     """A report as it is, anything else as JSON."""
 
     print(found if isinstance(found, str) else json_format.dumps(plain(found), indent=2))

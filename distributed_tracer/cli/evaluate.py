@@ -8,10 +8,9 @@ from typing import Any
 from ..config import ModelConfig, RunConfig, TranscoderConfig
 from ..errors import ConfigError
 from ..text import printable
-from .app import StorePath, _check_count, _command, _print
+from .app import DEFAULT_RUN, StorePath, check_count, print_answer
 
 
-@_command
 def intervene(
     model: ModelConfig,
     transcoders: TranscoderConfig,
@@ -50,8 +49,8 @@ def intervene(
     from ..plot.style import check_picture, notes, save
     from ..report.interventions import interventions_text
 
-    _check_count("--limit", limit)
-    _check_count("--generate", generate)
+    check_count("--limit", limit)
+    check_count("--generate", generate)
     if out:
         check_picture(out)
     if groups and suggest:
@@ -80,11 +79,10 @@ def intervene(
         figure = draw_interventions(found, limit)
         save(figure, out)
         print("\n".join(map(printable, [f"wrote {out}", *notes(figure)])), file=sys.stderr)
-    _print(found if json else interventions_text(found, limit))
+    print_answer(found if json else interventions_text(found, limit))
     return 0
 
 
-@_command
 def verify_edges(
     path: StorePath,
     sample: int | None = None,
@@ -94,7 +92,7 @@ def verify_edges(
     model: str | None = None,
     transcoders: str | None = None,
     device_map: str = "auto",
-    run: RunConfig = RunConfig(),  # noqa: B008  (frozen)
+    run: RunConfig = DEFAULT_RUN,
     json: bool = False,
 ) -> int:
     """Run the model for stored graphs with features turned off, and compare what that does with the edges.
@@ -123,11 +121,10 @@ def verify_edges(
     job = CheckJob(path, EdgeMeasure(sources, seed), sample, seed, model, transcoders, device_map, run)
     checked = run_checks(job)
     found = edge_check(checked.table, allowed)
-    _print({**checked.as_dict(), **found} if json else f"{checked.describe()}\n{edge_check_text(found)}")
+    print_answer({**checked.as_dict(), **found} if json else f"{checked.describe()}\n{edge_check_text(found)}")
     return 1 if found["disagreeing"] else checked.exit_code
 
 
-@_command
 def faithfulness(
     path: StorePath,
     sample: int | None = None,
@@ -136,7 +133,7 @@ def faithfulness(
     transcoders: str | None = None,
     device_map: str = "auto",
     out: str | None = None,
-    run: RunConfig = RunConfig(),  # noqa: B008  (frozen)
+    run: RunConfig = DEFAULT_RUN,
     json: bool = False,
 ) -> int:
     """Run the model with only the features of stored graphs, and without them: is what pruning kept what counts?
@@ -168,5 +165,5 @@ def faithfulness(
     if out is not None:
         save(draw_faithfulness(checked.table), out)
     as_json = {**checked.as_dict(), "shares": list(found.rows())}
-    _print(as_json if json else f"{checked.describe()}\n{faithfulness_text(found)}")
+    print_answer(as_json if json else f"{checked.describe()}\n{faithfulness_text(found)}")
     return checked.exit_code

@@ -8,10 +8,9 @@ from typing import Literal
 
 from ..errors import ConfigError
 from ..text import printable
-from .app import StorePath, _check_count, _command, _print
+from .app import StorePath, check_count, print_answer
 
 
-@_command
 def status(path: StorePath, json: bool = False, watch: float | None = None) -> int:
     """Say what a store holds: prompts done and failed with reasons, how far a run is, what made it.
 
@@ -24,7 +23,7 @@ def status(path: StorePath, json: bool = False, watch: float | None = None) -> i
 
     while True:
         found = status_of(path)
-        _print(found if json else status_text(found))
+        print_answer(found if json else status_text(found))
         if watch is None or (found["run"] and (found["run"]["end"] or not found["run"]["num_left"])):
             return 0
         sys.stdout.flush()
@@ -34,7 +33,6 @@ def status(path: StorePath, json: bool = False, watch: float | None = None) -> i
             return 0
 
 
-@_command
 def show(path: StorePath, prompt: str, top: int = 10, json: bool = False) -> int:
     """Print one graph: its targets, scores, most influential nodes and strongest edges.
 
@@ -47,13 +45,12 @@ def show(path: StorePath, prompt: str, top: int = 10, json: bool = False) -> int
     from ..report.graph import graph_summary, graph_text
     from ..store.reader import open_store
 
-    _check_count("--top", top)
+    check_count("--top", top)
     found = graph_summary(open_store(path).graph(prompt), top)
-    _print(found if json else graph_text(found))
+    print_answer(found if json else graph_text(found))
     return 0
 
 
-@_command
 def query(
     path: StorePath,
     feature: str | None = None,
@@ -84,7 +81,7 @@ def query(
     from ..query.matching_prompts import matching_prompts, why_none
     from ..store.reader import open_store
 
-    _check_count("--limit", limit)
+    check_count("--limit", limit)
     site = None if feature is None else _parse_feature(feature)
     of_prompts = bool(where) or not (token is None and target is None and layer is None)
     if show != "occurrences" and (site is None or of_prompts):
@@ -96,11 +93,10 @@ def query(
         summary = f"{len(found)} of {len(store)} prompts{why}"
     else:
         found, summary = feature_answer(store, *site, show)
-    _print(list(found.rows()) if json else f"{found.format(limit)}\n{summary}")
+    print_answer(list(found.rows()) if json else f"{found.format(limit)}\n{summary}")
     return 0
 
 
-@_command
 def export(path: StorePath, prompt: str, out: str, format: Literal["npz"] = "npz") -> int:
     """Write one graph to a file for other tools.
 
@@ -119,7 +115,6 @@ def export(path: StorePath, prompt: str, out: str, format: Literal["npz"] = "npz
     return 0
 
 
-@_command
 def draw(path: StorePath, out: str, prompt: str | None = None, by: str | None = None) -> int:
     """Draw one graph or, without a prompt, the whole store.
 
@@ -144,7 +139,6 @@ def draw(path: StorePath, out: str, prompt: str | None = None, by: str | None = 
     return 0
 
 
-@_command
 def info(path: StorePath, json: bool = False) -> int:
     """Say what a store is made of: counts, bytes by kind of array, per edge and per graph, and what nothing reads.
 
@@ -155,11 +149,10 @@ def info(path: StorePath, json: bool = False) -> int:
     from ..report.info import info_of, info_text
 
     found = info_of(path)
-    _print(found if json else info_text(found))
+    print_answer(found if json else info_text(found))
     return 0
 
 
-@_command
 def digest(path: StorePath) -> int:
     """Print a hash of all graphs: equal for stores with bit for bit the same ones, however they were written.
 

@@ -6,7 +6,7 @@ import io
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -14,8 +14,23 @@ from ..errors import ConfigError, TracerError
 from ..names import unknown
 from ..redact import redacted, redacted_argument
 from ..text import printable
-from .app import _COMMANDS, _discard_output, _parsed
+from . import evaluate, inspect, maintain, run, setup
+from .app import app, bound, discard_output, parse
 from .repeated_flags import settled
+
+COMMANDS: tuple[Callable[..., int], ...] = (
+    *(run.trace, run.plan, setup.doctor, run.submit),
+    *(inspect.status, inspect.show, inspect.query, evaluate.intervene),
+    *(maintain.compact, maintain.verify, evaluate.verify_edges, evaluate.faithfulness, maintain.repair),
+    *(inspect.export, inspect.draw, inspect.info, inspect.digest),
+    *(maintain.copy, maintain.merge, maintain.split, maintain.gc),
+    *(setup.bundle, setup.verify_bundle, setup.version),
+)
+"""In the order in which `--help` lists them."""
+_NAMES = [function.__name__.replace("_", "-") for function in COMMANDS]
+
+for _function in COMMANDS:
+    app.command(bound(_function))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,18 +43,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(args: list[str]) -> int:
     try:
-        if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
-            raise ConfigError(unknown("command", redacted_argument(args[0]), _COMMANDS))
+        if args and not args[0].startswith("-") and args[0] not in _NAMES:
+            raise ConfigError(unknown("command", redacted_argument(args[0]), _NAMES))
         args = settled(args)
         _refuse_workers_with_local(args)
-        return int(_parsed(args)())
+        return int(parse(args)())
     except SystemExit as stop:  # tyro has said why
         return 1 if stop.code else 0
     except KeyboardInterrupt:
         print("stopped at once; what is committed stays: run the same command again to go on", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has left, as `head` does
-        _discard_output()
+        discard_output()
         return 0
     except (TracerError, OSError) as error:
         lines = [printable(redacted(line)) for line in (*str(error).splitlines(), *getattr(error, "__notes__", ()))]

@@ -10,10 +10,9 @@ from tyro.conf import Positional
 
 from ..documents.text import MAX_INDEX_BYTES, read_text
 from ..errors import ConfigError
-from .app import StorePath, _command, _print
+from .app import StorePath, print_answer
 
 
-@_command
 def compact(path: StorePath) -> int:
     """Put small parts together and index all prompts and features: the store opens and answers faster.
 
@@ -28,7 +27,6 @@ def compact(path: StorePath) -> int:
     return 0
 
 
-@_command
 def verify(path: StorePath, json: bool = False) -> int:
     """Read every object of a store and compare it with what was noted of it. Exit code 1 if anything is damaged.
 
@@ -43,11 +41,10 @@ def verify(path: StorePath, json: bool = False) -> int:
 
     with bar("verifying") as show:
         found = verify_store(open_root(path), show)
-    _print(verified_as_dict(found) if json else verified_text(found))
+    print_answer(verified_as_dict(found) if json else verified_text(found))
     return 1 if found.damages else 0
 
 
-@_command
 def repair(path: StorePath, dry_run: bool = False) -> int:
     """Take what is damaged out of a store; the same `trace` command then does these prompts again.
 
@@ -65,7 +62,6 @@ def repair(path: StorePath, dry_run: bool = False) -> int:
     return 0
 
 
-@_command
 def copy(
     source: Annotated[Positional[str], tyro.conf.arg(metavar="FROM")],
     target: Annotated[Positional[str], tyro.conf.arg(metavar="TO")],
@@ -87,7 +83,6 @@ def copy(
     return 0
 
 
-@_command
 def merge(
     out: Annotated[Positional[str], tyro.conf.arg(metavar="OUT")],
     stores: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="STORE...")],
@@ -109,7 +104,6 @@ def merge(
     return 0
 
 
-@_command
 def split(
     path: StorePath,
     out: Annotated[Positional[str], tyro.conf.arg(metavar="OUT")],
@@ -140,7 +134,6 @@ def split(
     return 0
 
 
-@_command
 def gc(path: StorePath, grace_hours: float = 24.0, dry_run: bool = False, json: bool = False) -> int:
     """Remove what crashes left: parts that no commit names, temporary files. Runs that write meanwhile are safe.
 
@@ -156,7 +149,7 @@ def gc(path: StorePath, grace_hours: float = 24.0, dry_run: bool = False, json: 
     if not grace_hours >= 0:
         raise ConfigError(f"--grace-hours must not be negative, not {grace_hours}")
     found = collect_garbage(path, grace_hours, dry_run)
-    _print([vars(one) for one in found] if json else garbage_text(found, dry_run))
+    print_answer([vars(one) for one in found] if json else garbage_text(found, dry_run))
     return 0
 
 

@@ -15,18 +15,17 @@ from tyro.conf import Positional
 from ..config import CorpusConfig, JobConfig, ModelConfig, RunConfig, StoreConfig, TraceConfig, TranscoderConfig
 from ..errors import ConfigError
 from ..text import printable
-from .app import _NO_STORE, _SHOWN_REJECTED, PROG, _command, _discard_output, _parsed
+from .app import _SHOWN_REJECTED, DEFAULT_RUN, DEFAULT_TRACE, NO_STORE, PROG, discard_output, parse
 from .repeated_flags import settled
 
 
-@_command
 def trace(
     model: ModelConfig,
     transcoders: TranscoderConfig,
     corpus: CorpusConfig,
     store: StoreConfig,
-    trace: TraceConfig = TraceConfig(),  # noqa: B008  (frozen)
-    run: RunConfig = RunConfig(),  # noqa: B008  (frozen)
+    trace: TraceConfig = DEFAULT_TRACE,
+    run: RunConfig = DEFAULT_RUN,
 ) -> int:
     """Compute the attribution graph of every prompt into a store. Run again, it goes on where it stopped."""
     from ..pipeline import run_job
@@ -35,18 +34,17 @@ def trace(
     try:
         print(summary.describe(), flush=True)
     except OSError:  # nobody reads it, or the disk under it is full: the store has all of it
-        _discard_output()
+        discard_output()
     return summary.exit_code
 
 
-@_command
 def plan(
     model: ModelConfig,
     transcoders: TranscoderConfig,
     corpus: CorpusConfig,
-    store: StoreConfig = _NO_STORE,
-    trace: TraceConfig = TraceConfig(),  # noqa: B008  (frozen)
-    run: RunConfig = RunConfig(),  # noqa: B008  (frozen)
+    store: StoreConfig = NO_STORE,
+    trace: TraceConfig = DEFAULT_TRACE,
+    run: RunConfig = DEFAULT_RUN,
 ) -> int:
     """Say what `trace` with the same flags would take: memory, time, what will not fit. Reads no weights."""
     from ..pipeline import plan_job
@@ -62,7 +60,6 @@ def plan(
     return 3 if num_rejected or any(plan.too_large()) else 0
 
 
-@_command
 def submit(
     job: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="JOB.py | -- FLAGS")] = (),
     address: str | None = None,
@@ -103,5 +100,5 @@ def submit(
 
 def _config_of(flags: Sequence[str]) -> JobConfig:
     """What `trace` would run with these flags: mistakes show here rather than on the cluster."""
-    command = _parsed(["trace", *settled(flags)])
+    command = parse(["trace", *settled(flags)])
     return JobConfig(**signature(trace).bind(*command.args, **command.keywords).arguments)

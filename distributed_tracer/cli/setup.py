@@ -13,10 +13,9 @@ from tyro.conf import Positional
 from .. import __version__
 from ..ops.bundle.wheel_target import PLATFORM, Target, this_python
 from ..text import printable
-from .app import _command, _print
+from .app import print_answer
 
 
-@_command
 def doctor(
     ray_address: str | None = None,
     model: str | None = None,
@@ -46,11 +45,10 @@ def doctor(
 
     question = Question(model, transcoders, store, full_hash=full_hash)
     found = examine(question, prompts, ray_address, timeout_seconds, text_field)
-    _print(found.as_dict() if json else found.describe())
+    print_answer(found.as_dict() if json else found.describe())
     return found.exit_code
 
 
-@_command
 def bundle(
     out: str,
     model: str | None = None,
@@ -85,7 +83,6 @@ def bundle(
     return 0
 
 
-@_command
 def verify_bundle(path: Annotated[Positional[str], tyro.conf.arg(metavar="PATH")]) -> int:
     """Check every file of a bundle against its manifest.
 
@@ -98,7 +95,6 @@ def verify_bundle(path: Annotated[Positional[str], tyro.conf.arg(metavar="PATH")
     return 0
 
 
-@_command
 def version() -> int:
     """Print the version."""
     print(__version__)

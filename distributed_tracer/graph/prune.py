@@ -1,7 +1,7 @@
 """Keep the nodes and edges that carry a given share of influence.
 
-For graphs as plain arrays, read from a store for example; while one is traced, `trace/dense_pruning.py` does the same where
-its rows are, on a GPU or not. Rule: Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning.
+For graphs as plain arrays, read from a store for example; while one is traced, `trace/dense_pruning.py` does the same
+where its rows are, on a GPU or not. Rule: Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning.
 N node, E edge, K edge kept so far.
 """
 

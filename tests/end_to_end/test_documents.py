@@ -20,11 +20,12 @@ from typing import Any
 
 import click
 import pytest
+import tyro
 from documents import DOCUMENTS, ROOT, Snippet, inline_code, snippets, words
 from ray.scripts.scripts import cli as ray_cli
 from test_public_names import OPTIONS
 
-from distributed_tracer.cli import app
+from distributed_tracer.cli.app import app, registry
 from distributed_tracer.cli.main import main
 
 PROMPTS = ("two-hop-dallas", "two-hop-houston", "state-capital-texas", "contrast-dallas")
@@ -198,8 +199,8 @@ def test_what_is_not_run_is_known_to_who_would_run_it(snippet: Snippet) -> None:
 
 def parse(arguments: list[str]) -> None:
     """Flags as the command line reads them; those that `submit` would send, too."""
-    config = (app.tyro.conf.OmitArgPrefixes,)
-    app.app.cli(prog="distributed-tracer", args=arguments, registry=app.registry, config=config)
+    config = (tyro.conf.OmitArgPrefixes,)
+    app.cli(prog="distributed-tracer", args=arguments, registry=registry, config=config)
     if arguments[0] == "submit" and "--" in arguments:
         parse(["trace", *arguments[arguments.index("--") + 1 :]])
 

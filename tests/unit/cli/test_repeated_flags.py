@@ -7,7 +7,7 @@ import inspect
 import pytest
 from test_public_names import OPTIONS
 
-from distributed_tracer.cli import app
+from distributed_tracer.cli.main import COMMANDS, main
 from distributed_tracer.cli.repeated_flags import SEVERAL, settled
 from distributed_tracer.errors import ConfigError
 
@@ -40,9 +40,9 @@ def test_a_list_without_a_value_is_refused() -> None:
 
 
 def test_the_flags_that_take_several_values_are_those_of_tuples() -> None:
-    found = set()
+    found, functions = set(), {function.__name__.replace("_", "-"): function for function in COMMANDS}
     for command in OPTIONS:
-        for name, parameter in inspect.signature(getattr(app, command.replace("-", "_"))).parameters.items():
+        for name, parameter in inspect.signature(functions[command]).parameters.items():
             annotation = str(parameter.annotation)
             if "tuple[" in annotation and "Positional" not in annotation:
                 found.add(f"--{name.replace('_', '-')}")
@@ -59,11 +59,11 @@ def test_every_flag_of_every_command_given_twice_adds_up_or_is_refused(
         if flag in SEVERAL:
             assert settled(given) == [command, flag, "1", "2"]
         else:
-            assert app.main(given) == 1
+            assert main(given) == 1
             name = f"--{flag.removeprefix('--no-')}" if flag.startswith("--no-") else flag
             assert f"error: {name} is given twice" in capsys.readouterr().err
 
 
 def test_a_mistyped_command_is_answered_with_the_closest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert app.main(["shwo", "S"]) == 1
+    assert main(["shwo", "S"]) == 1
     assert capsys.readouterr().err.rstrip().endswith("version. Did you mean 'show'?")
