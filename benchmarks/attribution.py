@@ -34,20 +34,20 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from distributed_tracer import TraceConfig, load_model, load_transcoders
 from distributed_tracer.config import SweepPrecision
-from distributed_tracer.model.forward_cache import record
+from distributed_tracer.model.forward_cache import run_with_cache
 from distributed_tracer.model.model import Model
-from distributed_tracer.model.tokenize import num_zeroed, token_strings
+from distributed_tracer.model.tokenize import num_zeroed_positions, token_strings
 from distributed_tracer.plan.cost import cost_of
 from distributed_tracer.plan.machine import free_cpu_bytes
 from distributed_tracer.plan.sizing import num_sweep_rows
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.trace.assemble import assemble
 from distributed_tracer.trace.dense_graph import DenseGraph
-from distributed_tracer.trace.device import max_closing_error, products, sweep_dtype
+from distributed_tracer.trace.device import matmul_precision, max_closing_error, sweep_dtype
 from distributed_tracer.trace.encode import encode
 from distributed_tracer.trace.frontier import Frontier
-from distributed_tracer.trace.rows import EdgeBlock, Rows
-from distributed_tracer.trace.targets import choose
+from distributed_tracer.trace.rows import EdgeBlock, RowComputer
+from distributed_tracer.trace.targets import resolve_targets
 from distributed_tracer.transcoder.base import Transcoders
 
 PHASES = ("forward", "encode", "targets", "fold", "sweep", "keep", "rank", "assemble", "prune")
@@ -137,14 +137,14 @@ def trace(
     """The steps of `attribute_dense`, timed, and pruning, whose result is dropped."""
     prompt, shape = Prompt("benchmark", tokens=tuple(tokens)), transcoders.shape
     with timed("forward"):
-        tape = record(model, tokens, shape.input_site, shape.output_site)
-    zeroed, dtype = num_zeroed(tokens, model.shape.architecture), sweep_dtype(config.sweep_dtype, model.dtype)
+        tape = run_with_cache(model, tokens, shape.input_site, shape.output_site)
+    zeroed, dtype = num_zeroed_positions(tokens, model.shape.architecture), sweep_dtype(config.sweep_dtype, model.dtype)
     with timed("encode"):
         features = encode(model, tape, transcoders, zeroed, dtype)
     with timed("targets"):
-        directions = choose((), model, tape, transcoders, config)
+        directions = resolve_targets((), model, tape, transcoders, config)
     with timed("fold"):
-        rows = Rows(model, tape, transcoders, features, config.sweep_rows, config.keep_row_mass)
+        rows = RowComputer(model, tape, transcoders, features, config.sweep_rows, config.keep_row_mass)
         frontier = frontier_of(directions, features, config, max_closing_error(config, model.dtype))
 
     def learn(blocks: Iterator[EdgeBlock]) -> None:
@@ -154,9 +154,9 @@ def trace(
             if block is None:
                 return
             with timed("keep"):
-                frontier.learn(block)
+                frontier.add_rows(block)
 
-    with products(config.sweep_dtype):
+    with matmul_precision(config.sweep_dtype):
         learn(rows.of_targets(directions))
         while True:
             with timed("rank"):
@@ -181,7 +181,7 @@ def counting(device: torch.device) -> Iterator[Phases]:
 def matmul_peak(precision: SweepPrecision, dtype: torch.dtype, device: torch.device, sizes: Sequence[int]) -> float:
     """Operations per second of the best of some square products."""
     calls, best = (10 if device.type == "cuda" else 1), 0.0
-    with products(precision):
+    with matmul_precision(precision):
         for size in sizes:
             a, b, out = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(3))
             spent = tries = 0.0

@@ -48,10 +48,10 @@ from s3 import s3_server
 
 from distributed_tracer.cli import app
 from distributed_tracer.config import CorpusConfig, JobConfig, ModelConfig, RunConfig, StoreConfig, TranscoderConfig
-from distributed_tracer.job.inputs import take_in
+from distributed_tracer.job.inputs import load_inputs
 from distributed_tracer.pipeline import run_job
 from distributed_tracer.plan.work import Outcome, WorkUnit
-from distributed_tracer.store.format.part_manifest import PromptEntry, Receipt
+from distributed_tracer.store.format.part_manifest import PartManifest, PromptSummary
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.table import Table
 
@@ -108,20 +108,20 @@ def plan(config: JobConfig) -> dict[str, Any]:
 
 
 def intake(config: JobConfig) -> dict[str, Any]:
-    return {"what": f"{len(take_in(config).prompts):,} prompts"}
+    return {"what": f"{len(load_inputs(config).prompts):,} prompts"}
 
 
 def commit_all_but_one(config: JobConfig) -> dict[str, Any]:
     """Receipts of parts that are not there."""
-    prompts = list(take_in(config).prompts)[1:]
+    prompts = list(load_inputs(config).prompts)[1:]
     ledger = Ledger(config.store.store)
     with mock.patch("distributed_tracer.store.commits._check_whole"):
         for first in range(0, len(prompts), PART):
             entries = (
-                PromptEntry(p.id, len(p.tokens or ()), 3, 458, 13_700, 9_000, 0.5, 0.5, p.asked)
+                PromptSummary(p.id, len(p.tokens or ()), 3, 458, 13_700, 9_000, 0.5, 0.5, p.content_hash)
                 for p in prompts[first : first + PART]
             )
-            ledger.commit(Receipt(f"{first:032x}", tuple(entries), dict.fromkeys(OBJECTS, (10000, 64 * "0"))))
+            ledger.commit(PartManifest(f"{first:032x}", tuple(entries), dict.fromkeys(OBJECTS, (10000, 64 * "0"))))
     return {}
 
 
@@ -149,7 +149,7 @@ def measured(step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def _measure(answer: Connection, step: Callable[[], dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:  # imports what is imported once
-        take_in(job(write_corpus(Path(folder) / "one.jsonl", [line(0)]), ""))
+        load_inputs(job(write_corpus(Path(folder) / "one.jsonl", [line(0)]), ""))
     process_memory.reset_peak()
     held = process_memory.held_bytes() or 0
     started, busy = time.perf_counter(), time.process_time()

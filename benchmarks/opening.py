@@ -34,8 +34,8 @@ from latency import Delayed, delayed
 from s3 import s3_server
 from store_questions import percentiles, timed
 
-from distributed_tracer.graph.nodes import Kind
-from distributed_tracer.store.format.part_manifest import PromptEntry, Receipt
+from distributed_tracer.graph.nodes import NodeKind
+from distributed_tracer.store.format.part_manifest import PartManifest, PromptSummary
 from distributed_tracer.store.format.schema import Columns
 from distributed_tracer.store.index_builder import write_index
 from distributed_tracer.store.ledger import Ledger
@@ -54,13 +54,13 @@ RANKS = {"hot": 0, "100th": 100, "rare": FEATURES - 1}
 class Drawn:
     """A part that is not there, as far as an index looks at it."""
 
-    receipt: Receipt
+    receipt: PartManifest
 
     def nodes(self, names: Sequence[str]) -> Columns:
         rng = np.random.default_rng(int(self.receipt.part[:8], 16))
         size = NODES * len(self.receipt.prompts)
         columns: Columns = {
-            "kind": np.full(size, Kind.FEATURE, np.uint8),
+            "kind": np.full(size, NodeKind.FEATURE, np.uint8),
             "layer": rng.integers(0, LAYERS, size, np.int16),
             "feature": (2 * (FEATURES / 2 + 1) ** rng.random(size)).astype(np.int32) - 2,
             "position": rng.integers(1, 50, size, np.int32),
@@ -70,25 +70,27 @@ class Drawn:
         return {name: columns[name] for name in names}
 
 
-def receipts(count: int, size: int) -> Iterator[Receipt]:
+def receipts(count: int, size: int) -> Iterator[PartManifest]:
     """What workers would have committed."""
     rng = np.random.default_rng(0)
     for first in range(0, count, size):
         entries = tuple(_entry(number, rng) for number in range(first, min(first + size, count)))
-        yield Receipt(uuid.uuid4().hex, entries, {key: (10_000, _hash(f"{first} {key}")) for key in OBJECTS})
+        yield PartManifest(uuid.uuid4().hex, entries, {key: (10_000, _hash(f"{first} {key}")) for key in OBJECTS})
 
 
-def _entry(number: int, rng: np.random.Generator) -> PromptEntry:
+def _entry(number: int, rng: np.random.Generator) -> PromptSummary:
     tokens, edges = int(rng.integers(20, 81)), int(rng.integers(1_000, 50_000))
     scores = rng.random(2).tolist()
-    return PromptEntry(f"prompt-{number:07d}", tokens, 3, NODES, edges, 400 * tokens, *scores, _hash(str(number)))
+    return PromptSummary(f"prompt-{number:07d}", tokens, 3, NODES, edges, 400 * tokens, *scores, _hash(str(number)))
 
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def measure(url: str, made: Sequence[Receipt], repeats: int, answers: Callable[[], int]) -> Iterator[dict[str, Any]]:
+def measure(
+    url: str, made: Sequence[PartManifest], repeats: int, answers: Callable[[], int]
+) -> Iterator[dict[str, Any]]:
     """A row for each question, before and after the index."""
     ledger = Ledger(url)
     ledger.create_or_check({"identity": {"made by": "benchmarks/opening.py"}})
@@ -108,7 +110,7 @@ def measure(url: str, made: Sequence[Receipt], repeats: int, answers: Callable[[
     write_index(plain.root, 1, plain.catalogue, parts)
     yield {"question": "writing the index, once", "ms": 1000 * (time.perf_counter() - started)}
     yield row("open", partial(open_store, url))
-    yield row("asked", lambda: dict(Ledger(url).asked()))
+    yield row("asked", lambda: dict(Ledger(url).content_hashes()))
     store = open_store(url)
     yield row("sizes of a prompt", lambda: store.entry("prompt-0000007"))
     for name, rank in RANKS.items():

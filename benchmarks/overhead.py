@@ -33,7 +33,7 @@ from distributed_tracer.config import (
     TraceConfig,
     TranscoderConfig,
 )
-from distributed_tracer.job.inputs import take_in
+from distributed_tracer.job.inputs import load_inputs
 from distributed_tracer.job.provenance import run_info
 from distributed_tracer.plan.plan import make_plan
 from distributed_tracer.runtime.execute import executor_for
@@ -72,7 +72,7 @@ def job(folder: Path, num_prompts: int, max_feature_nodes: int) -> JobConfig:
 
 def timed(config: JobConfig) -> Timed:
     """Do a job into a new store."""
-    intake = take_in(config)
+    intake = load_inputs(config)
     plan = make_plan(intake.prompts, intake.model, intake.transcoders, config)
     ledger = Ledger(config.store.store)
     ledger.create_or_check(run_info(config))

@@ -24,7 +24,7 @@ import zarr
 from zarr.codecs import BloscCodec, ZstdCodec
 from zarr.storage import MemoryStore
 
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.format.schema import COLUMNS
 from distributed_tracer.store.part import Part
 from distributed_tracer.store.reader import Store, open_store
@@ -89,7 +89,7 @@ def measure(codec: Any, values: npt.NDArray[Any], chunk_rows: int) -> tuple[int,
 
 def values_of(store: Store, name: str, count: int) -> npt.NDArray[Any]:
     """The first values of an array, over parts."""
-    root, found, left = open_root(store.url), [], count
+    root, found, left = open_backend(store.url), [], count
     for receipt in store.receipts:
         if left <= 0:
             break

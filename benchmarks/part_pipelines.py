@@ -45,9 +45,9 @@ from obstore.store import S3Store
 from s3 import s3_server
 from store_questions import timed
 
-from distributed_tracer.store.backend.base import Root
-from distributed_tracer.store.backend.open import open_root
-from distributed_tracer.store.format.part_manifest import Receipt
+from distributed_tracer.store.backend.base import Backend
+from distributed_tracer.store.backend.open import open_backend
+from distributed_tracer.store.format.part_manifest import PartManifest
 from distributed_tracer.store.format.schema import BODY
 from distributed_tracer.store.format.zarr_decode import Rows
 from distributed_tracer.store.part import Part
@@ -92,7 +92,7 @@ def through_zarr(store: Any, part: Part) -> Tries:
     return tries
 
 
-def through_obstore(store: Any, folder: str, receipt: Receipt, objects: Mapping[str, bytes]) -> Tries:
+def through_obstore(store: Any, folder: str, receipt: PartManifest, objects: Mapping[str, bytes]) -> Tries:
     """The part's objects as they are."""
 
     async def get() -> list[bytes]:
@@ -106,13 +106,13 @@ def through_obstore(store: Any, folder: str, receipt: Receipt, objects: Mapping[
     return {"objects": lambda: asyncio.run(get()), "upload": lambda: asyncio.run(put())}
 
 
-def own(root: Root, part: Part, objects: Mapping[str, bytes]) -> Tries:
+def own(root: Backend, part: Part, objects: Mapping[str, bytes]) -> Tries:
     """This package's."""
     keys = [f"parts/{part.receipt.part}/{key}" for key in part.receipt.objects]
     tries: Tries = {question: lambda rows=rows: part.read(rows) for question, rows in wanted_of(part).items()}  # type: ignore[misc]
 
     def upload() -> None:
-        root.upload({f"upload/{uuid.uuid4().hex}/{key}": data for key, data in objects.items()})
+        root.put_many({f"upload/{uuid.uuid4().hex}/{key}": data for key, data in objects.items()})
 
     return {**tries, "objects": lambda: root.read_many(keys), "upload": upload}
 
@@ -131,11 +131,11 @@ def measure(ways: Mapping[str, Tries], repeats: int) -> list[dict[str, Any]]:
     ]
 
 
-def local_ways(url: str, receipt: Receipt, scratch: Path, objects: Mapping[str, bytes]) -> dict[str, Tries]:
+def local_ways(url: str, receipt: PartManifest, scratch: Path, objects: Mapping[str, bytes]) -> dict[str, Tries]:
     folder = f"{url}/parts/{receipt.part}"
-    root = open_root(str(scratch / "own"))
-    part = Part(open_root(url), receipt)
-    reads = {name: read for name, read in own(open_root(url), part, objects).items() if name != "upload"}
+    root = open_backend(str(scratch / "own"))
+    part = Part(open_backend(url), receipt)
+    reads = {name: read for name, read in own(open_backend(url), part, objects).items() if name != "upload"}
     rust, new = RustLocal(url), RustLocal(scratch, mkdir=True)
     return {
         "this store": {**reads, "upload": own(root, part, objects)["upload"]},
@@ -148,10 +148,10 @@ def local_ways(url: str, receipt: Receipt, scratch: Path, objects: Mapping[str, 
     }
 
 
-def s3_ways(remote: Delayed, receipt: Receipt, objects: Mapping[str, bytes]) -> dict[str, Tries]:
+def s3_ways(remote: Delayed, receipt: PartManifest, objects: Mapping[str, bytes]) -> dict[str, Tries]:
     url = remote.server.make_bucket("pipelines") + "/store"
-    root, folder = open_root(url), f"parts/{receipt.part}"
-    root.upload({f"{folder}/{key}": data for key, data in objects.items()})
+    root, folder = open_backend(url), f"parts/{receipt.part}"
+    root.put_many({f"{folder}/{key}": data for key, data in objects.items()})
     rust = {
         "endpoint": remote.server.endpoint,
         "access_key_id": remote.server.environment["AWS_ACCESS_KEY_ID"],

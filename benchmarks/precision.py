@@ -26,7 +26,7 @@ from prose import prompt_tokens
 
 from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders, prune
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.graph.nodes import Kind, NodeTable
+from distributed_tracer.graph.nodes import NodeKind, NodeTable
 from distributed_tracer.model.model import Model
 
 VARIANTS = (("float32", "float32"), ("float32", "tf32"), ("float32", "bfloat16"), ("bfloat16", "float32"))
@@ -59,12 +59,12 @@ def difference(graph: Graph, reference: Graph) -> Difference:
     a = edges[np.ix_(order[ours], order[ours])]
     b = edges_there[np.ix_(order_there[theirs], order_there[theirs])]
     ranks = [g.influence_N[n].argsort().argsort() for g, n in ((graph, ours), (reference, theirs))]
-    features = reference.nodes.kind_N[theirs] == Kind.FEATURE
+    features = reference.nodes.kind_N[theirs] == NodeKind.FEATURE
     left, left_there = set(keys(prune(graph).nodes)), set(keys(prune(reference).nodes))
     return Difference(
         rows=float(np.linalg.norm(a - b) / np.linalg.norm(b)),
         influence=float(np.corrcoef(*ranks)[0, 1]),
-        chosen=float(features.sum() / (reference.nodes.kind_N == Kind.FEATURE).sum()),
+        chosen=float(features.sum() / (reference.nodes.kind_N == NodeKind.FEATURE).sum()),
         pruned=len(left & left_there) / len(left_there),
     )
 

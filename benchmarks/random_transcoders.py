@@ -32,7 +32,7 @@ import yaml
 from safetensors.torch import save_file
 from torch import Tensor
 
-from distributed_tracer.model.forward_cache import record
+from distributed_tracer.model.forward_cache import run_with_cache
 from distributed_tracer.model.load import load_model
 from distributed_tracer.model.model import Model
 
@@ -57,7 +57,7 @@ def mlp_values(model: Model) -> tuple[list[Tensor], list[Tensor]]:
     for start in range(0, len(tokens), step):
         window = tokens[start : start + step]
         begin = [] if leading is None else [leading]
-        tape = record(model, [*begin, *window], "mlp.hook_in", "mlp.hook_out")
+        tape = run_with_cache(model, [*begin, *window], "mlp.hook_in", "mlp.hook_out")
         for layer, (x_PD, y_PD) in enumerate(zip(tape.inputs_PD, tape.outputs_PD, strict=True)):
             inputs_LTD[layer, start : start + len(window)] = x_PD[len(begin) :].float().cpu()
             outputs_LTD[layer, start : start + len(window)] = y_PD[len(begin) :].float().cpu()

@@ -18,7 +18,7 @@ from distributed_tracer.config import CorpusConfig, JobConfig, ModelConfig, RunC
 from distributed_tracer.plan.work import Outcome, WorkUnit
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.runtime.ray.executor import RayExecutor
-from distributed_tracer.runtime.reply import Reply
+from distributed_tracer.runtime.reply import WorkerReply
 
 WARM_UP = 500
 
@@ -26,11 +26,11 @@ WARM_UP = 500
 class Nobody:
     """Answers at once."""
 
-    def trace(self, *units: WorkUnit) -> Reply:
-        return Reply(tuple(Outcome(unit.prompt.id, "failed", "trace", "not tried") for unit in units))
+    def trace(self, *units: WorkUnit) -> WorkerReply:
+        return WorkerReply(tuple(Outcome(unit.prompt.id, "failed", "trace", "not tried") for unit in units))
 
-    def flush(self) -> Reply:
-        return Reply()
+    def flush(self) -> WorkerReply:
+        return WorkerReply()
 
 
 def make_nobody(config: JobConfig, threads: int) -> Any:

@@ -45,18 +45,18 @@ from distributed_tracer.config import (
     TraceConfig,
     TranscoderConfig,
 )
-from distributed_tracer.job.summary import Recorder
-from distributed_tracer.plan.machine import Machine
+from distributed_tracer.job.summary import OutcomeRecorder
+from distributed_tracer.plan.machine import WorkerResources
 from distributed_tracer.plan.plan import make_plan
-from distributed_tracer.plan.prompt_queue import Spool
+from distributed_tracer.plan.prompt_queue import PromptQueue
 from distributed_tracer.plan.work import Outcome, WorkUnit
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.runtime.ray.executor import CALL_SECONDS
-from distributed_tracer.runtime.reply import Reply
-from distributed_tracer.runtime.schedule import WRITE, Call, Schedule, Share
-from distributed_tracer.runtime.telemetry.progress import Tally
+from distributed_tracer.runtime.reply import WorkerReply
+from distributed_tracer.runtime.schedule import FLUSH, Schedule, UnitBatch, WorkerQueue
+from distributed_tracer.runtime.telemetry.progress import ProgressTracker
 from distributed_tracer.shapes import ModelShape, TranscoderShape
-from distributed_tracer.store.format.part_manifest import PromptEntry, Receipt
+from distributed_tracer.store.format.part_manifest import PartManifest, PromptSummary
 from distributed_tracer.store.ledger import COMMITS_AT_ONCE, Ledger
 
 MODEL = ModelShape("gemma2", 26, 2304, 8, 4, 256, 256_000, 8192, 2_600_000_000)
@@ -64,7 +64,7 @@ SETS = TranscoderShape(
     "plt", 26, 2304, (16384,) * 26, "ln2.hook_normalized", "hook_mlp_out", "jump_relu", False, 1_970_000_000
 )
 PARTS = StoreConfig("")
-MACHINE = Machine(True, None, 3e13)
+MACHINE = WorkerResources(True, None, 3e13)
 LATENCY = 0.002
 """Seconds that a call or an answer is under way."""
 LOADING, WRITING = 60.0, 1.0
@@ -103,11 +103,11 @@ class Replica:
     """A virtual worker: loads, then answers one call after another, until it dies."""
 
     born: float
-    share: Share = field(default_factory=Share)
-    waiting: deque[tuple[float, Call]] = field(default_factory=deque)
+    share: WorkerQueue = field(default_factory=WorkerQueue)
+    waiting: deque[tuple[float, UnitBatch]] = field(default_factory=deque)
     """Calls not begun, with when they arrive."""
     running: bool = False
-    part: list[PromptEntry] = field(default_factory=list)
+    part: list[PromptSummary] = field(default_factory=list)
     part_since: float = 0.0
     last_free: float = 0.0
     unwritten_seconds: float = 0.0
@@ -118,10 +118,12 @@ class Cluster:
 
     commit_seconds = call_seconds = 0.0
 
-    def __init__(self, units: Iterator[WorkUnit], replicas: int, recorder: Recorder, tally: Tally, seed: int) -> None:
+    def __init__(
+        self, units: Iterator[WorkUnit], replicas: int, recorder: OutcomeRecorder, tally: ProgressTracker, seed: int
+    ) -> None:
         self.schedule, self.recorder, self.tally = Schedule(units, 3, CALL_SECONDS * replicas), recorder, tally
         self.random = random.Random(seed)
-        self.events: list[tuple[float, int, Replica, Call, Reply | None]] = []
+        self.events: list[tuple[float, int, Replica, UnitBatch, WorkerReply | None]] = []
         self.now = self.useful = self.driver_seconds = self.last_handed_out = 0.0
         self.commits = self.calls = self.deaths = self.number = 0
         self.paces: list[tuple[float, float]] = []
@@ -130,10 +132,10 @@ class Cluster:
 
     def hire(self) -> Replica:
         replica = Replica(self.now)
-        self.at(self.now + LOADING * self.random.uniform(0.9, 1.3), replica, WRITE, Reply())
+        self.at(self.now + LOADING * self.random.uniform(0.9, 1.3), replica, FLUSH, WorkerReply())
         return replica
 
-    def at(self, when: float, replica: Replica, call: Call, reply: Reply | None) -> None:
+    def at(self, when: float, replica: Replica, call: UnitBatch, reply: WorkerReply | None) -> None:
         """Something arrives at the driver; without a reply, the news of a death."""
         self.number += 1
         heapq.heappush(self.events, (when, self.number, replica, call, reply))
@@ -168,14 +170,14 @@ class Cluster:
                 self._begin(other)
         self.ends += [self.now - replica.born for replica in self.replicas]
 
-    def _arrived(self) -> Iterator[tuple[Replica, Call, Reply | None]]:
+    def _arrived(self) -> Iterator[tuple[Replica, UnitBatch, WorkerReply | None]]:
         """What is there by now, but for what the dead had sent after their end."""
         while self.events and self.events[0][0] <= self.now:
             _, _, replica, call, reply = heapq.heappop(self.events)
             if replica in self.replicas:
                 yield replica, call, reply
 
-    def _took(self, replica: Replica, call: Call, reply: Reply) -> None:
+    def _took(self, replica: Replica, call: UnitBatch, reply: WorkerReply) -> None:
         replica.running = False
         self.calls += 1
         for outcome in self.schedule.settle(replica.share, call, reply):
@@ -190,7 +192,7 @@ class Cluster:
         self.deaths += 1
         self.replicas.remove(replica)
         self.ends.append(self.now - replica.born)
-        for outcome in self.schedule.lost(replica.share, "killed"):
+        for outcome in self.schedule.worker_lost(replica.share, "killed"):
             self._tell(outcome)
         if self.schedule.has_work():
             self.replicas.add(self.hire())
@@ -219,7 +221,7 @@ class Cluster:
         if not call or (replica.part and full):
             now, receipt = now + WRITING, self._receipt(replica)
         replica.last_free = now
-        self.at(now + LATENCY, replica, call, Reply(tuple(outcomes), receipt))
+        self.at(now + LATENCY, replica, call, WorkerReply(tuple(outcomes), receipt))
 
     @staticmethod
     def _outcome(replica: Replica, unit: WorkUnit, now: float, seconds: float) -> Outcome:
@@ -229,14 +231,16 @@ class Cluster:
         if not replica.part:
             replica.part_since = now
         replica.unwritten_seconds += seconds
-        replica.part.append(PromptEntry(name, tokens, 10, 800, EDGES, 1000, 0.5, 0.5, unit.prompt.asked))
+        replica.part.append(PromptSummary(name, tokens, 10, 800, EDGES, 1000, 0.5, 0.5, unit.prompt.content_hash))
         times = {"seconds": seconds, "expected_seconds": expected}
         return Outcome(name, "traced", **times, replacement=0.5, completeness=0.5)
 
     @staticmethod
-    def _receipt(replica: Replica) -> Receipt:
+    def _receipt(replica: Replica) -> PartManifest:
         entries, replica.part = tuple(replica.part), []
-        return Receipt(uuid.uuid4().hex, entries, {f"edges/weight/c/{n}": (10**6, "0" * 64) for n in range(OBJECTS)})
+        return PartManifest(
+            uuid.uuid4().hex, entries, {f"edges/weight/c/{n}": (10**6, "0" * 64) for n in range(OBJECTS)}
+        )
 
 
 def corpus(count: int, seed: int) -> Iterator[Prompt]:
@@ -260,14 +264,16 @@ def measure(replicas: int, num_prompts: int, folder: Path, seed: int = 0) -> Res
     )
     process_memory.reset_peak()
     held = process_memory.held_bytes() or 0
-    spool = Spool(corpus(num_prompts, seed))
+    spool = PromptQueue(corpus(num_prompts, seed))
     ledger = Ledger(config.store.store)
     ledger.create_or_check({"identity": {}})
-    spool.settle(ledger.asked())
+    spool.mark_done(ledger.content_hashes())
     plan = make_plan(spool, MODEL, SETS, config, MACHINE)
     count, seconds = plan.total()
-    recorder = Recorder(ledger)
-    cluster = Cluster(plan.fitting(), replicas, recorder, tally := Tally(count, seconds, lambda: cluster.now), seed)
+    recorder = OutcomeRecorder(ledger)
+    cluster = Cluster(
+        plan.fitting(), replicas, recorder, tally := ProgressTracker(count, seconds, lambda: cluster.now), seed
+    )
     with mock.patch("distributed_tracer.store.commits._check_whole"):  # parts are virtual: there is nothing to look at
         cluster.run()
     peak = process_memory.peak_bytes() or 0

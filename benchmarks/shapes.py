@@ -22,13 +22,13 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBase
 
 from distributed_tracer.model import attention
-from distributed_tracer.model.forward_cache import record
+from distributed_tracer.model.forward_cache import run_with_cache
 from distributed_tracer.model.load import wrap
 from distributed_tracer.model.model import Model
 from distributed_tracer.shapes import TranscoderShape
 from distributed_tracer.transcoder.activation import Activation
 from distributed_tracer.transcoder.loaded import LayerWeights, LoadedTranscoders
-from distributed_tracer.transcoder.shard import Slice
+from distributed_tracer.transcoder.shard import Shard
 
 CALIBRATION = 2, 65  # prompts and their tokens, of which the first is left out
 
@@ -158,7 +158,7 @@ def shaped_transcoders(
         has_skip=False,
         num_parameters=num_layers * (2 * num_features * (width + 1) + width),
     )
-    return LoadedTranscoders(size, layers, model.dtype, device, Slice())
+    return LoadedTranscoders(size, layers, model.dtype, device, Shard())
 
 
 def _mlp_values(model: Model, shape: Shape, generator: torch.Generator) -> tuple[list[Tensor], list[Tensor]]:
@@ -168,7 +168,7 @@ def _mlp_values(model: Model, shape: Shape, generator: torch.Generator) -> tuple
     for _ in range(num_prompts):
         size = (min(num_tokens, model.shape.max_positions),)
         tokens = torch.randint(model.shape.vocab_size, size, generator=generator, device=generator.device).tolist()
-        tapes.append(record(model, tokens, shape.input_site, shape.output_site))
+        tapes.append(run_with_cache(model, tokens, shape.input_site, shape.output_site))
     inputs = [torch.cat([x_PD[1:] for x_PD in of]) for of in zip(*(tape.inputs_PD for tape in tapes), strict=True)]
     outputs = [torch.cat([y_PD[1:] for y_PD in of]) for of in zip(*(tape.outputs_PD for tape in tapes), strict=True)]
     return inputs, outputs

@@ -33,7 +33,7 @@ from typing import Any, Literal, get_args
 
 import psutil
 
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store
 
@@ -169,10 +169,10 @@ def soak(folder: Path, num_prompts: int, kills_per_run: float, seed: int, max_fe
         _disturb(command, cluster, folder / "disturbed", between, random.Random(seed), result)
         result.seconds = time.monotonic() - started
     disturbed = str(folder / "disturbed")
-    store, root = open_store(disturbed), open_root(disturbed)
+    store, root = open_store(disturbed), open_backend(disturbed)
     result.done = len(store)
     result.failed = {name: failure.reason for name, failure in Ledger(disturbed).failures().items()}
-    result.in_vain = len(root.names("parts")) - len(root.names("commits"))
+    result.in_vain = len(root.list_dir("parts")) - len(root.list_dir("commits"))
     result.same_digest = store.digest() == open_store(str(folder / "undisturbed")).digest()
     return result
 

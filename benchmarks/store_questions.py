@@ -16,10 +16,10 @@ import numpy as np
 
 from distributed_tracer.config import StoreConfig
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.query.cooccurrence import cooccurring
 from distributed_tracer.query.feature_edges import edges_into, edges_out_of
-from distributed_tracer.store.format.part_manifest import Receipt
+from distributed_tracer.store.format.part_manifest import PartManifest
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import Store, open_store
 from distributed_tracer.store.writer import PartWriter
@@ -82,7 +82,7 @@ class OurStore:
         self._ledger = Ledger(url)
         self._ledger.create_or_check({"identity": {"made by": "benchmarks/store.py"}})
         self._writer = PartWriter(url, StoreConfig(url, weight_bits=weight_bits))
-        self.receipts: list[Receipt] = []
+        self.receipts: list[PartManifest] = []
         """Of all parts written."""
 
     def write(self, graphs: Sequence[Graph]) -> None:
@@ -149,7 +149,7 @@ def frequent_sites(graphs: Sequence[Graph]) -> list[Site]:
 
 
 def sites_of(graph: Graph) -> set[Site]:
-    features = graph.nodes.where(Kind.FEATURE)
+    features = graph.nodes.where(NodeKind.FEATURE)
     return set(zip(graph.nodes.layer_N[features].tolist(), graph.nodes.feature_N[features].tolist(), strict=True))
 
 

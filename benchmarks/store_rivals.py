@@ -17,7 +17,7 @@ import zarr
 from store_questions import ByPrompt, Site, sites_of
 
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.store.format.graph_columns import columns_of
 
 _NODES = ("kind", "layer", "position", "feature", "activation", "influence")
@@ -156,7 +156,7 @@ class ZarrGroups:
     def cooccurring(self, site: Site, top: int) -> list[int]:
         counts: Counter[Site] = Counter()
         for _, group, _ in self._having(site):
-            is_feature = group["nodes/kind"][:] == Kind.FEATURE
+            is_feature = group["nodes/kind"][:] == NodeKind.FEATURE
             layer, feature = group["nodes/layer"][:][is_feature], group["nodes/feature"][:][is_feature]
             counts.update(set(zip(layer.tolist(), feature.tolist(), strict=True)))
         del counts[site]
@@ -166,7 +166,7 @@ class ZarrGroups:
         for path in self._folder.iterdir():
             group = zarr.open_group(path, mode="r")
             is_site = (group["nodes/layer"][:] == site[0]) & (group["nodes/feature"][:] == site[1])
-            nodes = np.flatnonzero(is_site & (group["nodes/kind"][:] == Kind.FEATURE))
+            nodes = np.flatnonzero(is_site & (group["nodes/kind"][:] == NodeKind.FEATURE))
             if len(nodes):
                 yield path.name, group, nodes
 
@@ -177,7 +177,7 @@ def expected(graphs: Sequence[Graph], site: Site) -> tuple[ByPrompt, ByPrompt, B
     others: Counter[Site] = Counter()
     for graph in graphs:
         is_site = (graph.nodes.layer_N == site[0]) & (graph.nodes.feature_N == site[1])
-        nodes = np.flatnonzero(is_site & (graph.nodes.kind_N == Kind.FEATURE))
+        nodes = np.flatnonzero(is_site & (graph.nodes.kind_N == NodeKind.FEATURE))
         if len(nodes):
             nodes_of[graph.prompt_id] = len(nodes)
             into[graph.prompt_id] = int(np.diff(graph.indptr)[nodes].sum())

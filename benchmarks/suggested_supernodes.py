@@ -20,7 +20,7 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 
 from distributed_tracer import Intervention, ReplacementModel, TraceConfig
-from distributed_tracer.intervene.cluster_supernodes import suggest
+from distributed_tracer.intervene.cluster_supernodes import cluster_supernodes
 from distributed_tracer.intervene.intervention_graph import InterventionGraph
 from distributed_tracer.intervene.supernode import Supernode
 
@@ -39,7 +39,9 @@ class Demo:
 
     def suggested(self, text: str) -> list[Supernode]:
         if text not in self._suggested:
-            self._suggested[text] = suggest(self.model.trace(text, TraceConfig(max_feature_nodes=512)), self.likeness)
+            self._suggested[text] = cluster_supernodes(
+                self.model.trace(text, TraceConfig(max_feature_nodes=512)), self.likeness
+            )
         return self._suggested[text]
 
     def firing(self) -> dict[tuple[int, int], npt.NDArray[np.float32]]:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distributed_tracer.graph.graph import Graph, Scores, Target
-from distributed_tracer.graph.nodes import ActiveTable, Kind, NodeTable
+from distributed_tracer.graph.nodes import ActiveTable, NodeKind, NodeTable
 
 Rng = np.random.Generator
 _WORDS = (" the", " of", " and", " capital", " state", " river", " number", " seven", "ed", "ing", " é", "北京")
@@ -109,7 +109,7 @@ class Corpus:
         positions_K = np.array([target.position for target in targets], dtype=np.int32)
         whole = NodeTable.build(active.take(chosen), self.num_layers, tokens_P, positions_K)
         share = max(0.0, 0.3 * wanted) / (self.num_layers * len(tokens_P))
-        return whole.take((whole.kind_N != Kind.ERROR) | (rng.random(len(whole)) < share))
+        return whole.take((whole.kind_N != NodeKind.ERROR) | (rng.random(len(whole)) < share))
 
 
 def name_of(number: int) -> str:
@@ -125,8 +125,8 @@ def unpruned(seed: int = 0) -> Corpus:
 def _edges(rng: Rng, nodes: NodeTable, wanted: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     """Rows and sources: a source is of a lower layer than its target, at its position or before it."""
     size = len(nodes)
-    explained = np.flatnonzero((nodes.kind_N == Kind.FEATURE) | (nodes.kind_N == Kind.TARGET))
-    sources = np.flatnonzero(nodes.kind_N != Kind.TARGET)
+    explained = np.flatnonzero((nodes.kind_N == NodeKind.FEATURE) | (nodes.kind_N == NodeKind.TARGET))
+    sources = np.flatnonzero(nodes.kind_N != NodeKind.TARGET)
     sources = sources[np.argsort(nodes.layer_N[sources], kind="stable")]  # those below a layer come first
     mass_S = np.cumsum(rng.lognormal(0, 1.2, len(sources)))
     below_N = np.searchsorted(nodes.layer_N[sources], nodes.layer_N[explained])

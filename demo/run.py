@@ -15,11 +15,11 @@ import numpy as np
 
 from distributed_tracer import JobConfig, TraceConfig, open_store, run_job
 from distributed_tracer.config import CorpusConfig, ModelConfig, RunConfig, StoreConfig, TranscoderConfig
-from distributed_tracer.evaluate.edge_effects import EdgeMeasure
-from distributed_tracer.evaluate.job import CheckJob, run_checks
+from distributed_tracer.evaluate.edge_effects import EdgeEffectMetric
+from distributed_tracer.evaluate.job import EvaluationJob, run_evaluation
 from distributed_tracer.plot.corpus import draw_corpus
 from distributed_tracer.plot.graph import draw_graph
-from distributed_tracer.plot.style import save
+from distributed_tracer.plot.style import save_figure
 from distributed_tracer.query.dark_matter import dark_matter
 from distributed_tracer.query.feature_counts import feature_counts
 from distributed_tracer.query.recurring_edges import recurring_edges
@@ -57,7 +57,7 @@ def main(folder: Path) -> int:
         folder / "corpus.png": draw_corpus(store, "family"),
     }
     for path, figure in pictures.items():
-        save(figure, str(path))
+        save_figure(figure, str(path))
     print(f"\nPictures\n{chr(10).join(map(str, pictures))}")
     title = f"Is it true of the model? 16 features of each of {CHECKED} graphs, turned off one by one"
     print(f"\n{title}\n{truth(store_path)}")
@@ -123,7 +123,7 @@ def _with_tokens(store: Store, features: Table) -> Table:
 def truth(store: Path) -> str:
     """Predicted effects beside measured ones; figures are kept in the store."""
     run = RunConfig(local=True, progress=False)
-    checked = run_checks(CheckJob(str(store), EdgeMeasure(), sample=CHECKED, run=run))
+    checked = run_evaluation(EvaluationJob(str(store), EdgeEffectMetric(), sample=CHECKED, run=run))
     return edge_check_text(edge_check(checked.table, tolerance=1e-4))
 
 

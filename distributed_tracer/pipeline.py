@@ -17,17 +17,17 @@ from functools import partial
 from .artifacts.files_in_use import FilesInUse
 from .config import JobConfig
 from .errors import StoreNotFound, StoreUnavailable, TracerError
-from .job.inputs import Intake, take_in
+from .job.inputs import JobInputs, load_inputs
 from .job.provenance import made_by, run_info
-from .job.summary import Recorder, Summary
+from .job.summary import OutcomeRecorder, Summary
 from .plan.plan import Plan, make_plan
 from .plan.work import Outcome
 from .redact import redacted
 from .runtime.execute import executor_for
 from .runtime.executor import MakeWorker, new_worker
-from .runtime.signals import NothingBegun, Stopping
-from .runtime.telemetry.logs import telling
-from .runtime.telemetry.progress import Tally, showing
+from .runtime.signals import GracefulShutdown, NothingBegun
+from .runtime.telemetry.logs import log_outcomes
+from .runtime.telemetry.progress import ProgressTracker, show_progress
 from .runtime.telemetry.untrusted_text import in_short
 from .store.ledger import Ledger
 
@@ -44,7 +44,7 @@ def run_job(config: JobConfig) -> Summary:
     with the whole job, before anything is spent, and FilesChanged where model or transcoders change during the run;
     StoreError if the store cannot be used; WorkerLost if workers die without getting anything done.
     """
-    with telling(config.run.log_format) as tell:
+    with log_outcomes(config.run.log_format) as tell:
         return _run(config, tell)
 
 
@@ -52,19 +52,19 @@ def _run(config: JobConfig, tell: Callable[[Outcome], None]) -> Summary:
     started = time.monotonic()
     files = FilesInUse(config.model.model, config.transcoders.transcoders)
     with files.loading():
-        intake = take_in(config)
+        intake = load_inputs(config)
     prompts = intake.prompts
     plan = make_plan(prompts, intake.model, intake.transcoders, config)
     plan.check_fits()
     ledger = Ledger(config.store.store, config.store.retry_seconds)
     ledger.create_or_check(run_info(config, intake.transcoders.features_L, files))
-    prompts.settle(ledger.asked())
+    prompts.mark_done(ledger.content_hashes())
     num_wanted = len(prompts) + prompts.num_rejected
-    recorder = Recorder(ledger, tell)
-    with Stopping(config.run.log_format) as stopping:
+    recorder = OutcomeRecorder(ledger, tell)
+    with GracefulShutdown(config.run.log_format) as stopping:
         try:
             with suppress(NothingBegun):
-                ledger.begin(num_wanted, prompts.num_done, config.store.part_seconds, made_by(config))
+                ledger.start_run(num_wanted, prompts.num_done, config.store.part_seconds, made_by(config))
                 _work(config, intake, plan, stopping, recorder, partial(new_worker, expected=files.content))
             recorder.flush()
         except BaseException as error:
@@ -79,7 +79,12 @@ def _run(config: JobConfig, tell: Callable[[Outcome], None]) -> Summary:
 
 
 def _work(
-    config: JobConfig, intake: Intake, plan: Plan, stopping: Stopping, recorder: Recorder, make_worker: MakeWorker
+    config: JobConfig,
+    intake: JobInputs,
+    plan: Plan,
+    stopping: GracefulShutdown,
+    recorder: OutcomeRecorder,
+    make_worker: MakeWorker,
 ) -> None:
     """Record what cannot be traced, and trace the rest."""
     for outcome in intake.rejected:
@@ -93,15 +98,17 @@ def _work(
         return
     executor = executor_for(config, recorder.commit, num_units, make_worker, lambda: stopping.requested)
     with (
-        showing(Tally(num_units, seconds), config.run.progress and config.run.log_format == "text") as show,
-        closing(executor.run(stopping.until_asked(plan.fitting()))) as outcomes,
+        show_progress(
+            ProgressTracker(num_units, seconds), config.run.progress and config.run.log_format == "text"
+        ) as show,
+        closing(executor.run(stopping.take_until_stopped(plan.fitting()))) as outcomes,
     ):
         for outcome in outcomes:
             recorder.record(outcome)
             show(outcome)
 
 
-def _tell_end(ledger: Ledger, recorder: Recorder, stopping: Stopping, error: BaseException) -> None:
+def _tell_end(ledger: Ledger, recorder: OutcomeRecorder, stopping: GracefulShutdown, error: BaseException) -> None:
     """Write down why a run ends early, unless the store is why: it is gone, or was waited for long enough."""
     if isinstance(error, StoreUnavailable | StoreNotFound):
         return
@@ -113,9 +120,9 @@ def _tell_end(ledger: Ledger, recorder: Recorder, stopping: Stopping, error: Bas
             ledger.end("failed", redacted(f"{type(error).__name__}: {in_short(error)}"))
 
 
-def plan_job(config: JobConfig) -> tuple[Plan, Intake]:
+def plan_job(config: JobConfig) -> tuple[Plan, JobInputs]:
     """What `run_job` would do now, and what it is given. Spends nothing; the store may be unnamed."""
-    intake = take_in(config)
+    intake = load_inputs(config)
     if config.store.store:
-        intake.prompts.settle(Ledger(config.store.store).asked())
+        intake.prompts.mark_done(Ledger(config.store.store).content_hashes())
     return make_plan(intake.prompts, intake.model, intake.transcoders, config), intake

@@ -178,12 +178,12 @@ class Prompt:
             object.__setattr__(self, name, value)
 
     @property
-    def asked(self) -> str:
+    def content_hash(self) -> str:
         """What decides the prompt's graph, as a hash: its token ids and targets, not its id or metadata."""
-        return content_id(None, self.tokens, self.targets)
+        return hash_prompt(None, self.tokens, self.targets)
 
 
-def content_id(
+def hash_prompt(
     text: str | None,
     tokens: Sequence[int] | None,
     targets: Sequence[TargetSpec] = (),

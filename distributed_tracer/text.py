@@ -51,6 +51,6 @@ def _cell(value: object) -> str:
     return escape(printable(str(value)))
 
 
-def size_text(num_bytes: int) -> str:
+def format_bytes(num_bytes: int) -> str:
     """Bytes for people."""
     return f"{num_bytes / 2**30:,.2f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:,.1f} MiB"

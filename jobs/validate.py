@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 
 from distributed_tracer.config import RunConfig
-from distributed_tracer.evaluate.edge_effects import EdgeMeasure
-from distributed_tracer.evaluate.faithfulness import FaithfulnessMeasure
-from distributed_tracer.evaluate.job import CheckJob, run_checks
+from distributed_tracer.evaluate.edge_effects import EdgeEffectMetric
+from distributed_tracer.evaluate.faithfulness import FaithfulnessMetric
+from distributed_tracer.evaluate.job import EvaluationJob, run_evaluation
 from distributed_tracer.report.edge_check import edge_check, edge_check_text
 from distributed_tracer.report.faithfulness import faithfulness, faithfulness_text
 
@@ -23,12 +23,12 @@ TOLERANCE = 1e-3
 
 def main() -> int:
     """Measure what was not measured before, print all figures; the exit code, 1 where edges are not what happens."""
-    edges = run_checks(CheckJob(STORE, EdgeMeasure(sources=16), sample=1000, run=RUN))
+    edges = run_evaluation(EvaluationJob(STORE, EdgeEffectMetric(sources=16), sample=1000, run=RUN))
     found = edge_check(edges.table, TOLERANCE)
     print(edges.describe(), edge_check_text(found), sep="\n")
     if edges.num_left:
         return edges.exit_code
-    kept = run_checks(CheckJob(STORE, FaithfulnessMeasure(), sample=1000, run=RUN))
+    kept = run_evaluation(EvaluationJob(STORE, FaithfulnessMetric(), sample=1000, run=RUN))
     print(kept.describe(), faithfulness_text(faithfulness(kept.table)), sep="\n")
     return 1 if found["disagreeing"] else max(edges.exit_code, kept.exit_code)
 

@@ -11,16 +11,16 @@ import numpy as np
 from jobs_of_cases import LOCAL, job, plain_rows
 
 from distributed_tracer.config import RunConfig, StoreConfig
-from distributed_tracer.evaluate.edge_effects import EdgeMeasure
-from distributed_tracer.evaluate.job import CheckJob
-from distributed_tracer.evaluate.metric import Measure
+from distributed_tracer.evaluate.edge_effects import EdgeEffectMetric
+from distributed_tracer.evaluate.job import EvaluationJob
+from distributed_tracer.evaluate.metric import Metric
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.pipeline import run_job
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import Store, open_store
 from distributed_tracer.store.writer import PartWriter
 
-FOUR = EdgeMeasure(sources=4)
+FOUR = EdgeEffectMetric(sources=4)
 
 
 def traced(directory: Path, count: int = 4, **metadata: str) -> Store:
@@ -33,10 +33,10 @@ def traced(directory: Path, count: int = 4, **metadata: str) -> Store:
 def check_job(
     store: Store,
     run: RunConfig = LOCAL,
-    measure: Measure = FOUR,
+    measure: Metric = FOUR,
     **options: Any,
-) -> CheckJob:
-    return CheckJob(store.url, measure, run=run, **options)
+) -> EvaluationJob:
+    return EvaluationJob(store.url, measure, run=run, **options)
 
 
 def with_wrong_edges(graph: Graph, by: float = 0.01) -> Graph:

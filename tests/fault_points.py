@@ -105,7 +105,7 @@ def write_all(url: str) -> None:
     ledger = Ledger(url)
     ledger.create_or_check(RUN_INFO)
     done = ledger.done()
-    ledger.begin(len(GRAPHS) + 1, len(done), 60.0, {})
+    ledger.start_run(len(GRAPHS) + 1, len(done), 60.0, {})
     for half in (GRAPHS[:4], GRAPHS[4:]):
         if left := [graph for graph in half if graph.prompt_id not in done]:
             ledger.commit(write_part(url, left))

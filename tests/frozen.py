@@ -12,11 +12,11 @@ from tiny import ARCHITECTURES, ROWS, save_transcoders, tiny_model
 from torch import Tensor
 
 from distributed_tracer.config import TraceConfig
-from distributed_tracer.model.forward_cache import Tape, record
+from distributed_tracer.model.forward_cache import ForwardCache, run_with_cache
 from distributed_tracer.model.model import Model
 from distributed_tracer.trace.encode import ActiveFeatures, encode
-from distributed_tracer.trace.rows import EdgeBlock, Rows
-from distributed_tracer.trace.targets import Directions, choose
+from distributed_tracer.trace.rows import EdgeBlock, RowComputer
+from distributed_tracer.trace.targets import ResolvedTargets, resolve_targets
 from distributed_tracer.transcoder.base import Transcoders
 from distributed_tracer.transcoder.load import load_transcoders
 
@@ -44,10 +44,10 @@ class Case:
 
     model: Model
     transcoders: Transcoders
-    tape: Tape
+    tape: ForwardCache
     features: ActiveFeatures
-    directions: Directions
-    rows: Rows
+    directions: ResolvedTargets
+    rows: RowComputer
     skips: list[Tensor | None]
 
     def all_rows(self) -> tuple[Tensor, Tensor]:
@@ -74,10 +74,10 @@ def build(directory: Path, architecture: str, flavour: str, **flags: Any) -> Cas
     model = tiny_model(architecture, torch.float64, **flags)
     transcoders = load_transcoders(str(source), dtype="float64")
     shape = transcoders.shape
-    tape = record(model, TOKENS, shape.input_site, shape.output_site)
+    tape = run_with_cache(model, TOKENS, shape.input_site, shape.output_site)
     features = encode(model, tape, transcoders, zeroed=1, sweep_dtype=torch.float64)
-    directions = choose((), model, tape, transcoders, TraceConfig(max_targets=3))
-    rows = Rows(model, tape, transcoders, features, sweep_rows=64)
+    directions = resolve_targets((), model, tape, transcoders, TraceConfig(max_targets=3))
+    rows = RowComputer(model, tape, transcoders, features, sweep_rows=64)
     skips = [transcoders.skip(layer) for layer in range(shape.num_layers)]
     return Case(model, transcoders, tape, features, directions, rows, skips)
 

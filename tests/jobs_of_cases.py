@@ -16,7 +16,7 @@ from distributed_tracer.config import (
     TraceConfig,
     TranscoderConfig,
 )
-from distributed_tracer.job.inputs import take_in
+from distributed_tracer.job.inputs import load_inputs
 from distributed_tracer.plan.plan import make_plan
 from distributed_tracer.plan.work import WorkUnit
 
@@ -61,5 +61,5 @@ def job(
 
 def units_of(config: JobConfig) -> list[WorkUnit]:
     """What the pipeline would hand to an executor."""
-    intake = take_in(config)
+    intake = load_inputs(config)
     return list(make_plan(intake.prompts, intake.model, intake.transcoders, config).units())

@@ -12,12 +12,12 @@ from distributed_tracer.config import TraceConfig
 from distributed_tracer.graph.graph import Target
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.trace.batching import batches
-from distributed_tracer.trace.column_layout import Columns, Grain
-from distributed_tracer.trace.edges import Edges, Reach, ReachedEdges
+from distributed_tracer.trace.column_layout import ColumnLayout, Tiling
+from distributed_tracer.trace.edges import DenseEdges, Edges, ReachableColumns
 from distributed_tracer.trace.encode import ActiveFeatures
 from distributed_tracer.trace.frontier import Frontier
 from distributed_tracer.trace.rows import EdgeBlock
-from distributed_tracer.trace.sparse_edges import keep_largest
+from distributed_tracer.trace.sparse_edges import keep_top_mass
 
 
 def random_rows(
@@ -30,7 +30,7 @@ def random_rows(
     num_targets: int = 3,
     rows: int = 20,
     lead: int = 1,
-    grain: Grain = Grain(width=4),  # noqa: B008  (frozen)
+    grain: Tiling = Tiling(width=4),  # noqa: B008  (frozen)
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
     integers: bool = False,
@@ -43,7 +43,7 @@ def random_rows(
     counts = torch.randint(0, 2 * per_site + 1, (len(sites),), generator=generator)
     layer_A, position_A = (column.to(device) for column in sites.repeat_interleave(counts, 0).view(-1, 2).T)
     num_active = len(layer_A)
-    columns = Columns.of(layer_A, position_A, num_layers, num_positions, grain, lead)
+    columns = ColumnLayout.of(layer_A, position_A, num_layers, num_positions, grain, lead)
     feature_A = torch.arange(num_active, device=device)
     activation_A = torch.rand(num_active, generator=generator).to(device)
     written: Any = SimpleNamespace(dtype=dtype)
@@ -58,7 +58,9 @@ def random_rows(
     def learn(layers: list[int], positions: list[int], number_N: Tensor, is_target: bool) -> None:
         for batch in batches(layers, positions, rows, "cpu"):
             deep, at = ([of[node] for node in batch] for of in (layers, positions))
-            reach = Reach(columns, [sum(d > lay for d in deep) for lay in range(num_layers)], len(batch), max(at) + 1)
+            reach = ReachableColumns(
+                columns, [sum(d > lay for d in deep) for lay in range(num_layers)], len(batch), max(at) + 1
+            )
             values = torch.randn(reach.size, generator=generator, dtype=dtype) ** 3
             values = values.round().clamp(-2, 2) if integers else values
             sounding_B = (torch.rand(len(batch), generator=generator) >= silent).to(dtype)
@@ -67,17 +69,17 @@ def random_rows(
                 causal_BS = slots.position_S[: edges_BS.shape[1]] <= torch.tensor(at)[: len(edges_BS), None]
                 edges_BS.mul_(causal_BS).mul_(sounding_B[: len(edges_BS), None])
             reach.layer(values, num_layers)[:, -1] = 0  # what the sweep takes out: here errors in the lead read
-            reached = ReachedEdges(reach, values.to(device))
+            reached = DenseEdges(reach, values.to(device))
             sum_B, abs_sum_B = reached.sums()
             edges: Edges = reached
             dropped_B = torch.zeros_like(sum_B)
             if config.keep_row_mass < 1:
-                edges = kept = keep_largest(reached, config.keep_row_mass)
+                edges = kept = keep_top_mass(reached, config.keep_row_mass)
                 dropped_B = (abs_sum_B - kept.kept()).clamp_min_(0)
             constant_B = (torch.randn(len(batch), generator=generator, dtype=torch.float64) * sounding_B).to(device)
             node_B = number_N[torch.tensor(batch)].to(device)
             block = EdgeBlock(node_B, is_target, edges, constant_B, sum_B + constant_B, sum_B, abs_sum_B, dropped_B)
-            frontier.learn(block)
+            frontier.add_rows(block)
 
     learn(layer_K, position_K, torch.arange(num_targets), is_target=True)
     order_A = torch.randperm(num_active, generator=generator)[: frontier.num_features]
@@ -104,7 +106,7 @@ AWKWARD: dict[str, dict[str, Any]] = {
     "deep": {"num_layers": 12, "per_site": 2, "num_positions": 4, "num_chosen": None},
     "no lead": {"lead": 0},
     "a lead of three": {"lead": 3},
-    "positions by width": {"grain": Grain(8, 4, 8, block=4, by_width=True)},
+    "positions by width": {"grain": Tiling(8, 4, 8, block=4, by_width=True)},
     "float64": {"dtype": torch.float64},
 }
 """Options of `random_rows`, by what is awkward about them."""

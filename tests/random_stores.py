@@ -9,8 +9,8 @@ from random_graphs import assert_same
 
 from distributed_tracer.config import StoreConfig
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.store.backend.open import open_root
-from distributed_tracer.store.format.part_manifest import Receipt
+from distributed_tracer.store.backend.open import open_backend
+from distributed_tracer.store.format.part_manifest import PartManifest
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.maintenance.verify import verify
 from distributed_tracer.store.reader import Store, open_store
@@ -19,7 +19,7 @@ from distributed_tracer.store.writer import PartWriter
 RUN_INFO = {"identity": {"model": "tiny", "trace": {"round_size": 4}}, "versions": {"numpy": "2"}}
 
 
-def write_part(url: str, graphs: Iterable[Graph], **options: Any) -> Receipt:
+def write_part(url: str, graphs: Iterable[Graph], **options: Any) -> PartManifest:
     """A part that nobody has committed yet."""
     writer = PartWriter(url, StoreConfig(url, **{"retry_seconds": 0.0, **options}))
     for graph in graphs:
@@ -40,7 +40,7 @@ def make_store(url: str, *parts: Iterable[Graph], **options: Any) -> Store:
 
 def whole(url: str, graphs: Iterable[Graph]) -> int:
     """How many prompts are in a store of which all is as it was written, and every graph the true one of `graphs`."""
-    assert not verify(open_root(url)).damages
+    assert not verify(open_backend(url)).damages
     store, truth = open_store(url), {graph.prompt_id: graph for graph in graphs}
     found = list(store.graphs())
     for graph in found:

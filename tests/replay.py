@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from distributed_tracer.model.forward_cache import Tape
-from distributed_tracer.model.hooks import NormKey, instrumented
+from distributed_tracer.model.forward_cache import ForwardCache
+from distributed_tracer.model.hooks import NormKey, hooked
 from distributed_tracer.model.model import Model
 
 
@@ -30,7 +30,7 @@ class _Replayer:
 
     def __init__(
         self,
-        tape: Tape,
+        tape: ForwardCache,
         added: Sequence[Tensor | None],
         skips: Sequence[Tensor | None],
         bottom_PD: Tensor | None,
@@ -63,7 +63,7 @@ class _Replayer:
 
 def replay(
     model: Model,
-    tape: Tape,
+    tape: ForwardCache,
     *,
     added: Sequence[Tensor | None] | None = None,
     skips: Sequence[Tensor | None] | None = None,
@@ -76,6 +76,6 @@ def replay(
     nothing: list[Tensor | None] = [None] * model.shape.num_layers
     result = Replay()
     watcher = _Replayer(tape, added or nothing, skips or nothing, bottom_PD, result)
-    with instrumented(model, watcher, tape.input_site, tape.output_site):
+    with hooked(model, watcher, tape.input_site, tape.output_site):
         model.hf(input_ids=tape.tokens_P[None], use_cache=False, logits_to_keep=1)
     return result

@@ -12,17 +12,17 @@ from torch import Tensor
 
 from distributed_tracer.graph.graph import Graph, Scores
 from distributed_tracer.graph.influence import Floats, Influence, Ints, edge_shares, influence
-from distributed_tracer.graph.nodes import Kind, NodeTable
+from distributed_tracer.graph.nodes import NodeKind, NodeTable
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.trace.encode import ActiveFeatures
 from distributed_tracer.trace.frontier import Frontier
-from distributed_tracer.trace.targets import Directions
+from distributed_tracer.trace.targets import ResolvedTargets
 
 
 def whole_graph(
     prompt: Prompt,
     token_strings: tuple[str, ...],
-    directions: Directions,
+    directions: ResolvedTargets,
     features: ActiveFeatures,
     frontier: Frontier,
 ) -> Graph:
@@ -133,7 +133,7 @@ def score(
     """
     share_E = edge_shares(target_E, weight_E, row_abs_sum_N)
     found = influence(target_E, source_E, share_E, start_N)
-    is_error, is_token = nodes.kind_N == Kind.ERROR, nodes.kind_N == Kind.TOKEN
+    is_error, is_token = nodes.kind_N == NodeKind.ERROR, nodes.kind_N == NodeKind.TOKEN
     error, token = found.total_N[is_error].sum(), found.total_N[is_token].sum()
     from_errors_N = np.bincount(target_E, weights=share_E * is_error[source_E], minlength=len(nodes))
     passing_N = found.total_N + start_N

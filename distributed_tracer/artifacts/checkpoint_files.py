@@ -46,7 +46,7 @@ def is_pointer(path: Path) -> bool:
         return file.read(len(_POINTER)) == _POINTER
 
 
-def damage_of(path: Path) -> str:
+def check_safetensors(path: Path) -> str:
     """Why a .safetensors file cannot be whole; empty if its length and its tensors' are what its header says."""
     return _read(path)[0]
 

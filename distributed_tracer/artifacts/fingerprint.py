@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from .checkpoint_files import damage_of, layout
+from .checkpoint_files import check_safetensors, layout
 
 WHOLE_BYTES = 64 * 2**20
 """Smaller files are read whole."""
@@ -39,7 +39,7 @@ def digest_of(path: Path, full: bool = False) -> tuple[str, bool]:
 def _places(path: Path, file: BinaryIO, size: int) -> list[tuple[int, int]]:
     """Offset and length of every sample of a file larger than all of them."""
     places = [(0, _END_BYTES), (size - _END_BYTES, _END_BYTES)]
-    if path.suffix == ".safetensors" and not damage_of(path):
+    if path.suffix == ".safetensors" and not check_safetensors(path):
         start, tensors = layout(file)
         middles = sorted(start + (tensor.begin + tensor.end) // 2 for tensor in tensors.values())
         return [*places, (0, start), *((max(0, middle - _SAMPLE_BYTES // 2), _SAMPLE_BYTES) for middle in middles)]

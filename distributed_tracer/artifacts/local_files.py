@@ -15,7 +15,7 @@ from huggingface_hub import snapshot_download
 from ..errors import TranscoderError
 from .checkpoint_files import damaged
 from .fingerprint import Files, digest_of
-from .location import HubFolder, LocalFolder, find, is_path, read_config, split_revision, split_uri
+from .location import HubFolder, LocalFolder, is_path, locate, read_config, split_revision, split_uri
 
 _READ = (".safetensors", ".npz", ".json", ".yaml", ".yml", ".txt", ".model", ".jinja")
 _LISTING = "config.yaml"
@@ -63,7 +63,7 @@ def locate_model(model: str) -> Located | Files:
 def locate_transcoders(transcoders: str) -> Located | Files:
     """The same for transcoders."""
     try:
-        source = find(transcoders)
+        source = locate(transcoders)
     except TranscoderError as error:
         return Files(transcoders, None, str(error))
     folder = source.root if isinstance(source, LocalFolder) else _cached(source)
@@ -143,7 +143,7 @@ def described(located: Located | Files, full_hash: bool = False) -> Files:
 WEIGHTS = (".safetensors", ".npz")
 
 
-def content_of(model: str, transcoders: str) -> dict[str, dict[str, str]]:
+def fingerprints(model: str, transcoders: str) -> dict[str, dict[str, str]]:
     """See `identity_of`."""
     return identity_of({"model": model_files(model), "transcoders": transcoder_files(transcoders)})
 

@@ -71,7 +71,7 @@ class LocalFolder:
         if outside := [name for name in names if is_elsewhere(name)]:
             raise TranscoderError(f"{self.root}: {outside[0]!r} may be outside this directory: move the file there")
         paths = [self.root / name for name in names]
-        missing = [brief(str(path)) for path in paths if not _is_file(path)]
+        missing = [shorten(str(path)) for path in paths if not _is_file(path)]
         if missing:
             raise TranscoderError(f"{self.root}: no such file: {', '.join(missing)}")
         return paths
@@ -141,7 +141,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def find(source: str) -> Folder:
+def locate(source: str) -> Folder:
     """The directory `source` if there is one, else `user/repo[/folder][@revision]` on the hub; nothing is fetched.
 
     `gemma` and `llama` are two sets on the hub: see SHORT_NAMES.
@@ -168,7 +168,7 @@ def split_uri(uri: str) -> tuple[str, str, str | None]:
     """`hf://user/repo/path[?revision=...]` -> (user/repo, path, revision)."""
     match = _HUB_URI.fullmatch(uri)
     if match is None:
-        raise TranscoderError(f"{brief(uri)} is not hf://user/repo/path[?revision=...]")
+        raise TranscoderError(f"{shorten(uri)} is not hf://user/repo/path[?revision=...]")
     return match["repo"], match["path"], match["revision"]
 
 
@@ -195,7 +195,9 @@ def refuse_unknown(config: Mapping[str, Any], known: Iterable[str], where: objec
     """Raises TranscoderError naming the settings that are neither `known` nor bookkeeping and are set to something."""
     accepted = {*known, *BOOKKEEPING}
     unknown = [
-        f"{_plain(key)} is {brief(value)}" for key, value in config.items() if value is not None and key not in accepted
+        f"{_plain(key)} is {shorten(value)}"
+        for key, value in config.items()
+        if value is not None and key not in accepted
     ]
     if unknown:
         more = f" and {len(unknown) - 4} more" if len(unknown) > 4 else ""
@@ -207,10 +209,10 @@ def refuse_unknown(config: Mapping[str, Any], known: Iterable[str], where: objec
 
 def _plain(key: object) -> str:
     """A key as it is, if it is a plain word; else quoted, as it could say anything."""
-    return key if isinstance(key, str) and re.fullmatch(r"[\w.-]{1,60}", key) else brief(key)
+    return key if isinstance(key, str) and re.fullmatch(r"[\w.-]{1,60}", key) else shorten(key)
 
 
-def brief(value: object) -> str:
+def shorten(value: object) -> str:
     """What a stranger wrote in a config, quoted and cut short: nested YAML aliases would fill the memory."""
     return _BRIEF.repr(value)
 

@@ -27,7 +27,7 @@ from ..text import printable
 
 
 @contextmanager
-def bar(doing: str) -> Iterator[Callable[[int, int], None] | None]:
+def progress_bar(doing: str) -> Iterator[Callable[[int, int], None] | None]:
     """Gives what is to be called with what is done and what is to do in all, in any unit; None without a terminal."""
     if not sys.stderr.isatty():
         yield None
@@ -41,12 +41,12 @@ def bar(doing: str) -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def plain(value: Any) -> Any:
+def to_json_types(value: Any) -> Any:
     """The value in JSON's types: tuples become lists, numbers that are not finite None."""
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_json_types(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [to_json_types(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -117,4 +117,4 @@ def check_count(flag: str, count: int) -> None:
 def print_answer(found: Any) -> None:
     """A report as it is, anything else as JSON."""
 
-    print(found if isinstance(found, str) else json_format.dumps(plain(found), indent=2))
+    print(found if isinstance(found, str) else json_format.dumps(to_json_types(found), indent=2))

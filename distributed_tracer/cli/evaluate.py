@@ -38,15 +38,15 @@ def intervene(
         limit: How many supernodes to print and draw, those that are set and the most influential; JSON has them all.
         json: Print JSON.
     """
-    from ..intervene.cluster_supernodes import suggest as suggest_supernodes
+    from ..intervene.cluster_supernodes import cluster_supernodes as suggest_supernodes
     from ..intervene.intervention_graph import InterventionGraph
     from ..intervene.parse_settings import parse_settings
     from ..intervene.replacement_model import ReplacementModel
     from ..intervene.supernode import Supernode
-    from ..intervene.viewer_supernodes import groups_of
+    from ..intervene.viewer_supernodes import load_viewer_supernodes
     from ..model.load import model_shape
     from ..plot.interventions import draw_interventions
-    from ..plot.style import check_picture, notes, save
+    from ..plot.style import check_picture, notes, save_figure
     from ..report.interventions import interventions_text
 
     check_count("--limit", limit)
@@ -57,7 +57,7 @@ def intervene(
         raise ConfigError("--groups and --suggest exclude each other")
     supernodes: tuple[Supernode, ...] = ()
     if groups:
-        saved = groups_of(groups, model_shape(model.model).num_layers)
+        saved = load_viewer_supernodes(groups, model_shape(model.model).num_layers)
         supernodes = saved.supernodes
         if saved.left_out:
             print("no features, left out:", printable(" ".join(saved.left_out)), file=sys.stderr)
@@ -77,7 +77,7 @@ def intervene(
         }
     if out:
         figure = draw_interventions(found, limit)
-        save(figure, out)
+        save_figure(figure, out)
         print("\n".join(map(printable, [f"wrote {out}", *notes(figure)])), file=sys.stderr)
     print_answer(found if json else interventions_text(found, limit))
     return 0
@@ -110,16 +110,16 @@ def verify_edges(
         device_map: As for trace.
         json: Print JSON.
     """
-    from ..evaluate.edge_effects import EdgeMeasure, tolerance_of
-    from ..evaluate.job import CheckJob, run_checks
+    from ..evaluate.edge_effects import EdgeEffectMetric, tolerance_of
+    from ..evaluate.job import EvaluationJob, run_evaluation
     from ..report.edge_check import edge_check, edge_check_text
     from ..store.reader import open_store
 
     if tolerance is not None and not tolerance >= 0:
         raise ConfigError(f"--tolerance must be at least 0, not {tolerance}")
     allowed = tolerance_of(open_store(path).info["identity"]) if tolerance is None else tolerance
-    job = CheckJob(path, EdgeMeasure(sources, seed), sample, seed, model, transcoders, device_map, run)
-    checked = run_checks(job)
+    job = EvaluationJob(path, EdgeEffectMetric(sources, seed), sample, seed, model, transcoders, device_map, run)
+    checked = run_evaluation(job)
     found = edge_check(checked.table, allowed)
     print_answer({**checked.as_dict(), **found} if json else f"{checked.describe()}\n{edge_check_text(found)}")
     return 1 if found["disagreeing"] else checked.exit_code
@@ -150,20 +150,20 @@ def faithfulness(
         out: Where to write a picture, too: .png, .pdf or .svg.
         json: Print JSON.
     """
-    from ..evaluate.faithfulness import FaithfulnessMeasure
-    from ..evaluate.job import CheckJob, run_checks
+    from ..evaluate.faithfulness import FaithfulnessMetric
+    from ..evaluate.job import EvaluationJob, run_evaluation
     from ..plot.faithfulness import draw_faithfulness
-    from ..plot.style import check_picture, save
+    from ..plot.style import check_picture, save_figure
     from ..report.faithfulness import faithfulness as summary_of
     from ..report.faithfulness import faithfulness_text
 
     if out is not None:
         check_picture(out)
-    measure = FaithfulnessMeasure(seed=seed)
-    checked = run_checks(CheckJob(path, measure, sample, seed, model, transcoders, device_map, run))
+    measure = FaithfulnessMetric(seed=seed)
+    checked = run_evaluation(EvaluationJob(path, measure, sample, seed, model, transcoders, device_map, run))
     found = summary_of(checked.table)
     if out is not None:
-        save(draw_faithfulness(checked.table), out)
+        save_figure(draw_faithfulness(checked.table), out)
     as_json = {**checked.as_dict(), "shares": list(found.rows())}
     print_answer(as_json if json else f"{checked.describe()}\n{faithfulness_text(found)}")
     return checked.exit_code

@@ -77,7 +77,7 @@ def query(
         limit: How many rows to print; JSON has them all.
         json: Print JSON.
     """
-    from ..query.feature_answer import feature_answer
+    from ..query.feature_answer import answer_feature_query
     from ..query.matching_prompts import matching_prompts, why_none
     from ..store.reader import open_store
 
@@ -92,7 +92,7 @@ def query(
         why = "" if len(found) else "".join(f"\n{reason}" for reason in why_none(store, where, token, target))
         summary = f"{len(found)} of {len(store)} prompts{why}"
     else:
-        found, summary = feature_answer(store, *site, show)
+        found, summary = answer_feature_query(store, *site, show)
     print_answer(list(found.rows()) if json else f"{found.format(limit)}\n{summary}")
     return 0
 
@@ -126,7 +126,7 @@ def draw(path: StorePath, out: str, prompt: str | None = None, by: str | None = 
     """
     from ..plot.corpus import draw_corpus
     from ..plot.graph import draw_graph
-    from ..plot.style import check_picture, notes, save
+    from ..plot.style import check_picture, notes, save_figure
     from ..store.reader import open_store
 
     check_picture(out)
@@ -134,7 +134,7 @@ def draw(path: StorePath, out: str, prompt: str | None = None, by: str | None = 
         raise ConfigError("--by colours the prompts of a whole store: it does not go with --prompt")
     store = open_store(path)
     figure = draw_corpus(store, by) if prompt is None else draw_graph(store.graph(prompt))
-    save(figure, out)
+    save_figure(figure, out)
     print("\n".join(map(printable, [out, *notes(figure)])))
     return 0
 

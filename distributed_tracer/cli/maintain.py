@@ -35,12 +35,12 @@ def verify(path: StorePath, json: bool = False) -> int:
         json: Print JSON.
     """
     from ..report.damage import verified_as_dict, verified_text
-    from ..store.backend.open import open_root
+    from ..store.backend.open import open_backend
     from ..store.maintenance.verify import verify as verify_store
-    from .app import bar
+    from .app import progress_bar
 
-    with bar("verifying") as show:
-        found = verify_store(open_root(path), show)
+    with progress_bar("verifying") as show:
+        found = verify_store(open_backend(path), show)
     print_answer(verified_as_dict(found) if json else verified_text(found))
     return 1 if found.damages else 0
 
@@ -54,9 +54,9 @@ def repair(path: StorePath, dry_run: bool = False) -> int:
     """
     from ..report.damage import repaired_text
     from ..store.maintenance.repair import repair as repair_store
-    from .app import bar
+    from .app import progress_bar
 
-    with bar("verifying") as show:
+    with progress_bar("verifying") as show:
         done = repair_store(path, dry_run, show)
     print(repaired_text(done, dry_run))
     return 0
@@ -73,9 +73,9 @@ def copy(
         target: Directory or URL to copy it to: nothing there yet, or a copy of the same store.
     """
     from ..store.maintenance.copy import copy_store
-    from .app import bar
+    from .app import progress_bar
 
-    with bar("copying") as show:
+    with progress_bar("copying") as show:
         made = copy_store(source, target, show)
     print(f"copied {made.num_parts:,} parts of {made.num_bytes:,} bytes; {made.num_there:,} were there")
     if made.num_beside:
@@ -94,11 +94,11 @@ def merge(
         stores: Directories or URLs of stores. Of a prompt in several the first one's graph counts.
     """
     from ..store.maintenance.merge import merge_stores
-    from .app import bar
+    from .app import progress_bar
 
     if not stores:
         raise ConfigError("name at least one store to merge into OUT")
-    with bar("merging") as show:
+    with progress_bar("merging") as show:
         made = merge_stores(out, stores, show)
     print(f"copied {made.num_parts:,} parts of {made.num_bytes:,} bytes; {made.num_left_out:,} hold nothing new")
     return 0
@@ -120,7 +120,7 @@ def split(
     """
     from ..store.maintenance.split import chosen, split_store
     from ..store.reader import open_store
-    from .app import bar
+    from .app import progress_bar
 
     if bool(where) == bool(prompts):
         raise ConfigError("say which prompts: --where KEY=VALUE, or --prompts FILE with an id per line")
@@ -128,7 +128,7 @@ def split(
     wanted = _lines(prompts) if prompts else chosen(store, where)
     if not wanted:
         raise ConfigError(f"{prompts} has no ids" if prompts else f"no prompt of {path} meets {' '.join(where)}")
-    with bar("splitting") as show:
+    with progress_bar("splitting") as show:
         written = split_store(store, out, wanted, show)
     print(f"wrote {written:,} graphs; {len(wanted) - written:,} were there")
     return 0

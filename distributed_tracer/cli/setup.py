@@ -40,11 +40,11 @@ def doctor(
         timeout_seconds: How long to wait for the nodes' answers.
         json: Print JSON.
     """
-    from ..ops.doctor.diagnose import examine
-    from ..ops.doctor.node_report import Question
+    from ..ops.doctor.diagnose import diagnose
+    from ..ops.doctor.node_report import CheckRequest
 
-    question = Question(model, transcoders, store, full_hash=full_hash)
-    found = examine(question, prompts, ray_address, timeout_seconds, text_field)
+    question = CheckRequest(model, transcoders, store, full_hash=full_hash)
+    found = diagnose(question, prompts, ray_address, timeout_seconds, text_field)
     print_answer(found.as_dict() if json else found.describe())
     return found.exit_code
 
@@ -71,11 +71,11 @@ def bundle(
         platform: Platform tags of wheels; the default runs where glibc is 2.28 or newer.
         torch_index: Index of the build of torch to take (CPU, another CUDA); else pip's own.
     """
-    from ..ops.bundle.bundle import Wanted, make_bundle
+    from ..ops.bundle.bundle import BundleRequest, make_bundle
     from ..ops.bundle.manifest import summary
 
     target = Target(python, platform) if wheels else None
-    wanted = Wanted(model, transcoders, prompts, target, torch_index)
+    wanted = BundleRequest(model, transcoders, prompts, target, torch_index)
     made = make_bundle(Path(out), wanted, lambda line: print(printable(line), file=sys.stderr, flush=True))
     print(f"{printable(out)}: {summary(made)}")
     name = Path(out).resolve().name

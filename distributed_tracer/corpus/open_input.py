@@ -69,14 +69,14 @@ def open_source(url: str) -> Iterator[BinaryIO]:
     if url == STDIN:
         yield sys.stdin.buffer
         return
-    with reading(name_of(url)):
+    with translate_read_errors(name_of(url)):
         file = fsspec.open(url, "rb").open()
     with file:
         yield _decompress(file, _compression_of(url))
 
 
 @contextmanager
-def reading(name: str) -> Iterator[None]:
+def translate_read_errors(name: str) -> Iterator[None]:
     """Every file system, decompressor and decoder has exceptions of its own: here they become CorpusError.
 
     Their messages hold addresses with all credentials: they are left out, and so is a cause that has them.
@@ -124,7 +124,7 @@ def read_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
     """
     number = num_blank = 0
     while True:
-        with reading(f"{name}:{number + 1}"):
+        with translate_read_errors(f"{name}:{number + 1}"):
             raw = file.readline(MAX_LINE_BYTES + 1)
         if not raw:
             return

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from ..errors import CorpusError
-from .open_input import reading
+from .open_input import translate_read_errors
 from .row import Row, check_columns
 
 BATCH_ROWS = 1024
@@ -28,7 +28,7 @@ def parquet_rows(file: BinaryIO, name: str, text_field: str = "text") -> Iterato
         ) from error
     if not file.seekable():
         raise CorpusError(f"{name}: Parquet is read from its end: found a stream, expected a file")
-    with reading(name):
+    with translate_read_errors(name):
         table = ParquetFile(file)
         # a text that many rows share is in the file once, and stays so
         texts = [column.path for column in map(table.schema.column, range(len(table.schema))) if _is_text(column)]
@@ -37,13 +37,13 @@ def parquet_rows(file: BinaryIO, name: str, text_field: str = "text") -> Iterato
     check_columns(table.schema_arrow.names, name, text_field)
     number = 0
     while True:
-        with reading(f"{name}:{number + 1}"):
+        with translate_read_errors(f"{name}:{number + 1}"):
             batch = next(batches, None)
         if batch is None:
             return
         step = max(1, _BATCH_BYTES // max(1, batch.get_total_buffer_size()))
         for first in range(0, batch.num_rows, step):
-            with reading(f"{name}:{number + 1}"):
+            with translate_read_errors(f"{name}:{number + 1}"):
                 rows = batch.slice(first, step).to_pylist()
             for fields in rows:
                 number += 1

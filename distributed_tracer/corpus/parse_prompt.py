@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from .. import plain_values
 from ..errors import CorpusError, InputError
-from ..prompt import Prompt, TargetSpec, content_id
+from ..prompt import Prompt, TargetSpec, hash_prompt
 from .row import prompt_columns, show
 
 MAX_TARGETS = 10_000
 """Each becomes a row of the graph."""
 
 
-def prompt_of(fields: Mapping[str, object], text_field: str = "text") -> Prompt:
+def parse_prompt(fields: Mapping[str, object], text_field: str = "text") -> Prompt:
     """The prompt that `fields` describe; null means absent. Raises CorpusError saying what is wrong.
 
     The text is in the field `text_field`. If that is named otherwise than `text`, fields `text` and `messages` are
@@ -34,7 +34,7 @@ def prompt_of(fields: Mapping[str, object], text_field: str = "text") -> Prompt:
     metadata = {k: v for k, v in fields.items() if k not in ("id", "targets", *names)}
     for name, value in metadata.items():
         plain_values.check_storable({name: value}, f"metadata {show(name)}", CorpusError)
-    id_ = id_of(fields) or content_id(text, tokens, targets, messages)
+    id_ = id_of(fields) or hash_prompt(text, tokens, targets, messages)
     try:
         return Prompt(id_, text, tokens, targets, metadata, messages=messages)
     except InputError as error:

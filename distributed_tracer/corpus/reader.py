@@ -14,7 +14,7 @@ from .csv_tsv import table_rows
 from .jsonl import jsonl_rows
 from .open_input import STDIN, format_of, name_of, open_source, read_lines
 from .parquet import parquet_rows
-from .parse_prompt import id_of, prompt_of
+from .parse_prompt import id_of, parse_prompt
 from .row import Row
 from .text import plain_rows
 
@@ -73,7 +73,7 @@ def _rows(file: BinaryIO, config: CorpusConfig) -> Iterator[Row]:
 def _prompt_of(row: Row, text_field: str) -> Prompt:
     if row.problem is not None:
         raise CorpusError(row.problem)
-    return prompt_of(row.fields, text_field)
+    return parse_prompt(row.fields, text_field)
 
 
 def _readable_id(row: Row) -> str | None:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ..graph.graph import Graph
-from ..graph.nodes import Kind
-from ..intervene.intervene import NO_LAYERS, Case, intervene
+from ..graph.nodes import NodeKind
+from ..intervene.intervene import NO_LAYERS, InterventionCase, intervene
 from ..intervene.intervention import Intervention
 from ..model.model import Model
 from ..transcoder.base import Transcoders
@@ -26,7 +26,7 @@ less, and must not overflow."""
 
 
 @dataclass(frozen=True, eq=False)
-class Probes:
+class AblationResult:
     """Edges out of the features that were turned off: numbers of nodes, and what the edge and the model say [E].
 
     `direct_E` is what the target lost where nothing else reacts; it should be `weight_E`. `reacting_E` is what it lost
@@ -49,14 +49,14 @@ class Probes:
 
 def sample_sources(graph: Graph, count: int, seed: int = 0) -> npt.NDArray[np.int64]:
     """So many features that act on something, by lot; all if there are fewer."""
-    acting = np.intersect1d(graph.nodes.where(Kind.FEATURE), graph.source_E)
+    acting = np.intersect1d(graph.nodes.where(NodeKind.FEATURE), graph.source_E)
     chosen = np.random.default_rng(seed).choice(acting, min(count, len(acting)), replace=False)
     return np.sort(chosen)
 
 
-def probe(
+def ablate_sources(
     graph: Graph, model: Model, transcoders: Transcoders, sources: Sequence[int], cases_at_once: int = 32
-) -> Probes:
+) -> AblationResult:
     """Turn `sources` (numbers of nodes that are features) off, one by one, and see what happens to what they act on.
 
     Targets that are not one token's logit are left out: a graph does not hold their directions. Raises
@@ -64,7 +64,7 @@ def probe(
     """
     found = list(_probed(graph, model, transcoders, np.asarray(sources, np.int64), cases_at_once))
     none = (np.zeros(0, np.int64), np.zeros(0, np.int64), *[np.zeros(0)] * 3)
-    return Probes(*(np.concatenate(columns) for columns in zip(none, *found, strict=True)))
+    return AblationResult(*(np.concatenate(columns) for columns in zip(none, *found, strict=True)))
 
 
 def _probed(
@@ -72,14 +72,14 @@ def _probed(
 ) -> Iterator[tuple[npt.NDArray[np.generic], ...]]:
     nodes, tokens = graph.nodes, tuple(graph.tokens_P.tolist())
     target_E = graph.target_E()
-    knows_N = (nodes.kind_N == Kind.FEATURE) | (nodes.kind_N == Kind.TARGET)
-    knows_N[nodes.where(Kind.TARGET)] = [target.token_id >= 0 for target in graph.targets]
+    knows_N = (nodes.kind_N == NodeKind.FEATURE) | (nodes.kind_N == NodeKind.TARGET)
+    knows_N[nodes.where(NodeKind.TARGET)] = [target.token_id >= 0 for target in graph.targets]
     for first in range(0, len(sources), cases_at_once):
         some = sources[first : first + cases_at_once]
         lost = []
         for layers, push in ((range(transcoders.shape.num_layers), _PUSH.get(model.dtype, 1.0)), (NO_LAYERS, 1.0)):
             values = _NodeValues(graph, model, transcoders)
-            cases = [Case(tokens, ()), *(_pushed(graph, node, push) for node in some.tolist())]
+            cases = [InterventionCase(tokens, ()), *(_pushed(graph, node, push) for node in some.tolist())]
             intervene(cases, model, transcoders, constrained_layers=layers, observe=values)
             lost.append((values.value_BN[:1] - values.value_BN[1:]) / push)
         edge_X = np.flatnonzero(np.isin(graph.source_E, some) & knows_N[target_E])
@@ -88,11 +88,11 @@ def _probed(
         yield graph.source_E[edge_X], target_E[edge_X], graph.weight_E[edge_X], *measured
 
 
-def _pushed(graph: Graph, node: int, push: float) -> Case:
+def _pushed(graph: Graph, node: int, push: float) -> InterventionCase:
     """A feature turned off, or so many times as far."""
     nodes = graph.nodes
     place = int(nodes.layer_N[node]), int(nodes.position_N[node]), int(nodes.feature_N[node])
-    return Case(tuple(graph.tokens_P.tolist()), (Intervention(*place, times=1.0 - push),))
+    return InterventionCase(tuple(graph.tokens_P.tolist()), (Intervention(*place, times=1.0 - push),))
 
 
 class _NodeValues:
@@ -107,10 +107,10 @@ class _NodeValues:
         if layer == 0:
             self.value_BN = np.zeros((len(x_BPD), len(nodes)))
         if layer == self._transcoders.shape.num_layers:
-            node_X = nodes.where(Kind.TARGET)
+            node_X = nodes.where(NodeKind.TARGET)
             vectors = self._directions().to(x_BPD.device)
         else:
-            node_X = np.flatnonzero((nodes.kind_N == Kind.FEATURE) & (nodes.layer_N == layer))
+            node_X = np.flatnonzero((nodes.kind_N == NodeKind.FEATURE) & (nodes.layer_N == layer))
             feature_X = torch.from_numpy(nodes.feature_N[node_X].astype(np.int64)).to(x_BPD.device)
             vectors, _ = self._transcoders.encoder_rows(layer, feature_X)
         position_X = torch.from_numpy(nodes.position_N[node_X].astype(np.int64)).to(x_BPD.device)

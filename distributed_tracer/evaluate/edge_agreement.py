@@ -10,12 +10,12 @@ from scipy.stats import rankdata
 
 from ..graph.graph import Graph
 from ..table import Table
-from .ablation import Probes
+from .ablation import AblationResult
 
 Floats = npt.NDArray[np.float64]
 
 
-def by_distance(probed: list[tuple[Graph, Probes]]) -> Table:
+def agreement_by_distance(probed: list[tuple[Graph, AblationResult]]) -> Table:
     """A row for each number of layers from source to target, over all edges of all graphs, and `all` at the end.
 
     Of edges and what their targets lost where all reacts: Spearman's rank correlation, cosine, and share of equal
@@ -30,7 +30,7 @@ def by_distance(probed: list[tuple[Graph, Probes]]) -> Table:
     return Table(dict(zip(names, map(list, columns), strict=True)))
 
 
-def _edges(graph: Graph, probes: Probes) -> Floats:
+def _edges(graph: Graph, probes: AblationResult) -> Floats:
     """Layers apart, weight, loss where all reacts, difference where nothing does: [E, 4]."""
     layer_N = graph.nodes.layer_N.astype(np.int64)
     scale = np.abs(probes.weight_E).max(initial=0.0)

@@ -21,7 +21,7 @@ _SWEEP = {"bfloat16": 2e-2}
 
 
 @dataclass(frozen=True)
-class EdgeMeasure:
+class EdgeEffectMetric:
     """Some features, by lot, are turned off one by one: `sources` of each graph, the same ones with the same `seed`."""
 
     sources: int = 16
@@ -41,11 +41,13 @@ class EdgeMeasure:
 
     def rows(self, graph: Graph, model: Model, transcoders: Transcoders, cases_at_once: int) -> Table:
         """See `agreement.by_distance`: a row for each number of layers from source to target, and one for `all`."""
-        from .ablation import probe, sample_sources
-        from .edge_agreement import by_distance
+        from .ablation import ablate_sources, sample_sources
+        from .edge_agreement import agreement_by_distance
 
         chosen = sample_sources(graph, self.sources, self.seed)
-        return by_distance([(graph, probe(graph, model, transcoders, chosen.tolist(), cases_at_once))])
+        return agreement_by_distance(
+            [(graph, ablate_sources(graph, model, transcoders, chosen.tolist(), cases_at_once))]
+        )
 
 
 def tolerance_of(identity: Mapping[str, Any]) -> float:

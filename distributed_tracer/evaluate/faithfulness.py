@@ -15,13 +15,13 @@ import numpy.typing as npt
 
 from ..errors import ConfigError
 from ..graph.graph import Graph
-from ..graph.nodes import ActiveTable, Kind
+from ..graph.nodes import ActiveTable, NodeKind
 from ..table import Table
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..intervene.intervene import Case, Effect
+    from ..intervene.intervene import InterventionCase, InterventionResult
     from ..model.model import Model
     from ..transcoder.base import Transcoders
 
@@ -30,7 +30,7 @@ _WAYS = ("keep", "drop", "lot")
 
 
 @dataclass(frozen=True)
-class FaithfulnessMeasure:
+class FaithfulnessMetric:
     """Of each graph its most influential features are taken that carry each of `shares` of its features' influence.
 
     What is set to 0: in *keep* all active features but those, in *drop* those alone, in *lot* all active features but
@@ -62,13 +62,13 @@ class FaithfulnessMeasure:
 
         Targets that are not a token's logit at the last position are left out; without others the logit is NaN.
         """
-        from ..intervene.intervene import Case, intervene
+        from ..intervene.intervene import InterventionCase, intervene
 
         tokens = tuple(graph.tokens_P.tolist())
-        (plain,) = intervene([Case(tokens, ())], model, transcoders, with_active=True)
+        (plain,) = intervene([InterventionCase(tokens, ())], model, transcoders, with_active=True)
         active = plain.before.active
         assert active is not None
-        kept_S = [covering(graph, active, share) for share in self.shares]
+        kept_S = [features_covering(graph, active, share) for share in self.shares]
         lots = _lots(len(active), [len(kept) for kept in kept_S], self.seed)
         everything = np.arange(len(active))
         off = [
@@ -76,7 +76,7 @@ class FaithfulnessMeasure:
             for kept, lot in zip(kept_S, lots, strict=True)
         ]
         cases = [_turned_off(tokens, active, chosen) for of_share in off for chosen in of_share]
-        effects: list[Effect] = []
+        effects: list[InterventionResult] = []
         for first in range(0, len(cases), cases_at_once):
             effects += intervene(cases[first : first + cases_at_once], model, transcoders)
         columns: dict[str, list[Any]] = {"share": list(self.shares), "kept": [len(kept) for kept in kept_S]}
@@ -89,10 +89,10 @@ class FaithfulnessMeasure:
         return Table(columns)
 
 
-def covering(graph: Graph, active: ActiveTable, share: float) -> npt.NDArray[np.int64]:
+def features_covering(graph: Graph, active: ActiveTable, share: float) -> npt.NDArray[np.int64]:
     """The graph's most influential features that carry a share of the influence of all of its features, as numbers of
     active ones; none for 0, all for 1. Those that do not fire (in a model at another precision) are left out."""
-    nodes = graph.nodes.where(Kind.FEATURE)
+    nodes = graph.nodes.where(NodeKind.FEATURE)
     influence_S = graph.influence_N[nodes].astype(np.float64)
     order = np.argsort(-influence_S, kind="stable")
     covered = np.cumsum(influence_S[order])
@@ -112,13 +112,13 @@ def _lots(num_active: int, counts: Sequence[int], seed: int) -> list[npt.NDArray
     return [order[:count] for count in counts]
 
 
-def _turned_off(tokens: tuple[int, ...], active: ActiveTable, chosen: npt.NDArray[np.int64]) -> Case:
-    from ..intervene.intervene import Case
+def _turned_off(tokens: tuple[int, ...], active: ActiveTable, chosen: npt.NDArray[np.int64]) -> InterventionCase:
+    from ..intervene.intervene import InterventionCase
     from ..intervene.intervention import Intervention
 
     off = active.take(chosen)
     columns = (off.layer_A.tolist(), off.position_A.tolist(), off.feature_A.tolist())
-    return Case(tokens, tuple(Intervention(*site, value=0.0) for site in zip(*columns, strict=True)))
+    return InterventionCase(tokens, tuple(Intervention(*site, value=0.0) for site in zip(*columns, strict=True)))
 
 
 def _logit(graph: Graph, logits_V: Tensor) -> float:

@@ -22,27 +22,27 @@ from ..job.summary import SHOWN_FAILURES
 from ..plan.work import Outcome, WorkUnit
 from ..prompt import Prompt
 from ..runtime.execute import executor_for
-from ..runtime.signals import NothingBegun, Stopping
-from ..runtime.telemetry.logs import telling
-from ..runtime.telemetry.progress import Tally, showing
-from ..store.evaluations import CheckedPrompt, Figures, figures, new_check, write_check
-from ..store.format.part_manifest import Receipt
+from ..runtime.signals import GracefulShutdown, NothingBegun
+from ..runtime.telemetry.logs import log_outcomes
+from ..runtime.telemetry.progress import ProgressTracker, show_progress
+from ..store.evaluations import EvaluatedPrompt, EvaluationResults, evaluation_results, new_check, write_check
+from ..store.format.part_manifest import PartManifest
 from ..store.ledger import Ledger
 from ..store.reader import Store, open_store
 from ..table import Table
-from .metric import Measure
+from .metric import Metric
 
 _SECONDS_PER_TOKEN = 0.01
 """On two CPU cores, of the embedded model; what prompts take is learned while it runs."""
 
 
 @dataclass(frozen=True)
-class CheckJob:
+class EvaluationJob:
     """What to measure of which graphs, and who does it."""
 
     store: str
     """Directory or URL of a store."""
-    measure: Measure
+    measure: Metric
     sample: int | None = None
     """So many of its prompts, by lot; None for all."""
     sample_seed: int = 0
@@ -62,11 +62,11 @@ class CheckJob:
 
 
 @dataclass(frozen=True)
-class Checked:
+class EvaluationSummary:
     """How a job went, and what is known now of all the prompts that were asked for."""
 
     wanted: tuple[str, ...]
-    figures: Figures
+    figures: EvaluationResults
     num_done: int
     num_skipped: int
     failed: tuple[Outcome, ...]
@@ -105,18 +105,18 @@ class Checked:
         return "\n".join(lines)
 
 
-def run_checks(job: CheckJob) -> Checked:
+def run_evaluation(job: EvaluationJob) -> EvaluationSummary:
     """Measure every graph of the store, or a sample, that was not measured with the same settings before.
 
     Killed at any moment and called again, it does the rest; graphs that cannot be measured are recorded with their
     reason and tried again by the next call. Raises StoreError; StoreMismatch for files that are not those of the store;
     InputError, WorkerLost as `run_job`.
     """
-    with telling(job.run.log_format) as tell:
+    with log_outcomes(job.run.log_format) as tell:
         return _run(job, tell)
 
 
-def job_config(job: CheckJob, identity: Mapping[str, Any]) -> JobConfig:
+def job_config(job: EvaluationJob, identity: Mapping[str, Any]) -> JobConfig:
     """What workers are given: as the store's graphs were made."""
     return JobConfig(
         ModelConfig(job.model or identity["model"], identity["forward_dtype"], job.device_map),
@@ -128,13 +128,13 @@ def job_config(job: CheckJob, identity: Mapping[str, Any]) -> JobConfig:
     )
 
 
-def _run(job: CheckJob, tell: Callable[[Outcome], None]) -> Checked:
+def _run(job: EvaluationJob, tell: Callable[[Outcome], None]) -> EvaluationSummary:
     started, store = time.monotonic(), open_store(job.store)
     config = job_config(job, store.info["identity"])
     files = FilesInUse(config.model.model, config.transcoders.transcoders)
     Ledger(job.store).create_or_check({"identity": store.info["identity"], "content": files.identity["content"]})
     wanted = choose(store, job.sample, job.sample_seed)
-    known = figures(store.root, job.measure.kind, store.catalogue, job.measure.settings)
+    known = evaluation_results(store.root, job.measure.kind, store.catalogue, job.measure.settings)
     units = [_unit(store, name) for name in wanted if name not in known.done]
     about = made_by(config)
     record = _Record(
@@ -142,27 +142,29 @@ def _run(job: CheckJob, tell: Callable[[Outcome], None]) -> Checked:
     )
     if units:
         make_worker = partial(new_checker, job.measure, record.made_by, expected=files.content, number=known.number + 1)
-        tally = Tally(len(units), sum(unit.expected_seconds for unit in units))
-        with Stopping(job.run.log_format) as stopping, suppress(NothingBegun):
+        tally = ProgressTracker(len(units), sum(unit.expected_seconds for unit in units))
+        with GracefulShutdown(job.run.log_format) as stopping, suppress(NothingBegun):
             executor = executor_for(config, _count, len(units), make_worker, lambda: stopping.requested)
             with (
-                showing(tally, job.run.progress and job.run.log_format == "text") as show,
-                closing(executor.run(stopping.until_asked(units))) as outcomes,
+                show_progress(tally, job.run.progress and job.run.log_format == "text") as show,
+                closing(executor.run(stopping.take_until_stopped(units))) as outcomes,
             ):
                 for outcome in outcomes:
                     record(outcome)
                     show(outcome)
-    found = figures(store.root, job.measure.kind, store.catalogue, job.measure.settings)
+    found = evaluation_results(store.root, job.measure.kind, store.catalogue, job.measure.settings)
     num_left = len(units) - record.num_done - len(record.failed)
     num_skipped, seconds = len(wanted) - len(units), time.monotonic() - started
-    return Checked(tuple(wanted), found, record.num_done, num_skipped, tuple(record.failed), num_left, seconds)
+    return EvaluationSummary(
+        tuple(wanted), found, record.num_done, num_skipped, tuple(record.failed), num_left, seconds
+    )
 
 
-def new_checker(measure: Measure, made_by: Mapping[str, Any], config: JobConfig, threads: int, **options: Any) -> Any:
+def new_checker(measure: Metric, made_by: Mapping[str, Any], config: JobConfig, threads: int, **options: Any) -> Any:
     """Imported where it works, so that the driver of a cluster never loads torch for it."""
-    from .worker import Checker
+    from .worker import EvaluationWorker
 
-    return Checker(measure, made_by, config, threads, **options)
+    return EvaluationWorker(measure, made_by, config, threads, **options)
 
 
 def choose(store: Store, sample: int | None, seed: int) -> list[str]:
@@ -178,7 +180,7 @@ def _unit(store: Store, prompt_id: str) -> WorkUnit:
     return WorkUnit(Prompt(prompt_id), expected_seconds=_SECONDS_PER_TOKEN * num_tokens)
 
 
-def _count(*receipts: Receipt) -> None:
+def _count(*receipts: PartManifest) -> None:
     """Figures count once they are written."""
 
 
@@ -186,7 +188,7 @@ class _Record:
     """Writes down failures, each as an object by itself, and counts."""
 
     def __init__(
-        self, job: CheckJob, store: Store, made_by: Mapping[str, Any], number: int, tell: Callable[[Outcome], None]
+        self, job: EvaluationJob, store: Store, made_by: Mapping[str, Any], number: int, tell: Callable[[Outcome], None]
     ) -> None:
         self.num_done = 0
         self.failed: list[Outcome] = []
@@ -203,6 +205,6 @@ class _Record:
 
     def _write(self, outcome: Outcome) -> None:
         measure, asked = self._job.measure, self._store.entry(outcome.prompt_id).asked
-        prompt = CheckedPrompt(outcome.prompt_id, asked, "", f"{outcome.phase}: {outcome.reason}")
+        prompt = EvaluatedPrompt(outcome.prompt_id, asked, "", f"{outcome.phase}: {outcome.reason}")
         check = new_check(measure.kind, measure.settings, self.made_by, (prompt,), (), self._number)
         write_check(self._store.root, check, StoreConfig(self._job.store).retry_seconds)

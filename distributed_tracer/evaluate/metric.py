@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..transcoder.base import Transcoders
 
 
-class Measure(Protocol):
+class Metric(Protocol):
     """One kind of figures."""
 
     @property

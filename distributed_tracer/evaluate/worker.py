@@ -24,29 +24,29 @@ from ..errors import FilesChanged, InputError, StoreUnavailable, WorkerLost
 from ..graph.graph import Graph
 from ..model.load import load_model
 from ..plan.work import Outcome, WorkUnit
-from ..runtime.failures import first_line, is_out_of_memory, release_memory, where
-from ..runtime.reply import Reply
-from ..runtime.shared_rows import Assistants
-from ..runtime.telemetry.logs import AT_WORK
-from ..runtime.telemetry.phases import Phases
+from ..runtime.failures import first_line, is_out_of_memory, release_memory, traceback_summary
+from ..runtime.reply import WorkerReply
+from ..runtime.shared_rows import HelperPool
+from ..runtime.telemetry.logs import CURRENT_PROMPT
+from ..runtime.telemetry.phases import PhaseTimer
 from ..runtime.worker import KERNELS_KEPT, SAME_BITS
-from ..store.backend.retry import patiently
-from ..store.evaluations import CheckedPrompt, new_check, write_check
+from ..store.backend.retry import retry_until
+from ..store.evaluations import EvaluatedPrompt, new_check, write_check
 from ..store.format.digest import graph_digest
-from ..store.format.part_manifest import PromptEntry, Receipt
+from ..store.format.part_manifest import PartManifest, PromptSummary
 from ..store.reader import open_store
 from ..table import Table
 from ..transcoder.base import Transcoders
 from ..transcoder.load import check_fits, load_transcoders
 from ..transcoder.loaded import LoadedTranscoders
-from ..transcoder.shard import Slice
-from .metric import Measure
+from ..transcoder.shard import Shard
+from .metric import Metric
 
 CASES_AT_ONCE = (32, 4)
 """Interventions in one pass, and in another try where memory did not suffice."""
 
 
-class Checker:
+class EvaluationWorker:
     """Measures graphs one after another; writes figures of some at a time, as the configuration says for parts."""
 
     kept: LoadedTranscoders
@@ -54,11 +54,11 @@ class Checker:
 
     def __init__(
         self,
-        measure: Measure,
+        measure: Metric,
         made_by: Mapping[str, Any],
         config: JobConfig,
         threads: int,
-        part: Slice = Slice(),  # noqa: B008  (frozen)
+        part: Shard = Shard(),  # noqa: B008  (frozen)
         expected: Mapping[What, Content] | None = None,
         number: int = 0,
     ) -> None:
@@ -68,9 +68,9 @@ class Checker:
         os.environ.setdefault(*KERNELS_KEPT)
         torch.set_num_threads(threads)
         self.name = f"{socket.gethostname()}:{os.getpid()}"
-        self.assistants = Assistants()  # nobody can help with this
+        self.assistants = HelperPool()  # nobody can help with this
         self._measure, self._made_by, self._config, self._number = measure, made_by, config, number
-        self._phases = Phases()
+        self._phases = PhaseTimer()
         self.files = FilesInUse(config.model.model, config.transcoders.transcoders, expected)
         with self.files.loading():
             self._model = load_model(config.model.model, config.model.forward_dtype, config.model.device_map)
@@ -79,11 +79,11 @@ class Checker:
             )
             check_fits(self.kept.shape, self._model.shape)
         self._store = open_store(config.store.store)
-        self._found: list[tuple[CheckedPrompt, Table]] = []
+        self._found: list[tuple[EvaluatedPrompt, Table]] = []
         self._since = time.monotonic()
-        self._phases.enter("idle")
+        self._phases.start("idle")
 
-    def trace(self, *units: WorkUnit) -> Reply:
+    def trace(self, *units: WorkUnit) -> WorkerReply:
         """Measure graphs; write if they are enough. Only writing raises: StoreError; and FilesChanged if what is
         measured may be of another model."""
         outcomes = [outcome for unit in units for outcome in self._each(unit)]
@@ -91,11 +91,11 @@ class Checker:
             self.files.check()  # they may be why
         limits = self._config.store
         full = len(self._found) >= limits.part_prompts or time.monotonic() - self._since >= limits.part_seconds
-        return Reply(tuple(outcomes), self._write() if full else None)
+        return WorkerReply(tuple(outcomes), self._write() if full else None)
 
-    def flush(self) -> Reply:
+    def flush(self) -> WorkerReply:
         """Write what is measured. Raises StoreError, FilesChanged."""
-        return Reply(receipt=self._write())
+        return WorkerReply(receipt=self._write())
 
     def _each(self, unit: WorkUnit) -> Iterator[Outcome]:
         first, last = (partial(self._try, unit, count) for count in CASES_AT_ONCE)
@@ -107,14 +107,14 @@ class Checker:
 
     def _try(self, unit: WorkUnit, cases_at_once: int) -> Outcome:
         """One attempt, and what the worker spent since the last."""
-        self._phases.enter("read")
-        at_work = AT_WORK.set((unit.prompt.id, self._phases))
+        self._phases.start("read")
+        at_work = CURRENT_PROMPT.set((unit.prompt.id, self._phases))
         try:
             outcome = self._attempt(unit, cases_at_once)
         finally:
-            AT_WORK.reset(at_work)
-            self._phases.enter("idle")
-        return replace(outcome, phase_seconds=self._phases.take())
+            CURRENT_PROMPT.reset(at_work)
+            self._phases.start("idle")
+        return replace(outcome, phase_seconds=self._phases.pop())
 
     def _attempt(self, unit: WorkUnit, cases_at_once: int) -> Outcome:
         started, prompt_id = time.perf_counter(), unit.prompt.id
@@ -123,7 +123,7 @@ class Checker:
         )
         try:
             graph = self._graph(prompt_id)
-            self._phases.enter(self._measure.kind)
+            self._phases.start(self._measure.kind)
             table = self._measure.rows(graph, self._model, self.transcoders, cases_at_once)
         except (WorkerLost, StoreUnavailable, FilesChanged):
             raise  # of another worker, or of the whole store: they say nothing of this prompt
@@ -133,29 +133,29 @@ class Checker:
             reason = f"{type(error).__name__}: {first_line(error)}"
             if is_out_of_memory(error):
                 return replace(outcome, status="retried", phase=self._phases.now, reason=reason)
-            return replace(outcome, phase=self._phases.now, reason=f"{reason} ({where(error)})")
+            return replace(outcome, phase=self._phases.now, reason=f"{reason} ({traceback_summary(error)})")
         if not self._found:
             self._since = time.monotonic()
         asked = self._store.entry(prompt_id).asked
-        self._found.append((CheckedPrompt(prompt_id, asked, graph_digest(graph).hex()), table))
+        self._found.append((EvaluatedPrompt(prompt_id, asked, graph_digest(graph).hex()), table))
         seconds = time.perf_counter() - started
         return replace(outcome, status="traced", seconds=seconds, num_nodes=len(graph.nodes), num_edges=graph.num_edges)
 
     def _graph(self, prompt_id: str) -> Graph:
         found: list[Graph] = []
-        patiently(lambda: found.append(self._store.graph(prompt_id)), self._config.store.retry_seconds)
+        retry_until(lambda: found.append(self._store.graph(prompt_id)), self._config.store.retry_seconds)
         return found[0]
 
-    def _write(self) -> Receipt | None:
+    def _write(self) -> PartManifest | None:
         if not self._found:
             return None
         self.files.check()
-        self._phases.enter("store")
+        self._phases.start("store")
         prompts, tables = zip(*self._found, strict=True)
         made_by = {**self._made_by, "worker": self.name}
         check = new_check(self._measure.kind, self._measure.settings, made_by, prompts, tables, self._number)
         key, data = write_check(self._store.root, check, self._config.store.retry_seconds)
         self._found = []
-        self._phases.enter("idle")
-        entries = tuple(PromptEntry(prompt.id, 0, 0, 0, 0, 0, None, None, prompt.asked) for prompt in prompts)
-        return Receipt(key[-37:-5], entries, {key: (len(data), hashlib.sha256(data).hexdigest())})
+        self._phases.start("idle")
+        entries = tuple(PromptSummary(prompt.id, 0, 0, 0, 0, 0, None, None, prompt.asked) for prompt in prompts)
+        return PartManifest(key[-37:-5], entries, {key: (len(data), hashlib.sha256(data).hexdigest())})

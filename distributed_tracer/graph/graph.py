@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..text import counted, html_facts, listed, short
-from .nodes import ActiveTable, Kind, NodeTable
+from .nodes import ActiveTable, NodeKind, NodeTable
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Graph:
         return html_facts("attribution graph", self._facts())
 
     def _facts(self) -> dict[str, str]:
-        kinds = ", ".join(counted(len(self.nodes.where(kind)), kind.name.lower()) for kind in Kind)
+        kinds = ", ".join(counted(len(self.nodes.where(kind)), kind.name.lower()) for kind in NodeKind)
         return {
             "prompt": short(self.prompt_id),
             "text": "given as tokens" if self.text is None else short(self.text),
@@ -117,34 +117,34 @@ class Graph:
     def target_weights_N(self) -> npt.NDArray[np.float64]:
         """The targets' weights at their nodes, zero elsewhere: where influence starts."""
         weights_N = np.zeros(len(self.nodes))
-        targets = self.nodes.where(Kind.TARGET)
+        targets = self.nodes.where(NodeKind.TARGET)
         weights_N[targets] = [self.targets[k].weight for k in self.nodes.feature_N[targets]]
         return weights_N
 
     def selected_features(self) -> npt.NDArray[np.int64]:
         """Index into `active` of every feature node, in node order."""
-        features = self.nodes.take(self.nodes.where(Kind.FEATURE))
+        features = self.nodes.take(self.nodes.where(NodeKind.FEATURE))
         wanted = _site_key(features.layer_N, features.position_N, features.feature_N)
         return np.searchsorted(_site_key(self.active.layer_A, self.active.position_A, self.active.feature_A), wanted)
 
     def dense_index_N(self) -> npt.NDArray[np.int64]:
         """Where each node is among all, pruned or not: features, errors (layer-major), tokens, targets."""
-        features, num_positions = self.nodes.where(Kind.FEATURE), len(self.tokens_P)
+        features, num_positions = self.nodes.where(NodeKind.FEATURE), len(self.tokens_P)
         num_features = len(features)
         full = np.empty(len(self.nodes), dtype=np.int64)
         full[features] = np.arange(num_features)
-        errors, tokens = self.nodes.where(Kind.ERROR), self.nodes.where(Kind.TOKEN)
+        errors, tokens = self.nodes.where(NodeKind.ERROR), self.nodes.where(NodeKind.TOKEN)
         layer = self.nodes.layer_N[errors].astype(np.int64)  # int16 overflows: 30 layers x 2,000 positions
         full[errors] = num_features + layer * num_positions + self.nodes.position_N[errors]
         first_token = num_features + self.num_layers * num_positions
         full[tokens] = first_token + self.nodes.position_N[tokens]
-        targets = self.nodes.where(Kind.TARGET)
+        targets = self.nodes.where(NodeKind.TARGET)
         full[targets] = first_token + num_positions + self.nodes.feature_N[targets]
         return full
 
     def dense_size(self) -> int:
         """How many nodes `dense_index_N` counts: features kept, and every error, token and target."""
-        num_features = int(np.count_nonzero(self.nodes.kind_N == Kind.FEATURE))
+        num_features = int(np.count_nonzero(self.nodes.kind_N == NodeKind.FEATURE))
         return num_features + (self.num_layers + 1) * len(self.tokens_P) + len(self.targets)
 
     def adjacency(self) -> npt.NDArray[np.float32]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..text import counted
 
 
-class Kind(IntEnum):
+class NodeKind(IntEnum):
     """What a node is."""
 
     FEATURE = 0
@@ -71,7 +71,7 @@ class NodeTable:
     activation_N: npt.NDArray[np.float32]
 
     def __repr__(self) -> str:
-        return f"<NodeTable: {', '.join(counted(len(self.where(kind)), kind.name.lower()) for kind in Kind)}>"
+        return f"<NodeTable: {', '.join(counted(len(self.where(kind)), kind.name.lower()) for kind in NodeKind)}>"
 
     def __len__(self) -> int:
         return len(self.kind_N)
@@ -80,7 +80,7 @@ class NodeTable:
         """The nodes at `index`, which may be a mask."""
         return NodeTable(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
-    def where(self, kind: Kind) -> npt.NDArray[np.intp]:
+    def where(self, kind: NodeKind) -> npt.NDArray[np.intp]:
         """Numbers of all nodes of one kind, ascending."""
         return np.flatnonzero(self.kind_N == kind)
 
@@ -98,7 +98,7 @@ class NodeTable:
         every_position = np.arange(num_positions)
         counts = (len(features), len(error_layer), num_positions, num_targets)
         return cls(
-            kind_N=np.repeat(np.array(list(Kind), dtype=np.uint8), counts),
+            kind_N=np.repeat(np.array(list(NodeKind), dtype=np.uint8), counts),
             layer_N=np.concatenate(
                 [features.layer_A, error_layer, np.full(num_positions, -1), np.full(num_targets, num_layers)]
             ).astype(np.int16),

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ..errors import ConfigError
 from .graph import Graph
 from .influence import Floats, edge_shares, influence
-from .nodes import Kind
+from .nodes import NodeKind
 
 Mask = npt.NDArray[np.bool_]
 
@@ -36,14 +36,14 @@ def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.9
     """
     check_thresholds(node_threshold, edge_threshold)
     kind_N, target_E, source_E = graph.nodes.kind_N, graph.target_E(), graph.source_E
-    stays_N = (kind_N == Kind.TOKEN) | (kind_N == Kind.TARGET)
+    stays_N = (kind_N == NodeKind.TOKEN) | (kind_N == NodeKind.TARGET)
     influence_N = graph.influence_N.astype(np.float64)
     keep_N = stays_N | (influence_N >= _cut(influence_N, node_threshold, NODE_ROUND_OFF))
     edge_K = np.flatnonzero(keep_N[target_E] & keep_N[source_E])
     score_K = _edge_scores(graph, target_E[edge_K], source_E[edge_K], graph.weight_E[edge_K])
     edge_K = edge_K[score_K >= _cut(score_K, edge_threshold, ROUND_OFF)]
     target_K, source_K = target_E[edge_K], source_E[edge_K]
-    keep_N = _without_dangling(keep_N, stays_N, kind_N == Kind.FEATURE, target_K, source_K)
+    keep_N = _without_dangling(keep_N, stays_N, kind_N == NodeKind.FEATURE, target_K, source_K)
     return _take(graph, keep_N, edge_K[keep_N[target_K] & keep_N[source_K]], target_E)
 
 

@@ -13,11 +13,11 @@ from torch import Tensor
 from ..graph.nodes import ActiveTable
 from ..transcoder.base import Transcoders
 
-Site = tuple[int, int, int]
+FeaturePosition = tuple[int, int, int]
 """(layer, position, feature)."""
 
 
-class ActiveFeatures:
+class ActivationRecorder:
     """An Observe that encodes what it is told, and keeps what fires."""
 
     def __init__(self, transcoders: Transcoders) -> None:
@@ -33,7 +33,9 @@ class ActiveFeatures:
         activation = activation_A.float().numpy(force=True)
         self._found.append((row_A, layer_A, position_A, feature_A.numpy(force=True), activation))
 
-    def tables(self, spans_B: Sequence[range], values_B: Sequence[Mapping[Site, float]]) -> list[ActiveTable]:
+    def tables(
+        self, spans_B: Sequence[range], values_B: Sequence[Mapping[FeaturePosition, float]]
+    ) -> list[ActiveTable]:
         """Of every prompt: what fires at the positions of its span, and features set to `values_B` with those."""
         row_A, *columns = (np.concatenate(parts) for parts in zip(*self._found, strict=True))
         return [
@@ -42,7 +44,7 @@ class ActiveFeatures:
         ]
 
 
-def _with_values(columns: Sequence[np.ndarray], span: range, values: Mapping[Site, float]) -> ActiveTable:
+def _with_values(columns: Sequence[np.ndarray], span: range, values: Mapping[FeaturePosition, float]) -> ActiveTable:
     layer_A, position_A, feature_A, activation_A = columns
     is_set_A = np.array([site in values for site in zip(*map(np.ndarray.tolist, columns[:3]), strict=True)], dtype=bool)
     kept_A = (position_A >= span.start) & (position_A < span.stop) & ~is_set_A

@@ -24,7 +24,7 @@ from scipy.spatial.distance import squareform
 
 from ..errors import InterventionError
 from ..graph.graph import Graph
-from ..graph.nodes import Kind
+from ..graph.nodes import NodeKind
 from .supernode import Supernode
 
 Floats = npt.NDArray[np.float64]
@@ -35,7 +35,7 @@ _LEAST_SHARE = 0.05
 """Of what its features receive, for a supernode to be another's child."""
 
 
-def suggest(graph: Graph, likeness: float = 0.3, max_count: int | None = None) -> list[Supernode]:
+def cluster_supernodes(graph: Graph, likeness: float = 0.3, max_count: int | None = None) -> list[Supernode]:
     """Groups of all feature nodes of a (pruned) graph, the most influential first, with children and activations.
 
     Any two features of a group are alike by at least `likeness` (1 the same, 0 nothing in common), unless there would
@@ -48,7 +48,7 @@ def suggest(graph: Graph, likeness: float = 0.3, max_count: int | None = None) -
         raise InterventionError(
             f"{len(graph.nodes):,} nodes are too many to group: prune to at most {_MOST_NODES:,} first"
         )
-    feature_F = graph.nodes.where(Kind.FEATURE)
+    feature_F = graph.nodes.where(NodeKind.FEATURE)
     if not len(feature_F):
         return []
     share_NN = _shares(graph)
@@ -110,7 +110,11 @@ def _groups(likeness_FF: Floats, least: float, max_count: int | None) -> npt.NDA
 
 def _name(graph: Graph, paths_NN: Floats, nodes: npt.NDArray[np.intp]) -> str:
     """`Dallas → Austin, layers 0-2`."""
-    layer_N, tokens, targets = graph.nodes.layer_N, graph.nodes.where(Kind.TOKEN), graph.nodes.where(Kind.TARGET)
+    layer_N, tokens, targets = (
+        graph.nodes.layer_N,
+        graph.nodes.where(NodeKind.TOKEN),
+        graph.nodes.where(NodeKind.TARGET),
+    )
     fed_T = np.abs(graph.influence_N[nodes] @ paths_NN[np.ix_(nodes, tokens)])
     name = graph.token_strings[graph.nodes.position_N[tokens[fed_T.argmax()]]].strip()
     if len(targets):

@@ -13,16 +13,16 @@ from .. import plain_values
 from ..errors import InterventionError
 from ..model.model import Model
 from ..model.rope import rope_regime
-from ..model.tokenize import num_zeroed
+from ..model.tokenize import num_zeroed_positions
 from ..transcoder.base import Transcoders
-from .hooked_forward import Baseline, Changed, forward
-from .intervene import NO_LAYERS, Case, changes_of, layers_of
-from .intervention import Intervention, changes
+from .hooked_forward import BaselinePass, InterventionPass, forward
+from .intervene import NO_LAYERS, InterventionCase, changes_of, layers_of
+from .intervention import Intervention, resolve_interventions
 
 
 @torch.no_grad()
 def generate(
-    case: Case,
+    case: InterventionCase,
     model: Model,
     transcoders: Transcoders,
     *,
@@ -55,7 +55,7 @@ def generate(
             f"a prompt of {len(case.tokens)} tokens leaves room for {room} more, not {max_new_tokens}: the model takes "
             f"{model.shape.max_positions}"
         )
-    zeroed = num_zeroed(case.tokens, model.shape.architecture)
+    zeroed = num_zeroed_positions(case.tokens, model.shape.architecture)
     anchored = tuple(_anchored(case.interventions, len(case.tokens)))
     caches = DynamicCache(), DynamicCache()  # of the model as it is, and with features set
     lottery = torch.Generator().manual_seed(seed)
@@ -68,11 +68,11 @@ def generate(
         fresh = torch.tensor([tokens[num_read:]])
         now = [
             replace(change, position=change.position - num_read)
-            for change in changes(anchored, transcoders.shape, len(tokens), zeroed)
+            for change in resolve_interventions(anchored, transcoders.shape, len(tokens), zeroed)
             if change.position >= num_read
         ]
-        baseline = Baseline()
-        changed = Changed(
+        baseline = BaselinePass()
+        changed = InterventionPass(
             transcoders, baseline, torch.zeros(1, dtype=torch.long), [now], freeze_attention, constrained_layers, None
         )
         last = [fresh.shape[1] - 1]

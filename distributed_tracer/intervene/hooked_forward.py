@@ -12,20 +12,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..model.hooks import NormKey, Watcher, instrumented
+from ..model.hooks import ForwardHooks, NormKey, hooked
 from ..model.model import Model
 from ..transcoder.base import Transcoders
-from .activation_recorder import Site
-from .intervention import Change
+from .activation_recorder import FeaturePosition
+from .intervention import ResolvedIntervention
 
-Observe = Callable[[int, Tensor], None]
+LayerObserver = Callable[[int, Tensor], None]
 """Told a layer's number and the values [B, P, D] at its input site; at last num_layers and the final norm's output."""
 
 
 def forward(
     model: Model,
     transcoders: Transcoders,
-    watcher: Watcher,
+    watcher: ForwardHooks,
     tokens_BP: Tensor,
     positions: Sequence[int],
     cache: Any = None,
@@ -33,7 +33,7 @@ def forward(
     """Logits [B, len(positions), V] in float32 or better. A `cache` holds keys and values of what came before, and gets
     those of these tokens."""
     device = model.input_device
-    with instrumented(model, watcher, transcoders.shape.input_site, transcoders.shape.output_site):
+    with hooked(model, watcher, transcoders.shape.input_site, transcoders.shape.output_site):
         result = model.hf(
             input_ids=tokens_BP.to(device),
             past_key_values=cache,
@@ -45,14 +45,14 @@ def forward(
 
 
 @dataclass(eq=False)
-class Baseline:
+class BaselinePass:
     """A Watcher that changes nothing and keeps what may be held constant afterwards."""
 
     patterns_BHPP: dict[int, Tensor] = field(default_factory=dict)
     scales_BP1: dict[NormKey, Tensor] = field(default_factory=dict)
     inputs_BPD: dict[int, Tensor] = field(default_factory=dict)
     outputs_BPD: dict[int, Tensor] = field(default_factory=dict)
-    observe: Observe | None = None
+    observe: LayerObserver | None = None
 
     def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor:
         return self.patterns_BHPP.setdefault(layer, compute())
@@ -77,7 +77,7 @@ class Baseline:
             self.observe(max(self.inputs_BPD) + 1, y)
 
 
-class Changed:
+class InterventionPass:
     """A Watcher that sets features, and holds constant what it is told to.
 
     At a layer that may react, the model's own MLP runs, and what is written besides is the difference between the
@@ -89,19 +89,19 @@ class Changed:
     def __init__(
         self,
         transcoders: Transcoders,
-        baseline: Baseline,
+        baseline: BaselinePass,
         row_B: Tensor,
-        changes_B: Sequence[Sequence[Change]],
+        changes_B: Sequence[Sequence[ResolvedIntervention]],
         freeze_attention: bool,
         constrained: range,
-        observe: Observe | None,
+        observe: LayerObserver | None,
     ) -> None:
         """`row_B` says which row of the baseline each prompt of this batch is. When the pass is over, `values_B` says
         what each prompt's features were set to."""
-        self.values_B: list[dict[Site, float]] = [{} for _ in changes_B]
+        self.values_B: list[dict[FeaturePosition, float]] = [{} for _ in changes_B]
         self._transcoders, self._baseline, self._row_B = transcoders, baseline, row_B
         self._freeze_attention, self._constrained, self._observe = freeze_attention, constrained, observe
-        self._changes: dict[int, list[tuple[int, Change]]] = {}
+        self._changes: dict[int, list[tuple[int, ResolvedIntervention]]] = {}
         for row, of_row in enumerate(changes_B):
             for change in of_row:
                 self._changes.setdefault(change.layer, []).append((row, change))

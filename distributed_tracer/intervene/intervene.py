@@ -13,18 +13,18 @@ from ..errors import InterventionError, PromptError
 from ..graph.nodes import ActiveTable
 from ..model.model import Model
 from ..model.rope import rope_regime
-from ..model.tokenize import check_readable, num_zeroed
+from ..model.tokenize import check_readable, num_zeroed_positions
 from ..text import counted
 from ..transcoder.base import Transcoders
-from .activation_recorder import ActiveFeatures
-from .hooked_forward import Baseline, Changed, Observe, forward
-from .intervention import Change, Intervention, changes, sequence_of
+from .activation_recorder import ActivationRecorder
+from .hooked_forward import BaselinePass, InterventionPass, LayerObserver, forward
+from .intervention import Intervention, ResolvedIntervention, resolve_interventions, sequence_of
 
 NO_LAYERS = range(0)
 
 
 @dataclass(frozen=True)
-class Case:
+class InterventionCase:
     """One prompt's token ids, which begin with a special token (see `tokenize`), and what is set in it.
 
     The ids are used as they are: none is put before them. They may be an array or tensor [P] or [1, P], or what a
@@ -40,7 +40,7 @@ class Case:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ModelOutput:
     """What a model did with a prompt: logits [V] at its last position, in float32 or better, and active features."""
 
     logits_V: Tensor
@@ -52,12 +52,12 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
-class Effect:
+class InterventionResult:
     """What interventions did to a prompt."""
 
     tokens: tuple[int, ...]
-    before: Seen
-    after: Seen
+    before: ModelOutput
+    after: ModelOutput
 
     def __repr__(self) -> str:
         moved = float((self.after.logits_V - self.before.logits_V).abs().max())
@@ -70,15 +70,15 @@ class Effect:
 
 @torch.no_grad()
 def intervene(
-    cases: Sequence[Case],
+    cases: Sequence[InterventionCase],
     model: Model,
     transcoders: Transcoders,
     *,
     freeze_attention: bool = True,
     constrained_layers: range = NO_LAYERS,
     with_active: bool = False,
-    observe: Observe | None = None,
-) -> list[Effect]:
+    observe: LayerObserver | None = None,
+) -> list[InterventionResult]:
     """The effects of all cases, in order, from two forward passes: of the different prompts, and of the cases.
 
     Attention patterns are those of the prompt as it is, unless `freeze_attention` is False. In `constrained_layers`
@@ -100,7 +100,7 @@ def intervene(
                 f"the rotary tables of this {model.shape.architecture} model depend on a prompt's length, and these "
                 f"prompts need {len(groups)}: what is observed would be of as many passes; give prompts of equal length"
             )
-        effects: dict[int, Effect] = {}
+        effects: dict[int, InterventionResult] = {}
         for numbers in groups.values():
             found = intervene(
                 [cases[number] for number in numbers],
@@ -114,15 +114,16 @@ def intervene(
         return [effects[number] for number in range(len(cases))]
     prompts = list(dict.fromkeys(case.tokens for case in cases))
     row_B = torch.tensor([prompts.index(case.tokens) for case in cases])
-    fired = [ActiveFeatures(transcoders) if with_active else None for _ in range(2)]
-    baseline = Baseline(observe=fired[0])
-    changed = Changed(
+    fired = [ActivationRecorder(transcoders) if with_active else None for _ in range(2)]
+    baseline = BaselinePass(observe=fired[0])
+    changed = InterventionPass(
         transcoders, baseline, row_B, changes_B, freeze_attention, constrained_layers, _both(fired[1], observe)
     )
     before = _run(model, transcoders, baseline, prompts, fired[0])
     after = _run(model, transcoders, changed, [case.tokens for case in cases], fired[1], changed.values_B)
     return [
-        Effect(case.tokens, before[row], seen) for case, row, seen in zip(cases, row_B.tolist(), after, strict=True)
+        InterventionResult(case.tokens, before[row], seen)
+        for case, row, seen in zip(cases, row_B.tolist(), after, strict=True)
     ]
 
 
@@ -139,14 +140,14 @@ def layers_of(constrained_layers: range | Sequence[int], transcoders: Transcoder
     return range(min(found, default=0), max(found, default=-1) + 1)
 
 
-def changes_of(case: Case, model: Model, transcoders: Transcoders) -> tuple[Change, ...]:
+def changes_of(case: InterventionCase, model: Model, transcoders: Transcoders) -> tuple[ResolvedIntervention, ...]:
     """What a case sets in its prompt. Raises PromptError for ids that the model cannot read, and InterventionError."""
     check_readable(case.tokens, model.shape, "a prompt to intervene in")
-    zeroed = num_zeroed(case.tokens, model.shape.architecture)
-    return changes(case.interventions, transcoders.shape, len(case.tokens), zeroed)
+    zeroed = num_zeroed_positions(case.tokens, model.shape.architecture)
+    return resolve_interventions(case.interventions, transcoders.shape, len(case.tokens), zeroed)
 
 
-def _both(first: Callable[[int, Tensor], None] | None, second: Observe | None) -> Observe | None:
+def _both(first: Callable[[int, Tensor], None] | None, second: LayerObserver | None) -> LayerObserver | None:
     told = [observe for observe in (first, second) if observe is not None]
 
     def tell(layer: int, x: Tensor) -> None:
@@ -159,11 +160,11 @@ def _both(first: Callable[[int, Tensor], None] | None, second: Observe | None) -
 def _run(
     model: Model,
     transcoders: Transcoders,
-    watcher: Baseline | Changed,
+    watcher: BaselinePass | InterventionPass,
     prompts: Sequence[tuple[int, ...]],
-    fired: ActiveFeatures | None,
+    fired: ActivationRecorder | None,
     values_B: Sequence[dict[tuple[int, int, int], float]] = (),
-) -> list[Seen]:
+) -> list[ModelOutput]:
     """What is seen of each prompt. Shorter ones are filled up at their end, which nothing looks at."""
     longest = max(map(len, prompts))
     tokens_BP = torch.tensor([[*tokens, *[tokens[-1]] * (longest - len(tokens))] for tokens in prompts])
@@ -171,9 +172,9 @@ def _run(
     logits = forward(model, transcoders, watcher, tokens_BP, last)
     tables: Sequence[ActiveTable | None] = [None] * len(prompts)
     if fired is not None:
-        spans = [range(num_zeroed(tokens, model.shape.architecture), len(tokens)) for tokens in prompts]
+        spans = [range(num_zeroed_positions(tokens, model.shape.architecture), len(tokens)) for tokens in prompts]
         tables = fired.tables(spans, values_B or [{}] * len(prompts))
     return [
-        Seen(logits[row, last.index(len(tokens) - 1)], table)
+        ModelOutput(logits[row, last.index(len(tokens) - 1)], table)
         for row, (tokens, table) in enumerate(zip(prompts, tables, strict=True))
     ]

@@ -63,7 +63,7 @@ def sequence_of(interventions: object) -> tuple[Intervention, ...]:
 
 
 @dataclass(frozen=True)
-class Change:
+class ResolvedIntervention:
     """One feature at one position; `number` is its activation, or a multiple of the original one."""
 
     layer: int
@@ -73,15 +73,15 @@ class Change:
     is_multiple: bool
 
 
-def changes(
+def resolve_interventions(
     interventions: Sequence[Intervention], shape: TranscoderShape, num_tokens: int, zeroed: int
-) -> tuple[Change, ...]:
+) -> tuple[ResolvedIntervention, ...]:
     """What interventions mean for a prompt of so many tokens.
 
     The first `zeroed` positions have no features: slices leave them out. Raises InterventionError for a layer, position
     or feature that there is not, and for a feature that is set twice.
     """
-    found: dict[tuple[int, int, int], Change] = {}
+    found: dict[tuple[int, int, int], ResolvedIntervention] = {}
     for intervention in interventions:
         for change in _each(intervention, shape, num_tokens, zeroed):
             place = change.layer, change.position, change.feature
@@ -93,7 +93,9 @@ def changes(
     return tuple(found.values())
 
 
-def _each(intervention: Intervention, shape: TranscoderShape, num_tokens: int, zeroed: int) -> Iterator[Change]:
+def _each(
+    intervention: Intervention, shape: TranscoderShape, num_tokens: int, zeroed: int
+) -> Iterator[ResolvedIntervention]:
     layer, feature, position = intervention.layer, intervention.feature, intervention.position
     if not 0 <= layer < shape.num_layers:
         raise InterventionError(
@@ -116,4 +118,4 @@ def _each(intervention: Intervention, shape: TranscoderShape, num_tokens: int, z
     number = intervention.times if intervention.times is not None else intervention.value
     assert number is not None
     for place in positions:
-        yield Change(layer, place, feature, number, is_multiple)
+        yield ResolvedIntervention(layer, place, feature, number, is_multiple)

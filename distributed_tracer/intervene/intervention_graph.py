@@ -8,20 +8,20 @@ from typing import Any
 
 from ..errors import InterventionError
 from ..graph.nodes import ActiveTable
-from ..model.tokenize import num_zeroed, token_strings
+from ..model.tokenize import num_zeroed_positions, token_strings
 from ..names import unknown
 from ..text import counted, html_table, listed, short
-from .intervene import Effect
-from .intervention import Intervention, changes
+from .intervene import InterventionResult
+from .intervention import Intervention, resolve_interventions
 from .replacement_model import ReplacementModel, Text
 from .supernode import Supernode
-from .swap import places, transplant
+from .swap import resolve_positions, swap
 
 _NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
-class Setup:
+class SupernodeSettings:
     """What to set, by names of supernodes: multiples, activations, and which other supernode stands for one."""
 
     times: Mapping[str, float] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Reading:
+class SupernodeState:
     """One supernode, before and after: activations as shares of its measure, None where that is zero.
 
     A supernode's measure is the sum of its activations, or of what its features have in the prompt if it brings none.
@@ -46,13 +46,13 @@ class Reading:
 
 
 @dataclass(frozen=True, eq=False)
-class Applied:
+class AppliedSettings:
     """What was set, and what was seen. Next tokens are the likeliest of before and of after: (token, before, after)."""
 
     prompt: str
-    readings: tuple[Reading, ...]
+    readings: tuple[SupernodeState, ...]
     next_tokens: tuple[tuple[str, float, float], ...]
-    effect: Effect
+    effect: InterventionResult
 
     def __repr__(self) -> str:
         named = [f"{reading.supernode.name} {reading.setting}" for reading in self.readings if reading.setting]
@@ -90,11 +90,11 @@ class InterventionGraph:
                 self._known(child)
         everything = [intervention for supernode in supernodes for intervention in supernode.value(0.0)]
         self.tokens = replacement.tokens(prompt, everything)
-        zeroed = num_zeroed(self.tokens, replacement.model.shape.architecture)
+        zeroed = num_zeroed_positions(self.tokens, replacement.model.shape.architecture)
         self.positions = range(zeroed, len(self.tokens))
         self._replacement = replacement
         for supernode in supernodes:
-            changes(supernode.value(0.0), replacement.transcoders.shape, len(self.tokens), zeroed)
+            resolve_interventions(supernode.value(0.0), replacement.transcoders.shape, len(self.tokens), zeroed)
 
     def __repr__(self) -> str:
         supernodes = f"{counted(len(self.supernodes), 'supernode')} ({listed(list(self.supernodes))})"
@@ -116,7 +116,7 @@ class InterventionGraph:
         found: list[Intervention] = []
         for name, on in swaps.items():
             by = {"times": times.get(on.name, 1.0), "times_off": times.get(name, 0.0)}
-            found += transplant(on, self.supernodes[name], self.positions, **by)
+            found += swap(on, self.supernodes[name], self.positions, **by)
         swapped = {*swaps, *new}
         for name, number in times.items():
             found += () if name in swapped else self.supernodes[name].times(number)
@@ -134,22 +134,24 @@ class InterventionGraph:
         *,
         num_tokens: int = 5,
         **options: Any,
-    ) -> Applied:
+    ) -> AppliedSettings:
         """Supernodes at multiples of what they had, at absolute activations, or swapped for others.
 
         A swap turns the named supernode off (or to its `times`) and the other one on (at 1, or its `times`); where both
         have a feature, it is on. `options` are those of `intervene`, `num_tokens` is how many next tokens to list of
         before and of after. Raises InterventionError.
         """
-        return self.apply_many([Setup(times, values, swaps)], num_tokens=num_tokens, **options)[0]
+        return self.apply_many([SupernodeSettings(times, values, swaps)], num_tokens=num_tokens, **options)[0]
 
-    def apply_many(self, setups: Sequence[Setup], *, num_tokens: int = 5, **options: Any) -> list[Applied]:
+    def apply_many(
+        self, setups: Sequence[SupernodeSettings], *, num_tokens: int = 5, **options: Any
+    ) -> list[AppliedSettings]:
         """Each setup by itself, all in one pass: `[Setup(times={name: 0}) for name in graph.supernodes]`."""
         cases = [(self.tokens, self.interventions(setup.times, setup.values, setup.swaps)) for setup in setups]
         effects = self._replacement.intervene_many(cases, with_active=True, **options)
         return [self._applied(setup, effect, num_tokens) for setup, effect in zip(setups, effects, strict=True)]
 
-    def _applied(self, setup: Setup, effect: Effect, num_tokens: int) -> Applied:
+    def _applied(self, setup: SupernodeSettings, effect: InterventionResult, num_tokens: int) -> AppliedSettings:
         settings = dict.fromkeys(setup.swaps, "×0") | {on.name: "×1" for on in setup.swaps.values()}
         settings |= {name: f"×{number:g}" for name, number in setup.times.items()}
         settings |= {name: f"={number:g}" for name, number in setup.values.items()}
@@ -159,36 +161,40 @@ class InterventionGraph:
             for supernode in (*self.supernodes.values(), *setup.swaps.values())
         ]
         prompt = str(self._replacement.model.tokenizer.decode(list(self.tokens[self.positions.start :])))
-        return Applied(prompt, tuple(readings), _next_tokens(self._replacement, effect, num_tokens), effect)
+        return AppliedSettings(prompt, tuple(readings), _next_tokens(self._replacement, effect, num_tokens), effect)
 
     def _known(self, name: str, more: Mapping[str, Supernode] = _NOTHING) -> None:
         if name not in self.supernodes and name not in more:
             raise InterventionError(unknown("supernode", name, [*self.supernodes, *more], quoted=True))
 
-    def _reading(self, supernode: Supernode, effect: Effect, setting: str | None, replaces: str | None) -> Reading:
+    def _reading(
+        self, supernode: Supernode, effect: InterventionResult, setting: str | None, replaces: str | None
+    ) -> SupernodeState:
         assert effect.before.active is not None
         assert effect.after.active is not None
         before = _sum(supernode, effect.before.active, self.positions)
         after = _sum(supernode, effect.after.active, self.positions)
         measure = _measure(supernode, self.positions) if supernode.activations else before
         before_share, after_share = (before / measure, after / measure) if measure else (None, None)
-        return Reading(supernode, before_share, after_share, setting, replaces)
+        return SupernodeState(supernode, before_share, after_share, setting, replaces)
 
 
 def _sum(supernode: Supernode, active: ActiveTable, positions: range) -> float:
     return sum(
         active.activation(layer, place, feature)
         for layer, position, feature in supernode.features
-        for place in places(position, positions)
+        for place in resolve_positions(position, positions)
     )
 
 
 def _measure(supernode: Supernode, positions: range) -> float:
     both = zip(supernode.features, supernode.activations, strict=True)
-    return sum(activation * len(places(feature.position, positions)) for feature, activation in both)
+    return sum(activation * len(resolve_positions(feature.position, positions)) for feature, activation in both)
 
 
-def _next_tokens(replacement: ReplacementModel, effect: Effect, count: int) -> tuple[tuple[str, float, float], ...]:
+def _next_tokens(
+    replacement: ReplacementModel, effect: InterventionResult, count: int
+) -> tuple[tuple[str, float, float], ...]:
     before_V, after_V = (seen.logits_V.softmax(0) for seen in (effect.before, effect.after))
     best = [token for p_V in (after_V, before_V) for token in p_V.topk(min(count, len(p_V))).indices.tolist()]
     tokens = list(dict.fromkeys(best))
@@ -196,7 +202,7 @@ def _next_tokens(replacement: ReplacementModel, effect: Effect, count: int) -> t
     return tuple(zip(strings, before_V[tokens].tolist(), after_V[tokens].tolist(), strict=True))
 
 
-def _plain(reading: Reading) -> dict[str, Any]:
+def _plain(reading: SupernodeState) -> dict[str, Any]:
     supernode = reading.supernode
     return {
         "name": supernode.name,

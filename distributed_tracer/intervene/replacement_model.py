@@ -18,7 +18,7 @@ from ..trace.attribute import attribute_dense
 from ..transcoder.base import Transcoders
 from ..transcoder.load import check_fits, load_transcoders
 from .generate import generate
-from .intervene import Case, Effect, Seen, intervene
+from .intervene import InterventionCase, InterventionResult, ModelOutput, intervene
 from .intervention import Intervention, named_positions, sequence_of
 
 Text = str | Sequence[int]
@@ -72,12 +72,14 @@ class ReplacementModel:
         self._check_files()
         return dense.whole() if config.keep_all else dense.pruned(config.node_threshold, config.edge_threshold)
 
-    def intervene(self, prompt: Text, interventions: Sequence[Intervention], **options: Any) -> Effect:
+    def intervene(self, prompt: Text, interventions: Sequence[Intervention], **options: Any) -> InterventionResult:
         """See `intervene` for the options."""
         (effect,) = self.intervene_many([(prompt, interventions)], **options)
         return effect
 
-    def intervene_many(self, cases: Sequence[tuple[Text, Sequence[Intervention]]], **options: Any) -> list[Effect]:
+    def intervene_many(
+        self, cases: Sequence[tuple[Text, Sequence[Intervention]]], **options: Any
+    ) -> list[InterventionResult]:
         """All in one pass: different interventions on one prompt, one on many prompts, or any mixture."""
         effects = intervene([self._case(*case) for case in cases], self.model, self.transcoders, **options)
         self._check_files()
@@ -89,15 +91,15 @@ class ReplacementModel:
         self._check_files()
         return str(self.model.tokenizer.decode(list(said)))
 
-    def _case(self, prompt: Text, interventions: Sequence[Intervention]) -> Case:
+    def _case(self, prompt: Text, interventions: Sequence[Intervention]) -> InterventionCase:
         several = sequence_of(interventions)
-        return Case(self.tokens(prompt, several), several)
+        return InterventionCase(self.tokens(prompt, several), several)
 
     def _check_files(self) -> None:
         if self._files is not None:
             self._files.check()
 
-    def top_tokens(self, seen: Seen, count: int = 5) -> list[tuple[str, float]]:
+    def top_tokens(self, seen: ModelOutput, count: int = 5) -> list[tuple[str, float]]:
         """The most likely next tokens, with their probabilities."""
         count = plain_values.integer(count, "count", ConfigError)
         probability, token = seen.logits_V.softmax(0).topk(min(count, len(seen.logits_V)))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .. import plain_values
 from ..errors import InterventionError
 from ..graph.graph import Graph
-from ..graph.nodes import Kind
+from ..graph.nodes import NodeKind
 from ..text import counted, listed, short
 from .intervention import Intervention
 
@@ -60,7 +60,7 @@ class Supernode:
         """Some feature nodes of a graph, by number, with their activations. Raises InterventionError for others."""
         of, chosen = graph.nodes, plain_values.integers(nodes, "numbers of nodes", InterventionError)
         for node in chosen:
-            if not (0 <= node < len(of) and of.kind_N[node] == Kind.FEATURE):
+            if not (0 <= node < len(of) and of.kind_N[node] == NodeKind.FEATURE):
                 raise InterventionError(f"node {node} is not a feature: only features can be set")
         columns = (column[list(chosen)].tolist() for column in (of.layer_N, of.position_N, of.feature_N))
         features = tuple(map(Feature._make, zip(*columns, strict=True)))

@@ -8,7 +8,7 @@ from .intervention import Intervention
 from .supernode import Feature, Supernode
 
 
-def transplant(
+def swap(
     on: Supernode, off: Supernode, positions: range, *, times: float = 1.0, times_off: float = 0.0
 ) -> tuple[Intervention, ...]:
     """What turns one supernode on and the other off; a feature that both have somewhere is turned on there.
@@ -17,7 +17,7 @@ def transplant(
     `times_off` push away what `off` stands for. `positions` are those of the prompt that have features: from the number
     of zeroed ones (see `num_zeroed`) to the number of tokens.
     """
-    taken = {(f.layer, place, f.feature) for f in on.features for place in places(f.position, positions)}
+    taken = {(f.layer, place, f.feature) for f in on.features for place in resolve_positions(f.position, positions)}
     kept, activations = list[Feature](), list[float]()
     for number, feature in enumerate(off.features):
         own = list(_without(feature, taken, positions))
@@ -26,7 +26,7 @@ def transplant(
     return *on.times(times), *Supernode(off.name, tuple(kept), activations=tuple(activations)).times(times_off)
 
 
-def places(position: int | slice, positions: range) -> list[int]:
+def resolve_positions(position: int | slice, positions: range) -> list[int]:
     """The positions that an intervention at `position` means, among those that have features."""
     if isinstance(position, slice):
         return [place for place in range(positions.stop)[position] if place in positions]
@@ -35,7 +35,7 @@ def places(position: int | slice, positions: range) -> list[int]:
 
 def _without(feature: Feature, taken: set[tuple[int, int, int]], positions: range) -> Iterator[Feature]:
     """The feature as it is, which may stay open-ended, or place by place where some of them are taken."""
-    meant = places(feature.position, positions)
+    meant = resolve_positions(feature.position, positions)
     free = [place for place in meant if (feature.layer, place, feature.feature) not in taken]
     if free == meant:
         yield feature

@@ -28,19 +28,19 @@ _NO_FEATURES = ("embedding", "logit", "mlp reconstruction error")
 
 
 @dataclass(frozen=True)
-class SavedGroups:
+class ViewerSupernodes:
     """Groups, then pinned features that are in none, each a supernode of its own; and ids that are no features."""
 
     supernodes: tuple[Supernode, ...]
     left_out: tuple[str, ...]
 
 
-def groups_of(place: str, num_layers: int) -> SavedGroups:
+def load_viewer_supernodes(place: str, num_layers: int) -> ViewerSupernodes:
     """The groups of a file, or of an address. Raises InterventionError."""
     return groups_of_url(place, num_layers) if "://" in place else groups_of_file(place, num_layers)
 
 
-def groups_of_url(url: str, num_layers: int) -> SavedGroups:
+def groups_of_url(url: str, num_layers: int) -> ViewerSupernodes:
     """The groups in the address of a viewer's page, local or public; nothing is fetched.
 
     Ids of layers from `num_layers` on are answers, which the address does not tell from features otherwise. An error's
@@ -53,7 +53,7 @@ def groups_of_url(url: str, num_layers: int) -> SavedGroups:
     return _groups({name: values[0] for name, values in found.items()}, {}, {}, num_layers)
 
 
-def groups_of_file(path: str | PathLike[str], num_layers: int) -> SavedGroups:
+def groups_of_file(path: str | PathLike[str], num_layers: int) -> ViewerSupernodes:
     """The groups saved in the JSON file of a graph, with activations if it has them. Raises InterventionError."""
     try:
         document = _parsed(read_text(Path(path), InterventionError, _MAX_BYTES))
@@ -69,7 +69,7 @@ def groups_of_file(path: str | PathLike[str], num_layers: int) -> SavedGroups:
 
 def _groups(
     saved: Mapping[str, Any], kinds: Mapping[str, str], activations: Mapping[str, Any], num_layers: int
-) -> SavedGroups:
+) -> ViewerSupernodes:
     groups = [group for group in map(_texts, _list(saved.get("supernodes"))) if group]
     pinned = saved.get("pinnedIds") or []
     pinned = pinned.split(",") if isinstance(pinned, str) else _texts(pinned)
@@ -88,7 +88,7 @@ def _groups(
             known = tuple(plain_values.finite(value, "an activation", InterventionError) for value in values if whole)
             unique = _unique(name, numbers)
             supernodes.append(Supernode(unique, tuple(kept.values()), activations=known if whole else ()))
-    return SavedGroups(tuple(supernodes), tuple(dict.fromkeys(left_out)))
+    return ViewerSupernodes(tuple(supernodes), tuple(dict.fromkeys(left_out)))
 
 
 def _site(node_id: str, kinds: Mapping[str, str], num_layers: int) -> Feature | None:

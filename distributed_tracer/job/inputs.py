@@ -11,7 +11,7 @@ from ..corpus.reader import BadPrompt, read_prompts
 from ..errors import CorpusError, PromptError
 from ..model.load import load_tokenizer, model_shape
 from ..model.tokenize import tokenize
-from ..plan.prompt_queue import Spool
+from ..plan.prompt_queue import PromptQueue
 from ..plan.work import Outcome
 from ..prompt import Prompt
 from ..shapes import ModelShape, TranscoderShape
@@ -19,12 +19,12 @@ from ..transcoder.load import check_fits, transcoder_shape
 
 
 @dataclass(frozen=True, eq=False)
-class Intake:
+class JobInputs:
     """Tokenized prompts with distinct ids, and why the others cannot be traced."""
 
     model: ModelShape
     transcoders: TranscoderShape
-    prompts: Spool
+    prompts: PromptQueue
 
     @property
     def rejected(self) -> Iterator[Outcome]:
@@ -32,7 +32,7 @@ class Intake:
         return (Outcome(prompt_id, "failed", phase, reason) for prompt_id, phase, reason in self.prompts.rejected())
 
 
-def take_in(config: JobConfig) -> Intake:
+def load_inputs(config: JobConfig) -> JobInputs:
     """Read sizes and prompts, and check that they go together.
 
     Raises ModelError, TranscoderError and ShapeMismatch, and CorpusError for a file without prompts and for what
@@ -43,27 +43,29 @@ def take_in(config: JobConfig) -> Intake:
     transcoders = transcoder_shape(config.transcoders.transcoders)
     check_fits(transcoders, model)
     tokenizer = load_tokenizer(config.model.model)
-    prompts = Spool()
-    for prompt in distinct(read_prompts(config.corpus), prompts, config.corpus):
+    prompts = PromptQueue()
+    for prompt in deduplicate(read_prompts(config.corpus), prompts, config.corpus):
         if isinstance(prompt, BadPrompt):
             prompts.reject(prompt.id, "read", f"{prompt.where}: {prompt.reason}")
             continue
         try:
-            prompts.add(tokenize(prompt, tokenizer, model))
+            prompts.put(tokenize(prompt, tokenizer, model))
         except PromptError as error:
             prompts.reject(prompt.id, "tokenize", str(error))
     if not len(prompts) and not prompts.num_rejected:
         raise CorpusError(f"{name_of(config.corpus.prompts)}: found no prompts, expected at least one")
-    return Intake(model, transcoders, prompts)
+    return JobInputs(model, transcoders, prompts)
 
 
-def distinct(prompts: Iterable[Prompt | BadPrompt], spool: Spool, config: CorpusConfig) -> Iterator[Prompt | BadPrompt]:
+def deduplicate(
+    prompts: Iterable[Prompt | BadPrompt], spool: PromptQueue, config: CorpusConfig
+) -> Iterator[Prompt | BadPrompt]:
     """The prompts without repetitions. One id with two contents is an error, or a bad prompt if those are recorded.
 
     Raises CorpusError naming both places.
     """
     for prompt in prompts:
-        if isinstance(prompt, BadPrompt) or (before := spool.claim(prompt)) is None:
+        if isinstance(prompt, BadPrompt) or (before := spool.register(prompt)) is None:
             yield prompt
             continue
         place, same = before

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ..errors import CommitRefused, StoreError
 from ..plan.work import Outcome
 from ..redact import redacted
-from ..store.format.part_manifest import Receipt
+from ..store.format.part_manifest import PartManifest
 from ..store.ledger import Ledger
 
 SHOWN_FAILURES = 5
@@ -85,7 +85,7 @@ class Summary:
         )
 
 
-class Recorder:
+class OutcomeRecorder:
     """The only one who commits: passes receipts and failures to the ledger, and counts."""
 
     def __init__(self, ledger: Ledger, tell: Callable[[Outcome], None] = lambda outcome: None) -> None:
@@ -98,7 +98,7 @@ class Recorder:
         self._unrecorded: list[Outcome] = []
         self._recorded = -math.inf
 
-    def commit(self, *receipts: Receipt) -> None:
+    def commit(self, *receipts: PartManifest) -> None:
         """Make parts count.
 
         Raises CommitRefused for parts that are not whole, when the others count; StoreError if nothing but such parts
@@ -118,7 +118,7 @@ class Recorder:
         if refused is not None:
             raise refused
 
-    def _refuse(self, receipt: Receipt, reason: str) -> None:
+    def _refuse(self, receipt: PartManifest, reason: str) -> None:
         self._refused_in_a_row += 1
         if self._refused_in_a_row >= MAX_REFUSALS_IN_A_ROW:
             raise StoreError(

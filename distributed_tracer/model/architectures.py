@@ -14,7 +14,7 @@ from .unsupported import why_not_exact
 
 
 @dataclass(frozen=True)
-class Sites:
+class ArchitectureSpec:
     """Module paths: the first block from the model, the rest from a layer. None where there is no such module.
 
     The embedding and the unembedding are asked of the model itself; their names differ between library versions.
@@ -50,7 +50,7 @@ class Sites:
     logit_divisor: str | None = None
     """Name of the config's number by which logits are divided."""
 
-    def of(self, config: Any) -> Sites:
+    def of(self, config: Any) -> ArchitectureSpec:
         """What the flags of a text config make of it: `parallel` is a bool, a shared norm is the MLP's."""
         parallel = bool(getattr(config, self.parallel)) if isinstance(self.parallel, str) else self.parallel
         shared = parallel and self.shares_norm
@@ -66,7 +66,7 @@ class Sites:
         return scale if self.logit_divisor is None else scale / float(getattr(config, self.logit_divisor))
 
 
-_LLAMA = Sites()
+_LLAMA = ArchitectureSpec()
 _PRE_AND_POST_NORMS = replace(
     _LLAMA,
     attention_post_norm="post_attention_layernorm",
@@ -85,12 +85,12 @@ _LAYER_NORMS = replace(_LLAMA, norm="layer")
 _ONE_NORM = replace(_LAYER_NORMS, parallel=True, shares_norm=True)
 
 
-def _within(sites: Sites) -> Sites:
+def _within(sites: ArchitectureSpec) -> ArchitectureSpec:
     """The same where the language model is a part of one that also sees."""
     return replace(sites, layers="model.language_model.layers", final_norm="model.language_model.norm")
 
 
-ARCHITECTURES: dict[str, Sites] = {
+ARCHITECTURES: dict[str, ArchitectureSpec] = {
     "llama": _LLAMA,
     "mistral": _LLAMA,
     "mistral3": _within(_LLAMA),
@@ -128,7 +128,7 @@ ARCHITECTURES: dict[str, Sites] = {
     "cohere": replace(_ONE_NORM, logit_multiplier="logit_scale"),
     "cohere2": replace(_ONE_NORM, logit_multiplier="logit_scale"),
     "phi": replace(_ONE_NORM, final_norm="model.final_layernorm", output="self_attn.dense"),
-    "gpt2": Sites(
+    "gpt2": ArchitectureSpec(
         layers="transformer.h",
         position_embed="transformer.wpe",
         final_norm="transformer.ln_f",
@@ -140,7 +140,7 @@ ARCHITECTURES: dict[str, Sites] = {
         output="attn.c_proj",
         norm="layer",
     ),
-    "gpt_neox": Sites(
+    "gpt_neox": ArchitectureSpec(
         layers="gpt_neox.layers",
         final_norm="gpt_neox.final_layer_norm",
         attention="attention",
@@ -154,7 +154,7 @@ ARCHITECTURES: dict[str, Sites] = {
 """By the config's `model_type`. Llama covers 2 and 3, Qwen 2 covers 2.5, GPT-NeoX covers Pythia, Phi covers 1 to 2."""
 
 
-def sites_of(model_type: str, config: Any, model: str) -> Sites:
+def architecture_spec(model_type: str, config: Any, model: str) -> ArchitectureSpec:
     """The row of an architecture, as a config's flags make it.
 
     Raises UnknownArchitecture with the reason where there can be no row or a flag forbids it, or with the list of rows.

@@ -13,12 +13,12 @@ import transformers
 from torch import Tensor
 
 from ..errors import ModelError
-from .hooks import NormKey, instrumented
+from .hooks import NormKey, hooked
 from .model import Model
 
 
 @dataclass(eq=False)
-class Tape:
+class ForwardCache:
     """The constants of one prompt's local replacement model, and the values at the transcoders' sites."""
 
     tokens_P: Tensor
@@ -39,7 +39,7 @@ class Tape:
 class _Recorder:
     """A Watcher that changes nothing and writes everything down."""
 
-    def __init__(self, tape: Tape) -> None:
+    def __init__(self, tape: ForwardCache) -> None:
         self.tape = tape
 
     def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor:
@@ -69,17 +69,17 @@ class _Recorder:
 
 
 @torch.no_grad()
-def record(
+def run_with_cache(
     model: Model, tokens: Sequence[int], input_site: str, output_site: str, positions: Sequence[int] = (-1,)
-) -> Tape:
+) -> ForwardCache:
     """Run the model once and keep its patterns, scales, MLP inputs and outputs, and logits at `positions`.
 
     Raises ModelError where the library computes a layer's attention without asking this package for its pattern.
     """
     tokens_P = torch.tensor(list(tokens), dtype=torch.long, device=model.input_device)
-    tape = Tape(tokens_P, input_site, output_site)
+    tape = ForwardCache(tokens_P, input_site, output_site)
     wanted = sorted({p % len(tokens_P) for p in positions})
-    with instrumented(model, _Recorder(tape), input_site, output_site):
+    with hooked(model, _Recorder(tape), input_site, output_site):
         result = model.hf(
             input_ids=tokens_P[None],
             use_cache=False,

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..threads import einsum, multiply
-from .forward_cache import Tape
+from .forward_cache import ForwardCache
 from .layer import Layer
 from .model import Model
 
@@ -43,7 +43,7 @@ class FrozenLayer:
     def device(self) -> torch.device:
         return self.value_XD.device
 
-    def behind(self, lead: int, dtype: torch.dtype) -> FrozenLayer:
+    def after_prefix(self, lead: int, dtype: torch.dtype) -> FrozenLayer:
         """For gradients at positions from `lead` on, which reach those before it through the pattern alone."""
         constant_PD, scale_P, skip_DD = self.constant_PD, self.skip_scale_P, self.skip_DD
         return replace(
@@ -66,17 +66,17 @@ class FrozenLayer:
         return len(self.value_XD) // self.num_groups
 
 
-def freeze(model: Model, tape: Tape, layer: int, skip_DD: Tensor | None, dtype: torch.dtype) -> FrozenLayer:
+def freeze(model: Model, tape: ForwardCache, layer: int, skip_DD: Tensor | None, dtype: torch.dtype) -> FrozenLayer:
     """One layer of one prompt in `dtype`. `skip_DD` is [D_out, D_in], at the transcoders' sites."""
     weights = model.layers[layer]
     groups, head_dim, width = weights.value_GED.shape
     output_HED, value_GED = weights.output_HED, weights.value_GED
     pattern_HPK = tape.patterns_HPP[layer]
     if weights.attention_post_norm is not None:
-        output_HED = weights.attention_post_norm.push(output_HED)
+        output_HED = weights.attention_post_norm.jvp(output_HED)
         pattern_HPK = pattern_HPK * tape.scales_P1[(layer, "attention_post")]
     if weights.attention_norm is not None:
-        value_GED = weights.attention_norm.pull(value_GED)
+        value_GED = weights.attention_norm.vjp(value_GED)
         pattern_HPK = pattern_HPK * tape.scales_P1[(layer, "attention")].squeeze(-1)
     if weights.residual_scale != 1:
         pattern_HPK = pattern_HPK * weights.residual_scale
@@ -95,16 +95,18 @@ def freeze(model: Model, tape: Tape, layer: int, skip_DD: Tensor | None, dtype: 
     )
 
 
-def _fold_skip(model: Model, tape: Tape, layer: int, skip_DD: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+def _fold_skip(
+    model: Model, tape: ForwardCache, layer: int, skip_DD: Tensor | None
+) -> tuple[Tensor | None, Tensor | None]:
     """The skip between residual streams instead of sites, and its scale at each position (None: 1)."""
     weights = model.layers[layer]
     if skip_DD is None:
         return None, None
     skip_DD, scale_P1 = skip_DD.to(weights.device), None
     if weights.mlp_post_norm is not None and tape.output_site == "mlp.hook_out":
-        skip_DD, scale_P1 = weights.mlp_post_norm.push(skip_DD.T).T, tape.scales_P1[(layer, "mlp_post")]
+        skip_DD, scale_P1 = weights.mlp_post_norm.jvp(skip_DD.T).T, tape.scales_P1[(layer, "mlp_post")]
     if weights.mlp_norm is not None and tape.input_site != "hook_resid_mid":
-        skip_DD = weights.mlp_norm.pull(skip_DD, after_weight=tape.input_site == "mlp.hook_in")
+        skip_DD = weights.mlp_norm.vjp(skip_DD, after_weight=tape.input_site == "mlp.hook_in")
         scale_in_P1 = tape.scales_P1[(layer, "mlp")]
         scale_P1 = scale_in_P1 if scale_P1 is None else scale_P1 * scale_in_P1
     if weights.residual_scale != 1:
@@ -112,13 +114,13 @@ def _fold_skip(model: Model, tape: Tape, layer: int, skip_DD: Tensor | None) -> 
     return skip_DD, None if scale_P1 is None else scale_P1.squeeze(-1)
 
 
-def attention_constant(weights: Layer, tape: Tape, layer: int) -> Tensor | None:
+def attention_constant(weights: Layer, tape: ForwardCache, layer: int) -> Tensor | None:
     """What biases alone make the layer's attention add to the residual stream: [P, D], or None if there are none."""
     constant_PD = _attention_output_constant(weights, tape, layer)
     return constant_PD if constant_PD is None or weights.residual_scale == 1 else constant_PD * weights.residual_scale
 
 
-def _attention_output_constant(weights: Layer, tape: Tape, layer: int) -> Tensor | None:
+def _attention_output_constant(weights: Layer, tape: ForwardCache, layer: int) -> Tensor | None:
     norm, post_norm = weights.attention_norm, weights.attention_post_norm
     entering = None if norm is None else norm.bias_D
     written = weights.output_bias_D
@@ -140,36 +142,40 @@ def _attention_output_constant(weights: Layer, tape: Tape, layer: int) -> Tensor
     return post_norm.forward(written.expand(num_positions, -1), tape.scales_P1[(layer, "attention_post")])
 
 
-def write(model: Model, tape: Tape, layer: int, x_XD: Tensor, position_X: Tensor | None = None) -> Tensor:
+def site_to_residual(
+    model: Model, tape: ForwardCache, layer: int, x_XD: Tensor, position_X: Tensor | None = None
+) -> Tensor:
     """Vectors at the output site, at these positions (None: one at each) -> what they add to the residual stream."""
     norm, residual_scale = model.layers[layer].mlp_post_norm, model.layers[layer].residual_scale
     if norm is not None and tape.output_site != "hook_mlp_out":
         scale_P1 = tape.scales_P1[(layer, "mlp_post")]
-        x_XD = norm.push(x_XD, scale_P1 if position_X is None else scale_P1[position_X])
+        x_XD = norm.jvp(x_XD, scale_P1 if position_X is None else scale_P1[position_X])
     return x_XD if residual_scale == 1 else x_XD * residual_scale
 
 
-def write_constant(model: Model, tape: Tape, layer: int, constant_PD: Tensor, skip_DD: Tensor | None) -> Tensor:
+def constant_to_residual(
+    model: Model, tape: ForwardCache, layer: int, constant_PD: Tensor, skip_DD: Tensor | None
+) -> Tensor:
     """What a constant at the output site adds to the residual stream [P, D], with the biases of norms beside it."""
     if skip_DD is not None and (bias := input_bias(model, tape, layer)) is not None:
         constant_PD = constant_PD + multiply(skip_DD.to(bias.device), bias)
-    written_PD = write(model, tape, layer, constant_PD)
+    written_PD = site_to_residual(model, tape, layer, constant_PD)
     norm = model.layers[layer].mlp_post_norm
     if norm is None or norm.bias_D is None or tape.output_site == "hook_mlp_out":
         return written_PD
     return written_PD + norm.bias_D * model.layers[layer].residual_scale
 
 
-def input_bias(model: Model, tape: Tape, layer: int) -> Tensor | None:
+def input_bias(model: Model, tape: ForwardCache, layer: int) -> Tensor | None:
     """The part of the input site's value that is a norm's bias: [D] or None."""
     norm = model.layers[layer].mlp_norm
     return None if norm is None or tape.input_site != "mlp.hook_in" else norm.bias_D
 
 
-def read_input(model: Model, tape: Tape, layer: int, g_BD: Tensor, position_B: Tensor) -> Tensor:
+def residual_gradient(model: Model, tape: ForwardCache, layer: int, g_BD: Tensor, position_B: Tensor) -> Tensor:
     """Gradient at the transcoders' input site -> gradient of the residual stream, at the position of each row."""
     norm = model.layers[layer].mlp_norm
     if norm is None or tape.input_site == "hook_resid_mid":
         return g_BD
     scale_B1 = tape.scales_P1[(layer, "mlp")][position_B]
-    return norm.pull(g_BD, scale_B1, after_weight=tape.input_site == "mlp.hook_in")
+    return norm.vjp(g_BD, scale_B1, after_weight=tape.input_site == "mlp.hook_in")

@@ -26,7 +26,7 @@ NormKey = tuple[int, str]
 """(layer, role); role is attention, attention_post, mlp or mlp_post; the last norm is (num_layers, FINAL)."""
 
 
-class Watcher(Protocol):
+class ForwardHooks(Protocol):
     """What is told of a forward pass, and decides parts of it. All tensors have a leading batch axis."""
 
     def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor: ...
@@ -61,7 +61,7 @@ def check_sites(model: Model, input_site: str, output_site: str) -> None:
 
 
 @contextmanager
-def instrumented(model: Model, watcher: Watcher, input_site: str, output_site: str) -> Iterator[None]:
+def hooked(model: Model, watcher: ForwardHooks, input_site: str, output_site: str) -> Iterator[None]:
     """Inside the block, the model's forward pass reports to `watcher` and obeys it."""
     check_sites(model, input_site, output_site)
     forget_lengths(model.hf)
@@ -84,7 +84,7 @@ def _remove(handles: list[RemovableHandle]) -> None:
 
 
 def _layer_hooks(
-    model: Model, watcher: Watcher, number: int, module: nn.Module, input_site: str, output_site: str
+    model: Model, watcher: ForwardHooks, number: int, module: nn.Module, input_site: str, output_site: str
 ) -> Iterator[RemovableHandle]:
     sites, layer = model.sites, model.layers[number]
 
@@ -117,7 +117,7 @@ def _norm_hook(
     module: nn.Module,
     norm: Norm,
     key: NormKey,
-    watcher: Watcher,
+    watcher: ForwardHooks,
     observe: Callable[[Tensor, Tensor, Tensor], None] | None = None,
 ) -> RemovableHandle:
     def hook(_module: nn.Module, args: tuple[Tensor, ...], _output: Tensor) -> Tensor:

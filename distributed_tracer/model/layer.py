@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from ..shapes import ModelShape
-from .architectures import Sites
+from .architectures import ArchitectureSpec
 from .norm import Norm
 
 
@@ -37,7 +37,7 @@ class Layer:
         return self.output_HED.device
 
     @classmethod
-    def of(cls, module: nn.Module, sites: Sites, shape: ModelShape, residual_scale: float) -> Layer:
+    def of(cls, module: nn.Module, sites: ArchitectureSpec, shape: ModelShape, residual_scale: float) -> Layer:
         """Read one decoder layer. Raises ModelError where weights are not in memory."""
         num_heads, num_kv_heads = shape.num_heads, shape.num_kv_heads
         output, output_bias = _linear(module.get_submodule(sites.output))
@@ -69,7 +69,7 @@ def _linear(module: nn.Module) -> tuple[Tensor, Tensor | None]:
     return (weight.T if type(module).__name__ == "Conv1D" else weight), None if bias is None else bias.detach()
 
 
-def _value_rows(weight: Tensor, sites: Sites, num_kv_heads: int, head_dim: int) -> Tensor:
+def _value_rows(weight: Tensor, sites: ArchitectureSpec, num_kv_heads: int, head_dim: int) -> Tensor:
     """Pick the value rows out of a projection [rows, in] and shape them [G, E, in]."""
     if sites.value_packing == "heads":  # per head: query, key, value
         return weight.reshape(num_kv_heads, 3, head_dim, -1)[:, 2]

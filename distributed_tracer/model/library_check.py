@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import ModelError
 from .attention import NAME
-from .forward_cache import record
+from .forward_cache import run_with_cache
 from .model import Model
 
 _POSITIONS = 16
@@ -49,7 +49,7 @@ def check_forward(model: Model, name: str) -> None:
             f"{leaked:.3g} of their spread. Attribution graphs are of causal models only."
         )
     positions = range(tokens_2P.shape[1])
-    tape = record(model, tokens_2P[0].tolist(), "mlp.hook_in", "mlp.hook_out", positions)
+    tape = run_with_cache(model, tokens_2P[0].tolist(), "mlp.hook_in", "mlp.hook_out", positions)
     ours_PV = torch.stack([tape.logits[position] for position in positions])
     difference = _difference(theirs_2PV[0], ours_PV)
     if not difference <= allowed:

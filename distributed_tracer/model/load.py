@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from ..artifacts.checkpoint_files import damage_of, integer_tensors
+from ..artifacts.checkpoint_files import check_safetensors, integer_tensors
 from ..artifacts.location import split_revision
 from ..documents.json_text import parse_json
 from ..documents.text import brief, read_text
 from ..errors import ModelError
 from ..shapes import ModelShape
-from .architectures import Sites, sites_of
+from .architectures import ArchitectureSpec, architecture_spec
 from .from_pretrained import folder_of, from_hub
 from .layer import Layer
 from .loading_report import check_codes, check_report, quiet
@@ -45,7 +45,7 @@ def load_config(model: str) -> Any:
     name, revision = split_revision(model)
     config = from_hub(_read_config, name, revision, "config.json")
     with _describing(model):
-        sites_of(config.model_type, config, model)
+        architecture_spec(config.model_type, config, model)
         check_readable(model, method_of(config))
     return config
 
@@ -80,7 +80,7 @@ def model_shape(model: str) -> ModelShape:
     with _describing(model):
         with torch.device("meta"):
             empty = class_of(config).from_config(config)
-        return _shape(config, empty, sites_of(config.model_type, config, model))
+        return _shape(config, empty, architecture_spec(config.model_type, config, model))
 
 
 def load_model(model: str, dtype: str = "float32", device_map: str = "auto") -> Model:
@@ -133,7 +133,7 @@ def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: st
     if hf.dtype == torch.float64:
         text._experts_implementation = "eager"  # the grouped product knows no float64
     hf.eval().requires_grad_(False)  # type: ignore[no-untyped-call]
-    sites = sites_of(model_type or hf.config.model_type, hf.config, type(hf).__name__)
+    sites = architecture_spec(model_type or hf.config.model_type, hf.config, type(hf).__name__)
     shape = _shape(hf.config, hf, sites)
     layers = hf.get_submodule(sites.layers)
     assert isinstance(layers, nn.ModuleList)
@@ -190,7 +190,7 @@ def _read_config(name: str, **options: Any) -> Any:
 def _check_bytes(config: Any, model: str, folder: Path | None) -> None:
     """Raises ModelError for a config of a far larger model than the files are of: the library would make it first."""
     files = list(folder.glob("*.safetensors")) if folder else []
-    is_whole = not any(map(damage_of, files))  # of others the library's own message is explained
+    is_whole = not any(map(check_safetensors, files))  # of others the library's own message is explained
     num_bytes = sum(path.stat().st_size for path in files) if is_whole else 0
     with _describing(model), torch.device("meta"):
         count = class_of(config).from_config(config).num_parameters() if num_bytes else 0
@@ -226,7 +226,7 @@ def _describing(model: str) -> Iterator[None]:
         ) from error
 
 
-def _shape(config: Any, hf: PreTrainedModel, sites: Sites) -> ModelShape:
+def _shape(config: Any, hf: PreTrainedModel, sites: ArchitectureSpec) -> ModelShape:
     text = config.get_text_config()
     copied = [] if sites.logit_scale(text) == 1 else hf.get_output_embeddings().parameters()  # type: ignore[no-untyped-call]
     heads = int(text.num_attention_heads)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..shapes import ModelShape
-from .architectures import Sites
+from .architectures import ArchitectureSpec
 from .layer import Layer
 from .norm import Norm
 
@@ -24,7 +24,7 @@ class Model:
     hf: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     shape: ModelShape
-    sites: Sites
+    sites: ArchitectureSpec
     layers: tuple[Layer, ...]
     final_norm: Norm
     unembed_VD: Tensor

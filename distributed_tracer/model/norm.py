@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .architectures import Sites
+from .architectures import ArchitectureSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class Norm:
     centred: bool
 
     @classmethod
-    def of(cls, module: nn.Module, sites: Sites) -> Norm:
+    def of(cls, module: nn.Module, sites: ArchitectureSpec) -> Norm:
         """Read off a model library's module."""
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
         eps = getattr(module, "variance_epsilon", None) or getattr(module, "eps", sites.norm_eps)
@@ -46,15 +46,15 @@ class Norm:
 
     def forward(self, x: Tensor, scale: Tensor) -> Tensor:
         """The norm's output, in x's dtype."""
-        y = self.push(x.to(scale.dtype), scale)
+        y = self.jvp(x.to(scale.dtype), scale)
         return (y if self.bias_D is None else y + self.bias_D).to(x.dtype)
 
-    def push(self, x: Tensor, scale: Tensor | float = 1.0) -> Tensor:
+    def jvp(self, x: Tensor, scale: Tensor | float = 1.0) -> Tensor:
         """The linear part of `forward`: all but the bias."""
         y = self._centre(x) * scale
         return y if self.weight_D is None else y * self.weight_D
 
-    def pull(self, g: Tensor, scale: Tensor | float = 1.0, *, after_weight: bool = True) -> Tensor:
+    def vjp(self, g: Tensor, scale: Tensor | float = 1.0, *, after_weight: bool = True) -> Tensor:
         """Gradient at x from the gradient at the output (or, with `after_weight=False`, at `normalized`).
 
         It is `push` transposed: <pull(g), x> = <g, push(x)>.

@@ -113,7 +113,7 @@ def _leading_token(tokenizer: PreTrainedTokenizerBase) -> int:
     raise PromptError("the tokenizer has no special token to put before the prompt; give token ids that begin with one")
 
 
-def num_zeroed(tokens: Sequence[int], architecture: str) -> int:
+def num_zeroed_positions(tokens: Sequence[int], architecture: str) -> int:
     """Leading positions whose features and errors are zero: one, or the chat prefix of instruct-tuned Gemma 3."""
     chat = architecture.startswith("gemma3") and tuple(tokens[:4]) == GEMMA3_CHAT_PREFIX
     return len(GEMMA3_CHAT_PREFIX) if chat else 1

@@ -37,7 +37,7 @@ _KEPT_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class Bytes:
+class MemoryEstimate:
     """Memory of one prompt beside the weights, by part."""
 
     tape: int
@@ -69,8 +69,8 @@ class Cost:
     num_active: int
     num_rows: int
     sweep_rows: int
-    bytes: Bytes
-    flops: float
+    bytes: MemoryEstimate
+    num_operations: float
 
 
 def resident_bytes(
@@ -122,7 +122,7 @@ def cost_of(
     dense = edge * rows * slots
     kept = dense if trace.keep_row_mass == 1 else min(dense, round(_KEPT_SHARE * _KEPT_BYTES * rows * slots))
     dropping = 0 if trace.keep_row_mass == 1 else _DROPPING_BYTES * max(slots, _DROPPING_AT_ONCE) + edge * batch * slots
-    size = Bytes(
+    size = MemoryEstimate(
         tape=item * (pattern + 3 * sites * width) + swept * (pattern + folded) + 4 * model.vocab_size,
         vectors=swept * width * (round(slots * _layers_written(transcoders)) + 4 * sites) + 4 * width * slots // layers,
         rows=kept + between,

@@ -19,15 +19,15 @@ GPU_FLOPS = 1e13
 
 
 @dataclass(frozen=True)
-class Machine:
+class WorkerResources:
     """What one worker can use. `free_bytes` is None where it cannot be known from here."""
 
     on_gpu: bool
     free_bytes: int | None
-    flops: float
+    operations_per_second: float
 
 
-def machine_of(config: JobConfig) -> Machine:
+def worker_resources(config: JobConfig) -> WorkerResources:
     """The share of this machine that each worker gets; on a remote cluster its memory is not known."""
     run = config.run
     remote = not run.local and (run.ray_address is not None or "RAY_ADDRESS" in os.environ)
@@ -35,10 +35,10 @@ def machine_of(config: JobConfig) -> Machine:
     num_gpus = float(len(gpus)) if run.local else run.gpus_per_worker
     if num_gpus > 0:
         free = round(min(gpus) * num_gpus) if gpus else None
-        return Machine(True, free, GPU_FLOPS * num_gpus)
+        return WorkerResources(True, free, GPU_FLOPS * num_gpus)
     num_workers = 1 if run.local else run.workers
     threads = run.threads or max(1, num_cores() // num_workers)
-    return Machine(False, None if remote else free_cpu_bytes() // num_workers, CPU_FLOPS * threads)
+    return WorkerResources(False, None if remote else free_cpu_bytes() // num_workers, CPU_FLOPS * threads)
 
 
 def num_cores() -> int:

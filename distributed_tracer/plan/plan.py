@@ -9,10 +9,10 @@ from itertools import islice
 from ..config import JobConfig
 from ..errors import PlanDoesNotFit
 from ..shapes import ModelShape, TranscoderShape
-from ..text import size_text as _size
+from ..text import format_bytes as _size
 from .cost import Cost, cost_of, resident_bytes, sweep_item_bytes
-from .machine import Machine, machine_of
-from .prompt_queue import Spool
+from .machine import WorkerResources, worker_resources
+from .prompt_queue import PromptQueue
 from .sizing import num_sweep_rows
 from .work import WorkUnit
 
@@ -25,13 +25,13 @@ _FEWEST_ROWS = 8
 class Plan:
     """What the prompts that are left cost; units are made of them as they are asked for, the longest first."""
 
-    prompts: Spool
+    prompts: PromptQueue
     costs: Mapping[int, Cost]
     """Of every number of tokens that occurs, the longest first."""
     model: ModelShape
     transcoders: TranscoderShape
     config: JobConfig
-    machine: Machine
+    machine: WorkerResources
 
     @property
     def resident_bytes(self) -> int:
@@ -97,7 +97,7 @@ class Plan:
             f"max {max(lengths)}",
             f"each worker  {'GPU' if machine.on_gpu else 'CPU'}, memory {free}",
             f"assumed      {self.config.run.expected_active:g} active features per token and layer "
-            f"(--expected-active), {machine.flops / 1e9:,.0f} GFLOP/s per worker",
+            f"(--expected-active), {machine.operations_per_second / 1e9:,.0f} GFLOP/s per worker",
         ]
 
     def _largest(self) -> list[str]:
@@ -132,11 +132,11 @@ class Plan:
 
     def _of_length(self, length: int) -> Iterator[WorkUnit]:
         cost = self.costs[length]
-        for prompt in self.prompts.of_length(length):
+        for prompt in self.prompts.with_length(length):
             yield WorkUnit(prompt, self._seconds(length), cost.bytes.total, cost.sweep_rows)
 
     def _seconds(self, length: int) -> float:
-        return self.costs[length].flops / self.machine.flops
+        return self.costs[length].num_operations / self.machine.operations_per_second
 
     def _fits(self, length: int) -> bool:
         free = self.machine.free_bytes
@@ -156,20 +156,20 @@ class Plan:
 
 
 def make_plan(
-    prompts: Spool,
+    prompts: PromptQueue,
     model: ModelShape,
     transcoders: TranscoderShape,
     config: JobConfig,
-    machine: Machine | None = None,
+    machine: WorkerResources | None = None,
 ) -> Plan:
     """What the prompts cost that are left to do. `machine` is what a worker has; found out if not given."""
-    machine = machine or machine_of(config)
+    machine = machine or worker_resources(config)
     costs = {length: _cost(length, model, transcoders, config, machine) for length in prompts.lengths()}
     return Plan(prompts, costs, model, transcoders, config, machine)
 
 
 def _cost(
-    num_tokens: int, model: ModelShape, transcoders: TranscoderShape, config: JobConfig, machine: Machine
+    num_tokens: int, model: ModelShape, transcoders: TranscoderShape, config: JobConfig, machine: WorkerResources
 ) -> Cost:
     """With the rows that a sweep is told to have, or half as many until they fit into what is free."""
     trace, dtype = config.trace, config.model.forward_dtype

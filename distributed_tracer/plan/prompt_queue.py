@@ -27,17 +27,17 @@ _FILL = "UPDATE prompt SET state = ?, length = ?, asked = ?, body = ? WHERE id =
 _SETTLE = "UPDATE prompt SET state = CASE WHEN ? IN ('', asked) THEN ? ELSE ? END WHERE id = ? AND state = ?"
 
 
-class Spool:
+class PromptQueue:
     """Prompts in the order of the corpus, each left to do, done, or done with other content. For one thread."""
 
     def __init__(self, prompts: Iterable[Prompt] = ()) -> None:
         self._database = sqlite3.connect("")  # a file of its own, which ends with the connection
         self._database.executescript(_TABLE)
         for prompt in prompts:
-            self.claim(prompt)
-            self.add(prompt)
+            self.register(prompt)
+            self.put(prompt)
 
-    def claim(self, prompt: Prompt) -> tuple[str, bool] | None:
+    def register(self, prompt: Prompt) -> tuple[str, bool] | None:
         """Where the id was given before, and whether with the same content; None if this is the first time."""
         content = _content(prompt)
         if self._database.execute(_CLAIM, (prompt.id, content, prompt.where, _CLAIMED)).rowcount:
@@ -46,12 +46,12 @@ class Spool:
         place, before = self._database.execute(query, (prompt.id,)).fetchone()
         return place, before == content
 
-    def add(self, prompt: Prompt) -> None:
+    def put(self, prompt: Prompt) -> None:
         """Keep a tokenized prompt whose id was claimed."""
         assert prompt.tokens is not None, "prompts are kept tokenized"
         targets = [target.to_json() for target in prompt.targets]
         body = json.dumps([prompt.text, prompt.tokens, targets, dict(prompt.metadata)], ensure_ascii=False)
-        self._database.execute(_FILL, (_LEFT, len(prompt.tokens), prompt.asked, body, prompt.id))
+        self._database.execute(_FILL, (_LEFT, len(prompt.tokens), prompt.content_hash, body, prompt.id))
 
     def reject(self, prompt_id: str, phase: str, reason: str) -> None:
         """Keep why a prompt cannot be traced, and in which phase that was found."""
@@ -66,7 +66,7 @@ class Spool:
         """Id, phase and reason of each that cannot be traced, in the order of the corpus."""
         yield from self._database.execute("SELECT id, phase, reason FROM rejected ORDER BY number")
 
-    def settle(self, asked: Iterable[tuple[str, str]]) -> None:
+    def mark_done(self, asked: Iterable[tuple[str, str]]) -> None:
         """Take out what is done: ids, and what was asked under each as `Prompt.asked` says it, empty if not known."""
         rows = ((was, _DONE, _CHANGED, id_, _LEFT) for id_, was in asked)
         self._database.executemany(_SETTLE, rows)
@@ -88,7 +88,7 @@ class Spool:
         query = "SELECT length, COUNT(*) FROM prompt WHERE state = ? GROUP BY length ORDER BY length DESC"
         return dict(self._database.execute(query, (_LEFT,)).fetchall())
 
-    def of_length(self, length: int) -> Iterator[Prompt]:
+    def with_length(self, length: int) -> Iterator[Prompt]:
         """Prompts left to do that have so many tokens, in the order of the corpus."""
         return self._prompts("state = ? AND length = ? ORDER BY number", _LEFT, length)
 

@@ -12,18 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph.graph import Graph
-from ..graph.nodes import Kind
+from ..graph.nodes import NodeKind
 from . import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MARKERS = {Kind.FEATURE: "o", Kind.ERROR: "D", Kind.TOKEN: "s", Kind.TARGET: "s"}
+_MARKERS = {NodeKind.FEATURE: "o", NodeKind.ERROR: "D", NodeKind.TOKEN: "s", NodeKind.TARGET: "s"}
 _COLOURS = {
-    Kind.FEATURE: style.FEATURE,
-    Kind.ERROR: style.ERROR,
-    Kind.TOKEN: style.TOKEN,
-    Kind.TARGET: style.TARGET,
+    NodeKind.FEATURE: style.FEATURE,
+    NodeKind.ERROR: style.ERROR,
+    NodeKind.TOKEN: style.TOKEN,
+    NodeKind.TARGET: style.TARGET,
 }
 
 
@@ -90,7 +90,7 @@ def _most_influential(graph: Graph, max_nodes: int) -> npt.NDArray[np.intp]:
     """
     inner = np.flatnonzero(np.isin(graph.nodes.kind_N, _INNER))
     best = inner[np.argsort(-graph.influence_N[inner], kind="stable")[:max_nodes]]
-    tokens, targets = graph.nodes.where(Kind.TOKEN), graph.nodes.where(Kind.TARGET)
+    tokens, targets = graph.nodes.where(NodeKind.TOKEN), graph.nodes.where(NodeKind.TARGET)
     if len(graph.tokens_P) > _MOST_POSITIONS:
         needed = np.isin(graph.nodes.position_N[tokens], graph.nodes.position_N[np.concatenate([best, targets])])
         order = np.lexsort((-graph.influence_N[tokens], ~needed))
@@ -98,7 +98,7 @@ def _most_influential(graph: Graph, max_nodes: int) -> npt.NDArray[np.intp]:
     return np.sort(np.concatenate([best, tokens, targets]))
 
 
-_INNER = (Kind.FEATURE, Kind.ERROR)
+_INNER = (NodeKind.FEATURE, NodeKind.ERROR)
 _MOST_POSITIONS = 64  # a prompt of thousands of tokens would be a picture of hundreds of thousands of pixels
 _TALLEST = 27.0  # inches for all layers
 _STEP = 0.55  # between nodes of one site: room for a label
@@ -195,10 +195,10 @@ def _draw_labels(
     num_labels: int,
 ) -> None:
     nodes = graph.nodes
-    features = shown_N[nodes.kind_N[shown_N] == Kind.FEATURE]
+    features = shown_N[nodes.kind_N[shown_N] == NodeKind.FEATURE]
     for node in features[np.argsort(-graph.influence_N[features], kind="stable")[:num_labels]]:
         _label(axes, layout, node, f"{nodes.layer_N[node]}:{nodes.feature_N[node]}", size=6)
-    for node in nodes.where(Kind.TARGET):
+    for node in nodes.where(NodeKind.TARGET):
         target = graph.targets[nodes.feature_N[node]]
         _label(axes, layout, node, f"{style.label(target.label)}\n{target.weight:.2f}", size=7)
 

@@ -67,7 +67,7 @@ def check_picture(path: str) -> None:
     import_matplotlib()
 
 
-def save(figure: Figure, path: str) -> None:
+def save_figure(figure: Figure, path: str) -> None:
     """Write the picture; the ending says which format. Raises ConfigError for another than .png, .pdf and .svg."""
     check_picture(path)
     from matplotlib import pyplot

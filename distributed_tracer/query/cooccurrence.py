@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..graph.nodes import Kind
+from ..graph.nodes import NodeKind
 from ..store.index import Index
 from ..store.read.feature_bounds import check_feature, check_site
 from ..store.reader import NodeScan, Store
 from ..table import Table
-from .sum_by_key import Keyed, as_keys, merge, site_columns, sum_by_key
+from .sum_by_key import KeyedSums, as_keys, merge_sums, site_columns, sum_by_key
 
 
 def cooccurring(store: Store, layer: int, feature: int, top: int | None = 20) -> Table:
@@ -21,14 +21,14 @@ def cooccurring(store: Store, layer: int, feature: int, top: int | None = 20) ->
     Raises ConfigError for a layer or an index that there is not.
     """
     check_site(layer, feature)
-    both: Keyed = (np.zeros((0, 2), np.int64), np.zeros((0, 2)))
+    both: KeyedSums = (np.zeros((0, 2), np.int64), np.zeros((0, 2)))
     num_having = 0
     if store.index:
         num_having, counts = _of_index(store.index, layer, feature)
-        both = merge(both, counts)
+        both = merge_sums(both, counts)
     for scan in store.scan_nodes(["kind", "layer", "feature"], store.num_indexed):
         having, counts = _of_part(scan, layer, feature)
-        num_having, both = num_having + having, merge(both, counts)
+        num_having, both = num_having + having, merge_sums(both, counts)
     if not num_having:
         check_feature(layer, feature, store.num_layers, store.info, store.url)
     keys, sums = both
@@ -46,7 +46,7 @@ def cooccurring(store: Store, layer: int, feature: int, top: int | None = 20) ->
     )
 
 
-def _of_index(index: Index, layer: int, feature: int) -> tuple[int, Keyed]:
+def _of_index(index: Index, layer: int, feature: int) -> tuple[int, KeyedSums]:
     """How many prompts have the feature; of every feature, how many of these have it, and how many of all."""
     prompt_N = np.unique(index.postings(layer, feature)["prompt"].astype(np.int64))
     table = index.features
@@ -55,9 +55,9 @@ def _of_index(index: Index, layer: int, feature: int) -> tuple[int, Keyed]:
     return len(prompt_N), (keys, np.column_stack([counts, table["features/num_prompts"]]).astype(np.float64))
 
 
-def _of_part(scan: NodeScan, layer: int, feature: int) -> tuple[int, Keyed]:
+def _of_part(scan: NodeScan, layer: int, feature: int) -> tuple[int, KeyedSums]:
     """The same of one part."""
-    is_feature = scan.columns["kind"] == Kind.FEATURE
+    is_feature = scan.columns["kind"] == NodeKind.FEATURE
     sites = (scan.columns["layer"][is_feature], scan.columns["feature"][is_feature])
     keys = np.unique(as_keys(*sites, scan.prompt_N[is_feature]), axis=0)
     having: npt.NDArray[np.int64] = keys[(keys[:, :2] == (layer, feature)).all(axis=1), 2]

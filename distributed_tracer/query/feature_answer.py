@@ -12,10 +12,10 @@ from .cooccurrence import cooccurring
 from .feature_counts import feature_counts
 from .feature_edges import edges_into, edges_out_of
 
-Question = Literal["occurrences", "edges-into", "edges-out", "together"]
+FeatureQuery = Literal["occurrences", "edges-into", "edges-out", "together"]
 
 
-def feature_answer(store: Store, layer: int, feature: int, question: Question) -> tuple[Table, str]:
+def answer_feature_query(store: Store, layer: int, feature: int, question: FeatureQuery) -> tuple[Table, str]:
     """A table, and a line that sums it up. Edges come strongest first.
 
     Raises ConfigError for a layer or an index that there is not.
@@ -34,7 +34,7 @@ def _why_none(store: Store, layer: int, feature: int) -> str:
     return f": no graph has feature {layer}:{feature} as a node; {known or f'nor any other of layer {layer}'}"
 
 
-def _answer(store: Store, layer: int, feature: int, question: Question) -> tuple[Table, str]:
+def _answer(store: Store, layer: int, feature: int, question: FeatureQuery) -> tuple[Table, str]:
     if question == "together":
         found = cooccurring(store, layer, feature, top=None)
         return found, f"{len(found)} other features in the same prompts"

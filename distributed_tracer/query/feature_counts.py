@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..graph.nodes import Kind
+from ..graph.nodes import NodeKind
 from ..store.index import Index
 from ..store.reader import NodeScan, Store
 from ..table import Table
-from .sum_by_key import Keyed, as_keys, as_values, merge, site_columns, sum_by_key
+from .sum_by_key import KeyedSums, as_keys, as_values, merge_sums, site_columns, sum_by_key
 
 
 def feature_counts(store: Store, top: int | None = None) -> Table:
@@ -19,7 +19,7 @@ def feature_counts(store: Store, top: int | None = None) -> Table:
     """
     totals = _of_index(store.index) if store.index else None
     for scan in store.scan_nodes(["kind", "layer", "feature", "influence", "activation"], store.num_indexed):
-        totals = merge(totals, _of_part(scan))
+        totals = merge_sums(totals, _of_part(scan))
     keys, sums = totals if totals is not None else (np.zeros((0, 2), np.int64), np.zeros((0, 4)))
     layer, feature = keys.T
     prompts, nodes, influence, activation = sums.T
@@ -35,7 +35,7 @@ def feature_counts(store: Store, top: int | None = None) -> Table:
     )
 
 
-def _of_index(index: Index) -> Keyed:
+def _of_index(index: Index) -> KeyedSums:
     """(layer, feature) -> prompts, nodes, influence, activation."""
     layer, feature, *sums = (
         index.features[f"features/{name}"]
@@ -44,9 +44,9 @@ def _of_index(index: Index) -> Keyed:
     return as_keys(layer, feature), as_values(*sums)
 
 
-def _of_part(scan: NodeScan) -> Keyed:
+def _of_part(scan: NodeScan) -> KeyedSums:
     """The same of one part."""
-    is_feature = scan.columns["kind"] == Kind.FEATURE
+    is_feature = scan.columns["kind"] == NodeKind.FEATURE
     layer, feature, influence, activation = (
         scan.columns[name][is_feature] for name in ("layer", "feature", "influence", "activation")
     )

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..graph.nodes import Kind
+from ..graph.nodes import NodeKind
 from ..store.format.schema import Columns
 from ..store.reader import Store
 from ..table import Table
@@ -52,7 +52,7 @@ def _edges(store: Store, layer: int, feature: int, other: Literal["source", "tar
     ids = [prompt for prompt in sorted(found) for _ in range(len(found[prompt][0]))]
     values = [np.concatenate(column) for column in zip(*rows, strict=True)] if rows else [np.zeros(0, np.int32)] * 6
     names = ("position", "kind", "layer", f"{other}_position", other, "weight")
-    kinds = [Kind(kind).name.lower() for kind in values[1].tolist()]
+    kinds = [NodeKind(kind).name.lower() for kind in values[1].tolist()]
     return Table({"prompt": ids, **dict(zip(names, values, strict=True)), "kind": kinds})
 
 

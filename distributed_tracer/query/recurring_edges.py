@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph.graph import Graph
-from ..graph.nodes import Kind
+from ..graph.nodes import NodeKind
 from ..store.reader import Store
 from ..table import Table
-from .sum_by_key import Keyed, as_keys, merge, site_columns, sum_by_key
+from .sum_by_key import KeyedSums, as_keys, merge_sums, site_columns, sum_by_key
 
 
 def recurring_edges(
@@ -32,11 +32,11 @@ def recurring_edges(
         keys, weights = feature_edges(graph)
         np.add.at(bound, _bucket(keys, num_buckets), np.abs(weights))
     fullest = np.argsort(-bound, kind="stable")[: np.count_nonzero(bound)]
-    best: Keyed = (np.zeros((0, 4), np.int64), np.zeros((0, 3)))
+    best: KeyedSums = (np.zeros((0, 4), np.int64), np.zeros((0, 3)))
     for first in range(0, len(fullest), buckets_per_pass):
         wanted = np.zeros(num_buckets, dtype=bool)
         wanted[fullest[first : first + buckets_per_pass]] = True
-        best = _strongest(merge(best, _count(store, wanted, min_prompts)), top)
+        best = _strongest(merge_sums(best, _count(store, wanted, min_prompts)), top)
         left = bound[fullest[first + buckets_per_pass :][:1]]
         if len(best[0]) == top and (best[1][-1, 2] > left).all():
             break
@@ -46,7 +46,7 @@ def recurring_edges(
 def feature_edges(graph: Graph) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """One graph's edges between features: (source layer, feature, target layer, feature) [n, 4], summed weights [n]."""
     nodes, target_E = graph.nodes, graph.target_E()
-    is_feature_N = nodes.kind_N == Kind.FEATURE
+    is_feature_N = nodes.kind_N == NodeKind.FEATURE
     between_E = is_feature_N[graph.source_E] & is_feature_N[target_E]
     sites, site_N = np.unique(as_keys(nodes.layer_N, nodes.feature_N), axis=0, return_inverse=True)
     pair_E = site_N[graph.source_E[between_E]] * len(sites) + site_N[target_E[between_E]]
@@ -63,9 +63,9 @@ def _bucket(keys: npt.NDArray[np.int64], num_buckets: int) -> npt.NDArray[np.int
     return (mixed % np.uint64(num_buckets)).astype(np.intp)
 
 
-def _count(store: Store, wanted: npt.NDArray[np.bool_], min_prompts: int) -> Keyed:
+def _count(store: Store, wanted: npt.NDArray[np.bool_], min_prompts: int) -> KeyedSums:
     """Edge -> prompts, sum of weights, sum of |weights|, for all edges in the buckets that are `wanted`."""
-    waiting: list[Keyed] = [(np.zeros((0, 4), np.int64), np.zeros((0, 3)))]
+    waiting: list[KeyedSums] = [(np.zeros((0, 4), np.int64), np.zeros((0, 3)))]
     for graph in store.graphs():
         keys, weights = feature_edges(graph)
         chosen = wanted[_bucket(keys, len(wanted))]
@@ -78,17 +78,17 @@ def _count(store: Store, wanted: npt.NDArray[np.bool_], min_prompts: int) -> Key
     return keys[enough], sums[enough]
 
 
-def _all(waiting: list[Keyed]) -> Keyed:
+def _all(waiting: list[KeyedSums]) -> KeyedSums:
     return sum_by_key(np.concatenate([keys for keys, _ in waiting]), np.concatenate([sums for _, sums in waiting]))
 
 
-def _strongest(edges: Keyed, top: int) -> Keyed:
+def _strongest(edges: KeyedSums, top: int) -> KeyedSums:
     keys, sums = edges
     best = np.lexsort((*keys.T[::-1], -sums[:, 2]))[:top]
     return keys[best], sums[best]
 
 
-def _table(edges: Keyed) -> Table:
+def _table(edges: KeyedSums) -> Table:
     keys, sums = edges
     return Table(
         {

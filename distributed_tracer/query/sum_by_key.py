@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from ..store.read.node_batches import NODE_COLUMNS
 
-Keyed = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
+KeyedSums = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 """Distinct keys [G, columns] in ascending order, and the sums [G, values] that belong to them."""
 
 
-def sum_by_key(keys: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> Keyed:
+def sum_by_key(keys: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> KeyedSums:
     """Sums of `values` [n, values] over equal rows of `keys` [n, columns]."""
     if not len(keys):
         return keys, values
@@ -23,7 +23,7 @@ def sum_by_key(keys: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> 
     return keys[first], np.add.reduceat(values, first, axis=0)
 
 
-def merge(one: Keyed | None, other: Keyed) -> Keyed:
+def merge_sums(one: KeyedSums | None, other: KeyedSums) -> KeyedSums:
     """Sums over both; None is nothing yet."""
     if one is None:
         return other

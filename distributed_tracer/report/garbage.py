@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from ..store.maintenance.unreferenced import Garbage
+from ..store.maintenance.unreferenced import UnreferencedObjects
 from ..text import printable
 
 _SHOWN = 20
 
 
-def garbage_text(found: Sequence[Garbage], dry_run: bool) -> str:
+def garbage_text(found: Sequence[UnreferencedObjects], dry_run: bool) -> str:
     """A line for each of the first few, and what it comes to."""
     lines = [
         f"{'would remove' if dry_run else 'removed'} {printable(one.key)}: {_NAMES[one.kind]}, {one.num_objects:,} "

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph.graph import Graph
-from ..graph.nodes import Kind
+from ..graph.nodes import NodeKind
 from ..table import Table
 from ..text import printable
 
@@ -27,11 +27,11 @@ def graph_summary(graph: Graph, top: int) -> dict[str, Any]:
         "metadata": dict(graph.metadata),
         "targets": [vars(target) for target in graph.targets],
         "scores": vars(graph.scores),
-        "num_nodes": {kind.name.lower(): len(nodes.where(kind)) for kind in Kind},
+        "num_nodes": {kind.name.lower(): len(nodes.where(kind)) for kind in NodeKind},
         "num_edges": graph.num_edges,
-        "top_features": _top(graph, Kind.FEATURE, top),
-        "top_errors": _top(graph, Kind.ERROR, top),
-        "top_tokens": _top(graph, Kind.TOKEN, top),
+        "top_features": _top(graph, NodeKind.FEATURE, top),
+        "top_errors": _top(graph, NodeKind.ERROR, top),
+        "top_tokens": _top(graph, NodeKind.TOKEN, top),
         "top_edges": [
             {
                 "weight": float(graph.weight_E[edge]),
@@ -75,13 +75,13 @@ _TITLES = {
     "top_edges": "strongest edges",
 }
 _COLUMNS = {
-    Kind.FEATURE: ("influence", "activation", "layer", "feature", "position"),
-    Kind.ERROR: ("influence", "layer", "position"),
-    Kind.TOKEN: ("influence", "position", "token", "string"),
+    NodeKind.FEATURE: ("influence", "activation", "layer", "feature", "position"),
+    NodeKind.ERROR: ("influence", "layer", "position"),
+    NodeKind.TOKEN: ("influence", "position", "token", "string"),
 }
 
 
-def _top(graph: Graph, kind: Kind, count: int) -> list[dict[str, Any]]:
+def _top(graph: Graph, kind: NodeKind, count: int) -> list[dict[str, Any]]:
     """The most influential nodes of a kind; ties go to the lower number."""
     of_kind = graph.nodes.where(kind)
     chosen = of_kind[np.argsort(-graph.influence_N[of_kind], kind="stable")[:count]]
@@ -99,11 +99,11 @@ def _top(graph: Graph, kind: Kind, count: int) -> list[dict[str, Any]]:
 
 
 def _name(graph: Graph, node: int) -> str:
-    kind = Kind(graph.nodes.kind_N[node])
+    kind = NodeKind(graph.nodes.kind_N[node])
     layer, position, feature = (
         int(column[node]) for column in (graph.nodes.layer_N, graph.nodes.position_N, graph.nodes.feature_N)
     )
-    if kind is Kind.TARGET:
+    if kind is NodeKind.TARGET:
         return f"target {graph.targets[feature].label!r}"
-    what = {Kind.FEATURE: f"feature {layer}:{feature}", Kind.ERROR: f"error of layer {layer}"}
+    what = {NodeKind.FEATURE: f"feature {layer}:{feature}", NodeKind.ERROR: f"error of layer {layer}"}
     return f"{what.get(kind) or f'token {graph.token_strings[position]!r}'} at {position}"

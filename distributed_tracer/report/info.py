@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from ..store.backend.base import Root
-from ..store.backend.open import open_root
+from ..store.backend.base import Backend
+from ..store.backend.open import open_backend
 from ..store.commits import read_commits
 from ..store.evaluations import CHECK_KEY
 from ..store.maintenance.unreferenced import orphans
@@ -23,10 +23,10 @@ def info_of(path: str) -> dict[str, Any]:
     `hidden` graphs are of prompts that another commit holds too, and not read; `superseded` parts have been compacted.
     Raises StoreNotFound, StoreVersionError, StoreCorrupt.
     """
-    store, root = open_store(path), open_root(path)
+    store, root = open_store(path), open_backend(path)
     catalogue, index = store.catalogue, store.index
     superseded = {entry.name for entry in catalogue.superseded}
-    present = {key.removeprefix("commits/"): stamp for key, stamp in root.listing("commits").items()}
+    present = {key.removeprefix("commits/"): stamp for key, stamp in root.list_all("commits").items()}
     arrays: Counter[str] = Counter()
     num_graphs = 0
     for _, receipt in read_commits(root, superseded):
@@ -59,10 +59,10 @@ def info_of(path: str) -> dict[str, Any]:
     }
 
 
-def _checks(root: Root) -> dict[str, dict[str, int]]:
+def _checks(root: Backend) -> dict[str, dict[str, int]]:
     """Objects of figures and their bytes, by kind."""
     found: dict[str, dict[str, int]] = {}
-    for key, stamp in root.listing("checks").items():
+    for key, stamp in root.list_all("checks").items():
         if match := CHECK_KEY.fullmatch(key):
             of_kind = found.setdefault(match[1], {"objects": 0, "bytes": 0})
             of_kind["objects"] += 1

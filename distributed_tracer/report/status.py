@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..redact import redacted
-from ..store.backend.base import Root
-from ..store.backend.open import open_root
+from ..store.backend.base import Backend
+from ..store.backend.open import open_backend
 from ..store.format.failure import Failure, read_failures
 from ..store.format.run_record import RunEnd, RunRecord, read_run_end, read_runs
 from ..store.maintenance.unreferenced import orphans
@@ -29,7 +29,7 @@ def status_of(path: str) -> dict[str, Any]:
 
     Raises StoreNotFound, StoreVersionError, StoreCorrupt.
     """
-    store, root = open_store(path), open_root(path)
+    store, root = open_store(path), open_backend(path)
     catalogue = store.catalogue
     known = {commit.part for commit in (*catalogue.commits, *catalogue.superseded)}
     totals = {name: int(catalogue.columns[f"num_{name}"].sum()) for name in ("tokens", "nodes", "edges")}
@@ -78,10 +78,10 @@ def _run_status(run: RunRecord, end: RunEnd | None, store: Store, failures: Sequ
     }
 
 
-def _by_the_store(root: Root, told: Mapping[str, str]) -> tuple[str | None, float]:
+def _by_the_store(root: Backend, told: Mapping[str, str]) -> tuple[str | None, float]:
     """When the last of some objects was written by the store's clock, if they are there; and how many seconds, at
     least, the clock of their writer is ahead of it: nothing is written down before it is said."""
-    there = {key: stamp for folder in ("commits", "failures", "runs") for key, stamp in root.listing(folder).items()}
+    there = {key: stamp for folder in ("commits", "failures", "runs") for key, stamp in root.list_all(folder).items()}
     stamps = {key: there[key].written for key in told if key in there}
     if not stamps:
         return None, 0.0

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..config import JobConfig, RunConfig
 from ..errors import CommitRefused
 from ..plan.work import Outcome, WorkUnit
-from ..store.format.part_manifest import Receipt
-from .reply import Reply
+from ..store.format.part_manifest import PartManifest
+from .reply import WorkerReply
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -23,7 +23,7 @@ slice of the transcoders only. Executors take one as an argument: the place to p
 class Commit(Protocol):
     """Called in the driver with every receipt, those that come together in one call."""
 
-    def __call__(self, *receipts: Receipt) -> None:
+    def __call__(self, *receipts: PartManifest) -> None:
         """The prompts of their parts are done when it has returned. Raises CommitRefused, which names the parts that do
         not count, and is told of those that do; any other error ends the run."""
         ...
@@ -57,7 +57,7 @@ def threads_per_worker(run: RunConfig, cores: int) -> int:
     return run.threads or max(1, cores // (1 if run.local else run.workers))
 
 
-class Unwritten:
+class PendingOutcomes:
     """The traced prompts of one worker whose part is not committed yet: what is lost if the worker is."""
 
     def __init__(self) -> None:
@@ -66,24 +66,24 @@ class Unwritten:
     def __len__(self) -> int:
         return len(self._outcomes)
 
-    def settle(self, reply: Reply) -> Iterator[Outcome]:
+    def receive(self, reply: WorkerReply) -> Iterator[Outcome]:
         """Pass on a reply's outcomes; of its receipt, if it has one, `written` is to be told once that is committed."""
         for outcome in reply.outcomes:
             if outcome.status == "traced":
                 self._outcomes[outcome.prompt_id] = outcome
             yield outcome
 
-    def written(self, receipt: Receipt) -> Iterator[Outcome]:
+    def mark_durable(self, receipt: PartManifest) -> Iterator[Outcome]:
         """The prompts of a committed part are done."""
         for entry in receipt.prompts:
             yield replace(self._outcomes.pop(entry.id), status="done")
 
-    def refused(self, receipt: Receipt) -> list[str]:
+    def refused(self, receipt: PartManifest) -> list[str]:
         """Ids of the prompts of a part that must not count: nobody has their graphs any more."""
         return [self._outcomes.pop(entry.id).prompt_id for entry in receipt.prompts]
 
 
-def committed(commit: Commit, receipts: Sequence[Receipt]) -> Mapping[str, str]:
+def committed(commit: Commit, receipts: Sequence[PartManifest]) -> Mapping[str, str]:
     """Commit parts; those that are refused, by name, with the reason. Raises what ends the run."""
     try:
         commit(*receipts)

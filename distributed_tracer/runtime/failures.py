@@ -32,7 +32,7 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "")
 
 
-def where(error: Exception) -> str:
+def traceback_summary(error: Exception) -> str:
     """The innermost three places of ours in a traceback: a bug is found from the store's record alone."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if _PACKAGE in Path(f.filename).parents]
     places = (f"{Path(f.filename).relative_to(_PACKAGE)}:{f.lineno} {f.name}" for f in reversed(frames[-3:]))

@@ -8,8 +8,8 @@ from collections.abc import Generator, Iterable, Iterator
 from ..config import JobConfig
 from ..plan.machine import num_cores
 from ..plan.work import Outcome, WorkUnit
-from .executor import Commit, MakeWorker, Unwritten, after_refusal, committed, new_worker, threads_per_worker
-from .reply import Reply
+from .executor import Commit, MakeWorker, PendingOutcomes, after_refusal, committed, new_worker, threads_per_worker
+from .reply import WorkerReply
 
 
 class LocalExecutor:
@@ -26,7 +26,7 @@ class LocalExecutor:
         worker = self._make_worker(self._config, threads)
         fresh, again = iter(units), deque[WorkUnit]()
         under_way: dict[str, WorkUnit] = {}
-        unwritten = Unwritten()
+        unwritten = PendingOutcomes()
         while True:
             unit = again.popleft() if again else next(fresh, None)
             if unit is not None:
@@ -40,10 +40,10 @@ class LocalExecutor:
                 return
 
     def _settle(
-        self, unwritten: Unwritten, reply: Reply, under_way: dict[str, WorkUnit], again: deque[WorkUnit]
+        self, unwritten: PendingOutcomes, reply: WorkerReply, under_way: dict[str, WorkUnit], again: deque[WorkUnit]
     ) -> Iterator[Outcome]:
         """Pass on what became of prompts and commit a part; what of it must not count goes to `again`."""
-        yield from unwritten.settle(reply)
+        yield from unwritten.receive(reply)
         if reply.receipt is None:
             return
         if refused := committed(self._commit, [reply.receipt]):
@@ -53,4 +53,4 @@ class LocalExecutor:
                 again.extend([] if unit is None else [unit])
                 yield outcome
         else:
-            yield from unwritten.written(reply.receipt)
+            yield from unwritten.mark_durable(reply.receipt)

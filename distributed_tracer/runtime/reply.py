@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..plan.work import Outcome
-from ..store.format.part_manifest import Receipt
+from ..store.format.part_manifest import PartManifest
 
 
 @dataclass(frozen=True)
-class Reply:
+class WorkerReply:
     """A worker's answer to one call: what happened to prompts, and the receipt of a part if it wrote one."""
 
     outcomes: tuple[Outcome, ...] = ()
-    receipt: Receipt | None = None
+    receipt: PartManifest | None = None

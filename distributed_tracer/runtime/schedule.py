@@ -20,14 +20,14 @@ from dataclasses import replace
 
 from ..errors import WorkerLost
 from ..plan.work import Outcome, Status, WorkUnit
-from ..store.format.part_manifest import Receipt
-from .executor import Unwritten, after_refusal
-from .reply import Reply
-from .telemetry.estimate import Estimate
+from ..store.format.part_manifest import PartManifest
+from .executor import PendingOutcomes, after_refusal
+from .reply import WorkerReply
+from .telemetry.estimate import DurationModel
 
-Call = tuple[WorkUnit, ...]
+UnitBatch = tuple[WorkUnit, ...]
 """What a worker is asked: to trace some units or, of none, to write what it has."""
-WRITE: Call = ()
+FLUSH: UnitBatch = ()
 
 IN_FLIGHT = 2
 MAX_UNITS = 64
@@ -36,15 +36,15 @@ MAX_LOSSES_IN_A_ROW = 30
 """So many lost workers without one prompt traced in between are a broken machine, not broken prompts."""
 
 
-class Share:
+class WorkerQueue:
     """What one worker was asked and has not answered, and what it traced and has not written."""
 
     def __init__(self) -> None:
-        self.calls: list[Call] = []
+        self.calls: list[UnitBatch] = []
         self.units: dict[str, WorkUnit] = {}
-        self.unwritten = Unwritten()
+        self.unwritten = PendingOutcomes()
 
-    def ask(self, call: Call) -> Call:
+    def ask(self, call: UnitBatch) -> UnitBatch:
         self.calls.append(call)
         self.units |= {unit.prompt.id: unit for unit in call}
         return call
@@ -60,7 +60,7 @@ class Schedule:
         self._again: deque[WorkUnit] = deque()
         self._suspects: deque[WorkUnit] = deque()
         self._attempts, self._call_seconds = attempts, call_seconds
-        self._estimate = Estimate()
+        self._estimate = DurationModel()
         self._losses_in_a_row = 0
         self._losses_writing = 0
 
@@ -76,22 +76,22 @@ class Schedule:
         self._again.clear()
         self._suspects.clear()
 
-    def next_calls(self, share: Share) -> Iterator[Call]:
+    def next_calls(self, share: WorkerQueue) -> Iterator[UnitBatch]:
         """What to ask of a worker now: nothing if it has enough to do or there is nothing left."""
         while len(share.calls) < IN_FLIGHT and (call := self._take()):
             yield share.ask(call)
         if share.calls:
             return
         if share.unwritten:
-            yield share.ask(WRITE)
+            yield share.ask(FLUSH)
         elif self._suspects:  # not before the answer to that is here: a process that dies at once takes it along
             yield share.ask((self._suspects.popleft(),))
 
-    def expected_seconds(self, call: Call) -> float:
+    def expected_seconds(self, call: UnitBatch) -> float:
         """By what prompts took so far."""
-        return sum(self._estimate.of(1, unit.expected_seconds) for unit in call)
+        return sum(self._estimate.predict(1, unit.expected_seconds) for unit in call)
 
-    def refused(self, share: Share, call: Call, reason: str) -> Iterator[Outcome]:
+    def refused(self, share: WorkerQueue, call: UnitBatch, reason: str) -> Iterator[Outcome]:
         """A call never began, because of something in it: a prompt that was alone has failed, others are sent alone."""
         share.calls.remove(call)
         for unit in call:
@@ -101,37 +101,37 @@ class Schedule:
             else:
                 self._again.append(unit)
 
-    def settle(self, share: Share, call: Call, reply: Reply) -> Iterator[Outcome]:
+    def settle(self, share: WorkerQueue, call: UnitBatch, reply: WorkerReply) -> Iterator[Outcome]:
         """Take a worker's answer to `call`; the receipt in it is for `written`."""
         share.calls.remove(call)
-        for outcome in share.unwritten.settle(reply):
+        for outcome in share.unwritten.receive(reply):
             if outcome.status == "failed":
                 del share.units[outcome.prompt_id]
             if outcome.status == "traced":
                 self._losses_in_a_row = 0
-                self._estimate.learn(outcome.expected_seconds, outcome.seconds)
+                self._estimate.observe(outcome.expected_seconds, outcome.seconds)
             yield outcome
 
-    def written(self, share: Share, receipt: Receipt) -> Iterator[Outcome]:
+    def written(self, share: WorkerQueue, receipt: PartManifest) -> Iterator[Outcome]:
         """A worker's part is committed."""
         self._losses_writing = 0
-        for outcome in share.unwritten.written(receipt):
+        for outcome in share.unwritten.mark_durable(receipt):
             del share.units[outcome.prompt_id]
             yield outcome
 
-    def not_committed(self, share: Share, receipt: Receipt, reason: str) -> Iterator[Outcome]:
+    def not_committed(self, share: WorkerQueue, receipt: PartManifest, reason: str) -> Iterator[Outcome]:
         """A worker's part is refused: its prompts are traced again, or failed after so many parts as `attempts`."""
         for prompt_id in share.unwritten.refused(receipt):
             unit, outcome = after_refusal(share.units.pop(prompt_id), self._attempts, reason)
             self._again.extend([] if unit is None else [unit])
             yield outcome
 
-    def lost(self, share: Share, reason: str, blamed: bool = True) -> Iterator[Outcome]:
+    def worker_lost(self, share: WorkerQueue, reason: str, blamed: bool = True) -> Iterator[Outcome]:
         """Take back everything a dead worker had; what it ran is suspected unless it is not to blame.
 
         Raises WorkerLost if nothing but deaths has happened for long.
         """
-        running, *waiting = share.calls or [WRITE]
+        running, *waiting = share.calls or [FLUSH]
         not_begun = {unit.prompt.id for call in waiting for unit in call}
         for unit in share.units.values():
             if running == (unit,) and blamed:
@@ -145,7 +145,7 @@ class Schedule:
         if not blamed:
             return
         self._losses_in_a_row += 1
-        self._losses_writing += bool(share.calls) and running == WRITE  # no prompt is to blame: it could go on for ever
+        self._losses_writing += bool(share.calls) and running == FLUSH  # no prompt is to blame: it could go on for ever
         if max(self._losses_in_a_row, self._losses_writing) >= MAX_LOSSES_IN_A_ROW:
             what = "writing a part" if self._losses_writing >= MAX_LOSSES_IN_A_ROW else "tracing a prompt"
             raise WorkerLost(
@@ -153,14 +153,14 @@ class Schedule:
                 f"{reason} What was written is kept; once the cause is mended, the same command goes on from there."
             )
 
-    def _take(self) -> Call:
+    def _take(self) -> UnitBatch:
         if self._again:
             return (self._again.popleft(),)
         units: list[WorkUnit] = []
         seconds = 0.0
         while len(units) < MAX_UNITS and (unit := self._next_fresh()) is not None:
             units.append(unit)
-            seconds += self._estimate.of(1, unit.expected_seconds)
+            seconds += self._estimate.predict(1, unit.expected_seconds)
             if seconds >= self._call_seconds or not self._estimate:
                 break
         return tuple(units)

@@ -22,12 +22,12 @@ from ..config import TraceConfig
 from ..model.model import Model
 from ..model.tokenize import tokenize
 from ..prompt import Prompt
-from ..trace.attribute import fire
-from ..trace.device import products
-from ..trace.edge_block_io import Packed, pack, unpack
+from ..trace.attribute import run_and_encode
+from ..trace.device import matmul_precision
+from ..trace.edge_block_io import SerializedBlock, deserialize, serialize
 from ..trace.encode import ActiveFeatures
-from ..trace.rows import EdgeBlock, Rows
-from ..trace.targets import Directions
+from ..trace.rows import EdgeBlock, RowComputer
+from ..trace.targets import ResolvedTargets
 from ..transcoder.base import Transcoders
 
 _log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _PATIENCE_SECONDS, _PATIENCE = 10.0, 4.0
 """An assistant may take so long after its leader is finished, or so many times what the leader took."""
 
 
-class Assistant(Protocol):
+class Helper(Protocol):
     """An idle replica, seen from the one that it helps: asked now, answering later."""
 
     def open(self, prompt: Prompt, config: TraceConfig) -> None:
@@ -55,52 +55,52 @@ class Assistant(Protocol):
         """Whether `take` need not wait."""
         ...
 
-    def take(self, seconds: float) -> Packed:
+    def take(self, seconds: float) -> SerializedBlock:
         """The block asked for. Raises AssistantFailed, also if it is not there within so many seconds."""
         ...
 
 
-class AssistantFailed(Exception):
+class HelperFailed(Exception):
     """An assistant is lost, late or otherwise of no use."""
 
 
-class Assistants:
+class HelperPool:
     """The replicas offered to this one, by another thread, while it is tracing a prompt."""
 
     def __init__(self) -> None:
-        self._offered: list[Assistant] = []
+        self._offered: list[Helper] = []
         self._lock = threading.Lock()
 
-    def offer(self, assistant: Assistant) -> None:
+    def offer(self, assistant: Helper) -> None:
         """It is idle, and may be used for the prompt that is being traced."""
         with self._lock:
             self._offered.append(assistant)
 
-    def take_offered(self) -> list[Assistant]:
+    def take_offered(self) -> list[Helper]:
         """Those offered since the last time."""
         with self._lock:
             offered, self._offered = self._offered, []
         return offered
 
 
-class SpreadRows:
+class SharedRowComputer:
     """A RowSource that leaves some batches to assistants, as soon as there are any."""
 
     def __init__(
         self,
-        rows: Rows,
+        rows: RowComputer,
         prompt: Prompt,
         config: TraceConfig,
-        assistants: Assistants,
+        assistants: HelperPool,
         step: Callable[[], None] = lambda: None,
     ) -> None:
         """`step` is called when a batch is computed here."""
         self._rows, self._prompt, self._config, self._assistants = rows, prompt, config, assistants
         self._step = step
-        self._opening: list[Assistant] = []
-        self._ready: list[Assistant] = []
+        self._opening: list[Helper] = []
+        self._ready: list[Helper] = []
 
-    def of_targets(self, directions: Directions) -> Iterator[EdgeBlock]:
+    def of_targets(self, directions: ResolvedTargets) -> Iterator[EdgeBlock]:
         """Rows of every target, which are few."""
         return self._rows.of_targets(directions)
 
@@ -112,13 +112,13 @@ class SpreadRows:
             yield from spread.add(block)
         yield from spread.rest()
 
-    def _look_for_assistants(self) -> list[Assistant]:
+    def _look_for_assistants(self) -> list[Helper]:
         """Open those that are new; those that are open and see the same features are of use, until they fail."""
         for assistant in self._assistants.take_offered():
             try:
                 assistant.open(self._prompt, self._config)
                 self._opening.append(assistant)
-            except AssistantFailed as error:
+            except HelperFailed as error:
                 _log.warning("an assistant is of no use: %s", error)
         for assistant in list(self._opening):
             try:
@@ -126,9 +126,9 @@ class SpreadRows:
                 if found is None:
                     continue
                 if found != fingerprint(self._rows.features):
-                    raise AssistantFailed("other features fire there; are all machines of one kind?")
+                    raise HelperFailed("other features fire there; are all machines of one kind?")
                 self._ready.append(assistant)
-            except AssistantFailed as error:
+            except HelperFailed as error:
                 _log.warning("an assistant is of no use: %s", error)
             self._opening.remove(assistant)
         return self._ready
@@ -137,14 +137,14 @@ class SpreadRows:
 class _Round:
     """One round's batches, large ones first: whoever has nothing to do takes the next one."""
 
-    def __init__(self, rows: Rows, chosen_F: Tensor, assistants: Callable[[], list[Assistant]]) -> None:
+    def __init__(self, rows: RowComputer, chosen_F: Tensor, assistants: Callable[[], list[Helper]]) -> None:
         self._rows, self._chosen_F, self._assistants = rows, chosen_F, assistants
         self._num_batches = rows.num_batches(chosen_F)
         self._leaders = -1
         """The leader's batch."""
         self._given = 0
         """All batches before this one are done or under way."""
-        self._asked: dict[Assistant, int] = {}
+        self._asked: dict[Helper, int] = {}
         self._blocks: dict[int, EdgeBlock] = {}
         self._next = 0
         """The first block not passed on."""
@@ -161,7 +161,7 @@ class _Round:
             if self._given < self._num_batches:
                 try:
                     assistant.ask(self._chosen_F.numpy(force=True), self._given)
-                except AssistantFailed as error:
+                except HelperFailed as error:
                     self._do_without(assistant, error)
                     continue
                 self._asked[assistant] = self._given
@@ -183,33 +183,33 @@ class _Round:
         for number in sorted(self._blocks):
             yield self._blocks[number]
 
-    def _receive(self, assistant: Assistant, seconds: float) -> None:
+    def _receive(self, assistant: Helper, seconds: float) -> None:
         number, columns = self._asked.pop(assistant), self._rows.features.columns
         try:
-            self._blocks[number] = unpack(assistant.take(seconds), columns, self._chosen_F.device)
-        except AssistantFailed as error:
+            self._blocks[number] = deserialize(assistant.take(seconds), columns, self._chosen_F.device)
+        except HelperFailed as error:
             self._do_without(assistant, error)
             (self._blocks[number],) = self._rows.of_features(self._chosen_F, number.__eq__)
 
-    def _do_without(self, assistant: Assistant, error: AssistantFailed) -> None:
+    def _do_without(self, assistant: Helper, error: HelperFailed) -> None:
         _log.warning("going on without an assistant: %s", error)
         self._assistants().remove(assistant)
 
 
-class Assisting:
+class HelperSession:
     """The other end: one prompt of another replica, prepared here."""
 
     def __init__(self, prompt: Prompt, model: Model, transcoders: Transcoders, config: TraceConfig) -> None:
-        tape, features = fire(tokenize(prompt, model.tokenizer, model.shape), model, transcoders, config)
-        self._rows = Rows(model, tape, transcoders, features, config.sweep_rows, config.keep_row_mass)
+        tape, features = run_and_encode(tokenize(prompt, model.tokenizer, model.shape), model, transcoders, config)
+        self._rows = RowComputer(model, tape, transcoders, features, config.sweep_rows, config.keep_row_mass)
         self._config = config
         self.fingerprint = fingerprint(features)
 
-    def block(self, chosen_F: Tensor, number: int) -> Packed:
+    def block(self, chosen_F: Tensor, number: int) -> SerializedBlock:
         """One batch of a round."""
-        with products(self._config.sweep_dtype):
+        with matmul_precision(self._config.sweep_dtype):
             (block,) = self._rows.of_features(chosen_F, number.__eq__)
-            return pack(block)
+            return serialize(block)
 
 
 def fingerprint(features: ActiveFeatures) -> str:

@@ -27,7 +27,7 @@ class NothingBegun(KeyboardInterrupt):
     """Raised by the first signal if no work was handed out: what is being made ready is of no use."""
 
 
-class Stopping:
+class GracefulShutdown:
     """While entered, listens to signals. Outside the main thread, where that is not possible, it only passes units."""
 
     def __init__(self, log_format: LogFormat = "text") -> None:
@@ -39,7 +39,7 @@ class Stopping:
         self._asked_at = 0.0
         self._previous: dict[int, Any] = {}
 
-    def __enter__(self) -> Stopping:
+    def __enter__(self) -> GracefulShutdown:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 ignored = signal.getsignal(number) == signal.SIG_IGN
@@ -53,7 +53,7 @@ class Stopping:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def until_asked(self, units: Iterable[WorkUnit]) -> Iterator[WorkUnit]:
+    def take_until_stopped(self, units: Iterable[WorkUnit]) -> Iterator[WorkUnit]:
         """The units, until somebody asks to stop."""
         for unit in units:
             if self.requested:

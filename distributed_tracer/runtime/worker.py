@@ -20,20 +20,20 @@ from ..graph.graph import Graph
 from ..model.load import load_model
 from ..plan.work import Outcome, WorkUnit
 from ..prompt import Prompt
-from ..store.format.part_manifest import Receipt
+from ..store.format.part_manifest import PartManifest
 from ..store.writer import PartWriter
 from ..trace.attribute import attribute_dense
-from ..trace.edge_block_io import Packed
-from ..trace.rows import Rows
+from ..trace.edge_block_io import SerializedBlock
+from ..trace.rows import RowComputer
 from ..transcoder.base import Transcoders
 from ..transcoder.load import check_fits, load_transcoders
 from ..transcoder.loaded import LoadedTranscoders
-from ..transcoder.shard import Slice
-from .failures import first_line, is_out_of_memory, release_memory, where
-from .reply import Reply
-from .shared_rows import Assistants, Assisting, SpreadRows
-from .telemetry.logs import AT_WORK
-from .telemetry.phases import TRACE, Phases
+from ..transcoder.shard import Shard
+from .failures import first_line, is_out_of_memory, release_memory, traceback_summary
+from .reply import WorkerReply
+from .shared_rows import HelperPool, HelperSession, SharedRowComputer
+from .telemetry.logs import CURRENT_PROMPT
+from .telemetry.phases import TRACE, PhaseTimer
 
 KERNELS_KEPT = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
 """oneDNN compiles a kernel for each size of a bfloat16 product, a millisecond and 0.1 MB each, and by itself keeps only
@@ -55,21 +55,21 @@ class Worker:
     """What of the transcoders is here: all, or one slice."""
     transcoders: Transcoders
     """The whole set, for tracing. Whoever made a worker with one slice sets it."""
-    assistants: Assistants
+    assistants: HelperPool
     """Idle workers offered to this one."""
 
     def __init__(
         self,
         config: JobConfig,
         threads: int,
-        part: Slice = Slice(),  # noqa: B008  (frozen)
+        part: Shard = Shard(),  # noqa: B008  (frozen)
         expected: Mapping[What, Content] | None = None,
     ) -> None:
         os.environ.setdefault(*SAME_BITS)
         os.environ.setdefault(*KERNELS_KEPT)
         torch.set_num_threads(threads)
         self.config = config
-        self._phases = Phases()
+        self._phases = PhaseTimer()
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.files = FilesInUse(config.model.model, config.transcoders.transcoders, expected)
         with self.files.loading():
@@ -78,35 +78,35 @@ class Worker:
                 config.transcoders.transcoders, config.model.forward_dtype, self._model.input_device, part
             )
             check_fits(self.kept.shape, self._model.shape)
-        self.assistants = Assistants()
-        self._assisting: Assisting | None = None
+        self.assistants = HelperPool()
+        self._assisting: HelperSession | None = None
         self._part = PartWriter(config.store.store, config.store)
         self._num_rows = 0
-        self._phases.enter("idle")
+        self._phases.start("idle")
 
-    def trace(self, *units: WorkUnit) -> Reply:
+    def trace(self, *units: WorkUnit) -> WorkerReply:
         """Trace prompts; write a part if they filled it. Only writing raises: StoreError, OutOfMemory; and FilesChanged
         if what is traced may be of two models."""
         self._assisting = None
         outcomes = [outcome for unit in units for outcome in self._trace(unit)]
         if any(outcome.status == "failed" for outcome in outcomes):
             self.files.check()  # they may be why
-        return Reply(tuple(outcomes), self.flush().receipt if self._part.full else None)
+        return WorkerReply(tuple(outcomes), self.flush().receipt if self._part.full else None)
 
-    def flush(self) -> Reply:
+    def flush(self) -> WorkerReply:
         """Write what is traced. Raises StoreError, OutOfMemory, FilesChanged."""
-        self._phases.enter("store")
+        self._phases.start("store")
         receipt = self._write()
-        self._phases.enter("idle")
-        return Reply(receipt=receipt)
+        self._phases.start("idle")
+        return WorkerReply(receipt=receipt)
 
     def assist(self, prompt: Prompt, config: TraceConfig) -> str:
         """Prepare to compute rows of a prompt that another worker traces; the fingerprint of what fires in it."""
         self._assisting = None  # its memory is needed
-        self._assisting = Assisting(prompt, self._model, self.transcoders, config)
+        self._assisting = HelperSession(prompt, self._model, self.transcoders, config)
         return self._assisting.fingerprint
 
-    def assist_with(self, fingerprint: str, chosen_F: npt.NDArray[np.int64], number: int) -> Packed:
+    def assist_with(self, fingerprint: str, chosen_F: npt.NDArray[np.int64], number: int) -> SerializedBlock:
         """A batch of rows of that prompt. Raises TracerError if it is not the one prepared, FilesChanged."""
         if self._assisting is None or self._assisting.fingerprint != fingerprint:
             raise TracerError("this worker has been given something else to do")
@@ -117,15 +117,15 @@ class Worker:
     def graph_of(self, unit: WorkUnit, config: TraceConfig) -> Graph:
         """What is stored for one prompt."""
 
-        def open_rows(*opened: Any) -> SpreadRows:
-            self._phases.enter("rows")
-            return SpreadRows(Rows(*opened), unit.prompt, config, self.assistants, self._phases.step)
+        def open_rows(*opened: Any) -> SharedRowComputer:
+            self._phases.start("rows")
+            return SharedRowComputer(RowComputer(*opened), unit.prompt, config, self.assistants, self._phases.step)
 
         dense = attribute_dense(unit.prompt, self._model, self.transcoders, config, open_rows)
         self._num_rows = dense.num_rows
         if config.keep_all:
             return dense.whole()
-        self._phases.enter("prune")
+        self._phases.start("prune")
         return dense.pruned(config.node_threshold, config.edge_threshold)
 
     @property
@@ -147,7 +147,7 @@ class Worker:
             release_memory()
             yield self._try(unit, sweep_rows // 2, last=True)
 
-    def _write(self) -> Receipt | None:
+    def _write(self) -> PartManifest | None:
         if len(self._part):
             self.files.check()
         try:
@@ -162,14 +162,14 @@ class Worker:
 
     def _try(self, unit: WorkUnit, sweep_rows: int, last: bool) -> Outcome:
         """One attempt, and what the worker spent since the last."""
-        self._phases.enter("encode")
-        at_work = AT_WORK.set((unit.prompt.id, self._phases))
+        self._phases.start("encode")
+        at_work = CURRENT_PROMPT.set((unit.prompt.id, self._phases))
         try:
             outcome = self._attempt(unit, sweep_rows, last)
         finally:
-            AT_WORK.reset(at_work)
-            self._phases.enter("idle")
-        return replace(outcome, phase_seconds=self._phases.take(), gpu_peak_bytes=_gpu_peak_bytes())
+            CURRENT_PROMPT.reset(at_work)
+            self._phases.start("idle")
+        return replace(outcome, phase_seconds=self._phases.pop(), gpu_peak_bytes=_gpu_peak_bytes())
 
     def _attempt(self, unit: WorkUnit, sweep_rows: int, last: bool) -> Outcome:
         started = time.perf_counter()
@@ -182,8 +182,8 @@ class Worker:
         )
         try:
             graph = self.graph_of(unit, replace(self.config.trace, sweep_rows=sweep_rows))
-            self._phases.enter("store")
-            self._part.add(graph, unit.prompt.asked)
+            self._phases.start("store")
+            self._part.add(graph, unit.prompt.content_hash)
         except (WorkerLost, FilesChanged):
             raise  # of another worker: they say nothing of this prompt
         except InputError as error:
@@ -191,7 +191,7 @@ class Worker:
         except Exception as error:
             reason = f"{type(error).__name__}: {first_line(error)}"
             if not is_out_of_memory(error):
-                return replace(outcome, phase=self._phase, reason=f"{reason} ({where(error)})")
+                return replace(outcome, phase=self._phase, reason=f"{reason} ({traceback_summary(error)})")
             reason += f" (with sweep_rows={sweep_rows})"
             return replace(outcome, status="failed" if last else "retried", phase=self._phase, reason=reason)
         return replace(

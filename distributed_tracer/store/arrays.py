@@ -11,7 +11,7 @@ from typing import Any
 import numpy.typing as npt
 
 from ..errors import OutOfMemory, StoreCorrupt
-from .checked_objects import Objects
+from .checked_objects import CheckedObjects
 from .format.schema import Column, Columns
 from .format.zarr_decode import Layout, Rows, decode, layouts_of
 
@@ -23,7 +23,9 @@ _SENSELESS = (ValueError, RuntimeError, SystemError, LookupError, TypeError, Att
 class Arrays:
     """Reads of one group. Objects are fetched in one call, checked and decoded."""
 
-    def __init__(self, objects: Objects, columns: Iterable[Column], num_rows: Mapping[str, int] = _UNKNOWN) -> None:
+    def __init__(
+        self, objects: CheckedObjects, columns: Iterable[Column], num_rows: Mapping[str, int] = _UNKNOWN
+    ) -> None:
         """`num_rows` of arrays, by name, as far as somebody knows them who is believed."""
         self._objects = objects
         self._columns = {column.name: column for column in columns}

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .format.index_schema import SIZES
-from .format.part_manifest import PromptEntry, Receipt, finite
+from .format.part_manifest import PartManifest, PromptSummary, finite
 from .format.schema import Columns
 
 _INTEGERS = ("commit", "row", "run", *SIZES)
@@ -19,7 +19,7 @@ _SCORES = ("replacement", "completeness")
 
 
 @dataclass(frozen=True)
-class CommitEntry:
+class CommitInfo:
     """What is known of a committed part without its commit."""
 
     name: str
@@ -36,7 +36,7 @@ class CommitEntry:
         return self.name[11:43]
 
     @classmethod
-    def of(cls, name: str, receipt: Receipt) -> CommitEntry:
+    def of(cls, name: str, receipt: PartManifest) -> CommitInfo:
         """What `receipt`, found in the commit `name`, says."""
         return cls(name, receipt.num_bytes, len(receipt.objects), receipt.created, receipt.run)
 
@@ -45,9 +45,9 @@ class CommitEntry:
 class Catalogue:
     """Prompts in the order of their commits, each once: of several commits of a prompt, the first counts."""
 
-    commits: tuple[CommitEntry, ...] = ()
+    commits: tuple[CommitInfo, ...] = ()
     """Those whose parts hold the prompts."""
-    superseded: tuple[CommitEntry, ...] = ()
+    superseded: tuple[CommitInfo, ...] = ()
     """Those whose prompts are all in `commits` too; nobody reads their parts."""
     ids: list[str] = field(default_factory=list)
     asked: Sequence[str] = ()
@@ -78,11 +78,11 @@ class Catalogue:
         rank_N[sorted(range(len(self.ids)), key=self.ids.__getitem__)] = np.arange(len(self.ids))
         return rank_N
 
-    def entry(self, number: int) -> PromptEntry:
+    def entry(self, number: int) -> PromptSummary:
         """Sizes and scores of one prompt."""
         found: dict[str, Any] = {name: int(self.columns[name][number]) for name in SIZES}
         found |= {name: finite(float(self.columns[name][number])) for name in _SCORES}
-        return PromptEntry(id=self.ids[number], asked=self.asked[number], **found)
+        return PromptSummary(id=self.ids[number], asked=self.asked[number], **found)
 
     def place(self, number: int) -> tuple[int, int]:
         """Number of a prompt's commit, and its row in the part."""
@@ -99,21 +99,21 @@ class Catalogue:
         rows: list[int] = self.columns["row"][numbers.start : numbers.stop].tolist()
         return rows
 
-    def agrees(self, commit: int, receipt: Receipt) -> bool:
+    def agrees(self, commit: int, receipt: PartManifest) -> bool:
         """Whether a commit says what is said here of its prompts: an index may lie."""
         numbers, rows = self.numbers(commit), self.rows(commit)
         if max(rows, default=-1) >= len(receipt.prompts):
             return False
         return self.ids[numbers.start : numbers.stop] == [receipt.prompts[row].id for row in rows]
 
-    def with_commits(self, commits: Sequence[tuple[str, Receipt]]) -> Catalogue:
+    def with_commits(self, commits: Sequence[tuple[str, PartManifest]]) -> Catalogue:
         """This, and what later commits add."""
         if not commits:
             return self
         entries, seen, runs = list(self.commits), dict.fromkeys(self.ids), list(self.runs)
         asked, found = list(self.asked[:]), []
         for name, receipt in commits:
-            entries.append(CommitEntry.of(name, receipt))
+            entries.append(CommitInfo.of(name, receipt))
             run = _number(runs, receipt.run)
             for row, entry in enumerate(receipt.prompts):
                 if entry.id not in seen:
@@ -124,7 +124,7 @@ class Catalogue:
         columns = {name: np.concatenate([values, added[name]]) for name, values in self.columns.items()}
         return replace(self, commits=tuple(entries), ids=list(seen), asked=asked, runs=tuple(runs), columns=columns)
 
-    def placed(
+    def relocated(
         self, number_N: npt.NDArray[np.int64], commit_N: npt.NDArray[np.int64], row_N: npt.NDArray[np.int64]
     ) -> Catalogue:
         """The prompts with these numbers, in this order, at other places."""
@@ -140,7 +140,7 @@ def _number(runs: list[str], run: str) -> int:
     return runs.index(run) if run else -1
 
 
-def _columns(found: list[tuple[int, int, int, PromptEntry]]) -> Columns:
+def _columns(found: list[tuple[int, int, int, PromptSummary]]) -> Columns:
     """Columns of (commit, row, run, entry)."""
     integers = [(*place, *(getattr(entry, name) for name in SIZES)) for *place, entry in found]
     scores = [[_float(getattr(entry, name)) for name in _SCORES] for *_, entry in found]

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from ..errors import StoreCorrupt
-from .backend.base import Larger, Root
-from .format.part_manifest import PromptEntry, Receipt
+from .backend.base import Backend, Larger
+from .format.part_manifest import PartManifest, PromptSummary
 from .format.schema import COLUMNS
 from .format.zarr_decode import Layout, layouts_of
 
@@ -21,10 +21,10 @@ _SIZES = {**{axis: f"num_{axis}s" for axis in ("token", "target", "node", "edge"
 """Of axes, what commits call their lengths."""
 
 
-class Objects:
+class CheckedObjects:
     """Checked reads of a folder's objects, of which somebody noted sizes and hashes."""
 
-    def __init__(self, root: Root, folder: str, objects: Mapping[str, tuple[int, str]], where: str) -> None:
+    def __init__(self, root: Backend, folder: str, objects: Mapping[str, tuple[int, str]], where: str) -> None:
         self.root = root
         self.folder = folder
         self.noted = objects
@@ -102,10 +102,10 @@ class Objects:
         return "all of it"
 
 
-class PartObjects(Objects):
+class CheckedPartObjects(CheckedObjects):
     """The objects of a part; damage is reported with the prompts it concerns."""
 
-    def __init__(self, root: Root, receipt: Receipt) -> None:
+    def __init__(self, root: Backend, receipt: PartManifest) -> None:
         where = f"part {receipt.part} of {root.url}"
         super().__init__(root, f"parts/{receipt.part}", receipt.objects, where)
         self._receipt = receipt
@@ -131,7 +131,7 @@ class PartObjects(Objects):
         return layouts_of(self.fetch(["zarr.json"])["zarr.json"], self.where, COLUMNS.values())
 
 
-def _listed(entries: Sequence[PromptEntry]) -> str:
+def _listed(entries: Sequence[PromptSummary]) -> str:
     named = ", ".join(repr(entry.id) for entry in entries[:_NAMED])
     more = f" and {len(entries) - _NAMED} more" if len(entries) > _NAMED else ""
     return f"prompt{'s' if len(entries) != 1 else ''} {named}{more}"

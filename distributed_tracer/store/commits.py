@@ -11,22 +11,22 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 
 from ..errors import CommitRefused, StoreCorrupt
-from .backend.base import _AT_ONCE, Root
-from .format.part_manifest import Receipt
+from .backend.base import _AT_ONCE, Backend
+from .format.part_manifest import PartManifest
 from .object_names import COMMIT_NAME
 
 REMOVAL = ".removal.tmp"
 """In a folder that `gc` is about to remove. Readers pass over it."""
 
 
-def commit(root: Root, key: str, document: bytes, folder: str, noted: Mapping[str, tuple[int, str]]) -> bytes:
+def commit(root: Backend, key: str, document: bytes, folder: str, noted: Mapping[str, tuple[int, str]]) -> bytes:
     """Make the object `key`, which says that `folder` exists with the objects noted; what is there afterwards.
 
     Raises CommitRefused if the folder is not whole. The object is not there then, unless somebody else made it.
     """
     try:
         _check_whole(root, folder, noted)
-        there = root.create(key, document)
+        there = root.put_if_absent(key, document)
         _check_whole(root, folder, noted)
     except CommitRefused:
         if root.read(key) == document:
@@ -35,8 +35,8 @@ def commit(root: Root, key: str, document: bytes, folder: str, noted: Mapping[st
     return there
 
 
-def _check_whole(root: Root, folder: str, noted: Mapping[str, tuple[int, str]]) -> None:
-    there = root.listing(folder)
+def _check_whole(root: Backend, folder: str, noted: Mapping[str, tuple[int, str]]) -> None:
+    there = root.list_all(folder)
     wrong = [key for key, (size, _) in noted.items() if _size(there, f"{folder}/{key}") != size]
     if not wrong and f"{folder}/{REMOVAL}" not in there:
         return
@@ -54,7 +54,7 @@ def _size(there: Mapping[str, object], key: str) -> int | None:
     return getattr(there.get(key), "num_bytes", None)
 
 
-def read_commits(root: Root, covered: Container[str] = ()) -> Iterator[tuple[str, Receipt]]:
+def read_commits(root: Backend, covered: Container[str] = ()) -> Iterator[tuple[str, PartManifest]]:
     """Name and receipt of every commit but those `covered`, in the order of names; some are read at once."""
     names = [name for name in commit_names(root) if name not in covered]
     for start in range(0, len(names), _AT_ONCE):
@@ -66,7 +66,7 @@ def read_commits(root: Root, covered: Container[str] = ()) -> Iterator[tuple[str
             yield name, parse_commit(root, name, found[key])
 
 
-def read_commit(root: Root, name: str) -> Receipt:
+def read_commit(root: Backend, name: str) -> PartManifest:
     """One commit's receipt. Raises StoreCorrupt, also if it is gone."""
     data = root.read(f"commits/{name}")
     if data is None:
@@ -74,14 +74,14 @@ def read_commit(root: Root, name: str) -> Receipt:
     return parse_commit(root, name, data)
 
 
-def parse_commit(root: Root, name: str, data: bytes) -> Receipt:
+def parse_commit(root: Backend, name: str, data: bytes) -> PartManifest:
     """The receipt in the commit `name`. Raises StoreCorrupt, also for another part's."""
-    receipt = Receipt.from_json(data, f"{root.url}/commits/{name}")
+    receipt = PartManifest.from_json(data, f"{root.url}/commits/{name}")
     if receipt.part != name[11:43]:
         raise StoreCorrupt(f"{root.url}/commits/{name} is the commit of another part, {receipt.part}")
     return receipt
 
 
-def commit_names(root: Root) -> list[str]:
+def commit_names(root: Backend) -> list[str]:
     """File names of all commits, in their order."""
-    return [name for name in root.names("commits") if COMMIT_NAME.fullmatch(name)]
+    return [name for name in root.list_dir("commits") if COMMIT_NAME.fullmatch(name)]

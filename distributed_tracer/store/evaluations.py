@@ -17,10 +17,10 @@ import numpy.typing as npt
 from ..errors import ConfigError, StoreCorrupt
 from ..names import unknown
 from ..table import Table
-from .backend.base import Root
-from .backend.retry import patiently
+from .backend.base import Backend
+from .backend.retry import retry_until
 from .catalogue import Catalogue
-from .format.checksummed_json import LARGEST, REFUSALS, check_depth, sealed, unsealed
+from .format.checksummed_json import LARGEST, MALFORMED, check_depth, dump_checksummed, load_checksummed
 from .format.schema import FORMAT_VERSION
 
 CHECK_KEY = re.compile(r"checks/([a-z_]+)/([0-9a-f]{32})\.json")
@@ -31,7 +31,7 @@ KINDS = ("edges", "faithfulness")
 
 
 @dataclass(frozen=True)
-class CheckedPrompt:
+class EvaluatedPrompt:
     """A prompt in an object of figures: what its graph was made from, the graph's digest, and why there are none."""
 
     id: str
@@ -43,7 +43,7 @@ class CheckedPrompt:
 
 
 @dataclass(frozen=True, eq=False)
-class Check:
+class EvaluationRecord:
     """Figures of one kind, found with the same settings. `rows["prompt"]` says of which prompt, by number, a row is."""
 
     kind: str
@@ -51,7 +51,7 @@ class Check:
     settings: Mapping[str, Any]
     """All that decides the figures beside graph and model."""
     made_by: Mapping[str, Any]
-    prompts: tuple[CheckedPrompt, ...]
+    prompts: tuple[EvaluatedPrompt, ...]
     rows: Mapping[str, Sequence[Any]]
     number: int = 0
     """One more than the highest of the kind that was there when whoever measured began; 0 of early ones."""
@@ -59,7 +59,7 @@ class Check:
 
     def to_json(self) -> bytes:
         """The object; numbers that are not finite are null."""
-        return sealed(
+        return dump_checksummed(
             {
                 "format": _FORMAT,
                 "format_version": FORMAT_VERSION,
@@ -68,23 +68,23 @@ class Check:
                 "number": self.number,
                 "settings": self.settings,
                 "made_by": self.made_by,
-                "prompts": {name: [getattr(p, name) for p in self.prompts] for name in CheckedPrompt.__annotations__},
+                "prompts": {name: [getattr(p, name) for p in self.prompts] for name in EvaluatedPrompt.__annotations__},
                 "rows": {name: [_finite(value) for value in values] for name, values in self.rows.items()},
             }
         )
 
-    def of(self, wanted: Sequence[int]) -> Check:
+    def of(self, wanted: Sequence[int]) -> EvaluationRecord:
         """The figures of some of the prompts."""
         number = {old: new for new, old in enumerate(wanted)}
         kept = [row for row, prompt in enumerate(self.rows["prompt"]) if prompt in number]
         rows = {name: [values[row] for row in kept] for name, values in self.rows.items()}
         rows["prompt"] = [number[prompt] for prompt in rows["prompt"]]
         prompts = tuple(self.prompts[old] for old in wanted)
-        return Check(self.kind, self.created, self.settings, self.made_by, prompts, rows, self.number)
+        return EvaluationRecord(self.kind, self.created, self.settings, self.made_by, prompts, rows, self.number)
 
 
 @dataclass(frozen=True, eq=False)
-class Figures:
+class EvaluationResults:
     """What is known, of one kind and with the same settings, of the graphs that a store has now."""
 
     settings: Mapping[str, Any]
@@ -101,10 +101,10 @@ def new_check(
     kind: str,
     settings: Mapping[str, Any],
     made_by: Mapping[str, Any],
-    prompts: tuple[CheckedPrompt, ...],
+    prompts: tuple[EvaluatedPrompt, ...],
     tables: Sequence[Table],
     number: int = 0,
-) -> Check:
+) -> EvaluationRecord:
     """Figures of some prompts, found now: a table of equal columns for each that did not fail. Which of several are the
     latest goes by `number`, and by the clock among equal ones only."""
     rows: dict[str, list[Any]] = {"prompt": []}
@@ -113,21 +113,21 @@ def new_check(
         for name in table.columns:
             rows.setdefault(name, []).extend(table[name].tolist())
     created = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return Check(kind, created, settings, made_by, prompts, rows, min(number, LARGEST - 1))
+    return EvaluationRecord(kind, created, settings, made_by, prompts, rows, min(number, LARGEST - 1))
 
 
-def write_check(root: Root, check: Check, retry_seconds: float = 0.0) -> tuple[str, bytes]:
+def write_check(root: Backend, check: EvaluationRecord, retry_seconds: float = 0.0) -> tuple[str, bytes]:
     """Make an object of figures, atomically, and try again for so many seconds; its key and bytes. It is named by what
     is in it: the same figures are written once."""
     data = check.to_json()
     key = f"checks/{check.kind}/{hashlib.sha256(data).hexdigest()[:32]}.json"
-    patiently(lambda: _create(root, key, data), retry_seconds)
+    retry_until(lambda: _create(root, key, data), retry_seconds)
     return key, data
 
 
-def check_kind(root: Root, kind: str, settings: Mapping[str, Any] | None = None) -> None:
+def check_kind(root: Backend, kind: str, settings: Mapping[str, Any] | None = None) -> None:
     """Raises ConfigError for a kind that is neither there nor one that can be found, and for settings nobody used."""
-    there = root.names("checks")
+    there = root.list_dir("checks")
     if kind not in (known := sorted({*there, *KINDS})):
         raise ConfigError(unknown("kind of figures", kind, known))
     if settings is not None and kind in there:
@@ -138,14 +138,14 @@ def check_kind(root: Root, kind: str, settings: Mapping[str, Any] | None = None)
             )
 
 
-def check_keys(root: Root) -> list[str]:
+def check_keys(root: Backend) -> list[str]:
     """Of all objects of figures, of every kind."""
-    kinds = root.names("checks")
-    keys = [f"checks/{kind}/{name}" for kind in kinds for name in root.names(f"checks/{kind}")]
+    kinds = root.list_dir("checks")
+    keys = [f"checks/{kind}/{name}" for kind in kinds for name in root.list_dir(f"checks/{kind}")]
     return [key for key in keys if CHECK_KEY.fullmatch(key)]
 
 
-def read_checks(root: Root, kind: str | None = None) -> list[Check]:
+def read_checks(root: Backend, kind: str | None = None) -> list[EvaluationRecord]:
     """All of one kind, or of any, the oldest first: those whose measurer knew of fewer, whatever the clocks of machines
     said. Raises StoreCorrupt."""
     keys = [key for key in check_keys(root) if kind in (None, key.split("/")[1])]
@@ -156,16 +156,16 @@ def read_checks(root: Root, kind: str | None = None) -> list[Check]:
     return sorted(found, key=lambda check: (check.number, check.created, check.key))
 
 
-def parse_check(data: bytes, url: str, key: str) -> Check:
+def parse_check(data: bytes, url: str, key: str) -> EvaluationRecord:
     """An object's content. Raises StoreCorrupt, also if it was altered."""
     try:
-        document = unsealed(data)
+        document = load_checksummed(data)
         if "sha256" not in document:
             raise ValueError("it has no seal")
         if (document["format"], document["format_version"]) != (_FORMAT, FORMAT_VERSION):
             raise ValueError(f"format {document['format']!r}, version {document['format_version']!r}")
-        columns = (list(document["prompts"][name]) for name in CheckedPrompt.__annotations__)
-        prompts = tuple(CheckedPrompt(*row) for row in zip(*columns, strict=True))
+        columns = (list(document["prompts"][name]) for name in EvaluatedPrompt.__annotations__)
+        prompts = tuple(EvaluatedPrompt(*row) for row in zip(*columns, strict=True))
         if any(type(text) is not str for prompt in prompts for text in vars(prompt).values()):
             raise ValueError("what is said of prompts is not text")
         rows = {str(name): list(values) for name, values in document["rows"].items()}
@@ -182,12 +182,16 @@ def parse_check(data: bytes, url: str, key: str) -> Check:
         number = document.get("number", 0)
         if type(number) is not int or not 0 <= number < LARGEST:
             raise ValueError(f"number {number!r}")
-        return Check(document["kind"], str(document["created"]), settings, made_by, prompts, rows, number, key)
-    except REFUSALS as error:
+        return EvaluationRecord(
+            document["kind"], str(document["created"]), settings, made_by, prompts, rows, number, key
+        )
+    except MALFORMED as error:
         raise StoreCorrupt(f"{url}/{key} does not hold figures: {type(error).__name__}: {error}") from error
 
 
-def figures(root: Root, kind: str, catalogue: Catalogue, settings: Mapping[str, Any] | None = None) -> Figures:
+def evaluation_results(
+    root: Backend, kind: str, catalogue: Catalogue, settings: Mapping[str, Any] | None = None
+) -> EvaluationResults:
     """What is known of the prompts in `catalogue`, with these settings, or those that were used last.
 
     Figures of a prompt that asked something else then are left out. Of several, the latest count. Raises StoreCorrupt.
@@ -196,7 +200,7 @@ def figures(root: Root, kind: str, catalogue: Catalogue, settings: Mapping[str, 
     if settings is None:
         settings = checks[-1].settings if checks else {}
     wanted = [check for check in checks if _canonical(check.settings) == _canonical(settings)]
-    place: dict[str, tuple[Check, int]] = {}
+    place: dict[str, tuple[EvaluationRecord, int]] = {}
     failed: dict[str, str] = {}
     for check in wanted:
         for number, prompt in enumerate(check.prompts):
@@ -209,12 +213,12 @@ def figures(root: Root, kind: str, catalogue: Catalogue, settings: Mapping[str, 
                 place[prompt.id] = check, number
     failed = {name: reason for name, reason in failed.items() if name not in place}
     highest = max((check.number for check in checks), default=0)
-    return Figures(settings, _table(place), frozenset(place), failed, highest)
+    return EvaluationResults(settings, _table(place), frozenset(place), failed, highest)
 
 
-def _table(place: Mapping[str, tuple[Check, int]]) -> Table:
+def _table(place: Mapping[str, tuple[EvaluationRecord, int]]) -> Table:
     """Rows of all prompts, by ids, each prompt's in their own order."""
-    rows_of: dict[Check, dict[int, list[int]]] = {}
+    rows_of: dict[EvaluationRecord, dict[int, list[int]]] = {}
     for check, _ in place.values():
         if check not in rows_of:
             by_prompt = rows_of[check] = {}
@@ -241,8 +245,8 @@ def _column(values: list[Any]) -> list[Any] | npt.NDArray[Any]:
     return values
 
 
-def _create(root: Root, key: str, data: bytes) -> None:
-    root.create(key, data)
+def _create(root: Backend, key: str, data: bytes) -> None:
+    root.put_if_absent(key, data)
 
 
 def _is_value(value: object) -> bool:

@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from ..errors import StoreCorrupt
 from .arrays import Arrays
-from .backend.base import Root
-from .catalogue import Catalogue, CommitEntry
-from .checked_objects import Objects
-from .format.checksummed_json import LARGEST, REFUSALS, objects_of, unsealed
+from .backend.base import Backend
+from .catalogue import Catalogue, CommitInfo
+from .checked_objects import CheckedObjects
+from .format.checksummed_json import LARGEST, MALFORMED, load_checksummed, objects_of
 from .format.index_schema import CATALOGUE, FEATURES, FEATURES_OF_PROMPTS, INDEX_COLUMNS, POSTINGS
 from .format.schema import FORMAT_VERSION, Columns
-from .format.string_column import Texts
+from .format.string_column import StringColumn
 from .object_names import COMMIT_NAME, INDEX_NAME, PART_NAME
 
 FORMAT = "distributed_tracer index"
@@ -28,21 +28,21 @@ _POSTINGS_AT_ONCE = 1 << 20
 class Index:
     """The index in `index/<number>.json`. Raises StoreCorrupt, also later, wherever it is not what was written."""
 
-    def __init__(self, root: Root, name: str, document: bytes) -> None:
+    def __init__(self, root: Backend, name: str, document: bytes) -> None:
         self.name = name
         self.number = int(name[:10])
         where = f"{root.url}/index/{name}"
         try:
-            found = unsealed(document)
+            found = load_checksummed(document)
             if (found["format"], found["format_version"]) != (FORMAT, FORMAT_VERSION):
                 raise ValueError(f"format {found['format']!r}, version {found['format_version']!r}")
             self.group, self.created = str(found["group"]), str(found["created"])
             if not PART_NAME.fullmatch(self.group):
                 raise ValueError(f"group {self.group!r}")
             noted = objects_of(found)
-        except REFUSALS as error:
+        except MALFORMED as error:
             raise StoreCorrupt(f"{where} is not an index: {type(error).__name__}: {error}") from error
-        self.objects = Objects(root, f"index/{self.group}", noted, f"index {name} of {root.url}")
+        self.objects = CheckedObjects(root, f"index/{self.group}", noted, f"index {name} of {root.url}")
         self._arrays = Arrays(self.objects, INDEX_COLUMNS)
 
     def asked(self) -> Iterator[tuple[str, str]]:
@@ -65,7 +65,7 @@ class Index:
         columns = self._arrays.read_all(names)
         ids, asked = self._text("prompts/id").decoded(), self._text("prompts/asked")
         commits, superseded = (
-            tuple(CommitEntry(*entry) for entry in self._document[kind]) for kind in ("commits", "superseded")
+            tuple(CommitInfo(*entry) for entry in self._document[kind]) for kind in ("commits", "superseded")
         )
         by_prompt = {name.removeprefix("prompts/"): values for name, values in columns.items()}
         runs = tuple(self._document["runs"])
@@ -146,9 +146,9 @@ class Index:
         names = [c.name for c in CATALOGUE if c.dtype == "u1" or c.name.endswith("_size")]
         return self._arrays.read_all(names)
 
-    def _text(self, name: str) -> Texts:
+    def _text(self, name: str) -> StringColumn:
         with self._arrays.decoding(name):
-            texts = Texts(self._texts[name].tobytes(), self._texts[f"{name}_size"])
+            texts = StringColumn(self._texts[name].tobytes(), self._texts[f"{name}_size"])
             texts.check()
         return texts
 
@@ -184,13 +184,13 @@ def _check_prompts(columns: Columns, ids: list[str], num_asked: int, num_commits
         raise ValueError("commits are not in order")
 
 
-def newest_index(root: Root) -> Index | None:
+def newest_index(root: Backend) -> Index | None:
     """The one that counts, if there is any."""
     names = index_names(root)
     return read_index(root, names[-1]) if names else None
 
 
-def read_index(root: Root, name: str) -> Index:
+def read_index(root: Backend, name: str) -> Index:
     """The index in `index/<name>`. Raises StoreCorrupt, also if it is gone."""
     document = root.read(f"index/{name}")
     if document is None:
@@ -198,9 +198,9 @@ def read_index(root: Root, name: str) -> Index:
     return Index(root, name, document)
 
 
-def index_names(root: Root) -> list[str]:
+def index_names(root: Backend) -> list[str]:
     """File names of all indexes, in their order."""
-    return [name for name in root.names("index") if INDEX_NAME.fullmatch(name)]
+    return [name for name in root.list_dir("index") if INDEX_NAME.fullmatch(name)]
 
 
 def _starts(sizes: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import StoreError
-from ..graph.nodes import Kind
-from .backend.base import Root
-from .catalogue import Catalogue, CommitEntry
+from ..graph.nodes import NodeKind
+from .backend.base import Backend
+from .catalogue import Catalogue, CommitInfo
 from .commits import commit
-from .format.checksummed_json import sealed
+from .format.checksummed_json import dump_checksummed
 from .format.index_schema import INDEX_COLUMNS
 from .format.schema import FORMAT_VERSION, Columns
-from .format.string_column import Texts
+from .format.string_column import StringColumn
 from .format.zarr_encode import encode_group
 from .index import FORMAT
 from .part import Part
@@ -28,7 +28,7 @@ from .part import Part
 _FEATURE_BITS = 32
 
 
-def write_index(root: Root, number: int, catalogue: Catalogue, parts: Sequence[Part]) -> None:
+def write_index(root: Backend, number: int, catalogue: Catalogue, parts: Sequence[Part]) -> None:
     """Make index `number` of what the catalogue says; `parts` are its commits' in order.
 
     Raises StoreError if somebody else has made that one meanwhile; this one's objects then mean nothing.
@@ -36,7 +36,7 @@ def write_index(root: Root, number: int, catalogue: Catalogue, parts: Sequence[P
     columns = _catalogue(catalogue) | _features(catalogue, parts)
     objects = encode_group("index", [(column, columns[column.name].astype(column.dtype)) for column in INDEX_COLUMNS])
     group, key = uuid.uuid4().hex, f"index/{number:010d}.json"
-    root.upload({f"index/{group}/{name}": data for name, data in objects.items()})
+    root.put_many({f"index/{group}/{name}": data for name, data in objects.items()})
     noted = {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in objects.items()}
     document = {
         "format": FORMAT,
@@ -45,7 +45,7 @@ def write_index(root: Root, number: int, catalogue: Catalogue, parts: Sequence[P
         "group": group,
         "objects": noted,
     }
-    data = sealed(document)
+    data = dump_checksummed(document)
     if commit(root, key, data, f"index/{group}", noted) != data:
         raise StoreError(f"{root.url}/{key} was made by somebody else meanwhile; what is there is whole: run it again")
 
@@ -108,18 +108,18 @@ def _feature_nodes(catalogue: Catalogue, commit: int, part: Part) -> Columns:
     number_R[rows] = numbers
     prompt_N = np.repeat(number_R, sizes_R)
     node_N = np.arange(len(prompt_N)) - np.repeat(np.cumsum(sizes_R) - sizes_R, sizes_R)
-    chosen = (columns["kind"] == Kind.FEATURE) & (prompt_N >= 0)
+    chosen = (columns["kind"] == NodeKind.FEATURE) & (prompt_N >= 0)
     site_N = (columns["layer"].astype(np.int64) << _FEATURE_BITS) + columns["feature"]
     values = {"prompt": prompt_N, "site": site_N, "node": node_N, **columns}
     return {name: values[name][chosen].astype(dtype) for name, dtype in _DTYPES.items()}
 
 
-def _entry(entry: CommitEntry) -> list[object]:
+def _entry(entry: CommitInfo) -> list[object]:
     return list(astuple(entry))
 
 
 def _texts(name: str, texts: Sequence[str]) -> Columns:
-    return dict(zip((name, f"{name}_size"), Texts.of(texts).columns, strict=True))
+    return dict(zip((name, f"{name}_size"), StringColumn.of(texts).columns, strict=True))
 
 
 def _bytes(data: bytes) -> npt.NDArray[np.uint8]:

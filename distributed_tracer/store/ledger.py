@@ -13,12 +13,12 @@ from typing import Any
 
 from ..errors import CommitRefused, StoreError, StoreMismatch, StoreNotFound
 from ..redact import redacted
-from .backend.base import Root
-from .backend.open import open_root
-from .backend.retry import patiently
+from .backend.base import Backend
+from .backend.open import open_backend
+from .backend.retry import retry_until
 from .commits import commit, commit_names, read_commits
 from .format.failure import Failure, read_failures
-from .format.part_manifest import Receipt
+from .format.part_manifest import PartManifest
 from .format.run_file import _changed, differences, parse_run
 from .format.run_record import How, RunEnd, write_run, write_run_end
 from .format.schema import FORMAT_VERSION
@@ -35,7 +35,7 @@ class Ledger:
 
     def __init__(self, root: str, retry_seconds: float = 0.0) -> None:
         """What cannot be written is tried again for `retry_seconds`; what cannot be read is an error at once."""
-        self._root = open_root(root)
+        self._root = open_backend(root)
         self._retry_seconds = retry_seconds
         self._last: int | None = None
         """The highest number of a commit that was seen."""
@@ -51,7 +51,7 @@ class Ledger:
         header = {"format": "distributed_tracer", "format_version": FORMAT_VERSION}
         data = json.dumps({**header, **run_info, **header}, indent=2).encode()
         there = self._root.read(RUN)
-        found = parse_run(self._root.create(RUN, data) if there is None else there, self._root.url)
+        found = parse_run(self._root.put_if_absent(RUN, data) if there is None else there, self._root.url)
         if lines := differences(found["identity"], json.loads(data)["identity"]):
             raise StoreMismatch(
                 f"{self._root.url} was made with another configuration:\n  "
@@ -65,7 +65,7 @@ class Ledger:
                 + "\n  Give the run the files as they were, or another store."
             )
 
-    def begin(self, num_prompts: int, num_done: int, part_seconds: float, info: Mapping[str, Any]) -> None:
+    def start_run(self, num_prompts: int, num_done: int, part_seconds: float, info: Mapping[str, Any]) -> None:
         """Say that a run starts (see RunRecord, and `info` beside it); later commits and failures name it."""
         started = datetime.now(UTC).isoformat(timespec="milliseconds")  # which run is the latest goes by it
         run = {"started": started, "host": f"{socket.gethostname()}:{os.getpid()}"}
@@ -77,9 +77,9 @@ class Ledger:
         if not self._run:
             return
         end = RunEnd(_now(), how, redacted(reason)[:_LONGEST_REASON])
-        patiently(lambda: write_run_end(self._root, self._run, end), self._retry_seconds)
+        retry_until(lambda: write_run_end(self._root, self._run, end), self._retry_seconds)
 
-    def commit(self, *receipts: Receipt) -> list[str]:
+    def commit(self, *receipts: PartManifest) -> list[str]:
         """Make parts count, several at once. Each is atomic, and harmless to repeat. Returns the commits' names.
 
         Raises CommitRefused for parts that are not whole, as `gc` removed them while this process was suspended, after
@@ -93,7 +93,7 @@ class Ledger:
         # the same bytes each time: what is there after an answer that was lost is known as one's own
         documents = [receipt.to_json(_now(), self._run) for receipt in receipts]
         refused: dict[str, str] = {}
-        patiently(lambda: refused.update(self._commit_all(names, documents, receipts)), self._retry_seconds)
+        retry_until(lambda: refused.update(self._commit_all(names, documents, receipts)), self._retry_seconds)
         self._last += len(receipts)
         if refused:
             error = CommitRefused(next(iter(refused.values())))
@@ -102,11 +102,11 @@ class Ledger:
         return names
 
     def _commit_all(
-        self, names: Sequence[str], documents: Sequence[bytes], receipts: Sequence[Receipt]
+        self, names: Sequence[str], documents: Sequence[bytes], receipts: Sequence[PartManifest]
     ) -> dict[str, str]:
         """Why parts are refused, by name. Raises StoreNotFound."""
 
-        def reason(name: str, document: bytes, receipt: Receipt) -> str | None:
+        def reason(name: str, document: bytes, receipt: PartManifest) -> str | None:
             try:
                 commit_part(self._root, name, document, receipt)
             except CommitRefused as error:
@@ -133,13 +133,13 @@ class Ledger:
             for name, phase, why, attempts in given_up
         ]
         records = {f"failures/{failure_name(one.prompt_id)}": json.dumps(asdict(one)).encode() for one in failures}
-        patiently(lambda: self._root.upload(records), self._retry_seconds)
+        retry_until(lambda: self._root.put_many(records), self._retry_seconds)
 
     def done(self) -> set[str]:
         """Ids of all prompts in committed parts, those of other drivers included."""
-        return {prompt_id for prompt_id, _ in self.asked()}
+        return {prompt_id for prompt_id, _ in self.content_hashes()}
 
-    def asked(self) -> Iterator[tuple[str, str]]:
+    def content_hashes(self) -> Iterator[tuple[str, str]]:
         """Every prompt in every committed part, with what its graph was made from as `Prompt.asked` says it, empty
         where that is not known. The first commit that names a prompt holds its graph."""
         index = newest_index(self._root)
@@ -158,14 +158,14 @@ class Ledger:
         return {failure.prompt_id: failure for failure in recorded if failure.prompt_id not in done}
 
 
-def commit_part(root: Root, name: str, document: bytes, receipt: Receipt) -> None:
+def commit_part(root: Backend, name: str, document: bytes, receipt: PartManifest) -> None:
     """Make the commit `name` of a part.
 
     Raises CommitRefused if the part is not whole, StoreError if the name is another part's.
     """
     where = f"{root.url}/commits/{name}"
     there = commit(root, f"commits/{name}", document, f"parts/{receipt.part}", receipt.objects)
-    if there != document and Receipt.from_json(there, where).part != receipt.part:
+    if there != document and PartManifest.from_json(there, where).part != receipt.part:
         raise StoreError(f"{where} holds another part than {receipt.part}")
 
 

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from ..errors import StoreCorrupt
 from ..graph.graph import Graph
 from .arrays import Arrays
-from .backend.base import Root
-from .checked_objects import PartObjects
+from .backend.base import Backend
+from .checked_objects import CheckedPartObjects
 from .format.graph_columns import check_edges, graph_of
-from .format.part_manifest import Receipt
+from .format.part_manifest import PartManifest
 from .format.schema import BODY, COLUMNS, HEAD, POINTER_COLUMN, POINTERS, Axis, Column, Columns
 from .format.zarr_decode import Layout, Rows
 
@@ -32,9 +32,9 @@ COUNTED: dict[str, Axis] = {
 class Part:
     """Reads of one part."""
 
-    def __init__(self, root: Root, receipt: Receipt) -> None:
+    def __init__(self, root: Backend, receipt: PartManifest) -> None:
         self.receipt = receipt
-        self.objects = PartObjects(root, receipt)
+        self.objects = CheckedPartObjects(root, receipt)
         self._arrays = Arrays(self.objects, (POINTER_COLUMN, *COLUMNS.values()), _num_rows(receipt))
 
     @cached_property
@@ -163,7 +163,7 @@ class Part:
             raise StoreCorrupt(f"{self.objects.where}: sizes of texts differ from the {of_bytes} pointers")
 
 
-def _num_rows(receipt: Receipt) -> dict[str, int]:
+def _num_rows(receipt: PartManifest) -> dict[str, int]:
     """Rows of arrays, as far as the commit tells."""
     of_axis = {axis: sum(getattr(entry, size) for entry in receipt.prompts) for size, axis in COUNTED.items()}
     of_axis["prompt"] = len(receipt.prompts)

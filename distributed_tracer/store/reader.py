@@ -17,28 +17,28 @@ from ..graph.graph import Graph
 from ..names import hint
 from ..table import Table
 from ..text import counted, html_facts, listed, short
-from .backend.base import Root
-from .backend.open import open_root
+from .backend.base import Backend
+from .backend.open import open_backend
 from .catalogue import Catalogue
 from .commits import read_commit, read_commits
-from .evaluations import check_kind, figures
+from .evaluations import check_kind, evaluation_results
 from .format.digest import store_digest
-from .format.part_manifest import PromptEntry, Receipt
+from .format.part_manifest import PartManifest, PromptSummary
 from .format.run_file import parse_run
 from .format.schema import Columns
 from .index import Index, newest_index
 from .object_names import RUN
 from .part import Part
-from .read.column_batches import Batches
+from .read.column_batches import TableStream
 from .read.conditions import Conditions, wanted_values
 from .read.edge_batches import edge_batches
 from .read.feature_bounds import check_feature, check_layer, check_layers, check_site
 from .read.node_batches import node_batches
 from .read.occurrences import occurrences
-from .read.prefetch import ahead
-from .read.process_map import called, from_processes, in_order
+from .read.prefetch import prefetch
+from .read.process_map import call_with_context, map_in_processes, reorder
 from .read.prompt_table import prompt_table
-from .read.select import prompts_with, questions, rows_where
+from .read.select import predicates, prompts_with, rows_where
 
 _OPEN_PARTS = 64
 _KEPT_RECEIPTS = 1024
@@ -52,7 +52,7 @@ def open_store(path: str) -> Store:
 
     Raises StoreNotFound, StoreVersionError for a format this program does not know, StoreCorrupt.
     """
-    root = open_root(path)
+    root = open_backend(path)
     run = root.read(RUN)
     if run is None:
         raise StoreNotFound(f"there is no store at {root.url}: it has no {RUN}")
@@ -75,7 +75,12 @@ class Store:
     """Graphs of many prompts. Where several commits name a prompt, the first one's graph is the prompt's."""
 
     def __init__(
-        self, root: Root, info: dict[str, Any], catalogue: Catalogue, index: Index | None, known: dict[str, Receipt]
+        self,
+        root: Backend,
+        info: dict[str, Any],
+        catalogue: Catalogue,
+        index: Index | None,
+        known: dict[str, PartManifest],
     ) -> None:
         self.url = root.url
         self.info = info
@@ -119,7 +124,7 @@ class Store:
         """Prompt ids in sorted order, whoever wrote them when."""
         return iter(sorted(self.catalogue.ids))
 
-    def receipt(self, commit: int) -> Receipt:
+    def receipt(self, commit: int) -> PartManifest:
         """What a commit says, by its number in the catalogue. Raises StoreCorrupt."""
         name = self.catalogue.commits[commit].name
         receipt = self._receipts[name] if name in self._receipts else read_commit(self.root, name)
@@ -128,7 +133,7 @@ class Store:
         return receipt
 
     @property
-    def receipts(self) -> list[Receipt]:
+    def receipts(self) -> list[PartManifest]:
         """Of all parts that hold prompts."""
         return [self.receipt(commit) for commit in range(len(self.catalogue.commits))]
 
@@ -142,7 +147,7 @@ class Store:
         """Of all graphs, which are of one model; 0 if there are none. Reads the small arrays of one part."""
         return next((int(part.head["prompts/num_layers"].max()) for part, _ in self._parts()), 0)
 
-    def entry(self, prompt_id: str) -> PromptEntry:
+    def entry(self, prompt_id: str) -> PromptSummary:
         """Sizes and scores of one prompt from its commit; reads nothing. Raises PromptNotFound."""
         return self.catalogue.entry(self._find(prompt_id))
 
@@ -157,7 +162,7 @@ class Store:
         The next part is read while this one is used; memory holds two.
         """
         jobs = (partial(part.graphs, rows) for part, rows in self._parts_of(prompt_ids))
-        return chain.from_iterable(ahead(jobs))
+        return chain.from_iterable(prefetch(jobs))
 
     def map(
         self, function: Callable[[Graph], T], prompt_ids: str | Iterable[str] | None = None, processes: int = 1
@@ -171,16 +176,18 @@ class Store:
             raise ConfigError(f"processes must be at least 1, not {processes}")
         order = list(self) if prompt_ids is None else prompt_list(prompt_ids)
         if processes == 1:
-            return in_order(((graph.prompt_id, called(function, graph)) for graph in self.graphs(order)), order)
+            return reorder(
+                ((graph.prompt_id, call_with_context(function, graph)) for graph in self.graphs(order)), order
+            )
         tasks = ((part.receipt, rows) for part, rows in self._parts_of(order))
-        return in_order(from_processes(self.url, function, tasks, processes), order)
+        return reorder(map_in_processes(self.url, function, tasks, processes), order)
 
     def nodes(
         self,
         prompt_ids: str | Iterable[str] | None = None,
         columns: str | Sequence[str] | None = None,
         where: Conditions = _ANY,
-    ) -> Batches:
+    ) -> TableStream:
         """The node tables of all or some prompts as columns (see NODE_COLUMNS), in bounded memory.
 
         `where` has conditions by column, which all must be met: `{"kind": "feature", "layer": [2, 3]}`, or functions
@@ -195,7 +202,7 @@ class Store:
         prompt_ids: str | Iterable[str] | None = None,
         columns: str | Sequence[str] | None = None,
         where: Conditions = _ANY,
-    ) -> Batches:
+    ) -> TableStream:
         """Edges with what their nodes are (see EDGE_COLUMNS), as `nodes`. Parts without such nodes are not read."""
         return edge_batches(
             self._read(prompt_ids, where), columns, where, lambda: check_layers(where, self.num_layers, self.url)
@@ -226,7 +233,7 @@ class Store:
         found = list(self)
         if metadata or bounds:
             found = self.prompts["id"][rows_where(self.prompts, metadata, bounds)].tolist()
-        for has in questions(token, target, layer):
+        for has in predicates(token, target, layer):
             found = sorted(prompts_with(self._parts_of(found), has))
         return found if feature is None else sorted({*found} & {*self.occurrences(*feature)["prompt"]})
 
@@ -265,7 +272,7 @@ class Store:
         Empty if none were found yet. Raises ConfigError for a kind or settings that there are not.
         """
         check_kind(self.root, kind, settings)
-        return figures(self.root, kind, self.catalogue, settings).table
+        return evaluation_results(self.root, kind, self.catalogue, settings).table
 
     def digest(self) -> str:
         """Hash of all graphs, the same for every store with the same content; reads the whole store."""
@@ -326,5 +333,5 @@ def prompt_list(prompt_ids: str | Iterable[str]) -> list[str]:
     return [prompt_ids] if isinstance(prompt_ids, str) else list(prompt_ids)
 
 
-def _prompt_of_node(receipt: Receipt) -> npt.NDArray[np.intp]:
+def _prompt_of_node(receipt: PartManifest) -> npt.NDArray[np.intp]:
     return np.repeat(np.arange(len(receipt.prompts)), [entry.num_nodes for entry in receipt.prompts])

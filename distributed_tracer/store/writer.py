@@ -10,10 +10,10 @@ from typing import Any
 from ..config import StoreConfig
 from ..errors import StoreError
 from ..graph.graph import Graph
-from .backend.open import open_root
-from .backend.retry import patiently
+from .backend.open import open_backend
+from .backend.retry import retry_until
 from .format.graph_columns import columns_of
-from .format.part_manifest import PromptEntry, Receipt, finite
+from .format.part_manifest import PartManifest, PromptSummary, finite
 from .format.run_file import provenance_of
 from .format.schema import Columns
 from .format.zarr_encode import encode_part
@@ -24,9 +24,9 @@ class PartWriter:
     """Writes parts under names of their own, so that workers never meet. A part counts once the driver commits it."""
 
     def __init__(self, root: str, config: StoreConfig) -> None:
-        self._root = open_root(root)
+        self._root = open_backend(root)
         self._config = config
-        self._entries: list[PromptEntry] = []
+        self._entries: list[PromptSummary] = []
         self._columns: list[Columns] = []
         self._first_added = 0.0
         self._provenance: dict[str, Any] | None = None
@@ -41,7 +41,7 @@ class PartWriter:
         _refuse_half_pairs(graph.prompt_id)
         self.keep(_entry(graph, asked), columns_of(graph))
 
-    def keep(self, entry: PromptEntry, columns: Columns) -> None:
+    def keep(self, entry: PromptSummary, columns: Columns) -> None:
         """The same for a graph that is in columns already."""
         if not self._entries:
             self._first_added = time.monotonic()
@@ -63,7 +63,7 @@ class PartWriter:
             or time.monotonic() - self._first_added >= self._config.part_seconds
         )
 
-    def flush(self) -> Receipt | None:
+    def flush(self) -> PartManifest | None:
         """Upload what was added as one part; None if nothing was.
 
         What fails is tried again for `StoreConfig.retry_seconds`, under the same name. On an error the graphs are kept,
@@ -71,14 +71,14 @@ class PartWriter:
         """
         if not self._entries:
             return None
-        patiently(self._learn_provenance, self._config.retry_seconds)
+        retry_until(self._learn_provenance, self._config.retry_seconds)
         config = self._config
         objects = encode_part(self._columns, config.weight_bits, config.store_active, self._provenance)
         part = uuid.uuid4().hex
         uploaded = {f"parts/{part}/{key}": data for key, data in objects.items()}
-        patiently(lambda: self._root.upload(uploaded), self._config.retry_seconds)
+        retry_until(lambda: self._root.put_many(uploaded), self._config.retry_seconds)
         checksums = {key: (len(data), hashlib.sha256(data).hexdigest()) for key, data in objects.items()}
-        receipt = Receipt(part, tuple(self._entries), checksums)
+        receipt = PartManifest(part, tuple(self._entries), checksums)
         self._entries, self._columns = [], []
         return receipt
 
@@ -97,8 +97,8 @@ def _refuse_half_pairs(prompt_id: str) -> None:
         raise StoreError(f"prompt id {prompt_id!r} holds half a surrogate pair, {half}: not a character") from None
 
 
-def _entry(graph: Graph, asked: str) -> PromptEntry:
-    return PromptEntry(
+def _entry(graph: Graph, asked: str) -> PromptSummary:
+    return PromptSummary(
         id=graph.prompt_id,
         num_tokens=len(graph.tokens_P),
         num_targets=len(graph.targets),

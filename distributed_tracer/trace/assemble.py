@@ -20,7 +20,7 @@ from .dense_graph import DenseGraph
 from .dense_influence import divisor, walk
 from .encode import ActiveFeatures
 from .frontier import Frontier
-from .targets import Directions
+from .targets import ResolvedTargets
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 def assemble(
     prompt: Prompt,
     token_strings: tuple[str, ...],
-    directions: Directions,
+    directions: ResolvedTargets,
     features: ActiveFeatures,
     frontier: Frontier,
 ) -> DenseGraph:

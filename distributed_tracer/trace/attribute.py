@@ -8,19 +8,19 @@ from .. import plain_values
 from ..config import TraceConfig
 from ..errors import PromptError
 from ..graph.graph import Graph
-from ..model.forward_cache import Tape, record
+from ..model.forward_cache import ForwardCache, run_with_cache
 from ..model.model import Model
-from ..model.tokenize import num_zeroed, token_strings, tokenize
-from ..prompt import Prompt, content_id
+from ..model.tokenize import num_zeroed_positions, token_strings, tokenize
+from ..prompt import Prompt, hash_prompt
 from ..threads import few_on_one_thread
 from ..transcoder.base import Transcoders
 from .assemble import assemble
 from .dense_graph import DenseGraph
-from .device import max_closing_error, products, sweep_dtype
+from .device import matmul_precision, max_closing_error, sweep_dtype
 from .encode import ActiveFeatures, encode
 from .frontier import Frontier
-from .rows import OpenRows, Rows
-from .targets import choose, positions_needed
+from .rows import OpenRows, RowComputer
+from .targets import positions_needed, resolve_targets
 
 
 def attribute(
@@ -28,7 +28,7 @@ def attribute(
     model: Model,
     transcoders: Transcoders,
     config: TraceConfig = TraceConfig(),  # noqa: B008  (frozen)
-    open_rows: OpenRows = Rows,
+    open_rows: OpenRows = RowComputer,
 ) -> Graph:
     """The attribution graph of one prompt, not pruned: text or token ids (see `given.token_ids`) in, a `Graph` out.
 
@@ -43,32 +43,37 @@ def attribute_dense(
     model: Model,
     transcoders: Transcoders,
     config: TraceConfig = TraceConfig(),  # noqa: B008  (frozen)
-    open_rows: OpenRows = Rows,
+    open_rows: OpenRows = RowComputer,
 ) -> DenseGraph:
     """The same, still on the device: `pruned` lets only the pruned graph leave it."""
     prompt = tokenize(_as_prompt(prompt), model.tokenizer, model.shape)
     assert prompt.tokens is not None
-    tape, features = fire(prompt, model, transcoders, config)
-    directions = choose(prompt.targets, model, tape, transcoders, config)
+    tape, features = run_and_encode(prompt, model, transcoders, config)
+    directions = resolve_targets(prompt.targets, model, tape, transcoders, config)
 
     rows = open_rows(model, tape, transcoders, features, config.sweep_rows, config.keep_row_mass)
     frontier = Frontier(directions, features, config, max_closing_error(config, model.dtype))
-    with products(config.sweep_dtype):
+    with matmul_precision(config.sweep_dtype):
         for block in rows.of_targets(directions):
-            frontier.learn(block)
+            frontier.add_rows(block)
         while (chosen_F := frontier.next_round()) is not None:
             for block in rows.of_features(chosen_F):
-                frontier.learn(block)
+                frontier.add_rows(block)
     return assemble(prompt, token_strings(prompt.tokens, model.tokenizer), directions, features, frontier)
 
 
-def fire(prompt: Prompt, model: Model, transcoders: Transcoders, config: TraceConfig) -> tuple[Tape, ActiveFeatures]:
+def run_and_encode(
+    prompt: Prompt, model: Model, transcoders: Transcoders, config: TraceConfig
+) -> tuple[ForwardCache, ActiveFeatures]:
     """The forward pass of a tokenized prompt, and what fires in it."""
     assert prompt.tokens is not None
     shape, logits_at = transcoders.shape, positions_needed(prompt.targets, len(prompt.tokens))
-    zeroed, dtype = num_zeroed(prompt.tokens, model.shape.architecture), sweep_dtype(config.sweep_dtype, model.dtype)
+    zeroed, dtype = (
+        num_zeroed_positions(prompt.tokens, model.shape.architecture),
+        sweep_dtype(config.sweep_dtype, model.dtype),
+    )
     with few_on_one_thread(model.input_device, len(prompt.tokens), model.shape.d_model):
-        tape = record(model, prompt.tokens, shape.input_site, shape.output_site, logits_at)
+        tape = run_with_cache(model, prompt.tokens, shape.input_site, shape.output_site, logits_at)
     return tape, encode(model, tape, transcoders, zeroed, dtype)
 
 
@@ -76,6 +81,6 @@ def _as_prompt(prompt: Prompt | str | Sequence[int]) -> Prompt:
     if isinstance(prompt, Prompt):
         return prompt
     if isinstance(prompt, str):
-        return Prompt(content_id(prompt, None), text=prompt)
+        return Prompt(hash_prompt(prompt, None), text=prompt)
     tokens = plain_values.token_ids(prompt, PromptError)
-    return Prompt(content_id(None, tokens), tokens=tokens)
+    return Prompt(hash_prompt(None, tokens), tokens=tokens)

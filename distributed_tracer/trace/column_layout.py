@@ -18,16 +18,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from .device import on_device
+from .device import to_device_async
 
-BESIDE = 2
+EXTRA_SLOTS = 2
 """Slots of a position beside its features: its error, and the constant, which is no column. They come last."""
 _PADDING, _SLACK = 1.3, 128
 """A segment ends where its slots would exceed those in use so many times, plus as many as cost no more than a call."""
 
 
 @dataclass(frozen=True)
-class Grain:
+class Tiling:
     """How columns are laid out, and what sizes of products are multiples of, for one kind of processor."""
 
     rows: int = 1
@@ -40,11 +40,11 @@ class Grain:
     """Positions of a block are put together by their width, not by their order; they are gathered to be read."""
 
     @staticmethod
-    def up(size: int, grain: int) -> int:
+    def round_up(size: int, grain: int) -> int:
         return -(-size // grain) * grain
 
     @classmethod
-    def of(cls, dtype: torch.dtype, device: torch.device) -> Grain:
+    def of(cls, dtype: torch.dtype, device: torch.device) -> Tiling:
         """Widths go by what a vector register holds: 64 columns are read half as fast again as 56 (float32, AVX-512).
 
         On a CPU a call is soon worth it in float32, and positions are read one by one. For bfloat16 it takes longer, a
@@ -57,7 +57,7 @@ class Grain:
         return cls(width=16)
 
 
-FINE = Grain()
+FINE = Tiling()
 
 
 @dataclass(frozen=True)
@@ -119,13 +119,13 @@ class LayerColumns:
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
+class ColumnLayout:
     """The layout of one prompt's columns."""
 
     layers: tuple[LayerColumns, ...]
     """Every layer's, then the tokens'."""
     slot_A: Tensor
-    grain: Grain = FINE
+    grain: Tiling = FINE
     lead: int = 0
     """Nothing but tokens is read from so many of the first positions."""
 
@@ -136,22 +136,22 @@ class Columns:
         position_A: Tensor,
         num_layers: int,
         num_positions: int,
-        grain: Grain = FINE,
+        grain: Tiling = FINE,
         lead: int = 0,
-    ) -> Columns:
+    ) -> ColumnLayout:
         """Lay out active features, which are sorted by (layer, position) and behind the lead."""
         site_A = layer_A * num_positions + position_A
         count_X = torch.bincount(site_A, minlength=num_layers * num_positions)
         layers: list[LayerColumns] = []
         first = 0
         for counts_P in count_X.view(num_layers, num_positions).tolist():
-            widths = {p: count + BESIDE for p, count in enumerate(counts_P) if p >= lead}
+            widths = {p: count + EXTRA_SLOTS for p, count in enumerate(counts_P) if p >= lead}
             layers.append(LayerColumns(first, _segments(widths, grain), num_positions))
             first += layers[-1].num_slots
         first_X = torch.tensor([of.first + start for of in layers for start in of.start_P], device=site_A.device)
         rank_A = torch.arange(len(site_A), device=site_A.device) - (count_X.cumsum(0) - count_X)[site_A]
         halves = (range(lead), range(lead, num_positions))
-        tokens = LayerColumns(first, [Segment(half, BESIDE, half.start) for half in halves if half], num_positions)
+        tokens = LayerColumns(first, [Segment(half, EXTRA_SLOTS, half.start) for half in halves if half], num_positions)
         return cls((*layers, tokens), first_X[site_A] + rank_A, grain, lead)
 
     @property
@@ -177,8 +177,8 @@ class Columns:
         slots: list[int] = []
         for of in self.layers:
             places = zip(of.start_P, of.width_P, strict=True)
-            slots += [of.first + start + width - BESIDE if width else zero for start, width in places]
-        return torch.cat([self.slot_A, on_device(slots, self.slot_A.device)])
+            slots += [of.first + start + width - EXTRA_SLOTS if width else zero for start, width in places]
+        return torch.cat([self.slot_A, to_device_async(slots, self.slot_A.device)])
 
     @cached_property
     def constant_LP(self) -> Tensor:
@@ -189,10 +189,10 @@ class Columns:
     @cached_property
     def first_L(self) -> Tensor:
         """The first slot of every layer, and of the tokens."""
-        return on_device([of.first for of in self.layers], self.slot_A.device)
+        return to_device_async([of.first for of in self.layers], self.slot_A.device)
 
 
-def _segments(width_of: dict[int, int], grain: Grain) -> list[Segment]:
+def _segments(width_of: dict[int, int], grain: Tiling) -> list[Segment]:
     """`width_of` has the slots in use at each position."""
     found: list[Segment] = []
     positions = list(width_of)
@@ -201,7 +201,7 @@ def _segments(width_of: dict[int, int], grain: Grain) -> list[Segment]:
         group: list[int] = []
         widest = total = 0
         for position in sorted(block, key=lambda p: -width_of[p]) if grain.by_width else block:
-            here = grain.up(width_of[position], grain.width)
+            here = grain.round_up(width_of[position], grain.width)
             wider, more = max(widest, here), total + width_of[position]
             if group and (len(group) + 1) * wider > _PADDING * more + _SLACK:
                 found.append(Segment(sorted(group), widest, block[0]))

@@ -13,14 +13,14 @@ from itertools import accumulate, groupby
 import torch
 from torch import Tensor
 
-from .column_layout import Columns
-from .edges import Edges, ReachedEdges
+from .column_layout import ColumnLayout
+from .edges import DenseEdges, Edges
 
 
 class Picked:
     """The columns in some slots, in an order in which those of one layer lie side by side, in few runs."""
 
-    def __init__(self, columns: Columns, slot_C: Tensor) -> None:
+    def __init__(self, columns: ColumnLayout, slot_C: Tensor) -> None:
         self.columns, self.slot_C = columns, slot_C
 
     def rows(self, edges: Edges) -> Tensor:
@@ -28,7 +28,7 @@ class Picked:
 
         On a GPU one gather for all layers, on a CPU one for each run: four times as fast, in more launches.
         """
-        if self.slot_C.device.type != "cpu" or not isinstance(edges, ReachedEdges):
+        if self.slot_C.device.type != "cpu" or not isinstance(edges, DenseEdges):
             return edges.take(self.slot_C)
         picked_BC = edges.values.new_zeros(edges.reach.num_rows, len(self.slot_C))
         for layer, first, slots, highest in self._runs:

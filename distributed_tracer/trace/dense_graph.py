@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..graph.graph import Graph
-from ..graph.nodes import Kind
+from ..graph.nodes import NodeKind
 from ..graph.prune import check_thresholds
 from .dense_pruning import keep
 
@@ -71,7 +71,7 @@ class DenseGraph:
             node_threshold,
             edge_threshold,
         )
-        targets = self.bare.nodes.where(Kind.TARGET)
+        targets = self.bare.nodes.where(NodeKind.TARGET)
         return self._with(np.append(kept.column_J, targets), kept.count_I, kept.source_E, kept.weight_E)
 
     def _with(
@@ -84,7 +84,7 @@ class DenseGraph:
         """The bare graph's nodes `node_N`, with the edges into those of them that have rows."""
         nodes = self.bare.nodes.take(node_N)
         degree_N = np.zeros(len(nodes), dtype=np.int64)
-        degree_N[(nodes.kind_N == Kind.FEATURE) | (nodes.kind_N == Kind.TARGET)] = count_R
+        degree_N[(nodes.kind_N == NodeKind.FEATURE) | (nodes.kind_N == NodeKind.TARGET)] = count_R
         return replace(
             self.bare,
             nodes=nodes,

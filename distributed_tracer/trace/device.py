@@ -53,7 +53,7 @@ def parts(a: Tensor) -> list[slice]:
     return [slice(first, first + _AT_ONCE) for first in range(0, len(a), _AT_ONCE)]
 
 
-def on_device(values: Sequence[Any], device: torch.device) -> Tensor:
+def to_device_async(values: Sequence[Any], device: torch.device) -> Tensor:
     """Integers, nested or not, as int64. From pageable memory a copy to a GPU waits for everything before it."""
     table = torch.tensor(values, dtype=torch.long)
     return table.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else table.to(device)
@@ -75,7 +75,7 @@ def max_closing_error(config: TraceConfig, forward: torch.dtype) -> float:
 
 
 @contextmanager
-def products(precision: SweepPrecision) -> Iterator[None]:
+def matmul_precision(precision: SweepPrecision) -> Iterator[None]:
     """Inside, float32 products are exact, or use TensorFloat-32 where a GPU has it; bfloat16 ones add up in float32."""
     matmul = torch.backends.cuda.matmul
     before = matmul.allow_tf32, matmul.allow_bf16_reduced_precision_reduction

@@ -10,17 +10,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .column_layout import Columns
-from .edges import Edges, Reach, ReachedEdges
+from .column_layout import ColumnLayout
+from .edges import DenseEdges, Edges, ReachableColumns
 from .rows import EdgeBlock
-from .sparse_edges import LargestEdges
+from .sparse_edges import SparseEdges
 
 _OF_ROWS = ("node_B", "constant_B", "value_B", "sum_B", "abs_sum_B", "dropped_B")
 _OF_LARGEST = ("count_B", "slot_E", "value_E")
 
 
 @dataclass(frozen=True, eq=False)
-class Packed:
+class SerializedBlock:
     """A block of features' rows, without the columns."""
 
     rows: Mapping[str, npt.NDArray[Any]]
@@ -29,25 +29,25 @@ class Packed:
     """Of all edges reached: rows alive at each layer, number of rows, number of positions. None: the largest only."""
 
 
-def pack(block: EdgeBlock) -> Packed:
+def serialize(block: EdgeBlock) -> SerializedBlock:
     """Copies what is on a GPU."""
     edges = block.edges
-    if isinstance(edges, ReachedEdges):
+    if isinstance(edges, DenseEdges):
         reach = edges.reach
         shape = (reach.alive_L, reach.num_rows, reach.num_positions)
-        return Packed(_arrays(block, _OF_ROWS), {"values": edges.values.numpy(force=True)}, shape)
-    assert isinstance(edges, LargestEdges)
-    return Packed(_arrays(block, _OF_ROWS), _arrays(edges, _OF_LARGEST), None)
+        return SerializedBlock(_arrays(block, _OF_ROWS), {"values": edges.values.numpy(force=True)}, shape)
+    assert isinstance(edges, SparseEdges)
+    return SerializedBlock(_arrays(block, _OF_ROWS), _arrays(edges, _OF_LARGEST), None)
 
 
-def unpack(packed: Packed, columns: Columns, device: torch.device) -> EdgeBlock:
+def deserialize(packed: SerializedBlock, columns: ColumnLayout, device: torch.device) -> EdgeBlock:
     """Copies: arrays that came through shared memory are not for keeping."""
     edges = _tensors(packed.edges, device)
     held: Edges
     if packed.reach is None:
-        held = LargestEdges(**edges, num_slots=columns.num_slots)
+        held = SparseEdges(**edges, num_slots=columns.num_slots)
     else:
-        held = ReachedEdges(Reach(columns, *packed.reach), edges["values"])
+        held = DenseEdges(ReachableColumns(columns, *packed.reach), edges["values"])
     return EdgeBlock(is_target=False, edges=held, **_tensors(packed.rows, device))
 
 

@@ -17,8 +17,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .column_layout import Columns
-from .device import on_device
+from .column_layout import ColumnLayout
+from .device import to_device_async
 
 
 class Edges(Protocol):
@@ -34,10 +34,10 @@ class Edges(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class ReachedEdges:
+class DenseEdges:
     """All edges of a batch from the columns it reaches. The others are zero."""
 
-    reach: Reach
+    reach: ReachableColumns
     values: Tensor
     """Every layer's edges, float32 or float64."""
 
@@ -79,10 +79,10 @@ class ReachedEdges:
         return dense_BS
 
 
-class Reach:
+class ReachableColumns:
     """Which part of each layer a batch holds: rows and slots, and where in the buffer that begins."""
 
-    def __init__(self, columns: Columns, alive_L: Sequence[int], num_rows: int, num_positions: int) -> None:
+    def __init__(self, columns: ColumnLayout, alive_L: Sequence[int], num_rows: int, num_positions: int) -> None:
         """`alive_L` counts the rows that a layer's columns can reach; tokens reach all."""
         self.columns, self.alive_L, self.num_rows, self.num_positions = columns, alive_L, num_rows, num_positions
         rows = [*alive_L, num_rows]
@@ -90,7 +90,7 @@ class Reach:
         offsets = list(accumulate((n * w for n, w in zip(rows, widths, strict=True)), initial=0))
         self.size = offsets[-1]
         self._parts = list(zip(offsets, rows, widths, strict=False))
-        self.table = on_device([offsets[:-1], rows, widths], columns.slot_A.device)
+        self.table = to_device_async([offsets[:-1], rows, widths], columns.slot_A.device)
 
     def layers(self, values: Tensor) -> Iterator[tuple[int, Tensor]]:
         """First slot and edges [B, S] of every layer that is reached, and of the tokens."""

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from ..graph.nodes import ActiveTable
-from ..model.forward_cache import Tape
+from ..model.forward_cache import ForwardCache
 from ..model.model import Model
 from ..plan.machine import free_cpu_bytes
 from ..transcoder.base import Transcoders
-from .column_layout import Columns, Grain
-from .source_vectors import Written, vector_bytes
+from .column_layout import ColumnLayout, Tiling
+from .source_vectors import SourceVectors, vector_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +28,8 @@ class ActiveFeatures:
     position_A: Tensor
     feature_A: Tensor
     activation_A: Tensor
-    columns: Columns
-    written: Written
+    columns: ColumnLayout
+    written: SourceVectors
 
     def __len__(self) -> int:
         return len(self.layer_A)
@@ -47,7 +47,7 @@ class ActiveFeatures:
 
 def encode(
     model: Model,
-    tape: Tape,
+    tape: ForwardCache,
     transcoders: Transcoders,
     zeroed: int,
     sweep_dtype: torch.dtype = torch.float32,
@@ -66,12 +66,12 @@ def encode(
     position_A, feature_A, activation_A = (torch.cat(parts) for parts in zip(*per_layer, strict=True))
     counts_L = torch.tensor([len(position) for position, _, _ in per_layer], device=device)
     layer_A = torch.repeat_interleave(torch.arange(len(counts_L), device=device), counts_L)
-    grain = Grain.of(sweep_dtype, device)
+    grain = Tiling.of(sweep_dtype, device)
     lead = zeroed if min(tape.logits) >= zeroed else 0  # a target in there would need its gradient there
-    columns = Columns.of(layer_A, position_A, len(counts_L), num_positions, grain, lead)
+    columns = ColumnLayout.of(layer_A, position_A, len(counts_L), num_positions, grain, lead)
     if keep_vectors is None:
         keep_vectors = 2 * vector_bytes(columns, transcoders.shape, sweep_dtype) <= _free_bytes(device)
-    written = Written(
+    written = SourceVectors(
         model, tape, transcoders, columns, feature_A, activation_A, zeroed, sweep_dtype, keep=keep_vectors
     )
     return ActiveFeatures(layer_A, position_A, feature_A, activation_A, columns, written)

@@ -15,14 +15,14 @@ from ..errors import PromptError
 from ..transcoder.activation import largest
 from .encode import ActiveFeatures
 from .rows import EdgeBlock
-from .targets import Directions
+from .targets import ResolvedTargets
 
 
 class Frontier:
     """Blocks of rows: the targets', then those of features in the order they were chosen."""
 
     def __init__(
-        self, directions: Directions, features: ActiveFeatures, config: TraceConfig, max_closing_error: float
+        self, directions: ResolvedTargets, features: ActiveFeatures, config: TraceConfig, max_closing_error: float
     ) -> None:
         self.features, self.config, self._max_closing_error = features, config, max_closing_error
         self.num_active, self.num_rows = len(features), 0
@@ -42,7 +42,7 @@ class Frontier:
         self._between_RF = torch.zeros(shape, dtype=dtype, device=device)
         self._taken: list[int] = []  # of each block: columns that are in `_between_RF` already
 
-    def learn(self, block: EdgeBlock) -> None:
+    def add_rows(self, block: EdgeBlock) -> None:
         """Add rows; the targets' must come first. Nothing waits for a GPU in here."""
         assert not block.is_target or self.num_rows < len(self.weight_K), "targets come first"
         part = slice(self.num_rows, self.num_rows + len(block))

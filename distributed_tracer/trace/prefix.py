@@ -13,15 +13,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..model.forward_cache import Tape
+from ..model.forward_cache import ForwardCache
 from ..model.frozen import FrozenLayer
 from ..threads import multiply
 
 
-class Lead:
+class Prefix:
     """The first `size` positions of one prompt. Layers must be pushed through in order."""
 
-    def __init__(self, tape: Tape, size: int, dtype: torch.dtype) -> None:
+    def __init__(self, tape: ForwardCache, size: int, dtype: torch.dtype) -> None:
         self.size = size
         self.values_LXT: list[Tensor] = []
         """What attention finds in the lead at each layer; X = (position, key/value head, head width)."""

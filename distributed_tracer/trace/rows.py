@@ -13,21 +13,21 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from ..model.forward_cache import Tape
-from ..model.frozen import freeze, input_bias, read_input
+from ..model.forward_cache import ForwardCache
+from ..model.frozen import freeze, input_bias, residual_gradient
 from ..model.hooks import FINAL
 from ..model.model import Model
 from ..plan.sizing import num_sweep_rows
 from ..threads import multiply
 from ..transcoder.base import Transcoders
 from .batching import batches
-from .device import on_device
+from .device import to_device_async
 from .edges import Edges
 from .encode import ActiveFeatures
-from .prefix import Lead
-from .sparse_edges import keep_largest
+from .prefix import Prefix
+from .sparse_edges import keep_top_mass
 from .sweep import RowBatch, Sweep
-from .targets import Directions
+from .targets import ResolvedTargets
 
 _AT_ONCE = 4096  # nodes whose encoder vectors are held together
 
@@ -54,7 +54,7 @@ class EdgeBlock:
         return len(self.node_B)
 
 
-Takes = Callable[[int], bool]
+BatchFilter = Callable[[int], bool]
 """Whether the batch of that number, in its round, is to be computed. Asked just before, in order."""
 
 
@@ -66,7 +66,7 @@ def every_batch(_: int) -> bool:
 class RowSource(Protocol):
     """Who computes rows of one prompt. Blocks come in the order of the batches, which the prompt alone decides."""
 
-    def of_targets(self, directions: Directions) -> Iterator[EdgeBlock]:
+    def of_targets(self, directions: ResolvedTargets) -> Iterator[EdgeBlock]:
         """Rows of every target."""
         ...
 
@@ -75,11 +75,11 @@ class RowSource(Protocol):
         ...
 
 
-OpenRows = Callable[[Model, Tape, Transcoders, ActiveFeatures, int | Literal["auto"], float], RowSource]
+OpenRows = Callable[[Model, ForwardCache, Transcoders, ActiveFeatures, int | Literal["auto"], float], RowSource]
 
 
 @dataclass(frozen=True, eq=False)
-class _Joining:
+class _PreparedNodes:
     """Nodes as they join the sweep, in the order in which they are swept."""
 
     layers: list[int]
@@ -93,13 +93,13 @@ class _Joining:
         return RowBatch(self.layers[part], num_positions, self.position_N[part], self.vector_ND[part])
 
 
-class Rows:
+class RowComputer:
     """Rows of one prompt's nodes, at most `sweep_rows` at a time, of which the largest edges may be kept only."""
 
     def __init__(
         self,
         model: Model,
-        tape: Tape,
+        tape: ForwardCache,
         transcoders: Transcoders,
         features: ActiveFeatures,
         sweep_rows: int | Literal["auto"] = "auto",
@@ -111,32 +111,32 @@ class Rows:
             sweep_rows, model.shape, len(tape.tokens_P), self.dtype.itemsize, transcoders.device.type
         )
         work_dtype = torch.promote_types(self.dtype, torch.float32)
-        lead, layers = Lead(tape, features.columns.lead, work_dtype), []
+        lead, layers = Prefix(tape, features.columns.lead, work_dtype), []
         for layer in range(model.shape.num_layers):
             frozen = freeze(model, tape, layer, transcoders.skip(layer), work_dtype)
             lead.push(frozen, features.written.constant(layer))
-            layers.append(frozen.behind(lead.size, self.dtype))
+            layers.append(frozen.after_prefix(lead.size, self.dtype))
         self.sweep = Sweep(layers, lead, features.written)
 
-    def of_targets(self, directions: Directions) -> Iterator[EdgeBlock]:
+    def of_targets(self, directions: ResolvedTargets) -> Iterator[EdgeBlock]:
         """Rows of every target."""
         device = self.transcoders.device
         value_K = torch.tensor([target.value for target in directions.targets], dtype=directions.bias_K.dtype)
         value_K = value_K.to(device) - directions.bias_K.to(device)
         for group, cuts in self._groups(directions.layer_K, directions.position_K):
             layers, positions = ([of[k] for k in group] for of in (directions.layer_K, directions.position_K))
-            number_N = on_device(group, device)
+            number_N = to_device_async(group, device)
             vector_ND = directions.vector_KD[number_N.to(directions.vector_KD.device)]
             joining = self._joining(layers, positions, number_N, vector_ND, value_K[number_N])
             yield from self._sweep(joining, cuts, positions, repeat(True), is_target=True)
 
-    def of_features(self, chosen_F: Tensor, takes: Takes = every_batch) -> Iterator[EdgeBlock]:
+    def of_features(self, chosen_F: Tensor, takes: BatchFilter = every_batch) -> Iterator[EdgeBlock]:
         """Rows of active features, of all batches or of some."""
         features, numbers = self.features, count()
         layer_F, position_F = self._sites(chosen_F)
         for group, cuts in self._groups(layer_F, position_F):
             layers, positions = ([of[f] for f in group] for of in (layer_F, position_F))
-            number_N = chosen_F[on_device(group, chosen_F.device)]
+            number_N = chosen_F[to_device_async(group, chosen_F.device)]
             vector_ND, bias_N = self._encoders(layers, features.feature_A[number_N])
             value_N = features.activation_A[number_N] - bias_N
             joining = self._joining(layers, positions, number_N, vector_ND, value_N)
@@ -175,10 +175,10 @@ class Rows:
 
     def _joining(
         self, layers: list[int], positions: list[int], node_N: Tensor, vector_ND: Tensor, value_N: Tensor
-    ) -> _Joining:
+    ) -> _PreparedNodes:
         """Nodes that read along `vector_ND` at a layer's input site, or at the final norm's output."""
         device = node_N.device
-        position_N, (order, back) = on_device(positions, device), _by_layer(layers, device)
+        position_N, (order, back) = to_device_async(positions, device), _by_layer(layers, device)
         vector_ND, sorted_N = vector_ND.to(device)[order], position_N[order]
         gradients, constants = [], []
         for layer, part in _runs(layers):
@@ -186,7 +186,7 @@ class Rows:
             gradients.append(gradient.to(device, self.dtype, non_blocking=True))
             constants.append(constant.to(device, non_blocking=True))
         gradient_ND, constant_N = torch.cat(gradients)[back], torch.cat(constants)[back]
-        return _Joining(layers, node_N, position_N, gradient_ND, constant_N, value_N)
+        return _PreparedNodes(layers, node_N, position_N, gradient_ND, constant_N, value_N)
 
     def _enter(self, layer: int, vector_ND: Tensor, position_N: Tensor) -> tuple[Tensor, Tensor]:
         """Gradients of the residual stream [N, D] and what a norm's bias adds [N], for nodes of one layer."""
@@ -198,12 +198,17 @@ class Rows:
         position_N = position_N.to(device, non_blocking=True)
         constant_N = vector_ND.new_zeros(len(vector_ND)) if bias is None else multiply(vector_ND, bias)
         if layer < self.model.shape.num_layers:
-            return read_input(self.model, self.tape, layer, vector_ND, position_N), constant_N
+            return residual_gradient(self.model, self.tape, layer, vector_ND, position_N), constant_N
         scale_P1 = self.tape.scales_P1[(layer, FINAL)]
-        return self.model.final_norm.pull(vector_ND, scale_P1[position_N]), constant_N
+        return self.model.final_norm.vjp(vector_ND, scale_P1[position_N]), constant_N
 
     def _sweep(
-        self, joining: _Joining, cuts: Sequence[int], positions: list[int], wanted: Iterable[bool], is_target: bool
+        self,
+        joining: _PreparedNodes,
+        cuts: Sequence[int],
+        positions: list[int],
+        wanted: Iterable[bool],
+        is_target: bool,
     ) -> Iterator[EdgeBlock]:
         for part in compress(map(slice, [0, *cuts], cuts), wanted):
             reached, constant_B = self.sweep.rows(joining.batch(part, max(positions[part]) + 1))
@@ -211,7 +216,7 @@ class Rows:
             edges: Edges = reached
             dropped_B = torch.zeros_like(abs_sum_B)
             if self.keep_row_mass < 1:
-                edges = kept = keep_largest(reached, self.keep_row_mass)
+                edges = kept = keep_top_mass(reached, self.keep_row_mass)
                 dropped_B = (abs_sum_B - kept.kept()).clamp_min_(0)
             constant_B = constant_B + joining.constant_N[part]
             node_B, value_B = joining.node_N[part], joining.value_N[part]
@@ -220,7 +225,7 @@ class Rows:
 
 def _by_layer(layers: list[int], device: torch.device) -> tuple[Tensor, Tensor]:
     """The order that sorts nodes by layer, and the one that takes it back."""
-    order = on_device(sorted(range(len(layers)), key=layers.__getitem__), device)
+    order = to_device_async(sorted(range(len(layers)), key=layers.__getitem__), device)
     return order, order.argsort()
 
 

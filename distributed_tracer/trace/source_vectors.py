@@ -10,30 +10,30 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..model.forward_cache import Tape
-from ..model.frozen import write, write_constant
+from ..model.forward_cache import ForwardCache
+from ..model.frozen import constant_to_residual, site_to_residual
 from ..model.model import Model
 from ..shapes import TranscoderShape
 from ..threads import multiply
 from ..transcoder.base import Transcoders
-from .column_layout import Columns
+from .column_layout import ColumnLayout
 
 
-def vector_bytes(columns: Columns, shape: TranscoderShape, dtype: torch.dtype) -> int:
+def vector_bytes(columns: ColumnLayout, shape: TranscoderShape, dtype: torch.dtype) -> int:
     """Memory of all that is written, a vector for each slot and layer written to."""
     vectors = sum(of.num_slots * len(shape.writes_to(layer)) for layer, of in enumerate(columns.layers[:-1]))
     return (vectors + columns.layers[-1].num_slots) * shape.d_model * dtype.itemsize
 
 
-class Written:
+class SourceVectors:
     """Of one prompt, layer by layer; kept in memory, or made from the decoders again each time they are asked for."""
 
     def __init__(
         self,
         model: Model,
-        tape: Tape,
+        tape: ForwardCache,
         transcoders: Transcoders,
-        columns: Columns,
+        columns: ColumnLayout,
         feature_A: Tensor,
         activation_A: Tensor,
         zeroed: int,
@@ -94,7 +94,9 @@ class Written:
 
     def _written(self, layer: int, source: int, at_site_SD: Tensor) -> Tensor:
         position_S = self._position_S[self.columns.layers[source].slots].to(self._device(layer))
-        return write(self.model, self.tape, layer, at_site_SD.to(self._device(layer)), position_S).to(self.dtype)
+        return site_to_residual(self.model, self.tape, layer, at_site_SD.to(self._device(layer)), position_S).to(
+            self.dtype
+        )
 
     def _rest(self, layer: int) -> Tensor:
         """The MLP's output without the linear skip."""
@@ -113,8 +115,8 @@ class Written:
 
     def _beside(self, layer: int, error_PD: Tensor, constant_PD: Tensor) -> Tensor:
         device, skip_DD = self._device(layer), self.transcoders.skip(layer)
-        written_PD = write(self.model, self.tape, layer, error_PD.to(device))
-        constant_PD = write_constant(self.model, self.tape, layer, constant_PD.to(device), skip_DD)
+        written_PD = site_to_residual(self.model, self.tape, layer, error_PD.to(device))
+        constant_PD = constant_to_residual(self.model, self.tape, layer, constant_PD.to(device), skip_DD)
         return torch.stack([written_PD, constant_PD])
 
     def _add_beside(self, layer: int, made: list[tuple[int, Tensor]]) -> None:

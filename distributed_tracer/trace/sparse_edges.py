@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .edges import ReachedEdges
+from .edges import DenseEdges
 
 _AT_ONCE = 2**21
 """Edges looked at together: 16 MiB of indices and as much of weights, three histograms of 16 MiB."""
@@ -18,7 +18,7 @@ _BINS = 2**16
 
 
 @dataclass(frozen=True, eq=False)
-class LargestEdges:
+class SparseEdges:
     """What `keep_largest` kept, sorted by row and slot: 8 bytes an edge."""
 
     count_B: Tensor
@@ -51,7 +51,7 @@ class LargestEdges:
         return torch.repeat_interleave(rows_B, self.count_B, output_size=len(self.value_E))
 
 
-def keep_largest(edges: ReachedEdges, share: float) -> LargestEdges:
+def keep_top_mass(edges: DenseEdges, share: float) -> SparseEdges:
     """The fewest edges of each row that carry `share` of its sum of |edge|; of equal ones all or none are kept."""
     num_rows, num_slots = edges.reach.num_rows, edges.reach.columns.num_slots
     at_once, found = max(1, _AT_ONCE // max(num_slots, _BINS)), []
@@ -60,7 +60,7 @@ def keep_largest(edges: ReachedEdges, share: float) -> LargestEdges:
         kept_BS = _kept(edges_BS.abs().float(), share) & (edges_BS != 0)
         found.append((kept_BS.sum(1), kept_BS.nonzero()[:, 1].int(), edges_BS[kept_BS]))
     count_B, slot_E, value_E = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return LargestEdges(count_B, slot_E, value_E, num_slots)
+    return SparseEdges(count_B, slot_E, value_E, num_slots)
 
 
 def _kept(abs_BS: Tensor, share: float) -> Tensor:

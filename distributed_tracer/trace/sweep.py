@@ -21,11 +21,11 @@ from torch import Tensor
 
 from ..model.frozen import FrozenLayer
 from ..threads import add_product_, einsum, multiply
-from .column_layout import BESIDE, Segment
-from .device import Scratch, on_device, parts
-from .edges import Reach, ReachedEdges
-from .prefix import Lead
-from .source_vectors import Written
+from .column_layout import EXTRA_SLOTS, Segment
+from .device import Scratch, parts, to_device_async
+from .edges import DenseEdges, ReachableColumns
+from .prefix import Prefix
+from .source_vectors import SourceVectors
 
 _STRIPE = 128
 """A pattern is half empty: in stripes of so many positions fewer products are made. Smaller ones are slower."""
@@ -50,7 +50,7 @@ class RowBatch:
 class Sweep:
     """Everything fixed for one prompt; `rows` may be called for any number of batches."""
 
-    def __init__(self, layers: Sequence[FrozenLayer], lead: Lead, written: Written) -> None:
+    def __init__(self, layers: Sequence[FrozenLayer], lead: Prefix, written: SourceVectors) -> None:
         """The layers are as they are behind the lead."""
         self.layers, self.lead, self.columns, self.written = layers, lead, written.columns, written
         self._adds = len(written.transcoders.shape.writes_to(0)) > 1
@@ -58,23 +58,25 @@ class Sweep:
         self._scratch = Scratch()
 
     @torch.no_grad()
-    def rows(self, batch: RowBatch) -> tuple[ReachedEdges, Tensor]:
+    def rows(self, batch: RowBatch) -> tuple[DenseEdges, Tensor]:
         """Edges into the batch's nodes from every column it reaches, and what constants add to each row [B].
 
         Edges are float32 (float64 in a float64 sweep).
         """
         num_rows, width = batch.vector_BD.shape
         num_layers, grain, lead = len(self.layers), self.columns.grain, self.lead.size
-        num_positions = min(grain.up(batch.num_positions - lead, grain.positions), self.columns.num_positions - lead)
+        num_positions = min(
+            grain.round_up(batch.num_positions - lead, grain.positions), self.columns.num_positions - lead
+        )
         joined_from = batch.joined_from(num_layers)
-        reach = Reach(self.columns, joined_from[1:], num_rows, lead + num_positions)
+        reach = ReachableColumns(self.columns, joined_from[1:], num_rows, lead + num_positions)
         dtype = torch.promote_types(batch.vector_BD.dtype, torch.float32)
         values = batch.vector_BD.new_empty(reach.size, dtype=dtype)
         if self._adds:
             values.zero_()
         from_lead_BT = values.new_zeros(num_rows, lead + 1)
         constant_B = from_lead_BT[:, -1]
-        shape = (grain.up(num_rows, grain.rows) + grain.rows - 1, num_positions, width)
+        shape = (grain.round_up(num_rows, grain.rows) + grain.rows - 1, num_positions, width)
         g_BPD = self._scratch.take("g", shape, batch.vector_BD.dtype, self.layers[-1].device)
         position_B = batch.position_B - lead
         alive = self._join(g_BPD, batch.vector_BD, position_B, 0, joined_from[num_layers])
@@ -97,9 +99,9 @@ class Sweep:
                 mixed = alive
         tokens_BS = reach.layer(values, -1)
         self._read(g_BPD, num_rows, -1, self.written.tokens(), tokens_BS, constant_B)
-        tokens_BS[:, : BESIDE * lead] = 0
-        tokens_BS[:, : BESIDE * lead : BESIDE] = from_lead_BT[:, :-1]
-        return ReachedEdges(reach, values), constant_B
+        tokens_BS[:, : EXTRA_SLOTS * lead] = 0
+        tokens_BS[:, : EXTRA_SLOTS * lead : EXTRA_SLOTS] = from_lead_BT[:, :-1]
+        return DenseEdges(reach, values), constant_B
 
     @staticmethod
     def _join(g_BPD: Tensor, vector_BD: Tensor, position_B: Tensor, first: int, end: int) -> int:
@@ -147,7 +149,7 @@ class Sweep:
         g_PBD = g_BPD.transpose(0, 1)
         if not self.columns.grain.by_width:
             return [g_PBD[of[0] : of[-1] + 1] if of else g_PBD[:0] for of in positions]
-        order = on_device([p for of in positions for p in of], g_BPD.device)
+        order = to_device_async([p for of in positions for p in of], g_BPD.device)
         shape = (len(order), len(g_BPD), g_BPD.shape[2])
         gathered_PBD = self._scratch.take("gathered", shape, g_BPD.dtype, g_BPD.device)
         torch.index_select(g_PBD, 0, order, out=gathered_PBD)
@@ -232,7 +234,7 @@ class Sweep:
         return einsum("gkbq,gbqe->bkge", spread_GKBQ[:, :lead], z_GBQE).flatten(1)
 
     def _up(self, rows: int) -> int:
-        return self.columns.grain.up(rows, self.columns.grain.rows)
+        return self.columns.grain.round_up(rows, self.columns.grain.rows)
 
 
 def _skip(layer: FrozenLayer, g_BPD: Tensor) -> Tensor | None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..config import TraceConfig
 from ..errors import TargetError
 from ..graph.graph import Target
-from ..model.forward_cache import Tape
+from ..model.forward_cache import ForwardCache
 from ..model.model import Model
 from ..model.tokenize import single_token, token_strings
 from ..prompt import TargetSpec
@@ -23,7 +23,7 @@ from ..transcoder.base import Transcoders
 
 
 @dataclass(frozen=True, eq=False)
-class Directions:
+class ResolvedTargets:
     """Resolved targets: where each is read (a layer's input site, or the final norm's output) and along what."""
 
     targets: tuple[Target, ...]
@@ -42,9 +42,9 @@ def positions_needed(specs: Sequence[TargetSpec], num_tokens: int) -> list[int]:
     return sorted({spec.position % num_tokens for spec in specs} or {num_tokens - 1})
 
 
-def choose(
-    specs: Sequence[TargetSpec], model: Model, tape: Tape, transcoders: Transcoders, config: TraceConfig
-) -> Directions:
+def resolve_targets(
+    specs: Sequence[TargetSpec], model: Model, tape: ForwardCache, transcoders: Transcoders, config: TraceConfig
+) -> ResolvedTargets:
     """Resolve what the prompt names, or take the most likely next tokens until `target_mass`, at most `max_targets`.
 
     A token's direction is its unembedding column minus the vocabulary's mean; its weight its probability, from the
@@ -58,7 +58,7 @@ def choose(
         count = int((top.values.cumsum(0) < config.target_mass).sum()) + 1
         specs = [TargetSpec(token=int(token)) for token in top.indices[:count]]
     resolved = [_resolve(spec, model, tape, transcoders) for spec in specs]
-    return Directions(
+    return ResolvedTargets(
         tuple(_valued(r, model, tape) for r in resolved),
         [r.layer for r in resolved],
         [r.target.position for r in resolved],
@@ -75,7 +75,7 @@ class _Resolved:
     bias: Tensor
 
 
-def _valued(resolved: _Resolved, model: Model, tape: Tape) -> Target:
+def _valued(resolved: _Resolved, model: Model, tape: ForwardCache) -> Target:
     """The target with its own value in the model."""
     at_final = resolved.layer == model.shape.num_layers
     site_PD = tape.final_PD if at_final else tape.inputs_PD[resolved.layer]
@@ -84,7 +84,7 @@ def _valued(resolved: _Resolved, model: Model, tape: Tape) -> Target:
     return replace(resolved.target, value=float(value))
 
 
-def _resolve(spec: TargetSpec, model: Model, tape: Tape, transcoders: Transcoders) -> _Resolved:
+def _resolve(spec: TargetSpec, model: Model, tape: ForwardCache, transcoders: Transcoders) -> _Resolved:
     if spec.feature is not None:
         return _feature(spec, spec.feature, model, tape, transcoders)
     position = spec.position % len(tape.tokens_P)
@@ -113,7 +113,7 @@ def _resolve(spec: TargetSpec, model: Model, tape: Tape, transcoders: Transcoder
 
 
 def _feature(
-    spec: TargetSpec, feature: tuple[int, int, int], model: Model, tape: Tape, transcoders: Transcoders
+    spec: TargetSpec, feature: tuple[int, int, int], model: Model, tape: ForwardCache, transcoders: Transcoders
 ) -> _Resolved:
     layer, position, index = feature
     shape, num_tokens = transcoders.shape, len(tape.tokens_P)

@@ -7,14 +7,14 @@ from typing import Protocol
 
 import torch
 
-from ..artifacts.location import Folder, find
+from ..artifacts.location import Folder, locate
 from ..errors import ShapeMismatch, TranscoderError
 from ..shapes import ModelShape, TranscoderShape
 from ..text import printable
 from .formats import circuit_tracer, gemma_scope, gemma_scope_2, openmoss, saelens, sparsify
 from .loaded import LoadedTranscoders, load_layer
-from .shard import Slice
-from .spec import TranscoderFiles, measure
+from .shard import Shard
+from .spec import TranscoderSpec, read_shape
 
 RESIDENT_DECODER_BYTES = 2 * 2**30
 """Decoders larger than this all together stay in their files, and only rows of active features are read."""
@@ -29,7 +29,7 @@ class Format(Protocol):
         """Whether a folder with these files is of this format."""
         ...
 
-    def describe(self, folder: Folder) -> TranscoderFiles:
+    def describe(self, folder: Folder) -> TranscoderSpec:
         """Fetches configs and weights. Raises TranscoderError."""
         ...
 
@@ -42,7 +42,7 @@ def load_transcoders(
     source: str,
     dtype: str = "float32",
     device: str | torch.device = "cpu",
-    slice: Slice | None = None,
+    slice: Shard | None = None,
     lazy: bool | None = None,
 ) -> LoadedTranscoders:
     """The transcoders at `source`: a directory, or `user/repo[/folder][@revision]` on the hub.
@@ -53,8 +53,8 @@ def load_transcoders(
     if dtype not in _DTYPES:
         raise TranscoderError(f"unknown dtype {dtype!r}; known are {', '.join(_DTYPES)}")
     files = _describe(source)
-    shape = measure(files)
-    part = slice or Slice()
+    shape = read_shape(files)
+    part = slice or Shard()
     if lazy is None:
         lazy = _decoder_bytes(shape, part, _DTYPES[dtype]) >= RESIDENT_DECODER_BYTES
     device = torch.device(device)
@@ -70,7 +70,7 @@ def transcoder_shape(source: str) -> TranscoderShape:
 
     Raises TranscoderError for whatever loading would refuse, but numbers that are NaN.
     """
-    return measure(_describe(source))
+    return read_shape(_describe(source))
 
 
 def check_fits(transcoders: TranscoderShape, model: ModelShape) -> None:
@@ -87,8 +87,8 @@ def check_fits(transcoders: TranscoderShape, model: ModelShape) -> None:
         raise ShapeMismatch(f"these transcoders do not fit this {model.architecture} model: {'; '.join(wrong)}")
 
 
-def _describe(source: str) -> TranscoderFiles:
-    folder = find(source)
+def _describe(source: str) -> TranscoderSpec:
+    folder = locate(source)
     names = folder.files()
     for known in _FORMATS:
         if known.recognises(names):
@@ -100,7 +100,7 @@ def _describe(source: str) -> TranscoderFiles:
     )
 
 
-def _decoder_bytes(shape: TranscoderShape, part: Slice, dtype: torch.dtype) -> int:
+def _decoder_bytes(shape: TranscoderShape, part: Shard, dtype: torch.dtype) -> int:
     num_rows = sum(
         len(part.features(num_features)) * len(shape.writes_to(layer))
         for layer, num_features in enumerate(shape.features_L)

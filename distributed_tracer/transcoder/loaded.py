@@ -19,8 +19,8 @@ from ..shapes import TranscoderShape
 from ..threads import linear
 from .activation import Activation, Candidates, candidate_mask, merge
 from .fold import encoder_bias, feature_scales, scaled
-from .shard import Slice
-from .spec import LayerFiles
+from .shard import Shard
+from .spec import LayerSpec
 from .tensor_files import map_rows, read
 
 _PRE_ACTIVATIONS = 2**26  # at once: 256 MiB of float32 and as much again for masks, however long the prompt
@@ -53,7 +53,7 @@ class LoadedTranscoders:
         layers: Sequence[LayerWeights],
         dtype: torch.dtype,
         device: torch.device,
-        part: Slice,
+        part: Shard,
     ) -> None:
         self.shape = shape
         self.dtype = dtype
@@ -133,7 +133,7 @@ class LoadedTranscoders:
 
 
 def load_layer(
-    files: LayerFiles, layer: int, features: range, part: Slice, dtype: torch.dtype, device: torch.device, lazy: bool
+    files: LayerSpec, layer: int, features: range, part: Shard, dtype: torch.dtype, device: torch.device, lazy: bool
 ) -> LayerWeights:
     """Reads `features` of one layer. Raises TranscoderError for weights that are NaN or infinite, in `dtype`."""
 
@@ -173,7 +173,7 @@ def load_layer(
     )
 
 
-def _thresholds(files: LayerFiles, features: range, dtype: torch.dtype, device: torch.device) -> Tensor | None:
+def _thresholds(files: LayerSpec, features: range, dtype: torch.dtype, device: torch.device) -> Tensor | None:
     """Of those features, [S]; infinite ones are well: features that are never active."""
     if files.threshold is None:
         return None

@@ -8,7 +8,7 @@ from ..errors import TranscoderError
 
 
 @dataclass(frozen=True)
-class Slice:
+class Shard:
     """Part `index` of `count`: the same share of every layer's features, encoder and decoder alike.
 
     What the slices of a set write adds up to what the whole set writes, so what belongs to no feature (`b_dec` and

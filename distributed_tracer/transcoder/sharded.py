@@ -14,35 +14,35 @@ from torch import Tensor
 
 from .activation import Candidates, merge
 from .base import Transcoders
-from .shard import Slice
+from .shard import Shard
 
 
-class SliceHolder(Transcoders, Protocol):
+class ShardOwner(Transcoders, Protocol):
     """Keeps one slice: a LoadedTranscoders, or what stands for one in another process."""
 
-    part: Slice
+    part: Shard
 
     def encode_candidates(self, layer: int, x_PD: Tensor) -> Candidates:
         """What of this slice may be active."""
         ...
 
 
-Question = Callable[[], Any]
-Ask = Callable[[Sequence[Question]], Sequence[Any]]
+ShardCall = Callable[[], Any]
+RunCalls = Callable[[Sequence[ShardCall]], Sequence[Any]]
 """Puts questions to holders, gives the answers in the same order; holders that are far away may answer side by side."""
 
 
-def one_by_one(questions: Sequence[Question]) -> list[Any]:
+def one_by_one(questions: Sequence[ShardCall]) -> list[Any]:
     """For holders in this process."""
     return [question() for question in questions]
 
 
-class SlicedTranscoders:
+class ShardedTranscoders:
     """Asks every holder and puts the answers together. Raises ValueError unless each slice has one holder, in order."""
 
-    def __init__(self, holders: Sequence[SliceHolder], ask: Ask = one_by_one) -> None:
+    def __init__(self, holders: Sequence[ShardOwner], ask: RunCalls = one_by_one) -> None:
         if not holders or [holder.part for holder in holders] != [
-            Slice(index, len(holders)) for index in range(len(holders))
+            Shard(index, len(holders)) for index in range(len(holders))
         ]:
             raise ValueError(
                 f"{len(holders)} holders of {[holder.part for holder in holders]}; one for each slice is wanted"
@@ -83,7 +83,7 @@ class SlicedTranscoders:
         """[D_out, D_in] or None, as slice 0 has it."""
         return self._holders[0].skip(layer)
 
-    def _keepers(self, layer: int, features_F: Tensor) -> Iterator[tuple[SliceHolder, Tensor]]:
+    def _keepers(self, layer: int, features_F: Tensor) -> Iterator[tuple[ShardOwner, Tensor]]:
         """Holders that keep any of the features, with the indices of those."""
         for holder in self._holders:
             kept = holder.part.features(self.shape.features_L[layer])

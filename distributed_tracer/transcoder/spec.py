@@ -12,34 +12,34 @@ from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from ..artifacts.location import Folder, brief
+from ..artifacts.location import Folder, shorten
 from ..errors import TranscoderError
 from ..shapes import TranscoderShape
 from ..text import printable
 from .activation import Activation
 from .fold import Fold
-from .tensor_files import DTYPES, Header, Place, read_headers
+from .tensor_files import DTYPES, TensorInfo, TensorRef, read_headers
 
 INPUT_SITES = ("mlp.hook_in", "ln2.hook_normalized", "hook_resid_mid")
 OUTPUT_SITES = ("mlp.hook_out", "hook_mlp_out")
 
 
 @dataclass(frozen=True)
-class LayerFiles:
+class LayerSpec:
     """Where one layer's weights are, with their shapes once transposed as their places say."""
 
-    W_enc: Place
+    W_enc: TensorRef
     """[S, D]."""
-    b_enc: Place
+    b_enc: TensorRef
     """[S]."""
-    W_dec: Place
+    W_dec: TensorRef
     """[S, D], or [S, M, D] if `first_output` is given."""
-    b_dec: Place | None
+    b_dec: TensorRef | None
     """[D]; None: zeros."""
     activation: Activation
-    threshold: Place | None = None
+    threshold: TensorRef | None = None
     """[S] or [1, S], for JumpReLU."""
-    W_skip: Place | None = None
+    W_skip: TensorRef | None = None
     """[D_out, D_in]."""
     first_output: int | None = None
     """The layer that entry 0 of W_dec's middle axis writes to; entries before the own layer are not used."""
@@ -48,19 +48,19 @@ class LayerFiles:
     known: frozenset[str] = frozenset()
     """Further keys of its files that are read elsewhere or change nothing; any other tensor is refused."""
 
-    def places(self) -> list[Place]:
+    def places(self) -> list[TensorRef]:
         """Every tensor that is read."""
         found = (self.W_enc, self.b_enc, self.W_dec, self.b_dec, self.threshold, self.W_skip)
         return [place for place in found if place is not None]
 
 
 @dataclass(frozen=True)
-class TranscoderFiles:
+class TranscoderSpec:
     """A whole set. Raises TranscoderError if it reads or writes at a site that is not known."""
 
     source: str
     kind: Literal["plt", "clt"]
-    layers: tuple[LayerFiles, ...]
+    layers: tuple[LayerSpec, ...]
     input_site: str
     output_site: str
 
@@ -70,7 +70,9 @@ class TranscoderFiles:
             ("output", self.output_site, OUTPUT_SITES),
         ):
             if site not in known:
-                raise TranscoderError(f"{self.source}: unknown {what} hook {brief(site)}; known are {', '.join(known)}")
+                raise TranscoderError(
+                    f"{self.source}: unknown {what} hook {shorten(site)}; known are {', '.join(known)}"
+                )
 
 
 def one_per_layer(found: Iterable[tuple[int, str]], source: str) -> list[str]:
@@ -103,8 +105,8 @@ def folder_per_layer(
     config: str,
     read_config: Callable[[Path], Mapping[str, Any]],
     hooks_of: Callable[[Mapping[str, Any], Path], tuple[int, str, str]],
-    layer_files: Callable[[Path, Mapping[str, Any]], LayerFiles],
-) -> TranscoderFiles:
+    layer_files: Callable[[Path, Mapping[str, Any]], LayerSpec],
+) -> TranscoderSpec:
     """Per-layer transcoders, each in a folder of its own with a file named `weights` and one named `config`.
 
     `hooks_of` a configuration and its path are the layer, input site and output site; `layer_files` are those of a
@@ -120,15 +122,15 @@ def folder_per_layer(
     if len(sites) > 1:
         raise TranscoderError(f"{folder}: layers differ in where they read and write: {sites}")
     layers = [layer_files(path, configs[name]) for name, path in zip(names, folder.fetch(names), strict=True)]
-    return TranscoderFiles(str(folder), "plt", tuple(layers), *sites[0])
+    return TranscoderSpec(str(folder), "plt", tuple(layers), *sites[0])
 
 
-def measure(files: TranscoderFiles) -> TranscoderShape:
+def read_shape(files: TranscoderSpec) -> TranscoderShape:
     """Counts, from headers alone.
 
     Raises TranscoderError for a tensor that is missing, of a wrong shape or type, or of a meaning that is not known.
     """
-    headers: dict[Path, dict[str, Header]] = {}
+    headers: dict[Path, dict[str, TensorInfo]] = {}
     d_model = _stored_shape(files.layers[0].W_enc, 2, headers)[1]
     features_L, num_parameters = [], 0
     for number, layer in enumerate(files.layers):
@@ -162,8 +164,8 @@ def measure(files: TranscoderFiles) -> TranscoderShape:
     )
 
 
-def _wanted(layer: LayerFiles, num_features: int, d_model: int, num_layers: int) -> dict[Place, tuple[int, ...]]:
-    wanted: dict[Place, tuple[int, ...]] = {
+def _wanted(layer: LayerSpec, num_features: int, d_model: int, num_layers: int) -> dict[TensorRef, tuple[int, ...]]:
+    wanted: dict[TensorRef, tuple[int, ...]] = {
         layer.W_enc: (num_features, d_model),
         layer.b_enc: (num_features,),
         layer.W_dec: (num_features, d_model),
@@ -179,7 +181,7 @@ def _wanted(layer: LayerFiles, num_features: int, d_model: int, num_layers: int)
     return wanted
 
 
-def _refuse_unknown(layer: LayerFiles, headers: dict[Path, dict[str, Header]]) -> None:
+def _refuse_unknown(layer: LayerSpec, headers: dict[Path, dict[str, TensorInfo]]) -> None:
     """A tensor that is not read may be part of what the transcoder computes: a second encoder, a scale, thresholds."""
     read: dict[Path, set[str]] = {}
     for place in layer.places():
@@ -187,21 +189,21 @@ def _refuse_unknown(layer: LayerFiles, headers: dict[Path, dict[str, Header]]) -
     for file, keys in read.items():
         if unknown := sorted(headers[file].keys() - keys - layer.known):
             raise TranscoderError(
-                f"{file}: {brief(unknown)} is not known in {layer.activation.kind} transcoders of this format and may "
-                "change what they compute; known here are "
+                f"{file}: {shorten(unknown)} is not known in {layer.activation.kind} transcoders of this format and "
+                "may change what they compute; known here are "
                 f"{', '.join(sorted(keys | layer.known))}. If it changes nothing, remove it from a copy of the file"
             )
 
 
 def _stored_shape(
-    place: Place, num_axes: int, headers: dict[Path, dict[str, Header]], row: bool = False
+    place: TensorRef, num_axes: int, headers: dict[Path, dict[str, TensorInfo]], row: bool = False
 ) -> tuple[int, ...]:
     """The shape, once transposed if so stored; with `row`, of [1, S] only [S]."""
     if place.file not in headers:
         headers[place.file] = read_headers(place.file)
     found = headers[place.file]
     if place.key not in found:
-        raise TranscoderError(f"{place.file}: no tensor {place.key}; found {brief(sorted(found))}")
+        raise TranscoderError(f"{place.file}: no tensor {place.key}; found {shorten(sorted(found))}")
     header = found[place.key]
     if header.dtype not in DTYPES:
         raise TranscoderError(f"{place} is of type {header.dtype}; weights are one of {', '.join(DTYPES)}")

@@ -36,7 +36,7 @@ _NPZ_DTYPES = {"<f8": "F64", "<f4": "F32", "<f2": "F16"}
 
 
 @dataclass(frozen=True)
-class Place:
+class TensorRef:
     """Where one tensor is. A `transposed` one is stored with its two axes the other way round."""
 
     file: Path
@@ -48,14 +48,14 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Header:
+class TensorInfo:
     """A tensor's shape as stored and its type, in the names of safetensors (F32, BF16, I64, ...) where it has one."""
 
     shape: tuple[int, ...]
     dtype: str
 
 
-def read_headers(file: Path) -> dict[str, Header]:
+def read_headers(file: Path) -> dict[str, TensorInfo]:
     """What a file holds, without reading it. Raises TranscoderError for a file that is missing or malformed."""
     with _reading(file):
         if file.suffix == ".npz":
@@ -65,10 +65,10 @@ def read_headers(file: Path) -> dict[str, Header]:
             safetensors_header(opened, TranscoderError)  # bounds what the library would parse
         with safe_open(file, framework="pt") as tensors:
             slices = {key: tensors.get_slice(key) for key in tensors.keys()}  # noqa: SIM118 (not a mapping)
-            return {key: Header(tuple(part.get_shape()), part.get_dtype()) for key, part in slices.items()}
+            return {key: TensorInfo(tuple(part.get_shape()), part.get_dtype()) for key, part in slices.items()}
 
 
-def read(place: Place, rows: range | None = None) -> Tensor:
+def read(place: TensorRef, rows: range | None = None) -> Tensor:
     """The tensor, or those rows of it, in the file's type on the CPU. Of a .safetensors file only the rows are read.
 
     The result may be a view of the mapped file: copy what is kept.
@@ -91,7 +91,7 @@ def read(place: Place, rows: range | None = None) -> Tensor:
         return tensor.T if place.transposed else tensor
 
 
-def map_rows(place: Place) -> Tensor:
+def map_rows(place: TensorRef) -> Tensor:
     """A read-only view of the file, for reading scattered rows: only the pages that are touched are ever read.
 
     safetensors maps files too, but the kernel then reads ahead: 200 scattered rows (3 MB) of a 983 MB file read 909 MB,
@@ -127,7 +127,7 @@ def _reading(file: Path) -> Iterator[None]:
         raise TranscoderError(f"{file}: cannot be read ({reason}); is the download complete?") from error
 
 
-def _safetensors_offset(place: Place) -> tuple[Header, int]:
+def _safetensors_offset(place: TensorRef) -> tuple[TensorInfo, int]:
     """The library checks the header but does not say where in the file a tensor begins."""
     header = read_headers(place.file)[place.key]
     with open(place.file, "rb") as file:
@@ -135,7 +135,7 @@ def _safetensors_offset(place: Place) -> tuple[Header, int]:
     return header, start + tensors[place.key].begin
 
 
-def _npz_offset(place: Place) -> tuple[Header, int | None]:
+def _npz_offset(place: TensorRef) -> tuple[TensorInfo, int | None]:
     """None for a member that is compressed or in Fortran order."""
     with zipfile.ZipFile(place.file) as archive, open(place.file, "rb") as file:
         header, skipped, fortran = _npy_header(archive, place.key)
@@ -148,7 +148,7 @@ def _npz_offset(place: Place) -> tuple[Header, int | None]:
         return header, info.header_offset + 30 + name + extra + skipped
 
 
-def _npy_header(archive: zipfile.ZipFile, key: str) -> tuple[Header, int, bool]:
+def _npy_header(archive: zipfile.ZipFile, key: str) -> tuple[TensorInfo, int, bool]:
     """Header, its length in bytes, and whether the array is in Fortran order.
 
     Raises ValueError for a member that is packed in a way numpy does not write, or has another size than its array:
@@ -162,7 +162,7 @@ def _npy_header(archive: zipfile.ZipFile, key: str) -> tuple[Header, int, bool]:
         wanted, start = prod(shape) * dtype.itemsize, member.tell()
     if not dtype.hasobject and (min(shape, default=0) < 0 or info.file_size - start != wanted):
         raise ValueError(f"{key} has {info.file_size - start:,} bytes; its shape {list(shape)} needs {wanted:,}")
-    return Header(shape, _NPZ_DTYPES.get(dtype.str, dtype.str)), start, fortran
+    return TensorInfo(shape, _NPZ_DTYPES.get(dtype.str, dtype.str)), start, fortran
 
 
 def _npy_names(archive: zipfile.ZipFile) -> list[str]:

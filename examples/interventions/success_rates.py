@@ -22,7 +22,7 @@ from questions import Facts
 from trials import Rate, case, successes
 
 from distributed_tracer import ReplacementModel
-from distributed_tracer.plot.style import save
+from distributed_tracer.plot.style import save_figure
 from distributed_tracer.table import Table
 
 STRENGTHS = (0.5, 1.0, 1.5, 2.0)
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"\n{for_people(measured).format(max_rows=len(measured))}")
     options.out.mkdir(parents=True, exist_ok=True)
     for_machines(measured).write_csv(options.out / "rates.csv")
-    save(draw(_panels(measured)), str(options.out / "rates.png"))
+    save_figure(draw(_panels(measured)), str(options.out / "rates.png"))
     print(f"\nwrote {options.out / 'rates.csv'} and {options.out / 'rates.png'}")
 
 

@@ -19,7 +19,7 @@ import yaml
 from safetensors.torch import save_file
 from torch import Tensor
 
-from distributed_tracer.model.forward_cache import record
+from distributed_tracer.model.forward_cache import run_with_cache
 from distributed_tracer.model.load import load_model
 from distributed_tracer.model.model import Model
 
@@ -37,7 +37,7 @@ def mlp_values(model: Model, text: str) -> tuple[list[Tensor], list[Tensor]]:
     tokens = model.tokenizer(text, add_special_tokens=False)["input_ids"][:MAX_TOKENS]
     leading = model.tokenizer.bos_token_id
     tapes = [
-        record(model, [leading, *tokens[start : start + WINDOW - 1]], "mlp.hook_in", "mlp.hook_out")
+        run_with_cache(model, [leading, *tokens[start : start + WINDOW - 1]], "mlp.hook_in", "mlp.hook_out")
         for start in range(0, len(tokens), WINDOW - 1)
     ]
     layers = range(model.shape.num_layers)

@@ -10,7 +10,7 @@ import pytest
 from checks_of_cases import check_job, traced
 
 from distributed_tracer.config import RunConfig
-from distributed_tracer.evaluate.job import run_checks
+from distributed_tracer.evaluate.job import run_evaluation
 from distributed_tracer.store.reader import Store, open_store
 from distributed_tracer.table import Table
 
@@ -28,7 +28,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Table]:
     directory = tmp_path_factory.mktemp("made")
     store = traced(directory, 6)
     shutil.copytree(store.url, directory / "reference")
-    return store, run_checks(check_job(open_store(str(directory / "reference")))).table
+    return store, run_evaluation(check_job(open_store(str(directory / "reference")))).table
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_figures_are_the_same_whoever_measures(
         request.getfixturevalue("ray_cluster")
     store, expected = made
     shutil.copytree(store.url, tmp_path / "store")
-    checked = run_checks(check_job(open_store(str(tmp_path / "store")), RUNS[name], part_prompts=2))
+    checked = run_evaluation(check_job(open_store(str(tmp_path / "store")), RUNS[name], part_prompts=2))
     assert (checked.num_done, checked.exit_code) == (6, 0)
     for column in ("prompt", "distance", "edges"):
         assert checked.table[column].tolist() == expected[column].tolist()

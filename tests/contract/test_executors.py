@@ -17,7 +17,7 @@ from distributed_tracer.graph.graph import Graph
 from distributed_tracer.pipeline import run_job
 from distributed_tracer.plan.work import Outcome, WorkUnit
 from distributed_tracer.runtime.executor import Commit, Executor, MakeWorker, new_worker
-from distributed_tracer.store.format.part_manifest import Receipt
+from distributed_tracer.store.format.part_manifest import PartManifest
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store
 
@@ -170,7 +170,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_run_with_its_own_error(
 
 def test_units_that_end_early_end_the_run_with_everything_traced_committed(tmp_path: Path) -> None:
     config = job(tmp_path, plain_rows(3))
-    receipts: list[Receipt] = []
+    receipts: list[PartManifest] = []
     traced: list[str] = []
 
     def until_one_is_traced() -> Iterator[WorkUnit]:

@@ -14,8 +14,8 @@ from transcoder_formats import FORMATS, NUM_LAYERS, SIZE, WIDTH, Format, expecte
 from distributed_tracer.transcoder.activation import merge
 from distributed_tracer.transcoder.base import Transcoders
 from distributed_tracer.transcoder.load import load_transcoders, transcoder_shape
-from distributed_tracer.transcoder.shard import Slice
-from distributed_tracer.transcoder.sharded import SlicedTranscoders
+from distributed_tracer.transcoder.shard import Shard
+from distributed_tracer.transcoder.sharded import ShardedTranscoders
 
 WEIGHTS = random_weights()
 X_PD = quarters(torch.Generator().manual_seed(1), 9, WIDTH)
@@ -23,8 +23,10 @@ LAYERS = range(NUM_LAYERS)
 FEATURES_F = torch.tensor([0, 10, 3, 3, 7])
 
 
-def in_slices(source: str, count: int, lazy: bool) -> SlicedTranscoders:
-    return SlicedTranscoders([load_transcoders(source, slice=Slice(index, count), lazy=lazy) for index in range(count)])
+def in_slices(source: str, count: int, lazy: bool) -> ShardedTranscoders:
+    return ShardedTranscoders(
+        [load_transcoders(source, slice=Shard(index, count), lazy=lazy) for index in range(count)]
+    )
 
 
 KEPT: dict[str, Callable[[str], Transcoders]] = {
@@ -110,7 +112,7 @@ def test_the_shape_is_known_from_headers(written: tuple[Format, str], kept: Tran
 
 def test_what_slices_write_adds_up_to_what_the_whole_writes(written: tuple[Format, str]) -> None:
     whole = load_transcoders(written[1])
-    parts = [load_transcoders(written[1], slice=Slice(index, 3)) for index in range(3)]
+    parts = [load_transcoders(written[1], slice=Shard(index, 3)) for index in range(3)]
     for layer in LAYERS:
         active = whole.encode(layer, X_PD)
         if whole.shape.activation == "topk":

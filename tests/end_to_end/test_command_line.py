@@ -18,7 +18,7 @@ from jobs_of_cases import CASE, LOCAL, job, plain_rows, write_prompts
 
 from distributed_tracer import __version__
 from distributed_tracer.cli.main import main
-from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.pipeline import run_job
 from distributed_tracer.store.reader import open_store
 
@@ -134,7 +134,7 @@ def test_mistakes_are_exit_code_1_with_a_message_and_no_traceback(
 def test_a_compacted_store_answers_as_before(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copied = shutil.copytree(store, tmp_path / "copy")
     nodes = open_store(store).graph("p0").nodes
-    node = int(nodes.where(Kind.FEATURE)[0])
+    node = int(nodes.where(NodeKind.FEATURE)[0])
     question = ["--feature", f"{nodes.layer_N[node]}:{nodes.feature_N[node]}"]
 
     def answers() -> list[str]:

@@ -21,7 +21,7 @@ from jobs_of_cases import plain_rows, write_prompts
 from tiny_wheels import write_wheel
 
 from distributed_tracer.cli.main import main
-from distributed_tracer.ops.bundle.bundle import INSTALLER, Wanted, make_bundle
+from distributed_tracer.ops.bundle.bundle import INSTALLER, BundleRequest, make_bundle
 from distributed_tracer.ops.bundle.manifest import Manifest, read_manifest
 from distributed_tracer.ops.bundle.wheel_target import PLATFORM, this_python
 from distributed_tracer.store.reader import open_store
@@ -65,7 +65,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("offline")
     prompts = folder / "six.jsonl"
     prompts.write_text("".join((DEMO / "corpus.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[::61][:6]))
-    wanted = Wanted(str(DEMO / "model"), str(DEMO / "transcoders" / "plt"), str(prompts))
+    wanted = BundleRequest(str(DEMO / "model"), str(DEMO / "transcoders" / "plt"), str(prompts))
     make_bundle(folder / "bundle", wanted, lambda line: None)
     return folder / "bundle"
 

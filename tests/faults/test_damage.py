@@ -22,9 +22,9 @@ from distributed_tracer.errors import StoreCorrupt, StoreError
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.pipeline import run_job
 from distributed_tracer.report.status import status_of
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.format.index_schema import INDEX_COLUMNS
-from distributed_tracer.store.format.part_manifest import Receipt
+from distributed_tracer.store.format.part_manifest import PartManifest
 from distributed_tracer.store.format.schema import COLUMNS, POINTER_COLUMN
 from distributed_tracer.store.index import newest_index
 from distributed_tracer.store.ledger import Ledger
@@ -43,7 +43,7 @@ OTHER = random_graph("other", seed=9, num_active=12, num_positions=3)
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clean") / "store"
     make_store(str(path), GRAPHS, [OTHER])
-    Ledger(str(path)).begin(5, 0, 60.0, {})
+    Ledger(str(path)).start_run(5, 0, 60.0, {})
     Ledger(str(path)).record_failure("bad", "trace", "no memory", 2)
     return path
 
@@ -78,11 +78,11 @@ def test_a_bit_that_flips_in_any_array_is_seen_named_and_mended(store: Path, nam
     with pytest.raises(StoreCorrupt, match="SHA-256 differs"):
         open_store(str(store)).graph("p1")
     assert_same(open_store(str(store)).graph("other"), OTHER)
-    (damage,) = verify(open_root(str(store))).damages
+    (damage,) = verify(open_backend(str(store))).damages
     assert path.relative_to(part_of(store)).as_posix() in damage.problems[0]
     assert damage.prompts == ("p0", "p1", "p2")
     assert repair(str(store)).dropped == ("p0", "p1", "p2")
-    assert not verify(open_root(str(store))).damages
+    assert not verify(open_backend(str(store))).damages
     assert list(open_store(str(store))) == ["other"]
 
 
@@ -100,11 +100,11 @@ def test_an_object_that_is_not_what_was_committed_is_seen(store: Path, how: str)
     HURT[how](part_of(store) / key, part_of(store, 1) / key)
     with pytest.raises(StoreCorrupt, match="edges/weight/c/0"):
         open_store(str(store)).graph("p1")
-    assert verify(open_root(str(store))).lost == ("p0", "p1", "p2")
+    assert verify(open_backend(str(store))).lost == ("p0", "p1", "p2")
 
 
-def lying(change: Callable[[Receipt], Receipt]) -> Callable[[bytes], bytes]:
-    return lambda data: change(Receipt.from_json(data, "")).to_json("now")
+def lying(change: Callable[[PartManifest], PartManifest]) -> Callable[[bytes], bytes]:
+    return lambda data: change(PartManifest.from_json(data, "")).to_json("now")
 
 
 def document(change: Callable[[dict[str, object]], object]) -> Callable[[bytes], bytes]:
@@ -160,10 +160,10 @@ def test_a_commit_that_lies_is_seen_listed_and_taken_out(store: Path, lie: str) 
     path.write_bytes(LIES[lie](path.read_bytes()))
     with pytest.raises(StoreError):
         list(open_store(str(store)).graphs())
-    found = verify(open_root(str(store)))
+    found = verify(open_backend(str(store)))
     assert [damage.key for damage in found.damages] == [f"commits/{path.name}"]
     repair(str(store))
-    assert not verify(open_root(str(store))).damages
+    assert not verify(open_backend(str(store))).damages
     assert "other" in open_store(str(store))
 
 
@@ -200,7 +200,7 @@ def test_random_bytes_anywhere_in_records_give_store_errors_or_the_truth(
             for graph in graphs:
                 assert_same(graph, truth[graph.prompt_id])
         try:
-            verify(open_root(str(store)))
+            verify(open_backend(str(store)))
         except StoreError:
             assert folder == "", "only run.json ends a verification"
         path.write_bytes(data)
@@ -215,14 +215,14 @@ def test_with_an_index_repair_takes_that_away_too_and_compact_makes_another(tmp_
     name = open_store(url).catalogue.commits[open_store(url).catalogue.place(1)[0]].name
     flip(tmp_path / "store/parts" / name[11:43] / "nodes/kind/c/0", 3)
     done = repair(url, dry_run=True)
-    assert (done.dropped, len(verify(open_root(url)).damages)) == (("p1", "p2"), 1)
+    assert (done.dropped, len(verify(open_backend(url)).damages)) == (("p1", "p2"), 1)
     assert repair(url).dropped == ("p1", "p2")
     after = open_store(url)
     assert after.index is None
     for prompt, graph in before.items():
         assert_same(after.graph(prompt), graph)
     compact(url)
-    assert not verify(open_root(url)).damages
+    assert not verify(open_backend(url)).damages
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +247,7 @@ def group_of(store: Path) -> Path:
 
 def ask_all(url: str) -> None:
     """All that an index can be asked."""
-    index = newest_index(open_root(url))
+    index = newest_index(open_backend(url))
     assert index is not None
     num_prompts = len(index.catalogue)
     list(index.asked())
@@ -268,7 +268,7 @@ def test_a_bit_that_flips_in_any_array_of_an_index_is_seen_and_costs_no_prompt(
     flip(chunk, chunk.stat().st_size // 2)
     with pytest.raises(StoreCorrupt, match=f"{key} has other content"):
         ask_all(url)
-    (found,) = verify(open_root(url)).damages
+    (found,) = verify(open_backend(url)).damages
     assert (found.key, found.prompts) == ("index/0000000002.json", ())
     assert key in found.problems[0]
     assert repair(url).dropped == ()
@@ -304,11 +304,11 @@ def test_after_a_repair_beside_an_index_everything_goes_on(
         collect_garbage(url, grace_hours=-1.0)
     BESIDE_AN_INDEX[hurt](Path(url))
     is_lost = cleaned and hurt in ("the part", "its commit", "no commit")
-    found = verify(open_root(url))
+    found = verify(open_backend(url))
     assert len(found.damages) >= 1
     lost = ("other", "p0", "p1", "p2") if is_lost else ()
     assert repair(url).dropped == found.lost == lost
-    assert not verify(open_root(url)).damages
+    assert not verify(open_backend(url)).damages
     assert (open_store(url).index is None) == (not hurt.startswith(("an earlier", "a superseded")))
     collect_garbage(url, grace_hours=-1.0)
     left = [graph for graph in (*GRAPHS, OTHER) if graph.prompt_id not in Ledger(url).done()]
@@ -318,7 +318,7 @@ def test_after_a_repair_beside_an_index_everything_goes_on(
         compact(url)
         collect_garbage(url, grace_hours=-1.0)
         assert open_store(url).digest() == digest
-        assert not verify(open_root(url)).damages
+        assert not verify(open_backend(url)).damages
     assert len(commits(Path(url))) == 1
 
 
@@ -344,12 +344,12 @@ def test_an_index_that_lies_is_seen_and_taken_out(indexed: Path, tmp_path: Path,
     assert path.read_bytes().endswith(f',"sha256":"{found.pop("sha256")}"}}'.encode())
     path.write_text(json.dumps(found))
     digest = open_store(str(store)).digest()
-    assert not verify(open_root(str(store))).damages, "early ones had no seal"
+    assert not verify(open_backend(str(store))).damages, "early ones had no seal"
     LYING_INDEXES[lie](found)
     path.write_text(json.dumps(found))
     with pytest.raises(StoreCorrupt, match=r"0000000002\.json is not an index"):
         open_store(str(store))
-    assert [damage.key for damage in verify(open_root(str(store))).damages] == ["index/0000000002.json"]
+    assert [damage.key for damage in verify(open_backend(str(store))).damages] == ["index/0000000002.json"]
     repair(str(store))
     assert open_store(str(store)).digest() == digest
 

@@ -12,7 +12,7 @@ from fault_points import GRAPHS, Work, killed_runs, split_all, write_all
 from random_graphs import assert_same, random_graph
 from random_stores import make_store, whole, write_part
 
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.maintenance.compact import compact
 from distributed_tracer.store.maintenance.copy import copy_store
@@ -39,7 +39,7 @@ def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tree(url: str) -> set[str]:
     """Everything in a store, temporary files and empty folders too."""
-    return set(open_root(url).listing(""))
+    return set(open_backend(url).list_all(""))
 
 
 def test_a_writer_killed_at_any_change_loses_nothing_and_a_rerun_completes(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_compaction_killed_at_any_change_changes_no_answer_and_another_complet
         assert len(open_store(url).catalogue.commits) == open_store(url).num_indexed == 1
         sweep(url)
         assert whole(url, TRUTH) == len(GRAPHS), point
-        assert [len(open_root(url).names(folder)) for folder in ("commits", "parts", "index")] == [1, 1, 2]
+        assert [len(open_backend(url).list_dir(folder)) for folder in ("commits", "parts", "index")] == [1, 1, 2]
     assert set(num_indexed) == {1}
 
 

@@ -17,7 +17,7 @@ from random_graphs import random_graph
 from random_stores import make_store, whole, write_part
 
 from distributed_tracer.errors import StoreError, StoreUnavailable
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.maintenance.gc import collect_garbage
 from distributed_tracer.store.reader import open_store
@@ -227,7 +227,7 @@ def test_on_a_full_disk_what_is_committed_stays_and_gc_makes_room(small_disk: Pa
     assert collect_garbage(url, grace_hours=0.0)
     Ledger(url).commit(write_part(url, GRAPHS[1:]))
     assert whole(url, GRAPHS) == 2
-    assert open_root(url).names("parts")
+    assert open_backend(url).list_dir("parts")
 
 
 def test_what_links_lead_to_is_not_removed(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_what_links_lead_to_is_not_removed(tmp_path: Path) -> None:
     (elsewhere / "mine").write_text("mine")
     (tmp_path / "store/parts" / ("a" * 32)).symlink_to(elsewhere)
     collect_garbage(url, grace_hours=0.0)
-    open_root(url).remove_folder(f"parts/{'a' * 32}")
+    open_backend(url).remove_folder(f"parts/{'a' * 32}")
     assert [path.name for path in elsewhere.iterdir()] == ["mine"]
     assert not (tmp_path / "store/parts" / ("a" * 32)).is_symlink()
     with pytest.raises(StoreError):

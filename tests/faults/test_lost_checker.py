@@ -16,8 +16,8 @@ from jobs_of_cases import LOCAL
 from killing import ROOT, start
 
 from distributed_tracer.config import RunConfig
-from distributed_tracer.evaluate.edge_effects import EdgeMeasure
-from distributed_tracer.evaluate.job import run_checks
+from distributed_tracer.evaluate.edge_effects import EdgeEffectMetric
+from distributed_tracer.evaluate.job import run_evaluation
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.store.evaluations import read_checks
 from distributed_tracer.table import Table
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.slow]
 ONE = RunConfig(workers=1, threads=1, attempts=2, progress=False)
 
 
-class Deadly(EdgeMeasure):
+class Deadly(EdgeEffectMetric):
     """Kills its process without a word: at one prompt the first time only, as a mark says, at another every time."""
 
     def rows(self, graph: Graph, *others: Any) -> Table:
@@ -43,14 +43,14 @@ def test_a_killed_worker_costs_time_but_no_graph_and_one_that_always_kills_is_gi
     ray_cluster: None, tmp_path: Path
 ) -> None:
     store = traced(tmp_path, 5, marks=str(tmp_path / "mark"))
-    checked = run_checks(check_job(store, ONE, Deadly(sources=4)))
+    checked = run_evaluation(check_job(store, ONE, Deadly(sources=4)))
     assert (tmp_path / "mark").exists()
     assert (checked.num_done, checked.exit_code) == (4, 3)
     (failed,) = checked.failed
     assert failed.prompt_id == "p3"
     assert "2 worker processes died" in str(failed.reason)
     assert "2 worker processes died" in checked.figures.failed["p3"]
-    here = run_checks(check_job(store, LOCAL, FOUR))
+    here = run_evaluation(check_job(store, LOCAL, FOUR))
     assert (here.num_done, here.num_skipped, here.figures.failed) == (1, 4, {})
 
 
@@ -72,7 +72,7 @@ def test_a_job_killed_in_the_middle_does_the_rest_when_run_again(tmp_path: Path)
         time.sleep(0.001)
     job.kill()
     assert job.wait() == -signal.SIGKILL
-    again = run_checks(check_job(store))
+    again = run_evaluation(check_job(store))
     assert 2 <= again.num_skipped < 12
     assert again.num_done == 12 - again.num_skipped
     assert again.exit_code == 0

@@ -13,7 +13,7 @@ from random_graphs import random_graph
 from random_stores import RUN_INFO, make_store, whole
 from s3 import s3_server
 
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.commits import read_commits
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.maintenance.compact import compact
@@ -87,11 +87,11 @@ def test_writers_of_the_same_prompts_all_commit_and_each_prompt_counts_once(url:
         writer.communicate()
     assert rounds >= 1
     assert Ledger(url).done() == {graph.prompt_id for graph in GRAPHS}
-    written = Counter(entry.id for _, receipt in read_commits(open_root(url)) for entry in receipt.prompts)
+    written = Counter(entry.id for _, receipt in read_commits(open_backend(url)) for entry in receipt.prompts)
     assert min(written.values()) >= 3, "every writer's are committed"
     assert open_store(url).digest() == expected
     compact(url)
     collect_garbage(url, grace_hours=-1.0)
     assert whole(url, GRAPHS) == len(GRAPHS)
     assert open_store(url).digest() == expected
-    assert len(open_root(url).names("commits")) == 1
+    assert len(open_backend(url).list_dir("commits")) == 1

@@ -19,9 +19,9 @@ from distributed_tracer.errors import CommitRefused, StoreError, StoreNotFound
 from distributed_tracer.job.summary import MAX_REFUSALS_IN_A_ROW, Summary
 from distributed_tracer.pipeline import run_job
 from distributed_tracer.report.status import status_of
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.commits import REMOVAL
-from distributed_tracer.store.format.part_manifest import Receipt
+from distributed_tracer.store.format.part_manifest import PartManifest
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.maintenance.verify import verify
 from distributed_tracer.store.reader import open_store
@@ -56,7 +56,7 @@ def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Path, int], 
     plain = Ledger.commit
 
     def use(happen: Callable[[Path, int], None]) -> None:
-        def commit(self: Ledger, *receipts: Receipt) -> list[str]:
+        def commit(self: Ledger, *receipts: PartManifest) -> list[str]:
             nonlocal count
             for receipt in receipts:
                 happen(Path(self._root.url) / "parts" / receipt.part, count)
@@ -78,7 +78,7 @@ def reference(tmp_path: Path, count: int) -> str:
 def check_all_done(config: JobConfig, summary: Summary, digest: str) -> None:
     assert (summary.num_failed, summary.num_left, summary.exit_code) == (0, 0, 0)
     assert open_store(config.store.store).digest() == digest
-    assert not verify(open_root(config.store.store)).damages
+    assert not verify(open_backend(config.store.store)).damages
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -182,4 +182,4 @@ def test_of_several_parts_committed_together_those_that_are_whole_count(tmp_path
         Ledger(url).commit(*receipts)
     assert list(caught.value.parts) == [receipt.part for receipt in receipts[1:3]]
     assert list(open_store(url)) == ["a", "b", "e"]
-    assert not verify(open_root(url)).damages
+    assert not verify(open_backend(url)).damages

@@ -21,7 +21,7 @@ from s3 import s3_server
 from distributed_tracer.config import JobConfig
 from distributed_tracer.errors import StoreError
 from distributed_tracer.pipeline import run_job
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store
 
@@ -171,8 +171,8 @@ def test_a_run_outlives_an_outage_in_which_nothing_can_be_written(
     assert s3.counts["error"] > 2
     assert f"{NUM_PROMPTS} done" in done.stdout
     assert open_store(config.store.store).digest() == digest
-    root = open_root(config.store.store)
-    assert len(root.names("parts")) == len(root.names("commits")), "no part was written twice"
+    root = open_backend(config.store.store)
+    assert len(root.list_dir("parts")) == len(root.list_dir("commits")), "no part was written twice"
 
 
 def test_without_patience_the_same_outage_ends_a_run(s3: FaultyS3, tmp_path: Path) -> None:
@@ -193,13 +193,13 @@ def lost_once(s3: FaultyS3) -> Spoil:
 
 @pytest.mark.parametrize("times", ["once", "always"])
 def test_a_creation_whose_answer_is_lost_is_known_as_ones_own(times: str, s3: FaultyS3) -> None:
-    root = open_root(s3.server.make_bucket(f"lost-{times}") + "/store")
-    root.create("commits/0.json", b"first")
-    assert root.names("commits") == ["0.json"], "a listing that says nothing of what comes"
+    root = open_backend(s3.server.make_bucket(f"lost-{times}") + "/store")
+    root.put_if_absent("commits/0.json", b"first")
+    assert root.list_dir("commits") == ["0.json"], "a listing that says nothing of what comes"
     s3.spoil = lost_once(s3) if times == "once" else lost
-    assert root.create("commits/1.json", b"mine") == b"mine"
+    assert root.put_if_absent("commits/1.json", b"mine") == b"mine"
     assert (s3.counts["lost answer"] == 1) == (times == "once")
-    assert root.create("commits/1.json", b"yours") == b"mine"
+    assert root.put_if_absent("commits/1.json", b"yours") == b"mine"
 
 
 def test_a_commit_of_a_resumed_run_whose_answer_is_lost_counts_once(s3: FaultyS3) -> None:
@@ -211,7 +211,7 @@ def test_a_commit_of_a_resumed_run_whose_answer_is_lost_counts_once(s3: FaultyS3
     s3.spoil = lost_once(s3)
     resumed.commit(receipt)
     assert s3.counts["lost answer"] == 1
-    assert len(open_root(url).names("commits")) == 2
+    assert len(open_backend(url).list_dir("commits")) == 2
     assert set(open_store(url)) == {"a", "b"}
 
 
@@ -221,7 +221,7 @@ def test_an_object_of_another_under_the_same_name_is_an_error_that_waiting_does_
     ledger.create_or_check(RUN_INFO)
     ledger.commit(write_part(url, [random_graph("a")]))
     mine, other = write_part(url, [random_graph("b")]), write_part(url, [random_graph("c")])
-    open_root(url).create(f"commits/0000000002-{mine.part}.json", other.to_json("now"))
+    open_backend(url).put_if_absent(f"commits/0000000002-{mine.part}.json", other.to_json("now"))
     s3.spoil = lost_once(s3)
     with pytest.raises(StoreError, match=f"holds another part than {mine.part}"):
         ledger.commit(mine)

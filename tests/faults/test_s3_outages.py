@@ -14,7 +14,7 @@ from random_stores import make_store, whole, write_part
 from s3 import S3Server, s3_server
 
 from distributed_tracer.errors import StoreUnavailable
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.maintenance.compact import compact
 from distributed_tracer.store.maintenance.copy import copy_store
 from distributed_tracer.store.maintenance.gc import collect_garbage
@@ -64,14 +64,14 @@ def hurt(path: Path, url: str) -> None:
     """The store at `url`, with a damaged chunk in the last part and in a superseded one; nobody else has the last."""
     put(path, url)
     for commit in (0, -1):
-        name = open_root(url).names("commits")[commit]
-        open_root(url).replace(f"parts/{name[11:43]}/edges/weight/c/0", b"damaged")
+        name = open_backend(url).list_dir("commits")[commit]
+        open_backend(url).put(f"parts/{name[11:43]}/edges/weight/c/0", b"damaged")
 
 
 def put(path: Path, url: str) -> None:
     """A local store, object by object, on S3."""
     files = [file for file in path.rglob("*") if file.is_file()]
-    open_root(url).upload({file.relative_to(path).as_posix(): file.read_bytes() for file in files})
+    open_backend(url).put_many({file.relative_to(path).as_posix(): file.read_bytes() for file in files})
 
 
 def outage(method: str, place: str) -> tuple[Spoil, list[Request]]:
@@ -147,8 +147,8 @@ def test_a_store_outlives_an_s3_that_spoils_a_twentieth_of_all_requests(
     s3.spoil = at_random(0.05, seed=3, faults=faults)
     compact(url)
     sweep(url)
-    (name,) = open_root(url).names("commits")
-    open_root(url).replace(f"parts/{name[11:43]}/edges/weight/c/0", b"damaged")
+    (name,) = open_backend(url).list_dir("commits")
+    open_backend(url).put(f"parts/{name[11:43]}/edges/weight/c/0", b"damaged")
     assert len(repair(url).dropped) == len(GRAPHS)
     write_all(url)
     copy_store(url, str(tmp_path / "copy"))

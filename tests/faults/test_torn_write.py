@@ -18,7 +18,7 @@ from random_stores import RUN_INFO, make_store, write_part
 from s3 import s3_server
 
 from distributed_tracer.errors import StoreError
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store
 
@@ -55,8 +55,8 @@ def start_writer(url: str, count: int = NUM_PROMPTS) -> subprocess.Popen[str]:
 
 def orphans(url: str) -> set[str]:
     """Parts that no commit names."""
-    root = open_root(url)
-    return set(root.names("parts")) - {name[11:43] for name in root.names("commits")}
+    root = open_backend(url)
+    return set(root.list_dir("parts")) - {name[11:43] for name in root.list_dir("commits")}
 
 
 def kill_while_writing(writer: subprocess.Popen[str], url: str, seconds: float) -> list[str]:
@@ -142,13 +142,13 @@ def test_a_writer_killed_on_s3_loses_nothing_committed(tmp_path: Path, clean_dig
             before = orphans(url)
             number = int(share * num_objects) if folder == "/parts/" else int(share)
             acknowledged = kill_at(s3, url, folder, number, fault)
-            store, root = open_store(url), open_root(url)
+            store, root = open_store(url), open_backend(url)
             num_done += 2 * num_commits
             assert len(store) == num_done, moment
             assert set(acknowledged) <= set(store)
             assert sum(1 for _ in store.graphs()) == len(store)
             assert store.verify() >= 0
-            left = [len(root.listing(f"parts/{part}")) for part in orphans(url) - before]
+            left = [len(root.list_all(f"parts/{part}")) for part in orphans(url) - before]
             if folder == "/parts/" and number:
                 assert 0 < left[0] < num_objects, moment
         writer = start_writer(url)

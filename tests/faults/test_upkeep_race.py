@@ -23,7 +23,7 @@ from jobs_of_cases import CASE, job, plain_rows
 from killing import ROOT
 
 from distributed_tracer.pipeline import run_job
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.maintenance.compact import compact
 from distributed_tracer.store.maintenance.gc import collect_garbage
 from distributed_tracer.store.maintenance.verify import verify
@@ -163,12 +163,12 @@ def test_upkeep_and_runs_beside_each_other_killed_and_suspended_end_in_the_same_
         ends += race(folder, until, rng)
         for name in ("store", "half"):
             url = str(folder / name)
-            if open_root(url).read("run.json") is None:  # never came to it
+            if open_backend(url).read("run.json") is None:  # never came to it
                 continue
-            assert not verify(open_root(url)).damages
+            assert not verify(open_backend(url)).damages
             compact(url)
             collect_garbage(url, grace_hours=0.0)
-            assert not verify(open_root(url)).damages
+            assert not verify(open_backend(url)).damages
         assert open_store(str(folder / "store")).digest() == digest
         shutil.rmtree(folder)
         if time.monotonic() > until:

@@ -31,7 +31,7 @@ from distributed_tracer.errors import TracerError
 from distributed_tracer.intervene.parse_settings import parse_settings
 from distributed_tracer.intervene.supernode import Feature, Supernode
 from distributed_tracer.intervene.viewer_supernodes import groups_of_file, groups_of_url
-from distributed_tracer.ops.bundle.bundle import drop_stale
+from distributed_tracer.ops.bundle.bundle import remove_stale_wheels
 from distributed_tracer.ops.bundle.manifest import NAME, Manifest, problems, read_manifest, summary
 from distributed_tracer.prompt import TargetSpec
 from distributed_tracer.redact import redacted, redacted_url
@@ -39,7 +39,7 @@ from distributed_tracer.runtime.telemetry.untrusted_text import in_short, plain_
 from distributed_tracer.store.read.where import rows_meeting, values_of
 from distributed_tracer.table import Table
 from distributed_tracer.transcoder.load import transcoder_shape
-from distributed_tracer.transcoder.tensor_files import Place, map_rows, read, read_headers
+from distributed_tracer.transcoder.tensor_files import TensorRef, map_rows, read, read_headers
 
 FAILED = Path(__file__).with_name("failed")
 LONGEST_MESSAGE = 4_000
@@ -287,9 +287,9 @@ def read_all(path: Path) -> None:
     known = ("F64", "F32", "F16", "BF16")
     for key, header in list(read_headers(path).items())[:4]:
         if header.dtype in known:
-            read(Place(path, key))
-            read(Place(path, key), range(1))
-            map_rows(Place(path, key))
+            read(TensorRef(path, key))
+            read(TensorRef(path, key), range(1))
+            map_rows(TensorRef(path, key))
 
 
 def safetensors(tensors: dict[str, list[int]]) -> bytes:
@@ -363,7 +363,7 @@ def read_bundle(data: bytes, folder: Path) -> None:
     assert len(summary(manifest)) < LONGEST_MESSAGE
     manifest.write(folder)
     assert read_manifest(folder) == manifest
-    drop_stale(folder, manifest, {"a": "1"})
+    remove_stale_wheels(folder, manifest, {"a": "1"})
 
 
 FILES = {"model/a.json": {"sha256": "4f" * 32, "bytes": 2}, "wheels/c-1-py3-none-any.whl": {"sha256": "", "bytes": 1}}

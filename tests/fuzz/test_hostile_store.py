@@ -27,9 +27,9 @@ from random_stores import make_store, write_part
 from distributed_tracer.errors import StoreCorrupt, StoreError
 from distributed_tracer.query.feature_edges import edges_into, edges_out_of
 from distributed_tracer.report.status import status_of, status_text
-from distributed_tracer.store.backend.open import open_root
-from distributed_tracer.store.evaluations import CheckedPrompt, new_check, write_check
-from distributed_tracer.store.format.checksummed_json import sealed
+from distributed_tracer.store.backend.open import open_backend
+from distributed_tracer.store.evaluations import EvaluatedPrompt, new_check, write_check
+from distributed_tracer.store.format.checksummed_json import dump_checksummed
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.maintenance.compact import compact
 from distributed_tracer.store.maintenance.verify import verify
@@ -54,12 +54,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     graphs = [random_graph(f"p{i}", seed=i, num_active=12, num_positions=3, metadata={"a": [i]}) for i in range(3)]
     made = make_store(url, graphs[:2])
     ledger = Ledger(url)
-    ledger.begin(4, 0, 60.0, {})
+    ledger.start_run(4, 0, 60.0, {})
     ledger.record_failure("bad", "trace", "no memory", 2)
     ledger.end("finished")
-    prompts = tuple(CheckedPrompt(name, "", "0" * 64) for name in made)
+    prompts = tuple(EvaluatedPrompt(name, "", "0" * 64) for name in made)
     tables = [Table({"distance": ["all"], "edges": [3], "cosine": [0.5]}) for _ in prompts]
-    write_check(open_root(url), new_check("edges", {"sample": 1}, {"by": "a test"}, prompts, tables))
+    write_check(open_backend(url), new_check("edges", {"sample": 1}, {"by": "a test"}, prompts, tables))
     compact(url)
     ledger.commit(write_part(url, graphs[2:]))
     return path
@@ -114,7 +114,7 @@ class Attack:
             if name in (said.get("part"), said.get("group")) and key in said["objects"]:
                 said["objects"][key] = [len(data), hashlib.sha256(data).hexdigest()]
                 del said["sha256"]
-                self.write(document, sealed(said))
+                self.write(document, dump_checksummed(said))
 
 
 def reseal(data: bytes) -> bytes | None:
@@ -216,7 +216,7 @@ def _graphs(url: str) -> None:
 
 
 READERS: tuple[Callable[[str], object], ...] = (
-    lambda url: list(Ledger(url).asked()),
+    lambda url: list(Ledger(url).content_hashes()),
     lambda url: Ledger(url).failures(),
     lambda url: open_store(url).digest(),
     lambda url: status_text(status_of(url)),
@@ -246,7 +246,7 @@ def refusals(url: str) -> list[str]:
 def test_a_hostile_store_is_refused_or_read_and_what_is_refused_is_listed(store: Path) -> None:
     url, started, number = str(store), time.monotonic(), FIRST
     assert refusals(url) == []
-    assert not verify(open_root(url)).damages
+    assert not verify(open_backend(url)).damages
     num_refused = 0
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
     while number < FIRST + 20 or time.monotonic() - started < SECONDS:
@@ -255,7 +255,7 @@ def test_a_hostile_store_is_refused_or_read_and_what_is_refused_is_listed(store:
         try:
             found = refusals(url)
             try:
-                is_listed = bool(verify(open_root(url)).damages)
+                is_listed = bool(verify(open_backend(url)).damages)
             except StoreError:
                 is_listed = True
             num_refused += bool(found)
@@ -281,7 +281,7 @@ def test_an_index_that_has_prompts_where_they_are_not_is_refused_and_listed(stor
     try:
         with pytest.raises(StoreCorrupt, match="has other prompts than commits/"):
             open_store(url).graph("p1")
-        (damage,) = verify(open_root(url)).damages
+        (damage,) = verify(open_backend(url)).damages
         assert damage.key.startswith("index/")
     finally:
         attack.undo()

@@ -11,11 +11,11 @@ from rounding import additions, factors, of_norms
 from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders
 from distributed_tracer.config import SweepPrecision
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.model.forward_cache import record
+from distributed_tracer.model.forward_cache import run_with_cache
 from distributed_tracer.model.tokenize import tokenize
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.trace.encode import encode
-from distributed_tracer.trace.rows import Rows
+from distributed_tracer.trace.rows import RowComputer
 from distributed_tracer.trace.sweep import RowBatch
 
 pytestmark = [
@@ -49,9 +49,9 @@ def test_a_sweep_never_waits_for_the_device() -> None:
     transcoders = load_transcoders(str(CASE / "transcoders"), device="cuda")
     tokens = tokenize(Prompt("p", text=TEXTS[0]), model.tokenizer, model.shape).tokens
     assert tokens is not None
-    tape = record(model, tokens, transcoders.shape.input_site, transcoders.shape.output_site)
+    tape = run_with_cache(model, tokens, transcoders.shape.input_site, transcoders.shape.output_site)
     features = encode(model, tape, transcoders, 1)
-    sweep = Rows(model, tape, transcoders, features, 16).sweep
+    sweep = RowComputer(model, tape, transcoders, features, 16).sweep
     layers = [model.shape.num_layers, *reversed(range(model.shape.num_layers))]
     position_B = torch.full((len(layers),), len(tokens) - 1, device="cuda")
     vector_BD = torch.randn(len(layers), model.shape.d_model, device="cuda")

@@ -12,7 +12,7 @@ from rounding import of_tiny_model
 from tiny import ARCHITECTURES, ROWS, hf_model, tiny_model
 from torch import Tensor
 
-from distributed_tracer.model.forward_cache import record
+from distributed_tracer.model.forward_cache import run_with_cache
 
 
 def assert_same(found: Tensor, expected: Tensor, *of: Tensor) -> None:
@@ -36,7 +36,7 @@ def test_the_model_still_computes_what_its_library_computes(architecture: str) -
     plain = hf_model(architecture)
     with torch.no_grad():
         expected = plain(input_ids=torch.tensor([TOKENS])).logits[0, -1]
-    tape = record(tiny_model(architecture), TOKENS, "mlp.hook_in", "mlp.hook_out")
+    tape = run_with_cache(tiny_model(architecture), TOKENS, "mlp.hook_in", "mlp.hook_out")
     # float32 through three layers; a wrong norm, mask, sink or softcap is off by more than 1e-2
     torch.testing.assert_close(tape.logits[len(TOKENS) - 1], expected, rtol=0, atol=of_tiny_model(expected))
 

@@ -12,7 +12,7 @@ from frozen import FULL, LENGTHS, TOKENS, Case, build
 
 from distributed_tracer.errors import InterventionError
 from distributed_tracer.intervene.generate import generate
-from distributed_tracer.intervene.intervene import Case as Asked
+from distributed_tracer.intervene.intervene import InterventionCase as Asked
 from distributed_tracer.intervene.intervene import intervene
 from distributed_tracer.intervene.intervention import Intervention
 

@@ -13,10 +13,10 @@ from rounding import apart, of_roundings, of_tiny_model
 from torch import Tensor
 
 from distributed_tracer.errors import InterventionError
-from distributed_tracer.intervene.intervene import Case as Asked
-from distributed_tracer.intervene.intervene import Effect, intervene
+from distributed_tracer.intervene.intervene import InterventionCase as Asked
+from distributed_tracer.intervene.intervene import InterventionResult, intervene
 from distributed_tracer.intervene.intervention import Intervention
-from distributed_tracer.model.forward_cache import record
+from distributed_tracer.model.forward_cache import run_with_cache
 
 STORED = of_roundings(torch.float32, 2)
 """Between one float64 value and another that is the same but for its last digits, both stored as float32, relative."""
@@ -32,7 +32,7 @@ def assert_same(found: Tensor, expected: Tensor, *of: Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=off(expected, *of))
 
 
-def effects(case: Case, asked: Sequence[Asked], **options: Any) -> list[Effect]:
+def effects(case: Case, asked: Sequence[Asked], **options: Any) -> list[InterventionResult]:
     return intervene(asked, case.model, case.transcoders, **options)
 
 
@@ -101,7 +101,7 @@ def test_many_at_once_are_each_alone(
         assert_same(among.after.logits_V, alone.after.logits_V)
 
 
-def changes_logits(effect: Effect) -> bool:
+def changes_logits(effect: InterventionResult) -> bool:
     before_V, after_V = effect.before.logits_V, effect.after.logits_V
     return apart(before_V, after_V, off(before_V, after_V))
 
@@ -144,7 +144,7 @@ def test_where_all_reacts_it_is_the_library_s_model_with_a_vector_added(case: Ca
         return output
 
     handle = of.model.decoder_layers[layer].get_submodule("mlp").register_forward_hook(add)
-    expected = record(of.model, TOKENS, "mlp.hook_in", "mlp.hook_out").logits[len(TOKENS) - 1]
+    expected = run_with_cache(of.model, TOKENS, "mlp.hook_in", "mlp.hook_out").logits[len(TOKENS) - 1]
     handle.remove()
     (effect,) = effects(of, [Asked(TOKENS, (turned_off(of, number, times=2.5),))], freeze_attention=False)
     assert_same(effect.after.logits_V, expected)

@@ -13,10 +13,10 @@ from tiny import hf_model
 from torch import Tensor
 
 from distributed_tracer.errors import InterventionError
-from distributed_tracer.intervene.intervene import Case as Asked
+from distributed_tracer.intervene.intervene import InterventionCase as Asked
 from distributed_tracer.intervene.intervene import intervene
 from distributed_tracer.intervene.intervention import Intervention
-from distributed_tracer.model.forward_cache import record
+from distributed_tracer.model.forward_cache import run_with_cache
 
 CHANGED = (Intervention(1, -1, 5, value=40.0),)
 
@@ -52,7 +52,7 @@ def test_prompts_of_many_lengths_at_once_are_each_alone(asked: tuple[str, Case])
 def test_a_prompt_is_traced_the_same_whatever_was_traced_before(asked: tuple[str, Case]) -> None:
     name, of = asked
     for end in (10, 8, 7, 6, 9):
-        tape = record(of.model, TOKENS[:end], "mlp.hook_in", "mlp.hook_out")
+        tape = run_with_cache(of.model, TOKENS[:end], "mlp.hook_in", "mlp.hook_out")
         expected = by_the_library(name, TOKENS[:end])
         torch.testing.assert_close(tape.logits[end - 1], expected, rtol=0, atol=of_tiny_model(expected))
 

@@ -15,7 +15,7 @@ from tiny import CASES
 
 from distributed_tracer.config import TraceConfig
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.graph.prune import prune
 from distributed_tracer.model.load import load_model
 from distributed_tracer.prompt import Prompt, TargetSpec
@@ -106,7 +106,7 @@ def test_a_budget_takes_the_most_influential_features_whatever_the_batch() -> No
             load_transcoders(str(reference.parent / "transcoders")),
             TraceConfig(max_feature_nodes=60, round_size=20, sweep_rows=sweep_rows, constant_node=False),
         )
-        assert len(graph.nodes.where(Kind.FEATURE)) == 60
+        assert len(graph.nodes.where(NodeKind.FEATURE)) == 60
         chosen.append(graph.selected_features())
         # A node that was chosen has the same row as in the whole graph, on the columns both have.
         both = np.concatenate([graph.selected_features(), np.arange(len(whole.active), len(whole.nodes))])

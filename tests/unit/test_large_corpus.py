@@ -18,14 +18,14 @@ from jobs_of_cases import CASE, job, write_prompts
 
 from distributed_tracer.cli.main import main
 from distributed_tracer.config import CorpusConfig
-from distributed_tracer.job.summary import KEPT_FAILURES, Recorder
+from distributed_tracer.job.summary import KEPT_FAILURES, OutcomeRecorder
 from distributed_tracer.pipeline import run_job
-from distributed_tracer.plan.prompt_queue import Spool
+from distributed_tracer.plan.prompt_queue import PromptQueue
 from distributed_tracer.plan.work import Outcome, WorkUnit
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.report.status import status_of, status_text
-from distributed_tracer.store.backend.fsspec_backend import RemoteRoot
-from distributed_tracer.store.format.part_manifest import PromptEntry, Receipt
+from distributed_tracer.store.backend.fsspec_backend import FsspecBackend
+from distributed_tracer.store.format.part_manifest import PartManifest, PromptSummary
 from distributed_tracer.store.ledger import Ledger
 
 GOOD, BAD = 1_000, 19_000
@@ -54,8 +54,8 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         return call
 
-    for name in ("read", "read_many", "names", "listing", "create", "replace", "upload"):
-        monkeypatch.setattr(RemoteRoot, name, counted(name, getattr(RemoteRoot, name)))
+    for name in ("read", "read_many", "list_dir", "list_all", "put_if_absent", "put", "put_many"):
+        monkeypatch.setattr(FsspecBackend, name, counted(name, getattr(FsspecBackend, name)))
     monkeypatch.setattr("distributed_tracer.store.commits._check_whole", lambda *_: None)  # there are no parts
     return counts
 
@@ -73,7 +73,7 @@ def test_a_run_asks_a_store_for_hundreds_of_prompts_at_once(
     first = run_job(config)
     assert (first.num_left, first.num_failed, len(first.failed)) == (GOOD, BAD, KEPT_FAILURES)
     assert executor.given == GOOD
-    assert requests["upload"] <= BAD / 256 + 20, "failures are written down together"
+    assert requests["put_many"] <= BAD / 256 + 20, "failures are written down together"
     assert sum(requests.values()) <= BAD / 256 + 40
     assert len(first.describe().splitlines()) < 20
 
@@ -84,7 +84,7 @@ def test_a_run_asks_a_store_for_hundreds_of_prompts_at_once(
     assert len(status_text(found).splitlines()) < 40
 
     receipts = [_receipt(number, first) for number, first in enumerate(range(0, GOOD - 1, PART))]
-    Recorder(Ledger(config.store.store)).commit(*receipts)
+    OutcomeRecorder(Ledger(config.store.store)).commit(*receipts)
     requests.clear()
     good = write_prompts(tmp_path / "good.jsonl", rows[:GOOD])
     again = run_job(replace(config, corpus=CorpusConfig(str(good))))
@@ -104,11 +104,11 @@ def test_plan_names_some_prompts_that_cannot_be_traced_and_counts_the_others(
     assert "cannot be traced: 30 more" in said
 
 
-def _receipt(number: int, first: int) -> Receipt:
+def _receipt(number: int, first: int) -> PartManifest:
     """Of a part that is not there, with all prompts but the last."""
     ids = [f"p{n}" for n in range(first, min(first + PART, GOOD - 1))]
-    entries = tuple(PromptEntry(name, 4, 1, 10, 100, 20, 0.5, 0.5) for name in ids)
-    return Receipt(f"{number:032x}", entries, {"zarr.json": (1, 64 * "0")})
+    entries = tuple(PromptSummary(name, 4, 1, 10, 100, 20, 0.5, 0.5) for name in ids)
+    return PartManifest(f"{number:032x}", entries, {"zarr.json": (1, 64 * "0")})
 
 
 def test_failures_that_come_fast_are_written_down_together_and_slow_ones_at_once(
@@ -117,10 +117,10 @@ def test_failures_that_come_fast_are_written_down_together_and_slow_ones_at_once
     now = 0.0
     monkeypatch.setattr("distributed_tracer.job.summary.time.monotonic", lambda: now)
     url = f"memory://{uuid.uuid4().hex}"
-    recorder, ledger = Recorder(Ledger(url)), Ledger(url)
+    recorder, ledger = OutcomeRecorder(Ledger(url)), Ledger(url)
     for number in range(1_000):
         recorder.record(Outcome(f"p{number}", "failed", "trace", "no"))
-    assert requests["upload"] == 4, "the first, and then 256 at a time"
+    assert requests["put_many"] == 4, "the first, and then 256 at a time"
     recorder.flush()
     assert len(ledger.failures()) == 1_000
     now = 5.0
@@ -149,15 +149,15 @@ def _steps(use: Callable[[int], None], count: int, monkeypatch: pytest.MonkeyPat
 
 def _use(count: int) -> None:
     """All that a run asks of a spool: repeated and rejected prompts, those done and changed, the rest."""
-    spool = Spool()
+    spool = PromptQueue()
     for number in range(count):
         prompt = Prompt(f"p{number}", tokens=(1, *range(number % 20)), where=f"x:{number}")
-        assert spool.claim(prompt) is None
-        spool.add(prompt)
-        assert spool.claim(prompt) == (f"x:{number}", True)
+        assert spool.register(prompt) is None
+        spool.put(prompt)
+        assert spool.register(prompt) == (f"x:{number}", True)
         spool.reject(f"b{number}", "read", "wrong")
-    spool.settle((f"p{number}", "" if number % 2 else "other") for number in range(count // 2))
-    units = [prompt.id for length in spool.lengths() for prompt in spool.of_length(length)]
+    spool.mark_done((f"p{number}", "" if number % 2 else "other") for number in range(count // 2))
+    units = [prompt.id for length in spool.lengths() for prompt in spool.with_length(length)]
     assert len(units) == count // 2
     assert sum(1 for _ in spool.changed()) == spool.num_done == count // 4
     assert sum(1 for _ in spool.rejected()) == spool.num_rejected == len(spool) == count

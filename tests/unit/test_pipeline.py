@@ -17,7 +17,7 @@ from distributed_tracer.errors import InputError, OutOfMemory, ShapeMismatch, St
 from distributed_tracer.pipeline import plan_job, run_job
 from distributed_tracer.plan.work import WorkUnit
 from distributed_tracer.report.status import status_of
-from distributed_tracer.runtime.reply import Reply
+from distributed_tracer.runtime.reply import WorkerReply
 from distributed_tracer.runtime.worker import Worker
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store
@@ -132,11 +132,11 @@ def test_a_run_says_how_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     config = job(tmp_path, plain_rows(3), part_prompts=1)
     trace = Worker.trace
 
-    def interrupted(worker: Worker, *units: WorkUnit) -> Reply:
+    def interrupted(worker: Worker, *units: WorkUnit) -> WorkerReply:
         os.kill(os.getpid(), signal.SIGTERM)
         return trace(worker, *units)
 
-    def broken(worker: Worker, *units: WorkUnit) -> Reply:
+    def broken(worker: Worker, *units: WorkUnit) -> WorkerReply:
         raise OutOfMemory("no room on s3://user:secret@bucket/x\nsecond line")
 
     def end() -> dict[str, str]:

@@ -12,7 +12,7 @@ from transformers import BatchEncoding
 
 from distributed_tracer import Intervention, Prompt, TargetSpec, plain_values
 from distributed_tracer.errors import InputError, InterventionError, PromptError, TargetError
-from distributed_tracer.intervene.intervene import Case
+from distributed_tracer.intervene.intervene import InterventionCase
 from distributed_tracer.intervene.supernode import Supernode
 
 
@@ -45,8 +45,8 @@ def test_a_number_means_the_same_of_whatever_library(kind: Callable[[int], Any])
     ids=str,
 )
 def test_token_ids_may_be_what_a_tokenizer_returns(ids: Any) -> None:
-    assert Prompt("a", tokens=ids).tokens == Case(ids, ()).tokens == (1, 2, 3)
-    assert all(type(token) is int for token in Case(ids, ()).tokens)
+    assert Prompt("a", tokens=ids).tokens == InterventionCase(ids, ()).tokens == (1, 2, 3)
+    assert all(type(token) is int for token in InterventionCase(ids, ()).tokens)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_token_ids_may_be_what_a_tokenizer_returns(ids: Any) -> None:
     ids=str,
 )
 def test_what_are_no_token_ids_of_one_prompt_is_refused(ids: Any, reason: str) -> None:
-    for take in (lambda: Prompt("a", tokens=ids), lambda: Case(ids, ())):
+    for take in (lambda: Prompt("a", tokens=ids), lambda: InterventionCase(ids, ())):
         with pytest.raises(PromptError) as caught:
             take()
         assert reason in str(caught.value)
@@ -99,8 +99,8 @@ def test_what_is_no_finite_number_is_refused(wrong: Any) -> None:
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda: Case([1], Intervention(0, 1, 2, 1.0)), "must be a sequence of them"),  # type: ignore[arg-type]
-        (lambda: Case([1], [(0, 1, 2)]), "must be an Intervention, not (0, 1, 2)"),  # type: ignore[arg-type, list-item]
+        (lambda: InterventionCase([1], Intervention(0, 1, 2, 1.0)), "must be a sequence of them"),  # type: ignore[arg-type]
+        (lambda: InterventionCase([1], [(0, 1, 2)]), "must be an Intervention, not (0, 1, 2)"),  # type: ignore[arg-type, list-item]
         (lambda: Supernode("s", (), children="ab"), "a sequence of names, not 'ab'"),  # type: ignore[arg-type]
         (lambda: Supernode("s", ["abc"]), "layer, position and feature, not 'abc'"),  # type: ignore[arg-type, list-item]
         (lambda: Prompt("a", targets="Austin"), "a list of targets, not 'Austin'"),  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from distributed_tracer.errors import CorpusError, TracerError
-from distributed_tracer.prompt import Prompt, TargetSpec, content_id
+from distributed_tracer.prompt import Prompt, TargetSpec, hash_prompt
 
 
 @pytest.mark.parametrize(
@@ -70,15 +70,15 @@ def test_a_huge_malformed_target_gives_a_short_message() -> None:
 
 def test_the_id_of_a_prompt_depends_on_everything_asked_and_on_nothing_else() -> None:
     asked = [
-        content_id("a", None),
-        content_id("b", None),
-        content_id(None, [97]),
-        content_id("a", None, [TargetSpec(token=1)]),
-        content_id("a", None, [TargetSpec(token=2)]),
+        hash_prompt("a", None),
+        hash_prompt("b", None),
+        hash_prompt(None, [97]),
+        hash_prompt("a", None, [TargetSpec(token=1)]),
+        hash_prompt("a", None, [TargetSpec(token=2)]),
     ]
     assert len(set(asked)) == len(asked)
-    assert content_id("a", None, [TargetSpec(token=1)]) == content_id("a", None, [TargetSpec.parse(1)])
-    assert content_id("a", None) == "465f6273e337ac09"  # ids are in stores: a change would orphan them
+    assert hash_prompt("a", None, [TargetSpec(token=1)]) == hash_prompt("a", None, [TargetSpec.parse(1)])
+    assert hash_prompt("a", None) == "465f6273e337ac09"  # ids are in stores: a change would orphan them
 
 
 PAIR = "\ud83d\ude00"  # two characters of Python, which JSON makes one
@@ -97,7 +97,7 @@ PAIR = "\ud83d\ude00"  # two characters of Python, which JSON makes one
         (lambda text: TargetSpec(token=1, minus=text), "'minus' of a target"),
         (lambda text: TargetSpec(token=1, label=text), "'label' of a target"),
         (lambda text: TargetSpec.parse({"token": 1, "label": text}), "'label' of a target"),
-        (lambda text: content_id(text, None), "text"),
+        (lambda text: hash_prompt(text, None), "text"),
     ],
 )
 def test_halves_of_surrogate_pairs_are_refused_wherever_text_comes_in(

@@ -27,17 +27,17 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from ...errors import BundleError
 from ...redact import redacted_url
 from .manifest import NAME, WHEELS, Manifest, is_intact, place, read_manifest
-from .project_wheel import PROJECT, own_wheel
+from .project_wheel import PROJECT, project_wheel
 from .sources import Opener, Source, model_source, opener_of, prompts_source, transcoder_source
 from .wheel_target import Target
-from .wheels import Say, collect, extras_here, installed_versions
+from .wheels import LogLine, collect, extras_here, installed_versions
 
 INSTALLER = "install_offline.sh"
 _CHUNK_BYTES = 2**20
 
 
 @dataclass(frozen=True)
-class Wanted:
+class BundleRequest:
     """What goes into a bundle. What is None stays as an earlier run left it."""
 
     model: str | None = None
@@ -52,7 +52,7 @@ class Wanted:
     """Where torch comes from, if not from where all else does."""
 
 
-def make_bundle(out: Path, wanted: Wanted, say: Say) -> Manifest:
+def make_bundle(out: Path, wanted: BundleRequest, say: LogLine) -> Manifest:
     """Make or complete the bundle at `out`; `say` is told what is being done.
 
     Raises BundleError for a directory that is something else, no room, wheels that cannot be had, or files that a run
@@ -87,7 +87,7 @@ def _open(out: Path) -> Manifest:
     return manifest
 
 
-def _take(out: Path, manifest: Manifest, part: str, source: Source, say: Say) -> None:
+def _take(out: Path, manifest: Manifest, part: str, source: Source, say: LogLine) -> None:
     """Copy one part; files of it that its source does not have go."""
     _check_room(out, source.num_bytes - sum(_size(out / name) for name in source.files))
     copied = [name for name, opener in source.files.items() if _copy(out, manifest, name, opener, say)]
@@ -116,7 +116,7 @@ def _check_room(out: Path, num_bytes: int) -> None:
         raise BundleError(f"{num_bytes / 1e6:,.1f} MB more are needed in {out}, and {free / 1e6:,.1f} MB are free")
 
 
-def _copy(out: Path, manifest: Manifest, name: str, opener: Opener, say: Say) -> bool:
+def _copy(out: Path, manifest: Manifest, name: str, opener: Opener, say: LogLine) -> bool:
     """Copy, hashing on the way, unless the file is there with its source's content."""
     path = place(out, name)
     if is_intact(out, manifest, name) and _hash_while_copying(opener, None) == manifest.files[name]["sha256"]:
@@ -147,12 +147,12 @@ def _hash_while_copying(opener: Opener, path: Path | None) -> str:
     return sha.hexdigest()
 
 
-def _take_wheels(out: Path, manifest: Manifest, target: Target, torch_index: str | None, say: Say) -> None:
+def _take_wheels(out: Path, manifest: Manifest, target: Target, torch_index: str | None, say: LogLine) -> None:
     wheels, pins = out / WHEELS, installed_versions()
     wheels.mkdir(exist_ok=True)
     say(f"wheels: for Python {target.python} on {', '.join(target.platforms)}")
     with tempfile.TemporaryDirectory() as folder:
-        own = own_wheel(Path(folder))
+        own = project_wheel(Path(folder))
         extras = extras_here(own, pins)
         install = f"{PROJECT}[{','.join(extras)}]=={manifest.project_version}"
         asked = {
@@ -162,7 +162,7 @@ def _take_wheels(out: Path, manifest: Manifest, target: Target, torch_index: str
             "torch_index": _without_user(torch_index),
         }
         before = {key: (manifest.packages or {}).get(key) for key in asked}
-        drop_stale(out, manifest, pins if before == asked else None)
+        remove_stale_wheels(out, manifest, pins if before == asked else None)
         shutil.move(own, wheels / own.name)
     manifest.packages = asked
 
@@ -177,7 +177,7 @@ def _take_wheels(out: Path, manifest: Manifest, target: Target, torch_index: str
     collect(wheels, Requirement(install), target, pins, torch_index, say, saved)
 
 
-def drop_stale(out: Path, manifest: Manifest, pins: dict[str, str] | None) -> None:
+def remove_stale_wheels(out: Path, manifest: Manifest, pins: dict[str, str] | None) -> None:
     """Remove wheels that are damaged or not of a version installed here; without `pins`, all of them."""
     place(out, f"{WHEELS}/arriving")
     shutil.rmtree(out / WHEELS / "arriving", ignore_errors=True)
@@ -197,7 +197,7 @@ def _without_user(url: str | None) -> str | None:
     return re.sub(r"(?<=://)\.\.\.@|[?#]\.\.\.$", "", redacted_url(url))
 
 
-def _rehearse(out: Path, manifest: Manifest, say: Say) -> None:
+def _rehearse(out: Path, manifest: Manifest, say: LogLine) -> None:
     """Read what was bundled as a run without internet would, short of weights: mistakes show while it can be mended."""
     paths = {name: str(out / str(part["path"])) for name, part in manifest.parts.items()}
     given = [f"{name}={path}" for name, path in paths.items()]

@@ -11,15 +11,15 @@ from ...config import CorpusConfig, JobConfig, ModelConfig, StoreConfig, Transco
 from ...errors import TracerError
 
 
-def rehearse(model: str | None = None, transcoders: str | None = None, prompts: str | None = None) -> str:
+def dry_run(model: str | None = None, transcoders: str | None = None, prompts: str | None = None) -> str:
     """What was found, in a line. Raises what a run would."""
-    from ...job.inputs import take_in
+    from ...job.inputs import load_inputs
     from ...model.load import load_tokenizer, model_shape
     from ...transcoder.load import check_fits, transcoder_shape
 
     if model and transcoders and prompts:
         corpus = CorpusConfig(prompts, on_bad_prompt="record")
-        intake = take_in(JobConfig(ModelConfig(model), TranscoderConfig(transcoders), corpus, StoreConfig("")))
+        intake = load_inputs(JobConfig(ModelConfig(model), TranscoderConfig(transcoders), corpus, StoreConfig("")))
         found = f"{intake.model.architecture} of {intake.model.num_layers} layers, {len(intake.prompts):,} prompts"
         if first := next(intake.rejected, None):
             num_rejected = intake.prompts.num_rejected
@@ -37,7 +37,7 @@ def rehearse(model: str | None = None, transcoders: str | None = None, prompts: 
 def main(args: list[str]) -> int:
     """Exit code 0, or 1 with the reason on standard error."""
     try:
-        print(rehearse(**dict(arg.split("=", 1) for arg in args)))
+        print(dry_run(**dict(arg.split("=", 1) for arg in args)))
     except (TracerError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -19,7 +19,7 @@ _SOURCES = ("pyproject.toml", "README.md", "LICENSE")
 _NOT_IN_WHEELS = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")  # the installer's own notes
 
 
-def own_wheel(folder: Path) -> Path:
+def project_wheel(folder: Path) -> Path:
     """The wheel, in `folder`. Raises BundleError where it cannot be built."""
     checkout = Path(__file__).parents[3]
     if all((checkout / name).is_file() for name in _SOURCES):

@@ -19,12 +19,12 @@ from ...artifacts.location import (
     HubFolder,
     LocalFolder,
     fetch_uri,
-    find,
+    locate,
     read_config,
     split_uri,
     with_published_k,
 )
-from ...corpus.open_input import COMPRESSIONS, STDIN, name_of, path_of, reading
+from ...corpus.open_input import COMPRESSIONS, STDIN, name_of, path_of, translate_read_errors
 from ...errors import BundleError, ModelError, TranscoderError
 from ...redact import redacted_url
 
@@ -100,7 +100,7 @@ def transcoder_source(transcoders: str) -> Source:
 
     Raises TranscoderError for what cannot be had.
     """
-    folder = find(transcoders)
+    folder = locate(transcoders)
     wanted = [name for name in folder.files() if name.endswith(_TRANSCODER_ENDINGS)]
     if not wanted:
         raise TranscoderError(f"{transcoders}: no transcoders; wanted are {', '.join(_TRANSCODER_ENDINGS)}")
@@ -158,7 +158,7 @@ def _ending(prompts: str) -> str:
 
 
 def _open(url: str) -> BinaryIO:
-    with reading(name_of(url)):
+    with translate_read_errors(name_of(url)):
         return cast(BinaryIO, fsspec.open(url, "rb").open())
 
 

@@ -25,7 +25,7 @@ from ...redact import redacted
 from .project_wheel import PROJECT
 from .wheel_target import Target
 
-Say = Callable[[str], None]
+LogLine = Callable[[str], None]
 Needs = dict[str, list[Requirement]]
 """Package -> what is asked of it."""
 
@@ -58,7 +58,7 @@ def collect(
     target: Target,
     pins: Mapping[str, str],
     torch_index: str | None,
-    say: Say,
+    say: LogLine,
     saved: Callable[[], None],
 ) -> None:
     """Fill a folder that has the project's own wheel until it holds all that `own` needs, and nothing else.
@@ -129,7 +129,7 @@ def _check_versions(have: Mapping[str, Path], used: Needs) -> None:
 
 
 def _download(
-    wheels: Path, needs: Needs, target: Target, pins: Mapping[str, str], options: Collection[str], say: Say
+    wheels: Path, needs: Needs, target: Target, pins: Mapping[str, str], options: Collection[str], say: LogLine
 ) -> None:
     """One call of pip into a folder of its own, whose wheels are moved when complete."""
     arriving = wheels / "arriving"

@@ -14,14 +14,14 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ...redact import redacted
 from .inspect_node import probe
-from .node_report import Answer, Question, Silence
+from .node_report import CheckRequest, NodeReport, UnreachableNode
 
 _CLOCK_SECONDS = 5.0
 _CLOCK_CALLS = 3
 _OPTIONS: dict[str, Any] = {"num_cpus": 0, "max_retries": 0}
 
 
-def ask_nodes(question: Question, timeout_seconds: float) -> tuple[list[Answer], list[Silence]]:
+def ask_nodes(question: CheckRequest, timeout_seconds: float) -> tuple[list[NodeReport], list[UnreachableNode]]:
     """All nodes that Ray thinks alive, asked at once; one that needs longer counts as silent."""
     nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # Ray's gap
     names = _names(nodes)
@@ -34,30 +34,30 @@ def ask_nodes(question: Question, timeout_seconds: float) -> tuple[list[Answer],
         name, address = names[node["NodeID"]], node["NodeManagerAddress"]
         found = f"no answer within {timeout_seconds:g} s" if ref in late else _received(ref)
         if isinstance(found, str):
-            silences.append(Silence(name, address, found))
+            silences.append(UnreachableNode(name, address, found))
         else:
             answers.append(_seen_from_here(replace(found, node=name, address=address), node))
     return answers, silences
 
 
-def _received(ref: Any) -> Answer | str:
+def _received(ref: Any) -> NodeReport | str:
     """The answer, or why there is none."""
     try:
-        return Answer.from_json(ray.get(ref))
+        return NodeReport.from_json(ray.get(ref))
     except ray.exceptions.RayError as error:
         return f"the check failed: {_last_line(error)}"
     except (TypeError, KeyError) as error:
         return f"the check there is of another version: {error}"
 
 
-def _seen_from_here(answer: Answer, node: Mapping[str, Any]) -> Answer:
+def _seen_from_here(answer: NodeReport, node: Mapping[str, Any]) -> NodeReport:
     ahead, give_or_take = _clock(node)
     num_gpus = node["Resources"].get("GPU", 0.0)
     return replace(answer, ray_gpus=num_gpus, clock_ahead_seconds=ahead, clock_error_seconds=give_or_take)
 
 
 @ray.remote(**_OPTIONS)
-def _check(question: Question) -> str:
+def _check(question: CheckRequest) -> str:
     return replace(probe(question), token_auth=_token_auth()).to_json()
 
 
@@ -85,7 +85,7 @@ def _pinned(task: Any, node: Mapping[str, Any]) -> Any:
     return task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
 
 
-def _question_for(node: Mapping[str, Any], question: Question) -> Question:
+def _question_for(node: Mapping[str, Any], question: CheckRequest) -> CheckRequest:
     """With the session's folder of that node, into which Ray spills."""
     return replace(question, temp_dir=str(Path(node["RayletSocketName"]).parents[1]))
 

@@ -6,19 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from ...artifacts.fingerprint import Files
-from .node_checks import Finding, Severity, findings_alone, gathered, store_findings
-from .node_report import Answer, Survey
+from .node_checks import Finding, Severity, findings_alone, merge_findings, store_findings
+from .node_report import ClusterReport, NodeReport
 
 DRIVER = "driver"
 _NAMED = 3
 
 
-def compare(survey: Survey) -> list[Finding]:
+def compare(survey: ClusterReport) -> list[Finding]:
     """Everything worth saying, the worst first."""
-    return gathered(_all(survey))
+    return merge_findings(_all(survey))
 
 
-def _all(survey: Survey) -> Iterator[Finding]:
+def _all(survey: ClusterReport) -> Iterator[Finding]:
     for silence in survey.silences:
         remedy = "see that the machine is up and has this version of the package; --timeout-seconds gives it more time"
         yield Finding("problem", (silence.node,), silence.reason, remedy)
@@ -34,7 +34,7 @@ def _all(survey: Survey) -> Iterator[Finding]:
     yield from _environment(survey.answers)
 
 
-def _versions(survey: Survey) -> Iterator[Finding]:
+def _versions(survey: ClusterReport) -> Iterator[Finding]:
     found = {answer.node: answer.versions for answer in survey.answers}
     if survey.driver is not None:
         found[DRIVER] = survey.driver.versions
@@ -45,7 +45,7 @@ def _versions(survey: Survey) -> Iterator[Finding]:
         yield from _difference(severity, what, of_node, "install the same on all nodes: see constraints.txt")
 
 
-def _files(what: Literal["model", "transcoders"], answers: Sequence[Answer]) -> Iterator[Finding]:
+def _files(what: Literal["model", "transcoders"], answers: Sequence[NodeReport]) -> Iterator[Finding]:
     files: dict[str, Files] = {}
     for answer in answers:
         found: Files | None = getattr(answer, what)
@@ -62,7 +62,7 @@ def _files(what: Literal["model", "transcoders"], answers: Sequence[Answer]) -> 
         yield Finding("info", (), said, "--full-hash reads all their bytes")
 
 
-def _gpus(answers: Sequence[Answer]) -> Iterator[Finding]:
+def _gpus(answers: Sequence[NodeReport]) -> Iterator[Finding]:
     of_node = {
         answer.node: ", ".join(sorted({f"{gpu.name} (driver {gpu.driver})" for gpu in answer.gpus}))
         for answer in answers
@@ -71,7 +71,7 @@ def _gpus(answers: Sequence[Answer]) -> Iterator[Finding]:
     yield from _difference("warning", "the kind of GPU", of_node, "the last bits of a graph may depend on the node")
 
 
-def _environment(answers: Sequence[Answer]) -> Iterator[Finding]:
+def _environment(answers: Sequence[NodeReport]) -> Iterator[Finding]:
     offline = {answer.node: "set" if answer.offline else "not set" for answer in answers}
     yield from _difference("warning", "HF_HUB_OFFLINE", offline, "set it on all nodes or on none")
     if len(set(offline.values())) == 1:

@@ -13,17 +13,17 @@ from ...errors import ConfigError, CorpusError
 from ...runtime.ray.environment import keep_ray_offline
 from .cluster_checks import DRIVER, compare
 from .inspect_node import probe, versions_here
-from .node_checks import Finding, gathered
-from .node_report import Driver, Question, Survey
+from .node_checks import Finding, merge_findings
+from .node_report import CheckRequest, ClusterReport, Driver
 from .report_text import survey_text
-from .store_check import beacon, try_store
+from .store_check import marker_object, try_store
 
 
 @dataclass(frozen=True)
-class Diagnosis:
+class DoctorReport:
     """What was seen, and what follows from it."""
 
-    survey: Survey
+    survey: ClusterReport
     findings: tuple[Finding, ...]
 
     @property
@@ -39,13 +39,13 @@ class Diagnosis:
         return survey_text(self.survey, self.findings)
 
 
-def examine(
-    question: Question,
+def diagnose(
+    question: CheckRequest,
     prompts: str | None = None,
     ray_address: str | None = None,
     timeout_seconds: float = 60.0,
     text_field: str = "text",
-) -> Diagnosis:
+) -> DoctorReport:
     """Every node of the cluster at `ray_address` or RAY_ADDRESS; without one this machine, and Ray is not started.
 
     Raises ConfigError if no Ray cluster at the address accepts the connection within the timeout.
@@ -53,19 +53,22 @@ def examine(
     if timeout_seconds <= 0:
         raise ConfigError(f"timeout_seconds must be positive, not {timeout_seconds}")
     address = ray_address or os.environ.get("RAY_ADDRESS")
-    survey = _cluster(question, address, timeout_seconds) if address else Survey((probe(question),))
-    return Diagnosis(survey, tuple(gathered([*compare(survey), *_prompts(prompts, text_field)])))
+    survey = _cluster(question, address, timeout_seconds) if address else ClusterReport((probe(question),))
+    return DoctorReport(survey, tuple(merge_findings([*compare(survey), *_prompts(prompts, text_field)])))
 
 
-def _cluster(question: Question, address: str, timeout_seconds: float) -> Survey:
+def _cluster(question: CheckRequest, address: str, timeout_seconds: float) -> ClusterReport:
     keep_ray_offline()
     from ...runtime.ray.cluster import connected
     from .ask_nodes import ask_nodes
 
-    with connected(RunConfig(ray_address=address, connect_seconds=timeout_seconds)), beacon(question.store) as key:
+    with (
+        connected(RunConfig(ray_address=address, connect_seconds=timeout_seconds)),
+        marker_object(question.store) as key,
+    ):
         answers, silences = ask_nodes(replace(question, beacon=key), timeout_seconds)
         store = try_store(question.store) if question.store else None
-    return Survey(tuple(answers), tuple(silences), Driver(versions_here(), store))
+    return ClusterReport(tuple(answers), tuple(silences), Driver(versions_here(), store))
 
 
 def _prompts(prompts: str | None, text_field: str) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from ...artifacts.local_files import model_files, transcoder_files
 from ...job.provenance import versions
 from ...plan.machine import ask_gpus, free_cpu_bytes, num_cores
 from .model_files import why_unreadable
-from .node_report import Answer, Gpu, Question
+from .node_report import CheckRequest, Gpu, NodeReport
 from .store_check import try_store
 
 PACKAGE = Path(__file__).parents[2]
@@ -24,14 +24,14 @@ _SHM = Path("/dev/shm")
 _GPU = ("driver_version", "memory.free", "memory.total", "name")
 
 
-def probe(question: Question) -> Answer:
+def probe(question: CheckRequest) -> NodeReport:
     """Look at everything that a run would need here. Whatever is wrong is part of the answer."""
     gpus, gpu_error = _gpus()
     temp_dir = question.temp_dir or tempfile.gettempdir()
     disk = shutil.disk_usage(temp_dir)
     host = socket.gethostname()
     model = model_files(question.model, question.full_hash) if question.model else None
-    return Answer(
+    return NodeReport(
         host=host,
         node=host,
         versions=versions_here(),

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ...artifacts.fingerprint import Files
-from ...text import size_text
-from .node_report import Answer, StoreTrial
+from ...text import format_bytes
+from .node_report import NodeReport, StoreCheck
 
 Severity = Literal["problem", "warning", "info"]
 _ORDER: tuple[Severity, ...] = ("problem", "warning", "info")
@@ -24,7 +24,7 @@ class Finding:
     remedy: str = ""
 
 
-def gathered(findings: Iterable[Finding]) -> list[Finding]:
+def merge_findings(findings: Iterable[Finding]) -> list[Finding]:
     """The same said of many nodes as one finding; the worst first, otherwise in the order given."""
     nodes: dict[Finding, tuple[str, ...]] = {}
     for finding in findings:
@@ -44,7 +44,7 @@ MAX_SKEW_SECONDS = 1.0
 _NEEDED = ("torch", "transformers", "accelerate", "safetensors", "zarr", "numpy")
 
 
-def findings_alone(answer: Answer) -> Iterator[Finding]:
+def findings_alone(answer: NodeReport) -> Iterator[Finding]:
     """Everything but differences to other nodes."""
     for severity, what, remedy in _all(answer):
         yield Finding(severity, (answer.node,), what, remedy)
@@ -53,7 +53,7 @@ def findings_alone(answer: Answer) -> Iterator[Finding]:
 Said = Iterator[tuple[Severity, str, str]]
 
 
-def _all(answer: Answer) -> Said:
+def _all(answer: NodeReport) -> Said:
     if absent := [name for name in _NEEDED if answer.versions.get(name) == "absent"]:
         yield "problem", f"not installed: {', '.join(absent)}", "install distributed_tracer with its dependencies there"
     yield from _files("model", answer.model, answer.offline)
@@ -79,7 +79,7 @@ def _files(what: str, files: Files | None, offline: bool) -> Said:
         yield "problem", f"{what} in {files.folder}: {sentence}", "copy or download it again"
 
 
-def store_findings(trial: StoreTrial) -> Said:
+def store_findings(trial: StoreCheck) -> Said:
     """Of a node or of the driver."""
     if trial.error:
         yield "problem", f"the store cannot be used: {trial.error}", "see that its address, rights and credentials hold"
@@ -104,7 +104,7 @@ def store_findings(trial: StoreTrial) -> Said:
         )
 
 
-def _gpus(answer: Answer) -> Said:
+def _gpus(answer: NodeReport) -> Said:
     if answer.gpu_error:
         yield "warning", answer.gpu_error, "see that the driver is loaded and the container may use the GPUs"
     if answer.gpus and answer.versions.get("torch", "").endswith("+cpu"):
@@ -117,32 +117,37 @@ def _gpus(answer: Answer) -> Said:
         )
     for number, gpu in enumerate(answer.gpus):
         if gpu.free_bytes and gpu.total_bytes and gpu.free_bytes < MIN_FREE_GPU_SHARE * gpu.total_bytes:
-            free = f"{size_text(gpu.free_bytes)} of {size_text(gpu.total_bytes)}"
+            free = f"{format_bytes(gpu.free_bytes)} of {format_bytes(gpu.total_bytes)}"
             yield "warning", f"GPU {number} has only {free} free", "end what else uses it: see nvidia-smi"
 
 
-def _room(answer: Answer) -> Said:
+def _room(answer: NodeReport) -> Said:
     if answer.shm_bytes is not None and answer.shm_bytes < MIN_SHM_BYTES:
         yield (
             "warning",
-            f"/dev/shm has {size_text(answer.shm_bytes)}: Ray keeps its objects on disk where it is full",
+            f"/dev/shm has {format_bytes(answer.shm_bytes)}: Ray keeps its objects on disk where it is full",
             "docker run --shm-size=8g; on Kubernetes an emptyDir of medium Memory at /dev/shm",
         )
     free = answer.temp_free_bytes
     if free < max(MIN_TEMP_BYTES, MIN_TEMP_SHARE * answer.temp_bytes):
         yield (
             "warning",
-            f"{size_text(free)} of {size_text(answer.temp_bytes)} are free at {answer.temp_dir}, where Ray spills",
+            f"{format_bytes(free)} of {format_bytes(answer.temp_bytes)} are free at {answer.temp_dir}, "
+            "where Ray spills",
             "make room, or start Ray with --temp-dir on a larger disk",
         )
     gpus = [gpu.free_bytes for gpu in answer.gpus if gpu.free_bytes is not None]
     free, where = (sum(gpus), "on its GPUs together") if gpus else (answer.free_bytes, "of main memory")
     if answer.model is not None and answer.model.num_bytes > free:
-        needed = size_text(answer.model.num_bytes)
-        yield "warning", f"the model's files are {needed}, {size_text(free)} {where} are free", "see what `plan` says"
+        needed = format_bytes(answer.model.num_bytes)
+        yield (
+            "warning",
+            f"the model's files are {needed}, {format_bytes(free)} {where} are free",
+            "see what `plan` says",
+        )
 
 
-def _clock(answer: Answer) -> Said:
+def _clock(answer: NodeReport) -> Said:
     ahead, give_or_take = answer.clock_ahead_seconds, answer.clock_error_seconds
     if ahead is not None and give_or_take is not None and abs(ahead) - give_or_take > MAX_SKEW_SECONDS:
         direction = "ahead of" if ahead > 0 else "behind"

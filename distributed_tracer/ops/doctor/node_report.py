@@ -11,7 +11,7 @@ from ...artifacts.fingerprint import Files
 
 
 @dataclass(frozen=True)
-class Question:
+class CheckRequest:
     """What a run would use. None is not looked at."""
 
     model: str | None = None
@@ -36,7 +36,7 @@ class Gpu:
 
 
 @dataclass(frozen=True)
-class StoreTrial:
+class StoreCheck:
     """What became of an attempt to use the store as a run would."""
 
     url: str
@@ -51,7 +51,7 @@ class StoreTrial:
 
 
 @dataclass(frozen=True)
-class Answer:
+class NodeReport:
     """One node. What only Ray knows is None on a machine without."""
 
     host: str
@@ -71,7 +71,7 @@ class Answer:
     transcoders: Files | None = None
     unreadable: str = ""
     """Why this node's packages could not read the model, though its files are there."""
-    store: StoreTrial | None = None
+    store: StoreCheck | None = None
     node: str = ""
     """What messages call it: the host, with the beginning of Ray's id where hosts have several nodes."""
     address: str | None = None
@@ -86,7 +86,7 @@ class Answer:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> Answer:
+    def from_json(cls, text: str) -> NodeReport:
         """Raises KeyError or TypeError for what another version wrote."""
         found: dict[str, Any] = json.loads(text)
         found["gpus"] = tuple(Gpu(**gpu) for gpu in found["gpus"])
@@ -95,12 +95,12 @@ class Answer:
                 found[name] = Files(
                     **{**files, "damaged": tuple(files["damaged"]), "listed": tuple(files.get("listed", ()))}
                 )
-        found["store"] = found["store"] and StoreTrial(**found["store"])
+        found["store"] = found["store"] and StoreCheck(**found["store"])
         return cls(**found)
 
 
 @dataclass(frozen=True)
-class Silence:
+class UnreachableNode:
     """A node that is alive for Ray and did not answer."""
 
     node: str
@@ -113,13 +113,13 @@ class Driver:
     """The process that asks, where it is not one of the nodes: it plans, and says which parts count."""
 
     versions: Mapping[str, str]
-    store: StoreTrial | None = None
+    store: StoreCheck | None = None
 
 
 @dataclass(frozen=True)
-class Survey:
+class ClusterReport:
     """All that is known."""
 
-    answers: tuple[Answer, ...]
-    silences: tuple[Silence, ...] = ()
+    answers: tuple[NodeReport, ...]
+    silences: tuple[UnreachableNode, ...] = ()
     driver: Driver | None = None

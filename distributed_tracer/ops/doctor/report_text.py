@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from ...artifacts.fingerprint import Files
 from ...table import Table
-from ...text import printable, size_text
+from ...text import format_bytes, printable
 from .cluster_checks import named
 from .node_checks import Finding
-from .node_report import Answer, Gpu, Silence, StoreTrial, Survey
+from .node_report import ClusterReport, Gpu, NodeReport, StoreCheck, UnreachableNode
 
 
-def survey_text(survey: Survey, findings: Sequence[Finding]) -> str:
+def survey_text(survey: ClusterReport, findings: Sequence[Finding]) -> str:
     """A table, a paragraph per finding, and a last line that counts them."""
     rows = [*map(_row, survey.answers), *map(_silent_row, survey.silences)]
     columns = {name: None for row in rows for name in row}
@@ -24,17 +24,17 @@ def survey_text(survey: Survey, findings: Sequence[Finding]) -> str:
     return "\n".join([table.format(len(table)), "", *map(_paragraph, findings), f"{verdict}: {numbers}"])
 
 
-def _row(answer: Answer) -> dict[str, object]:
+def _row(answer: NodeReport) -> dict[str, object]:
     ahead = answer.clock_ahead_seconds
     return {
         "node": answer.node,
         "address": answer.address,
         "GPUs": _gpus(answer.gpus),
-        "GPU free": size_text(sum(gpu.free_bytes or 0 for gpu in answer.gpus)) if answer.gpus else None,
+        "GPU free": format_bytes(sum(gpu.free_bytes or 0 for gpu in answer.gpus)) if answer.gpus else None,
         "cores": answer.num_cores,
-        "free": size_text(answer.free_bytes),
-        "/dev/shm": None if answer.shm_bytes is None else size_text(answer.shm_bytes),
-        "temp free": size_text(answer.temp_free_bytes),
+        "free": format_bytes(answer.free_bytes),
+        "/dev/shm": None if answer.shm_bytes is None else format_bytes(answer.shm_bytes),
+        "temp free": format_bytes(answer.temp_free_bytes),
         "clock": None if ahead is None else f"{ahead:+.3f} s",
         "code": answer.versions["code"][:8],
         "store": _store(answer.store),
@@ -43,7 +43,7 @@ def _row(answer: Answer) -> dict[str, object]:
     }
 
 
-def _silent_row(silence: Silence) -> dict[str, object]:
+def _silent_row(silence: UnreachableNode) -> dict[str, object]:
     return {"node": silence.node, "address": silence.address, "GPUs": "silent"}
 
 
@@ -52,7 +52,7 @@ def _gpus(gpus: Sequence[Gpu]) -> str | None:
     return ", ".join(f"{count} {name}" for name, count in kinds.items()) or None
 
 
-def _store(trial: StoreTrial | None) -> str | None:
+def _store(trial: StoreCheck | None) -> str | None:
     if trial is None:
         return None
     return "error" if trial.error else "ok" if trial.create_only and trial.shared is not False else "unfit"

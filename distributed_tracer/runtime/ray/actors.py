@@ -15,9 +15,9 @@ import ray
 
 from ...config import JobConfig, TraceConfig
 from ...plan.control_group import Kills
-from ...transcoder.shard import Slice
+from ...transcoder.shard import Shard
 from ..executor import MakeWorker
-from ..reply import Reply
+from ..reply import WorkerReply
 from ..telemetry.logs import keep_worker_logs
 from .deaths import Place
 from .prompt_message import Parcel, unpacked
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ...prompt import Prompt
-    from ...trace.edge_block_io import Packed
+    from ...trace.edge_block_io import SerializedBlock
     from ..worker import Worker
 
 _QUESTIONS = ("encode", "encode_candidates", "encoder_rows", "decoder_rows", "decoder_bias", "skip")
@@ -46,7 +46,7 @@ class WorkerShell:
         name = f"{socket.gethostname()}:{os.getpid()} on {address}"
         return Place(name, ray.get_runtime_context().get_node_id(), Kills.here())
 
-    def load(self, make_worker: MakeWorker, config: JobConfig, threads: int, part: Slice) -> None:
+    def load(self, make_worker: MakeWorker, config: JobConfig, threads: int, part: Shard) -> None:
         """Load model and transcoders: a call of its own, so that its errors arrive with their own type."""
         keep_worker_logs(config.run.log_format)
         make = make_worker if part.count == 1 else partial(make_worker, part=part)
@@ -59,19 +59,19 @@ class WorkerShell:
 
         self._here().transcoders = sharing(self._here().kept, group)
 
-    def trace(self, *parcels: Parcel) -> Reply:
+    def trace(self, *parcels: Parcel) -> WorkerReply:
         units, unread = unpacked(parcels)
         reply = self._here().trace(*units)
         return replace(reply, outcomes=(*unread, *reply.outcomes))
 
-    def flush(self) -> Reply:
+    def flush(self) -> WorkerReply:
         return self._here().flush()
 
     def assist(self, prompt: Prompt, config: TraceConfig) -> str:
         """Prepare to compute rows for another actor."""
         return self._here().assist(prompt, config)
 
-    def assist_with(self, fingerprint: str, chosen_F: npt.NDArray[np.int64], number: int) -> Packed:
+    def assist_with(self, fingerprint: str, chosen_F: npt.NDArray[np.int64], number: int) -> SerializedBlock:
         """Rows of what was prepared last."""
         return self._here().assist_with(fingerprint, chosen_F, number)
 

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 _WAIT_LONGER = "--connect-seconds (of doctor, --timeout-seconds) waits longer; --local works without Ray."
-LOST = (
+ACTOR_LOST_ERRORS = (
     ray.exceptions.RayActorError,
     ray.exceptions.WorkerCrashedError,
     ray.exceptions.OutOfMemoryError,
@@ -145,7 +145,7 @@ def threads_here(run: RunConfig) -> int:
     return min(threads_per_worker(run, sum(nodes)), max(1, *nodes)) if not run.threads else run.threads
 
 
-def remark_on_idle_gpus(run: RunConfig) -> None:
+def warn_about_unused_gpus(run: RunConfig) -> None:
     """Log a warning if the cluster has GPUs and the workers do not ask for any: they would not see one."""
     num_gpus = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]  # Ray's gap
     if num_gpus and not run.gpus_per_worker:

@@ -14,7 +14,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ...plan.control_group import Kills
-from ...text import size_text
+from ...text import format_bytes
 from ..telemetry.untrusted_text import in_short, plain_line, shortened
 
 _LONGEST_OF_RAY = 200
@@ -57,7 +57,7 @@ class Deaths:
             return None
         self._explained[key] = known + 1
         limit = place.kills.limit
-        had = "its machine" if limit is None else f"its control group, whose limit is {size_text(limit)},"
+        had = "its machine" if limit is None else f"its control group, whose limit is {format_bytes(limit)},"
         return (
             f"was killed by the kernel, as {had} had no memory left; fewer workers on a machine need less, and a "
             "container, pod or Slurm job can be given more"

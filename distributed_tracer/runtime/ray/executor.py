@@ -20,15 +20,15 @@ from ...config import JobConfig
 from ...errors import ConfigError, WorkerLost
 from ...plan.work import Outcome, WorkUnit
 from ..executor import Commit, MakeWorker, committed, new_worker
-from ..reply import Reply
+from ..reply import WorkerReply
 from ..schedule import Schedule
-from .cluster import LOST, connected, cpus_per_worker, describe_resources, remark_on_idle_gpus
+from .cluster import ACTOR_LOST_ERRORS, connected, cpus_per_worker, describe_resources, warn_about_unused_gpus
 from .deaths import Deaths, no_room_for_answer
 from .hung_workers import Watch
-from .lend_idle import lend_idle
+from .lend_idle import assign_helpers
 from .metrics import Metrics
 from .prompt_message import TOO_LARGE, CannotTravel
-from .replicas import Group, Replica, ready
+from .replicas import ReplicaGroup, ReplicaHandle, ready
 
 _log = logging.getLogger(__name__)
 
@@ -45,17 +45,17 @@ _NOTICE_SECONDS = 2.0
 class _Answers:
     """What came back from actors."""
 
-    replies: dict[Any, Reply | None] = field(default_factory=dict)
+    replies: dict[Any, WorkerReply | None] = field(default_factory=dict)
     """By reference; None to loading."""
-    dead: dict[Replica, str] = field(default_factory=dict)
+    dead: dict[ReplicaHandle, str] = field(default_factory=dict)
     """Actors that are no more, with the reason."""
-    bereft: dict[Replica, str] = field(default_factory=dict)
+    bereft: dict[ReplicaHandle, str] = field(default_factory=dict)
     """Actors that could not go on because another one of their group is no more."""
     failed: BaseException | None = None
     """An error that ends the run."""
 
     @classmethod
-    def of(cls, answered: Mapping[Any, Replica], deaths: Deaths) -> _Answers:
+    def of(cls, answered: Mapping[Any, ReplicaHandle], deaths: Deaths) -> _Answers:
         found = cls()
         for ref, replica in answered.items():
             try:
@@ -67,7 +67,7 @@ class _Answers:
                     found.dead.setdefault(replica, no_room_for_answer(replica.name, error.cause))
                 else:
                     found.failed = error.cause or error
-            except LOST as error:
+            except ACTOR_LOST_ERRORS as error:
                 if replica not in found.dead:
                     found.dead[replica] = deaths.reason(replica.name, replica.place, error)
         return found
@@ -91,7 +91,7 @@ class RayExecutor:
         self._stopped = stopped
         self._watch = Watch(config.run.stuck_seconds)
         self._deaths = Deaths()
-        self._groups: list[Group] = []
+        self._groups: list[ReplicaGroup] = []
         self._failed_starts = 0
         self._said_waiting = False
 
@@ -101,7 +101,7 @@ class RayExecutor:
         first = list(islice(units, run.workers))  # no more groups than there is work
         schedule = Schedule(chain(first, units), run.attempts, CALL_SECONDS * run.workers)
         with connected(run):
-            remark_on_idle_gpus(run)
+            warn_about_unused_gpus(run)
             try:
                 for outcome in self._work(schedule, -(-len(first) // run.slices)):
                     self._metrics.count(outcome)
@@ -113,7 +113,7 @@ class RayExecutor:
                 self._metrics.end()
 
     @property
-    def _replicas(self) -> list[Replica]:
+    def _replicas(self) -> list[ReplicaHandle]:
         return [replica for group in self._groups for replica in group.replicas]
 
     def _work(self, schedule: Schedule, num_groups: int) -> Iterator[Outcome]:
@@ -121,13 +121,13 @@ class RayExecutor:
             if self._stopped():
                 schedule.withdraw()
             while schedule.has_work() and len(self._groups) < num_groups:
-                self._groups.append(Group(self._config, self._make_worker))
+                self._groups.append(ReplicaGroup(self._config, self._make_worker))
             replicas = self._replicas
             for replica in replicas:
                 if replica.loaded:
                     yield from self._ask(replica, schedule)
             if not schedule.has_work():
-                lend_idle(replicas, schedule)
+                assign_helpers(replicas, schedule)
             asked = {ref: replica for replica in replicas for ref in replica.pending()}
             if asked and ray.wait(list(asked), num_returns=1, timeout=1.0)[0]:
                 # all that is there: to wait on thousands of calls takes its time, and so does a commit
@@ -136,7 +136,7 @@ class RayExecutor:
             yield from self._give_up_stuck(schedule)
             self._metrics.watch(replicas)
 
-    def _ask(self, replica: Replica, schedule: Schedule) -> Iterator[Outcome]:
+    def _ask(self, replica: ReplicaHandle, schedule: Schedule) -> Iterator[Outcome]:
         """Give a replica what it should have; what cannot travel fails, alone."""
         for call in schedule.next_calls(replica.share):
             try:
@@ -144,7 +144,7 @@ class RayExecutor:
             except CannotTravel as error:
                 yield from schedule.refused(replica.share, call, str(error))
 
-    def _receive(self, answered: Mapping[Any, Replica], schedule: Schedule) -> Iterator[Outcome]:
+    def _receive(self, answered: Mapping[Any, ReplicaHandle], schedule: Schedule) -> Iterator[Outcome]:
         """Take answers that came together, and then see who died."""
         found = _Answers.of(answered, self._deaths)
         for ref, reply in found.replies.items():
@@ -159,7 +159,9 @@ class RayExecutor:
         for group in dict.fromkeys(replica.group for replica in [*found.dead, *found.bereft]):
             yield from self._lost(group, found, schedule)
 
-    def _settle(self, replies: Sequence[tuple[Replica, Any, Reply]], schedule: Schedule) -> Iterator[Outcome]:
+    def _settle(
+        self, replies: Sequence[tuple[ReplicaHandle, Any, WorkerReply]], schedule: Schedule
+    ) -> Iterator[Outcome]:
         """Pass on what became of prompts; commit all parts at once, after which the prompts in them are done, but for
         those of parts that are refused."""
         for replica, ref, reply in replies:
@@ -173,7 +175,7 @@ class RayExecutor:
             else:
                 yield from schedule.written(replica.share, receipt)
 
-    def _lost(self, group: Group, found: _Answers, schedule: Schedule) -> Iterator[Outcome]:
+    def _lost(self, group: ReplicaGroup, found: _Answers, schedule: Schedule) -> Iterator[Outcome]:
         """Take what a group of which some are dead still answered, and give everything else back to the schedule."""
         known = any(replica in found.dead for replica in group.replicas)
         asked = {ref: replica for replica in group.replicas for ref in replica.asked}
@@ -197,7 +199,7 @@ class RayExecutor:
             reason = (
                 dead.get(replica) or found.bereft.get(replica) or "another one that it shared transcoders with died"
             )
-            yield from schedule.lost(replica.share, reason, blamed=replica in dead)
+            yield from schedule.worker_lost(replica.share, reason, blamed=replica in dead)
 
     def _give_up_stuck(self, schedule: Schedule) -> Iterator[Outcome]:
         """Treat workers that do nothing as dead. What one still writes, nobody commits."""
@@ -226,7 +228,7 @@ class RayExecutor:
         self._said_waiting = True
 
 
-def _next(replica: Replica) -> str:
+def _next(replica: ReplicaHandle) -> str:
     """What becomes of the prompts of a worker that died."""
     if not replica.loaded:
         return "Another one is started in its place."

@@ -16,7 +16,7 @@ from typing import Any
 import ray
 
 from ..schedule import Schedule
-from .replicas import Replica, ready
+from .replicas import ReplicaHandle, ready
 
 _log = logging.getLogger(__name__)
 
@@ -44,10 +44,10 @@ class Watch:
     def __init__(self, stuck_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Never any, if `stuck_seconds` is 0."""
         self._seconds, self._clock = stuck_seconds, clock
-        self._pulses: dict[Replica, _Pulse] = {}
+        self._pulses: dict[ReplicaHandle, _Pulse] = {}
         self._looked = clock()
 
-    def look(self, replicas: Sequence[Replica], schedule: Schedule) -> dict[Replica, str]:
+    def look(self, replicas: Sequence[ReplicaHandle], schedule: Schedule) -> dict[ReplicaHandle, str]:
         """Those that are stuck, and the reason. To be called every few seconds or more often."""
         now, each = self._clock(), self._seconds / _LOOKS
         if not self._seconds or now - self._looked < min(each, 5.0):
@@ -56,7 +56,7 @@ class Watch:
             self._pulses.clear()
         self._looked = now
         self._pulses = {replica: self._pulses.get(replica) or _Pulse(now) for replica in replicas}
-        stuck: dict[Replica, str] = {}
+        stuck: dict[ReplicaHandle, str] = {}
         for replica, pulse in self._pulses.items():
             expected = schedule.expected_seconds(replica.running())
             limit = max(self._seconds, TIMES * expected)
@@ -71,7 +71,7 @@ class Watch:
                 )
         return stuck
 
-    def _silent(self, replica: Replica, pulse: _Pulse, now: float) -> float:
+    def _silent(self, replica: ReplicaHandle, pulse: _Pulse, now: float) -> float:
         """For how many seconds it has not got on, though it should."""
         busy = bool(replica.asked) if replica.loaded else bool(ready([replica.placing]))
         if not busy or replica.since > pulse.moved:
@@ -84,7 +84,7 @@ class Watch:
             pulse.asked = replica.actor.pulse.remote()
         return now - pulse.moved
 
-    def _reasons(self, replica: Replica, now: float) -> Iterator[tuple[Replica, str]]:
+    def _reasons(self, replica: ReplicaHandle, now: float) -> Iterator[tuple[ReplicaHandle, str]]:
         """Its own; where others of its group do not even answer, theirs: it may only wait for them."""
         asked = {one: self._pulses[one].asked for one in replica.group.replicas}
         mute = [one for one, ref in asked.items() if ref is not None and not ready([ref])]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from ..schedule import Schedule
-from .replicas import Replica
+from .replicas import ReplicaHandle
 
 WORTH_SECONDS = 5.0
 """What an assistant has to prepare first, a forward pass and the encoding, should be little of what is left."""
@@ -14,7 +14,7 @@ _LONGER = 0.2
 """What has taken longer than expected is taken to last so much of it longer still."""
 
 
-def lend_idle(replicas: Sequence[Replica], schedule: Schedule) -> None:
+def assign_helpers(replicas: Sequence[ReplicaHandle], schedule: Schedule) -> None:
     """Offer every replica that has nothing to do to the one that will be busy for longest.
 
     Not to one with a suspect, a prompt that was tried before: what killed a worker might kill whoever helps.
@@ -30,7 +30,7 @@ def lend_idle(replicas: Sequence[Replica], schedule: Schedule) -> None:
         replica.helps = leader
 
 
-def _left(replica: Replica, schedule: Schedule) -> float:
+def _left(replica: ReplicaHandle, schedule: Schedule) -> float:
     """Seconds, with the help that it has."""
     taken = time.monotonic() - replica.since
     expected = schedule.expected_seconds(replica.running())

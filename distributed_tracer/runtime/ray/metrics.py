@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...plan.work import Outcome
-from ...store.format.part_manifest import Receipt
+from ...store.format.part_manifest import PartManifest
 
 if TYPE_CHECKING:
-    from .replicas import Replica
+    from .replicas import ReplicaHandle
 
 _log = logging.getLogger(__name__)
 
@@ -82,11 +82,11 @@ class Metrics:
         if outcome.gpu_peak_bytes:
             self._gauges["tracer_gpu_peak_bytes", outcome.worker] = outcome.gpu_peak_bytes
 
-    def commit(self, receipts: Iterable[Receipt]) -> None:
+    def commit(self, receipts: Iterable[PartManifest]) -> None:
         """Parts that were committed."""
         self._counts["tracer_stored_bytes", ""] += sum(receipt.num_bytes for receipt in receipts)
 
-    def watch(self, replicas: Iterable[Replica]) -> None:
+    def watch(self, replicas: Iterable[ReplicaHandle]) -> None:
         """Called whenever the driver has looked after its workers: hands values over if it is time."""
         if time.monotonic() < self._due:
             return
@@ -98,7 +98,7 @@ class Metrics:
         self._look_at([])
         self._send()
 
-    def _look_at(self, replicas: list[Replica]) -> None:
+    def _look_at(self, replicas: list[ReplicaHandle]) -> None:
         ready = sum(replica.loaded for replica in replicas)
         self._gauges["tracer_replicas", "ready"] = ready
         self._gauges["tracer_replicas", "starting"] = len(replicas) - ready

@@ -14,7 +14,7 @@ from ray._private.ray_constants import OBJECT_STORE_MINIMUM_MEMORY_BYTES as LEAS
 
 from ...errors import ConfigError
 from ...plan.machine import free_cpu_bytes
-from ...text import size_text
+from ...text import format_bytes
 
 _log = logging.getLogger(__name__)
 
@@ -36,13 +36,14 @@ def object_store_bytes(folder: Path) -> int:
     disk = shutil.disk_usage(folder).free
     if (room := int(_DISK_SHARE * disk)) < LEAST:
         raise ConfigError(
-            f"there is no room for what Ray's processes send each other: /dev/shm has {size_text(shm)} free, {folder} "
-            f"{size_text(disk)}; {size_text(LEAST)} of the first are needed, or twice that of the second. {_MORE}; "
+            f"there is no room for what Ray's processes send each other: /dev/shm has {format_bytes(shm)} free, "
+            f"{folder} {format_bytes(disk)}; {format_bytes(LEAST)} of the first are needed, or twice that of the "
+            f"second. {_MORE}; "
             "RAY_TMPDIR names another folder than /tmp. --local works without Ray."
         )
     _log.warning(
         "/dev/shm has %s free, too little for Ray: what workers send each other, such as shares of transcoders, goes "
         "through a file in %s, which is slower. %s.",
-        *(size_text(shm), folder, _MORE),
+        *(format_bytes(shm), folder, _MORE),
     )
     return min(wanted, room)

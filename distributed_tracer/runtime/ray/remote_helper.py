@@ -10,10 +10,10 @@ import ray
 
 from ...config import TraceConfig
 from ...prompt import Prompt
-from ...trace.edge_block_io import Packed
-from ..shared_rows import AssistantFailed
+from ...trace.edge_block_io import SerializedBlock
+from ..shared_rows import HelperFailed
 from ..telemetry.untrusted_text import in_short
-from .cluster import LOST
+from .cluster import ACTOR_LOST_ERRORS
 from .prompt_message import TOO_LARGE
 
 
@@ -45,9 +45,9 @@ class RemoteAssistant:
         """Whether what was asked for last is there, or will never be."""
         return bool(ray.wait([self._asked], timeout=0)[0])
 
-    def take(self, seconds: float) -> Packed:
+    def take(self, seconds: float) -> SerializedBlock:
         """The block asked for."""
-        found: Packed = _get(self._asked, seconds)
+        found: SerializedBlock = _get(self._asked, seconds)
         return found
 
 
@@ -55,15 +55,15 @@ def _sent(method: Any, *args: Any) -> Any:
     try:
         return method.remote(*args)
     except TOO_LARGE as error:
-        raise AssistantFailed(f"Ray has no room for what it is asked: {in_short(error)}") from error
+        raise HelperFailed(f"Ray has no room for what it is asked: {in_short(error)}") from error
 
 
 def _get(ref: Any, seconds: float | None) -> Any:
     try:
         return ray.get(ref, timeout=seconds)
     except ray.exceptions.GetTimeoutError as error:
-        raise AssistantFailed(f"no answer within {seconds:.0f} seconds") from error
+        raise HelperFailed(f"no answer within {seconds:.0f} seconds") from error
     except ray.exceptions.RayTaskError as error:
-        raise AssistantFailed(f"{type(error.cause).__name__}: {error.cause}") from error
-    except LOST as error:
-        raise AssistantFailed("its process died") from error
+        raise HelperFailed(f"{type(error.cause).__name__}: {error.cause}") from error
+    except ACTOR_LOST_ERRORS as error:
+        raise HelperFailed("its process died") from error

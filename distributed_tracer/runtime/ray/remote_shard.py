@@ -17,10 +17,10 @@ from torch import Tensor
 from ...errors import TracerError, WorkerLost
 from ...transcoder.activation import Candidates
 from ...transcoder.loaded import LoadedTranscoders
-from ...transcoder.shard import Slice
-from ...transcoder.sharded import SlicedTranscoders
+from ...transcoder.shard import Shard
+from ...transcoder.sharded import ShardedTranscoders
 from ..telemetry.untrusted_text import in_short
-from .cluster import LOST
+from .cluster import ACTOR_LOST_ERRORS
 from .prompt_message import TOO_LARGE
 
 
@@ -28,7 +28,7 @@ class RemoteSlice:
     """Like the slice kept here, but for its number. Raises WorkerLost if the other actor is no more, and FilesChanged
     if it has seen that."""
 
-    def __init__(self, actor: Any, part: Slice, kept: LoadedTranscoders) -> None:
+    def __init__(self, actor: Any, part: Shard, kept: LoadedTranscoders) -> None:
         self.part, self.shape, self.dtype, self.device = part, kept.shape, kept.dtype, kept.device
         self._actor = actor
         self.decoder_bias, self.skip = cache(self._decoder_bias), cache(self._skip)
@@ -65,7 +65,7 @@ class RemoteSlice:
         slice_ = f"slice {self.part.index} of {self.part.count}"
         try:
             return moved(ray.get(self._actor.of_slice.remote(question, *moved(args, "cpu"))), device)
-        except LOST as error:
+        except ACTOR_LOST_ERRORS as error:
             raise WorkerLost(f"the worker that keeps {slice_} died") from error
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
@@ -83,14 +83,14 @@ def _no_room(slice_: str, error: Exception) -> TracerError:
     )
 
 
-def sharing(kept: LoadedTranscoders, group: Sequence[Any]) -> SlicedTranscoders:
+def sharing(kept: LoadedTranscoders, group: Sequence[Any]) -> ShardedTranscoders:
     """The whole set, of the slice kept here and those that the other actors of the group keep; all asked at once."""
-    parts = [Slice(index, len(group)) for index in range(len(group))]
+    parts = [Shard(index, len(group)) for index in range(len(group))]
     holders = [
         kept if part == kept.part else RemoteSlice(actor, part, kept) for actor, part in zip(group, parts, strict=True)
     ]
     pool = ThreadPoolExecutor(len(group), "slice")
-    return SlicedTranscoders(holders, lambda questions: list(pool.map(lambda question: question(), questions)))
+    return ShardedTranscoders(holders, lambda questions: list(pool.map(lambda question: question(), questions)))
 
 
 def moved(found: Any, device: torch.device | str) -> Any:

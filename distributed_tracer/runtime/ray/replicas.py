@@ -11,9 +11,9 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from ...config import JobConfig
-from ...transcoder.shard import Slice
+from ...transcoder.shard import Shard
 from ..executor import MakeWorker
-from ..schedule import WRITE, Call, Share
+from ..schedule import FLUSH, UnitBatch, WorkerQueue
 from ..telemetry.untrusted_text import in_short
 from .actors import WorkerActor
 from .cluster import cpus_per_worker, threads_here
@@ -22,28 +22,28 @@ from .prompt_message import TOO_LARGE, CannotTravel, Parcel
 
 
 @dataclass(eq=False)
-class Replica:
+class ReplicaHandle:
     """An actor, its share of the work, and what it was asked: by reference, oldest first."""
 
-    group: Group
+    group: ReplicaGroup
     actor: Any
     placing: Any
     loading: Any
     deadline: float
-    share: Share = field(default_factory=Share)
-    asked: dict[Any, Call] = field(default_factory=dict)
+    share: WorkerQueue = field(default_factory=WorkerQueue)
+    asked: dict[Any, UnitBatch] = field(default_factory=dict)
     loaded: bool = False
     since: float = 0.0
     """When it began with the oldest call."""
-    helpers: list[Replica] = field(default_factory=list)
+    helpers: list[ReplicaHandle] = field(default_factory=list)
     """Idle ones lent to it."""
-    helps: Replica | None = None
+    helps: ReplicaHandle | None = None
 
     def pending(self) -> list[Any]:
         """References to what it has not answered yet."""
         return list(self.asked) if self.loaded else [self.loading]
 
-    def ask(self, call: Call) -> None:
+    def ask(self, call: UnitBatch) -> None:
         """Ask it to trace, or to write. Raises CannotTravel, for one prompt or several."""
         if not call:
             ref = self.actor.flush.remote()
@@ -58,7 +58,7 @@ class Replica:
             self.since = time.monotonic()
         self.asked[ref] = call
 
-    def answered(self, ref: Any) -> Call:
+    def answered(self, ref: Any) -> UnitBatch:
         """What the answer is to."""
         self.since = time.monotonic()
         self.free_helpers()
@@ -70,9 +70,9 @@ class Replica:
             helper.helps = None
         self.helpers.clear()
 
-    def running(self) -> Call:
+    def running(self) -> UnitBatch:
         """What it was asked first and has not answered: nothing, or to write, is the same here."""
-        return next(iter(self.asked.values()), WRITE)
+        return next(iter(self.asked.values()), FLUSH)
 
     @property
     def place(self) -> Place | None:
@@ -109,7 +109,7 @@ class Replica:
         return not self.loaded and time.monotonic() >= self.deadline and not ready([self.placing])
 
 
-class Group:
+class ReplicaGroup:
     """Its replicas trace different prompts, and ask each other for what of the transcoders they do not keep."""
 
     def __init__(self, config: JobConfig, make_worker: MakeWorker) -> None:
@@ -123,14 +123,14 @@ class Group:
             for actor in actors:
                 actor.join.remote(actors)  # after `load`, before any `trace`: an actor does one thing after another
 
-    def _replica(self, index: int, config: JobConfig, make_worker: MakeWorker) -> Replica:
+    def _replica(self, index: int, config: JobConfig, make_worker: MakeWorker) -> ReplicaHandle:
         run, strategy = config.run, self._strategy(index)
         actor = WorkerActor.options(
             num_cpus=cpus_per_worker(run), num_gpus=run.gpus_per_worker, scheduling_strategy=strategy
         ).remote()
         placing = actor.placed.remote()
-        loading = actor.load.remote(make_worker, config, threads_here(run), Slice(index, run.slices))
-        return Replica(self, actor, placing, loading, time.monotonic() + run.placement_seconds)
+        loading = actor.load.remote(make_worker, config, threads_here(run), Shard(index, run.slices))
+        return ReplicaHandle(self, actor, placing, loading, time.monotonic() + run.placement_seconds)
 
     def _strategy(self, index: int) -> PlacementGroupSchedulingStrategy | str:
         if self._placement is None:

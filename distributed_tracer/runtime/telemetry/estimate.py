@@ -6,7 +6,7 @@ The plan counts operations, at an assumed speed; what it leaves out (calls, savi
 from __future__ import annotations
 
 
-class Estimate:
+class DurationModel:
     """seconds = each + rate * expected, by least squares, neither below zero. Before anything is known, as expected."""
 
     def __init__(self) -> None:
@@ -16,13 +16,13 @@ class Estimate:
         """Whether anything is known."""
         return self._count > 0
 
-    def learn(self, expected: float, seconds: float) -> None:
+    def observe(self, expected: float, seconds: float) -> None:
         """One prompt took so long."""
         self._count += 1
         self._x, self._y = self._x + expected, self._y + seconds
         self._xx, self._xy = self._xx + expected * expected, self._xy + expected * seconds
 
-    def of(self, num_prompts: int, expected: float) -> float:
+    def predict(self, num_prompts: int, expected: float) -> float:
         """Seconds of so many prompts, of which the plan expects so many together."""
         each, rate = self._line()
         return each * num_prompts + rate * expected

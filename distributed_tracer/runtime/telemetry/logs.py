@@ -19,10 +19,10 @@ from ...config import LogFormat
 from ...plan.work import Outcome
 from ...redact import redacted
 from ...text import printable
-from .phases import Phases
+from .phases import PhaseTimer
 from .untrusted_text import plain_lines
 
-AT_WORK: ContextVar[tuple[str, Phases] | None] = ContextVar("at_work", default=None)
+CURRENT_PROMPT: ContextVar[tuple[str, PhaseTimer] | None] = ContextVar("at_work", default=None)
 """The prompt that a worker is at, and its phases."""
 STOPPING = "stopping: writing what is under way; a second signal ends at once"
 
@@ -31,11 +31,11 @@ _events = logging.getLogger(f"{_PACKAGE}.prompts")
 _LEVELS = {"failed": logging.ERROR, "retried": logging.WARNING}
 
 
-class AtWork(logging.Filter):
+class PromptContextFilter(logging.Filter):
     """Gives every record the prompt and phase that it was made in, None outside of any."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        at_work = AT_WORK.get()
+        at_work = CURRENT_PROMPT.get()
         record.prompt, record.phase = (at_work[0], at_work[1].now) if at_work else (None, None)
         return True
 
@@ -74,7 +74,7 @@ def keep_worker_logs(log_format: LogFormat) -> None:
 
 
 @contextmanager
-def telling(log_format: LogFormat) -> Iterator[Callable[[Outcome], None]]:
+def log_outcomes(log_format: LogFormat) -> Iterator[Callable[[Outcome], None]]:
     """While the block runs, log as configured; gives what is to be called with every outcome.
 
     As text that is nothing: progress and the summary are for people.
@@ -120,5 +120,5 @@ def _tell(outcome: Outcome) -> None:
 def _handler(formatter: logging.Formatter) -> logging.Handler:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
-    handler.addFilter(AtWork())
+    handler.addFilter(PromptContextFilter())
     return handler

@@ -9,7 +9,7 @@ TRACE = ("encode", "rows")
 """Phases of the algorithm itself; a failure record calls both `trace`."""
 
 
-class Phases:
+class PhaseTimer:
     """A stopwatch with a name: load, then encode, rows, prune and store for each prompt, idle in between."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -20,7 +20,7 @@ class Phases:
         self.steps = 0
         """Grows with all that is done."""
 
-    def enter(self, phase: str) -> None:
+    def start(self, phase: str) -> None:
         """What was done until now ends."""
         now = self._clock()
         self._seconds[self.now] = self._seconds.get(self.now, 0.0) + now - self._since
@@ -31,8 +31,8 @@ class Phases:
         """Something within a phase is done."""
         self.steps += 1
 
-    def take(self) -> dict[str, float]:
+    def pop(self) -> dict[str, float]:
         """Seconds by phase since this was last asked."""
-        self.enter(self.now)
+        self.start(self.now)
         taken, self._seconds = self._seconds, {}
         return taken

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from ...plan.work import Outcome
-from .estimate import Estimate
+from .estimate import DurationModel
 
 
-class Tally:
+class ProgressTracker:
     """Counts of prompts by what became of them, and how long the rest will take by what the others took.
 
     The clock starts with the first outcome, so that loading the model counts for nothing. Memory is for the prompts
@@ -29,7 +29,7 @@ class Tally:
         self._under_way: dict[str, str] = {}
         self._count: Counter[str | None] = Counter()
         self._expected_left = expected_seconds
-        self._estimate = Estimate()
+        self._estimate = DurationModel()
         self._first: tuple[float, int, float] | None = None
 
     def add(self, outcome: Outcome) -> None:
@@ -42,7 +42,7 @@ class Tally:
         self.num_worked += change
         self._expected_left -= change * outcome.expected_seconds
         if outcome.status == "traced":
-            self._estimate.learn(outcome.expected_seconds, outcome.seconds)
+            self._estimate.observe(outcome.expected_seconds, outcome.seconds)
         if self._first is None:
             self._first = (self._clock(), self.num_worked, self._expected_left)
 
@@ -51,8 +51,8 @@ class Tally:
         if self._first is None:
             return None
         since, num_then, left_then = self._first
-        worked = self._estimate.of(self.num_worked - num_then, left_then - self._expected_left)
-        left = self._estimate.of(self.total - self.num_worked, max(self._expected_left, 0.0))
+        worked = self._estimate.predict(self.num_worked - num_then, left_then - self._expected_left)
+        left = self._estimate.predict(self.total - self.num_worked, max(self._expected_left, 0.0))
         return (now - since) * left / worked if worked > 0 else None
 
     def line(self) -> str:
@@ -73,7 +73,9 @@ class Tally:
 
 
 @contextmanager
-def showing(tally: Tally, wanted: bool, line_seconds: float = 10.0) -> Iterator[Callable[[Outcome], None]]:
+def show_progress(
+    tally: ProgressTracker, wanted: bool, line_seconds: float = 10.0
+) -> Iterator[Callable[[Outcome], None]]:
     """Show a tally on standard error while the block runs; gives what is to be called with every outcome."""
     if wanted and sys.stderr.isatty():
         with _bar(tally) as show:
@@ -86,7 +88,7 @@ def showing(tally: Tally, wanted: bool, line_seconds: float = 10.0) -> Iterator[
 
 
 @contextmanager
-def _bar(tally: Tally) -> Iterator[Callable[[Outcome], None]]:
+def _bar(tally: ProgressTracker) -> Iterator[Callable[[Outcome], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
@@ -102,7 +104,7 @@ def _bar(tally: Tally) -> Iterator[Callable[[Outcome], None]]:
 
 
 @contextmanager
-def _lines(tally: Tally, seconds: float) -> Iterator[None]:
+def _lines(tally: ProgressTracker, seconds: float) -> Iterator[None]:
     finished = threading.Event()
 
     def tell() -> None:

@@ -15,7 +15,14 @@ from ...errors import StoreCorrupt, StoreError, StoreUnavailable
 from ...redact import redacted
 from ..object_names import most_bytes
 
-LASTING = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError, ValueError)
+PERMANENT_ERRORS = (
+    FileNotFoundError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+    PermissionError,
+    ValueError,
+)
 """What waiting does not mend: no such bucket, something in the way, a refused key. Drivers word refusals so."""
 
 
@@ -30,7 +37,7 @@ def dotted(key: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Stamp:
+class ObjectInfo:
     """What a listing tells of an object: its size, and when it was last written (seconds since 1970, UTC)."""
 
     num_bytes: int
@@ -75,7 +82,7 @@ def check_size(url: str, key: str, data: bytes) -> None:
         )
 
 
-class Root(Protocol):
+class Backend(Protocol):
     """One store's folder. Keys are relative paths with `/`; every failure is a StoreError naming `url`.
 
     No more is read of an object than was noted of its size, or than its kind can have: `schema.most_bytes`.
@@ -98,25 +105,25 @@ class Root(Protocol):
         """
         ...
 
-    def names(self, folder: str) -> list[str]:
+    def list_dir(self, folder: str) -> list[str]:
         """Names directly in `folder`, sorted; empty if there is no such folder."""
         ...
 
-    def listing(self, folder: str) -> dict[str, Stamp]:
+    def list_all(self, folder: str) -> dict[str, ObjectInfo]:
         """Every object below `folder`, at any depth, by key; all of the store's for an empty name.
 
         A local directory with nothing in it is listed too, as a key that ends in `/`.
         """
         ...
 
-    def create(self, key: str, data: bytes) -> bytes:
+    def put_if_absent(self, key: str, data: bytes) -> bytes:
         """Make an object atomically unless there is one; what is there afterwards, be it `data` or another's.
 
         Raises StoreError for more bytes than are read of such an object, and StoreCorrupt as `read` does.
         """
         ...
 
-    def replace(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes) -> None:
         """Make or replace an object atomically."""
         ...
 
@@ -134,13 +141,13 @@ class Root(Protocol):
         removes it. The clock of this machine says nothing of how old an object is."""
         ...
 
-    def upload(self, objects: Mapping[str, bytes]) -> None:
+    def put_many(self, objects: Mapping[str, bytes]) -> None:
         """Make or replace many objects concurrently, each atomically and durable on return. Not atomic as a whole."""
         ...
 
 
 @contextmanager
-def reported(doing: str, where: str) -> Iterator[None]:
+def translate_errors(doing: str, where: str) -> Iterator[None]:
     """Turn whatever a file system or its driver raises into a StoreError that says what was done and where.
 
     It is StoreUnavailable where trying again may help.
@@ -150,7 +157,7 @@ def reported(doing: str, where: str) -> Iterator[None]:
     except StoreError:
         raise
     except Exception as error:  # drivers raise types of their own that cannot be named without importing them
-        kind = StoreError if isinstance(error, LASTING) else StoreUnavailable
+        kind = StoreError if isinstance(error, PERMANENT_ERRORS) else StoreUnavailable
         raise kind(f"cannot {doing} {where}: {type(error).__name__}: {redacted(str(error))}") from error
 
 

@@ -12,19 +12,19 @@ from typing import Any
 import fsspec
 
 from ..object_names import most_bytes
-from .base import Larger, Stamp, check_size, clock_key, dotted, found_of, reported
+from .base import Larger, ObjectInfo, check_size, clock_key, dotted, found_of, translate_errors
 
 _THREADS = 16
 _TIMES = ("LastModified", "mtime", "updated", "last_modified", "created")
 """What fsspec's drivers call the time of the last change."""
 
 
-class RemoteRoot:
+class FsspecBackend:
     """An fsspec folder, whose driver has to refuse to create what is there."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        with reported("open", self.url):
+        with translate_errors("open", self.url):
             # a listing kept from before would deny an object whose creation was not heard of
             self._files, self._path = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
 
@@ -38,7 +38,7 @@ class RemoteRoot:
         if not keys:
             return {}
         most = [most_bytes(key) if sizes is None else sizes[key] for key in keys]
-        with reported("read from", self.url):
+        with translate_errors("read from", self.url):
             # cat_ranges rather than cat, which would take [ and * in the store's own name for patterns
             answers = self._files.cat_ranges(
                 [self._at(key) for key in keys], [0] * len(keys), [size + 1 for size in most], on_error="return"
@@ -48,36 +48,36 @@ class RemoteRoot:
             if isinstance(answer, FileNotFoundError):
                 continue
             if isinstance(answer, BaseException):
-                with reported("read", f"{self.url}/{key}"):
+                with translate_errors("read", f"{self.url}/{key}"):
                     raise answer
             found[key] = bytes(answer) if len(answer) <= size else Larger(size)
         return found_of(self.url, found, larger)
 
-    def names(self, folder: str) -> list[str]:
-        with reported("list", f"{self.url}/{folder}"):
+    def list_dir(self, folder: str) -> list[str]:
+        with translate_errors("list", f"{self.url}/{folder}"):
             try:
                 paths = self._files.ls(self._at(folder), detail=False)
             except FileNotFoundError:
                 return []
         return sorted(path.rstrip("/").rpartition("/")[2] for path in paths)
 
-    def listing(self, folder: str) -> dict[str, Stamp]:
-        with reported("list", f"{self.url}/{folder}"):
+    def list_all(self, folder: str) -> dict[str, ObjectInfo]:
+        with translate_errors("list", f"{self.url}/{folder}"):
             try:
                 found = self._files.find(self._at(folder).rstrip("/"), detail=True)
             except FileNotFoundError:
                 return {}
         return {
-            path.removeprefix(self._at("")): Stamp(int(about["size"] or 0), _written(about))
+            path.removeprefix(self._at("")): ObjectInfo(int(about["size"] or 0), _written(about))
             for path, about in found.items()
             if about["type"] == "file"  # some servers remember folders that are empty
         }
 
-    def create(self, key: str, data: bytes) -> bytes:
+    def put_if_absent(self, key: str, data: bytes) -> bytes:
         """As `Root.create`. Drivers word a failed condition differently, and a lost answer looks like a failure too, of
         any type: reading the object back tells whose it is in every case."""
         check_size(self.url, key, data)
-        with reported("create", f"{self.url}/{key}"):
+        with translate_errors("create", f"{self.url}/{key}"):
             try:
                 self._files.pipe_file(self._at(key), data, mode="create")
             except Exception:
@@ -90,31 +90,31 @@ class RemoteRoot:
                 raise OSError("written without error, but not there when read back")
             return there
 
-    def replace(self, key: str, data: bytes) -> None:
-        with reported("write", f"{self.url}/{key}"):
+    def put(self, key: str, data: bytes) -> None:
+        with translate_errors("write", f"{self.url}/{key}"):
             self._files.pipe_file(self._at(key), data)
 
     def remove(self, key: str) -> None:
-        with reported("remove", f"{self.url}/{key}"), suppress(FileNotFoundError):
+        with translate_errors("remove", f"{self.url}/{key}"), suppress(FileNotFoundError):
             self._files.rm_file(self._at(key))
 
     def remove_folder(self, folder: str) -> None:
-        keys = list(self.listing(folder))
+        keys = list(self.list_all(folder))
         with ThreadPoolExecutor(_THREADS) as pool:  # not rm, which takes [ and * for patterns
             for last in (False, True):
                 list(pool.map(self.remove, [key for key in keys if dotted(key) == last]))
 
     def now(self) -> float:
         key = clock_key()
-        self.replace(key, b"")
+        self.put(key, b"")
         try:
-            with reported("read", f"{self.url}/{key}"):
+            with translate_errors("read", f"{self.url}/{key}"):
                 return _written(self._files.info(self._at(key)))
         finally:
             self.remove(key)
 
-    def upload(self, objects: Mapping[str, bytes]) -> None:
-        with reported("write a part to", self.url):
+    def put_many(self, objects: Mapping[str, bytes]) -> None:
+        with translate_errors("write a part to", self.url):
             self._files.pipe({self._at(key): data for key, data in objects.items()})
 
     def _at(self, key: str) -> str:

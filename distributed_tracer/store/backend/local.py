@@ -15,7 +15,7 @@ from time import perf_counter
 
 from ...errors import StoreError, StoreUnavailable
 from ..object_names import most_bytes
-from .base import Larger, Stamp, check_size, clock_key, found_of, reported
+from .base import Larger, ObjectInfo, check_size, clock_key, found_of, translate_errors
 
 _THREADS = 16
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
@@ -24,7 +24,7 @@ _BY_ITSELF = 0.002
 """Seconds; 30 objects of a graph take one if they are in memory."""
 
 
-class LocalRoot:
+class LocalBackend:
     """A directory, made when first written to."""
 
     def __init__(self, path: str) -> None:
@@ -47,7 +47,7 @@ class LocalRoot:
         return found_of(self.url, dict(zip(keys, found, strict=True)), larger)
 
     def _read(self, key: str, most: int) -> bytes | Larger | None:
-        with reported("read", f"{self.url}/{key}"):
+        with translate_errors("read", f"{self.url}/{key}"):
             try:
                 with (self._path / key).open("rb") as file:
                     size = os.fstat(file.fileno()).st_size
@@ -60,31 +60,31 @@ class LocalRoot:
         """Kept: starting threads takes longer than reading the small objects of a part."""
         return ThreadPoolExecutor(_THREADS, "read")
 
-    def names(self, folder: str) -> list[str]:
-        with reported("list", f"{self.url}/{folder}"):
+    def list_dir(self, folder: str) -> list[str]:
+        with translate_errors("list", f"{self.url}/{folder}"):
             try:
                 return sorted(os.listdir(self._path / folder))
             except (FileNotFoundError, NotADirectoryError):
                 return []
 
-    def listing(self, folder: str) -> dict[str, Stamp]:
+    def list_all(self, folder: str) -> dict[str, ObjectInfo]:
         found = {}
-        with reported("list", f"{self.url}/{folder}"):
+        with translate_errors("list", f"{self.url}/{folder}"):
             for place, folders, files in os.walk(self._path / folder, onerror=_unless_absent):
                 below = Path(place).relative_to(self._path)
                 for name in files:
                     with suppress(FileNotFoundError):  # taken away since
                         status = (self._path / below / name).stat()
-                        found[(below / name).as_posix()] = Stamp(status.st_size, status.st_mtime)
+                        found[(below / name).as_posix()] = ObjectInfo(status.st_size, status.st_mtime)
                 if not files and not folders:
                     with suppress(FileNotFoundError):
-                        found[f"{below.as_posix()}/"] = Stamp(0, os.stat(place).st_mtime)
+                        found[f"{below.as_posix()}/"] = ObjectInfo(0, os.stat(place).st_mtime)
         return found
 
-    def create(self, key: str, data: bytes) -> bytes:
+    def put_if_absent(self, key: str, data: bytes) -> bytes:
         check_size(self.url, key, data)
         path = self._path / key
-        with reported("create", str(path)):
+        with translate_errors("create", str(path)):
             temporary = _write_beside(path, data)
             try:
                 os.link(temporary, path)
@@ -106,20 +106,20 @@ class LocalRoot:
             raise StoreUnavailable(f"{path} was created, and is gone when read back")
         return there
 
-    def replace(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes) -> None:
         path = self._path / key
-        with reported("write", str(path)):
+        with translate_errors("write", str(path)):
             _replace(path, data)
             _sync_folder(path.parent)
 
     def remove(self, key: str) -> None:
-        with reported("remove", f"{self.url}/{key}"):
+        with translate_errors("remove", f"{self.url}/{key}"):
             (self._path / key).unlink(missing_ok=True)
 
     def remove_folder(self, folder: str) -> None:
         path = self._path / folder
         doomed = _beside(path)
-        with reported("remove", str(path)):
+        with translate_errors("remove", str(path)):
             try:
                 path.rename(doomed)  # at once: nobody finds half of it
             except FileNotFoundError:
@@ -131,16 +131,16 @@ class LocalRoot:
 
     def now(self) -> float:
         path = self._path / clock_key()
-        with reported("write", str(path)):
+        with translate_errors("write", str(path)):
             try:
                 path.touch(exist_ok=False)
                 return path.stat().st_mtime
             finally:
                 path.unlink(missing_ok=True)
 
-    def upload(self, objects: Mapping[str, bytes]) -> None:
+    def put_many(self, objects: Mapping[str, bytes]) -> None:
         paths = [self._path / key for key in objects]
-        with reported("write a part to", self.url):
+        with translate_errors("write a part to", self.url):
             folders = {parent for path in paths for parent in path.parents if parent.is_relative_to(self._path)}
             for folder in sorted(folders):
                 folder.mkdir(parents=True, exist_ok=True)

@@ -6,10 +6,10 @@ import re
 
 from ...errors import ConfigError
 from ...redact import redacted_url
-from .base import Root
+from .base import Backend
 
 
-def open_root(url: str) -> Root:
+def open_backend(url: str) -> Backend:
     """The root at a local path, `file://` URL or any URL that fsspec knows.
 
     Raises ConfigError for an address that holds credentials, StoreError for an unknown kind of address.
@@ -21,13 +21,13 @@ def open_root(url: str) -> Root:
             "where the file system's driver looks (for s3:// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
         )
     if "://" not in url or url.startswith("file://"):
-        from .local import LocalRoot
+        from .local import LocalBackend
 
-        return LocalRoot(url.removeprefix("file://"))
+        return LocalBackend(url.removeprefix("file://"))
     if url.startswith("s3://"):
-        from .s3 import S3Root
+        from .s3 import S3Backend
 
-        return S3Root(url)
-    from .fsspec_backend import RemoteRoot
+        return S3Backend(url)
+    from .fsspec_backend import FsspecBackend
 
-    return RemoteRoot(url)
+    return FsspecBackend(url)

@@ -15,7 +15,7 @@ _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
 
 
-def patiently(write: Callable[[], None], seconds: float) -> None:
+def retry_until(write: Callable[[], None], seconds: float) -> None:
     """Call `write` until it works, or fails after so many seconds; it must do no harm if called again.
 
     Raises StoreUnavailable then, and any other error at once. Blocks only in sleep: a signal comes through.

@@ -20,7 +20,7 @@ from obstore.exceptions import AlreadyExistsError, PermissionDeniedError
 
 from ...errors import StoreError
 from ..object_names import most_bytes
-from .base import LASTING, Larger, Stamp, check_size, clock_key, dotted, found_of, reported
+from .base import PERMANENT_ERRORS, Larger, ObjectInfo, check_size, clock_key, dotted, found_of, translate_errors
 from .s3_config import access
 
 T = TypeVar("T")
@@ -33,13 +33,13 @@ _LASTING_CODES = {"ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed"
 """Answers of 400 that waiting does not mend; others say that the request arrived damaged or late."""
 
 
-class S3Root:
+class S3Backend:
     """A folder of a bucket; creation is a conditional put (`If-None-Match: *`)."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         bucket, _, prefix = self.url.partition("://")[2].partition("/")
-        with reported("open", self.url):
+        with translate_errors("open", self.url):
             self._s3 = access(bucket, prefix)
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
@@ -53,12 +53,12 @@ class S3Root:
         answers = self._all([partial(self._get, key, size) for key, size in zip(keys, most, strict=True)])
         found = {}
         for key, answer in zip(keys, answers, strict=True):
-            with reported("read", f"{self.url}/{key}"):
+            with translate_errors("read", f"{self.url}/{key}"):
                 found[key] = _given(answer)
         return found_of(self.url, found, larger)
 
-    def names(self, folder: str) -> list[str]:
-        with reported("list", f"{self.url}/{folder}"):
+    def list_dir(self, folder: str) -> list[str]:
+        with translate_errors("list", f"{self.url}/{folder}"):
             try:
                 found = self._one(partial(self._s3.reads.list_with_delimiter_async, folder or None))
             except FileNotFoundError:  # no such bucket
@@ -66,18 +66,18 @@ class S3Root:
         paths = {*found["common_prefixes"], *(about["path"] for about in found["objects"])}
         return sorted(path.rpartition("/")[2] for path in paths)
 
-    def listing(self, folder: str) -> dict[str, Stamp]:
-        with reported("list", f"{self.url}/{folder}"):
+    def list_all(self, folder: str) -> dict[str, ObjectInfo]:
+        with translate_errors("list", f"{self.url}/{folder}"):
             try:
                 found = self._one(lambda: self._s3.reads.list(folder or None).collect_async())
             except FileNotFoundError:
                 return {}
-        return {about["path"]: Stamp(about["size"], about["last_modified"].timestamp()) for about in found}
+        return {about["path"]: ObjectInfo(about["size"], about["last_modified"].timestamp()) for about in found}
 
-    def create(self, key: str, data: bytes) -> bytes:
+    def put_if_absent(self, key: str, data: bytes) -> bytes:
         """As `Root.create`. If all answers were lost, reading the object back tells whose it is."""
         check_size(self.url, key, data)
-        with reported("create", f"{self.url}/{key}"):
+        with translate_errors("create", f"{self.url}/{key}"):
             try:
                 answer = self._one(partial(self._create, key, data))
             except Exception:
@@ -87,33 +87,33 @@ class S3Root:
                 return there
             return found_of(self.url, {key: answer}, None)[key]
 
-    def replace(self, key: str, data: bytes) -> None:
-        with reported("write", f"{self.url}/{key}"):
+    def put(self, key: str, data: bytes) -> None:
+        with translate_errors("write", f"{self.url}/{key}"):
             self._one(partial(self._put, key, data))
 
     def remove(self, key: str) -> None:
-        with reported("remove", f"{self.url}/{key}"):
+        with translate_errors("remove", f"{self.url}/{key}"):
             self._one(partial(self._delete, key))
 
     def remove_folder(self, folder: str) -> None:
-        keys = list(self.listing(folder))
-        with reported("remove", f"{self.url}/{folder}"):
+        keys = list(self.list_all(folder))
+        with translate_errors("remove", f"{self.url}/{folder}"):
             for last in (False, True):
                 for answer in self._all([partial(self._delete, key) for key in keys if dotted(key) == last]):
                     _given(answer)
 
     def now(self) -> float:
         key = clock_key()
-        self.replace(key, b"")
+        self.put(key, b"")
         try:
-            with reported("read", f"{self.url}/{key}"):
+            with translate_errors("read", f"{self.url}/{key}"):
                 about = self._one(lambda: self._s3.reads.head_async(key))
                 return about["last_modified"].timestamp()
         finally:
             self.remove(key)
 
-    def upload(self, objects: Mapping[str, bytes]) -> None:
-        with reported("write a part to", self.url):
+    def put_many(self, objects: Mapping[str, bytes]) -> None:
+        with translate_errors("write a part to", self.url):
             for answer in self._all([partial(self._put, key, data) for key, data in objects.items()]):
                 _given(answer)
 
@@ -176,7 +176,7 @@ class S3Root:
                     return await request()
             except Exception as error:  # obstore's own types, and built-in ones
                 failure = _explained(error)
-                if isinstance(failure, LASTING):
+                if isinstance(failure, PERMANENT_ERRORS):
                     break
         return failure
 

@@ -14,20 +14,20 @@ from ..object_names import OBJECT_KEY
 LARGEST = 1 << 48
 """Counts and sizes are below it, so that sums of those of a whole store are integers of 64 bits."""
 
-REFUSALS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 """What reading JSON of another shape than expected may raise."""
 
 _SEAL_SIZE = len(',"sha256":""}') + 64
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def sealed(document: Mapping[str, Any]) -> bytes:
+def dump_checksummed(document: Mapping[str, Any]) -> bytes:
     """The record as it is stored."""
     body = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()[:-1]
     return body + _seal(body)
 
 
-def unsealed(data: bytes) -> dict[str, Any]:
+def load_checksummed(data: bytes) -> dict[str, Any]:
     """What a record says. Early ones have no seal. Raises one of REFUSALS if it was altered, or is no JSON object."""
     document: dict[str, Any] = json.loads(data)
     if "sha256" in document and data[-_SEAL_SIZE:] != _seal(data[:-_SEAL_SIZE]):

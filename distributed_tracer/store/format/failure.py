@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass, fields
 
 from ...errors import StoreCorrupt
-from ..backend.base import _AT_ONCE, Root
+from ..backend.base import _AT_ONCE, Backend
 from ..object_names import FAILURE_NAME, failure_name
-from .checksummed_json import REFUSALS
+from .checksummed_json import MALFORMED
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Failure:
     """The run that gave it up."""
 
 
-def read_failures(root: Root) -> list[Failure]:
+def read_failures(root: Backend) -> list[Failure]:
     """Every failure record, those of prompts that were done after all too. Raises StoreCorrupt."""
-    keys = [f"failures/{name}" for name in root.names("failures") if FAILURE_NAME.fullmatch(name)]
+    keys = [f"failures/{name}" for name in root.list_dir("failures") if FAILURE_NAME.fullmatch(name)]
     batches = (keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE))
     return [parse_failure(data, root.url, key) for batch in batches for key, data in root.read_many(batch).items()]
 
@@ -44,5 +44,5 @@ def parse_failure(data: bytes, url: str, key: str) -> Failure:
         if f"failures/{failure_name(failure.prompt_id)}" != key:
             raise ValueError(f"it is about prompt {failure.prompt_id!r}")
         return failure
-    except REFUSALS as error:
+    except MALFORMED as error:
         raise StoreCorrupt(f"{where} is not a failure record: {type(error).__name__}: {error}") from error

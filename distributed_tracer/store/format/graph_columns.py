@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ...errors import StoreError
 from ...graph.graph import Graph, Scores, Target
-from ...graph.nodes import ActiveTable, Kind, NodeTable
+from ...graph.nodes import ActiveTable, NodeKind, NodeTable
 from .schema import COLUMNS, SCORES, Columns
 
 
@@ -140,7 +140,7 @@ def _active_of(columns: Mapping[str, npt.NDArray[Any]], nodes: NodeTable) -> Act
     if "active/layer" in columns:
         names = ("layer", "position", "feature", "activation")
         return ActiveTable(*(columns[f"active/{name}"] for name in names))
-    features = nodes.take(nodes.where(Kind.FEATURE))
+    features = nodes.take(nodes.where(NodeKind.FEATURE))
     return ActiveTable(features.layer_N, features.position_N, features.feature_N, features.activation_N)
 
 
@@ -175,7 +175,7 @@ def _metadata_json(graph: Graph) -> str:
 def _check_rows(columns: Mapping[str, npt.NDArray[Any]]) -> None:
     """Raises ValueError for numbers that name what is not there."""
     check_edges(columns)
-    is_target_N = columns["nodes/kind"] == Kind.TARGET
+    is_target_N = columns["nodes/kind"] == NodeKind.TARGET
     for what, values, end in (
         ("position", columns["nodes/position"], len(columns["tokens/token"])),
         ("layer", columns["nodes/layer"], int(columns["prompts/num_layers"][0]) + 1),

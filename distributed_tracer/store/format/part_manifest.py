@@ -9,14 +9,14 @@ from typing import Any
 
 from ...errors import StoreCorrupt
 from ..object_names import PART_NAME
-from .checksummed_json import LARGEST, REFUSALS, objects_of, sealed, unsealed
+from .checksummed_json import LARGEST, MALFORMED, dump_checksummed, load_checksummed, objects_of
 from .schema import FORMAT_VERSION
 
 _FORMAT = "distributed_tracer commit"
 
 
 @dataclass(frozen=True)
-class PromptEntry:
+class PromptSummary:
     """One prompt of a part. A score that is not finite is None here; the part has it exactly."""
 
     id: str
@@ -32,11 +32,11 @@ class PromptEntry:
 
 
 @dataclass(frozen=True)
-class Receipt:
+class PartManifest:
     """One part: its id, its prompts in the part's order, and size in bytes and SHA-256 of each of its objects."""
 
     part: str
-    prompts: tuple[PromptEntry, ...]
+    prompts: tuple[PromptSummary, ...]
     objects: Mapping[str, tuple[int, str]]
     created: str = field(default="", compare=False)
     """When it was committed (UTC, ISO 8601), and below by which run; empty before, or where that is not known."""
@@ -50,41 +50,41 @@ class Receipt:
     def to_json(self, created: str, run: str = "") -> bytes:
         """The commit object, with the time of the commit and the run that makes it."""
         rows = [asdict(entry) for entry in self.prompts]
-        return sealed(
+        return dump_checksummed(
             {
                 "format": _FORMAT,
                 "format_version": FORMAT_VERSION,
                 "part": self.part,
                 "created": created,
                 **({"run": run} if run else {}),
-                "prompts": {entry.name: [row[entry.name] for row in rows] for entry in fields(PromptEntry)},
+                "prompts": {entry.name: [row[entry.name] for row in rows] for entry in fields(PromptSummary)},
                 "objects": self.objects,
             }
         )
 
     @classmethod
-    def from_json(cls, data: bytes, where: str) -> Receipt:
+    def from_json(cls, data: bytes, where: str) -> PartManifest:
         """The receipt in a commit object. Raises StoreCorrupt naming `where` if it is not one, or was altered."""
         try:
-            return cls._from_document(unsealed(data))
-        except REFUSALS as error:
+            return cls._from_document(load_checksummed(data))
+        except MALFORMED as error:
             raise StoreCorrupt(f"{where} is not a commit of this format: {type(error).__name__}: {error}") from error
 
     @classmethod
-    def _from_document(cls, document: dict[str, Any]) -> Receipt:
+    def _from_document(cls, document: dict[str, Any]) -> PartManifest:
         if (document["format"], document["format_version"]) != (_FORMAT, FORMAT_VERSION):
             raise ValueError(f"format {document['format']!r}, version {document['format_version']!r}")
-        columns = (list(document["prompts"][entry.name]) for entry in fields(PromptEntry))
+        columns = (list(document["prompts"][entry.name]) for entry in fields(PromptSummary))
         objects = objects_of(document)
         if not PART_NAME.fullmatch(document["part"]):
             raise ValueError(f"part {document['part']!r}")
-        entries = tuple(PromptEntry(*row) for row in zip(*columns, strict=True))
+        entries = tuple(PromptSummary(*row) for row in zip(*columns, strict=True))
         for entry in entries:
             _check(entry)
         return cls(document["part"], entries, objects, str(document.get("created", "")), str(document.get("run", "")))
 
 
-def _check(entry: PromptEntry) -> None:
+def _check(entry: PromptSummary) -> None:
     """Raises ValueError for what is not of the right kind: JSON is not asked before somebody counts with it."""
     counts = (entry.num_tokens, entry.num_targets, entry.num_nodes, entry.num_edges, entry.num_active)
     if not (isinstance(entry.id, str) and isinstance(entry.asked, str)):

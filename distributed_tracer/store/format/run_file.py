@@ -8,9 +8,9 @@ from typing import Any
 
 from ...errors import StoreCorrupt, StoreMismatch, StoreNotFound, StoreVersionError
 from ...text import printable
-from ..backend.base import Root
+from ..backend.base import Backend
 from ..object_names import RUN
-from .checksummed_json import REFUSALS, check_depth
+from .checksummed_json import MALFORMED, check_depth
 from .schema import FORMAT_VERSION
 
 _COPIED = ("identity", "content", "revisions", "versions", "created")
@@ -35,7 +35,7 @@ def parse_run(data: bytes, url: str) -> dict[str, Any]:
         version = info["format_version"]
         known = info["format"] == "distributed_tracer" and isinstance(info["identity"], dict)
         check_depth(info)
-    except REFUSALS as error:
+    except MALFORMED as error:
         raise StoreCorrupt(f"{url}/{RUN} does not describe a store: {type(error).__name__}: {error}") from error
     if version != FORMAT_VERSION:
         raise StoreVersionError(
@@ -81,7 +81,7 @@ def _shown(value: object) -> str:
     return "nothing" if value is _ABSENT else json.dumps(value)
 
 
-def read_run(root: Root) -> bytes:
+def read_run(root: Backend) -> bytes:
     """A store's run.json. Raises StoreNotFound; StoreVersionError, StoreCorrupt for what is not of this format."""
     data = root.read(RUN)
     if data is None:
@@ -90,13 +90,13 @@ def read_run(root: Root) -> bytes:
     return data
 
 
-def settle_run(root: Root, data: bytes, refusal: str) -> None:
+def settle_run(root: Backend, data: bytes, refusal: str) -> None:
     """Make a store with this run.json, or check that it is one: provenance included, so that no two stores mix.
 
     Raises StoreMismatch that says `refusal` of the store, and every difference.
     """
     there = root.read(RUN)
-    found = parse_run(root.create(RUN, data) if there is None else there, root.url)
+    found = parse_run(root.put_if_absent(RUN, data) if there is None else there, root.url)
     if lines := differences(found, json.loads(data), (root.url, "the source")):
         listed = "\n  ".join(lines)
         raise StoreMismatch(f"{root.url} {refusal}:\n  {listed}\n  Choose another place, or `merge` the two.")

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from ...errors import StoreCorrupt
-from ..backend.base import Larger, Root
+from ..backend.base import Backend, Larger
 from ..object_names import RUN_NAME
-from .checksummed_json import LARGEST, REFUSALS
+from .checksummed_json import LARGEST, MALFORMED
 from .schema import FORMAT_VERSION
 
 _FORMAT = "distributed_tracer run"
@@ -48,22 +48,22 @@ class RunEnd:
     """The signal, or the error."""
 
 
-def write_run(root: Root, run: Mapping[str, Any]) -> str:
+def write_run(root: Backend, run: Mapping[str, Any]) -> str:
     """Make a run's record of the fields of RunRecord and anything else, and number it; its id."""
     name = uuid.uuid4().hex
     number = min(1 + max((known.number for known in _known_runs(root)), default=0), LARGEST - 1)
     document = {"format": _FORMAT, "format_version": FORMAT_VERSION, **run, "number": number}
-    root.create(f"runs/{name}.json", json.dumps(document, indent=2).encode())
+    root.put_if_absent(f"runs/{name}.json", json.dumps(document, indent=2).encode())
     return name
 
 
-def write_run_end(root: Root, run: str, end: RunEnd) -> None:
+def write_run_end(root: Backend, run: str, end: RunEnd) -> None:
     """Say how a run ended; of two who say so the first is believed."""
     document = {"format": f"{_FORMAT} end", "format_version": FORMAT_VERSION, **asdict(end)}
-    root.create(f"runs/{run}.end.json", json.dumps(document, indent=2).encode())
+    root.put_if_absent(f"runs/{run}.end.json", json.dumps(document, indent=2).encode())
 
 
-def read_run_end(root: Root, run: str) -> RunEnd | None:
+def read_run_end(root: Backend, run: str) -> RunEnd | None:
     """How a run ended; None if nothing says that it did. Raises StoreCorrupt."""
     key = f"runs/{run}.end.json"
     data = root.read(key)
@@ -78,27 +78,27 @@ def parse_run_end(data: bytes, url: str, key: str) -> RunEnd:
         if end.how not in get_args(How) or not isinstance(end.time, str) or not isinstance(end.reason, str):
             raise ValueError("not of the right kinds")
         return end
-    except REFUSALS as error:
+    except MALFORMED as error:
         raise StoreCorrupt(f"{url}/{key} does not say how a run ended: {type(error).__name__}: {error}") from error
 
 
-def read_runs(root: Root) -> list[RunRecord]:
+def read_runs(root: Backend) -> list[RunRecord]:
     """Every run, the latest last: the one that knew of the others, whatever the clocks of their machines said. Of runs
     that started beside each other, or in stores merged since, clocks decide. Raises StoreCorrupt."""
     found = [parse_run_record(data, root.url, key) for key, data in _records(root).items()]
     return sorted(found, key=lambda run: (run.number, run.started, run.id))
 
 
-def run_numbers(root: Root) -> dict[str, int]:
+def run_numbers(root: Backend) -> dict[str, int]:
     """The number of each run of which something is known, by its id."""
     return {run.id: run.number for run in _known_runs(root)}
 
 
-def _records(root: Root, larger: dict[str, Larger] | None = None) -> dict[str, bytes]:
-    return root.read_many([f"runs/{name}" for name in root.names("runs") if RUN_NAME.fullmatch(name)], larger=larger)
+def _records(root: Backend, larger: dict[str, Larger] | None = None) -> dict[str, bytes]:
+    return root.read_many([f"runs/{name}" for name in root.list_dir("runs") if RUN_NAME.fullmatch(name)], larger=larger)
 
 
-def _known_runs(root: Root) -> Iterator[RunRecord]:
+def _known_runs(root: Backend) -> Iterator[RunRecord]:
     """Those of which something is known: a record that is damaged keeps no run from starting."""
     for key, data in _records(root, {}).items():
         with suppress(StoreCorrupt):
@@ -116,5 +116,5 @@ def parse_run_record(data: bytes, url: str, key: str) -> RunRecord:
         if not 0 <= seconds < LARGEST:
             raise ValueError(f"part_seconds {seconds}")
         return RunRecord(key[5:37], str(info["started"]), str(info["host"]), counts[0], counts[1], seconds, counts[2])
-    except REFUSALS as error:
+    except MALFORMED as error:
         raise StoreCorrupt(f"{url}/{key} does not describe a run: {type(error).__name__}: {error}") from error

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-class Texts(Sequence[str]):
+class StringColumn(Sequence[str]):
     """Strings from their UTF-8 bytes and the number of bytes of each; lone surrogates are bytes of their own."""
 
     def __init__(self, data: bytes, size_N: npt.NDArray[Any]) -> None:
@@ -25,7 +25,7 @@ class Texts(Sequence[str]):
             self.decoded()
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Texts:
+    def of(cls, texts: Iterable[str]) -> StringColumn:
         """What holds these."""
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
         return cls(b"".join(encoded), np.array([len(text) for text in encoded], dtype=np.int32))

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...config import StoreConfig
-from ..catalogue import Catalogue, CommitEntry
-from ..format.part_manifest import Receipt
+from ..catalogue import Catalogue, CommitInfo
+from ..format.part_manifest import PartManifest
 from ..format.zarr_encode import MANTISSA_BITS
 from ..index_builder import write_index
 from ..ledger import Ledger
@@ -86,7 +86,7 @@ def _groups(store: Store, part_prompts: int, part_edges: int) -> Iterator[list[i
         yield group
 
 
-def _merged(store: Store, commits: list[int]) -> Receipt:
+def _merged(store: Store, commits: list[int]) -> PartManifest:
     """One part of the prompts of several, their graphs bit for bit as they are."""
     keeps_active = store.part(commits[0]).keeps_active
     writer = PartWriter(store.url, StoreConfig(store.url, weight_bits=MANTISSA_BITS, store_active=keeps_active))
@@ -99,11 +99,13 @@ def _merged(store: Store, commits: list[int]) -> Receipt:
     return receipt
 
 
-def _rearranged(store: Store, merged: dict[tuple[int, ...], tuple[str, Receipt]]) -> tuple[Catalogue, list[Receipt]]:
+def _rearranged(
+    store: Store, merged: dict[tuple[int, ...], tuple[str, PartManifest]]
+) -> tuple[Catalogue, list[PartManifest]]:
     """The catalogue with prompts where they are now; receipts of its commits."""
     old, gone = store.catalogue, {commit for commits in merged for commit in commits}
-    commits: list[CommitEntry] = []
-    receipts: list[Receipt] = []
+    commits: list[CommitInfo] = []
+    receipts: list[PartManifest] = []
     numbers, rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for commit, entry in enumerate(old.commits):
         if commit not in gone and old.numbers(commit):
@@ -114,11 +116,11 @@ def _rearranged(store: Store, merged: dict[tuple[int, ...], tuple[str, Receipt]]
         else:
             gone.add(commit)
     for of, (name, receipt) in merged.items():
-        commits.append(CommitEntry.of(name, receipt))
+        commits.append(CommitInfo.of(name, receipt))
         receipts.append(receipt)
         numbers.append(np.concatenate([np.array(old.numbers(commit)) for commit in of]))
         rows.append(np.arange(len(receipt.prompts)))
     superseded = (*old.superseded, *(old.commits[commit] for commit in sorted(gone)))
     commit_N = np.repeat(np.arange(len(commits)), [len(of_commit) for of_commit in rows[1:]])
-    placed = old.placed(np.concatenate(numbers), commit_N, np.concatenate(rows))
+    placed = old.relocated(np.concatenate(numbers), commit_N, np.concatenate(rows))
     return replace(placed, commits=tuple(commits), superseded=superseded), receipts

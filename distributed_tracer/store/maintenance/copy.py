@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import StoreCorrupt
-from ..backend.base import Root
-from ..backend.open import open_root
-from ..checked_objects import Objects
+from ..backend.base import Backend
+from ..backend.open import open_backend
+from ..checked_objects import CheckedObjects
 from ..commits import commit, read_commits
 from ..format.run_file import read_run, settle_run
 from ..index import Index, newest_index
-from .copy_parts import Carried, Show, copy_objects, transfer
+from .copy_parts import PartCopy, Show, copy_objects, copy_parts
 from .copy_records import copy_records
-from .superseded import dispensable
+from .superseded import removable_commits
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,16 @@ def copy_store(source: str, target: str, show: Show | None = None) -> Copied:
     behind. Raises StoreNotFound; StoreMismatch if there is another store already; StoreCorrupt for an object that does
     not agree with its commit.
     """
-    here, there = open_root(source), open_root(target)
+    here, there = open_backend(source), open_backend(target)
     settle_run(there, read_run(here), f"is no copy of {here.url}")
     index = newest_index(here)
     commits = dict(read_commits(here))
     superseded = {entry.name for entry in index.catalogue.superseded} if index else set()
-    left_out = dispensable(superseded, [index.catalogue], commits) if index else set()
-    present = set(there.names("commits"))
+    left_out = removable_commits(superseded, [index.catalogue], commits) if index else set()
+    present = set(there.list_dir("commits"))
     wanted = {name: receipt for name, receipt in commits.items() if name not in left_out}
-    missing = [Carried(name, receipt, name) for name, receipt in wanted.items() if name not in present]
-    transfer(here, there, missing, show)
+    missing = [PartCopy(name, receipt, name) for name, receipt in wanted.items() if name not in present]
+    copy_parts(here, there, missing, show)
     if index:
         _copy_index(index, here, there)
     copy_records(here, there)
@@ -54,12 +54,14 @@ def copy_store(source: str, target: str, show: Show | None = None) -> Copied:
     )
 
 
-def _copy_index(index: Index, source: Root, target: Root) -> None:
+def _copy_index(index: Index, source: Backend, target: Backend) -> None:
     """Under its own number, unless the target has made one of that number: that one then counts there."""
     key, folder = f"index/{index.name}", index.objects.folder
     if target.read(key) is not None:
         return
-    copy_objects(index.objects, Objects(target, folder, index.objects.noted, f"{folder} of {target.url}"), target)
+    copy_objects(
+        index.objects, CheckedObjects(target, folder, index.objects.noted, f"{folder} of {target.url}"), target
+    )
     document = source.read(key)
     if document is None:
         raise StoreCorrupt(f"{source.url}/{key} has gone while it was copied; run the same command again")

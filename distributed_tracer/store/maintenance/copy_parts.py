@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ...errors import StoreCorrupt
-from ..backend.base import Root
-from ..checked_objects import Objects, PartObjects
-from ..format.part_manifest import Receipt
+from ..backend.base import Backend
+from ..checked_objects import CheckedObjects, CheckedPartObjects
+from ..format.part_manifest import PartManifest
 from ..ledger import commit_part
 
 Show = Callable[[int, int], None]
@@ -22,15 +22,15 @@ _METADATA = "zarr.json"
 
 
 @dataclass(frozen=True)
-class Carried:
+class PartCopy:
     """A part to take over: the source's commit, and the name of the target's."""
 
     commit: str
-    receipt: Receipt
+    receipt: PartManifest
     commit_there: str
 
 
-def transfer(source: Root, target: Root, parts: Sequence[Carried], show: Show | None = None) -> None:
+def copy_parts(source: Backend, target: Backend, parts: Sequence[PartCopy], show: Show | None = None) -> None:
     """Copy parts and commit them in the order given, each after all of its objects and after those before it.
 
     Killed anywhere, the target has the first few; called again with the others, it goes on. Objects that are there
@@ -46,21 +46,21 @@ def transfer(source: Root, target: Root, parts: Sequence[Carried], show: Show | 
                 show(done, total)
 
 
-def copy_objects(taken: Objects, written: Objects, target: Root) -> None:
+def copy_objects(taken: CheckedObjects, written: CheckedObjects, target: Backend) -> None:
     """Every object of a folder that is not there yet as it was noted. Raises StoreCorrupt.
 
     The root's metadata are always written, and last: what `gc` goes by is how long ago that was.
     """
-    there = target.listing(written.folder)
+    there = target.list_all(written.folder)
     for keys in _batches(taken.noted):
         sized = [key for key in keys if f"{written.folder}/{key}" in there and key != _METADATA]
         intact = set(written.intact(sized))
         objects = taken.fetch([key for key in keys if key not in intact])
-        target.upload({f"{written.folder}/{key}": data for key, data in objects.items()})
+        target.put_many({f"{written.folder}/{key}": data for key, data in objects.items()})
 
 
-def _copy_part(source: Root, target: Root, receipt: Receipt) -> None:
-    copy_objects(PartObjects(source, receipt), PartObjects(target, receipt), target)
+def _copy_part(source: Backend, target: Backend, receipt: PartManifest) -> None:
+    copy_objects(CheckedPartObjects(source, receipt), CheckedPartObjects(target, receipt), target)
 
 
 def _batches(noted: Mapping[str, tuple[int, str]]) -> Iterator[list[str]]:
@@ -77,7 +77,7 @@ def _batches(noted: Mapping[str, tuple[int, str]]) -> Iterator[list[str]]:
         yield batch
 
 
-def _commit(source: Root, target: Root, carried: Carried) -> None:
+def _commit(source: Backend, target: Backend, carried: PartCopy) -> None:
     """The commit as the source has it: who made the part and when stays known."""
     data = source.read(f"commits/{carried.commit}")
     if data is None:

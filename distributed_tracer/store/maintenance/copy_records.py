@@ -5,32 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..backend.base import Root
+from ..backend.base import Backend
 from ..evaluations import check_keys, parse_check
-from ..format.checksummed_json import REFUSALS
+from ..format.checksummed_json import MALFORMED
 from ..format.run_record import run_numbers
 from ..object_names import FAILURE_NAME, RUN_END_NAME, RUN_NAME
 
 _AT_ONCE = 256
 
 
-def copy_records(source: Root, target: Root) -> None:
+def copy_records(source: Backend, target: Backend) -> None:
     """Every run's records and object of figures that is not there, and every failure that is not there or is there from
     an earlier run. Raises StoreCorrupt for figures that were altered."""
     numbers = [run_numbers(root) for root in (source, target)]
-    runs = [name for name in source.names("runs") if RUN_NAME.fullmatch(name) or RUN_END_NAME.fullmatch(name)]
-    for keys in _batches([f"runs/{name}" for name in runs if name not in set(target.names("runs"))]):
+    runs = [name for name in source.list_dir("runs") if RUN_NAME.fullmatch(name) or RUN_END_NAME.fullmatch(name)]
+    for keys in _batches([f"runs/{name}" for name in runs if name not in set(target.list_dir("runs"))]):
         for key, data in source.read_many(keys).items():
-            target.create(key, data)
+            target.put_if_absent(key, data)
     there = set(check_keys(target))
     for keys in _batches([key for key in check_keys(source) if key not in there]):
         for key, data in source.read_many(keys).items():
             parse_check(data, source.url, key)
-            target.create(key, data)
-    failures = [name for name in source.names("failures") if FAILURE_NAME.fullmatch(name)]
+            target.put_if_absent(key, data)
+    failures = [name for name in source.list_dir("failures") if FAILURE_NAME.fullmatch(name)]
     for keys in _batches([f"failures/{name}" for name in failures]):
         if news := _news(source.read_many(keys), target.read_many(keys), numbers):
-            target.upload(news)
+            target.put_many(news)
 
 
 def _news(
@@ -53,7 +53,7 @@ def _told(failure: bytes) -> tuple[str, str]:
     try:
         record = json.loads(failure)
         return str(record.get("run", "")), str(record["time"])
-    except REFUSALS:
+    except MALFORMED:
         return "", ""
 
 

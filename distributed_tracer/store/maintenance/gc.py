@@ -11,30 +11,30 @@ from __future__ import annotations
 import time
 
 from ...errors import StoreError
-from ..backend.base import Root
-from ..backend.open import open_root
+from ..backend.base import Backend
+from ..backend.open import open_backend
 from ..commits import REMOVAL, read_commits
 from ..format.run_file import read_run
 from .superseded import read_indexes, superseded
-from .unreferenced import Garbage, garbage, temporary_files, unnamed_folders
+from .unreferenced import UnreferencedObjects, garbage, temporary_files, unnamed_folders
 
 
-def collect_garbage(url: str, grace_hours: float = 24.0, dry_run: bool = False) -> list[Garbage]:
+def collect_garbage(url: str, grace_hours: float = 24.0, dry_run: bool = False) -> list[UnreferencedObjects]:
     """Remove what nothing reads and nobody has written to for so many hours; what that was, or would be.
 
     Killed anywhere and called again, it goes on. Raises StoreNotFound, StoreVersionError, and StoreCorrupt where a
     commit cannot be read or a compacted part is not whole: then nothing is removed.
     """
-    root = open_root(url)
+    root = open_backend(url)
     read_run(root)
     before = _now(root, dry_run) - 3600 * grace_hours
     found = find_garbage(root, before)
     return found if dry_run else [one for one in found if remove_garbage(root, one, before)]
 
 
-def find_garbage(root: Root, before: float) -> list[Garbage]:
+def find_garbage(root: Backend, before: float) -> list[UnreferencedObjects]:
     """What could be removed now, if nothing was written to it after `before` (seconds since 1970, the store's)."""
-    there = root.listing("")  # before the commits: what is committed meanwhile is then among them
+    there = root.list_all("")  # before the commits: what is committed meanwhile is then among them
     commits, indexes = dict(read_commits(root)), read_indexes(root, there)
     parts, groups = {receipt.part for receipt in commits.values()}, {index.group for index in indexes}
     if indexes:  # one whose commit is lost is damage, and no orphan
@@ -48,14 +48,14 @@ def find_garbage(root: Root, before: float) -> list[Garbage]:
     return [one for one in found if one.written <= before]
 
 
-def remove_garbage(root: Root, found: Garbage, before: float) -> bool:
+def remove_garbage(root: Backend, found: UnreferencedObjects, before: float) -> bool:
     """Remove it unless somebody has written to it or named it since it was found."""
     if found.kind == "temporary":
         root.remove(found.key)
         return True
-    if garbage(found.kind, found.key, root.listing(found.key)).written > before:
+    if garbage(found.kind, found.key, root.list_all(found.key)).written > before:
         return False
-    root.replace(f"{found.key}/{REMOVAL}", b"")
+    root.put(f"{found.key}/{REMOVAL}", b"")
     if found.named_by:
         root.remove(found.named_by)
     if _is_named(root, found.key):
@@ -65,7 +65,7 @@ def remove_garbage(root: Root, found: Garbage, before: float) -> bool:
     return True
 
 
-def _now(root: Root, dry_run: bool) -> float:
+def _now(root: Backend, dry_run: bool) -> float:
     """The store's clock. Who may only read the store sees by the clock of this machine what would be removed."""
     try:
         return root.now()
@@ -75,9 +75,9 @@ def _now(root: Root, dry_run: bool) -> float:
         return time.time()
 
 
-def _is_named(root: Root, key: str) -> bool:
+def _is_named(root: Backend, key: str) -> bool:
     """Whether a commit or an index says, now, that a folder exists. Two commits may name one part."""
     folder, _, name = key.partition("/")
     if folder == "parts":
-        return any(commit[11:43] == name for commit in root.names("commits"))
-    return any(index.group == name for index in read_indexes(root, root.listing("index")))
+        return any(commit[11:43] == name for commit in root.list_dir("commits"))
+    return any(index.group == name for index in read_indexes(root, root.list_all("index")))

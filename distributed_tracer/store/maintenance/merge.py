@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import StoreMismatch
-from ..backend.base import Root
-from ..backend.open import open_root
+from ..backend.base import Backend
+from ..backend.open import open_backend
 from ..catalogue import Catalogue
 from ..commits import read_commits
-from ..format.part_manifest import Receipt
+from ..format.part_manifest import PartManifest
 from ..format.run_file import differences
 from ..object_names import COMMIT_NAME, RUN
 from ..reader import Store, open_store
-from .copy_parts import Carried, Show, transfer
+from .copy_parts import PartCopy, Show, copy_parts
 from .copy_records import copy_records
 
 _NAMED = 10
@@ -39,17 +39,17 @@ def merge_stores(target: str, sources: str | Sequence[str], show: Show | None = 
     stores of different configurations, or if a prompt asks for something else in another store; StoreCorrupt.
     """
     stores = [open_store(source) for source in ([sources] if isinstance(sources, str) else sources)]
-    root = open_root(target)
+    root = open_backend(target)
     before = [open_store(target)] if root.read(RUN) is not None else []
     _check_identity([*before, *stores])
     _check_asked([*before, *stores])
     if not before:
         merged_from = [{"store": store.url, **_origin(store.info)} for store in stores]
-        root.create(RUN, json.dumps({**stores[0].info, "merged_from": merged_from}, indent=2).encode())
+        root.put_if_absent(RUN, json.dumps({**stores[0].info, "merged_from": merged_from}, indent=2).encode())
     chosen = _choose(root, before[0].catalogue if before else Catalogue(), stores)
     total, done = sum(part.receipt.num_bytes for parts in chosen for part in parts), 0
     for store, parts in zip(stores, chosen, strict=True):
-        transfer(store.root, root, parts, _further(show, done, total))
+        copy_parts(store.root, root, parts, _further(show, done, total))
         done += sum(part.receipt.num_bytes for part in parts)
         copy_records(store.root, root)
     num_parts = sum(map(len, chosen))
@@ -82,9 +82,9 @@ def _check_asked(stores: Sequence[Store]) -> None:
         )
 
 
-def _choose(target: Root, there: Catalogue, stores: Sequence[Store]) -> list[list[Carried]]:
+def _choose(target: Backend, there: Catalogue, stores: Sequence[Store]) -> list[list[PartCopy]]:
     """Of each store the parts with a prompt that is in none before them, and what their commits will be called."""
-    number = max((int(name[:10]) for name in target.names("commits") if COMMIT_NAME.fullmatch(name)), default=0)
+    number = max((int(name[:10]) for name in target.list_dir("commits") if COMMIT_NAME.fullmatch(name)), default=0)
     # gc may have removed the highest
     number = max([number, *(int(entry.name[:10]) for entry in (*there.commits, *there.superseded))])
     parts = {entry.part for entry in (*there.commits, *there.superseded)}
@@ -97,12 +97,12 @@ def _choose(target: Root, there: Catalogue, stores: Sequence[Store]) -> list[lis
             if new and receipt.part not in parts:
                 number += 1
                 ids |= new
-                own.append(Carried(name, receipt, f"{number:010d}-{receipt.part}.json"))
+                own.append(PartCopy(name, receipt, f"{number:010d}-{receipt.part}.json"))
         chosen.append(own)
     return chosen
 
 
-def _in_order(store: Store) -> list[tuple[str, Receipt]]:
+def _in_order(store: Store) -> list[tuple[str, PartManifest]]:
     """Commits so that, without the store's index too, the first that names a prompt holds its graph.
 
     Compacted parts hold none but such prompts, and their commits have late numbers.

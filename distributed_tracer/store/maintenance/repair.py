@@ -15,8 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...config import StoreConfig
-from ..backend.base import Root
-from ..backend.open import open_root
+from ..backend.base import Backend
+from ..backend.open import open_backend
 from ..commits import read_commit
 from ..format.run_file import read_run
 from ..format.zarr_encode import MANTISSA_BITS
@@ -25,7 +25,7 @@ from ..ledger import commit_part
 from ..part import Part
 from ..writer import PartWriter
 from .damage import Damage
-from .salvage import salvaged
+from .salvage import read_intact_rows
 from .verify import Progress, verify
 
 _INDEXED = ("commits/", "index/")
@@ -51,7 +51,7 @@ def repair(url: str, dry_run: bool = False, progress: Progress | None = None) ->
     Raises StoreNotFound, StoreVersionError, StoreUnavailable, and StoreCorrupt where run.json is damaged: only a copy
     of it helps then, and nothing is done.
     """
-    root = open_root(url)
+    root = open_backend(url)
     read_run(root)
     found = verify(root, progress)
     commits = [damage for damage in found.damages if damage.key.startswith("commits/")]
@@ -71,20 +71,20 @@ def repair(url: str, dry_run: bool = False, progress: Progress | None = None) ->
     )
 
 
-def _move(root: Root, damage: Damage) -> None:
+def _move(root: Backend, damage: Damage) -> None:
     """Commit what can be read of a damaged part as a part of its own, in the damaged one's place."""
     name = damage.key.removeprefix("commits/")
     old = read_commit(root, name)
     part = Part(root, old)
     writer = PartWriter(root.url, StoreConfig(root.url, weight_bits=MANTISSA_BITS, store_active=part.keeps_active))
-    for row, columns in salvaged(part, damage.whole):
+    for row, columns in read_intact_rows(part, damage.whole):
         writer.keep(old.prompts[row], columns)
     new = writer.flush()
     if new is not None:
         commit_part(root, f"{name[:10]}-{new.part}.json", new.to_json(old.created, old.run), new)
 
 
-def _remove_indexes(root: Root) -> None:
+def _remove_indexes(root: Backend) -> None:
     """All of them, the oldest first: those after it cover what it covers, while it may name what was removed since."""
     for name in index_names(root):
         root.remove(f"index/{name}")

@@ -12,7 +12,7 @@ from ..format.schema import COLUMNS, POINTER_COLUMN, POINTERS, Column, Columns
 from ..part import COUNTED, Part
 
 
-def unreadable(part: Part, damaged: Collection[str]) -> set[int]:
+def unreadable_rows(part: Part, damaged: Collection[str]) -> set[int]:
     """Rows of the prompts that cannot be read whole without the objects with these keys.
 
     All of them if it cannot be told: the pointers are damaged, or the metadata of all arrays. A prompt of which the
@@ -30,7 +30,7 @@ def unreadable(part: Part, damaged: Collection[str]) -> set[int]:
     return everything.intersection(set().union(*hit))
 
 
-def salvaged(part: Part, rows: Collection[int]) -> Iterator[tuple[int, Columns]]:
+def read_intact_rows(part: Part, rows: Collection[int]) -> Iterator[tuple[int, Columns]]:
     """All columns of these prompts, reading no object that holds rows of others only."""
     pointers = _pointers(part)
     for first, end in _stretches(sorted(rows)):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from ...config import StoreConfig
 from ...errors import PromptNotFound
 from ...names import hint
-from ..backend.open import open_root
+from ..backend.open import open_backend
 from ..evaluations import read_checks, write_check
 from ..format.run_file import settle_run
 from ..ledger import Ledger
@@ -33,7 +33,7 @@ def split_store(store: Store, target: str, prompt_ids: str | Sequence[str], show
         close = hint(unknown[0], store.catalogue.ids)
         raise PromptNotFound(f"{len(unknown)} of {len(prompt_ids)} prompts are not in {store.url}: {named}{close}")
     run = {**store.info, "split_from": {"store": store.url}}
-    settle_run(open_root(target), json.dumps(run, indent=2).encode(), f"was not split from {store.url}")
+    settle_run(open_backend(target), json.dumps(run, indent=2).encode(), f"was not split from {store.url}")
     ledger = Ledger(target)
     done = ledger.done()
     wanted = set(prompt_ids) - done
@@ -60,7 +60,7 @@ def split_store(store: Store, target: str, prompt_ids: str | Sequence[str], show
 
 def _split_checks(store: Store, target: str, prompt_ids: set[str]) -> None:
     """What figures say of these prompts."""
-    root = open_root(target)
+    root = open_backend(target)
     for check in read_checks(store.root):
         if numbers := [number for number, prompt in enumerate(check.prompts) if prompt.id in prompt_ids]:
             write_check(root, check.of(numbers))

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...errors import StoreCorrupt
-from ..backend.base import Root, Stamp
+from ..backend.base import Backend, ObjectInfo
 from ..catalogue import Catalogue
-from ..checked_objects import Objects, PartObjects
-from ..format.part_manifest import Receipt
+from ..checked_objects import CheckedObjects, CheckedPartObjects
+from ..format.part_manifest import PartManifest
 from ..index import Index
 from ..object_names import INDEX_NAME
-from .unreferenced import Garbage, Kind, garbage
+from .unreferenced import Kind, UnreferencedObjects, garbage
 
 
-def read_indexes(root: Root, there: Mapping[str, Stamp]) -> list[Index]:
+def read_indexes(root: Backend, there: Mapping[str, ObjectInfo]) -> list[Index]:
     """All that are in a listing, in their order."""
     keys = sorted(key for key in there if key.startswith("index/") and INDEX_NAME.fullmatch(key[6:]))
     found = root.read_many(keys)
@@ -25,8 +25,12 @@ def read_indexes(root: Root, there: Mapping[str, Stamp]) -> list[Index]:
 
 
 def superseded(
-    root: Root, indexes: Sequence[Index], commits: Mapping[str, Receipt], there: Mapping[str, Stamp], before: float
-) -> list[Garbage]:
+    root: Backend,
+    indexes: Sequence[Index],
+    commits: Mapping[str, PartManifest],
+    there: Mapping[str, ObjectInfo],
+    before: float,
+) -> list[UnreferencedObjects]:
     """Superseded parts, and older indexes. Raises StoreCorrupt if what they were compacted into is not all there."""
     settled = [index for index in indexes if there[f"index/{index.name}"].written <= before]
     if not settled:
@@ -36,20 +40,24 @@ def superseded(
     if names & commits.keys():
         _check(newest, indexes[-1], commits, there)
     later = [index.catalogue for index in indexes if index.number >= last.number]
-    gone = sorted(dispensable(names, later, commits))
+    gone = sorted(removable_commits(names, later, commits))
     older = [index for index in indexes if index.number < last.number]
     return [
-        *(_garbage("superseded", PartObjects(root, commits[name]), f"commits/{name}", there) for name in gone),
+        *(_garbage("superseded", CheckedPartObjects(root, commits[name]), f"commits/{name}", there) for name in gone),
         *(_garbage("index", index.objects, f"index/{index.name}", there) for index in older),
     ]
 
 
-def _garbage(kind: Kind, objects: Objects, named_by: str, there: Mapping[str, Stamp]) -> Garbage:
+def _garbage(
+    kind: Kind, objects: CheckedObjects, named_by: str, there: Mapping[str, ObjectInfo]
+) -> UnreferencedObjects:
     keys = (f"{objects.folder}/{key}" for key in objects.noted)
     return garbage(kind, objects.folder, {key: there[key] for key in keys if key in there}, named_by)
 
 
-def dispensable(names: set[str], catalogues: Sequence[Catalogue], commits: Mapping[str, Receipt]) -> set[str]:
+def removable_commits(
+    names: set[str], catalogues: Sequence[Catalogue], commits: Mapping[str, PartManifest]
+) -> set[str]:
     """Those of the superseded commits without which every prompt's first commit holds its graph, index or not.
 
     Compacted parts are committed late. If another commit before them names the same prompt with a graph of its own, a
@@ -69,7 +77,7 @@ def dispensable(names: set[str], catalogues: Sequence[Catalogue], commits: Mappi
         gone -= kept
 
 
-def _first(commits: Mapping[str, Receipt]) -> dict[str, str]:
+def _first(commits: Mapping[str, PartManifest]) -> dict[str, str]:
     """The first commit that names each prompt."""
     first: dict[str, str] = {}
     for name in sorted(commits):
@@ -84,7 +92,9 @@ def _holders(catalogues: Sequence[Catalogue], prompt_id: str) -> set[str]:
     return {each.commits[each.place(each.number_of[prompt_id])[0]].name for each in having}
 
 
-def _check(catalogue: Catalogue, index: Index, commits: Mapping[str, Receipt], there: Mapping[str, Stamp]) -> None:
+def _check(
+    catalogue: Catalogue, index: Index, commits: Mapping[str, PartManifest], there: Mapping[str, ObjectInfo]
+) -> None:
     """Every commit that the index counts on is there, and every object of its part, in the right size."""
     for entry in catalogue.commits:
         receipt = commits.get(entry.name)

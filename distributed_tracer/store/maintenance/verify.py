@@ -8,18 +8,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ...errors import StoreCorrupt, StoreNotFound
-from ..backend.base import Larger, Root
+from ..backend.base import Backend, Larger
 from ..commits import commit_names, parse_commit
 from ..evaluations import check_keys, parse_check
 from ..format.failure import parse_failure
-from ..format.part_manifest import Receipt
+from ..format.part_manifest import PartManifest
 from ..format.run_file import parse_run
 from ..format.run_record import parse_run_end, parse_run_record
 from ..format.schema import COLUMNS, POINTER_COLUMN
 from ..object_names import FAILURE_NAME, RUN, RUN_END_NAME, RUN_NAME
 from ..part import Part
 from .damage import Damage, Verified
-from .salvage import unreadable
+from .salvage import unreadable_rows
 from .verify_index import check_indexes
 
 _PARTS_AT_ONCE = 4
@@ -35,11 +35,11 @@ class _Checked:
     """What came of one commit."""
 
     name: str
-    receipt: Receipt | None = None
+    receipt: PartManifest | None = None
     damage: Damage | None = None
 
 
-def verify(root: Root, progress: Progress | None = None) -> Verified:
+def verify(root: Backend, progress: Progress | None = None) -> Verified:
     """Read all that readers rely on. A part that nobody committed is no damage, nor is what nobody needs any more.
 
     Raises StoreNotFound, StoreVersionError, StoreUnavailable; damage is in the answer.
@@ -68,7 +68,7 @@ def verify(root: Root, progress: Progress | None = None) -> Verified:
     return Verified(root.url, len(whole), num_objects, num_bytes, tuple(damages), tuple(sorted(lost)))
 
 
-def _check_run_json(root: Root) -> list[Damage]:
+def _check_run_json(root: Backend) -> list[Damage]:
     try:
         data = root.read(RUN)
         if data is None:
@@ -79,7 +79,7 @@ def _check_run_json(root: Root) -> list[Damage]:
     return []
 
 
-def _check_commit(root: Root, name: str) -> _Checked:
+def _check_commit(root: Backend, name: str) -> _Checked:
     """A commit, and every object of its part. Gone in the meantime, it is no damage: somebody has cleaned the store."""
     key = f"commits/{name}"
     try:
@@ -93,18 +93,18 @@ def _check_commit(root: Root, name: str) -> _Checked:
         return _Checked(name, damage=Damage(key, (str(error),), None))
     part = Part(root, receipt)
     damaged = part.objects.damaged()
-    lie = None if damaged else _lie(part)
+    lie = None if damaged else _mismatch_with_commit(part)
     if not damaged and not lie:
         return _Checked(name, receipt)
     if root.read(key) is None:
         return _Checked(name)
-    bad = unreadable(part, damaged) if damaged else set(range(len(receipt.prompts)))
+    bad = unreadable_rows(part, damaged) if damaged else set(range(len(receipt.prompts)))
     ids = tuple(receipt.prompts[row].id for row in sorted(bad))
     whole = tuple(row for row in range(len(receipt.prompts)) if row not in bad)
     return _Checked(name, receipt, Damage(key, (lie,) if lie else tuple(damaged.values()), ids, whole))
 
 
-def _lie(part: Part) -> str | None:
+def _mismatch_with_commit(part: Part) -> str | None:
     """What a commit says that its part, whose objects are all as it says, does not; or what of it makes no sense."""
     noted = part.receipt.objects
     try:
@@ -120,7 +120,7 @@ def _lie(part: Part) -> str | None:
     return None
 
 
-def _together(receipt: Receipt) -> Iterator[range]:
+def _together(receipt: PartManifest) -> Iterator[range]:
     """Rows of prompts whose graphs are decoded at once: of few edges, or one."""
     first = num_edges = 0
     for row, entry in enumerate(receipt.prompts):
@@ -132,10 +132,10 @@ def _together(receipt: Receipt) -> Iterator[range]:
         yield range(first, len(receipt.prompts))
 
 
-def _check_records(root: Root) -> Iterator[Damage]:
+def _check_records(root: Backend) -> Iterator[Damage]:
     """Failures, runs' records and figures."""
-    failures = [f"failures/{name}" for name in root.names("failures") if FAILURE_NAME.fullmatch(name)]
-    named = root.names("runs")
+    failures = [f"failures/{name}" for name in root.list_dir("failures") if FAILURE_NAME.fullmatch(name)]
+    named = root.list_dir("runs")
     runs = [f"runs/{name}" for name in named if RUN_NAME.fullmatch(name)]
     ends = [f"runs/{name}" for name in named if RUN_END_NAME.fullmatch(name)]
     for keys, parse in (

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ...errors import StoreCorrupt
-from ..backend.base import Root
-from ..format.part_manifest import PromptEntry, Receipt
+from ..backend.base import Backend
+from ..format.part_manifest import PartManifest, PromptSummary
 from ..index import Index, index_names, newest_index, read_index
 from .damage import Damage
 
@@ -30,7 +30,7 @@ class CheckedIndex:
             return replace(damage, prompts=self._prompts_of(name))
         return damage
 
-    def disagreement(self, name: str, receipt: Receipt) -> list[Damage]:
+    def disagreement(self, name: str, receipt: PartManifest) -> list[Damage]:
         """Whether the index has the prompts of a commit where they are."""
         if name not in self._commits:
             return []
@@ -42,7 +42,7 @@ class CheckedIndex:
             return [Damage(f"index/{self._name}", (f"{self._where} has other sizes than commits/{name}",))]
         return []
 
-    def gone(self, root: Root, names: Iterable[str]) -> list[Damage]:
+    def gone(self, root: Backend, names: Iterable[str]) -> list[Damage]:
         """Commits that the index reads prompts from and that are not there, unless another index counts by now."""
         absent = self._commits.keys() - set(names)
         newest = newest_index(root) if absent else None
@@ -58,11 +58,11 @@ class CheckedIndex:
         return tuple(self._catalogue.ids[number] for number in self._catalogue.numbers(self._commits[name]))
 
 
-def _sizes(entry: PromptEntry) -> tuple[int, ...]:
+def _sizes(entry: PromptSummary) -> tuple[int, ...]:
     return entry.num_tokens, entry.num_targets, entry.num_nodes, entry.num_edges, entry.num_active
 
 
-def check_indexes(root: Root) -> tuple[CheckedIndex | None, list[Damage]]:
+def check_indexes(root: Backend) -> tuple[CheckedIndex | None, list[Damage]]:
     """The newest index, if it can be used, and what is wrong with any: `gc` goes by earlier ones too."""
     names = index_names(root)
     newest, damages = None, []
@@ -75,7 +75,7 @@ def check_indexes(root: Root) -> tuple[CheckedIndex | None, list[Damage]]:
     return newest, damages
 
 
-def _checked(root: Root, name: str) -> tuple[Index | None, tuple[str, ...]]:
+def _checked(root: Backend, name: str) -> tuple[Index | None, tuple[str, ...]]:
     """An index of which all can be read, or what is wrong with it."""
     try:
         index = read_index(root, name)

@@ -15,7 +15,7 @@ from ...table import Table
 
 
 @dataclass(frozen=True, eq=False)
-class Names:
+class CategoricalColumn:
     """A column of text with few distinct values: `names[code]` for each row."""
 
     codes: npt.NDArray[np.int32]
@@ -25,15 +25,15 @@ class Names:
     def values(self) -> npt.NDArray[np.object_]:
         return np.array(self.names, dtype=object)[self.codes]
 
-    def take(self, index: npt.NDArray[np.intp]) -> Names:
-        return Names(self.codes[index], self.names)
+    def take(self, index: npt.NDArray[np.intp]) -> CategoricalColumn:
+        return CategoricalColumn(self.codes[index], self.names)
 
 
-Batch = Mapping[str, "npt.NDArray[Any] | Names"]
+Batch = Mapping[str, "npt.NDArray[Any] | CategoricalColumn"]
 """Columns of equal length."""
 
 
-class Batches:
+class TableStream:
     """A table that is read while it is iterated over, as Tables; each iteration reads the store again.
 
     Nothing is kept: memory holds the batch in use and the one that is being read.
@@ -53,7 +53,7 @@ class Batches:
 
     def __iter__(self) -> Iterator[Table]:
         for batch in self._read():
-            yield Table({name: v.values if isinstance(v, Names) else v for name, v in batch.items()})
+            yield Table({name: v.values if isinstance(v, CategoricalColumn) else v for name, v in batch.items()})
 
     def table(self) -> Table:
         """All rows in memory."""
@@ -73,8 +73,8 @@ class Batches:
             [(name, arrow.from_numpy_dtype(np.dtype(kind)) if kind else text) for name, kind in self._kinds.items()]
         )
 
-        def column(values: npt.NDArray[Any] | Names) -> Any:
-            if isinstance(values, Names):
+        def column(values: npt.NDArray[Any] | CategoricalColumn) -> Any:
+            if isinstance(values, CategoricalColumn):
                 names = [name.encode("utf-8", "surrogatepass").decode("utf-8", "replace") for name in values.names]
                 return arrow.DictionaryArray.from_arrays(values.codes, arrow.array(names, arrow.string()))
             return arrow.array(values)

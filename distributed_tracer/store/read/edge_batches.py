@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from ...errors import StoreCorrupt
 from ..part import Part
-from .column_batches import Batch, Batches, Names
+from .column_batches import Batch, CategoricalColumn, TableStream
 from .conditions import Conditions, check_columns, check_values, column_names, meets
 from .node_batches import KINDS, NODE_COLUMNS, node_columns, node_mask
-from .part_range import Stretch, stretches
+from .part_range import PartRange, part_ranges
 from .prefetch import found_ahead
 
 _AHEAD = 1
@@ -34,7 +34,7 @@ def edge_batches(
     columns: str | Sequence[str] | None,
     where: Conditions,
     if_none: Callable[[], None],
-) -> Batches:
+) -> TableStream:
     """Edges of the given prompts that meet all conditions. Raises ConfigError for columns and values that there are
     not. `if_none` is called where there are none."""
     names = column_names(columns, EDGE_COLUMNS)
@@ -43,13 +43,13 @@ def edge_batches(
         check_values(kind, where[kind], KINDS)
 
     def read() -> Iterator[Batch]:
-        jobs = (partial(_batch, stretch, names, where) for stretch in stretches(parts(), "num_edges"))
+        jobs = (partial(_batch, stretch, names, where) for stretch in part_ranges(parts(), "num_edges"))
         return found_ahead(jobs, _AHEAD, if_none)
 
-    return Batches({name: EDGE_COLUMNS[name] for name in names}, read)
+    return TableStream({name: EDGE_COLUMNS[name] for name in names}, read)
 
 
-def _batch(stretch: Stretch, names: Sequence[str], where: Conditions) -> Batch | None:
+def _batch(stretch: PartRange, names: Sequence[str], where: Conditions) -> Batch | None:
     """None where no edge meets the conditions. Conditions on nodes are asked of nodes, and first: they are fewer."""
     source_N, target_N = (node_mask(stretch, _of_side(side, where)) for side in _SIDES)
     if "prompt" in where:
@@ -80,7 +80,7 @@ def _of_side(side: str, where: Conditions) -> Conditions:
     return {_OF_NODES[name][1]: where[name] for name in where if name in _OF_NODES and _OF_NODES[name][0] == side}
 
 
-def _target_E(stretch: Stretch) -> npt.NDArray[np.intp]:
+def _target_E(stretch: PartRange) -> npt.NDArray[np.intp]:
     """The stretch's node that each edge goes into."""
     in_degree = stretch.part.nodes(["in_degree"], stretch.rows("num_nodes"))["in_degree"]
     num_edges = sum(entry.num_edges for entry in stretch.entries)
@@ -90,16 +90,16 @@ def _target_E(stretch: Stretch) -> npt.NDArray[np.intp]:
 
 
 def _columns(
-    stretch: Stretch, names: Sequence[str], ends: dict[str, npt.NDArray[np.intp]], weight_E: npt.NDArray[Any]
+    stretch: PartRange, names: Sequence[str], ends: dict[str, npt.NDArray[np.intp]], weight_E: npt.NDArray[Any]
 ) -> Batch:
     wanted = dict.fromkeys(of for name, (_, of) in _OF_NODES.items() if name in names)
     nodes = node_columns(stretch, ["prompt", *wanted])
 
-    def column(name: str) -> npt.NDArray[Any] | Names:
+    def column(name: str) -> npt.NDArray[Any] | CategoricalColumn:
         if name == "weight":
             return weight_E
         side, of = _OF_NODES.get(name, ("target", "prompt"))
         values = nodes[of]
-        return values.take(ends[side]) if isinstance(values, Names) else values[ends[side]]
+        return values.take(ends[side]) if isinstance(values, CategoricalColumn) else values[ends[side]]
 
     return {name: column(name) for name in names}

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...graph.nodes import Kind
+from ...graph.nodes import NodeKind
 from ..format.schema import BODY
 from ..part import Part
-from .column_batches import Batch, Batches, Names
+from .column_batches import Batch, CategoricalColumn, TableStream
 from .conditions import Conditions, check_columns, check_values, column_names, meets
-from .part_range import Stretch, stretches
+from .part_range import PartRange, part_ranges
 from .prefetch import found_ahead
 
 _AHEAD = 2
-KINDS = tuple(kind.name.lower() for kind in Kind)
+KINDS = tuple(kind.name.lower() for kind in NodeKind)
 _STORED = {column.name.removeprefix("nodes/"): column.dtype for column in BODY if column.axis == "node"}
 NODE_COLUMNS = {"prompt": "", "node": "i4", **_STORED, "kind": ""}
 """dtype by name, empty for text. `node` is the number within its graph."""
@@ -29,7 +29,7 @@ def node_batches(
     columns: str | Sequence[str] | None,
     where: Conditions,
     if_none: Callable[[], None],
-) -> Batches:
+) -> TableStream:
     """Nodes of the given prompts that meet all conditions. Raises ConfigError for columns and values that there are
     not. `if_none` is called where there are none."""
     names = column_names(columns, NODE_COLUMNS)
@@ -38,13 +38,13 @@ def node_batches(
         check_values("kind", where["kind"], KINDS)
 
     def read() -> Iterator[Batch]:
-        jobs = (partial(_batch, stretch, names, where) for stretch in stretches(parts(), "num_nodes"))
+        jobs = (partial(_batch, stretch, names, where) for stretch in part_ranges(parts(), "num_nodes"))
         return found_ahead(jobs, _AHEAD, if_none)
 
-    return Batches({name: NODE_COLUMNS[name] for name in names}, read)
+    return TableStream({name: NODE_COLUMNS[name] for name in names}, read)
 
 
-def _batch(stretch: Stretch, names: Sequence[str], where: Conditions) -> Batch | None:
+def _batch(stretch: PartRange, names: Sequence[str], where: Conditions) -> Batch | None:
     """None where no node meets the conditions."""
     if not where:
         return node_columns(stretch, names)
@@ -52,11 +52,11 @@ def _batch(stretch: Stretch, names: Sequence[str], where: Conditions) -> Batch |
     return node_columns(stretch, names, index) if len(index) else None
 
 
-def node_mask(stretch: Stretch, where: Conditions) -> npt.NDArray[np.bool_]:
+def node_mask(stretch: PartRange, where: Conditions) -> npt.NDArray[np.bool_]:
     """Which nodes meet all conditions; only their columns are read."""
     mask_N = np.ones(len(stretch.prompt_N), dtype=bool)
     for name, values in node_columns(stretch, list(where)).items():
-        if isinstance(values, Names):
+        if isinstance(values, CategoricalColumn):
             mask_N &= meets(np.array(values.names, dtype=object), where[name])[values.codes]
         else:
             mask_N &= meets(values, where[name])
@@ -64,18 +64,18 @@ def node_mask(stretch: Stretch, where: Conditions) -> npt.NDArray[np.bool_]:
 
 
 def node_columns(
-    stretch: Stretch, names: Sequence[str], index: npt.NDArray[np.intp] | None = None
-) -> dict[str, npt.NDArray[Any] | Names]:
+    stretch: PartRange, names: Sequence[str], index: npt.NDArray[np.intp] | None = None
+) -> dict[str, npt.NDArray[Any] | CategoricalColumn]:
     """Columns of all of a stretch's nodes, or of those at `index`, ascending."""
     stored = stretch.part.nodes([name for name in names if name in _STORED], stretch.rows("num_nodes", index))
     node_N = np.arange(len(stretch.prompt_N)) if index is None else index
     prompt_N = stretch.prompt_N[node_N]
 
-    def column(name: str) -> npt.NDArray[Any] | Names:
+    def column(name: str) -> npt.NDArray[Any] | CategoricalColumn:
         if name == "prompt":
-            return Names(prompt_N, [entry.id for entry in stretch.entries])
+            return CategoricalColumn(prompt_N, [entry.id for entry in stretch.entries])
         if name == "node":
             return (node_N - stretch.first_node[prompt_N]).astype(np.int32)
-        return Names(stored[name].astype(np.int32), KINDS) if name == "kind" else stored[name]
+        return CategoricalColumn(stored[name].astype(np.int32), KINDS) if name == "kind" else stored[name]
 
     return {name: column(name) for name in names}

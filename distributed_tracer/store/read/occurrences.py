@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ...graph.nodes import Kind
+from ...graph.nodes import NodeKind
 from ...table import Table
 from ..catalogue import Catalogue
 from ..format.schema import Columns
@@ -40,7 +40,7 @@ def occurrences(
 def _in_part(catalogue: Catalogue, commit: int, part: Part, layer: int, feature: int) -> Columns:
     """Among the nodes of the prompts that are read from this part."""
     site = part.nodes(["kind", "layer", "feature"])
-    hit_N = (site["kind"] == Kind.FEATURE) & (site["layer"] == layer) & (site["feature"] == feature)
+    hit_N = (site["kind"] == NodeKind.FEATURE) & (site["layer"] == layer) & (site["feature"] == feature)
     size_R = np.array([entry.num_nodes for entry in part.receipt.prompts])
     first_R = np.cumsum(size_R) - size_R
     number_R = np.full(len(size_R), -1)

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..format.part_manifest import PromptEntry
+from ..format.part_manifest import PromptSummary
 from ..format.zarr_decode import Rows
 from ..part import Part
 
@@ -19,14 +19,14 @@ ROWS = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
+class PartRange:
     """Prompts of a part, by number, ascending. What it knows comes from the commit: nothing is read."""
 
     part: Part
     numbers: Sequence[int]
 
     @cached_property
-    def entries(self) -> list[PromptEntry]:
+    def entries(self) -> list[PromptSummary]:
         return [self.part.receipt.prompts[number] for number in self.numbers]
 
     @cached_property
@@ -58,15 +58,17 @@ class Stretch:
         return rows
 
 
-def stretches(parts: Iterable[tuple[Part, list[int]]], size: Literal["num_nodes", "num_edges"]) -> Iterator[Stretch]:
+def part_ranges(
+    parts: Iterable[tuple[Part, list[int]]], size: Literal["num_nodes", "num_edges"]
+) -> Iterator[PartRange]:
     """All of the given prompts, a stretch of at most `ROWS` nodes or edges after the other."""
     for part, numbers in parts:
         begin, total = 0, 0
         for place, number in enumerate(numbers):
             own = getattr(part.receipt.prompts[number], size)
             if place > begin and total + own > ROWS:
-                yield Stretch(part, numbers[begin:place])
+                yield PartRange(part, numbers[begin:place])
                 begin, total = place, 0
             total += own
         if numbers:
-            yield Stretch(part, numbers[begin:])
+            yield PartRange(part, numbers[begin:])

@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def ahead(jobs: Iterable[Callable[[], T]], number: int = 1) -> Iterator[T]:
+def prefetch(jobs: Iterable[Callable[[], T]], number: int = 1) -> Iterator[T]:
     """What each job returns, in order. Up to `number` further ones are done, or under way, when one is taken.
 
     A job's error is raised where its answer would have been. Jobs not begun are forgotten when the iterator is closed.
@@ -31,7 +31,7 @@ def ahead(jobs: Iterable[Callable[[], T]], number: int = 1) -> Iterator[T]:
 def found_ahead(jobs: Iterable[Callable[[], T | None]], number: int, if_none: Callable[[], None]) -> Iterator[T]:
     """What the jobs return, as `ahead` gives it, without None; `if_none` is called at the end if all of them did."""
     found = False
-    for answer in ahead(jobs, number):
+    for answer in prefetch(jobs, number):
         if answer is not None:
             found = True
             yield answer

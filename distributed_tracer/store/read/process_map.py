@@ -13,22 +13,22 @@ from typing import Any, TypeVar
 
 from ...errors import ConfigError, TracerError, WorkerLost
 from ...graph.graph import Graph
-from ..backend.open import open_root
-from ..format.part_manifest import Receipt
+from ..backend.open import open_backend
+from ..format.part_manifest import PartManifest
 from ..part import Part
 
 T = TypeVar("T")
 _GRAPHS = 32
 """Graphs of a task: so few that processes end together."""
 
-Task = tuple[Receipt, list[int]]
+Task = tuple[PartManifest, list[int]]
 """Prompts of a part, by number."""
 
 _PART: dict[str, Part] = {}
 """In a process of the pool: the part that it read last."""
 
 
-def in_order(answers: Iterable[tuple[str, T]], order: Sequence[str]) -> Iterator[T]:
+def reorder(answers: Iterable[tuple[str, T]], order: Sequence[str]) -> Iterator[T]:
     """Answers by prompt id, in this order; what comes early waits."""
     left, waiting = Counter(order), dict[str, T]()
     asked = iter(order)
@@ -41,7 +41,7 @@ def in_order(answers: Iterable[tuple[str, T]], order: Sequence[str]) -> Iterator
             wanted = next(asked, None)
 
 
-def from_processes(
+def map_in_processes(
     url: str, function: Callable[[Graph], T], tasks: Iterable[Task], processes: int
 ) -> Iterator[tuple[str, T]]:
     """Prompt id and answer for each graph. Few tasks are under way, so that answers do not pile up unasked for."""
@@ -62,16 +62,16 @@ def from_processes(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _work(url: str, function: Callable[[Graph], T], receipt: Receipt, numbers: list[int]) -> list[tuple[str, T]]:
+def _work(url: str, function: Callable[[Graph], T], receipt: PartManifest, numbers: list[int]) -> list[tuple[str, T]]:
     """One task, in a process of its own."""
     if receipt.part not in _PART:  # the next task is often of the same part, whose small arrays are there then
         _PART.clear()
-        _PART[receipt.part] = Part(open_root(url), receipt)
+        _PART[receipt.part] = Part(open_backend(url), receipt)
     graphs = _PART[receipt.part].graphs(numbers)
-    return [(graph.prompt_id, called(function, graph, portable=True)) for graph in graphs]
+    return [(graph.prompt_id, call_with_context(function, graph, portable=True)) for graph in graphs]
 
 
-def called(function: Callable[[Graph], T], graph: Graph, portable: bool = False) -> T:
+def call_with_context(function: Callable[[Graph], T], graph: Graph, portable: bool = False) -> T:
     """The function's answer; its error says which prompt it was. `portable`: the error can be sent to this process."""
     try:
         return function(graph)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import ConfigError, StoreCorrupt
-from ...graph.nodes import Kind
+from ...graph.nodes import NodeKind
 from ...names import hint
 from ...table import Table
 from ..format.schema import COLUMNS
@@ -56,11 +56,11 @@ def metadata_columns(prompts: Table) -> dict[str, str]:
     return {column.removeprefix(METADATA): column for column in prompts.columns[prompts.columns.index("part") + 1 :]}
 
 
-Has = Callable[[Part], npt.NDArray[np.bool_]]
+PartPredicate = Callable[[Part], npt.NDArray[np.bool_]]
 """Which of a part's prompts have something."""
 
 
-def prompts_with(parts: Iterable[tuple[Part, list[int]]], has: Has) -> set[str]:
+def prompts_with(parts: Iterable[tuple[Part, list[int]]], has: PartPredicate) -> set[str]:
     """Ids of those of the given prompts that have it."""
 
     def of_part(part: Part, numbers: list[int]) -> list[str]:
@@ -72,7 +72,7 @@ def prompts_with(parts: Iterable[tuple[Part, list[int]]], has: Has) -> set[str]:
     return {prompt_id for of_one in found for prompt_id in of_one}
 
 
-def questions(token: str | int | None, target: str | int | None, layer: int | None) -> list[Has]:
+def predicates(token: str | int | None, target: str | int | None, layer: int | None) -> list[PartPredicate]:
     """What is to be asked of parts; None is not asked for. Raises ConfigError for what is neither id nor text."""
     asked = [] if token is None else [has_token(_id_or_text("token", token))]
     asked += [] if target is None else [has_target(_id_or_text("target", target))]
@@ -86,26 +86,26 @@ def _id_or_text(name: str, given: str | int) -> str | int:
     return given if isinstance(given, str) else int(given)
 
 
-def has_token(token: str | int) -> Has:
+def has_token(token: str | int) -> PartPredicate:
     """A token of this id, or of this text: see `_spellings`."""
     if isinstance(token, int):
         return partial(_has_value, "tokens/token", token)
     return partial(_has_text, "tokens/string", "tokens/string_size", token)
 
 
-def has_target(target: str | int) -> Has:
+def has_target(target: str | int) -> PartPredicate:
     """A target that is this token's logit, or has this label: see `_spellings`."""
     if isinstance(target, int):
         return partial(_has_value, "targets/token_id", target)
     return partial(_has_text, "targets/label", "targets/label_size", target)
 
 
-def has_layer(layer: int) -> Has:
+def has_layer(layer: int) -> PartPredicate:
     """A feature of this layer among the nodes."""
 
     def has(part: Part) -> npt.NDArray[np.bool_]:
         nodes = part.nodes(["kind", "layer"])
-        return _any_of(part, "nodes/kind", (nodes["kind"] == Kind.FEATURE) & (nodes["layer"] == layer))
+        return _any_of(part, "nodes/kind", (nodes["kind"] == NodeKind.FEATURE) & (nodes["layer"] == layer))
 
     return has
 

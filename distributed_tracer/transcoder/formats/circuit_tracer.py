@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ...artifacts.location import Folder, brief, fetch_uri, read_config, refuse_unknown, with_published_k
+from ...artifacts.location import Folder, fetch_uri, read_config, refuse_unknown, shorten, with_published_k
 from ...errors import TranscoderError
 from ..activation import Activation
-from ..spec import LayerFiles, TranscoderFiles, one_per_layer
-from ..tensor_files import Place, read, read_headers
+from ..spec import LayerSpec, TranscoderSpec, one_per_layer
+from ..tensor_files import TensorRef, read, read_headers
 from . import gemma_scope, gemma_scope_2
 
 LOOKS_LIKE = "config.yaml with layer_N.safetensors, or W_enc_N.safetensors and W_dec_N.safetensors (circuit-tracer)"
@@ -31,21 +31,21 @@ def recognises(names: Sequence[str]) -> bool:
     return "config.yaml" in names
 
 
-def describe(folder: Folder) -> TranscoderFiles:
+def describe(folder: Folder) -> TranscoderSpec:
     (config_file,) = folder.fetch(["config.yaml"])
     config = with_published_k(read_config(config_file), folder)
     for key in ("model_kind", "feature_input_hook", "feature_output_hook"):
         if not isinstance(config.get(key), str):
-            raise TranscoderError(f"{config_file}: {key} must be a string, not {brief(config.get(key))}")
+            raise TranscoderError(f"{config_file}: {key} must be a string, not {shorten(config.get(key))}")
     if config["model_kind"] not in _KINDS:
         known = ", ".join(_KINDS)
-        raise TranscoderError(f"{config_file}: unknown model_kind {brief(config['model_kind'])}; known are {known}")
+        raise TranscoderError(f"{config_file}: unknown model_kind {shorten(config['model_kind'])}; known are {known}")
     refuse_unknown(config, _KNOWN, config_file)
     kind = _KINDS[config["model_kind"]]
     layers = _layers(folder, kind, config, config_file)
     if any((layer.first_output is None) != (kind == "plt") for layer in layers):
         raise TranscoderError(f"{config_file}: model_kind is {config['model_kind']}, but not all of its files are")
-    return TranscoderFiles(
+    return TranscoderSpec(
         source=str(folder),
         kind=kind,
         layers=tuple(_activated(layer, config, config_file) for layer in layers),
@@ -54,7 +54,7 @@ def describe(folder: Folder) -> TranscoderFiles:
     )
 
 
-def _layers(folder: Folder, kind: str, config: dict[str, Any], config_file: Path) -> list[LayerFiles]:
+def _layers(folder: Folder, kind: str, config: dict[str, Any], config_file: Path) -> list[LayerSpec]:
     if config.get("transcoders"):
         return [_named_layer(path) for path in _listed(folder, config, config_file)]
     for name in folder.files():
@@ -83,13 +83,13 @@ def _listed(folder: Folder, config: dict[str, Any], config_file: Path) -> list[P
     return [fetch_uri(name) if name.startswith("hf://") else folder.fetch([name])[0] for name in names]
 
 
-def _named_layer(path: Path) -> LayerFiles:
+def _named_layer(path: Path) -> LayerSpec:
     if path.suffix == ".npz":
         return gemma_scope.layer_files(path)
     return gemma_scope_2.layer_files(path) if "w_enc" in read_headers(path) else _plt_layer(path)
 
 
-def _plt_layer(path: Path) -> LayerFiles:
+def _plt_layer(path: Path) -> LayerSpec:
     headers = read_headers(path)
     if threshold := "activation_function.threshold" in headers:
         activation = Activation("jumprelu")
@@ -97,48 +97,48 @@ def _plt_layer(path: Path) -> LayerFiles:
         activation = Activation("topk", k=_saved_k(path))
     else:
         activation = Activation("relu")
-    return LayerFiles(
-        W_enc=Place(path, "W_enc"),
-        b_enc=Place(path, "b_enc"),
-        W_dec=Place(path, "W_dec"),
-        b_dec=Place(path, "b_dec"),
+    return LayerSpec(
+        W_enc=TensorRef(path, "W_enc"),
+        b_enc=TensorRef(path, "b_enc"),
+        W_dec=TensorRef(path, "W_dec"),
+        b_dec=TensorRef(path, "b_dec"),
         activation=activation,
-        threshold=Place(path, "activation_function.threshold") if threshold else None,
-        W_skip=Place(path, "W_skip") if "W_skip" in headers else None,
+        threshold=TensorRef(path, "activation_function.threshold") if threshold else None,
+        W_skip=TensorRef(path, "W_skip") if "W_skip" in headers else None,
         known=frozenset({"k"} if activation.kind == "topk" else ()),
     )
 
 
 def _saved_k(path: Path) -> int:
     """Raises TranscoderError unless it is one positive whole number."""
-    k = read(Place(path, "k")).flatten().tolist()
+    k = read(TensorRef(path, "k")).flatten().tolist()
     if len(k) != 1 or not isinstance(k[0], int) or isinstance(k[0], bool) or k[0] < 1:
-        raise TranscoderError(f"{path}: k must be one positive whole number, not {brief(k)}")
+        raise TranscoderError(f"{path}: k must be one positive whole number, not {shorten(k)}")
     return int(k[0])
 
 
-def _clt_layer(encoder: Path, decoder: Path, layer: int) -> LayerFiles:
+def _clt_layer(encoder: Path, decoder: Path, layer: int) -> LayerSpec:
     """A CLT's skip connection is applied as `x @ W_skip`, a PLT's as `x @ W_skip.T`."""
     headers = read_headers(encoder)
     threshold = f"threshold_{layer}" in headers
-    return LayerFiles(
-        W_enc=Place(encoder, f"W_enc_{layer}"),
-        b_enc=Place(encoder, f"b_enc_{layer}"),
-        W_dec=Place(decoder, f"W_dec_{layer}"),
-        b_dec=Place(encoder, f"b_dec_{layer}"),
+    return LayerSpec(
+        W_enc=TensorRef(encoder, f"W_enc_{layer}"),
+        b_enc=TensorRef(encoder, f"b_enc_{layer}"),
+        W_dec=TensorRef(decoder, f"W_dec_{layer}"),
+        b_dec=TensorRef(encoder, f"b_dec_{layer}"),
         activation=Activation("jumprelu" if threshold else "relu"),
-        threshold=Place(encoder, f"threshold_{layer}") if threshold else None,
-        W_skip=Place(encoder, f"W_skip_{layer}", transposed=True) if f"W_skip_{layer}" in headers else None,
+        threshold=TensorRef(encoder, f"threshold_{layer}") if threshold else None,
+        W_skip=TensorRef(encoder, f"W_skip_{layer}", transposed=True) if f"W_skip_{layer}" in headers else None,
         first_output=layer,
     )
 
 
-def _activated(layer: LayerFiles, config: dict[str, Any], config_file: Path) -> LayerFiles:
+def _activated(layer: LayerSpec, config: dict[str, Any], config_file: Path) -> LayerSpec:
     """The config's activation and k, which must not contradict what the files hold: thresholds, or a k."""
     name, given_k = config.get("activation"), config.get("k")
     saved, file = layer.activation, layer.W_enc.file
     if name not in (None, "relu", "topk", "jumprelu", "jump_relu"):
-        raise TranscoderError(f"{config_file}: unknown activation {brief(name)}; known are relu, jumprelu, topk")
+        raise TranscoderError(f"{config_file}: unknown activation {shorten(name)}; known are relu, jumprelu, topk")
     kind = saved.kind if name is None else name.replace("_", "")
     if kind == "jumprelu" and layer.threshold is None:
         raise TranscoderError(f"{config_file}: activation is {name}, but {file} has no threshold")
@@ -147,13 +147,15 @@ def _activated(layer: LayerFiles, config: dict[str, Any], config_file: Path) -> 
         raise TranscoderError(f"{config_file}: activation is {name}, but {file} has {holds}; remove what is not meant")
     if kind != "topk":
         if given_k is not None:
-            raise TranscoderError(f"{config_file}: k is {brief(given_k)}, but activation is {kind}; only topk has a k")
+            raise TranscoderError(
+                f"{config_file}: k is {shorten(given_k)}, but activation is {kind}; only topk has a k"
+            )
         return layer
     k = given_k if given_k is not None else saved.k or None
     if not isinstance(k, int) or isinstance(k, bool) or k < 1:
         raise TranscoderError(
-            f"{config_file}: activation is topk, so k must be a positive number, not {brief(k)}; it is neither in the "
-            f"config nor in {file}. Add a line `k: NUMBER` to a copy of the config, in a directory with the weights "
+            f"{config_file}: activation is topk, so k must be a positive number, not {shorten(k)}; it is neither in "
+            f"the config nor in {file}. Add a line `k: NUMBER` to a copy of the config, in a directory with the weights "
             "(`hf download REPO --local-dir DIR`); whoever trained the transcoders knows it"
         )
     if saved.k not in (0, k):

@@ -9,8 +9,8 @@ from pathlib import Path
 from ...artifacts.location import Folder
 from ...errors import TranscoderError
 from ..activation import Activation
-from ..spec import LayerFiles, TranscoderFiles, one_per_layer
-from ..tensor_files import Place
+from ..spec import LayerSpec, TranscoderSpec, one_per_layer
+from ..tensor_files import TensorRef
 
 LOOKS_LIKE = "layer_N/.../params.npz, one per layer (Gemma Scope)"
 _NO_TRANSCODERS = re.compile(r"google/gemma-scope-[^/@]*-(res|att|mlp)([/@].*)?")
@@ -21,7 +21,7 @@ def recognises(names: Sequence[str]) -> bool:
     return any(_PATH.fullmatch(name) for name in names)
 
 
-def describe(folder: Folder) -> TranscoderFiles:
+def describe(folder: Folder) -> TranscoderSpec:
     if _NO_TRANSCODERS.fullmatch(str(folder)):  # their files cannot be told from those of transcoders
         raise TranscoderError(
             f"{folder}: autoencoders of one place in the model, not transcoders of its MLPs; "
@@ -29,7 +29,7 @@ def describe(folder: Folder) -> TranscoderFiles:
         )
     found = [(_PATH.fullmatch(name), name) for name in folder.files()]
     names = one_per_layer([(int(match[1]), name) for match, name in found if match], str(folder))
-    return TranscoderFiles(
+    return TranscoderSpec(
         source=str(folder),
         kind="plt",
         layers=tuple(layer_files(path) for path in folder.fetch(names)),
@@ -38,12 +38,12 @@ def describe(folder: Folder) -> TranscoderFiles:
     )
 
 
-def layer_files(path: Path) -> LayerFiles:
-    return LayerFiles(
-        W_enc=Place(path, "W_enc", transposed=True),
-        b_enc=Place(path, "b_enc"),
-        W_dec=Place(path, "W_dec"),
-        b_dec=Place(path, "b_dec"),
+def layer_files(path: Path) -> LayerSpec:
+    return LayerSpec(
+        W_enc=TensorRef(path, "W_enc", transposed=True),
+        b_enc=TensorRef(path, "b_enc"),
+        W_dec=TensorRef(path, "W_dec"),
+        b_dec=TensorRef(path, "b_dec"),
         activation=Activation("jumprelu"),
-        threshold=Place(path, "threshold"),
+        threshold=TensorRef(path, "threshold"),
     )

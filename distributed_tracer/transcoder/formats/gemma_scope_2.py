@@ -10,11 +10,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from ...artifacts.location import Folder, brief, read_config, refuse_unknown
+from ...artifacts.location import Folder, read_config, refuse_unknown, shorten
 from ...errors import TranscoderError
 from ..activation import Activation
-from ..spec import LayerFiles, TranscoderFiles, one_per_layer
-from ..tensor_files import Place, read_headers
+from ..spec import LayerSpec, TranscoderSpec, one_per_layer
+from ..tensor_files import TensorRef, read_headers
 
 LOOKS_LIKE = "layer_N_.../params.safetensors with config.json, one per layer (Gemma Scope 2)"
 _PATH = re.compile(r"(?:.*/)?(?:layer_(\d+)[^/]*/params|params_layer_(\d+))\.safetensors")
@@ -32,7 +32,7 @@ def recognises(names: Sequence[str]) -> bool:
     return any(_PATH.fullmatch(name) for name in names)
 
 
-def describe(folder: Folder) -> TranscoderFiles:
+def describe(folder: Folder) -> TranscoderSpec:
     present = set(folder.files())
     found = [(_PATH.fullmatch(name), name) for name in sorted(present)]
     names = one_per_layer([(int(match[1] or match[2]), name) for match, name in found if match], str(folder))
@@ -43,7 +43,7 @@ def describe(folder: Folder) -> TranscoderFiles:
             _check_config(folder.fetch([config])[0], layer, number)
         elif other := _OTHERS.search(f"{folder}/{name}"):
             raise TranscoderError(f"{folder}/{name}: parameters of {other[1]}; only those of transcoders can be traced")
-    return TranscoderFiles(
+    return TranscoderSpec(
         source=str(folder),
         kind="plt" if all(layer.first_output is None for layer in layers) else "clt",
         layers=layers,
@@ -52,23 +52,23 @@ def describe(folder: Folder) -> TranscoderFiles:
     )
 
 
-def layer_files(path: Path) -> LayerFiles:
+def layer_files(path: Path) -> LayerSpec:
     headers = read_headers(path)
     crosses = "w_dec" in headers and len(headers["w_dec"].shape) == 3
-    skip = Place(path, "affine_skip_connection", transposed=True)
-    return LayerFiles(
-        W_enc=Place(path, "w_enc", transposed=True),
-        b_enc=Place(path, "b_enc"),
-        W_dec=Place(path, "w_dec"),
-        b_dec=Place(path, "b_dec"),
+    skip = TensorRef(path, "affine_skip_connection", transposed=True)
+    return LayerSpec(
+        W_enc=TensorRef(path, "w_enc", transposed=True),
+        b_enc=TensorRef(path, "b_enc"),
+        W_dec=TensorRef(path, "w_dec"),
+        b_dec=TensorRef(path, "b_dec"),
         activation=Activation("jumprelu"),
-        threshold=Place(path, "threshold"),
+        threshold=TensorRef(path, "threshold"),
         W_skip=skip if skip.key in headers else None,
         first_output=0 if crosses else None,
     )
 
 
-def _check_config(path: Path, layer: LayerFiles, number: int) -> None:
+def _check_config(path: Path, layer: LayerSpec, number: int) -> None:
     """Refuses the dictionaries published beside the transcoders, and what does not agree with the tensors."""
     config = read_config(path)
     refuse_unknown(config, _KNOWN, path)
@@ -77,17 +77,17 @@ def _check_config(path: Path, layer: LayerFiles, number: int) -> None:
         values = given if isinstance(given, list) and given else [given]
         if not all(str(value).endswith(wanted) for value in values):
             raise TranscoderError(
-                f"{path}: {key} is {brief(given)}; only {' or '.join(map(repr, wanted))} can be traced"
+                f"{path}: {key} is {shorten(given)}; only {' or '.join(map(repr, wanted))} can be traced"
             )
     kind = "transcoder" if layer.first_output is None else "clt"
     if config.get("type", kind) != kind:
         raise TranscoderError(
-            f"{path}: type is {brief(config['type'])}, but the decoder in {layer.W_dec.file} is that of a {kind}"
+            f"{path}: type is {shorten(config['type'])}, but the decoder in {layer.W_dec.file} is that of a {kind}"
         )
     affine = layer.W_skip is not None
     if config.get("affine_connection") not in (None, affine):
         raise TranscoderError(
-            f"{path}: affine_connection is {brief(config['affine_connection'])}, but {layer.W_enc.file} has "
+            f"{path}: affine_connection is {shorten(config['affine_connection'])}, but {layer.W_enc.file} has "
             f"{'an' if affine else 'no'} affine_skip_connection"
         )
     hook = re.search(r"layers\.(\d{1,6})\.", str(config.get("hf_hook_point_in")))

@@ -13,12 +13,12 @@ from math import isfinite, sqrt
 from pathlib import Path
 from typing import Any
 
-from ...artifacts.location import Folder, brief, read_config, refuse_unknown
+from ...artifacts.location import Folder, read_config, refuse_unknown, shorten
 from ...errors import TranscoderError
 from ..activation import Activation
 from ..fold import Fold
-from ..spec import LayerFiles, TranscoderFiles, folder_per_layer, have_both
-from ..tensor_files import Place, read, read_headers
+from ..spec import LayerSpec, TranscoderSpec, folder_per_layer, have_both
+from ..tensor_files import TensorRef, read, read_headers
 
 LOOKS_LIKE = "FOLDER/config.json with FOLDER/sae_weights.safetensors, one per layer (OpenMOSS Llama Scope 2)"
 _WEIGHTS, _CONFIG = "sae_weights.safetensors", "config.json"
@@ -41,7 +41,7 @@ def recognises(names: Sequence[str]) -> bool:
     return have_both(names, _WEIGHTS, _CONFIG)
 
 
-def describe(folder: Folder) -> TranscoderFiles:
+def describe(folder: Folder) -> TranscoderSpec:
     return folder_per_layer(folder, _WEIGHTS, _CONFIG, _read_config, _hooks, _layer_files)
 
 
@@ -70,10 +70,10 @@ def _read_config(path: Path) -> dict[str, Any]:
     }
     for key, (values, why) in wanted.items():
         if config.get(key) not in values:
-            raise TranscoderError(f"{path}: {key} is {brief(config.get(key))}, which cannot be traced: {why}")
+            raise TranscoderError(f"{path}: {key} is {shorten(config.get(key))}, which cannot be traced: {why}")
     k = config["top_k"]
     if config["act_fn"] == "topk" and (not isinstance(k, int) or isinstance(k, bool) or k < 1):
-        raise TranscoderError(f"{path}: top_k must be a positive number, not {brief(k)}")
+        raise TranscoderError(f"{path}: top_k must be a positive number, not {shorten(k)}")
     return config
 
 
@@ -81,26 +81,26 @@ def _hooks(config: Mapping[str, Any], path: Path) -> tuple[int, str, str]:
     """Layer, input site and output site."""
     read_at, write_at = (_HOOK.fullmatch(str(config.get(key))) for key in ("hook_point_in", "hook_point_out"))
     if read_at is None or write_at is None or read_at[1] != write_at[1] or read_at[2] == write_at[2]:
-        names = brief((config.get("hook_point_in"), config.get("hook_point_out")))
+        names = shorten((config.get("hook_point_in"), config.get("hook_point_out")))
         raise TranscoderError(
             f"{path}: hook_point_in and hook_point_out must be two places blocks.N.SITE of one layer N, not {names}"
         )
     return int(read_at[1]), read_at[2], write_at[2]
 
 
-def _layer_files(path: Path, config: Mapping[str, Any]) -> LayerFiles:
+def _layer_files(path: Path, config: Mapping[str, Any]) -> LayerSpec:
     kind = config["act_fn"]
     norms = frozenset(_NORM + config[key] for key in ("hook_point_in", "hook_point_out"))
     scale_in = scale_out = 1.0
     if config["norm_activation"] == "dataset-wise":
         scale_in, scale_out = (_scale(path, config[key]) for key in ("hook_point_in", "hook_point_out"))
-    return LayerFiles(
-        W_enc=Place(path, "W_E", transposed=True),
-        b_enc=Place(path, "b_E"),
-        W_dec=Place(path, "W_D"),
-        b_dec=Place(path, "b_D") if config["use_decoder_bias"] else None,
+    return LayerSpec(
+        W_enc=TensorRef(path, "W_E", transposed=True),
+        b_enc=TensorRef(path, "b_E"),
+        W_dec=TensorRef(path, "W_D"),
+        b_dec=TensorRef(path, "b_D") if config["use_decoder_bias"] else None,
         activation=Activation(kind, k=config["top_k"] if kind == "topk" else 0, positive_only=True),
-        threshold=Place(path, _THRESHOLD) if kind == "jumprelu" else None,
+        threshold=TensorRef(path, _THRESHOLD) if kind == "jumprelu" else None,
         fold=Fold(
             input_scale=scale_in,
             output_scale=1 / scale_out,
@@ -116,9 +116,9 @@ def _scale(path: Path, hook: str) -> float:
     headers, key = read_headers(path), f"{_NORM}{hook}"
     if key not in headers or "b_E" not in headers or "W_E" not in headers:
         raise TranscoderError(
-            f"{path}: norm_activation is dataset-wise, so there must be {key}; found {brief(sorted(headers))}"
+            f"{path}: norm_activation is dataset-wise, so there must be {key}; found {shorten(sorted(headers))}"
         )
-    norm = read(Place(path, key)).double().flatten().tolist()
+    norm = read(TensorRef(path, key)).double().flatten().tolist()
     if len(norm) != 1 or not isfinite(norm[0]) or norm[0] <= 0:
-        raise TranscoderError(f"{path}: {key} must be one positive number, not {brief(norm)}")
+        raise TranscoderError(f"{path}: {key} must be one positive number, not {shorten(norm)}")
     return sqrt(headers["W_E"].shape[0]) / float(norm[0])

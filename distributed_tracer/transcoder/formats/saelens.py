@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...artifacts.location import Folder, brief, read_config, refuse_unknown
+from ...artifacts.location import Folder, read_config, refuse_unknown, shorten
 from ...errors import TranscoderError
 from ..activation import Activation
-from ..spec import LayerFiles, TranscoderFiles, folder_per_layer, have_both
-from ..tensor_files import Place
+from ..spec import LayerSpec, TranscoderSpec, folder_per_layer, have_both
+from ..tensor_files import TensorRef
 
 LOOKS_LIKE = "FOLDER/cfg.json with FOLDER/sae_weights.safetensors, one per layer (SAELens)"
 _WEIGHTS, _CONFIG = "sae_weights.safetensors", "cfg.json"
@@ -52,7 +52,7 @@ def recognises(names: Sequence[str]) -> bool:
     return have_both(names, _WEIGHTS, _CONFIG)
 
 
-def describe(folder: Folder) -> TranscoderFiles:
+def describe(folder: Folder) -> TranscoderSpec:
     return folder_per_layer(folder, _WEIGHTS, _CONFIG, _read_config, _hooks, _layer_files)
 
 
@@ -60,22 +60,22 @@ def _read_config(path: Path) -> dict[str, Any]:
     config = read_config(path)
     metadata = config.get("metadata") or {}
     if not isinstance(metadata, dict):
-        raise TranscoderError(f"{path}: metadata must be an object, not {brief(metadata)}")
+        raise TranscoderError(f"{path}: metadata must be an object, not {shorten(metadata)}")
     refuse_unknown(config, _KNOWN, path)
     config = {**metadata, **config}
     if config.get("architecture") not in _ARCHITECTURES:
         known = ", ".join(_ARCHITECTURES)
-        raise TranscoderError(f"{path}: architecture is {brief(config.get('architecture'))}; known are {known}")
+        raise TranscoderError(f"{path}: architecture is {shorten(config.get('architecture'))}; known are {known}")
     for key, wanted in _WANTED.items():
         if config.get(key) is not None and config[key] not in wanted:
             raise TranscoderError(
-                f"{path}: {key} is {brief(config[key])}; this package only knows transcoders without it"
+                f"{path}: {key} is {shorten(config[key])}; this package only knows transcoders without it"
                 + _REMEDIES.get(key, "")
             )
     rewritten = config.get("model_from_pretrained_kwargs") or {}
     if not isinstance(rewritten, dict) or any(rewritten.get(key) for key in _REWRITES):
         raise TranscoderError(
-            f"{path}: model_from_pretrained_kwargs is {brief(rewritten)}: the model's weights were rewritten before "
+            f"{path}: model_from_pretrained_kwargs is {shorten(rewritten)}: the model's weights were rewritten before "
             f"training ({', '.join(_REWRITES)}), so that these transcoders do not fit the model as it is published"
         )
     return config
@@ -85,19 +85,19 @@ def _hooks(config: Mapping[str, Any], path: Path) -> tuple[int, str, str]:
     """Layer, input site and output site."""
     read, write = (_HOOK.fullmatch(str(config.get(key))) for key in ("hook_name", "hook_name_out"))
     if read is None or write is None or read[1] != write[1]:
-        names = brief((config.get("hook_name"), config.get("hook_name_out")))
+        names = shorten((config.get("hook_name"), config.get("hook_name_out")))
         raise TranscoderError(f"{path}: hook_name and hook_name_out must be blocks.N.SITE of one layer N, not {names}")
     return int(read[1]), read[2], write[2]
 
 
-def _layer_files(path: Path, config: Mapping[str, Any]) -> LayerFiles:
+def _layer_files(path: Path, config: Mapping[str, Any]) -> LayerSpec:
     jumps, skips = "jumprelu" in config["architecture"], "skip" in config["architecture"]
-    return LayerFiles(
-        W_enc=Place(path, "W_enc", transposed=True),
-        b_enc=Place(path, "b_enc"),
-        W_dec=Place(path, "W_dec"),
-        b_dec=Place(path, "b_dec"),
+    return LayerSpec(
+        W_enc=TensorRef(path, "W_enc", transposed=True),
+        b_enc=TensorRef(path, "b_enc"),
+        W_dec=TensorRef(path, "W_dec"),
+        b_dec=TensorRef(path, "b_dec"),
         activation=Activation("jumprelu" if jumps else "relu", positive_only=True),
-        threshold=Place(path, "threshold") if jumps else None,
-        W_skip=Place(path, "W_skip") if skips else None,
+        threshold=TensorRef(path, "threshold") if jumps else None,
+        W_skip=TensorRef(path, "W_skip") if skips else None,
     )

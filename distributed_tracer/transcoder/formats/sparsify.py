@@ -10,12 +10,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from ...artifacts.location import Folder, brief, read_config, refuse_unknown
+from ...artifacts.location import Folder, read_config, refuse_unknown, shorten
 from ...errors import TranscoderError
 from ..activation import Activation
 from ..fold import Fold
-from ..spec import LayerFiles, TranscoderFiles, one_per_layer
-from ..tensor_files import Place, read_headers
+from ..spec import LayerSpec, TranscoderSpec, one_per_layer
+from ..tensor_files import TensorRef, read_headers
 
 LOOKS_LIKE = "layers.N.mlp/cfg.json with layers.N.mlp/sae.safetensors (sparsify)"
 _WEIGHTS = "sae.safetensors"
@@ -30,7 +30,7 @@ def recognises(names: Sequence[str]) -> bool:
     return any(PurePosixPath(name).name == _WEIGHTS for name in names)
 
 
-def describe(folder: Folder) -> TranscoderFiles:
+def describe(folder: Folder) -> TranscoderSpec:
     present = folder.files()
     weights = [name for name in present if PurePosixPath(name).name == _WEIGHTS]
     found = [(_MODULE.fullmatch(PurePosixPath(name).parent.name), name) for name in weights]
@@ -38,7 +38,7 @@ def describe(folder: Folder) -> TranscoderFiles:
     configs = folder.fetch([str(PurePosixPath(name).with_name("cfg.json")) for name in names])
     trained = read_config(*folder.fetch([_TRAINING])) if _TRAINING in present else {}
     paths = folder.fetch(names)
-    return TranscoderFiles(
+    return TranscoderSpec(
         source=str(folder),
         kind="plt",
         layers=tuple(
@@ -50,32 +50,32 @@ def describe(folder: Folder) -> TranscoderFiles:
     )
 
 
-def _layer_files(path: Path, config_file: Path, trained_to_transcode: bool) -> LayerFiles:
+def _layer_files(path: Path, config_file: Path, trained_to_transcode: bool) -> LayerSpec:
     config = read_config(config_file)
     refuse_unknown(config, (*_WANTED, *_NO_EFFECT, "k", "transcode", "skip_connection"), config_file)
     for key, wanted in _WANTED.items():
         if config.get(key, wanted) != wanted:
-            raise TranscoderError(f"{config_file}: {key} is {brief(config[key])}; only {wanted!r} can be traced")
+            raise TranscoderError(f"{config_file}: {key} is {shorten(config[key])}; only {wanted!r} can be traced")
     k = config.get("k")
     if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-        raise TranscoderError(f"{config_file}: k must be a positive number, not {brief(k)}")
+        raise TranscoderError(f"{config_file}: k must be a positive number, not {shorten(k)}")
     stored, declared = "W_skip" in read_headers(path), config.get("skip_connection")
     if declared not in (None, True, False) or (declared is False and stored):
-        raise TranscoderError(f"{config_file}: skip_connection is {brief(declared)}, but {path} has W_skip: {stored}")
+        raise TranscoderError(f"{config_file}: skip_connection is {shorten(declared)}, but {path} has W_skip: {stored}")
     skips = stored or declared is True  # one that is promised must be there
     if "transcode" in config and config["transcode"] is not True:
-        raise TranscoderError(f"{config_file}: transcode is {brief(config['transcode'])}; only True can be traced")
+        raise TranscoderError(f"{config_file}: transcode is {shorten(config['transcode'])}; only True can be traced")
     if "transcode" not in config and not skips and not trained_to_transcode:
         raise TranscoderError(
             f"{config_file}: no `transcode`, no skip connection and no {_TRAINING} of the training with "
             '"transcode": true, so this is taken for an autoencoder, which cannot be traced'
         )
-    return LayerFiles(
-        W_enc=Place(path, "encoder.weight"),
-        b_enc=Place(path, "encoder.bias"),
-        W_dec=Place(path, "W_dec"),
-        b_dec=Place(path, "b_dec"),
+    return LayerSpec(
+        W_enc=TensorRef(path, "encoder.weight"),
+        b_enc=TensorRef(path, "encoder.bias"),
+        W_dec=TensorRef(path, "W_dec"),
+        b_dec=TensorRef(path, "b_dec"),
         activation=Activation("topk", k=k, positive_only=True),
-        W_skip=Place(path, "W_skip") if skips else None,
+        W_skip=TensorRef(path, "W_skip") if skips else None,
         fold=Fold(subtract_b_dec="transcode" not in config),
     )

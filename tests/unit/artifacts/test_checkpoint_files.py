@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from distributed_tracer.artifacts.checkpoint_files import INDEX, damage_of, damaged, integer_tensors
+from distributed_tracer.artifacts.checkpoint_files import INDEX, check_safetensors, damaged, integer_tensors
 
 NAMES = ["a.safetensors", "b.safetensors", INDEX]
 
@@ -57,7 +57,7 @@ def test_a_header_whose_tensor_has_other_bytes_than_its_shape_needs_is_damage(tm
     header = json.dumps({"w": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 20]}}).encode()
     path = tmp_path / "x.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(20))
-    assert damage_of(path) == "x.safetensors: w has 20 bytes; F32 [2, 3] needs 24"
+    assert check_safetensors(path) == "x.safetensors: w has 20 bytes; F32 [2, 3] needs 24"
 
 
 def test_tensors_of_whole_numbers_are_named(folder: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from distributed_tracer.artifacts.checkpoint_files import damage_of
+from distributed_tracer.artifacts.checkpoint_files import check_safetensors
 from distributed_tracer.artifacts.fingerprint import WHOLE_BYTES, digest_of
 
 COUNT = 24
@@ -73,11 +73,11 @@ def test_of_another_large_file_samples_are_apart_evenly(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_cut_or_is_none_is_called_damaged(large: Path, tmp_path: Path) -> None:
-    assert damage_of(large) == ""
+    assert check_safetensors(large) == ""
     path = tmp_path / "model.safetensors"
     size = large.stat().st_size
     path.write_bytes(large.read_bytes()[:-7])
-    assert damage_of(path) == f"model.safetensors has {size - 7:,} bytes; its header says {size:,}"
+    assert check_safetensors(path) == f"model.safetensors has {size - 7:,} bytes; its header says {size:,}"
     for content in (b"", b"version https://git-lfs", b"\x02" + bytes(7) + b"[]", b"\x08" + bytes(7) + b'{"a": 1}'):
         path.write_bytes(content)
-        assert "has no safetensors header" in damage_of(path)
+        assert "has no safetensors header" in check_safetensors(path)

@@ -12,7 +12,7 @@ import pytest
 from jobs_of_cases import CASE, job, plain_rows
 from safetensors.numpy import load_file, save_file
 
-from distributed_tracer.artifacts.local_files import content_of
+from distributed_tracer.artifacts.local_files import fingerprints
 from distributed_tracer.config import JobConfig, ModelConfig, TranscoderConfig
 from distributed_tracer.errors import StoreMismatch
 from distributed_tracer.pipeline import run_job
@@ -61,16 +61,16 @@ def test_a_store_begun_before_hashes_were_kept_goes_on(config: JobConfig) -> Non
 
 def test_what_does_not_change_graphs_does_not_change_the_hash(tmp_path: Path) -> None:
     shutil.copytree(CASE / "model", tmp_path / "m")
-    before = content_of(str(tmp_path / "m"), str(CASE / "transcoders"))
+    before = fingerprints(str(tmp_path / "m"), str(CASE / "transcoders"))
     (tmp_path / "m" / "trainer_state.json").write_text("{}")
     (tmp_path / "m" / "README.md").write_text("read me")
-    assert content_of(str(tmp_path / "m"), str(CASE / "transcoders")) == before
-    assert content_of(str(CASE / "model"), str(CASE / "transcoders")) == before
+    assert fingerprints(str(tmp_path / "m"), str(CASE / "transcoders")) == before
+    assert fingerprints(str(CASE / "model"), str(CASE / "transcoders")) == before
 
 
 def test_what_is_not_here_has_no_hash(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    assert content_of(str(tmp_path), "/not/there") == {"content": {}, "revisions": {}}
+    assert fingerprints(str(tmp_path), "/not/there") == {"content": {}, "revisions": {}}
 
 
 def test_a_cached_model_of_the_hub_has_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,6 +80,6 @@ def test_a_cached_model_of_the_hub_has_its_commit(tmp_path: Path, monkeypatch: p
     (repo / "refs").mkdir()
     (repo / "refs" / "main").write_text(commit)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    found = content_of("user/tiny", str(CASE / "transcoders"))
+    found = fingerprints("user/tiny", str(CASE / "transcoders"))
     assert found["revisions"] == {"model": commit}
     assert found["content"].keys() == {"transcoders"}

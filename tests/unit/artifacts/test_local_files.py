@@ -11,7 +11,7 @@ import yaml
 from hub_server import COMMIT
 from jobs_of_cases import CASE
 
-from distributed_tracer.artifacts.local_files import content_of, model_files, transcoder_files
+from distributed_tracer.artifacts.local_files import fingerprints, model_files, transcoder_files
 
 
 def cache(folder: Path, repo: str, source: Path) -> Path:
@@ -115,7 +115,7 @@ def test_files_that_a_config_names_on_the_hub_are_those_of_the_set(tmp_path: Pat
     assert (
         "names hf://user/weights/layer_0.safetensors: no such directory, and not in the hub's cache" in absent.missing
     )
-    assert content_of("/not/there", here)["content"] == {}
+    assert fingerprints("/not/there", here)["content"] == {}
 
     weights = cache(hub_cache, "user/weights", CASE / "transcoders")
     found = transcoder_files(here)
@@ -139,15 +139,15 @@ def test_other_weights_behind_the_same_names_are_another_content(listing: str, t
     if listing == "hub":
         listed = cache(hub_cache, "user/listing", Path(source))
         source = "user/listing"
-    before = content_of("/not/there", source)
+    before = fingerprints("/not/there", source)
     assert before["content"]["transcoders"].startswith("sha256:")
     assert before["revisions"] == ({"transcoders": COMMIT} if listing == "hub" else {})
     if listing == "hub":  # what else of the repository was downloaded meanwhile does not count
         (listed / "other.json").write_text("{}")
-        assert content_of("/not/there", source) == before
+        assert fingerprints("/not/there", source) == before
     path = weights / "layer_3.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"\x01")
-    assert content_of("/not/there", source)["content"] != before["content"]
+    assert fingerprints("/not/there", source)["content"] != before["content"]
 
 
 def test_files_that_a_config_names_outside_of_its_folder_are_seen(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hub_server import COMMIT, REPO, serve
 from transcoder_formats import FORMATS, random_weights, write_plt, write_yaml
 
-from distributed_tracer.artifacts.location import HubFolder, LocalFolder, fetch_uri, find, read_config
+from distributed_tracer.artifacts.location import HubFolder, LocalFolder, fetch_uri, locate, read_config
 from distributed_tracer.errors import TranscoderError
 from distributed_tracer.transcoder.load import load_transcoders
 
@@ -33,7 +33,7 @@ WEIGHTS = random_weights()
     ],
 )
 def test_a_hub_id_has_repository_folder_and_revision(source: str, folder: HubFolder) -> None:
-    assert find(source) == folder
+    assert locate(source) == folder
 
 
 @pytest.mark.parametrize(
@@ -41,16 +41,16 @@ def test_a_hub_id_has_repository_folder_and_revision(source: str, folder: HubFol
 )
 def test_what_is_neither_directory_nor_hub_id_is_refused(source: str) -> None:
     with pytest.raises(TranscoderError, match="neither a directory nor user/repo"):
-        find(source)
+        locate(source)
 
 
 def test_a_local_directory_wins_over_a_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_plt_in(tmp_path / "user" / "repo@v1")
     monkeypatch.chdir(tmp_path)
-    assert find("user/repo@v1") == LocalFolder(Path("user/repo@v1"))
+    assert locate("user/repo@v1") == LocalFolder(Path("user/repo@v1"))
     assert load_transcoders("user/repo@v1").shape.num_layers == 3
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert find("~/user/repo@v1") == LocalFolder(tmp_path / "user/repo@v1")
+    assert locate("~/user/repo@v1") == LocalFolder(tmp_path / "user/repo@v1")
 
 
 def write_plt_in(directory: Path) -> None:

@@ -13,7 +13,7 @@ sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
 from prose import prompt_tokens
 from shapes import SHAPES, shaped_model, shaped_transcoders
 
-from distributed_tracer.model.forward_cache import record
+from distributed_tracer.model.forward_cache import run_with_cache
 
 SMALLER = {"num_hidden_layers": 3, "hidden_size": 128, "intermediate_size": 256, "vocab_size": 1000}
 
@@ -25,7 +25,7 @@ def test_as_many_features_fire_as_asked_and_write_as_much_as_the_mlp(name: str, 
     model = shaped_model(shape, dtype=dtype)
     transcoders = shaped_transcoders(model, shape, num_features=1024, num_active=30)
     tokens = prompt_tokens(model.tokenizer, 60)
-    tape = record(model, tokens, shape.input_site, shape.output_site)
+    tape = run_with_cache(model, tokens, shape.input_site, shape.output_site)
     assert len(set(tokens)) > 40
     for layer, (x_PD, y_PD) in enumerate(zip(tape.inputs_PD, tape.outputs_PD, strict=True)):
         position, feature, activation = transcoders.encode(layer, x_PD[1:])

@@ -21,7 +21,7 @@ from store_rivals import DenseFiles, ZarrGroups, expected
 from synthetic_graphs import Corpus, unpruned
 
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.store.reader import open_store
 
 ROOT = Path(__file__).parents[3]
@@ -40,8 +40,8 @@ def test_sources_lie_below_what_they_explain_and_not_behind_it(graphs: list[Grap
         assert (layer[graph.source_E] < layer[target_E]).all()
         assert (position[graph.source_E] <= position[target_E]).all()
         assert (np.diff(target_E.astype(np.int64) * len(graph.nodes) + graph.source_E) > 0).all()
-        assert set(graph.nodes.kind_N[target_E].tolist()) == {Kind.FEATURE, Kind.TARGET}
-        assert len(graph.selected_features()) == np.count_nonzero(graph.nodes.kind_N == Kind.FEATURE)
+        assert set(graph.nodes.kind_N[target_E].tolist()) == {NodeKind.FEATURE, NodeKind.TARGET}
+        assert len(graph.selected_features()) == np.count_nonzero(graph.nodes.kind_N == NodeKind.FEATURE)
 
 
 def test_sizes_are_those_asked_for() -> None:

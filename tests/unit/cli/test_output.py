@@ -11,7 +11,7 @@ from jobs_of_cases import CASE, plain_rows, write_prompts
 from distributed_tracer.cli.main import main
 from distributed_tracer.names import unknown
 from distributed_tracer.plan.work import Outcome
-from distributed_tracer.runtime.telemetry.progress import Tally, showing
+from distributed_tracer.runtime.telemetry.progress import ProgressTracker, show_progress
 from distributed_tracer.store.format.run_file import differences
 from distributed_tracer.store.reader import open_store
 
@@ -34,7 +34,7 @@ def test_characters_that_the_output_cannot_show_end_no_command(tmp_path: Path, m
 def test_progress_that_nobody_reads_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr("sys.stderr", full)
-        with showing(Tally(1, 1.0), True, line_seconds=0.01) as show:
+        with show_progress(ProgressTracker(1, 1.0), True, line_seconds=0.01) as show:
             show(Outcome("a", "traced"))
 
 

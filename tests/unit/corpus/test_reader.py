@@ -25,7 +25,7 @@ from backports import zstd
 from distributed_tracer.config import CorpusConfig
 from distributed_tracer.corpus.reader import BadPrompt, read_prompts
 from distributed_tracer.errors import ConfigError, CorpusError
-from distributed_tracer.prompt import Prompt, TargetSpec, content_id
+from distributed_tracer.prompt import Prompt, TargetSpec, hash_prompt
 
 Write = Callable[[str, bytes], str]
 
@@ -53,7 +53,7 @@ TARGETS = (TargetSpec(token=5), TargetSpec(token=" a", minus=" b", label=" a -  
 PROMPTS = [
     Prompt("one", 'The capital,\nof "Texas" is', metadata={"state": "Texas"}),
     Prompt("2", None, (1, 20, 300), TARGETS),
-    Prompt(content_id("没有编号", None), "没有编号"),
+    Prompt(hash_prompt("没有编号", None), "没有编号"),
 ]
 
 
@@ -105,7 +105,7 @@ def test_parquet_gives_the_same_prompts(tmp_path: Path) -> None:
 def test_plain_text_keeps_lines_to_the_letter_and_skips_blank_ones(write: Write) -> None:
     prompts = read(write("p.txt", "first \r\n\n  \n\tsecond\u2028still".encode()))
     assert [p.text for p in prompts] == ["first ", "\tsecond\u2028still"]
-    assert prompts[0].id == content_id("first ", None)
+    assert prompts[0].id == hash_prompt("first ", None)
 
 
 @pytest.mark.parametrize("name", ["p.jsonl", "p.csv", "p.tsv", "p.txt"])
@@ -334,7 +334,7 @@ def test_messages_are_read_from_every_format(write: Write, tmp_path: Path) -> No
     for url in urls:
         assert read(url) == [Prompt("a", messages=(("user", "Texas?"),), metadata={"n": "1"})]
     (unnamed,) = read(write("q.jsonl", jsonl({"messages": CHAT})))
-    assert unnamed.id == content_id(None, None, messages=[("user", "Texas?")]) != content_id(None, None)
+    assert unnamed.id == hash_prompt(None, None, messages=[("user", "Texas?")]) != hash_prompt(None, None)
 
 
 @pytest.mark.parametrize(

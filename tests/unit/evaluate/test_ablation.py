@@ -12,9 +12,9 @@ from jobs_of_cases import CASES, TEXTS
 from rounding import additions, largest, of_roundings, round_off
 
 from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders
-from distributed_tracer.evaluate.ablation import Probes, probe, sample_sources
+from distributed_tracer.evaluate.ablation import AblationResult, ablate_sources, sample_sources
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.graph.prune import prune
 from distributed_tracer.model.model import Model
 from distributed_tracer.prompt import Prompt, TargetSpec
@@ -36,8 +36,8 @@ def traced(name: str, *targets: TargetSpec) -> Graph:
     return attribute(prompt, *loaded(name), TraceConfig(max_feature_nodes=60, round_size=16))
 
 
-def probes_of(graph: Graph, name: str, count: int = 12, **options: int) -> Probes:
-    return probe(graph, *loaded(name), sample_sources(graph, count).tolist(), **options)
+def probes_of(graph: Graph, name: str, count: int = 12, **options: int) -> AblationResult:
+    return ablate_sources(graph, *loaded(name), sample_sources(graph, count).tolist(), **options)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,7 +55,7 @@ def test_stored_edges_are_what_happens_where_nothing_reacts(name: str) -> None:
 def test_a_coarse_stream_hides_no_edge(name: str, dtype: torch.dtype) -> None:
     parts = loaded(name, str(dtype).removeprefix("torch."))
     graph = prune(attribute(Prompt("p", text=TEXTS[0]), *parts, TraceConfig(max_feature_nodes=60, round_size=16)))
-    found = probe(graph, *parts, sample_sources(graph, 12).tolist())
+    found = ablate_sources(graph, *parts, sample_sources(graph, 12).tolist())
     assert len(found.weight_E) >= 12
     # An edge is made of two vectors and an activation; attention and norms round what passes through 4 layers.
     assert found.largest_difference < of_roundings(dtype, 3 + 2 * 4)
@@ -67,7 +67,7 @@ def test_a_wrong_edge_is_seen() -> None:
     weight_E = graph.weight_E.copy()
     (edge, *_) = np.flatnonzero(graph.source_E == source)
     weight_E[edge] += 0.01 * np.abs(weight_E).max()
-    found = probe(replace(graph, weight_E=weight_E), *loaded("llama_relu_clt"), [int(source)])
+    found = ablate_sources(replace(graph, weight_E=weight_E), *loaded("llama_relu_clt"), [int(source)])
     assert found.largest_difference > 100 * ROUND_OFF
 
 
@@ -85,7 +85,7 @@ def test_a_batch_of_one_measures_the_same_as_a_batch_of_many() -> None:
 
 def test_targets_that_are_no_token_are_left_out() -> None:
     graph = traced("llama_relu_clt", TargetSpec(token=40), TargetSpec(token=40, minus=41))
-    known, unknown = graph.nodes.where(Kind.TARGET).tolist()
+    known, unknown = graph.nodes.where(NodeKind.TARGET).tolist()
     found = probes_of(graph, "llama_relu_clt", 1000)
     assert known in found.target_E
     assert unknown not in found.target_E
@@ -94,6 +94,6 @@ def test_targets_that_are_no_token_are_left_out() -> None:
 
 def test_a_graph_without_features_has_nothing_to_probe() -> None:
     graph = prune(traced("llama_relu_clt"))
-    found = probe(graph, *loaded("llama_relu_clt"), [])
+    found = ablate_sources(graph, *loaded("llama_relu_clt"), [])
     assert len(found.source_E) == 0
     assert found.largest_difference == 0.0

@@ -7,12 +7,12 @@ from random_graphs import random_graph
 from rounding import nearly
 from scipy.stats import spearmanr
 
-from distributed_tracer.evaluate.ablation import Probes
-from distributed_tracer.evaluate.edge_agreement import by_distance
+from distributed_tracer.evaluate.ablation import AblationResult
+from distributed_tracer.evaluate.edge_agreement import agreement_by_distance
 from distributed_tracer.graph.graph import Graph
 
 
-def probed(seed: int, noise: float = 0.5) -> tuple[Graph, Probes]:
+def probed(seed: int, noise: float = 0.5) -> tuple[Graph, AblationResult]:
     """A random graph's edges with losses that are like them; one direct one is wrong by a tenth of the largest."""
     graph = random_graph(f"p{seed}", seed=seed)
     rng = np.random.default_rng(seed)
@@ -21,12 +21,12 @@ def probed(seed: int, noise: float = 0.5) -> tuple[Graph, Probes]:
     direct_E[3] += 0.1 * np.abs(weight_E).max()
     reacting_E = weight_E + noise * weight_E.std() * rng.standard_normal(len(weight_E))
     source_E, target_E = graph.source_E.astype(np.int64), graph.target_E().astype(np.int64)
-    return graph, Probes(source_E, target_E, weight_E, direct_E, reacting_E)
+    return graph, AblationResult(source_E, target_E, weight_E, direct_E, reacting_E)
 
 
 def test_a_row_for_each_distance_and_one_for_all() -> None:
     both = [probed(1), probed(2)]
-    table = by_distance(both)
+    table = agreement_by_distance(both)
     distances = [
         int(graph.nodes.layer_N[target]) - int(graph.nodes.layer_N[source])
         for graph, probes in both
@@ -45,14 +45,14 @@ def test_a_row_for_each_distance_and_one_for_all() -> None:
 
 def test_what_agrees_is_one_and_what_is_opposite_minus_one() -> None:
     graph, probes = probed(1, noise=0.0)
-    (*_, same) = by_distance([(graph, probes)]).rows()
+    (*_, same) = agreement_by_distance([(graph, probes)]).rows()
     assert (same["spearman"], same["cosine"], same["sign"]) == nearly((1, 1, 1), graph.num_edges)
-    opposite = Probes(probes.source_E, probes.target_E, probes.weight_E, probes.direct_E, -probes.weight_E)
-    (*_, other) = by_distance([(graph, opposite)]).rows()
+    opposite = AblationResult(probes.source_E, probes.target_E, probes.weight_E, probes.direct_E, -probes.weight_E)
+    (*_, other) = agreement_by_distance([(graph, opposite)]).rows()
     assert (other["spearman"], other["cosine"], other["sign"]) == nearly((-1, -1, 0), graph.num_edges)
 
 
 def test_of_nothing_nothing_is_said() -> None:
-    (only,) = by_distance([]).rows()
+    (only,) = agreement_by_distance([]).rows()
     assert (only["distance"], only["edges"], only["difference"]) == ("all", 0, 0.0)
     assert all(math.isnan(only[name]) for name in ("spearman", "cosine", "sign"))

@@ -16,11 +16,11 @@ from torch import Tensor
 from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders, prune
 from distributed_tracer.cli.main import main
 from distributed_tracer.errors import ConfigError
-from distributed_tracer.evaluate.faithfulness import FaithfulnessMeasure, covering
-from distributed_tracer.evaluate.job import run_checks
+from distributed_tracer.evaluate.faithfulness import FaithfulnessMetric, features_covering
+from distributed_tracer.evaluate.job import run_evaluation
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.graph.nodes import Kind
-from distributed_tracer.intervene.intervene import Case, intervene
+from distributed_tracer.graph.nodes import NodeKind
+from distributed_tracer.intervene.intervene import InterventionCase, intervene
 from distributed_tracer.intervene.intervention import Intervention
 from distributed_tracer.model.model import Model
 from distributed_tracer.prompt import Prompt, TargetSpec
@@ -58,11 +58,11 @@ def kl_of(before_V: Tensor, after_V: Tensor, off: float) -> tuple[float, float]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_row_is_what_interventions_by_hand_say(name: str) -> None:
     graph = graph_of(name)
-    table = FaithfulnessMeasure((0.0, 0.5, 1.0)).rows(graph, *loaded(name), cases_at_once=4)
+    table = FaithfulnessMetric((0.0, 0.5, 1.0)).rows(graph, *loaded(name), cases_at_once=4)
     nothing, half, all_ = table.rows()
     sites = {
         (int(graph.nodes.layer_N[n]), int(graph.nodes.position_N[n]), int(graph.nodes.feature_N[n]))
-        for n in graph.nodes.where(Kind.FEATURE)
+        for n in graph.nodes.where(NodeKind.FEATURE)
     }
     active = graph.active
     every = list(zip(active.layer_A.tolist(), active.position_A.tolist(), active.feature_A.tolist(), strict=True))
@@ -70,7 +70,8 @@ def test_a_row_is_what_interventions_by_hand_say(name: str) -> None:
     assert 0 < half["kept"] < all_["kept"]
     off = [site for site in every if site not in sites]
     (effect,) = intervene(
-        [Case(tuple(graph.tokens_P.tolist()), tuple(Intervention(*site, value=0.0) for site in off))], *loaded(name)
+        [InterventionCase(tuple(graph.tokens_P.tolist()), tuple(Intervention(*site, value=0.0) for site in off))],
+        *loaded(name),
     )
     before, after = (seen.logits_V.double().log_softmax(0) for seen in (effect.before, effect.after))
     off = off_of(name, effect.before.logits_V, effect.after.logits_V)
@@ -85,13 +86,15 @@ def test_a_row_is_what_interventions_by_hand_say(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_to_drop_nothing_changes_nothing_and_to_keep_nothing_is_to_drop_all(name: str) -> None:
-    measure = FaithfulnessMeasure((0.0, 1.0))
+    measure = FaithfulnessMetric((0.0, 1.0))
     graph = attribute(Prompt("p", text=TEXTS[0]), *loaded(name), TraceConfig(max_feature_nodes=None))
     none, every = measure.rows(graph, *loaded(name), 32).rows()
     assert every["kept"] == every["active"]
     tokens, active = tuple(graph.tokens_P.tolist()), graph.active
     sites = zip(active.layer_A.tolist(), active.position_A.tolist(), active.feature_A.tolist(), strict=True)
-    (effect,) = intervene([Case(tokens, tuple(Intervention(*site, value=0.0) for site in sites))], *loaded(name))
+    (effect,) = intervene(
+        [InterventionCase(tokens, tuple(Intervention(*site, value=0.0) for site in sites))], *loaded(name)
+    )
     before, after = (seen.logits_V.double().log_softmax(0) for seen in (effect.before, effect.after))
     off = off_of(name, effect.before.logits_V, effect.after.logits_V)
     kl, kl_off = kl_of(before, after, off)
@@ -104,16 +107,16 @@ def test_to_drop_nothing_changes_nothing_and_to_keep_nothing_is_to_drop_all(name
 
 def test_the_most_influential_cover_their_share() -> None:
     graph = graph_of("llama_relu_clt")
-    influence = np.sort(graph.influence_N[graph.nodes.where(Kind.FEATURE)].astype(np.float64))[::-1]
+    influence = np.sort(graph.influence_N[graph.nodes.where(NodeKind.FEATURE)].astype(np.float64))[::-1]
     for share in (0.1, 0.5, 0.9):
-        count = len(covering(graph, graph.active, share))
+        count = len(features_covering(graph, graph.active, share))
         wanted = share * influence.sum() - round_off(torch.float64, len(influence), influence.sum())
         assert influence[:count].sum() >= wanted > influence[: count - 1].sum()
 
 
 def test_targets_that_are_no_token_s_logit_at_the_end_have_no_logit() -> None:
     graph = graph_of("llama_relu_clt", TargetSpec(token=40, minus=41), TargetSpec(token=40, position=2))
-    (row,) = FaithfulnessMeasure((1.0,)).rows(graph, *loaded("llama_relu_clt"), 32).rows()
+    (row,) = FaithfulnessMetric((1.0,)).rows(graph, *loaded("llama_relu_clt"), 32).rows()
     assert np.isnan([row["model_logit"], row["keep_logit"]]).all()
     assert row["keep_kl"] >= 0
 
@@ -142,10 +145,10 @@ def test_the_command_keeps_figures_draws_and_goes_on(tmp_path: Path, capsys: pyt
     assert len(store.checks("faithfulness")) == 4 * 11
     assert main(command) == 0
     assert "0 measured, 4 skipped" in capsys.readouterr().out
-    assert run_checks(check_job(store)).num_skipped == 0, "of edges nothing is known"
+    assert run_evaluation(check_job(store)).num_skipped == 0, "of edges nothing is known"
 
 
 @pytest.mark.parametrize(("shares", "seed"), [((), 0), ((1.5,), 0), ((0.5,), -1)])
 def test_nonsense_is_refused(shares: tuple[float, ...], seed: int) -> None:
     with pytest.raises(ConfigError, match="shares"):
-        FaithfulnessMeasure(shares, seed)
+        FaithfulnessMetric(shares, seed)

@@ -13,10 +13,10 @@ from jobs_of_cases import CASES
 
 from distributed_tracer.cli.main import main
 from distributed_tracer.errors import ConfigError, FilesChanged, StoreMismatch
-from distributed_tracer.evaluate.edge_effects import EdgeMeasure, tolerance_of
-from distributed_tracer.evaluate.job import choose, run_checks
+from distributed_tracer.evaluate.edge_effects import EdgeEffectMetric, tolerance_of
+from distributed_tracer.evaluate.job import choose, run_evaluation
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.evaluations import read_checks
 from distributed_tracer.store.format.digest import graph_digest
 from distributed_tracer.store.maintenance.copy import copy_store
@@ -41,7 +41,7 @@ def verify_edges(store: Store, *flags: str) -> int:
 def test_every_graph_is_measured_once(made: Store, store_url: str) -> None:
     copy_store(made.url, store_url)
     store = open_store(store_url)
-    first = run_checks(check_job(store, part_prompts=3))
+    first = run_evaluation(check_job(store, part_prompts=3))
     assert (first.num_done, first.num_skipped, first.exit_code) == (4, 0, 0)
     checks = read_checks(store.root)
     assert sorted(len(check.prompts) for check in checks) == [1, 3]
@@ -50,18 +50,18 @@ def test_every_graph_is_measured_once(made: Store, store_url: str) -> None:
         assert set(check.made_by) == {"command", "versions", "platform", "worker"}
         for prompt in check.prompts:
             assert prompt.graph == graph_digest(store.graph(prompt.id)).hex()
-    again = run_checks(check_job(store))
+    again = run_evaluation(check_job(store))
     assert (again.num_done, again.num_skipped) == (0, 4)
-    other = run_checks(check_job(store, measure=EdgeMeasure(sources=4, seed=1)))
+    other = run_evaluation(check_job(store, measure=EdgeEffectMetric(sources=4, seed=1)))
     assert other.num_done == 4, "other settings are other figures"
 
 
 def test_a_sample_is_of_so_many_prompts_and_the_rest_comes_later(store: Store) -> None:
-    first = run_checks(check_job(store, sample=2))
+    first = run_evaluation(check_job(store, sample=2))
     assert first.num_done == len(set(first.table["prompt"])) == 2
     assert choose(store, 2, 0) == list(first.wanted)
     assert {tuple(choose(store, 2, seed)) for seed in range(20)} > {first.wanted}
-    assert run_checks(check_job(store)).num_skipped == 2
+    assert run_evaluation(check_job(store)).num_skipped == 2
 
 
 def test_wrong_edges_end_with_exit_code_1(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,26 +88,26 @@ def test_a_graph_that_cannot_be_measured_is_recorded_and_tried_again(
     chunk.write_bytes(b"damaged")
     assert verify_edges(store) == 3
     assert "failed in read" in capsys.readouterr().out
-    failed = run_checks(check_job(store))
+    failed = run_evaluation(check_job(store))
     assert len(failed.failed) == 4
     assert all("StoreCorrupt" in reason for reason in failed.figures.failed.values())
     chunk.write_bytes(data)
-    mended = run_checks(check_job(store))
+    mended = run_evaluation(check_job(store))
     assert (mended.num_done, mended.figures.failed) == (4, {})
 
 
 def test_too_little_memory_is_tried_once_more_with_fewer_cases(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: dict[str, list[int]] = {}
-    rows = EdgeMeasure.rows
+    rows = EdgeEffectMetric.rows
 
-    def greedy(self: EdgeMeasure, graph: Graph, model: object, transcoders: object, cases: int) -> object:
+    def greedy(self: EdgeEffectMetric, graph: Graph, model: object, transcoders: object, cases: int) -> object:
         tried.setdefault(graph.prompt_id, []).append(cases)
         if graph.prompt_id == "p3" or (graph.prompt_id == "p1" and cases > 4):
             raise MemoryError("too many cases")
         return rows(self, graph, model, transcoders, cases)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(EdgeMeasure, "rows", greedy)
-    found = run_checks(check_job(store))
+    monkeypatch.setattr(EdgeEffectMetric, "rows", greedy)
+    found = run_evaluation(check_job(store))
     assert tried == {"p0": [32], "p1": [32, 4], "p2": [32], "p3": [32, 4]}
     assert [(one.prompt_id, one.reason) for one in found.failed] == [("p3", "MemoryError: too many cases")]
 
@@ -115,35 +115,35 @@ def test_too_little_memory_is_tried_once_more_with_fewer_cases(store: Store, mon
 def test_other_files_than_the_store_was_made_with_are_refused(store: Store) -> None:
     other = CASES / "gpt2_relu_plt"
     with pytest.raises(StoreMismatch, match="made with other files"):
-        run_checks(check_job(store, model=str(other / "model"), transcoders=str(other / "transcoders")))
+        run_evaluation(check_job(store, model=str(other / "model"), transcoders=str(other / "transcoders")))
 
 
 def test_files_may_be_elsewhere(store: Store, tmp_path: Path) -> None:
     moved = {
         name: shutil.copytree(CASES / "llama_relu_plt" / name, tmp_path / name) for name in ("model", "transcoders")
     }
-    assert run_checks(check_job(store, **{name: str(path) for name, path in moved.items()})).num_done == 4
+    assert run_evaluation(check_job(store, **{name: str(path) for name, path in moved.items()})).num_done == 4
 
 
 def test_figures_of_a_model_that_changed_are_not_written(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moved, rows = shutil.copytree(CASES / "llama_relu_plt" / "model", tmp_path / "model"), EdgeMeasure.rows
+    moved, rows = shutil.copytree(CASES / "llama_relu_plt" / "model", tmp_path / "model"), EdgeEffectMetric.rows
 
-    def late(self: EdgeMeasure, graph: Graph, *others: object) -> object:
+    def late(self: EdgeEffectMetric, graph: Graph, *others: object) -> object:
         if graph.prompt_id == "p2":
             os.truncate(moved / "model.safetensors", os.path.getsize(moved / "model.safetensors") + 1)
         return rows(self, graph, *others)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(EdgeMeasure, "rows", late)
+    monkeypatch.setattr(EdgeEffectMetric, "rows", late)
     with pytest.raises(FilesChanged, match=r"model\.safetensors"):
-        run_checks(check_job(store, model=str(moved)))
-    assert read_checks(open_root(store.url)) == []
+        run_evaluation(check_job(store, model=str(moved)))
+    assert read_checks(open_backend(store.url)) == []
 
 
 def test_nonsense_is_refused() -> None:
     with pytest.raises(ConfigError, match="sources"):
-        EdgeMeasure(sources=0)
+        EdgeEffectMetric(sources=0)
     assert main(["verify-edges", "nowhere", "--tolerance", "-1"]) == 1
 
 

@@ -8,7 +8,7 @@ from random_graphs import AWKWARD, random_graph
 
 from distributed_tracer.errors import ConfigError
 from distributed_tracer.export.npz import export_npz
-from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.graph.nodes import NodeKind
 
 
 def test_the_arrays_have_the_promised_shapes_and_dtypes(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_the_matrix_and_the_vectors_hold_every_node_at_its_place(tmp_path: Path)
     with np.load(tmp_path / "g.npz", allow_pickle=False) as archive:
         adjacency, constant, influence = archive["adjacency"], archive["constant"], archive["influence"]
         active, selected = archive["active_features"], archive["selected_features"]
-    features = graph.nodes.where(Kind.FEATURE)
+    features = graph.nodes.where(NodeKind.FEATURE)
     for place, node in enumerate(features):
         assert active[selected[place]].tolist() == [
             graph.nodes.layer_N[node],

@@ -13,7 +13,7 @@ from tiny import CASES
 from distributed_tracer.config import TraceConfig
 from distributed_tracer.errors import ConfigError
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.graph.prune import prune
 from distributed_tracer.model.load import load_model
 from distributed_tracer.trace.attribute import attribute
@@ -33,11 +33,11 @@ def test_nothing_dangles_and_tokens_and_targets_stay(constant_node: bool) -> Non
     kept = prune(whole, 0.7, 0.9)
     assert len(kept.nodes) < len(whole.nodes)
     assert kept.num_edges < whole.num_edges
-    for kind in (Kind.TOKEN, Kind.TARGET):
+    for kind in (NodeKind.TOKEN, NodeKind.TARGET):
         assert len(kept.nodes.where(kind)) == len(whole.nodes.where(kind))
-    features = kept.nodes.where(Kind.FEATURE)
+    features = kept.nodes.where(NodeKind.FEATURE)
     assert np.isin(features, kept.target_E()).all()
-    assert np.isin(np.concatenate([features, kept.nodes.where(Kind.ERROR)]), kept.source_E).all()
+    assert np.isin(np.concatenate([features, kept.nodes.where(NodeKind.ERROR)]), kept.source_E).all()
 
 
 def test_what_is_kept_is_unchanged() -> None:
@@ -45,7 +45,7 @@ def test_what_is_kept_is_unchanged() -> None:
     kept = prune(whole)
     dense, full = kept.adjacency(), whole.adjacency()
     where = np.flatnonzero(np.isin(whole.selected_features(), kept.selected_features()))
-    index = np.concatenate([where, np.arange(len(whole.nodes.where(Kind.FEATURE)), len(full))])
+    index = np.concatenate([where, np.arange(len(whole.nodes.where(NodeKind.FEATURE)), len(full))])
     present = dense != 0
     np.testing.assert_array_equal(dense[present], full[np.ix_(index, index)][present])
     assert kept.scores == whole.scores
@@ -67,7 +67,7 @@ def test_a_graph_without_influence_keeps_tokens_and_targets() -> None:
         row_abs_sum_N=np.zeros_like(whole.row_abs_sum_N),
     )
     kept = prune(silent)
-    assert {Kind(k) for k in np.unique(kept.nodes.kind_N)} >= {Kind.TOKEN, Kind.TARGET}
+    assert {NodeKind(k) for k in np.unique(kept.nodes.kind_N)} >= {NodeKind.TOKEN, NodeKind.TARGET}
 
 
 @pytest.mark.parametrize("share", [80, 0.0, -0.1, float("nan"), "0.8", None])

@@ -14,9 +14,9 @@ from rounding import apart, largest, of_model, round_off
 from distributed_tracer import ReplacementModel, TraceConfig, attribute, load_model, load_transcoders, prune
 from distributed_tracer.errors import InterventionError
 from distributed_tracer.graph.graph import Graph, Target
-from distributed_tracer.graph.nodes import Kind, NodeTable
-from distributed_tracer.intervene.cluster_supernodes import suggest
-from distributed_tracer.intervene.intervention_graph import InterventionGraph, Setup
+from distributed_tracer.graph.nodes import NodeKind, NodeTable
+from distributed_tracer.intervene.cluster_supernodes import cluster_supernodes
+from distributed_tracer.intervene.intervention_graph import InterventionGraph, SupernodeSettings
 
 DEMO = Path(__file__).parents[3] / "demo"
 
@@ -61,7 +61,7 @@ def two_streams() -> Graph:
 
 
 def test_features_of_one_path_are_one_group_across_layers_and_positions() -> None:
-    texas, state = suggest(two_streams(), 0.4)
+    texas, state = cluster_supernodes(two_streams(), 0.4)
     assert (texas.name, state.name) == ("Texas → Austin, layers 0-2", "state → −Utah, layers 0-2")
     assert texas.features == ((0, 0, 0), (1, 1, 2), (2, 1, 4))
     assert texas.activations == (1.0, 3.0, 5.0)
@@ -70,7 +70,7 @@ def test_features_of_one_path_are_one_group_across_layers_and_positions() -> Non
 
 
 def test_groups_that_feed_others_have_them_as_children() -> None:
-    apart = suggest(two_streams(), 0.95)
+    apart = cluster_supernodes(two_streams(), 0.95)
     children = {supernode.features[0].feature: supernode.children for supernode in apart}
     names = {supernode.features[0].feature: supernode.name for supernode in apart}
     assert len(apart) == 6
@@ -79,15 +79,15 @@ def test_groups_that_feed_others_have_them_as_children() -> None:
 
 def test_every_feature_is_in_one_group_and_the_most_influential_group_is_first() -> None:
     graph = dallas()
-    found = suggest(graph)
-    features = graph.nodes.take(graph.nodes.where(Kind.FEATURE))
+    found = cluster_supernodes(graph)
+    features = graph.nodes.take(graph.nodes.where(NodeKind.FEATURE))
     sites = list(zip(features.layer_N.tolist(), features.position_N.tolist(), features.feature_N.tolist(), strict=True))
     assert sorted(feature for supernode in found for feature in supernode.features) == sorted(sites)
     assert 1 < len(found) < len(sites) / 2
-    share = dict(zip(sites, graph.influence_N[graph.nodes.where(Kind.FEATURE)].tolist(), strict=True))
+    share = dict(zip(sites, graph.influence_N[graph.nodes.where(NodeKind.FEATURE)].tolist(), strict=True))
     influence = [sum(share[feature] for feature in supernode.features) for supernode in found]
     assert influence == sorted(influence, reverse=True)
-    assert found == suggest(graph)
+    assert found == cluster_supernodes(graph)
     assert len({supernode.name for supernode in found}) == len(found)
 
 
@@ -100,7 +100,7 @@ def test_any_two_of_a_group_are_alike_by_what_was_asked() -> None:
     paths_NN = np.linalg.inv(np.eye(size) - shares_NN) - np.eye(size)
     columns = (graph.nodes.layer_N, graph.nodes.position_N, graph.nodes.feature_N)
     place = {site: node for node, site in enumerate(zip(*(column.tolist() for column in columns), strict=True))}
-    for supernode in suggest(graph, 0.6):
+    for supernode in cluster_supernodes(graph, 0.6):
         nodes = [place[feature] for feature in supernode.features]
         alike = _cosines(paths_NN[nodes]) + _cosines(paths_NN.T[nodes])
         assert (alike / 2).min() > 0.6 - round_off(torch.float64, graph.num_edges)
@@ -113,10 +113,12 @@ def _cosines(rows: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", ["gemma2_jumprelu_plt", "gpt2_relu_plt", "llama_relu_clt", "qwen3_topk_skip_tied"])
 def test_groups_of_other_models_at_what_they_are_change_nothing(name: str) -> None:
     replacement = ReplacementModel.load(str(CASES / name / "model"), str(CASES / name / "transcoders"))
-    found = suggest(replacement.trace(TEXTS[0], TraceConfig(max_feature_nodes=60, round_size=16)))
+    found = cluster_supernodes(replacement.trace(TEXTS[0], TraceConfig(max_feature_nodes=60, round_size=16)))
     graph = InterventionGraph(replacement, TEXTS[0], found)
     names = [supernode.name for supernode in found]
-    as_it_is, first_off = graph.apply_many([Setup(dict.fromkeys(names, 1.0)), Setup({names[0]: 0.0})])
+    as_it_is, first_off = graph.apply_many(
+        [SupernodeSettings(dict.fromkeys(names, 1.0)), SupernodeSettings({names[0]: 0.0})]
+    )
     shape = replacement.model.shape
     for reading in as_it_is.readings:  # a mean over features, by activation
         activations = reading.supernode.activations
@@ -130,19 +132,19 @@ def test_groups_of_other_models_at_what_they_are_change_nothing(name: str) -> No
 
 
 def test_there_are_no_more_groups_than_asked_for() -> None:
-    assert len(suggest(dallas(), 0.99)) > 3
-    assert len(suggest(dallas(), 0.99, max_count=3)) == 3
+    assert len(cluster_supernodes(dallas(), 0.99)) > 3
+    assert len(cluster_supernodes(dallas(), 0.99, max_count=3)) == 3
 
 
 def test_small_and_large_graphs() -> None:
     graph = two_streams()
-    without = graph.nodes.kind_N != Kind.FEATURE
+    without = graph.nodes.kind_N != NodeKind.FEATURE
     bare = replace(graph, nodes=graph.nodes.take(without), indptr=np.zeros(5, np.int64), source_E=np.empty(0, np.int32))
-    assert suggest(replace(bare, weight_E=np.empty(0, np.float32))) == []
+    assert cluster_supernodes(replace(bare, weight_E=np.empty(0, np.float32))) == []
     with pytest.raises(InterventionError, match=r"51,\d{3} nodes are too many to group: prune to at most 5,000 first"):
-        suggest(random_graph(num_positions=17_000, num_active=60, density=0.0, pruned=False, num_layers=2))
+        cluster_supernodes(random_graph(num_positions=17_000, num_active=60, density=0.0, pruned=False, num_layers=2))
 
 
 def test_an_edge_that_leads_down_is_refused() -> None:
     with pytest.raises(RuntimeError, match="does not lead to a higher layer"):
-        suggest(random_graph())
+        cluster_supernodes(random_graph())

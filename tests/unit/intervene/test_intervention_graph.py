@@ -13,8 +13,8 @@ from rounding import largest, of_model
 from distributed_tracer import Intervention, ReplacementModel, TraceConfig
 from distributed_tracer.errors import InterventionError
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.graph.nodes import Kind
-from distributed_tracer.intervene.intervention_graph import Applied, InterventionGraph, Setup
+from distributed_tracer.graph.nodes import NodeKind
+from distributed_tracer.intervene.intervention_graph import AppliedSettings, InterventionGraph, SupernodeSettings
 from distributed_tracer.intervene.supernode import Feature, Supernode
 
 DEMO = Path(__file__).parents[3] / "demo"
@@ -30,7 +30,7 @@ def replacement(request: pytest.FixtureRequest) -> ReplacementModel:
 def early(graph: Graph, name: str) -> Supernode:
     """Features of layers 0 to 2 at the last position: in the demo, the state."""
     nodes = graph.nodes
-    chosen = (nodes.kind_N == Kind.FEATURE) & (nodes.layer_N < 3) & (nodes.position_N == LAST)
+    chosen = (nodes.kind_N == NodeKind.FEATURE) & (nodes.layer_N < 3) & (nodes.position_N == LAST)
     return Supernode.of_nodes(name, graph, np.flatnonzero(chosen))
 
 
@@ -45,7 +45,7 @@ def dallas(replacement: ReplacementModel) -> InterventionGraph:
     return InterventionGraph(replacement, DALLAS, [texas, bare, Supernode("answer", ())])
 
 
-def shares(applied: Applied) -> dict[str, tuple[float | None, float | None]]:
+def shares(applied: AppliedSettings) -> dict[str, tuple[float | None, float | None]]:
     return {reading.supernode.name: (reading.before, reading.after) for reading in applied.readings}
 
 
@@ -115,7 +115,11 @@ def test_many_at_once_are_each_alone(dallas: InterventionGraph, replacement: Rep
     texas, bare = dallas.supernodes["Texas"], bare_of(dallas.supernodes["Texas"])
     new = Supernode("new", (Feature(1, 5, 7),), activations=(3.0,))
     within = {supernode.name: off(replacement, supernode) for supernode in (texas, bare, new)}
-    setups = [Setup({"Texas": 0.0}), Setup(values={"bare": 2.0}), Setup({"new": 2.0}, swaps={"bare": new})]
+    setups = [
+        SupernodeSettings({"Texas": 0.0}),
+        SupernodeSettings(values={"bare": 2.0}),
+        SupernodeSettings({"new": 2.0}, swaps={"bare": new}),
+    ]
     for setup, applied in zip(setups, dallas.apply_many(setups, num_tokens=3), strict=True):
         alone = dallas.apply(setup.times, setup.values, setup.swaps, num_tokens=3)
         assert [token for token, _, _ in applied.next_tokens] == [token for token, _, _ in alone.next_tokens]

@@ -13,7 +13,7 @@ from rounding import largest, of_model
 
 from distributed_tracer import Intervention, ReplacementModel, TraceConfig
 from distributed_tracer.errors import FilesChanged, InputError, InterventionError, PromptError
-from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.graph.nodes import NodeKind
 
 DEMO = Path(__file__).parents[3] / "demo"
 DALLAS = "Fact: the capital of the state containing Dallas is"
@@ -30,7 +30,7 @@ def test_a_prompt_is_traced_changed_and_looked_at(replacement: ReplacementModel)
     unpruned = replacement.trace(DALLAS, TraceConfig(max_feature_nodes=64, round_size=32, keep_all=True))
     assert len(graph.nodes) < len(unpruned.nodes)
     nodes = graph.nodes
-    features = nodes.where(Kind.FEATURE)
+    features = nodes.where(NodeKind.FEATURE)
     off = [
         Intervention(int(nodes.layer_N[n]), int(nodes.position_N[n]), int(nodes.feature_N[n]), times=0.0)
         for n in features

@@ -5,7 +5,7 @@ import pytest
 from random_graphs import random_graph
 
 from distributed_tracer.errors import InterventionError
-from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.intervene.intervention import Intervention
 from distributed_tracer.intervene.supernode import Feature, Supernode
 
@@ -35,12 +35,12 @@ def test_of_features_that_meet_the_strongest_stays(where: int | slice) -> None:
 
 def test_nodes_of_a_graph_bring_their_activations() -> None:
     graph = random_graph(seed=3)
-    features = graph.nodes.where(Kind.FEATURE)[[1, 4]]
+    features = graph.nodes.where(NodeKind.FEATURE)[[1, 4]]
     found = Supernode.of_nodes("x", graph, features)
     for feature, activation, node in zip(found.features, found.activations, features, strict=True):
         assert feature == (graph.nodes.layer_N[node], graph.nodes.position_N[node], graph.nodes.feature_N[node])
         assert activation == np.float32(graph.nodes.activation_N[node])
-    for wrong in (int(graph.nodes.where(Kind.TOKEN)[0]), -1, len(graph.nodes)):
+    for wrong in (int(graph.nodes.where(NodeKind.TOKEN)[0]), -1, len(graph.nodes)):
         with pytest.raises(InterventionError, match=f"node {wrong} is not a feature"):
             Supernode.of_nodes("x", graph, [wrong])
 

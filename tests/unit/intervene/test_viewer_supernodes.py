@@ -12,7 +12,7 @@ import pytest
 
 from distributed_tracer.errors import InterventionError
 from distributed_tracer.intervene.supernode import Feature, Supernode
-from distributed_tracer.intervene.viewer_supernodes import groups_of, groups_of_file, groups_of_url
+from distributed_tracer.intervene.viewer_supernodes import groups_of_file, groups_of_url, load_viewer_supernodes
 
 GROUPS = [["Texas & co", "20_15589_10", "19_7477_9"], ["state", "6_4012_7"], ["state", "0_13727_7"]]
 PINNED = ["27_22605_10", "20_15589_10", "E_26865_9", "16_25_9"]
@@ -48,8 +48,11 @@ def saved(path: Path, **changed: Any) -> Path:
 
 
 def test_an_address_is_told_from_a_file(tmp_path: Path) -> None:
-    by_address = groups_of(address(supernodes=json.dumps(GROUPS)), num_layers=26).supernodes
-    assert groups_of(str(saved(tmp_path / "graph.json", pinnedIds="")), num_layers=26).supernodes == by_address
+    by_address = load_viewer_supernodes(address(supernodes=json.dumps(GROUPS)), num_layers=26).supernodes
+    assert (
+        load_viewer_supernodes(str(saved(tmp_path / "graph.json", pinnedIds="")), num_layers=26).supernodes
+        == by_address
+    )
     assert len(by_address) == 3
 
 

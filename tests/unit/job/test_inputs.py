@@ -11,14 +11,14 @@ from tiny import save_transcoders
 
 from distributed_tracer.config import TranscoderConfig
 from distributed_tracer.errors import CorpusError, ShapeMismatch
-from distributed_tracer.job.inputs import take_in
+from distributed_tracer.job.inputs import load_inputs
 from distributed_tracer.pipeline import run_job
 
 SAME, OTHER = {"id": "a", "text": "Dallas"}, {"id": "a", "text": "Texas"}
 
 
 def test_prompts_come_tokenized_in_the_order_of_the_corpus(tmp_path: Path) -> None:
-    intake = take_in(job(tmp_path, plain_rows(3)))
+    intake = load_inputs(job(tmp_path, plain_rows(3)))
     assert [prompt.id for prompt in intake.prompts] == ["p0", "p1", "p2"]
     assert all(prompt.tokens and prompt.tokens[0] == 1 for prompt in intake.prompts)
     assert list(intake.rejected) == []
@@ -26,22 +26,22 @@ def test_prompts_come_tokenized_in_the_order_of_the_corpus(tmp_path: Path) -> No
 
 
 def test_a_prompt_given_twice_is_traced_once(tmp_path: Path) -> None:
-    intake = take_in(job(tmp_path, [SAME, {"id": "b", "text": "x"}, SAME]))
+    intake = load_inputs(job(tmp_path, [SAME, {"id": "b", "text": "x"}, SAME]))
     assert [prompt.id for prompt in intake.prompts] == ["a", "b"]
 
 
 def test_one_id_with_two_contents_is_an_error_that_names_both_lines(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"store\.jsonl:3: id 'a' was given at .*store\.jsonl:1 .* id of its own"):
-        take_in(job(tmp_path, [SAME, {"id": "b", "text": "x"}, OTHER]))
+        load_inputs(job(tmp_path, [SAME, {"id": "b", "text": "x"}, OTHER]))
 
 
 def test_the_same_text_with_other_metadata_is_other_content(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="other content"):
-        take_in(job(tmp_path, [SAME, {**SAME, "topic": "cities"}]))
+        load_inputs(job(tmp_path, [SAME, {**SAME, "topic": "cities"}]))
 
 
 def test_the_second_content_of_an_id_is_recorded_if_bad_prompts_are(tmp_path: Path) -> None:
-    intake = take_in(job(tmp_path, [SAME, OTHER], on_bad_prompt="record"))
+    intake = load_inputs(job(tmp_path, [SAME, OTHER], on_bad_prompt="record"))
     assert [prompt.text for prompt in intake.prompts] == ["Dallas"]
     (rejected,) = intake.rejected
     assert rejected.prompt_id.endswith("store.jsonl:2"), "its own id is the first one's"
@@ -51,8 +51,8 @@ def test_the_second_content_of_an_id_is_recorded_if_bad_prompts_are(tmp_path: Pa
 def test_a_malformed_line_stops_or_is_recorded(tmp_path: Path) -> None:
     rows = [{"id": "a", "text": "x"}, {"id": "b", "text": 7}]
     with pytest.raises(CorpusError, match=r"store\.jsonl:2"):
-        take_in(job(tmp_path, rows))
-    (rejected,) = take_in(job(tmp_path, rows, on_bad_prompt="record")).rejected
+        load_inputs(job(tmp_path, rows))
+    (rejected,) = load_inputs(job(tmp_path, rows, on_bad_prompt="record")).rejected
     assert (rejected.prompt_id, rejected.phase) == ("b", "read")
     assert "store.jsonl:2" in str(rejected.reason)
 
@@ -63,7 +63,7 @@ def test_a_malformed_line_stops_or_is_recorded(tmp_path: Path) -> None:
 def test_a_prompt_that_the_model_cannot_take_is_rejected_whatever_the_configuration(
     tmp_path: Path, row: dict[str, object], reason: str
 ) -> None:
-    intake = take_in(job(tmp_path, [{"id": "bad", **row}, {"id": "good", "text": "x"}]))
+    intake = load_inputs(job(tmp_path, [{"id": "bad", **row}, {"id": "good", "text": "x"}]))
     (rejected,) = intake.rejected
     assert (rejected.prompt_id, rejected.phase) == ("bad", "tokenize")
     assert reason in str(rejected.reason)
@@ -75,7 +75,7 @@ def test_transcoders_of_another_model_are_refused_before_anything_is_read(tmp_pa
     other = TranscoderConfig(str(save_transcoders(tmp_path / "other")))
     Path(config.corpus.prompts).unlink()
     with pytest.raises(ShapeMismatch, match="d_model is"):
-        take_in(replace(config, transcoders=other))
+        load_inputs(replace(config, transcoders=other))
 
 
 @pytest.mark.parametrize("on_bad_prompt", ["stop", "record"])
@@ -88,7 +88,7 @@ def test_a_file_without_prompts_is_an_error_before_a_store_is_made(tmp_path: Pat
 
 def test_messages_for_a_tokenizer_without_a_chat_template_are_rejected_one_by_one(tmp_path: Path) -> None:
     chat = {"id": "chat", "messages": [{"role": "user", "content": "Texas"}]}
-    intake = take_in(job(tmp_path, [chat, {"id": "good", "text": "x"}]))
+    intake = load_inputs(job(tmp_path, [chat, {"id": "good", "text": "x"}]))
     (rejected,) = intake.rejected
     assert (rejected.prompt_id, rejected.phase) == ("chat", "tokenize")
     assert "no chat template" in str(rejected.reason)

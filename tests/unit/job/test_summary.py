@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from distributed_tracer.job.summary import Recorder
+from distributed_tracer.job.summary import OutcomeRecorder
 from distributed_tracer.plan.work import Outcome
 from distributed_tracer.store.ledger import Ledger
 
 
 @pytest.fixture
-def recorder(tmp_path: Path) -> Recorder:
-    return Recorder(Ledger(str(tmp_path)))
+def recorder(tmp_path: Path) -> OutcomeRecorder:
+    return OutcomeRecorder(Ledger(str(tmp_path)))
 
 
 def done(name: str, replacement: float = 0.5) -> Outcome:
@@ -25,7 +25,7 @@ def failed(name: str) -> Outcome:
     return Outcome(name, "failed", "trace", "no\x1b[31m such token")
 
 
-def test_the_summary_adds_up_what_was_recorded(recorder: Recorder) -> None:
+def test_the_summary_adds_up_what_was_recorded(recorder: OutcomeRecorder) -> None:
     for outcome in (done("a", 0.4), Outcome("b", "traced"), done("b", 0.6), Outcome("c", "retried"), failed("c")):
         recorder.record(outcome)
     summary = recorder.summary("store", num_wanted=7, num_skipped=3, seconds=4.0)
@@ -34,19 +34,19 @@ def test_the_summary_adds_up_what_was_recorded(recorder: Recorder) -> None:
     assert (summary.mean_replacement, summary.mean_completeness) == (0.5, 0.75)
 
 
-def test_a_score_that_is_not_a_number_does_not_spoil_the_mean(recorder: Recorder) -> None:
+def test_a_score_that_is_not_a_number_does_not_spoil_the_mean(recorder: OutcomeRecorder) -> None:
     for score in (0.4, math.nan):
         recorder.record(done("a", score))
     assert recorder.summary("store", 2, 0, 1.0).mean_replacement == 0.4
 
 
-def test_failures_are_written_down(recorder: Recorder, tmp_path: Path) -> None:
+def test_failures_are_written_down(recorder: OutcomeRecorder, tmp_path: Path) -> None:
     recorder.record(failed("c"))
     failure = Ledger(str(tmp_path)).failures()["c"]
     assert (failure.phase, failure.reason, failure.attempts) == ("trace", "no\x1b[31m such token", 1)
 
 
-def test_exit_codes(recorder: Recorder) -> None:
+def test_exit_codes(recorder: OutcomeRecorder) -> None:
     recorder.record(done("a"))
     assert recorder.summary("store", 1, 0, 1.0).exit_code == 0
     recorder.record(failed("b"))
@@ -54,7 +54,7 @@ def test_exit_codes(recorder: Recorder) -> None:
     assert recorder.summary("store", 3, 0, 1.0).exit_code == 130
 
 
-def test_people_are_told_the_first_failures_and_what_to_run_next(recorder: Recorder) -> None:
+def test_people_are_told_the_first_failures_and_what_to_run_next(recorder: OutcomeRecorder) -> None:
     recorder.record(done("a"))
     for number in range(7):
         recorder.record(failed(f"f{number}"))

@@ -13,8 +13,8 @@ from tiny import TOKENIZER, tiny_config, tiny_model
 from transformers import AutoConfig, AutoTokenizer, Llama4ForConditionalGeneration
 
 from distributed_tracer.errors import ModelError, UnknownArchitecture
-from distributed_tracer.model.architectures import ARCHITECTURES, sites_of
-from distributed_tracer.model.forward_cache import record
+from distributed_tracer.model.architectures import ARCHITECTURES, architecture_spec
+from distributed_tracer.model.forward_cache import run_with_cache
 from distributed_tracer.model.load import load_config, load_model
 from distributed_tracer.model.unsupported import REFUSED
 
@@ -50,7 +50,7 @@ def test_what_cannot_be_exact_is_refused_with_the_reason_before_weights_are_read
 
 def test_layers_without_attention_patterns_are_refused_whatever_the_architecture_is_called() -> None:
     with pytest.raises(UnknownArchitecture, match="layers of type conv, linear_attention have no attention pattern"):
-        sites_of("new", config_with(layer_types=["linear_attention", "full_attention", "conv"]), "m")
+        architecture_spec("new", config_with(layer_types=["linear_attention", "full_attention", "conv"]), "m")
 
 
 @pytest.mark.parametrize("model_type", ["olmo", "olmoe"])
@@ -72,7 +72,7 @@ def test_the_language_model_of_one_that_also_sees_is_read_from_its_checkpoint(tm
     whole.save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(TOKENIZER).save_pretrained(tmp_path)
     tokens = (1, 40, 296, 86, 28, 263)
-    tape = record(load_model(str(tmp_path)), tokens, "mlp.hook_in", "mlp.hook_out")
+    tape = run_with_cache(load_model(str(tmp_path)), tokens, "mlp.hook_in", "mlp.hook_out")
     with torch.no_grad():
         expected = whole(input_ids=torch.tensor([tokens])).logits[0, -1]
     # float32 through three layers; weights that were not read would differ by more than 1e-2
@@ -83,4 +83,4 @@ def test_a_layer_whose_pattern_is_not_recorded_is_refused() -> None:
     model = tiny_model("llama")
     model.decoder_layers[2].get_submodule("self_attn").config = AutoConfig.for_model("llama")  # its own, so not ours
     with pytest.raises(ModelError, match=r"only 2 of 3 layers .*llama.* let their attention patterns be recorded"):
-        record(model, (1, 40), "mlp.hook_in", "mlp.hook_out")
+        run_with_cache(model, (1, 40), "mlp.hook_in", "mlp.hook_out")

@@ -11,7 +11,7 @@ from tokenizers.processors import TemplateProcessing
 
 from distributed_tracer.errors import PromptError, TargetError
 from distributed_tracer.model.load import load_tokenizer, model_shape
-from distributed_tracer.model.tokenize import num_zeroed, single_token, tokenize
+from distributed_tracer.model.tokenize import num_zeroed_positions, single_token, tokenize
 from distributed_tracer.prompt import Prompt, TargetSpec
 
 TOKENS = load_tokenizer(str(TOKENIZER))
@@ -51,9 +51,9 @@ def test_nothing_to_explain_is_refused() -> None:
 
 
 def test_chat_prompts_of_gemma_3_zero_their_prefix() -> None:
-    assert num_zeroed((2, 105, 2364, 107, 9), "gemma3_text") == 4
-    assert num_zeroed((2, 105, 2364, 107, 9), "llama") == 1
-    assert num_zeroed((2, 106, 2364, 107, 9), "gemma3") == 1
+    assert num_zeroed_positions((2, 105, 2364, 107, 9), "gemma3_text") == 4
+    assert num_zeroed_positions((2, 105, 2364, 107, 9), "llama") == 1
+    assert num_zeroed_positions((2, 106, 2364, 107, 9), "gemma3") == 1
 
 
 def test_a_string_is_one_token_as_written_or_after_a_space() -> None:

@@ -50,7 +50,7 @@ def test_a_budget_above_what_fires_is_no_budget() -> None:
 def test_features_of_cross_layer_transcoders_write_one_vector_per_layer() -> None:
     plt, clt = (cost_of(11, MODEL, kind, TRACE, "float32", 5, 32) for kind in (PLT, CLT))
     assert clt.bytes.vectors - plt.bytes.vectors == 4 * 64 * (300 + 24 * 4 * 11 + 256 * 4) * 1.5
-    assert clt.flops > plt.flops
+    assert clt.num_operations > plt.num_operations
 
 
 def test_a_sweep_in_half_the_precision_takes_half_the_memory() -> None:
@@ -79,7 +79,7 @@ def test_dropping_small_edges_makes_the_rows_of_long_prompts_smaller() -> None:
 
 
 def test_work_grows_faster_than_the_number_of_tokens() -> None:
-    short, long = (cost_of(tokens, MODEL, PLT, TRACE, "float32", 50, 32).flops for tokens in (20, 40))
+    short, long = (cost_of(tokens, MODEL, PLT, TRACE, "float32", 50, 32).num_operations for tokens in (20, 40))
     assert 2 * short < long < 4 * short
 
 
@@ -123,10 +123,10 @@ def test_a_scaled_unembedding_is_counted_before_any_weight_is_loaded(tmp_path: P
 @pytest.mark.parametrize("slices", [1, 2, 3])
 def test_what_the_first_slice_holds_whole_is_counted_whole(slices: int, tmp_path: Path) -> None:
     from distributed_tracer.transcoder.load import load_transcoders
-    from distributed_tracer.transcoder.shard import Slice
+    from distributed_tracer.transcoder.shard import Shard
 
     path = str(save_transcoders(tmp_path, skip=True, size=41))
-    first = load_transcoders(path, slice=Slice(0, slices), lazy=False)
+    first = load_transcoders(path, slice=Shard(0, slices), lazy=False)
     held = sum(4 * tensor.numel() for tensor in tensors_of(list(first.layers)))
     _, planned = resident_bytes(replace(MODEL, d_model=first.shape.d_model), first.shape, "float32", slices)
     layers, width = first.shape.num_layers, first.shape.d_model

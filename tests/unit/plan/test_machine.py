@@ -10,7 +10,7 @@ import pytest
 from jobs_of_cases import job, plain_rows
 
 from distributed_tracer.config import RunConfig
-from distributed_tracer.plan.machine import CPU_FLOPS, GPU_FLOPS, free_cpu_bytes, machine_of, num_cores
+from distributed_tracer.plan.machine import CPU_FLOPS, GPU_FLOPS, free_cpu_bytes, num_cores, worker_resources
 
 
 def test_free_memory_is_something_and_less_than_there_is() -> None:
@@ -24,16 +24,16 @@ def test_cores_are_those_this_process_may_use() -> None:
 def test_workers_share_the_memory_of_this_machine(tmp_path: Path) -> None:
     config = job(tmp_path, plain_rows(1), RunConfig(workers=4, threads=3))
     config = replace(config, model=replace(config.model, device_map="cpu"))
-    machine = machine_of(config)
+    machine = worker_resources(config)
     assert not machine.on_gpu
-    assert machine.flops == 3 * CPU_FLOPS
+    assert machine.operations_per_second == 3 * CPU_FLOPS
     assert machine.free_bytes == pytest.approx(free_cpu_bytes() / 4, rel=0.2)  # others take and give back meanwhile
 
 
 def test_memory_of_a_remote_cluster_is_not_known(tmp_path: Path) -> None:
     config = job(tmp_path, plain_rows(1), RunConfig(ray_address="auto", gpus_per_worker=2))
-    machine = machine_of(config)
-    assert (machine.on_gpu, machine.free_bytes, machine.flops) == (True, None, 2 * GPU_FLOPS)
+    machine = worker_resources(config)
+    assert (machine.on_gpu, machine.free_bytes, machine.operations_per_second) == (True, None, 2 * GPU_FLOPS)
 
 
 def test_free_memory_of_gpus_is_asked_of_their_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +41,6 @@ def test_free_memory_of_gpus_is_asked_of_their_driver(tmp_path: Path, monkeypatc
     driver.write_text("#!/bin/sh\nprintf '1000\\n3000\\n'\n")
     driver.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    per_worker = machine_of(job(tmp_path, plain_rows(1), RunConfig(gpus_per_worker=2)))
+    per_worker = worker_resources(job(tmp_path, plain_rows(1), RunConfig(gpus_per_worker=2)))
     assert per_worker.free_bytes == 2000 * 2**20, "of two GPUs, each as full as the fullest"
-    assert machine_of(job(tmp_path, plain_rows(1), RunConfig(local=True))).on_gpu
+    assert worker_resources(job(tmp_path, plain_rows(1), RunConfig(local=True))).on_gpu

@@ -10,9 +10,9 @@ from jobs_of_cases import job
 
 from distributed_tracer.config import JobConfig, RunConfig
 from distributed_tracer.errors import PlanDoesNotFit
-from distributed_tracer.plan.machine import Machine
+from distributed_tracer.plan.machine import WorkerResources
 from distributed_tracer.plan.plan import Plan, make_plan
-from distributed_tracer.plan.prompt_queue import Spool
+from distributed_tracer.plan.prompt_queue import PromptQueue
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.shapes import ModelShape, TranscoderShape
 
@@ -28,7 +28,7 @@ def config(tmp_path: Path) -> JobConfig:
 
 
 def plan_with(config: JobConfig, free_bytes: int | None, prompts: list[Prompt] = PROMPTS) -> Plan:
-    return make_plan(Spool(prompts), MODEL, SETS, config, Machine(False, free_bytes, 1e9))
+    return make_plan(PromptQueue(prompts), MODEL, SETS, config, WorkerResources(False, free_bytes, 1e9))
 
 
 def test_units_come_longest_first_with_bytes_and_seconds(config: JobConfig) -> None:
@@ -36,13 +36,13 @@ def test_units_come_longest_first_with_bytes_and_seconds(config: JobConfig) -> N
     units, costs = list(plan.units()), plan.costs.values()
     assert [unit.prompt.id for unit in units] == ["p200", "p30", "p12", "p5"]
     assert all(unit.expected_bytes == cost.bytes.total for unit, cost in zip(units, costs, strict=True))
-    assert all(unit.expected_seconds == cost.flops / 1e9 for unit, cost in zip(units, costs, strict=True))
+    assert all(unit.expected_seconds == cost.num_operations / 1e9 for unit, cost in zip(units, costs, strict=True))
     assert plan.total() == (4, sum(unit.expected_seconds for unit in units))
 
 
 def test_prompts_that_are_done_leave_the_plan(config: JobConfig) -> None:
     plan = plan_with(config, None)
-    plan.prompts.settle([("p200", ""), ("p12", ""), ("another", "")])
+    plan.prompts.mark_done([("p200", ""), ("p12", ""), ("another", "")])
     assert [unit.prompt.id for unit in plan.units()] == ["p30", "p5"]
     assert [plan.costs[length].num_tokens for length in plan.prompts.lengths()] == [30, 5]
     assert plan.total()[0] == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from distributed_tracer.plan.prompt_queue import Spool
+from distributed_tracer.plan.prompt_queue import PromptQueue
 from distributed_tracer.prompt import Prompt, TargetSpec
 
 EVERYTHING = Prompt(
@@ -28,31 +28,31 @@ def prompt(id_: str, length: int = 3) -> Prompt:
 
 
 def test_a_prompt_comes_out_as_it_went_in() -> None:
-    (found,) = Spool([EVERYTHING])
+    (found,) = PromptQueue([EVERYTHING])
     assert found == EVERYTHING
     assert found.where == EVERYTHING.where
-    assert found.asked == EVERYTHING.asked
+    assert found.content_hash == EVERYTHING.content_hash
 
 
 def test_prompts_come_in_the_order_of_the_corpus_and_by_length() -> None:
-    spool = Spool([prompt("b", 5), prompt("a", 3), prompt("c", 5)])
+    spool = PromptQueue([prompt("b", 5), prompt("a", 3), prompt("c", 5)])
     assert [p.id for p in spool] == ["b", "a", "c"]
     assert list(spool.lengths().items()) == [(5, 2), (3, 1)], "the longest first"
-    assert [p.id for p in spool.of_length(5)] == ["b", "c"]
+    assert [p.id for p in spool.with_length(5)] == ["b", "c"]
 
 
 def test_an_id_is_claimed_once() -> None:
-    spool = Spool()
-    assert spool.claim(EVERYTHING) is None
-    assert spool.claim(EVERYTHING) == ("prompts.jsonl:7", True)
-    assert spool.claim(prompt(EVERYTHING.id)) == ("prompts.jsonl:7", False)
+    spool = PromptQueue()
+    assert spool.register(EVERYTHING) is None
+    assert spool.register(EVERYTHING) == ("prompts.jsonl:7", True)
+    assert spool.register(prompt(EVERYTHING.id)) == ("prompts.jsonl:7", False)
     assert (len(spool), list(spool)) == (0, []), "claimed, but not added"
 
 
 def test_what_is_done_is_left_out_and_what_was_asked_otherwise_is_known() -> None:
-    spool = Spool([prompt("done"), prompt("old"), prompt("changed"), prompt("left")])
-    asked = prompt("done").asked
-    spool.settle([("done", asked), ("old", ""), ("changed", "else"), ("changed", asked), ("stranger", "x")])
+    spool = PromptQueue([prompt("done"), prompt("old"), prompt("changed"), prompt("left")])
+    asked = prompt("done").content_hash
+    spool.mark_done([("done", asked), ("old", ""), ("changed", "else"), ("changed", asked), ("stranger", "x")])
     assert [p.id for p in spool] == ["left"]
     assert [p.id for p in spool.changed()] == ["changed"], "the first commit that names a prompt holds its graph"
     assert (spool.num_done, len(spool), spool.lengths()) == (2, 4, {3: 1})
@@ -68,7 +68,7 @@ spool = Spool()
 def fill(first, end):
     for n in range(first, end):
         prompt = Prompt(f"prompt {{n}}", "a text of some length " * 4, tuple(range(1000, 1030)))
-        spool.claim(prompt)
+        spool.register(prompt)
         spool.add(prompt)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 few = fill(0, 5_000)

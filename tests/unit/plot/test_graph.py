@@ -13,7 +13,7 @@ from random_graphs import random_graph
 from distributed_tracer.errors import ConfigError
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.plot.graph import draw_graph
-from distributed_tracer.plot.style import check_picture, notes, save
+from distributed_tracer.plot.style import check_picture, notes, save_figure
 
 
 def plain(graph: Graph) -> Graph:
@@ -55,7 +55,7 @@ def test_a_long_prompt_and_a_deep_model_fit_into_a_picture() -> None:
 @pytest.mark.parametrize("name", ["graph.json", "graph", "graph.jpg"])
 def test_an_ending_that_is_no_pictures_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"a picture's name ends in .png, .pdf or .svg, unlike "):
-        save(pyplot.figure(), str(tmp_path / name))
+        save_figure(pyplot.figure(), str(tmp_path / name))
     pyplot.close("all")
     assert not any(tmp_path.iterdir())
     (tmp_path / "a.png").mkdir()

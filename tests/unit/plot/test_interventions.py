@@ -9,7 +9,7 @@ import pytest
 from matplotlib import pyplot
 
 from distributed_tracer.plot.interventions import draw_interventions
-from distributed_tracer.plot.style import notes, save
+from distributed_tracer.plot.style import notes, save_figure
 
 
 def supernode(name: str, layer: int | None, position: int | str = 9, **changed: Any) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def test_what_is_swapped_in_takes_over_the_lines() -> None:
 def test_pictures_are_written(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"picture.{ending}"
     for summary in (SUMMARY, {**SUMMARY, "supernodes": []}):
-        save(draw_interventions(summary), str(path))
+        save_figure(draw_interventions(summary), str(path))
         if ending == "svg":
             assert ElementTree.parse(path).getroot().tag.endswith("svg")
         else:

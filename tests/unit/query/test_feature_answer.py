@@ -13,8 +13,8 @@ from random_stores import make_store
 
 from distributed_tracer.cli.main import main
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.graph.nodes import Kind
-from distributed_tracer.query.feature_answer import feature_answer
+from distributed_tracer.graph.nodes import NodeKind
+from distributed_tracer.query.feature_answer import answer_feature_query
 from distributed_tracer.store.reader import Store
 
 
@@ -63,7 +63,7 @@ def test_repeated_conditions_must_all_hold(store: Store, capsys: pytest.CaptureF
 def test_a_feature_that_is_nowhere_and_a_layer_that_there_is_not(
     store: Store, show: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nodes = [made.nodes.take(made.nodes.where(Kind.FEATURE)) for made in GRAPHS]
+    nodes = [made.nodes.take(made.nodes.where(NodeKind.FEATURE)) for made in GRAPHS]
     known = {int(f) for made in nodes for f in made.feature_N[made.layer_N == 2]}
     asked = ["query", store.url, "--show", show, "--feature"]
     says = f": no graph has feature 2:999999 as a node; of layer 2, {len(known)} features are, up to {max(known)}"
@@ -90,7 +90,7 @@ def test_an_index_that_no_feature_has_is_an_error_where_the_store_tells_their_nu
 
 def test_sites_have_the_dtypes_of_the_table_of_nodes(store: Store) -> None:
     site = next((n.layer_N[0], n.feature_N[0]) for n in [GRAPHS[0].nodes])
-    table, _ = feature_answer(store, int(site[0]), int(site[1]), "together")
+    table, _ = answer_feature_query(store, int(site[0]), int(site[1]), "together")
     nodes = store.nodes().table()
     assert {name: table[name].dtype for name in ("layer", "feature")} == {
         n: nodes[n].dtype for n in ("layer", "feature")

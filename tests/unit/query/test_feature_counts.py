@@ -9,7 +9,7 @@ from random_stores import make_store
 from rounding import nearly
 
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.query.feature_counts import feature_counts
 
 GRAPHS = [random_graph(f"p{i}", seed=i, num_layers=2, num_positions=30, num_active=900, density=0.0) for i in range(6)]
@@ -20,7 +20,7 @@ def counted_slowly(graphs: list[Graph]) -> dict[tuple[int, int], tuple[int, int,
     influence: dict[tuple[int, int], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     activations: dict[tuple[int, int], list[float]] = defaultdict(list)
     for graph in graphs:
-        for n in graph.nodes.where(Kind.FEATURE):
+        for n in graph.nodes.where(NodeKind.FEATURE):
             key = (int(graph.nodes.layer_N[n]), int(graph.nodes.feature_N[n]))
             influence[key][graph.prompt_id] += float(graph.influence_N[n])
             activations[key].append(float(graph.nodes.activation_N[n]))

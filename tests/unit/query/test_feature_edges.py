@@ -13,7 +13,7 @@ from random_stores import make_store, write_part
 from rounding import nearly
 
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.query.cooccurrence import cooccurring
 from distributed_tracer.query.feature_counts import feature_counts
 from distributed_tracer.query.feature_edges import edges_into, edges_out_of
@@ -27,7 +27,7 @@ SITE = (1, 3)
 def crowded(prompt_id: str, seed: int) -> Graph:
     """A graph of few different features at many positions; every third has none like SITE."""
     graph = random_graph(prompt_id, seed=seed, num_layers=3, num_positions=6, num_active=60, density=0.5)
-    features = graph.nodes.where(Kind.FEATURE)
+    features = graph.nodes.where(NodeKind.FEATURE)
     graph.nodes.feature_N[features] %= 6
     if seed % 3 == 0:
         graph.nodes.feature_N[features] += (graph.nodes.feature_N[features] == SITE[1]).astype(np.int32)
@@ -53,7 +53,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 def is_site(graph: Graph, node: int) -> bool:
     nodes = graph.nodes
-    return nodes.kind_N[node] == Kind.FEATURE and (nodes.layer_N[node], nodes.feature_N[node]) == SITE
+    return nodes.kind_N[node] == NodeKind.FEATURE and (nodes.layer_N[node], nodes.feature_N[node]) == SITE
 
 
 def edges_slowly(into: bool) -> list[tuple[Any, ...]]:
@@ -63,7 +63,7 @@ def edges_slowly(into: bool) -> list[tuple[Any, ...]]:
         for target, source, weight in zip(graph.target_E(), graph.source_E, graph.weight_E, strict=True):
             own, other = (target, source) if into else (source, target)
             if is_site(graph, own):
-                end = (Kind(nodes.kind_N[other]).name.lower(), nodes.layer_N[other], nodes.position_N[other])
+                end = (NodeKind(nodes.kind_N[other]).name.lower(), nodes.layer_N[other], nodes.position_N[other])
                 found.append(((own, other), *end, nodes.feature_N[other], weight))
         rows += [(graph.prompt_id, nodes.position_N[own], *rest) for (own, _), *rest in sorted(found)]
     return rows
@@ -83,7 +83,7 @@ def test_edges_are_those_of_every_graph(store: Store, into: bool) -> None:
 def test_features_that_occur_together_are_counted_by_prompt(store: Store) -> None:
     sites = {
         graph.prompt_id: {
-            (int(graph.nodes.layer_N[n]), int(graph.nodes.feature_N[n])) for n in graph.nodes.where(Kind.FEATURE)
+            (int(graph.nodes.layer_N[n]), int(graph.nodes.feature_N[n])) for n in graph.nodes.where(NodeKind.FEATURE)
         }
         for graph in GRAPHS
     }

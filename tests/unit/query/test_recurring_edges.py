@@ -10,7 +10,7 @@ from random_stores import make_store
 from rounding import nearly
 
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.query.recurring_edges import recurring_edges
 from distributed_tracer.store.reader import Store
 from distributed_tracer.table import Table
@@ -21,7 +21,7 @@ Edge = tuple[int, int, int, int]
 def crowded(prompt_id: str, seed: int) -> Graph:
     """A graph of few different features at many positions, so that edges recur, within a graph and between graphs."""
     graph = random_graph(prompt_id, seed=seed, num_layers=2, num_positions=6, num_active=60, density=0.5)
-    graph.nodes.feature_N[graph.nodes.where(Kind.FEATURE)] %= 6
+    graph.nodes.feature_N[graph.nodes.where(NodeKind.FEATURE)] %= 6
     graph.weight_E[:] = np.nan_to_num(graph.weight_E)
     return graph
 
@@ -35,7 +35,7 @@ def counted_slowly(graphs: list[Graph], min_prompts: int = 2) -> list[tuple[floa
     for graph in graphs:
         nodes = graph.nodes
         for target, source, weight in zip(graph.target_E(), graph.source_E, graph.weight_E, strict=True):
-            if nodes.kind_N[target] == nodes.kind_N[source] == Kind.FEATURE:
+            if nodes.kind_N[target] == nodes.kind_N[source] == NodeKind.FEATURE:
                 ends = [int(x[n]) for n in (source, target) for x in (nodes.layer_N, nodes.feature_N)]
                 weights[ends[0], ends[1], ends[2], ends[3]][graph.prompt_id] += float(weight)
     return sorted(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from distributed_tracer.query.sum_by_key import as_keys, as_values, merge, sum_by_key
+from distributed_tracer.query.sum_by_key import as_keys, as_values, merge_sums, sum_by_key
 
 
 def test_equal_keys_are_added_up_in_ascending_order() -> None:
@@ -17,7 +17,7 @@ def test_merging_is_adding_up_all_at_once() -> None:
     whole = sum_by_key(keys, values)
     merged = None
     for part in np.array_split(np.arange(300), 7):
-        merged = merge(merged, sum_by_key(keys[part], values[part]))
+        merged = merge_sums(merged, sum_by_key(keys[part], values[part]))
     assert merged is not None
     assert np.array_equal(merged[0], whole[0])
     assert np.array_equal(merged[1], whole[1])
@@ -26,4 +26,4 @@ def test_merging_is_adding_up_all_at_once() -> None:
 def test_nothing_adds_up_to_nothing() -> None:
     nothing = sum_by_key(np.zeros((0, 2), np.int64), np.zeros((0, 3)))
     assert nothing[0].shape == (0, 2)
-    assert merge(None, nothing)[1].shape == (0, 3)
+    assert merge_sums(None, nothing)[1].shape == (0, 3)

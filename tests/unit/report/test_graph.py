@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from random_graphs import AWKWARD, random_graph
 
-from distributed_tracer.cli.app import plain
+from distributed_tracer.cli.app import to_json_types
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.report.graph import graph_summary, graph_text
 
 
 def test_the_most_influential_nodes_come_first() -> None:
     graph = random_graph()
     found = graph_summary(graph, 4)["top_features"]
-    features = graph.nodes.where(Kind.FEATURE)
+    features = graph.nodes.where(NodeKind.FEATURE)
     best = features[np.argsort(-graph.influence_N[features])[:4]]
     assert [row["influence"] for row in found] == graph.influence_N[best].tolist()
     assert [row["feature"] for row in found] == graph.nodes.feature_N[best].tolist()
@@ -50,4 +50,4 @@ def test_any_graph_can_be_shown_and_none_steers_the_terminal(graph: Graph) -> No
     assert all(c.isprintable() or c == "\n" for c in text)
     assert f"{graph.num_edges:,} edges" in text
     text.encode()
-    assert json.loads(json.dumps(plain(summary), allow_nan=False))["num_edges"] == graph.num_edges
+    assert json.loads(json.dumps(to_json_types(summary), allow_nan=False))["num_edges"] == graph.num_edges

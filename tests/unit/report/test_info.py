@@ -7,7 +7,7 @@ import pytest
 from random_graphs import random_graph
 from random_stores import make_store, write_part
 
-from distributed_tracer.cli.app import plain
+from distributed_tracer.cli.app import to_json_types
 from distributed_tracer.cli.main import main
 from distributed_tracer.report.info import info_of, info_text
 from distributed_tracer.store.ledger import Ledger
@@ -74,4 +74,4 @@ def test_the_command_prints_text_that_cannot_steer_the_terminal_or_json(
     assert "trace.round_size 4" in text
     assert "bytes per edge" in text
     assert main(["info", str(tmp_path), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == plain(info_of(str(tmp_path)))
+    assert json.loads(capsys.readouterr().out) == to_json_types(info_of(str(tmp_path)))

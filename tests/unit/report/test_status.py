@@ -12,11 +12,11 @@ import pytest
 from random_graphs import random_graph
 from random_stores import RUN_INFO, make_store, write_part
 
-from distributed_tracer.cli.app import plain
+from distributed_tracer.cli.app import to_json_types
 from distributed_tracer.cli.main import main
 from distributed_tracer.errors import StoreCorrupt, StoreNotFound
 from distributed_tracer.report.status import status_of, status_text
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.format.run_record import How
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.maintenance.copy import copy_store
@@ -55,7 +55,7 @@ def test_status_for_people_says_the_same_and_cannot_steer_the_terminal(store: st
 
 def test_status_for_machines_is_json(store: str) -> None:
     status = status_of(store)
-    assert json.loads(json.dumps(plain(status), allow_nan=False)) == status
+    assert json.loads(json.dumps(to_json_types(status), allow_nan=False)) == status
 
 
 def test_many_failures_are_cut_short_for_people_only(store: str) -> None:
@@ -95,25 +95,25 @@ def test_the_run_that_knew_of_the_others_is_the_latest_whatever_its_clock_said(
 
 
 def test_runs_of_stores_from_before_there_were_numbers_are_ordered_by_their_clocks(store: str) -> None:
-    root = open_root(store)
+    root = open_backend(store)
     for year, left in ((2024, 1), (2023, 2)):
         began = {"started": f"{year}-01-01T00:00:00.000+00:00", "host": "h:1"}
         counts = {"num_prompts": 3 + left, "num_done": 3, "part_seconds": 60.0}
         document = {"format": "distributed_tracer run", "format_version": 1, **began, **counts}
-        root.create(f"runs/{year:032}.json", json.dumps(document).encode())
+        root.put_if_absent(f"runs/{year:032}.json", json.dumps(document).encode())
     assert status_of(store)["run"]["num_left"] == 1
     begin(Ledger(store), 8, 3)
     assert status_of(store)["run"]["num_left"] == 5
 
 
 def test_a_record_that_is_damaged_keeps_no_run_from_starting(store: str) -> None:
-    open_root(store).create(f"runs/{'a' * 32}.json", b"{")
+    open_backend(store).put_if_absent(f"runs/{'a' * 32}.json", b"{")
     begin(Ledger(store), 8, 3)
-    assert len(open_root(store).names("runs")) == 2
+    assert len(open_backend(store).list_dir("runs")) == 2
 
 
 def begin(ledger: Ledger, num_prompts: int, num_done: int) -> None:
-    ledger.begin(num_prompts, num_done, part_seconds=10.0, info={})
+    ledger.start_run(num_prompts, num_done, part_seconds=10.0, info={})
 
 
 def test_status_tells_how_far_the_latest_run_is(store: str) -> None:
@@ -204,7 +204,7 @@ def test_a_damaged_record_of_a_runs_end_is_said_to_be(store: str) -> None:
     record.write_text(record.read_text().replace("finished", "exploded"))
     with pytest.raises(StoreCorrupt, match="does not say how a run ended"):
         status_of(store)
-    assert [damage.key for damage in verify(open_root(store)).damages] == [f"runs/{record.name}"]
+    assert [damage.key for damage in verify(open_backend(store)).damages] == [f"runs/{record.name}"]
 
 
 def test_a_run_without_anything_left_is_complete_however_long_ago(store: str) -> None:

@@ -13,7 +13,7 @@ import ray
 
 from distributed_tracer.config import RunConfig
 from distributed_tracer.runtime.ray import cluster
-from distributed_tracer.runtime.signals import Stopping
+from distributed_tracer.runtime.signals import GracefulShutdown
 
 
 def caught() -> set[int]:
@@ -31,7 +31,7 @@ def test_a_signal_is_the_drivers_again_once_it_is_connected(monkeypatch: pytest.
 
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.setattr(cluster, "check_listens", lambda *_: None)
-    with Stopping():
+    with GracefulShutdown():
         assert signal.SIGTERM in caught()
         init()
         assert signal.SIGTERM not in caught()

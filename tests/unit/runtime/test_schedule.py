@@ -7,36 +7,36 @@ import pytest
 from distributed_tracer.errors import WorkerLost
 from distributed_tracer.plan.work import Outcome, WorkUnit
 from distributed_tracer.prompt import Prompt
-from distributed_tracer.runtime.reply import Reply
-from distributed_tracer.runtime.schedule import MAX_LOSSES_IN_A_ROW, MAX_UNITS, Call, Schedule, Share
-from distributed_tracer.store.format.part_manifest import PromptEntry, Receipt
+from distributed_tracer.runtime.reply import WorkerReply
+from distributed_tracer.runtime.schedule import MAX_LOSSES_IN_A_ROW, MAX_UNITS, Schedule, UnitBatch, WorkerQueue
+from distributed_tracer.store.format.part_manifest import PartManifest, PromptSummary
 
 
 def unit(name: str, attempt: int = 1) -> WorkUnit:
     return WorkUnit(Prompt(name), attempt=attempt)
 
 
-def traced(*names: str) -> Reply:
-    return Reply(tuple(Outcome(name, "traced") for name in names))
+def traced(*names: str) -> WorkerReply:
+    return WorkerReply(tuple(Outcome(name, "traced") for name in names))
 
 
-def receipt(*names: str) -> Receipt:
-    return Receipt("0" * 32, tuple(PromptEntry(name, 1, 1, 1, 1, 1, None, None) for name in names), {})
+def receipt(*names: str) -> PartManifest:
+    return PartManifest("0" * 32, tuple(PromptSummary(name, 1, 1, 1, 1, 1, None, None) for name in names), {})
 
 
-def ask(schedule: Schedule, share: Share) -> list[str | None]:
+def ask(schedule: Schedule, share: WorkerQueue) -> list[str | None]:
     """Ids that a worker is asked for, those of one call joined; None to write."""
     return ["+".join(unit.prompt.id for unit in call) or None for call in schedule.next_calls(share)]
 
 
-def answer(schedule: Schedule, share: Share, reply: Reply) -> list[Outcome]:
-    call: Call = share.calls[0]
+def answer(schedule: Schedule, share: WorkerQueue, reply: WorkerReply) -> list[Outcome]:
+    call: UnitBatch = share.calls[0]
     outcomes = list(schedule.settle(share, call, reply))
     return outcomes + list(schedule.written(share, reply.receipt) if reply.receipt else ())
 
 
 def test_a_worker_gets_two_units_at_a_time_in_the_order_given() -> None:
-    schedule, share = Schedule(map(unit, "abc"), attempts=3), Share()
+    schedule, share = Schedule(map(unit, "abc"), attempts=3), WorkerQueue()
     assert ask(schedule, share) == ["a", "b"]
     assert ask(schedule, share) == []
     answer(schedule, share, traced("a"))
@@ -49,18 +49,18 @@ def test_units_are_read_one_ahead_at_most() -> None:
     schedule = Schedule((read.append(name) or unit(name) for name in names), attempts=3)
     assert schedule.has_work()
     assert read == ["a"]
-    ask(schedule, Share())
+    ask(schedule, WorkerQueue())
     assert read == ["a", "b"]
     assert schedule.has_work()
     assert read == ["a", "b", "c"]
 
 
 def test_after_withdrawal_only_what_workers_were_asked_goes_on() -> None:
-    schedule, share = Schedule(map(unit, "abcdefgh"), attempts=3), Share()
-    dying = [Share() for _ in range(3)]
+    schedule, share = Schedule(map(unit, "abcdefgh"), attempts=3), WorkerQueue()
+    dying = [WorkerQueue() for _ in range(3)]
     assert [ask(schedule, one) for one in dying] == [["a", "b"], ["c", "d"], ["e", "f"]]
     for one in dying:
-        list(schedule.lost(one, "gone"))  # the first is suspected, the second goes out again
+        list(schedule.worker_lost(one, "gone"))  # the first is suspected, the second goes out again
     assert ask(schedule, share) == ["b", "d"]
     assert schedule.has_work()
     schedule.withdraw()
@@ -71,79 +71,84 @@ def test_after_withdrawal_only_what_workers_were_asked_goes_on() -> None:
 
 
 def test_an_idle_worker_is_asked_to_write_when_nothing_is_left() -> None:
-    schedule, share = Schedule([unit("a")], attempts=3), Share()
+    schedule, share = Schedule([unit("a")], attempts=3), WorkerQueue()
     ask(schedule, share)
     answer(schedule, share, traced("a"))
     assert ask(schedule, share) == [None]
-    done = answer(schedule, share, Reply(receipt=receipt("a")))
+    done = answer(schedule, share, WorkerReply(receipt=receipt("a")))
     assert [(o.prompt_id, o.status) for o in done] == [("a", "done")]
     assert not schedule.has_work()
     assert not share.units
 
 
 def test_a_failed_prompt_is_finished_without_a_receipt() -> None:
-    schedule, share = Schedule([unit("a")], attempts=3), Share()
+    schedule, share = Schedule([unit("a")], attempts=3), WorkerQueue()
     ask(schedule, share)
-    answer(schedule, share, Reply((Outcome("a", "failed", "trace", "no"),)))
+    answer(schedule, share, WorkerReply((Outcome("a", "failed", "trace", "no"),)))
     assert ask(schedule, share) == []
     assert not share.units
 
 
 def test_a_dead_worker_gives_back_what_it_traced_ran_and_had_not_begun() -> None:
-    schedule, share = Schedule(map(unit, "abcd"), attempts=3), Share()
+    schedule, share = Schedule(map(unit, "abcd"), attempts=3), WorkerQueue()
     ask(schedule, share)
     answer(schedule, share, traced("a"))
     ask(schedule, share)
-    lost = list(schedule.lost(share, "killed"))
+    lost = list(schedule.worker_lost(share, "killed"))
     assert [(o.prompt_id, o.status) for o in lost] == [("a", "retried"), ("b", "retried")]
-    heir = Share()
+    heir = WorkerQueue()
     assert ask(schedule, heir) == ["a", "c"]
     answer(schedule, heir, traced("a"))
     answer(schedule, heir, traced("c"))
     assert ask(schedule, heir) == ["d"]
     answer(schedule, heir, traced("d"))
     assert ask(schedule, heir) == [None]
-    answer(schedule, heir, Reply(receipt=receipt("a", "c", "d")))
+    answer(schedule, heir, WorkerReply(receipt=receipt("a", "c", "d")))
     assert ask(schedule, heir) == ["b"], "the suspect comes last, after everything is written and known to be"
     assert heir.units["b"].attempt == 2
 
 
 def test_a_worker_that_dies_while_writing_makes_no_suspect() -> None:
-    schedule, share = Schedule([unit("a"), unit("b")], attempts=1), Share()
+    schedule, share = Schedule([unit("a"), unit("b")], attempts=1), WorkerQueue()
     ask(schedule, share)
     answer(schedule, share, traced("a"))
     answer(schedule, share, traced("b"))
     assert ask(schedule, share) == [None]
-    assert [o.status for o in schedule.lost(share, "killed")] == ["retried", "retried"]
-    assert ask(schedule, Share()) == ["a", "b"]
+    assert [o.status for o in schedule.worker_lost(share, "killed")] == ["retried", "retried"]
+    assert ask(schedule, WorkerQueue()) == ["a", "b"]
 
 
 def test_a_suspect_is_given_up_after_the_attempts_allowed() -> None:
     schedule = Schedule([unit("a")], attempts=2)
     statuses = []
     for _ in range(2):
-        share = Share()
+        share = WorkerQueue()
         assert ask(schedule, share) == ["a"]
-        statuses += [(o.status, o.attempt) for o in schedule.lost(share, "no memory")]
+        statuses += [(o.status, o.attempt) for o in schedule.worker_lost(share, "no memory")]
     assert statuses == [("retried", 1), ("failed", 2)]
     assert not schedule.has_work()
 
 
 def test_nothing_is_given_up_for_a_death_that_the_next_prompt_may_have_caused() -> None:
-    schedule, first, second, third = Schedule([unit("a"), unit("b")], attempts=1), Share(), Share(), Share()
+    schedule, first, second, third = (
+        Schedule([unit("a"), unit("b")], attempts=1),
+        WorkerQueue(),
+        WorkerQueue(),
+        WorkerQueue(),
+    )
     assert ask(schedule, first) == ["a", "b"]
-    assert [(o.prompt_id, o.status) for o in schedule.lost(first, "killed")] == [("a", "retried")]
+    assert [(o.prompt_id, o.status) for o in schedule.worker_lost(first, "killed")] == [("a", "retried")]
     assert ask(schedule, second) == ["b"]
-    assert [(o.prompt_id, o.status) for o in schedule.lost(second, "killed")] == [("b", "failed")]
+    assert [(o.prompt_id, o.status) for o in schedule.worker_lost(second, "killed")] == [("b", "failed")]
     assert ask(schedule, third) == ["a"], "alone"
     answer(schedule, third, traced("a"))
     assert ask(schedule, third) == [None]
 
 
-def learned(schedule: Schedule, share: Share, seconds: float) -> None:
+def learned(schedule: Schedule, share: WorkerQueue, seconds: float) -> None:
     """Answer the first call with what its prompts took."""
     outcomes = [Outcome(u.prompt.id, "traced", seconds=seconds, expected_seconds=1.0) for u in share.calls[0]]
-    answer(schedule, share, Reply(tuple(outcomes)))
+    answer(schedule, share, WorkerReply(tuple(outcomes)))
 
 
 def many(count: int, call_seconds: float) -> Schedule:
@@ -151,7 +156,7 @@ def many(count: int, call_seconds: float) -> Schedule:
 
 
 def test_a_call_carries_one_prompt_until_it_is_known_how_long_they_take_then_enough_of_them() -> None:
-    schedule, share = many(12, call_seconds=0.5), Share()
+    schedule, share = many(12, call_seconds=0.5), WorkerQueue()
     assert ask(schedule, share) == ["p0", "p1"]
     assert schedule.has_work(), "which reads one ahead"
     learned(schedule, share, seconds=0.2)
@@ -161,22 +166,22 @@ def test_a_call_carries_one_prompt_until_it_is_known_how_long_they_take_then_eno
 
 
 def test_a_call_carries_no_more_than_a_part_should_have() -> None:
-    schedule, share = many(MAX_UNITS + 10, call_seconds=1000.0), Share()
+    schedule, share = many(MAX_UNITS + 10, call_seconds=1000.0), WorkerQueue()
     ask(schedule, share)
     learned(schedule, share, seconds=0.001)
     assert [len(call) for call in schedule.next_calls(share)] == [MAX_UNITS]
 
 
 def test_of_several_prompts_in_a_call_none_is_blamed_and_each_is_tried_alone() -> None:
-    schedule, share = many(9, call_seconds=0.5), Share()
+    schedule, share = many(9, call_seconds=0.5), WorkerQueue()
     ask(schedule, share)
     learned(schedule, share, seconds=0.25)
     learned(schedule, share, seconds=0.25)
     assert ask(schedule, share) == ["p2+p3", "p4+p5"]
-    lost = list(schedule.lost(share, "killed"))
+    lost = list(schedule.worker_lost(share, "killed"))
     assert [(o.prompt_id, o.status, o.attempt) for o in lost] == [(f"p{n}", "retried", 1) for n in range(4)]
     assert "2 prompts" in str(lost[2].reason)
-    heir = Share()
+    heir = WorkerQueue()
     assert ask(schedule, heir) == ["p0", "p1"], "all of them before new ones, one in a call"
     for name in ("p2", "p3", "p4", "p5", "p6+p7"):
         answer(schedule, heir, traced(*heir.calls[0][0].prompt.id.split()))
@@ -184,11 +189,13 @@ def test_of_several_prompts_in_a_call_none_is_blamed_and_each_is_tried_alone() -
 
 
 def test_a_worker_that_ends_because_of_another_blames_nobody_and_is_no_sign_of_a_broken_machine() -> None:
-    schedule, share = Schedule([unit("a"), unit("b")], attempts=1), Share()
+    schedule, share = Schedule([unit("a"), unit("b")], attempts=1), WorkerQueue()
     for _ in range(2 * MAX_LOSSES_IN_A_ROW):
         ask(schedule, share)
-        assert [(o.prompt_id, o.status) for o in schedule.lost(share, "bereft", blamed=False)] == [("a", "retried")]
-        share = Share()
+        assert [(o.prompt_id, o.status) for o in schedule.worker_lost(share, "bereft", blamed=False)] == [
+            ("a", "retried")
+        ]
+        share = WorkerQueue()
     assert ask(schedule, share) == ["a", "b"]
 
 
@@ -197,9 +204,9 @@ def test_a_machine_on_which_nothing_works_ends_the_run() -> None:
     schedule = Schedule(map(unit, names), attempts=3)
 
     def lose() -> None:
-        share = Share()
+        share = WorkerQueue()
         ask(schedule, share)
-        list(schedule.lost(share, "bus error"))
+        list(schedule.worker_lost(share, "bus error"))
 
     for _ in range(MAX_LOSSES_IN_A_ROW - 1):
         lose()
@@ -211,10 +218,10 @@ def test_a_machine_on_which_nothing_can_be_written_ends_the_run() -> None:
     schedule = Schedule([unit("a")], attempts=3)
 
     def lose_in_writing() -> None:
-        share = Share()
+        share = WorkerQueue()
         while (asked := ask(schedule, share)) != [None]:
             answer(schedule, share, traced(*filter(None, asked)))
-        list(schedule.lost(share, "bus error"))
+        list(schedule.worker_lost(share, "bus error"))
 
     for _ in range(MAX_LOSSES_IN_A_ROW - 1):
         lose_in_writing()
@@ -225,14 +232,14 @@ def test_a_machine_on_which_nothing_can_be_written_ends_the_run() -> None:
 def test_a_traced_prompt_starts_the_count_of_losses_again() -> None:
     schedule = Schedule((unit(f"p{n}") for n in range(3 * MAX_LOSSES_IN_A_ROW)), attempts=3)
     for _ in range(2 * MAX_LOSSES_IN_A_ROW):
-        share = Share()
+        share = WorkerQueue()
         ask(schedule, share)
         answer(schedule, share, traced(next(iter(share.units))))
-        list(schedule.lost(share, "killed"))
+        list(schedule.worker_lost(share, "killed"))
 
 
 def test_prompts_of_a_part_that_is_refused_are_given_out_again_and_fail_after_so_many_parts() -> None:
-    schedule, share = Schedule(map(unit, "ab"), attempts=2), Share()
+    schedule, share = Schedule(map(unit, "ab"), attempts=2), WorkerQueue()
     assert ask(schedule, share) == ["a", "b"]
     answer(schedule, share, traced("a"))
     answer(schedule, share, traced("b"))

@@ -15,10 +15,10 @@ from distributed_tracer.graph.graph import Graph
 from distributed_tracer.model.load import load_model
 from distributed_tracer.model.model import Model
 from distributed_tracer.prompt import Prompt
-from distributed_tracer.runtime.shared_rows import AssistantFailed, Assistants, Assisting, SpreadRows
+from distributed_tracer.runtime.shared_rows import HelperFailed, HelperPool, HelperSession, SharedRowComputer
 from distributed_tracer.trace.attribute import attribute
-from distributed_tracer.trace.edge_block_io import Packed
-from distributed_tracer.trace.rows import Rows
+from distributed_tracer.trace.edge_block_io import SerializedBlock
+from distributed_tracer.trace.rows import RowComputer
 from distributed_tracer.transcoder.base import Transcoders
 from distributed_tracer.transcoder.load import load_transcoders
 
@@ -39,13 +39,13 @@ class Near:
         self, replica: tuple[Model, Transcoders], fails_at: int = -1, prompt: Prompt | None = None, unsent: str = ""
     ) -> None:
         self.replica, self.fails_at, self.other_prompt, self.unsent = replica, fails_at, prompt, unsent
-        self.assisting: Assisting | None = None
+        self.assisting: HelperSession | None = None
         self.looked = self.rounds = self.num_blocks = 0
 
     def open(self, prompt: Prompt, config: TraceConfig) -> None:
         if self.unsent == "open":
-            raise AssistantFailed("no room")
-        self.assisting = Assisting(self.other_prompt or prompt, *self.replica, config)
+            raise HelperFailed("no room")
+        self.assisting = HelperSession(self.other_prompt or prompt, *self.replica, config)
 
     def fingerprint(self) -> str | None:
         self.looked += 1
@@ -54,30 +54,30 @@ class Near:
 
     def ask(self, chosen_F: npt.NDArray[np.int64], number: int) -> None:
         if self.unsent == "ask":
-            raise AssistantFailed("no room")
+            raise HelperFailed("no room")
         self.asked = (chosen_F, number)
 
     def answered(self) -> bool:
         return self.num_blocks % 2 == 0  # now and then
 
-    def take(self, seconds: float) -> Packed:
+    def take(self, seconds: float) -> SerializedBlock:
         import torch
 
         self.rounds += 1
         if self.rounds == self.fails_at:
-            raise AssistantFailed("its process died")
+            raise HelperFailed("its process died")
         assert self.assisting is not None
         self.num_blocks += 1
         return self.assisting.block(torch.tensor(self.asked[0]), self.asked[1])
 
 
 def graph_with(replica: tuple[Model, Transcoders], config: TraceConfig, *helping: Near) -> Graph:
-    assistants = Assistants()
+    assistants = HelperPool()
     for assistant in helping:
         assistants.offer(assistant)
 
-    def open_rows(*opened: Any) -> SpreadRows:
-        return SpreadRows(Rows(*opened), PROMPT, config, assistants)
+    def open_rows(*opened: Any) -> SharedRowComputer:
+        return SharedRowComputer(RowComputer(*opened), PROMPT, config, assistants)
 
     return attribute(PROMPT, *replica, config, open_rows)
 

@@ -12,15 +12,15 @@ import pytest
 from distributed_tracer.cli.main import main
 from distributed_tracer.plan.work import WorkUnit
 from distributed_tracer.prompt import Prompt
-from distributed_tracer.runtime.signals import ECHO_SECONDS, NothingBegun, Stopping
+from distributed_tracer.runtime.signals import ECHO_SECONDS, GracefulShutdown, NothingBegun
 
 UNITS = [WorkUnit(Prompt(name)) for name in "abc"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_ends_the_handing_out_of_work(number: int, capfd: pytest.CaptureFixture[str]) -> None:
-    with Stopping() as stopping:
-        units = stopping.until_asked(UNITS)
+    with GracefulShutdown() as stopping:
+        units = stopping.take_until_stopped(UNITS)
         assert next(units) is UNITS[0]
         os.kill(os.getpid(), number)
         assert list(units) == []
@@ -29,8 +29,8 @@ def test_the_first_signal_ends_the_handing_out_of_work(number: int, capfd: pytes
 
 
 def test_a_second_signal_from_the_keyboard_ends_at_once() -> None:
-    with Stopping() as stopping:
-        next(stopping.until_asked(UNITS))
+    with GracefulShutdown() as stopping:
+        next(stopping.take_until_stopped(UNITS))
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
@@ -40,8 +40,8 @@ def test_a_second_signal_from_the_keyboard_ends_at_once() -> None:
 def test_signals_of_one_request_count_once_and_a_later_one_ends_at_once(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Stopping() as stopping:
-        units = stopping.until_asked(UNITS)
+    with GracefulShutdown() as stopping:
+        units = stopping.take_until_stopped(UNITS)
         next(units)
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), number)  # as from `timeout` and Slurm, which send it to a process and to its group
@@ -53,8 +53,8 @@ def test_signals_of_one_request_count_once_and_a_later_one_ends_at_once(
 
 
 def test_the_first_signal_ends_at_once_what_is_only_being_made_ready(capfd: pytest.CaptureFixture[str]) -> None:
-    with Stopping() as stopping:
-        units = stopping.until_asked(UNITS)
+    with GracefulShutdown() as stopping:
+        units = stopping.take_until_stopped(UNITS)
         with pytest.raises(NothingBegun):
             os.kill(os.getpid(), signal.SIGTERM)
         assert (stopping.signal, list(units)) == ("SIGTERM", [])
@@ -63,9 +63,9 @@ def test_the_first_signal_ends_at_once_what_is_only_being_made_ready(capfd: pyte
 def test_a_run_under_nohup_goes_on_when_its_terminal_is_closed() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Stopping() as stopping:
+        with GracefulShutdown() as stopping:
             os.kill(os.getpid(), signal.SIGHUP)
-            assert list(stopping.until_asked(UNITS)) == UNITS
+            assert list(stopping.take_until_stopped(UNITS)) == UNITS
     finally:
         signal.signal(signal.SIGHUP, before)
 
@@ -75,8 +75,8 @@ def test_a_terminal_that_takes_no_words_does_not_end_a_run(monkeypatch: pytest.M
         raise OSError("the terminal is gone")
 
     monkeypatch.setattr(os, "write", closed)
-    with Stopping() as stopping:
-        units = stopping.until_asked(UNITS)
+    with GracefulShutdown() as stopping:
+        units = stopping.take_until_stopped(UNITS)
         next(units)
         os.kill(os.getpid(), signal.SIGHUP)
         assert list(units) == []
@@ -85,7 +85,7 @@ def test_a_terminal_that_takes_no_words_does_not_end_a_run(monkeypatch: pytest.M
 def test_signals_are_as_before_afterwards() -> None:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
-    with Stopping():
+    with GracefulShutdown():
         pass
     assert [signal.getsignal(number) for number in numbers] == before
 
@@ -104,8 +104,8 @@ def test_outside_the_main_thread_units_pass_without_signals() -> None:
     passed: list[WorkUnit] = []
 
     def work() -> None:
-        with Stopping() as stopping:
-            passed.extend(stopping.until_asked(UNITS))
+        with GracefulShutdown() as stopping:
+            passed.extend(stopping.take_until_stopped(UNITS))
 
     thread = threading.Thread(target=work)
     thread.start()

@@ -14,9 +14,15 @@ from random_graphs import random_graph
 from random_stores import make_store
 
 from distributed_tracer.errors import ConfigError, StoreCorrupt
-from distributed_tracer.store.backend.open import open_root
-from distributed_tracer.store.evaluations import CheckedPrompt, figures, new_check, read_checks, write_check
-from distributed_tracer.store.format.checksummed_json import sealed
+from distributed_tracer.store.backend.open import open_backend
+from distributed_tracer.store.evaluations import (
+    EvaluatedPrompt,
+    evaluation_results,
+    new_check,
+    read_checks,
+    write_check,
+)
+from distributed_tracer.store.format.checksummed_json import dump_checksummed
 from distributed_tracer.store.reader import Store, open_store
 from distributed_tracer.table import Table
 
@@ -28,7 +34,7 @@ def store_of(url: str) -> Store:
 def write(
     store: Store, prompt_id: str, value: float, *, seed: int = 0, asked: str | None = None, reason: str = ""
 ) -> str:
-    prompt = CheckedPrompt(prompt_id, store.entry(prompt_id).asked if asked is None else asked, "", reason)
+    prompt = EvaluatedPrompt(prompt_id, store.entry(prompt_id).asked if asked is None else asked, "", reason)
     tables = () if reason else (Table({"distance": [1, "all"], "edges": [3, 4], "cosine": [value, float("nan")]}),)
     return write_check(store.root, new_check("edges", {"seed": seed}, {"command": "x"}, (prompt,), tables))[0]
 
@@ -73,7 +79,7 @@ def test_of_several_the_latest_counts_and_a_failure_takes_nothing_away(store_url
     write(store, "b", 0.25)
     write(store, "b", 0.5)
     write(store, "b", 0.0, reason="edges: it broke")
-    found = figures(store.root, "edges", store.catalogue, {"seed": 0})
+    found = evaluation_results(store.root, "edges", store.catalogue, {"seed": 0})
     assert found.failed == {"a": "edges: it broke"}
     assert found.done == {"b"}
     assert found.table["cosine"][0] == 0.5
@@ -81,36 +87,36 @@ def test_of_several_the_latest_counts_and_a_failure_takes_nothing_away(store_url
 
 def test_the_latest_knew_of_the_others_whatever_the_clocks_said(tmp_path: Path) -> None:
     store = store_of(str(tmp_path))
-    prompt = CheckedPrompt("a", store.entry("a").asked, "")
+    prompt = EvaluatedPrompt("a", store.entry("a").asked, "")
     for year, value in ((2031, 0.25), (2020, 0.5)):
-        number = figures(store.root, "edges", store.catalogue).number + 1
+        number = evaluation_results(store.root, "edges", store.catalogue).number + 1
         check = new_check("edges", {"seed": year}, {}, (prompt,), [Table({"cosine": [value]})], number)
         write_check(store.root, replace(check, created=f"{year}-01-01T00:00:00.000+00:00"))
         write_check(store.root, replace(check, created=f"{year}-01-01T00:00:00.000+00:00", settings={}))
-    assert figures(store.root, "edges", store.catalogue, {}).table["cosine"].tolist() == [0.5]
-    assert figures(store.root, "edges", store.catalogue).number == 2
+    assert evaluation_results(store.root, "edges", store.catalogue, {}).table["cosine"].tolist() == [0.5]
+    assert evaluation_results(store.root, "edges", store.catalogue).number == 2
 
 
 def test_figures_from_before_there_were_numbers_are_ordered_by_their_clocks(tmp_path: Path) -> None:
     store = store_of(str(tmp_path / "store"))
-    prompt = CheckedPrompt("a", store.entry("a").asked, "")
+    prompt = EvaluatedPrompt("a", store.entry("a").asked, "")
     for year, value in ((2031, 0.25), (2020, 0.5)):
         check = new_check("edges", {}, {}, (prompt,), [Table({"cosine": [value]})])
         document = json.loads(replace(check, created=f"{year}-01-01T00:00:00.000+00:00").to_json())
-        data = sealed({name: document[name] for name in document if name not in ("number", "sha256")})
-        store.root.create(f"checks/edges/{hashlib.sha256(data).hexdigest()[:32]}.json", data)
-    assert figures(store.root, "edges", store.catalogue).table["cosine"].tolist() == [0.25]
+        data = dump_checksummed({name: document[name] for name in document if name not in ("number", "sha256")})
+        store.root.put_if_absent(f"checks/edges/{hashlib.sha256(data).hexdigest()[:32]}.json", data)
+    assert evaluation_results(store.root, "edges", store.catalogue).table["cosine"].tolist() == [0.25]
 
 
 def test_figures_of_another_graph_of_that_id_do_not_count(store_url: str) -> None:
     store = store_of(store_url)
     write(store, "a", 0.5, asked="something else")
-    assert figures(store.root, "edges", store.catalogue).done == frozenset()
+    assert evaluation_results(store.root, "edges", store.catalogue).done == frozenset()
 
 
 def test_some_prompts_figures_are_theirs(store_url: str) -> None:
     store = store_of(store_url)
-    prompts = tuple(CheckedPrompt(name, store.entry(name).asked, "") for name in ("a", "b"))
+    prompts = tuple(EvaluatedPrompt(name, store.entry(name).asked, "") for name in ("a", "b"))
     tables = [Table({"value": [1, 2]}), Table({"value": [3]})]
     check = new_check("edges", {}, {}, prompts, tables)
     write_check(store.root, check.of([1]))
@@ -138,11 +144,13 @@ def test_what_does_not_hold_figures_is_refused(change: dict[str, Any], says: str
     key = write(store, "a", 0.5)
     document = json.loads((tmp_path / "store" / key).read_bytes())
     del document["sha256"]
-    data = json.dumps({**document, **change}).encode() if "sha256" in change else sealed({**document, **change})
+    data = (
+        json.dumps({**document, **change}).encode() if "sha256" in change else dump_checksummed({**document, **change})
+    )
     (tmp_path / "store" / key).chmod(0o644)
     (tmp_path / "store" / key).write_bytes(data)
     with pytest.raises(StoreCorrupt, match=says):
-        read_checks(open_root(str(tmp_path / "store")), "edges")
+        read_checks(open_backend(str(tmp_path / "store")), "edges")
 
 
 def test_figures_without_a_seal_are_refused(tmp_path: Any) -> None:
@@ -152,4 +160,4 @@ def test_figures_without_a_seal_are_refused(tmp_path: Any) -> None:
     path.chmod(0o644)
     path.write_text(json.dumps(document))
     with pytest.raises(StoreCorrupt, match="no seal"):
-        read_checks(open_root(str(tmp_path / "store")), "edges")
+        read_checks(open_backend(str(tmp_path / "store")), "edges")

@@ -10,7 +10,7 @@ from random_graphs import random_graph
 from random_stores import RUN_INFO, make_store, write_part
 
 from distributed_tracer.errors import StoreCorrupt, StoreError, StoreMismatch
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.object_names import COMMIT_NAME
 from distributed_tracer.store.reader import open_store
@@ -45,7 +45,7 @@ def test_tuples_in_an_identity_equal_the_lists_they_become(tmp_path: Path) -> No
 
 def test_a_folder_with_another_run_json_is_refused(tmp_path: Path) -> None:
     for content in (b"not json", b"[]", b'{"format_version": 1, "format": "else", "identity": {}}'):
-        open_root(str(tmp_path)).replace("run.json", content)
+        open_backend(str(tmp_path)).put("run.json", content)
         with pytest.raises(StoreCorrupt, match="does not describe a store"):
             Ledger(str(tmp_path)).create_or_check(RUN_INFO)
 
@@ -65,7 +65,7 @@ def test_done_is_what_commits_name(store_url: str) -> None:
 def test_commits_are_numbered_in_the_order_they_come(store_url: str) -> None:
     make_store(store_url, [random_graph("a")], [random_graph("b")])
     Ledger(store_url).commit(write_part(store_url, [random_graph("c")]))
-    names = open_root(store_url).names("commits")
+    names = open_backend(store_url).list_dir("commits")
     assert [int(name[:10]) for name in names] == [1, 2, 3]
     assert all(COMMIT_NAME.fullmatch(name) for name in names)
 
@@ -77,7 +77,7 @@ def test_committing_a_receipt_again_changes_nothing(store_url: str) -> None:
     again.done()
     first.commit(receipt)
     again.commit(receipt)  # it does not know that its own first try came through
-    assert len(open_root(store_url).names("commits")) == 2
+    assert len(open_backend(store_url).list_dir("commits")) == 2
     assert again.done() == {"a", "b"}
 
 
@@ -133,7 +133,7 @@ def test_a_commit_that_is_not_ours_is_never_taken_for_ours(tmp_path: Path) -> No
     ledger = Ledger(str(tmp_path))
     ledger.done()
     stranger = write_part(str(tmp_path), [random_graph("b")]).to_json("")
-    open_root(str(tmp_path)).create(f"commits/0000000002-{receipt.part}.json", stranger)
+    open_backend(str(tmp_path)).put_if_absent(f"commits/0000000002-{receipt.part}.json", stranger)
     with pytest.raises(StoreError, match="holds another part"):
         ledger.commit(receipt)
 
@@ -158,7 +158,7 @@ def test_two_drivers_on_one_store_lose_nothing(store_url: str) -> None:
     assert [driver.exitcode for driver in drivers] == [0, 0]
     store = open_store(store_url)
     assert list(store) == [f"p{i}" for i in range(5)]
-    assert len(open_root(store_url).names("commits")) == 6
+    assert len(open_backend(store_url).list_dir("commits")) == 6
     assert Ledger(store_url).done() == set(store)
     clean = make_store(f"{store_url}-clean", [random_graph(f"p{i}", seed=i) for i in range(5)])
     assert store.digest() == clean.digest()

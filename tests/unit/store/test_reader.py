@@ -9,8 +9,8 @@ from random_graphs import AWKWARD, assert_same, random_graph
 from random_stores import RUN_INFO, make_store, write_part
 
 from distributed_tracer.errors import PromptNotFound, StoreNotFound, StoreVersionError
-from distributed_tracer.graph.nodes import Kind
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.graph.nodes import NodeKind
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store
 
@@ -35,7 +35,7 @@ def test_a_graph_alone_in_its_part_comes_back(case: str, tmp_path: Path) -> None
 def test_without_the_active_list_the_selected_features_stand_for_it(tmp_path: Path) -> None:
     graph = random_graph(num_active=40, num_selected=7)
     store = make_store(str(tmp_path / "s"), [graph], store_active=False)
-    active, features = store.graph("p").active, graph.nodes.take(graph.nodes.where(Kind.FEATURE))
+    active, features = store.graph("p").active, graph.nodes.take(graph.nodes.where(NodeKind.FEATURE))
     assert len(active) == 7
     assert active.feature_A.tobytes() == features.feature_N.tobytes()
     assert active.activation_A.tobytes() == features.activation_N.tobytes()
@@ -57,7 +57,7 @@ def test_opening_reads_no_part(store_url: str) -> None:
     make_store(store_url, GRAPHS[:2])
     receipt = write_part(store_url, GRAPHS[2:])
     Ledger(store_url).commit(receipt)
-    open_root(store_url).remove_folder(f"parts/{receipt.part}")
+    open_backend(store_url).remove_folder(f"parts/{receipt.part}")
     store = open_store(store_url)
     assert len(store) == 6
     assert "p5" in store
@@ -89,7 +89,7 @@ def test_of_two_commits_of_one_prompt_the_first_counts(store_url: str) -> None:
     assert [graph.prompt_id for graph in store.graphs()].count("p0") == 1
     assert store.digest() == make_store(f"{store_url}-clean", GRAPHS[:3]).digest()
     assert len(store.prompts) == len(store) == 3
-    features = store.graph("p0").nodes.take(store.graph("p0").nodes.where(Kind.FEATURE))
+    features = store.graph("p0").nodes.take(store.graph("p0").nodes.where(NodeKind.FEATURE))
     hits = store.occurrences(int(features.layer_N[0]), int(features.feature_N[0]))
     assert list(hits["prompt"]).count("p0") == np.count_nonzero(
         (features.layer_N == features.layer_N[0]) & (features.feature_N == features.feature_N[0])
@@ -104,7 +104,7 @@ def test_occurrences_are_the_nodes_of_that_feature(tmp_path: Path) -> None:
     expected = []
     for graph in sorted(crowded, key=lambda g: g.prompt_id):
         nodes = graph.nodes
-        for n in np.flatnonzero((nodes.kind_N == Kind.FEATURE) & (nodes.layer_N == 0) & (nodes.feature_N == 77)):
+        for n in np.flatnonzero((nodes.kind_N == NodeKind.FEATURE) & (nodes.layer_N == 0) & (nodes.feature_N == 77)):
             row = (graph.prompt_id, nodes.position_N[n], nodes.activation_N[n], graph.influence_N[n], n)
             expected.append(row)
     found = store.occurrences(0, 77)
@@ -134,8 +134,8 @@ def test_no_store_is_said_with_its_address(store_url: str) -> None:
 
 def test_a_newer_format_is_refused_with_both_numbers(store_url: str) -> None:
     make_store(store_url, GRAPHS[:1])
-    root = open_root(store_url)
-    root.replace("run.json", (root.read("run.json") or b"").replace(b'"format_version": 1', b'"format_version": 7'))
+    root = open_backend(store_url)
+    root.put("run.json", (root.read("run.json") or b"").replace(b'"format_version": 1', b'"format_version": 7'))
     with pytest.raises(StoreVersionError, match=r"version 7.*version 1"):
         open_store(store_url)
     with pytest.raises(StoreVersionError, match=r"version 7.*version 1"):

@@ -12,7 +12,7 @@ from random_stores import make_store, write_part
 
 from distributed_tracer.config import StoreConfig
 from distributed_tracer.errors import StoreError
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.writer import PartWriter
 
 
@@ -52,7 +52,7 @@ def test_a_receipt_is_small_plain_and_true(store_url: str) -> None:
     assert [entry.id for entry in receipt.prompts] == ["a", "b"]
     assert [entry.num_edges for entry in receipt.prompts] == [graph.num_edges for graph in graphs]
     assert receipt.prompts[0].replacement == graphs[0].scores.replacement
-    stored = open_root(store_url).read_many([f"parts/{receipt.part}/{key}" for key in receipt.objects])
+    stored = open_backend(store_url).read_many([f"parts/{receipt.part}/{key}" for key in receipt.objects])
     assert receipt.num_bytes == sum(len(data) for data in stored.values())
 
 

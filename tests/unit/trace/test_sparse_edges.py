@@ -11,24 +11,24 @@ from rounding import of_model, round_off
 
 from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders
 from distributed_tracer.trace import sparse_edges
-from distributed_tracer.trace.column_layout import Columns
-from distributed_tracer.trace.edges import Reach, ReachedEdges
-from distributed_tracer.trace.sparse_edges import keep_largest
+from distributed_tracer.trace.column_layout import ColumnLayout
+from distributed_tracer.trace.edges import DenseEdges, ReachableColumns
+from distributed_tracer.trace.sparse_edges import keep_top_mass
 
 
-def reached(seed: int) -> ReachedEdges:
+def reached(seed: int) -> DenseEdges:
     """Five rows over two layers and four positions; two rows do not reach the upper layer, none the last position."""
     generator = torch.Generator().manual_seed(seed)
-    columns = Columns.of(torch.tensor([0, 0, 0, 1, 1, 1]), torch.tensor([1, 1, 2, 1, 3, 3]), 2, 4)
-    reach = Reach(columns, [5, 3], 5, 3)
-    return ReachedEdges(reach, torch.randn(reach.size, generator=generator) ** 3)
+    columns = ColumnLayout.of(torch.tensor([0, 0, 0, 1, 1, 1]), torch.tensor([1, 1, 2, 1, 3, 3]), 2, 4)
+    reach = ReachableColumns(columns, [5, 3], 5, 3)
+    return DenseEdges(reach, torch.randn(reach.size, generator=generator) ** 3)
 
 
 def test_the_fewest_edges_that_carry_the_share_are_kept() -> None:
     for seed in range(20):
         edges = reached(seed)
         every = torch.arange(edges.reach.columns.num_slots)
-        kept, dense = keep_largest(edges, 0.8).take(every), edges.take(every)
+        kept, dense = keep_top_mass(edges, 0.8).take(every), edges.take(every)
         for row, all_of_it in zip(kept, dense, strict=True):
             descending = all_of_it.abs().sort(descending=True).values
             needed = int((descending.double().cumsum(0) < 0.8 * descending.double().sum()).sum()) + 1
@@ -42,12 +42,12 @@ def test_rows_too_shallow_for_a_layer_have_nothing_there(monkeypatch: pytest.Mon
     monkeypatch.setattr(sparse_edges, "_AT_ONCE", 1)  # a row at a time: the last two do not reach the upper layer
     edges = reached(3)
     every = torch.arange(edges.reach.columns.num_slots)
-    torch.testing.assert_close(keep_largest(edges, 1.0).take(every), edges.take(every), rtol=0, atol=0)
+    torch.testing.assert_close(keep_top_mass(edges, 1.0).take(every), edges.take(every), rtol=0, atol=0)
 
 
 def test_kept_edges_are_weighted_as_all_edges_are() -> None:
     edges, weight_B = reached(1), torch.rand(5)
-    kept = keep_largest(edges, 0.9)
+    kept = keep_top_mass(edges, 0.9)
     added = torch.zeros(edges.reach.columns.num_slots)
     kept.add_weighted(weight_B, added)
     expected = weight_B @ kept.take(torch.arange(len(added))).abs()

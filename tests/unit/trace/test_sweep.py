@@ -20,9 +20,9 @@ from torch import Tensor
 
 from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders
 from distributed_tracer.trace import column_layout, sweep
-from distributed_tracer.trace.column_layout import Grain
+from distributed_tracer.trace.column_layout import Tiling
 from distributed_tracer.trace.encode import encode
-from distributed_tracer.trace.rows import Rows
+from distributed_tracer.trace.rows import RowComputer
 
 ARCHITECTURE = "llama"
 FLAVOURS = ("plt-relu-skip", "clt-jumprelu-resid")
@@ -38,7 +38,7 @@ def rows_of(
     case: Case, sweep_rows: int = 64, dtype: torch.dtype = torch.float64, zeroed: int = 1, **options: Any
 ) -> Tensor:
     features = encode(case.model, case.tape, case.transcoders, zeroed, dtype, **options)
-    rows = Rows(case.model, case.tape, case.transcoders, features, sweep_rows)
+    rows = RowComputer(case.model, case.tape, case.transcoders, features, sweep_rows)
     blocks = list(rows.of_features(torch.arange(len(features))))
     order = torch.cat([block.node_B for block in blocks]).argsort()
     return torch.cat([block.edges.take(features.columns.slot_C) for block in blocks])[order]
@@ -57,12 +57,12 @@ def test_rows_do_not_depend_on_how_many_are_swept_together(
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-@pytest.mark.parametrize("grain", [Grain(4, 4, 8, block=4, by_width=True), Grain(width=8, block=4), Grain(3, 2, 5)])
+@pytest.mark.parametrize("grain", [Tiling(4, 4, 8, block=4, by_width=True), Tiling(width=8, block=4), Tiling(3, 2, 5)])
 def test_however_columns_are_laid_out_the_rows_are_the_same(
-    flavour: str, grain: Grain, case: Callable[[str], Case], monkeypatch: pytest.MonkeyPatch
+    flavour: str, grain: Tiling, case: Callable[[str], Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = rows_of(case(flavour))
-    monkeypatch.setattr(Grain, "of", classmethod(lambda *_: grain))
+    monkeypatch.setattr(Tiling, "of", classmethod(lambda *_: grain))
     monkeypatch.setattr(column_layout, "_SLACK", 0)
     assert_same(rows_of(case(flavour)), plain)
 

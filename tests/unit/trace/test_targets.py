@@ -10,7 +10,7 @@ from tiny import CASES
 from distributed_tracer.config import TraceConfig
 from distributed_tracer.errors import TargetError
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.model.load import load_model
 from distributed_tracer.prompt import Prompt, TargetSpec
 from distributed_tracer.trace.attribute import attribute
@@ -27,7 +27,7 @@ def _trace(*targets: object, **config: int | float) -> Graph:
 
 
 def _row(graph: Graph, number: int) -> torch.Tensor:
-    node = graph.nodes.where(Kind.TARGET)[number]
+    node = graph.nodes.where(NodeKind.TARGET)[number]
     return torch.from_numpy(graph.adjacency()[graph.dense_index_N()[node]][: len(graph.active) + 85])
 
 
@@ -83,7 +83,7 @@ def test_a_feature_target_has_the_features_row() -> None:
 
 def test_an_earlier_position_cannot_be_reached_by_later_tokens() -> None:
     graph = _trace({"token": 5, "position": 4})
-    target = graph.nodes.where(Kind.TARGET)[0]
+    target = graph.nodes.where(NodeKind.TARGET)[0]
     sources, weights = graph.row(int(target))
     assert graph.nodes.position_N[sources].max() <= 4
     assert len(weights)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from distributed_tracer.transcoder.base import Transcoders
 from distributed_tracer.transcoder.load import load_transcoders
-from distributed_tracer.transcoder.shard import Slice
-from distributed_tracer.transcoder.sharded import SlicedTranscoders
+from distributed_tracer.transcoder.shard import Shard
+from distributed_tracer.transcoder.sharded import ShardedTranscoders
 
 NUM_FEATURES, WIDTH, K = 40, 16, 5
 GENERATOR = torch.Generator().manual_seed(0)
@@ -39,9 +39,9 @@ def output(transcoders: Transcoders, x_PD: Tensor) -> tuple[Tensor, Tensor]:
 
 def check(source: Path, active_PS: Tensor, y_PD: Tensor) -> None:
     """However the set is kept: resident, lazy, in slices."""
-    slices = [load_transcoders(str(source), dtype="float64", slice=Slice(n, 3), lazy=bool(n)) for n in range(3)]
+    slices = [load_transcoders(str(source), dtype="float64", slice=Shard(n, 3), lazy=bool(n)) for n in range(3)]
     whole = [load_transcoders(str(source), dtype="float64", lazy=lazy) for lazy in (False, True)]
-    for transcoders in (*whole, SlicedTranscoders(slices)):
+    for transcoders in (*whole, ShardedTranscoders(slices)):
         ours_PS, ours_PD = output(transcoders, X_PD)
         assert torch.equal(ours_PS, active_PS)
         assert (ours_PD - y_PD).abs().max() < TOLERANCE

@@ -27,7 +27,7 @@ from distributed_tracer.errors import ShapeMismatch, TranscoderError
 from distributed_tracer.shapes import ModelShape
 from distributed_tracer.transcoder import load, loaded
 from distributed_tracer.transcoder.load import check_fits, load_transcoders, transcoder_shape
-from distributed_tracer.transcoder.shard import Slice
+from distributed_tracer.transcoder.shard import Shard
 
 WEIGHTS = random_weights()
 MODEL = ModelShape("LlamaForCausalLM", NUM_LAYERS, WIDTH, 2, 2, 3, 100, 64, 1000)
@@ -155,7 +155,7 @@ def test_decoders_are_resident_unless_they_are_large(tmp_path: Path, monkeypatch
     monkeypatch.setattr(load, "RESIDENT_DECODER_BYTES", decoder_bytes)
     assert is_lazy()
     assert not is_lazy(dtype="bfloat16")
-    assert not is_lazy(slice=Slice(0, 2))
+    assert not is_lazy(slice=Shard(0, 2))
     monkeypatch.setattr(load, "RESIDENT_DECODER_BYTES", decoder_bytes + 1)
     assert not is_lazy()
 

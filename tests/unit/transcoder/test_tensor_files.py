@@ -16,8 +16,8 @@ from torch import Tensor
 
 from distributed_tracer.errors import TranscoderError
 from distributed_tracer.transcoder.load import load_transcoders
-from distributed_tracer.transcoder.shard import Slice
-from distributed_tracer.transcoder.tensor_files import Header, Place, map_rows, read, read_headers
+from distributed_tracer.transcoder.shard import Shard
+from distributed_tracer.transcoder.tensor_files import TensorInfo, TensorRef, map_rows, read, read_headers
 
 W_SD = torch.arange(60.0).view(10, 6)
 B_S = torch.arange(7.0)  # odd lengths move what follows
@@ -36,11 +36,11 @@ def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_headers_say_what_is_there(file: Path) -> None:
-    assert read_headers(file) == {"b": Header((7,), "F32"), "W": Header((10, 6), "F32")}
+    assert read_headers(file) == {"b": TensorInfo((7,), "F32"), "W": TensorInfo((10, 6), "F32")}
 
 
 def test_whole_ranges_and_mapped_rows_agree(file: Path) -> None:
-    place = Place(file, "W")
+    place = TensorRef(file, "W")
     assert torch.equal(read(place), W_SD)
     assert torch.equal(read(place, range(3, 8)), W_SD[3:8])
     assert torch.equal(read(place, range(4, 4)), W_SD[4:4])
@@ -49,7 +49,7 @@ def test_whole_ranges_and_mapped_rows_agree(file: Path) -> None:
 
 
 def test_a_transposed_tensor_is_turned_round(file: Path) -> None:
-    place = Place(file, "W", transposed=True)
+    place = TensorRef(file, "W", transposed=True)
     assert torch.equal(read(place), W_SD.T)
     assert torch.equal(read(place, range(2, 5)), W_SD.T[2:5])
 
@@ -57,7 +57,7 @@ def test_a_transposed_tensor_is_turned_round(file: Path) -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_any_float_type_can_be_mapped(dtype: torch.dtype, tmp_path: Path) -> None:
     save_file({"b": B_S.to(torch.float16), "W": W_SD.to(dtype)}, tmp_path / "w.safetensors")
-    mapped_SD = map_rows(Place(tmp_path / "w.safetensors", "W"))
+    mapped_SD = map_rows(TensorRef(tmp_path / "w.safetensors", "W"))
     assert mapped_SD.dtype == dtype
     assert torch.equal(mapped_SD, W_SD.to(dtype))
 
@@ -81,9 +81,9 @@ def test_pickled_arrays_are_not_loaded(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "sprung",))
 
     np.savez(tmp_path / "w.npz", W=np.array([Trap()], dtype=object))
-    assert read_headers(tmp_path / "w.npz") == {"W": Header((1,), "|O")}
+    assert read_headers(tmp_path / "w.npz") == {"W": TensorInfo((1,), "|O")}
     with pytest.raises(TranscoderError, match="allow_pickle=False"):
-        read(Place(tmp_path / "w.npz", "W"))
+        read(TensorRef(tmp_path / "w.npz", "W"))
     (tmp_path / "p.npz").write_bytes(pickle.dumps(Trap()))
     with pytest.raises(TranscoderError, match=r"p\.npz: cannot be read"):
         read_headers(tmp_path / "p.npz")
@@ -109,7 +109,7 @@ def resident_mib() -> float:
 def test_only_the_rows_asked_for_come_into_memory(tmp_path: Path) -> None:
     hollow(tmp_path / "w.safetensors", {"W": [2**20, 2, 1024]})  # 8 GiB
     before = resident_mib()
-    mapped_SMD = map_rows(Place(tmp_path / "w.safetensors", "W"))
+    mapped_SMD = map_rows(TensorRef(tmp_path / "w.safetensors", "W"))
     rows_FD = mapped_SMD[torch.arange(0, 2**20, 2**10), 1]
     assert rows_FD.shape == (1024, 1024)  # 4 MiB, in 4 MiB of pages
     assert resident_mib() - before < 32
@@ -122,10 +122,10 @@ def test_a_slice_and_lazy_decoders_bring_only_their_part_into_memory(tmp_path: P
     config = "model_kind: transcoder_set\nfeature_input_hook: mlp.hook_in\nfeature_output_hook: mlp.hook_out\n"
     (tmp_path / "config.yaml").write_text(config)
     before = resident_mib()
-    part = load_transcoders(str(tmp_path), slice=Slice(500, 1000))  # 4 MiB each of encoder and decoder
+    part = load_transcoders(str(tmp_path), slice=Shard(500, 1000))  # 4 MiB each of encoder and decoder
     assert len(part.layers[0].features) in (1048, 1049)
     assert resident_mib() - before < 64
-    lazy = load_transcoders(str(tmp_path), slice=Slice(3, 10**6), lazy=True)
+    lazy = load_transcoders(str(tmp_path), slice=Shard(3, 10**6), lazy=True)
     rows_FD: Tensor = lazy.decoder_rows(0, torch.tensor(list(lazy.layers[0].features)), 0)
     assert rows_FD.shape == (1, width)
     assert resident_mib() - before < 64
@@ -175,7 +175,7 @@ def test_an_archive_that_would_unpack_to_more_than_its_arrays_is_refused(tmp_pat
         text = repr({"descr": descr, "fortran_order": False, "shape": shape}).encode().ljust(117) + b"\n"
         return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(num_bytes)
 
-    assert torch.equal(read(Place(archive(("W.npy", array((2, 3), 24))), "W")), torch.zeros(2, 3))
+    assert torch.equal(read(TensorRef(archive(("W.npy", array((2, 3), 24))), "W")), torch.zeros(2, 3))
     for members, says in (
         ((("W.npy", array((2**30, 2**10), 24)),), "W has 24 bytes; its shape .* needs 4,398,046,511,104"),
         ((("W.npy", array((2, 3), 2**24)),), "W has 16,777,216 bytes; its shape .* needs 24"),
@@ -198,4 +198,4 @@ def test_an_archive_that_would_unpack_to_more_than_its_arrays_is_refused(tmp_pat
             read_headers(path)
         assert "w.npz: cannot be read" in str(caught.value)
         with pytest.raises(TranscoderError, match=r"w\.npz: cannot be read"):
-            read(Place(path, "W"))
+            read(TensorRef(path, "W"))

@@ -18,7 +18,7 @@ from tiny_wheels import write_wheel
 
 from distributed_tracer.artifacts.checkpoint_files import damaged
 from distributed_tracer.errors import BundleError, ModelError, TranscoderError
-from distributed_tracer.ops.bundle.bundle import Wanted, drop_stale, make_bundle
+from distributed_tracer.ops.bundle.bundle import BundleRequest, make_bundle, remove_stale_wheels
 from distributed_tracer.ops.bundle.manifest import Manifest, read_manifest, verify
 from distributed_tracer.ops.bundle.sources import model_source, transcoder_source
 from distributed_tracer.transcoder.load import transcoder_shape
@@ -30,7 +30,7 @@ TRANSCODERS = ["config.yaml", *(f"layer_{layer}.safetensors" for layer in range(
 def make(out: Path, **wanted: str) -> list[str]:
     """What was said of the making."""
     said: list[str] = []
-    make_bundle(out, Wanted(**wanted), said.append)
+    make_bundle(out, BundleRequest(**wanted), said.append)
     return said
 
 
@@ -110,7 +110,7 @@ def test_a_run_that_was_killed_leaves_an_unfinished_bundle_that_the_next_complet
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make_bundle(out, Wanted(**sources), killed)
+        make_bundle(out, BundleRequest(**sources), killed)
     with pytest.raises(BundleError, match="is not finished"):
         verify(out)
     copied = [line for line in make(out, **sources) if line.startswith("copying")]
@@ -179,9 +179,9 @@ def test_a_wheel_left_by_an_older_version_goes(tmp_path: Path) -> None:
         manifest.record(f"wheels/{wheel.name}", wheel)
     write_wheel(wheels, "torn", needs=["more"])
     write_wheel(wheels, "unknown")
-    drop_stale(tmp_path, manifest, {"kept": "1.0", "old": "2.0", "torn": "1.0"})
+    remove_stale_wheels(tmp_path, manifest, {"kept": "1.0", "old": "2.0", "torn": "1.0"})
     assert sorted(path.name[:5] for path in wheels.iterdir()) == ["kept-", "new_h"]
-    drop_stale(tmp_path, manifest, None)
+    remove_stale_wheels(tmp_path, manifest, None)
     assert list(wheels.iterdir()) == []
 
 
@@ -269,7 +269,7 @@ def test_symbolic_links_in_a_bundle_lead_no_writing_or_removing_out_of_it(tmp_pa
     assert (outside / "victim.txt").read_text() == "mine"
     (out / "wheels").symlink_to(outside)
     with pytest.raises(BundleError, match="behind a symbolic link"):
-        drop_stale(out, read_manifest(out), None)
+        remove_stale_wheels(out, read_manifest(out), None)
     assert [path.name for path in outside.iterdir()] == ["victim.txt"]
 
 

@@ -12,7 +12,7 @@ import pytest
 from tiny_wheels import write_wheel
 
 from distributed_tracer.errors import BundleError
-from distributed_tracer.ops.bundle.project_wheel import own_wheel, repacked
+from distributed_tracer.ops.bundle.project_wheel import project_wheel, repacked
 
 
 def install(wheel: Path, target: Path) -> None:
@@ -37,7 +37,7 @@ def test_a_checkout_becomes_a_wheel_with_its_data_and_nothing_is_left_in_it(tmp_
     root = Path(__file__).parents[4]
     before = sorted(path.name for path in root.iterdir())
     try:
-        wheel = own_wheel(tmp_path)
+        wheel = project_wheel(tmp_path)
     except BundleError as error:  # building needs setuptools
         if "No matching distribution found for setuptools" in str(error):
             pytest.skip("no package index can be reached, and setuptools comes from one")

@@ -9,13 +9,20 @@ import pytest
 from distributed_tracer.artifacts.fingerprint import Files
 from distributed_tracer.ops.doctor.cluster_checks import compare
 from distributed_tracer.ops.doctor.node_checks import Finding
-from distributed_tracer.ops.doctor.node_report import Answer, Driver, Gpu, Silence, StoreTrial, Survey
+from distributed_tracer.ops.doctor.node_report import (
+    ClusterReport,
+    Driver,
+    Gpu,
+    NodeReport,
+    StoreCheck,
+    UnreachableNode,
+)
 
 VERSIONS = {"distributed_tracer": "0.1.0", "python": "3.11.7", "torch": "2.13.0", "numpy": "2.4.6", "code": "aaaa"}
 MODEL = Files("/shared/m", "/shared/m", digests={"config.json": "7:ab", "model.safetensors": "9:cd"}, num_bytes=16)
-STORE = StoreTrial("/shared/store", create_only=True, shared=True)
+STORE = StoreCheck("/shared/store", create_only=True, shared=True)
 A100 = Gpu("A100", "580.1", 80 * 2**30, 80 * 2**30)
-GOOD = Answer(
+GOOD = NodeReport(
     host="a",
     versions=VERSIONS,
     gpus=(),
@@ -38,11 +45,13 @@ GOOD = Answer(
 )
 
 
-def findings(*answers: Answer, silences: tuple[Silence, ...] = (), driver: Driver | None = None) -> list[Finding]:
-    return [one for one in compare(Survey(answers, silences, driver)) if one.severity != "info"]
+def findings(
+    *answers: NodeReport, silences: tuple[UnreachableNode, ...] = (), driver: Driver | None = None
+) -> list[Finding]:
+    return [one for one in compare(ClusterReport(answers, silences, driver)) if one.severity != "info"]
 
 
-def nodes(**changed: object) -> list[Answer]:
+def nodes(**changed: object) -> list[NodeReport]:
     """Three nodes, of which `c` is different."""
     return [GOOD, replace(GOOD, node="b"), replace(GOOD, node="c", **changed)]  # type: ignore[arg-type]
 
@@ -67,7 +76,7 @@ def test_of_nodes_that_are_alike_and_well_nothing_is_said() -> None:
         ({"shm_bytes": 64 * 2**20}, "warning", "/dev/shm has 64.0 MiB"),
         ({"temp_free_bytes": 2**30}, "warning", "1.00 GiB of 512.00 GiB are free at /tmp/ray"),
         ({"temp_free_bytes": 2**35}, "warning", "32.00 GiB of 512.00 GiB are free"),
-        ({"store": StoreTrial("/x", error="cannot create /x")}, "problem", "cannot be used: cannot create /x"),
+        ({"store": StoreCheck("/x", error="cannot create /x")}, "problem", "cannot be used: cannot create /x"),
         ({"store": replace(STORE, create_only=False)}, "problem", "lets a second creation replace the first"),
         ({"store": replace(STORE, shared=False)}, "problem", "is another one than the driver's"),
         (
@@ -98,12 +107,12 @@ def test_a_cluster_on_loopback_needs_no_token() -> None:
 
 
 def test_a_silent_node_is_a_problem_with_its_reason() -> None:
-    (found,) = findings(GOOD, silences=(Silence("b", "10.0.0.2", "no answer within 60 s"),))
+    (found,) = findings(GOOD, silences=(UnreachableNode("b", "10.0.0.2", "no answer within 60 s"),))
     assert (found.severity, found.nodes, found.what) == ("problem", ("b",), "no answer within 60 s")
 
 
 def test_the_driver_has_versions_and_a_store_too() -> None:
-    driver = Driver(VERSIONS | {"numpy": "1.0"}, StoreTrial("/x", error="cannot create /x"))
+    driver = Driver(VERSIONS | {"numpy": "1.0"}, StoreCheck("/x", error="cannot create /x"))
     found = findings(GOOD, driver=driver)
     assert [one.nodes for one in found] == [("driver",)] * 2
     assert "numpy differs: 2.4.6 on a; 1.0 on driver" in found[1].what
@@ -126,17 +135,17 @@ def test_of_gpus_kind_memory_and_torch_are_looked_at() -> None:
 
 def test_the_same_said_of_many_nodes_is_one_finding_and_problems_come_first() -> None:
     many = [replace(GOOD, node=f"n{n}", shm_bytes=2**26) for n in range(50)]
-    found = findings(replace(many[0], gpu_error="x"), *many[1:-1], replace(many[-1], store=StoreTrial("/x", "no")))
+    found = findings(replace(many[0], gpu_error="x"), *many[1:-1], replace(many[-1], store=StoreCheck("/x", "no")))
     assert [(one.severity, len(one.nodes)) for one in found] == [("problem", 1), ("warning", 1), ("warning", 50)]
 
 
 def test_that_files_were_only_sampled_is_said() -> None:
-    told = compare(Survey((replace(GOOD, model=replace(MODEL, num_sampled=2)),)))
+    told = compare(ClusterReport((replace(GOOD, model=replace(MODEL, num_sampled=2)),)))
     assert any("2 large files are compared by size" in one.what and "--full-hash" in one.remedy for one in told)
 
 
 def test_an_answer_goes_through_json_unchanged() -> None:
     answer = replace(GOOD, gpus=(A100,), transcoders=replace(MODEL, damaged=("cut",)))
-    assert Answer.from_json(answer.to_json()) == answer
+    assert NodeReport.from_json(answer.to_json()) == answer
     with pytest.raises(TypeError, match="colour"):
-        Answer.from_json(answer.to_json().replace('"host"', '"colour"'))
+        NodeReport.from_json(answer.to_json().replace('"host"', '"colour"'))

@@ -12,10 +12,10 @@ import pytest
 from jobs_of_cases import CASE, plain_rows, write_prompts
 
 from distributed_tracer.cli.main import main
-from distributed_tracer.ops.doctor.diagnose import Diagnosis, examine
+from distributed_tracer.ops.doctor.diagnose import DoctorReport, diagnose
 from distributed_tracer.ops.doctor.inspect_node import code_hash, probe
 from distributed_tracer.ops.doctor.node_checks import Finding
-from distributed_tracer.ops.doctor.node_report import Question, Silence, Survey
+from distributed_tracer.ops.doctor.node_report import CheckRequest, ClusterReport, UnreachableNode
 
 
 @pytest.fixture(autouse=True)
@@ -64,8 +64,8 @@ def test_a_time_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> N
 def test_the_text_may_be_in_another_field(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("prompt\nTexas\n")
     path = str(tmp_path / "p.csv")
-    assert "missing column" in examine(Question(), path).describe()
-    assert "1 prompts can be read" in examine(Question(), path, text_field="prompt").describe()
+    assert "missing column" in diagnose(CheckRequest(), path).describe()
+    assert "1 prompts can be read" in diagnose(CheckRequest(), path, text_field="prompt").describe()
 
 
 @pytest.mark.parametrize(("from_", "unwanted"), [(1, {"ray"}), (3, {"ray", "torch"})])
@@ -84,11 +84,11 @@ def test_gpus_are_those_that_the_driver_lists(tmp_path: Path, monkeypatch: pytes
     driver.write_text("#!/bin/sh\necho '580.1, 1000, 2000, NVIDIA A100-SXM4'\necho '580.1, [N/A], 2000, NVIDIA A100'\n")
     driver.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    first, second = probe(Question()).gpus
+    first, second = probe(CheckRequest()).gpus
     assert (first.name, first.driver, first.free_bytes) == ("NVIDIA A100-SXM4", "580.1", 1000 * 2**20)
     assert second.free_bytes is None
     driver.write_text("#!/bin/sh\necho 'Failed to initialize NVML: Driver/library version mismatch'\nexit 18\n")
-    assert probe(Question()).gpu_error == "nvidia-smi is installed and lists no GPU"
+    assert probe(CheckRequest()).gpu_error == "nvidia-smi is installed and lists no GPU"
 
 
 def test_the_hash_of_code_is_that_of_names_and_contents(tmp_path: Path) -> None:
@@ -104,8 +104,8 @@ def test_the_hash_of_code_is_that_of_names_and_contents(tmp_path: Path) -> None:
 
 
 def test_what_others_wrote_cannot_steer_the_terminal() -> None:
-    survey = Survey((), (Silence("evil\x1b[31m", "10.0.0.1", "x"),))
-    text = Diagnosis(survey, (Finding("problem", ("n",), "said \x1b[2J", "do \x07"),)).describe()
+    survey = ClusterReport((), (UnreachableNode("evil\x1b[31m", "10.0.0.1", "x"),))
+    text = DoctorReport(survey, (Finding("problem", ("n",), "said \x1b[2J", "do \x07"),)).describe()
     assert "\x1b" not in text
     assert "\x07" not in text
     assert "nodes 0 of 1" in text

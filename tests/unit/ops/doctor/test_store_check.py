@@ -9,13 +9,13 @@ import pytest
 import s3fs
 from s3 import S3Server
 
-from distributed_tracer.ops.doctor.store_check import beacon, try_store
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.ops.doctor.store_check import marker_object, try_store
+from distributed_tracer.store.backend.open import open_backend
 
 
 def probes(url: str) -> list[str]:
     """Probe objects there. SeaweedFS goes on to list a folder whose objects are gone."""
-    return [name for name in open_root(url).names("") if name.startswith(".")]
+    return [name for name in open_backend(url).list_dir("") if name.startswith(".")]
 
 
 def test_a_good_store_takes_an_object_once_and_is_left_empty(store_url: str) -> None:
@@ -35,7 +35,7 @@ def test_a_store_of_another_version_or_of_no_sense_cannot_be_used(tmp_path: Path
 
 
 def test_the_same_store_shows_the_beacon_and_another_does_not(store_url: str) -> None:
-    with beacon(store_url) as key:
+    with marker_object(store_url) as key:
         assert key is not None
         assert probes(store_url) == [key]
         assert try_store(store_url, key).shared is True
@@ -49,7 +49,7 @@ def test_a_store_that_cannot_be_written_says_why(tmp_path: Path) -> None:
     trial = try_store(url)
     assert "NotADirectoryError" in trial.error
     assert not trial.create_only
-    with beacon(url) as key:
+    with marker_object(url) as key:
         assert key is None
 
 
@@ -91,4 +91,4 @@ def test_an_object_that_cannot_be_removed_is_named(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(type(fsspec.filesystem("memory")), "rm_file", refuse)
     trial = try_store("memory://kept")
     assert trial.create_only
-    assert open_root("memory://kept").names("") == [trial.left_over]
+    assert open_backend("memory://kept").list_dir("") == [trial.left_over]

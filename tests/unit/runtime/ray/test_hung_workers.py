@@ -13,7 +13,7 @@ from distributed_tracer.plan.work import WorkUnit
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.runtime.ray import hung_workers
 from distributed_tracer.runtime.ray.hung_workers import Watch
-from distributed_tracer.runtime.ray.replicas import Replica
+from distributed_tracer.runtime.ray.replicas import ReplicaHandle
 from distributed_tracer.runtime.schedule import Schedule
 
 SECONDS = 120.0
@@ -33,7 +33,7 @@ class Actor:
 class Group:
     """Of replicas that share transcoders."""
 
-    def __init__(self, *replicas: Replica) -> None:
+    def __init__(self, *replicas: ReplicaHandle) -> None:
         self.replicas = list(replicas)
         for replica in replicas:
             replica.group = self  # type: ignore[assignment]
@@ -42,20 +42,22 @@ class Group:
 @pytest.fixture(autouse=True)
 def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hung_workers, "ready", lambda refs: [ref for ref in refs if ref.answers])
-    monkeypatch.setattr(Replica, "name", "host:1")
+    monkeypatch.setattr(ReplicaHandle, "name", "host:1")
     monkeypatch.setattr(hung_workers, "_answer", lambda ref: float(ref.number))
 
 
-def replica(answers: bool = True, advances: bool = False, expected: float = 1.0, **options: Any) -> Replica:
+def replica(answers: bool = True, advances: bool = False, expected: float = 1.0, **options: Any) -> ReplicaHandle:
     """One that was asked for a prompt at time 0, which should take so long."""
     options = {"loaded": True, "asked": {"ref": (WorkUnit(Prompt("p"), expected),)}, **options}
     none: Any = None
-    found = Replica(none, Actor(answers, advances), Actor(True, True), None, 0.0, **options)
+    found = ReplicaHandle(none, Actor(answers, advances), Actor(True, True), None, 0.0, **options)
     Group(found)
     return found
 
 
-def given_up(*replicas: Replica, seconds: float = SECONDS, until: float = 1000.0, pause: float = 0.0) -> dict[str, int]:
+def given_up(
+    *replicas: ReplicaHandle, seconds: float = SECONDS, until: float = 1000.0, pause: float = 0.0
+) -> dict[str, int]:
     """When each was given up first, by its number; looked at every second, but for one pause of the watch itself."""
     found: dict[str, int] = {}
     now = 0.0

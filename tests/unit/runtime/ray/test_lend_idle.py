@@ -11,8 +11,8 @@ pytest.importorskip("ray")
 
 from distributed_tracer.plan.work import WorkUnit
 from distributed_tracer.prompt import Prompt
-from distributed_tracer.runtime.ray.lend_idle import lend_idle
-from distributed_tracer.runtime.ray.replicas import Replica
+from distributed_tracer.runtime.ray.lend_idle import assign_helpers
+from distributed_tracer.runtime.ray.replicas import ReplicaHandle
 from distributed_tracer.runtime.schedule import Schedule
 
 
@@ -27,10 +27,10 @@ class Actor:
         self.offered.append(actor)
 
 
-def replica(*expected: float, attempt: int = 1, loaded: bool = True) -> Replica:
+def replica(*expected: float, attempt: int = 1, loaded: bool = True) -> ReplicaHandle:
     """One that has just begun with a call of prompts that are expected to take so long; idle without any."""
     group: Any = None
-    found = Replica(group, Actor(), None, None, 0.0, loaded=loaded)
+    found = ReplicaHandle(group, Actor(), None, None, 0.0, loaded=loaded)
     if expected:
         found.since = time.monotonic()
         units = (WorkUnit(Prompt(f"p{seconds}"), seconds, attempt=attempt) for seconds in expected)
@@ -38,9 +38,9 @@ def replica(*expected: float, attempt: int = 1, loaded: bool = True) -> Replica:
     return found
 
 
-def lent(*replicas: Replica) -> list[int]:
+def lent(*replicas: ReplicaHandle) -> list[int]:
     """How many helpers each one got."""
-    lend_idle(replicas, Schedule([], attempts=3))
+    assign_helpers(replicas, Schedule([], attempts=3))
     return [len(found.actor.offered) for found in replicas]
 
 

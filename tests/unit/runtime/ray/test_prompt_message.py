@@ -14,8 +14,8 @@ import ray
 from distributed_tracer.plan.work import WorkUnit
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.runtime.ray.prompt_message import CannotTravel, Parcel, unpacked
-from distributed_tracer.runtime.ray.replicas import Replica
-from distributed_tracer.runtime.schedule import Schedule, Share
+from distributed_tracer.runtime.ray.replicas import ReplicaHandle
+from distributed_tracer.runtime.schedule import Schedule, WorkerQueue
 
 
 class Stays(int):
@@ -82,7 +82,7 @@ def test_what_ray_has_no_room_for_is_said_with_its_size() -> None:
             raise ray.exceptions.ObjectStoreFullError("no room")
 
     none: Any = None
-    replica = Replica(none, Full(), None, None, 0.0)
+    replica = ReplicaHandle(none, Full(), None, None, 0.0)
     with pytest.raises(CannotTravel, match=r"^Ray has no room for its 1,000,\d\d\d bytes: .*no room"):
         replica.ask((unit("a", "x" * 1_000_000),))
     assert not replica.asked
@@ -90,8 +90,8 @@ def test_what_ray_has_no_room_for_is_said_with_its_size() -> None:
 
 def test_a_call_with_one_that_cannot_travel_is_sent_again_one_by_one() -> None:
     units = [WorkUnit(Prompt(name), 1.0) for name in "abc"]
-    schedule, share = Schedule(units, attempts=3, call_seconds=100.0), Share()
-    schedule._estimate.learn(1.0, 1.0)
+    schedule, share = Schedule(units, attempts=3, call_seconds=100.0), WorkerQueue()
+    schedule._estimate.observe(1.0, 1.0)
     (together,) = schedule.next_calls(share)
     assert len(together) == 3
     assert list(schedule.refused(share, together, "why")) == []

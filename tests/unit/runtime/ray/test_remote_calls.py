@@ -17,8 +17,8 @@ from distributed_tracer.errors import OutOfMemory, TracerError
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.runtime.ray.remote_helper import RemoteAssistant
 from distributed_tracer.runtime.ray.remote_shard import RemoteSlice
-from distributed_tracer.runtime.shared_rows import AssistantFailed
-from distributed_tracer.transcoder.shard import Slice
+from distributed_tracer.runtime.shared_rows import HelperFailed
+from distributed_tracer.transcoder.shard import Shard
 
 FULL = (ray.exceptions.ObjectStoreFullError("full"), ray.exceptions.OutOfDiskError("full"))
 KEPT: Any = SimpleNamespace(shape=None, dtype=None, device="cpu")
@@ -37,9 +37,9 @@ def refusing(error: Exception) -> Any:
 @pytest.mark.parametrize("error", FULL)
 def test_what_cannot_be_sent_to_an_assistant_is_its_failure(error: Exception) -> None:
     assistant = RemoteAssistant(refusing(error))
-    with pytest.raises(AssistantFailed, match="no room"):
+    with pytest.raises(HelperFailed, match="no room"):
         assistant.open(Prompt("p", "x"), TraceConfig())
-    with pytest.raises(AssistantFailed, match="no room"):
+    with pytest.raises(HelperFailed, match="no room"):
         assistant.ask(np.zeros(1, np.int64), 0)
 
 
@@ -48,10 +48,10 @@ def test_what_cannot_be_sent_to_an_assistant_is_its_failure(error: Exception) ->
 def test_a_slice_that_cannot_be_asked_or_answer_is_an_error_with_a_remedy(error: Exception, sent: bool) -> None:
     told = ray.exceptions.RayTaskError("of_slice", "traceback", error) if sent else error
     with pytest.raises(TracerError, match=r"slice 1 of 2 of the transcoders .*--slices"):
-        RemoteSlice(refusing(told), Slice(1, 2), KEPT).decoder_bias(0)
+        RemoteSlice(refusing(told), Shard(1, 2), KEPT).decoder_bias(0)
 
 
 def test_an_error_in_a_slices_worker_arrives_as_itself() -> None:
     told = ray.exceptions.RayTaskError("of_slice", "traceback", OutOfMemory("none left"))
     with pytest.raises(OutOfMemory, match=r"^none left$"):
-        RemoteSlice(refusing(told), Slice(1, 2), KEPT).decoder_bias(0)
+        RemoteSlice(refusing(told), Shard(1, 2), KEPT).decoder_bias(0)

@@ -17,8 +17,8 @@ from distributed_tracer.config import JobConfig, RunConfig, TraceConfig
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.pipeline import run_job
 from distributed_tracer.plan.work import Outcome, WorkUnit
-from distributed_tracer.runtime.telemetry.logs import AT_WORK, keep_worker_logs, stopping_line, telling
-from distributed_tracer.runtime.telemetry.phases import Phases
+from distributed_tracer.runtime.telemetry.logs import CURRENT_PROMPT, keep_worker_logs, log_outcomes, stopping_line
+from distributed_tracer.runtime.telemetry.phases import PhaseTimer
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_run_says_what_became_of_every_prompt_and_nothing_else(
 
 
 def test_no_line_can_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    with telling("json") as tell:
+    with log_outcomes("json") as tell:
         tell(Outcome("\x1b[31m\u202e\n", "failed", "trace", "\x07"))
     line = capsys.readouterr().err
     assert line.removesuffix("\n").isprintable()
@@ -70,7 +70,7 @@ def test_no_line_can_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_warnings_are_lines_too(capsys: pytest.CaptureFixture[str]) -> None:
-    with telling("json"):
+    with log_outcomes("json"):
         logging.getLogger("distributed_tracer.runtime.x").warning("%d of %d", 1, 2)
         with warnings.catch_warnings():
             warnings.simplefilter("always")
@@ -85,14 +85,14 @@ def test_warnings_are_lines_too(capsys: pytest.CaptureFixture[str]) -> None:
 def test_afterwards_logging_is_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
     root, ours = logging.getLogger(), logging.getLogger("distributed_tracer")
     before = list(root.handlers), ours.level
-    with telling("json"):
+    with log_outcomes("json"):
         assert (list(root.handlers), ours.level) != before
     assert (list(root.handlers), ours.level) == before
 
 
 def test_as_text_nothing_changes(capsys: pytest.CaptureFixture[str]) -> None:
     handlers = list(logging.getLogger().handlers)
-    with telling("text") as tell:
+    with log_outcomes("text") as tell:
         tell(Outcome("p", "failed", "trace", "?"))
         assert logging.getLogger().handlers == handlers
     assert capsys.readouterr().err == ""
@@ -103,11 +103,11 @@ def test_a_workers_record_says_at_which_prompt_it_was_made(
     worker_log: logging.Logger, capsys: pytest.CaptureFixture[str], log_format: Any
 ) -> None:
     keep_worker_logs(log_format)
-    phases = Phases()
-    phases.enter("rows")
-    token = AT_WORK.set(("p\n7", phases))
+    phases = PhaseTimer()
+    phases.start("rows")
+    token = CURRENT_PROMPT.set(("p\n7", phases))
     worker_log.warning("slow")
-    AT_WORK.reset(token)
+    CURRENT_PROMPT.reset(token)
     worker_log.warning("between prompts")
     first, second = capsys.readouterr().err.splitlines()
     if log_format == "text":
@@ -155,8 +155,8 @@ def test_the_notice_of_stopping_is_a_line_in_either_format() -> None:
 
 def test_phases_add_up_until_they_are_taken() -> None:
     times = iter([0.0, 1.0, 3.0, 6.0, 10.0, 15.0])
-    phases = Phases(lambda: next(times))
+    phases = PhaseTimer(lambda: next(times))
     for phase in ("encode", "rows", "encode"):
-        phases.enter(phase)
-    assert phases.take() == {"load": 1.0, "encode": 2.0 + 4.0, "rows": 3.0}
-    assert phases.take() == {"encode": 5.0}
+        phases.start(phase)
+    assert phases.pop() == {"load": 1.0, "encode": 2.0 + 4.0, "rows": 3.0}
+    assert phases.pop() == {"encode": 5.0}

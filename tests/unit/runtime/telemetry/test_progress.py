@@ -10,13 +10,13 @@ from collections.abc import Callable
 import pytest
 
 from distributed_tracer.plan.work import Outcome, Status
-from distributed_tracer.runtime.telemetry.progress import Tally, showing
+from distributed_tracer.runtime.telemetry.progress import ProgressTracker, show_progress
 
 EXPECTED = {"a": 4.0, "b": 2.0, "c": 1.0, "d": 1.0}
 
 
-def tally(clock: Callable[[], float] | None = None) -> Tally:
-    return Tally(len(EXPECTED), sum(EXPECTED.values()), clock)
+def tally(clock: Callable[[], float] | None = None) -> ProgressTracker:
+    return ProgressTracker(len(EXPECTED), sum(EXPECTED.values()), clock)
 
 
 def outcome(name: str, status: Status, seconds: float = 0.0) -> Outcome:
@@ -53,7 +53,7 @@ def test_time_left_goes_by_what_prompts_took_not_by_what_was_expected() -> None:
 
 
 def test_memory_is_for_prompts_under_way_only() -> None:
-    counted = Tally(10_000, 1.0)
+    counted = ProgressTracker(10_000, 1.0)
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     for number in range(10_000):
@@ -73,7 +73,7 @@ def test_a_prompt_that_is_tried_again_is_work_still_to_do() -> None:
 
 
 def test_without_a_terminal_there_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    with showing(tally(), wanted=True, line_seconds=0.02) as show:
+    with show_progress(tally(), wanted=True, line_seconds=0.02) as show:
         show(outcome("a", "done"))
         time.sleep(0.2)
     lines = capsys.readouterr().err.splitlines()
@@ -84,13 +84,13 @@ def test_without_a_terminal_there_are_lines(capsys: pytest.CaptureFixture[str]) 
 def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "160")
-    with showing(tally(), wanted=True) as show:
+    with show_progress(tally(), wanted=True) as show:
         for name in "abcd":
             show(outcome(name, "done"))
     assert "100%  4 of 4 done" in capsys.readouterr().err
 
 
 def test_nothing_is_shown_if_not_wanted(capsys: pytest.CaptureFixture[str]) -> None:
-    with showing(tally(), wanted=False) as show:
+    with show_progress(tally(), wanted=False) as show:
         show(outcome("a", "done"))
     assert capsys.readouterr().err == ""

@@ -10,9 +10,9 @@ from random_graphs import random_graph
 
 from distributed_tracer.config import StoreConfig
 from distributed_tracer.errors import StoreError, StoreUnavailable
-from distributed_tracer.store.backend.base import reported
-from distributed_tracer.store.backend.open import open_root
-from distributed_tracer.store.backend.retry import patiently
+from distributed_tracer.store.backend.base import translate_errors
+from distributed_tracer.store.backend.open import open_backend
+from distributed_tracer.store.backend.retry import retry_until
 from distributed_tracer.store.writer import PartWriter
 
 
@@ -23,7 +23,7 @@ def failing(times: int, error: Exception) -> tuple[list[float], Callable[[], Non
     def write() -> None:
         calls.append(time.monotonic())
         if len(calls) <= times:
-            with reported("write", "there"):
+            with translate_errors("write", "there"):
                 raise error
 
     return calls, write
@@ -32,7 +32,7 @@ def failing(times: int, error: Exception) -> tuple[list[float], Callable[[], Non
 def test_what_may_pass_is_tried_again_after_growing_pauses(caplog: pytest.LogCaptureFixture) -> None:
     calls, write = failing(2, ConnectionResetError("reset"))
     with caplog.at_level(logging.WARNING):
-        patiently(write, 60.0)
+        retry_until(write, 60.0)
     first, second, third = calls
     assert 0.5 <= second - first < 1.5
     assert 1.0 <= third - second < 2.5
@@ -44,7 +44,7 @@ def test_what_may_pass_is_tried_again_after_growing_pauses(caplog: pytest.LogCap
 def test_an_outage_that_outlasts_patience_is_an_error_that_says_how_long() -> None:
     calls, write = failing(100, OSError("no space left"))
     with pytest.raises(StoreUnavailable, match=r"no space left; tried 2 times in [01] seconds.*--retry-seconds"):
-        patiently(write, 0.5)
+        retry_until(write, 0.5)
     assert len(calls) == 2
 
 
@@ -52,7 +52,7 @@ def test_an_outage_that_outlasts_patience_is_an_error_that_says_how_long() -> No
 def test_what_will_not_pass_is_an_error_at_once(error: Exception) -> None:
     calls, write = failing(100, error)
     with pytest.raises(StoreError):
-        patiently(write, 60.0)
+        retry_until(write, 60.0)
     assert len(calls) == 1
 
 
@@ -60,18 +60,18 @@ def test_a_part_that_is_tried_again_leaves_no_orphan(tmp_path: Path, monkeypatch
     writer = PartWriter(str(tmp_path), StoreConfig(str(tmp_path)))
     writer.add(random_graph("a"))
     (tmp_path / "parts").mkdir(mode=0o500)
-    write, made = writer._root.upload, []
+    write, made = writer._root.put_many, []
 
     def full_once(objects: dict[str, bytes]) -> None:
         made.append(set(objects))
         if len(made) == 1:
-            with reported("write", "there"):
+            with translate_errors("write", "there"):
                 raise OSError("no space left")
         (tmp_path / "parts").chmod(0o700)
         write(objects)
 
-    monkeypatch.setattr(writer._root, "upload", full_once)
+    monkeypatch.setattr(writer._root, "put_many", full_once)
     receipt = writer.flush()
     assert receipt is not None
     assert made[0] == made[1]
-    assert open_root(str(tmp_path)).names("parts") == [receipt.part]
+    assert open_backend(str(tmp_path)).list_dir("parts") == [receipt.part]

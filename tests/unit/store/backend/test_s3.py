@@ -20,19 +20,19 @@ from faulty_proxy import Fault, FaultyS3, Request, Spoil, everything, faulty, no
 from s3 import S3Server
 
 from distributed_tracer.errors import StoreCorrupt, StoreError, StoreUnavailable
-from distributed_tracer.store.backend.base import Root
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.base import Backend
+from distributed_tracer.store.backend.open import open_backend
 
 OBJECTS = {f"parts/{number}": bytes([number]) * 1000 for number in range(60)}
-OPERATIONS: dict[str, Callable[[Root], object]] = {
+OPERATIONS: dict[str, Callable[[Backend], object]] = {
     "read": lambda root: root.read("parts/1"),
-    "names": lambda root: root.names("parts"),
-    "listing": lambda root: root.listing("parts"),
-    "create": lambda root: root.create("commits/1", b"1"),
-    "replace": lambda root: root.replace("failures/1", b"1"),
+    "names": lambda root: root.list_dir("parts"),
+    "listing": lambda root: root.list_all("parts"),
+    "create": lambda root: root.put_if_absent("commits/1", b"1"),
+    "replace": lambda root: root.put("failures/1", b"1"),
     "remove": lambda root: root.remove("parts/2"),
     "remove_folder": lambda root: root.remove_folder("parts"),
-    "upload": lambda root: root.upload({"parts/new": b"1"}),
+    "upload": lambda root: root.put_many({"parts/new": b"1"}),
 }
 EVERY_OPERATION = pytest.mark.parametrize("operation", OPERATIONS)
 FAULTS: tuple[Fault, ...] = ("slow down", "error", "reset", "cut", "stall")
@@ -51,9 +51,9 @@ def url(proxy: FaultyS3) -> str:
 
 
 @pytest.fixture
-def root(url: str) -> Root:
-    root = open_root(url)
-    root.upload(OBJECTS)
+def root(url: str) -> Backend:
+    root = open_backend(url)
+    root.put_many(OBJECTS)
     return root
 
 
@@ -68,14 +68,14 @@ def once(fault: Fault) -> Spoil:
     return lambda request: left.pop() if left else None
 
 
-def test_reading_takes_one_request_for_each_object(proxy: FaultyS3, root: Root) -> None:
+def test_reading_takes_one_request_for_each_object(proxy: FaultyS3, root: Backend) -> None:
     before = proxy.counts[""]
     assert root.read_many(list(OBJECTS)) == OBJECTS
     assert proxy.counts[""] - before == len(OBJECTS)
 
 
-def test_an_object_larger_than_expected_is_refused_before_it_is_read(proxy: FaultyS3, root: Root, url: str) -> None:
-    root.upload({"parts/large": bytes(96 << 20)})
+def test_an_object_larger_than_expected_is_refused_before_it_is_read(proxy: FaultyS3, root: Backend, url: str) -> None:
+    root.put_many({"parts/large": bytes(96 << 20)})
     before = proxy.counts[""]
     with pytest.raises(StoreCorrupt, match=r"parts/large has 100,663,296 bytes; at most 1,000 are read"):
         root.read_many(["parts/1", "parts/large"], {"parts/1": 1000, "parts/large": 1000})
@@ -92,7 +92,7 @@ def test_an_object_larger_than_expected_is_refused_before_it_is_read(proxy: Faul
     assert int(said.split()[-1]) < 32, "MiB more than for a small object"
 
 
-def test_many_objects_are_waited_for_at_once(proxy: FaultyS3, root: Root) -> None:
+def test_many_objects_are_waited_for_at_once(proxy: FaultyS3, root: Backend) -> None:
     proxy.stall_seconds = 1.0  # each, then it is passed on: ten at once would take six seconds
     proxy.spoil = everything("stall")
     started = time.monotonic()
@@ -107,8 +107,8 @@ def test_what_goes_wrong_once_is_asked_again(
 ) -> None:
     monkeypatch.setitem(fsspec.config.conf, "s3", {"config_kwargs": {"read_timeout": 0.1}})
     monkeypatch.setattr("distributed_tracer.store.backend.s3._FIRST_PAUSE", 0.01)
-    root = open_root(url)
-    root.upload({"parts/1": b"1", "parts/2": b"2"})
+    root = open_backend(url)
+    root.put_many({"parts/1": b"1", "parts/2": b"2"})
     proxy.stall_seconds, proxy.spoil = 1.0, once(fault)
     answer = OPERATIONS[operation](root)
     assert proxy.counts[fault] == 1
@@ -119,8 +119,8 @@ def test_what_goes_wrong_once_is_asked_again(
 def test_what_goes_wrong_for_long_is_an_outage_that_names_the_store(
     fault: Fault, proxy: FaultyS3, url: str, impatient: None
 ) -> None:
-    root = open_root(url)
-    root.upload({"parts/1": b"1"})
+    root = open_backend(url)
+    root.put_many({"parts/1": b"1"})
     proxy.stall_seconds, proxy.spoil = 3.0, everything(fault)
     with ThreadPoolExecutor(len(OPERATIONS)) as pool:  # the waits for answers that do not come pass side by side
         asked = [pool.submit(operation, root) for operation in OPERATIONS.values()]
@@ -134,16 +134,16 @@ def test_what_goes_wrong_for_long_is_an_outage_that_names_the_store(
 def test_an_object_may_take_longer_to_be_sent_than_an_answer_to_come(
     proxy: FaultyS3, url: str, impatient: None
 ) -> None:
-    root = open_root(url)
+    root = open_backend(url)
     proxy.stall_seconds, proxy.spoil = 1.0, everything("stall")
-    root.upload({"parts/1": b"1"})
+    root.put_many({"parts/1": b"1"})
     with pytest.raises(StoreUnavailable, match="TimeoutError"):
         root.read("parts/1")
 
 
 def test_a_bucket_that_is_not_there_is_empty(proxy: FaultyS3) -> None:
-    root = open_root(f"s3://none-{uuid.uuid4().hex[:12]}/store")
-    assert (root.read("run.json"), root.names(""), root.listing("")) == (None, [], {})
+    root = open_backend(f"s3://none-{uuid.uuid4().hex[:12]}/store")
+    assert (root.read("run.json"), root.list_dir(""), root.list_all("")) == (None, [], {})
 
 
 @pytest.mark.parametrize(
@@ -163,9 +163,9 @@ def test_only_what_waiting_may_mend_is_an_outage(
     with answering(lambda asked: refusal(status, code)) as server:
         for name, value in {**KEYS, "AWS_ENDPOINT_URL": server.endpoint}.items():
             monkeypatch.setenv(name, value)
-        root = open_root("s3://bucket/store")
+        root = open_backend("s3://bucket/store")
         if (operation, status) == ("names", 404):
-            assert root.names("parts") == []
+            assert root.list_dir("parts") == []
             return
         with pytest.raises(StoreError, match=rf"Error: {status} [\w ]+: {code}: Said {code}\.$") as caught:
             OPERATIONS[operation](root)
@@ -182,7 +182,7 @@ def test_a_refusal_because_of_the_time_names_the_clocks_and_may_pass(
         with pytest.raises(
             StoreUnavailable, match=r"clock of this machine says \S+Z, the server's 2026-01-01T00:00:00Z"
         ):
-            open_root("s3://bucket/store").read("run.json")
+            open_backend("s3://bucket/store").read("run.json")
 
 
 def test_what_aws_repeats_of_a_refused_signature_is_not_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +190,7 @@ def test_what_aws_repeats_of_a_refused_signature_is_not_in_the_error(monkeypatch
     with answering(lambda asked: refusal(403, "SignatureDoesNotMatch", signed + "/AWSAccessKeyId>")) as server:
         for name, value in {**KEYS, "AWS_ENDPOINT_URL": server.endpoint}.items():
             monkeypatch.setenv(name, value)
-        root = open_root("s3://bucket/store")
+        root = open_backend("s3://bucket/store")
         for operation in OPERATIONS.values():
             with pytest.raises(StoreError, match="PermissionError: 403 Forbidden: SignatureDoesNotMatch") as caught:
                 operation(root)
@@ -206,7 +206,7 @@ def test_a_creation_that_met_another_is_tried_again(monkeypatch: pytest.MonkeyPa
     with answering(lambda asked: answers.pop(0)) as server:
         for name, value in {**KEYS, "AWS_ENDPOINT_URL": server.endpoint}.items():
             monkeypatch.setenv(name, value)
-        assert open_root("s3://bucket/store").create("commits/1", b"mine") == b"mine"
+        assert open_backend("s3://bucket/store").put_if_absent("commits/1", b"mine") == b"mine"
         assert [(asked.method, asked.url) for asked in server.asked] == [
             ("PUT", "/bucket/store/commits/1"),
             ("GET", "/bucket/store/commits/1"),
@@ -215,7 +215,7 @@ def test_a_creation_that_met_another_is_tried_again(monkeypatch: pytest.MonkeyPa
         assert server.asked[0].headers["If-None-Match"] == "*"
 
 
-def test_a_forked_process_is_told_to_be_spawned(proxy: FaultyS3, root: Root) -> None:
+def test_a_forked_process_is_told_to_be_spawned(proxy: FaultyS3, root: Backend) -> None:
     """In it obstore would wait for threads that only its parent has."""
     assert root.read("parts/1") == OBJECTS["parts/1"]
     reads, writes = os.pipe()

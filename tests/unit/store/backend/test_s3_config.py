@@ -15,7 +15,7 @@ from answering import Answer, Asked, answering, refusal
 from s3 import S3Server
 
 from distributed_tracer.errors import StoreError, StoreUnavailable
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[pytest.Mon
 
 
 def works(url: str) -> bool:
-    root = open_root(url)
-    root.replace("x", b"1")
+    root = open_backend(url)
+    root.put("x", b"1")
     return root.read("x") == b"1"
 
 
@@ -83,7 +83,7 @@ def test_keys_that_end_are_fetched_anew(
     bare.setenv("AWS_ENDPOINT_URL", s3.endpoint)
     # obstore asks five minutes before; botocore calls the process if keys hold for less than a quarter of an hour
     bare.setattr("distributed_tracer.store.backend.s3_config._CREDENTIALS_HOLD", timedelta(minutes=5, seconds=0.5))
-    root = open_root(url)
+    root = open_backend(url)
     root.read("x")
     calls = (tmp_path / "calls").stat().st_size
     time.sleep(0.6)
@@ -93,14 +93,14 @@ def test_keys_that_end_are_fetched_anew(
 
 def test_without_keys_the_error_says_where_they_are_looked_for(url: str, bare: pytest.MonkeyPatch) -> None:
     with pytest.raises(StoreError, match="no AWS credentials were found: set AWS_ACCESS_KEY_ID") as caught:
-        open_root(url)
+        open_backend(url)
     assert not isinstance(caught.value, StoreUnavailable)
 
 
 def test_a_public_bucket_is_asked_without_a_signature(bare: pytest.MonkeyPatch) -> None:
     with answering(lambda asked: Answer(200, b"public")) as server:
         bare.setitem(fsspec.config.conf, "s3", {"anon": True, "endpoint_url": server.endpoint})
-        assert open_root("s3://bucket/store").read("x") == b"public"
+        assert open_backend("s3://bucket/store").read("x") == b"public"
         assert "Authorization" not in server.asked[0].headers
 
 
@@ -126,7 +126,7 @@ def test_aws_is_asked_for_the_region_of_a_bucket_and_then_at_its_own_address(
         bare.setenv("http_proxy", server.endpoint)
         bare.setenv("no_proxy", "")
         bare.setitem(fsspec.config.conf, "s3", {"key": "me", "secret": "mine", "use_ssl": False})
-        assert open_root("s3://bucket/store").read("x") == b"there"
+        assert open_backend("s3://bucket/store").read("x") == b"there"
         first, last = server.asked
     assert (first.method, first.url.rstrip("/")) == ("HEAD", f"http://{place}")
     assert "Authorization" not in first.headers
@@ -140,5 +140,5 @@ def test_a_name_with_dots_stays_in_the_path(bare: pytest.MonkeyPatch) -> None:
         bare.setenv("http_proxy", server.endpoint)
         bare.setenv("no_proxy", "")
         bare.setitem(fsspec.config.conf, "s3", {"key": "me", "secret": "mine", "use_ssl": False})
-        assert open_root("s3://my.bucket/store").read("x") is None
+        assert open_backend("s3://my.bucket/store").read("x") is None
         assert server.asked[-1].url == "http://s3.amazonaws.com/my.bucket/store/x"

@@ -12,7 +12,7 @@ from random_stores import make_store
 from distributed_tracer.errors import StoreCorrupt, StoreError
 from distributed_tracer.report.status import status_of
 from distributed_tracer.store.backend.base import Larger
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.format import schema
 from distributed_tracer.store.format.failure import read_failures
 from distributed_tracer.store.format.run_record import read_runs
@@ -33,7 +33,7 @@ def store(tmp_path: Path) -> Path:
     graphs = [random_graph(name, seed=n, num_active=8, num_positions=3) for n, name in enumerate("ab")]
     make_store(str(path), graphs)
     ledger = Ledger(str(path))
-    ledger.begin(3, 0, 60.0, {})
+    ledger.start_run(3, 0, 60.0, {})
     ledger.record_failure("c", "trace", "no memory", 1)
     return path
 
@@ -55,7 +55,7 @@ def test_a_chunk_of_many_gigabytes_is_refused_by_its_size_and_named_with_its_pro
     said = f"edges/weight/c/0 has 50,000,000,000 bytes, the commit says {noted}; it concerns prompts? 'a'"
     with pytest.raises(StoreCorrupt, match=said):
         open_store(str(store)).graph("a")
-    (damage,) = verify(open_root(str(store))).damages
+    (damage,) = verify(open_backend(str(store))).damages
     assert "has 50,000,000,000 bytes" in damage.problems[0]
 
 
@@ -66,7 +66,7 @@ def test_a_document_of_many_gigabytes_is_refused_and_listed(store: Path, pattern
     said = enlarge(path)
     with pytest.raises(StoreCorrupt, match=rf"{said}; at most [0-9,]+ are read of such an object"):
         open_all(store)
-    listed = [problem for damage in verify(open_root(str(store))).damages for problem in damage.problems]
+    listed = [problem for damage in verify(open_backend(str(store))).damages for problem in damage.problems]
     assert any(said in problem for problem in listed)
 
 
@@ -75,7 +75,7 @@ def test_records_of_many_gigabytes_are_refused_and_listed_and_keep_no_run_from_s
 ) -> None:
     (failure,), (run,) = store.glob("failures/*.json"), store.glob("runs/*.json")
     said = [enlarge(failure), enlarge(run)]
-    root = open_root(str(store))
+    root = open_backend(str(store))
     for read in (read_failures, read_runs):
         with pytest.raises(StoreCorrupt, match="has 50,000,000,000 bytes; at most"):
             read(root)
@@ -85,13 +85,13 @@ def test_records_of_many_gigabytes_are_refused_and_listed_and_keep_no_run_from_s
         copy_store(str(store), str(tmp_path / "copy"))
     listed = [problem for damage in verify(root).damages for problem in damage.problems]
     assert [each for each in said if not any(each in problem for problem in listed)] == []
-    Ledger(str(store)).begin(3, 0, 60.0, {})
+    Ledger(str(store)).start_run(3, 0, 60.0, {})
 
 
 def test_of_several_objects_those_that_are_larger_than_noted_are_told_apart(root_url: str) -> None:
-    root = open_root(root_url)
+    root = open_backend(root_url)
     objects = {"parts/a": b"1234", "parts/b": b"12345", "parts/c": b"", "parts/e": b"123"}
-    root.upload(objects)
+    root.put_many(objects)
     larger: dict[str, Larger] = {}
     found = root.read_many([*objects, "parts/d"], dict.fromkeys((*objects, "parts/d"), 4), larger)
     assert found == {"parts/a": b"1234", "parts/c": b"", "parts/e": b"123"}
@@ -102,16 +102,16 @@ def test_of_several_objects_those_that_are_larger_than_noted_are_told_apart(root
 
 
 def test_what_could_not_be_read_again_is_not_written(root_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = open_root(root_url)
+    root = open_backend(root_url)
     monkeypatch.setattr(schema, "_MOST_OF_OTHERS", 10)
     with pytest.raises(StoreError, match="would have 11 bytes, and at most 10 are read"):
-        root.create("commits/1.json", b"x" * 11)
-    assert root.names("commits") == []
-    assert root.create("commits/1.json", b"x" * 10) == b"x" * 10
+        root.put_if_absent("commits/1.json", b"x" * 11)
+    assert root.list_dir("commits") == []
+    assert root.put_if_absent("commits/1.json", b"x" * 10) == b"x" * 10
 
 
 def test_an_error_of_any_length_is_a_failure_that_can_be_read(tmp_path: Path) -> None:
     ledger = Ledger(str(tmp_path))
     ledger.record_failure("p" * 500, "trace", "\U0001f600" * 10**6, 1)
-    (failure,) = read_failures(open_root(str(tmp_path)))
+    (failure,) = read_failures(open_backend(str(tmp_path)))
     assert len(failure.reason) == 50_000

@@ -13,7 +13,7 @@ from random_stores import make_store, write_part
 from distributed_tracer.errors import StoreCorrupt, StoreError
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.report.status import status_of
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.maintenance import compact as compacting
 from distributed_tracer.store.maintenance.compact import compact
@@ -36,7 +36,7 @@ def answers(store: Store) -> dict[str, Any]:
         "ids": list(store),
         "entries": [store.entry(name) for name in store],
         "occurrences": {site: list(store.occurrences(*site).rows()) for site in [*sites, (0, 5000), (1, 5000)]},
-        "asked": dict(Ledger(store.url).asked()),
+        "asked": dict(Ledger(store.url).content_hashes()),
         "status": {k: v for k, v in status_of(store.url).items() if k not in ("parts", "bytes", "orphans", "written")},
     }
 
@@ -75,7 +75,7 @@ def test_what_comes_later_is_found_and_put_into_the_next_index(tmp_path: Path) -
 def test_superseded_parts_are_not_needed(store_url: str) -> None:
     before = answers(make_store(store_url, GRAPHS[:2], GRAPHS[1:4]))
     compact(store_url)
-    root, store = open_root(store_url), open_store(store_url)
+    root, store = open_backend(store_url), open_store(store_url)
     assert len(store.catalogue.superseded) == 2
     for commit in store.catalogue.superseded:
         root.remove(f"commits/{commit.name}")

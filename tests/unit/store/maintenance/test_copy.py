@@ -10,7 +10,7 @@ from random_stores import RUN_INFO, make_store, write_part
 
 from distributed_tracer.cli.main import main
 from distributed_tracer.errors import StoreCorrupt, StoreMismatch, StoreNotFound
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.format.digest import graph_digest
 from distributed_tracer.store.format.failure import read_failures
 from distributed_tracer.store.format.run_record import read_runs
@@ -24,14 +24,14 @@ PARTS = [[random_graph(f"p{i}{n}", seed=10 * i + n) for n in range(2)] for i in 
 
 
 def objects(url: str) -> dict[str, bytes]:
-    root = open_root(url)
-    return root.read_many([key for key in root.listing("") if not key.endswith("/")])
+    root = open_backend(url)
+    return root.read_many([key for key in root.list_all("") if not key.endswith("/")])
 
 
 def test_a_copy_has_the_same_objects_and_nothing_else(store_url: str, other_url: str) -> None:
     store = make_store(store_url, [graph for name, graph in AWKWARD.items() if name != "wide"], *PARTS)
     ledger = Ledger(store_url)
-    ledger.begin(9, 0, 10.0, {})
+    ledger.start_run(9, 0, 10.0, {})
     ledger.record_failure("bad", "trace", "no such token", 1)
     ledger.end("stopped", "SIGTERM")
     everything = objects(store_url)
@@ -44,7 +44,7 @@ def test_a_copy_has_the_same_objects_and_nothing_else(store_url: str, other_url:
     copied = open_store(other_url)
     assert copied.digest() == store.digest()
     assert copied.verify() == made.num_bytes
-    assert len(read_runs(open_root(other_url))) == len(read_failures(open_root(other_url))) == 1
+    assert len(read_runs(open_backend(other_url))) == len(read_failures(open_backend(other_url))) == 1
 
 
 def test_a_second_copy_brings_only_what_is_new(store_url: str, other_url: str) -> None:
@@ -57,7 +57,7 @@ def test_a_second_copy_brings_only_what_is_new(store_url: str, other_url: str) -
     assert (made.num_parts, made.num_there) == (1, 1)
     assert copy_store(store_url, other_url).num_parts == 0
     assert open_store(other_url).digest() == open_store(store_url).digest()
-    assert [failure.reason for failure in read_failures(open_root(other_url))] == ["first reason"]
+    assert [failure.reason for failure in read_failures(open_backend(other_url))] == ["first reason"]
 
 
 def test_a_later_record_of_a_failure_replaces_an_earlier_one_and_never_the_other_way(tmp_path: Path) -> None:
@@ -66,14 +66,14 @@ def test_a_later_record_of_a_failure_replaces_an_earlier_one_and_never_the_other
     Ledger(here).record_failure("bad", "trace", "old", 1)
     copy_store(here, there)
     for url, reason, time in ((here, "newer", "2999-01-01T00:00:00+00:00"), (there, "newest", "3000")):
-        (name,) = open_root(url).names("failures")
-        record = json.loads(open_root(url).read(f"failures/{name}") or b"")
-        open_root(url).replace(f"failures/{name}", json.dumps({**record, "reason": reason, "time": time}).encode())
+        (name,) = open_backend(url).list_dir("failures")
+        record = json.loads(open_backend(url).read(f"failures/{name}") or b"")
+        open_backend(url).put(f"failures/{name}", json.dumps({**record, "reason": reason, "time": time}).encode())
         if url == here:
             copy_store(here, there)
-            assert [failure.reason for failure in read_failures(open_root(there))] == ["newer"]
+            assert [failure.reason for failure in read_failures(open_backend(there))] == ["newer"]
     copy_store(here, there)
-    assert [failure.reason for failure in read_failures(open_root(there))] == ["newest"]
+    assert [failure.reason for failure in read_failures(open_backend(there))] == ["newest"]
 
 
 def test_the_failure_of_a_later_run_replaces_that_of_an_earlier_one_whatever_their_clocks_said(tmp_path: Path) -> None:
@@ -81,13 +81,13 @@ def test_the_failure_of_a_later_run_replaces_that_of_an_earlier_one_whatever_the
     make_store(here)
     for year, reason in ((3000, "old"), (2000, "new")):
         ledger = Ledger(here)
-        ledger.begin(1, 0, 60.0, {})
+        ledger.start_run(1, 0, 60.0, {})
         ledger.record_failure("bad", "trace", reason, 1)
-        (name,) = open_root(here).names("failures")
-        record = json.loads(open_root(here).read(f"failures/{name}") or b"")
-        open_root(here).replace(f"failures/{name}", json.dumps({**record, "time": f"{year}-01-01"}).encode())
+        (name,) = open_backend(here).list_dir("failures")
+        record = json.loads(open_backend(here).read(f"failures/{name}") or b"")
+        open_backend(here).put(f"failures/{name}", json.dumps({**record, "time": f"{year}-01-01"}).encode())
         copy_store(here, there)
-        assert [failure.reason for failure in read_failures(open_root(there))] == [reason]
+        assert [failure.reason for failure in read_failures(open_backend(there))] == [reason]
 
 
 def test_what_is_there_is_not_written_again_and_what_is_torn_is(tmp_path: Path) -> None:
@@ -101,9 +101,9 @@ def test_what_is_there_is_not_written_again_and_what_is_torn_is(tmp_path: Path) 
     flipped.write_bytes(bytes([flipped.read_bytes()[0] ^ 1]) + flipped.read_bytes()[1:])
     missing.unlink()
     short.write_bytes(short.read_bytes()[:-1])
-    before = open_root(there).listing("parts")
+    before = open_backend(there).list_all("parts")
     copy_store(here, there)
-    after = open_root(there).listing("parts")
+    after = open_backend(there).list_all("parts")
     assert open_store(there).verify() == receipt.num_bytes
     written = {Path(key) for key in after if after[key] != before.get(key)}
     torn = {path.relative_to(tmp_path / "there") for path in (flipped, missing, short)}
@@ -161,7 +161,7 @@ def test_a_compacted_store_is_copied_with_its_index_and_without_what_it_supersed
     copy_store(store_url, other_url)
     copied = open_store(other_url)
     assert copied.index is not None
-    assert len(copied.catalogue.commits) == len(open_root(other_url).names("commits")) == 2
+    assert len(copied.catalogue.commits) == len(open_backend(other_url).list_dir("commits")) == 2
     assert copied.digest() == open_store(store_url).digest()
     assert copied.verify() > 0
     assert set(copied) == {*store, "later"}
@@ -209,7 +209,7 @@ def test_a_copy_killed_at_random_moments_is_a_store_and_the_same_command_goes_on
     parts = [[random_graph(f"p{i:02}{n}", seed=2 * i + n) for n in range(2)] for i in range(16)]
     source = make_store(store_url, *parts)
     digests = {graph.prompt_id: graph_digest(graph) for graph in source.graphs()}
-    there = open_root(other_url)
+    there = open_backend(other_url)
 
     def check() -> None:
         if there.read("run.json") is not None:
@@ -223,7 +223,7 @@ def test_a_copy_killed_at_random_moments_is_a_store_and_the_same_command_goes_on
     def has_begun() -> bool:
         """It has written something that was not there before."""
         nonlocal num_objects
-        before, num_objects = num_objects, len(there.listing(""))
+        before, num_objects = num_objects, len(there.list_all(""))
         return num_objects > before > 0 or (before == 0 and num_objects > 0)
 
     kill_until_done(["copy", store_url, other_url], has_begun, check, longest_wait=0.3, most=3)

@@ -11,8 +11,8 @@ from random_stores import make_store
 
 from distributed_tracer.errors import StoreCorrupt
 from distributed_tracer.report.info import info_of, info_text
-from distributed_tracer.store.backend.open import open_root
-from distributed_tracer.store.evaluations import CheckedPrompt, check_keys, new_check, write_check
+from distributed_tracer.store.backend.open import open_backend
+from distributed_tracer.store.evaluations import EvaluatedPrompt, check_keys, new_check, write_check
 from distributed_tracer.store.maintenance.compact import compact
 from distributed_tracer.store.maintenance.copy import copy_store
 from distributed_tracer.store.maintenance.gc import collect_garbage
@@ -29,7 +29,7 @@ IDS = ("a", "b", "c")
 def checked_store(url: str, ids: tuple[str, ...] = IDS) -> Store:
     """One object with figures of each prompt: its id's number."""
     store = make_store(url, [random_graph(name, seed=ord(name)) for name in ids])
-    prompts = tuple(CheckedPrompt(name, store.entry(name).asked, "") for name in ids)
+    prompts = tuple(EvaluatedPrompt(name, store.entry(name).asked, "") for name in ids)
     tables = [Table({"value": [ord(name)]}) for name in ids]
     write_check(store.root, new_check("edges", {}, {}, prompts, tables))
     return store
@@ -54,7 +54,7 @@ def test_a_copy_brings_them_once(store_url: str, other_url: str) -> None:
     for _ in range(2):
         copy_store(store_url, other_url)
         assert values(other_url) == {"a": 97, "b": 98, "c": 99}
-    assert check_keys(open_root(other_url)) == check_keys(open_root(store_url))
+    assert check_keys(open_backend(other_url)) == check_keys(open_backend(store_url))
 
 
 def test_a_merge_brings_those_of_all(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_split_brings_those_of_its_prompts_once(store_url: str, other_url: str
     for _ in range(2):
         split_store(store, other_url, ["b"])
         assert values(other_url) == {"b": 98}
-    assert len(check_keys(open_root(other_url))) == 1
+    assert len(check_keys(open_backend(other_url))) == 1
 
 
 def test_compacting_and_cleaning_leave_them(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from random_stores import make_store, whole, write_part
 
 from distributed_tracer.cli.main import main
 from distributed_tracer.errors import StoreCorrupt, StoreError, StoreNotFound
-from distributed_tracer.store.backend.base import Root
-from distributed_tracer.store.backend.local import LocalRoot
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.base import Backend
+from distributed_tracer.store.backend.local import LocalBackend
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.commits import REMOVAL
-from distributed_tracer.store.format.part_manifest import Receipt
+from distributed_tracer.store.format.part_manifest import PartManifest
 from distributed_tracer.store.ledger import Ledger, commit_part
 from distributed_tracer.store.maintenance.compact import compact
 from distributed_tracer.store.maintenance.copy import copy_store
@@ -46,17 +46,17 @@ def orphan(path: Path, hours: float) -> str:
 def test_only_parts_without_a_commit_go_and_all_that_is_committed_stays(store_url: str) -> None:
     store = make_store(store_url, [random_graph("a")], [random_graph("b", seed=1)])
     Ledger(store_url).record_failure("bad", "trace", "no such token", 1)
-    before = set(open_root(store_url).listing(""))
+    before = set(open_backend(store_url).list_all(""))
     lost = write_part(store_url, [random_graph("lost")])
     assert collect_garbage(store_url) == [], "it is younger than a day"
     (found,) = collect_garbage(store_url, grace_hours=0.0, dry_run=True)
     assert (found.kind, found.key, found.num_bytes) == ("part", f"parts/{lost.part}", lost.num_bytes)
     assert found.num_objects == len(lost.objects)
-    assert set(orphans(open_root(store_url), [receipt.part for receipt in store.receipts])) == {lost.part}
+    assert set(orphans(open_backend(store_url), [receipt.part for receipt in store.receipts])) == {lost.part}
     assert collect_garbage(store_url, grace_hours=0.0) == [found]
-    assert set(open_root(store_url).listing("")) == before
+    assert set(open_backend(store_url).list_all("")) == before
     assert collect_garbage(store_url, grace_hours=0.0) == []
-    assert orphans(open_root(store_url), [receipt.part for receipt in store.receipts]) == {}
+    assert orphans(open_backend(store_url), [receipt.part for receipt in store.receipts]) == {}
     again = open_store(store_url)
     assert again.digest() == store.digest()
     assert again.verify() > 0
@@ -107,7 +107,7 @@ def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
 
 def test_what_is_committed_or_written_to_after_it_was_found_stays(store_url: str) -> None:
     make_store(store_url, [random_graph("a")])
-    root = open_root(store_url)
+    root = open_backend(store_url)
     late, lost = write_part(store_url, [random_graph("b")]), write_part(store_url, [random_graph("lost")])
     never = time.time() + 3600
     found = {garbage.key: garbage for garbage in find_garbage(root, never)}
@@ -148,7 +148,7 @@ def test_a_writer_between_upload_and_commit_is_not_robbed(store_url: str) -> Non
     store = open_store(store_url)
     assert list(store) == ["a", "b"]
     assert store.verify() > 0
-    assert len(open_root(store_url).names("commits")) == 2
+    assert len(open_backend(store_url).list_dir("commits")) == 2
 
 
 def test_a_removal_that_was_killed_is_finished_however_young_it_looks(tmp_path: Path) -> None:
@@ -158,22 +158,22 @@ def test_a_removal_that_was_killed_is_finished_however_young_it_looks(tmp_path: 
     (tmp_path / "parts" / part).rename(tmp_path / "parts" / f".{part}.0.tmp")
     (found,) = collect_garbage(str(tmp_path))
     assert found.key == f"parts/.{part}.0.tmp"
-    assert len(open_root(str(tmp_path)).names("parts")) == 1
+    assert len(open_backend(str(tmp_path)).list_dir("parts")) == 1
 
 
 @pytest.mark.slow
 def test_gc_killed_between_removals_is_finished_by_another(store_url: str) -> None:
     store = make_store(store_url, [random_graph("a")], [random_graph("b", seed=1)])
-    root = open_root(store_url)
-    committed = set(root.listing(""))
+    root = open_backend(store_url)
+    committed = set(root.list_all(""))
     for number in range(15):
         write_part(store_url, [random_graph(f"lost{number}", seed=number)])
-    left = len(root.listing("")) + 1
+    left = len(root.list_all("")) + 1
 
     def has_begun() -> bool:
         """Some object is gone that was there."""
         nonlocal left
-        before, left = left, len(root.listing(""))
+        before, left = left, len(root.list_all(""))
         return left < before - 1
 
     def check() -> None:
@@ -182,7 +182,7 @@ def test_gc_killed_between_removals_is_finished_by_another(store_url: str) -> No
         assert again.verify() > 0
 
     kill_until_done(["gc", store_url, "--grace-hours", "0"], has_begun, check, longest_wait=0.02, most=2)
-    assert set(root.listing("")) == committed
+    assert set(root.list_all("")) == committed
 
 
 def test_nothing_is_removed_where_there_is_no_store_or_a_commit_cannot_be_read(tmp_path: Path) -> None:
@@ -221,9 +221,9 @@ def test_compacted_parts_go_commit_first_and_the_store_says_the_same(store_url: 
     found = collect_garbage(store_url, grace_hours=0.0)
     assert {one.key for one in found} == {f"parts/{part}" for part in old}
     assert {one.kind for one in found} == {"superseded"}
-    root = open_root(store_url)
-    (commit,) = root.names("commits")
-    assert {key.split("/")[1] for key in root.listing("parts")} == {commit[11:43]}
+    root = open_backend(store_url)
+    (commit,) = root.list_dir("commits")
+    assert {key.split("/")[1] for key in root.list_all("parts")} == {commit[11:43]}
     again = open_store(store_url)
     assert again.digest() == digest
     assert again.verify() > 0
@@ -237,7 +237,7 @@ def test_the_store_says_the_same_without_its_index_after_gc(tmp_path: Path) -> N
     digest = make_store(str(tmp_path), *SMALL).digest()
     compact(str(tmp_path))
     collect_garbage(str(tmp_path), grace_hours=0.0)
-    open_root(str(tmp_path)).remove_folder("index")
+    open_backend(str(tmp_path)).remove_folder("index")
     assert open_store(str(tmp_path)).digest() == digest
 
 
@@ -253,25 +253,25 @@ def test_a_superseded_commit_stays_where_a_later_one_would_hide_its_graph(tmp_pa
     copy_store(here, there)
     assert [one.kind for one in collect_garbage(here, grace_hours=0.0)] == ["superseded"]
     for url in (here, there):
-        assert [int(name[:10]) for name in open_root(url).names("commits")] == [1, 3, 4]
+        assert [int(name[:10]) for name in open_backend(url).list_dir("commits")] == [1, 3, 4]
         assert open_store(url).digest() == digest
-        open_root(url).remove_folder("index")
+        open_backend(url).remove_folder("index")
         assert open_store(url).digest() == digest
 
 
 def test_older_indexes_go_once_a_newer_one_is_old_enough(store_url: str) -> None:
     make_store(store_url, *SMALL[:2])
-    ledger, root = Ledger(store_url), open_root(store_url)
+    ledger, root = Ledger(store_url), open_backend(store_url)
     for graphs in SMALL[2:]:
         compact(store_url)
         ledger.commit(write_part(store_url, graphs))
     compact(store_url)
-    names = root.names("index")
+    names = root.list_dir("index")
     lost = "d" * 32
-    root.upload({f"index/{lost}/zarr.json": b"{}"})  # a compaction that did not end
+    root.put_many({f"index/{lost}/zarr.json": b"{}"})  # a compaction that did not end
     assert sum(name.endswith(".json") for name in names) == 3
     collect_garbage(store_url, grace_hours=0.0)
-    left = {key.split("/")[1] for key in root.listing("index")}
+    left = {key.split("/")[1] for key in root.list_all("index")}
     assert {name for name in left if name.endswith(".json")} == {"0000000003.json"}
     assert len(left) == 2
     assert lost not in left
@@ -313,11 +313,13 @@ def test_nothing_compacted_goes_while_the_larger_part_is_not_whole(tmp_path: Pat
 def test_a_part_that_another_commit_names_too_stays(tmp_path: Path) -> None:
     """Two drivers may have committed one part under two numbers; the second commit holds nothing, and is superseded."""
     (receipt,) = make_store(str(tmp_path), SMALL[0]).receipts
-    root = open_root(str(tmp_path))
-    root.create(f"commits/0000000002-{receipt.part}.json", root.read(f"commits/0000000001-{receipt.part}.json") or b"")
+    root = open_backend(str(tmp_path))
+    root.put_if_absent(
+        f"commits/0000000002-{receipt.part}.json", root.read(f"commits/0000000001-{receipt.part}.json") or b""
+    )
     compact(str(tmp_path))
     collect_garbage(str(tmp_path), grace_hours=0.0)
-    assert root.names("commits") == [f"0000000001-{receipt.part}.json"]
+    assert root.list_dir("commits") == [f"0000000001-{receipt.part}.json"]
     assert open_store(str(tmp_path)).verify() == receipt.num_bytes
 
 
@@ -337,11 +339,11 @@ def test_gc_of_a_compacted_store_killed_anywhere_loses_nothing(tmp_path: Path) -
     url = str(tmp_path)
     store = make_store(url, *parts)
     compact(url)
-    root, left = open_root(url), 41
+    root, left = open_backend(url), 41
 
     def has_begun() -> bool:
         nonlocal left
-        before, left = left, len(root.names("commits"))
+        before, left = left, len(root.list_dir("commits"))
         return left < before
 
     def check() -> None:
@@ -351,10 +353,10 @@ def test_gc_of_a_compacted_store_killed_anywhere_loses_nothing(tmp_path: Path) -
 
     store_digest = store.digest()
     kill_until_done(["gc", url, "--grace-hours", "0"], has_begun, check, longest_wait=0.01, most=2)
-    assert len(root.names("parts")) == len(root.names("commits")) == 1
+    assert len(root.list_dir("parts")) == len(root.list_dir("commits")) == 1
 
 
-class Moments(LocalRoot):
+class Moments(LocalBackend):
     """A local store in which something happens right before or after a call, as if this process had been suspended."""
 
     def __init__(self, url: str, **happens: Callable[[], object]) -> None:
@@ -363,7 +365,7 @@ class Moments(LocalRoot):
 
     def create(self, key: str, data: bytes) -> bytes:
         self._happens.pop("before_commit", nothing)()
-        there = super().create(key, data)
+        there = super().put_if_absent(key, data)
         self._happens.pop("after_commit", nothing)()
         return there
 
@@ -372,7 +374,7 @@ class Moments(LocalRoot):
         super().remove_folder(folder)
 
     def replace(self, key: str, data: bytes) -> None:
-        super().replace(key, data)
+        super().put(key, data)
         self._happens.pop("after_notice", nothing)()
 
 
@@ -380,7 +382,7 @@ def nothing() -> None:
     pass
 
 
-def late_commit(root: Root, receipt: Receipt) -> None:
+def late_commit(root: Backend, receipt: PartManifest) -> None:
     commit_part(root, f"0000000009-{receipt.part}.json", receipt.to_json("now"), receipt)
 
 
@@ -390,14 +392,14 @@ def test_a_part_that_gc_removed_while_its_writer_was_suspended_cannot_be_committ
     assert [one.key for one in collect_garbage(store_url, grace_hours=0.0)] == [f"parts/{late.part}"]
     with pytest.raises(StoreError, match=f"parts/{late.part} was written and must not count.*was this process susp"):
         Ledger(store_url).commit(late)
-    assert not verify(open_root(store_url)).damages
+    assert not verify(open_backend(store_url)).damages
     assert open_store(store_url).digest() == store.digest()
 
 
 def test_half_a_part_cannot_be_committed(store_url: str) -> None:
     make_store(store_url, [random_graph("a")])
     late = write_part(store_url, [random_graph("b", seed=1)])
-    open_root(store_url).remove(f"parts/{late.part}/edges/weight/c/0")
+    open_backend(store_url).remove(f"parts/{late.part}/edges/weight/c/0")
     with pytest.raises(StoreError, match=f"1 of its {len(late.objects)} objects are not there"):
         Ledger(store_url).commit(late)
     assert list(open_store(store_url)) == ["a"]
@@ -409,11 +411,11 @@ def test_a_part_removed_right_before_or_after_its_commit_does_not_count(tmp_path
     url = str(tmp_path)
     make_store(url, [random_graph("a")])
     late = write_part(url, [random_graph("b", seed=1)])
-    root = Moments(url, **{moment: lambda: open_root(url).remove_folder(f"parts/{late.part}")})
+    root = Moments(url, **{moment: lambda: open_backend(url).remove_folder(f"parts/{late.part}")})
     with pytest.raises(StoreError, match="was this process suspended"):
         late_commit(root, late)
     assert list(open_store(url)) == ["a"]
-    assert not verify(open_root(url)).damages
+    assert not verify(open_backend(url)).damages
 
 
 @pytest.mark.parametrize("moment", ["after_notice", "before_removal"])
@@ -425,7 +427,7 @@ def test_a_commit_while_gc_is_about_to_remove_its_part_is_refused_or_gc_leaves_i
 
     def commit_now() -> None:
         try:
-            late_commit(open_root(url), late)
+            late_commit(open_backend(url), late)
         except StoreError as error:
             told.append(str(error))
 
@@ -434,7 +436,7 @@ def test_a_commit_while_gc_is_about_to_remove_its_part_is_refused_or_gc_leaves_i
     assert remove_garbage(root, found, time.time() + 3600)
     assert "it is being removed" in told[0]
     assert list(open_store(url)) == ["a"]
-    assert not verify(open_root(url)).damages
+    assert not verify(open_backend(url)).damages
     assert collect_garbage(url, grace_hours=0.0) == []
 
 
@@ -442,9 +444,9 @@ def test_a_commit_made_before_gc_gives_notice_keeps_its_part(tmp_path: Path) -> 
     url = str(tmp_path)
     make_store(url, [random_graph("a")])
     late = write_part(url, [random_graph("b", seed=1)])
-    (found,) = find_garbage(open_root(url), time.time() + 3600)
+    (found,) = find_garbage(open_backend(url), time.time() + 3600)
     Ledger(url).commit(late)
-    assert not remove_garbage(open_root(url), found, time.time() + 3600)
+    assert not remove_garbage(open_backend(url), found, time.time() + 3600)
     assert not (tmp_path / "parts" / late.part / REMOVAL).exists()
     assert whole(url, [random_graph("a"), random_graph("b", seed=1)]) == 2
 
@@ -452,7 +454,7 @@ def test_a_commit_made_before_gc_gives_notice_keeps_its_part(tmp_path: Path) -> 
 def test_a_part_whose_removal_was_killed_after_the_notice_is_removed_however_young(store_url: str) -> None:
     make_store(store_url, [random_graph("a")])
     late = write_part(store_url, [random_graph("b", seed=1)])
-    open_root(store_url).replace(f"parts/{late.part}/{REMOVAL}", b"")
+    open_backend(store_url).put(f"parts/{late.part}/{REMOVAL}", b"")
     with pytest.raises(StoreError, match="it is being removed"):
         Ledger(store_url).commit(late)
     assert [one.key for one in collect_garbage(store_url)] == [f"parts/{late.part}"]
@@ -463,18 +465,18 @@ def test_an_index_that_gc_removed_while_its_writer_was_suspended_does_not_count(
 ) -> None:
     url = str(tmp_path)
     digest = make_store(url, *SMALL).digest()
-    upload = LocalRoot.upload
+    upload = LocalBackend.put_many
 
-    def uploaded_and_suspended(self: LocalRoot, objects: Mapping[str, bytes]) -> None:
+    def uploaded_and_suspended(self: LocalBackend, objects: Mapping[str, bytes]) -> None:
         upload(self, objects)
         if next(iter(objects)).startswith("index/"):
             collect_garbage(url, grace_hours=0.0)
 
-    monkeypatch.setattr(LocalRoot, "upload", uploaded_and_suspended)
+    monkeypatch.setattr(LocalBackend, "put_many", uploaded_and_suspended)
     with pytest.raises(StoreError, match="was this process suspended"):
         compact(url)
     monkeypatch.undo()
-    assert not verify(open_root(url)).damages
+    assert not verify(open_backend(url)).damages
     compact(url)
     assert open_store(url).digest() == digest
 
@@ -484,7 +486,7 @@ def test_a_copy_whose_part_was_removed_in_the_target_meanwhile_says_so_and_goes_
 ) -> None:
     store = make_store(store_url, [random_graph("a")])
 
-    def removed_meanwhile(root: Root, *given: Any) -> None:
+    def removed_meanwhile(root: Backend, *given: Any) -> None:
         collect_garbage(other_url, grace_hours=0.0)
         commit_part(root, *given)
 
@@ -505,7 +507,7 @@ def test_ages_are_told_by_the_clock_of_the_store(store_url: str, monkeypatch: py
     assert collect_garbage(store_url) == [], "this machine's clock is two days ahead"
     monkeypatch.setattr(time, "time", lambda: now - 3600 * 48)
     assert [one.key for one in collect_garbage(store_url, grace_hours=0.0)] == [f"parts/{late.part}"]
-    assert not [name for name in open_root(store_url).names("") if name.startswith(".")]
+    assert not [name for name in open_backend(store_url).list_dir("") if name.startswith(".")]
 
 
 def test_who_may_only_read_sees_what_would_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

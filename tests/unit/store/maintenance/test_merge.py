@@ -11,7 +11,7 @@ from distributed_tracer.cli.main import main
 from distributed_tracer.config import StoreConfig
 from distributed_tracer.errors import StoreMismatch, StoreNotFound
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.format.digest import graph_digest
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.maintenance.compact import compact
@@ -48,12 +48,12 @@ def test_a_merged_store_has_the_parts_of_all_byte_for_byte(store_url: str, other
     for source in (store_url, third):
         for receipt in open_store(source).receipts:
             keys = [f"parts/{receipt.part}/{key}" for key in receipt.objects]
-            assert open_root(other_url).read_many(keys) == open_root(source).read_many(keys)
+            assert open_backend(other_url).read_many(keys) == open_backend(source).read_many(keys)
     assert set(Ledger(other_url).failures()) == {"bad"}
     assert [origin["store"] for origin in merged.info["merged_from"]] == [store_url, third]
     again = merge_stores(other_url, [store_url, third])
     assert (again.num_parts, again.num_left_out) == (0, 4)
-    assert len(open_root(other_url).names("commits")) == 4
+    assert len(open_backend(other_url).list_dir("commits")) == 4
 
 
 def test_of_a_prompt_in_several_stores_the_first_one_counts(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_one_id_that_asks_for_two_things_is_an_error_before_anything_is_written(
     assert not Path(out).exists()
     with pytest.raises(StoreMismatch, match="'clash'"):
         merge_stores(here, [there])
-    assert len(open_root(here).names("commits")) == 2
+    assert len(open_backend(here).list_dir("commits")) == 2
 
 
 def test_stores_of_other_configurations_are_refused_with_every_difference(tmp_path: Path) -> None:
@@ -135,14 +135,14 @@ def test_a_merge_killed_at_random_moments_goes_on(tmp_path: Path) -> None:
 
     def has_begun() -> bool:
         nonlocal num_objects
-        before, num_objects = num_objects, len(open_root(out).listing(""))
+        before, num_objects = num_objects, len(open_backend(out).list_all(""))
         return num_objects > before
 
     def check() -> None:
-        if open_root(out).read("run.json") is not None:
+        if open_backend(out).read("run.json") is not None:
             assert open_store(out).verify() >= 0
             assert list(open_store(out)) == list(clean)[: len(open_store(out))]
 
     kill_until_done(["merge", out, *sources], has_begun, check, longest_wait=0.2, most=3)
     assert open_store(out).digest() == clean.digest()
-    assert len([name for name in open_root(out).names("commits") if COMMIT_NAME.fullmatch(name)]) == 30
+    assert len([name for name in open_backend(out).list_dir("commits") if COMMIT_NAME.fullmatch(name)]) == 30

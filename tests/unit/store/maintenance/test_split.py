@@ -10,7 +10,7 @@ from random_stores import RUN_INFO, make_store, write_part
 from distributed_tracer.cli.main import main
 from distributed_tracer.config import StoreConfig
 from distributed_tracer.errors import ConfigError, PromptNotFound, StoreMismatch
-from distributed_tracer.store.backend.open import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.format.digest import graph_digest
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.maintenance.compact import compact
@@ -64,7 +64,7 @@ def test_a_split_goes_on_and_takes_more(tmp_path: Path) -> None:
     assert split_store(store, there, ["p1", "p4"]) == 1
     assert split_store(store, there, ["p1", "p4"]) == 0
     assert list(open_store(there)) == ["p0", "p1", "p4"]
-    assert len(open_root(there).names("commits")) == 2
+    assert len(open_backend(there).list_dir("commits")) == 2
 
 
 def test_a_compacted_store_with_later_parts_is_split(tmp_path: Path) -> None:
@@ -129,11 +129,11 @@ def test_a_split_killed_at_random_moments_goes_on(tmp_path: Path) -> None:
 
     def has_begun() -> bool:
         nonlocal num_objects
-        before, num_objects = num_objects, len(open_root(there).listing(""))
+        before, num_objects = num_objects, len(open_backend(there).list_all(""))
         return num_objects > before
 
     def check() -> None:
-        if open_root(there).read("run.json") is not None:
+        if open_backend(there).read("run.json") is not None:
             assert open_store(there).verify() >= 0
 
     ids = tmp_path / "ids"

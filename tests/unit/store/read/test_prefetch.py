@@ -9,7 +9,7 @@ from random_graphs import assert_same, random_graph
 from random_stores import make_store
 
 from distributed_tracer.errors import StoreCorrupt
-from distributed_tracer.store.read.prefetch import ahead
+from distributed_tracer.store.read.prefetch import prefetch
 
 
 def test_the_next_is_begun_and_no_more_before_this_one_is_asked_for() -> None:
@@ -19,7 +19,7 @@ def test_the_next_is_begun_and_no_more_before_this_one_is_asked_for() -> None:
         begun[number].set()
         return number
 
-    answers = ahead(partial(job, number) for number in range(5))
+    answers = prefetch(partial(job, number) for number in range(5))
     assert next(answers) == 0
     assert begun[1].wait(10)
     assert not begun[2].is_set()
@@ -33,7 +33,7 @@ def test_an_error_comes_where_the_answer_would_and_the_rest_is_forgotten() -> No
         done.append(number)
         return 6 // (2 - number)
 
-    answers = ahead(partial(job, number) for number in range(9))
+    answers = prefetch(partial(job, number) for number in range(9))
     assert [next(answers), next(answers)] == [3, 6]
     with pytest.raises(ZeroDivisionError):
         next(answers)

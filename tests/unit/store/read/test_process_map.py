@@ -11,7 +11,7 @@ from random_stores import make_store
 from distributed_tracer.errors import ConfigError, PromptNotFound, TracerError, WorkerLost
 from distributed_tracer.store.format.digest import graph_digest
 from distributed_tracer.store.read import process_map
-from distributed_tracer.store.read.process_map import in_order
+from distributed_tracer.store.read.process_map import reorder
 from distributed_tracer.store.reader import Store
 
 GRAPHS = {f"p{i}": random_graph(f"p{i}", seed=i, num_active=10 + i) for i in range(9)}
@@ -65,6 +65,6 @@ def test_the_end_of_a_process_is_told(store: Store) -> None:
 
 def test_what_comes_early_waits_and_is_forgotten_once_given() -> None:
     answers = iter([("b", 2), ("c", 3), ("a", 1)])
-    given = in_order(answers, ["b", "a", "c", "b"])
+    given = reorder(answers, ["b", "a", "c", "b"])
     assert next(given) == 2
     assert [*given] == [1, 3, 2]

@@ -14,7 +14,7 @@ from random_stores import make_store
 
 from distributed_tracer.errors import ConfigError
 from distributed_tracer.graph.graph import Graph, Target
-from distributed_tracer.graph.nodes import Kind
+from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.store.reader import Store
 
 METADATA: list[dict[str, Any]] = [{"topic": "states", "hops": 2}, {"topic": "capitals"}, {"hops": 2, "text": "x"}, {}]
@@ -31,7 +31,7 @@ def graph(number: int) -> Graph:
 
 
 GRAPHS = [graph(number) for number in range(24)]
-FEATURES = GRAPHS[5].nodes.take(GRAPHS[5].nodes.where(Kind.FEATURE))
+FEATURES = GRAPHS[5].nodes.take(GRAPHS[5].nodes.where(NodeKind.FEATURE))
 FEATURE = int(FEATURES.layer_N[0]), int(FEATURES.feature_N[0])
 
 
@@ -43,7 +43,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def has_node(graph: Graph, layer: int, feature: int | None = None) -> bool:
     nodes = graph.nodes
-    hits = (nodes.kind_N == Kind.FEATURE) & (nodes.layer_N == layer)
+    hits = (nodes.kind_N == NodeKind.FEATURE) & (nodes.layer_N == layer)
     return bool(np.any(hits if feature is None else hits & (nodes.feature_N == feature)))
 
 
