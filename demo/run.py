@@ -13,19 +13,30 @@ from pathlib import Path
 
 import numpy as np
 
-from distributed_tracer import JobConfig, TraceConfig, open_store, run_job
-from distributed_tracer.config import CorpusConfig, ModelConfig, RunConfig, StoreConfig, TranscoderConfig
-from distributed_tracer.evaluate.edge_effects import EdgeEffectMetric
-from distributed_tracer.evaluate.job import EvaluationJob, run_evaluation
-from distributed_tracer.plot.corpus import draw_corpus
-from distributed_tracer.plot.graph import draw_graph
-from distributed_tracer.plot.style import save_figure
-from distributed_tracer.query.dark_matter import dark_matter
-from distributed_tracer.query.feature_counts import feature_counts
-from distributed_tracer.query.recurring_edges import recurring_edges
-from distributed_tracer.report.edge_check import edge_check, edge_check_text
-from distributed_tracer.store.reader import Store
-from distributed_tracer.table import Table
+from distributed_tracer import (
+    CorpusConfig,
+    EdgeEffectMetric,
+    EvaluationJob,
+    JobConfig,
+    ModelConfig,
+    RunConfig,
+    Store,
+    StoreConfig,
+    Table,
+    TraceConfig,
+    TranscoderConfig,
+    dark_matter,
+    draw_corpus,
+    draw_graph,
+    edge_check,
+    edge_check_text,
+    feature_counts,
+    open_store,
+    recurring_edges,
+    run_evaluation,
+    run_job,
+    save_figure,
+)
 
 HERE = Path(__file__).parent
 EXAMPLE = "two-hop-dallas"

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distributed_tracer import open_store
-from distributed_tracer.query.dark_matter import dark_matter
-from distributed_tracer.query.feature_counts import feature_counts
-from distributed_tracer.query.recurring_edges import recurring_edges
+from distributed_tracer import dark_matter, feature_counts, open_store, recurring_edges
 
 SHARED = "/shared"
 

@@ -9,8 +9,16 @@ from __future__ import annotations
 
 import sys
 
-from distributed_tracer import JobConfig, TraceConfig, run_job
-from distributed_tracer.config import CorpusConfig, ModelConfig, RunConfig, StoreConfig, TranscoderConfig
+from distributed_tracer import (
+    CorpusConfig,
+    JobConfig,
+    ModelConfig,
+    RunConfig,
+    StoreConfig,
+    TraceConfig,
+    TranscoderConfig,
+    run_job,
+)
 
 SHARED = "/shared"  # a folder that all nodes see at this path; prompts and store may be s3:// URLs instead
 

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import sys
 
-from distributed_tracer.config import RunConfig
-from distributed_tracer.evaluate.edge_effects import EdgeEffectMetric
-from distributed_tracer.evaluate.faithfulness import FaithfulnessMetric
-from distributed_tracer.evaluate.job import EvaluationJob, run_evaluation
-from distributed_tracer.report.edge_check import edge_check, edge_check_text
-from distributed_tracer.report.faithfulness import faithfulness, faithfulness_text
+from distributed_tracer import (
+    EdgeEffectMetric,
+    EvaluationJob,
+    FaithfulnessMetric,
+    RunConfig,
+    edge_check,
+    edge_check_text,
+    faithfulness,
+    faithfulness_text,
+    run_evaluation,
+)
 
 STORE = "/shared/graphs"
 RUN = RunConfig(workers=2, gpus_per_worker=1)

@@ -1,4 +1,4 @@
-"""EdgeMeasure: are a graph's edges what the model does when their sources are turned off? Picked up by any worker."""
+"""EdgeEffectMetric: are a graph's edges what the model does when their sources are turned off?"""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class EdgeEffectMetric:
         return asdict(self)
 
     def rows(self, graph: Graph, model: Model, transcoders: Transcoders, cases_at_once: int) -> Table:
-        """See `agreement.by_distance`: a row for each number of layers from source to target, and one for `all`."""
+        """See `agreement_by_distance`: a row for each number of layers from source to target, and one for `all`."""
         from .ablation import ablate_sources, sample_sources
         from .edge_agreement import agreement_by_distance
 

@@ -1,4 +1,4 @@
-"""FaithfulnessMeasure: does the part of the model that a graph names do what the model does?
+"""FaithfulnessMetric: does the part of the model that a graph names do what the model does?
 
 Circuits are judged as in Marks et al. 2024, "Sparse Feature Circuits", section on faithfulness and completeness, with
 zero in place of a mean activation. S feature nodes of the graph, A active feature, V vocabulary.

@@ -1,4 +1,4 @@
-"""run_checks: a store in, figures beside its graphs out. The same executors as for tracing, and as hard to kill.
+"""run_evaluation: a store in, figures beside its graphs out. The same executors as for tracing, and as hard to kill.
 
 open ─▶ choose ─▶ skip what is done ─▶ execute ─▶ record ─▶ Checked
 """

@@ -1,4 +1,4 @@
-"""Measure: what is found out of each graph. Plain picklable data; imports torch where it works."""
+"""Metric: what is found out of each graph. Plain picklable data; imports torch where it works."""
 
 from __future__ import annotations
 

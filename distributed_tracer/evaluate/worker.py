@@ -1,4 +1,4 @@
-"""Checker: a process's model and transcoders, and the figures that it has found and not written. No Ray in here.
+"""EvaluationWorker: the model and transcoders of a process, and results that it has not written yet. No Ray in here.
 
 To executors it is a worker: a unit names a prompt, whose graph is read from the store, and a part is an object of
 figures. It counts as soon as it is written, so that receipts only tell the driver; a worker that dies before its answer

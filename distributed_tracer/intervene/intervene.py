@@ -48,7 +48,7 @@ class ModelOutput:
     """None where they were not asked for. A feature that was set has the value it was set to."""
 
     def __repr__(self) -> str:
-        return f"<Seen: logits of {counted(len(self.logits_V), 'token')}, active {self.active!r}>"
+        return f"<ModelOutput: logits of {counted(len(self.logits_V), 'token')}, active {self.active!r}>"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +63,8 @@ class InterventionResult:
         moved = float((self.after.logits_V - self.before.logits_V).abs().max())
         best = [int(seen.logits_V.argmax()) for seen in (self.before, self.after)]
         return (
-            f"<Effect on {counted(len(self.tokens), 'token')}: the likeliest next token is {best[0]} before and "
-            f"{best[1]} after; logits move by up to {moved:.3g}>"
+            f"<InterventionResult on {counted(len(self.tokens), 'token')}: the likeliest next token is {best[0]} before "
+            f"and {best[1]} after; logits move by up to {moved:.3g}>"
         )
 
 

@@ -57,7 +57,7 @@ class AppliedSettings:
     def __repr__(self) -> str:
         named = [f"{reading.supernode.name} {reading.setting}" for reading in self.readings if reading.setting]
         tokens = ", ".join(f"{short(token)} {was:.3f} → {is_:.3f}" for token, was, is_ in self.next_tokens[:3])
-        return f"<Applied to {short(self.prompt)}: set {listed(named) or 'nothing'}; next {tokens}>"
+        return f"<AppliedSettings to {short(self.prompt)}: set {listed(named) or 'nothing'}; next {tokens}>"
 
     def _repr_html_(self) -> str:
         """For notebooks: next tokens, before and after; text is escaped."""

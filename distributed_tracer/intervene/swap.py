@@ -15,7 +15,7 @@ def swap(
 
     `on` stands where it is to act (see `Supernode.at`) with the activations of the prompt that it is from; negative
     `times_off` push away what `off` stands for. `positions` are those of the prompt that have features: from the number
-    of zeroed ones (see `num_zeroed`) to the number of tokens.
+    of zeroed ones (see `num_zeroed_positions`) to the number of tokens.
     """
     taken = {(f.layer, place, f.feature) for f in on.features for place in resolve_positions(f.position, positions)}
     kept, activations = list[Feature](), list[float]()

@@ -1,4 +1,4 @@
-"""Tape: what one forward pass fixes for a prompt, and what is later read from it.
+"""ForwardCache: what one forward pass fixes for a prompt, and what is later read from it.
 
 H query head, P position, D model width, V vocabulary. Tensors stay on the device of the layer they belong to.
 """

@@ -1,4 +1,4 @@
-"""Spool: the tokenized prompts of a run, kept in a database on disk, so that memory does not grow with their number.
+"""PromptQueue: the tokenized prompts of a run, in a database on disk, so that memory does not grow with their number.
 
 A million prompts as Python objects take two gigabytes and more. Here they take what SQLite keeps of a temporary
 file, which it deletes; `SQLITE_TMPDIR` or `TMPDIR` say where that is.

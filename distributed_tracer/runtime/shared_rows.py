@@ -40,15 +40,15 @@ class Helper(Protocol):
     """An idle replica, seen from the one that it helps: asked now, answering later."""
 
     def open(self, prompt: Prompt, config: TraceConfig) -> None:
-        """Begin to prepare for a prompt. Raises AssistantFailed."""
+        """Begin to prepare for a prompt. Raises HelperFailed."""
         ...
 
     def fingerprint(self) -> str | None:
-        """Of what fires there, once it is prepared; None until then. Raises AssistantFailed."""
+        """Of what fires there, once it is prepared; None until then. Raises HelperFailed."""
         ...
 
     def ask(self, chosen_F: npt.NDArray[np.int64], number: int) -> None:
-        """Begin to compute the batch with this number of a round. Raises AssistantFailed."""
+        """Begin to compute the batch with this number of a round. Raises HelperFailed."""
         ...
 
     def answered(self) -> bool:
@@ -56,7 +56,7 @@ class Helper(Protocol):
         ...
 
     def take(self, seconds: float) -> SerializedBlock:
-        """The block asked for. Raises AssistantFailed, also if it is not there within so many seconds."""
+        """The block asked for. Raises HelperFailed, also if it is not there within so many seconds."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Objects: the bytes of a part or an index. Nothing is believed that does not agree with what was noted of them."""
+"""CheckedObjects: the bytes of a part or an index, each compared with the size and the hash that its record has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packed: an EdgeBlock on its way between processes, as plain arrays. Both ends know the prompt's columns."""
+"""SerializedBlock: an EdgeBlock on its way between processes, as plain arrays. Both ends know the prompt's columns."""
 
 from __future__ import annotations
 

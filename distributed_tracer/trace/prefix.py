@@ -1,4 +1,4 @@
-"""Lead: the first positions, where nothing depends on a feature, so that all that passes from them is known beforehand.
+"""Prefix: the first positions, where nothing depends on a feature: all that passes from them is known beforehand.
 
 The residual stream there is a sum of what each of its tokens puts in and of what is constant. These are pushed up
 through the frozen layers once for a prompt. A row then needs its gradient behind the lead only: whatever it gets from

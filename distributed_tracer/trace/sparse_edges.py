@@ -19,7 +19,7 @@ _BINS = 2**16
 
 @dataclass(frozen=True, eq=False)
 class SparseEdges:
-    """What `keep_largest` kept, sorted by row and slot: 8 bytes an edge."""
+    """What `keep_top_mass` kept, sorted by row and slot: 8 bytes an edge."""
 
     count_B: Tensor
     """Edges of each row."""

@@ -1,4 +1,4 @@
-"""Slice: the features of every layer that one holder keeps. Plain data, so it travels to wherever the holder is."""
+"""Shard: the features of every layer that one holder keeps. Plain data, so it travels to wherever the holder is."""
 
 from __future__ import annotations
 

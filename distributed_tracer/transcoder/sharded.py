@@ -1,4 +1,4 @@
-"""SlicedTranscoders: a whole set whose features are kept by several holders, near or far; same protocol.
+"""ShardedTranscoders: a whole set whose features are kept by several holders, near or far; same protocol.
 
 P position · D model width · A active feature · F feature asked for
 """

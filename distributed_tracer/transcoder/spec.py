@@ -1,4 +1,4 @@
-"""TranscoderFiles: where every weight of a set of transcoders is, whatever its format, and whether they fit together.
+"""TranscoderSpec: where every weight of a set of transcoders is, whatever its format, and whether they fit together.
 
 S features of a layer · D model width · M layers a feature writes to
 """

@@ -21,9 +21,7 @@ from picture import draw
 from questions import Facts
 from trials import Rate, case, successes
 
-from distributed_tracer import ReplacementModel
-from distributed_tracer.plot.style import save_figure
-from distributed_tracer.table import Table
+from distributed_tracer import ReplacementModel, Table, save_figure
 
 STRENGTHS = (0.5, 1.0, 1.5, 2.0)
 SHOWN = (1.0, 1.5, 2.0)

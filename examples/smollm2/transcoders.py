@@ -19,9 +19,7 @@ import yaml
 from safetensors.torch import save_file
 from torch import Tensor
 
-from distributed_tracer.model.forward_cache import run_with_cache
-from distributed_tracer.model.load import load_model
-from distributed_tracer.model.model import Model
+from distributed_tracer import Model, load_model, run_with_cache
 
 NUM_FEATURES = 2048
 ACTIVE_PER_TOKEN = 30

@@ -74,12 +74,12 @@ def test_a_clock_that_jumps_changes_no_graph_removes_nothing_and_calls_nobody_st
     from random_stores import write_part
     from distributed_tracer.pipeline import run_job
     from distributed_tracer.report.status import status_of, status_text
-    from distributed_tracer.job.summary import Recorder
+    from distributed_tracer.job.summary import OutcomeRecorder
     from distributed_tracer.store.maintenance.compact import compact
     from distributed_tracer.store.maintenance.gc import collect_garbage
 
     JUMPS = [86_400, -86_400, 100 - int(time.time())]
-    left, record = dict(zip((2, 4, 6), JUMPS)), Recorder.record
+    left, record = dict(zip((2, 4, 6), JUMPS)), OutcomeRecorder.record
 
     def jump(ahead):
         Path(os.environ["CLOCK"]).write_text(str(ahead))
@@ -91,7 +91,7 @@ def test_a_clock_that_jumps_changes_no_graph_removes_nothing_and_calls_nobody_st
         if numbers.count("traced") in left:
             jump(left.pop(numbers.count("traced")))
 
-    numbers, Recorder.record = [], recording
+    numbers, OutcomeRecorder.record = [], recording
     run = LOCAL if {where!r} == "local" else RunConfig(workers=1, threads=1, progress=False, stuck_seconds=120.0)
     config = job(Path({str(tmp_path)!r}), plain_rows({NUM_PROMPTS}), run, part_prompts=2)
     url = config.store.store

@@ -36,7 +36,7 @@ def child(program: str, environment: Mapping[str, str] | None = None) -> subproc
     from random_stores import make_store, whole, write_part
     from distributed_tracer.errors import StoreError, StoreUnavailable
     from distributed_tracer.store.ledger import Ledger
-    from distributed_tracer.store.backend.base import open_root
+    from distributed_tracer.store.backend.open import open_backend
     from distributed_tracer.store.reader import open_store
     from distributed_tracer.store.maintenance.verify import verify
     GRAPHS = [random_graph(f"p{{i}}", seed=i, num_active=12, num_positions=3) for i in range(2)]
@@ -169,7 +169,8 @@ def test_an_input_output_error_while_reading_is_no_damage_and_repair_removes_not
         f"""
         from distributed_tracer.store.maintenance.repair import repair
         open({str(flag)!r}, "w").close()
-        for read in (lambda: open_store({url!r}).digest(), lambda: verify(open_root({url!r})), lambda: repair({url!r})):
+        readers = [lambda: open_store({url!r}).digest(), lambda: verify(open_backend({url!r})), lambda: repair({url!r})]
+        for read in readers:
             try:
                 read()
                 raise SystemExit("read all the same")

@@ -58,8 +58,8 @@ JOB = """
 import sys
 from checks_of_cases import check_job
 from distributed_tracer.store.reader import open_store
-from distributed_tracer.evaluate.job import run_checks
-run_checks(check_job(open_store(sys.argv[1]), part_prompts=1))
+from distributed_tracer.evaluate.job import run_evaluation
+run_evaluation(check_job(open_store(sys.argv[1]), part_prompts=1))
 """
 
 

@@ -38,7 +38,7 @@ UPKEEP = """
 import itertools, sys, time
 sys.path[:0] = [{root!r}, {tests!r}]
 from distributed_tracer.errors import StoreError
-from distributed_tracer.store.backend.base import open_root
+from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.reader import open_store
 from distributed_tracer.store.maintenance.compact import compact
 from distributed_tracer.store.maintenance.gc import collect_garbage
@@ -50,7 +50,7 @@ def split():
     store = open_store(url)
     split_store(store, other, sorted(store)[::2])
 def check():
-    assert not (found := verify(open_root(url)).damages), found
+    assert not (found := verify(open_backend(url)).damages), found
 work = {{
     "compact": lambda: compact(url, part_prompts=8),
     "gc": lambda: collect_garbage(url, grace_hours={grace} / 3600),

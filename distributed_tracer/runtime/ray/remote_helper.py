@@ -27,7 +27,7 @@ class RemoteAssistant:
         self._fingerprint = ""
 
     def open(self, prompt: Prompt, config: TraceConfig) -> None:
-        """Begin to prepare for a prompt. Raises AssistantFailed."""
+        """Begin to prepare for a prompt. Raises HelperFailed."""
         self._opened = _sent(self._actor.assist, prompt, config)
 
     def fingerprint(self) -> str | None:
@@ -38,7 +38,7 @@ class RemoteAssistant:
         return self._fingerprint
 
     def ask(self, chosen_F: npt.NDArray[np.int64], number: int) -> None:
-        """Begin to compute one batch of a round. Raises AssistantFailed."""
+        """Begin to compute one batch of a round. Raises HelperFailed."""
         self._asked = _sent(self._actor.assist_with, self._fingerprint, chosen_F, number)
 
     def answered(self) -> bool:

@@ -1,4 +1,4 @@
-"""RemoteSlice: the slice of the transcoders that another actor keeps, as a SliceHolder here.
+"""RemoteSlice: the slice of the transcoders that another actor keeps, as a ShardOwner here.
 
 Only what a prompt needs travels: the input of an encoder one way, what is active and its vectors the other.
 """

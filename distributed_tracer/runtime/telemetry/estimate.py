@@ -1,4 +1,4 @@
-"""Estimate: what prompts really take, learned from those that are traced, as a line over what the plan expects.
+"""DurationModel: what prompts really take, learned from those that are traced, as a line over what the plan expects.
 
 The plan counts operations, at an assumed speed; what it leaves out (calls, saving, waiting) is much of a short prompt.
 """

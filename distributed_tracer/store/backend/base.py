@@ -1,4 +1,4 @@
-"""Root: where a store lives, a local directory or any fsspec URL, behind the few things a store does there.
+"""Backend: where a store lives, a local directory or any fsspec URL, behind the few things a store does there.
 
 Credentials never belong in an address: they are found where its driver looks (for s3:// the AWS variables and files).
 """

@@ -1,4 +1,4 @@
-"""RemoteRoot: a store behind any fsspec URL but s3://. Object stores write whole objects, so each is there or not."""
+"""FsspecBackend: a store behind any fsspec URL but s3://. Object stores write an object whole, or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LocalRoot: a store in a directory. What must survive a crash is synced to disk; what must appear once is linked."""
+"""LocalBackend: a store in a directory. What must survive a crash is synced; what must appear once is linked."""
 
 from __future__ import annotations
 

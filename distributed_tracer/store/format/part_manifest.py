@@ -1,4 +1,4 @@
-"""Receipt: what a part holds, in a few kilobytes. A worker returns it; as a commit it says that the part exists."""
+"""PartManifest: what a part holds, in a few kilobytes. A worker returns it; as a commit it makes the part exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts: many strings as the store keeps them, one after another with their sizes, decoded when asked for."""
+"""StringColumn: many strings as the store keeps them, one after another with their sizes, decoded when asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Garbage: something in a store that nobody reads, and may be removed once it is old enough."""
+"""UnreferencedObjects: something in a store that nobody reads, and may be removed once it is old enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches: node and edge tables of many prompts as columns, a bounded number of rows at a time."""
+"""TableStream: node and edge tables of many prompts as columns, a bounded number of rows at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stretch: some prompts of a part whose node and edge tables fit into memory, and which rows are theirs."""
+"""PartRange: some prompts of a part whose node and edge tables fit into memory, and which rows are theirs."""
 
 from __future__ import annotations
 

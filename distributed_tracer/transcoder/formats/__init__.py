@@ -1,1 +1,1 @@
-"""One file per format. In: a folder of transcoder files. Out: the same description for all, `TranscoderFiles`."""
+"""One file per format. In: a folder of transcoder files. Out: the same description for all, `TranscoderSpec`."""

@@ -82,10 +82,10 @@ def test_a_repository_cannot_name_files_outside_of_itself(name: str) -> None:
 FETCH = """
 import json, sys
 from distributed_tracer.errors import TranscoderError
-from distributed_tracer.artifacts.location import find
+from distributed_tracer.artifacts.location import locate
 for source in sys.argv[1:]:
     try:
-        folder = find(source)
+        folder = locate(source)
         print(json.dumps([str(path) for path in folder.fetch(folder.files())]))
     except TranscoderError as error:
         print(json.dumps(str(error)))

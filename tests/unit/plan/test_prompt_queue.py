@@ -62,9 +62,9 @@ def test_memory_does_not_grow_with_the_number_of_prompts() -> None:
     program = f"""
 import resource, sys
 sys.path[:0] = {sys.path!r}
-from distributed_tracer.plan.prompt_queue import Spool
+from distributed_tracer.plan.prompt_queue import PromptQueue
 from distributed_tracer.prompt import Prompt
-spool = Spool()
+spool = PromptQueue()
 def fill(first, end):
     for n in range(first, end):
         prompt = Prompt(f"prompt {{n}}", "a text of some length " * 4, tuple(range(1000, 1030)))

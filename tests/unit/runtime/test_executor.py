@@ -42,7 +42,7 @@ def test_only_what_the_chosen_executor_needs_is_imported(run: str, absent: str) 
     code = f"""
         import sys
         from distributed_tracer.config import *
-        from distributed_tracer.runtime.executor import executor_for
+        from distributed_tracer.runtime.execute import executor_for
         parts = ModelConfig("m"), TranscoderConfig("t"), CorpusConfig("p"), StoreConfig("s"), TraceConfig()
         executor_for(JobConfig(*parts, {run}), print)
         sys.exit({absent!r} in sys.modules)

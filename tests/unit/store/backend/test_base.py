@@ -178,9 +178,9 @@ import resource, signal, sys
 sys.path.insert(0, {str(Path(__file__).parents[4])!r})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from distributed_tracer.store.backend import local
-from distributed_tracer.store.backend.base import open_root
+from distributed_tracer.store.backend.open import open_backend
 resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
-open_root({str(tmp_path)!r}).upload({{"parts/a/x": b"1" * 1000}})
+open_backend({str(tmp_path)!r}).upload({{"parts/a/x": b"1" * 1000}})
 """
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "StoreUnavailable: cannot write a part to" in answer.stderr
