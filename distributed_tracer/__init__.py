@@ -25,6 +25,7 @@ _PUBLIC = {
     "Prompt": "prompt",
     "ReplacementModel": "intervene.replacement_model",
     "RunConfig": "config",
+    "SERIES": "plot.style",
     "Store": "store.reader",
     "StoreConfig": "config",
     "Supernode": "intervene.supernode",

@@ -30,6 +30,7 @@ PUBLIC = {
     "Prompt",
     "ReplacementModel",
     "RunConfig",
+    "SERIES",
     "Store",
     "StoreConfig",
     "Supernode",

@@ -63,8 +63,8 @@ class InterventionResult:
         moved = float((self.after.logits_V - self.before.logits_V).abs().max())
         best = [int(seen.logits_V.argmax()) for seen in (self.before, self.after)]
         return (
-            f"<InterventionResult on {counted(len(self.tokens), 'token')}: the likeliest next token is {best[0]} before "
-            f"and {best[1]} after; logits move by up to {moved:.3g}>"
+            f"<InterventionResult on {counted(len(self.tokens), 'token')}: the likeliest next token is {best[0]} "
+            f"before and {best[1]} after; logits move by up to {moved:.3g}>"
         )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from trials import Rate
 
-from distributed_tracer.plot.style import SERIES, new_figure
+from distributed_tracer import SERIES, new_figure
 
 COLUMNS = 4
 

@@ -81,7 +81,8 @@ def test_an_object_larger_than_expected_is_refused_before_it_is_read(proxy: Faul
         root.read_many(["parts/1", "parts/large"], {"parts/1": 1000, "parts/large": 1000})
     assert proxy.counts[""] - before == 2  # its size is not asked for
     program = (
-        "import resource; from distributed_tracer.store.backend.open import open_backend; most = {'parts/large': 1000}\n"
+        "import resource; from distributed_tracer.store.backend.open import open_backend\n"
+        "most = {'parts/large': 1000}\n"
         f"root, larger = open_backend({url!r}), {{}}; root.read_many(['parts/1'])\n"
         "used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10; before = used()\n"
         "found = root.read_many(['parts/large'], most, larger); print(found, larger, used() - before)"
