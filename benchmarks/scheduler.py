@@ -4,12 +4,12 @@
     python benchmarks/scheduler.py --replicas 1024 --prompts 1000000 --commit-ms 60
 
 The corpus, the plan, the schedule, the commits and the progress are the real ones: prompts go through `PromptQueue`
-and `make_plan`, `Schedule` hands them out, `OutcomeRecorder` and `Ledger` commit real parts to a store on disk. Workers
-are virtual: each takes as long as the plan's cost says, times a random factor and plus a fixed part that the plan does
-not know; some die, some prompts kill every worker. Time is virtual, but for the driver's own: what it really takes to deal
-with an answer is measured and passes on the virtual clock too, and while it does, other answers wait. `--commit-ms`
-adds what a commit takes where the store is not a local disk, `--call-ms` what Ray takes of the driver for each call, as
-benchmarks/ray_calls.py measures it.
+and `make_plan`, `Schedule` hands them out, `OutcomeRecorder` and `Ledger` commit real parts to a store on disk.
+Workers are virtual: each takes as long as the plan's cost says, times a random factor and plus a fixed part that the
+plan does not know; some die, some prompts kill every worker. Time is virtual, but for the driver's own: what it
+really takes to deal with an answer is measured and passes on the virtual clock too, and while it does, other answers
+wait. `--commit-ms` adds what a commit takes where the store is not a local disk, `--call-ms` what Ray takes of the
+driver for each call, as benchmarks/ray_calls.py measures it.
 
 efficiency   seconds spent on prompts that were then done, of all replicas' seconds from start to end
 tail         share of replicas' seconds after the last prompt was handed out, when they had nothing to do

@@ -1,16 +1,17 @@
-"""Former names of public modules. They keep working for one version, with a warning that names the new one."""
+"""Former names of public modules, and of what is in them. They keep working for one version, with a warning."""
 
 from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
-_HERE = __package__
+_HERE = __name__.rpartition(".")[0]
 MOVED = {
     "intervene.saved_groups": "intervene.viewer_supernodes",
     "intervene.suggest": "intervene.cluster_supernodes",
@@ -23,25 +24,62 @@ MOVED = {
     "validate.faithfulness": "evaluate.faithfulness",
     "validate.job": "evaluate.job",
 }
-"""Old name -> new name, both below this package."""
+"""Former name of a module -> its name, both below this package."""
+RENAMED = {
+    "evaluate.edge_effects": {"EdgeMeasure": "EdgeEffectMetric"},
+    "evaluate.faithfulness": {"FaithfulnessMeasure": "FaithfulnessMetric", "covering": "features_covering"},
+    "evaluate.job": {"CheckJob": "EvaluationJob", "Checked": "EvaluationSummary", "run_checks": "run_evaluation"},
+    "intervene.cluster_supernodes": {"suggest": "cluster_supernodes"},
+    "intervene.intervene": {"Case": "InterventionCase", "Effect": "InterventionResult", "Seen": "ModelOutput"},
+    "intervene.intervention_graph": {
+        "Applied": "AppliedSettings",
+        "Reading": "SupernodeState",
+        "Setup": "SupernodeSettings",
+    },
+    "intervene.viewer_supernodes": {"SavedGroups": "ViewerSupernodes", "groups_of": "load_viewer_supernodes"},
+    "model.forward_cache": {"Tape": "ForwardCache", "record": "run_with_cache"},
+    "plot.style": {"save": "save_figure"},
+}
+"""Module -> former names in it, and what they are called now."""
 
 
-class _MovedModules(MetaPathFinder, Loader):
-    """Finds modules under their former names."""
+def renamed(module: str) -> Callable[[str], Any]:
+    """The `__getattr__` of a module in which names changed: its full name -> a function of a missing name.
+
+    The function warns and returns what the name stands for. It raises AttributeError for a name that never was one.
+    """
+    names: Mapping[str, str] = RENAMED[module.partition(".")[2]]
+
+    def __getattr__(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warnings.warn(f"{module}.{name} is now {module}.{names[name]}", DeprecationWarning, stacklevel=2)
+        return getattr(import_module(module), names[name])
+
+    return __getattr__
+
+
+class _FormerModules(MetaPathFinder, Loader):
+    """Finds modules under their former names. Each is a module of its own, whose attributes are the other's."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        package, _, old = fullname.partition(".")
-        return ModuleSpec(fullname, self) if package == _HERE and old in MOVED else None
+        package, _, former = fullname.partition(".")
+        return ModuleSpec(fullname, self, is_package=True) if package == _HERE and former in MOVED else None
 
     def exec_module(self, module: ModuleType) -> None:
-        old = module.__name__.partition(".")[2]
-        new = f"{_HERE}.{MOVED[old]}"
-        warnings.warn(f"{module.__name__} is now {new}", DeprecationWarning, stacklevel=2)
-        sys.modules[module.__name__] = import_module(new)
+        name = MOVED[module.__name__.partition(".")[2]]
+        warnings.warn(f"{module.__name__} is now {_HERE}.{name}", DeprecationWarning, stacklevel=2)
+        names, there = RENAMED.get(name, {}), import_module(f"{_HERE}.{name}")
+
+        def attribute(former: str) -> Any:
+            return getattr(there, names.get(former, former))
+
+        module.__dict__["__getattr__"] = attribute
 
 
 def install() -> None:
     """Let `import` find modules under their former names, too."""
-    sys.meta_path.insert(0, _MovedModules())  # first: a moved package's own files would be found under both names
+    if not any(isinstance(finder, _FormerModules) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _FormerModules())

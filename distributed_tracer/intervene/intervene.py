@@ -14,6 +14,7 @@ from ..graph.nodes import ActiveTable
 from ..model.model import Model
 from ..model.rope import rope_regime
 from ..model.tokenize import check_readable, num_zeroed_positions
+from ..moved import renamed
 from ..text import counted
 from ..transcoder.base import Transcoders
 from .activation_recorder import ActivationRecorder
@@ -178,3 +179,6 @@ def _run(
         ModelOutput(logits[row, last.index(len(tokens) - 1)], table)
         for row, (tokens, table) in enumerate(zip(prompts, tables, strict=True))
     ]
+
+
+__getattr__ = renamed(__name__)

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import InterventionError
 from ..graph.nodes import ActiveTable
 from ..model.tokenize import num_zeroed_positions, token_strings
+from ..moved import renamed
 from ..names import unknown
 from ..text import counted, html_table, listed, short
 from .intervene import InterventionResult
@@ -221,3 +222,6 @@ def _position(position: int | slice) -> int | str:
         return position
     start, stop, step = ("" if n is None else str(n) for n in (position.start, position.stop, position.step))
     return f"{start}:{stop}:{step}" if step else f"{start}:{stop}"
+
+
+__getattr__ = renamed(__name__)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from ..moved import renamed
 from . import fonts
 
 if TYPE_CHECKING:
@@ -107,3 +108,6 @@ def shown(text: str, limit: int = 14) -> str:
     """A token with visible white space, nothing that controls, not too long."""
     visible = "".join(c if c.isprintable() else "·" for c in text.replace(" ", "␣", 1).replace("\n", "⏎"))
     return visible if len(visible) <= limit else visible[: limit - 1] + "…"
+
+
+__getattr__ = renamed(__name__)
