@@ -48,9 +48,9 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counts: Counter[str] = Counter()
 
     def counted(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any) -> Any:
+        def call(*args: Any, **options: Any) -> Any:
             counts[name] += 1
-            return method(*args)
+            return method(*args, **options)
 
         return call
 
