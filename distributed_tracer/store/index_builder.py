@@ -1,4 +1,5 @@
-"""Building an index: one reading of every part's node table, sorted by feature in memory (about 60 bytes a node)."""
+"""Builds an index: reads each part's node table once and sorts all nodes by feature, in memory (about 60 bytes a node).
+"""
 
 from __future__ import annotations
 
@@ -66,7 +67,7 @@ def _catalogue(catalogue: Catalogue) -> Columns:
 
 
 def _features(catalogue: Catalogue, parts: Sequence[Part]) -> Columns:
-    """Tables of features, of their nodes by feature, and by prompt."""
+    """Return the columns of three tables: features, their nodes sorted by feature, and the features of each prompt."""
     found = [_feature_nodes(catalogue, commit, part) for commit, part in enumerate(parts)]
     names = ("prompt", "site", "node", "position", "activation", "influence")
     prompt_X, site_X, node_X, position_X, activation_X, influence_X = (

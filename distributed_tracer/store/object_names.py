@@ -20,7 +20,10 @@ characters that JSON writes in twelve bytes each. Indexes and objects of figures
 
 
 def most_bytes(key: str) -> int:
-    """Size of the largest object that is read of those whose size nobody noted, or written, by its key."""
+    """Return the maximum size in bytes of an object with this key.
+
+    No larger object is written, or read if its size is not recorded.
+    """
     return _MOST_BYTES.get(key.partition("/")[0], _MOST_OF_OTHERS)
 
 

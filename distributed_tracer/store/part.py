@@ -46,7 +46,7 @@ class Part:
         return head
 
     def pointers(self, column: Column) -> npt.NDArray[np.int64]:
-        """First row of each prompt in an array, and at the end the number of all rows."""
+        """Return the first row of each prompt in an array, followed by the number of all rows: int64 [prompts + 1]."""
         if column.axis == "prompt":
             return np.arange(len(self.receipt.prompts) + 1)
         pointers: npt.NDArray[np.int64] = self.head[POINTER_COLUMN.name][:, POINTERS.index(column.axis)]
@@ -105,7 +105,8 @@ class Part:
             yield number, {**absent, **self.prompt(number), **body}
 
     def nodes(self, names: Sequence[str], rows: Rows | None = None) -> Columns:
-        """Columns of the node table by short name (`kind`, `layer`, ...), of all prompts or only some rows."""
+        """Return columns of the node table by short name (`kind`, `layer`, ...), of all prompts or of some rows only.
+        """
         wanted = {f"nodes/{name}": self._arrays.all(f"nodes/{name}") if rows is None else rows for name in names}
         return {name.removeprefix("nodes/"): values for name, values in self.read(wanted).items()}
 

@@ -294,7 +294,7 @@ class Store:
         return sum(receipt.num_bytes for receipt in self.receipts)
 
     def _parts(self, first: int = 0) -> Iterator[tuple[Part, list[int]]]:
-        """The parts that hold prompts, in commit order, with the rows of these, from the commit `first` on."""
+        """Yield the parts that hold prompts, in commit order from commit `first` on, each with its prompts' rows."""
         for commit in range(first, len(self.catalogue.commits)):
             if rows := self.catalogue.rows(commit):
                 yield Part(self.root, self.receipt(commit)), rows

@@ -54,7 +54,7 @@ class PartWriter:
 
     @property
     def full(self) -> bool:
-        """Whether the limits of StoreConfig say that it is time to flush."""
+        """Whether a limit of StoreConfig (`part_prompts`, `part_edges`, `part_seconds`) is reached, so flush is due."""
         if not self._entries:
             return False
         return (

@@ -218,8 +218,10 @@ def _explained(error: Exception) -> Exception:
 
 
 def _clocks(answer: str) -> str:
-    """What a server that refuses a request for its time and this machine think that it is. It passes: most machines
-    set their clocks themselves, soon after they were suspended or started."""
+    """Return a sentence with the time of this machine and of the server that refused a request for its clock skew.
+
+    The error passes: most machines set their clocks themselves soon after they were started or resumed.
+    """
     server = re.search("<ServerTime>([^<]*)</ServerTime>", answer)
     told = f", the server's {server[1]}" if server else ""
     return f"The clock of this machine says {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}{told}: set it right"

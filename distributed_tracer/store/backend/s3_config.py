@@ -131,7 +131,7 @@ def _client_options(
 
 
 def _credentials(session: botocore.session.Session, told: dict[str, Any]) -> Callable[[], S3Credential]:
-    """What obstore calls whenever its keys grow old; botocore fetches new ones where they end."""
+    """Return the function that obstore calls when its keys are about to expire; botocore renews them when needed."""
     if told.get("key") and told.get("secret"):
         session.set_credentials(told["key"], told["secret"], told.get("token"))
     found = session.get_credentials()

@@ -49,7 +49,7 @@ def objects_of(document: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
 
 
 def check_depth(document: object) -> None:
-    """Raises ValueError for JSON that is nested deeper than anybody writes it, and than all can show it."""
+    """Raise ValueError for JSON that is nested more deeply than any valid record and than all programs can show."""
     if is_deep(document):
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
 

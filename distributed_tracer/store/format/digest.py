@@ -27,6 +27,6 @@ def graph_digest(graph: Graph) -> bytes:
 
 
 def store_digest(graphs: Iterable[Graph]) -> str:
-    """SHA-256 of the graphs' digests in order of prompt id; the order given does not matter."""
+    """Return the SHA-256, in hex, of the graphs' digests sorted by prompt id; the order of `graphs` is irrelevant."""
     digests = {graph.prompt_id: graph_digest(graph) for graph in graphs}
     return hashlib.sha256(b"".join(digests[prompt_id] for prompt_id in sorted(digests))).hexdigest()

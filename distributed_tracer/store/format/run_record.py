@@ -43,7 +43,7 @@ class RunEnd:
 
     time: str
     how: How
-    """finished: nothing was left to do; stopped: somebody asked for it; failed: an error."""
+    """`finished`: nothing was left to do; `stopped`: a user or a signal stopped it; `failed`: an error ended it."""
     reason: str = ""
     """The signal, or the error."""
 

@@ -1,4 +1,4 @@
-"""Layout: shapes and chunks of a part's arrays, from its consolidated metadata, checked against the format."""
+"""Zarr decoding: checks the shapes and chunks of arrays in consolidated metadata, and decodes the chunks."""
 
 from __future__ import annotations
 

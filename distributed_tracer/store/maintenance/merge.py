@@ -65,7 +65,7 @@ def _check_identity(stores: Sequence[Store]) -> None:
 
 
 def _check_asked(stores: Sequence[Store]) -> None:
-    """One id with other tokens or targets in another store would hide one of two graphs."""
+    """Raise StoreMismatch if stores use one id for different tokens or targets: one of two graphs would be hidden."""
     first: dict[str, tuple[str, str]] = {}
     clashes = {}
     for store in stores:
@@ -83,7 +83,7 @@ def _check_asked(stores: Sequence[Store]) -> None:
 
 
 def _choose(target: Backend, there: Catalogue, stores: Sequence[Store]) -> list[list[PartCopy]]:
-    """Of each store the parts with a prompt that is in none before them, and what their commits will be called."""
+    """Return for each store the parts with a prompt that no store before it has, and the names of their new commits."""
     number = max((int(name[:10]) for name in target.list_dir("commits") if COMMIT_NAME.fullmatch(name)), default=0)
     # gc may have removed the highest
     number = max([number, *(int(entry.name[:10]) for entry in (*there.commits, *there.superseded))])

@@ -1,4 +1,5 @@
-"""split_store: some prompts' graphs as a store of their own: other parts, bit for bit the same graphs."""
+"""split_store: copies some prompts' graphs into a store of their own. The graphs stay bitwise equal, the parts do not.
+"""
 
 from __future__ import annotations
 

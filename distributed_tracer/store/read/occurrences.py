@@ -1,4 +1,4 @@
-"""Every node that is one feature: from the index, and from the node tables of parts that it does not know."""
+"""Finds every node that is one given feature: in the index, and in node tables of parts that no index covers."""
 
 from __future__ import annotations
 
