@@ -55,7 +55,7 @@ def to_json_types(value: Any) -> Any:
 PROG = "distributed-tracer"
 NO_STORE = StoreConfig(store="")
 DEFAULT_TRACE, DEFAULT_RUN = TraceConfig(), RunConfig()
-_SHOWN_REJECTED = 20
+SHOWN_REJECTED = 20
 
 app = tyro.extras.SubcommandApp()
 registry = ConstructorRegistry()

@@ -15,7 +15,7 @@ from tyro.conf import Positional
 from ..config import CorpusConfig, JobConfig, ModelConfig, RunConfig, StoreConfig, TraceConfig, TranscoderConfig
 from ..errors import ConfigError
 from ..text import printable
-from .app import _SHOWN_REJECTED, DEFAULT_RUN, DEFAULT_TRACE, NO_STORE, PROG, discard_output, parse
+from .app import DEFAULT_RUN, DEFAULT_TRACE, NO_STORE, PROG, SHOWN_REJECTED, discard_output, parse
 from .repeated_flags import settled
 
 
@@ -51,11 +51,11 @@ def plan(
 
     plan, intake = plan_job(JobConfig(model, transcoders, corpus, store, trace, run))
     print(plan.describe())
-    for outcome in islice(intake.rejected, _SHOWN_REJECTED):
+    for outcome in islice(intake.rejected, SHOWN_REJECTED):
         print(f"cannot be traced: {outcome.prompt_id!r}: {outcome.reason!r}")
     num_rejected = intake.prompts.num_rejected
-    if num_rejected > _SHOWN_REJECTED:
-        print(f"cannot be traced: {num_rejected - _SHOWN_REJECTED:,} more; trace records each in the store")
+    if num_rejected > SHOWN_REJECTED:
+        print(f"cannot be traced: {num_rejected - SHOWN_REJECTED:,} more; trace records each in the store")
     plan.check_fits()
     return 3 if num_rejected or any(plan.too_large()) else 0
 

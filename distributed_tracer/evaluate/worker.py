@@ -34,6 +34,7 @@ from ..store.backend.retry import retry_until
 from ..store.evaluations import EvaluatedPrompt, new_check, write_check
 from ..store.format.digest import graph_digest
 from ..store.format.part_manifest import PartManifest, PromptSummary
+from ..store.object_names import file_of, id_of
 from ..store.reader import open_store
 from ..table import Table
 from ..transcoder.base import Transcoders
@@ -158,4 +159,4 @@ class EvaluationWorker:
         self._found = []
         self._phases.start("idle")
         entries = tuple(PromptSummary(prompt.id, 0, 0, 0, 0, 0, None, None, prompt.asked) for prompt in prompts)
-        return PartManifest(key[-37:-5], entries, {key: (len(data), hashlib.sha256(data).hexdigest())})
+        return PartManifest(id_of(file_of(key)), entries, {key: (len(data), hashlib.sha256(data).hexdigest())})

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from .format.index_schema import SIZES
 from .format.part_manifest import PartManifest, PromptSummary, finite
 from .format.schema import Columns
+from .object_names import committed_part
 
 _INTEGERS = ("commit", "row", "run", *SIZES)
 _SCORES = ("replacement", "completeness")
@@ -33,7 +34,7 @@ class CommitInfo:
     @property
     def part(self) -> str:
         """The part's name."""
-        return self.name[11:43]
+        return committed_part(self.name)
 
     @classmethod
     def of(cls, name: str, receipt: PartManifest) -> CommitInfo:

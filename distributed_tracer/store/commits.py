@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 
 from ..errors import CommitRefused, StoreCorrupt
-from .backend.base import _AT_ONCE, Backend
+from .backend.base import Backend, key_batches
 from .format.part_manifest import PartManifest
-from .object_names import COMMIT_NAME
+from .object_names import COMMIT_NAME, committed_part
 
 REMOVAL = ".removal.tmp"
 """In a folder that `gc` is about to remove. Readers pass over it."""
@@ -57,8 +57,8 @@ def _size(there: Mapping[str, object], key: str) -> int | None:
 def read_commits(root: Backend, covered: Container[str] = ()) -> Iterator[tuple[str, PartManifest]]:
     """Name and receipt of every commit but those `covered`, in the order of names; some are read at once."""
     names = [name for name in commit_names(root) if name not in covered]
-    for start in range(0, len(names), _AT_ONCE):
-        keys = {name: f"commits/{name}" for name in names[start : start + _AT_ONCE]}
+    for batch in key_batches(names):
+        keys = {name: f"commits/{name}" for name in batch}
         found = root.read_many(list(keys.values()))
         if gone := [key for key in keys.values() if key not in found]:
             raise StoreCorrupt(f"{root.url}/{gone[0]} is listed but cannot be read ({len(gone)} such)")
@@ -77,7 +77,7 @@ def read_commit(root: Backend, name: str) -> PartManifest:
 def parse_commit(root: Backend, name: str, data: bytes) -> PartManifest:
     """The receipt in the commit `name`. Raises StoreCorrupt, also for another part's."""
     receipt = PartManifest.from_json(data, f"{root.url}/commits/{name}")
-    if receipt.part != name[11:43]:
+    if receipt.part != committed_part(name):
         raise StoreCorrupt(f"{root.url}/commits/{name} is the commit of another part, {receipt.part}")
     return receipt
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ..errors import ConfigError, StoreCorrupt
 from ..names import unknown
 from ..table import Table
-from .backend.base import Backend
+from .backend.base import Backend, key_batches
 from .backend.retry import retry_until
 from .catalogue import Catalogue
 from .format.checksummed_json import LARGEST, MALFORMED, check_depth, dump_checksummed, load_checksummed
@@ -25,7 +25,6 @@ from .format.schema import FORMAT_VERSION
 
 CHECK_KEY = re.compile(r"checks/([a-z_]+)/([0-9a-f]{32})\.json")
 _FORMAT = "distributed_tracer check"
-_AT_ONCE = 256
 KINDS = ("edges", "faithfulness")
 """Kinds that commands of this package find; others may be stored too."""
 
@@ -150,9 +149,8 @@ def read_checks(root: Backend, kind: str | None = None) -> list[EvaluationRecord
     said. Raises StoreCorrupt."""
     keys = [key for key in check_keys(root) if kind in (None, key.split("/")[1])]
     found = []
-    for first in range(0, len(keys), _AT_ONCE):
-        batch = root.read_many(keys[first : first + _AT_ONCE])
-        found += [parse_check(data, root.url, key) for key, data in batch.items()]
+    for batch in key_batches(keys):
+        found += [parse_check(data, root.url, key) for key, data in root.read_many(batch).items()]
     return sorted(found, key=lambda check: (check.number, check.created, check.key))
 
 

@@ -19,7 +19,7 @@ from .format.checksummed_json import LARGEST, MALFORMED, load_checksummed, objec
 from .format.index_schema import CATALOGUE, FEATURES, FEATURES_OF_PROMPTS, INDEX_COLUMNS, POSTINGS
 from .format.schema import FORMAT_VERSION, Columns
 from .format.string_column import StringColumn
-from .object_names import COMMIT_NAME, INDEX_NAME, PART_NAME
+from .object_names import COMMIT_NAME, INDEX_NAME, PART_NAME, index_number
 
 FORMAT = "distributed_tracer index"
 _POSTINGS_AT_ONCE = 1 << 20
@@ -30,7 +30,7 @@ class Index:
 
     def __init__(self, root: Backend, name: str, document: bytes) -> None:
         self.name = name
-        self.number = int(name[:10])
+        self.number = index_number(name)
         where = f"{root.url}/index/{name}"
         try:
             found = load_checksummed(document)

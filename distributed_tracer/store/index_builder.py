@@ -24,6 +24,7 @@ from .format.schema import FORMAT_VERSION, Columns
 from .format.string_column import StringColumn
 from .format.zarr_encode import encode_group
 from .index import FORMAT
+from .object_names import index_name
 from .part import Part
 
 _FEATURE_BITS = 32
@@ -36,7 +37,7 @@ def write_index(root: Backend, number: int, catalogue: Catalogue, parts: Sequenc
     """
     columns = _catalogue(catalogue) | _features(catalogue, parts)
     objects = encode_group("index", [(column, columns[column.name].astype(column.dtype)) for column in INDEX_COLUMNS])
-    group, key = uuid.uuid4().hex, f"index/{number:010d}.json"
+    group, key = uuid.uuid4().hex, f"index/{index_name(number)}"
     root.put_many({f"index/{group}/{name}": data for name, data in objects.items()})
     noted = {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in objects.items()}
     document = {

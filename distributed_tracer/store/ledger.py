@@ -19,11 +19,11 @@ from .backend.retry import retry_until
 from .commits import commit, commit_names, read_commits
 from .format.failure import Failure, read_failures
 from .format.part_manifest import PartManifest
-from .format.run_file import _changed, differences, parse_run
+from .format.run_file import changed_keys, differences, parse_run
 from .format.run_record import How, RunEnd, write_run, write_run_end
 from .format.schema import FORMAT_VERSION
 from .index import newest_index
-from .object_names import RUN, failure_name
+from .object_names import RUN, commit_name, commit_number, failure_name
 
 COMMITS_AT_ONCE = 16
 _LONGEST_REASON = 50_000
@@ -58,7 +58,7 @@ class Ledger:
                 + "\n  ".join(lines)
                 + "\n  Give the run the store's values, or another store."
             )
-        if changed := _changed(found.get("content"), run_info.get("content", {})):
+        if changed := changed_keys(found.get("content"), run_info.get("content", {})):
             raise StoreMismatch(
                 f"{self._root.url} was made with other files:\n  "
                 + "\n  ".join(changed)
@@ -88,8 +88,8 @@ class Ledger:
         if not receipts:
             return []
         if self._last is None:
-            self._last = max((int(name[:10]) for name in commit_names(self._root)), default=0)
-        names = [f"{self._last + n:010d}-{receipt.part}.json" for n, receipt in enumerate(receipts, start=1)]
+            self._last = max((commit_number(name) for name in commit_names(self._root)), default=0)
+        names = [commit_name(self._last + n, receipt.part) for n, receipt in enumerate(receipts, start=1)]
         # the same bytes each time: what is there after an answer that was lost is known as one's own
         documents = [receipt.to_json(_now(), self._run) for receipt in receipts]
         refused: dict[str, str] = {}
@@ -147,9 +147,9 @@ class Ledger:
         if index:
             covered = index.covered
             yield from index.asked()
-            self._last = max([self._last or 0, *(int(name[:10]) for name in covered)])
+            self._last = max([self._last or 0, *(commit_number(name) for name in covered)])
         for name, receipt in read_commits(self._root, covered):
-            self._last = max(self._last or 0, int(name[:10]))
+            self._last = max(self._last or 0, commit_number(name))
             yield from ((entry.id, entry.asked) for entry in receipt.prompts)
 
     def failures(self) -> dict[str, Failure]:

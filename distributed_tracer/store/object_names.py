@@ -27,6 +27,41 @@ def most_bytes(key: str) -> int:
     return _MOST_BYTES.get(key.partition("/")[0], _MOST_OF_OTHERS)
 
 
+def commit_name(number: int, part: str) -> str:
+    """Return the file name of the commit of a part; a commit counts after all of a lower number."""
+    return f"{number:010d}-{part}.json"
+
+
+def commit_number(name: str) -> int:
+    """Return the number in the file name of a commit."""
+    return int(name[:10])
+
+
+def committed_part(name: str) -> str:
+    """Return the id of the part in the file name of a commit."""
+    return name[11:43]
+
+
+def index_name(number: int) -> str:
+    """Return the file name of the index that covers commits up to a number."""
+    return f"{number:010d}.json"
+
+
+def index_number(name: str) -> int:
+    """Return the number in the file name of an index."""
+    return int(name[:10])
+
+
+def file_of(key: str) -> str:
+    """Return the last component of an object's key: the file name in its folder."""
+    return key.rpartition("/")[2]
+
+
+def id_of(name: str) -> str:
+    """Return the id, 32 hexadecimal digits, at the beginning of the file name of a run's or an evaluation's record."""
+    return name[:32]
+
+
 def failure_name(prompt_id: str) -> str:
     """File name of a prompt's failure record: ids may hold characters that file names may not."""
     return f"{hashlib.sha256(prompt_id.encode('utf-8', 'surrogatepass')).hexdigest()}.json"

@@ -15,6 +15,9 @@ from ...errors import StoreCorrupt, StoreError, StoreUnavailable
 from ...redact import redacted
 from ..object_names import most_bytes
 
+KEYS_AT_ONCE = 256
+"""Largest number of objects in one call of `Backend.read_many`: fewer waste time, more hold more in memory."""
+
 PERMANENT_ERRORS = (
     FileNotFoundError,
     FileExistsError,
@@ -161,4 +164,7 @@ def translate_errors(doing: str, where: str) -> Iterator[None]:
         raise kind(f"cannot {doing} {where}: {type(error).__name__}: {redacted(str(error))}") from error
 
 
-_AT_ONCE = 256
+def key_batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the keys, in order, in batches of as many as are read at once."""
+    for first in range(0, len(keys), KEYS_AT_ONCE):
+        yield keys[first : first + KEYS_AT_ONCE]

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, fields
 
 from ...errors import StoreCorrupt
-from ..backend.base import _AT_ONCE, Backend
+from ..backend.base import Backend, key_batches
 from ..object_names import FAILURE_NAME, failure_name
 from .checksummed_json import MALFORMED
 
@@ -27,8 +27,8 @@ class Failure:
 def read_failures(root: Backend) -> list[Failure]:
     """Every failure record, those of prompts that were done after all too. Raises StoreCorrupt."""
     keys = [f"failures/{name}" for name in root.list_dir("failures") if FAILURE_NAME.fullmatch(name)]
-    batches = (keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE))
-    return [parse_failure(data, root.url, key) for batch in batches for key, data in root.read_many(batch).items()]
+    found = (item for batch in key_batches(keys) for item in root.read_many(batch).items())
+    return [parse_failure(data, root.url, key) for key, data in found]
 
 
 def parse_failure(data: bytes, url: str, key: str) -> Failure:

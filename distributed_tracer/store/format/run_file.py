@@ -64,7 +64,7 @@ def differences(
     return lines
 
 
-def _changed(there: object, here: Mapping[str, str]) -> list[str]:
+def changed_keys(there: object, here: Mapping[str, str]) -> list[str]:
     """A line for everything whose files have another hash; stores made before there were hashes know none."""
     known = there if isinstance(there, dict) else {}
     return [

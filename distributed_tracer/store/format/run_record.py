@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from ...errors import StoreCorrupt
 from ..backend.base import Backend, Larger
-from ..object_names import RUN_NAME
+from ..object_names import RUN_NAME, file_of, id_of
 from .checksummed_json import LARGEST, MALFORMED
 from .schema import FORMAT_VERSION
 
@@ -115,6 +115,8 @@ def parse_run_record(data: bytes, url: str, key: str) -> RunRecord:
         seconds = float(info["part_seconds"])
         if not 0 <= seconds < LARGEST:
             raise ValueError(f"part_seconds {seconds}")
-        return RunRecord(key[5:37], str(info["started"]), str(info["host"]), counts[0], counts[1], seconds, counts[2])
+        return RunRecord(
+            id_of(file_of(key)), str(info["started"]), str(info["host"]), counts[0], counts[1], seconds, counts[2]
+        )
     except MALFORMED as error:
         raise StoreCorrupt(f"{url}/{key} does not describe a run: {type(error).__name__}: {error}") from error

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from ..backend.base import Backend
+from ..backend.base import Backend, key_batches
 from ..evaluations import check_keys, parse_check
 from ..format.checksummed_json import MALFORMED
 from ..format.run_record import run_numbers
 from ..object_names import FAILURE_NAME, RUN_END_NAME, RUN_NAME
-
-_AT_ONCE = 256
 
 
 def copy_records(source: Backend, target: Backend) -> None:
@@ -19,16 +17,16 @@ def copy_records(source: Backend, target: Backend) -> None:
     an earlier run. Raises StoreCorrupt for figures that were altered."""
     numbers = [run_numbers(root) for root in (source, target)]
     runs = [name for name in source.list_dir("runs") if RUN_NAME.fullmatch(name) or RUN_END_NAME.fullmatch(name)]
-    for keys in _batches([f"runs/{name}" for name in runs if name not in set(target.list_dir("runs"))]):
+    for keys in key_batches([f"runs/{name}" for name in runs if name not in set(target.list_dir("runs"))]):
         for key, data in source.read_many(keys).items():
             target.put_if_absent(key, data)
     there = set(check_keys(target))
-    for keys in _batches([key for key in check_keys(source) if key not in there]):
+    for keys in key_batches([key for key in check_keys(source) if key not in there]):
         for key, data in source.read_many(keys).items():
             parse_check(data, source.url, key)
             target.put_if_absent(key, data)
     failures = [name for name in source.list_dir("failures") if FAILURE_NAME.fullmatch(name)]
-    for keys in _batches([f"failures/{name}" for name in failures]):
+    for keys in key_batches([f"failures/{name}" for name in failures]):
         if news := _news(source.read_many(keys), target.read_many(keys), numbers):
             target.put_many(news)
 
@@ -55,8 +53,3 @@ def _told(failure: bytes) -> tuple[str, str]:
         return str(record.get("run", "")), str(record["time"])
     except MALFORMED:
         return "", ""
-
-
-def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(keys), _AT_ONCE):
-        yield keys[start : start + _AT_ONCE]

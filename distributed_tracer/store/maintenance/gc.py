@@ -15,6 +15,7 @@ from ..backend.base import Backend
 from ..backend.open import open_backend
 from ..commits import REMOVAL, read_commits
 from ..format.run_file import read_run
+from ..object_names import committed_part
 from .superseded import read_indexes, superseded
 from .unreferenced import UnreferencedObjects, garbage, temporary_files, unnamed_folders
 
@@ -79,5 +80,5 @@ def _is_named(root: Backend, key: str) -> bool:
     """Whether a commit or an index says, now, that a folder exists. Two commits may name one part."""
     folder, _, name = key.partition("/")
     if folder == "parts":
-        return any(commit[11:43] == name for commit in root.list_dir("commits"))
+        return any(committed_part(commit) == name for commit in root.list_dir("commits"))
     return any(index.group == name for index in read_indexes(root, root.list_all("index")))

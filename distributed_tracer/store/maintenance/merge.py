@@ -14,7 +14,7 @@ from ..catalogue import Catalogue
 from ..commits import read_commits
 from ..format.part_manifest import PartManifest
 from ..format.run_file import differences
-from ..object_names import COMMIT_NAME, RUN
+from ..object_names import COMMIT_NAME, RUN, commit_name, commit_number
 from ..reader import Store, open_store
 from .copy_parts import PartCopy, Show, copy_parts
 from .copy_records import copy_records
@@ -84,9 +84,9 @@ def _check_asked(stores: Sequence[Store]) -> None:
 
 def _choose(target: Backend, there: Catalogue, stores: Sequence[Store]) -> list[list[PartCopy]]:
     """Return for each store the parts with a prompt that no store before it has, and the names of their new commits."""
-    number = max((int(name[:10]) for name in target.list_dir("commits") if COMMIT_NAME.fullmatch(name)), default=0)
+    number = max((commit_number(name) for name in target.list_dir("commits") if COMMIT_NAME.fullmatch(name)), default=0)
     # gc may have removed the highest
-    number = max([number, *(int(entry.name[:10]) for entry in (*there.commits, *there.superseded))])
+    number = max([number, *(commit_number(entry.name) for entry in (*there.commits, *there.superseded))])
     parts = {entry.part for entry in (*there.commits, *there.superseded)}
     ids = set(there.ids)
     chosen = []
@@ -97,7 +97,7 @@ def _choose(target: Backend, there: Catalogue, stores: Sequence[Store]) -> list[
             if new and receipt.part not in parts:
                 number += 1
                 ids |= new
-                own.append(PartCopy(name, receipt, f"{number:010d}-{receipt.part}.json"))
+                own.append(PartCopy(name, receipt, commit_name(number, receipt.part)))
         chosen.append(own)
     return chosen
 

@@ -13,15 +13,15 @@ from ..catalogue import Catalogue
 from ..checked_objects import CheckedObjects, CheckedPartObjects
 from ..format.part_manifest import PartManifest
 from ..index import Index
-from ..object_names import INDEX_NAME
+from ..object_names import INDEX_NAME, file_of
 from .unreferenced import Kind, UnreferencedObjects, garbage
 
 
 def read_indexes(root: Backend, there: Mapping[str, ObjectInfo]) -> list[Index]:
     """All that are in a listing, in their order."""
-    keys = sorted(key for key in there if key.startswith("index/") and INDEX_NAME.fullmatch(key[6:]))
+    keys = sorted(key for key in there if key.startswith("index/") and INDEX_NAME.fullmatch(file_of(key)))
     found = root.read_many(keys)
-    return [Index(root, key[6:], found[key]) for key in keys if key in found]
+    return [Index(root, file_of(key), found[key]) for key in keys if key in found]
 
 
 def superseded(

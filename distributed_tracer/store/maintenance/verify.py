@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ...errors import StoreCorrupt, StoreNotFound
-from ..backend.base import Backend, Larger
+from ..backend.base import Backend, Larger, key_batches
 from ..commits import commit_names, parse_commit
 from ..evaluations import check_keys, parse_check
 from ..format.failure import parse_failure
@@ -23,7 +23,6 @@ from .salvage import unreadable_rows
 from .verify_index import check_indexes
 
 _PARTS_AT_ONCE = 4
-_RECORDS_AT_ONCE = 256
 _EDGES_AT_ONCE = 1 << 20
 
 Progress = Callable[[int, int], None]
@@ -144,9 +143,9 @@ def _check_records(root: Backend) -> Iterator[Damage]:
         (ends, parse_run_end),
         (check_keys(root), parse_check),
     ):
-        for first in range(0, len(keys), _RECORDS_AT_ONCE):
+        for batch in key_batches(keys):
             larger: dict[str, Larger] = {}
-            found = root.read_many(keys[first : first + _RECORDS_AT_ONCE], larger=larger)
+            found = root.read_many(batch, larger=larger)
             for key, size in larger.items():
                 yield Damage(key, (f"{root.url}/{key} has {size}; at most {size.most:,} are read",))
             for key, data in found.items():
