@@ -363,7 +363,7 @@ class Moments(LocalBackend):
         super().__init__(url)
         self._happens = happens
 
-    def create(self, key: str, data: bytes) -> bytes:
+    def put_if_absent(self, key: str, data: bytes) -> bytes:
         self._happens.pop("before_commit", nothing)()
         there = super().put_if_absent(key, data)
         self._happens.pop("after_commit", nothing)()
@@ -373,7 +373,7 @@ class Moments(LocalBackend):
         self._happens.pop("before_removal", nothing)()
         super().remove_folder(folder)
 
-    def replace(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes) -> None:
         super().put(key, data)
         self._happens.pop("after_notice", nothing)()
 
