@@ -1,4 +1,6 @@
-"""PartManifest: what a part holds, in a few kilobytes. A worker returns it; as a commit it makes the part exist."""
+"""PartManifest: what a part holds, in a few kilobytes. A worker returns it; written as a commit, it makes the part
+count.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ _FORMAT = "distributed_tracer commit"
 
 @dataclass(frozen=True)
 class PromptSummary:
-    """One prompt of a part. A score that is not finite is None here; the part has it exactly."""
+    """One prompt of a part. A score that is not finite is None here; the part itself has the exact value."""
 
     id: str
     num_tokens: int
@@ -28,27 +30,29 @@ class PromptSummary:
     replacement: float | None
     completeness: float | None
     asked: str = ""
-    """Hash of the prompt's token ids and targets, by which a rerun notices that an id now asks something else."""
+    """Hash of the prompt's token ids and targets; it shows a rerun that an id now stands for another prompt."""
 
 
 @dataclass(frozen=True)
 class PartManifest:
-    """One part: its id, its prompts in the part's order, and size in bytes and SHA-256 of each of its objects."""
+    """One part: its id, its prompts in the order of the part, and the size in bytes and SHA-256 of each of its objects.
+    """
 
     part: str
     prompts: tuple[PromptSummary, ...]
     objects: Mapping[str, tuple[int, str]]
     created: str = field(default="", compare=False)
-    """When it was committed (UTC, ISO 8601), and below by which run; empty before, or where that is not known."""
+    """Time of the commit (UTC, ISO 8601); empty before the commit, or where the time is not known."""
     run: str = field(default="", compare=False)
+    """Run that made the commit; empty before the commit, or where the run is not known."""
 
     @property
     def num_bytes(self) -> int:
-        """What the part takes in the store."""
+        """Size of the part in the store, in bytes."""
         return sum(size for size, _ in self.objects.values())
 
     def to_json(self, created: str, run: str = "") -> bytes:
-        """The commit object, with the time of the commit and the run that makes it."""
+        """Return the bytes of the commit object, with the time of the commit and the run that makes it."""
         rows = [asdict(entry) for entry in self.prompts]
         return dump_checksummed(
             {
@@ -64,7 +68,10 @@ class PartManifest:
 
     @classmethod
     def from_json(cls, data: bytes, where: str) -> PartManifest:
-        """The receipt in a commit object. Raises StoreCorrupt naming `where` if it is not one, or was altered."""
+        """Return the part manifest in a commit object.
+
+        Raises StoreCorrupt, which names `where`, if the bytes are not a commit or were altered.
+        """
         try:
             return cls._from_document(load_checksummed(data))
         except MALFORMED as error:
@@ -85,7 +92,8 @@ class PartManifest:
 
 
 def _check(entry: PromptSummary) -> None:
-    """Raises ValueError for what is not of the right kind: JSON is not asked before somebody counts with it."""
+    """Raise ValueError for values of the wrong type: JSON guarantees no types, and later code computes with the values.
+    """
     counts = (entry.num_tokens, entry.num_targets, entry.num_nodes, entry.num_edges, entry.num_active)
     if not (isinstance(entry.id, str) and isinstance(entry.asked, str)):
         raise ValueError(f"prompt {entry.id!r} that asks {entry.asked!r}")
@@ -96,10 +104,11 @@ def _check(entry: PromptSummary) -> None:
 
 
 def _is_score(score: object) -> bool:
-    """JSON has numbers that no float64 holds, and Python's reads NaN as well."""
+    """Whether a JSON number is a finite float64. JSON allows numbers that no float64 holds, and Python also parses NaN.
+    """
     return (type(score) is int and abs(score) < LARGEST) or (type(score) is float and math.isfinite(score))
 
 
 def finite(score: float) -> float | None:
-    """A score as a receipt holds it: JSON has no NaN."""
+    """Return a score as a part manifest holds it: None unless it is finite, because JSON has no NaN."""
     return score if math.isfinite(score) else None
