@@ -27,8 +27,9 @@ class Arrays:
     def __init__(
         self, objects: CheckedObjects, columns: Iterable[Column], num_rows: Mapping[str, int] = _UNKNOWN
     ) -> None:
-        """Prepare to read `columns`. `num_rows` gives the number of rows of arrays, by name, where a trusted source
-        knows it.
+        """Prepare to read `columns`.
+
+        `num_rows` gives the number of rows of arrays, by name, where a trusted source knows it.
         """
         self._objects = objects
         self._columns = {column.name: column for column in columns}
@@ -62,8 +63,9 @@ class Arrays:
         return self.read({name: self.all(name) for name in names})
 
     def read(self, wanted: Mapping[str, Rows]) -> Columns:
-        """Return rows of arrays, by name. Raises StoreCorrupt, which names what is damaged and which prompts it
-        concerns.
+        """Return rows of arrays, by name.
+
+        Raises StoreCorrupt, which names what is damaged and which prompts it concerns.
         """
         keys = {name: [f"{name}/{chunk}" for chunk in self.layouts[name].chunks(rows)] for name, rows in wanted.items()}
         found = self._objects.fetch([key for of_array in keys.values() for key in of_array])

@@ -57,8 +57,10 @@ class Catalogue:
     asked: Sequence[str] = ()
     runs: tuple[str, ...] = ()
     columns: Columns = field(default_factory=lambda: _columns([]))
-    """Columns with one entry per prompt: number of its commit, its row in that part, number of the run that traced it
-    (-1 if not known), sizes, and scores (NaN if not finite).
+    """Columns with one entry per prompt.
+
+    They are the number of the prompt's commit, its row in that part, the number of the run that traced it (-1 if not
+    known), its sizes, and its scores (NaN if not finite).
     """
 
     def __len__(self) -> int:

@@ -75,8 +75,8 @@ class CheckedObjects:
         return {key: there[name] for key in keys if (name := f"{self.folder}/{key}") in there}
 
     def _batches(self) -> Iterator[list[str]]:
-        """Yield all keys in batches of at most `_BATCH` objects, which together have at most `_BATCH_BYTES` unless it
-        is one object.
+        """Yield all keys in batches of at most `_BATCH` objects and `_BATCH_BYTES`; a larger object is a batch by
+        itself.
         """
         batch: list[str] = []
         num_bytes = 0

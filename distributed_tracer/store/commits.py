@@ -57,8 +57,9 @@ def _size(there: Mapping[str, object], key: str) -> int | None:
 
 
 def read_commits(root: Backend, covered: Container[str] = ()) -> Iterator[tuple[str, PartManifest]]:
-    """Yield name and part manifest of every commit except those in `covered`, in the order of names; commits are read
-    in batches.
+    """Yield name and part manifest of every commit except those in `covered`, in the order of names.
+
+    The commits are read in batches. Raises StoreCorrupt if one of them cannot be read.
     """
     names = [name for name in commit_names(root) if name not in covered]
     for start in range(0, len(names), _AT_ONCE):

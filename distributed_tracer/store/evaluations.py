@@ -1,5 +1,6 @@
-"""Evaluations: what was measured on stored graphs later, kept beside them. One object holds the results of some
-prompts.
+"""Evaluations: what was measured on stored graphs later, kept beside them.
+
+One object holds the results of some prompts.
 """
 
 from __future__ import annotations
@@ -34,9 +35,7 @@ KINDS = ("edges", "faithfulness")
 
 @dataclass(frozen=True)
 class EvaluatedPrompt:
-    """A prompt in an evaluation: the content hash and the graph digest at that time, and why there are no results, if
-    so.
-    """
+    """A prompt in an evaluation, with the content hash and the graph digest that it had at that time."""
 
     id: str
     asked: str
@@ -59,9 +58,7 @@ class EvaluationRecord:
     prompts: tuple[EvaluatedPrompt, ...]
     rows: Mapping[str, Sequence[Any]]
     number: int = 0
-    """One more than the highest number among the records of this kind that existed when the evaluation began; 0 in
-    early records.
-    """
+    """One more than the highest number of this kind that existed when the evaluation began; 0 in early records."""
     key: str = field(default="", compare=False)
 
     def to_json(self) -> bytes:
@@ -127,10 +124,10 @@ def new_check(
 
 
 def write_check(root: Backend, check: EvaluationRecord, retry_seconds: float = 0.0) -> tuple[str, bytes]:
-    """Write an evaluation record atomically and return its key and its bytes; a failed write is retried for
-    `retry_seconds`.
+    """Write an evaluation record atomically and return its key and its bytes.
 
-    The name is a hash of the content, so that equal results are written once.
+    A failed write is retried for `retry_seconds`. The name is a hash of the content, so that equal results are written
+    once.
     """
     data = check.to_json()
     key = f"checks/{check.kind}/{hashlib.sha256(data).hexdigest()[:32]}.json"
@@ -211,11 +208,11 @@ def parse_check(data: bytes, url: str, key: str) -> EvaluationRecord:
 def evaluation_results(
     root: Backend, kind: str, catalogue: Catalogue, settings: Mapping[str, Any] | None = None
 ) -> EvaluationResults:
-    """Return the current results for the prompts in `catalogue`, made with `settings` or with the settings that were
-    used last.
+    """Return the current results for the prompts in `catalogue`.
 
-    Results of a prompt whose content hash was different at that time are left out. Of several results of a prompt, the
-    latest counts. Raises StoreCorrupt.
+    The results are those made with `settings`, or with the settings that were used last. Results of a prompt whose
+    content hash was different at that time are left out. Of several results of a prompt, the latest counts. Raises
+    StoreCorrupt.
     """
     checks = read_checks(root, kind)
     if settings is None:

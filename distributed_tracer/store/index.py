@@ -29,8 +29,9 @@ _POSTINGS_AT_ONCE = 1 << 20
 
 
 class Index:
-    """The index in `index/<number>.json`. Raises StoreCorrupt if the document is not valid, and later if an array is
-    not.
+    """The index in `index/<number>.json`.
+
+    Raises StoreCorrupt if the document is not valid, and later if an array is not.
     """
 
     def __init__(self, root: Backend, name: str, document: bytes) -> None:

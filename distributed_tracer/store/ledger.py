@@ -1,5 +1,6 @@
-"""Ledger: the driver's side of the store. It records which run this is, which parts count, and which prompts failed and
-why.
+"""Ledger: the driver's side of the store.
+
+It records which run this is, which parts count, and which prompts failed and why.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from .object_names import RUN, failure_name
 
 COMMITS_AT_ONCE = 16
 _LONGEST_REASON = 50_000
-"""Maximum length of a failure's reason, in characters: even at twelve bytes per character a record stays below the size
-limit for reading.
+"""Maximum length of a failure's reason in characters.
+
+Even at twelve bytes per character, a record then stays below the size limit for reading.
 """
 
 
@@ -38,8 +40,9 @@ class Ledger:
     """One driver's view of a store. Several drivers may share a store; each sees the commits of the others."""
 
     def __init__(self, root: str, retry_seconds: float = 0.0) -> None:
-        """Open the store at `root`. A write that fails is retried for `retry_seconds`; a read that fails raises at
-        once.
+        """Open the store at `root`.
+
+        A write that fails is retried for `retry_seconds`; a read that fails raises at once.
         """
         self._root = open_backend(root)
         self._retry_seconds = retry_seconds
@@ -73,8 +76,9 @@ class Ledger:
             )
 
     def start_run(self, num_prompts: int, num_done: int, part_seconds: float, info: Mapping[str, Any]) -> None:
-        """Record that a run starts: the fields of RunRecord, and `info` beside them. Later commits and failures name
-        this run.
+        """Record that a run starts: the fields of RunRecord, and `info` beside them.
+
+        Later commits and failures name this run.
         """
         started = datetime.now(UTC).isoformat(timespec="milliseconds")  # decides which of two runs is the later one
         run = {"started": started, "host": f"{socket.gethostname()}:{os.getpid()}"}

@@ -15,8 +15,10 @@ RUN_END_NAME = re.compile(r"[0-9a-f]{32}\.end\.json")
 OBJECT_KEY = re.compile(r"(?:[a-z0-9_]+/)*[a-z0-9_]+(?:\.json)?")
 _MOST_BYTES = {RUN: 1 << 24, "runs": 1 << 24, "failures": 1 << 20}
 _MOST_OF_OTHERS = 1 << 28
-"""Maximum size of a commit in bytes. A commit of 16,384 prompts, the largest part that `compact` makes by default, has
-106 MB if ids have 512 characters that JSON writes in twelve bytes each. Indexes and evaluation records are smaller.
+"""Maximum size of a commit in bytes.
+
+A commit of 16,384 prompts, the largest part that `compact` makes by default, has 106 MB if ids have 512 characters that
+JSON writes in twelve bytes each. Indexes and evaluation records are smaller.
 """
 
 

@@ -76,8 +76,9 @@ class Part:
         return (self._graph(number, {c.name: own(c, number) for c in self._body}) for number in numbers)
 
     def bodies(self, numbers: Iterable[int], names: Collection[str] = ()) -> Iterator[tuple[int, Columns]]:
-        """Yield the large arrays, or some of them, of several prompts, as views of the whole part's arrays, which are
-        read once.
+        """Yield the large arrays, or some of them, of several prompts.
+
+        They are views of the arrays of the whole part, which are read once.
         """
         columns = [column for column in self._body if not names or column.name in names]
         body = self._arrays.read_all(column.name for column in columns)
@@ -102,8 +103,9 @@ class Part:
         return any(column.optional for column in self._body)
 
     def columns(self, numbers: Iterable[int]) -> Iterator[tuple[int, Columns]]:
-        """Yield all arrays of several prompts, as `columns_of` makes them. Active features that the part lacks are
-        zeros.
+        """Yield all arrays of several prompts, as `columns_of` makes them.
+
+        Active features that the part lacks are zeros.
         """
         for number, body in self.bodies(numbers):
             num_active = self.receipt.prompts[number].num_active
@@ -117,8 +119,9 @@ class Part:
         return {name.removeprefix("nodes/"): values for name, values in self.read(wanted).items()}
 
     def read(self, wanted: Mapping[str, Rows]) -> Columns:
-        """Return rows of arrays, by name. Raises StoreCorrupt, which names what is damaged and which prompts it
-        concerns.
+        """Return rows of arrays, by name.
+
+        Raises StoreCorrupt, which names what is damaged and which prompts it concerns.
         """
         return self._arrays.read(wanted)
 
@@ -150,9 +153,7 @@ class Part:
         return graph
 
     def _check_pointers(self, pointers: npt.NDArray[np.int64]) -> None:
-        """Raise StoreCorrupt if the pointers, the lengths of the arrays and the sizes in the commit contradict each
-        other.
-        """
+        """Raise StoreCorrupt if pointers, lengths of arrays and sizes in the commit contradict each other."""
         if pointers[0].any() or (np.diff(pointers, axis=0) < 0).any():
             raise StoreCorrupt(f"{self.objects.where}: pointers do not begin at 0, or go back")
         for size, counted in COUNTED.items():

@@ -68,8 +68,9 @@ def open_store(path: str) -> Store:
 
 @dataclass(frozen=True, eq=False)
 class NodeScan:
-    """Columns of the node tables of all prompts of one part, concatenated. `prompt_N` gives each node's prompt as an
-    index into `ids`.
+    """Columns of the node tables of all prompts of one part, concatenated.
+
+    `prompt_N` gives each node's prompt as an index into `ids`.
     """
 
     ids: list[str]
@@ -78,8 +79,9 @@ class NodeScan:
 
 
 class Store:
-    """Attribution graphs of many prompts. If several commits name a prompt, the graph of the first commit is the
-    prompt's graph.
+    """Attribution graphs of many prompts.
+
+    If several commits name a prompt, the graph of the first commit is the prompt's graph.
     """
 
     def __init__(
@@ -147,15 +149,17 @@ class Store:
 
     @cached_property
     def prompts(self) -> Table:
-        """Table with one row per prompt, sorted by id: text, sizes, scores, labels of the targets, part, and one column
-        per metadata key.
+        """Table with one row per prompt, sorted by id.
+
+        Its columns are text, sizes, scores, labels of the targets, part, and one for each metadata key.
         """
         return prompt_table(list(self._parts()))
 
     @cached_property
     def num_layers(self) -> int:
-        """Number of layers of the model, which all graphs share; 0 if the store has no graphs. Reads the small arrays
-        of one part.
+        """Number of layers of the model, which all graphs share; 0 if the store has no graphs.
+
+        Reads the small arrays of one part.
         """
         return next((int(part.head["prompts/num_layers"].max()) for part, _ in self._parts()), 0)
 
@@ -165,8 +169,9 @@ class Store:
         return self.catalogue.entry(self._find(prompt_id))
 
     def graph(self, prompt_id: str) -> Graph:
-        """Return the graph of one prompt; reads only this prompt's ranges of the arrays. Raises PromptNotFound,
-        StoreCorrupt.
+        """Return the graph of one prompt; reads only this prompt's ranges of the arrays.
+
+        Raises PromptNotFound, StoreCorrupt.
         """
         commit, row = self.catalogue.place(self._find(prompt_id))
         return self.part(commit).graph(row)
@@ -183,8 +188,7 @@ class Store:
     def map(
         self, function: Callable[[Graph], T], prompt_ids: str | Iterable[str] | None = None, processes: int = 1
     ) -> Iterator[T]:
-        """Apply `function` to each graph and yield the results in the order of `prompt_ids`, or in sorted order of all
-        ids.
+        """Apply `function` to each graph and yield the results in the order of `prompt_ids` (default: sorted ids).
 
         An error that `function` raises names the prompt. With several processes each process reads its own parts;
         `function` and its results must then be picklable, so `function` must be defined at the top level of a module.
@@ -278,12 +282,11 @@ class Store:
             )
 
     def occurrences(self, layer: int, feature: int) -> Table:
-        """Return every node that is this feature: prompt, position, activation, influence, and the node's number in its
-        graph.
+        """Return every node that is this feature, sorted by prompt, then by position.
 
-        Rows are sorted by prompt, then by position. Reads the feature's own rows of the index, and the complete node
-        tables of those parts that no index covers. Raises ConfigError for a layer or a feature index that the graphs of
-        this store cannot have.
+        Columns: prompt, position, activation, influence, number of the node in its graph. Reads the feature's own rows
+        of the index, and the complete node tables of those parts that no index covers. Raises ConfigError for a layer
+        or a feature index that the graphs of this store cannot have.
         """
         check_site(layer, feature)
         commits = range(self.num_indexed, len(self.catalogue.commits))
@@ -307,8 +310,7 @@ class Store:
         return store_digest(self.graphs())
 
     def verify(self) -> int:
-        """Read every object that this reader uses, compare it with its commit, and return the number of bytes that
-        agreed.
+        """Read every object that this reader uses, compare it with its commit, and return the number of bytes checked.
 
         Raises StoreCorrupt, which names what is damaged and which prompts the damage concerns.
         """
@@ -323,8 +325,7 @@ class Store:
         return sum(receipt.num_bytes for receipt in self.receipts)
 
     def _parts(self, first: int = 0) -> Iterator[tuple[Part, list[int]]]:
-        """Yield the parts that hold prompts, in commit order from commit `first` on, each with the rows of these
-        prompts.
+        """Yield the parts that hold prompts, in commit order from commit `first` on, each with the rows of its prompts.
         """
         for commit in range(first, len(self.catalogue.commits)):
             if rows := self.catalogue.rows(commit):
@@ -344,8 +345,9 @@ class Store:
         return partial(self._parts_of, wanted)
 
     def _parts_of(self, prompt_ids: str | Iterable[str] | None) -> Iterator[tuple[Part, list[int]]]:
-        """Return the parts that hold these prompts, or all prompts, each with their rows. Raises PromptNotFound at
-        once.
+        """Return the parts that hold these prompts, or all prompts, each with their rows.
+
+        Raises PromptNotFound at once.
         """
         if prompt_ids is None:
             return self._parts()

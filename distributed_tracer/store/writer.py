@@ -86,8 +86,9 @@ class PartWriter:
         return receipt
 
     def _learn_provenance(self) -> None:
-        """Read the provenance from run.json, once. Workers thus need no information about the run, and parts still
-        record it.
+        """Read the provenance from run.json, once.
+
+        Workers thus need no information about the run, and parts still record it.
         """
         if self._provenance is None:
             self._provenance = provenance_of(self._root.read(RUN))

@@ -16,8 +16,9 @@ from .schema import COLUMNS
 
 
 def graph_digest(graph: Graph) -> bytes:
-    """Return the SHA-256 of one graph: over each column's name, dtype, byte count (8 bytes, little-endian) and bytes in
-    turn.
+    """Return the SHA-256 of one graph.
+
+    It is computed over each column's name, dtype, byte count (8 bytes, little-endian) and bytes in turn.
     """
     columns = columns_of(graph)
     metadata = json.dumps(dict(graph.metadata), sort_keys=True, separators=(",", ":")).encode()
@@ -29,8 +30,7 @@ def graph_digest(graph: Graph) -> bytes:
 
 
 def store_digest(graphs: Iterable[Graph]) -> str:
-    """Return the SHA-256, in hex, over the graphs' digests in order of prompt id; the order of `graphs` does not
-    matter.
+    """Return the SHA-256, in hex, of the graphs' digests in sorted order of prompt id; the order of `graphs` is free.
     """
     digests = {graph.prompt_id: graph_digest(graph) for graph in graphs}
     return hashlib.sha256(b"".join(digests[prompt_id] for prompt_id in sorted(digests))).hexdigest()

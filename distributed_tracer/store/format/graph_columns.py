@@ -66,8 +66,9 @@ def columns_of(graph: Graph) -> Columns:
 
 
 def graph_of(columns: Mapping[str, npt.NDArray[Any]]) -> Graph:
-    """Return the graph whose rows `columns` are. If the columns of active features are absent, the feature nodes
-    replace them.
+    """Return the graph whose rows `columns` are.
+
+    If the columns of active features are absent, the feature nodes replace them.
 
     Raises ValueError if the columns contradict each other, so that no later computation reads beyond the ends of
     arrays.

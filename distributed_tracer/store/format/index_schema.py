@@ -13,8 +13,9 @@ class Column(schema.Column):
 
     @property
     def chunk_rows(self) -> int:
-        """Number of rows of a full chunk: large, because most arrays are read whole; postings are read feature by
-        feature.
+        """Number of rows of a full chunk.
+
+        It is large because most arrays are read whole; only postings are read feature by feature.
         """
         return _ROWS_OF_POSTINGS if self.axis == "posting" else _ROWS_READ_WHOLE
 

@@ -1,5 +1,6 @@
-"""PartManifest: what a part holds, in a few kilobytes. A worker returns it; written as a commit, it makes the part
-count.
+"""PartManifest: what a part holds, in a few kilobytes.
+
+A worker returns it; written as a commit, it makes the part count.
 """
 
 from __future__ import annotations

@@ -17,10 +17,10 @@ _COPIED = ("identity", "content", "revisions", "versions", "created")
 
 
 def provenance_of(run: bytes | None) -> dict[str, Any]:
-    """Return the attributes of a part, taken from run.json: model, transcoders, options, dtypes, content hashes,
-    versions.
+    """Return the attributes of a part, taken from run.json.
 
-    Returns an empty dict if run.json does not exist yet or cannot be parsed: checking it is the task of `parse_run`.
+    They are model, transcoders, options, dtypes, content hashes, revisions and versions. Returns an empty dict if
+    run.json does not exist yet or cannot be parsed: checking it is the task of `parse_run`.
     """
     try:
         info = json.loads(run or b"{}")
@@ -30,8 +30,9 @@ def provenance_of(run: bytes | None) -> dict[str, Any]:
 
 
 def parse_run(data: bytes, url: str) -> dict[str, Any]:
-    """Return the content of run.json. Raises StoreVersionError for another format version, StoreCorrupt for anything
-    else.
+    """Return the content of run.json.
+
+    Raises StoreVersionError for another format version, StoreCorrupt for anything else.
     """
     try:
         info = json.loads(data)

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 
 class StringColumn(Sequence[str]):
-    """Strings, given as their concatenated UTF-8 bytes and the number of bytes of each. A lone surrogate is three
-    bytes.
+    """Strings, given as their concatenated UTF-8 bytes and the number of bytes of each.
+
+    A lone surrogate is three bytes.
     """
 
     def __init__(self, data: bytes, size_N: npt.NDArray[Any]) -> None:

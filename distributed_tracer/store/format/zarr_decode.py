@@ -105,10 +105,10 @@ def _compressor(name: str, codecs: list[dict[str, Any]]) -> str | None:
 
 
 def decode(layout: Layout, rows: Rows, chunks: Sequence[bytes]) -> npt.NDArray[Any]:
-    """Return rows of an array, in newly allocated memory, from the chunks that hold them, in the order of
-    `Layout.chunks`.
+    """Return rows of an array, in newly allocated memory, decoded from the chunks that hold them.
 
-    Raises ValueError or RuntimeError for bytes that are not valid chunks.
+    The chunks are in the order of `Layout.chunks`. Raises ValueError or RuntimeError for bytes that are not valid
+    chunks.
     """
     if isinstance(rows, slice):
         return _range(layout, rows, chunks)
@@ -122,7 +122,7 @@ def decode(layout: Layout, rows: Rows, chunks: Sequence[bytes]) -> npt.NDArray[A
 
 def _range(layout: Layout, rows: slice, chunks: Sequence[bytes]) -> npt.NDArray[Any]:
     out = np.empty((rows.stop - rows.start, *layout.row_shape), dtype=layout.dtype)
-    begin = rows.start - rows.start % layout.chunk_rows - rows.start  # start of the current chunk, relative to the first wanted row
+    begin = rows.start - rows.start % layout.chunk_rows - rows.start  # the chunk's start, relative to the first row
     for chunk in chunks:
         first, end = max(begin, 0), min(begin + layout.chunk_rows, len(out))
         out[first:end] = _rows(layout, chunk)[first - begin : end - begin]

@@ -48,9 +48,7 @@ def encode_group(
 
 
 def pointers_of(prompts: Sequence[Columns]) -> npt.NDArray[np.int64]:
-    """Return where each prompt's rows begin on each axis, and where the last prompt's rows end: int64 [prompts + 1,
-    axes].
-    """
+    """Return where each prompt's rows begin on each axis, and where the last ones end: int64 [prompts + 1, axes]."""
     one_of = {column.axis: name for name, column in COLUMNS.items()}
     sizes = [[len(columns[one_of[axis]]) for axis in POINTERS] for columns in prompts]
     return np.concatenate([np.zeros((1, len(POINTERS)), dtype=np.int64), np.cumsum(sizes, axis=0, dtype=np.int64)])
@@ -94,8 +92,7 @@ async def _put(group: zarr.AsyncGroup, column: Column, values: npt.NDArray[Any])
 
 
 def _compressor(dtype: np.dtype[Any]) -> BloscCodec | ZstdCodec:
-    """Return the compressor for a dtype: zstd on byte planes (all first bytes of the values, then all second bytes,
-    ...).
+    """Return the compressor for a dtype: zstd on byte planes (the first bytes of all values, then the second, ...).
 
     zstd builds one entropy table per 128 KiB. With a whole chunk as one blosc block, the byte planes are longer than
     that, so each plane gets its own tables. Mantissas hold nothing that repeats, and searching for repetitions, as
@@ -108,11 +105,9 @@ def _compressor(dtype: np.dtype[Any]) -> BloscCodec | ZstdCodec:
 
 
 def _consolidated(objects: Mapping[str, bytes]) -> bytes:
-    """Return the root's zarr.json with the metadata of everything below, so that a reader needs one request for all of
-    it.
-    """
+    """Return the root's zarr.json with the metadata of everything below, so that readers need only one request."""
     ending = "/zarr.json"
-    keys = sorted(key for key in objects if key.endswith(ending))  # zarr expects the members of a group in consecutive order
+    keys = sorted(key for key in objects if key.endswith(ending))  # zarr expects group members side by side
     below = {key.removesuffix(ending): json.loads(objects[key]) for key in keys}
     root = json.loads(objects["zarr.json"])
     root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": below}
@@ -123,8 +118,7 @@ MANTISSA_BITS = 23
 
 
 def round_weights(weight_E: npt.NDArray[np.float32], bits: int) -> npt.NDArray[np.float32]:
-    """Return weights with `bits` of the 23 mantissa bits, rounded half to even; with 23, the argument itself is
-    returned.
+    """Return weights with `bits` of the 23 mantissa bits, rounded half to even; with 23, return the argument itself.
 
     NaN and infinities stay as they are. A finite weight never becomes infinite: it is truncated instead.
     """

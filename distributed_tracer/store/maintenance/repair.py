@@ -45,8 +45,10 @@ class Repaired:
 
 
 def repair(url: str, dry_run: bool = False, progress: Progress | None = None) -> Repaired:
-    """Take all damage out of a store. May be stopped at any time and run again, and beside readers and runs: these
-    see damage, or miss a commit, until they open the store again.
+    """Take all damage out of a store.
+
+    May be stopped at any time and run again, and beside readers and runs: these see damage, or miss a commit, until
+    they open the store again.
 
     Raises StoreNotFound, StoreVersionError, StoreUnavailable, and StoreCorrupt where run.json is damaged: only a copy
     of it helps then, and nothing is done.
