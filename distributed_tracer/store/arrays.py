@@ -18,7 +18,8 @@ from .format.zarr_decode import Layout, Rows, decode, layouts_of
 
 _UNKNOWN: Mapping[str, int] = MappingProxyType({})
 _SENSELESS = (ValueError, RuntimeError, SystemError, LookupError, TypeError, AttributeError, OverflowError)
-"""What decompressors, numpy and json raise for invalid bytes. RecursionError is a subclass of RuntimeError."""
+"""Exceptions that decompressors, numpy and json raise for invalid bytes. RecursionError is a subclass of RuntimeError.
+"""
 
 
 class Arrays:

@@ -23,7 +23,7 @@ _SCORES = ("replacement", "completeness")
 
 @dataclass(frozen=True)
 class CommitInfo:
-    """What is known about a committed part without reading its commit."""
+    """Properties of a committed part that are known without reading its commit."""
 
     name: str
     """File name of the commit."""

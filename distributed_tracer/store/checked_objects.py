@@ -75,8 +75,7 @@ class CheckedObjects:
         return {key: there[name] for key in keys if (name := f"{self.folder}/{key}") in there}
 
     def _batches(self) -> Iterator[list[str]]:
-        """Yield all keys in batches of at most `_BATCH` objects and `_BATCH_BYTES`; a larger object is a batch by
-        itself.
+        """Yield all keys in batches of at most `_BATCH` objects and `_BATCH_BYTES`; a larger object is its own batch.
         """
         batch: list[str] = []
         num_bytes = 0

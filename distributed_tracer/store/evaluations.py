@@ -1,4 +1,4 @@
-"""Evaluations: what was measured on stored graphs later, kept beside them.
+"""Evaluations: measurements made on stored graphs later, and stored beside them.
 
 One object holds the results of some prompts.
 """

@@ -43,7 +43,7 @@ def dotted(key: str) -> bool:
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What a listing says about an object: its size, and when it was last written (seconds since 1970, UTC)."""
+    """Properties of an object in a listing: its size, and when it was last written (seconds since 1970, UTC)."""
 
     num_bytes: int
     written: float

@@ -24,8 +24,9 @@ _THREADS = 16
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 """Error numbers of file systems without hard links. Waiting does not fix these errors."""
 _BY_ITSELF = 0.002
-"""Time in seconds for which objects are read one by one; if the 30 objects of a graph are in memory, they take about
-one millisecond.
+"""Time in seconds for which objects are read one by one.
+
+The 30 objects of a graph take about one millisecond if they are in memory.
 """
 
 

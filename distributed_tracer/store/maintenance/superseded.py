@@ -1,6 +1,8 @@
-"""Superseded: what an index has made superfluous, once no reader can be left that opened the store before.
+"""Superseded: parts and indexes that an index has made unnecessary, once no reader can be left that opened the store
+before.
 
-An index counts as settled when it is old enough. Commits that it superseded go, and all indexes before it.
+An index counts as settled when it is old enough. The commits that it superseded may then be removed, and all earlier
+indexes.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from .unreferenced import Kind, UnreferencedObjects, garbage
 
 
 def read_indexes(root: Backend, there: Mapping[str, ObjectInfo]) -> list[Index]:
-    """All that are in a listing, in their order."""
+    """Return all indexes in a listing, in the order of their numbers."""
     keys = sorted(key for key in there if key.startswith("index/") and INDEX_NAME.fullmatch(key[6:]))
     found = root.read_many(keys)
     return [Index(root, key[6:], found[key]) for key in keys if key in found]
@@ -31,7 +33,10 @@ def superseded(
     there: Mapping[str, ObjectInfo],
     before: float,
 ) -> list[UnreferencedObjects]:
-    """Superseded parts, and older indexes. Raises StoreCorrupt if what they were compacted into is not all there."""
+    """Return superseded parts and earlier indexes that may be removed.
+
+    Raises StoreCorrupt if the parts into which they were compacted are incomplete.
+    """
     settled = [index for index in indexes if there[f"index/{index.name}"].written <= before]
     if not settled:
         return []
@@ -58,11 +63,11 @@ def _garbage(
 def removable_commits(
     names: set[str], catalogues: Sequence[Catalogue], commits: Mapping[str, PartManifest]
 ) -> set[str]:
-    """Those of the superseded commits without which every prompt's first commit holds its graph, index or not.
+    """Return those superseded commits whose removal changes no prompt's graph, with or without an index.
 
     Compacted parts are committed late. If another commit before them names the same prompt with a graph of its own, a
-    reader that knows no index would take that one: then the superseded commit has to stay. The catalogues are of the
-    indexes from the one that superseded them to the newest.
+    reader that knows no index would use that graph: the superseded commit then has to stay. `catalogues` are those of
+    the indexes from the one that superseded the commits to the newest.
     """
     known = catalogues[-1].number_of
     gone = {name for name in names & commits.keys() if all(entry.id in known for entry in commits[name].prompts)}
@@ -78,7 +83,7 @@ def removable_commits(
 
 
 def _first(commits: Mapping[str, PartManifest]) -> dict[str, str]:
-    """The first commit that names each prompt."""
+    """Return the first commit that names each prompt."""
     first: dict[str, str] = {}
     for name in sorted(commits):
         for entry in commits[name].prompts:
@@ -87,7 +92,8 @@ def _first(commits: Mapping[str, PartManifest]) -> dict[str, str]:
 
 
 def _holders(catalogues: Sequence[Catalogue], prompt_id: str) -> set[str]:
-    """The commits that have held a prompt's graph, a copy of one and the same."""
+    """Return the commits that have held a prompt's graph according to the catalogues; all of them hold the same graph.
+    """
     having = (catalogue for catalogue in catalogues if prompt_id in catalogue.number_of)
     return {each.commits[each.place(each.number_of[prompt_id])[0]].name for each in having}
 
@@ -95,7 +101,9 @@ def _holders(catalogues: Sequence[Catalogue], prompt_id: str) -> set[str]:
 def _check(
     catalogue: Catalogue, index: Index, commits: Mapping[str, PartManifest], there: Mapping[str, ObjectInfo]
 ) -> None:
-    """Every commit that the index counts on is there, and every object of its part, in the right size."""
+    """Raise StoreCorrupt unless every commit that the index relies on exists, with every object of its part in its
+    size.
+    """
     for entry in catalogue.commits:
         receipt = commits.get(entry.name)
         sizes = {key: size for key, (size, _) in receipt.objects.items()} if receipt else {}

@@ -20,9 +20,7 @@ def check_site(layer: Any, feature: Any) -> None:
 
 
 def check_layer(layer: Any, num_layers: int, url: str) -> None:
-    """Raise ConfigError for a layer that the graphs do not have; without graphs, nothing is known and nothing is
-    raised.
-    """
+    """Raise ConfigError for a layer that the graphs do not have; nothing is known about a store without graphs."""
     if num_layers and not (_is_number(layer) and layer < num_layers):
         raise ConfigError(f"layer {layer!r} is not among the {num_layers} of {url}: 0 to {num_layers - 1}")
 

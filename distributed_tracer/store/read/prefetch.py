@@ -32,9 +32,7 @@ def prefetch(jobs: Iterable[Callable[[], T]], number: int = 1) -> Iterator[T]:
 
 
 def found_ahead(jobs: Iterable[Callable[[], T | None]], number: int, if_none: Callable[[], None]) -> Iterator[T]:
-    """Yield the results of the jobs, as `prefetch` does, without None; call `if_none` at the end if all results were
-    None.
-    """
+    """Yield the results of the jobs, as `prefetch` does, without None; call `if_none` at the end if all were None."""
     found = False
     for answer in prefetch(jobs, number):
         if answer is not None:

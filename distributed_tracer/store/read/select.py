@@ -27,8 +27,7 @@ _PARTS_AT_ONCE = 8
 
 
 def rows_where(prompts: Table, metadata: Conditions, bounds: Mapping[str, float]) -> npt.NDArray[np.bool_]:
-    """Return a mask of the rows of the table of prompts that have such metadata, and scores and sizes within the
-    bounds.
+    """Return a mask of the rows of the table of prompts with such metadata, and scores and sizes within the bounds.
 
     `bounds` are named `min_<column>` and `max_<column>`. A score that is NaN is within no bounds. Raises ConfigError
     for a column that does not exist, a value of a kind that no prompt has there, and a bound that is not a number.
