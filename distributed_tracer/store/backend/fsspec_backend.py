@@ -20,7 +20,10 @@ _TIMES = ("LastModified", "mtime", "updated", "last_modified", "created")
 
 
 class FsspecBackend:
-    """An fsspec folder. Its driver must be able to refuse the creation of an object that exists."""
+    """An fsspec folder. `Backend` documents the methods.
+
+    Its driver must be able to refuse the creation of an object that exists.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")

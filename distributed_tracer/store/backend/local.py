@@ -31,7 +31,7 @@ The 30 objects of a graph take about one millisecond if they are in memory.
 
 
 class LocalBackend:
-    """A directory, which is created when it is first written to."""
+    """A directory, which is created when it is first written to. `Backend` documents the methods."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path).expanduser().absolute()

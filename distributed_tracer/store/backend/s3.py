@@ -1,8 +1,8 @@
 """S3Backend: a store in a bucket. Each object is written whole, or not at all; many requests run concurrently.
 
-All requests of a process run in fsspec's event loop. It is a thread of its own for which neither a signal nor the end
-of the program has to wait. obstore makes the requests; each takes a tenth of the processor time of a request by
-botocore.
+All requests of a process run in fsspec's event loop. The loop has a thread of its own, for which neither a signal nor
+the end of the program has to wait. obstore makes the requests, which take a tenth of the processor time that botocore's
+take.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ _LASTING_CODES = {"ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed"
 
 
 class S3Backend:
-    """A folder of a bucket. An object is created with a conditional put (`If-None-Match: *`)."""
+    """A folder of a bucket. `Backend` documents the methods.
+
+    An object is created with a conditional put (`If-None-Match: *`).
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -180,7 +183,10 @@ class S3Backend:
             raise
 
     async def _persistently(self, request: Request[T]) -> T | Exception:
-        """Send a request again as long as that may help. All requests that are made here may safely be repeated."""
+        """Send a request, and again as long as that may help; return its response, or the last failure.
+
+        All requests that are made here may safely be repeated.
+        """
         failure: Exception
         for attempt in range(self._s3.attempts):
             if attempt:
@@ -237,7 +243,8 @@ def _explained(error: Exception) -> Exception:
 
 
 def _clocks(answer: str) -> str:
-    """Return what time this machine has and what time the server has that refused a request because of its time.
+    """Return a sentence with this machine's time and the time of the server, which refused a request for its clock
+    skew.
 
     The error passes: most machines set their clocks themselves soon after they were started or resumed.
     """

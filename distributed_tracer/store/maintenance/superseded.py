@@ -1,8 +1,7 @@
-"""Superseded: parts and indexes that an index has made unnecessary, once no reader can be left that opened the store
-before.
+"""Superseded: parts and indexes that an index has made unnecessary.
 
-An index counts as settled when it is old enough. The commits that it superseded may then be removed, and all earlier
-indexes.
+They may be removed once no reader can be left that opened the store before that index was written, that is, when the
+index is old enough (settled). Then the commits that it superseded go, and all earlier indexes.
 """
 
 from __future__ import annotations
@@ -101,8 +100,7 @@ def _holders(catalogues: Sequence[Catalogue], prompt_id: str) -> set[str]:
 def _check(
     catalogue: Catalogue, index: Index, commits: Mapping[str, PartManifest], there: Mapping[str, ObjectInfo]
 ) -> None:
-    """Raise StoreCorrupt unless every commit that the index relies on exists, with every object of its part in its
-    size.
+    """Raise StoreCorrupt unless every commit that the index relies on exists, and its part's objects have their sizes.
     """
     for entry in catalogue.commits:
         receipt = commits.get(entry.name)
