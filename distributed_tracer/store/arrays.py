@@ -1,4 +1,6 @@
-"""Arrays: one Zarr group of the store, read by ranges. Only chunks that hold the wanted rows are read, in one request.
+"""Arrays: one Zarr group of the store, read by ranges.
+
+Only chunks that hold the wanted rows are read, in one request.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from .format.zarr_decode import Layout, Rows, decode, layouts_of
 
 _UNKNOWN: Mapping[str, int] = MappingProxyType({})
 _SENSELESS = (ValueError, RuntimeError, SystemError, LookupError, TypeError, AttributeError, OverflowError)
-"""Exceptions that decompressors, numpy and json raise for invalid bytes. RecursionError is a subclass of RuntimeError.
+"""Exceptions that decompressors, numpy and json raise for invalid bytes.
+
+RecursionError is a subclass of RuntimeError.
 """
 
 

@@ -1,5 +1,4 @@
-"""CheckedObjects: the objects of a part or an index, each compared with its recorded size and SHA-256 when it is read.
-"""
+"""CheckedObjects: the objects of a part or an index, each compared with its recorded size and SHA-256 when read."""
 
 from __future__ import annotations
 
@@ -75,8 +74,7 @@ class CheckedObjects:
         return {key: there[name] for key in keys if (name := f"{self.folder}/{key}") in there}
 
     def _batches(self) -> Iterator[list[str]]:
-        """Yield all keys in batches of at most `_BATCH` objects and `_BATCH_BYTES`; a larger object is its own batch.
-        """
+        """Yield all keys in batches of up to `_BATCH` objects and `_BATCH_BYTES`; a larger object is its own batch."""
         batch: list[str] = []
         num_bytes = 0
         for key, (size, _) in self.noted.items():
@@ -114,8 +112,7 @@ class CheckedPartObjects(CheckedObjects):
         self._receipt = receipt
 
     def _concerned(self, key: str) -> str:
-        """Return the prompts that have rows in an object, or all prompts of the part where this cannot be determined.
-        """
+        """Return the prompts that have rows in an object, or all prompts of the part if this cannot be determined."""
         entries = self._receipt.prompts
         name, _, chunk = key.partition("/c/")
         if name not in COLUMNS or COLUMNS[name].axis not in _SIZES or not chunk.isdigit():

@@ -80,7 +80,9 @@ def read_commit(root: Backend, name: str) -> PartManifest:
 
 
 def parse_commit(root: Backend, name: str, data: bytes) -> PartManifest:
-    """Return the part manifest in the commit `name`. Raises StoreCorrupt, also if it is the manifest of another part.
+    """Return the part manifest in the commit `name`.
+
+    Raises StoreCorrupt, also if it is the manifest of another part.
     """
     receipt = PartManifest.from_json(data, f"{root.url}/commits/{name}")
     if receipt.part != name[11:43]:

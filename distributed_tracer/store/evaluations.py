@@ -47,7 +47,9 @@ class EvaluatedPrompt:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationRecord:
-    """Results of one kind that were made with the same settings. `rows["prompt"]` is each row's index into `prompts`.
+    """Results of one kind that were made with the same settings.
+
+    `rows["prompt"]` is each row's index into `prompts`.
     """
 
     kind: str

@@ -173,8 +173,7 @@ class Index:
 
 
 def _check_commit(name: object, num_bytes: object, num_objects: object, created: object, run: object) -> None:
-    """Raise ValueError for an entry with unexpected values: its name becomes a path, and its numbers are used in sums.
-    """
+    """Raise ValueError for an entry with unexpected values: its name becomes a path, its numbers are used in sums."""
     if not (type(name) is str and COMMIT_NAME.fullmatch(name) and type(created) is str and type(run) is str):
         raise ValueError(f"commit {name!r}, made {created!r} by {run!r}")
     if not all(type(count) is int and 0 <= count < LARGEST for count in (num_bytes, num_objects)):

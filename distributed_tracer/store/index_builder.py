@@ -1,5 +1,4 @@
-"""Builds an index: reads each part's node table once and sorts all nodes by feature in memory (about 60 bytes a node).
-"""
+"""Builds an index: reads each part's node table once and sorts all nodes by feature in memory (about 60 bytes each)."""
 
 from __future__ import annotations
 
@@ -67,8 +66,7 @@ def _catalogue(catalogue: Catalogue) -> Columns:
 
 
 def _features(catalogue: Catalogue, parts: Sequence[Part]) -> Columns:
-    """Return the columns of three tables: the features, their nodes sorted by feature, and the features of each prompt.
-    """
+    """Return the columns of three tables: features, their nodes sorted by feature, and the features of each prompt."""
     found = [_feature_nodes(catalogue, commit, part) for commit, part in enumerate(parts)]
     names = ("prompt", "site", "node", "position", "activation", "influence")
     prompt_X, site_X, node_X, position_X, activation_X, influence_X = (

@@ -23,7 +23,9 @@ JSON writes in twelve bytes each. Indexes and evaluation records are smaller.
 
 
 def most_bytes(key: str) -> int:
-    """Return the size in bytes of the largest object that is written, or read if its size is not recorded, by its key.
+    """Return the maximum size in bytes of an object with this key.
+
+    No larger object is written, or read if its size is not recorded.
     """
     return _MOST_BYTES.get(key.partition("/")[0], _MOST_OF_OTHERS)
 

@@ -46,8 +46,7 @@ class Part:
         return head
 
     def pointers(self, column: Column) -> npt.NDArray[np.int64]:
-        """Return the first row of each prompt in an array, followed by the total number of rows: int64 [prompts + 1].
-        """
+        """Return the first row of each prompt in an array, followed by the number of all rows: int64 [prompts + 1]."""
         if column.axis == "prompt":
             return np.arange(len(self.receipt.prompts) + 1)
         pointers: npt.NDArray[np.int64] = self.head[POINTER_COLUMN.name][:, POINTERS.index(column.axis)]
@@ -63,7 +62,9 @@ class Part:
         return self._graph(number, body)
 
     def graphs(self, numbers: Sequence[int]) -> Iterator[Graph]:
-        """Yield the graphs of several prompts. Everything between the first and the last of them is read in one call.
+        """Yield the graphs of several prompts.
+
+        Everything between the first and the last of them is read in one call.
         """
         first, last = min(numbers), max(numbers)
         span = {c.name: slice(self._own(c, first).start, self._own(c, last).stop) for c in self._body}
@@ -113,8 +114,7 @@ class Part:
             yield number, {**absent, **self.prompt(number), **body}
 
     def nodes(self, names: Sequence[str], rows: Rows | None = None) -> Columns:
-        """Return columns of the node table by short name (`kind`, `layer`, ...), for all prompts or only for some rows.
-        """
+        """Return columns of the node table by short name (`kind`, `layer`, ...), of all prompts or of some rows."""
         wanted = {f"nodes/{name}": self._arrays.all(f"nodes/{name}") if rows is None else rows for name in names}
         return {name.removeprefix("nodes/"): values for name, values in self.read(wanted).items()}
 

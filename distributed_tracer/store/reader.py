@@ -164,7 +164,9 @@ class Store:
         return next((int(part.head["prompts/num_layers"].max()) for part, _ in self._parts()), 0)
 
     def entry(self, prompt_id: str) -> PromptSummary:
-        """Return the sizes and scores of one prompt, as its commit records them; reads nothing. Raises PromptNotFound.
+        """Return the sizes and scores of one prompt, as its commit records them; reads nothing.
+
+        Raises PromptNotFound.
         """
         return self.catalogue.entry(self._find(prompt_id))
 
@@ -325,8 +327,7 @@ class Store:
         return sum(receipt.num_bytes for receipt in self.receipts)
 
     def _parts(self, first: int = 0) -> Iterator[tuple[Part, list[int]]]:
-        """Yield the parts that hold prompts, in commit order from commit `first` on, each with the rows of its prompts.
-        """
+        """Yield the parts that hold prompts, in commit order from commit `first` on, each with its prompts' rows."""
         for commit in range(first, len(self.catalogue.commits)):
             if rows := self.catalogue.rows(commit):
                 yield Part(self.root, self.receipt(commit)), rows

@@ -21,7 +21,9 @@ from .object_names import RUN
 
 
 class PartWriter:
-    """Writes parts under unique names, so that workers never collide. A part counts once the driver has committed it.
+    """Writes parts under unique names, so that workers never collide.
+
+    A part counts once the driver has committed it.
     """
 
     def __init__(self, root: str, config: StoreConfig) -> None:
@@ -56,8 +58,7 @@ class PartWriter:
 
     @property
     def full(self) -> bool:
-        """Whether a limit of StoreConfig (`part_prompts`, `part_edges`, `part_seconds`) says that it is time to flush.
-        """
+        """Whether a limit of StoreConfig (`part_prompts`, `part_edges`, `part_seconds`) is reached, so flush is due."""
         if not self._entries:
             return False
         return (

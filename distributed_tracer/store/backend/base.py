@@ -24,7 +24,9 @@ PERMANENT_ERRORS = (
     PermissionError,
     ValueError,
 )
-"""Errors that waiting does not fix: a missing bucket, something in the way, a refused key. Drivers report these types.
+"""Errors that waiting does not fix: a missing bucket, something in the way, a refused key.
+
+Drivers report these types.
 """
 
 

@@ -67,8 +67,7 @@ class LocalBackend:
 
     @cached_property
     def _readers(self) -> ThreadPoolExecutor:
-        """Threads for reading, which are kept: starting threads takes longer than reading the small objects of a part.
-        """
+        """Threads for reading. They are kept, as starting threads takes longer than reading a part's small objects."""
         return ThreadPoolExecutor(_THREADS, "read")
 
     def list_dir(self, folder: str) -> list[str]:

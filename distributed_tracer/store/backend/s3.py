@@ -243,8 +243,7 @@ def _explained(error: Exception) -> Exception:
 
 
 def _clocks(answer: str) -> str:
-    """Return a sentence with this machine's time and the time of the server, which refused a request for its clock
-    skew.
+    """Return a sentence with the time of this machine and of the server that refused a request for its clock skew.
 
     The error passes: most machines set their clocks themselves soon after they were started or resumed.
     """

@@ -141,8 +141,7 @@ def _client_options(
 
 
 def _credentials(session: botocore.session.Session, told: dict[str, Any]) -> Callable[[], S3Credential]:
-    """Return the function that obstore calls whenever its keys are about to expire; botocore renews them when needed.
-    """
+    """Return the function that obstore calls when its keys are about to expire; botocore renews them when needed."""
     if told.get("key") and told.get("secret"):
         session.set_credentials(told["key"], told["secret"], told.get("token"))
     found = session.get_credentials()

@@ -39,7 +39,9 @@ def load_checksummed(data: bytes) -> dict[str, Any]:
 
 
 def objects_of(document: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
-    """Return the size and SHA-256 of each object, by key. Raises one of MALFORMED for an impossible key, size or hash.
+    """Return the size and SHA-256 of each object, by key.
+
+    Raises one of MALFORMED for an impossible key, size or hash.
     """
     objects = {key: (size, digest) for key, (size, digest) in document["objects"].items()}
     for key, (size, digest) in objects.items():
@@ -53,8 +55,7 @@ def objects_of(document: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
 
 
 def check_depth(document: object) -> None:
-    """Raise ValueError for JSON that is nested more deeply than any valid record, and than every program can display.
-    """
+    """Raise ValueError for JSON that is nested more deeply than any valid record and than all programs can show."""
     if is_deep(document):
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
 

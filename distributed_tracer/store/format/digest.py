@@ -30,7 +30,6 @@ def graph_digest(graph: Graph) -> bytes:
 
 
 def store_digest(graphs: Iterable[Graph]) -> str:
-    """Return the SHA-256, in hex, of the graphs' digests in sorted order of prompt id; the order of `graphs` is free.
-    """
+    """Return the SHA-256, in hex, of the graphs' digests sorted by prompt id; the order of `graphs` is irrelevant."""
     digests = {graph.prompt_id: graph_digest(graph) for graph in graphs}
     return hashlib.sha256(b"".join(digests[prompt_id] for prompt_id in sorted(digests))).hexdigest()

@@ -32,7 +32,9 @@ def read_failures(root: Backend) -> list[Failure]:
 
 
 def parse_failure(data: bytes, url: str, key: str) -> Failure:
-    """Return the content of a failure record. Raises StoreCorrupt, also if the record's name belongs to another prompt.
+    """Return the content of a failure record.
+
+    Raises StoreCorrupt, also if the record's name belongs to another prompt.
     """
     where = f"{url}/{key}"
     try:

@@ -1,4 +1,6 @@
-"""Converts a Graph to the columns of the store's format, and back. Both directions are exact, to the bit for NaN too.
+"""Converts a Graph to the columns of the store's format, and back.
+
+Both directions are exact, to the bit for NaN too.
 """
 
 from __future__ import annotations

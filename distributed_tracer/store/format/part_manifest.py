@@ -36,8 +36,7 @@ class PromptSummary:
 
 @dataclass(frozen=True)
 class PartManifest:
-    """One part: its id, its prompts in the order of the part, and the size in bytes and SHA-256 of each of its objects.
-    """
+    """One part: its id, its prompts in the order of the part, and size in bytes and SHA-256 of each of its objects."""
 
     part: str
     prompts: tuple[PromptSummary, ...]
@@ -93,8 +92,7 @@ class PartManifest:
 
 
 def _check(entry: PromptSummary) -> None:
-    """Raise ValueError for values of the wrong type: JSON guarantees no types, and later code computes with the values.
-    """
+    """Raise ValueError for values of the wrong type: JSON guarantees no types, and the values are used in sums."""
     counts = (entry.num_tokens, entry.num_targets, entry.num_nodes, entry.num_edges, entry.num_active)
     if not (isinstance(entry.id, str) and isinstance(entry.asked, str)):
         raise ValueError(f"prompt {entry.id!r} that asks {entry.asked!r}")
@@ -105,8 +103,7 @@ def _check(entry: PromptSummary) -> None:
 
 
 def _is_score(score: object) -> bool:
-    """Whether a JSON number is a finite float64. JSON allows numbers that no float64 holds, and Python also parses NaN.
-    """
+    """Whether a JSON number is a finite float64. JSON has numbers that no float64 holds, and Python parses NaN, too."""
     return (type(score) is int and abs(score) < LARGEST) or (type(score) is float and math.isfinite(score))
 
 

@@ -45,8 +45,7 @@ class RunEnd:
 
     time: str
     how: How
-    """`finished`: nothing was left to do; `stopped`: a user or a signal stopped the run; `failed`: an error ended it.
-    """
+    """`finished`: nothing was left to do; `stopped`: a user or a signal stopped it; `failed`: an error ended it."""
     reason: str = ""
     """The signal or the error; may be empty."""
 

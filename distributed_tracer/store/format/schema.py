@@ -41,7 +41,9 @@ Columns = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Column:
-    """One array of a part or an index. `dtype` is numpy's short name; `edges/source` may have a narrower dtype on disk.
+    """One array of a part or an index.
+
+    `dtype` is numpy's short name; `edges/source` may have a narrower dtype on disk.
     """
 
     name: str

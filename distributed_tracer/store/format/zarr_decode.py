@@ -1,5 +1,4 @@
-"""Zarr decoding: shapes and chunks of arrays from consolidated metadata, checked against the format; chunks to arrays.
-"""
+"""Zarr decoding: checks the shapes and chunks of arrays in consolidated metadata, and decodes the chunks."""
 
 from __future__ import annotations
 

@@ -18,8 +18,7 @@ from .superseded import removable_commits
 
 @dataclass(frozen=True)
 class Copied:
-    """Result of a copy: the parts copied, their bytes, the parts that existed already, and parts that the source lacks.
-    """
+    """Result of a copy: the parts copied, their bytes, the parts that existed, and parts that the source lacks."""
 
     num_parts: int
     num_bytes: int
@@ -56,8 +55,7 @@ def copy_store(source: str, target: str, show: Show | None = None) -> Copied:
 
 
 def _copy_index(index: Index, source: Backend, target: Backend) -> None:
-    """Copy the index under its own number, unless the target has made its own index of that number, which then counts.
-    """
+    """Copy the index under its own number, unless the target has its own index of that number, which then counts."""
     key, folder = f"index/{index.name}", index.objects.folder
     if target.read(key) is not None:
         return

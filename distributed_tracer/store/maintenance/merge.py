@@ -69,8 +69,7 @@ def _check_identity(stores: Sequence[Store]) -> None:
 
 
 def _check_asked(stores: Sequence[Store]) -> None:
-    """Raise StoreMismatch if stores use the same id for different tokens or targets: one of two graphs would be hidden.
-    """
+    """Raise StoreMismatch if stores use one id for different tokens or targets: one of two graphs would be hidden."""
     first: dict[str, tuple[str, str]] = {}
     clashes = {}
     for store in stores:
@@ -88,8 +87,7 @@ def _check_asked(stores: Sequence[Store]) -> None:
 
 
 def _choose(target: Backend, there: Catalogue, stores: Sequence[Store]) -> list[list[PartCopy]]:
-    """Return for each store the parts with a prompt that is in no store before it, and the names of their new commits.
-    """
+    """Return for each store the parts with a prompt that no store before it has, and the names of their new commits."""
     number = max((int(name[:10]) for name in target.list_dir("commits") if COMMIT_NAME.fullmatch(name)), default=0)
     # `gc` may have removed the commit with the highest number
     number = max([number, *(int(entry.name[:10]) for entry in (*there.commits, *there.superseded))])

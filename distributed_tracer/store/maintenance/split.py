@@ -1,4 +1,6 @@
-"""split_store: copies some prompts' graphs into a store of their own: the parts differ, the graphs are bitwise equal.
+"""split_store: copies some prompts' graphs into a store of their own.
+
+The graphs stay bitwise equal, the parts do not.
 """
 
 from __future__ import annotations
@@ -77,7 +79,9 @@ def _places(store: Store, wanted: Iterable[str]) -> dict[int, list[int]]:
 
 
 def chosen(store: Store, where: str | Sequence[str]) -> list[str]:
-    """Return the ids of the prompts that meet all conditions; `store/read/where.py` describes them. Raises ConfigError.
+    """Return the ids of the prompts that meet all conditions; `store/read/where.py` describes them.
+
+    Raises ConfigError.
     """
     ids: list[str] = store.prompts.where(rows_meeting(store.prompts, where))["id"].tolist()
     return ids

@@ -91,8 +91,7 @@ def _first(commits: Mapping[str, PartManifest]) -> dict[str, str]:
 
 
 def _holders(catalogues: Sequence[Catalogue], prompt_id: str) -> set[str]:
-    """Return the commits that have held a prompt's graph according to the catalogues; all of them hold the same graph.
-    """
+    """Return the commits that have held a prompt's graph according to the catalogues; all hold the same graph."""
     having = (catalogue for catalogue in catalogues if prompt_id in catalogue.number_of)
     return {each.commits[each.place(each.number_of[prompt_id])[0]].name for each in having}
 
@@ -100,7 +99,9 @@ def _holders(catalogues: Sequence[Catalogue], prompt_id: str) -> set[str]:
 def _check(
     catalogue: Catalogue, index: Index, commits: Mapping[str, PartManifest], there: Mapping[str, ObjectInfo]
 ) -> None:
-    """Raise StoreCorrupt unless every commit that the index relies on exists, and its part's objects have their sizes.
+    """Raise StoreCorrupt unless every commit that the index relies on exists, with all of its part's objects.
+
+    The objects are compared by their sizes.
     """
     for entry in catalogue.commits:
         receipt = commits.get(entry.name)

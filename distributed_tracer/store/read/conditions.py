@@ -12,8 +12,7 @@ from ...errors import ConfigError
 from ...names import hint, unknown
 
 Conditions = Mapping[str, Any]
-"""Conditions by column: a value; a list, tuple, set, range or array of values; or a function from the column to a mask.
-"""
+"""Conditions by column: a value; a list, tuple, set, range or array of values; or a function that returns a mask."""
 
 _SEVERAL = (list, tuple, set, frozenset, range, np.ndarray)
 

@@ -1,5 +1,4 @@
-"""Finds every node that is one given feature: in the index, and in node tables of parts that the index does not cover.
-"""
+"""Finds every node that is one given feature: in the index, and in node tables of parts that no index covers."""
 
 from __future__ import annotations
 
