@@ -80,7 +80,7 @@ class Ledger:
 
         Later commits and failures name this run.
         """
-        started = datetime.now(UTC).isoformat(timespec="milliseconds")  # decides which of two runs is the later one
+        started = datetime.now(UTC).isoformat(timespec="milliseconds")  # orders runs whose numbers are equal
         run = {"started": started, "host": f"{socket.gethostname()}:{os.getpid()}"}
         counts = {"num_prompts": num_prompts, "num_done": num_done, "part_seconds": part_seconds}
         self._run = write_run(self._root, {**info, **run, **counts})
