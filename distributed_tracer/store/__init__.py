@@ -1,1 +1,4 @@
-"""Graphs on disk. In: Graphs, written by many workers at once. Out: a store that is never half there. See FORMAT.md."""
+"""Graphs on disk. Input: Graphs, which many workers write at once. Output: a store that is complete at any moment.
+
+FORMAT.md describes the format.
+"""

@@ -1,4 +1,7 @@
-"""Arrays: one Zarr group of the store, read by ranges: only the chunks that hold the rows asked for, in one request."""
+"""Arrays: one Zarr group of the store, read by ranges.
+
+Only chunks that hold the wanted rows are read, in one request.
+"""
 
 from __future__ import annotations
 
@@ -17,24 +20,33 @@ from .format.zarr_decode import Layout, Rows, decode, layouts_of
 
 _UNKNOWN: Mapping[str, int] = MappingProxyType({})
 _SENSELESS = (ValueError, RuntimeError, SystemError, LookupError, TypeError, AttributeError, OverflowError)
-"""What decompressors, numpy and json raise for bytes that are no such thing. RecursionError is a RuntimeError."""
+"""Exceptions that decompressors, numpy and json raise for invalid bytes.
+
+RecursionError is a subclass of RuntimeError.
+"""
 
 
 class Arrays:
-    """Reads of one group. Objects are fetched in one call, checked and decoded."""
+    """Reads the arrays of one group. Objects are fetched in one call, checked and decoded."""
 
     def __init__(
         self, objects: CheckedObjects, columns: Iterable[Column], num_rows: Mapping[str, int] = _UNKNOWN
     ) -> None:
-        """`num_rows` of arrays, by name, as far as somebody knows them who is believed."""
+        """Prepare to read `columns`.
+
+        `num_rows` gives the number of rows of arrays, by name, where a trusted source knows it.
+        """
         self._objects = objects
         self._columns = {column.name: column for column in columns}
         self._num_rows = num_rows
 
     @cached_property
     def layouts(self) -> dict[str, Layout]:
-        """Of every array that is there. Raises StoreCorrupt if one is missing that must not, or has other sizes than
-        it can have: before anything is read, or a list made of what is to be read."""
+        """Layout of every array that exists.
+
+        Raises StoreCorrupt if a required array is missing or if an array has impossible sizes. This happens before
+        anything is read, and before a list of what to read is made.
+        """
         metadata = self._objects.fetch(["zarr.json"])["zarr.json"]
         layouts = layouts_of(metadata, self._objects.where, self._columns.values())
         for name, layout in layouts.items():
@@ -48,15 +60,18 @@ class Arrays:
         return layouts
 
     def all(self, name: str) -> slice:
-        """All rows of an array."""
+        """Return the range of all rows of an array."""
         return slice(0, self.layouts[name].num_rows)
 
     def read_all(self, names: Iterable[str]) -> Columns:
-        """Whole arrays, by name."""
+        """Return whole arrays, by name."""
         return self.read({name: self.all(name) for name in names})
 
     def read(self, wanted: Mapping[str, Rows]) -> Columns:
-        """Rows of arrays, by name. Raises StoreCorrupt naming what is damaged and whose it is."""
+        """Return rows of arrays, by name.
+
+        Raises StoreCorrupt, which names what is damaged and which prompts it concerns.
+        """
         keys = {name: [f"{name}/{chunk}" for chunk in self.layouts[name].chunks(rows)] for name, rows in wanted.items()}
         found = self._objects.fetch([key for of_array in keys.values() for key in of_array])
         columns = {}
@@ -68,7 +83,10 @@ class Arrays:
 
     @contextmanager
     def decoding(self, what: str = "") -> Iterator[None]:
-        """Raises StoreCorrupt where bytes are as they were written, and make no sense."""
+        """Raise StoreCorrupt if the code in this context fails because bytes that match their hash cannot be decoded.
+
+        Raises OutOfMemory if there is not enough memory to decode them.
+        """
         try:
             yield
         except MemoryError as error:

@@ -1,4 +1,7 @@
-"""Catalogue: every prompt of a store with its place, sizes and scores, as commits say. Columns, for there are many."""
+"""Catalogue: every prompt of a store with its location, sizes and scores, as the commits record them.
+
+It is stored as columns because a store can have very many prompts.
+"""
 
 from __future__ import annotations
 
@@ -21,94 +24,98 @@ _SCORES = ("replacement", "completeness")
 
 @dataclass(frozen=True)
 class CommitInfo:
-    """What is known of a committed part without its commit."""
+    """Properties of a committed part that are known without reading its commit."""
 
     name: str
     """File name of the commit."""
     num_bytes: int
     num_objects: int
     created: str = ""
-    """When it was committed (UTC, ISO 8601), and below by which run; empty where that is not known."""
+    """Time of the commit (UTC, ISO 8601); empty where it is not known."""
     run: str = ""
+    """Run that made the commit; empty where it is not known."""
 
     @property
     def part(self) -> str:
-        """The part's name."""
+        """Name of the part."""
         return committed_part(self.name)
 
     @classmethod
     def of(cls, name: str, receipt: PartManifest) -> CommitInfo:
-        """What `receipt`, found in the commit `name`, says."""
+        """Return what the part manifest `receipt`, which was found in the commit `name`, says about the part."""
         return cls(name, receipt.num_bytes, len(receipt.objects), receipt.created, receipt.run)
 
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
-    """Prompts in the order of their commits, each once: of several commits of a prompt, the first counts."""
+    """Prompts in the order of their commits, each one once: if several commits name a prompt, the first one counts."""
 
     commits: tuple[CommitInfo, ...] = ()
-    """Those whose parts hold the prompts."""
+    """Commits whose parts hold the prompts."""
     superseded: tuple[CommitInfo, ...] = ()
-    """Those whose prompts are all in `commits` too; nobody reads their parts."""
+    """Commits whose prompts are all in `commits` too; their parts are not read any more."""
     ids: list[str] = field(default_factory=list)
     asked: Sequence[str] = ()
     runs: tuple[str, ...] = ()
     columns: Columns = field(default_factory=lambda: _columns([]))
-    """By prompt: number of its commit, its row in that part, number of the run that traced it (-1: not known), sizes
-    and scores (NaN: not finite)."""
+    """Columns with one entry per prompt.
+
+    They are the number of the prompt's commit, its row in that part, the number of the run that traced it (-1 if not
+    known), its sizes, and its scores (NaN if not finite).
+    """
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @cached_property
     def number_of(self) -> dict[str, int]:
-        """Each prompt's place in the columns, by id."""
+        """Index of each prompt in the columns, by id."""
         return dict(zip(self.ids, range(len(self.ids)), strict=True))
 
     @cached_property
     def id_N(self) -> npt.NDArray[np.object_]:
-        """Ids of all prompts, by number."""
+        """Ids of all prompts, in the order of the columns: object [prompts]."""
         ids = np.empty(len(self.ids), dtype=object)
         ids[:] = self.ids
         return ids
 
     @cached_property
     def rank_N(self) -> npt.NDArray[np.int64]:
-        """Each prompt's place in the order of ids."""
+        """Rank of each prompt in the sorted order of ids: int64 [prompts]."""
         rank_N = np.empty(len(self.ids), dtype=np.int64)
         rank_N[sorted(range(len(self.ids)), key=self.ids.__getitem__)] = np.arange(len(self.ids))
         return rank_N
 
     def entry(self, number: int) -> PromptSummary:
-        """Sizes and scores of one prompt."""
+        """Return the sizes and scores of one prompt."""
         found: dict[str, Any] = {name: int(self.columns[name][number]) for name in SIZES}
         found |= {name: finite(float(self.columns[name][number])) for name in _SCORES}
         return PromptSummary(id=self.ids[number], asked=self.asked[number], **found)
 
     def place(self, number: int) -> tuple[int, int]:
-        """Number of a prompt's commit, and its row in the part."""
+        """Return the number of a prompt's commit, and the prompt's row in that part."""
         return int(self.columns["commit"][number]), int(self.columns["row"][number])
 
     def numbers(self, commit: int) -> range:
-        """The prompts that are read from a commit's part, in the order of its rows."""
+        """Return the numbers of the prompts that are read from a commit's part, in the order of its rows."""
         first, end = np.searchsorted(self.columns["commit"], [commit, commit + 1]).tolist()
         return range(first, end)
 
     def rows(self, commit: int) -> list[int]:
-        """Their rows."""
+        """Return the rows, within a commit's part, of the prompts that are read from it."""
         numbers = self.numbers(commit)
         rows: list[int] = self.columns["row"][numbers.start : numbers.stop].tolist()
         return rows
 
     def agrees(self, commit: int, receipt: PartManifest) -> bool:
-        """Whether a commit says what is said here of its prompts: an index may lie."""
+        """Whether the commit has the same prompts as this catalogue says. An index may be wrong, so this is checked."""
         numbers, rows = self.numbers(commit), self.rows(commit)
         if max(rows, default=-1) >= len(receipt.prompts):
             return False
         return self.ids[numbers.start : numbers.stop] == [receipt.prompts[row].id for row in rows]
 
     def with_commits(self, commits: Sequence[tuple[str, PartManifest]]) -> Catalogue:
-        """This, and what later commits add."""
+        """Return this catalogue extended by the prompts of later commits."""
         if not commits:
             return self
         entries, seen, runs = list(self.commits), dict.fromkeys(self.ids), list(self.runs)
@@ -128,21 +135,21 @@ class Catalogue:
     def relocated(
         self, number_N: npt.NDArray[np.int64], commit_N: npt.NDArray[np.int64], row_N: npt.NDArray[np.int64]
     ) -> Catalogue:
-        """The prompts with these numbers, in this order, at other places."""
+        """Return the prompts with these numbers, in this order, at other locations (commit and row)."""
         columns = {name: values[number_N] for name, values in self.columns.items()}
         ids, asked = ([texts[number] for number in number_N.tolist()] for texts in (self.ids, self.asked))
         return replace(self, ids=ids, asked=asked, columns={**columns, "commit": commit_N, "row": row_N})
 
 
 def _number(runs: list[str], run: str) -> int:
-    """A run's number, a new one if need be; -1 for none."""
+    """Return the number of a run, appending the run to `runs` if it is new; -1 for an empty name."""
     if run and run not in runs:
         runs.append(run)
     return runs.index(run) if run else -1
 
 
 def _columns(found: list[tuple[int, int, int, PromptSummary]]) -> Columns:
-    """Columns of (commit, row, run, entry)."""
+    """Return the columns of prompts that are given as (commit, row, run, entry)."""
     integers = [(*place, *(getattr(entry, name) for name in SIZES)) for *place, entry in found]
     scores = [[_float(getattr(entry, name)) for name in _SCORES] for *_, entry in found]
     integers_NC = np.array(integers, dtype=np.int64).reshape(-1, len(_INTEGERS))

@@ -18,11 +18,11 @@ _BATCH = 64
 _BATCH_BYTES = 1 << 25
 _NAMED = 3
 _SIZES = {**{axis: f"num_{axis}s" for axis in ("token", "target", "node", "edge")}, "active": "num_active"}
-"""Of axes, what commits call their lengths."""
+"""For each axis, the name under which commits record its length."""
 
 
 class CheckedObjects:
-    """Checked reads of a folder's objects, of which somebody noted sizes and hashes."""
+    """Reads the objects of a folder and checks them against recorded sizes and hashes."""
 
     def __init__(self, root: Backend, folder: str, objects: Mapping[str, tuple[int, str]], where: str) -> None:
         self.root = root
@@ -32,15 +32,16 @@ class CheckedObjects:
 
     @property
     def num_objects(self) -> int:
-        """How many objects were noted, and below of how many bytes."""
+        """Number of objects that are recorded for the folder."""
         return len(self.noted)
 
     @property
     def num_bytes(self) -> int:
+        """Total size in bytes of all objects that are recorded for the folder."""
         return sum(size for size, _ in self.noted.values())
 
     def fetch(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """Objects by key. Raises StoreCorrupt for the first that is missing or altered."""
+        """Return objects by key. Raises StoreCorrupt for the first object that is missing or altered."""
         found = self._read(keys)
         for key in keys:
             if problem := self._problem(key, found.get(key)):
@@ -50,12 +51,12 @@ class CheckedObjects:
         return {key: data for key, data in found.items() if isinstance(data, bytes)}
 
     def intact(self, keys: Sequence[str]) -> list[str]:
-        """Those of the objects that are there as they were committed, or as they are going to be."""
+        """Return the keys of those objects that exist exactly as recorded."""
         found = self._read(keys)
         return [key for key in keys if self._problem(key, found.get(key)) is None]
 
     def damaged(self) -> dict[str, str]:
-        """A sentence for every object that is missing or altered, by key; reads them all, some at once."""
+        """Return a sentence for every object that is missing or altered, by key. Reads all objects, in batches."""
         damaged: dict[str, str] = {}
         for batch in self._batches():
             found = self._read(batch)
@@ -65,7 +66,7 @@ class CheckedObjects:
         return damaged
 
     def _read(self, keys: Sequence[str]) -> dict[str, bytes | Larger]:
-        """Objects as they are, by key: of those that were noted, and no more bytes than were noted."""
+        """Return objects unchecked, by key: only recorded objects, and no object that is larger than recorded."""
         sizes = {f"{self.folder}/{key}": self.noted[key][0] for key in keys if key in self.noted}
         larger: dict[str, Larger] = {}
         found = self.root.read_many(list(sizes), sizes, larger)
@@ -103,7 +104,7 @@ class CheckedObjects:
 
 
 class CheckedPartObjects(CheckedObjects):
-    """The objects of a part; damage is reported with the prompts it concerns."""
+    """The objects of a part; an error names the prompts that the damage concerns."""
 
     def __init__(self, root: Backend, receipt: PartManifest) -> None:
         where = f"part {receipt.part} of {root.url}"
@@ -127,7 +128,7 @@ class CheckedPartObjects(CheckedObjects):
 
     @cached_property
     def _layouts(self) -> dict[str, Layout]:
-        """Not as parts are written now: earlier ones have other chunks."""
+        """Layouts from the part's own metadata, because earlier versions wrote chunks of other sizes."""
         return layouts_of(self.fetch(["zarr.json"])["zarr.json"], self.where, COLUMNS.values())
 
 

@@ -1,9 +1,10 @@
-"""Commit: a part, or an index, begins to count. Only what is whole does, however long its writer was suspended.
+"""Commit: the step that makes a part or an index count. Only complete folders are committed.
 
-`gc` takes what no commit names for what a crash left, once it is old; a writer that wakes up after that has a part that
-is going, or gone. Both sides say first what they are about to do and look afterwards what the other has said: `gc` puts
-REMOVAL into the folder, looks for a commit, and takes REMOVAL away last; here the commit is made, and then the folder
-is looked at. Whatever the order, one of them sees the other.
+`gc` treats a folder that no commit names as the remains of a crash, once it is old. A writer that was suspended for so
+long may wake up and find its part being removed, or gone. Therefore both sides first announce what they are about to
+do, and then look at what the other side has announced. `gc` puts REMOVAL into the folder, looks for a commit, and
+removes REMOVAL last. The writer makes the commit and then looks at the folder. Whatever the order of these steps, at
+least one side sees the other.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from .format.part_manifest import PartManifest
 from .object_names import COMMIT_NAME, committed_part
 
 REMOVAL = ".removal.tmp"
-"""In a folder that `gc` is about to remove. Readers pass over it."""
+"""Name of an object in a folder that `gc` is about to remove. Readers ignore it."""
 
 
 def commit(root: Backend, key: str, document: bytes, folder: str, noted: Mapping[str, tuple[int, str]]) -> bytes:
-    """Make the object `key`, which says that `folder` exists with the objects noted; what is there afterwards.
+    """Create the object `key`, which makes `folder` count, and return the bytes that `key` has afterwards.
 
-    Raises CommitRefused if the folder is not whole. The object is not there then, unless somebody else made it.
+    `noted` gives the size and SHA-256 of each object in the folder. Raises CommitRefused if the folder is incomplete;
+    `key` does not exist then, unless another process created it.
     """
     try:
         _check_whole(root, folder, noted)
@@ -55,7 +57,10 @@ def _size(there: Mapping[str, object], key: str) -> int | None:
 
 
 def read_commits(root: Backend, covered: Container[str] = ()) -> Iterator[tuple[str, PartManifest]]:
-    """Name and receipt of every commit but those `covered`, in the order of names; some are read at once."""
+    """Yield name and part manifest of every commit except those in `covered`, in the order of names.
+
+    The commits are read in batches. Raises StoreCorrupt if one of them cannot be read.
+    """
     names = [name for name in commit_names(root) if name not in covered]
     for batch in key_batches(names):
         keys = {name: f"commits/{name}" for name in batch}
@@ -67,7 +72,7 @@ def read_commits(root: Backend, covered: Container[str] = ()) -> Iterator[tuple[
 
 
 def read_commit(root: Backend, name: str) -> PartManifest:
-    """One commit's receipt. Raises StoreCorrupt, also if it is gone."""
+    """Return the part manifest of one commit. Raises StoreCorrupt, also if the commit no longer exists."""
     data = root.read(f"commits/{name}")
     if data is None:
         raise StoreCorrupt(f"{root.url}/commits/{name} is gone; if the store was cleaned meanwhile, open it again")
@@ -75,7 +80,10 @@ def read_commit(root: Backend, name: str) -> PartManifest:
 
 
 def parse_commit(root: Backend, name: str, data: bytes) -> PartManifest:
-    """The receipt in the commit `name`. Raises StoreCorrupt, also for another part's."""
+    """Return the part manifest in the commit `name`.
+
+    Raises StoreCorrupt, also if it is the manifest of another part.
+    """
     receipt = PartManifest.from_json(data, f"{root.url}/commits/{name}")
     if receipt.part != committed_part(name):
         raise StoreCorrupt(f"{root.url}/commits/{name} is the commit of another part, {receipt.part}")
@@ -83,5 +91,5 @@ def parse_commit(root: Backend, name: str, data: bytes) -> PartManifest:
 
 
 def commit_names(root: Backend) -> list[str]:
-    """File names of all commits, in their order."""
+    """Return the file names of all commits, in their order."""
     return [name for name in root.list_dir("commits") if COMMIT_NAME.fullmatch(name)]

@@ -1,4 +1,7 @@
-"""Checks: what was measured of stored graphs afterwards, beside them. An object holds figures of some prompts."""
+"""Evaluations: measurements made on stored graphs later, and stored beside them.
+
+One object holds the results of some prompts.
+"""
 
 from __future__ import annotations
 
@@ -26,38 +29,41 @@ from .format.schema import FORMAT_VERSION
 CHECK_KEY = re.compile(r"checks/([a-z_]+)/([0-9a-f]{32})\.json")
 _FORMAT = "distributed_tracer check"
 KINDS = ("edges", "faithfulness")
-"""Kinds that commands of this package find; others may be stored too."""
+"""Kinds of evaluations that commands of this package make; a store may hold other kinds, too."""
 
 
 @dataclass(frozen=True)
 class EvaluatedPrompt:
-    """A prompt in an object of figures: what its graph was made from, the graph's digest, and why there are none."""
+    """A prompt in an evaluation, with the content hash and the graph digest that it had at that time."""
 
     id: str
     asked: str
     graph: str
-    """64 hex digits; empty if the graph could not be read."""
+    """Digest of the graph, 64 hex digits; empty if the graph could not be read."""
     reason: str = ""
-    """Why the prompt failed; empty if it did not, and has rows."""
+    """Why the evaluation of the prompt failed; empty if it succeeded, in which case the prompt has rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class EvaluationRecord:
-    """Figures of one kind, found with the same settings. `rows["prompt"]` says of which prompt, by number, a row is."""
+    """Results of one kind that were made with the same settings.
+
+    `rows["prompt"]` is each row's index into `prompts`.
+    """
 
     kind: str
     created: str
     settings: Mapping[str, Any]
-    """All that decides the figures beside graph and model."""
+    """Everything that determines the results, besides the graph and the model."""
     made_by: Mapping[str, Any]
     prompts: tuple[EvaluatedPrompt, ...]
     rows: Mapping[str, Sequence[Any]]
     number: int = 0
-    """One more than the highest of the kind that was there when whoever measured began; 0 of early ones."""
+    """One more than the highest number of this kind that existed when the evaluation began; 0 in early records."""
     key: str = field(default="", compare=False)
 
     def to_json(self) -> bytes:
-        """The object; numbers that are not finite are null."""
+        """Return the bytes of the object; numbers that are not finite are written as null."""
         return dump_checksummed(
             {
                 "format": _FORMAT,
@@ -73,7 +79,7 @@ class EvaluationRecord:
         )
 
     def of(self, wanted: Sequence[int]) -> EvaluationRecord:
-        """The figures of some of the prompts."""
+        """Return the results of some of the prompts, given as indices into `prompts`."""
         number = {old: new for new, old in enumerate(wanted)}
         kept = [row for row, prompt in enumerate(self.rows["prompt"]) if prompt in number]
         rows = {name: [values[row] for row in kept] for name, values in self.rows.items()}
@@ -84,16 +90,16 @@ class EvaluationRecord:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationResults:
-    """What is known, of one kind and with the same settings, of the graphs that a store has now."""
+    """All current results of one kind, made with the same settings, for the graphs that a store has now."""
 
     settings: Mapping[str, Any]
     table: Table
-    """A row for each that was measured, with the prompt's id, by ids."""
+    """The rows of all evaluated prompts, with the prompt's id, sorted by id."""
     done: frozenset[str]
     failed: Mapping[str, str]
-    """Prompts that failed the last time, and why."""
+    """Prompts without results because their evaluation failed, with the reason of the latest failure."""
     number: int = 0
-    """The highest of any objects of the kind; those found now have the next."""
+    """The highest number among all records of this kind; results that are made now get the next number."""
 
 
 def new_check(
@@ -104,8 +110,11 @@ def new_check(
     tables: Sequence[Table],
     number: int = 0,
 ) -> EvaluationRecord:
-    """Figures of some prompts, found now: a table of equal columns for each that did not fail. Which of several are the
-    latest goes by `number`, and by the clock among equal ones only."""
+    """Return a record of new results for some prompts.
+
+    `tables` holds one table for each prompt that did not fail; all tables have the same columns. Of several records,
+    `number` decides which is the latest, and the clock decides only between equal numbers.
+    """
     rows: dict[str, list[Any]] = {"prompt": []}
     for row, table in enumerate(tables):
         rows["prompt"] += [row] * len(table)
@@ -116,8 +125,11 @@ def new_check(
 
 
 def write_check(root: Backend, check: EvaluationRecord, retry_seconds: float = 0.0) -> tuple[str, bytes]:
-    """Make an object of figures, atomically, and try again for so many seconds; its key and bytes. It is named by what
-    is in it: the same figures are written once."""
+    """Write an evaluation record atomically and return its key and its bytes.
+
+    A failed write is retried for `retry_seconds`. The name is a hash of the content, so that equal results are written
+    once.
+    """
     data = check.to_json()
     key = f"checks/{check.kind}/{hashlib.sha256(data).hexdigest()[:32]}.json"
     retry_until(lambda: _create(root, key, data), retry_seconds)
@@ -125,7 +137,10 @@ def write_check(root: Backend, check: EvaluationRecord, retry_seconds: float = 0
 
 
 def check_kind(root: Backend, kind: str, settings: Mapping[str, Any] | None = None) -> None:
-    """Raises ConfigError for a kind that is neither there nor one that can be found, and for settings nobody used."""
+    """Raise ConfigError for an unknown kind of evaluation, and for settings that no stored evaluation used.
+
+    A kind is known if the store has results of it, or if a command of this package makes it.
+    """
     there = root.list_dir("checks")
     if kind not in (known := sorted({*there, *KINDS})):
         raise ConfigError(unknown("kind of figures", kind, known))
@@ -138,15 +153,18 @@ def check_kind(root: Backend, kind: str, settings: Mapping[str, Any] | None = No
 
 
 def check_keys(root: Backend) -> list[str]:
-    """Of all objects of figures, of every kind."""
+    """Return the keys of all evaluation records, of every kind."""
     kinds = root.list_dir("checks")
     keys = [f"checks/{kind}/{name}" for kind in kinds for name in root.list_dir(f"checks/{kind}")]
     return [key for key in keys if CHECK_KEY.fullmatch(key)]
 
 
 def read_checks(root: Backend, kind: str | None = None) -> list[EvaluationRecord]:
-    """All of one kind, or of any, the oldest first: those whose measurer knew of fewer, whatever the clocks of machines
-    said. Raises StoreCorrupt."""
+    """Return all evaluation records of one kind, or of all kinds, the oldest first. Raises StoreCorrupt.
+
+    A record is older if its number is lower, that is, if fewer records existed when its evaluation began. The clocks of
+    the machines decide only between equal numbers.
+    """
     keys = [key for key in check_keys(root) if kind in (None, key.split("/")[1])]
     found = []
     for batch in key_batches(keys):
@@ -155,7 +173,7 @@ def read_checks(root: Backend, kind: str | None = None) -> list[EvaluationRecord
 
 
 def parse_check(data: bytes, url: str, key: str) -> EvaluationRecord:
-    """An object's content. Raises StoreCorrupt, also if it was altered."""
+    """Return the content of an evaluation record. Raises StoreCorrupt, also if the record was altered."""
     try:
         document = load_checksummed(data)
         if "sha256" not in document:
@@ -190,9 +208,11 @@ def parse_check(data: bytes, url: str, key: str) -> EvaluationRecord:
 def evaluation_results(
     root: Backend, kind: str, catalogue: Catalogue, settings: Mapping[str, Any] | None = None
 ) -> EvaluationResults:
-    """What is known of the prompts in `catalogue`, with these settings, or those that were used last.
+    """Return the current results for the prompts in `catalogue`.
 
-    Figures of a prompt that asked something else then are left out. Of several, the latest count. Raises StoreCorrupt.
+    The results are those made with `settings`, or with the settings that were used last. Results of a prompt whose
+    content hash was different at that time are left out. Of several results of a prompt, the latest counts. Raises
+    StoreCorrupt.
     """
     checks = read_checks(root, kind)
     if settings is None:
@@ -215,7 +235,7 @@ def evaluation_results(
 
 
 def _table(place: Mapping[str, tuple[EvaluationRecord, int]]) -> Table:
-    """Rows of all prompts, by ids, each prompt's in their own order."""
+    """Return the rows of all prompts, sorted by prompt id; the rows of one prompt keep their order."""
     rows_of: dict[EvaluationRecord, dict[int, list[int]]] = {}
     for check, _ in place.values():
         if check not in rows_of:
@@ -234,7 +254,7 @@ def _table(place: Mapping[str, tuple[EvaluationRecord, int]]) -> Table:
 
 
 def _column(values: list[Any]) -> list[Any] | npt.NDArray[Any]:
-    """Numbers as numbers, NaN where there are none; all else as it is."""
+    """Return integers and floats as numpy arrays, with NaN for missing floats; return all other values unchanged."""
     kinds = {type(value) for value in values}
     if kinds == {int}:
         return np.array(values, dtype=np.int64)

@@ -1,4 +1,7 @@
-"""Index: what would otherwise be read from every commit and every part, in one Zarr group. A store does without."""
+"""Index: one Zarr group that answers what would otherwise need reading every commit and every part.
+
+It is optional: a store works without an index.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ _POSTINGS_AT_ONCE = 1 << 20
 
 
 class Index:
-    """The index in `index/<number>.json`. Raises StoreCorrupt, also later, wherever it is not what was written."""
+    """The index in `index/<number>.json`.
+
+    Raises StoreCorrupt if the document is not valid, and later if an array is not.
+    """
 
     def __init__(self, root: Backend, name: str, document: bytes) -> None:
         self.name = name
@@ -46,7 +52,7 @@ class Index:
         self._arrays = Arrays(self.objects, INDEX_COLUMNS)
 
     def asked(self) -> Iterator[tuple[str, str]]:
-        """Every prompt, with what it asked for, as `Ledger.asked` says it."""
+        """Return every prompt's id with its content hash, as `Ledger.content_hashes` does."""
         ids, asked = (self._text(name).decoded() for name in ("prompts/id", "prompts/asked"))
         with self._arrays.decoding("prompts"):
             if len(ids) != len(asked):
@@ -55,12 +61,12 @@ class Index:
 
     @cached_property
     def covered(self) -> frozenset[str]:
-        """Names of all commits that need not be read any more."""
+        """Names of all commits that need not be read because the index has their content."""
         return frozenset(entry[0] for entry in (*self._document["commits"], *self._document["superseded"]))
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        """All prompts of the commits that it covers."""
+        """All prompts of the commits that the index covers."""
         names = [column.name for column in CATALOGUE if column.axis == "prompt" and not column.name.endswith("_size")]
         columns = self._arrays.read_all(names)
         ids, asked = self._text("prompts/id").decoded(), self._text("prompts/asked")
@@ -90,7 +96,7 @@ class Index:
         return found
 
     def check(self) -> None:
-        """Decode all that an index can be asked. Raises StoreCorrupt where it is not what an index says."""
+        """Decode everything that can be asked of an index. Raises StoreCorrupt if something contradicts the format."""
         features = self._features_of_prompts
         with self._arrays.decoding("prompts/features"):
             if len(features) and int(features.max()) >= len(self.features["features/layer"]):
@@ -100,14 +106,17 @@ class Index:
             self._postings(slice(first, min(num_rows, first + _POSTINGS_AT_ONCE)))
 
     def feature_number(self, layer: int, feature: int) -> int | None:
-        """A feature's row in that table; None if no graph has it as a node."""
+        """Return the row of a feature in the table of features; None if the feature is not a node of any graph."""
         layers, features = self.features["features/layer"], self.features["features/feature"]
         first, end = np.searchsorted(layers, [layer, layer + 1]).tolist()
         number = first + int(np.searchsorted(features[first:end], feature))
         return number if number < end and features[number] == feature else None
 
     def postings(self, layer: int, feature: int) -> Columns:
-        """Every node that is this feature, by prompt, then position: prompt's number, node's number, ..."""
+        """Return every node that is this feature, sorted by prompt, then by position.
+
+        Columns: number of the prompt, number of the node in its graph, position, activation, influence.
+        """
         number, start = self.feature_number(layer, feature), self._posting_starts
         rows = slice(0, 0) if number is None else slice(int(start[number]), int(start[number + 1]))
         return self._postings(rows)
@@ -121,7 +130,7 @@ class Index:
         return {name.removeprefix("postings/"): values for name, values in found.items()}
 
     def features_of(self, prompt_N: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
-        """Numbers of features, once for each of these prompts that has them."""
+        """Return the numbers of the features that occur in these prompts, once for each prompt that has the feature."""
         start, all_features = self._feature_starts, self._features_of_prompts
         sizes = start[prompt_N + 1] - start[prompt_N]
         place = np.arange(sizes.sum()) + np.repeat(start[prompt_N] - (np.cumsum(sizes) - sizes), sizes)
@@ -172,7 +181,7 @@ def _check_commit(name: object, num_bytes: object, num_objects: object, created:
 
 
 def _check_prompts(columns: Columns, ids: list[str], num_asked: int, num_commits: int, num_runs: int) -> None:
-    """Raises ValueError for columns that contradict each other, or name commits and runs that are not there."""
+    """Raise ValueError if the columns contradict each other, or refer to commits or runs that do not exist."""
     if {num_asked, *(len(values) for values in columns.values())} != {len(ids)}:
         raise ValueError("columns of different lengths")
     if len(set(ids)) != len(ids):
@@ -185,13 +194,13 @@ def _check_prompts(columns: Columns, ids: list[str], num_asked: int, num_commits
 
 
 def newest_index(root: Backend) -> Index | None:
-    """The one that counts, if there is any."""
+    """Return the index with the highest number, which is the one that counts; None if there is no index."""
     names = index_names(root)
     return read_index(root, names[-1]) if names else None
 
 
 def read_index(root: Backend, name: str) -> Index:
-    """The index in `index/<name>`. Raises StoreCorrupt, also if it is gone."""
+    """Return the index in `index/<name>`. Raises StoreCorrupt, also if the index no longer exists."""
     document = root.read(f"index/{name}")
     if document is None:
         raise StoreCorrupt(f"{root.url}/index/{name} is listed but cannot be read")
@@ -199,7 +208,7 @@ def read_index(root: Backend, name: str) -> Index:
 
 
 def index_names(root: Backend) -> list[str]:
-    """File names of all indexes, in their order."""
+    """Return the file names of all indexes, in the order of their numbers."""
     return [name for name in root.list_dir("index") if INDEX_NAME.fullmatch(name)]
 
 

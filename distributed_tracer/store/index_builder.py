@@ -1,5 +1,4 @@
-"""Builds an index: reads each part's node table once and sorts all nodes by feature, in memory (about 60 bytes a node).
-"""
+"""Builds an index: reads each part's node table once and sorts all nodes by feature in memory (about 60 bytes each)."""
 
 from __future__ import annotations
 
@@ -31,9 +30,9 @@ _FEATURE_BITS = 32
 
 
 def write_index(root: Backend, number: int, catalogue: Catalogue, parts: Sequence[Part]) -> None:
-    """Make index `number` of what the catalogue says; `parts` are its commits' in order.
+    """Write index `number` with the content of the catalogue; `parts` are the parts of its commits, in order.
 
-    Raises StoreError if somebody else has made that one meanwhile; this one's objects then mean nothing.
+    Raises StoreError if another process has created that index meanwhile; the objects written here are then unused.
     """
     columns = _catalogue(catalogue) | _features(catalogue, parts)
     objects = encode_group("index", [(column, columns[column.name].astype(column.dtype)) for column in INDEX_COLUMNS])
@@ -75,7 +74,7 @@ def _features(catalogue: Catalogue, parts: Sequence[Part]) -> Columns:
         np.concatenate([np.zeros(0, _DTYPES[name]), *(of_part[name] for of_part in found)]) for name in names
     )
     site_S, feature_X = np.unique(site_X, return_inverse=True)
-    order = np.argsort(feature_X, kind="stable")  # nodes come by prompt, then by (layer, position, feature)
+    order = np.argsort(feature_X, kind="stable")  # nodes are ordered by prompt, then by (layer, position, feature)
     is_first_X = np.diff(feature_X[order] * len(catalogue) + prompt_X[order], prepend=-1) != 0
     first_Y = order[is_first_X]  # one node for each prompt that has a feature
     by_prompt_Y = first_Y[np.argsort(prompt_X[first_Y], kind="stable")]
@@ -100,7 +99,7 @@ _DTYPES = {"prompt": "i4", "site": "i8", "node": "i4", "position": "i4", "activa
 
 
 def _feature_nodes(catalogue: Catalogue, commit: int, part: Part) -> Columns:
-    """Columns of all nodes of a part's prompts that are features."""
+    """Return columns of all nodes of a part's prompts that are features."""
     numbers, rows = catalogue.numbers(commit), catalogue.rows(commit)
     if not rows:
         return {name: np.zeros(0, dtype) for name, dtype in _DTYPES.items()}

@@ -1,4 +1,7 @@
-"""Ledger: the driver's side of the store. What run it is, which parts count, which prompts failed and why."""
+"""Ledger: the driver's side of the store.
+
+It records which run this is, which parts count, and which prompts failed and why.
+"""
 
 from __future__ import annotations
 
@@ -27,26 +30,33 @@ from .object_names import RUN, commit_name, commit_number, failure_name
 
 COMMITS_AT_ONCE = 16
 _LONGEST_REASON = 50_000
-"""Characters: with twelve bytes for each, a record is not too large to be read."""
+"""Maximum length of a failure's reason in characters.
+
+Even at twelve bytes per character, a record then stays below the size limit for reading.
+"""
 
 
 class Ledger:
-    """One driver's view of a store. Several drivers may share a store; each sees the others' commits."""
+    """One driver's view of a store. Several drivers may share a store; each sees the commits of the others."""
 
     def __init__(self, root: str, retry_seconds: float = 0.0) -> None:
-        """What cannot be written is tried again for `retry_seconds`; what cannot be read is an error at once."""
+        """Open the store at `root`.
+
+        A write that fails is retried for `retry_seconds`; a read that fails raises at once.
+        """
         self._root = open_backend(root)
         self._retry_seconds = retry_seconds
         self._last: int | None = None
-        """The highest number of a commit that was seen."""
+        """The highest number of a commit that was seen; None as long as the commits were not listed."""
         self._run = ""
 
     def create_or_check(self, run_info: Mapping[str, Any]) -> None:
-        """Make the store, or check that it was made with the same `run_info["identity"]` (a dict) and, where both have
-        it, `run_info["content"]`: hashes of files.
+        """Create the store, or check that it was created with the same identity and files.
 
-        The rest of `run_info` is provenance of whoever came first. Raises StoreMismatch naming every key that
-        differs with both values, StoreVersionError for a store of a newer format.
+        `run_info["identity"]` (a dict) must be equal in the store and here. `run_info["content"]` (hashes of files)
+        must be equal where both have it. The rest of `run_info` is provenance of the run that created the store. Raises
+        StoreMismatch, which names every key that differs with both values, and StoreVersionError for a store of a newer
+        format.
         """
         header = {"format": "distributed_tracer", "format_version": FORMAT_VERSION}
         data = json.dumps({**header, **run_info, **header}, indent=2).encode()
@@ -66,31 +76,35 @@ class Ledger:
             )
 
     def start_run(self, num_prompts: int, num_done: int, part_seconds: float, info: Mapping[str, Any]) -> None:
-        """Say that a run starts (see RunRecord, and `info` beside it); later commits and failures name it."""
-        started = datetime.now(UTC).isoformat(timespec="milliseconds")  # which run is the latest goes by it
+        """Record that a run starts: the fields of RunRecord, and `info` beside them.
+
+        Later commits and failures name this run.
+        """
+        started = datetime.now(UTC).isoformat(timespec="milliseconds")  # orders runs whose numbers are equal
         run = {"started": started, "host": f"{socket.gethostname()}:{os.getpid()}"}
         counts = {"num_prompts": num_prompts, "num_done": num_done, "part_seconds": part_seconds}
         self._run = write_run(self._root, {**info, **run, **counts})
 
     def end(self, how: How, reason: str = "") -> None:
-        """Say how the run that began here has ended; nothing if none has."""
+        """Record how the run that `start_run` began has ended; does nothing if no run was started."""
         if not self._run:
             return
         end = RunEnd(_now(), how, redacted(reason)[:_LONGEST_REASON])
         retry_until(lambda: write_run_end(self._root, self._run, end), self._retry_seconds)
 
     def commit(self, *receipts: PartManifest) -> list[str]:
-        """Make parts count, several at once. Each is atomic, and harmless to repeat. Returns the commits' names.
+        """Make parts count, several at once, and return the names of their commits.
 
-        Raises CommitRefused for parts that are not whole, as `gc` removed them while this process was suspended, after
-        the others are made to count; StoreNotFound if there is no store any more.
+        Each commit is atomic, and repeating it does no harm. Raises CommitRefused for incomplete parts, which occur if
+        `gc` removed objects of a part while this process was suspended; all other parts are committed before it is
+        raised. Raises StoreNotFound if the store no longer exists.
         """
         if not receipts:
             return []
         if self._last is None:
             self._last = max((commit_number(name) for name in commit_names(self._root)), default=0)
         names = [commit_name(self._last + n, receipt.part) for n, receipt in enumerate(receipts, start=1)]
-        # the same bytes each time: what is there after an answer that was lost is known as one's own
+        # every retry writes the same bytes, so a commit whose acknowledgement was lost is recognised as our own
         documents = [receipt.to_json(_now(), self._run) for receipt in receipts]
         refused: dict[str, str] = {}
         retry_until(lambda: refused.update(self._commit_all(names, documents, receipts)), self._retry_seconds)
@@ -104,9 +118,10 @@ class Ledger:
     def _commit_all(
         self, names: Sequence[str], documents: Sequence[bytes], receipts: Sequence[PartManifest]
     ) -> dict[str, str]:
-        """Why parts are refused, by name. Raises StoreNotFound."""
+        """Commit the parts and return the reason for each part that was refused, by part name. Raises StoreNotFound."""
 
         def reason(name: str, document: bytes, receipt: PartManifest) -> str | None:
+            """Commit one part and return the reason if it was refused, else None."""
             try:
                 commit_part(self._root, name, document, receipt)
             except CommitRefused as error:
@@ -117,16 +132,16 @@ class Ledger:
             run = pool.submit(self._root.read, RUN)
             found = pool.map(reason, names, documents, receipts)
             refused = {receipt.part: why for receipt, why in zip(receipts, found, strict=True) if why}
-        if run.result() is None:  # what writes parts would go on in an empty place for nobody
+        if run.result() is None:  # otherwise workers would keep writing parts into a store that no longer exists
             raise StoreNotFound(f"there is no store at {self._root.url}: its {RUN} is gone, or was never there")
         return refused
 
     def record_failure(self, prompt_id: str, phase: str, reason: str, attempts: int) -> None:
-        """Say that a prompt was given up; replaces an earlier record of the same prompt."""
+        """Record that a prompt was given up; replaces an earlier record of the same prompt."""
         self.record_failures([(prompt_id, phase, reason, attempts)])
 
     def record_failures(self, given_up: Iterable[tuple[str, str, str, int]]) -> None:
-        """The same of several, at once: (prompt's id, phase, reason, attempts) of each."""
+        """Record several prompts that were given up, each as (prompt id, phase, reason, number of attempts)."""
         now = _now()
         failures = [
             Failure(name, phase, redacted(why)[:_LONGEST_REASON], attempts, now, self._run)
@@ -136,12 +151,15 @@ class Ledger:
         retry_until(lambda: self._root.put_many(records), self._retry_seconds)
 
     def done(self) -> set[str]:
-        """Ids of all prompts in committed parts, those of other drivers included."""
+        """Return the ids of all prompts in committed parts, including parts that other drivers committed."""
         return {prompt_id for prompt_id, _ in self.content_hashes()}
 
     def content_hashes(self) -> Iterator[tuple[str, str]]:
-        """Every prompt in every committed part, with what its graph was made from as `Prompt.asked` says it, empty
-        where that is not known. The first commit that names a prompt holds its graph."""
+        """Yield (prompt id, content hash) for every prompt of every committed part.
+
+        The content hash is `Prompt.content_hash` of the prompt that the graph was made from, or empty where it is not
+        known. If a prompt occurs several times, the first commit that names it holds its graph.
+        """
         index = newest_index(self._root)
         covered: Collection[str] = ()
         if index:
@@ -153,15 +171,15 @@ class Ledger:
             yield from ((entry.id, entry.asked) for entry in receipt.prompts)
 
     def failures(self) -> dict[str, Failure]:
-        """Failed prompts by id; a prompt that was done after all is not among them."""
+        """Return the failed prompts by id, without the prompts that were completed later."""
         recorded, done = read_failures(self._root), self.done()
         return {failure.prompt_id: failure for failure in recorded if failure.prompt_id not in done}
 
 
 def commit_part(root: Backend, name: str, document: bytes, receipt: PartManifest) -> None:
-    """Make the commit `name` of a part.
+    """Create the commit `name` of a part.
 
-    Raises CommitRefused if the part is not whole, StoreError if the name is another part's.
+    Raises CommitRefused if the part is incomplete, StoreError if a commit of another part already has this name.
     """
     where = f"{root.url}/commits/{name}"
     there = commit(root, f"commits/{name}", document, f"parts/{receipt.part}", receipt.objects)

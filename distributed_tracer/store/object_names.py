@@ -1,4 +1,4 @@
-"""Names of the objects of a store, and how large an object of each kind can be."""
+"""Names of the objects of a store, and the maximum size of each kind of object."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ RUN_END_NAME = re.compile(r"[0-9a-f]{32}\.end\.json")
 OBJECT_KEY = re.compile(r"(?:[a-z0-9_]+/)*[a-z0-9_]+(?:\.json)?")
 _MOST_BYTES = {RUN: 1 << 24, "runs": 1 << 24, "failures": 1 << 20}
 _MOST_OF_OTHERS = 1 << 28
-"""Of a commit: 16,384 prompts, the most that `compact` puts into a part by default, have 106 MB with ids of 512
-characters that JSON writes in twelve bytes each. Indexes and objects of figures have less."""
+"""Maximum size of a commit in bytes.
+
+A commit of 16,384 prompts, the largest part that `compact` makes by default, has 106 MB if ids have 512 characters that
+JSON writes in twelve bytes each. Indexes and evaluation records are smaller.
+"""
 
 
 def most_bytes(key: str) -> int:
@@ -63,5 +66,5 @@ def id_of(name: str) -> str:
 
 
 def failure_name(prompt_id: str) -> str:
-    """File name of a prompt's failure record: ids may hold characters that file names may not."""
+    """Return the file name of a prompt's failure record: a hash, as ids may hold characters that file names may not."""
     return f"{hashlib.sha256(prompt_id.encode('utf-8', 'surrogatepass')).hexdigest()}.json"

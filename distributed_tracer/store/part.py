@@ -1,4 +1,4 @@
-"""Part: one committed part, read by ranges of its arrays."""
+"""Part: one committed part, of which any range of rows can be read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COUNTED: dict[str, Axis] = {
 
 
 class Part:
-    """Reads of one part."""
+    """Reads the arrays and graphs of one part."""
 
     def __init__(self, root: Backend, receipt: PartManifest) -> None:
         self.receipt = receipt
@@ -39,7 +39,7 @@ class Part:
 
     @cached_property
     def head(self) -> Columns:
-        """The small arrays, of all prompts: pointers, texts, targets, scores, metadata."""
+        """The small arrays of all prompts: pointers, texts, targets, scores, metadata."""
         head = self._arrays.read_all([POINTER_COLUMN.name, *(column.name for column in HEAD)])
         self._check_pointers(head[POINTER_COLUMN.name])
         self._check_sizes("label_byte", "target", head["targets/label_size"], head[POINTER_COLUMN.name])
@@ -53,16 +53,19 @@ class Part:
         return pointers
 
     def prompt(self, number: int) -> Columns:
-        """The small arrays of the part's prompt `number`."""
+        """Return the small arrays of prompt `number` of the part."""
         return {column.name: self.head[column.name][self._own(column, number)] for column in HEAD}
 
     def graph(self, number: int) -> Graph:
-        """The graph of the part's prompt `number`."""
+        """Return the graph of prompt `number` of the part."""
         body = self.read({column.name: self._own(column, number) for column in self._body})
         return self._graph(number, body)
 
     def graphs(self, numbers: Sequence[int]) -> Iterator[Graph]:
-        """The graphs of several prompts; all between the first and the last of them are read, at once."""
+        """Yield the graphs of several prompts.
+
+        Everything between the first and the last of them is read in one call.
+        """
         first, last = min(numbers), max(numbers)
         span = {c.name: slice(self._own(c, first).start, self._own(c, last).stop) for c in self._body}
         body = self.read(span)
@@ -74,48 +77,56 @@ class Part:
         return (self._graph(number, {c.name: own(c, number) for c in self._body}) for number in numbers)
 
     def bodies(self, numbers: Iterable[int], names: Collection[str] = ()) -> Iterator[tuple[int, Columns]]:
-        """The large arrays, or some of them, of several prompts; views of the whole part's, which is read once."""
+        """Yield the large arrays, or some of them, of several prompts.
+
+        They are views of the arrays of the whole part, which are read once.
+        """
         columns = [column for column in self._body if not names or column.name in names]
         body = self._arrays.read_all(column.name for column in columns)
         for number in numbers:
             yield number, self._checked(number, {c.name: body[c.name][self._own(c, number)] for c in columns})
 
     def body(self, number: int, names: Collection[str]) -> Columns:
-        """Some large arrays of one prompt; reads only its own rows."""
+        """Return some large arrays of one prompt; reads only this prompt's own rows."""
         return self._checked(number, self.read({name: self._own(COLUMNS[name], number) for name in names}))
 
     def has(self, name: str) -> bool:
-        """Whether an array is here."""
+        """Whether the part has an array of this name."""
         return name in self._arrays.layouts
 
     def layout(self, name: str) -> Layout:
-        """Rows and chunks of an array that is here."""
+        """Return the number of rows and the chunks of an array that the part has."""
         return self._arrays.layouts[name]
 
     @property
     def keeps_active(self) -> bool:
-        """Whether all active features are here, not only those that are nodes."""
+        """Whether the part holds all active features, not only those that are nodes."""
         return any(column.optional for column in self._body)
 
     def columns(self, numbers: Iterable[int]) -> Iterator[tuple[int, Columns]]:
-        """All arrays of several prompts, as `columns_of` makes them; active features that are not here are zeros."""
+        """Yield all arrays of several prompts, as `columns_of` makes them.
+
+        Active features that the part lacks are zeros.
+        """
         for number, body in self.bodies(numbers):
             num_active = self.receipt.prompts[number].num_active
             absent = {c.name: np.zeros(num_active, c.dtype) for c in BODY if c.optional}
             yield number, {**absent, **self.prompt(number), **body}
 
     def nodes(self, names: Sequence[str], rows: Rows | None = None) -> Columns:
-        """Return columns of the node table by short name (`kind`, `layer`, ...), of all prompts or of some rows only.
-        """
+        """Return columns of the node table by short name (`kind`, `layer`, ...), of all prompts or of some rows."""
         wanted = {f"nodes/{name}": self._arrays.all(f"nodes/{name}") if rows is None else rows for name in names}
         return {name.removeprefix("nodes/"): values for name, values in self.read(wanted).items()}
 
     def read(self, wanted: Mapping[str, Rows]) -> Columns:
-        """Rows of arrays, by name. Raises StoreCorrupt naming what is damaged and whose it is."""
+        """Return rows of arrays, by name.
+
+        Raises StoreCorrupt, which names what is damaged and which prompts it concerns.
+        """
         return self._arrays.read(wanted)
 
     def decoding(self, what: str) -> AbstractContextManager[None]:
-        """Raises StoreCorrupt where what was read makes no sense."""
+        """Return a context manager that raises StoreCorrupt if the bytes that were read cannot be decoded."""
         return self._arrays.decoding(what)
 
     def _own(self, column: Column, number: int) -> slice:
@@ -127,7 +138,7 @@ class Part:
         return [column for column in BODY if column.name in self._arrays.layouts]
 
     def _checked(self, number: int, body: Columns) -> Columns:
-        """Large arrays of a prompt, if its edges are between its nodes. Raises StoreCorrupt."""
+        """Return the large arrays of a prompt after checking that its edges connect its nodes. Raises StoreCorrupt."""
         if "edges/source" in body and "nodes/in_degree" in body:
             with self.decoding(f"prompt {self.receipt.prompts[number].id!r}"):
                 check_edges(body)
@@ -142,7 +153,7 @@ class Part:
         return graph
 
     def _check_pointers(self, pointers: npt.NDArray[np.int64]) -> None:
-        """Pointers, the arrays' lengths and the commit's sizes must tell the same story."""
+        """Raise StoreCorrupt if pointers, lengths of arrays and sizes in the commit contradict each other."""
         if pointers[0].any() or (np.diff(pointers, axis=0) < 0).any():
             raise StoreCorrupt(f"{self.objects.where}: pointers do not begin at 0, or go back")
         for size, counted in COUNTED.items():
@@ -158,14 +169,14 @@ class Part:
     def _check_sizes(
         self, of_bytes: Axis, axis: Axis, sizes: npt.NDArray[np.int32], pointers: npt.NDArray[np.int64]
     ) -> None:
-        """Texts of the given sizes must be as long together as the bytes of each prompt."""
+        """Raise StoreCorrupt if the sizes of a prompt's texts do not add up to the number of its bytes."""
         ends = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])[pointers[:, POINTERS.index(axis)]]
         if (ends != pointers[:, POINTERS.index(of_bytes)]).any():
             raise StoreCorrupt(f"{self.objects.where}: sizes of texts differ from the {of_bytes} pointers")
 
 
 def _num_rows(receipt: PartManifest) -> dict[str, int]:
-    """Rows of arrays, as far as the commit tells."""
+    """Return the number of rows of each array whose length follows from the commit."""
     of_axis = {axis: sum(getattr(entry, size) for entry in receipt.prompts) for size, axis in COUNTED.items()}
     of_axis["prompt"] = len(receipt.prompts)
     of_axis["id_byte"] = sum(len(entry.id.encode("utf-8", "surrogatepass")) for entry in receipt.prompts)

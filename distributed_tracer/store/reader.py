@@ -1,4 +1,7 @@
-"""open_store: the analyst's side of the store. Opening reads commits only; the rest is read when asked for."""
+"""open_store and Store: how an analyst reads a store.
+
+Opening a store reads its commits only; everything else is read when it is needed.
+"""
 
 from __future__ import annotations
 
@@ -48,9 +51,10 @@ T = TypeVar("T")
 
 
 def open_store(path: str) -> Store:
-    """The store at a local path or fsspec URL, as it is now; what is committed later needs opening again.
+    """Return the store at a local path or fsspec URL, as it is now.
 
-    Raises StoreNotFound, StoreVersionError for a format this program does not know, StoreCorrupt.
+    Parts that are committed later become visible when the store is opened again. Raises StoreNotFound,
+    StoreVersionError for a format that this program does not know, StoreCorrupt.
     """
     root = open_backend(path)
     run = root.read(RUN)
@@ -64,7 +68,10 @@ def open_store(path: str) -> Store:
 
 @dataclass(frozen=True, eq=False)
 class NodeScan:
-    """Columns of the node tables of one part's prompts, one after another; `prompt_N` is the place in `ids`."""
+    """Columns of the node tables of all prompts of one part, concatenated.
+
+    `prompt_N` gives each node's prompt as an index into `ids`.
+    """
 
     ids: list[str]
     prompt_N: npt.NDArray[np.intp]
@@ -72,7 +79,10 @@ class NodeScan:
 
 
 class Store:
-    """Graphs of many prompts. Where several commits name a prompt, the first one's graph is the prompt's."""
+    """Attribution graphs of many prompts.
+
+    If several commits name a prompt, the graph of the first commit is the prompt's graph.
+    """
 
     def __init__(
         self,
@@ -88,17 +98,17 @@ class Store:
         self.catalogue = catalogue
         self.index = index
         self.num_indexed = len(index.catalogue.commits) if index else 0
-        """So many of the catalogue's commits, the first, are in the index."""
+        """The index covers this number of the catalogue's commits, always the first ones."""
         self._receipts = known
         self.part = lru_cache(_OPEN_PARTS)(lambda commit: Part(root, self.receipt(commit)))
-        """The part of a commit, by its number in the catalogue."""
+        """Return the part of a commit, given the commit's number in the catalogue."""
 
     def __repr__(self) -> str:
         facts = self._facts()
         return f"<Store {facts['url']}: {facts['graphs']} in {facts['parts']}, of {facts['model']}>"
 
     def _repr_html_(self) -> str:
-        """For notebooks; what comes from prompts and run.json is escaped."""
+        """Return a summary for notebooks. Text that comes from prompts and from run.json is escaped."""
         return html_facts("store of attribution graphs", self._facts())
 
     def _facts(self) -> dict[str, str]:
@@ -121,11 +131,11 @@ class Store:
         return prompt_id in self.catalogue.number_of
 
     def __iter__(self) -> Iterator[str]:
-        """Prompt ids in sorted order, whoever wrote them when."""
+        """Iterate over all prompt ids in sorted order, whichever run wrote the prompts and whenever it did so."""
         return iter(sorted(self.catalogue.ids))
 
     def receipt(self, commit: int) -> PartManifest:
-        """What a commit says, by its number in the catalogue. Raises StoreCorrupt."""
+        """Return the part manifest of a commit, given the commit's number in the catalogue. Raises StoreCorrupt."""
         name = self.catalogue.commits[commit].name
         receipt = self._receipts[name] if name in self._receipts else read_commit(self.root, name)
         if commit < self.num_indexed and not self.catalogue.agrees(commit, receipt):
@@ -134,32 +144,45 @@ class Store:
 
     @property
     def receipts(self) -> list[PartManifest]:
-        """Of all parts that hold prompts."""
+        """Part manifests of all parts that hold prompts."""
         return [self.receipt(commit) for commit in range(len(self.catalogue.commits))]
 
     @cached_property
     def prompts(self) -> Table:
-        """One row per prompt, by id: text, sizes, scores, targets' labels, part, a column per metadata key."""
+        """Table with one row per prompt, sorted by id.
+
+        Its columns are text, sizes, scores, labels of the targets, part, and one for each metadata key.
+        """
         return prompt_table(list(self._parts()))
 
     @cached_property
     def num_layers(self) -> int:
-        """Of all graphs, which are of one model; 0 if there are none. Reads the small arrays of one part."""
+        """Number of layers of the model, which all graphs share; 0 if the store has no graphs.
+
+        Reads the small arrays of one part.
+        """
         return next((int(part.head["prompts/num_layers"].max()) for part, _ in self._parts()), 0)
 
     def entry(self, prompt_id: str) -> PromptSummary:
-        """Sizes and scores of one prompt from its commit; reads nothing. Raises PromptNotFound."""
+        """Return the sizes and scores of one prompt, as its commit records them; reads nothing.
+
+        Raises PromptNotFound.
+        """
         return self.catalogue.entry(self._find(prompt_id))
 
     def graph(self, prompt_id: str) -> Graph:
-        """One prompt's graph; reads only its ranges. Raises PromptNotFound, StoreCorrupt."""
+        """Return the graph of one prompt; reads only this prompt's ranges of the arrays.
+
+        Raises PromptNotFound, StoreCorrupt.
+        """
         commit, row = self.catalogue.place(self._find(prompt_id))
         return self.part(commit).graph(row)
 
     def graphs(self, prompt_ids: str | Iterable[str] | None = None) -> Iterator[Graph]:
-        """All graphs, or those of one or several ids, in no particular order: each part is read once, then forgotten.
+        """Iterate over all graphs, or over those of one or several ids, in no particular order.
 
-        The next part is read while this one is used; memory holds two.
+        Each part is read once and is not kept. The next part is read while the current one is used, so memory holds two
+        parts.
         """
         jobs = (partial(part.graphs, rows) for part, rows in self._parts_of(prompt_ids))
         return chain.from_iterable(prefetch(jobs))
@@ -167,10 +190,11 @@ class Store:
     def map(
         self, function: Callable[[Graph], T], prompt_ids: str | Iterable[str] | None = None, processes: int = 1
     ) -> Iterator[T]:
-        """What `function` gives for each graph, in the order of `prompt_ids`, or of ids. Errors name the prompt.
+        """Apply `function` to each graph and yield the results in the order of `prompt_ids` (default: sorted ids).
 
-        Several processes read parts of their own; `function` and what it gives must be picklable then: a function
-        at the top of a module. Raises ConfigError if it is not, WorkerLost if a process ends.
+        An error that `function` raises names the prompt. With several processes each process reads its own parts;
+        `function` and its results must then be picklable, so `function` must be defined at the top level of a module.
+        Raises ConfigError if it is not picklable, WorkerLost if a process dies.
         """
         if processes < 1:
             raise ConfigError(f"processes must be at least 1, not {processes}")
@@ -188,10 +212,11 @@ class Store:
         columns: str | Sequence[str] | None = None,
         where: Conditions = _ANY,
     ) -> TableStream:
-        """The node tables of all or some prompts as columns (see NODE_COLUMNS), in bounded memory.
+        """Return the node tables of all or of some prompts as columns (see NODE_COLUMNS), in bounded memory.
 
-        `where` has conditions by column, which all must be met: `{"kind": "feature", "layer": [2, 3]}`, or functions
-        from a column to a mask. Raises PromptNotFound, ConfigError for a column, kind or layer that there is not.
+        `where` maps columns to conditions, all of which must hold: `{"kind": "feature", "layer": [2, 3]}`. A condition
+        may also be a function that maps the column to a boolean mask. Raises PromptNotFound, and ConfigError for a
+        column, kind or layer that does not exist.
         """
         return node_batches(
             self._read(prompt_ids, where), columns, where, lambda: check_layers(where, self.num_layers, self.url)
@@ -203,7 +228,11 @@ class Store:
         columns: str | Sequence[str] | None = None,
         where: Conditions = _ANY,
     ) -> TableStream:
-        """Edges with what their nodes are (see EDGE_COLUMNS), as `nodes`. Parts without such nodes are not read."""
+        """Return the edges of all or of some prompts, each with the properties of its two nodes (see EDGE_COLUMNS).
+
+        The arguments and errors are those of `nodes`. The edges of a part that has no node that meets the conditions
+        are not read.
+        """
         return edge_batches(
             self._read(prompt_ids, where), columns, where, lambda: check_layers(where, self.num_layers, self.url)
         )
@@ -218,13 +247,15 @@ class Store:
         feature: tuple[int, int] | None = None,
         **bounds: float,
     ) -> list[str]:
-        """Ids of the prompts that meet all conditions, in order of ids; reads no edges.
+        """Return the ids of all prompts that meet all conditions, in sorted order; reads no edges.
 
-        `metadata` has conditions by key, as `nodes`. `token` is among the prompt's, `target` is explained: an id, or a
-        text with or without a space before it; one that begins with a space, or is in double quotes (`'"Texas"'`), is
-        taken to the letter. A feature of `layer`, or this `feature` (layer, index), is a node of the
-        graph. `bounds` are `min_` or `max_` and a score or size: `min_replacement=0.8`, `max_num_tokens=20`. Raises
-        ConfigError for what there is not.
+        `metadata` maps metadata keys to conditions, as in `nodes`. `token` must be among the tokens of the prompt, and
+        `target` must be one of its explained targets. Both are given as a token id or as a text, which matches with or
+        without a space before it; a text that begins with a space, or that is in double quotes (`'"Texas"'`), must
+        match exactly. With `layer`, some feature of that layer must be a node of the graph; with `feature`, a pair
+        (layer, index), that very feature must be one. `bounds` are named `min_` or `max_` followed by a score or a
+        size: `min_replacement=0.8`, `max_num_tokens=20`. Raises ConfigError for a key, bound, layer or feature that
+        does not exist.
         """
         if feature is not None:
             check_site(*(feature if isinstance(feature, tuple | list) and len(feature) == 2 else (feature, None)))
@@ -238,7 +269,7 @@ class Store:
         return found if feature is None else sorted({*found} & {*self.occurrences(*feature)["prompt"]})
 
     def scan_nodes(self, names: Sequence[str], first: int = 0) -> Iterator[NodeScan]:
-        """Columns of all node tables by short name (`kind`, `layer`, `feature`, `influence`, ...), part by part.
+        """Yield columns of all node tables by short name (`kind`, `layer`, `feature`, `influence`, ...), part by part.
 
         `first` is the number of the commit to begin with.
         """
@@ -253,10 +284,11 @@ class Store:
             )
 
     def occurrences(self, layer: int, feature: int) -> Table:
-        """Every node that is this feature: prompt, position, activation, influence, number of the node in its graph.
+        """Return every node that is this feature, sorted by prompt, then by position.
 
-        By prompt, then position. Reads its own rows of the index; all node tables of parts that no index covers. Raises
-        ConfigError for a layer or an index that graphs here cannot have.
+        Columns: prompt, position, activation, influence, number of the node in its graph. Reads the feature's own rows
+        of the index, and the complete node tables of those parts that no index covers. Raises ConfigError for a layer
+        or a feature index that the graphs of this store cannot have.
         """
         check_site(layer, feature)
         commits = range(self.num_indexed, len(self.catalogue.commits))
@@ -267,21 +299,22 @@ class Store:
         return found
 
     def checks(self, kind: str, settings: Mapping[str, Any] | None = None) -> Table:
-        """Figures of one kind (`edges`, `faithfulness`) of the graphs, found with these settings, or the last used.
+        """Return the evaluation results of one kind (`edges`, `faithfulness`) for the graphs of this store.
 
-        Empty if none were found yet. Raises ConfigError for a kind or settings that there are not.
+        The results are those made with `settings`, or with the settings that were used last. The table is empty if
+        nothing was evaluated yet. Raises ConfigError for an unknown kind, and for settings that no evaluation used.
         """
         check_kind(self.root, kind, settings)
         return evaluation_results(self.root, kind, self.catalogue, settings).table
 
     def digest(self) -> str:
-        """Hash of all graphs, the same for every store with the same content; reads the whole store."""
+        """Return a hash of all graphs, which is equal for all stores with the same content; reads the whole store."""
         return store_digest(self.graphs())
 
     def verify(self) -> int:
-        """Read every object that this reads from and compare it with its commit; how many bytes agreed.
+        """Read every object that this reader uses, compare it with its commit, and return the number of bytes checked.
 
-        Raises StoreCorrupt telling what is damaged and which prompts it concerns.
+        Raises StoreCorrupt, which names what is damaged and which prompts the damage concerns.
         """
         problems = [problem for part, _ in self._parts() for problem in part.objects.damaged().values()]
         problems += self.index.objects.damaged().values() if self.index else []
@@ -290,7 +323,7 @@ class Store:
             listed = "\n  ".join(problems[:_NAMED])
             raise StoreCorrupt(f"{len(problems)} objects of {self.url} are damaged:\n  {listed}{more}")
         for part, _ in self._parts():
-            part.head  # noqa: B018  compares pointers and sizes
+            part.head  # noqa: B018  reading it compares pointers and sizes
         return sum(receipt.num_bytes for receipt in self.receipts)
 
     def _parts(self, first: int = 0) -> Iterator[tuple[Part, list[int]]]:
@@ -302,7 +335,10 @@ class Store:
     def _read(
         self, prompt_ids: str | Iterable[str] | None, where: Conditions
     ) -> Callable[[], Iterator[tuple[Part, list[int]]]]:
-        """What gives the parts of these prompts each time it is called. Raises PromptNotFound, also for conditions."""
+        """Return a function that yields the parts of these prompts each time it is called.
+
+        Raises PromptNotFound at once, also for prompts that the conditions name.
+        """
         wanted = None if prompt_ids is None else prompt_list(prompt_ids)
         asked = where.get("prompt", ()) if isinstance(where, Mapping) else ()
         for name in [*(wanted or ()), *(() if callable(asked) else wanted_values(asked))]:
@@ -310,7 +346,10 @@ class Store:
         return partial(self._parts_of, wanted)
 
     def _parts_of(self, prompt_ids: str | Iterable[str] | None) -> Iterator[tuple[Part, list[int]]]:
-        """The parts that hold these prompts, or any, with their rows there. Raises PromptNotFound, at once."""
+        """Return the parts that hold these prompts, or all prompts, each with their rows.
+
+        Raises PromptNotFound at once.
+        """
         if prompt_ids is None:
             return self._parts()
         wanted: dict[int, list[int]] = {}
@@ -327,7 +366,7 @@ class Store:
 
 
 def prompt_list(prompt_ids: str | Iterable[str]) -> list[str]:
-    """Ids that may be asked for again; a text is one id, not a list of letters."""
+    """Return the ids as a list that can be iterated over again; a single string is one id, not a list of characters."""
     if isinstance(prompt_ids, Table):
         raise ConfigError("prompts are named by their ids: give a column of the table, such as table['id']")
     return [prompt_ids] if isinstance(prompt_ids, str) else list(prompt_ids)

@@ -1,4 +1,4 @@
-"""PartWriter: a worker's side of the store. Graphs gather in memory and leave as one immutable part."""
+"""PartWriter: the worker's side of the store. It collects graphs in memory and writes them as one immutable part."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from .object_names import RUN
 
 
 class PartWriter:
-    """Writes parts under names of their own, so that workers never meet. A part counts once the driver commits it."""
+    """Writes parts under unique names, so that workers never collide.
+
+    A part counts once the driver has committed it.
+    """
 
     def __init__(self, root: str, config: StoreConfig) -> None:
         self._root = open_backend(root)
@@ -32,9 +35,10 @@ class PartWriter:
         self._provenance: dict[str, Any] | None = None
 
     def add(self, graph: Graph, asked: str = "") -> None:
-        """Keep a graph for the next part; `asked` is `Prompt.asked` of its prompt, empty if nobody will compare.
+        """Keep a graph for the next part.
 
-        Raises StoreError if this prompt is already in it, or if the graph cannot be stored; nothing is kept then.
+        `asked` is `Prompt.content_hash` of the graph's prompt, or empty if nobody will compare it. Raises StoreError if
+        the prompt is already in this part, or if the graph cannot be stored; the graph is not kept then.
         """
         if any(entry.id == graph.prompt_id for entry in self._entries):
             raise StoreError(f"prompt {graph.prompt_id!r} is already in this part; flush before adding it again")
@@ -42,14 +46,14 @@ class PartWriter:
         self.keep(_entry(graph, asked), columns_of(graph))
 
     def keep(self, entry: PromptSummary, columns: Columns) -> None:
-        """The same for a graph that is in columns already."""
+        """Keep a graph for the next part, given its manifest entry and its columns, as `columns_of` returns them."""
         if not self._entries:
             self._first_added = time.monotonic()
         self._columns.append(columns)
         self._entries.append(entry)
 
     def __len__(self) -> int:
-        """Graphs that are kept for the next part."""
+        """Number of graphs that are kept for the next part."""
         return len(self._entries)
 
     @property
@@ -64,10 +68,10 @@ class PartWriter:
         )
 
     def flush(self) -> PartManifest | None:
-        """Upload what was added as one part; None if nothing was.
+        """Upload the graphs that were added as one part and return its manifest; return None if there are none.
 
-        What fails is tried again for `StoreConfig.retry_seconds`, under the same name. On an error the graphs are kept,
-        and the next flush tries them under another one.
+        A write that fails is retried for `StoreConfig.retry_seconds` under the same part name. After an error the
+        graphs are kept, and the next flush writes them under another name.
         """
         if not self._entries:
             return None
@@ -83,13 +87,20 @@ class PartWriter:
         return receipt
 
     def _learn_provenance(self) -> None:
-        """From run.json, once: workers need not be told of the run for their parts to say where they are from."""
+        """Read the provenance from run.json, once.
+
+        Workers thus need no information about the run, and parts still record it.
+        """
         if self._provenance is None:
             self._provenance = provenance_of(self._root.read(RUN))
 
 
 def _refuse_half_pairs(prompt_id: str) -> None:
-    """A commit's JSON would join two halves of a surrogate pair, and the id would no longer be the one in the part."""
+    """Raise StoreError for a prompt id with a lone surrogate.
+
+    The JSON of a commit would join two lone surrogates into one character, and the id would then differ from the id in
+    the part.
+    """
     try:
         prompt_id.encode()
     except UnicodeEncodeError as error:

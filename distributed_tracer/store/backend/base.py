@@ -1,6 +1,7 @@
-"""Backend: where a store lives, a local directory or any fsspec URL, behind the few things a store does there.
+"""Backend: the few operations that a store needs from its location, a local directory or any fsspec URL.
 
-Credentials never belong in an address: they are found where its driver looks (for s3:// the AWS variables and files).
+Credentials never belong in an address: they are looked up where the location's driver looks (for s3:// in the AWS
+variables and files).
 """
 
 from __future__ import annotations
@@ -26,22 +27,28 @@ PERMANENT_ERRORS = (
     PermissionError,
     ValueError,
 )
-"""What waiting does not mend: no such bucket, something in the way, a refused key. Drivers word refusals so."""
+"""Errors that waiting does not fix: a missing bucket, something in the way, a refused key.
+
+Drivers report these types.
+"""
 
 
 def clock_key() -> str:
-    """Of an object that is written for its stamp; what a crash leaves of it, `gc` takes."""
+    """Return the key of an object that is written only for its timestamp.
+
+    If a crash leaves one behind, `gc` removes it.
+    """
     return f".clock.{uuid4().hex}.tmp"
 
 
 def dotted(key: str) -> bool:
-    """Whether the last of an object's names begins with a dot."""
+    """Whether the last component of a key begins with a dot."""
     return key.rpartition("/")[2].startswith(".")
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What a listing tells of an object: its size, and when it was last written (seconds since 1970, UTC)."""
+    """Properties of an object in a listing: its size, and when it was last written (seconds since 1970, UTC)."""
 
     num_bytes: int
     written: float
@@ -49,11 +56,11 @@ class ObjectInfo:
 
 @dataclass(frozen=True)
 class Larger:
-    """An object that was not read, as it has more than `most` bytes."""
+    """An object that was not read because it has more than `most` bytes."""
 
     most: int
     num_bytes: int | None = None
-    """What it has, where the driver tells."""
+    """Size of the object in bytes, where the driver reports it."""
 
     def __str__(self) -> str:
         if self.num_bytes is None:
@@ -64,7 +71,10 @@ class Larger:
 def found_of(
     url: str, answers: Mapping[str, bytes | Larger | None], larger: dict[str, Larger] | None
 ) -> dict[str, bytes]:
-    """As `Root.read_many` returns and raises, of what each object is, None where there is none."""
+    """Return the objects that were found, as `Backend.read_many` does; an answer of None means that there is no object.
+
+    Objects that are too large go into `larger`. Raises StoreCorrupt for such an object if `larger` is None.
+    """
     found = {}
     for key, answer in answers.items():
         if isinstance(answer, bytes):
@@ -77,7 +87,7 @@ def found_of(
 
 
 def check_size(url: str, key: str, data: bytes) -> None:
-    """Raises StoreError for an object that nobody would read again."""
+    """Raise StoreError for an object that is larger than readers accept for its kind."""
     if len(data) > most_bytes(key):
         raise StoreError(
             f"{url}/{key} would have {len(data):,} bytes, and at most {most_bytes(key):,} are read of such an object: "
@@ -86,66 +96,73 @@ def check_size(url: str, key: str, data: bytes) -> None:
 
 
 class Backend(Protocol):
-    """One store's folder. Keys are relative paths with `/`; every failure is a StoreError naming `url`.
+    """The folder of one store. Keys are relative paths with `/`; every failure is a StoreError that names `url`.
 
-    No more is read of an object than was noted of its size, or than its kind can have: `schema.most_bytes`.
+    No more bytes are read of an object than its recorded size, or than its kind can have: `object_names.most_bytes`.
     """
 
     url: str
 
     def read(self, key: str) -> bytes | None:
-        """The whole object, or None if there is none. Raises StoreCorrupt for one that is too large to be of its kind,
-        before it is read."""
+        """Return the whole object, or None if there is none.
+
+        Raises StoreCorrupt, before reading, for an object that is larger than its kind can be.
+        """
         ...
 
     def read_many(
         self, keys: Sequence[str], sizes: Mapping[str, int] | None = None, larger: dict[str, Larger] | None = None
     ) -> dict[str, bytes]:
-        """Whole objects, read concurrently; absent ones are left out.
+        """Return whole objects, read concurrently; objects that do not exist are left out.
 
-        `sizes` are those noted of objects, by key. One that has more is not read: it goes into `larger`, or
-        StoreCorrupt is raised where that is not given.
+        `sizes` gives the recorded sizes of objects, by key. An object that is larger is not read: it goes into
+        `larger`, or StoreCorrupt is raised if `larger` is None.
         """
         ...
 
     def list_dir(self, folder: str) -> list[str]:
-        """Names directly in `folder`, sorted; empty if there is no such folder."""
+        """Return the names directly in `folder`, sorted; the list is empty if there is no such folder."""
         ...
 
     def list_all(self, folder: str) -> dict[str, ObjectInfo]:
-        """Every object below `folder`, at any depth, by key; all of the store's for an empty name.
+        """Return every object below `folder`, at any depth, by key; an empty name stands for the whole store.
 
-        A local directory with nothing in it is listed too, as a key that ends in `/`.
+        An empty local directory is listed, too, as a key that ends in `/`.
         """
         ...
 
     def put_if_absent(self, key: str, data: bytes) -> bytes:
-        """Make an object atomically unless there is one; what is there afterwards, be it `data` or another's.
+        """Create an object atomically unless it exists; return its content afterwards, which may be another writer's.
 
-        Raises StoreError for more bytes than are read of such an object, and StoreCorrupt as `read` does.
+        Raises StoreError if `data` has more bytes than are read of such an object, and StoreCorrupt as `read` does.
         """
         ...
 
     def put(self, key: str, data: bytes) -> None:
-        """Make or replace an object atomically."""
+        """Create or replace an object atomically."""
         ...
 
     def remove(self, key: str) -> None:
-        """Take an object away, if there is one. FORMAT.md says what may go."""
+        """Remove an object if it exists. FORMAT.md says which objects may be removed."""
         ...
 
     def remove_folder(self, folder: str) -> None:
-        """Take away all that is below a folder; what is in it under a name that begins with a dot goes last. What a
-        crash leaves of it, another call takes: on a local disk under a temporary name beside it."""
+        """Remove everything below a folder; objects whose name begins with a dot are removed last.
+
+        If a crash interrupts the removal, another call removes the rest; on a local disk the rest has a temporary name
+        beside the folder.
+        """
         ...
 
     def now(self) -> float:
-        """The store's own clock, by which objects are stamped (seconds since 1970, UTC): writes an object, and
-        removes it. The clock of this machine says nothing of how old an object is."""
+        """Return the time of the store's own clock, which stamps its objects (seconds since 1970, UTC).
+
+        Writes an object and removes it. The clock of this machine says nothing about how old an object is.
+        """
         ...
 
     def put_many(self, objects: Mapping[str, bytes]) -> None:
-        """Make or replace many objects concurrently, each atomically and durable on return. Not atomic as a whole."""
+        """Create or replace many objects concurrently, each atomically and durable on return. Not atomic as a whole."""
         ...
 
 
@@ -153,13 +170,13 @@ class Backend(Protocol):
 def translate_errors(doing: str, where: str) -> Iterator[None]:
     """Turn whatever a file system or its driver raises into a StoreError that says what was done and where.
 
-    It is StoreUnavailable where trying again may help.
+    The error is StoreUnavailable where trying again may help.
     """
     try:
         yield
     except StoreError:
         raise
-    except Exception as error:  # drivers raise types of their own that cannot be named without importing them
+    except Exception as error:  # drivers raise their own types, which cannot be named without importing the drivers
         kind = StoreError if isinstance(error, PERMANENT_ERRORS) else StoreUnavailable
         raise kind(f"cannot {doing} {where}: {type(error).__name__}: {redacted(str(error))}") from error
 

@@ -16,16 +16,19 @@ from .base import Larger, ObjectInfo, check_size, clock_key, dotted, found_of, t
 
 _THREADS = 16
 _TIMES = ("LastModified", "mtime", "updated", "last_modified", "created")
-"""What fsspec's drivers call the time of the last change."""
+"""Names under which fsspec's drivers report the time of the last change."""
 
 
 class FsspecBackend:
-    """An fsspec folder, whose driver has to refuse to create what is there."""
+    """An fsspec folder. `Backend` documents the methods.
+
+    Its driver must be able to refuse the creation of an object that exists.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         with translate_errors("open", self.url):
-            # a listing kept from before would deny an object whose creation was not heard of
+            # a cached listing would hide an object that another process has created since
             self._files, self._path = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
 
     def read(self, key: str) -> bytes | None:
@@ -34,12 +37,15 @@ class FsspecBackend:
     def read_many(
         self, keys: Sequence[str], sizes: Mapping[str, int] | None = None, larger: dict[str, Larger] | None = None
     ) -> dict[str, bytes]:
-        """Of each object a byte more is asked for than it may have: asking for its size would be another request."""
+        """Return whole objects; requests one byte more of each object than it may have.
+
+        An object that is too large is thus noticed without another request for its size.
+        """
         if not keys:
             return {}
         most = [most_bytes(key) if sizes is None else sizes[key] for key in keys]
         with translate_errors("read from", self.url):
-            # cat_ranges rather than cat, which would take [ and * in the store's own name for patterns
+            # cat_ranges rather than cat, which would interpret [ and * in the store's own name as patterns
             answers = self._files.cat_ranges(
                 [self._at(key) for key in keys], [0] * len(keys), [size + 1 for size in most], on_error="return"
             )
@@ -70,12 +76,15 @@ class FsspecBackend:
         return {
             path.removeprefix(self._at("")): ObjectInfo(int(about["size"] or 0), _written(about))
             for path, about in found.items()
-            if about["type"] == "file"  # some servers remember folders that are empty
+            if about["type"] == "file"  # some servers list empty folders
         }
 
     def put_if_absent(self, key: str, data: bytes) -> bytes:
-        """As `Root.create`. Drivers word a failed condition differently, and a lost answer looks like a failure too, of
-        any type: reading the object back tells whose it is in every case."""
+        """Create an object unless it exists, as `Backend.put_if_absent` says.
+
+        Drivers report a failed condition in different ways, and a lost response may look like a failure of any type. In
+        every case, reading the object back shows whose it is.
+        """
         check_size(self.url, key, data)
         with translate_errors("create", f"{self.url}/{key}"):
             try:
@@ -100,7 +109,7 @@ class FsspecBackend:
 
     def remove_folder(self, folder: str) -> None:
         keys = list(self.list_all(folder))
-        with ThreadPoolExecutor(_THREADS) as pool:  # not rm, which takes [ and * for patterns
+        with ThreadPoolExecutor(_THREADS) as pool:  # not rm, which interprets [ and * as patterns
             for last in (False, True):
                 list(pool.map(self.remove, [key for key in keys if dotted(key) == last]))
 
@@ -122,7 +131,10 @@ class FsspecBackend:
 
 
 def _written(about: Mapping[str, Any]) -> float:
-    """Seconds since 1970. Where the driver does not tell, now: what may be new is not old."""
+    """Return the time of the last change in seconds since 1970.
+
+    If the driver does not report it, this is the current time, because an object that may be new must not count as old.
+    """
     told = next((about[name] for name in _TIMES if about.get(name)), None)
     if isinstance(told, str):
         told = datetime.fromisoformat(told)

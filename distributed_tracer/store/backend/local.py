@@ -1,4 +1,7 @@
-"""LocalBackend: a store in a directory. What must survive a crash is synced; what must appear once is linked."""
+"""LocalBackend: a store in a directory.
+
+Files that must survive a crash are synced; files that must appear once are linked.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,16 @@ from .base import Larger, ObjectInfo, check_size, clock_key, found_of, translate
 
 _THREADS = 16
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
-"""What file systems say that have no hard links. Waiting does not mend it."""
+"""Error numbers of file systems without hard links. Waiting does not fix these errors."""
 _BY_ITSELF = 0.002
-"""Seconds; 30 objects of a graph take one if they are in memory."""
+"""Time in seconds for which objects are read one by one.
+
+The 30 objects of a graph take about one millisecond if they are in memory.
+"""
 
 
 class LocalBackend:
-    """A directory, made when first written to."""
+    """A directory, which is created when it is first written to. `Backend` documents the methods."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path).expanduser().absolute()
@@ -37,7 +43,11 @@ class LocalBackend:
     def read_many(
         self, keys: Sequence[str], sizes: Mapping[str, int] | None = None, larger: dict[str, Larger] | None = None
     ) -> dict[str, bytes]:
-        """What the system has in memory is read sooner than threads wake up; the rest is waited for together."""
+        """Return whole objects: first one by one for 2 ms, then the rest concurrently.
+
+        Objects in the system's cache are read faster than threads wake up; for the others, waiting concurrently is
+        faster.
+        """
         most = [most_bytes(key) if sizes is None else sizes[key] for key in keys]
         found: list[bytes | Larger | None] = []
         start = perf_counter()
@@ -73,7 +83,7 @@ class LocalBackend:
             for place, folders, files in os.walk(self._path / folder, onerror=_unless_absent):
                 below = Path(place).relative_to(self._path)
                 for name in files:
-                    with suppress(FileNotFoundError):  # taken away since
+                    with suppress(FileNotFoundError):  # removed since it was listed
                         status = (self._path / below / name).stat()
                         found[(below / name).as_posix()] = ObjectInfo(status.st_size, status.st_mtime)
                 if not files and not folders:
@@ -100,7 +110,7 @@ class LocalBackend:
             finally:
                 temporary.unlink()
             _sync_folder(path.parent)
-            _sync_folder(path.parent.parent)  # the folder itself may be new
+            _sync_folder(path.parent.parent)  # the folder itself may be new, so its entry is synced too
         there = self.read(key)
         if there is None:
             raise StoreUnavailable(f"{path} was created, and is gone when read back")
@@ -121,10 +131,10 @@ class LocalBackend:
         doomed = _beside(path)
         with translate_errors("remove", str(path)):
             try:
-                path.rename(doomed)  # at once: nobody finds half of it
+                path.rename(doomed)  # atomic: nobody finds half of the folder
             except FileNotFoundError:
                 return
-            if doomed.is_symlink():  # what it leads to is not the store's
+            if doomed.is_symlink():  # the target of a link does not belong to the store
                 doomed.unlink()
             else:
                 shutil.rmtree(doomed)
@@ -150,7 +160,10 @@ class LocalBackend:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Whole or not at all: another copy of the same part may be committed while this one is being written."""
+    """Write a file completely or not at all.
+
+    Another copy of the same part may be committed while this one is being written.
+    """
     os.replace(_write_beside(path, data), path)
 
 
@@ -166,7 +179,7 @@ def _write_beside(path: Path, data: bytes) -> Path:
 
 
 def _beside(path: Path) -> Path:
-    """A temporary name in the same folder, which readers pass over and `gc` knows."""
+    """Return a temporary name in the same folder, which readers ignore and `gc` recognises."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
 
 
@@ -185,7 +198,7 @@ def _write_synced(path: Path, data: bytes) -> None:
 def _sync_folder(folder: Path) -> None:
     try:
         descriptor = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # one that may be entered and written to, and not listed
+    except PermissionError:  # the folder may be entered and written to, but not listed
         os.sync()
         return
     try:

@@ -1,4 +1,4 @@
-"""Opens the backend that a store's path or URL names."""
+"""open_backend: opens the backend that a store's path or URL stands for."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .base import Backend
 
 
 def open_backend(url: str) -> Backend:
-    """The root at a local path, `file://` URL or any URL that fsspec knows.
+    """Return the backend for a local path, a `file://` URL or any URL that fsspec knows.
 
-    Raises ConfigError for an address that holds credentials, StoreError for an unknown kind of address.
+    Raises ConfigError for an address that contains credentials, StoreError for an unknown kind of address.
     """
     if re.search(r"://[^/]*@", url) or re.search(r"://.*\?", url):
         shown = redacted_url(url)

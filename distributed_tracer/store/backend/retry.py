@@ -1,4 +1,4 @@
-"""Patience: outages of a store pass. Writing is tried again for a while, with pauses that grow."""
+"""Retries: outages of a store pass, so failed writes are retried for a while, with growing pauses."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _LONGEST_PAUSE = 30.0
 
 
 def retry_until(write: Callable[[], None], seconds: float) -> None:
-    """Call `write` until it works, or fails after so many seconds; it must do no harm if called again.
+    """Call `write` until it succeeds, or until it fails after `seconds`; calling it again must do no harm.
 
-    Raises StoreUnavailable then, and any other error at once. Blocks only in sleep: a signal comes through.
+    Raises StoreUnavailable in the latter case, and any other error at once. Blocks only in sleep, so signals are
+    handled.
     """
     started, pause, tries = time.monotonic(), _FIRST_PAUSE, 1
     while True:
@@ -32,6 +33,6 @@ def retry_until(write: Callable[[], None], seconds: float) -> None:
                     "can be written, the same command goes on from there. --retry-seconds outlives longer outages."
                 ) from error
             _log.warning("%s; trying again, for %.0f seconds more", error, seconds - passed)
-        # many workers meet the same outage: they should not come back all at once
+        # many workers meet the same outage: random pauses keep them from retrying all at once
         time.sleep(min(random.uniform(0.5, 1.0) * pause, max(0.0, seconds - passed)))
         pause, tries = min(2 * pause, _LONGEST_PAUSE), tries + 1

@@ -1,7 +1,8 @@
-"""S3Root: a store in a bucket. Each object is written whole, or not at all; many are asked for at once.
+"""S3Backend: a store in a bucket. Each object is written whole, or not at all; many requests run concurrently.
 
-All requests of a process are made in fsspec's loop, a thread of its own that a signal or the end of the program does
-not wait for, by obstore, whose requests take a tenth of the processor time that botocore's take.
+All requests of a process run in fsspec's event loop. The loop has a thread of its own, for which neither a signal nor
+the end of the program has to wait. obstore makes the requests, which take a tenth of the processor time that botocore's
+take.
 """
 
 from __future__ import annotations
@@ -28,13 +29,16 @@ Request = Callable[[], Coroutine[Any, Any, T]]
 
 _AT_ONCE = 64
 _FIRST_PAUSE = 0.5
-"""Seconds before a request is repeated; doubles from time to time."""
+"""Pause in seconds before a request is repeated for the first time; it doubles with every repetition."""
 _LASTING_CODES = {"ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed", "InvalidBucketName"}
-"""Answers of 400 that waiting does not mend; others say that the request arrived damaged or late."""
+"""Error codes with status 400 that waiting does not fix; other codes mean that the request arrived damaged or late."""
 
 
 class S3Backend:
-    """A folder of a bucket; creation is a conditional put (`If-None-Match: *`)."""
+    """A folder of a bucket. `Backend` documents the methods.
+
+    An object is created with a conditional put (`If-None-Match: *`).
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -61,7 +65,7 @@ class S3Backend:
         with translate_errors("list", f"{self.url}/{folder}"):
             try:
                 found = self._one(partial(self._s3.reads.list_with_delimiter_async, folder or None))
-            except FileNotFoundError:  # no such bucket
+            except FileNotFoundError:  # the bucket does not exist
                 return []
         paths = {*found["common_prefixes"], *(about["path"] for about in found["objects"])}
         return sorted(path.rpartition("/")[2] for path in paths)
@@ -75,7 +79,10 @@ class S3Backend:
         return {about["path"]: ObjectInfo(about["size"], about["last_modified"].timestamp()) for about in found}
 
     def put_if_absent(self, key: str, data: bytes) -> bytes:
-        """As `Root.create`. If all answers were lost, reading the object back tells whose it is."""
+        """Create an object unless it exists, as `Backend.put_if_absent` says.
+
+        If all responses were lost, reading the object back shows whose it is.
+        """
         check_size(self.url, key, data)
         with translate_errors("create", f"{self.url}/{key}"):
             try:
@@ -118,7 +125,10 @@ class S3Backend:
                 _given(answer)
 
     async def _get(self, key: str, most: int) -> bytes | Larger | None:
-        """The size is in what an answer begins with: the rest of one that is too long is left to the network."""
+        """Return an object, or its size if it has more than `most` bytes.
+
+        The size is at the beginning of a response, so the rest of an object that is too long is not downloaded.
+        """
         try:
             answer = await self._s3.reads.get_async(key)
             if (size := answer.meta["size"]) > most:
@@ -131,7 +141,11 @@ class S3Backend:
         await self._s3.writes.put_async(key, data, use_multipart=False)
 
     async def _create(self, key: str, data: bytes) -> bytes | Larger:
-        """Refused: by another's object, by one's own of an earlier attempt, or as somebody is just writing it."""
+        """Create an object with a conditional put, and return its content afterwards.
+
+        The put may be refused because of another writer's object, because of our own object from an earlier attempt, or
+        because somebody is writing the object at this moment.
+        """
         try:
             await self._s3.writes.put_async(key, data, mode="create", use_multipart=False)
         except AlreadyExistsError:
@@ -148,7 +162,10 @@ class S3Backend:
         return _given(self._all([request])[0])
 
     def _all(self, requests: Sequence[Request[T]]) -> list[T | Exception]:
-        """What each is answered, or fails with. Given up when this thread is interrupted."""
+        """Run requests concurrently and return each one's response, or the exception with which it failed.
+
+        The requests are cancelled if this thread is interrupted.
+        """
         if _first_user() != os.getpid():
             raise StoreError(
                 f"{self.url}: this process was forked from one that had used S3, and has not its threads; "
@@ -166,7 +183,10 @@ class S3Backend:
             raise
 
     async def _persistently(self, request: Request[T]) -> T | Exception:
-        """Sent again while that may help: all that is asked of S3 here may be done twice."""
+        """Send a request, and again as long as that may help; return its response, or the last failure.
+
+        All requests that are made here may safely be repeated.
+        """
         failure: Exception
         for attempt in range(self._s3.attempts):
             if attempt:
@@ -174,7 +194,7 @@ class S3Backend:
             try:
                 async with self._turn:
                     return await request()
-            except Exception as error:  # obstore's own types, and built-in ones
+            except Exception as error:  # obstore raises its own types and built-in ones
                 failure = _explained(error)
                 if isinstance(failure, PERMANENT_ERRORS):
                     break
@@ -183,7 +203,10 @@ class S3Backend:
 
 @cache
 def _first_user() -> int:
-    """The process that first used S3, also if asked in one forked from it: there obstore would wait for ever."""
+    """Return the id of the process that first used S3, even in a process forked from it.
+
+    In a forked process obstore would wait for ever.
+    """
     return os.getpid()
 
 
@@ -194,8 +217,10 @@ def _given(answer: T | Exception) -> T:
 
 
 def _explained(error: Exception) -> Exception:
-    """What went wrong, as built-in exceptions and without what obstore adds: its requests, and S3's answers, which
-    repeat all that was signed if a signature is refused."""
+    """Return a failure as a built-in exception, without the text that obstore adds.
+
+    obstore adds its request and the response of S3, which repeats all that was signed if a signature is refused.
+    """
     text = str(error)
     status = re.search(r"status code: (\d{3}) ([\w ]*)", text)
     if status is None:
@@ -203,7 +228,7 @@ def _explained(error: Exception) -> Exception:
         cause = re.findall(r'(?:message|error): "([^"]*)"', text)[-1:]
         said = re.sub(r"\S+://\S+", "...", text.partition("\n\n")[0])
         words = ": ".join([said, *cause])
-        if isinstance(error, ValueError):  # a key that obstore does not take
+        if isinstance(error, ValueError):  # a key that obstore does not accept
             return ValueError(words)
         return TimeoutError(words) if kind and kind[1] == "Timeout" else OSError(words)
     code, message = (re.search(f"<{tag}>([^<]*)</{tag}>", text) for tag in ("Code", "Message"))

@@ -1,7 +1,8 @@
-"""How a bucket is reached: botocore finds out where it is and who asks, obstore is told.
+"""S3 configuration: botocore finds the endpoint and the credentials of a bucket, and passes them to obstore.
 
-So endpoint, region and keys are where AWS's tools look for them, and in fsspec's configuration for `s3`, which read
-prompts from buckets too. obstore's own look-up knows no profiles, and no region but the one that it is told.
+Endpoint, region and keys are thus looked up where AWS's tools look, and in fsspec's configuration for `s3`, which also
+applies when prompts are read from buckets. obstore's own lookup knows no profiles, and only the region that it is
+given.
 """
 
 from __future__ import annotations
@@ -29,20 +30,26 @@ if TYPE_CHECKING:
 
 _AWS = re.compile(r"s3[.-].*amazonaws\.com(\.cn)?")
 _ATTEMPTS = 5
-"""botocore's own number, which its configuration and AWS_MAX_ATTEMPTS change."""
+"""Number of times a request is sent: botocore's default, which its configuration and AWS_MAX_ATTEMPTS change."""
 _TIMEOUTS = {"connect_timeout": 5, "read_timeout": 15}
-"""Seconds. The second is for each piece of an answer."""
+"""Timeouts in seconds. The read timeout applies to each piece of a response."""
 _WRITING_TAKES = 4
-"""Times as long as reading: the time in which an answer has to begin includes that of sending the object, beside many
-others. 16 objects of 900 KB take 15 seconds over 8 Mbit/s."""
+"""Factor by which the read timeout is longer for writing than for reading.
+
+The time in which a response has to begin includes the time for sending the object while many others are sent. 16
+objects of 900 KB take 15 seconds over 8 Mbit/s.
+"""
 _NEVER = timedelta(days=1)
 _CREDENTIALS_HOLD = timedelta(minutes=15)
-"""obstore asks for new ones five minutes before. Those of botocore are good for ten minutes at least."""
+"""Time for which obstore keeps credentials.
+
+obstore requests new ones five minutes before they expire. Those of botocore are valid for ten minutes at least.
+"""
 
 
 @dataclass(frozen=True)
 class Access:
-    """One folder of a bucket, for reading and for writing, and how often a request may be sent."""
+    """One folder of a bucket, for reading and for writing, and how many times a request may be sent."""
 
     reads: S3Store
     writes: S3Store
@@ -50,7 +57,10 @@ class Access:
 
 
 def access(bucket: str, prefix: str) -> Access:
-    """Raises what botocore does, and PermissionError where it finds no keys. Asks AWS for the region of a bucket."""
+    """Return access to one folder of a bucket. Asks AWS for the region of the bucket.
+
+    Raises what botocore raises, and PermissionError if botocore finds no credentials.
+    """
     told = fsspec.config.conf.get("s3", {})
     session = botocore.session.Session(profile=told.get("profile"))
     session.register_component("data_loader", _loader())
@@ -64,7 +74,7 @@ def access(bucket: str, prefix: str) -> Access:
     if style == "virtual" or (style == "auto" and is_aws and "." not in bucket):
         endpoint = endpoint.replace("://", f"://{bucket}.", 1)
         config["virtual_hosted_style_request"] = True
-    config["aws_endpoint_url_s3"] = endpoint  # the variable of this name would replace `endpoint`
+    config["aws_endpoint_url_s3"] = endpoint  # the environment variable of this name would override `endpoint`
     if told.get("requester_pays"):
         config["request_payer"] = True
     if keys is None:
@@ -76,7 +86,7 @@ def access(bucket: str, prefix: str) -> Access:
             prefix=prefix or None,
             config=config,
             client_options=_client_options(session, told, client, patience),
-            retry_config={"max_retries": 0},  # S3Root repeats requests, also those that obstore would not
+            retry_config={"max_retries": 0},  # S3Backend repeats requests, also those that obstore would not
             credential_provider=keys,
         )
 
@@ -86,12 +96,12 @@ def access(bucket: str, prefix: str) -> Access:
 
 @cache
 def _loader() -> botocore.loaders.Loader:
-    """Kept: it takes 100 ms to read how S3 is spoken to."""
+    """Return botocore's loader, which is kept because reading the description of S3's API takes 100 ms."""
     return botocore.loaders.create_loader()
 
 
 def _client(session: botocore.session.Session, told: dict[str, Any], region: str | None = None) -> Any:
-    """botocore's client, for what it knows of endpoint, region and options; it signs nothing."""
+    """Return a botocore client, from which endpoint, region and options are read; it signs nothing."""
     options = told.get("client_kwargs", {})
     region = region or options.get("region_name") or session.get_config_variable("region")
     return session.create_client(
@@ -105,7 +115,7 @@ def _client(session: botocore.session.Session, told: dict[str, Any], region: str
 
 
 def _region_of(bucket: str, client: Any) -> str:
-    """AWS tells it to anybody, also when it refuses all else."""
+    """Return the region of a bucket. AWS tells it to everybody, even if it refuses all other requests."""
     try:
         answer = client.head_bucket(Bucket=bucket)
     except ClientError as error:
@@ -120,7 +130,7 @@ def _client_options(
         "allow_http": client.meta.endpoint_url.startswith("http://"),
         "connect_timeout": timedelta(seconds=client.meta.config.connect_timeout),
         "read_timeout": timedelta(seconds=client.meta.config.read_timeout * patience),
-        "timeout": _NEVER,  # of a whole answer: large ones take long over thin lines
+        "timeout": _NEVER,  # for a whole response: large objects take long over slow connections
     }
     verify = told.get("client_kwargs", {}).get("verify", session.get_config_variable("ca_bundle"))
     if verify is False:

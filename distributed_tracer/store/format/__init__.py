@@ -1,1 +1,1 @@
-"""The bytes of a store, as FORMAT.md describes them: schemas, records with checksums, encoding and decoding."""
+"""The bytes of a store, as FORMAT.md describes them: schemas, checksummed records, encoding and decoding."""

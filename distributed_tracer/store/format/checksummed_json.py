@@ -1,4 +1,4 @@
-"""Sealed: JSON records that say what objects a folder has, and end in a hash of themselves."""
+"""Checksummed JSON: records that list the objects of a folder and end in a hash of themselves."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from ...documents.json_text import MAX_DEPTH, is_deep
 from ..object_names import OBJECT_KEY
 
 LARGEST = 1 << 48
-"""Counts and sizes are below it, so that sums of those of a whole store are integers of 64 bits."""
+"""Upper bound of all counts and sizes: their sums over a whole store then fit into 64-bit integers."""
 
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
-"""What reading JSON of another shape than expected may raise."""
+"""Exceptions that may be raised when JSON of an unexpected shape is read."""
 
 _SEAL_SIZE = len(',"sha256":""}') + 64
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def dump_checksummed(document: Mapping[str, Any]) -> bytes:
-    """The record as it is stored."""
+    """Return the record as it is stored, with the hash as its last key."""
     body = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()[:-1]
     return body + _seal(body)
 
 
 def load_checksummed(data: bytes) -> dict[str, Any]:
-    """What a record says. Early ones have no seal. Raises one of REFUSALS if it was altered, or is no JSON object."""
+    """Return the content of a record. Early records have no hash.
+
+    Raises one of MALFORMED if the record was altered or is not a JSON object.
+    """
     document: dict[str, Any] = json.loads(data)
     if "sha256" in document and data[-_SEAL_SIZE:] != _seal(data[:-_SEAL_SIZE]):
         raise ValueError("it was altered (SHA-256 differs)")
@@ -36,7 +39,10 @@ def load_checksummed(data: bytes) -> dict[str, Any]:
 
 
 def objects_of(document: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
-    """Size and SHA-256 of each object, by key. Raises one of REFUSALS for what none can have."""
+    """Return the size and SHA-256 of each object, by key.
+
+    Raises one of MALFORMED for an impossible key, size or hash.
+    """
     objects = {key: (size, digest) for key, (size, digest) in document["objects"].items()}
     for key, (size, digest) in objects.items():
         if not OBJECT_KEY.fullmatch(key):
@@ -55,5 +61,8 @@ def check_depth(document: object) -> None:
 
 
 def _seal(body: bytes) -> bytes:
-    """How a record that begins with `body` ends: a flipped bit in it must not name another prompt, or object."""
+    """Return the end of a record that begins with `body`: the hash of `body`.
+
+    The hash ensures that a flipped bit cannot make the record name another prompt or object.
+    """
     return f',"sha256":"{hashlib.sha256(body).hexdigest()}"}}'.encode()

@@ -1,7 +1,7 @@
-"""Digest: what a store says, in 64 hex digits, however it was written down.
+"""Digest: the content of a store as 64 hex digits, independent of how the content is stored.
 
-Two stores have the same digest if and only if they hold the same prompts with bit for bit the same graphs:
-neither parts, chunks, compression and order of writing nor times and provenance take part.
+Two stores have the same digest if and only if they hold the same prompts with bitwise identical graphs. Parts, chunks,
+compression, the order of writing, times and provenance do not affect it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from .schema import COLUMNS
 
 
 def graph_digest(graph: Graph) -> bytes:
-    """SHA-256 of one graph: every column's name, dtype, byte count (8 bytes, little-endian) and bytes in turn."""
+    """Return the SHA-256 of one graph.
+
+    It is computed over each column's name, dtype, byte count (8 bytes, little-endian) and bytes in turn.
+    """
     columns = columns_of(graph)
     metadata = json.dumps(dict(graph.metadata), sort_keys=True, separators=(",", ":")).encode()
     sha = hashlib.sha256()

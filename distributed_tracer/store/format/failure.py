@@ -1,4 +1,4 @@
-"""Failure records: one JSON object for each prompt that could not be traced, with its reason."""
+"""Failure records: one JSON object for each prompt that could not be traced, with the reason."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ class Failure:
     attempts: int
     time: str
     run: str = ""
-    """The run that gave it up."""
+    """The run that gave the prompt up; empty if it is not known."""
 
 
 def read_failures(root: Backend) -> list[Failure]:
-    """Every failure record, those of prompts that were done after all too. Raises StoreCorrupt."""
+    """Return every failure record, including those of prompts that were completed later. Raises StoreCorrupt."""
     keys = [f"failures/{name}" for name in root.list_dir("failures") if FAILURE_NAME.fullmatch(name)]
     found = (item for batch in key_batches(keys) for item in root.read_many(batch).items())
     return [parse_failure(data, root.url, key) for key, data in found]
 
 
 def parse_failure(data: bytes, url: str, key: str) -> Failure:
-    """A failure record's content. Raises StoreCorrupt, also if it is about another prompt than its name says."""
+    """Return the content of a failure record.
+
+    Raises StoreCorrupt, also if the record's name belongs to another prompt.
+    """
     where = f"{url}/{key}"
     try:
         record = {"run": "", **json.loads(data)}

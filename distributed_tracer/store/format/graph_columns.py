@@ -1,4 +1,7 @@
-"""A Graph as the columns of the store's format, and back. Exact both ways: what is a NaN stays that very NaN."""
+"""Converts a Graph to the columns of the store's format, and back.
+
+Both directions are exact, to the bit for NaN too.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ from .schema import COLUMNS, SCORES, Columns
 
 
 def columns_of(graph: Graph) -> Columns:
-    """One prompt's rows of every array of the format.
+    """Return one prompt's rows of every array of the format.
 
-    Raises StoreError, naming prompt and column, where the graph breaks its own contract (dtypes, lengths,
-    sources that are no nodes) or its metadata are not JSON.
+    Raises StoreError, which names the prompt and the column, if the graph violates the Graph contract (dtypes, lengths,
+    edge sources that are no nodes) or if its metadata cannot be written as JSON.
     """
     labels = [_utf8(target.label) for target in graph.targets]
     strings = [_utf8(string) for string in graph.token_strings]
@@ -65,9 +68,12 @@ def columns_of(graph: Graph) -> Columns:
 
 
 def graph_of(columns: Mapping[str, npt.NDArray[Any]]) -> Graph:
-    """The graph whose rows `columns` are. Without columns of active features the selected ones stand for them.
+    """Return the graph whose rows `columns` are.
 
-    Raises ValueError where they contradict each other, so that nobody who counts on a graph reads past its ends.
+    If the columns of active features are absent, the feature nodes replace them.
+
+    Raises ValueError if the columns contradict each other, so that no later computation reads beyond the ends of
+    arrays.
     """
     _check_rows(columns)
     nodes = NodeTable(
@@ -103,24 +109,24 @@ def graph_of(columns: Mapping[str, npt.NDArray[Any]]) -> Graph:
 
 
 def id_of(columns: Mapping[str, npt.NDArray[Any]]) -> str:
-    """One prompt's id."""
+    """Return the id of a prompt from its columns."""
     return _text(columns["prompts/id"])
 
 
 def text_of(columns: Mapping[str, npt.NDArray[Any]]) -> str | None:
-    """One prompt's text; None if it was given as tokens."""
+    """Return the text of a prompt from its columns; None if the prompt was given as tokens."""
     return _text(columns["prompts/text"]) if columns["prompts/has_text"][0] else None
 
 
 def targets_of(columns: Mapping[str, npt.NDArray[Any]]) -> tuple[Target, ...]:
-    """One prompt's targets."""
+    """Return the targets of a prompt from its columns."""
     labels = _split(columns["targets/label"], columns["targets/label_size"])
     values = (columns[f"targets/{name}"].tolist() for name in ("token_id", "weight", "position", "value"))
     return tuple(Target(label, *row) for label, *row in zip(labels, *values, strict=True))
 
 
 def scores_of(columns: Mapping[str, npt.NDArray[Any]]) -> Scores:
-    """One prompt's scores."""
+    """Return the scores of a prompt from its columns."""
     return Scores(
         **dict(zip(SCORES, columns["prompts/scores"][0].tolist(), strict=True)),
         error_share_L=tuple(columns["prompts/error_share"].tolist()),
@@ -129,7 +135,7 @@ def scores_of(columns: Mapping[str, npt.NDArray[Any]]) -> Scores:
 
 
 def metadata_of(columns: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
-    """One prompt's metadata."""
+    """Return the metadata of a prompt from its columns. Raises ValueError if they are not a JSON object."""
     metadata = json.loads(columns["prompts/metadata"].tobytes())
     if not isinstance(metadata, dict):
         raise ValueError(f"metadata of prompt {_text(columns['prompts/id'])!r} is not a JSON object")
@@ -161,7 +167,7 @@ def _joined(texts: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
 
 
 def _split(bytes_: npt.NDArray[np.uint8], sizes: npt.NDArray[np.int32]) -> tuple[str, ...]:
-    """Texts of the given sizes in bytes, one after another."""
+    """Return the texts of the given sizes, in bytes, that follow one another in `bytes_`."""
     return tuple(_text(part) for part in np.split(bytes_, np.cumsum(sizes)[:-1])) if len(sizes) else ()
 
 
@@ -173,7 +179,7 @@ def _metadata_json(graph: Graph) -> str:
 
 
 def _check_rows(columns: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Raises ValueError for numbers that name what is not there."""
+    """Raise ValueError if edges, positions, layers, targets or text sizes refer to something that does not exist."""
     check_edges(columns)
     is_target_N = columns["nodes/kind"] == NodeKind.TARGET
     for what, values, end in (
@@ -189,7 +195,7 @@ def _check_rows(columns: Mapping[str, npt.NDArray[Any]]) -> None:
 
 
 def check_edges(columns: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Raises ValueError unless a prompt's in-degrees add up to its edges, and these come from its nodes."""
+    """Raise ValueError unless a prompt's in-degrees add up to the number of its edges and all sources are its nodes."""
     source_E, in_degree_N = columns["edges/source"], columns["nodes/in_degree"]
     if (total := int(in_degree_N.sum(dtype=np.int64))) != len(source_E):
         raise ValueError(f"in-degrees add up to {total}, and there are {len(source_E)} edges")

@@ -1,4 +1,4 @@
-"""FORMAT.md's index as code: every array with its dtype, axis and chunks."""
+"""Index schema: FORMAT.md's section on the index as code, with the dtype, axis and chunks of every array."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ _ROWS_READ_WHOLE = 1 << 20
 
 
 class Column(schema.Column):
-    """An array of an index. All of its objects are listed in a document that is read when a store is opened."""
+    """An array of an index. A document that is read whenever a store is opened lists all chunks of all these arrays."""
 
     @property
     def chunk_rows(self) -> int:
-        """Many: most arrays are read whole. A feature's postings are looked up."""
+        """Number of rows of a full chunk.
+
+        It is large because most arrays are read whole; only postings are read feature by feature.
+        """
         return _ROWS_OF_POSTINGS if self.axis == "posting" else _ROWS_READ_WHOLE
 
 
 SIZES = ("num_tokens", "num_targets", "num_nodes", "num_edges", "num_active")
-"""Of a prompt, as commits have them."""
+"""Sizes of a prompt, under the names that commits use."""
 
 CATALOGUE = (
     Column("commits/document", "u1", "document_byte"),
@@ -33,7 +36,7 @@ CATALOGUE = (
     Column("prompts/replacement", "f8", "prompt"),
     Column("prompts/completeness", "f8", "prompt"),
 )
-"""Where every prompt is, and what its commit says of it: read when a store is opened."""
+"""Arrays that say where every prompt is and what its commit records about it; they are read when a store is opened."""
 
 FEATURES = (
     Column("prompts/num_features", "i4", "prompt", least=0),
@@ -44,7 +47,7 @@ FEATURES = (
     Column("features/influence", "f8", "feature"),
     Column("features/activation", "f8", "feature"),
 )
-"""Every feature that is a node of some graph: read with the first question about a feature."""
+"""Arrays of every feature that is a node of some graph; they are read with the first query about a feature."""
 
 POSTINGS = (
     Column("postings/prompt", "i4", "posting", least=0),
@@ -53,9 +56,9 @@ POSTINGS = (
     Column("postings/activation", "f4", "posting"),
     Column("postings/influence", "f4", "posting"),
 )
-"""Every node that is a feature, by feature: a feature's own rows are read."""
+"""Arrays of every node that is a feature, sorted by feature; a query reads only the rows of its feature."""
 
 FEATURES_OF_PROMPTS = (Column("prompts/features", "i4", "prompt_feature", least=0),)
-"""Numbers of the different features of every prompt, ascending."""
+"""Numbers of the distinct features of every prompt, ascending."""
 
 INDEX_COLUMNS = (*CATALOGUE, *FEATURES, *POSTINGS, *FEATURES_OF_PROMPTS)

@@ -1,4 +1,7 @@
-"""PartManifest: what a part holds, in a few kilobytes. A worker returns it; as a commit it makes the part exist."""
+"""PartManifest: what a part holds, in a few kilobytes.
+
+A worker returns it; written as a commit, it makes the part count.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ _FORMAT = "distributed_tracer commit"
 
 @dataclass(frozen=True)
 class PromptSummary:
-    """One prompt of a part. A score that is not finite is None here; the part has it exactly."""
+    """One prompt of a part. A score that is not finite is None here; the part itself has the exact value."""
 
     id: str
     num_tokens: int
@@ -28,7 +31,7 @@ class PromptSummary:
     replacement: float | None
     completeness: float | None
     asked: str = ""
-    """Hash of the prompt's token ids and targets, by which a rerun notices that an id now asks something else."""
+    """Hash of the prompt's token ids and targets; it shows a rerun that an id now stands for another prompt."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +42,17 @@ class PartManifest:
     prompts: tuple[PromptSummary, ...]
     objects: Mapping[str, tuple[int, str]]
     created: str = field(default="", compare=False)
-    """When it was committed (UTC, ISO 8601), and below by which run; empty before, or where that is not known."""
+    """Time of the commit (UTC, ISO 8601); empty before the commit, or where the time is not known."""
     run: str = field(default="", compare=False)
+    """Run that made the commit; empty before the commit, or where the run is not known."""
 
     @property
     def num_bytes(self) -> int:
-        """What the part takes in the store."""
+        """Size of the part in the store, in bytes."""
         return sum(size for size, _ in self.objects.values())
 
     def to_json(self, created: str, run: str = "") -> bytes:
-        """The commit object, with the time of the commit and the run that makes it."""
+        """Return the bytes of the commit object, with the time of the commit and the run that makes it."""
         rows = [asdict(entry) for entry in self.prompts]
         return dump_checksummed(
             {
@@ -64,7 +68,10 @@ class PartManifest:
 
     @classmethod
     def from_json(cls, data: bytes, where: str) -> PartManifest:
-        """The receipt in a commit object. Raises StoreCorrupt naming `where` if it is not one, or was altered."""
+        """Return the part manifest in a commit object.
+
+        Raises StoreCorrupt, which names `where`, if the bytes are not a commit or were altered.
+        """
         try:
             return cls._from_document(load_checksummed(data))
         except MALFORMED as error:
@@ -101,5 +108,5 @@ def _is_score(score: object) -> bool:
 
 
 def finite(score: float) -> float | None:
-    """A score as a receipt holds it: JSON has no NaN."""
+    """Return a score as a part manifest holds it: None unless it is finite, because JSON has no NaN."""
     return score if math.isfinite(score) else None

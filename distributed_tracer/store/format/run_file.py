@@ -1,4 +1,4 @@
-"""Provenance of a part: what run.json says about where graphs come from, so that a part alone says it too."""
+"""run.json: what it says about a store, and the part of it that is copied into every part as provenance."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _COPIED = ("identity", "content", "revisions", "versions", "created")
 
 
 def provenance_of(run: bytes | None) -> dict[str, Any]:
-    """Attributes of a part, from run.json: model, transcoders, options, dtypes, content hashes, versions.
+    """Return the attributes of a part, taken from run.json.
 
-    Nothing where there is no run.json yet or it is not understood: whether it is one is for others to check.
+    They are model, transcoders, options, dtypes, content hashes, revisions and versions. Returns an empty dict if
+    run.json does not exist yet or cannot be parsed: checking it is the task of `parse_run`.
     """
     try:
         info = json.loads(run or b"{}")
@@ -29,7 +30,10 @@ def provenance_of(run: bytes | None) -> dict[str, Any]:
 
 
 def parse_run(data: bytes, url: str) -> dict[str, Any]:
-    """run.json's content. Raises StoreVersionError for another format version, StoreCorrupt for anything else."""
+    """Return the content of run.json.
+
+    Raises StoreVersionError for another format version, StoreCorrupt for anything else.
+    """
     try:
         info = json.loads(data)
         version = info["format_version"]
@@ -53,7 +57,10 @@ def differences(
     names: tuple[str, str] = ("the store", "this run"),
     within: str = "",
 ) -> list[str]:
-    """One line for every key, dotted where nested, whose values differ; `names` are of whose the values are."""
+    """Return one line for every key whose values differ; nested keys are written with dots.
+
+    `names` says in the lines to whom the two values belong.
+    """
     lines = []
     for name in sorted(there.keys() | here.keys()):
         old, new = there.get(name, _ABSENT), here.get(name, _ABSENT)
@@ -65,7 +72,10 @@ def differences(
 
 
 def changed_keys(there: object, here: Mapping[str, str]) -> list[str]:
-    """A line for everything whose files have another hash; stores made before there were hashes know none."""
+    """Return one line for every entry whose files have another hash than the store has recorded.
+
+    Early stores recorded no hashes; entries without a recorded hash agree with everything.
+    """
     known = there if isinstance(there, dict) else {}
     return [
         f"{name}: the store has {_shown(known[name])}, this run {_shown(value)}"
@@ -82,7 +92,10 @@ def _shown(value: object) -> str:
 
 
 def read_run(root: Backend) -> bytes:
-    """A store's run.json. Raises StoreNotFound; StoreVersionError, StoreCorrupt for what is not of this format."""
+    """Return the bytes of a store's run.json.
+
+    Raises StoreNotFound if there is none, StoreVersionError or StoreCorrupt if it is not of this format.
+    """
     data = root.read(RUN)
     if data is None:
         raise StoreNotFound(f"there is no store at {root.url}: it has no {RUN}")
@@ -91,9 +104,10 @@ def read_run(root: Backend) -> bytes:
 
 
 def settle_run(root: Backend, data: bytes, refusal: str) -> None:
-    """Make a store with this run.json, or check that it is one: provenance included, so that no two stores mix.
+    """Create a store with this run.json, or check that the existing run.json is equal, provenance included.
 
-    Raises StoreMismatch that says `refusal` of the store, and every difference.
+    Comparing the provenance, too, prevents two stores from being mixed. Raises StoreMismatch, whose message says
+    `refusal` about the store and lists every difference.
     """
     there = root.read(RUN)
     found = parse_run(root.put_if_absent(RUN, data) if there is None else there, root.url)

@@ -1,5 +1,7 @@
-"""Runs: what each run was to do, written once when it starts, and how it ended, written then. How far it got is in the
-commits that name it."""
+"""Run records: the plan of each run, written once when it starts, and its end, written when it ends.
+
+How far a run got follows from the commits that name it.
+"""
 
 from __future__ import annotations
 
@@ -22,34 +24,34 @@ How = Literal["finished", "stopped", "failed"]
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run: when it started (UTC, ISO 8601), where (`host:pid` of its driver), and of how many prompts."""
+    """One run: when it started (UTC, ISO 8601), where (`host:pid` of its driver), and how many prompts it has."""
 
     id: str
     started: str
     host: str
     num_prompts: int
-    """All of its corpus, with those that cannot be traced."""
+    """Number of all prompts of the corpus, including those that cannot be traced."""
     num_done: int
-    """Those of them that the store held already."""
+    """Number of these prompts that the store held already when the run started."""
     part_seconds: float
-    """A worker that has something writes a part after so many seconds."""
+    """A worker that holds finished graphs writes a part at least once in this number of seconds."""
     number: int = 0
-    """One more than the highest that this run found when it started; 0 of runs that had none."""
+    """One more than the highest number that this run found when it started; 0 for early runs, which have none."""
 
 
 @dataclass(frozen=True)
 class RunEnd:
-    """How a run ended, and when (UTC, ISO 8601). Of one that was killed there is none."""
+    """How a run ended, and when (UTC, ISO 8601). A run that was killed has no such record."""
 
     time: str
     how: How
     """`finished`: nothing was left to do; `stopped`: a user or a signal stopped it; `failed`: an error ended it."""
     reason: str = ""
-    """The signal, or the error."""
+    """The signal or the error; may be empty."""
 
 
 def write_run(root: Backend, run: Mapping[str, Any]) -> str:
-    """Make a run's record of the fields of RunRecord and anything else, and number it; its id."""
+    """Write a run's record, give it a number, and return its id. `run` has the fields of RunRecord and any others."""
     name = uuid.uuid4().hex
     number = min(1 + max((known.number for known in _known_runs(root)), default=0), LARGEST - 1)
     document = {"format": _FORMAT, "format_version": FORMAT_VERSION, **run, "number": number}
@@ -58,20 +60,20 @@ def write_run(root: Backend, run: Mapping[str, Any]) -> str:
 
 
 def write_run_end(root: Backend, run: str, end: RunEnd) -> None:
-    """Say how a run ended; of two who say so the first is believed."""
+    """Record how a run ended. If two processes record an end, the first record stays."""
     document = {"format": f"{_FORMAT} end", "format_version": FORMAT_VERSION, **asdict(end)}
     root.put_if_absent(f"runs/{run}.end.json", json.dumps(document, indent=2).encode())
 
 
 def read_run_end(root: Backend, run: str) -> RunEnd | None:
-    """How a run ended; None if nothing says that it did. Raises StoreCorrupt."""
+    """Return how a run ended; None if no end is recorded. Raises StoreCorrupt."""
     key = f"runs/{run}.end.json"
     data = root.read(key)
     return None if data is None else parse_run_end(data, root.url, key)
 
 
 def parse_run_end(data: bytes, url: str, key: str) -> RunEnd:
-    """The content of a record of a run's end. Raises StoreCorrupt."""
+    """Return the content of a record of a run's end. Raises StoreCorrupt."""
     try:
         found = json.loads(data)
         end = RunEnd(found["time"], found["how"], found["reason"])
@@ -83,14 +85,18 @@ def parse_run_end(data: bytes, url: str, key: str) -> RunEnd:
 
 
 def read_runs(root: Backend) -> list[RunRecord]:
-    """Every run, the latest last: the one that knew of the others, whatever the clocks of their machines said. Of runs
-    that started beside each other, or in stores merged since, clocks decide. Raises StoreCorrupt."""
+    """Return the records of all runs, the latest last. Raises StoreCorrupt.
+
+    A run is later if its number is higher, that is, if it knew of the others when it started, whatever the clocks of
+    the machines said. The clocks decide between runs that started at the same time, or in stores that were merged
+    later.
+    """
     found = [parse_run_record(data, root.url, key) for key, data in _records(root).items()]
     return sorted(found, key=lambda run: (run.number, run.started, run.id))
 
 
 def run_numbers(root: Backend) -> dict[str, int]:
-    """The number of each run of which something is known, by its id."""
+    """Return the number of each run whose record can be read, by run id."""
     return {run.id: run.number for run in _known_runs(root)}
 
 
@@ -99,14 +105,14 @@ def _records(root: Backend, larger: dict[str, Larger] | None = None) -> dict[str
 
 
 def _known_runs(root: Backend) -> Iterator[RunRecord]:
-    """Those of which something is known: a record that is damaged keeps no run from starting."""
+    """Yield the records that can be read: a damaged record must not keep a new run from starting."""
     for key, data in _records(root, {}).items():
         with suppress(StoreCorrupt):
             yield parse_run_record(data, root.url, key)
 
 
 def parse_run_record(data: bytes, url: str, key: str) -> RunRecord:
-    """A run's record's content. Raises StoreCorrupt."""
+    """Return the content of a run's record. Raises StoreCorrupt."""
     try:
         info = json.loads(data)
         counts = info["num_prompts"], info["num_done"], info.get("number", 0)

@@ -1,4 +1,4 @@
-"""FORMAT.md as code: version, names of files, and every array of a part with its dtype, axis and chunks."""
+"""Schema: FORMAT.md as code, with the format version and every array of a part with its dtype, axis and chunks."""
 
 from __future__ import annotations
 
@@ -27,50 +27,55 @@ Axis = Literal[
     "active",
 ]
 POINTERS: tuple[Axis, ...] = get_args(Axis)[1:]
-"""Columns of `prompts/pointers`: prompt i's rows of an axis are pointers[i] to pointers[i + 1]."""
+"""Columns of `prompts/pointers`: the rows of prompt i on an axis are pointers[i] to pointers[i + 1] - 1."""
 
 _LOOKED_UP = {"prompt", "layer", "path", "token", "target", "node"}
-"""Axes whose rows are looked up some at a time: their chunks are a quarter of the others'."""
+"""Axes of which a query reads only some rows: their chunks have a quarter of the rows that other chunks have."""
 
 SCORES = ("replacement", "completeness", "constant_share", "closing_error")
-"""Columns of `prompts/scores`."""
+"""Names of the columns of `prompts/scores`."""
 
 Columns = dict[str, npt.NDArray[Any]]
-"""Arrays by name: of one prompt or, concatenated, of a part."""
+"""Arrays by name: those of one prompt or, concatenated, those of a part."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One array of a part or an index. `dtype` is numpy's short name; edges/source may be narrower on disk."""
+    """One array of a part or an index.
+
+    `dtype` is numpy's short name; `edges/source` may have a narrower dtype on disk.
+    """
 
     name: str
     dtype: str
     axis: str
     names: tuple[str, ...] = ()
-    """Names of the second axis's entries; empty for one-dimensional arrays."""
+    """Names of the entries of the second axis; empty for one-dimensional arrays."""
     least: int | None = None
-    """No value is smaller, or below larger, where readers count on it."""
+    """Smallest permitted value, where readers rely on one."""
     most: int | None = None
+    """Largest permitted value, where readers rely on one."""
 
     @property
     def dimension_names(self) -> tuple[str, ...]:
-        """Of the array's axes, as Zarr and xarray know them; arrays of equal names have equal lengths."""
+        """Names of the array's axes for Zarr and xarray; arrays with equal names have equal lengths."""
         if self.name == "prompts/pointers":
-            return ("pointer", "axis")  # a row more than prompts
+            return ("pointer", "axis")  # it has one row more than there are prompts
         return (self.axis, "score") if self.names else (self.axis,)
 
     @property
     def chunk_rows(self) -> int:
-        """Rows of a full chunk; shorter arrays are one chunk of their own length."""
+        """Number of rows of a full chunk; an array with fewer rows is one chunk of its own length."""
         return 1 << 15 if self.axis in _LOOKED_UP else 1 << 17
 
     @property
     def optional(self) -> bool:
-        """Whether a part may do without it."""
+        """Whether a part may lack the array."""
         return self.axis == "active"
 
     @property
     def fill_value(self) -> int | float:
+        """Fill value of the Zarr array: NaN for floats, 0 for integers."""
         return float("nan") if np.dtype(self.dtype).kind == "f" else 0
 
 
@@ -91,7 +96,7 @@ HEAD = (
     Column("targets/label_size", "i4", "target", least=0),
     Column("targets/label", "u1", "label_byte"),
 )
-"""Small arrays, read once for all prompts of a part."""
+"""Small arrays, which are read once for all prompts of a part."""
 
 BODY = (
     Column("tokens/token", "i4", "token"),
@@ -115,9 +120,9 @@ BODY = (
     Column("active/feature", "i4", "active"),
     Column("active/activation", "f4", "active"),
 )
-"""Arrays of which a prompt's own rows are read."""
+"""Large arrays, of which only the rows of the wanted prompts are read."""
 
 POINTER_COLUMN = Column("prompts/pointers", "i8", "prompt", POINTERS, least=0)
-"""The one array with a row more than prompts; not part of a prompt's own columns."""
+"""The only array with one row more than there are prompts; it is not among a prompt's own columns."""
 
 COLUMNS = {column.name: column for column in (*HEAD, *BODY)}

@@ -1,4 +1,4 @@
-"""StringColumn: many strings as the store keeps them, one after another with their sizes, decoded when asked for."""
+"""StringColumn: many strings as the store keeps them, concatenated, with their sizes. Decoded on demand."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ import numpy.typing as npt
 
 
 class StringColumn(Sequence[str]):
-    """Strings from their UTF-8 bytes and the number of bytes of each; lone surrogates are bytes of their own."""
+    """Strings, given as their concatenated UTF-8 bytes and the number of bytes of each.
+
+    A lone surrogate is three bytes.
+    """
 
     def __init__(self, data: bytes, size_N: npt.NDArray[Any]) -> None:
         self._data = data
         self._ends = np.cumsum(size_N, dtype=np.int64)
 
     def check(self) -> None:
-        """Raises ValueError unless sizes and bytes agree, and the bytes are text."""
+        """Raise ValueError unless the sizes add up to the number of bytes and the bytes are valid text."""
         total = int(self._ends[-1]) if len(self._ends) else 0
         if total != len(self._data):
             raise ValueError(f"texts of {total} bytes, and there are {len(self._data)}")
@@ -26,13 +29,13 @@ class StringColumn(Sequence[str]):
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> StringColumn:
-        """What holds these."""
+        """Return a column that holds these strings."""
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
         return cls(b"".join(encoded), np.array([len(text) for text in encoded], dtype=np.int32))
 
     @property
     def columns(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
-        """Bytes and sizes."""
+        """The concatenated bytes (uint8) and the number of bytes of each string (int32)."""
         return np.frombuffer(self._data, dtype=np.uint8), np.diff(self._ends, prepend=0).astype(np.int32)
 
     def __len__(self) -> int:
@@ -50,7 +53,7 @@ class StringColumn(Sequence[str]):
         return self._data[start : self._ends[number]].decode("utf-8", "surrogatepass")
 
     def decoded(self) -> list[str]:
-        """All of them."""
+        """Return all strings as a list."""
         ends = self._ends.tolist()
         pairs = zip([0, *ends], ends, strict=False)
         if self._data.isascii():

@@ -21,33 +21,33 @@ Rows = slice | npt.NDArray[np.intp]
 
 _LARGEST = 1 << 48
 _LARGEST_CHUNK = 1 << 26
-"""Bytes, uncompressed. Those of this format have eight megabytes at most."""
-_COMPRESSORS = ("zstd", "blosc")  # a store must not choose what else gets run
+"""Maximum size of an uncompressed chunk in bytes. The chunks that this format writes have at most eight megabytes."""
+_COMPRESSORS = ("zstd", "blosc")  # a store must not be able to make us run any other codec
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One array: how many rows, and how many to a chunk."""
+    """Number of rows, rows per chunk, dtype and compressor of one array."""
 
     num_rows: int
     chunk_rows: int
     row_shape: tuple[int, ...] = ()
-    """Length of the second axis, if there is one."""
+    """Length of the second axis, if there is one; else empty."""
     dtype: np.dtype[Any] = np.dtype("u1")  # noqa: RUF009  (immutable)
     compressor: str | None = None
 
     @property
     def num_chunks(self) -> int:
-        """Of all rows."""
+        """Number of chunks that hold all rows."""
         return -(-self.num_rows // self.chunk_rows)
 
     @property
     def chunk_bytes(self) -> int:
-        """Of a chunk, uncompressed; the last one is filled up."""
+        """Size of an uncompressed chunk in bytes; the last chunk of an array is filled up to this size."""
         return self.chunk_rows * math.prod(self.row_shape) * self.dtype.itemsize
 
     def chunks(self, rows: Rows) -> list[str]:
-        """Endings of the keys of all chunks that hold some of `rows`."""
+        """Return the endings of the keys of all chunks that hold some of `rows`."""
         numbers: Iterable[int]
         if isinstance(rows, slice):
             first, end = rows.start, rows.stop
@@ -58,9 +58,10 @@ class Layout:
 
 
 def layouts_of(metadata: bytes, where: str, columns: Iterable[Column]) -> dict[str, Layout]:
-    """Layout of each of `columns`, by name, from the root's `zarr.json` of a part or an index.
+    """Return the layout of each of `columns`, by name, from the root `zarr.json` of a part or an index.
 
-    Raises StoreCorrupt for a missing array (that is not optional), a dtype or a codec that the format does not have.
+    Raises StoreCorrupt for a missing array that is not optional, and for a dtype or a codec that the format does not
+    have.
     """
     try:
         below = json.loads(metadata)["consolidated_metadata"]["metadata"]
@@ -91,7 +92,7 @@ def _layout(column: Column, document: dict[str, Any]) -> Layout:
 
 
 def _compressor(name: str, codecs: list[dict[str, Any]]) -> str | None:
-    """What bytes are compressed with: the only thing that the format lets vary."""
+    """Return the compressor of an array, or None: the compressor is the only codec that the format lets vary."""
     names = [codec["name"] for codec in codecs]
     if strange := sorted({*names} - {"bytes", *_COMPRESSORS}):
         raise ValueError(f"{name} has codec {strange[0]!r}")
@@ -103,9 +104,10 @@ def _compressor(name: str, codecs: list[dict[str, Any]]) -> str | None:
 
 
 def decode(layout: Layout, rows: Rows, chunks: Sequence[bytes]) -> npt.NDArray[Any]:
-    """Rows of an array, in memory of their own, from the chunks that hold them, in the order of `Layout.chunks`.
+    """Return rows of an array, in newly allocated memory, decoded from the chunks that hold them.
 
-    Raises ValueError or RuntimeError for bytes that are no such chunks.
+    The chunks are in the order of `Layout.chunks`. Raises ValueError or RuntimeError for bytes that are not valid
+    chunks.
     """
     if isinstance(rows, slice):
         return _range(layout, rows, chunks)
@@ -119,7 +121,7 @@ def decode(layout: Layout, rows: Rows, chunks: Sequence[bytes]) -> npt.NDArray[A
 
 def _range(layout: Layout, rows: slice, chunks: Sequence[bytes]) -> npt.NDArray[Any]:
     out = np.empty((rows.stop - rows.start, *layout.row_shape), dtype=layout.dtype)
-    begin = rows.start - rows.start % layout.chunk_rows - rows.start  # of the first chunk, counted from the first row
+    begin = rows.start - rows.start % layout.chunk_rows - rows.start  # the chunk's start, relative to the first row
     for chunk in chunks:
         first, end = max(begin, 0), min(begin + layout.chunk_rows, len(out))
         out[first:end] = _rows(layout, chunk)[first - begin : end - begin]
@@ -128,8 +130,10 @@ def _range(layout: Layout, rows: slice, chunks: Sequence[bytes]) -> npt.NDArray[
 
 
 def _rows(layout: Layout, chunk: bytes) -> npt.NDArray[Any]:
-    """All rows of a chunk; the last one of an array is filled up. No more memory is taken than those need, whatever
-    the chunk says of itself."""
+    """Return all rows of a chunk; the last chunk of an array is filled up.
+
+    Takes no more memory than the layout needs, whatever size the chunk itself claims to have.
+    """
     raw: bytes | npt.NDArray[np.uint8] = chunk
     if layout.compressor is not None:
         size_of, decompress = _CODECS[layout.compressor]
@@ -141,7 +145,10 @@ def _rows(layout: Layout, chunk: bytes) -> npt.NDArray[Any]:
 
 
 def _zstd_size(frame: bytes) -> int | None:
-    """Bytes that a frame says it holds (RFC 8878, 3.1.1.1); None if it does not, and the decompressor will see."""
+    """Return the content size in bytes that a zstd frame states (RFC 8878, 3.1.1.1); None if it states none.
+
+    In that case the decompressor finds out whether the size is right.
+    """
     if frame[:4] != b"\x28\xb5\x2f\xfd" or len(frame) < 6:
         raise ValueError("not a frame of zstd")
     descriptor = frame[4]
@@ -153,7 +160,10 @@ def _zstd_size(frame: bytes) -> int | None:
 
 
 def _blosc_size(chunk: bytes) -> int:
-    """Bytes that a chunk says it holds. It also says of how many it is itself, and is believed when it is read."""
+    """Return the uncompressed size in bytes that a blosc chunk states.
+
+    A chunk also states its compressed size, which blosc trusts when it reads the chunk, so it is checked here.
+    """
     if len(chunk) < _BLOSC_HEADER or int.from_bytes(chunk[12:16], "little") != len(chunk):
         raise ValueError("not a chunk of blosc, or cut off")
     return int.from_bytes(chunk[4:8], "little")

@@ -1,4 +1,4 @@
-"""A part's or an index's bytes: columns compressed as a Zarr v3 group in memory."""
+"""Zarr encoding: the columns of a part or an index, compressed as a Zarr v3 group in memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ _ONE_BLOCK = 1 << 20
 def encode_part(
     prompts: Sequence[Columns], weight_bits: int, store_active: bool, provenance: Mapping[str, Any] | None = None
 ) -> dict[str, bytes]:
-    """The objects of a part, by key: what `columns_of` gave for each prompt, in this order; see `provenance_of`."""
+    """Return the objects of a part, by key.
+
+    `prompts` are the results of `columns_of` for each prompt, in the order of the part; `provenance` is the result of
+    `provenance_of`.
+    """
     kept = [column for column in COLUMNS.values() if store_active or column.axis != "active"]
     arrays = [(column, _concatenated(column, prompts, weight_bits)) for column in kept]
     return encode_group("part", [*arrays, (POINTER_COLUMN, pointers_of(prompts))], provenance)
@@ -33,18 +37,18 @@ def encode_part(
 def encode_group(
     kind: str, arrays: Sequence[tuple[Column, npt.NDArray[Any]]], provenance: Mapping[str, Any] | None = None
 ) -> dict[str, bytes]:
-    """The objects of a Zarr group, by key. `kind` of group and provenance are noted in its attributes."""
+    """Return the objects of a Zarr group, by key. The group's attributes record its `kind` and the provenance."""
     attributes = {**(provenance or {}), "format": f"distributed_tracer {kind}", "format_version": FORMAT_VERSION}
     objects: dict[str, Any] = {}
     sync(
         _put_all(MemoryStore(objects), attributes, arrays)
-    )  # in zarr's own event loop: a notebook's is running already
+    )  # in zarr's own event loop, because a notebook's event loop is running already
     encoded = {key: objects[key].to_bytes() for key in sorted(objects)}
     return {**encoded, "zarr.json": _consolidated(encoded)}
 
 
 def pointers_of(prompts: Sequence[Columns]) -> npt.NDArray[np.int64]:
-    """Where each prompt's rows begin on each axis, and where the last one's end: [prompts + 1, axes]."""
+    """Return where each prompt's rows begin on each axis, and where the last ones end: int64 [prompts + 1, axes]."""
     one_of = {column.axis: name for name, column in COLUMNS.items()}
     sizes = [[len(columns[one_of[axis]]) for axis in POINTERS] for columns in prompts]
     return np.concatenate([np.zeros((1, len(POINTERS)), dtype=np.int64), np.cumsum(sizes, axis=0, dtype=np.int64)])
@@ -62,7 +66,11 @@ def _concatenated(column: Column, prompts: Sequence[Columns], weight_bits: int) 
 async def _put_all(
     store: MemoryStore, attributes: dict[str, Any], arrays: Sequence[tuple[Column, npt.NDArray[Any]]]
 ) -> None:
-    """All at once: one after another from outside zarr's event loop, most of the time goes into waking threads."""
+    """Write all arrays concurrently.
+
+    If they were written one after another from outside zarr's event loop, most of the time would be spent waking
+    threads.
+    """
     group = await zarr.api.asynchronous.create_group(store=store, attributes=attributes)
     await asyncio.gather(*(_put(group, column, values) for column, values in arrays))
 
@@ -77,17 +85,18 @@ async def _put(group: zarr.AsyncGroup, column: Column, values: npt.NDArray[Any])
         fill_value=column.fill_value,
         dimension_names=column.dimension_names,
         attributes={"columns": list(column.names)} if column.names else None,
-        config={"write_empty_chunks": True},  # a chunk that is not there is then always damage
+        config={"write_empty_chunks": True},  # a missing chunk is then always damage
     )
     if values.size:
         await array.setitem(Ellipsis, values)
 
 
 def _compressor(dtype: np.dtype[Any]) -> BloscCodec | ZstdCodec:
-    """zstd of bytes in planes: the first of every value, then the second, ...
+    """Return the compressor for a dtype: zstd on byte planes (the first bytes of all values, then the second, ...).
 
-    With a chunk as one block, planes are longer than the 128 KiB for which zstd makes a code of its own. Mantissas have
-    nothing that repeats: looking for it, as higher levels do, makes floats larger. Measured in docs/store.md.
+    zstd builds one entropy table per 128 KiB. With a whole chunk as one blosc block, the byte planes are longer than
+    that, so each plane gets its own tables. Mantissas hold nothing that repeats, and searching for repetitions, as
+    higher levels do, makes floats larger. docs/store.md has the measurements.
     """
     if dtype.itemsize == 1:
         return ZstdCodec(level=3)
@@ -96,9 +105,9 @@ def _compressor(dtype: np.dtype[Any]) -> BloscCodec | ZstdCodec:
 
 
 def _consolidated(objects: Mapping[str, bytes]) -> bytes:
-    """The root's zarr.json with the metadata of everything below, so that a reader needs one request for all."""
+    """Return the root's zarr.json with the metadata of everything below, so that readers need only one request."""
     ending = "/zarr.json"
-    keys = sorted(key for key in objects if key.endswith(ending))  # zarr wants the members of a group side by side
+    keys = sorted(key for key in objects if key.endswith(ending))  # zarr expects group members side by side
     below = {key.removesuffix(ending): json.loads(objects[key]) for key in keys}
     root = json.loads(objects["zarr.json"])
     root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": below}
@@ -109,9 +118,9 @@ MANTISSA_BITS = 23
 
 
 def round_weights(weight_E: npt.NDArray[np.float32], bits: int) -> npt.NDArray[np.float32]:
-    """Weights with `bits` of the 23 mantissa bits, rounded half to even; 23 returns the argument itself.
+    """Return weights with `bits` of the 23 mantissa bits, rounded half to even; with 23, return the argument itself.
 
-    NaN and infinities stay as they are. A finite weight never becomes infinite: it is cut off instead.
+    NaN and infinities stay as they are. A finite weight never becomes infinite: it is truncated instead.
     """
     if bits == MANTISSA_BITS:
         return weight_E

@@ -1,1 +1,1 @@
-"""What keeps stores small, whole and in the right place: compact, copy, merge, split, gc, verify, repair."""
+"""Operations that keep stores small, whole and in the right place: compact, copy, merge, split, gc, verify, repair."""

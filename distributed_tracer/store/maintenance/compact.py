@@ -1,8 +1,8 @@
-"""Compacting: many small parts into few large ones, and an index of all prompts and features. Nothing is removed.
+"""Compact: turns many small parts into a few large ones, and writes an index of all prompts and features.
 
-What is there stays readable at every moment: larger parts are committed like any other, and nobody looks at a prompt's
-second commit. Only then does an index say which parts are superseded. Whoever opened the store before goes on reading
-them; `gc` removes them later.
+Nothing is removed, and everything stays readable at every moment. Larger parts are committed like any other part, and
+readers ignore the second commit of a prompt. Only then does an index say which parts are superseded. Readers that
+opened the store earlier go on reading the superseded parts; `gc` removes them later.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from ..writer import PartWriter
 
 PART_PROMPTS = 16_384
 PART_EDGES = 32_000_000
-"""Of a large part, which is put together in memory: 350 MB of edges."""
+"""Maximum number of edges of a large part, which is assembled in memory: 350 MB of edges."""
 
 
 @dataclass(frozen=True)
 class Compacted:
-    """What was done."""
+    """Result of a compaction."""
 
     num_prompts: int
     parts_before: int
@@ -38,7 +38,7 @@ class Compacted:
     """Number of the new index; None if nothing had changed since the last one."""
 
     def describe(self) -> str:
-        """One line."""
+        """Return the result as one line of text."""
         parts = "1 part" if self.parts_after == 1 else f"{self.parts_after:,} parts"
         if self.index is None:
             return f"{self.num_prompts:,} prompts in {parts}; nothing has changed since the last time"
@@ -47,10 +47,10 @@ class Compacted:
 
 
 def compact(url: str, part_prompts: int = PART_PROMPTS, part_edges: int = PART_EDGES) -> Compacted:
-    """Put parts that are less than half full together, as far as both limits allow, and write an index.
+    """Combine parts that are less than half full, as far as both limits allow, and write an index.
 
-    Does nothing where nothing has changed. May be stopped at any time and run again, and beside runs that write to the
-    store: their later parts are in the next index. Raises StoreError if another compaction ends first.
+    Does nothing if nothing has changed. It may be stopped at any time and run again, also while runs write to the
+    store: their later parts will be in the next index. Raises StoreError if another compaction finishes first.
     """
     store, ledger = open_store(url), Ledger(url)
     old, merged = store.catalogue, {}
@@ -67,7 +67,7 @@ def compact(url: str, part_prompts: int = PART_PROMPTS, part_edges: int = PART_E
 
 
 def _groups(store: Store, part_prompts: int, part_edges: int) -> Iterator[list[int]]:
-    """Commits, by number, whose parts are to become one."""
+    """Yield groups of commits, by number, whose parts are to be combined into one part."""
     catalogue, keeps_active = store.catalogue, False
     group: list[int] = []
     num_prompts = num_edges = 0
@@ -87,7 +87,7 @@ def _groups(store: Store, part_prompts: int, part_edges: int) -> Iterator[list[i
 
 
 def _merged(store: Store, commits: list[int]) -> PartManifest:
-    """One part of the prompts of several, their graphs bit for bit as they are."""
+    """Write one part with the prompts of several parts, their graphs bitwise unchanged, and return its manifest."""
     keeps_active = store.part(commits[0]).keeps_active
     writer = PartWriter(store.url, StoreConfig(store.url, weight_bits=MANTISSA_BITS, store_active=keeps_active))
     for commit in commits:
@@ -102,7 +102,7 @@ def _merged(store: Store, commits: list[int]) -> PartManifest:
 def _rearranged(
     store: Store, merged: dict[tuple[int, ...], tuple[str, PartManifest]]
 ) -> tuple[Catalogue, list[PartManifest]]:
-    """The catalogue with prompts where they are now; receipts of its commits."""
+    """Return the catalogue with the new location of each prompt, and the part manifests of its commits."""
     old, gone = store.catalogue, {commit for commits in merged for commit in commits}
     commits: list[CommitInfo] = []
     receipts: list[PartManifest] = []

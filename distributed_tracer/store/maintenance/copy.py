@@ -1,4 +1,4 @@
-"""copy_store: a store as it is, somewhere else: local to S3, S3 to local, or within either."""
+"""copy_store: copies a store unchanged to another location: local to S3, S3 to local, or within either."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Copied:
 
 
 def copy_store(source: str, target: str, show: Show | None = None) -> Copied:
-    """Copy what is read of a store as it is now; again, it goes on where it stopped, and brings what came since.
+    """Copy everything that readers of a store read now; another call continues, and also copies what was added since.
 
-    The target is a store at any moment, of the first so many commits; the index comes last, and superseded parts stay
-    behind. Raises StoreNotFound; StoreMismatch if there is another store already; StoreCorrupt for an object that does
-    not agree with its commit.
+    At every moment the target is a valid store with the first commits of the source. The index is copied last, and
+    superseded parts are not copied. Raises StoreNotFound; StoreMismatch if the target is another store; StoreCorrupt
+    for an object that does not agree with its commit.
     """
     here, there = open_backend(source), open_backend(target)
     settle_run(there, read_run(here), f"is no copy of {here.url}")

@@ -1,4 +1,4 @@
-"""Transfer: committed parts from one store into another, byte for byte, every object checked against its commit."""
+"""Copies committed parts from one store to another, byte for byte; every object is checked against its commit."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ..format.part_manifest import PartManifest
 from ..ledger import commit_part
 
 Show = Callable[[int, int], None]
-"""Called with the bytes that are done and those to do in all."""
+"""A function that is called with the number of bytes copied and the total number of bytes."""
 
 _PARTS_AT_ONCE = 4
 _BATCH_BYTES = 16 << 20
-"""Of one part in memory, or one object if that is larger: objects have two megabytes at most."""
+"""Maximum number of bytes of one part in memory, or one object if it is larger: objects have two megabytes at most."""
 _METADATA = "zarr.json"
 
 
 @dataclass(frozen=True)
 class PartCopy:
-    """A part to take over: the source's commit, and the name of the target's."""
+    """A part to copy: the name of its commit in the source, its manifest, and the name of its commit in the target."""
 
     commit: str
     receipt: PartManifest
@@ -31,10 +31,11 @@ class PartCopy:
 
 
 def copy_parts(source: Backend, target: Backend, parts: Sequence[PartCopy], show: Show | None = None) -> None:
-    """Copy parts and commit them in the order given, each after all of its objects and after those before it.
+    """Copy parts and commit them in the given order, each after all of its objects and after the commits before it.
 
-    Killed anywhere, the target has the first few; called again with the others, it goes on. Objects that are there
-    already as committed stay. Raises StoreCorrupt for what does not agree with the source's commit.
+    If the copy is killed at any point, the target has the first few parts; another call with the others continues.
+    Objects that the target already has as committed are kept. Raises StoreCorrupt for an object that does not agree
+    with the source's commit.
     """
     total, done = sum(carried.receipt.num_bytes for carried in parts), 0
     with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
@@ -47,9 +48,9 @@ def copy_parts(source: Backend, target: Backend, parts: Sequence[PartCopy], show
 
 
 def copy_objects(taken: CheckedObjects, written: CheckedObjects, target: Backend) -> None:
-    """Every object of a folder that is not there yet as it was noted. Raises StoreCorrupt.
+    """Copy every object of a folder that the target does not have as recorded. Raises StoreCorrupt.
 
-    The root's metadata are always written, and last: what `gc` goes by is how long ago that was.
+    The root's metadata are always written, and last: `gc` decides by the time of that write.
     """
     there = target.list_all(written.folder)
     for keys in _batches(taken.noted):
@@ -64,7 +65,7 @@ def _copy_part(source: Backend, target: Backend, receipt: PartManifest) -> None:
 
 
 def _batches(noted: Mapping[str, tuple[int, str]]) -> Iterator[list[str]]:
-    """Keys of objects, so many at a time as may be in memory."""
+    """Yield keys of objects, as many at a time as may be in memory."""
     batch: list[str] = []
     num_bytes = 0
     for key in sorted(noted, key=lambda key: (key == _METADATA, key)):
@@ -78,7 +79,7 @@ def _batches(noted: Mapping[str, tuple[int, str]]) -> Iterator[list[str]]:
 
 
 def _commit(source: Backend, target: Backend, carried: PartCopy) -> None:
-    """The commit as the source has it: who made the part and when stays known."""
+    """Copy the commit unchanged from the source, so that it still says who made the part and when."""
     data = source.read(f"commits/{carried.commit}")
     if data is None:
         raise StoreCorrupt(

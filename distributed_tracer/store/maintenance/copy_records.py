@@ -1,4 +1,4 @@
-"""Records: what stores tell of runs, of failed prompts and of figures, taken from one store to another."""
+"""Copies the records of runs, of failed prompts and of evaluations from one store to another."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from ..object_names import FAILURE_NAME, RUN_END_NAME, RUN_NAME
 
 
 def copy_records(source: Backend, target: Backend) -> None:
-    """Every run's records and object of figures that is not there, and every failure that is not there or is there from
-    an earlier run. Raises StoreCorrupt for figures that were altered."""
+    """Copy every run record, evaluation record and failure that the target lacks.
+
+    A failure that the target has from an earlier run is replaced. Raises StoreCorrupt for evaluation records that were
+    altered.
+    """
     numbers = [run_numbers(root) for root in (source, target)]
     runs = [name for name in source.list_dir("runs") if RUN_NAME.fullmatch(name) or RUN_END_NAME.fullmatch(name)]
     for keys in key_batches([f"runs/{name}" for name in runs if name not in set(target.list_dir("runs"))]):
@@ -38,7 +41,10 @@ def _news(
 
 
 def _is_later(failure: bytes, other: bytes, numbers: Sequence[Mapping[str, int]]) -> bool:
-    """Whether it is of a later run, by the numbers of a store that knows both runs; clocks decide where none does."""
+    """Whether a failure is of a later run than another one.
+
+    The run numbers of a store that knows both runs decide; if no store knows both, the clocks decide.
+    """
     (run, time), (other_run, other_time) = _told(failure), _told(other)
     for known in numbers:
         if run in known and other_run in known and known[run] != known[other_run]:
@@ -47,7 +53,7 @@ def _is_later(failure: bytes, other: bytes, numbers: Sequence[Mapping[str, int]]
 
 
 def _told(failure: bytes) -> tuple[str, str]:
-    """Which run gave a prompt up, and when; the times of this format sort as text."""
+    """Return which run gave a prompt up, and when; the times of this format sort as text."""
     try:
         record = json.loads(failure)
         return str(record.get("run", "")), str(record["time"])

@@ -1,9 +1,10 @@
-"""gc: takes away what crashes left in a store and what was compacted, once it has been there for a while.
+"""gc: removes what crashes left in a store, and what a compaction superseded, once it is old enough.
 
-A part is written first and committed afterwards, so one without a commit may be a run's that is alive. Its newest
-object tells, by the store's own clock; a copy that goes on writes one anew in each part. What is found is looked at
-once more before it goes, and its writer is told first, lest it be committed at that very moment: see `store.commit`.
-What is committed goes commit first: a crash leaves an orphan, and never a commit without a part.
+A part is written first and committed afterwards, so a part without a commit may belong to a run that is alive. The age
+of its newest object tells, measured by the store's own clock; a copy that is resumed writes one object of each part
+anew. Before something is removed, it is looked at once more, and its writer is warned first, so that it is not
+committed at that very moment: see `store/commits.py`. Of committed parts the commit is removed first: a crash then
+leaves a part without a commit, and never a commit without a part.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from .unreferenced import UnreferencedObjects, garbage, temporary_files, unnamed
 
 
 def collect_garbage(url: str, grace_hours: float = 24.0, dry_run: bool = False) -> list[UnreferencedObjects]:
-    """Remove what nothing reads and nobody has written to for so many hours; what that was, or would be.
+    """Remove everything that nothing reads and nobody has written to for `grace_hours`.
 
-    Killed anywhere and called again, it goes on. Raises StoreNotFound, StoreVersionError, and StoreCorrupt where a
-    commit cannot be read or a compacted part is not whole: then nothing is removed.
+    Return what was removed, or what would be removed in a dry run. If it is killed at any point, another call
+    continues. Raises StoreNotFound, StoreVersionError, and StoreCorrupt if a commit cannot be read or a compacted part
+    is incomplete; nothing is removed then.
     """
     root = open_backend(url)
     read_run(root)
@@ -34,11 +36,14 @@ def collect_garbage(url: str, grace_hours: float = 24.0, dry_run: bool = False) 
 
 
 def find_garbage(root: Backend, before: float) -> list[UnreferencedObjects]:
-    """What could be removed now, if nothing was written to it after `before` (seconds since 1970, the store's)."""
-    there = root.list_all("")  # before the commits: what is committed meanwhile is then among them
+    """Return what could be removed now.
+
+    A folder is kept if any object in it was written after `before` (seconds since 1970, by the store's clock).
+    """
+    there = root.list_all("")  # listed before the commits are read, so that commits made meanwhile are among these
     commits, indexes = dict(read_commits(root)), read_indexes(root, there)
     parts, groups = {receipt.part for receipt in commits.values()}, {index.group for index in indexes}
-    if indexes:  # one whose commit is lost is damage, and no orphan
+    if indexes:  # a part that the index names and whose commit is lost is damage, not garbage
         parts |= {entry.part for entry in indexes[-1].catalogue.commits}
     found = [
         *superseded(root, indexes, commits, there, before),
@@ -50,7 +55,7 @@ def find_garbage(root: Backend, before: float) -> list[UnreferencedObjects]:
 
 
 def remove_garbage(root: Backend, found: UnreferencedObjects, before: float) -> bool:
-    """Remove it unless somebody has written to it or named it since it was found."""
+    """Remove what was found, unless somebody has written to it or named it since; return whether it was removed."""
     if found.kind == "temporary":
         root.remove(found.key)
         return True
@@ -67,7 +72,10 @@ def remove_garbage(root: Backend, found: UnreferencedObjects, before: float) -> 
 
 
 def _now(root: Backend, dry_run: bool) -> float:
-    """The store's clock. Who may only read the store sees by the clock of this machine what would be removed."""
+    """Return the time of the store's clock.
+
+    A dry run without permission to write uses the clock of this machine instead.
+    """
     try:
         return root.now()
     except StoreError:
@@ -77,7 +85,7 @@ def _now(root: Backend, dry_run: bool) -> float:
 
 
 def _is_named(root: Backend, key: str) -> bool:
-    """Whether a commit or an index says, now, that a folder exists. Two commits may name one part."""
+    """Whether a commit or an index names a folder at this moment. Two commits may name the same part."""
     folder, _, name = key.partition("/")
     if folder == "parts":
         return any(committed_part(commit) == name for commit in root.list_dir("commits"))

@@ -1,4 +1,4 @@
-"""merge_stores: the parts of several stores of one configuration, in one store."""
+"""merge_stores: combines the parts of several stores of one configuration into one store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ _NAMED = 10
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge took over, and how many of the sources' parts it left out, as all of their prompts were there."""
+    """Result of a merge: the parts copied and their bytes.
+
+    `num_left_out` counts the sources' parts that were left out because all of their prompts existed already.
+    """
 
     num_parts: int
     num_bytes: int
@@ -32,11 +35,12 @@ class Merged:
 
 
 def merge_stores(target: str, sources: str | Sequence[str], show: Show | None = None) -> Merged:
-    """Copy what the sources have and the target has not: parts byte for byte, under new commit numbers.
+    """Copy the parts that the target lacks from the sources, byte for byte, under new commit numbers.
 
-    Of a prompt in several stores the first graph counts: the target's, then that of the first source named. Nothing
-    is written unless all fit together. Killed and called again, it goes on. Raises StoreNotFound; StoreMismatch for
-    stores of different configurations, or if a prompt asks for something else in another store; StoreCorrupt.
+    If a prompt is in several stores, the first graph counts: that of the target, then that of the first source given.
+    Nothing is written unless all stores fit together. If the merge is killed, another call continues. Raises
+    StoreNotFound; StoreMismatch for stores of different configurations, or if a prompt has another content hash in
+    another store; StoreCorrupt.
     """
     stores = [open_store(source) for source in ([sources] if isinstance(sources, str) else sources)]
     root = open_backend(target)
@@ -85,7 +89,7 @@ def _check_asked(stores: Sequence[Store]) -> None:
 def _choose(target: Backend, there: Catalogue, stores: Sequence[Store]) -> list[list[PartCopy]]:
     """Return for each store the parts with a prompt that no store before it has, and the names of their new commits."""
     number = max((commit_number(name) for name in target.list_dir("commits") if COMMIT_NAME.fullmatch(name)), default=0)
-    # gc may have removed the highest
+    # `gc` may have removed the commit with the highest number
     number = max([number, *(commit_number(entry.name) for entry in (*there.commits, *there.superseded))])
     parts = {entry.part for entry in (*there.commits, *there.superseded)}
     ids = set(there.ids)
@@ -103,9 +107,9 @@ def _choose(target: Backend, there: Catalogue, stores: Sequence[Store]) -> list[
 
 
 def _in_order(store: Store) -> list[tuple[str, PartManifest]]:
-    """Commits so that, without the store's index too, the first that names a prompt holds its graph.
+    """Return the commits so that the first one that names a prompt holds its graph, even without the store's index.
 
-    Compacted parts hold none but such prompts, and their commits have late numbers.
+    Compacted parts hold only prompts whose graph they hold, but their commits have late numbers.
     """
     catalogue = store.catalogue
     superseded = {entry.name for entry in catalogue.superseded}
@@ -119,5 +123,5 @@ def _origin(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _further(show: Show | None, done: int, total: int) -> Show | None:
-    """Progress of one store's parts as progress of the whole."""
+    """Return a progress callback for one store's parts that reports the progress of the whole merge."""
     return show and (lambda now, _: show(done + now, total))

@@ -1,13 +1,16 @@
-"""Repairing: whatever cannot be relied on is taken out of a store, and nothing else; `trace` then does it again.
+"""Repair: removes from a store everything that cannot be relied on, and nothing else; `trace` then computes it again.
 
-The prompts of a damaged part that can be read whole move to a new part, bit for bit, whose commit has the number of the
-damaged one, so that it comes where that came. Only when it is there are indexes taken away that name the damaged
-commit, the oldest first, and then that commit. So a crash at any moment leaves a store that says at least what it said
-before, and another repair goes on. Parts without a commit are left to `gc`.
+The prompts of a damaged part that can be read completely move to a new part, bitwise unchanged. Its commit has the
+number of the damaged commit, so that it takes the same place in the order. Only after the new commit exists are the
+indexes removed that name the damaged commit, the oldest first, and then the damaged commit. Thus a crash at any moment
+leaves a store that says at least what it said before, and another repair continues. Parts without a commit are left to
+`gc`.
 
-No index is mended or written: it tells nothing that commits do not tell, and `compact` makes another when it is wanted.
+No index is fixed or written: an index says nothing that the commits do not say, and `compact` makes a new one when it
+is wanted.
 
-A commit that cannot be read, or that says other things than its part, is not guessed at: it goes, with all its prompts.
+A commit that cannot be read, or that contradicts its part, is removed together with all its prompts; nothing is
+inferred.
 """
 
 from __future__ import annotations
@@ -34,23 +37,23 @@ _INDEXED = ("commits/", "index/")
 
 @dataclass(frozen=True)
 class Repaired:
-    """What was done, or would be."""
+    """Result of a repair, or of a dry run: the damage, and what was, or would be, done about it."""
 
     damages: tuple[Damage, ...]
     dropped: tuple[str, ...]
-    """Ids of prompts that were in the store and are no more, as far as they are known, sorted."""
+    """Ids of prompts that were in the store and were removed, as far as they are known, sorted."""
     num_moved: int
-    """Prompts of damaged parts that are in new parts now."""
+    """Number of prompts of damaged parts that were moved to new parts."""
     num_unknown: int
-    """Commits that were dropped without anyone knowing which prompts they named."""
+    """Number of commits that were removed without anyone knowing which prompts they named."""
 
 
 def repair(url: str, dry_run: bool = False, progress: Progress | None = None) -> Repaired:
-    """Take all damage out of a store. May be stopped at any time and run again, and beside readers and runs: these
-    see damage, or miss a commit, until they open the store again.
+    """Remove all damage from a store.
 
-    Raises StoreNotFound, StoreVersionError, StoreUnavailable, and StoreCorrupt where run.json is damaged: only a copy
-    of it helps then, and nothing is done.
+    It may be stopped at any time and run again, also while others read the store or runs write to it. Until these open
+    the store again, they meet the damage or miss a commit. Raises StoreNotFound, StoreVersionError, StoreUnavailable,
+    and StoreCorrupt if run.json is damaged: only a copy of run.json helps then, and nothing is done.
     """
     root = open_backend(url)
     read_run(root)
@@ -73,7 +76,7 @@ def repair(url: str, dry_run: bool = False, progress: Progress | None = None) ->
 
 
 def _move(root: Backend, damage: Damage) -> None:
-    """Commit what can be read of a damaged part as a part of its own, in the damaged one's place."""
+    """Commit the readable prompts of a damaged part as a new part, which takes the place of the damaged one."""
     name = damage.key.removeprefix("commits/")
     old = read_commit(root, name)
     part = Part(root, old)
@@ -86,6 +89,9 @@ def _move(root: Backend, damage: Damage) -> None:
 
 
 def _remove_indexes(root: Backend) -> None:
-    """All of them, the oldest first: those after it cover what it covers, while it may name what was removed since."""
+    """Remove all indexes, the oldest first.
+
+    A later index covers everything that an earlier one covers, while an earlier one may name what was removed since.
+    """
     for name in index_names(root):
         root.remove(f"index/{name}")

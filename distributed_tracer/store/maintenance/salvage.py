@@ -1,4 +1,4 @@
-"""Salvage: what can still be read of a part of which some objects are damaged."""
+"""Salvage: reads the intact prompts of a part with damaged objects."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..part import COUNTED, Part
 
 
 def unreadable_rows(part: Part, damaged: Collection[str]) -> set[int]:
-    """Rows of the prompts that cannot be read whole without the objects with these keys.
+    """Return the rows of the prompts that cannot be read completely without the objects with these keys.
 
-    All of them if it cannot be told: the pointers are damaged, or the metadata of all arrays. A prompt of which the
-    commit says other sizes is not believed either.
+    All rows are returned if the pointers, or the metadata of all arrays, are damaged, since nothing can be determined
+    then. A prompt is also returned if its sizes in the commit differ from those in the part.
     """
     everything = set(range(len(part.receipt.prompts)))
     try:
@@ -31,7 +31,7 @@ def unreadable_rows(part: Part, damaged: Collection[str]) -> set[int]:
 
 
 def read_intact_rows(part: Part, rows: Collection[int]) -> Iterator[tuple[int, Columns]]:
-    """All columns of these prompts, reading no object that holds rows of others only."""
+    """Yield all columns of these prompts; objects that hold only rows of other prompts are not read."""
     pointers = _pointers(part)
     for first, end in _stretches(sorted(rows)):
         columns = [column for column in COLUMNS.values() if part.has(column.name)]
@@ -49,14 +49,14 @@ def read_intact_rows(part: Part, rows: Collection[int]) -> Iterator[tuple[int, C
 
 
 def _pointers(part: Part) -> npt.NDArray[np.int64]:
-    """The part's pointers alone. Raises StoreCorrupt if they or the metadata are damaged."""
+    """Return the part's pointers, reading nothing else. Raises StoreCorrupt if they or the metadata are damaged."""
     rows = slice(0, len(part.receipt.prompts) + 1)
     pointers: npt.NDArray[np.int64] = part.read({POINTER_COLUMN.name: rows})[POINTER_COLUMN.name]
     return pointers
 
 
 def _starts(column: Column, pointers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """First row of each prompt in an array, and at the end the number of all rows."""
+    """Return the first row of each prompt in an array, followed by the total number of rows."""
     if column.axis == "prompt":
         return np.arange(len(pointers))
     starts: npt.NDArray[np.int64] = pointers[:, POINTERS.index(column.axis)]
@@ -64,12 +64,12 @@ def _starts(column: Column, pointers: npt.NDArray[np.int64]) -> npt.NDArray[np.i
 
 
 def _prompts_of(part: Part, key: str, pointers: npt.NDArray[np.int64]) -> set[int]:
-    """Rows of the prompts that have rows in an object."""
+    """Return the rows of the prompts that have data in an object."""
     name, _, chunk = key.partition("/c/")
     if key == "zarr.json" or (name == POINTER_COLUMN.name and chunk):
         return set(range(len(pointers) - 1))
     if name not in COLUMNS or not chunk or not part.has(name):
-        return set()  # metadata of one array, which the root's zarr.json has too
+        return set()  # the object is the metadata of one array, which the root's zarr.json has, too
     starts, size = _starts(COLUMNS[name], pointers), part.layout(name).chunk_rows
     first = int(chunk.partition("/")[0]) * size
     hit = (starts[1:] > first) & (starts[:-1] < first + size) & (starts[1:] > starts[:-1])
@@ -77,7 +77,7 @@ def _prompts_of(part: Part, key: str, pointers: npt.NDArray[np.int64]) -> set[in
 
 
 def _stretches(rows: list[int]) -> Iterator[tuple[int, int]]:
-    """First row and end of each run of neighbours."""
+    """Yield the first row and the end of each range of consecutive rows."""
     first = 0
     for place in range(1, len(rows) + 1):
         if place == len(rows) or rows[place] != rows[place - 1] + 1:

@@ -1,4 +1,6 @@
-"""split_store: copies some prompts' graphs into a store of their own. The graphs stay bitwise equal, the parts do not.
+"""split_store: copies some prompts' graphs into a store of their own.
+
+The graphs stay bitwise equal, the parts do not.
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ _NAMED = 5
 
 
 def split_store(store: Store, target: str, prompt_ids: str | Sequence[str], show: Show | None = None) -> int:
-    """Write the graphs of `prompt_ids` into a store of the same configuration; how many that were.
+    """Write the graphs of `prompt_ids` into a store of the same configuration; return the number of graphs written.
 
-    What the target has already is left alone, so that a split that was killed goes on. Raises PromptNotFound before
-    anything is written, StoreMismatch if the target is another store than one split from this.
+    Prompts that the target already has are skipped, so a split that was killed can be continued. Raises PromptNotFound
+    before anything is written, StoreMismatch if the target is a store that was not split from this one.
     """
     prompt_ids = prompt_list(prompt_ids)
     if unknown := [prompt_id for prompt_id in prompt_ids if prompt_id not in store]:
@@ -39,14 +41,14 @@ def split_store(store: Store, target: str, prompt_ids: str | Sequence[str], show
     done = ledger.done()
     wanted = set(prompt_ids) - done
     total, written = sum(store.entry(prompt_id).num_edges for prompt_id in wanted), 0
-    # a part lists all active features of its prompts or of none
+    # a part holds all active features either for all of its prompts or for none
     writers = {keeps: PartWriter(target, StoreConfig(target, store_active=keeps)) for keeps in (True, False)}
     for commit, rows in _places(store, wanted).items():
         part = Part(store.root, store.receipt(commit))
         writer = writers[part.keeps_active]
         for row, columns in part.columns(rows):
             entry = part.receipt.prompts[row]
-            # a copy: views would keep the whole part in memory
+            # copied, because views would keep the whole part in memory
             writer.keep(entry, {name: values.copy() for name, values in columns.items()})
             written += entry.num_edges
             if writer.full:
@@ -60,7 +62,7 @@ def split_store(store: Store, target: str, prompt_ids: str | Sequence[str], show
 
 
 def _split_checks(store: Store, target: str, prompt_ids: set[str]) -> None:
-    """What figures say of these prompts."""
+    """Copy the evaluation results of these prompts."""
     root = open_backend(target)
     for check in read_checks(store.root):
         if numbers := [number for number, prompt in enumerate(check.prompts) if prompt.id in prompt_ids]:
@@ -68,7 +70,7 @@ def _split_checks(store: Store, target: str, prompt_ids: set[str]) -> None:
 
 
 def _places(store: Store, wanted: Iterable[str]) -> dict[int, list[int]]:
-    """Rows of prompts by their commit, in the order of both."""
+    """Return the rows of the prompts by commit, both in ascending order."""
     places: dict[int, list[int]] = {}
     for number in sorted(store.catalogue.number_of[prompt_id] for prompt_id in wanted):
         commit, row = store.catalogue.place(number)
@@ -77,7 +79,10 @@ def _places(store: Store, wanted: Iterable[str]) -> dict[int, list[int]]:
 
 
 def chosen(store: Store, where: str | Sequence[str]) -> list[str]:
-    """Ids of the prompts that meet all conditions: see `store.tables.where`. Raises ConfigError."""
+    """Return the ids of the prompts that meet all conditions; `store/read/where.py` describes them.
+
+    Raises ConfigError.
+    """
     ids: list[str] = store.prompts.where(rows_meeting(store.prompts, where))["id"].tolist()
     return ids
 

@@ -1,6 +1,7 @@
-"""Superseded: what an index has made superfluous, once no reader can be left that opened the store before.
+"""Superseded: parts and indexes that an index has made unnecessary.
 
-An index counts as settled when it is old enough. Commits that it superseded go, and all indexes before it.
+They may be removed once no reader can be left that opened the store before that index was written, that is, when the
+index is old enough (settled). Then the commits that it superseded go, and all earlier indexes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from .unreferenced import Kind, UnreferencedObjects, garbage
 
 
 def read_indexes(root: Backend, there: Mapping[str, ObjectInfo]) -> list[Index]:
-    """All that are in a listing, in their order."""
+    """Return all indexes in a listing, in the order of their numbers."""
     keys = sorted(key for key in there if key.startswith("index/") and INDEX_NAME.fullmatch(file_of(key)))
     found = root.read_many(keys)
     return [Index(root, file_of(key), found[key]) for key in keys if key in found]
@@ -31,7 +32,10 @@ def superseded(
     there: Mapping[str, ObjectInfo],
     before: float,
 ) -> list[UnreferencedObjects]:
-    """Superseded parts, and older indexes. Raises StoreCorrupt if what they were compacted into is not all there."""
+    """Return superseded parts and earlier indexes that may be removed.
+
+    Raises StoreCorrupt if the parts into which they were compacted are incomplete.
+    """
     settled = [index for index in indexes if there[f"index/{index.name}"].written <= before]
     if not settled:
         return []
@@ -58,11 +62,11 @@ def _garbage(
 def removable_commits(
     names: set[str], catalogues: Sequence[Catalogue], commits: Mapping[str, PartManifest]
 ) -> set[str]:
-    """Those of the superseded commits without which every prompt's first commit holds its graph, index or not.
+    """Return those superseded commits whose removal changes no prompt's graph, with or without an index.
 
     Compacted parts are committed late. If another commit before them names the same prompt with a graph of its own, a
-    reader that knows no index would take that one: then the superseded commit has to stay. The catalogues are of the
-    indexes from the one that superseded them to the newest.
+    reader that knows no index would use that graph: the superseded commit then has to stay. `catalogues` are those of
+    the indexes from the one that superseded the commits to the newest.
     """
     known = catalogues[-1].number_of
     gone = {name for name in names & commits.keys() if all(entry.id in known for entry in commits[name].prompts)}
@@ -78,7 +82,7 @@ def removable_commits(
 
 
 def _first(commits: Mapping[str, PartManifest]) -> dict[str, str]:
-    """The first commit that names each prompt."""
+    """Return the first commit that names each prompt."""
     first: dict[str, str] = {}
     for name in sorted(commits):
         for entry in commits[name].prompts:

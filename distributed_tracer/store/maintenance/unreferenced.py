@@ -1,4 +1,4 @@
-"""UnreferencedObjects: something in a store that nobody reads, and may be removed once it is old enough."""
+"""UnreferencedObjects: something in a store that nobody reads, and that may be removed once it is old enough."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AT_ONCE = 16
 _FOLDERS = ("parts", "commits", "failures", "runs", "index", "checks")
 _TEMPORARY = re.compile(r"\..*\.tmp")
 _DOOMED = re.compile(r"(?:parts|index)/\..*\.tmp")
-"""A folder under a temporary name: a removal that did not finish."""
+"""A folder under a temporary name: the rest of a removal that did not finish."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,18 @@ class UnreferencedObjects:
     num_objects: int
     num_bytes: int
     written: float
-    """When the newest of its objects was written (seconds since 1970)."""
+    """Time when the newest of its objects was written (seconds since 1970)."""
     named_by: str = ""
-    """What says that it exists, if anything does: to be removed before it, so that a crash leaves an orphan."""
+    """Key of the object that names it, if any.
+
+    That object is removed first, so that a crash leaves only unnamed objects.
+    """
 
 
 def garbage(kind: Kind, key: str, there: Mapping[str, ObjectInfo], named_by: str = "") -> UnreferencedObjects:
-    """What is in a folder, or a file by itself, of the objects in a listing."""
+    """Return what a listing has under a folder, or a single file, as UnreferencedObjects."""
     objects = {name: stamp for name, stamp in there.items() if name == key or name.startswith(f"{key}/")}
-    # what somebody's gc has judged already is of no age
+    # what an earlier `gc` has already decided to remove counts as old
     is_judged = _DOOMED.fullmatch(key) or f"{key}/{REMOVAL}" in objects
     written = 0.0 if is_judged else max((stamp.written for stamp in objects.values()), default=0.0)
     num_objects = sum(1 for name in objects if not name.endswith("/"))
@@ -48,18 +51,18 @@ def garbage(kind: Kind, key: str, there: Mapping[str, ObjectInfo], named_by: str
 
 
 def orphans(root: Backend, committed: Iterable[str]) -> dict[str, dict[str, ObjectInfo]]:
-    """Parts that no commit names, however young, with what is in them."""
+    """Return the parts that no commit names, however recent, each with its objects."""
     names = sorted(name for name in set(root.list_dir("parts")) - set(committed) if PART_NAME.fullmatch(name))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         listed = pool.map(root.list_all, (f"parts/{name}" for name in names))
         found = dict(zip(names, listed, strict=True))
-    return {name: objects for name, objects in found.items() if objects}  # some servers list folders that are gone
+    return {name: objects for name, objects in found.items() if objects}  # some servers list removed folders
 
 
 def unnamed_folders(
     there: Mapping[str, ObjectInfo], folder: Literal["parts", "index"], named: set[str]
 ) -> list[UnreferencedObjects]:
-    """Parts or groups of indexes that are not `named`, and what is left of such."""
+    """Return the parts, or the groups of indexes, that are not in `named`, and what is left of removed ones."""
     own: dict[str, dict[str, ObjectInfo]] = {}
     for key, stamp in there.items():
         first, name = _folder_of(key)
@@ -70,7 +73,7 @@ def unnamed_folders(
 
 
 def temporary_files(there: Mapping[str, ObjectInfo], kept: set[str]) -> list[UnreferencedObjects]:
-    """Temporary files, those in the parts and groups that are `kept` too; others go with their folder."""
+    """Return temporary files, also those in the parts and groups in `kept`; others are removed with their folder."""
     found = []
     for key, stamp in there.items():
         first, name = _folder_of(key)
@@ -82,6 +85,6 @@ def temporary_files(there: Mapping[str, ObjectInfo], kept: set[str]) -> list[Unr
 
 
 def _folder_of(key: str) -> tuple[str, str]:
-    """The part or group of an index that an object is in, as `("parts", name)`; empty if it is in none."""
+    """Return the part or index group that an object is in, as `("parts", name)`; empty strings if it is in none."""
     first, *rest = key.split("/", 2)
     return (first, rest[0]) if first in ("parts", "index") and len(rest) == 2 else ("", "")

@@ -1,4 +1,4 @@
-"""Verifying: every object of a store is read and compared with what was noted of it. All damage is listed."""
+"""Verify: reads every object of a store, compares it with what is recorded about it, and lists all damage."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _PARTS_AT_ONCE = 4
 _EDGES_AT_ONCE = 1 << 20
 
 Progress = Callable[[int, int], None]
-"""Called with how many commits are checked, and how many there are."""
+"""A function that is called with the number of commits that are checked and the number of all commits."""
 
 
 @dataclass(frozen=True)
 class _Checked:
-    """What came of one commit."""
+    """Result of checking one commit."""
 
     name: str
     receipt: PartManifest | None = None
@@ -39,9 +39,10 @@ class _Checked:
 
 
 def verify(root: Backend, progress: Progress | None = None) -> Verified:
-    """Read all that readers rely on. A part that nobody committed is no damage, nor is what nobody needs any more.
+    """Read everything that readers rely on and return what was found.
 
-    Raises StoreNotFound, StoreVersionError, StoreUnavailable; damage is in the answer.
+    Neither a part that no commit names nor an object that is no longer needed counts as damage. Raises StoreNotFound,
+    StoreVersionError, StoreUnavailable; damage is not raised but returned.
     """
     damages = _check_run_json(root)
     index, of_index = check_indexes(root)
@@ -79,7 +80,10 @@ def _check_run_json(root: Backend) -> list[Damage]:
 
 
 def _check_commit(root: Backend, name: str) -> _Checked:
-    """A commit, and every object of its part. Gone in the meantime, it is no damage: somebody has cleaned the store."""
+    """Check a commit and every object of its part.
+
+    A commit that disappears meanwhile is not damage: somebody has cleaned the store.
+    """
     key = f"commits/{name}"
     try:
         data = root.read(key)
@@ -104,10 +108,13 @@ def _check_commit(root: Backend, name: str) -> _Checked:
 
 
 def _mismatch_with_commit(part: Part) -> str | None:
-    """What a commit says that its part, whose objects are all as it says, does not; or what of it makes no sense."""
+    """Return how a commit contradicts its part, or what in the part cannot be decoded; None if all is well.
+
+    All objects of the part already agree with their recorded hashes.
+    """
     noted = part.receipt.objects
     try:
-        part.head  # noqa: B018  compares pointers, lengths and sizes
+        part.head  # noqa: B018  reading it compares pointers, lengths and sizes
         for name in (POINTER_COLUMN.name, *COLUMNS):
             chunks = part.layout(name).chunks(slice(0, part.layout(name).num_rows)) if part.has(name) else []
             if absent := [chunk for chunk in chunks if f"{name}/{chunk}" not in noted]:
@@ -120,7 +127,7 @@ def _mismatch_with_commit(part: Part) -> str | None:
 
 
 def _together(receipt: PartManifest) -> Iterator[range]:
-    """Rows of prompts whose graphs are decoded at once: of few edges, or one."""
+    """Yield ranges of prompts whose graphs are decoded together: at most `_EDGES_AT_ONCE` edges, or one prompt."""
     first = num_edges = 0
     for row, entry in enumerate(receipt.prompts):
         if row > first and num_edges + entry.num_edges > _EDGES_AT_ONCE:
@@ -132,7 +139,7 @@ def _together(receipt: PartManifest) -> Iterator[range]:
 
 
 def _check_records(root: Backend) -> Iterator[Damage]:
-    """Failures, runs' records and figures."""
+    """Yield the damage among failure records, run records and evaluation records."""
     failures = [f"failures/{name}" for name in root.list_dir("failures") if FAILURE_NAME.fullmatch(name)]
     named = root.list_dir("runs")
     runs = [f"runs/{name}" for name in named if RUN_NAME.fullmatch(name)]
@@ -156,7 +163,7 @@ def _check_records(root: Backend) -> Iterator[Damage]:
 
 
 def _concurrently(check: Callable[[str], _Checked], names: Iterable[str]) -> Iterator[_Checked]:
-    """Checks in order, a few at once."""
+    """Yield the results of `check` for all names in order; a few checks run concurrently."""
     with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
         waiting: deque[Future[_Checked]] = deque()
         for name in names:

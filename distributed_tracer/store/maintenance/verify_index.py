@@ -1,4 +1,4 @@
-"""Verifying an index: its objects, and whether it says of commits what they say themselves."""
+"""Verifies indexes: their objects, and whether they agree with the commits that they cover."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .damage import Damage
 
 
 class CheckedIndex:
-    """An index whose objects are all as noted."""
+    """An index whose objects all agree with their recorded sizes and hashes."""
 
     def __init__(self, index: Index) -> None:
         self._catalogue, self._name = index.catalogue, index.name
@@ -23,7 +23,7 @@ class CheckedIndex:
         self._superseded = {entry.name for entry in self._catalogue.superseded}
 
     def placed(self, damage: Damage, name: str) -> Damage:
-        """The damage of a commit with what the index knows about that."""
+        """Return the damage of a commit, completed by what the index knows about the commit."""
         if name in self._superseded:
             return replace(damage, prompts=(), superseded=True)
         if damage.prompts is None and name in self._commits:
@@ -31,7 +31,7 @@ class CheckedIndex:
         return damage
 
     def disagreement(self, name: str, receipt: PartManifest) -> list[Damage]:
-        """Whether the index has the prompts of a commit where they are."""
+        """Return the damage if the index and a commit disagree about prompts, rows or sizes; else an empty list."""
         if name not in self._commits:
             return []
         commit = self._commits[name]
@@ -43,7 +43,7 @@ class CheckedIndex:
         return []
 
     def gone(self, root: Backend, names: Iterable[str]) -> list[Damage]:
-        """Commits that the index reads prompts from and that are not there, unless another index counts by now."""
+        """Return the missing commits from which the index reads prompts, unless a newer index counts meanwhile."""
         absent = self._commits.keys() - set(names)
         newest = newest_index(root) if absent else None
         if newest is None or newest.name != self._name:
@@ -63,7 +63,7 @@ def _sizes(entry: PromptSummary) -> tuple[int, ...]:
 
 
 def check_indexes(root: Backend) -> tuple[CheckedIndex | None, list[Damage]]:
-    """The newest index, if it can be used, and what is wrong with any: `gc` goes by earlier ones too."""
+    """Return the newest index, if it can be used, and the damage of all indexes: `gc` uses the earlier ones, too."""
     names = index_names(root)
     newest, damages = None, []
     for name in names:
@@ -76,7 +76,7 @@ def check_indexes(root: Backend) -> tuple[CheckedIndex | None, list[Damage]]:
 
 
 def _checked(root: Backend, name: str) -> tuple[Index | None, tuple[str, ...]]:
-    """An index of which all can be read, or what is wrong with it."""
+    """Return an index that can be read completely, or None and what is wrong with it."""
     try:
         index = read_index(root, name)
         problems = tuple(index.objects.damaged().values())

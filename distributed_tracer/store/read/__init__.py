@@ -1,1 +1,1 @@
-"""What is in a store as columns."""
+"""Tables of a store's content: prompts, nodes and edges as columns, with conditions on them."""

@@ -1,4 +1,4 @@
-"""TableStream: node and edge tables of many prompts as columns, a bounded number of rows at a time."""
+"""TableStream: node and edge tables of many prompts as columns, with a bounded number of rows in memory."""
 
 from __future__ import annotations
 
@@ -16,27 +16,29 @@ from ...table import Table
 
 @dataclass(frozen=True, eq=False)
 class CategoricalColumn:
-    """A column of text with few distinct values: `names[code]` for each row."""
+    """A text column with few distinct values: the value of a row is `names[code]`."""
 
     codes: npt.NDArray[np.int32]
     names: Sequence[str]
 
     @cached_property
     def values(self) -> npt.NDArray[np.object_]:
+        """The text of each row: object [rows]."""
         return np.array(self.names, dtype=object)[self.codes]
 
     def take(self, index: npt.NDArray[np.intp]) -> CategoricalColumn:
+        """Return the rows at `index`."""
         return CategoricalColumn(self.codes[index], self.names)
 
 
 Batch = Mapping[str, "npt.NDArray[Any] | CategoricalColumn"]
-"""Columns of equal length."""
+"""Columns of equal length, by name."""
 
 
 class TableStream:
-    """A table that is read while it is iterated over, as Tables; each iteration reads the store again.
+    """A table that is read while it is iterated over, as a sequence of Tables; each iteration reads the store again.
 
-    Nothing is kept: memory holds the batch in use and the one that is being read.
+    Nothing is kept: memory holds the batch in use and the batch that is being read.
     """
 
     def __init__(self, kinds: Mapping[str, str], read: Callable[[], Iterator[Batch]]) -> None:
@@ -45,7 +47,7 @@ class TableStream:
 
     @property
     def columns(self) -> list[str]:
-        """Names, in order."""
+        """Names of the columns, in order."""
         return list(self._kinds)
 
     def __repr__(self) -> str:
@@ -56,16 +58,16 @@ class TableStream:
             yield Table({name: v.values if isinstance(v, CategoricalColumn) else v for name, v in batch.items()})
 
     def table(self) -> Table:
-        """All rows in memory."""
+        """Return all rows as one Table in memory."""
         tables = list(self)
         if not tables:
             return Table({name: np.empty(0, np.dtype(kind or object)) for name, kind in self._kinds.items()})
         return Table({name: np.concatenate([table[name] for table in tables]) for name in self._kinds})
 
     def reader(self) -> Any:
-        """A pyarrow.RecordBatchReader, for DuckDB, Polars and others; text as dictionaries. Can be read once.
+        """Return a pyarrow.RecordBatchReader, for DuckDB, Polars and others; text columns are dictionary-encoded.
 
-        Raises ImportError where pyarrow is not installed.
+        It can be read once. Raises ImportError if pyarrow is not installed.
         """
         arrow = import_module("pyarrow")
         text = arrow.dictionary(arrow.int32(), arrow.string())
@@ -86,16 +88,22 @@ class TableStream:
         return arrow.RecordBatchReader.from_batches(schema, batches)
 
     def to_arrow(self) -> Any:
-        """A pyarrow.Table of all rows. Raises ImportError where pyarrow is not installed."""
+        """Return all rows as a pyarrow.Table. Raises ImportError if pyarrow is not installed."""
         return self.reader().read_all()
 
     def to_pandas(self) -> Any:
-        """A pandas.DataFrame of all rows, text as categories. Raises ImportError without pandas and pyarrow."""
+        """Return all rows as a pandas.DataFrame, with text as categories.
+
+        Raises ImportError without pandas and pyarrow.
+        """
         return self.to_arrow().to_pandas()
 
     def to_polars(self) -> Any:
-        """A polars.DataFrame of all rows. Text is String, for it to join with the table of prompts: polars joins no
-        categories with text. Raises ImportError without polars and pyarrow."""
+        """Return all rows as a polars.DataFrame.
+
+        Text columns are String, so that they can be joined with the table of prompts: polars cannot join categories
+        with text. Raises ImportError without polars and pyarrow.
+        """
         polars = import_module("polars")
         return polars.from_arrow(self.to_arrow()).with_columns(
             polars.col(name).cast(polars.String) for name, kind in self._kinds.items() if not kind

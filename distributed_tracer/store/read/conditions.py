@@ -1,4 +1,4 @@
-"""Conditions on columns: a value, several values of which one must be there, or a function."""
+"""Conditions on columns: a value, several values of which one must match, or a function."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _SEVERAL = (list, tuple, set, frozenset, range, np.ndarray)
 
 
 def meets(values: npt.NDArray[Any], condition: Any) -> npt.NDArray[np.bool_]:
-    """Which of a column's values meet a condition. Raises ConfigError for a function that does not give a mask.
+    """Return a boolean mask of the values that meet a condition.
 
-    A boolean is equal to booleans alone, though Python has True == 1.
+    A boolean equals only booleans, although True == 1 in Python. Raises ConfigError for a function that does not return
+    a mask.
     """
     if callable(condition):
         mask = np.asarray(condition(values))
@@ -38,13 +39,13 @@ def meets(values: npt.NDArray[Any], condition: Any) -> npt.NDArray[np.bool_]:
 
 
 def wanted_values(condition: Any) -> list[Any]:
-    """The values of a condition that is not a function, as Python's own types."""
+    """Return the values of a condition that is not a function, as Python's own types."""
     several = list(condition) if isinstance(condition, _SEVERAL) else [condition]
     return [value.item() if isinstance(value, np.generic) else value for value in several]
 
 
 def kind_of(value: Any) -> str:
-    """What a value is to a comparison: missing values, booleans, numbers, text, or lists and objects."""
+    """Return the kind of a value for comparisons: missing values, booleans, numbers, text, or lists and objects."""
     if value is None:
         return "missing"
     if isinstance(value, bool):
@@ -55,14 +56,14 @@ def kind_of(value: Any) -> str:
 
 
 def column_names(columns: str | Iterable[str] | None, known: Iterable[str]) -> list[str]:
-    """The columns asked for: one, several or, with None, all."""
+    """Return the names of the wanted columns, given as one name, several names, or None for all."""
     return [columns] if isinstance(columns, str) else list(known if columns is None else columns)
 
 
 def check_columns(what: str, names: Iterable[str], where: Conditions, known: Mapping[str, str]) -> None:
-    """Raises ConfigError for names that are no columns, and conditions on values that a column cannot hold.
+    """Raise ConfigError for unknown column names, and for conditions on values that a column cannot hold.
 
-    `known` has dtypes by column, empty for text.
+    `known` has the dtype of each column, empty for text.
     """
     if not isinstance(where, Mapping):
         raise ConfigError(f"conditions are a mapping such as {{'kind': 'feature'}}, not {where!r}")
@@ -73,21 +74,21 @@ def check_columns(what: str, names: Iterable[str], where: Conditions, known: Map
 
 
 def check_kinds(name: str, wanted: Iterable[Any], held: Collection[str]) -> None:
-    """Raises ConfigError for values of a kind that the column `name` does not hold, of which none can be equal."""
+    """Raise ConfigError for values of a kind that the column `name` does not hold, since none of them could match."""
     for value in wanted:
         if held and kind_of(value) not in {"missing", *held}:
             raise ConfigError(f"{name!r} holds {' and '.join(sorted(held))}, not {kind_of(value)} such as {value!r}")
 
 
 def check_names(what: str, names: Iterable[str], known: Collection[str]) -> None:
-    """Raises ConfigError for a name that is not known, listing those that are."""
+    """Raise ConfigError for an unknown name; the message lists the known names."""
     for name in names:
         if name not in known:
             raise ConfigError(unknown(what, name, known))
 
 
 def check_values(name: str, condition: Any, known: Collection[str]) -> None:
-    """Raises ConfigError for a text that is none of the few that a column has."""
+    """Raise ConfigError for a text that is not among the few values that a column has."""
     if not callable(condition):
         for value in wanted_values(condition):
             if value not in known:

@@ -1,4 +1,4 @@
-"""The edges of many prompts as one table of columns, each with what its two nodes are."""
+"""The edges of many prompts as one table of columns, each edge with the properties of its two nodes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _OF_NODES = {
     for side in _SIDES
     for name in ("node", "kind", "layer", "position", "feature")
 }
-"""Side and column of the node table by column of the edge table."""
+"""For each column of the edge table: which end of the edge, and which column of the node table."""
 EDGE_COLUMNS = {"prompt": "", **{name: NODE_COLUMNS[of] for name, (_, of) in _OF_NODES.items()}, "weight": "f4"}
-"""dtype by name, empty for text."""
+"""dtype of each column, by name; empty for text."""
 
 
 def edge_batches(
@@ -35,8 +35,10 @@ def edge_batches(
     where: Conditions,
     if_none: Callable[[], None],
 ) -> TableStream:
-    """Edges of the given prompts that meet all conditions. Raises ConfigError for columns and values that there are
-    not. `if_none` is called where there are none."""
+    """Return the edges of the given prompts that meet all conditions.
+
+    Raises ConfigError for columns and values that do not exist. `if_none` is called if no edge meets the conditions.
+    """
     names = column_names(columns, EDGE_COLUMNS)
     check_columns("column of edges", names, where, EDGE_COLUMNS)
     for kind in {"source_kind", "target_kind"} & where.keys():
@@ -50,7 +52,10 @@ def edge_batches(
 
 
 def _batch(stretch: PartRange, names: Sequence[str], where: Conditions) -> Batch | None:
-    """None where no edge meets the conditions. Conditions on nodes are asked of nodes, and first: they are fewer."""
+    """Return the wanted columns of a range's edges that meet the conditions; None if there are none.
+
+    Conditions on nodes are evaluated on the node table, and first, because there are fewer nodes than edges.
+    """
     source_N, target_N = (node_mask(stretch, _of_side(side, where)) for side in _SIDES)
     if "prompt" in where:
         target_N &= node_mask(stretch, {"prompt": where["prompt"]})
@@ -76,12 +81,12 @@ def _batch(stretch: PartRange, names: Sequence[str], where: Conditions) -> Batch
 
 
 def _of_side(side: str, where: Conditions) -> Conditions:
-    """Conditions on the nodes at one end, as the node table calls them."""
+    """Return the conditions on the nodes at one end, under the column names of the node table."""
     return {_OF_NODES[name][1]: where[name] for name in where if name in _OF_NODES and _OF_NODES[name][0] == side}
 
 
 def _target_E(stretch: PartRange) -> npt.NDArray[np.intp]:
-    """The stretch's node that each edge goes into."""
+    """Return the target node of each edge, as an index into the nodes of the part range: int [edges]."""
     in_degree = stretch.part.nodes(["in_degree"], stretch.rows("num_nodes"))["in_degree"]
     num_edges = sum(entry.num_edges for entry in stretch.entries)
     if in_degree.sum() != num_edges:

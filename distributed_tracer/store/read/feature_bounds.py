@@ -1,4 +1,7 @@
-"""Layers and features that the graphs of a store can have: what is out of range is an error, not an empty answer."""
+"""Feature bounds: layers and features that the graphs of a store can have.
+
+Values out of range are errors, not empty results.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +14,22 @@ from .conditions import Conditions, wanted_values
 
 
 def check_site(layer: Any, feature: Any) -> None:
-    """Raises ConfigError if the layer or the feature's index is not an integer from 0."""
+    """Raise ConfigError if the layer or the feature's index is not an integer of at least 0."""
     if not (_is_number(layer) and _is_number(feature)):
         raise ConfigError(f"a feature is (layer, index), whole numbers from 0, not ({layer!r}, {feature!r})")
 
 
 def check_layer(layer: Any, num_layers: int, url: str) -> None:
-    """Raises ConfigError for a layer that the graphs do not have; of no graphs, nothing is known."""
+    """Raise ConfigError for a layer that the graphs do not have; nothing is known about a store without graphs."""
     if num_layers and not (_is_number(layer) and layer < num_layers):
         raise ConfigError(f"layer {layer!r} is not among the {num_layers} of {url}: 0 to {num_layers - 1}")
 
 
 def check_feature(layer: int, feature: int, num_layers: int, info: Mapping[str, Any], url: str) -> None:
-    """Of a feature that no graph has: raises ConfigError if none can have it, by their layers and `info` of run.json.
+    """Raise ConfigError if no graph of the store can have this feature. Called for a feature that no graph has.
 
-    Stores of early versions do not tell how many features a layer has.
+    The check uses the number of layers and `info`, the content of run.json. Stores of early versions do not record how
+    many features a layer has.
     """
     check_layer(layer, num_layers, url)
     sizes = info.get("num_features")
@@ -39,9 +43,11 @@ def check_feature(layer: int, feature: int, num_layers: int, info: Mapping[str, 
 
 
 def check_layers(where: Conditions, num_layers: int, url: str) -> None:
-    """Of conditions on nodes that nothing met: raises ConfigError if no node can be of the layers that they ask for.
+    """Raise ConfigError if no node can be of the layers that the conditions ask for.
 
-    Tokens have layer -1, and targets the number of layers.
+    Called if nothing met the conditions.
+
+    Tokens have layer -1, and targets have the number of layers as their layer.
     """
     for name in sorted({"layer", "source_layer", "target_layer"} & where.keys()):
         wanted = [] if callable(where[name]) else wanted_values(where[name])

@@ -21,7 +21,7 @@ _AHEAD = 2
 KINDS = tuple(kind.name.lower() for kind in NodeKind)
 _STORED = {column.name.removeprefix("nodes/"): column.dtype for column in BODY if column.axis == "node"}
 NODE_COLUMNS = {"prompt": "", "node": "i4", **_STORED, "kind": ""}
-"""dtype by name, empty for text. `node` is the number within its graph."""
+"""dtype of each column, by name; empty for text. `node` is the node's number within its graph."""
 
 
 def node_batches(
@@ -30,8 +30,10 @@ def node_batches(
     where: Conditions,
     if_none: Callable[[], None],
 ) -> TableStream:
-    """Nodes of the given prompts that meet all conditions. Raises ConfigError for columns and values that there are
-    not. `if_none` is called where there are none."""
+    """Return the nodes of the given prompts that meet all conditions.
+
+    Raises ConfigError for columns and values that do not exist. `if_none` is called if no node meets the conditions.
+    """
     names = column_names(columns, NODE_COLUMNS)
     check_columns("column of nodes", names, where, NODE_COLUMNS)
     if "kind" in where:
@@ -45,7 +47,7 @@ def node_batches(
 
 
 def _batch(stretch: PartRange, names: Sequence[str], where: Conditions) -> Batch | None:
-    """None where no node meets the conditions."""
+    """Return the wanted columns of a range's nodes that meet the conditions; None if there are none."""
     if not where:
         return node_columns(stretch, names)
     index = np.flatnonzero(node_mask(stretch, where))
@@ -53,7 +55,7 @@ def _batch(stretch: PartRange, names: Sequence[str], where: Conditions) -> Batch
 
 
 def node_mask(stretch: PartRange, where: Conditions) -> npt.NDArray[np.bool_]:
-    """Which nodes meet all conditions; only their columns are read."""
+    """Return a boolean mask of the nodes that meet all conditions; reads only the columns that have conditions."""
     mask_N = np.ones(len(stretch.prompt_N), dtype=bool)
     for name, values in node_columns(stretch, list(where)).items():
         if isinstance(values, CategoricalColumn):
@@ -66,7 +68,7 @@ def node_mask(stretch: PartRange, where: Conditions) -> npt.NDArray[np.bool_]:
 def node_columns(
     stretch: PartRange, names: Sequence[str], index: npt.NDArray[np.intp] | None = None
 ) -> dict[str, npt.NDArray[Any] | CategoricalColumn]:
-    """Columns of all of a stretch's nodes, or of those at `index`, ascending."""
+    """Return columns of all nodes of a part range, or of the nodes at `index`, in ascending order."""
     stored = stretch.part.nodes([name for name in names if name in _STORED], stretch.rows("num_nodes", index))
     node_N = np.arange(len(stretch.prompt_N)) if index is None else index
     prompt_N = stretch.prompt_N[node_N]

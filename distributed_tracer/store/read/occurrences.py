@@ -16,13 +16,16 @@ from ..part import Part
 
 _PARTS_AT_ONCE = 8
 _DTYPES = {"prompt": "i8", "position": "i4", "activation": "f4", "influence": "f4", "node": "i4"}
-"""A prompt is its number in the catalogue."""
+"""dtype of each column; `prompt` is the prompt's number in the catalogue."""
 
 
 def occurrences(
     catalogue: Catalogue, index: Index | None, later: Iterable[tuple[int, Part]], layer: int, feature: int
 ) -> Table:
-    """By prompt id, then position; `later` are the commits that the index does not know, by number, and their parts."""
+    """Return all nodes that are this feature, sorted by prompt id, then by position.
+
+    `later` are the commits that the index does not cover, by number, each with its part.
+    """
     with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
         hits = [pool.submit(_in_part, catalogue, commit, part, layer, feature) for commit, part in later]
         found = [hit.result() for hit in hits]
@@ -38,7 +41,7 @@ def occurrences(
 
 
 def _in_part(catalogue: Catalogue, commit: int, part: Part, layer: int, feature: int) -> Columns:
-    """Among the nodes of the prompts that are read from this part."""
+    """Return the nodes that are this feature among the prompts that are read from this part."""
     site = part.nodes(["kind", "layer", "feature"])
     hit_N = (site["kind"] == NodeKind.FEATURE) & (site["layer"] == layer) & (site["feature"] == feature)
     size_R = np.array([entry.num_nodes for entry in part.receipt.prompts])

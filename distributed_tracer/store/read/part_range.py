@@ -1,4 +1,4 @@
-"""PartRange: some prompts of a part whose node and edge tables fit into memory, and which rows are theirs."""
+"""PartRange: some prompts of a part whose node and edge tables fit into memory, and the rows that belong to them."""
 
 from __future__ import annotations
 
@@ -15,37 +15,38 @@ from ..format.zarr_decode import Rows
 from ..part import Part
 
 ROWS = 1 << 20
-"""Rows of a stretch, unless one prompt has more."""
+"""Maximum number of rows of a part range, unless a single prompt has more."""
 
 
 @dataclass(frozen=True, eq=False)
 class PartRange:
-    """Prompts of a part, by number, ascending. What it knows comes from the commit: nothing is read."""
+    """Prompts of a part, by number, ascending. All of its properties come from the commit: nothing is read."""
 
     part: Part
     numbers: Sequence[int]
 
     @cached_property
     def entries(self) -> list[PromptSummary]:
+        """Manifest entries of the prompts."""
         return [self.part.receipt.prompts[number] for number in self.numbers]
 
     @cached_property
     def num_nodes(self) -> npt.NDArray[np.intp]:
-        """Of each prompt."""
+        """Number of nodes of each prompt: int [prompts]."""
         return np.array([entry.num_nodes for entry in self.entries], dtype=np.intp)
 
     @cached_property
     def prompt_N(self) -> npt.NDArray[np.int32]:
-        """Place in `entries` of every node."""
+        """For each node of the range, the index of its prompt in `entries`: int32 [nodes]."""
         return np.repeat(np.arange(len(self.entries), dtype=np.int32), self.num_nodes)
 
     @cached_property
     def first_node(self) -> npt.NDArray[np.intp]:
-        """The stretch's node where each prompt's begin."""
+        """For each prompt, the index of its first node among the nodes of the range: int [prompts]."""
         return np.cumsum(self.num_nodes) - self.num_nodes
 
     def rows(self, of: Literal["num_nodes", "num_edges"], index: npt.NDArray[np.intp] | None = None) -> Rows:
-        """The stretch's rows, or those of them at `index` (ascending), in the part's node or edge table."""
+        """Return the range's rows in the part's node or edge table, or those of the rows at `index` (ascending)."""
         sizes = np.array([getattr(entry, of) for entry in self.part.receipt.prompts], dtype=np.intp)
         first = np.cumsum(sizes) - sizes
         own, own_first = sizes[self.numbers], first[self.numbers]
@@ -61,7 +62,7 @@ class PartRange:
 def part_ranges(
     parts: Iterable[tuple[Part, list[int]]], size: Literal["num_nodes", "num_edges"]
 ) -> Iterator[PartRange]:
-    """All of the given prompts, a stretch of at most `ROWS` nodes or edges after the other."""
+    """Yield all of the given prompts as ranges of at most `ROWS` nodes or edges each."""
     for part, numbers in parts:
         begin, total = 0, 0
         for place, number in enumerate(numbers):

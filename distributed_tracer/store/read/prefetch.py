@@ -1,4 +1,4 @@
-"""Reading ahead: the next things are fetched while this one is used."""
+"""Prefetching: the next items are read while the current item is used."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ T = TypeVar("T")
 
 
 def prefetch(jobs: Iterable[Callable[[], T]], number: int = 1) -> Iterator[T]:
-    """What each job returns, in order. Up to `number` further ones are done, or under way, when one is taken.
+    """Yield the result of each job, in order.
 
-    A job's error is raised where its answer would have been. Jobs not begun are forgotten when the iterator is closed.
+    While one result is used, up to `number` further jobs run or are finished.
+
+    An error of a job is raised where its result would have been. Jobs that have not begun are cancelled when the
+    iterator is closed.
     """
     pool = ThreadPoolExecutor(max(1, number), "ahead")
     waiting: deque[Future[T]] = deque()
@@ -29,7 +32,7 @@ def prefetch(jobs: Iterable[Callable[[], T]], number: int = 1) -> Iterator[T]:
 
 
 def found_ahead(jobs: Iterable[Callable[[], T | None]], number: int, if_none: Callable[[], None]) -> Iterator[T]:
-    """What the jobs return, as `ahead` gives it, without None; `if_none` is called at the end if all of them did."""
+    """Yield the results of the jobs, as `prefetch` does, without None; call `if_none` at the end if all were None."""
     found = False
     for answer in prefetch(jobs, number):
         if answer is not None:

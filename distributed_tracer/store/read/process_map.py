@@ -1,4 +1,4 @@
-"""Parallel: a function of each graph, in processes that read their own parts."""
+"""Process map: applies a function to each graph, in processes that each read their own parts."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from ..part import Part
 
 T = TypeVar("T")
 _GRAPHS = 32
-"""Graphs of a task: so few that processes end together."""
+"""Maximum number of graphs per task: small enough that all processes finish at about the same time."""
 
 Task = tuple[PartManifest, list[int]]
 """Prompts of a part, by number."""
 
 _PART: dict[str, Part] = {}
-"""In a process of the pool: the part that it read last."""
+"""In a worker process of the pool: the part that it read last, by name."""
 
 
 def reorder(answers: Iterable[tuple[str, T]], order: Sequence[str]) -> Iterator[T]:
-    """Answers by prompt id, in this order; what comes early waits."""
+    """Yield the results, which come with prompt ids, in the order of `order`; results that come early wait."""
     left, waiting = Counter(order), dict[str, T]()
     asked = iter(order)
     wanted = next(asked, None)
@@ -44,7 +44,11 @@ def reorder(answers: Iterable[tuple[str, T]], order: Sequence[str]) -> Iterator[
 def map_in_processes(
     url: str, function: Callable[[Graph], T], tasks: Iterable[Task], processes: int
 ) -> Iterator[tuple[str, T]]:
-    """Prompt id and answer for each graph. Few tasks are under way, so that answers do not pile up unasked for."""
+    """Yield prompt id and result for each graph.
+
+    Only a few tasks are submitted at a time, so that results do not accumulate faster than they are used. Raises
+    ConfigError if `function` cannot be pickled, WorkerLost if a process dies.
+    """
     _check(function)
     pool = ProcessPoolExecutor(processes, get_context("spawn"))
     small = (pool.submit(_work, url, function, receipt, numbers) for receipt, numbers in _small(tasks))
@@ -63,8 +67,8 @@ def map_in_processes(
 
 
 def _work(url: str, function: Callable[[Graph], T], receipt: PartManifest, numbers: list[int]) -> list[tuple[str, T]]:
-    """One task, in a process of its own."""
-    if receipt.part not in _PART:  # the next task is often of the same part, whose small arrays are there then
+    """Run one task in a process of the pool."""
+    if receipt.part not in _PART:  # the next task often concerns the same part, whose small arrays are then in memory
         _PART.clear()
         _PART[receipt.part] = Part(open_backend(url), receipt)
     graphs = _PART[receipt.part].graphs(numbers)
@@ -72,7 +76,10 @@ def _work(url: str, function: Callable[[Graph], T], receipt: PartManifest, numbe
 
 
 def call_with_context(function: Callable[[Graph], T], graph: Graph, portable: bool = False) -> T:
-    """The function's answer; its error says which prompt it was. `portable`: the error can be sent to this process."""
+    """Return the function's result for a graph; an error that it raises gets a note that names the prompt.
+
+    With `portable`, an error that cannot be pickled is replaced by one that can be sent to the parent process.
+    """
     try:
         return function(graph)
     except Exception as error:
@@ -98,7 +105,7 @@ def _check(function: Callable[..., Any]) -> None:
 
 
 def _survives(error: Exception) -> bool:
-    """Whether an error can be sent to another process: many with arguments of their own cannot."""
+    """Whether an error can be sent to another process: many errors with their own constructor arguments cannot."""
     try:
         return type(pickle.loads(pickle.dumps(error))) is type(error)
     except Exception:

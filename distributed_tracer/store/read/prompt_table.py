@@ -31,16 +31,16 @@ _NAMES = (
     "part",
 )
 METADATA = "metadata."
-"""Begins the column of a metadata key that would be taken for another column."""
+"""Prefix of the column of a metadata key whose name would otherwise clash with another column."""
 
 
 def prompt_table(parts: Sequence[tuple[Part, list[int]]]) -> Table:
-    """One row for each of the given rows of the parts, sorted by id.
+    """Return one row for each of the given rows of the parts, sorted by id.
 
-    Columns: id, text (None if it was given as tokens), sizes and num_layers (int64), the scores (float64; `error_share`
-    is the sum over layers, `error_share_L` and `path_length_H` are tuples), targets (labels), part, and every
-    metadata key, None where absent. A key that is also one of these, or begins with `metadata.`, becomes
-    `metadata.<key>`.
+    Columns: id, text (None if the prompt was given as tokens), sizes and num_layers (int64), the scores (float64;
+    `error_share` is the sum over layers, `error_share_L` and `path_length_H` are tuples), targets (labels), part, and
+    every metadata key, None where absent. A key that is also one of these names, or that begins with `metadata.`,
+    becomes the column `metadata.<key>`.
     """
     with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
         found = list(pool.map(lambda both: _decoded(*both), parts))
@@ -62,20 +62,20 @@ def _column(name: str, values: list[Any]) -> npt.NDArray[Any] | list[Any]:
 
 
 def _decoded(part: Part, numbers: Sequence[int]) -> dict[str, list[Any]]:
-    """Raises StoreCorrupt for texts that are none."""
+    """Return the columns of some prompts of a part. Raises StoreCorrupt for bytes that are not text."""
     with part.decoding("what it says of prompts"):
         return _columns(part, numbers)
 
 
 def _columns(part: Part, numbers: Sequence[int]) -> dict[str, list[Any]]:
-    """A value for each of some prompts of a part, by name: all of `_NAMES`, and `metadata`.
+    """Return one value for each of the given prompts of a part, by name: all of `_NAMES`, and `metadata`.
 
-    Prompts are many and small, so everything is cut from lists and bytes of the whole part.
+    There are many prompts and each is small, so everything is cut from lists and bytes of the whole part.
     """
     head, entries = part.head, [part.receipt.prompts[number] for number in numbers]
 
     def own(name: str, values: Any) -> list[Any]:
-        """Each prompt's share of the entries or bytes of an array."""
+        """Return each prompt's own slice of the entries or bytes of an array."""
         pointers = part.pointers(COLUMNS[name]).tolist()
         return [values[pointers[number] : pointers[number + 1]] for number in numbers]
 
@@ -97,13 +97,16 @@ def _columns(part: Part, numbers: Sequence[int]) -> dict[str, list[Any]]:
 
 
 def _labels(part: Part) -> list[str]:
-    """Labels of all targets of a part."""
+    """Return the labels of all targets of a part."""
     data, sizes = part.head["targets/label"].tobytes(), part.head["targets/label_size"]
     return [_text(data[first:end]) for first, end in pairwise([0, *np.cumsum(sizes).tolist()])]
 
 
 def _metadata(part: Part, documents: Sequence[bytes], numbers: Sequence[int]) -> list[dict[str, Any]]:
-    """Parsed in one call, which takes a third of the time. Raises StoreCorrupt naming the first that is no object."""
+    """Return the metadata of the prompts, parsed in one call, which takes a third of the time.
+
+    Raises StoreCorrupt, which names the first prompt whose metadata are not a JSON object.
+    """
     try:
         found = json.loads(b"[" + b",".join(documents) + b"]")
         if len(found) == len(documents) and all(type(metadata) is dict for metadata in found):

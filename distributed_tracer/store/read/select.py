@@ -1,4 +1,7 @@
-"""Select: which prompts meet conditions on what is small: metadata, scores, sizes, targets, tokens, nodes. No edges."""
+"""Select: which prompts meet conditions on their small data: metadata, scores, sizes, targets, tokens, nodes.
+
+Edges are not read.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,10 @@ _PARTS_AT_ONCE = 8
 
 
 def rows_where(prompts: Table, metadata: Conditions, bounds: Mapping[str, float]) -> npt.NDArray[np.bool_]:
-    """Rows of the table of prompts with such metadata, and scores and sizes within `min_<column>`, `max_<column>`.
+    """Return a mask of the rows of the table of prompts with such metadata, and scores and sizes within the bounds.
 
-    Raises ConfigError for a column that there is not, a value of a kind that no prompt has there, and a bound that is
-    no number. A score that is not a number is within no bounds.
+    `bounds` are named `min_<column>` and `max_<column>`. A score that is NaN is within no bounds. Raises ConfigError
+    for a column that does not exist, a value of a kind that no prompt has there, and a bound that is not a number.
     """
     mask = np.ones(len(prompts), dtype=bool)
     if not isinstance(metadata, Mapping):
@@ -52,18 +55,19 @@ def rows_where(prompts: Table, metadata: Conditions, bounds: Mapping[str, float]
 
 
 def metadata_columns(prompts: Table) -> dict[str, str]:
-    """Columns of the table of prompts by metadata key."""
+    """Return the name of the column in the table of prompts for each metadata key."""
     return {column.removeprefix(METADATA): column for column in prompts.columns[prompts.columns.index("part") + 1 :]}
 
 
 PartPredicate = Callable[[Part], npt.NDArray[np.bool_]]
-"""Which of a part's prompts have something."""
+"""A function that returns a mask of the prompts of a part that have some property."""
 
 
 def prompts_with(parts: Iterable[tuple[Part, list[int]]], has: PartPredicate) -> set[str]:
-    """Ids of those of the given prompts that have it."""
+    """Return the ids of those of the given prompts for which the predicate `has` is true."""
 
     def of_part(part: Part, numbers: list[int]) -> list[str]:
+        """Return the ids for one part."""
         having = has(part)
         return [part.receipt.prompts[number].id for number in numbers if having[number]]
 
@@ -73,35 +77,38 @@ def prompts_with(parts: Iterable[tuple[Part, list[int]]], has: PartPredicate) ->
 
 
 def predicates(token: str | int | None, target: str | int | None, layer: int | None) -> list[PartPredicate]:
-    """What is to be asked of parts; None is not asked for. Raises ConfigError for what is neither id nor text."""
+    """Return the predicates for the given conditions; None means no condition.
+
+    Raises ConfigError for a token or target that is neither an id nor a text.
+    """
     asked = [] if token is None else [has_token(_id_or_text("token", token))]
     asked += [] if target is None else [has_target(_id_or_text("target", target))]
     return asked + ([] if layer is None else [has_layer(layer)])
 
 
 def _id_or_text(name: str, given: str | int) -> str | int:
-    """An id of numpy's as Python's."""
+    """Return a token id as a Python int, or a text unchanged. Raises ConfigError for anything else."""
     if isinstance(given, bool) or not isinstance(given, str | Integral):
         raise ConfigError(f"{name} is an id or a text, not {given!r}")
     return given if isinstance(given, str) else int(given)
 
 
 def has_token(token: str | int) -> PartPredicate:
-    """A token of this id, or of this text: see `_spellings`."""
+    """Return a predicate for prompts that have a token with this id or this text; see `_spellings`."""
     if isinstance(token, int):
         return partial(_has_value, "tokens/token", token)
     return partial(_has_text, "tokens/string", "tokens/string_size", token)
 
 
 def has_target(target: str | int) -> PartPredicate:
-    """A target that is this token's logit, or has this label: see `_spellings`."""
+    """Return a predicate for prompts with a target that is this token's logit or has this label; see `_spellings`."""
     if isinstance(target, int):
         return partial(_has_value, "targets/token_id", target)
     return partial(_has_text, "targets/label", "targets/label_size", target)
 
 
 def has_layer(layer: int) -> PartPredicate:
-    """A feature of this layer among the nodes."""
+    """Return a predicate for prompts that have a feature of this layer among their nodes."""
 
     def has(part: Part) -> npt.NDArray[np.bool_]:
         nodes = part.nodes(["kind", "layer"])
@@ -115,7 +122,10 @@ def _has_value(name: str, value: int, part: Part) -> npt.NDArray[np.bool_]:
 
 
 def _has_text(texts: str, sizes: str, text: str, part: Part) -> npt.NDArray[np.bool_]:
-    """Texts follow one another: only those of the right length are compared."""
+    """Return a mask of the prompts that have this text in an array of concatenated texts.
+
+    Only texts of the right length are compared.
+    """
     data, size = _all_rows(part, texts), _all_rows(part, sizes)
     if size.sum(dtype=np.int64) != len(data):
         raise StoreCorrupt(f"{part.objects.where}: {texts} are not as long as {sizes} say")
@@ -129,7 +139,10 @@ def _has_text(texts: str, sizes: str, text: str, part: Part) -> npt.NDArray[np.b
 
 
 def _spellings(text: str) -> tuple[str, ...]:
-    """With or without a space before it; as it is if it begins with one, and what is in double quotes."""
+    """Return the texts that match: with and without a leading space, or exactly one text.
+
+    A text that begins with a space matches exactly; of a text in double quotes, what is inside them matches exactly.
+    """
     if len(text) > 2 and text[0] == text[-1] == '"':
         return (text[1:-1],)
     return (text,) if text.startswith(" ") else (text, f" {text}")
@@ -142,7 +155,7 @@ def _all_rows(part: Part, name: str) -> npt.NDArray[Any]:
 
 
 def _any_of(part: Part, name: str, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """For each prompt of a part whether one of its rows of an array is true."""
+    """Return for each prompt of a part whether the mask is true for at least one of its rows of an array."""
     before = np.concatenate([[0], np.cumsum(mask)])
     pointers = part.pointers(COLUMNS[name])
     return before[pointers[1:]] > before[pointers[:-1]]

@@ -1,18 +1,19 @@
-"""Conditions on the table of prompts as one writes them on a command line: `topic=capitals`, `replacement>=0.8`.
+"""Conditions on the table of prompts as they are written on a command line: `topic=capitals`, `replacement>=0.8`.
 
-KEY is a column of the table. Where metadata has a key that is a column of its own, such as `num_tokens`, KEY is the
-column, and `metadata.KEY` is the metadata. Values are compared in one way, whatever file prompts came from. `KEY=VALUE`
-holds
+KEY is a column of the table. If metadata has a key with the name of another column, such as `num_tokens`, KEY means
+that other column, and `metadata.KEY` means the metadata. Values are compared in the same way whatever file format the
+prompts came from. `KEY=VALUE` is true
 
-- for a text that is VALUE, letter by letter;
-- for the same number, if VALUE is a number: 2 is 2.0, and the text "2", which CSV has, is the number 2;
+- for a text that is exactly VALUE;
+- for the same number, if VALUE is a number: 2 equals 2.0, and the text "2", as CSV files have it, equals the number 2;
 - for the same boolean, and the text that stands for it, if VALUE is true, True, TRUE, false, False or FALSE;
 - for a missing value or null, if VALUE is null, NULL or None;
-- for the same list or object, if VALUE is one in JSON.
+- for the same list or object, if VALUE is a list or object in JSON.
 
 `KEY>=VALUE` and `KEY<=VALUE` compare numbers with a number, and text with anything else, in the order of Unicode's code
-points: dates such as 2024-05-31 are in the order of time. No boolean is a number. With a space before the sign, spaces
-after it are no part of VALUE. A VALUE of a kind that the column does not hold is an error, not an empty answer.
+points: dates such as 2024-05-31 are thus in chronological order. No boolean is a number. If there is a space before the
+sign, spaces after the sign do not belong to VALUE. A VALUE of a kind that the column does not hold is an error, not an
+empty result.
 """
 
 from __future__ import annotations
@@ -47,11 +48,14 @@ _LONGEST = 200
 _MISSING = ("missing", None)
 
 Reading = tuple[str, Any]
-"""A kind (see `kind_of`) and a value of it: equal readings are equal values."""
+"""A kind (see `kind_of`) and a value of that kind; two values are equal if they have equal readings."""
 
 
 def rows_meeting(prompts: Table, where: str | Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Which rows of the table of prompts meet all conditions. Raises ConfigError, also for unknown columns."""
+    """Return a mask of the rows of the table of prompts that meet all conditions.
+
+    Raises ConfigError for a malformed condition, an unknown column, or a value of a kind that the column does not hold.
+    """
     mask = np.ones(len(prompts), dtype=bool)
     for condition in [where] if isinstance(where, str) else where:
         mask &= _Condition.of(condition, prompts).holds()
@@ -59,7 +63,7 @@ def rows_meeting(prompts: Table, where: str | Sequence[str]) -> npt.NDArray[np.b
 
 
 def values_of(prompts: Table, condition: str) -> list[str]:
-    """The texts of the column that a condition is about."""
+    """Return the distinct texts in the column that a condition names."""
     return list(dict.fromkeys(value for value in _Condition.of(condition, prompts).held if isinstance(value, str)))
 
 
@@ -70,7 +74,7 @@ class _Condition:
     sign: str
     value: str
     held: list[Any]
-    """The column."""
+    """The values of the column."""
 
     @classmethod
     def of(cls, text: str, prompts: Table) -> _Condition:
@@ -88,7 +92,10 @@ class _Condition:
         return cls(text, column, found["sign"].rstrip("=") or "=", value, prompts[column].tolist())
 
     def holds(self) -> npt.NDArray[np.bool_]:
-        """Of each value of the column. Raises ConfigError where none is of a kind that could do."""
+        """Return for each value of the column whether it meets the condition.
+
+        Raises ConfigError if no value of the column is of a kind that could meet it.
+        """
         held = [_readings_held(value) for value in self.held]
         wanted = {self._bound} if self.sign != "=" else set(_readings(self.value))
         kinds, kinds_held = {kind for kind, _ in wanted}, {kind for readings in held for kind, _ in readings}
@@ -112,7 +119,7 @@ class _Condition:
 
 
 def _readings(value: str) -> list[Reading]:
-    """All that a VALUE may stand for."""
+    """Return all values that VALUE may stand for."""
     found: list[Reading] = [("text", value)]
     if (number := _number(value)) is not None:
         found.append(("numbers", number))
@@ -125,7 +132,7 @@ def _readings(value: str) -> list[Reading]:
 
 
 def _readings_held(value: Any) -> list[Reading]:
-    """What a value of the table may be compared as: text may also be the number or boolean that it writes."""
+    """Return what a value of the table may be compared as: a text may also stand for a number or a boolean."""
     kind = kind_of(value)
     if kind == "lists or objects":
         return [(kind, _canonical(value))]

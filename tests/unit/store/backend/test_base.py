@@ -180,7 +180,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from distributed_tracer.store.backend import local
 from distributed_tracer.store.backend.open import open_backend
 resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
-open_backend({str(tmp_path)!r}).upload({{"parts/a/x": b"1" * 1000}})
+open_backend({str(tmp_path)!r}).put_many({{"parts/a/x": b"1" * 1000}})
 """
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "StoreUnavailable: cannot write a part to" in answer.stderr
