@@ -62,7 +62,7 @@ class _State:
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
     def may_be_same(self, other: _State) -> bool:
-        """Whether size and time of writing are equal, so that nothing shows that the file was written to or replaced."""
+        """Whether size and time of writing are equal, so that nothing shows that the file was changed or replaced."""
         return (self.num_bytes, self.written) == (other.num_bytes, other.written)
 
 
@@ -108,11 +108,12 @@ class _Seen:
 class FilesInUse:
     """The files that one process uses.
 
-    Create it before model and transcoders are loaded, load them within `loading`, and call `check` before results count.
+    Create it before model and transcoders are loaded, load them inside `loading`, and call `check` before any results
+    count.
     """
 
     def __init__(self, model: str, transcoders: str, expected: Mapping[What, Content] | None = None) -> None:
-        """Look at the files. Raises FilesChanged if they differ from `expected`, the content that the run began with."""
+        """Look at the files. Raises FilesChanged if they are not as `expected`, the content that the run began with."""
         self._sources: dict[What, str] = {"model": model, "transcoders": transcoders}
         self._expected = expected or {}
         self._seen = {what: _Seen.of(what, source) for what, source in self._sources.items()}
