@@ -1,8 +1,8 @@
 """CSV and TSV: reads tables with a header row. Cells are text; `tokens`, `targets` and `messages` are parsed here.
 
-A cell of `targets` that begins with `[` is a JSON list. Any other cell is the exact name of a single target: there is no
-separator, because every character may be part of a token. Two forms are refused: digits alone, which could be a name or
-an id, and JSON objects and strings, which are not lists.
+A cell of `targets` that begins with `[` is a JSON list. Any other cell is the exact name of a single target: there is
+no separator, because every character may be part of a token. Two forms are refused: digits alone, which could be a name
+or an id, and JSON objects and strings, which are not lists.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Parse prompt: turns the fields of a row into a `Prompt` and checks them all. Only this module defines valid prompts."""
+"""Parse prompt: turns the fields of a row into a `Prompt` and checks them. It alone defines what a valid prompt is."""
 
 from __future__ import annotations
 

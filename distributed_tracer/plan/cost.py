@@ -154,7 +154,7 @@ def _before_rows(num_tokens: int, model: ModelShape, transcoders: TranscoderShap
 
 
 def _rows(num_rows: int, num_tokens: int, model: ModelShape, written_per_site: float) -> float:
-    """Return the operations of all sweeps. A row starts at its own layer, so on average it passes half of the layers."""
+    """Return the operations of all sweeps. A row starts at its own layer and passes half of the layers on average."""
     heads = model.num_heads * model.head_dim
     values = model.num_kv_heads * model.head_dim
     per_site = 2 * model.d_model * (heads + values + written_per_site + 2) + 2 * heads * num_tokens
