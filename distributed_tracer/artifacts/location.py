@@ -21,7 +21,7 @@ from ..names import is_elsewhere
 _HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?P<folder>(/[\w.=,+ -]+)*)/?(@(?P<revision>[\w./-]+))?")
 _HUB_URI = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)/(?P<path>[^?]+)(\?revision=(?P<revision>[\w./-]+))?")
 _HUB_SECONDS = 10.0  # without a time limit, a network that drops packets causes a wait of two and a half minutes
-_DEPTH = 5  # layer_5/width_16k/average_l0_76/params.npz has 4
+_DEPTH = 5  # layer_5/width_16k/average_l0_76/params.npz has a depth of 4
 
 
 SHORT_NAMES = {"gemma": "mwhanna/gemma-scope-transcoders", "llama": "mntss/transcoder-Llama-3.2-1B"}
@@ -64,10 +64,12 @@ class LocalFolder:
         return str(self.root)
 
     def files(self) -> list[str]:
+        """Return the sorted paths of all files down to a depth of five, relative, with forward slashes."""
         found = [path for depth in range(1, _DEPTH + 1) for path in self.root.glob("/".join("*" * depth))]
         return sorted(path.relative_to(self.root).as_posix() for path in found if path.is_file())
 
     def fetch(self, names: Sequence[str]) -> list[Path]:
+        """Return the paths of these files. Raises TranscoderError if one is missing or may be outside the directory."""
         if outside := [name for name in names if is_elsewhere(name)]:
             raise TranscoderError(f"{self.root}: {outside[0]!r} may be outside this directory: move the file there")
         paths = [self.root / name for name in names]
@@ -89,6 +91,7 @@ class HubFolder:
         return f"{self.repo}{'/' * bool(self.folder)}{self.folder}{'@' * bool(self.revision)}{self.revision or ''}"
 
     def files(self) -> list[str]:
+        """Return the sorted paths of all files, relative to the folder. Raises TranscoderError."""
         try:
             info = HfApi().model_info(self.repo, revision=self.revision, timeout=_HUB_SECONDS)
             names = [file.rfilename for file in info.siblings or []]  # the client's listing functions would retry
@@ -99,6 +102,7 @@ class HubFolder:
         return sorted(name.removeprefix(inside) for name in names if name.startswith(inside))
 
     def fetch(self, names: Sequence[str]) -> list[Path]:
+        """Return the paths of these files on this machine, and download them if necessary. Raises TranscoderError."""
         wanted = [str(PurePosixPath(self.folder) / name) for name in names]
         outside = [name for name in (*wanted, *names) if is_elsewhere(name)]
         if outside:

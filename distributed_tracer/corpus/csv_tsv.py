@@ -45,7 +45,7 @@ def _records(lines: Iterable[tuple[int, bytes]], name: str, delimiter: str) -> I
         nonlocal num_bytes
         for _, raw in lines:
             num_bytes += len(raw)
-            if num_bytes > MAX_LINE_BYTES:  # cells that hold line breaks could go on for ever
+            if num_bytes > MAX_LINE_BYTES:  # quoted cells with line breaks have no natural end
                 limit = f"{MAX_LINE_BYTES // 2**20} MiB"
                 raise CorpusError(f"{name}:{line}: found a record longer than {limit}, expected a prompt per record")
             # Bytes that are not UTF-8 become lone surrogates, so that only the row that contains them is refused.

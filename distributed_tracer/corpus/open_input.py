@@ -103,7 +103,7 @@ def _decompress(file: BinaryIO, compression: str) -> BinaryIO:
             return cast(BinaryIO, lzma.LZMAFile(file))
         case ".zst":
             return _zstd_file(file)
-        case _:  # fsspec's files on servers have no readline of a limited length
+        case _:  # remote files of fsspec have no readline with a length limit
             return io.BufferedReader(cast(io.RawIOBase, file), _BUFFER_BYTES)
 
 

@@ -35,6 +35,7 @@ class MemoryLimit:
 
     @property
     def free(self) -> int:
+        """Bytes that the group may still use; at least 0."""
         return max(0, self.limit - self.used)
 
 

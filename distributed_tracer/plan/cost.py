@@ -90,7 +90,7 @@ def resident_bytes(
     )
     in_files = item * decoders >= DECODERS_IN_FILES_BYTES * slices
     held = transcoders.num_parameters - (decoders if in_files else 0)
-    whole = transcoders.num_layers * model.d_model * (1 + model.d_model * transcoders.has_skip)  # biases and skips
+    whole = transcoders.num_layers * model.d_model * (1 + model.d_model * transcoders.has_skip)  # biases, skips
     held = whole + -(-max(0, held - whole) // slices)
     return item * (model.num_parameters + model.num_copied), item * held
 
@@ -111,8 +111,10 @@ def cost_of(
     active_per_site: float,
     sweep_rows: int,
 ) -> Cost:
-    """Return the cost of a prompt with `num_tokens` tokens, leading special token included, and `sweep_rows` rows per
-    sweep."""
+    """Return the cost of a prompt with `num_tokens` tokens and `sweep_rows` rows per sweep.
+
+    `num_tokens` includes the leading special token.
+    """
     item, layers, width = ITEM_BYTES[dtype], model.num_layers, model.d_model
     swept = sweep_item_bytes(trace, dtype)
     sites = layers * num_tokens

@@ -65,6 +65,7 @@ class PromptQueue:
 
     @property
     def num_rejected(self) -> int:
+        """Number of prompts that cannot be traced."""
         (count,) = self._database.execute("SELECT COUNT(*) FROM rejected").fetchone()
         return int(count)
 
@@ -83,6 +84,7 @@ class PromptQueue:
 
     @property
     def num_done(self) -> int:
+        """Number of prompts that are done with the same tokens and targets."""
         return self._count(_DONE)
 
     def __len__(self) -> int:

@@ -47,6 +47,7 @@ class WorkerQueue:
         self.unwritten = PendingOutcomes()
 
     def ask(self, call: UnitBatch) -> UnitBatch:
+        """Record a call that is about to be sent, and return it."""
         self.calls.append(call)
         self.units |= {unit.prompt.id: unit for unit in call}
         return call

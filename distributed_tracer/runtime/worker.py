@@ -67,7 +67,7 @@ class Worker:
         self,
         config: JobConfig,
         threads: int,
-        part: Shard = Shard(),  # noqa: B008  (frozen)
+        part: Shard = Shard(),  # noqa: B008  (Shard is frozen)
         expected: Mapping[What, Content] | None = None,
     ) -> None:
         os.environ.setdefault(*SAME_BITS)
@@ -224,6 +224,6 @@ class Worker:
 
 def _gpu_peak_bytes() -> int:
     """Return the peak memory of the GPU that was used most, since this process began; 0 if it uses no GPU."""
-    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch's gap
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # untyped in torch
         return 0
     return max(torch.cuda.max_memory_allocated(device) for device in range(torch.cuda.device_count()))

@@ -42,7 +42,7 @@ class WorkerShell:
 
     def placed(self) -> Place:
         """Return the name and location of this process; the reply comes as soon as the process runs."""
-        address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # Ray's gap
+        address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # untyped in Ray
         name = f"{socket.gethostname()}:{os.getpid()} on {address}"
         return Place(name, ray.get_runtime_context().get_node_id(), Kills.here())
 
@@ -60,11 +60,13 @@ class WorkerShell:
         self._here().transcoders = sharing(self._here().kept, group)
 
     def trace(self, *parcels: Parcel) -> WorkerReply:
+        """Trace the prompts in the parcels; a prompt that cannot be unpickled is reported as failed."""
         units, unread = unpacked(parcels)
         reply = self._here().trace(*units)
         return replace(reply, outcomes=(*unread, *reply.outcomes))
 
     def flush(self) -> WorkerReply:
+        """Write the traced graphs as a part."""
         return self._here().flush()
 
     def assist(self, prompt: Prompt, config: TraceConfig) -> str:

@@ -148,18 +148,18 @@ def cpus_per_worker(run: RunConfig) -> int:
 def threads_here(run: RunConfig) -> int:
     """Return the CPU threads of each worker on the connected cluster: `run.threads` or, if that is not set, an equal
     share of the cluster's CPUs, but never more than its largest node has."""
-    nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # Ray's gap
+    nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # untyped in Ray
     return min(threads_per_worker(run, sum(nodes)), max(1, *nodes)) if not run.threads else run.threads
 
 
 def warn_about_unused_gpus(run: RunConfig) -> None:
     """Log a warning if the cluster has GPUs but the workers request none: Ray would hide the GPUs from them."""
-    num_gpus = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]  # Ray's gap
+    num_gpus = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]  # untyped in Ray
     if num_gpus and not run.gpus_per_worker:
         _log.warning("%g GPUs are there, and the workers ask for none: see --gpus-per-worker", num_gpus)
 
 
 def describe_resources() -> str:
     """Return the numbers of free and of all CPUs and GPUs of the cluster, as text for an error message."""
-    free, total = ray.available_resources(), ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's gap
+    free, total = ray.available_resources(), ray.cluster_resources()  # type: ignore[no-untyped-call]  # untyped in Ray
     return ", ".join(f"{free.get(kind, 0):g} of {total.get(kind, 0):g} {kind}s" for kind in ("CPU", "GPU"))

@@ -20,7 +20,7 @@ class DriversPath(JobConfig):
 
     def _get_proto_job_config(self) -> Any:
         self._py_driver_sys_path = import_path()[::-1]  # reversed: a worker inserts each entry in front of the others
-        return super()._get_proto_job_config()  # type: ignore[no-untyped-call]  # Ray's gap
+        return super()._get_proto_job_config()  # type: ignore[no-untyped-call]  # untyped in Ray
 
 
 def import_path() -> list[str]:

@@ -151,7 +151,7 @@ class JobServer:
         """
         if str(details.status) == "STOPPED":
             return 130
-        if details.driver_exit_code is None:  # it never ran
+        if details.driver_exit_code is None:  # the command was never started
             show(plain_line(f"{details.status}: {details.message}"))
             return 0 if str(details.status) == "SUCCEEDED" else 1
         code = details.driver_exit_code

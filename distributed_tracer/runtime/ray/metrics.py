@@ -27,7 +27,7 @@ _BOUNDARIES = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric, with at most one tag."""
+    """The definition of one metric, which has at most one tag."""
 
     kind: Literal["Counter", "Gauge", "Histogram"]
     help: str
@@ -72,7 +72,7 @@ class Metrics:
             self._left -= 1
             return
         for phase, seconds in outcome.phase_seconds.items():
-            counts["tracer_phase_seconds", phase] += seconds  # type: ignore[assignment]  # Counter says int
+            counts["tracer_phase_seconds", phase] += seconds  # type: ignore[assignment]  # Counter is typed with int
         if outcome.status == "traced":
             counts["tracer_rows", ""] += outcome.num_rows
             self._seconds.append(outcome.seconds)

@@ -35,6 +35,7 @@ class PromptContextFilter(logging.Filter):
     """Adds the current prompt and phase to every log record; both are None while no prompt is traced."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Set the attributes `prompt` and `phase` of a record; return True, so that every record is logged."""
         at_work = CURRENT_PROMPT.get()
         record.prompt, record.phase = (at_work[0], at_work[1].now) if at_work else (None, None)
         return True
@@ -47,6 +48,7 @@ class JsonLines(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return a record as one line of JSON, without the fields that are None."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

@@ -33,6 +33,7 @@ class ProgressTracker:
         self._first: tuple[float, int, float] | None = None
 
     def add(self, outcome: Outcome) -> None:
+        """Count one outcome of a prompt."""
         before = self._under_way.pop(outcome.prompt_id, None)
         if outcome.status not in ("done", "failed"):
             self._under_way[outcome.prompt_id] = outcome.status
