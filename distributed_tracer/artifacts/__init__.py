@@ -1,1 +1,1 @@
-"""What the files of a model and of transcoders hold. In: a directory or hub id. Out: digests, and what is damaged."""
+"""Inspects the files of models and transcoders. In: a directory or hub id. Out: digests, and a list of damage."""

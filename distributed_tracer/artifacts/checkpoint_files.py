@@ -1,4 +1,4 @@
-"""A model folder's .safetensors files without their weights: headers, index, and what is damaged. No torch here."""
+"""Checkpoint files: reads headers and index of a folder's .safetensors files, and finds damage, without torch."""
 
 from __future__ import annotations
 
@@ -22,12 +22,18 @@ _LONGEST = 200
 
 
 def layout(file: BinaryIO) -> tuple[int, dict[str, Stored]]:
-    """Where a .safetensors file's data begin, and its tensors by name. Raises ModelError where that is no header."""
+    """Return the offset at which a .safetensors file's data begin, and its tensors by name.
+
+    Raises ModelError if the file has no valid header.
+    """
     return safetensors_header(file, ModelError)
 
 
 def shards(index: Path) -> dict[str, str]:
-    """Of an index of several files, the file of each tensor. Raises ModelError, also for one that may be elsewhere."""
+    """Return the name of the file that holds each tensor, read from the index of a checkpoint in several files.
+
+    Raises ModelError if the index cannot be read, or if it names a file that may be outside its directory.
+    """
     try:
         found = parse_json(read_text(index, ModelError, MAX_INDEX_BYTES), ModelError)
     except ModelError as error:
@@ -41,18 +47,22 @@ def shards(index: Path) -> dict[str, str]:
 
 
 def is_pointer(path: Path) -> bool:
-    """Whether git-lfs has left a note here in place of the file."""
+    """Whether git-lfs has left only a pointer in place of the file."""
     with path.open("rb") as file:
         return file.read(len(_POINTER)) == _POINTER
 
 
 def check_safetensors(path: Path) -> str:
-    """Why a .safetensors file cannot be whole; empty if its length and its tensors' are what its header says."""
+    """Return why a .safetensors file cannot be complete; empty if file and tensors have the sizes that its header
+    states."""
     return _read(path)[0]
 
 
 def damaged(folder: Path, names: Sequence[str]) -> list[str]:
-    """Sentences about the files of a model or of transcoders: pointers, truncated files, absent shards and tensors."""
+    """Return sentences on what is damaged among the files of a model or of transcoders.
+
+    They cover pointers of git-lfs, truncated files, missing shards and missing tensors.
+    """
     pointers = [name for name in names if is_pointer(folder / name)]
     if pointers:
         return [
@@ -69,7 +79,7 @@ def damaged(folder: Path, names: Sequence[str]) -> list[str]:
 
 
 def integer_tensors(folder: Path) -> list[str]:
-    """Names of tensors whose elements are whole numbers: no weights, unless as the codes of quantised ones."""
+    """Return the names of tensors with integer elements: they are not weights, except as codes of quantized weights."""
     found = []
     for path in sorted(folder.glob("*.safetensors")):
         _, tensors = _read(path)
@@ -78,7 +88,7 @@ def integer_tensors(folder: Path) -> list[str]:
 
 
 def _read(path: Path) -> tuple[str, Mapping[str, Stored]]:
-    """Why the file is not whole, and what its header says that it holds."""
+    """Return why the file is not complete, empty if it is, and the tensors that its header lists."""
     size = path.stat().st_size
     with path.open("rb") as file:
         try:
@@ -90,7 +100,7 @@ def _read(path: Path) -> tuple[str, Mapping[str, Stored]]:
         return f"{path.name} has {size:,} bytes; its header says {wanted:,}", tensors
     for name, tensor in tensors.items():
         if (bits := _BITS.get(tensor.dtype)) is None:
-            continue  # a later type
+            continue  # a dtype that later versions of the format added
         count = math.prod(tensor.shape)
         given, needed = tensor.end - tensor.begin, bits * count // 8
         if given != needed:
@@ -100,7 +110,7 @@ def _read(path: Path) -> tuple[str, Mapping[str, Stored]]:
 
 
 def _index_damage(index: Path, there: Mapping[str, Mapping[str, Stored]]) -> list[str]:
-    """What the index names and is not there: whole shards, else tensors in the shards that are."""
+    """Return sentences on what the index names and is missing: shards or, if all are there, tensors in them."""
     try:
         shard_of = shards(index)
     except ModelError as error:
@@ -109,7 +119,7 @@ def _index_damage(index: Path, there: Mapping[str, Mapping[str, Stored]]) -> lis
     absent = sorted(named - set(there))
     if absent:
         return [f"{len(absent)} of {len(named)} shards are missing, first {absent[0][:_LONGEST]}"]
-    whole = {shard: tensors for shard, tensors in there.items() if tensors}  # of others it is said already
+    whole = {shard: tensors for shard, tensors in there.items() if tensors}  # the others are reported already
     lost = sorted(name for name, shard in shard_of.items() if shard in whole and name not in whole[shard])
     if lost:
         return [f"{len(lost)} of {len(shard_of)} tensors are not in the shard that {index.name} names: {_some(lost)}"]

@@ -1,9 +1,10 @@
-"""FilesInUse: the files that a process has loaded, so that graphs of one store never belong to two models.
+"""FilesInUse: watches the files that a process has loaded, so that the graphs of one store belong to a single model.
 
-On a CPU the weights of a model, and decoders that stay in their files, are views of these files. Overwritten in place
-they change under a process at work; another file under the same name is what the next process loads. So each process of
-a run compares what it loads with what the run began with, and looks at the files once more before anything that it
-computed counts: a look at their sizes and times, and at their content where only those differ.
+On a CPU, the weights of a model, and decoders that stay in their files, are views of these files. If a file is
+overwritten in place, the weights change in a running process; if another file gets its name, the next process loads
+that one. Each process of a run therefore compares the files that it loads with those that the run began with. It also
+looks at the files again before any of its results count: at their sizes and times and, if only those differ, at their
+content.
 """
 
 from __future__ import annotations
@@ -28,12 +29,16 @@ _TOKENIZER = frozenset(
         *("tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
     }
 )
-"""Tokens are named with them; they may differ in stores, see `weights_of`, and not in a run."""
+"""Files of the tokenizer, which gives tokens their names. They may differ between runs into one store (see
+`weights_of`), but not within a run."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a model or transcoders are to every process of a run: digests by name, or the commit of a hub's cache."""
+    """The content of a model or of transcoders that all processes of a run must share.
+
+    It consists of digests by file name and, for files in the hub's cache, of the commit.
+    """
 
     digests: Mapping[str, str]
     commit: str = ""
@@ -41,15 +46,15 @@ class Content:
 
 @dataclass(frozen=True)
 class _State:
-    """How a file looks without being read."""
+    """The state of a file as far as it is visible without reading the file."""
 
     num_bytes: int
     written: int
-    """In nanoseconds, as its file system says."""
+    """Time of the last write, in nanoseconds, as the file system states it."""
     changed: int
-    """When anything of it changed, its name or mode too."""
+    """Time of the last change of anything, including name and mode, in nanoseconds."""
     number: int
-    """The inode; some network file systems give a new one at will."""
+    """Number of the inode; some network file systems change it arbitrarily."""
 
     @classmethod
     def of(cls, path: Path) -> _State:
@@ -57,13 +62,13 @@ class _State:
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
     def may_be_same(self, other: _State) -> bool:
-        """Whether nothing says that it was written to, or is another file."""
+        """Whether size and time of writing are equal, so that nothing shows that the file was changed or replaced."""
         return (self.num_bytes, self.written) == (other.num_bytes, other.written)
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What was found of a model or of transcoders, where, and how it looked before it was read."""
+    """The files found for a model or for transcoders, their paths, and their states before they were read."""
 
     files: Files
     paths: Mapping[str, Path]
@@ -82,11 +87,11 @@ class _Seen:
 
     @property
     def is_lasting(self) -> bool:
-        """Whether loading finds just this. Of the hub, more may be downloaded."""
+        """Whether loading uses exactly these files; from the hub, it may download more."""
         return self.files.folder is not None and not commit_of(self.files)
 
     def problem(self, name: str) -> str:
-        """Why a file is not the one that was seen; empty if it is."""
+        """Return why a file is not the one that was loaded; empty if it is."""
         path, then = self.paths[name], self.states[name]
         try:
             now = _State.of(path)
@@ -101,10 +106,14 @@ class _Seen:
 
 
 class FilesInUse:
-    """Of one process. Made before model and transcoders are loaded, told when they are, and asked ever after."""
+    """The files that one process uses.
+
+    Create it before model and transcoders are loaded, load them inside `loading`, and call `check` before any results
+    count.
+    """
 
     def __init__(self, model: str, transcoders: str, expected: Mapping[What, Content] | None = None) -> None:
-        """`expected`: what the run began with. Raises FilesChanged for files here that are not that."""
+        """Look at the files. Raises FilesChanged if they are not as `expected`, the content that the run began with."""
         self._sources: dict[What, str] = {"model": model, "transcoders": transcoders}
         self._expected = expected or {}
         self._seen = {what: _Seen.of(what, source) for what, source in self._sources.items()}
@@ -114,7 +123,10 @@ class FilesInUse:
 
     @contextmanager
     def loading(self) -> Iterator[None]:
-        """Around reading them; then as `loaded`. Files that changed explain whatever else went wrong."""
+        """Load model and transcoders inside this block; `loaded` is called at its end.
+
+        If loading fails and files have changed, FilesChanged is raised, because the change explains the failure.
+        """
         try:
             yield
         except Exception:
@@ -123,7 +135,7 @@ class FilesInUse:
         self.loaded()
 
     def loaded(self) -> None:
-        """They have been read. Raises FilesChanged if they changed meanwhile, or are not those that were expected."""
+        """Record that the files have been read. Raises FilesChanged if they changed meanwhile or were not expected."""
         for what, source in self._sources.items():
             if self._seen[what].is_lasting:
                 self._look_at(what, self._seen[what].paths)
@@ -132,18 +144,18 @@ class FilesInUse:
                 self._compare(what)
 
     def check(self) -> None:
-        """Raises FilesChanged if what is computed now may be of other weights than what was computed first."""
+        """Raise FilesChanged if the weights may differ from those with which earlier results were computed."""
         for what, seen in self._seen.items():
             self._look_at(what, filter(is_weights, seen.paths))
 
     @property
     def content(self) -> dict[What, Content]:
-        """To be expected by the run's other processes."""
+        """The content that the other processes of the run must find, for their argument `expected`."""
         return {what: self._content(what) for what in self._seen}
 
     @property
     def identity(self) -> dict[str, dict[str, str]]:
-        """As `identity_of`."""
+        """Hashes of the files and commits on the hub, as `identity_of` returns them."""
         return identity_of({what: seen.files for what, seen in self._seen.items()})
 
     def _content(self, what: What) -> Content:
@@ -157,7 +169,10 @@ class FilesInUse:
         return Content({**also, **weights_of(what, files)})
 
     def _compare(self, what: What) -> None:
-        """Where the run began without weights (on a login node), only what it had is compared."""
+        """Raise FilesChanged if the files differ from the expected ones.
+
+        If the run began on a machine without weights, such as a login node, only the files it had are compared.
+        """
         expected, here = self._expected.get(what), self._content(what)
         if expected is None or self._seen[what].files.folder is None:
             return

@@ -1,8 +1,9 @@
-"""Digest of a weight file that tells copies apart, without reading all of it where it has many GB.
+"""Fingerprint: a digest of a weight file that distinguishes versions, without reading all of a file of many GB.
 
-A large file is sampled: its length, first and last MiB, and 16 KiB in the middle of every tensor of a .safetensors
-file (with its whole header), or at 256 places evenly apart in any other. That sees a file that was cut, another
-format, another model, and any change of a whole tensor, as training makes; it does not see a single flipped bit.
+A large file is sampled. The digest covers its length, its first and last MiB, and 16 KiB in the middle of every tensor
+of a .safetensors file (with its whole header), or at 256 evenly spaced offsets of any other file. This detects a file
+that was cut, another format, another model, and any change of a whole tensor, as training makes it. It does not detect
+a single flipped bit.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from typing import BinaryIO
 from .checkpoint_files import check_safetensors, layout
 
 WHOLE_BYTES = 64 * 2**20
-"""Smaller files are read whole."""
+"""Files of at most this size are read completely."""
 _END_BYTES = 2**20
 _SAMPLE_BYTES = 16 * 2**10
 _NUM_SAMPLES = 256
 
 
 def digest_of(path: Path, full: bool = False) -> tuple[str, bool]:
-    """`bytes:sha256` of the whole file or of samples of it, and which of the two."""
+    """Return the digest `bytes:sha256` of a file, and whether it was sampled instead of read completely.
+
+    The digest of a sampled file has the form `bytes:sampled:sha256`. `full` reads a file of any size completely.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         if full or size <= WHOLE_BYTES:
@@ -37,7 +41,7 @@ def digest_of(path: Path, full: bool = False) -> tuple[str, bool]:
 
 
 def _places(path: Path, file: BinaryIO, size: int) -> list[tuple[int, int]]:
-    """Offset and length of every sample of a file larger than all of them."""
+    """Return offset and length of every sample of a file that is larger than all samples together."""
     places = [(0, _END_BYTES), (size - _END_BYTES, _END_BYTES)]
     if path.suffix == ".safetensors" and not check_safetensors(path):
         start, tensors = layout(file)
@@ -52,21 +56,21 @@ class Files:
 
     source: str
     folder: str | None
-    """None: not on this node."""
+    """Folder of the files; None if they are not on this node."""
     missing: str = ""
-    """Why not."""
+    """Reason why the files are not on this node; empty if they are."""
     on_hub: bool = False
-    """A hub id that is not in this node's cache: with a network, it can be downloaded."""
+    """Whether this is a hub id that is not in this node's cache: with a network, it can be downloaded."""
     digests: Mapping[str, str] | None = None
-    """Size and hash by name."""
+    """Digest of each file, with its size, by name."""
     num_bytes: int = 0
     num_sampled: int = 0
-    """So many of the files, the large ones, were not read whole."""
+    """Number of files that were sampled because they are large, and not read completely."""
     damaged: tuple[str, ...] = ()
     listed: tuple[str, ...] = ()
-    """Of the digests: those of a config.yaml that names files, perhaps elsewhere, and of these files."""
+    """Keys of `digests` that belong to a config.yaml that names files, perhaps elsewhere, and to these files."""
 
     @property
     def fingerprint(self) -> str:
-        """Eight digits, the same on nodes with the same files."""
+        """Eight hexadecimal digits that are the same on nodes with the same files."""
         return hashlib.sha256(json.dumps(self.digests, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""The files of a model and of transcoders as this machine has them, without any download."""
+"""Local files: finds and digests the files of a model and of transcoders on this machine, without any download."""
 
 from __future__ import annotations
 
@@ -19,34 +19,38 @@ from .location import HubFolder, LocalFolder, is_path, locate, read_config, spli
 
 _READ = (".safetensors", ".npz", ".json", ".yaml", ".yml", ".txt", ".model", ".jinja")
 _LISTING = "config.yaml"
-"""circuit-tracer's; its `transcoders` may name files on the hub or elsewhere on this machine."""
+"""Name of circuit-tracer's configuration file. Its entry `transcoders` may name files on the hub or elsewhere on this
+machine."""
 _THREADS = 8
 
 
 @dataclass(frozen=True)
 class Located:
-    """Where files are, before anything of them is read."""
+    """The paths of files, before anything of them is read."""
 
     source: str
     folder: Path
     paths: Mapping[str, Path]
-    """By name in the folder, or as a config.yaml lists it."""
+    """Path of each file by its name in the folder, or by the name under which a config.yaml lists it."""
     listed: tuple[str, ...] = ()
-    """Names in a config.yaml; see `Files.listed`."""
+    """Names of files that a config.yaml lists, and of that file itself; see `Files.listed`."""
 
 
 def model_files(model: str, full_hash: bool = False) -> Files:
-    """What loading the model would find: files directly in its folder."""
+    """Return the files that loading the model would use: those directly in its folder."""
     return described(locate_model(model), full_hash)
 
 
 def transcoder_files(transcoders: str, full_hash: bool = False) -> Files:
-    """What loading the transcoders would find: all files in their folder, and those that its config.yaml names."""
+    """Return the files that loading the transcoders would use.
+
+    These are all files in their folder, and those that its config.yaml names.
+    """
     return described(locate_transcoders(transcoders), full_hash)
 
 
 def locate_model(model: str) -> Located | Files:
-    """Where they are; Files that say why not, where they are not."""
+    """Return the paths of a model's files or, if they are not on this machine, a `Files` that says why."""
     name, revision = split_revision(model)
     if Path(name).is_dir():
         folder = Path(name)
@@ -61,7 +65,7 @@ def locate_model(model: str) -> Located | Files:
 
 
 def locate_transcoders(transcoders: str) -> Located | Files:
-    """The same for transcoders."""
+    """Return the paths of transcoder files or, if they are not on this machine, a `Files` that says why."""
     try:
         source = locate(transcoders)
     except TranscoderError as error:
@@ -82,13 +86,16 @@ def locate_transcoders(transcoders: str) -> Located | Files:
 
 
 def _located(source: str, folder: Path, names: Sequence[str], listed: Mapping[str, Path] | None = None) -> Located:
-    """`listed`: files that are read too, by the names under which they are listed."""
+    """Return the paths of all files that are read: those in the folder, and `listed` ones by their listed names."""
     paths = {name: folder / name for name in names if name.endswith(_READ)} | dict(listed or {})
     return Located(source, folder, paths, (_LISTING, *listed) if listed else ())
 
 
 def _listed(folder: Path) -> dict[str, Path | str]:
-    """Where each file that a config.yaml names is on this machine, or why it is not. Raises TranscoderError."""
+    """Return the path of each file that a config.yaml names, or the reason why it is not on this machine.
+
+    Raises TranscoderError if the config.yaml cannot be read.
+    """
     names = read_config(folder / _LISTING).get("transcoders")
     listed: dict[str, Path | str] = {}
     for name in names if isinstance(names, list) else []:
@@ -106,17 +113,17 @@ def _listed(folder: Path) -> dict[str, Path | str]:
 
 
 def _cached(source: object) -> Path | str:
-    """The folder in the hub's cache on this machine, or why there is none."""
+    """Return the folder in the hub's cache on this machine, or the reason why there is none."""
     assert isinstance(source, HubFolder)
     try:
         root = Path(snapshot_download(source.repo, revision=source.revision, local_files_only=True)) / source.folder
-    except Exception as error:  # of the hub's client; they differ by version
+    except Exception as error:  # the hub's client raises different types in different versions
         return f"no such directory, and not in the hub's cache: {type(error).__name__}"
     return root if root.is_dir() else f"the hub's cache has {source.repo}, but not its folder {source.folder}"
 
 
 def described(located: Located | Files, full_hash: bool = False) -> Files:
-    """What is in them."""
+    """Return the digests, sizes and damage of located files; a `Files` is returned unchanged."""
     if isinstance(located, Files):
         return located
     source, folder, named = located.source, located.folder, located.paths
@@ -124,7 +131,7 @@ def described(located: Located | Files, full_hash: bool = False) -> Files:
     try:
         with ThreadPoolExecutor(_THREADS) as pool:
             digests = list(pool.map(partial(digest_of, full=full_hash), paths))
-        # joined to `folder`, the absolute path of a file in the cache stays itself
+        # `damaged` joins names to `folder`, which leaves the absolute path of a file in the cache unchanged
         wrong = damaged(folder, [str(path) if name.startswith("hf://") else name for name, path in named.items()])
         num_bytes = sum(path.stat().st_size for path in paths)
     except OSError as error:
@@ -144,16 +151,17 @@ WEIGHTS = (".safetensors", ".npz")
 
 
 def fingerprints(model: str, transcoders: str) -> dict[str, dict[str, str]]:
-    """See `identity_of`."""
+    """Return the identity of a model and of transcoders on this machine, as `identity_of` describes it."""
     return identity_of({"model": model_files(model), "transcoders": transcoder_files(transcoders)})
 
 
 def identity_of(found: Mapping[str, Files]) -> dict[str, dict[str, str]]:
-    """`content`: a hash of the files in a directory, by samples of the large ones; `revisions`: commits on the hub.
+    """Return hashes and commits that identify a model and transcoders, each by their names in `found`.
 
-    What is not on this machine is left out. A commit is no hash of the weights: it also changes with a README, so that
-    it is worth knowing, but nothing to refuse a store for. Files that a config.yaml lists may be of other repositories,
-    which no commit of its own covers: they are always hashed.
+    `content` is a hash of the files in a directory, where large files are sampled; `revisions` are commits on the hub.
+    Anything that is not on this machine is left out. A commit is not a hash of the weights, since it also changes with
+    a README: it is recorded for information, and no store is refused because of it. Files that a config.yaml lists may
+    belong to other repositories, which its own commit does not cover, so they are always hashed.
     """
     content = {name: _hash(weights_of(name, files)) for name, files in found.items()}
     revisions = {name: commit_of(files) for name, files in found.items()}
@@ -164,10 +172,11 @@ def identity_of(found: Mapping[str, Files]) -> dict[str, dict[str, str]]:
 
 
 def weights_of(what: str, files: Files) -> dict[str, str]:
-    """Digests of weights and configurations by name, of a model or of transcoders (`what`); none without weights. A
-    model's tokenizer is left out: prompts tell what tokens they have.
+    """Return the digests of weights and configurations by name; `what` is `model` or `transcoders`.
 
-    Of a folder in the hub's cache only what is listed: what else is there depends on what was downloaded so far.
+    The result is empty if there are no weights. A model's tokenizer is left out, because prompts are stored with their
+    tokens. For a folder in the hub's cache, only listed files count, because the other files there depend on what was
+    downloaded so far.
     """
     digests = dict(files.digests or {})
     if commit_of(files):
@@ -183,12 +192,15 @@ def weights_of(what: str, files: Files) -> dict[str, str]:
 
 
 def is_weights(name: str) -> bool:
-    """Whether a file, which a config.yaml may list with a revision, holds weights."""
+    """Whether a file holds weights, judged by its name, which may end in a revision if a config.yaml lists it."""
     return name.partition("?")[0].endswith(WEIGHTS)
 
 
 def commit_of(files: Files) -> str:
-    """From where the hub's cache keeps what it has: `.../snapshots/<commit>/...`; empty for other directories."""
+    """Return the commit of files in the hub's cache, from their path `.../snapshots/<commit>/...`.
+
+    It is empty for all other directories.
+    """
     parts = PurePosixPath(files.folder or "").parts
     cached = any(part.startswith("models--") for part in parts) and "snapshots" in parts[:-1]
     return parts[parts.index("snapshots") + 1] if cached else ""

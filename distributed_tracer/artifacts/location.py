@@ -1,4 +1,4 @@
-"""Where transcoders come from: a local directory, or a folder of a repository on the Hugging Face hub."""
+"""Location: the source of transcoders, a local directory or a folder of a repository on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from ..names import is_elsewhere
 
 _HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?P<folder>(/[\w.=,+ -]+)*)/?(@(?P<revision>[\w./-]+))?")
 _HUB_URI = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)/(?P<path>[^?]+)(\?revision=(?P<revision>[\w./-]+))?")
-_HUB_SECONDS = 10.0  # without a limit, a network that drops packets costs two and a half minutes
-_DEPTH = 5  # layer_5/width_16k/average_l0_76/params.npz has 4
+_HUB_SECONDS = 10.0  # without a time limit, a network that drops packets causes a wait of two and a half minutes
+_DEPTH = 5  # layer_5/width_16k/average_l0_76/params.npz has a depth of 4
 
 
 SHORT_NAMES = {"gemma": "mwhanna/gemma-scope-transcoders", "llama": "mntss/transcoder-Llama-3.2-1B"}
-"""What circuit-tracer's command line calls two sets on the hub."""
+"""Names of two transcoder sets on the hub in circuit-tracer's command line."""
 
 PUBLISHED_K = {"facebook/crv-8b-instruct-transcoders": 128}
-"""TopK sets on the hub whose files do not say their k; 128 is what their paper and circuit-tracer take."""
+"""TopK sets on the hub whose files do not state k; their paper and circuit-tracer use 128."""
 
 BOOKKEEPING = (
     *("author", "authors", "citation", "created", "date", "description", "license", "name", "notes", "url", "version"),
@@ -36,7 +36,7 @@ BOOKKEEPING = (
     *("batch_size", "learning_rate", "lr", "num_tokens", "num_training_tokens", "training_tokens", "run_name", "seed"),
     *("wandb", "wandb_entity", "wandb_id", "wandb_log_frequency", "wandb_project", "wandb_run", "wandb_run_id"),
 )
-"""Settings that tell how transcoders were trained and published: in no format do they change what is computed."""
+"""Settings that describe how transcoders were trained and published; in no format do they change the computation."""
 
 _BRIEF = Repr()
 _BRIEF.maxstring = 100
@@ -46,11 +46,11 @@ class Folder(Protocol):
     """A directory of transcoder files."""
 
     def files(self) -> list[str]:
-        """Paths in it, relative, with forward slashes, ascending."""
+        """Return the sorted paths of all files, relative to the directory, with forward slashes."""
         ...
 
     def fetch(self, names: Sequence[str]) -> list[Path]:
-        """Those files on this machine. Raises TranscoderError for those that cannot be had."""
+        """Return the paths of these files on this machine. Raises TranscoderError if one cannot be obtained."""
         ...
 
 
@@ -64,10 +64,12 @@ class LocalFolder:
         return str(self.root)
 
     def files(self) -> list[str]:
+        """Return the sorted paths of all files down to a depth of five, relative, with forward slashes."""
         found = [path for depth in range(1, _DEPTH + 1) for path in self.root.glob("/".join("*" * depth))]
         return sorted(path.relative_to(self.root).as_posix() for path in found if path.is_file())
 
     def fetch(self, names: Sequence[str]) -> list[Path]:
+        """Return the paths of these files. Raises TranscoderError if one is missing or may be outside the directory."""
         if outside := [name for name in names if is_elsewhere(name)]:
             raise TranscoderError(f"{self.root}: {outside[0]!r} may be outside this directory: move the file there")
         paths = [self.root / name for name in names]
@@ -79,7 +81,7 @@ class LocalFolder:
 
 @dataclass(frozen=True)
 class HubFolder:
-    """A folder of a model repository on the hub. Without a network, what the hub's cache on this machine holds."""
+    """A folder of a model repository on the hub; without a network, the copy in the hub's cache on this machine."""
 
     repo: str
     folder: str = ""
@@ -89,16 +91,18 @@ class HubFolder:
         return f"{self.repo}{'/' * bool(self.folder)}{self.folder}{'@' * bool(self.revision)}{self.revision or ''}"
 
     def files(self) -> list[str]:
+        """Return the sorted paths of all files, relative to the folder. Raises TranscoderError."""
         try:
             info = HfApi().model_info(self.repo, revision=self.revision, timeout=_HUB_SECONDS)
-            names = [file.rfilename for file in info.siblings or []]  # listings would retry
-        except Exception as error:  # the hub's client lets errors of its HTTP library through, which differ by version
+            names = [file.rfilename for file in info.siblings or []]  # the client's listing functions would retry
+        except Exception as error:  # the hub's client passes on errors of its HTTP library, which differ by version
             root = self._snapshot([], error)
             names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
         inside = f"{self.folder}/" if self.folder else ""
         return sorted(name.removeprefix(inside) for name in names if name.startswith(inside))
 
     def fetch(self, names: Sequence[str]) -> list[Path]:
+        """Return the paths of these files on this machine, and download them if necessary. Raises TranscoderError."""
         wanted = [str(PurePosixPath(self.folder) / name) for name in names]
         outside = [name for name in (*wanted, *names) if is_elsewhere(name)]
         if outside:
@@ -112,7 +116,10 @@ class HubFolder:
         return [root / name for name in wanted]
 
     def _snapshot(self, wanted: Sequence[str], offline: Exception | None = None) -> Path:
-        """Downloads what is wanted unless `offline`, the reason why the hub did not answer, is given."""
+        """Return the folder with the wanted files, and download them unless `offline` is given.
+
+        `offline` is the error with which the hub failed to answer. Raises TranscoderError.
+        """
         patterns = [glob.escape(name) for name in wanted]
         try:
             return Path(
@@ -120,7 +127,7 @@ class HubFolder:
                     self.repo, revision=self.revision, allow_patterns=patterns, local_files_only=offline is not None
                 )
             )
-        except Exception as error:  # as above
+        except Exception as error:  # also errors of the HTTP library, as in `files`
             raise TranscoderError(self._cannot_be_had(wanted, offline or error)) from (offline or error)
 
     def _cannot_be_had(self, names: Sequence[str], reason: object) -> str:
@@ -137,14 +144,15 @@ class HubFolder:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a name that no file system takes
+    except OSError:  # a name that is invalid on this file system
         return False
 
 
 def locate(source: str) -> Folder:
-    """The directory `source` if there is one, else `user/repo[/folder][@revision]` on the hub; nothing is fetched.
+    """Return the directory `source` if it exists, else the hub folder `user/repo[/folder][@revision]`.
 
-    `gemma` and `llama` are two sets on the hub: see SHORT_NAMES.
+    Nothing is downloaded. `gemma` and `llama` name two sets on the hub: see SHORT_NAMES. Raises TranscoderError if
+    `source` has neither form.
     """
     path = Path(source).expanduser()
     if source and path.is_dir():
@@ -159,13 +167,13 @@ def locate(source: str) -> Folder:
 
 
 def fetch_uri(uri: str) -> Path:
-    """The file at `hf://user/repo/path[?revision=...]`."""
+    """Return the path of the file at `hf://user/repo/path[?revision=...]` on this machine, downloaded if necessary."""
     repo, path, revision = split_uri(uri)
     return HubFolder(repo, revision=revision).fetch([path])[0]
 
 
 def split_uri(uri: str) -> tuple[str, str, str | None]:
-    """`hf://user/repo/path[?revision=...]` -> (user/repo, path, revision)."""
+    """Split `hf://user/repo/path[?revision=...]` into (user/repo, path, revision). Raises TranscoderError."""
     match = _HUB_URI.fullmatch(uri)
     if match is None:
         raise TranscoderError(f"{shorten(uri)} is not hf://user/repo/path[?revision=...]")
@@ -173,7 +181,7 @@ def split_uri(uri: str) -> tuple[str, str, str | None]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A .json or .yaml file that holds one object. Raises TranscoderError."""
+    """Read a .json or .yaml file that holds one object. Raises TranscoderError if it cannot be read as one."""
     text = read_text(path, TranscoderError)
     try:
         is_json = path.suffix == ".json"
@@ -186,13 +194,13 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def with_published_k(config: dict[str, Any], folder: Folder) -> dict[str, Any]:
-    """circuit-tracer's config.yaml of a folder, with the k of PUBLISHED_K where it lacks one."""
+    """Return circuit-tracer's configuration of a folder, with k from PUBLISHED_K if it lacks one."""
     k = PUBLISHED_K.get(folder.repo) if isinstance(folder, HubFolder) else None
     return config | {"k": k} if k and config.get("activation") == "topk" and config.get("k") is None else config
 
 
 def refuse_unknown(config: Mapping[str, Any], known: Iterable[str], where: object) -> None:
-    """Raises TranscoderError naming the settings that are neither `known` nor bookkeeping and are set to something."""
+    """Raise TranscoderError if settings have a value but are neither `known` nor in BOOKKEEPING; name them."""
     accepted = {*known, *BOOKKEEPING}
     unknown = [
         f"{_plain(key)} is {shorten(value)}"
@@ -208,21 +216,21 @@ def refuse_unknown(config: Mapping[str, Any], known: Iterable[str], where: objec
 
 
 def _plain(key: object) -> str:
-    """A key as it is, if it is a plain word; else quoted, as it could say anything."""
+    """Return a key unchanged if it is a plain word; otherwise quote and shorten it, as it could contain anything."""
     return key if isinstance(key, str) and re.fullmatch(r"[\w.-]{1,60}", key) else shorten(key)
 
 
 def shorten(value: object) -> str:
-    """What a stranger wrote in a config, quoted and cut short: nested YAML aliases would fill the memory."""
+    """Return an untrusted value of a configuration, quoted and cut short: nested YAML aliases could fill the memory."""
     return _BRIEF.repr(value)
 
 
 def split_revision(model: str) -> tuple[str, str | None]:
-    """`org/name@revision` -> (name, revision); a path that exists is taken whole."""
+    """Split `org/name@revision` into (name, revision); a path that exists is not split."""
     name, at, revision = model.rpartition("@")
     return (model, None) if not at or Path(model).exists() else (name, revision)
 
 
 def is_path(name: str) -> bool:
-    """Whether this can only be a directory: no hub id looks like it."""
+    """Whether a name can only be a directory, because no hub id has this form."""
     return name.startswith(("/", ".", "~")) or name.count("/") > 1

@@ -1,1 +1,1 @@
-"""In: JSONL, CSV, TSV, Parquet or plain text from anywhere. Out: checked `Prompt`s, one by one."""
+"""Reads prompt files. In: JSONL, CSV, TSV, Parquet or plain text from anywhere. Out: checked `Prompt`s, one by one."""

@@ -1,8 +1,8 @@
-"""CSV and TSV with a header row. Cells are text; `tokens`, `targets` and `messages` are taken apart here.
+"""CSV and TSV: reads tables with a header row. Cells are text; `tokens`, `targets` and `messages` are parsed here.
 
-A cell of `targets` that begins with `[` is a JSON list. Any other is one target by name, to the letter: nothing in it
-separates two, as every character may be part of a token. Digits alone could be a name or an id, and JSON's objects and
-strings are no lists: these are refused.
+A cell of `targets` that begins with `[` is a JSON list. Any other cell is the exact name of a single target: there is
+no separator, because every character may be part of a token. Two forms are refused: digits alone, which could be a name
+or an id, and JSON objects and strings, which are not lists.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}")
 def table_rows(
     lines: Iterable[tuple[int, bytes]], name: str, delimiter: str, text_field: str = "text"
 ) -> Iterator[Row]:
-    """One row per record after the header; quoted cells may span lines, and an empty cell has no value.
+    """Yield one row for each record after the header; quoted cells may span lines, and an empty cell has no value.
 
-    Raises CorpusError for a header without a column that holds prompts, with unnamed or with repeated columns.
+    Raises CorpusError if no column of the header can hold prompts, or if columns are unnamed or duplicate.
     """
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))  # else 128 KiB: less than some prompts
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))  # the default of 128 KiB is too small for prompts
     records = _records(lines, name, delimiter)
     line, header = next(records, (1, []))
     if isinstance(header, str):
@@ -38,17 +38,17 @@ def table_rows(
 
 
 def _records(lines: Iterable[tuple[int, bytes]], name: str, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
-    """The line each record begins on, and its cells, or what is wrong; blank lines are skipped."""
+    """Yield the line on which each record begins, with its cells or with what is wrong; blank lines are skipped."""
     num_bytes = line = 0
 
     def text() -> Iterator[str]:
         nonlocal num_bytes
         for _, raw in lines:
             num_bytes += len(raw)
-            if num_bytes > MAX_LINE_BYTES:  # cells that hold line breaks could go on for ever
+            if num_bytes > MAX_LINE_BYTES:  # quoted cells with line breaks have no natural end
                 limit = f"{MAX_LINE_BYTES // 2**20} MiB"
                 raise CorpusError(f"{name}:{line}: found a record longer than {limit}, expected a prompt per record")
-            # Bytes that are not UTF-8 travel as lone surrogates to the row they are in, so that only it is refused.
+            # Bytes that are not UTF-8 become lone surrogates, so that only the row that contains them is refused.
             yield raw.decode("utf-8", errors="surrogateescape")
 
     reader = csv.reader(text(), delimiter=delimiter, strict=True)

@@ -1,4 +1,4 @@
-"""JSON lines: one object per line; lines of white space are skipped."""
+"""JSON lines: reads one object per line; lines that contain only white space are skipped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .row import Row, decode, show
 
 
 def jsonl_rows(lines: Iterable[tuple[int, bytes]]) -> Iterator[Row]:
-    """One row per line that is not blank."""
+    """Yield one row for each line that is not blank."""
     for number, raw in lines:
         if not raw.strip():
             continue

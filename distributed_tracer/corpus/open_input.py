@@ -1,4 +1,4 @@
-"""Open a prompt file wherever it is, decompress it, tell its format, and cut it into lines."""
+"""Open input: opens a prompt file at any address, decompresses it, finds its format, and splits it into lines."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ..redact import cause_to_show, redacted, redacted_url
 from ..text import printable
 
 STDIN = "-"
-MAX_LINE_BYTES = 16 * 2**20  # a prompt of two million tokens has about ten; keeps memory bounded on any file
-MAX_BLANK_LINES = 1_000_000  # a few KB of a compressed file can hold as many lines as keep a run busy for days
+MAX_LINE_BYTES = 16 * 2**20  # bounds the memory for any file; a prompt of two million tokens has about ten MiB
+MAX_BLANK_LINES = 1_000_000  # a compressed file of a few KB can hold so many blank lines that reading takes days
 BOM = b"\xef\xbb\xbf"
 _BUFFER_BYTES = 2**16
 _LONGEST = 1_000
-"""Of a decoder's own message, which may quote the file."""
+"""Largest number of characters of a decoder's message, which may quote the file."""
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 FORMAT_OF_ENDING = {
     ".jsonl": "jsonl",
@@ -38,17 +38,17 @@ FORMAT_OF_ENDING = {
 
 
 def name_of(url: str) -> str:
-    """How messages and ids call the file: an address without password and query."""
+    """Return the name of a file for messages and ids: its address without password and query."""
     return "<stdin>" if url == STDIN else redacted_url(url)
 
 
 def path_of(url: str) -> str:
-    """An address without its query, whose path ends as the file's name does."""
+    """Return an address without its query and fragment, so that it ends with the file's name."""
     return re.split(r"[?#]", url, maxsplit=1)[0] if "://" in url else url
 
 
 def format_of(url: str) -> str:
-    """The format that a file's ending tells. Raises CorpusError for endings it does not know."""
+    """Return the format of a file according to its ending. Raises CorpusError for an unknown ending."""
     inner = path_of(url).lower().removesuffix(_compression_of(url))
     for ending, name in FORMAT_OF_ENDING.items():
         if inner.endswith(ending):
@@ -65,7 +65,7 @@ def _compression_of(url: str) -> str:
 
 @contextmanager
 def open_source(url: str) -> Iterator[BinaryIO]:
-    """The bytes of a file after decompression. Raises CorpusError if it cannot be opened."""
+    """Open a file, and yield a binary file of its decompressed bytes. Raises CorpusError if it cannot be opened."""
     if url == STDIN:
         yield sys.stdin.buffer
         return
@@ -77,9 +77,9 @@ def open_source(url: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def translate_read_errors(name: str) -> Iterator[None]:
-    """Every file system, decompressor and decoder has exceptions of its own: here they become CorpusError.
+    """Turn the exceptions of file systems, decompressors and decoders into CorpusError.
 
-    Their messages hold addresses with all credentials: they are left out, and so is a cause that has them.
+    Their messages may contain addresses with credentials. Credentials are left out, and so is a cause that has them.
     """
     try:
         yield
@@ -103,12 +103,12 @@ def _decompress(file: BinaryIO, compression: str) -> BinaryIO:
             return cast(BinaryIO, lzma.LZMAFile(file))
         case ".zst":
             return _zstd_file(file)
-        case _:  # fsspec's files on servers have no readline of a limited length
+        case _:  # remote files of fsspec have no readline with a length limit
             return io.BufferedReader(cast(io.RawIOBase, file), _BUFFER_BYTES)
 
 
 def _zstd_file(file: BinaryIO) -> BinaryIO:
-    # Not the `zstandard` package: its reader has no readline and stops without a word after the first frame.
+    # The `zstandard` package is not used: its reader has no readline and silently stops after the first frame.
     try:
         zstd = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
     except ImportError as error:
@@ -117,10 +117,10 @@ def _zstd_file(file: BinaryIO) -> BinaryIO:
 
 
 def read_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
-    """(number from 1, line with its newline), without a leading byte order mark.
+    """Yield each line with its number, from 1, and with its newline, but without a leading byte order mark.
 
-    Raises CorpusError where the file cannot be read on, and for a line longer than MAX_LINE_BYTES or more than
-    MAX_BLANK_LINES without anything: such a file is not made of lines.
+    Raises CorpusError if reading fails, and also for a line longer than MAX_LINE_BYTES or for more than MAX_BLANK_LINES
+    blank lines in a row, because such a file does not consist of lines.
     """
     number = num_blank = 0
     while True:

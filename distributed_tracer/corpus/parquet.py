@@ -1,4 +1,4 @@
-"""Parquet, a batch of rows at a time. Needs the optional package pyarrow."""
+"""Parquet: reads a file in groups of rows. It needs the optional package pyarrow."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .row import Row, check_columns
 BATCH_ROWS = 1024
 _BATCH_VALUES = 2**20
 _BATCH_BYTES = 64 * 2**20
-"""What a batch may take as Python objects; a row may take more."""
+"""Bytes of the rows that are turned into Python objects at a time; a single row may take more."""
 
 
 def parquet_rows(file: BinaryIO, name: str, text_field: str = "text") -> Iterator[Row]:
-    """One row per row of the file; a null has no value.
+    """Yield one row for each row of the file; a null has no value.
 
-    Raises CorpusError without pyarrow, for a file that is not Parquet, or without a column that holds prompts.
+    Raises CorpusError if pyarrow is not installed, if the file is not Parquet, or if no column can hold prompts.
     """
     try:
         from pyarrow.parquet import ParquetFile
@@ -30,7 +30,7 @@ def parquet_rows(file: BinaryIO, name: str, text_field: str = "text") -> Iterato
         raise CorpusError(f"{name}: Parquet is read from its end: found a stream, expected a file")
     with translate_read_errors(name):
         table = ParquetFile(file)
-        # a text that many rows share is in the file once, and stays so
+        # texts are read as dictionaries: a text that many rows share is in the file, and then in memory, only once
         texts = [column.path for column in map(table.schema.column, range(len(table.schema))) if _is_text(column)]
         table = ParquetFile(file, metadata=table.metadata, read_dictionary=texts)
         batches = table.iter_batches(batch_size=_rows_at_once(table.metadata))
@@ -55,7 +55,7 @@ def _is_text(column: Any) -> bool:
 
 
 def _rows_at_once(metadata: Any) -> int:
-    """Rows of a batch: a few bytes may say that each holds a list of millions."""
+    """Return how many rows to read at a time: fewer if rows have many values, as a small file can hold huge lists."""
     most = 1.0
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
         num_values = max((group.column(n).num_values for n in range(group.num_columns)), default=0)

@@ -1,4 +1,4 @@
-"""Fields of a row to a `Prompt`, each checked. This is the one place that says what a prompt may be."""
+"""Parse prompt: turns the fields of a row into a `Prompt` and checks them. It alone defines what a valid prompt is."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ..prompt import Prompt, TargetSpec, hash_prompt
 from .row import prompt_columns, show
 
 MAX_TARGETS = 10_000
-"""Each becomes a row of the graph."""
+"""Largest number of targets of a prompt; each target becomes a row of the graph."""
 
 
 def parse_prompt(fields: Mapping[str, object], text_field: str = "text") -> Prompt:
-    """The prompt that `fields` describe; null means absent. Raises CorpusError saying what is wrong.
+    """Return the prompt that `fields` describe; a null value means that a field is absent.
 
-    The text is in the field `text_field`. If that is named otherwise than `text`, fields `text` and `messages` are
-    metadata like any other, unless they are the one named.
+    The text is in the field `text_field`. If `text_field` is not `text`, fields named `text` and `messages` are
+    ordinary metadata, unless `text_field` names one of them. Raises CorpusError that says what is wrong.
     """
     names = prompt_columns(text_field)
     present = [name for name in names if fields.get(name) is not None]
@@ -46,7 +46,7 @@ def _either(names: tuple[str, ...]) -> str:
 
 
 def id_of(fields: Mapping[str, object]) -> str | None:
-    """The id as given, numbers as their digits; None if absent. Raises CorpusError if it cannot be one."""
+    """Return the id in `fields`, a number as its digits; None if there is none. Raises CorpusError if it is invalid."""
     value = fields.get("id")
     return None if value is None else plain_values.prompt_id(value, CorpusError)
 

@@ -1,4 +1,4 @@
-"""`read_prompts`: a prompt file to `Prompt`s, one at a time, whatever its format."""
+"""Reader: `read_prompts` turns a prompt file of any supported format into `Prompt`s, one at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .text import plain_rows
 
 @dataclass(frozen=True)
 class BadPrompt:
-    """A row that is not a prompt: its id (`file:line` if that cannot be read), where it is, and why."""
+    """A row that is not a valid prompt: its id (`file:line` if the id cannot be read), its location, and the reason."""
 
     id: str
     where: str
@@ -29,11 +29,11 @@ class BadPrompt:
 
 
 def read_prompts(config: CorpusConfig) -> Iterator[Prompt | BadPrompt]:
-    """The prompts in the order of the file, read as they are asked for; memory does not grow with the file.
+    """Yield the prompts in the order of the file. They are read lazily, so memory does not grow with the file.
 
-    Raises CorpusError `file:line: what, what was found, what is expected` for the first malformed row, or
-    yields a BadPrompt for each if `on_bad_prompt` is "record". What spoils the whole file (absent, unknown
-    ending, no header, damaged compression) is always raised.
+    For the first malformed row, raises CorpusError with the message `file:line: what, what was found, what is
+    expected`; if `on_bad_prompt` is "record", yields a BadPrompt for each such row instead. A problem of the whole
+    file (it is absent, or has an unknown ending, no header or damaged compression) always raises CorpusError.
     """
     name = name_of(config.prompts)
     with open_source(config.prompts) as file:

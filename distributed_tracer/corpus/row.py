@@ -1,4 +1,4 @@
-"""What a format hands on: the fields of one row, or what is wrong with it."""
+"""Row: the result of reading one row in any format, its fields or what is wrong with it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _LISTED = 20
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a prompt file, numbered from 1 by the line it begins on (by row in Parquet).
+    """One row of a prompt file. `line` is the number, from 1, of the line that it begins on (in Parquet, of the row).
 
-    `fields` holds what could be read, also where `problem` says why the row is not a prompt.
+    `fields` holds the fields that could be read, even if `problem` says why the row is not a prompt.
     """
 
     line: int
@@ -24,7 +24,7 @@ class Row:
 
 
 def decode(raw: bytes) -> str:
-    """UTF-8 to text; raises ValueError saying which byte is wrong, and where."""
+    """Decode UTF-8. Raises ValueError that says which byte is invalid, and where."""
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -33,17 +33,20 @@ def decode(raw: bytes) -> str:
 
 
 def show(value: object) -> str:
-    """A short form of `value` for messages, without control characters."""
+    """Return a short form of `value` for messages, without control characters."""
     return reprlib.repr(value)
 
 
 def prompt_columns(text_field: str) -> tuple[str, ...]:
-    """The columns of which a row fills one: `text`, `tokens` or `messages`, or the named one or `tokens`."""
+    """Return the columns that can hold a prompt, of which a row must fill exactly one.
+
+    They are `text`, `tokens` and `messages` or, if `text_field` is not `text`, `text_field` and `tokens`.
+    """
     return ("text", "tokens", "messages") if text_field == "text" else (text_field, "tokens")
 
 
 def check_columns(columns: Sequence[str], where: str, text_field: str = "text") -> None:
-    """Raises CorpusError unless one that holds prompts is among the columns, and each has a name of its own."""
+    """Raise CorpusError if no column can hold prompts, or if a column has no name or a duplicate name."""
     more = f" and {len(columns) - _LISTED:,} more" if len(columns) > _LISTED else ""
     found = f"found columns {', '.join(map(show, columns[:_LISTED])) or '(none)'}{more}"
     wanted = prompt_columns(text_field)

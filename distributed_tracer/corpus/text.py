@@ -1,4 +1,4 @@
-"""Plain text: one prompt per line, kept to the letter; blank lines are skipped."""
+"""Plain text: reads one prompt per line, without any change of the text; blank lines are skipped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .row import Row, decode
 
 
 def plain_rows(lines: Iterable[tuple[int, bytes]]) -> Iterator[Row]:
-    """One row per line that is not blank."""
+    """Yield one row for each line that is not blank."""
     for number, raw in lines:
         if not raw.strip():
             continue

@@ -144,7 +144,7 @@ def single_token(text: str, tokenizer: PreTrainedTokenizerBase) -> int:
     )
 
 
-_LONGEST = 600
+_LONGEST_OF_TEMPLATES = 600
 _TODAY = datetime(2024, 7, 26)
 """What templates that write today's date write; it is the one that Llama 3's have where they cannot ask."""
 _DIRECTIVES = {"%-d": "26", "%-m": "7"} | {f"%{letter}": _TODAY.strftime(f"%{letter}") for letter in "aAbBdHIjmMpSyY"}
@@ -172,6 +172,6 @@ def chat_text(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> str:
             continue_final_message=goes_on,
         )
     except Exception as error:  # whatever a template does wrong
-        reason = printable(str(error).strip().partition("\n")[0] or type(error).__name__)[:_LONGEST]
+        reason = printable(str(error).strip().partition("\n")[0] or type(error).__name__)[:_LONGEST_OF_TEMPLATES]
         raise PromptError(f"prompt {prompt.id!r}: the chat template refuses its messages: {reason}") from error
     return str(text)

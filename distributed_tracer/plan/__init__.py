@@ -1,1 +1,1 @@
-"""What a run will cost, before it costs anything. In: prompts and sizes. Out: work units with bytes and seconds."""
+"""Predicts the cost of a run before any work. In: prompts and sizes. Out: work units with bytes and seconds."""

@@ -1,7 +1,7 @@
-"""Control groups: how much memory and how many processors a container, Slurm or systemd leaves this process.
+"""Control groups: the memory and processors that a container, Slurm or systemd leaves to this process.
 
-Groups are folders, each within the one that its limit also counts in: the lowest limit of all holds. Versions 1 and 2
-of the kernel's interface name their files differently, and may both be mounted.
+A control group is a folder. Its limits apply together with those of all groups around it, so the lowest limit holds.
+Versions 1 and 2 of the kernel's interface name their files differently, and both may be mounted.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from pathlib import Path, PurePosixPath
 
 _MEMORY = (
     ("memory.max", "memory.current"),
-    ("memory.high", "memory.current"),  # beyond it processes are slowed down until they hardly move
+    ("memory.high", "memory.current"),  # beyond it, the kernel slows processes down until they hardly move
     ("memory.limit_in_bytes", "memory.usage_in_bytes"),
 )
-"""Limit and use, in bytes."""
+"""Names of the files that hold a limit, and of those that hold the memory in use, both in bytes."""
 _FILES_CACHED = ("inactive_file", "active_file", "total_inactive_file", "total_active_file")
-"""Use that is given back where memory is needed; version 1 has those of all groups below under names of their own."""
+"""Entries of memory.stat for cached files, whose memory the kernel frees when it is needed. Version 1 has sums over all
+groups below under names that begin with total_."""
 _NO_LIMIT = 2**62
-"""Version 1 writes the largest multiple of a page."""
+"""Limits from this value on mean that there is none: version 1 then writes the largest multiple of a page."""
 
 
 @dataclass(frozen=True)
 class MemoryLimit:
-    """What all processes of a group may take together, in bytes."""
+    """The memory in bytes that all processes of a group may use together, and that they use now."""
 
     limit: int
     used: int
@@ -34,32 +35,36 @@ class MemoryLimit:
 
     @property
     def free(self) -> int:
+        """Bytes that the group may still use; at least 0."""
         return max(0, self.limit - self.used)
 
 
 def memory_limits(root: Path = Path("/")) -> list[MemoryLimit]:
-    """Of each group that this process is in; empty where none limits its memory. `root` holds `proc` and `sys`."""
+    """Return the limits of all groups that this process is in; empty if none limits its memory.
+
+    `root` is the folder that contains `proc` and `sys`.
+    """
     return [found for folder in folders("memory", root) for found in _limits_of(folder)]
 
 
 def num_processors(root: Path = Path("/")) -> float | None:
-    """What the quotas of this process's groups amount to; None where they have none."""
+    """Return the smallest CPU quota of this process's groups, in processors; None if there is none."""
     found = [quota for folder in folders("cpu", root) for quota in _quotas_of(folder)]
     return min(found) if found else None
 
 
 @dataclass(frozen=True)
 class Kills:
-    """How many processes of a group the kernel has killed because memory ran out: its limit's, or the machine's."""
+    """Number of processes of a group that the kernel has killed because the group or the machine ran out of memory."""
 
     file: Path
     count: int
     limit: int | None
-    """The lowest that holds for the group, in bytes."""
+    """Lowest memory limit that applies to the group, in bytes; None if there is none."""
 
     @classmethod
     def here(cls, root: Path = Path("/")) -> Kills | None:
-        """Until now in the group of this process; None where the kernel does not count."""
+        """Return the kills so far in the group of this process; None if the kernel does not count them."""
         for folder in folders("memory", root):
             for name in ("memory.events.local", "memory.events", "memory.oom_control"):
                 if (count := _kills(folder / name)) is not None:
@@ -68,18 +73,21 @@ class Kills:
         return None
 
     def more(self) -> int:
-        """So many since, by the same file: to be asked on the same machine."""
+        """Return the number of kills since this count, read from the same file; call it on the same machine."""
         return max(0, (_kills(self.file) or 0) - self.count)
 
 
 @cache
 def folders(controller: str, root: Path = Path("/")) -> tuple[Path, ...]:
-    """Of the groups whose limits hold for this process, as far as they can be seen: its own, and those around that."""
+    """Return the folders of all groups whose limits apply to this process, as far as they are visible.
+
+    They are the folders of its own group and of the groups around it, for one controller (`memory` or `cpu`).
+    """
     mounts, own = _text(root / "proc/self/mountinfo"), _text(root / "proc/self/cgroup")
     path_of: dict[str, str] = {}
     for line in own.splitlines():
         _, names, path = line.split(":", 2)
-        path_of |= dict.fromkeys(names.split(","), path)  # version 2 has no names
+        path_of |= dict.fromkeys(names.split(","), path)  # version 2 names no controllers
     found: list[Path] = []
     for line in mounts.splitlines():
         place, _, kind_and_options = line.partition(" - ")
@@ -92,8 +100,10 @@ def folders(controller: str, root: Path = Path("/")) -> tuple[Path, ...]:
 
 
 def _upwards(top: Path, shown: str, path: str) -> Iterator[Path]:
-    """From the folder of the group `path` to `top`, where the group `shown` is mounted. A container may be told a path
-    that is not there: what is mounted is its own group then."""
+    """Yield the folders from that of the group `path` up to `top`, where the group `shown` is mounted.
+
+    In a container, `path` may not exist; then the mounted group is the container's own.
+    """
     pure = PurePosixPath(path)
     below = pure.relative_to(shown) if pure.is_relative_to(shown) and ".." not in pure.parts else PurePosixPath()
     folder = top / below
@@ -113,18 +123,18 @@ def _limits_of(folder: Path) -> Iterator[MemoryLimit]:
         limit, used = _number(folder / limit_name), _number(folder / used_name)
         if used is None or limit is None:
             continue
-        if limit_name == "memory.limit_in_bytes":  # with those of groups further up, which may not be seen from here
+        if limit_name == "memory.limit_in_bytes":  # include the limits of groups further up, which may be invisible
             limit = min(limit, numbers.get("hierarchical_memory_limit", limit))
         if limit < _NO_LIMIT:
             yield MemoryLimit(limit, max(0, used - cached), folder)
 
 
 def _quotas_of(folder: Path) -> Iterator[float]:
-    """Microseconds of processors in so many of the clock."""
+    """Yield the CPU quota of a group in processors: microseconds of CPU time per period, divided by the period."""
     quota, _, period = _text(folder / "cpu.max").strip().partition(" ")
     if not quota:
         quota, period = (_text(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
-    if quota.isdigit() and period.isdigit() and int(period):  # "max", and -1, are none
+    if quota.isdigit() and period.isdigit() and int(period):  # "max" and -1 mean that there is no quota
         yield int(quota) / int(period)
 
 
@@ -138,13 +148,13 @@ def _number(file: Path) -> int | None:
 
 
 def _numbers(file: Path) -> dict[str, int]:
-    """Of a file of lines, each a name and a number."""
+    """Return the numbers by name from a file in which each line is a name and a number."""
     pairs = (line.split(" ") for line in _text(file).splitlines())
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
 
 
 def _text(file: Path) -> str:
-    """Empty where it is not there, or closed to this user."""
+    """Return the text of a file; empty if it does not exist or this user cannot read it."""
     try:
         return file.read_text()
     except (OSError, UnicodeDecodeError):
@@ -152,5 +162,5 @@ def _text(file: Path) -> str:
 
 
 def _unescaped(text: str) -> str:
-    r"""Spaces in paths are \040."""
+    r"""Return a path from /proc with its escapes resolved: a space is written as \040."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)

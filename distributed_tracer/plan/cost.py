@@ -1,6 +1,6 @@
-"""Bytes and floating-point operations of one prompt, from sizes alone.
+"""Cost: the bytes and floating-point operations of one prompt, computed from sizes alone.
 
-The only unknown is how many features fire; `active_per_site` is the assumed mean per position and layer.
+The only unknown is the number of active features; `active_per_site` is its assumed mean per position and layer.
 P position, L layer, D model width, H attention head, A active feature, C column, R row.
 """
 
@@ -15,55 +15,58 @@ from .sizing import sweep_row_bytes
 ITEM_BYTES: dict[Precision, int] = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 DECODERS_IN_FILES_BYTES = 2 * 2**30
-"""From this size on decoders are not held, as `transcoder/load.py` has it (which imports torch)."""
+"""Decoders of at least this size stay in their files. Must equal the limit in `transcoder/load.py`, which imports
+torch."""
 _PADDING, _SLACK, _BESIDE = 1.5, 256, 24
-"""Slots for each in use, more for each layer, and for each position (error, constant, rounding up): more than
-`trace/column_layout.py` lays out."""
+"""Estimated slots per slot in use, additional slots per layer, and additional slots per site (error, constant, rounding
+up). The estimate exceeds what `trace/column_layout.py` lays out."""
 _TAKEN_BYTES = 32
-"""Per row and node while edges between nodes are picked out of the rows: values, indices, masks."""
+"""Bytes per row and node while the edges between nodes are selected from the rows: values, indices, masks."""
 _EDGE_BYTES = 56
-"""Per row and node of a graph: its dense matrix (4) and, if pruning keeps all of it, that once more (4), scores (8),
-those in order (24) and two masks; or every edge's source and weight on the host (8)."""
+"""Bytes per row and node of a graph: its dense matrix (4) and, if pruning keeps all of it, a second copy (4), scores
+(8), sorted scores (24) and two masks; or the source and weight of every edge on the host (8)."""
 _BETWEEN_BYTES = 4
-"""Per row and feature node, from which influence is ranked; a layer at a time in float64."""
+"""Bytes per row and feature node of the matrix from which influence is ranked, one layer at a time in float64."""
 _KEPT_BYTES = 8
-"""Of an edge kept by itself: slot and value."""
+"""Bytes per kept edge: slot (4) and value (4)."""
 _DROPPING_BYTES, _DROPPING_AT_ONCE = 96, 2**21
-"""Of each edge looked at while the largest are found, and so many edges (`trace/sparse_edges.py`)."""
+"""Bytes per edge examined while the largest edges are found, and the number of edges examined at a time
+(`trace/sparse_edges.py`)."""
 _KERNELS_BYTES = 2**28
-"""What oneDNN keeps of the kernels that it compiles for sizes of bfloat16 products."""
+"""Bytes that oneDNN keeps for the kernels that it compiles for sizes of bfloat16 products."""
 _KEPT_SHARE = 0.2
-"""Share of all edges, zeros included, that carry 99% of their rows: 0.15 where it was measured (135 M parameters)."""
+"""Share of all edges, zeros included, that carry 99% of their rows' mass: 0.15 was measured (135 M parameters)."""
 
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Memory of one prompt beside the weights, by part."""
+    """Memory of one prompt in bytes, by component, without the weights."""
 
     tape: int
-    """Attention patterns L·H·P², inputs and outputs of every MLP, logits."""
+    """Bytes of the forward cache: attention patterns L·H·P², inputs and outputs of every MLP, logits."""
     vectors: int
-    """What active features, errors and constants write: one vector for each layer written to."""
+    """Bytes of the vectors that active features, errors and constants write, one for each layer written to."""
     rows: int
-    """Every row over every slot, or what `keep_row_mass` leaves of it, and the edges between nodes with rows."""
+    """Bytes of every row over every slot, or of what `keep_row_mass` leaves of it, and of the edges between nodes that
+    have rows."""
     sweep: int
-    """Gradients of one batch of rows at every position, and the batch's edges before any are dropped."""
+    """Bytes of the gradients of one batch of rows at every position, and of its edges before any are dropped."""
     assembly: int
-    """The rows of chosen columns, dense, and what pruning or reading them makes."""
+    """Bytes of the dense rows of the chosen columns, and of the intermediate results of pruning or reading them."""
 
     @property
     def total(self) -> int:
-        """The larger of two moments: sweeping, or assembling after the last sweep."""
+        """Peak bytes: the larger of those during a sweep and those during assembly, after the last sweep."""
         return self.tape + self.vectors + self.rows + max(self.sweep, self.assembly)
 
     def largest(self) -> tuple[str, int]:
-        """Name and size of the largest part."""
+        """Return the name and the bytes of the largest component."""
         return max(((part.name, getattr(self, part.name)) for part in fields(self)), key=lambda part: part[1])
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one prompt takes."""
+    """Sizes, memory and floating-point operations of one prompt."""
 
     num_tokens: int
     num_active: int
@@ -76,9 +79,10 @@ class Cost:
 def resident_bytes(
     model: ModelShape, transcoders: TranscoderShape, dtype: Precision, slices: int = 1
 ) -> tuple[int, int]:
-    """Weights of model and transcoders that every worker holds all the time; large decoders stay in their files.
+    """Return the bytes of the model's and of the transcoders' weights that every worker holds all the time.
 
-    Of transcoders in slices those of the first, which has the skips and what the decoders add to.
+    Large decoders stay in their files and are not counted. If the transcoders are sharded, this is the size of the
+    first shard, which also holds the skip connections and the decoder biases.
     """
     item = ITEM_BYTES[dtype]
     decoders = model.d_model * sum(
@@ -86,13 +90,13 @@ def resident_bytes(
     )
     in_files = item * decoders >= DECODERS_IN_FILES_BYTES * slices
     held = transcoders.num_parameters - (decoders if in_files else 0)
-    whole = transcoders.num_layers * model.d_model * (1 + model.d_model * transcoders.has_skip)  # biases and skips
+    whole = transcoders.num_layers * model.d_model * (1 + model.d_model * transcoders.has_skip)  # biases, skips
     held = whole + -(-max(0, held - whole) // slices)
     return item * (model.num_parameters + model.num_copied), item * held
 
 
 def sweep_item_bytes(trace: TraceConfig, dtype: Precision) -> int:
-    """Bytes of a number in the sweep, as `trace/device.py` has it (which imports torch)."""
+    """Return the bytes of one number in a sweep. Must agree with `trace/device.py`, which imports torch."""
     if trace.sweep_dtype == "float32" and dtype == "float64":
         return 8
     return {"float32": 4, "tf32": 4, "bfloat16": 2, "float64": 8}[trace.sweep_dtype]
@@ -107,7 +111,10 @@ def cost_of(
     active_per_site: float,
     sweep_rows: int,
 ) -> Cost:
-    """What a prompt of that many tokens, leading special token included, takes with that many rows in a sweep."""
+    """Return the cost of a prompt with `num_tokens` tokens and `sweep_rows` rows per sweep.
+
+    `num_tokens` includes the leading special token.
+    """
     item, layers, width = ITEM_BYTES[dtype], model.num_layers, model.d_model
     swept = sweep_item_bytes(trace, dtype)
     sites = layers * num_tokens
@@ -137,19 +144,19 @@ def cost_of(
 
 
 def _layers_written(transcoders: TranscoderShape) -> float:
-    """Mean number of layers that a feature writes to."""
+    """Return the mean number of layers that a feature writes to."""
     return sum(len(transcoders.writes_to(layer)) for layer in range(transcoders.num_layers)) / transcoders.num_layers
 
 
 def _before_rows(num_tokens: int, model: ModelShape, transcoders: TranscoderShape) -> float:
-    """The forward pass and the encoders: two operations per weight and position, and attention."""
+    """Return the operations of the forward pass and the encoders: two per weight and position, plus attention."""
     encoders = model.d_model * sum(transcoders.features_L)
     attention = 4 * model.num_layers * model.num_heads * model.head_dim * num_tokens**2
     return 2.0 * num_tokens * (model.num_parameters + encoders) + attention
 
 
 def _rows(num_rows: int, num_tokens: int, model: ModelShape, written_per_site: float) -> float:
-    """The sweeps. A row starts at its own layer: at half of them in the mean."""
+    """Return the operations of all sweeps. A row starts at its own layer and passes half of the layers on average."""
     heads = model.num_heads * model.head_dim
     values = model.num_kv_heads * model.head_dim
     per_site = 2 * model.d_model * (heads + values + written_per_site + 2) + 2 * heads * num_tokens

@@ -1,4 +1,4 @@
-"""What a worker has to itself: memory and speed, as far as they can be known without torch and without a cluster."""
+"""Machine: the memory and speed of one worker, as far as they can be known without torch and without a cluster."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ..config import JobConfig
 from .control_group import memory_limits, num_processors
 
 CPU_FLOPS = 5e10
-"""Floating-point operations per second and CPU thread that tracing reaches in float32. Measured on one core of a
-server with AVX-512: 46e9 to 76e9 for 10 to 80 tokens of a model of 135 M parameters."""
+"""Floating-point operations per second and CPU thread that tracing reaches in float32. On one core of a server with
+AVX-512, 46e9 to 76e9 were measured, for 10 to 80 tokens and a model of 135 M parameters."""
 GPU_FLOPS = 1e13
-"""The same for a GPU: a cautious guess for data-centre cards in float32, not measured."""
+"""Floating-point operations per second of a GPU: a cautious guess for data-centre cards in float32, not measured."""
 
 
 @dataclass(frozen=True)
 class WorkerResources:
-    """What one worker can use. `free_bytes` is None where it cannot be known from here."""
+    """The resources of one worker. `free_bytes` is None if this machine cannot know it."""
 
     on_gpu: bool
     free_bytes: int | None
@@ -28,7 +28,7 @@ class WorkerResources:
 
 
 def worker_resources(config: JobConfig) -> WorkerResources:
-    """The share of this machine that each worker gets; on a remote cluster its memory is not known."""
+    """Return each worker's share of this machine; on a remote cluster, the free memory is not known."""
     run = config.run
     remote = not run.local and (run.ray_address is not None or "RAY_ADDRESS" in os.environ)
     gpus = [] if remote or config.model.device_map == "cpu" else free_gpu_bytes()
@@ -42,21 +42,21 @@ def worker_resources(config: JobConfig) -> WorkerResources:
 
 
 def num_cores() -> int:
-    """CPU cores this process may use: those it may run on, or fewer, if it has a quota of their time."""
+    """Return the number of CPU cores that this process may use: those it may run on, or fewer if it has a CPU quota."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = num_processors()
     return allowed if quota is None else max(1, min(allowed, int(quota)))
 
 
 def free_gpu_bytes() -> list[int]:
-    """Free memory of every GPU of this machine; empty where there is none."""
+    """Return the free memory of every GPU of this machine in bytes; empty if there is none."""
     return [int(free) * 2**20 for (free,) in ask_gpus("memory.free") if free.isdigit()]
 
 
 def ask_gpus(*properties: str) -> list[list[str]]:
-    """What the driver says of every GPU of this machine, in MiB where it is memory; empty where there is none.
+    """Return the requested properties of every GPU of this machine, as nvidia-smi prints them, memory in MiB.
 
-    Raises subprocess.TimeoutExpired where the driver hangs.
+    The list is empty if there is no GPU. Raises subprocess.TimeoutExpired if the driver does not answer in 30 seconds.
     """
     if shutil.which("nvidia-smi") is None:
         return []
@@ -67,7 +67,10 @@ def ask_gpus(*properties: str) -> list[list[str]]:
 
 
 def free_cpu_bytes() -> int:
-    """Main memory that can still be taken, by the account of the machine and of every control group above."""
+    """Return the bytes of main memory that can still be allocated.
+
+    This is the least of what the machine and each control group of this process have free.
+    """
     free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():

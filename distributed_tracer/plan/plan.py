@@ -1,4 +1,4 @@
-"""Plan: prompts and sizes in, work units with bytes and seconds out, before a single weight is loaded."""
+"""Plan: turns prompts and sizes into work units with bytes and seconds, before any weight is loaded."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from .work import WorkUnit
 
 _SHOWN = 5
 _FEWEST_ROWS = 8
-"""A sweep of fewer is slow; what does not fit then is too large for the machine."""
+"""Least number of rows in a sweep. A sweep of fewer rows is slow, so a prompt that does not fit with this many is too
+large for the machine."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What the prompts that are left cost; units are made of them as they are asked for, the longest first."""
+    """The cost of all prompts that are left to do. Work units are created lazily from them, the longest first."""
 
     prompts: PromptQueue
     costs: Mapping[int, Cost]
-    """Of every number of tokens that occurs, the longest first."""
+    """Cost of a prompt by its number of tokens, for every number that occurs, the longest first."""
     model: ModelShape
     transcoders: TranscoderShape
     config: JobConfig
@@ -35,36 +36,36 @@ class Plan:
 
     @property
     def resident_bytes(self) -> int:
-        """Weights that every worker holds."""
+        """Bytes of the weights that every worker holds."""
         return sum(self._weights())
 
     def _weights(self) -> tuple[int, int]:
-        """Of the model and of the transcoders."""
+        """Return the bytes of the model's weights and of the transcoders' weights on each worker."""
         return _weights(self.model, self.transcoders, self.config)
 
     def units(self) -> Iterator[WorkUnit]:
-        """What is left, expected to take longest first, whether it fits or not."""
+        """Yield all units that are left, the longest first, whether they fit into memory or not."""
         return (unit for length in self.prompts.lengths() for unit in self._of_length(length))
 
     def fitting(self) -> Iterator[WorkUnit]:
-        """Those that are expected to fit into memory."""
+        """Yield the units that are expected to fit into memory, the longest first."""
         lengths = [length for length in self.prompts.lengths() if self._fits(length)]
         return (unit for length in lengths for unit in self._of_length(length))
 
     def too_large(self) -> Iterator[tuple[WorkUnit, str]]:
-        """The others, with what they lack and what may help."""
+        """Yield the units that do not fit into memory, each with a sentence on what is missing and what may help."""
         for length in self.prompts.lengths():
             if not self._fits(length):
                 reason = self._why_too_large(self.costs[length])
                 yield from ((unit, reason) for unit in self._of_length(length))
 
     def total(self) -> tuple[int, float]:
-        """Number of units that fit, and seconds of one worker for all of them."""
+        """Return the number of units that fit into memory, and the seconds that one worker needs for all of them."""
         counts = {n: count for n, count in self.prompts.lengths().items() if self._fits(n)}
         return sum(counts.values()), sum(count * self._seconds(n) for n, count in counts.items())
 
     def check_fits(self) -> None:
-        """Raise PlanDoesNotFit if not even the weights fit into what a worker has."""
+        """Raise PlanDoesNotFit if the weights alone exceed the free memory of a worker."""
         free = self.machine.free_bytes
         if free is not None and self.resident_bytes > free:
             model, transcoders = self._weights()
@@ -75,7 +76,7 @@ class Plan:
             )
 
     def describe(self) -> str:
-        """Sizes, assumptions, the largest prompts, the total, and what will not fit."""
+        """Return the plan as text: sizes, assumptions, largest prompts, the total, and prompts that do not fit."""
         if not self.prompts.lengths():
             return "nothing to do"
         return "\n".join([*self._inputs(), *self._largest(), *self._total(), *self._too_large()])
@@ -162,7 +163,7 @@ def make_plan(
     config: JobConfig,
     machine: WorkerResources | None = None,
 ) -> Plan:
-    """What the prompts cost that are left to do. `machine` is what a worker has; found out if not given."""
+    """Plan the prompts that are left to do. `machine` is what one worker has; if None, it is found out here."""
     machine = machine or worker_resources(config)
     costs = {length: _cost(length, model, transcoders, config, machine) for length in prompts.lengths()}
     return Plan(prompts, costs, model, transcoders, config, machine)
@@ -171,7 +172,10 @@ def make_plan(
 def _cost(
     num_tokens: int, model: ModelShape, transcoders: TranscoderShape, config: JobConfig, machine: WorkerResources
 ) -> Cost:
-    """With the rows that a sweep is told to have, or half as many until they fit into what is free."""
+    """Return the cost of a prompt with the configured rows of a sweep.
+
+    If `sweep_rows` is "auto", the number of rows is halved until the prompt fits into the free memory.
+    """
     trace, dtype = config.trace, config.model.forward_dtype
     weights = sum(_weights(model, transcoders, config))
 
@@ -190,7 +194,7 @@ def _weights(model: ModelShape, transcoders: TranscoderShape, config: JobConfig)
 
 
 def _median(count_of: Mapping[int, int]) -> float:
-    """Of numbers that occur so many times each."""
+    """Return the median of numbers, given how many times each number occurs."""
     seen, half = 0, sum(count_of.values()) / 2
     middle = []
     for value, count in sorted(count_of.items()):

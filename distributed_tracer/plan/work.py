@@ -1,4 +1,4 @@
-"""WorkUnit: one prompt as work for somebody. Plain picklable data."""
+"""WorkUnit: one prompt as work for a worker. Outcome: what became of it. Both are plain picklable data."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ..prompt import Prompt
 
 @dataclass(frozen=True)
 class WorkUnit:
-    """One tokenized prompt to trace, with what the plan expects of it."""
+    """One tokenized prompt to trace, with the plan's expectations."""
 
     prompt: Prompt
     expected_seconds: float = 0.0
     expected_bytes: int = 0
-    """Memory that this prompt needs beside the weights."""
+    """Memory that this prompt needs in addition to the weights."""
     sweep_rows: int = 256
-    """Rows of a sweep where the configuration says auto, as the plan found them to fit."""
+    """Rows of a sweep if the configuration says "auto": a number that fits into memory according to the plan."""
     attempt: int = 1
-    """Counts up when a worker died while it ran this prompt."""
+    """Number of this attempt. It grows by one each time a worker dies while it traces this prompt."""
     refusals: int = 0
-    """So often a part that its graph was in was refused when it was to be committed."""
+    """Number of parts with this prompt's graph that were refused at their commit."""
 
 
 Status = Literal["traced", "done", "failed", "retried"]
@@ -32,8 +32,9 @@ Status = Literal["traced", "done", "failed", "retried"]
 class Outcome:
     """What became of one prompt.
 
-    *traced*: its graph waits in a worker's memory to be written. *done*: the part that holds it is committed.
-    *failed*: for good; `phase` and `reason` say where and why. *retried*: it will be traced again, for `reason`.
+    *traced*: the graph is in a worker's memory and not written yet. *done*: the part that holds the graph is committed.
+    *failed*: the prompt is given up; `phase` and `reason` say where and why. *retried*: the prompt will be traced
+    again, because of `reason`.
     """
 
     prompt_id: str
@@ -43,16 +44,16 @@ class Outcome:
     attempt: int = 1
     seconds: float = 0.0
     expected_seconds: float = 0.0
-    """What the plan said."""
+    """Seconds that the plan expected."""
     num_nodes: int = 0
     num_edges: int = 0
     replacement: float = float("nan")
     completeness: float = float("nan")
     worker: str = ""
-    """`host:pid` of the process that did it."""
+    """Process that traced the prompt, as `host:pid`."""
     num_rows: int = 0
-    """Rows computed, before pruning."""
+    """Number of rows computed, before pruning."""
     phase_seconds: Mapping[str, float] = field(default_factory=dict)
-    """What the worker did since its outcome before this one: load, encode, rows, prune, store, idle."""
+    """Seconds that the worker spent since its previous outcome, by phase: load, encode, rows, prune, store, idle."""
     gpu_peak_bytes: int = 0
-    """The most that the worker has used of a GPU's memory so far."""
+    """Peak GPU memory that the worker has used so far."""

@@ -1,1 +1,1 @@
-"""Who does the work, and what happens when they fail. In: work units. Out: a stream of small outcomes."""
+"""Executors, workers and the handling of their failures. In: work units. Out: a stream of small outcomes."""

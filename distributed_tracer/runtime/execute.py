@@ -1,4 +1,4 @@
-"""Chooses the executor that a configuration asks for."""
+"""Execute: creates the executor that a configuration asks for."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ def executor_for(
     make_worker: MakeWorker | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Executor:
-    """The executor that the configuration asks for; what the other one needs is not imported. `num_units` is how many
-    it will be given, which it shows to those who watch. `make_worker` is for work other than tracing. Once it is
-    `stopped`, units that it was given and has not begun are left alone, and workers that are loading not waited for."""
+    """Return the executor that the configuration asks for; modules that only the other one needs are not imported.
+
+    `num_units` is the number of units that the executor will be given; it is exported as a metric. `make_worker`
+    creates workers for work other than tracing. Once `stopped` returns True, an executor on Ray does not begin further
+    units and does not wait for workers that are still loading.
+    """
     make_worker = make_worker or new_worker
     if config.run.local:
         from .local import LocalExecutor

@@ -1,4 +1,4 @@
-"""Executor: the one method behind which prompts are traced here or on a cluster, and what both kinds share."""
+"""Executor: the protocol for tracing prompts in this process or on a cluster, and the code that both ways share."""
 
 from __future__ import annotations
 
@@ -16,49 +16,56 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 MakeWorker = Callable[..., Any]
-"""Makes the worker of a process from the configuration and its number of CPU threads; and with `part`, where it keeps a
-slice of the transcoders only. Executors take one as an argument: the place to put a Worker that does something else."""
+"""Creates the worker of a process from the configuration and the number of CPU threads. The keyword argument `part` is
+passed only if the worker holds a single shard of the transcoders. Executors take this function as an argument, so that
+a caller can supply a worker that does something other than tracing."""
 
 
 class Commit(Protocol):
-    """Called in the driver with every receipt, those that come together in one call."""
+    """Function that the driver calls with every part manifest; manifests that arrive together come in one call."""
 
     def __call__(self, *receipts: PartManifest) -> None:
-        """The prompts of their parts are done when it has returned. Raises CommitRefused, which names the parts that do
-        not count, and is told of those that do; any other error ends the run."""
+        """Commit the parts; when the call has returned, their prompts are done.
+
+        Raises CommitRefused if some parts must not count: the exception names them, and all other parts of the call
+        are committed. Any other error ends the run.
+        """
         ...
 
 
 class Executor(Protocol):
-    """Who does the work."""
+    """Traces units of work and reports what became of each prompt."""
 
     def run(self, units: Iterable[WorkUnit]) -> Generator[Outcome]:
-        """Trace every unit and write the graphs, in the order that suits; yield what became of each prompt.
+        """Trace every unit in any order, write the graphs, and yield what became of each prompt.
 
-        Every prompt ends as *done* or *failed*, once; *traced* and *retried* come on the way. `units` is read
-        only as fast as work is handed out, so that a caller who ends it early ends the run early, with
-        everything traced until then written and committed. A prompt whose part is refused at its commit is traced
-        again, and failed after RunConfig.attempts such parts. Raises InputError if workers cannot be set up,
-        StoreError if the store cannot be written, OutOfMemory if there is no memory to write a part, WorkerLost if
-        workers die without getting anything done.
+        Every prompt ends exactly once as *done* or *failed*; *traced* and *retried* may come before that. `units` is
+        read only as fast as work is handed out. A caller who ends `units` early therefore ends the run early, and
+        everything traced until then is written and committed. A prompt whose part is refused at its commit is traced
+        again; it fails after RunConfig.attempts such parts. Raises InputError if workers cannot be set up,
+        StoreError if the store cannot be written, OutOfMemory if there is no memory to write a part, and WorkerLost
+        if workers die without completing any work.
         """
         ...
 
 
 def new_worker(config: JobConfig, threads: int, **options: Any) -> Worker:
-    """The ordinary worker. Imported where it works, so that the driver of a cluster never loads torch for it."""
+    """Create the worker that traces prompts.
+
+    Its module is imported in the worker's process, so that the driver of a cluster need not load torch.
+    """
     from .worker import Worker
 
     return Worker(config, threads, **options)
 
 
 def threads_per_worker(run: RunConfig, cores: int) -> int:
-    """CPU threads of each worker: as configured, else an equal share of the cores, at least one."""
+    """Return the CPU threads of each worker: the configured number, or else an equal share of the cores, at least 1."""
     return run.threads or max(1, cores // (1 if run.local else run.workers))
 
 
 class PendingOutcomes:
-    """The traced prompts of one worker whose part is not committed yet: what is lost if the worker is."""
+    """The traced prompts of one worker whose part is not committed yet. They are lost if the worker is lost."""
 
     def __init__(self) -> None:
         self._outcomes: dict[str, Outcome] = {}
@@ -67,24 +74,30 @@ class PendingOutcomes:
         return len(self._outcomes)
 
     def receive(self, reply: WorkerReply) -> Iterator[Outcome]:
-        """Pass on a reply's outcomes; of its receipt, if it has one, `written` is to be told once that is committed."""
+        """Yield a reply's outcomes and remember the traced prompts.
+
+        If the reply has a part manifest, call `mark_durable` once that part is committed.
+        """
         for outcome in reply.outcomes:
             if outcome.status == "traced":
                 self._outcomes[outcome.prompt_id] = outcome
             yield outcome
 
     def mark_durable(self, receipt: PartManifest) -> Iterator[Outcome]:
-        """The prompts of a committed part are done."""
+        """Yield a *done* outcome for each prompt of a committed part."""
         for entry in receipt.prompts:
             yield replace(self._outcomes.pop(entry.id), status="done")
 
     def refused(self, receipt: PartManifest) -> list[str]:
-        """Ids of the prompts of a part that must not count: nobody has their graphs any more."""
+        """Forget the prompts of a refused part, and return their ids; their graphs no longer exist anywhere."""
         return [self._outcomes.pop(entry.id).prompt_id for entry in receipt.prompts]
 
 
 def committed(commit: Commit, receipts: Sequence[PartManifest]) -> Mapping[str, str]:
-    """Commit parts; those that are refused, by name, with the reason. Raises what ends the run."""
+    """Commit parts, and return the reason for each part that was refused, by the part's name.
+
+    Raises every error other than CommitRefused; such an error ends the run.
+    """
     try:
         commit(*receipts)
     except CommitRefused as error:
@@ -93,7 +106,10 @@ def committed(commit: Commit, receipts: Sequence[PartManifest]) -> Mapping[str, 
 
 
 def after_refusal(unit: WorkUnit, attempts: int, reason: str) -> tuple[WorkUnit | None, Outcome]:
-    """What is to be traced again of a prompt whose part was refused, if anything, and what to tell."""
+    """Return the unit to trace again after its part was refused, and the outcome to report.
+
+    The unit is None, and the outcome *failed*, once `attempts` parts that held the prompt's graph were refused.
+    """
     refusals, tries = unit.refusals + 1, unit.attempt + unit.refusals
     told = Outcome(unit.prompt.id, "retried", "store", reason, tries, expected_seconds=unit.expected_seconds)
     if refusals < attempts:

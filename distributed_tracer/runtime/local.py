@@ -1,4 +1,4 @@
-"""LocalExecutor: prompts one after another in this process. The reference for every other executor."""
+"""LocalExecutor: traces prompts one after another in this process. It is the reference for every other executor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .reply import WorkerReply
 
 
 class LocalExecutor:
-    """Works here, without Ray: on a laptop, in tests, in a debugger."""
+    """Executor that works in this process, without Ray: on a laptop, in tests, in a debugger."""
 
     def __init__(self, config: JobConfig, commit: Commit, make_worker: MakeWorker = new_worker) -> None:
         self._config = config
@@ -21,7 +21,7 @@ class LocalExecutor:
         self._make_worker = make_worker
 
     def run(self, units: Iterable[WorkUnit]) -> Generator[Outcome]:
-        """See Executor.run. Sets the number of torch's threads in this process."""
+        """Trace the units as `Executor.run` specifies. Sets the number of torch's threads in this process."""
         threads = threads_per_worker(self._config.run, num_cores())
         worker = self._make_worker(self._config, threads)
         fresh, again = iter(units), deque[WorkUnit]()
@@ -42,7 +42,7 @@ class LocalExecutor:
     def _settle(
         self, unwritten: PendingOutcomes, reply: WorkerReply, under_way: dict[str, WorkUnit], again: deque[WorkUnit]
     ) -> Iterator[Outcome]:
-        """Pass on what became of prompts and commit a part; what of it must not count goes to `again`."""
+        """Yield the outcomes of a reply and commit its part; if that is refused, append its units to `again`."""
         yield from unwritten.receive(reply)
         if reply.receipt is None:
             return

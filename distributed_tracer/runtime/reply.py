@@ -1,4 +1,4 @@
-"""What comes back from a worker for a WorkUnit: a Reply with Outcomes. Plain picklable data."""
+"""WorkerReply: a worker's answer to a call, with the outcomes of its units. It is plain picklable data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..store.format.part_manifest import PartManifest
 
 @dataclass(frozen=True)
 class WorkerReply:
-    """A worker's answer to one call: what happened to prompts, and the receipt of a part if it wrote one."""
+    """A worker's answer to one call: the outcomes of prompts, and the part manifest if it wrote a part."""
 
     outcomes: tuple[Outcome, ...] = ()
     receipt: PartManifest | None = None

@@ -1,15 +1,16 @@
-"""Schedule: which prompt goes to which worker, and where a lost worker's prompts go. No Ray in here.
+"""Schedule: decides which prompt goes to which worker, and where a lost worker's prompts go. It does not use Ray.
 
-Two calls are kept in flight per worker, so that none waits for the driver. A call carries one prompt or, where workers
-are many and prompts short, as many as take so long together that the driver keeps up with all workers.
+Two calls are kept in flight per worker, so that no worker waits for the driver. A call carries one prompt. If there are
+many workers and the prompts are short, a call carries several prompts, which together take long enough that the driver
+keeps up with all workers.
 
-A worker that dies takes three kinds of prompts with it: the one it was running, which is suspected; those it had not
-begun; and those it had traced but not written. The last two are innocent and go first. A suspect goes last, to a worker
-with nothing unwritten, so that if it kills again it kills nothing else; after `attempts` deaths it is recorded as
-failed, if it was alone in the last: a process that ends at once may take the answer to the prompt before along, and
-that one would be blamed. Of several prompts in the call that was running nobody knows which it was: each is tried again
-in a call of its own, and only a death in such a call counts against it. A worker that ends because another one of its
-group died blames nobody.
+A worker that dies takes three kinds of prompts with it: the prompt it was running, which becomes a suspect; the prompts
+it had not begun; and those it had traced but not written. Prompts of the last two kinds are innocent and are handed out
+first. A suspect is handed out last, to a worker that has nothing unwritten, so that another crash loses nothing else.
+After `attempts` crashes the prompt is recorded as failed, provided it was the only prompt in flight at the last crash.
+Otherwise the crash may belong to the previous prompt, whose reply was lost with the process. If the running call
+carried several prompts, the one at fault is unknown: each is retried in a call of its own, and only a crash during such
+a call counts against it. If a worker ends because another member of its group died, no prompt is blamed.
 """
 
 from __future__ import annotations
@@ -26,18 +27,19 @@ from .reply import WorkerReply
 from .telemetry.estimate import DurationModel
 
 UnitBatch = tuple[WorkUnit, ...]
-"""What a worker is asked: to trace some units or, of none, to write what it has."""
+"""One call to a worker: the units to trace. An empty batch tells the worker to write the graphs that it has."""
 FLUSH: UnitBatch = ()
 
 IN_FLIGHT = 2
 MAX_UNITS = 64
-"""In one call, however short they are: a part is written between calls only."""
+"""Largest number of units in one call, even if they are very short: a part is written only between calls."""
 MAX_LOSSES_IN_A_ROW = 30
-"""So many lost workers without one prompt traced in between are a broken machine, not broken prompts."""
+"""Number of workers lost in a row, without one prompt traced in between, that ends the run: after that many, the
+machine is assumed to be broken, not the prompts."""
 
 
 class WorkerQueue:
-    """What one worker was asked and has not answered, and what it traced and has not written."""
+    """The calls that one worker has not answered yet, and the prompts that it traced but has not written."""
 
     def __init__(self) -> None:
         self.calls: list[UnitBatch] = []
@@ -45,16 +47,21 @@ class WorkerQueue:
         self.unwritten = PendingOutcomes()
 
     def ask(self, call: UnitBatch) -> UnitBatch:
+        """Record a call that is about to be sent, and return it."""
         self.calls.append(call)
         self.units |= {unit.prompt.id: unit for unit in call}
         return call
 
 
 class Schedule:
-    """The work not handed out yet, and the rules for what a worker gets next."""
+    """The work that is not handed out yet, and the rules for what a worker gets next."""
 
     def __init__(self, units: Iterable[WorkUnit], attempts: int, call_seconds: float = 0.0) -> None:
-        """`call_seconds` is how long a call should take at least, by what prompts took so far; 0: one prompt each."""
+        """Create a schedule of `units`, which are read only as they are handed out.
+
+        `attempts` is the number of crashes or refused parts after which a prompt fails. `call_seconds` is the least
+        duration that a call should have, estimated from the prompts traced so far; 0 puts one prompt into each call.
+        """
         self._fresh = iter(units)
         self._ahead: WorkUnit | None = None
         self._again: deque[WorkUnit] = deque()
@@ -65,34 +72,37 @@ class Schedule:
         self._losses_writing = 0
 
     def has_work(self) -> bool:
-        """Whether there is anything left to hand out. May read one unit ahead."""
+        """Whether there is work left to hand out. May read one unit ahead."""
         if self._ahead is None and not self._again:
             self._ahead = next(self._fresh, None)
         return bool(self._ahead or self._again or self._suspects)
 
     def withdraw(self) -> None:
-        """Hand out nothing more; what workers have been asked goes on."""
+        """Hand out nothing more; calls that workers already have are completed."""
         self._fresh, self._ahead = iter(()), None
         self._again.clear()
         self._suspects.clear()
 
     def next_calls(self, share: WorkerQueue) -> Iterator[UnitBatch]:
-        """What to ask of a worker now: nothing if it has enough to do or there is nothing left."""
+        """Yield the calls to send to a worker now; none if it has enough to do or there is no work left."""
         while len(share.calls) < IN_FLIGHT and (call := self._take()):
             yield share.ask(call)
         if share.calls:
             return
         if share.unwritten:
             yield share.ask(FLUSH)
-        elif self._suspects:  # not before the answer to that is here: a process that dies at once takes it along
+        elif self._suspects:  # only after the reply to FLUSH: if the process crashes, that reply would be lost with it
             yield share.ask((self._suspects.popleft(),))
 
     def expected_seconds(self, call: UnitBatch) -> float:
-        """By what prompts took so far."""
+        """Return the expected duration of a call, estimated from the prompts traced so far."""
         return sum(self._estimate.predict(1, unit.expected_seconds) for unit in call)
 
     def refused(self, share: WorkerQueue, call: UnitBatch, reason: str) -> Iterator[Outcome]:
-        """A call never began, because of something in it: a prompt that was alone has failed, others are sent alone."""
+        """Take back a call that could not be sent because of its content.
+
+        A prompt that was alone in the call has failed; several prompts are sent again, each in a call of its own.
+        """
         share.calls.remove(call)
         for unit in call:
             del share.units[unit.prompt.id]
@@ -102,7 +112,7 @@ class Schedule:
                 self._again.append(unit)
 
     def settle(self, share: WorkerQueue, call: UnitBatch, reply: WorkerReply) -> Iterator[Outcome]:
-        """Take a worker's answer to `call`; the receipt in it is for `written`."""
+        """Take a worker's reply to `call` and yield its outcomes; pass the reply's part manifest to `written` later."""
         share.calls.remove(call)
         for outcome in share.unwritten.receive(reply):
             if outcome.status == "failed":
@@ -113,23 +123,26 @@ class Schedule:
             yield outcome
 
     def written(self, share: WorkerQueue, receipt: PartManifest) -> Iterator[Outcome]:
-        """A worker's part is committed."""
+        """Yield a *done* outcome for each prompt of a worker's part, which has been committed."""
         self._losses_writing = 0
         for outcome in share.unwritten.mark_durable(receipt):
             del share.units[outcome.prompt_id]
             yield outcome
 
     def not_committed(self, share: WorkerQueue, receipt: PartManifest, reason: str) -> Iterator[Outcome]:
-        """A worker's part is refused: its prompts are traced again, or failed after so many parts as `attempts`."""
+        """Take back the prompts of a worker's part that was refused.
+
+        They are traced again; a prompt fails after `attempts` refused parts.
+        """
         for prompt_id in share.unwritten.refused(receipt):
             unit, outcome = after_refusal(share.units.pop(prompt_id), self._attempts, reason)
             self._again.extend([] if unit is None else [unit])
             yield outcome
 
     def worker_lost(self, share: WorkerQueue, reason: str, blamed: bool = True) -> Iterator[Outcome]:
-        """Take back everything a dead worker had; what it ran is suspected unless it is not to blame.
+        """Take back all prompts of a dead worker. The prompt it was running becomes a suspect if `blamed`.
 
-        Raises WorkerLost if nothing but deaths has happened for long.
+        Raises WorkerLost after MAX_LOSSES_IN_A_ROW crashes without a prompt traced or without a part written.
         """
         running, *waiting = share.calls or [FLUSH]
         not_begun = {unit.prompt.id for call in waiting for unit in call}
@@ -145,7 +158,7 @@ class Schedule:
         if not blamed:
             return
         self._losses_in_a_row += 1
-        self._losses_writing += bool(share.calls) and running == FLUSH  # no prompt is to blame: it could go on for ever
+        self._losses_writing += bool(share.calls) and running == FLUSH  # no prompt is blamed: it could go on for ever
         if max(self._losses_in_a_row, self._losses_writing) >= MAX_LOSSES_IN_A_ROW:
             what = "writing a part" if self._losses_writing >= MAX_LOSSES_IN_A_ROW else "tracing a prompt"
             raise WorkerLost(

@@ -1,8 +1,8 @@
-"""Spread: the batches of a long prompt's rounds dealt out to idle replicas. No Ray in here.
+"""SharedRowComputer: shares the batches of a long prompt's rounds with idle replicas. It does not use Ray.
 
-An assistant repeats the forward pass and the encoding, so that nothing but chosen features and finished rows travels.
-It is used if the same features fire for it with the same activations, to the bit; who fails or is late is done without.
-Batches are cut by the prompt and the configuration, so it does not matter for the graph who computes which.
+A helper repeats the forward pass and the encoding, so that only chosen features and finished rows are sent. A helper is
+used only if its features and activations are bit-identical to ours. A helper that fails or times out is dropped. The
+prompt and the configuration alone determine the batches, so the graph does not depend on which replica computes which.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ from ..transcoder.base import Transcoders
 _log = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS, _PATIENCE = 10.0, 4.0
-"""An assistant may take so long after its leader is finished, or so many times what the leader took."""
+"""Time limit of a helper after its leader is finished: this number of seconds or, if that is longer, this multiple of
+the time that the leader took."""
 
 
 class Helper(Protocol):
-    """An idle replica, seen from the one that it helps: asked now, answering later."""
+    """An idle replica, as the replica that it helps sees it: calls return at once, answers come later."""
 
     def open(self, prompt: Prompt, config: TraceConfig) -> None:
         """Begin to prepare for a prompt. Raises HelperFailed."""
         ...
 
     def fingerprint(self) -> str | None:
-        """Of what fires there, once it is prepared; None until then. Raises HelperFailed."""
+        """Return the fingerprint of the helper's active features; None until it is prepared. Raises HelperFailed."""
         ...
 
     def ask(self, chosen_F: npt.NDArray[np.int64], number: int) -> None:
@@ -52,39 +53,39 @@ class Helper(Protocol):
         ...
 
     def answered(self) -> bool:
-        """Whether `take` need not wait."""
+        """Whether `take` would return without waiting."""
         ...
 
     def take(self, seconds: float) -> SerializedBlock:
-        """The block asked for. Raises HelperFailed, also if it is not there within so many seconds."""
+        """Return the requested block. Raises HelperFailed, also if the block does not arrive within `seconds`."""
         ...
 
 
 class HelperFailed(Exception):
-    """An assistant is lost, late or otherwise of no use."""
+    """A helper is lost, late or otherwise unusable."""
 
 
 class HelperPool:
-    """The replicas offered to this one, by another thread, while it is tracing a prompt."""
+    """The helpers that another thread offers to this replica while it traces a prompt."""
 
     def __init__(self) -> None:
         self._offered: list[Helper] = []
         self._lock = threading.Lock()
 
     def offer(self, assistant: Helper) -> None:
-        """It is idle, and may be used for the prompt that is being traced."""
+        """Add an idle helper, which may be used for the prompt that is being traced."""
         with self._lock:
             self._offered.append(assistant)
 
     def take_offered(self) -> list[Helper]:
-        """Those offered since the last time."""
+        """Return the helpers offered since the last call."""
         with self._lock:
             offered, self._offered = self._offered, []
         return offered
 
 
 class SharedRowComputer:
-    """A RowSource that leaves some batches to assistants, as soon as there are any."""
+    """A RowSource that gives some of its batches to helpers as soon as there are any."""
 
     def __init__(
         self,
@@ -94,18 +95,18 @@ class SharedRowComputer:
         assistants: HelperPool,
         step: Callable[[], None] = lambda: None,
     ) -> None:
-        """`step` is called when a batch is computed here."""
+        """Create a row source for one prompt; `step` is called after each batch that this process computes."""
         self._rows, self._prompt, self._config, self._assistants = rows, prompt, config, assistants
         self._step = step
         self._opening: list[Helper] = []
         self._ready: list[Helper] = []
 
     def of_targets(self, directions: ResolvedTargets) -> Iterator[EdgeBlock]:
-        """Rows of every target, which are few."""
+        """Compute the rows of all targets here; they are too few to share."""
         return self._rows.of_targets(directions)
 
     def of_features(self, chosen_F: Tensor) -> Iterator[EdgeBlock]:
-        """Rows of active features, in the order of their batches, whoever computed them."""
+        """Yield the rows of active features in the order of their batches, whichever replica computed them."""
         spread = _Round(self._rows, chosen_F, self._look_for_assistants)
         for block in self._rows.of_features(chosen_F, spread.takes):
             self._step()
@@ -113,7 +114,7 @@ class SharedRowComputer:
         yield from spread.rest()
 
     def _look_for_assistants(self) -> list[Helper]:
-        """Open those that are new; those that are open and see the same features are of use, until they fail."""
+        """Open new helpers, and return those that are prepared and have the same features, until they fail."""
         for assistant in self._assistants.take_offered():
             try:
                 assistant.open(self._prompt, self._config)
@@ -135,23 +136,23 @@ class SharedRowComputer:
 
 
 class _Round:
-    """One round's batches, large ones first: whoever has nothing to do takes the next one."""
+    """The batches of one round, large ones first: each replica that becomes free takes the next batch."""
 
     def __init__(self, rows: RowComputer, chosen_F: Tensor, assistants: Callable[[], list[Helper]]) -> None:
         self._rows, self._chosen_F, self._assistants = rows, chosen_F, assistants
         self._num_batches = rows.num_batches(chosen_F)
         self._leaders = -1
-        """The leader's batch."""
+        """Number of the batch that the leader computes."""
         self._given = 0
-        """All batches before this one are done or under way."""
+        """All batches before this number are finished or being computed."""
         self._asked: dict[Helper, int] = {}
         self._blocks: dict[int, EdgeBlock] = {}
         self._next = 0
-        """The first block not passed on."""
+        """Number of the first block that has not been yielded."""
         self._started = time.monotonic()
 
     def takes(self, number: int) -> bool:
-        """Whether the leader is to compute this batch; if so, those after it go to who has nothing to do."""
+        """Whether the leader is to compute this batch. If so, idle helpers are given the batches after it."""
         if number < self._given:
             return False
         self._leaders, self._given = number, number + 1
@@ -169,14 +170,14 @@ class _Round:
         return True
 
     def add(self, block: EdgeBlock) -> Iterator[EdgeBlock]:
-        """The leader's block; those that are next are passed on."""
+        """Add the leader's block, and yield all blocks that are next in order."""
         self._blocks[self._leaders] = block
         while self._next in self._blocks:
             yield self._blocks.pop(self._next)
             self._next += 1
 
     def rest(self) -> Iterator[EdgeBlock]:
-        """What assistants are still computing. They may take as long as the leader took, some times over."""
+        """Yield the remaining blocks. Helpers may take several times as long as the leader took for its own."""
         patience = max(_PATIENCE_SECONDS, _PATIENCE * (time.monotonic() - self._started))
         for assistant in list(self._asked):
             self._receive(assistant, patience)
@@ -197,7 +198,7 @@ class _Round:
 
 
 class HelperSession:
-    """The other end: one prompt of another replica, prepared here."""
+    """The helper's side: one prompt that another replica traces, prepared in this process."""
 
     def __init__(self, prompt: Prompt, model: Model, transcoders: Transcoders, config: TraceConfig) -> None:
         tape, features = run_and_encode(tokenize(prompt, model.tokenizer, model.shape), model, transcoders, config)
@@ -206,14 +207,17 @@ class HelperSession:
         self.fingerprint = fingerprint(features)
 
     def block(self, chosen_F: Tensor, number: int) -> SerializedBlock:
-        """One batch of a round."""
+        """Compute one batch of a round, and return its rows serialized."""
         with matmul_precision(self._config.sweep_dtype):
             (block,) = self._rows.of_features(chosen_F, number.__eq__)
             return serialize(block)
 
 
 def fingerprint(features: ActiveFeatures) -> str:
-    """Equal for equal features and activations only."""
+    """Return a SHA-256 digest of all active features and activations, in hexadecimal digits.
+
+    Two digests are equal only if all features and activations are bit-identical.
+    """
     table, found = features.table(), hashlib.sha256()
     for column in (table.layer_A, table.position_A, table.feature_A, table.activation_A):
         found.update(column.tobytes())

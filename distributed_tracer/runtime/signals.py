@@ -1,8 +1,8 @@
-"""Stopping early: the first SIGINT, SIGTERM or SIGHUP ends the handing out of work, the second ends the program.
+"""Signals: the first SIGINT, SIGTERM or SIGHUP stops the handing out of work, and the second ends the program.
 
-One request may come as several signals: `timeout` sends SIGTERM to its program and then to the program's group, Slurm
-to a script, which hands it on, and to all that the script has started. SIGTERM or SIGHUP counts as the second only
-after ECHO_SECONDS. SIGINT is a key on a keyboard, and counts at once.
+One request may arrive as several signals: `timeout` sends SIGTERM to its program and then to the program's group. Slurm
+sends it to a script, which passes it on, and to all processes that the script has started. SIGTERM or SIGHUP therefore
+counts as the second signal only after ECHO_SECONDS. SIGINT comes from a key on a keyboard and always counts.
 """
 
 from __future__ import annotations
@@ -24,16 +24,19 @@ ECHO_SECONDS = 2.0
 
 
 class NothingBegun(KeyboardInterrupt):
-    """Raised by the first signal if no work was handed out: what is being made ready is of no use."""
+    """Raised by the first signal if no work was handed out yet: then it is not worth completing the preparations."""
 
 
 class GracefulShutdown:
-    """While entered, listens to signals. Outside the main thread, where that is not possible, it only passes units."""
+    """Context manager that handles signals while it is entered.
+
+    Outside the main thread, where Python cannot handle signals, it only passes units through.
+    """
 
     def __init__(self, log_format: LogFormat = "text") -> None:
         self.requested = False
         self.signal = ""
-        """The name of the signal that asked for it."""
+        """Name of the signal that requested the stop; empty before that."""
         self._begun = False
         self._log_format: LogFormat = log_format
         self._asked_at = 0.0
@@ -43,7 +46,7 @@ class GracefulShutdown:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 ignored = signal.getsignal(number) == signal.SIG_IGN
-                if not (number == signal.SIGHUP and ignored):  # as it is under nohup
+                if not (number == signal.SIGHUP and ignored):  # nohup makes a program ignore SIGHUP
                     self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
@@ -54,7 +57,7 @@ class GracefulShutdown:
             signal.signal(number, handler)
 
     def take_until_stopped(self, units: Iterable[WorkUnit]) -> Iterator[WorkUnit]:
-        """The units, until somebody asks to stop."""
+        """Yield the units until a signal requests a stop."""
         for unit in units:
             if self.requested:
                 return
@@ -68,8 +71,8 @@ class GracefulShutdown:
             raise KeyboardInterrupt
         self._asked_at = time.monotonic()
         self.requested, self.signal = True, signal.Signals(number).name
-        # not print: the signal may have come in the middle of one
-        with suppress(OSError):  # that nobody reads it must not end the run
+        # not print: the signal may have interrupted a print
+        with suppress(OSError):  # a closed standard error must not end the run
             os.write(2, stopping_line(self._log_format))
         if not self._begun:
             raise NothingBegun

@@ -1,4 +1,7 @@
-"""Worker: a process's model and transcoders, kept loaded, and the part of the store it is filling. No Ray in here."""
+"""Worker: holds the loaded model and transcoders of one process, and the part of the store that it is filling.
+
+This module does not use Ray.
+"""
 
 from __future__ import annotations
 
@@ -36,33 +39,35 @@ from .telemetry.logs import CURRENT_PROMPT
 from .telemetry.phases import TRACE, PhaseTimer
 
 KERNELS_KEPT = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
-"""oneDNN compiles a kernel for each size of a bfloat16 product, a millisecond and 0.1 MB each, and by itself keeps only
-1,024; prompts of many lengths need more. Read at a process's first such product."""
+"""Environment variable and value that set how many compiled kernels oneDNN keeps. oneDNN compiles one kernel for each
+size of a bfloat16 product, which takes a millisecond and 0.1 MB. By default it keeps only 1,024; prompts of many
+lengths need more. oneDNN reads the variable at a process's first such product."""
 SAME_BITS = ("MKL_CBWR", "AUTO,STRICT")
-"""Makes MKL add in one order whatever the number of threads, so that a graph does not depend on how many workers share
-a machine; on AMD's processors not in small products, see `threads`. Read at a process's first matrix product; costs
-less than 5% (135 M parameters, one core)."""
+"""Environment variable and value that make MKL add in the same order for any number of threads, so that a graph does
+not depend on how many workers share a machine. On AMD processors this does not hold for small products; see the setting
+`threads`. MKL reads the variable at a process's first matrix product. It costs less than 5% (135 M parameters, one
+core)."""
 
 
 class Worker:
-    """Traces prompts one after another and writes their graphs to the store, a part at a time.
+    """Traces prompts one after another and writes their graphs to the store, one part at a time.
 
-    Raises InputError if model or transcoders cannot be loaded, do not fit each other, or are not what is `expected`,
-    which is what the run began with.
+    The constructor raises InputError if model or transcoders cannot be loaded, if they do not fit each other, or if
+    their files differ from `expected`, the files that the run began with.
     """
 
     kept: LoadedTranscoders
-    """What of the transcoders is here: all, or one slice."""
+    """The transcoders that this process holds: the whole set, or one shard."""
     transcoders: Transcoders
-    """The whole set, for tracing. Whoever made a worker with one slice sets it."""
+    """The whole set of transcoders, used for tracing. The code that creates a worker with one shard must set it."""
     assistants: HelperPool
-    """Idle workers offered to this one."""
+    """Idle workers that were offered to this worker as helpers."""
 
     def __init__(
         self,
         config: JobConfig,
         threads: int,
-        part: Shard = Shard(),  # noqa: B008  (frozen)
+        part: Shard = Shard(),  # noqa: B008  (Shard is frozen)
         expected: Mapping[What, Content] | None = None,
     ) -> None:
         os.environ.setdefault(*SAME_BITS)
@@ -85,29 +90,38 @@ class Worker:
         self._phases.start("idle")
 
     def trace(self, *units: WorkUnit) -> WorkerReply:
-        """Trace prompts; write a part if they filled it. Only writing raises: StoreError, OutOfMemory; and FilesChanged
-        if what is traced may be of two models."""
+        """Trace prompts, and write the current part if they filled it.
+
+        A prompt that cannot be traced is reported as a failed outcome. Writing the part raises StoreError or
+        OutOfMemory; FilesChanged is raised if the traced graphs may belong to two different models.
+        """
         self._assisting = None
         outcomes = [outcome for unit in units for outcome in self._trace(unit)]
         if any(outcome.status == "failed" for outcome in outcomes):
-            self.files.check()  # they may be why
+            self.files.check()  # changed files may be the cause of the failure
         return WorkerReply(tuple(outcomes), self.flush().receipt if self._part.full else None)
 
     def flush(self) -> WorkerReply:
-        """Write what is traced. Raises StoreError, OutOfMemory, FilesChanged."""
+        """Write the traced graphs as a part. Raises StoreError, OutOfMemory or FilesChanged."""
         self._phases.start("store")
         receipt = self._write()
         self._phases.start("idle")
         return WorkerReply(receipt=receipt)
 
     def assist(self, prompt: Prompt, config: TraceConfig) -> str:
-        """Prepare to compute rows of a prompt that another worker traces; the fingerprint of what fires in it."""
-        self._assisting = None  # its memory is needed
+        """Prepare to compute rows of a prompt that another worker traces.
+
+        Return the fingerprint of the prompt's active features, as computed by this process.
+        """
+        self._assisting = None  # release its memory before the next session allocates its own
         self._assisting = HelperSession(prompt, self._model, self.transcoders, config)
         return self._assisting.fingerprint
 
     def assist_with(self, fingerprint: str, chosen_F: npt.NDArray[np.int64], number: int) -> SerializedBlock:
-        """A batch of rows of that prompt. Raises TracerError if it is not the one prepared, FilesChanged."""
+        """Compute batch `number` of the features `chosen_F`, for the prompt that `assist` prepared.
+
+        Raises TracerError if the prepared prompt has another fingerprint, and FilesChanged if weights changed.
+        """
         if self._assisting is None or self._assisting.fingerprint != fingerprint:
             raise TracerError("this worker has been given something else to do")
         block = self._assisting.block(torch.tensor(chosen_F, device=self.transcoders.device), number)
@@ -115,7 +129,7 @@ class Worker:
         return block
 
     def graph_of(self, unit: WorkUnit, config: TraceConfig) -> Graph:
-        """What is stored for one prompt."""
+        """Trace one prompt and return its graph as it is stored: pruned, unless `config.keep_all` is set."""
 
         def open_rows(*opened: Any) -> SharedRowComputer:
             self._phases.start("rows")
@@ -130,13 +144,15 @@ class Worker:
 
     @property
     def steps(self) -> float:
-        """Grows with every phase and every batch of rows; with time where the store sets the pace, which has
-        a patience of its own, and where there is nothing to do."""
+        """A number that grows with every phase and every batch of rows.
+
+        While the worker writes to the store, which has its own time limits, or is idle, the number is the clock.
+        """
         return time.monotonic() if self._phases.now in ("store", "idle") else float(self._phases.steps)
 
     @property
     def _phase(self) -> str:
-        """As failure records call it."""
+        """The name of the current phase in failure records."""
         return "trace" if self._phases.now in TRACE else self._phases.now
 
     def _trace(self, unit: WorkUnit) -> Iterator[Outcome]:
@@ -161,7 +177,7 @@ class Worker:
             ) from error
 
     def _try(self, unit: WorkUnit, sweep_rows: int, last: bool) -> Outcome:
-        """One attempt, and what the worker spent since the last."""
+        """Trace one prompt once; the outcome includes the seconds by phase since the previous outcome."""
         self._phases.start("encode")
         at_work = CURRENT_PROMPT.set((unit.prompt.id, self._phases))
         try:
@@ -185,7 +201,7 @@ class Worker:
             self._phases.start("store")
             self._part.add(graph, unit.prompt.content_hash)
         except (WorkerLost, FilesChanged):
-            raise  # of another worker: they say nothing of this prompt
+            raise  # the cause is another worker or the weight files, not this prompt
         except InputError as error:
             return replace(outcome, phase=self._phase, reason=str(error))
         except Exception as error:
@@ -207,7 +223,7 @@ class Worker:
 
 
 def _gpu_peak_bytes() -> int:
-    """Of the fullest GPU, since this process began; 0 where it uses none."""
-    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch's gap
+    """Return the peak memory of the GPU that was used most, since this process began; 0 if it uses no GPU."""
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # untyped in torch
         return 0
     return max(torch.cuda.max_memory_allocated(device) for device in range(torch.cuda.device_count()))

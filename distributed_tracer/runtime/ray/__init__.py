@@ -1,1 +1,1 @@
-"""Work on Ray actors: the cluster, replicas of the model, the executor that schedules calls to them."""
+"""Work on Ray actors: the cluster, the replicas of the model, and the executor that schedules calls to them."""

@@ -1,4 +1,4 @@
-"""The Ray shell around a Worker: holds one, forwards calls. Nothing here needs a test of its own."""
+"""The Ray actor around a Worker: it holds one and forwards calls to it. It has no logic that needs tests of its own."""
 
 from __future__ import annotations
 
@@ -34,66 +34,70 @@ _QUESTIONS = ("encode", "encode_candidates", "encoder_rows", "decoder_rows", "de
 
 
 class WorkerShell:
-    """One replica. Placed when it answers `placed`, loaded when it answers `load`."""
+    """The actor of one replica. It has been placed when `placed` returns, and loaded when `load` returns."""
 
     def __init__(self) -> None:
         self._worker: Worker | None = None
         self._loaded = threading.Event()
 
     def placed(self) -> Place:
-        """Answers as soon as the process runs: who and where it is."""
-        address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # Ray's gap
+        """Return the name and location of this process; the reply comes as soon as the process runs."""
+        address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]  # untyped in Ray
         name = f"{socket.gethostname()}:{os.getpid()} on {address}"
         return Place(name, ray.get_runtime_context().get_node_id(), Kills.here())
 
     def load(self, make_worker: MakeWorker, config: JobConfig, threads: int, part: Shard) -> None:
-        """Load model and transcoders: a call of its own, so that its errors arrive with their own type."""
+        """Load model and transcoders. This is a separate call so that its errors keep their own type."""
         keep_worker_logs(config.run.log_format)
         make = make_worker if part.count == 1 else partial(make_worker, part=part)
         self._worker = make(config, threads)
         self._loaded.set()
 
     def join(self, group: Sequence[Any]) -> None:
-        """From now on, ask these actors, one for each slice, for what this one does not keep."""
+        """Use these actors, one for each shard, for the transcoders that this process does not hold."""
         from .remote_shard import sharing
 
         self._here().transcoders = sharing(self._here().kept, group)
 
     def trace(self, *parcels: Parcel) -> WorkerReply:
+        """Trace the prompts in the parcels; a prompt that cannot be unpickled is reported as failed."""
         units, unread = unpacked(parcels)
         reply = self._here().trace(*units)
         return replace(reply, outcomes=(*unread, *reply.outcomes))
 
     def flush(self) -> WorkerReply:
+        """Write the traced graphs as a part."""
         return self._here().flush()
 
     def assist(self, prompt: Prompt, config: TraceConfig) -> str:
-        """Prepare to compute rows for another actor."""
+        """Prepare to compute rows of a prompt for another actor; return the fingerprint of its active features."""
         return self._here().assist(prompt, config)
 
     def assist_with(self, fingerprint: str, chosen_F: npt.NDArray[np.int64], number: int) -> SerializedBlock:
-        """Rows of what was prepared last."""
+        """Compute a batch of rows of the prompt that was prepared last."""
         return self._here().assist_with(fingerprint, chosen_F, number)
 
     @ray.method(concurrency_group="aside")
     def offer(self, assistant: Any) -> None:
-        """Another actor is idle: it may help with what this one is tracing."""
+        """Add another, idle actor as a helper with the prompt that this actor traces."""
         from .remote_helper import RemoteAssistant
 
         self._here().assistants.offer(RemoteAssistant(assistant))
 
     @ray.method(concurrency_group="pulse")
     def pulse(self) -> float:
-        """Another number than before if this process has got on since: see Worker.steps. One that counts nothing, or
-        is being loaded, gets on if it answers."""
+        """Return a number that differs from the previous one if this process has made progress: see `Worker.steps`.
+
+        If the worker counts no steps or is still loading, the number is the clock, so that an answer suffices.
+        """
         steps = getattr(self._worker, "steps", None)
         return time.monotonic() if steps is None else float(steps)
 
     @ray.method(concurrency_group="aside")
     def of_slice(self, question: str, *args: Any) -> Any:
-        """Answer for the slice kept here, while prompts are being traced; waits until it is loaded.
+        """Answer a call to the shard held here, while prompts are being traced; wait first until it is loaded.
 
-        Raises FilesChanged: who asks sees the files of its own machine only.
+        Raises FilesChanged if the weights changed, because the calling process sees only the files of its own machine.
         """
         from .remote_shard import moved
 
@@ -111,4 +115,4 @@ class WorkerShell:
 
 _OPTIONS: dict[str, Any] = {"max_restarts": 0, "max_task_retries": 0, "concurrency_groups": {"aside": 1, "pulse": 1}}
 WorkerActor: Any = ray.remote(**_OPTIONS)(WorkerShell)
-"""Ray repeats nothing by itself: what becomes of a lost worker's prompts is for the Schedule to say."""
+"""The actor class. Ray's restarts and retries are off, because the Schedule decides about a lost worker's prompts."""

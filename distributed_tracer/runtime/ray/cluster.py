@@ -1,4 +1,4 @@
-"""A connection to Ray: the cluster that is there, or one started on this machine for the run."""
+"""Cluster: connects to a running Ray cluster, or starts Ray on this machine for the run."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ ACTOR_LOST_ERRORS = (
     ray.exceptions.NodeDiedError,
     ray.exceptions.ObjectLostError,
 )
-"""What Ray raises for calls to an actor that is no more."""
+"""Exceptions that Ray raises for calls to an actor that died."""
 
 
 @contextmanager
 def connected(run: RunConfig) -> Iterator[None]:
-    """Use the Ray this process is connected to, else connect as configured and disconnect at the end.
+    """Use the Ray cluster that this process is connected to, or else connect as configured and disconnect at the end.
 
-    Inside a Ray job the job's cluster is used. Workers' own output stays in Ray's log files. Raises ConfigError
-    where there is no cluster at the address, after `connect_seconds` at the latest.
+    Inside a Ray job, the job's cluster is used. The output of workers stays in Ray's log files. Raises ConfigError if
+    there is no cluster at the address, after `connect_seconds` at the latest.
     """
     if ray.is_initialized():
         yield
@@ -61,7 +61,7 @@ def connected(run: RunConfig) -> Iterator[None]:
                 stack.enter_context(started_here(partial(_init_here, run)))
         except ConfigError:
             raise
-        except Exception as error:  # Ray has no type of its own for a machine so busy that its processes come too late
+        except Exception as error:  # Ray has no exception type for a machine too busy to start its processes in time
             where = f"at {address}" if address else "on this machine"
             said = in_short(error).removesuffix(".")
             raise ConfigError(f"cannot use Ray {where}: {said}. --local works without Ray.") from error
@@ -84,8 +84,11 @@ def _init_here(run: RunConfig, **options: Any) -> None:
 
 
 def _connect(address: str, seconds: float) -> None:
-    """Connect to a running cluster. Ray tries an address where nothing is for ever: it is knocked at first, and then
-    connected to by a thread that is left behind if Ray does not come back."""
+    """Connect to a running cluster. Raises ConfigError after `seconds` at the latest.
+
+    Ray would retry for ever at an address where nothing listens. So the address is tried by a plain connection first.
+    Then a thread connects to Ray, and that thread is abandoned if Ray's call does not return.
+    """
     if address.startswith(("http://", "https://")):
         raise ConfigError(
             f"{address} is the address of a dashboard, and a run connects to the head's own port: --ray-address "
@@ -122,7 +125,10 @@ def _connect(address: str, seconds: float) -> None:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Keep handlers that connecting would replace: Ray's own end the process at SIGTERM, some while it still starts."""
+    """Keep the signal handlers that connecting to Ray would replace.
+
+    Ray's handlers end the process at SIGTERM, some of them even while Ray is still starting.
+    """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     set_handler, utils.set_sigterm_handler = utils.set_sigterm_handler, lambda handler: None
     try:
@@ -135,24 +141,25 @@ def _signals_kept() -> Iterator[None]:
 
 
 def cpus_per_worker(run: RunConfig) -> int:
-    """CPUs reserved for each actor."""
+    """Return the number of CPUs reserved for each actor."""
     return run.threads or 1
 
 
 def threads_here(run: RunConfig) -> int:
-    """CPU threads of each worker on the connected cluster: never more than its largest node has."""
-    nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # Ray's gap
+    """Return the CPU threads of each worker on the connected cluster: `run.threads` or, if that is not set, an equal
+    share of the cluster's CPUs, but never more than its largest node has."""
+    nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # untyped in Ray
     return min(threads_per_worker(run, sum(nodes)), max(1, *nodes)) if not run.threads else run.threads
 
 
 def warn_about_unused_gpus(run: RunConfig) -> None:
-    """Log a warning if the cluster has GPUs and the workers do not ask for any: they would not see one."""
-    num_gpus = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]  # Ray's gap
+    """Log a warning if the cluster has GPUs but the workers request none: Ray would hide the GPUs from them."""
+    num_gpus = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]  # untyped in Ray
     if num_gpus and not run.gpus_per_worker:
         _log.warning("%g GPUs are there, and the workers ask for none: see --gpus-per-worker", num_gpus)
 
 
 def describe_resources() -> str:
-    """Free and existing CPUs and GPUs, for an error message."""
-    free, total = ray.available_resources(), ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's gap
+    """Return the numbers of free and of all CPUs and GPUs of the cluster, as text for an error message."""
+    free, total = ray.available_resources(), ray.cluster_resources()  # type: ignore[no-untyped-call]  # untyped in Ray
     return ", ".join(f"{free.get(kind, 0):g} of {total.get(kind, 0):g} {kind}s" for kind in ("CPU", "GPU"))

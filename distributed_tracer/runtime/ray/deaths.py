@@ -1,8 +1,8 @@
-"""Deaths: why a worker is no more, in our words.
+"""Deaths: finds out why a worker died, and describes it for people.
 
-A process that the kernel kills because memory ran out says nothing, nor does Ray. But the kernel counts such kills in
-each control group: a worker says at its start how far the count of its group is, and if it dies and the count has
-grown, that was it. One kill explains one death.
+If the kernel kills a process because memory ran out, neither the process nor Ray reports the cause. But the kernel
+counts such kills in each control group. A worker reports the count of its group when it starts. If the worker dies and
+the count has grown, lack of memory was the cause. Each kill explains one death.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ..telemetry.untrusted_text import in_short, plain_line, shortened
 
 _LONGEST_OF_RAY = 200
 _SECONDS = 10.0
-"""For the answer of another machine, which starts a process to count."""
+"""Time limit for the answer of another machine, which starts a process to read the count."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an actor is: `host:pid on address`, Ray's id of the machine, and the kernel's count when it began."""
+    """Where an actor runs: its name `host:pid on address`, Ray's node id, and the kernel's kill count at its start."""
 
     name: str
     node: str
@@ -32,14 +32,14 @@ class Place:
 
 
 class Deaths:
-    """Tells of deaths, and remembers those that it has put down to the kernel."""
+    """Describes deaths, and remembers the kills by the kernel that already explain one."""
 
     def __init__(self) -> None:
         self._told: dict[Place, str] = {}
         self._explained: dict[tuple[str, str], int] = {}
 
     def reason(self, name: str, place: Place | None, error: Exception) -> str:
-        """Who died of what, and what Ray knows of it, without its advice and addresses."""
+        """Return which worker died, of what cause, and Ray's own explanation without its general advice."""
         text = str(error)
         _, found, detail = text.partition("Worker exit detail: ")
         told = next(iter((detail if found else text).partition(". Some common causes")[0].splitlines()), "")
@@ -65,7 +65,10 @@ class Deaths:
 
 
 def no_room_for_answer(name: str, error: Exception) -> str:
-    """An answer that never comes may name a part: it is as if its worker had died before it gave one."""
+    """Return the reason to give up a worker whose reply did not fit into Ray's object store.
+
+    The lost reply may have contained a part manifest, so the worker is treated as if it had died before it replied.
+    """
     return f"worker {name} is given up, as Ray has no room for its answer: {in_short(error)}"
 
 
@@ -78,7 +81,7 @@ def _known_to_ray(error: Exception) -> str | None:
 
 
 def _more(node: str, kills: Kills) -> int:
-    """So many kills since, counted on that machine; 0 if it does not answer."""
+    """Return the number of kills since `kills` was recorded, counted on that node; 0 if the node does not answer."""
     if node == ray.get_runtime_context().get_node_id():
         return kills.more()
     there: Any = NodeAffinitySchedulingStrategy(node, soft=False)

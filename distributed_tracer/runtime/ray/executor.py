@@ -1,9 +1,9 @@
-"""RayExecutor: the same contract as LocalExecutor on a Ray cluster, one model replica per actor.
+"""RayExecutor: fulfils the same contract as LocalExecutor on a Ray cluster, with one model replica per actor.
 
-Ray's own retries and restarts are off. This loop asks each actor for at most two things at a time, waits for any
-answer, and replaces an actor that dies; the Schedule says what that means for the prompts it had. Work begins with the
-first actor that is loaded; others join when they find a place, on machines that were there or come later. Actors that
-share one set of transcoders end together.
+Ray's own retries and restarts are switched off. The loop keeps at most two calls in flight per actor, waits for any
+reply, and replaces an actor that dies; the Schedule decides what happens to its prompts. Work begins as soon as the
+first actor is loaded. Other actors join when Ray has placed them, on machines that were there at the start or joined
+later. Actors that share one set of transcoders are ended together.
 """
 
 from __future__ import annotations
@@ -33,26 +33,27 @@ from .replicas import ReplicaGroup, ReplicaHandle, ready
 _log = logging.getLogger(__name__)
 
 CALL_SECONDS = 0.003
-"""A call, its answer and the wait for both take the driver about half of that (benchmarks/ray_calls.py): with so
-many seconds of work in a call for each worker that there is, it is half idle."""
+"""Seconds of work that a call should carry, for each worker in the run. The driver needs about half of that for a call,
+its reply and the wait for both (benchmarks/ray_calls.py), so it is idle half of the time."""
 _MAX_FAILED_STARTS = 3
-"""So many starts in a row that end while loading, for each worker wanted, end a run: a dying machine ends several."""
+"""Number of consecutive workers, per configured worker, that may die while loading before the run ends. It is counted
+per worker because a machine that dies ends several workers at once."""
 _NOTICE_SECONDS = 2.0
-"""An actor may learn of another's death so much earlier than this process."""
+"""Seconds by which an actor may learn of another actor's death earlier than this process does."""
 
 
 @dataclass
 class _Answers:
-    """What came back from actors."""
+    """The replies and errors that came back from actors."""
 
     replies: dict[Any, WorkerReply | None] = field(default_factory=dict)
-    """By reference; None to loading."""
+    """Replies by object reference; the reply to a `load` call is None."""
     dead: dict[ReplicaHandle, str] = field(default_factory=dict)
-    """Actors that are no more, with the reason."""
+    """Actors that died, with the reason."""
     bereft: dict[ReplicaHandle, str] = field(default_factory=dict)
-    """Actors that could not go on because another one of their group is no more."""
+    """Actors that could not continue because another actor of their group died, with the reason."""
     failed: BaseException | None = None
-    """An error that ends the run."""
+    """An error that ends the run, if there was one."""
 
     @classmethod
     def of(cls, answered: Mapping[Any, ReplicaHandle], deaths: Deaths) -> _Answers:
@@ -74,7 +75,7 @@ class _Answers:
 
 
 class RayExecutor:
-    """Works on Ray."""
+    """Executor that works on Ray actors."""
 
     def __init__(
         self,
@@ -96,9 +97,9 @@ class RayExecutor:
         self._said_waiting = False
 
     def run(self, units: Iterable[WorkUnit]) -> Generator[Outcome]:
-        """See Executor.run. Raises ConfigError if no actor finds a place."""
+        """Trace the units as `Executor.run` specifies. Raises ConfigError if Ray cannot place any actor."""
         run, units = self._config.run, iter(units)
-        first = list(islice(units, run.workers))  # no more groups than there is work
+        first = list(islice(units, run.workers))  # to start no more groups than there are units
         schedule = Schedule(chain(first, units), run.attempts, CALL_SECONDS * run.workers)
         with connected(run):
             warn_about_unused_gpus(run)
@@ -130,14 +131,14 @@ class RayExecutor:
                 assign_helpers(replicas, schedule)
             asked = {ref: replica for replica in replicas for ref in replica.pending()}
             if asked and ray.wait(list(asked), num_returns=1, timeout=1.0)[0]:
-                # all that is there: to wait on thousands of calls takes its time, and so does a commit
+                # take all replies that have arrived: each wait on thousands of calls is slow, and so is each commit
                 yield from self._receive({ref: asked[ref] for ref in ready(list(asked))}, schedule)
             self._look_after_waiting()
             yield from self._give_up_stuck(schedule)
             self._metrics.watch(replicas)
 
     def _ask(self, replica: ReplicaHandle, schedule: Schedule) -> Iterator[Outcome]:
-        """Give a replica what it should have; what cannot travel fails, alone."""
+        """Send a replica its next calls; a prompt that cannot be sent fails alone."""
         for call in schedule.next_calls(replica.share):
             try:
                 replica.ask(call)
@@ -145,7 +146,7 @@ class RayExecutor:
                 yield from schedule.refused(replica.share, call, str(error))
 
     def _receive(self, answered: Mapping[Any, ReplicaHandle], schedule: Schedule) -> Iterator[Outcome]:
-        """Take answers that came together, and then see who died."""
+        """Handle the replies that arrived together, and then the actors that died."""
         found = _Answers.of(answered, self._deaths)
         for ref, reply in found.replies.items():
             if reply is None:
@@ -162,8 +163,10 @@ class RayExecutor:
     def _settle(
         self, replies: Sequence[tuple[ReplicaHandle, Any, WorkerReply]], schedule: Schedule
     ) -> Iterator[Outcome]:
-        """Pass on what became of prompts; commit all parts at once, after which the prompts in them are done, but for
-        those of parts that are refused."""
+        """Yield the outcomes of replies, and commit all their parts in one call.
+
+        The prompts of the parts are then done, except for those of refused parts.
+        """
         for replica, ref, reply in replies:
             yield from schedule.settle(replica.share, replica.answered(ref), reply)
         written = [(replica, reply.receipt) for replica, _, reply in replies if reply.receipt is not None]
@@ -176,7 +179,7 @@ class RayExecutor:
                 yield from schedule.written(replica.share, receipt)
 
     def _lost(self, group: ReplicaGroup, found: _Answers, schedule: Schedule) -> Iterator[Outcome]:
-        """Take what a group of which some are dead still answered, and give everything else back to the schedule."""
+        """End a group with a dead actor: keep the replies that it still gave, and give the schedule the rest back."""
         known = any(replica in found.dead for replica in group.replicas)
         asked = {ref: replica for replica in group.replicas for ref in replica.asked}
         if not known and asked:
@@ -202,13 +205,13 @@ class RayExecutor:
             yield from schedule.worker_lost(replica.share, reason, blamed=replica in dead)
 
     def _give_up_stuck(self, schedule: Schedule) -> Iterator[Outcome]:
-        """Treat workers that do nothing as dead. What one still writes, nobody commits."""
+        """Treat workers that make no progress as dead. A part that such a worker still writes is never committed."""
         found = _Answers(dead=self._watch.look(self._replicas, schedule))
         for group in dict.fromkeys(replica.group for replica in found.dead):
             yield from self._lost(group, found, schedule)
 
     def _look_after_waiting(self) -> None:
-        """Say once that some actors wait for a place; raise ConfigError if all do."""
+        """Warn once if Ray could not place some of the actors in time; raise ConfigError if it placed none."""
         replicas = self._replicas
         waiting = [replica for replica in replicas if replica.waits_too_long()]
         if not waiting or (self._said_waiting and len(waiting) < len(replicas)):
@@ -229,7 +232,7 @@ class RayExecutor:
 
 
 def _next(replica: ReplicaHandle) -> str:
-    """What becomes of the prompts of a worker that died."""
+    """Return a sentence for the log on what happens to the prompts of a worker that died."""
     if not replica.loaded:
         return "Another one is started in its place."
     count = len(replica.share.units)

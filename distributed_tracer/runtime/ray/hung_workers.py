@@ -1,8 +1,9 @@
-"""Stuck: workers that do nothing any more and do not die of it, such as a stopped process, or a driver call of a GPU
-that never returns. They are warned of, and then given up like dead ones.
+"""Hung workers: finds workers that make no progress but do not die, and reports them to be replaced.
 
-A worker that has a call and is late with it is asked, aside from its work, for a number that grows while it gets on
-(WorkerShell.pulse). So what counts is not how long a prompt takes, but how long nothing of it was done.
+Examples are a stopped process, or a call of a GPU's driver that never returns. A warning is logged first; later the
+worker is treated like a dead one. A worker that is late with a call is asked, in parallel to its work, for a number
+that grows while it makes progress (`WorkerShell.pulse`). The time limit therefore applies to the time without progress,
+not to the duration of a prompt.
 """
 
 from __future__ import annotations
@@ -21,38 +22,38 @@ from .replicas import ReplicaHandle, ready
 _log = logging.getLogger(__name__)
 
 TIMES = 10.0
-"""A call without any visible progress may take this many times its expected duration, which earlier prompts tell."""
+"""A call without any visible progress may take this many times its duration as expected from earlier prompts."""
 _LOOKS = 12
-"""So often a worker is looked at before it is given up."""
+"""Number of times that a worker is looked at before it is given up."""
 
 
 @dataclass
 class _Pulse:
-    """What is known of one replica."""
+    """The observed progress of one replica."""
 
     moved: float
-    """When it was last seen to get on, at the latest."""
+    """Time at which the replica was last seen to make progress."""
     number: float | None = None
     asked: Any = None
-    """Reference to the answer that it has not given yet."""
+    """Reference of the pulse call that the replica has not answered yet."""
     warned: bool = False
 
 
 class Watch:
-    """Looks at replicas again and again, and says which are to be given up."""
+    """Looks at the replicas repeatedly, and returns those that are to be given up."""
 
     def __init__(self, stuck_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Never any, if `stuck_seconds` is 0."""
+        """Create a watch that gives up a replica after `stuck_seconds` without progress; 0 disables it."""
         self._seconds, self._clock = stuck_seconds, clock
         self._pulses: dict[ReplicaHandle, _Pulse] = {}
         self._looked = clock()
 
     def look(self, replicas: Sequence[ReplicaHandle], schedule: Schedule) -> dict[ReplicaHandle, str]:
-        """Those that are stuck, and the reason. To be called every few seconds or more often."""
+        """Return the replicas that are stuck, with the reason. Call this at least every few seconds."""
         now, each = self._clock(), self._seconds / _LOOKS
         if not self._seconds or now - self._looked < min(each, 5.0):
             return {}
-        if now - self._looked > 2 * each + 5.0:  # this process itself did not get on: nobody was late
+        if now - self._looked > 2 * each + 5.0:  # this process itself was suspended: the replicas were not late
             self._pulses.clear()
         self._looked = now
         self._pulses = {replica: self._pulses.get(replica) or _Pulse(now) for replica in replicas}
@@ -72,7 +73,7 @@ class Watch:
         return stuck
 
     def _silent(self, replica: ReplicaHandle, pulse: _Pulse, now: float) -> float:
-        """For how many seconds it has not got on, though it should."""
+        """Return the seconds for which the replica should have made progress and has not."""
         busy = bool(replica.asked) if replica.loaded else bool(ready([replica.placing]))
         if not busy or replica.since > pulse.moved:
             pulse.moved, pulse.warned = (max(replica.since, pulse.moved) if busy else now), False
@@ -85,7 +86,10 @@ class Watch:
         return now - pulse.moved
 
     def _reasons(self, replica: ReplicaHandle, now: float) -> Iterator[tuple[ReplicaHandle, str]]:
-        """Its own; where others of its group do not even answer, theirs: it may only wait for them."""
+        """Yield the replicas to give up, with the reason.
+
+        If other replicas of the group do not even answer, those are given up, since this one may only wait for them.
+        """
         asked = {one: self._pulses[one].asked for one in replica.group.replicas}
         mute = [one for one, ref in asked.items() if ref is not None and not ready([ref])]
         for one in mute or [replica]:
@@ -96,5 +100,5 @@ class Watch:
 def _answer(ref: Any) -> float | None:
     try:
         return float(ray.get(ref))
-    except ray.exceptions.RayError:  # that it is dead will be seen elsewhere
+    except ray.exceptions.RayError:  # other code finds out that the actor is dead
         return None

@@ -1,6 +1,6 @@
-"""Where workers import from: the same places as this process. Ray itself would add the current directory.
+"""Import path: lets workers import from the same folders as this process. Ray would add the current directory.
 
-A `scipy.py` between somebody's prompts is no part of this program, and must not run.
+A file such as `scipy.py` beside somebody's prompts is not part of this program and must not run.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ _PACKAGE = Path(__file__).parents[2]
 
 
 class DriversPath(JobConfig):
-    """A job whose workers get `import_path`, in front of their own, and nothing else."""
+    """A Ray job configuration that puts `import_path`, and nothing else, in front of the workers' own paths."""
 
     def _get_proto_job_config(self) -> Any:
-        self._py_driver_sys_path = import_path()[::-1]  # a worker puts one after another in front
-        return super()._get_proto_job_config()  # type: ignore[no-untyped-call]  # Ray's gap
+        self._py_driver_sys_path = import_path()[::-1]  # reversed: a worker inserts each entry in front of the others
+        return super()._get_proto_job_config()  # type: ignore[no-untyped-call]  # untyped in Ray
 
 
 def import_path() -> list[str]:
-    """What `sys.path` has beside the interpreter's own folders, which a worker has too.
+    """Return the entries of `sys.path` without the interpreter's own folders, which a worker has anyway.
 
-    The current directory only if it is there by name: the folder of the program or of this package, or an entry of
-    PYTHONPATH. Python puts it there for `-c`, for `-m` and for an empty entry of PYTHONPATH, too.
+    The current directory is included only if it was named: as the folder of the program or of this package, or as an
+    entry of PYTHONPATH. Python also adds it for `-c`, for `-m` and for an empty entry of PYTHONPATH.
     """
     interpreters = {os.path.realpath(prefix) for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
     named = {os.path.abspath(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry}
@@ -43,7 +43,10 @@ def import_path() -> list[str]:
 
 
 def _of_program() -> list[str]:
-    """The folder that a script lies in, or that a module run by `python -m` is imported from."""
+    """Return the folders of the running program: that of the script, or that which `python -m` imports the module from.
+
+    The folder to which a symbolic link to the file leads is included.
+    """
     program = sys.modules["__main__"]
     file, spec = getattr(program, "__file__", None), getattr(program, "__spec__", None)
     if file is None:
@@ -53,7 +56,7 @@ def _of_program() -> list[str]:
 
 
 def _current() -> str | None:
-    """The current directory; None if it is gone."""
+    """Return the current directory; None if it no longer exists."""
     try:
         return os.path.realpath(os.getcwd())
     except FileNotFoundError:

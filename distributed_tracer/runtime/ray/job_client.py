@@ -1,4 +1,4 @@
-"""JobServer: runs jobs on the head of a Ray cluster that is reached through its dashboard's port alone."""
+"""JobServer: runs jobs on the head of a Ray cluster that can be reached only through its dashboard's port."""
 
 from __future__ import annotations
 
@@ -25,31 +25,35 @@ if TYPE_CHECKING:
     from ray.job_submission import JobDetails
 
 STOP_SECONDS = 600
-"""From SIGTERM to SIGKILL. Ray's own three seconds are too few to finish prompts and write parts."""
+"""Seconds from SIGTERM to SIGKILL. Ray's default of three seconds is too short to finish prompts and write parts."""
 _DEFAULT = "http://127.0.0.1:8265"
 _ADDRESS = re.compile(r"https?://[^/@?#\s]+(/[^@?#\s]*)?")
 _RECONNECT_SECONDS = 2.0
 _RECONNECT_TRIES = 30
 _ANSWER_SECONDS = 30.0
-"""For a question to the server."""
+"""Time limit for a request to the server."""
 _UPLOAD_SECONDS = 600.0
-"""For a submission, with the folder that is sent along."""
+"""Time limit for a submission, which includes the upload of its folder."""
 _QUIET_SECONDS = 60.0
-"""A log that says nothing for so long may be one whose connection is dead: the server is asked whether the job runs."""
+"""Seconds without a log line after which the connection may be dead, and the server is asked whether the job runs."""
 
 
 class JobServer:
-    """A client. Raises JobServerError where no server answers, or it refuses, here and in every method.
+    """A client of Ray's job server. The constructor and all methods raise JobServerError if no server answers or if it
+    refuses the request.
 
-    The token is found where Ray looks: RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or a file.
+    Ray finds the token itself, by RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or a file.
     """
 
     def __init__(self, address: str | None = None) -> None:
-        """`address` is by default that of RAY_API_SERVER_ADDRESS, else of this machine. Raises ConfigError."""
+        """Connect to the server at `address`; the default is RAY_API_SERVER_ADDRESS, or else this machine.
+
+        Raises ConfigError if the address is malformed.
+        """
         self.address = address or os.environ.get("RAY_API_SERVER_ADDRESS") or _DEFAULT
         if not _ADDRESS.fullmatch(self.address):
             raise ConfigError("the address of a job server is http://HOST:PORT, without user and password")
-        os.environ["RAY_API_SERVER_ADDRESS"] = self.address  # Ray's client heeds it more than its own argument
+        os.environ["RAY_API_SERVER_ADDRESS"] = self.address  # Ray's client prefers it to its own argument
         keep_ray_offline()
         with self._reported():
             within(_ANSWER_SECONDS, lambda: check_listens(self.address, _ANSWER_SECONDS))
@@ -58,28 +62,34 @@ class JobServer:
             self._client = within(_ANSWER_SECONDS, lambda: JobSubmissionClient(self.address))
 
     def submit(self, submission: Submission) -> str:
-        """Start a job; its id."""
+        """Start a job and return its id."""
         environment: dict[str, Any] = {"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}}
         if submission.folder is not None:
-            # names with a dot in front are where credentials and versions are kept
-            environment |= {"working_dir": str(submission.folder), "excludes": [".?*"]}  # ".*" is the folder itself too
+            # names that begin with a dot are excluded: they hold credentials and version control
+            environment |= {"working_dir": str(submission.folder), "excludes": [".?*"]}  # ".*" also matches the folder
         with self._reported():
             submit = partial(self._client.submit_job, entrypoint=submission.entrypoint, runtime_env=environment)
             return str(within(_UPLOAD_SECONDS, submit))
 
     def follow(self, job: str, show: Callable[[str], None]) -> int:
-        """Give every line of a job's log to `show` until it ends; its exit code, as a shell would say it."""
+        """Pass every line of a job's log to `show` until the job ends; return its exit code as a shell reports it."""
         asyncio.run(self._follow(job, show))
         return self._exit_code(self._ended(job), show)
 
     def stop(self, job: str) -> str:
-        """Ask a job to stop, wait until it has ended; how it did. It writes what is under way first."""
+        """Ask a job to stop, wait until it has ended, and return its final status.
+
+        The job first writes the prompts that are being traced.
+        """
         with self._reported():
             within(_ANSWER_SECONDS, lambda: self._client.stop_job(job))
         return str(self._ended(job, STOP_SECONDS + _ANSWER_SECONDS).status)
 
     async def _follow(self, job: str, show: Callable[[str], None]) -> None:
-        """A lost connection is made again; a log always comes from its beginning."""
+        """Show a job's log, and reconnect after a lost connection.
+
+        The server always sends a log from its beginning, so lines that were shown already are skipped.
+        """
         from aiohttp import ClientError
 
         num_shown = tries = 0
@@ -100,13 +110,16 @@ class JobServer:
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _log(self, job: str) -> AsyncIterator[str]:
-        """A job's log as it is written. Not for ever where the connection is dead: jobs that ended log no more."""
+        """Yield a job's log as it is written.
+
+        If the connection is dead, this ends after the job has ended, because a job that ended logs nothing more.
+        """
         pieces = aiter(self._client.tail_job_logs(job))
         ended = False
         while True:
             piece = asyncio.ensure_future(anext(pieces))
             while not (await asyncio.wait({piece}, timeout=_QUIET_SECONDS))[0]:
-                if ended:  # and for as long again nothing came
+                if ended:  # and nothing came for another _QUIET_SECONDS
                     piece.cancel()
                     return
                 ended = (await asyncio.to_thread(self._details, job)).status.is_terminal()
@@ -132,10 +145,13 @@ class JobServer:
 
     @staticmethod
     def _exit_code(details: JobDetails, show: Callable[[str], None]) -> int:
-        """Ray itself calls anything but 0 a failure."""
+        """Return the exit code of a job that ended: 130 if it was stopped, 128 + N if signal N killed it.
+
+        Ray itself reports any code but 0 as a failure.
+        """
         if str(details.status) == "STOPPED":
             return 130
-        if details.driver_exit_code is None:  # it never ran
+        if details.driver_exit_code is None:  # the command was never started
             show(plain_line(f"{details.status}: {details.message}"))
             return 0 if str(details.status) == "SUCCEEDED" else 1
         code = details.driver_exit_code
@@ -143,12 +159,12 @@ class JobServer:
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
-        """Turn what Ray's client raises into one error. Tokens are in none of its messages."""
+        """Turn the exceptions of Ray's client into JobServerError. None of its messages contains a token."""
         from ray.exceptions import RayError
 
         try:
             yield
-        except RayError as error:  # for authentication it has a type of its own, since 2.52
+        except RayError as error:  # since version 2.52, Ray has an exception type for authentication
             raise JobServerError(
                 f"the job server at {self.address} refuses: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or "
                 "RAY_AUTH_TOKEN_PATH to the token of the cluster"
@@ -165,7 +181,7 @@ class JobServer:
 
 
 async def _lines(chunks: AsyncIterator[str]) -> AsyncIterator[str]:
-    """Whole lines of a text that comes in pieces."""
+    """Yield the whole lines of a text that arrives in chunks."""
     rest = ""
     async for chunk in chunks:
         *lines, rest = (rest + chunk).split("\n")
@@ -180,14 +196,17 @@ _SECRET_IN_ADDRESS = re.compile(r"://([^/\s]*@|\S*\?)")
 
 @dataclass(frozen=True)
 class Submission:
-    """A command for the head, and the folder that it runs in, which is sent along."""
+    """A command for the head of a cluster, and the folder that is uploaded for it to run in."""
 
     entrypoint: str
     folder: Path | None = None
 
 
 def of_file(file: str, arguments: Sequence[str], python: str) -> Submission:
-    """A job file, in its own folder, which is all that it may import. Raises ConfigError."""
+    """Return the submission of a job file with its folder, the only place from which it can import its own modules.
+
+    Raises ConfigError if the file does not exist, or if its folder contains the home directory.
+    """
     path = Path(file)
     if not path.is_file():
         raise ConfigError(f"there is no job file {file}; flags of trace come after --, as in: submit -- --model M ...")
@@ -198,8 +217,11 @@ def of_file(file: str, arguments: Sequence[str], python: str) -> Submission:
 
 
 def of_flags(flags: Sequence[str], config: JobConfig, python: str) -> Submission:
-    """`trace` with flags that were read as `config`. Raises ConfigError for what means nothing on another machine, or
-    would show a password to all who can list jobs."""
+    """Return the submission of the command `trace` with these flags, which were parsed as `config`.
+
+    Raises ConfigError for values that are meaningless on another machine, and for those that would show a password to
+    everybody who can list jobs.
+    """
     given = {
         "--prompts": config.corpus.prompts,
         "--store": config.store.store,

@@ -1,4 +1,4 @@
-"""Idle replicas lent to busy ones, when there is no prompt left to hand out: the last long prompts end sooner."""
+"""Lends idle replicas to busy ones when no prompt is left to hand out, so that the last long prompts end sooner."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from ..schedule import Schedule
 from .replicas import ReplicaHandle
 
 WORTH_SECONDS = 5.0
-"""What an assistant has to prepare first, a forward pass and the encoding, should be little of what is left."""
+"""Least number of seconds that a prompt must still take to be given a helper. A helper first repeats the forward pass
+and the encoding, which should be a small share of the remaining work."""
 _LONGER = 0.2
-"""What has taken longer than expected is taken to last so much of it longer still."""
+"""A prompt that takes longer than expected is assumed to need this share of its elapsed time in addition."""
 
 
 def assign_helpers(replicas: Sequence[ReplicaHandle], schedule: Schedule) -> None:
-    """Offer every replica that has nothing to do to the one that will be busy for longest.
+    """Offer every idle replica as a helper to the replica that is expected to be busy for the longest time.
 
-    Not to one with a suspect, a prompt that was tried before: what killed a worker might kill whoever helps.
+    A replica that traces a suspect, a prompt that was tried before, gets no helper: the prompt that killed a worker
+    could also kill the helper.
     """
     idle = [r for r in replicas if r.loaded and r.helps is None and not r.asked and not r.share.unwritten]
     busy = [r for r in replicas if r.loaded and r.asked and all(unit.attempt == 1 for unit in r.running())]
@@ -31,7 +33,7 @@ def assign_helpers(replicas: Sequence[ReplicaHandle], schedule: Schedule) -> Non
 
 
 def _left(replica: ReplicaHandle, schedule: Schedule) -> float:
-    """Seconds, with the help that it has."""
+    """Return the seconds that the replica still needs for its running call, with the helpers that it has."""
     taken = time.monotonic() - replica.since
     expected = schedule.expected_seconds(replica.running())
     return max(expected - taken, _LONGER * taken) / (1 + len(replica.helpers))

@@ -1,7 +1,7 @@
-"""Ray started on this machine for one run: nobody else reaches it, and no signal to a group of processes ends it.
+"""Local cluster: Ray started on this machine for one run, out of reach for others and for signals to process groups.
 
-Ray has no options for most of this; what is set instead is what it reads: variables, its constants, the signals that
-a process blocks. The tests look at the processes that come of it.
+Ray has no options for most of this. Instead this module sets what Ray reads: environment variables, Ray's constants,
+and the signals that a process blocks. The tests check the resulting processes.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ import ray
 from ray._private import ray_constants, worker
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
-"""What timeout, systemd, Slurm and a terminal that is closed send to every process of a run. The driver alone answers:
-it lets workers finish, and ends Ray then. SIGINT is blocked by Ray itself."""
+"""Signals that timeout, systemd, Slurm and a closed terminal send to every process of a run. Only the driver handles
+them: it lets workers finish, and then ends Ray. Ray itself blocks SIGINT."""
 _LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""If 0, Ray takes the loopback for this machine's address and listens nowhere else, on every system."""
+"""Variable that, if it is 0, makes Ray use the loopback as this machine's address and listen nowhere else, on every
+operating system."""
 
 
 @contextmanager
 def started_here(init: Callable[..., Any]) -> Iterator[None]:
-    """Call `init`, which is to start Ray, with further arguments. Ray ends with the block, by ray.shutdown."""
+    """Call `init`, which must start Ray, with further arguments. At the end of the block, ray.shutdown ends Ray."""
     before = {name: os.environ.get(name) for name in (*_variables(), "PYTHONPATH")}
     _set({**_variables(), "PYTHONPATH": _import_path(os.environ.get("PYTHONPATH", ""))})
     everywhere, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
@@ -48,9 +49,10 @@ def started_here(init: Callable[..., Any]) -> Iterator[None]:
 
 
 def own_folder() -> Path:
-    """A folder that only this user can enter: Ray lets everybody write in the one that it is given, so that lies in it.
+    """Return a folder that only this user can enter.
 
-    `/tmp/ray-UID`, as paths of sockets in it may have 107 characters; RAY_TMPDIR stands for `/tmp`.
+    Ray makes its own folder writable for everybody, so it is created inside this one. The path is `/tmp/ray-UID`, which
+    is short because the paths of sockets in it may have at most 107 characters; RAY_TMPDIR replaces `/tmp`.
     """
     parent = Path(os.environ.get("RAY_TMPDIR") or "/tmp")
     folder = parent / f"ray-{os.getuid()}"
@@ -58,19 +60,22 @@ def own_folder() -> Path:
         folder.mkdir(0o700)
     except FileExistsError:
         found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():  # another user was here first
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():  # another user created it first
             return Path(tempfile.mkdtemp(prefix="ray-", dir=parent))
         folder.chmod(0o700)
     return folder
 
 
 def _variables() -> dict[str, str]:
-    """What Ray's processes read. The token is of this run alone, whatever clusters this user may have one for."""
+    """Return the environment variables for Ray's processes.
+
+    The token belongs to this run alone, even if the user has tokens for other clusters.
+    """
     return {_LOOPBACK_ONLY: "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 def _import_path(given: str) -> str | None:
-    """PYTHONPATH without its empty entries, which stand for the current directory."""
+    """Return PYTHONPATH without its empty entries, which mean the current directory; None if nothing is left."""
     return os.pathsep.join(os.path.abspath(entry) for entry in given.split(os.pathsep) if entry) or None
 
 
@@ -83,7 +88,10 @@ def _set(variables: Mapping[str, str | None]) -> None:
 
 
 def _read_token_again() -> None:
-    """Ray reads both variables once in a process: what was read before, for another cluster, does not count now."""
+    """Make Ray read its variables and token again.
+
+    Ray reads them once per process, and may have read them earlier for another cluster.
+    """
     raylet: Any = ray._raylet
     raylet.Config.initialize("")
     raylet.AuthenticationTokenLoader.instance().reset_cache()
@@ -91,9 +99,10 @@ def _read_token_again() -> None:
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    """Processes started in the block never get ENDING: they inherit what the thread that starts them blocks.
+    """Block the signals ENDING for all processes that are started in the block.
 
-    One that comes meanwhile is for this process, after the block.
+    A process inherits the blocked signals of the thread that starts it. This process itself receives a signal that
+    arrives meanwhile after the block.
     """
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
@@ -103,7 +112,10 @@ def _signals() -> Iterator[None]:
 
 
 def _end_at_once() -> None:
-    """Let Ray's processes, and theirs, be killed at the end: Ray would send each SIGTERM, and wait for it in vain."""
+    """Make the end of Ray kill its processes and their descendants at once.
+
+    Ray would send SIGTERM to each, which they block, and wait for it in vain.
+    """
     node: Any = worker._global_node
     kill: Callable[..., Any] = node.kill_all_processes
 
@@ -118,7 +130,7 @@ def _end_at_once() -> None:
 
 
 def _under(process: subprocess.Popen[bytes]) -> list[Any]:
-    """Its children and theirs."""
+    """Return all descendants of a process."""
     try:
         return list(psutil.Process(process.pid).children(recursive=True))
     except psutil.Error:

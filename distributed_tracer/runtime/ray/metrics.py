@@ -1,7 +1,7 @@
-"""Metrics: a run's counts for Prometheus, by Ray's exporter, which calls them `ray_tracer_...`. A part of the driver:
-workers say everything in their outcomes. cluster/grafana-dashboard.json shows them.
+"""Metrics: a run's counts for Prometheus, exported by Ray, which names them `ray_tracer_...`.
 
-Ray takes 5 to 12 microseconds for each value, so that values are added up here and handed over once a second.
+They are kept in the driver, because the outcomes of workers contain everything. cluster/grafana-dashboard.json displays
+them. Ray takes 5 to 12 microseconds for each value, so values are added up here and handed over once a second.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BOUNDARIES = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric, with at most one tag."""
+    """The definition of one metric, which has at most one tag."""
 
     kind: Literal["Counter", "Gauge", "Histogram"]
     help: str
@@ -47,11 +47,11 @@ METRICS = {
     "tracer_prompt_seconds": Metric("Histogram", "Seconds per traced prompt"),
     "tracer_gpu_peak_bytes": Metric("Gauge", "Most GPU memory that a worker has used", "worker"),
 }
-"""By name, as given to Ray; a counter's is exported with `_total` at its end."""
+"""All metrics by the name that is given to Ray, which exports a counter with `_total` at the end of its name."""
 
 
 class Metrics:
-    """Of one run. Never ends it: where Ray does not take them, they stop."""
+    """Collects the metrics of one run. If Ray refuses them, they stop; they never end the run."""
 
     def __init__(self, num_prompts: int = 0) -> None:
         self._left = num_prompts
@@ -63,7 +63,7 @@ class Metrics:
         self._refused = False
 
     def count(self, outcome: Outcome) -> None:
-        """What became of a prompt."""
+        """Count one outcome of a prompt."""
         counts = self._counts
         if self._refused:
             return
@@ -72,7 +72,7 @@ class Metrics:
             self._left -= 1
             return
         for phase, seconds in outcome.phase_seconds.items():
-            counts["tracer_phase_seconds", phase] += seconds  # type: ignore[assignment]  # Counter says int
+            counts["tracer_phase_seconds", phase] += seconds  # type: ignore[assignment]  # Counter is typed with int
         if outcome.status == "traced":
             counts["tracer_rows", ""] += outcome.num_rows
             self._seconds.append(outcome.seconds)
@@ -83,18 +83,18 @@ class Metrics:
             self._gauges["tracer_gpu_peak_bytes", outcome.worker] = outcome.gpu_peak_bytes
 
     def commit(self, receipts: Iterable[PartManifest]) -> None:
-        """Parts that were committed."""
+        """Count the bytes of committed parts."""
         self._counts["tracer_stored_bytes", ""] += sum(receipt.num_bytes for receipt in receipts)
 
     def watch(self, replicas: Iterable[ReplicaHandle]) -> None:
-        """Called whenever the driver has looked after its workers: hands values over if it is time."""
+        """Hand the values over to Ray if a second has passed; the driver calls this in every turn of its loop."""
         if time.monotonic() < self._due:
             return
         self._look_at(list(replicas))
         self._send()
 
     def end(self) -> None:
-        """The run is over, and Ray is still there."""
+        """Hand over the last values at the end of a run, while Ray is still connected."""
         self._look_at([])
         self._send()
 
@@ -107,13 +107,13 @@ class Metrics:
         self._gauges["tracer_prompts_left", ""] = self._left
 
     def _send(self) -> None:
-        """Hand everything over to Ray, which this process is connected to."""
+        """Hand all values over to Ray; after an error, log it and send nothing more."""
         if self._refused:
             return
         self._due = time.monotonic() + SECONDS
         try:
             self._hand_over()
-        except Exception as error:  # whatever Ray may raise: a run is worth more than its metrics
+        except Exception as error:  # any error of Ray: a run is worth more than its metrics
             self._refused, self._due = True, float("inf")
             _log.warning("no more metrics: %s: %s", type(error).__name__, error)
 

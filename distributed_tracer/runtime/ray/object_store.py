@@ -1,7 +1,7 @@
-"""Room for what Ray's processes send each other, where a run starts Ray itself.
+"""Object store: computes the size of Ray's object store where a run starts Ray itself.
 
-Ray would take 30% of the machine's memory, whatever the control group of a Slurm job or a service allows, and a file on
-disk for all of it where /dev/shm is smaller, as in a container that nobody gave more than 64 MiB.
+By default Ray takes 30% of the machine's memory, even if the control group of a Slurm job or a service allows less. If
+/dev/shm is smaller than that, as in a container with the default of 64 MiB, Ray puts all of it into a file on disk.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _MORE = "docker run --shm-size=8g, or on Kubernetes an emptyDir of medium Memory
 
 
 def object_store_bytes(folder: Path) -> int:
-    """How large Ray's object store is to be: all in /dev/shm or, with a warning, in a file in `folder`.
+    """Return the size of Ray's object store in bytes: in /dev/shm or, with a warning, in a file in `folder`.
 
-    What does not fit into it, Ray spills to `folder`. Raises ConfigError where neither has room for the least that
-    Ray takes: processes that write to such a file die, without a word, when the disk is full.
+    Ray spills objects that do not fit into the store to `folder`. Raises ConfigError if neither place has room for the
+    minimum that Ray requires: processes that write to such a file die without a message when the disk is full.
     """
     wanted = max(LEAST, int(_MEMORY_SHARE * free_cpu_bytes()))
     shm = shutil.disk_usage(_SHM).free if _SHM.is_dir() else 0

@@ -1,6 +1,6 @@
-"""Parcel: a prompt on its way to a worker, packed and unpacked by ourselves: one that cannot travel fails alone.
+"""Parcel: a prompt on its way to a worker, pickled and unpickled here so that one that cannot be sent fails alone.
 
-What Ray is given is bytes. If it packed the prompts itself, an error would be that of a whole call, and end the run.
+Ray is given only bytes. If Ray pickled the prompts itself, an error would concern the whole call and end the run.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ from ...plan.work import Outcome, WorkUnit
 from ..telemetry.untrusted_text import in_short
 
 TOO_LARGE = (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError)
-"""What Ray raises where it has no room for what a call carries: what is small travels with the call itself."""
+"""Exceptions that Ray raises if it has no room for the arguments of a call. Small arguments need none: they are sent
+with the call itself."""
 
 
 class CannotTravel(Exception):
-    """A prompt that cannot be sent."""
+    """A prompt cannot be sent to a worker."""
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """A unit as bytes, and what is to be said of it if nobody can read them."""
+    """A pickled unit, and the outcome to report if the worker cannot unpickle it."""
 
     packed: bytes
     unread: Outcome
 
     @classmethod
     def of(cls, unit: WorkUnit) -> Parcel:
-        """Raises CannotTravel."""
+        """Pickle a unit. Raises CannotTravel if that is not possible."""
         try:
             packed = pickle.dumps(unit, pickle.HIGHEST_PROTOCOL)
-        except Exception as error:  # anything: what is in it is somebody else's
+        except Exception as error:  # any type: the unit may contain objects of other libraries
             raise CannotTravel(f"it cannot be sent to a worker: {_said(error)}") from error
         return cls(
             packed,
@@ -43,7 +44,7 @@ class Parcel:
 
 
 def unpacked(parcels: Iterable[Parcel]) -> tuple[list[WorkUnit], list[Outcome]]:
-    """The units, and a failure for each that cannot be read here."""
+    """Unpickle units; return them, and a *failed* outcome for each that cannot be unpickled here."""
     units, unread = [], []
     for parcel in parcels:
         try:

@@ -1,4 +1,4 @@
-"""Reach: whether anything is at an address, and calls that must come back in time. Ray itself waits for ever."""
+"""Reachability: checks whether anything listens at an address, and limits the time of calls that Ray does not limit."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _PORTS = {"ray": 10001, "http": 80, "https": 443}
 
 
 def check_listens(address: str, seconds: float) -> None:
-    """Connect to HOST:PORT, ray://HOST:PORT or http(s)://HOST[:PORT], and hang up.
+    """Connect to HOST:PORT, ray://HOST:PORT or http(s)://HOST[:PORT], and close the connection.
 
-    Raises ConfigError for what is no address, OSError if nothing accepts a connection within the timeout.
+    Raises ConfigError for a malformed address, and OSError if nothing accepts a connection within `seconds`.
     """
     host, port = host_and_port(address)
     hosts = [host]
-    if host in _LOOPBACK:  # Ray replaces it by the address that other nodes know, and may listen on that one alone
+    if host in _LOOPBACK:  # Ray replaces it by the address that other nodes know, and may listen only on that address
         hosts.append(socket.gethostname())
     deadline, problem = time.monotonic() + seconds, OSError(f"nothing answers within {seconds:g} s")
     for name in hosts:
@@ -39,7 +39,7 @@ def check_listens(address: str, seconds: float) -> None:
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """Of an address with or without a scheme. Raises ConfigError."""
+    """Return host and port of an address with or without a scheme. Raises ConfigError for a malformed address."""
     parts = urlsplit(address if "://" in address else f"//{address}")
     try:
         port = parts.port or _PORTS.get(parts.scheme)
@@ -51,7 +51,10 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:
-    """What `call` returns or raises. TimeoutError after `seconds`: its thread then goes on alone."""
+    """Run `call` in a thread, and return or raise what it does.
+
+    Raises TimeoutError after `seconds`; the thread is then abandoned.
+    """
     found: list[T] = []
     raised: list[BaseException] = []
 

@@ -1,4 +1,4 @@
-"""RemoteAssistant: another actor as an Assistant of this one, asked over Ray."""
+"""RemoteAssistant: another actor that acts as a helper of this one, called over Ray."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .prompt_message import TOO_LARGE
 
 
 class RemoteAssistant:
-    """See Assistant. Rows come through Ray's object store, never through the driver."""
+    """A `Helper` in another actor. Its rows come through Ray's object store, never through the driver."""
 
     def __init__(self, actor: Any) -> None:
         self._actor = actor
@@ -31,7 +31,7 @@ class RemoteAssistant:
         self._opened = _sent(self._actor.assist, prompt, config)
 
     def fingerprint(self) -> str | None:
-        """Of what fires there, once it is prepared."""
+        """Return the fingerprint of the helper's active features; None until it is prepared. Raises HelperFailed."""
         if not ray.wait([self._opened], timeout=0)[0]:
             return None
         self._fingerprint = _get(self._opened, None)
@@ -42,11 +42,11 @@ class RemoteAssistant:
         self._asked = _sent(self._actor.assist_with, self._fingerprint, chosen_F, number)
 
     def answered(self) -> bool:
-        """Whether what was asked for last is there, or will never be."""
+        """Whether the last batch asked for has arrived, or has failed."""
         return bool(ray.wait([self._asked], timeout=0)[0])
 
     def take(self, seconds: float) -> SerializedBlock:
-        """The block asked for."""
+        """Return the block asked for. Raises HelperFailed, also if the block does not arrive within `seconds`."""
         found: SerializedBlock = _get(self._asked, seconds)
         return found
 

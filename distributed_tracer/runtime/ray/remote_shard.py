@@ -1,6 +1,7 @@
-"""RemoteSlice: the slice of the transcoders that another actor keeps, as a ShardOwner here.
+"""RemoteSlice: a ShardOwner for the shard of the transcoders that another actor holds.
 
-Only what a prompt needs travels: the input of an encoder one way, what is active and its vectors the other.
+Only the data that a prompt needs is sent: the input of an encoder in one direction, and the active features with their
+vectors in the other.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from .prompt_message import TOO_LARGE
 
 
 class RemoteSlice:
-    """Like the slice kept here, but for its number. Raises WorkerLost if the other actor is no more, and FilesChanged
-    if it has seen that."""
+    """A shard held by another actor; shape, dtype and device are those of the local shard.
+
+    All methods raise WorkerLost if the other actor died, and FilesChanged if its weight files changed.
+    """
 
     def __init__(self, actor: Any, part: Shard, kept: LoadedTranscoders) -> None:
         self.part, self.shape, self.dtype, self.device = part, kept.shape, kept.dtype, kept.device
@@ -34,22 +37,22 @@ class RemoteSlice:
         self.decoder_bias, self.skip = cache(self._decoder_bias), cache(self._skip)
 
     def encode(self, layer: int, x_PD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of this slice alone."""
+        """Encode the inputs x_PD with the features of this shard alone."""
         found: tuple[Tensor, Tensor, Tensor] = self._ask("encode", x_PD.device, layer, x_PD)
         return found
 
     def encode_candidates(self, layer: int, x_PD: Tensor) -> Candidates:
-        """What of this slice may be active."""
+        """Return the features of this shard that may be active for the inputs x_PD."""
         found: Candidates = self._ask("encode_candidates", x_PD.device, layer, x_PD)
         return found
 
     def encoder_rows(self, layer: int, features_F: Tensor) -> tuple[Tensor, Tensor]:
-        """Encoder vectors [F, D] and biases [F]."""
+        """Return the encoder vectors [F, D] and biases [F] of features of a layer."""
         found: tuple[Tensor, Tensor] = self._ask("encoder_rows", features_F.device, layer, features_F)
         return found
 
     def decoder_rows(self, layer: int, features_F: Tensor, output_layer: int) -> Tensor:
-        """Decoder vectors [F, D] from `layer` to `output_layer`."""
+        """Return the decoder vectors [F, D] from `layer` to `output_layer`."""
         found: Tensor = self._ask("decoder_rows", features_F.device, layer, features_F, output_layer)
         return found
 
@@ -84,7 +87,10 @@ def _no_room(slice_: str, error: Exception) -> TracerError:
 
 
 def sharing(kept: LoadedTranscoders, group: Sequence[Any]) -> ShardedTranscoders:
-    """The whole set, of the slice kept here and those that the other actors of the group keep; all asked at once."""
+    """Return the whole set of transcoders: the shard held here, and those of the group's other actors.
+
+    All shards are called at the same time, each from a thread of its own.
+    """
     parts = [Shard(index, len(group)) for index in range(len(group))]
     holders = [
         kept if part == kept.part else RemoteSlice(actor, part, kept) for actor, part in zip(group, parts, strict=True)
@@ -94,7 +100,7 @@ def sharing(kept: LoadedTranscoders, group: Sequence[Any]) -> ShardedTranscoders
 
 
 def moved(found: Any, device: torch.device | str) -> Any:
-    """Every tensor in an answer or in a question's arguments, on another device."""
+    """Return an answer, or the arguments of a call, with every tensor moved to another device."""
     if isinstance(found, Tensor):
         return found.to(device)
     if isinstance(found, tuple):

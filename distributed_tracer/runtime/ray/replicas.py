@@ -1,4 +1,4 @@
-"""Group: the actors that share one set of transcoders, placed together and dismissed together. Most often one alone."""
+"""ReplicaGroup: the actors that share one set of transcoders and are placed and ended together; usually just one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .prompt_message import TOO_LARGE, CannotTravel, Parcel
 
 @dataclass(eq=False)
 class ReplicaHandle:
-    """An actor, its share of the work, and what it was asked: by reference, oldest first."""
+    """The driver's view of one actor: its work queue, and the calls in flight by object reference, oldest first."""
 
     group: ReplicaGroup
     actor: Any
@@ -34,17 +34,20 @@ class ReplicaHandle:
     asked: dict[Any, UnitBatch] = field(default_factory=dict)
     loaded: bool = False
     since: float = 0.0
-    """When it began with the oldest call."""
+    """Time, by the monotonic clock, at which the actor began the oldest call."""
     helpers: list[ReplicaHandle] = field(default_factory=list)
-    """Idle ones lent to it."""
+    """Idle replicas that help this one."""
     helps: ReplicaHandle | None = None
 
     def pending(self) -> list[Any]:
-        """References to what it has not answered yet."""
+        """Return the references of the calls that the actor has not answered yet."""
         return list(self.asked) if self.loaded else [self.loading]
 
     def ask(self, call: UnitBatch) -> None:
-        """Ask it to trace, or to write. Raises CannotTravel, for one prompt or several."""
+        """Tell the actor to trace the units of a call, or to write a part if there are none.
+
+        Raises CannotTravel if Ray cannot send the units.
+        """
         if not call:
             ref = self.actor.flush.remote()
         else:
@@ -59,24 +62,24 @@ class ReplicaHandle:
         self.asked[ref] = call
 
     def answered(self, ref: Any) -> UnitBatch:
-        """What the answer is to."""
+        """Record that the call with this reference was answered, free the helpers, and return the call."""
         self.since = time.monotonic()
         self.free_helpers()
         return self.asked.pop(ref)
 
     def free_helpers(self) -> None:
-        """What they helped with is over."""
+        """Mark the helpers of this replica as idle."""
         for helper in self.helpers:
             helper.helps = None
         self.helpers.clear()
 
     def running(self) -> UnitBatch:
-        """What it was asked first and has not answered: nothing, or to write, is the same here."""
+        """Return the oldest call in flight; it is empty if there is none, or if the actor is to write a part."""
         return next(iter(self.asked.values()), FLUSH)
 
     @property
     def place(self) -> Place | None:
-        """Where it is or was, if it ever had a place."""
+        """Where the actor runs or ran; None if Ray never placed it."""
         try:
             found: Place | None = ray.get(self.placing) if ready([self.placing]) else None
         except ray.exceptions.RayError:
@@ -85,11 +88,11 @@ class ReplicaHandle:
 
     @property
     def name(self) -> str:
-        """`host:pid on address`."""
+        """The actor's name, in the form `host:pid on address`."""
         return self.place.name if self.place else "without a place"
 
     def at_work(self) -> str:
-        """What it is doing, as far as is known here."""
+        """Return words for a message on what the actor is doing, as far as the driver knows."""
         if not self.loaded:
             return "loading the model"
         if self.helps is not None:
@@ -105,15 +108,15 @@ class ReplicaHandle:
         return f"tracing {first.prompt.id!r}, for the {_nth(first.attempt)} time"
 
     def waits_too_long(self) -> bool:
-        """Whether it has no place yet, and should have one."""
+        """Whether Ray has not placed the actor by its deadline."""
         return not self.loaded and time.monotonic() >= self.deadline and not ready([self.placing])
 
 
 class ReplicaGroup:
-    """Its replicas trace different prompts, and ask each other for what of the transcoders they do not keep."""
+    """Replicas that trace different prompts and call each other for the transcoders that they do not hold."""
 
     def __init__(self, config: JobConfig, make_worker: MakeWorker) -> None:
-        """Asks Ray for the actors; they are placed and loaded when that is possible."""
+        """Request the actors from Ray, which places and loads them when it can."""
         run = config.run
         needs = {"CPU": float(cpus_per_worker(run)), "GPU": run.gpus_per_worker}
         self._placement = placement_group([needs] * run.slices, strategy="PACK") if run.slices > 1 else None
@@ -121,7 +124,7 @@ class ReplicaGroup:
         if self._placement is not None:
             actors = [replica.actor for replica in self.replicas]
             for actor in actors:
-                actor.join.remote(actors)  # after `load`, before any `trace`: an actor does one thing after another
+                actor.join.remote(actors)  # runs after `load` and before any `trace`: an actor runs calls in order
 
     def _replica(self, index: int, config: JobConfig, make_worker: MakeWorker) -> ReplicaHandle:
         run, strategy = config.run, self._strategy(index)
@@ -138,7 +141,10 @@ class ReplicaGroup:
         return PlacementGroupSchedulingStrategy(self._placement, placement_group_bundle_index=index)
 
     def dismiss(self) -> None:
-        """End its actors: those that are not dead may only be unreachable, and would keep their place and memory."""
+        """End all actors of the group.
+
+        An actor that seems dead may only be unreachable, and would otherwise keep its resources and memory.
+        """
         for replica in self.replicas:
             replica.free_helpers()
             ray.kill(replica.actor)
@@ -151,5 +157,5 @@ def _nth(number: int) -> str:
 
 
 def ready(refs: list[Any]) -> list[Any]:
-    """Those that have been answered."""
+    """Return those of the references whose results have arrived."""
     return ray.wait(refs, num_returns=len(refs), timeout=0)[0] if refs else []

@@ -1,1 +1,1 @@
-"""What a run reports while it works: log lines, progress, durations of phases."""
+"""Reports of a run while it works: log lines, progress, durations of phases."""

@@ -1,29 +1,33 @@
-"""DurationModel: what prompts really take, learned from those that are traced, as a line over what the plan expects.
+"""DurationModel: predicts the real duration of prompts from the planned one, by a line fitted to prompts traced so far.
 
-The plan counts operations, at an assumed speed; what it leaves out (calls, saving, waiting) is much of a short prompt.
+The plan counts operations and assumes a speed. It leaves out calls, saving and waiting, which are a large share of the
+duration of a short prompt.
 """
 
 from __future__ import annotations
 
 
 class DurationModel:
-    """seconds = each + rate * expected, by least squares, neither below zero. Before anything is known, as expected."""
+    """Least-squares fit of seconds = each + rate * expected, with neither coefficient below zero.
+
+    Before the first observation, the prediction is the expected duration itself.
+    """
 
     def __init__(self) -> None:
         self._count = self._x = self._y = self._xx = self._xy = 0.0
 
     def __bool__(self) -> bool:
-        """Whether anything is known."""
+        """Whether there has been any observation."""
         return self._count > 0
 
     def observe(self, expected: float, seconds: float) -> None:
-        """One prompt took so long."""
+        """Add one traced prompt: the seconds that the plan expected, and the seconds that it took."""
         self._count += 1
         self._x, self._y = self._x + expected, self._y + seconds
         self._xx, self._xy = self._xx + expected * expected, self._xy + expected * seconds
 
     def predict(self, num_prompts: int, expected: float) -> float:
-        """Seconds of so many prompts, of which the plan expects so many together."""
+        """Predict the total seconds of `num_prompts` prompts, for which the plan expects `expected` in total."""
         each, rate = self._line()
         return each * num_prompts + rate * expected
 

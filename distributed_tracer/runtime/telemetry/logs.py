@@ -1,7 +1,7 @@
-"""Logs: lines for people or, with `--log-format json`, one JSON object per line; a worker's say which prompt it was at.
+"""Logs: text lines for people or, with `--log-format json`, one JSON object per line.
 
-Ids and reasons come from outside: JSON escapes them, and lines for people show them printable. Prompts' texts are in
-neither.
+A worker's lines name the prompt that it was tracing. Ids and reasons come from outside this program: JSON escapes them,
+and text lines replace unprintable characters. Neither format contains the texts of prompts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .phases import PhaseTimer
 from .untrusted_text import plain_lines
 
 CURRENT_PROMPT: ContextVar[tuple[str, PhaseTimer] | None] = ContextVar("at_work", default=None)
-"""The prompt that a worker is at, and its phases."""
+"""Id of the prompt that a worker is tracing, and the timer of its phases; None between prompts."""
 STOPPING = "stopping: writing what is under way; a second signal ends at once"
 
 _PACKAGE = __name__.partition(".")[0]
@@ -32,18 +32,23 @@ _LEVELS = {"failed": logging.ERROR, "retried": logging.WARNING}
 
 
 class PromptContextFilter(logging.Filter):
-    """Gives every record the prompt and phase that it was made in, None outside of any."""
+    """Adds the current prompt and phase to every log record; both are None while no prompt is traced."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Set the attributes `prompt` and `phase` of a record; return True, so that every record is logged."""
         at_work = CURRENT_PROMPT.get()
         record.prompt, record.phase = (at_work[0], at_work[1].now) if at_work else (None, None)
         return True
 
 
 class JsonLines(logging.Formatter):
-    """One object: time, level, message and, where there are, prompt, phase, reason, worker, attempt, seconds."""
+    """Formats a record as one JSON object: time, level, logger and message.
+
+    Prompt, phase, reason, worker, attempt, seconds and traceback are included where the record has them.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return a record as one line of JSON, without the fields that are None."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -59,7 +64,7 @@ class JsonLines(logging.Formatter):
 
 
 class _Lines(logging.Formatter):
-    """For people, in the log files of Ray's workers."""
+    """Formats records as text for people, in the log files of Ray's workers."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = plain_lines(redacted(super().format(record)))
@@ -68,16 +73,16 @@ class _Lines(logging.Formatter):
 
 
 def keep_worker_logs(log_format: LogFormat) -> None:
-    """Let this process, a Ray worker of our own, write its records to standard error, which Ray keeps in a file."""
+    """Make this Ray worker process write its log records to standard error, which Ray saves in a file."""
     plain = _Lines("%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger().addHandler(_handler(JsonLines() if log_format == "json" else plain))
 
 
 @contextmanager
 def log_outcomes(log_format: LogFormat) -> Iterator[Callable[[Outcome], None]]:
-    """While the block runs, log as configured; gives what is to be called with every outcome.
+    """Log as configured while the block runs; yield the function to call with every outcome.
 
-    As text that is nothing: progress and the summary are for people.
+    In the text format that function does nothing, because people read the progress and the summary instead.
     """
     if log_format == "text":
         yield lambda outcome: None
@@ -96,7 +101,7 @@ def log_outcomes(log_format: LogFormat) -> Iterator[Callable[[Outcome], None]]:
 
 
 def stopping_line(log_format: LogFormat) -> bytes:
-    """What is said when a run is asked to stop."""
+    """Return the line, as bytes, that a run writes when it is asked to stop."""
     if log_format == "text":
         return f"{STOPPING}\n".encode()
     record = logging.LogRecord(_PACKAGE, logging.WARNING, "", 0, STOPPING, None, None)

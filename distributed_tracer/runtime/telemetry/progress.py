@@ -1,4 +1,4 @@
-"""Progress: how far a run is. A bar on a terminal, a line every ten seconds elsewhere, nothing if not wanted."""
+"""Progress: shows how far a run is, by a bar on a terminal or a line every ten seconds elsewhere, if it is wanted."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .estimate import DurationModel
 
 
 class ProgressTracker:
-    """Counts of prompts by what became of them, and how long the rest will take by what the others took.
+    """Counts prompts by status, and estimates the time left from the prompts traced so far.
 
-    The clock starts with the first outcome, so that loading the model counts for nothing. Memory is for the prompts
-    under way only.
+    The clock starts at the first outcome, so that loading the model is not counted. Memory is used only for prompts
+    that are neither done nor failed.
     """
 
     def __init__(self, num_prompts: int, expected_seconds: float, clock: Callable[[], float] | None = None) -> None:
-        """`expected_seconds` is what the plan says of all prompts together."""
+        """Create a tracker; `expected_seconds` is the duration of all prompts together according to the plan."""
         self.total = num_prompts
         self.num_worked = 0
-        """Prompts that are traced, written or given up."""
+        """Number of prompts that are traced, done or failed."""
         self._clock = clock or time.monotonic
         self._under_way: dict[str, str] = {}
         self._count: Counter[str | None] = Counter()
@@ -33,6 +33,7 @@ class ProgressTracker:
         self._first: tuple[float, int, float] | None = None
 
     def add(self, outcome: Outcome) -> None:
+        """Count one outcome of a prompt."""
         before = self._under_way.pop(outcome.prompt_id, None)
         if outcome.status not in ("done", "failed"):
             self._under_way[outcome.prompt_id] = outcome.status
@@ -47,7 +48,7 @@ class ProgressTracker:
             self._first = (self._clock(), self.num_worked, self._expected_left)
 
     def seconds_left(self, now: float) -> float | None:
-        """At the pace so far; None before there is one."""
+        """Return the estimated seconds left at the pace so far; None before the first outcome."""
         if self._first is None:
             return None
         since, num_then, left_then = self._first
@@ -56,7 +57,7 @@ class ProgressTracker:
         return (now - since) * left / worked if worked > 0 else None
 
     def line(self) -> str:
-        """Done, failed and total, prompts per second, and the time left."""
+        """Return a line with the numbers of done, failed and all prompts, prompts per second, and the time left."""
         if self._first is None:
             return f"0 of {self.total:,} done, loading the model"
         text = f"{self._count['done']:,} of {self.total:,} done, {self._count['failed']:,} failed"
@@ -76,7 +77,7 @@ class ProgressTracker:
 def show_progress(
     tally: ProgressTracker, wanted: bool, line_seconds: float = 10.0
 ) -> Iterator[Callable[[Outcome], None]]:
-    """Show a tally on standard error while the block runs; gives what is to be called with every outcome."""
+    """Show the progress on standard error while the block runs; yield the function to call with every outcome."""
     if wanted and sys.stderr.isatty():
         with _bar(tally) as show:
             yield show
@@ -109,7 +110,7 @@ def _lines(tally: ProgressTracker, seconds: float) -> Iterator[None]:
 
     def tell() -> None:
         while not finished.wait(seconds):
-            with suppress(OSError, ValueError):  # nobody reads it any more
+            with suppress(OSError, ValueError):  # standard error is closed
                 print(f"{time.strftime('%H:%M:%S')}  {tally.line()}", file=sys.stderr, flush=True)
 
     thread = threading.Thread(target=tell, name="progress", daemon=True)
