@@ -54,7 +54,7 @@ class RowBatch:
 
 
 class Sweep:
-    """The sweep of one prompt, with everything that the prompt fixes. `rows` may be called for any number of batches."""
+    """The sweep of one prompt, with all that the prompt fixes. `rows` may be called for any number of batches."""
 
     def __init__(self, layers: Sequence[FrozenLayer], lead: Prefix, written: SourceVectors) -> None:
         """`layers` are the frozen layers restricted to the positions after the prefix (`FrozenLayer.after_prefix`)."""
