@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 _WASTE = 1.15
-"""A batch ends where the number of products would exceed this many times the number needed, if the batch is large enough
-for fast products."""
+"""A batch ends where the number of products would exceed this many times the number needed, if the batch is large
+enough for fast products."""
 _ENOUGH = {"cpu": 2048, "cuda": 16384}
 """Rows times positions of a batch, by type of device, from which on its products are about as fast as larger ones."""
 

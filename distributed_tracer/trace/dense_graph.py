@@ -1,6 +1,6 @@
-"""DenseGraph: a prompt's rows over the columns of its nodes, on the device that computed them, with influence and scores.
+"""DenseGraph: a prompt's rows over the columns of its nodes, with influence and scores.
 
-The matrix stays on the device. Only the pruned graph leaves it, or the whole graph on request.
+The matrix stays on the device that computed it. Only the pruned graph leaves it, or the whole graph on request.
 
 R row (features in node order, then targets), M column (features, errors, tokens: every node but targets), N node,
 K target, L layer, E edge, B row of a block of rows, I row kept, J column kept.

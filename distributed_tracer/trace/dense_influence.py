@@ -1,4 +1,4 @@
-"""Influence through dense rows, and where it ends: the sum over k of w·Â^k, with Â = |A| whose rows are normalised to 1.
+"""Influence through dense rows, and where it ends: the sum over k of w·Â^k, where Â is |A| with rows normalised to 1.
 
 The formula is from Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning. Edges lead to lower layers only,
 so one pass from the features of the last layer down is enough: as many products as there are layers, and no wait for a

@@ -82,7 +82,7 @@ def keep(
 def _submatrix(edges_RM: Tensor, row_I: Tensor, column_J: Tensor) -> Tensor:
     if edges_RM.device.type != "cpu":
         return edges_RM[row_I[:, None], column_J]
-    edges_IJ = edges_RM.new_empty(len(row_I), len(column_J))  # on a CPU, selecting rows first and then columns is far faster
+    edges_IJ = edges_RM.new_empty(len(row_I), len(column_J))  # filled by rows, then columns: far faster on a CPU
     for first in range(0, len(row_I), _ROWS):
         rows_BM = edges_RM.index_select(0, row_I[first : first + _ROWS])
         torch.index_select(rows_BM, 1, column_J, out=edges_IJ[first : first + _ROWS])
