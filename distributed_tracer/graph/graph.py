@@ -35,7 +35,7 @@ class Scores:
     replacement: float
     """The influence of tokens, divided by the influence of tokens and errors."""
     completeness: float
-    """The share of incoming |edges| that does not come from errors, averaged over nodes with influence as weight."""
+    """The influence-weighted share of incoming |edges| that does not come from errors."""
     constant_share: float
     """The share of all influence that ends in the constant node; 0 if there is no such node."""
     error_share_L: tuple[float, ...]

@@ -44,7 +44,8 @@ class ArchitectureSpec:
     norm_eps: float | None = None
     """The epsilon of norms whose modules do not store it."""
     parallel: bool | str = False
-    """Whether attention and MLP read the same residual stream; a string is the name of the config's flag that says so."""
+    """Whether attention and MLP read the same residual stream. A string is the name of the flag in the config that says
+    so."""
     shares_norm: bool = False
     """Whether, if attention and MLP are parallel, the MLP reads the output of the attention's norm."""
     residual_multiplier: str | None = None

@@ -27,7 +27,7 @@ class FrozenLayer:
     """The constants of a layer's attention and of its transcoder's linear skip that the sweep needs."""
 
     pattern_GKPQ: Tensor
-    """The share of the value at K that reaches P, times the scales of the norms before the values and after the output."""
+    """The attention from P to K, times the scales of the norms before the values and after the output."""
     output_GDX: Tensor
     """The output weights, with X = (query head of the group, head width)."""
     value_XD: Tensor

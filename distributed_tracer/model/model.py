@@ -1,4 +1,4 @@
-"""Model: a placed Hugging Face model and the linear parts of it that attribution walks through."""
+"""Model: a Hugging Face model on its devices, and those of its linear parts through which attribution goes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A placed model and the linear parts of it that attribution walks through."""
+    """A Hugging Face model on its devices, and those of its linear parts through which attribution goes.
+
+    `unembed_VD` and `unembed_bias_V` include any factor by which the model scales its logits.
+    """
 
     hf: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
