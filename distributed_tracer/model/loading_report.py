@@ -1,4 +1,4 @@
-"""Check the library's report on a loaded checkpoint: missing or unexpected tensors are errors, except for a short list."""
+"""Check the library's report on a loaded checkpoint: missing or unexpected tensors are errors, with few exceptions."""
 
 from __future__ import annotations
 

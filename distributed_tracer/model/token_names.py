@@ -30,7 +30,7 @@ _ESCAPED = re.compile("[\udc80-\udcff]")
 
 
 class TokenNames:
-    """The names of one tokenizer's tokens, from id to name and back, as the tokenizer is at the time of construction."""
+    """The names of one tokenizer's tokens, from id to name and back, as the tokenizer is when this object is made."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._ids: dict[str, int] = dict(tokenizer.get_vocab())

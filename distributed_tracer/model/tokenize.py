@@ -155,8 +155,8 @@ def single_token(text: str, tokenizer: PreTrainedTokenizerBase) -> int:
 
 _LONGEST = 600
 _TODAY = datetime(2024, 7, 26)
-"""The date that chat templates get as today's date, so that results do not depend on the day. It is the date that the
-templates of Llama 3 use when they cannot ask for today's."""
+"""The date that chat templates get as today's date. It is the one that the templates of Llama 3 use when they cannot
+ask for today's."""
 _DIRECTIVES = {"%-d": "26", "%-m": "7"} | {f"%{letter}": _TODAY.strftime(f"%{letter}") for letter in "aAbBdHIjmMpSyY"}
 _REPLACED = "".join(f"|replace('{directive}','{value}')" for directive, value in _DIRECTIVES.items())
 _CLOCK = f"{{% macro strftime_now(format) %}}{{{{ format{_REPLACED} }}}}{{% endmacro %}}"
