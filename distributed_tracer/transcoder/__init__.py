@@ -1,2 +1,2 @@
-"""Transcoders: which features are active, and their vectors. In: files of transcoders, and MLP inputs. Out: activations,
-and rows of encoders and decoders."""
+"""Transcoders: which features are active, and their vectors. In: files of transcoders, and MLP inputs. Out:
+activations, and rows of encoders and decoders."""

@@ -82,7 +82,7 @@ def merge(slices: Sequence[Candidates]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def largest(pre_PS: Tensor, k: int) -> Tensor:
-    """Return a boolean mask of the k largest entries of each row. Among equal entries, those with the lower index count.
+    """Return a boolean mask of the k largest entries of each row. Among equal entries the lower index comes first.
 
     `torch.topk` alone does not define which of equal values it takes.
     """

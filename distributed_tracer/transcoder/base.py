@@ -47,5 +47,5 @@ class Transcoders(Protocol):
         ...
 
     def skip(self, layer: int) -> Tensor | None:
-        """Return `W_skip` [D_out, D_in], or None if there is no skip connection. The reconstruction adds `W_skip @ x`."""
+        """Return `W_skip` [D_out, D_in], or None without a skip connection. The reconstruction adds `W_skip @ x`."""
         ...

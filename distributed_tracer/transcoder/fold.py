@@ -64,7 +64,7 @@ def feature_scales(fold: Fold, W_dec_SD: Tensor | None) -> tuple[Tensor, Tensor]
 
 
 def scaled(stored: Tensor, scale_S: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return rows times their scales, computed in float32 or wider, so that only rounding to `dtype` remains to be done.
+    """Return rows times their scales, computed in float32 or wider, so that only rounding to `dtype` remains.
 
     If the scale is exactly one, the stored tensor is returned unchanged.
     """

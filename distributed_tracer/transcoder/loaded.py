@@ -130,7 +130,7 @@ class LoadedTranscoders:
         return self.layers[layer].b_dec_D
 
     def skip(self, layer: int) -> Tensor | None:
-        """Return the skip matrix [D_out, D_in]; None if there is no skip connection, or in shards other than shard 0."""
+        """Return the skip matrix [D_out, D_in]; None without a skip connection, and in shards other than shard 0."""
         return self.layers[layer].W_skip_DD
 
     def _index(self, weights: LayerWeights, features_F: Tensor) -> Tensor:

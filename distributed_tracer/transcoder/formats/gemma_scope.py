@@ -1,4 +1,5 @@
-"""Gemma Scope transcoders for Gemma 2: layer_N/width_W/average_l0_A/params.npz, JumpReLU, encoder stored as [D, S]."""
+"""The format of Gemma Scope, for Gemma 2: layer_N/width_W/average_l0_A/params.npz, with JumpReLU and encoders stored as
+[D, S]."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ def recognises(names: Sequence[str]) -> bool:
 
 
 def describe(folder: Folder) -> TranscoderSpec:
-    if _NO_TRANSCODERS.fullmatch(str(folder)):  # their files cannot be told from those of transcoders
+    if _NO_TRANSCODERS.fullmatch(str(folder)):  # their files look like those of transcoders
         raise TranscoderError(
             f"{folder}: autoencoders of one place in the model, not transcoders of its MLPs; "
             "google/gemma-scope-2b-pt-transcoders has those of Gemma 2 2B"

@@ -1,7 +1,8 @@
-"""Gemma Scope 2 for Gemma 3: layer_N_width_W_l0_A/{config.json,params.safetensors}, JumpReLU, encoder stored as [D, S].
+"""The format of Gemma Scope 2, for Gemma 3: layer_N_width_W_l0_A/{config.json,params.safetensors}.
 
-Cross-layer ones, params_layer_N.safetensors beside one config.json, hold decoders to every layer, [S, L, D], of which
-those to earlier layers are not used; an affine skip connection is stored as [D_in, D_out].
+The activation is JumpReLU, and encoders are stored as [D, S]. Cross-layer transcoders are files
+params_layer_N.safetensors with one config.json. They hold decoders to every layer, [S, L, D]; those to earlier layers
+are not used. An affine skip connection is stored as [D_in, D_out].
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ def layer_files(path: Path) -> LayerSpec:
 
 
 def _check_config(path: Path, layer: LayerSpec, number: int) -> None:
-    """Refuses the dictionaries published beside the transcoders, and what does not agree with the tensors."""
+    """Raise TranscoderError if a config belongs to another kind of dictionary, of those published with the transcoders,
+    or does not agree with the tensors."""
     config = read_config(path)
     refuse_unknown(config, _KNOWN, path)
     for key, wanted in _WANTED.items():
