@@ -1,17 +1,17 @@
 """Sizes of models and transcoders without their weights, and the letters for tensor axes. No torch here.
 
 The names of tensors and arrays end in one letter for each axis. Some letters have more than one meaning, each in the
-folder or file that is named; a module that uses such a letter says at its top which meaning it has there.
+folder or file that is named. Most modules that use letters also say at their top what they mean there.
 
     A  active feature of a prompt, or a candidate for one
     B  row of a batch: a node in one backward batch; a prompt or a case in one batch of forward passes (intervene/,
        evaluate/); an entry of a block in `running_sums` (trace/dense_pruning.py)
-    C  column, which is whatever a row can read from, or the columns asked for; a change of an activation
+    C  column, which is anything that a row can read from, or a column that is requested; a change of an activation
        (intervene/hooked_forward.py); a column of the prompt table (store/catalogue.py)
     D  model width
     E  edge; width of an attention head (model/, trace/prefix.py, trace/sweep.py)
-    F  feature that is selected, asked for, or a node of a graph
-    G  key/value head
+    F  feature that is selected, that is requested, or that is a node of a graph
+    G  key/value head; supernode (intervene/cluster_supernodes.py)
     H  attention head of the queries (model/, intervene/, plan/); number of edges walked from a target (graph/, trace/,
        store/, plot/)
     I  row of a dense graph that is kept, or an item in `running_sums` (trace/dense_pruning.py); an edge that is

@@ -109,6 +109,7 @@ class Graph:
 
     @property
     def num_edges(self) -> int:
+        """The number of edges."""
         return len(self.source_E)
 
     def row(self, node: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:

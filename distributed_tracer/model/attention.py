@@ -1,4 +1,7 @@
-"""Attention patterns, through the attention interface of transformers: they are observed, or replaced by constants."""
+"""Attention patterns, through the attention interface of transformers: they are observed, or replaced by constants.
+
+H query head, P position, E head width.
+"""
 
 from __future__ import annotations
 

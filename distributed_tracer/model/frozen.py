@@ -38,11 +38,12 @@ class FrozenLayer:
     """The linear skip of the transcoder. A gradient after the MLP times this matrix, and times `skip_scale_P`, is the
     gradient before the MLP."""
     skip_scale_P: Tensor | None
-    """The factor of the linear skip at each position."""
+    """The factor of the linear skip at each position. None means 1."""
     parallel: bool
 
     @property
     def device(self) -> torch.device:
+        """The device of the layer's weights."""
         return self.value_XD.device
 
     def after_prefix(self, lead: int, dtype: torch.dtype) -> FrozenLayer:
@@ -68,6 +69,7 @@ class FrozenLayer:
 
     @property
     def head_dim(self) -> int:
+        """The width of one attention head."""
         return len(self.value_XD) // self.num_groups
 
 

@@ -29,14 +29,15 @@ norm is (num_layers, FINAL)."""
 
 
 class ForwardHooks(Protocol):
-    """An object that observes a forward pass and decides parts of it. All tensors have a leading batch axis.
+    """An object that observes a forward pass and decides parts of it. All tensors have a leading batch axis."""
 
-    `pattern` and `scale` return the attention pattern or norm scale to use; `compute` computes the model's own.
-    """
+    def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor:
+        """Return the attention pattern to use in a layer. `compute` returns the layer's own pattern."""
+        ...
 
-    def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor: ...
-
-    def scale(self, key: NormKey, compute: Callable[[], Tensor]) -> Tensor: ...
+    def scale(self, key: NormKey, compute: Callable[[], Tensor]) -> Tensor:
+        """Return the scale to use in a norm. `compute` returns the norm's own scale."""
+        ...
 
     def bottom(self, x: Tensor) -> Tensor:
         """Receive the residual stream that enters the first layer, and return the one to use."""

@@ -35,6 +35,7 @@ class Layer:
 
     @property
     def device(self) -> torch.device:
+        """The device of the layer's weights."""
         return self.output_HED.device
 
     @classmethod

@@ -1,4 +1,7 @@
-"""The algorithm from top to bottom: it defines what an attribution graph is. It uses no Ray, no Zarr and no files."""
+"""The algorithm from top to bottom: it defines what an attribution graph is. It uses no Ray, no Zarr and no files.
+
+F chosen feature.
+"""
 
 from __future__ import annotations
 

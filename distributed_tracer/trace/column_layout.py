@@ -48,6 +48,7 @@ class Tiling:
 
     @staticmethod
     def round_up(size: int, grain: int) -> int:
+        """Return the smallest multiple of `grain` that is at least `size`."""
         return -(-size // grain) * grain
 
     @classmethod
@@ -80,6 +81,7 @@ class Segment:
 
     @property
     def num_slots(self) -> int:
+        """The number of slots of all positions in the segment."""
         return len(self.positions) * self.width
 
 
@@ -104,6 +106,7 @@ class LayerColumns:
 
     @property
     def slots(self) -> slice:
+        """The range of the layer's slots among those of all layers."""
         return slice(self.first, self.first + self.num_slots)
 
     @cached_property
@@ -167,18 +170,22 @@ class ColumnLayout:
 
     @property
     def num_layers(self) -> int:
+        """The number of layers, without the tokens."""
         return len(self.layers) - 1
 
     @property
     def num_positions(self) -> int:
+        """The number of positions of the prompt."""
         return len(self.layers[-1].start_P)
 
     @property
     def num_slots(self) -> int:
+        """The number of slots of all layers and of the tokens."""
         return self.layers[-1].first + self.layers[-1].num_slots
 
     @property
     def num_columns(self) -> int:
+        """The number of columns: active features, errors and tokens."""
         return len(self.slot_A) + len(self.layers) * self.num_positions
 
     @cached_property

@@ -42,6 +42,7 @@ class DenseGraph:
 
     @property
     def num_rows(self) -> int:
+        """The number of rows: feature nodes and targets."""
         return len(self.edges_RM)
 
     def whole(self) -> Graph:

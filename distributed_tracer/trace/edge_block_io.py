@@ -1,4 +1,7 @@
-"""SerializedBlock: an EdgeBlock as numpy arrays, to be sent between processes that both know the prompt's columns."""
+"""SerializedBlock: an EdgeBlock as numpy arrays, to be sent between processes that both know the prompt's columns.
+
+B row of the block, E edge kept, L layer.
+"""
 
 from __future__ import annotations
 

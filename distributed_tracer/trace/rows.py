@@ -99,6 +99,7 @@ class _PreparedNodes:
     value_N: Tensor
 
     def batch(self, part: slice, num_positions: int) -> RowBatch:
+        """Return the nodes of one batch, which are those in the range `part`."""
         return RowBatch(self.layers[part], num_positions, self.position_N[part], self.vector_ND[part])
 
 

@@ -28,10 +28,15 @@ _WEIGHTS = re.compile(r"(layer|W_enc|W_dec)_\d+\.safetensors")
 
 
 def recognises(names: Sequence[str]) -> bool:
+    """Return whether a folder with these files has this format."""
     return "config.yaml" in names
 
 
 def describe(folder: Folder) -> TranscoderSpec:
+    """Fetch the configs and weights of a folder, and return where each weight is.
+
+    Raises TranscoderError for anything that is missing, malformed or unknown.
+    """
     (config_file,) = folder.fetch(["config.yaml"])
     config = with_published_k(read_config(config_file), folder)
     for key in ("model_kind", "feature_input_hook", "feature_output_hook"):

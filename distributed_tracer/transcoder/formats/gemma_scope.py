@@ -19,10 +19,15 @@ _PATH = re.compile(r"(?:.*/)?layer_(\d+)/(?:.*/)?[^/]+\.npz")
 
 
 def recognises(names: Sequence[str]) -> bool:
+    """Return whether a folder with these files has this format."""
     return any(_PATH.fullmatch(name) for name in names)
 
 
 def describe(folder: Folder) -> TranscoderSpec:
+    """Fetch the configs and weights of a folder, and return where each weight is.
+
+    Raises TranscoderError for anything that is missing, malformed or unknown.
+    """
     if _NO_TRANSCODERS.fullmatch(str(folder)):  # their files look like those of transcoders
         raise TranscoderError(
             f"{folder}: autoencoders of one place in the model, not transcoders of its MLPs; "
@@ -40,6 +45,7 @@ def describe(folder: Folder) -> TranscoderSpec:
 
 
 def layer_files(path: Path) -> LayerSpec:
+    """Return where the weights of one layer are in its .npz file."""
     return LayerSpec(
         W_enc=TensorRef(path, "W_enc", transposed=True),
         b_enc=TensorRef(path, "b_enc"),

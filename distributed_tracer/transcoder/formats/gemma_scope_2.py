@@ -30,10 +30,15 @@ _KNOWN = (*_WANTED, "affine_connection", "width", "l0", "layer", "layers", "num_
 
 
 def recognises(names: Sequence[str]) -> bool:
+    """Return whether a folder with these files has this format."""
     return any(_PATH.fullmatch(name) for name in names)
 
 
 def describe(folder: Folder) -> TranscoderSpec:
+    """Fetch the configs and weights of a folder, and return where each weight is.
+
+    Raises TranscoderError for anything that is missing, malformed or unknown.
+    """
     present = set(folder.files())
     found = [(_PATH.fullmatch(name), name) for name in sorted(present)]
     names = one_per_layer([(int(match[1] or match[2]), name) for match, name in found if match], str(folder))
@@ -54,6 +59,7 @@ def describe(folder: Folder) -> TranscoderSpec:
 
 
 def layer_files(path: Path) -> LayerSpec:
+    """Return where the weights of one layer are in its .safetensors file."""
     headers = read_headers(path)
     crosses = "w_dec" in headers and len(headers["w_dec"].shape) == 3
     skip = TensorRef(path, "affine_skip_connection", transposed=True)

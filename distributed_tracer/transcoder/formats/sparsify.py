@@ -29,10 +29,15 @@ have, and a second loss."""
 
 
 def recognises(names: Sequence[str]) -> bool:
+    """Return whether a folder with these files has this format."""
     return any(PurePosixPath(name).name == _WEIGHTS for name in names)
 
 
 def describe(folder: Folder) -> TranscoderSpec:
+    """Fetch the configs and weights of a folder, and return where each weight is.
+
+    Raises TranscoderError for anything that is missing, malformed or unknown.
+    """
     present = folder.files()
     weights = [name for name in present if PurePosixPath(name).name == _WEIGHTS]
     found = [(_MODULE.fullmatch(PurePosixPath(name).parent.name), name) for name in weights]
