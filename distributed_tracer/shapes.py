@@ -1,12 +1,43 @@
 """Sizes of models and transcoders without their weights, and the letters for tensor axes. No torch here.
 
-Names of tensors end in letters that mean the same in the whole project:
+The names of tensors and arrays end in one letter for each axis. Some letters have more than one meaning, each in the
+folder or file that is named. Most modules that use letters also say at their top what they mean there.
 
-    L layer              A active feature            N node of a graph
-    P position           F selected feature (node)   B node in one backward batch
-    D model width        S transcoder dictionary     C column: whatever a row can read from
-    H attention head     K target                    E edge
-    V vocabulary         M layer written to
+    A  active feature of a prompt, or a candidate for one
+    B  row of a batch: a node in one backward batch; a prompt or a case in one batch of forward passes (intervene/,
+       evaluate/); an entry of a block in `running_sums` (trace/dense_pruning.py)
+    C  column, which is anything that a row can read from, or a column that is requested; a change of an activation
+       (intervene/hooked_forward.py); a column of the prompt table (store/catalogue.py)
+    D  model width
+    E  edge; width of an attention head (model/, trace/prefix.py, trace/sweep.py)
+    F  feature that is selected, that is requested, or that is a node of a graph
+    G  key/value head; supernode (intervene/cluster_supernodes.py)
+    H  attention head of the queries (model/, intervene/, plan/); number of edges walked from a target (graph/, trace/,
+       store/, plot/)
+    I  row of a dense graph that is kept, or an item in `running_sums` (trace/dense_pruning.py); an edge that is
+       examined (trace/sparse_edges.py)
+    J  column of a dense graph that is kept (trace/dense_pruning.py)
+    K  target; position attended to (model/frozen.py, trace/prefix.py, trace/sweep.py); edge that is kept so far
+       (graph/prune.py)
+    L  layer
+    M  layer that a feature writes to (transcoder/, trace/source_vectors.py); column of a dense graph, which is every
+       node but targets (trace/); every node that a dense adjacency matrix has (graph/graph.py, export/npz.py)
+    N  node of a graph, of a round or of a part; a prompt of a store, a row of a table or a string of a column
+       (store/, query/); a block of items in `running_sums` (trace/dense_pruning.py)
+    P  position
+    Q  query head among those that share one key/value head
+    R  row of a graph: a node that has incoming edges; a prompt of a part (store/); a row of weights
+       (transcoder/fold.py); a position of a prompt that is encoded (intervene/hooked_forward.py)
+    S  feature of a transcoder's dictionary (transcoder/, graph/nodes.py); slot of a column (trace/); a feature node, or
+       a share of the influence (evaluate/faithfulness.py); a distinct feature (store/index_builder.py)
+    T  token of the prefix, followed by the constant (trace/prefix.py, trace/sweep.py); token node
+       (intervene/cluster_supernodes.py)
+    V  vocabulary
+    W  slot of one position in a segment (trace/sweep.py)
+    X  any axis, or several axes in one, described where it is used
+    Y  the same as X, where a second such axis is needed
+
+A digit is an axis of that length, as in `scale_P1`.
 """
 
 from __future__ import annotations
@@ -17,7 +48,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class ModelShape:
-    """What a plan needs to know about a model: counts only."""
+    """The counts that describe a model, which is all that a plan needs to know about it."""
 
     architecture: str
     num_layers: int
@@ -29,15 +60,16 @@ class ModelShape:
     max_positions: int
     num_parameters: int
     num_copied: int = 0
-    """Numbers that are held once more beside the parameters: an unembedding with the factor of the logits in it."""
+    """Count of the numbers in memory besides the parameters: a copy of the unembedding, multiplied by the factor by
+    which the model scales its logits. It is 0 if there is no such factor."""
 
 
 @dataclass(frozen=True)
 class TranscoderShape:
-    """What a plan needs to know about a set of transcoders: counts only.
+    """The counts that describe a set of transcoders, which are all that a plan needs to know about it.
 
-    `input_site` and `output_site` say where features read and write: `mlp.hook_in`, `ln2.hook_normalized` or
-    `hook_resid_mid`, and `mlp.hook_out` or `hook_mlp_out`.
+    `input_site` is where features read: `mlp.hook_in`, `ln2.hook_normalized` or `hook_resid_mid`. `output_site` is
+    where they write: `mlp.hook_out` or `hook_mlp_out`.
     """
 
     kind: Literal["plt", "clt"]
@@ -51,5 +83,5 @@ class TranscoderShape:
     num_parameters: int
 
     def writes_to(self, layer: int) -> range:
-        """Layers whose MLP output a feature of `layer` writes to."""
+        """Return the layers whose MLP output a feature of `layer` writes to."""
         return range(layer, self.num_layers) if self.kind == "clt" else range(layer, layer + 1)

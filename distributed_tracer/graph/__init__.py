@@ -1,1 +1,1 @@
-"""What an attribution graph is, and its mathematics on numpy arrays. In: nodes and edges. Out: what matters."""
+"""Attribution graphs and their mathematics on numpy arrays. In: nodes and edges. Out: influence and pruned graphs."""

@@ -1,4 +1,7 @@
-"""Graph: one prompt's attribution graph, whole or pruned. Plain numpy; the currency of the whole system."""
+"""Graph: the attribution graph of one prompt, whole or pruned, in plain numpy arrays. All parts of the package use it.
+
+P position, N node, E edge, A active feature, L layer, H number of edges walked, M node of the dense matrix.
+"""
 
 from __future__ import annotations
 
@@ -15,52 +18,55 @@ from .nodes import ActiveTable, NodeKind, NodeTable
 
 @dataclass(frozen=True)
 class Target:
-    """One explained target, resolved. `token_id` is -1 where the target is not one token's logit."""
+    """One target that a graph explains, resolved. `token_id` is -1 if the target is not the logit of one token."""
 
     label: str
     token_id: int
     weight: float
     position: int
     value: float
-    """The target's own value in the model: what its row adds up to with the constant."""
+    """The target's value in the model, which is what its row and its constant add up to."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What one graph says about itself, computed before pruning."""
+    """The scores of one graph, computed before pruning."""
 
     replacement: float
-    """Token influence / (token + error influence)."""
+    """The influence of tokens, divided by the influence of tokens and errors."""
     completeness: float
-    """Influence-weighted share of incoming |edges| that does not come from errors."""
+    """The influence-weighted share of incoming |edges| that does not come from errors."""
     constant_share: float
-    """Share of all influence that ends in the constant node; 0 if there is none."""
+    """The share of all influence that ends in the constant node; 0 if there is no such node."""
     error_share_L: tuple[float, ...]
-    """Share of the influence that ends in errors, tokens and the constant: here the errors of each layer."""
+    """For the errors of each layer, the share of the influence that ends in errors, tokens and the constant."""
     path_length_H: tuple[float, ...]
-    """Share of the same influence that arrives over 1, 2, ... edges; adds up to 1."""
+    """The share of the influence ending in errors, tokens and the constant that arrives over 1, 2, ... edges. The
+    shares add up to 1."""
     closing_error: float
-    """Largest |sum of a full row + constant + bias - pre-activation| / max(1, |pre-activation|) over all rows."""
+    """The largest |sum of a full row + constant + bias - pre-activation| / max(1, |pre-activation|) over all rows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """One attribution graph. Row = the explained node, column = where the effect comes from.
+    """One attribution graph. A row is the node that is explained, and a column is a node from which an effect comes.
 
-    Edges are in compressed rows: those into node n are `source_E[indptr[n]:indptr[n+1]]` (node numbers,
-    ascending) with `weight_E`. Row attributes are NaN for nodes without a row (errors, tokens):
-    `row_abs_sum_N` is the sum of |edge| over all of the graph's nodes before pruning (with the constant, if it
-    takes part), by which influence normalises; `row_abs_sum_all_N` also counts active features that were not
-    selected, and edges that were dropped because the row's larger ones carried `keep_row_mass` of it:
-    `row_abs_dropped_N` is the sum of those. `constant_N` is the effect of biases and of what the zeroed positions
-    write.
+    Edges are stored in compressed sparse rows (CSR): the sources of the edges into node n are
+    `source_E[indptr[n]:indptr[n+1]]` (node numbers, ascending), and `weight_E` has their weights.
+
+    The attributes of rows are NaN for nodes without a row (errors and tokens). `row_abs_sum_N` is the sum of |edge|
+    over all nodes of the graph before pruning (with the constant, if it takes part), by which influence is normalised.
+    `row_abs_sum_all_N` also counts the active features that were not selected, and the edges that were dropped because
+    larger edges carried `keep_row_mass` of the row. `row_abs_dropped_N` is the sum of |edge| over these dropped edges.
+    `constant_N` is the effect of biases and of what the zeroed positions write.
     """
 
     prompt_id: str
     text: str | None
     tokens_P: npt.NDArray[np.int32]
     token_strings: tuple[str, ...]
-    """The name of each: readable, and different for different tokens; a byte that is no text by itself is `<0xE6>`."""
+    """The name of each token, readable and different for different tokens. A byte that is not text by itself is written
+    as `<0xE6>`, for example."""
     num_layers: int
     targets: tuple[Target, ...]
     nodes: NodeTable
@@ -75,7 +81,7 @@ class Graph:
     active: ActiveTable
     scores: Scores
     constant_node: bool
-    """Whether the constant takes part in normalisation."""
+    """Whether the constant takes part in the normalisation of rows."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -85,7 +91,7 @@ class Graph:
         return f"<Graph {facts['prompt']}: {facts['text']}, {counts}; targets {labels or 'none'}; {facts['scores']}>"
 
     def _repr_html_(self) -> str:
-        """For notebooks; what comes from the prompt is escaped."""
+        """Return the HTML that notebooks display. Text from the prompt is escaped."""
         return html_facts("attribution graph", self._facts())
 
     def _facts(self) -> dict[str, str]:
@@ -103,32 +109,36 @@ class Graph:
 
     @property
     def num_edges(self) -> int:
+        """The number of edges."""
         return len(self.source_E)
 
     def row(self, node: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-        """Sources and weights of the edges into `node`."""
+        """Return the sources and the weights of the edges into `node`."""
         part = slice(int(self.indptr[node]), int(self.indptr[node + 1]))
         return self.source_E[part], self.weight_E[part]
 
     def target_E(self) -> npt.NDArray[np.int32]:
-        """The explained node of every edge, beside `source_E`."""
+        """Return the explained node of every edge, in the order of `source_E`."""
         return np.repeat(np.arange(len(self.nodes), dtype=np.int32), np.diff(self.indptr))
 
     def target_weights_N(self) -> npt.NDArray[np.float64]:
-        """The targets' weights at their nodes, zero elsewhere: where influence starts."""
+        """Return the weights of the targets at their nodes and zero elsewhere, which is where influence starts."""
         weights_N = np.zeros(len(self.nodes))
         targets = self.nodes.where(NodeKind.TARGET)
         weights_N[targets] = [self.targets[k].weight for k in self.nodes.feature_N[targets]]
         return weights_N
 
     def selected_features(self) -> npt.NDArray[np.int64]:
-        """Index into `active` of every feature node, in node order."""
+        """Return the index into `active` of every feature node, in node order."""
         features = self.nodes.take(self.nodes.where(NodeKind.FEATURE))
         wanted = _site_key(features.layer_N, features.position_N, features.feature_N)
         return np.searchsorted(_site_key(self.active.layer_A, self.active.position_A, self.active.feature_A), wanted)
 
     def dense_index_N(self) -> npt.NDArray[np.int64]:
-        """Where each node is among all, pruned or not: features, errors (layer-major), tokens, targets."""
+        """Return the place of each node in the dense order, which has all errors and tokens, whether pruned or not.
+
+        The order is: the graph's features, errors (layer-major), tokens, targets.
+        """
         features, num_positions = self.nodes.where(NodeKind.FEATURE), len(self.tokens_P)
         num_features = len(features)
         full = np.empty(len(self.nodes), dtype=np.int64)
@@ -143,12 +153,13 @@ class Graph:
         return full
 
     def dense_size(self) -> int:
-        """How many nodes `dense_index_N` counts: features kept, and every error, token and target."""
+        """Return the number of places in the dense order: the features kept, and every error, token and target."""
         num_features = int(np.count_nonzero(self.nodes.kind_N == NodeKind.FEATURE))
         return num_features + (self.num_layers + 1) * len(self.tokens_P) + len(self.targets)
 
     def adjacency(self) -> npt.NDArray[np.float32]:
-        """Dense `[M, M]` float32, rows and columns in the order of `dense_index_N`."""
+        """Return the dense adjacency matrix `[M, M]` in float32, with rows and columns in the order of
+        `dense_index_N`."""
         full, size = self.dense_index_N(), self.dense_size()
         dense = np.zeros((size, size), dtype=np.float32)
         dense[full[self.target_E()], full[self.source_E]] = self.weight_E
@@ -158,5 +169,5 @@ class Graph:
 def _site_key(
     layer: npt.NDArray[np.int16], position: npt.NDArray[np.int32], feature: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.int64]:
-    """One ascending integer per (layer, position, feature): 12, 20 and 31 bits."""
+    """Return one integer for each (layer, position, feature), in their order, from 12, 20 and 31 bits."""
     return (layer.astype(np.int64) << 51) | (position.astype(np.int64) << 31) | feature.astype(np.int64)

@@ -1,6 +1,7 @@
-"""How much each node matters to the targets: sum over k of w·Â^k, Â = |A| with rows normalised to 1.
+"""Influence: how much each node matters to the targets, the sum over k of w·Â^k, where Â is |A| with normalised rows.
 
-Formula: Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning. N node, E edge, H number of edges walked.
+Each row of Â sums to 1. The formula is from Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning.
+N node, E edge, H number of edges walked.
 """
 
 from __future__ import annotations
@@ -17,23 +18,23 @@ Ints = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, eq=False)
 class Influence:
-    """Influence of every node, and the same split by the number of edges walked from a target."""
+    """The influence of every node: in total, and split by the number of edges walked from a target."""
 
     total_N: Floats
     walked_HN: Floats
 
 
 def edge_shares(target_E: Ints, weight_E: npt.NDArray[np.float32], row_sum_N: Floats) -> Floats:
-    """|edge| as a share of its row's normaliser; rows that sum to zero have no edges that count."""
+    """Return each |edge| as a share of its row's normaliser. The share is zero in rows whose normaliser is zero."""
     sums_E = row_sum_N[target_E]
     return np.divide(np.abs(weight_E), sums_E, out=np.zeros(len(weight_E)), where=sums_E > 0)
 
 
 def influence(target_E: Ints, source_E: Ints, share_E: Floats, start_N: Floats) -> Influence:
-    """Walk from the targets (`start_N`: their weights) against the edges until nothing is left.
+    """Compute influence by walking from the targets against the edges until nothing is left.
 
-    Edges only lead downward in layers, so it ends after as many steps as the longest path has edges. Raises
-    RuntimeError for a graph with a cycle.
+    `start_N` has the weights of the targets. Edges only lead to lower layers, so the walk ends after as many steps as
+    the longest path has edges. Raises RuntimeError for a graph with a cycle.
     """
     walked: list[Floats] = []
     shares_NN = coo_array((share_E, (source_E, target_E)), shape=(len(start_N), len(start_N))).tocsc()
@@ -41,7 +42,7 @@ def influence(target_E: Ints, source_E: Ints, share_E: Floats, start_N: Floats) 
     while mass_N.any():
         if len(walked) > len(start_N):
             raise RuntimeError("the graph has a cycle: influence does not converge")
-        end = int(np.flatnonzero(mass_N)[-1]) + 1  # features are in the order of layers: soon the last carry nothing
+        end = int(np.flatnonzero(mass_N)[-1]) + 1  # features are sorted by layer: soon the last ones carry nothing
         mass_N = _first(shares_NN, end) @ mass_N[:end]
         walked.append(mass_N)
     walked_HN = np.array(walked[:-1] or [np.zeros(len(start_N))])  # the last step carried nothing
@@ -49,7 +50,7 @@ def influence(target_E: Ints, source_E: Ints, share_E: Floats, start_N: Floats) 
 
 
 def _first(shares_NN: csc_array, end: int) -> csc_array:
-    """The first columns, which scipy's own slicing would copy."""
+    """Return the first `end` columns without a copy, which scipy's own slicing would make."""
     stored = slice(shares_NN.indptr[end])
     part = (shares_NN.data[stored], shares_NN.indices[stored], shares_NN.indptr[: end + 1])
     return csc_array(part, shape=(shares_NN.shape[0], end))

@@ -1,6 +1,7 @@
 """NodeTable: what each row and column of a graph stands for, in the canonical order.
 
-Order: features by (layer, position, index), errors by (layer, position), tokens by position, targets.
+The order is: features by (layer, position, index), errors by (layer, position), tokens by position, targets.
+N node, A active feature, P position, S feature of the dictionary, K target.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ..text import counted
 
 
 class NodeKind(IntEnum):
-    """What a node is."""
+    """The kind of a node."""
 
     FEATURE = 0
     ERROR = 1
@@ -25,7 +26,7 @@ class NodeKind(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class ActiveTable:
-    """Every feature that fired on a prompt, by (layer, position, index); errors and zeroed positions are not in it."""
+    """Every active feature of a prompt, sorted by (layer, position, index), without those of zeroed positions."""
 
     layer_A: npt.NDArray[np.int16]
     position_A: npt.NDArray[np.int32]
@@ -39,16 +40,16 @@ class ActiveTable:
         return len(self.layer_A)
 
     def take(self, index: npt.NDArray[np.int64]) -> ActiveTable:
-        """The features at `index`."""
+        """Return the table of the features at `index`."""
         return ActiveTable(self.layer_A[index], self.position_A[index], self.feature_A[index], self.activation_A[index])
 
     def activation(self, layer: int, position: int, feature: int) -> float:
-        """Of one feature at one position; 0 where it does not fire."""
+        """Return the activation of one feature at one position; 0 if the feature is not active there."""
         found = (self.layer_A == layer) & (self.position_A == position) & (self.feature_A == feature)
         return float(self.activation_A[found].sum())
 
     def dense(self, layer: int, num_positions: int, num_features: int) -> npt.NDArray[np.float32]:
-        """Activations [P, S] of one layer's features at every position."""
+        """Return the activations [P, S] of one layer's features at every position, in float32."""
         dense_PS = np.zeros((num_positions, num_features), dtype=np.float32)
         here = self.layer_A == layer
         dense_PS[self.position_A[here], self.feature_A[here]] = self.activation_A[here]
@@ -59,9 +60,9 @@ class ActiveTable:
 class NodeTable:
     """The nodes of one graph.
 
-    `layer_N` is -1 for tokens and the number of layers for targets. `feature_N` is the transcoder feature's
-    index, -1 for errors, the token id for tokens and the target's number for targets. `activation_N` is NaN
-    for everything but features.
+    `layer_N` is -1 for tokens and the number of layers for targets. `feature_N` is the index of a feature in its
+    transcoder, -1 for errors, the token id for tokens, and the number of the target for targets. `activation_N` is NaN
+    for every node that is not a feature.
     """
 
     kind_N: npt.NDArray[np.uint8]
@@ -77,11 +78,11 @@ class NodeTable:
         return len(self.kind_N)
 
     def take(self, index: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> NodeTable:
-        """The nodes at `index`, which may be a mask."""
+        """Return the table of the nodes at `index`, which may be a mask."""
         return NodeTable(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
     def where(self, kind: NodeKind) -> npt.NDArray[np.intp]:
-        """Numbers of all nodes of one kind, ascending."""
+        """Return the numbers of all nodes of one kind, ascending."""
         return np.flatnonzero(self.kind_N == kind)
 
     @classmethod
@@ -92,7 +93,7 @@ class NodeTable:
         tokens_P: npt.NDArray[np.int32],
         target_positions_K: npt.NDArray[np.int32],
     ) -> NodeTable:
-        """Features (already in order), every error, every token and every target of one prompt."""
+        """Return the nodes of one prompt: its features, which must be in order, and every error, token and target."""
         num_positions, num_targets = len(tokens_P), len(target_positions_K)
         error_layer = np.repeat(np.arange(num_layers), num_positions)
         every_position = np.arange(num_positions)

@@ -1,8 +1,8 @@
-"""Keep the nodes and edges that carry a given share of influence.
+"""Prune a graph: keep the nodes and edges that carry a given share of influence.
 
-For graphs as plain arrays, read from a store for example; while one is traced, `trace/dense_pruning.py` does the same
-where its rows are, on a GPU or not. Rule: Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning.
-N node, E edge, K edge kept so far.
+This module works on graphs in numpy arrays, such as those read from a store. While a prompt is traced,
+`trace/dense_pruning.py` applies the same rule on the device that has the rows. The rule is from Ameisen et al. 2025,
+"Circuit Tracing", appendix on graph pruning. N node, E edge, K edge kept so far.
 """
 
 from __future__ import annotations
@@ -21,18 +21,21 @@ from .nodes import NodeKind
 Mask = npt.NDArray[np.bool_]
 
 ROUND_OFF = 2.0**-40
-"""Scores of edges that differ by less, relative to their size, are equal, and a share that much too small is reached:
-sums in float64 depend on their order, which is another on every device."""
+"""Edge scores count as equal if they differ by less than this, relative to their size, and a share counts as reached if
+it is smaller by no more than this. Sums in float64 depend on their order, which differs between devices."""
 NODE_ROUND_OFF = 2.0**-22
-"""The same for influence, which is rounded to float32 and may then be neighbours."""
+"""Influences count as equal if they differ by less than this, relative to their size. They are rounded to float32, so
+equal ones may end up as neighbouring floats."""
 
 
 def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Graph:
-    """The sub-graph of nodes covering `node_threshold` of influence and edges covering `edge_threshold` of edge score.
+    """Return the sub-graph of the nodes that cover `node_threshold` of influence and the edges that cover
+    `edge_threshold` of edge score.
 
-    Tokens and targets stay, and what is as large, but for round-off, as the last item needed. Nodes left without an
-    outgoing edge, and features without an incoming one, are removed until none is. Influence, row sums and scores stay
-    those of the whole graph. Raises ConfigError for a threshold that is not in (0, 1].
+    Tokens and targets always stay, and so does every item that equals the last item needed, up to round-off. Then nodes
+    without an outgoing edge and features without an incoming edge are removed until there are no more of them.
+    Influence, row sums and scores stay those of the whole graph. Raises ConfigError for a threshold that is not in
+    (0, 1].
     """
     check_thresholds(node_threshold, edge_threshold)
     kind_N, target_E, source_E = graph.nodes.kind_N, graph.target_E(), graph.source_E
@@ -48,16 +51,16 @@ def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.9
 
 
 def check_thresholds(node_threshold: float, edge_threshold: float) -> None:
-    """Raises ConfigError for one that is not in (0, 1]."""
+    """Raise ConfigError for a threshold that is not in (0, 1]."""
     for name, share in (("node_threshold", node_threshold), ("edge_threshold", edge_threshold)):
         if not isinstance(share, Real) or not 0.0 < share <= 1.0:
             raise ConfigError(f"{name} must be in (0, 1], not {share!r}")
 
 
 def _cut(score: Floats, share: float, round_off: float) -> float:
-    """The least score that stays: that of the last item needed to cover `share` of the sum, largest first.
+    """Return the smallest score that stays: that of the last item needed to cover `share` of the sum, largest first.
 
-    With a share of 1 all that is not zero stays, whatever additions would lose in their round-off.
+    With a share of 1 every item that is not zero stays, even one that round-off loses in the sum.
     """
     descending = np.sort(score[score > 0])[::-1]
     if not len(descending):
@@ -75,7 +78,10 @@ def _edge_scores(
     source_E: npt.NDArray[np.int32],
     weight_E: npt.NDArray[np.float32],
 ) -> Floats:
-    """Share of its row times the influence of the explained node, both within the kept nodes."""
+    """Return the score of each edge: its share of its row times the influence of the explained node.
+
+    Both are computed among the kept nodes only.
+    """
     num_nodes = len(graph.nodes)
     row_sum_N = np.bincount(target_E, weights=np.abs(weight_E), minlength=num_nodes).astype(np.float64)
     if graph.constant_node:

@@ -1,1 +1,2 @@
-"""A Hugging Face model, placed and frozen. In: a directory or hub id, token ids. Out: a Tape and linear pull-backs."""
+"""A Hugging Face model, placed on devices and frozen. In: a directory or hub id, and token ids. Out: a ForwardCache and
+the linear maps through which gradients pass."""

@@ -1,7 +1,8 @@
-"""One row per architecture: where its layers, attention, norms and MLP are.
+"""Architectures: one row for each says where its layers, attention, norms and MLP are.
 
-Only what the linear pull-back passes through is named: rotary tables, query and key weights, softcaps, sinks and
-sliding windows act on attention patterns alone, which are recorded, and experts act inside the MLP, which is replaced.
+A row names only the modules through which the linear backward pass goes. Rotary tables, query and key weights,
+softcaps, sinks and sliding windows act on attention patterns alone, which are recorded. Experts act inside the MLP,
+which is replaced.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from .unsupported import why_not_exact
 
 @dataclass(frozen=True)
 class ArchitectureSpec:
-    """Module paths: the first block from the model, the rest from a layer. None where there is no such module.
+    """The module paths and conventions of one architecture.
 
-    The embedding and the unembedding are asked of the model itself; their names differ between library versions.
+    Paths in the first block start at the model, and those in the other blocks at a layer. A path is None where there is
+    no such module. The model itself provides its embedding and unembedding, whose names differ between versions of the
+    library.
     """
 
     layers: str = "model.layers"
@@ -33,35 +36,41 @@ class ArchitectureSpec:
 
     value: str = "self_attn.v_proj"
     value_packing: Literal["alone", "blocks", "heads"] = "alone"
-    """How values share a projection with queries and keys: not at all, as the last block, or head by head."""
+    """How values share a projection with queries and keys: not at all ("alone"), as the last block ("blocks"), or head
+    by head ("heads")."""
     output: str = "self_attn.o_proj"
     norm: Literal["rms", "rms_plus_one", "layer"] = "rms"
-    """RMS norm by weight w, RMS norm by 1 + w, or LayerNorm."""
+    """RMSNorm with weight w ("rms"), RMSNorm with weight 1 + w ("rms_plus_one"), or LayerNorm ("layer")."""
     norm_eps: float | None = None
-    """Of norms whose modules do not tell."""
+    """The epsilon of norms whose modules do not store it."""
     parallel: bool | str = False
-    """Attention and MLP read the same residual stream: always, never, or as a flag of the config says."""
+    """Whether attention and MLP read the same residual stream. A string is the name of the flag in the config that says
+    so."""
     shares_norm: bool = False
-    """Where they do, the MLP reads what the attention's norm makes."""
+    """Whether, if attention and MLP are parallel, the MLP reads the output of the attention's norm."""
     residual_multiplier: str | None = None
-    """Name of the config's factor by which what attention and MLP write is multiplied."""
+    """Name of the config's factor by which the outputs of attention and MLP are multiplied."""
     logit_multiplier: str | None = None
     """Name of the config's factor by which logits are multiplied."""
     logit_divisor: str | None = None
     """Name of the config's number by which logits are divided."""
 
     def of(self, config: Any) -> ArchitectureSpec:
-        """What the flags of a text config make of it: `parallel` is a bool, a shared norm is the MLP's."""
+        """Return the specification with the flags of a text config applied.
+
+        `parallel` is then a bool, and `mlp_norm` is the attention's norm if the MLP shares it.
+        """
         parallel = bool(getattr(config, self.parallel)) if isinstance(self.parallel, str) else self.parallel
         shared = parallel and self.shares_norm
         return replace(self, parallel=parallel, mlp_norm=self.attention_norm if shared else self.mlp_norm)
 
     def residual_scale(self, config: Any) -> float:
-        """The factor of what attention and MLP write to the residual stream."""
+        """Return the factor by which the outputs of attention and MLP are multiplied before they are added to the
+        residual stream."""
         return 1.0 if self.residual_multiplier is None else float(getattr(config, self.residual_multiplier))
 
     def logit_scale(self, config: Any) -> float:
-        """The factor of logits."""
+        """Return the factor by which logits are multiplied."""
         scale = 1.0 if self.logit_multiplier is None else float(getattr(config, self.logit_multiplier))
         return scale if self.logit_divisor is None else scale / float(getattr(config, self.logit_divisor))
 
@@ -86,7 +95,7 @@ _ONE_NORM = replace(_LAYER_NORMS, parallel=True, shares_norm=True)
 
 
 def _within(sites: ArchitectureSpec) -> ArchitectureSpec:
-    """The same where the language model is a part of one that also sees."""
+    """Return the specification of a language model that is a part of a vision-language model."""
     return replace(sites, layers="model.language_model.layers", final_norm="model.language_model.norm")
 
 
@@ -151,13 +160,15 @@ ARCHITECTURES: dict[str, ArchitectureSpec] = {
         parallel="use_parallel_residual",
     ),
 }
-"""By the config's `model_type`. Llama covers 2 and 3, Qwen 2 covers 2.5, GPT-NeoX covers Pythia, Phi covers 1 to 2."""
+"""The specification for each `model_type` of a config. Llama covers Llama 2 and 3, Qwen 2 covers Qwen 2.5, GPT-NeoX
+covers Pythia, and Phi covers Phi 1 to 2."""
 
 
 def architecture_spec(model_type: str, config: Any, model: str) -> ArchitectureSpec:
-    """The row of an architecture, as a config's flags make it.
+    """Return the specification of an architecture, with the flags of a config applied.
 
-    Raises UnknownArchitecture with the reason where there can be no row or a flag forbids it, or with the list of rows.
+    Raises UnknownArchitecture with the reason if graphs of the architecture, or of a model with these flags, would not
+    be exact; and with the list of known architectures if this one has no row.
     """
     text = config.get_text_config()
     if reason := why_not_exact(model_type, text):

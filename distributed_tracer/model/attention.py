@@ -1,4 +1,7 @@
-"""Attention patterns through the model library's own attention interface: watched, and replaced when held constant."""
+"""Attention patterns, through the attention interface of transformers: they are observed, or replaced by constants.
+
+H query head, P position, E head width.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,20 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
 NAME = "distributed_tracer"
-"""What a model is loaded with as `attn_implementation`."""
+"""The `attn_implementation` with which models are loaded."""
 
 PatternHook = Callable[[int, Callable[[], Tensor]], Tensor]
-"""Given a layer's number and a function computing its pattern [1, H, P, P], returns the pattern to use."""
+"""Function that returns the attention pattern [1, H, P, P] to use in a layer.
+
+It is given the layer's number and a function that computes the layer's own pattern.
+"""
 
 _hook: ContextVar[PatternHook | None] = ContextVar("pattern_hook", default=None)
 
 
 @contextmanager
 def watch_patterns(hook: PatternHook) -> Iterator[None]:
-    """Let `hook` decide every attention pattern inside the block."""
+    """Let `hook` decide every attention pattern of the forward passes inside the block."""
     token = _hook.set(hook)
     try:
         yield
@@ -42,7 +48,7 @@ def _attention(
     s_aux: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Plain attention on [1, H, P, E]; covers groups of query heads, softcaps and sinks."""
+    """Compute plain attention on tensors [1, H, P, E], with grouped query heads, softcaps and sinks."""
     groups = query.shape[1] // key.shape[1]
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
 

@@ -1,6 +1,6 @@
-"""ForwardCache: what one forward pass fixes for a prompt, and what is later read from it.
+"""ForwardCache: the values of one forward pass that are held constant for a prompt, and those that are read later.
 
-H query head, P position, D model width, V vocabulary. Tensors stay on the device of the layer they belong to.
+H query head, P position, D model width, V vocabulary. Each tensor stays on the device of the layer it belongs to.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from .model import Model
 
 @dataclass(eq=False)
 class ForwardCache:
-    """The constants of one prompt's local replacement model, and the values at the transcoders' sites."""
+    """The constants of one prompt's local replacement model, and the values at the input and output sites of the
+    transcoders."""
 
     tokens_P: Tensor
     input_site: str
@@ -29,15 +30,15 @@ class ForwardCache:
     inputs_PD: list[Tensor] = field(default_factory=list)
     outputs_PD: list[Tensor] = field(default_factory=list)
     final_PD: Tensor = field(default_factory=lambda: torch.empty(0))
-    """The final norm's output: what directions of targets are multiplied with."""
+    """The output of the final norm, by which the directions of targets are multiplied."""
     token_vectors_PD: Tensor = field(default_factory=lambda: torch.empty(0))
     position_vectors_PD: Tensor | None = None
     logits: dict[int, Tensor] = field(default_factory=dict)
-    """Logits [V] in float32 or better, after any final softcap, at the positions asked for."""
+    """The logits [V] at each position requested, in float32 or better, after any final softcap."""
 
 
 class _Recorder:
-    """A Watcher that changes nothing and writes everything down."""
+    """Forward hooks that change nothing and record everything in a ForwardCache."""
 
     def __init__(self, tape: ForwardCache) -> None:
         self.tape = tape
@@ -72,9 +73,9 @@ class _Recorder:
 def run_with_cache(
     model: Model, tokens: Sequence[int], input_site: str, output_site: str, positions: Sequence[int] = (-1,)
 ) -> ForwardCache:
-    """Run the model once and keep its patterns, scales, MLP inputs and outputs, and logits at `positions`.
+    """Run the model once and return its patterns, norm scales, MLP inputs and outputs, and the logits at `positions`.
 
-    Raises ModelError where the library computes a layer's attention without asking this package for its pattern.
+    Raises ModelError if the library computes the attention of a layer without calling this package for its pattern.
     """
     tokens_P = torch.tensor(list(tokens), dtype=torch.long, device=model.input_device)
     tape = ForwardCache(tokens_P, input_site, output_site)

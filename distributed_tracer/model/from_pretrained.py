@@ -1,4 +1,7 @@
-"""Calls of a `from_pretrained`: of a directory, the hub or this machine's cache of it. Failures are ModelErrors."""
+"""Call a `from_pretrained` method for a directory, the hub or this machine's cache of the hub.
+
+Failures are raised as ModelErrors that say what to do.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +29,13 @@ _MISSING_PACKAGE = re.compile(r"(?i)sentencepiece|tiktoken|protobuf|pip install|
 
 
 def from_hub(load: Any, name: str, revision: str | None, what: str, **options: Any) -> Any:
-    """Call a `from_pretrained`; `what` is what it reads.
+    """Call `load`, a `from_pretrained` method, and return its result. `what` names what it reads, for error messages.
 
-    Raises ModelError with what to do about it; a device's full memory is let through.
+    Raises ModelError that says what to do about the failure. Errors for lack of memory pass through unchanged.
     """
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only one
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # this package shows the only progress bar
     here = Path(name).is_dir()
     if not here and is_path(name):
         raise ModelError(
@@ -52,7 +55,7 @@ def from_hub(load: Any, name: str, revision: str | None, what: str, **options: A
         )
     except (ModelError, MemoryError, torch.OutOfMemoryError):
         raise
-    except BaseException as error:  # libraries raise what they like: RuntimeError, SafetensorError, ImportError, ...
+    except BaseException as error:  # libraries raise errors of any type: RuntimeError, SafetensorError, ...
         if not is_failure(error):
             raise
         where = "the directory" if here else "no such directory, and as a hub id"
@@ -63,27 +66,27 @@ def from_hub(load: Any, name: str, revision: str | None, what: str, **options: A
 
 
 def folder_of(name: str, revision: str | None) -> Path | None:
-    """Where this machine has the model's files, without any download; None where it does not."""
+    """Return the folder in which this machine has the model's files, or None. Nothing is downloaded."""
     from huggingface_hub import snapshot_download
 
     if Path(name).is_dir():
         return Path(name)
     try:
         return Path(snapshot_download(name, revision=revision, local_files_only=True))
-    except Exception:  # of the hub's client; they differ by version
+    except Exception:  # the errors of the hub's client differ by version
         return None
 
 
 def _files_on_hub(name: str, revision: str | None) -> Sequence[str] | Exception:
-    """Names of the model's files, or why only this machine's cache can have it.
+    """Return the names of the model's files on the hub, or the error because of which only the cache can have them.
 
-    Asks once; `from_pretrained` would for 30 seconds.
+    The hub is asked once; `from_pretrained` would try for 30 seconds.
     """
     from huggingface_hub import HfApi
 
     try:
         found = HfApi().model_info(name, revision=revision, timeout=_HUB_SECONDS)
-    except Exception as error:  # the hub's client lets errors of its HTTP library through, which differ by version
+    except Exception as error:  # the hub's client raises errors of its HTTP library, which differ by version
         return error
     return [sibling.rfilename for sibling in found.siblings or ()]
 
@@ -94,7 +97,8 @@ def _cached_names(name: str, revision: str | None) -> Sequence[str]:
 
 
 def _told(error: BaseException) -> str:
-    """A message in one line that can be printed, without the queries of addresses, which may hold signatures."""
+    """Return the message of an error in one printable line, without the query strings of URLs, which may contain
+    signatures."""
     text = re.sub(r"(://[^\s?]*)\?\S*", r"\1", " ".join(str(error).split())) or type(error).__name__
     text = printable(text)
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
@@ -102,7 +106,7 @@ def _told(error: BaseException) -> str:
 
 
 def _remedy(error: BaseException, name: str, revision: str | None) -> str:
-    """What to do about a failure, by its causes."""
+    """Return what the user can do about a failure, judging by its causes."""
     from huggingface_hub import constants
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
@@ -118,7 +122,7 @@ def _remedy(error: BaseException, name: str, revision: str | None) -> str:
         )
     if any(isinstance(cause, ImportError) for cause in causes) or _MISSING_PACKAGE.search(str(error)):
         return "Install the package that it names on every machine."
-    if "Cannot access accelerator device" in str(error):  # of MXFP4, in transformers and torch 2.6 together
+    if "Cannot access accelerator device" in str(error):  # raised for MXFP4 by transformers with torch 2.6
         return "On machines without a GPU this model needs torch 2.7 or newer, or a newer transformers."
     folder = folder_of(name, revision)
     if folder is not None and (wrong := _wrong_in(folder)):

@@ -1,11 +1,12 @@
-"""One layer's linear maps for one prompt, folded so that a gradient passes through attention in three products.
+"""FrozenLayer: the linear maps of one layer for one prompt, folded so that a gradient passes through attention in three
+matrix products.
 
-Every norm is a diagonal map of the model's width (with its mean taken out, for LayerNorm) times a number for each
-position. The diagonal goes into the weights next to it and the numbers go into the attention pattern, so nothing is
-left to do element by element on a gradient.
+Every norm is a diagonal map of the model's width (after subtraction of the mean, for LayerNorm) times one number for
+each position. The diagonal is folded into the adjacent weights and the numbers into the attention pattern, so no
+element-wise operation on a gradient remains.
 
 P position, K position attended to, H query head, G key/value head, Q query head of one key/value head, E head width,
-D model width.
+D model width, B row. X is several axes in one, described at each tensor, or any set of vectors.
 """
 
 from __future__ import annotations
@@ -23,28 +24,33 @@ from .model import Model
 
 @dataclass(frozen=True, eq=False)
 class FrozenLayer:
-    """What the sweep needs of a layer's attention and of its transcoder's linear skip."""
+    """The constants of a layer's attention and of its transcoder's linear skip that the sweep needs."""
 
     pattern_GKPQ: Tensor
-    """How much of the value at K reaches P, times the scales of the norms before the values and after the output."""
+    """The attention from P to K, times the scales of the norms before the values and after the output."""
     output_GDX: Tensor
-    """X = (query head of the group, head width)."""
+    """The output weights, with X = (query head of the group, head width)."""
     value_XD: Tensor
-    """X = (key/value head, head width)."""
+    """The value weights, with X = (key/value head, head width)."""
     constant_PD: Tensor | None
-    """What biases make attention add to the residual stream."""
+    """What attention adds to the residual stream because of biases."""
     skip_DD: Tensor | None
-    """A gradient behind the MLP times this is the gradient before it ..."""
+    """The linear skip of the transcoder. A gradient after the MLP times this matrix, and times `skip_scale_P`, is the
+    gradient before the MLP."""
     skip_scale_P: Tensor | None
-    """... once it is multiplied by this."""
+    """The factor of the linear skip at each position. None means 1."""
     parallel: bool
 
     @property
     def device(self) -> torch.device:
+        """The device of the layer's weights."""
         return self.value_XD.device
 
     def after_prefix(self, lead: int, dtype: torch.dtype) -> FrozenLayer:
-        """For gradients at positions from `lead` on, which reach those before it through the pattern alone."""
+        """Return the layer in `dtype` for gradients at the positions from `lead`, the length of the prefix, on.
+
+        Such gradients reach the positions of the prefix through the pattern alone.
+        """
         constant_PD, scale_P, skip_DD = self.constant_PD, self.skip_scale_P, self.skip_DD
         return replace(
             self,
@@ -58,16 +64,20 @@ class FrozenLayer:
 
     @property
     def num_groups(self) -> int:
-        """Key/value heads."""
+        """The number of key/value heads."""
         return len(self.output_GDX)
 
     @property
     def head_dim(self) -> int:
+        """The width of one attention head."""
         return len(self.value_XD) // self.num_groups
 
 
 def freeze(model: Model, tape: ForwardCache, layer: int, skip_DD: Tensor | None, dtype: torch.dtype) -> FrozenLayer:
-    """One layer of one prompt in `dtype`. `skip_DD` is [D_out, D_in], at the transcoders' sites."""
+    """Return one layer of one prompt, frozen, in `dtype`.
+
+    `skip_DD` is the transcoder's skip matrix [D_out, D_in] between its input and output sites.
+    """
     weights = model.layers[layer]
     groups, head_dim, width = weights.value_GED.shape
     output_HED, value_GED = weights.output_HED, weights.value_GED
@@ -98,7 +108,7 @@ def freeze(model: Model, tape: ForwardCache, layer: int, skip_DD: Tensor | None,
 def _fold_skip(
     model: Model, tape: ForwardCache, layer: int, skip_DD: Tensor | None
 ) -> tuple[Tensor | None, Tensor | None]:
-    """The skip between residual streams instead of sites, and its scale at each position (None: 1)."""
+    """Return the skip between residual streams instead of sites, and its scale at each position (None means 1)."""
     weights = model.layers[layer]
     if skip_DD is None:
         return None, None
@@ -115,7 +125,8 @@ def _fold_skip(
 
 
 def attention_constant(weights: Layer, tape: ForwardCache, layer: int) -> Tensor | None:
-    """What biases alone make the layer's attention add to the residual stream: [P, D], or None if there are none."""
+    """Return what the layer's attention adds to the residual stream because of biases alone: [P, D], or None if there
+    are no biases."""
     constant_PD = _attention_output_constant(weights, tape, layer)
     return constant_PD if constant_PD is None or weights.residual_scale == 1 else constant_PD * weights.residual_scale
 
@@ -145,7 +156,10 @@ def _attention_output_constant(weights: Layer, tape: ForwardCache, layer: int) -
 def site_to_residual(
     model: Model, tape: ForwardCache, layer: int, x_XD: Tensor, position_X: Tensor | None = None
 ) -> Tensor:
-    """Vectors at the output site, at these positions (None: one at each) -> what they add to the residual stream."""
+    """Return what vectors at the output site add to the residual stream.
+
+    `position_X` has the position of each vector; with None there is one vector at each position.
+    """
     norm, residual_scale = model.layers[layer].mlp_post_norm, model.layers[layer].residual_scale
     if norm is not None and tape.output_site != "hook_mlp_out":
         scale_P1 = tape.scales_P1[(layer, "mlp_post")]
@@ -156,7 +170,8 @@ def site_to_residual(
 def constant_to_residual(
     model: Model, tape: ForwardCache, layer: int, constant_PD: Tensor, skip_DD: Tensor | None
 ) -> Tensor:
-    """What a constant at the output site adds to the residual stream [P, D], with the biases of norms beside it."""
+    """Return what a constant at the output site adds to the residual stream [P, D], including the biases of the norms
+    around the MLP."""
     if skip_DD is not None and (bias := input_bias(model, tape, layer)) is not None:
         constant_PD = constant_PD + multiply(skip_DD.to(bias.device), bias)
     written_PD = site_to_residual(model, tape, layer, constant_PD)
@@ -167,13 +182,16 @@ def constant_to_residual(
 
 
 def input_bias(model: Model, tape: ForwardCache, layer: int) -> Tensor | None:
-    """The part of the input site's value that is a norm's bias: [D] or None."""
+    """Return the part of the value at the input site that is a norm's bias: [D], or None if there is none."""
     norm = model.layers[layer].mlp_norm
     return None if norm is None or tape.input_site != "mlp.hook_in" else norm.bias_D
 
 
 def residual_gradient(model: Model, tape: ForwardCache, layer: int, g_BD: Tensor, position_B: Tensor) -> Tensor:
-    """Gradient at the transcoders' input site -> gradient of the residual stream, at the position of each row."""
+    """Return the gradient with respect to the residual stream, given the gradient at the transcoders' input site.
+
+    Each row has its gradient at one position, `position_B`.
+    """
     norm = model.layers[layer].mlp_norm
     if norm is None or tape.input_site == "hook_resid_mid":
         return g_BD

@@ -1,4 +1,5 @@
-"""Hooks on a model library's modules: norms by our formula, patterns and MLP outputs as a watcher decides.
+"""Hooks on the modules of a Hugging Face model, through which an object of type ForwardHooks observes and changes a
+forward pass: norm scales, attention patterns and MLP outputs.
 
 Norms are computed here, not only observed, so that the recorded scale is exactly the one that was used.
 """
@@ -23,35 +24,40 @@ OUTPUT_SITES = ("mlp.hook_out", "hook_mlp_out")
 
 FINAL = "final"
 NormKey = tuple[int, str]
-"""(layer, role); role is attention, attention_post, mlp or mlp_post; the last norm is (num_layers, FINAL)."""
+"""The key of a norm: (layer, role), where the role is attention, attention_post, mlp or mlp_post. The key of the final
+norm is (num_layers, FINAL)."""
 
 
 class ForwardHooks(Protocol):
-    """What is told of a forward pass, and decides parts of it. All tensors have a leading batch axis."""
+    """An object that observes a forward pass and decides parts of it. All tensors have a leading batch axis."""
 
-    def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor: ...
+    def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor:
+        """Return the attention pattern to use in a layer. `compute` returns the layer's own pattern."""
+        ...
 
-    def scale(self, key: NormKey, compute: Callable[[], Tensor]) -> Tensor: ...
+    def scale(self, key: NormKey, compute: Callable[[], Tensor]) -> Tensor:
+        """Return the scale to use in a norm. `compute` returns the norm's own scale."""
+        ...
 
     def bottom(self, x: Tensor) -> Tensor:
-        """The residual stream as it enters the first layer."""
+        """Receive the residual stream that enters the first layer, and return the one to use."""
         ...
 
     def mlp_input(self, layer: int, x: Tensor) -> None:
-        """The value at the transcoders' input site."""
+        """Receive the value at the transcoders' input site."""
         ...
 
     def mlp_output(self, layer: int, y: Tensor) -> Tensor:
-        """The value at the transcoders' output site."""
+        """Receive the value at the transcoders' output site, and return the one to use."""
         ...
 
     def final(self, y: Tensor) -> None:
-        """The value at the final norm's output."""
+        """Receive the value at the final norm's output."""
         ...
 
 
 def check_sites(model: Model, input_site: str, output_site: str) -> None:
-    """Raises ConfigError for a site that does not exist, or not in this architecture."""
+    """Raise ConfigError for a site that does not exist at all, or that this architecture does not have."""
     if input_site not in INPUT_SITES:
         raise ConfigError(f"unknown input site {input_site!r}; known are {', '.join(INPUT_SITES)}")
     if output_site not in OUTPUT_SITES:
@@ -62,7 +68,10 @@ def check_sites(model: Model, input_site: str, output_site: str) -> None:
 
 @contextmanager
 def hooked(model: Model, watcher: ForwardHooks, input_site: str, output_site: str) -> Iterator[None]:
-    """Inside the block, the model's forward pass reports to `watcher` and obeys it."""
+    """Install hooks inside the block: the model's forward passes call `watcher` and use what it returns.
+
+    Raises ConfigError for a site that the model does not have.
+    """
     check_sites(model, input_site, output_site)
     forget_lengths(model.hf)
     handles: list[RemovableHandle] = []
@@ -132,7 +141,7 @@ def _norm_hook(
 
 
 def _before(module: nn.Module, change: Callable[[Tensor], Tensor]) -> RemovableHandle:
-    """Pass the module's first argument (hidden states) through `change`."""
+    """Install a hook that passes the module's first argument (hidden states) through `change`."""
 
     def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
         if args:
@@ -143,8 +152,11 @@ def _before(module: nn.Module, change: Callable[[Tensor], Tensor]) -> RemovableH
 
 
 def _after(module: nn.Module, change: Callable[[Tensor], Tensor]) -> RemovableHandle:
-    """Pass the module's output (the first of a tuple) through `change`, in the shape of the module's input: some
-    experts lay the positions of a batch in one row."""
+    """Install a hook that passes the module's output (the first of a tuple) through `change`.
+
+    `change` gets it in the shape of the module's input, because some experts flatten the positions of a batch into one
+    axis.
+    """
 
     def hook(_module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         y: Tensor = output[0] if isinstance(output, tuple) else output

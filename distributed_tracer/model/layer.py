@@ -1,4 +1,4 @@
-"""One layer's linear parts, read off the model library's modules: value and output weights, norms, device.
+"""Layer: the linear parts of one layer, read from the model's modules: value and output weights, norms, device.
 
 H query head, G key/value head, E head width, D model width.
 """
@@ -18,7 +18,8 @@ from .norm import Norm
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """What the sweep walks through. Weights are views of the model's own where its layout allows."""
+    """The linear parts of one layer, through which the sweep goes. Weights are views of the model's own weights where
+    their layout allows it."""
 
     value_GED: Tensor
     value_bias_GE: Tensor | None
@@ -30,15 +31,16 @@ class Layer:
     mlp_post_norm: Norm | None
     parallel: bool
     residual_scale: float
-    """What attention and MLP write is multiplied by it."""
+    """The factor by which the outputs of attention and MLP are multiplied."""
 
     @property
     def device(self) -> torch.device:
+        """The device of the layer's weights."""
         return self.output_HED.device
 
     @classmethod
     def of(cls, module: nn.Module, sites: ArchitectureSpec, shape: ModelShape, residual_scale: float) -> Layer:
-        """Read one decoder layer. Raises ModelError where weights are not in memory."""
+        """Read one decoder layer. Raises ModelError if its weights are not in memory."""
         num_heads, num_kv_heads = shape.num_heads, shape.num_kv_heads
         output, output_bias = _linear(module.get_submodule(sites.output))
         head_dim = output.shape[1] // num_heads
@@ -64,13 +66,13 @@ class Layer:
 
 
 def _linear(module: nn.Module) -> tuple[Tensor, Tensor | None]:
-    """Weight as [out, in] and bias, for Linear and for GPT-2's transposed Conv1D."""
+    """Return the weight as [out, in] and the bias, of a Linear module or of GPT-2's transposed Conv1D."""
     weight, bias = module.get_parameter("weight").detach(), getattr(module, "bias", None)
     return (weight.T if type(module).__name__ == "Conv1D" else weight), None if bias is None else bias.detach()
 
 
 def _value_rows(weight: Tensor, sites: ArchitectureSpec, num_kv_heads: int, head_dim: int) -> Tensor:
-    """Pick the value rows out of a projection [rows, in] and shape them [G, E, in]."""
+    """Select the rows of the values from a projection [rows, in] and return them in the shape [G, E, in]."""
     if sites.value_packing == "heads":  # per head: query, key, value
         return weight.reshape(num_kv_heads, 3, head_dim, -1)[:, 2]
     values = weight if sites.value_packing == "alone" else weight[-num_kv_heads * head_dim :]

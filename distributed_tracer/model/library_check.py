@@ -1,7 +1,7 @@
-"""Does a model compute here what it computes in its library? One short sequence through both says so.
+"""Check that a model computes the same logits with this package's hooks as in its library, on one short sequence.
 
-It sees what no list of configuration flags can: whatever this package's attention and norms do not know of.
-P position, V vocabulary.
+The check finds what no list of configuration flags can: anything that this package's attention and norms do not
+implement. P position, V vocabulary.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ _TOLERANCE = 4.0
 
 @torch.no_grad()
 def check_forward(model: Model, name: str) -> None:
-    """Compare logits of random tokens between the library's own forward pass and the instrumented one.
+    """Compare the logits of random tokens between the library's own forward pass and the hooked one.
 
-    Takes two short passes. The library's has two rows whose second halves differ, so that it also shows whether later
-    tokens act on earlier positions, which a graph has no edges for. Raises ModelError for either. Logits that are not
-    finite in the library are no ground for a comparison: that is said of each prompt where it happens.
+    The check takes two short passes. The library's pass has two rows whose second halves differ, so that it also shows
+    whether later tokens act on earlier positions, for which a graph has no edges. Raises ModelError if the logits
+    differ, or if later tokens act on earlier positions. Nothing is compared if the library's own logits are not finite;
+    a prompt with such values fails by itself when it is traced.
     """
     tokens_2P = _tokens(model)
     middle = tokens_2P.shape[1] // 2
@@ -35,7 +36,7 @@ def check_forward(model: Model, name: str) -> None:
         theirs_2PV = _library_logits(model, tokens_2P)
     except (MemoryError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # whatever the library's modules raise
+    except Exception as error:  # the library's modules may raise errors of any type
         kind, count = type(error).__name__, tokens_2P.shape[1]
         raise ModelError(f"model {name!r} cannot read {count} tokens in its own library: {kind}: {error}") from error
     if not theirs_2PV.isfinite().all():
@@ -62,17 +63,20 @@ def check_forward(model: Model, name: str) -> None:
 
 
 def tolerance(dtype: torch.dtype) -> float:
-    """Largest relative difference that rounding explains: some times half of the type's digits.
+    """Return the largest relative difference that rounding explains: 4 √eps, about half of the digits of the dtype.
 
-    Errors grow with depth from the last digit on, and a mistake in the arithmetic changes the first; half-way between,
-    4 √eps, is 0.0014 for float32 (and for float64, as parts of models are float32 in any case), 0.13 for float16 and
-    0.35 for bfloat16.
+    Rounding errors start at the last digit and grow with depth, while a mistake in the arithmetic changes the first
+    digit. The value half-way between, 4 √eps, is 0.0014 for float32 (and for float64, because parts of models are
+    float32 in any case), 0.13 for float16 and 0.35 for bfloat16.
     """
     return _TOLERANCE * math.sqrt(max(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps))
 
 
 def _tokens(model: Model) -> Tensor:
-    """Two rows of tokens that begin alike, [2, P]: in the vocabulary and not special, but for a leading bos."""
+    """Return two rows of tokens [2, P] whose first halves are equal.
+
+    The tokens are random ones from the vocabulary that are not special, except for a leading bos.
+    """
     count = min(_POSITIONS, model.shape.max_positions)
     special = {*model.tokenizer.all_special_ids, *_special_ids(model.hf.config)}
     usual = [token for token in range(min(len(model.tokenizer), model.shape.vocab_size)) if token not in special]
@@ -87,7 +91,8 @@ def _tokens(model: Model) -> Tensor:
 
 
 def _special_ids(config: Any) -> set[int]:
-    """Ids that a config reserves, as for images: the library may ask for an image where it sees one."""
+    """Return the token ids that a config reserves, for images for example: the library may require an image where it
+    sees such a token."""
     return {
         value
         for key, value in config.to_dict().items()
@@ -96,7 +101,8 @@ def _special_ids(config: Any) -> set[int]:
 
 
 def _library_logits(model: Model, tokens_2P: Tensor) -> Tensor:
-    """[2, P, V] by the library's own plain attention: its faster ones leave out softcaps and sinks."""
+    """Return the logits [2, P, V] that the library computes with its "eager" attention; its faster kinds of attention
+    leave out softcaps and sinks."""
     model.hf.set_attn_implementation("eager")
     try:
         logits: Tensor = model.hf(input_ids=tokens_2P, use_cache=False).logits
@@ -106,6 +112,6 @@ def _library_logits(model: Model, tokens_2P: Tensor) -> Tensor:
 
 
 def _difference(a_PV: Tensor, b_PV: Tensor) -> float:
-    """Distance of logits over their spread, over all positions."""
+    """Return the norm of the difference of logits, divided by the norm of their spread, over all positions."""
     spread = (a_PV - a_PV.mean(-1, keepdim=True)).norm()
     return float((a_PV - b_PV).norm() / spread.clamp_min(torch.finfo(torch.float32).tiny))

@@ -1,4 +1,7 @@
-"""A Hugging Face directory or hub id -> Model: placed by accelerate, frozen, with the sites of its architecture."""
+"""Load a Model from a Hugging Face directory or hub id.
+
+accelerate places it on devices, its weights are frozen, and the specification of its architecture comes with it.
+"""
 
 from __future__ import annotations
 
@@ -31,16 +34,17 @@ if TYPE_CHECKING:
 
 
 MOST = 4096
-"""Layers or experts of a model; the largest have some hundreds."""
+"""Maximum number of layers, or of experts, of a model; the largest models have some hundreds."""
 _MOST_PER_BYTE = 8
-"""Parameters: of one bit each."""
+"""Maximum number of parameters in one byte of a file, reached at one bit each."""
 _COUNT = re.compile(r"(layers?|experts?|blocks|depth)$")
 
 
 def load_config(model: str) -> Any:
-    """A model's config.
+    """Return the config of a model.
 
-    Raises ModelError where there is none or its weights are quantised beyond recovery, UnknownArchitecture for no row.
+    Raises ModelError if there is no config, or if the weights are quantised in a way that cannot be undone, and
+    UnknownArchitecture if the architecture has no row.
     """
     name, revision = split_revision(model)
     config = from_hub(_read_config, name, revision, "config.json")
@@ -51,7 +55,8 @@ def load_config(model: str) -> Any:
 
 
 def class_of(config: Any) -> Any:
-    """The library's automatic class for a config: some language models it offers only together with what they see."""
+    """Return the library's Auto class for a config. Some language models exist only as part of a vision-language
+    model."""
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
     sees_too = type(config) not in AutoModelForCausalLM._model_mapping
@@ -59,9 +64,10 @@ def class_of(config: Any) -> Any:
 
 
 def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
-    """The model's tokenizer. Raises ModelError where there is none, or none but the special tokens of its class.
+    """Return the tokenizer of a model.
 
-    The library makes up such a one where there are no tokenizer files: no text has tokens then.
+    Raises ModelError if there is none, or if its vocabulary has special tokens only. The library makes such a tokenizer
+    if there are no tokenizer files, and no text has tokens then.
     """
     name, revision = split_revision(model)
     tokenizer: PreTrainedTokenizerBase = from_hub(_read_tokenizer, name, revision, "tokenizer files")
@@ -75,7 +81,11 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
 
 
 def model_shape(model: str) -> ModelShape:
-    """Sizes from the config, without weights (parameters are counted on empty tensors)."""
+    """Return the sizes of a model from its config, without weights. Parameters are counted on tensors without data.
+
+    Raises ModelError and UnknownArchitecture as `load_config` does, and ModelError for a config that describes no
+    model.
+    """
     config = load_config(model)
     with _describing(model):
         with torch.device("meta"):
@@ -84,11 +94,12 @@ def model_shape(model: str) -> ModelShape:
 
 
 def load_model(model: str, dtype: str = "float32", device_map: str = "auto") -> Model:
-    """Load, place and freeze a model. Weights are read from safetensors only and no remote code is run.
+    """Load a model, place it on devices and freeze it. Weights are read from safetensors only; no remote code is run.
 
-    Quantised weights are turned back into numbers of `dtype` where the library can. One sequence of random tokens shows
-    that the model computes here what it computes in the library. Raises ModelError where files are missing or not what
-    config.json asks for, weights would be offloaded, or that pass differs; UnknownArchitecture for no row.
+    Quantised weights are converted back to numbers of `dtype` if the library can do so. One sequence of random tokens
+    checks that the model computes the same here as in the library. Raises ModelError if files are missing or do not
+    match config.json, if weights would be offloaded, or if the check fails; and UnknownArchitecture if the architecture
+    has no row.
     """
     from . import attention
     from .library_check import check_forward
@@ -124,14 +135,18 @@ def load_model(model: str, dtype: str = "float32", device_map: str = "auto") -> 
 
 
 def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: str | None = None) -> Model:
-    """A Model around one already in memory; it must have been made with this package's attention."""
+    """Return a Model for a Hugging Face model that is already in memory. The model is switched to this package's
+    attention, and frozen.
+
+    Raises UnknownArchitecture if its architecture has no row, and ModelError if its weights are not in memory.
+    """
     from . import attention
 
     if hf.config._attn_implementation != attention.NAME:
         hf.set_attn_implementation(attention.NAME)
     text = hf.config.get_text_config()
     if hf.dtype == torch.float64:
-        text._experts_implementation = "eager"  # the grouped product knows no float64
+        text._experts_implementation = "eager"  # the grouped product does not support float64
     hf.eval().requires_grad_(False)  # type: ignore[no-untyped-call]
     sites = architecture_spec(model_type or hf.config.model_type, hf.config, type(hf).__name__)
     shape = _shape(hf.config, hf, sites)
@@ -140,7 +155,7 @@ def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: st
     unembed = hf.get_output_embeddings()  # type: ignore[no-untyped-call]
     assert unembed is not None, "language models have an unembedding"
     weight, bias = unembed.get_parameter("weight").detach(), getattr(unembed, "bias", None)
-    if (scale := sites.logit_scale(text)) != 1:  # a scaled copy, so that every reader gets the direction of a logit
+    if (scale := sites.logit_scale(text)) != 1:  # a scaled copy, so that all code gets the direction of a logit
         weight, bias = weight * scale, None if bias is None else bias * scale
     return Model(
         hf,
@@ -156,7 +171,7 @@ def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: st
 
 
 def _read_tokenizer(name: str, **options: Any) -> Any:
-    """The library's tokenizer, tried once: it looks at some of its settings only when it is used."""
+    """Return the library's tokenizer after it was used once, because it reads some of its settings only then."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(name, **options)
@@ -166,8 +181,11 @@ def _read_tokenizer(name: str, **options: Any) -> Any:
 
 
 def _read_config(name: str, **options: Any) -> Any:
-    """The library's config. Raises ModelError for a file or a number in it that is too large to be one, and where the
-    library has put its default in place of an explicit null."""
+    """Return the library's config.
+
+    Raises ModelError for a file, or a number in it, that is too large for a config, and if the library has put its
+    default in the place of an explicit null.
+    """
     from transformers import AutoConfig, PreTrainedConfig
     from transformers.utils.hub import cached_file
 
@@ -188,9 +206,10 @@ def _read_config(name: str, **options: Any) -> Any:
 
 
 def _check_bytes(config: Any, model: str, folder: Path | None) -> None:
-    """Raises ModelError for a config of a far larger model than the files are of: the library would make it first."""
+    """Raise ModelError for a config that describes a far larger model than the files hold. The library would allocate
+    it before it reads the files."""
     files = list(folder.glob("*.safetensors")) if folder else []
-    is_whole = not any(map(check_safetensors, files))  # of others the library's own message is explained
+    is_whole = not any(map(check_safetensors, files))  # for damaged files, the library's own message is explained
     num_bytes = sum(path.stat().st_size for path in files) if is_whole else 0
     with _describing(model), torch.device("meta"):
         count = class_of(config).from_config(config).num_parameters() if num_bytes else 0
@@ -202,7 +221,7 @@ def _check_bytes(config: Any, model: str, folder: Path | None) -> None:
 
 
 def _check_counts(written: Any, model: str) -> None:
-    """Raises ModelError for more layers, or experts, than a model has: the library would make them one by one."""
+    """Raise ModelError for more layers or experts than any model has. The library would create them one by one."""
     for key, value in written.items() if isinstance(written, dict) else ():
         if isinstance(value, dict):
             _check_counts(value, model)
@@ -214,7 +233,10 @@ def _check_counts(written: Any, model: str) -> None:
 
 @contextmanager
 def _describing(model: str) -> Iterator[None]:
-    """Raises ModelError for whatever the library, or this package, makes of a config of which no model can be made."""
+    """Turn every error inside the block into a ModelError that says that the config describes no model.
+
+    Errors for lack of memory pass through unchanged.
+    """
     try:
         yield
     except (ModelError, MemoryError, torch.OutOfMemoryError):

@@ -1,4 +1,4 @@
-"""What a checkpoint lacks, or has too much of, by the model library's own report: an error, but for a short list."""
+"""Check the library's report on a loaded checkpoint: missing or unexpected tensors are errors, with few exceptions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from ..errors import ModelError
 _UNUSED = re.compile(
     r"(^|\.)(vision_tower|vision_model|visual|multi_modal_projector|audio_tower|embed_vision|embed_audio|mtp)\."
 )
-"""Parts that no pass over text uses: encoders of images and sound, and heads for several tokens at once."""
+"""Names of parts that no forward pass over text uses: encoders of images and sound, and heads that predict several
+tokens at once."""
 _BUFFERS = re.compile(r"\.(rotary_emb\.(inv_freq|(cos|sin)_cached)|(attn|attention)\.(bias|masked_bias)|position_ids)$")
-"""Constants that old checkpoints store and the library computes: rotary tables, causal masks, positions."""
+"""Names of constants that old checkpoints store and the library computes: rotary tables, causal masks, positions."""
 _PREFIXES = {
     "_orig_mod.": "they were saved from a compiled model: save the model inside it, `model._orig_mod`",
     "base_model.model.": "they were saved from peft's wrapper: `merge_and_unload()` it and save the result",
@@ -26,9 +27,9 @@ _NAMED = 3
 
 
 def check_report(model: str, report: Mapping[str, Collection[Any]]) -> None:
-    """Raises ModelError naming tensors that are missing, not expected or of another shape.
+    """Raise ModelError that names the tensors that are missing, unexpected or of another shape, if there are any.
 
-    `report` is what `from_pretrained(..., output_loading_info=True)` says beside the model.
+    `report` is what `from_pretrained(..., output_loading_info=True)` returns besides the model.
     """
     missing = sorted(name for name in report["missing_keys"] if not _UNUSED.search(name))
     unexpected = sorted(
@@ -59,9 +60,9 @@ def check_report(model: str, report: Mapping[str, Collection[Any]]) -> None:
 
 
 def check_codes(model: str, integers: Collection[str]) -> None:
-    """Raises ModelError for weights stored as whole numbers where nothing says what they stand for.
+    """Raise ModelError for weights that are stored as integers although no quantisation config says what they mean.
 
-    The library would take the codes themselves for weights.
+    The library would use the integers themselves as weights.
     """
     codes = [name for name in integers if not _UNUSED.search(name) and not _BUFFERS.search(f".{name}")]
     if codes:
@@ -73,8 +74,11 @@ def check_codes(model: str, integers: Collection[str]) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, the library prints neither its report, a table with colours (`check_report` says what counts), nor that
-    codes become weights."""
+    """Silence two messages of the library inside the block.
+
+    They are its report, a coloured table (`check_report` reports what matters), and its warning that quantised weights
+    are converted.
+    """
     logger, kept = logging.getLogger("transformers.modeling_utils"), _NoReport()
     logger.addFilter(kept)
     try:

@@ -1,4 +1,7 @@
-"""Model: a placed Hugging Face model and the linear parts of it that attribution walks through."""
+"""Model: a Hugging Face model on its devices, and those of its linear parts through which attribution goes.
+
+V vocabulary, D model width.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A placed model and the linear parts of it that attribution walks through."""
+    """A Hugging Face model on its devices, and those of its linear parts through which attribution goes.
+
+    `unembed_VD` and `unembed_bias_V` include any factor by which the model scales its logits.
+    """
 
     hf: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -37,14 +43,17 @@ class Model:
 
     @property
     def decoder_layers(self) -> nn.ModuleList:
+        """The modules of the model's decoder layers."""
         layers = self.hf.get_submodule(self.sites.layers)
         assert isinstance(layers, nn.ModuleList)
         return layers
 
     @property
     def input_device(self) -> torch.device:
+        """The device of the input embeddings, on which token ids must be."""
         return self.hf.get_input_embeddings().get_parameter("weight").device
 
     @property
     def dtype(self) -> torch.dtype:
+        """The dtype of the unembedding."""
         return self.unembed_VD.dtype

@@ -1,6 +1,6 @@
-"""Which quantised checkpoints can be turned back into weights. Others are refused by name. No torch here.
+"""Quantised checkpoints: those that can be converted back to weights are listed, others are refused. No torch here.
 
-Attribution multiplies with weights, so codes and scales must become numbers when a model is loaded.
+Attribution multiplies by the weights, so quantised codes and scales must be converted when a model is loaded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NEEDS = {
     "compressed-tensors": "compressed_tensors",
     "bitsandbytes": "bitsandbytes",
 }
-"""Methods that the model library can undo, with the package that it needs for that."""
+"""The quantisation methods that transformers can undo, with the package that it needs for each (empty if none)."""
 _CONFIGS = {
     "fp8": "FineGrainedFP8Config",
     "mxfp8": "FineGrainedFP8Config",
@@ -28,9 +28,9 @@ _CONFIGS = {
 
 
 def method_of(config: Any) -> str | None:
-    """Name of what a model's config says that its weights are quantised by; None where they are not.
+    """Return the name of the method by which a model's weights are quantised, or None if they are not quantised.
 
-    `config` is the library's, or config.json as a mapping. Raises ModelError for a quantisation without a name.
+    `config` is the library's config, or config.json as a mapping. Raises ModelError for a quantisation without a name.
     """
     for place in (config, _get(config, "text_config")):
         for key in ("quantization_config", "compression_config"):
@@ -47,7 +47,7 @@ def method_of(config: Any) -> str | None:
 
 
 def check_readable(model: str, method: str | None) -> None:
-    """Raises ModelError for weights that cannot be had back, or not with the packages that are installed."""
+    """Raise ModelError if quantised weights cannot be converted back at all, or not with the installed packages."""
     if method is None:
         return
     remedy = "give the checkpoint that this one was made from, in bfloat16, float16 or float32"
@@ -66,7 +66,7 @@ def check_readable(model: str, method: str | None) -> None:
 
 
 def options_for(method: str | None) -> dict[str, Any]:
-    """What `from_pretrained` is given for weights instead of codes."""
+    """Return the arguments with which `from_pretrained` converts quantised weights to numbers."""
     if method not in _CONFIGS:
         return {}
     from transformers.utils import quantization_config

@@ -1,4 +1,4 @@
-"""Rotary tables that depend on a sequence's length: which lengths have the same one, and no memory of passes before."""
+"""Rotary tables that depend on the length of a sequence: which lengths share a table, and how to reset the tables."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ _OF_ANY_LENGTH = {"default", "linear", "llama3", "yarn", "proportional", "ntk_al
 
 
 def rope_regime(config: Any, num_tokens: int) -> tuple[int, ...]:
-    """Sequences whose regimes are equal have the same rotary tables: they may share a pass, or a cache of keys.
+    """Return the regime of a sequence of `num_tokens`: sequences with equal regimes have the same rotary tables.
 
-    The library takes the length of a pass's longest sequence for all of them. longrope has two sets of factors, dynamic
-    NTK scaling one for every length beyond the model's; a type not known here is taken to have one for every length.
+    Such sequences may share a forward pass or a key-value cache. The library uses the length of the longest sequence of
+    a pass for all of them. longrope has two sets of factors, and dynamic NTK scaling has one for every length beyond
+    the model's. A type that is not known here is assumed to have a table of its own for every length.
     """
     text = config.get_text_config()
     regime = []
@@ -31,14 +32,21 @@ def rope_regime(config: Any, num_tokens: int) -> tuple[int, ...]:
 
 
 def max_positions(config: Any) -> int:
-    """The longest sequence that a model takes: dynamic NTK scaling stretches what it was trained on by its factor."""
+    """Return the largest number of tokens that a model accepts.
+
+    Dynamic NTK scaling multiplies the length on which the model was trained by its factor.
+    """
     text = config.get_text_config()
     dynamic = [of for of in _all_parameters(text) if _kind(of) == "dynamic"]
     return int(text.max_position_embeddings * min((float(of.get("factor") or 1) for of in dynamic), default=1))
 
 
 def forget_lengths(hf: Any) -> None:
-    """Dynamic NTK scaling keeps the table of the longest sequence seen for shorter ones: begin each pass anew."""
+    """Reset the rotary tables of a model with dynamic NTK scaling, so that the next pass does not depend on earlier
+    ones.
+
+    The library otherwise uses the table of the longest sequence seen so far for shorter sequences as well.
+    """
     if "dynamic" not in map(_kind, _all_parameters(hf.config.get_text_config())):
         return
     for module in hf.modules():
@@ -48,7 +56,8 @@ def forget_lengths(hf: Any) -> None:
 
 
 def _forget(module: nn.Module, prefix: str) -> None:
-    """Whatever lengths the module remembers: not all releases write them down under the name that they read."""
+    """Reset the table and the length that a module remembers. Not every release of the library stores them under the
+    name that it reads."""
     original = getattr(module, f"{prefix}original_inv_freq", None)
     if original is not None:
         now = getattr(module, f"{prefix}inv_freq")
@@ -57,7 +66,7 @@ def _forget(module: nn.Module, prefix: str) -> None:
 
 
 def _all_parameters(text: Any) -> Iterator[Mapping[str, Any]]:
-    """One for all layers, or one for each type of layer."""
+    """Yield the rotary parameters of a text config: one mapping for all layers, or one for each type of layer."""
     parameters = getattr(text, "rope_parameters", None) or {}
     nested = [of for of in parameters.values() if isinstance(of, Mapping)]
     yield from nested or [parameters]

@@ -1,10 +1,13 @@
-"""Names of tokens: readable, and different for different tokens. `decode` alone makes ` Texas` and `Texas` one in
-SentencePiece's tokenizers, and every byte that is no text by itself the same character.
+"""Names of tokens, which are readable and differ for different tokens.
 
-A name is the token's piece in the vocabulary with what its marks stand for: a space where it begins a word (pieces
-write it as `▁` or `Ġ`), text where its bytes are text, and `<0xE6>` for each byte that is not. Special tokens are named
-as they are written. Of tokens that would still share a name all but the first end in their id, as in `  <#50276>`; an
-id that the vocabulary lacks, although the model has a row for it, is `<#151700>`.
+`decode` alone is not enough: with SentencePiece tokenizers it gives ` Texas` and `Texas` the same text, and every byte
+that is not text by itself becomes the same character.
+
+A name is the token's piece in the vocabulary with its markers replaced by what they mean: a space at the beginning of a
+word (pieces write it as `▁` or `Ġ`), text for bytes that are text, and `<0xE6>` for each byte that is not. Special
+tokens have the name that is written in the vocabulary. If several tokens would still share a name, all but the first
+end in their id, as in `  <#50276>`. An id that the vocabulary lacks although the model has a row for it is named
+`<#151700>`.
 """
 
 from __future__ import annotations
@@ -21,12 +24,13 @@ if TYPE_CHECKING:
 _PRINTED = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
 _OTHERS = [byte for byte in range(256) if byte not in _PRINTED]
 _BYTE_OF = {chr(byte): byte for byte in _PRINTED} | {chr(256 + n): byte for n, byte in enumerate(_OTHERS)}
-"""Byte-level BPE writes a byte as itself where that prints, else as the next character from U+0100."""
+"""The byte that each character stands for in byte-level BPE. A printable byte is written as itself, and the others are
+written as the characters from U+0100 on."""
 _ESCAPED = re.compile("[\udc80-\udcff]")
 
 
 class TokenNames:
-    """Both ways between ids and names, of one tokenizer as it is now."""
+    """The names of one tokenizer's tokens, from id to name and back, as the tokenizer is when this object is made."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._ids: dict[str, int] = dict(tokenizer.get_vocab())
@@ -41,11 +45,11 @@ class TokenNames:
             self._names[number], self._named[name] = name, number
 
     def name(self, token: int) -> str:
-        """The name of a token, also of one that the vocabulary lacks."""
+        """Return the name of a token, even of one that the vocabulary lacks."""
         return self._names.get(token) or f"<#{token}>"
 
     def token(self, text: str) -> int | None:
-        """The token that has this name, or is this piece in the vocabulary; None if there is none."""
+        """Return the token with this name, or else the one with this piece in the vocabulary; None if there is none."""
         return self._named.get(text, self._ids.get(text))
 
 
@@ -53,7 +57,10 @@ _KNOWN: WeakKeyDictionary[PreTrainedTokenizerBase, tuple[int, TokenNames]] = Wea
 
 
 def names_of(tokenizer: PreTrainedTokenizerBase) -> TokenNames:
-    """The names of a tokenizer's tokens, made once (0.3 seconds for 256,000) and again when tokens were added."""
+    """Return the names of a tokenizer's tokens.
+
+    They are computed once (0.3 seconds for 256,000 tokens), and again after tokens were added.
+    """
     size, names = _KNOWN.get(tokenizer, (-1, None))
     if names is None or size != len(tokenizer):
         names = TokenNames(tokenizer)
@@ -62,7 +69,10 @@ def names_of(tokenizer: PreTrainedTokenizerBase) -> TokenNames:
 
 
 def _reader(tokenizer: PreTrainedTokenizerBase, vocabulary: dict[str, int]) -> Callable[[str], str]:
-    """How a piece is read, as the tokenizer's decoder says, or for one written in Python, its vocabulary."""
+    """Return the function that turns a piece of the vocabulary into a name.
+
+    The tokenizer's decoder determines it, or the vocabulary if the tokenizer is written in Python.
+    """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     decoder = getattr(backend, "decoder", None)
     if decoder is None:

@@ -1,4 +1,4 @@
-"""Text, ids or messages -> token ids, with the leading special token that every graph starts from; names of tokens."""
+"""Tokenize prompts: text, ids or messages become token ids that begin with a special token, as every graph requires."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ if TYPE_CHECKING:
 
 _LONGEST = 300
 GEMMA3_CHAT_PREFIX = (2, 105, 2364, 107)
-"""<bos><start_of_turn>user\\n: what instruct-tuned Gemma 3 always begins with."""
+"""The tokens <bos><start_of_turn>user\\n, with which every chat with an instruct-tuned Gemma 3 begins."""
 
 
 def tokenize(prompt: Prompt, tokenizer: PreTrainedTokenizerBase, shape: ModelShape) -> Prompt:
-    """The prompt with `tokens`, which begin with the special token that attribution starts from.
+    """Return the prompt with `tokens`, which begin with a special token.
 
-    A text gets what the tokenizer itself puts before a text (Llama's and Gemma's bos), unless it begins with just that.
-    Where the tokenizer puts nothing there (GPT-2's, Qwen's), a text that begins with a special token stays as it is,
-    unless that stands for something unknown or masked; any other gets bos, else pad, else eos. Messages become the text
-    of their chat template first. Ids are taken to the letter if they begin with any special token, and else get the
-    same as a text. Positions always count all of `tokens`: ids whose targets name a position from 0 are never moved.
+    A text gets the tokens that the tokenizer itself puts before a text (bos for Llama and Gemma), unless it already
+    begins with them. If the tokenizer puts nothing there (GPT-2, Qwen), a text that begins with a special token stays
+    as it is, unless that token stands for something unknown or masked; any other text gets bos, or else pad, or else
+    eos. Messages are first converted to text by the chat template. Ids are used exactly as given if they begin with any
+    special token, and otherwise get the same tokens before them as a text. Positions always count all of `tokens`, so
+    ids whose targets name a position counted from 0 are never moved.
 
-    Raises PromptError if there is nothing to explain, a token id is not in the vocabulary, it is too long, or a token
-    put before ids would move a position that was named.
+    Raises PromptError if the prompt has no tokens or is too long, if a token id is not in the vocabulary, or if a token
+    put before ids would move a position that a target names.
     """
     if prompt.messages and prompt.tokens is None:
         prompt = replace(prompt, text=chat_text(prompt, tokenizer), messages=())
@@ -47,7 +48,8 @@ def tokenize(prompt: Prompt, tokenizer: PreTrainedTokenizerBase, shape: ModelSha
 
 
 def check_readable(tokens: Sequence[int], shape: ModelShape, name: str) -> None:
-    """Raises PromptError if there is no token, one that is not in the vocabulary, or more than the model takes."""
+    """Raise PromptError if there is no token, if one is not in the vocabulary, or if there are more than the model
+    accepts."""
     if not tokens:
         raise PromptError(f"{name} has no tokens")
     if unknown := [t for t in tokens if not 0 <= t < shape.vocab_size]:
@@ -60,7 +62,7 @@ def check_readable(tokens: Sequence[int], shape: ModelShape, name: str) -> None:
 
 
 def check_unmoved(positions: Iterable[int], lead: Sequence[int], name: str) -> None:
-    """Raises PromptError if a token put before ids would move a position that counts from their beginning."""
+    """Raise PromptError if tokens put before ids would move a position that counts from the beginning of the ids."""
     if named := [place for place in positions if place >= 0]:
         raise PromptError(
             f"{name}: its ids do not begin with a special token, and with {list(lead)} before them "
@@ -70,7 +72,7 @@ def check_unmoved(positions: Iterable[int], lead: Sequence[int], name: str) -> N
 
 
 def _lead(tokens: Sequence[int], tokenizer: PreTrainedTokenizerBase, exact: bool) -> list[int]:
-    """What is to be put before tokens: as a rule one special token, or nothing."""
+    """Return the tokens to be put before a prompt: usually one special token, or nothing."""
     special = set(tokenizer.all_special_ids)
     if exact and tokens[0] in special:
         return []
@@ -82,7 +84,7 @@ def _lead(tokens: Sequence[int], tokenizer: PreTrainedTokenizerBase, exact: bool
 
 
 def _own_lead(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """What the tokenizer puts before a text of its own accord."""
+    """Return the tokens that the tokenizer itself puts before a text."""
     bare, dressed = _ids("a", tokenizer), list(tokenizer("a", add_special_tokens=True)["input_ids"])
     for start in range(len(dressed) - len(bare) + 1):
         if dressed[start : start + len(bare)] == bare:
@@ -91,10 +93,13 @@ def _own_lead(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def _ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Of the text alone; special tokens written in it are read as such. Raises PromptError."""
+    """Return the token ids of a text, with nothing added. Special tokens that are written in it are read as such.
+
+    Raises PromptError if the tokenizer fails.
+    """
     try:
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])
-    except BaseException as error:  # whatever the library's tokenizers raise of a text
+    except BaseException as error:  # the library's tokenizers may raise errors of any type
         if not is_failure(error):
             raise
         said = f"{type(error).__name__}: {str(error)[:_LONGEST]}"
@@ -114,22 +119,26 @@ def _leading_token(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def num_zeroed_positions(tokens: Sequence[int], architecture: str) -> int:
-    """Leading positions whose features and errors are zero: one, or the chat prefix of instruct-tuned Gemma 3."""
+    """Return the number of leading positions whose features and errors are set to zero.
+
+    It is one, or the length of the chat prefix of instruct-tuned Gemma 3.
+    """
     chat = architecture.startswith("gemma3") and tuple(tokens[:4]) == GEMMA3_CHAT_PREFIX
     return len(GEMMA3_CHAT_PREFIX) if chat else 1
 
 
 def token_strings(tokens: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
-    """The names of tokens: readable, and different for different tokens. See `token_names`."""
+    """Return the names of tokens, which are readable and different for different tokens (see `token_names`)."""
     names = names_of(tokenizer)
     return tuple(names.name(token) for token in tokens)
 
 
 def single_token(text: str, tokenizer: PreTrainedTokenizerBase) -> int:
-    """The id of a string that is one token as the tokenizer reads it, or else one token after a space, or else the name
-    of one (` Texas`, `<0xE6>`) or its piece in the vocabulary (`▁Texas`).
+    """Return the id of the token that a string denotes.
 
-    Raises TargetError with the pieces it falls into if it is none of these.
+    The string is one token as the tokenizer reads it, or else one token after a space, or else the name of a token
+    (` Texas`, `<0xE6>`) or its piece in the vocabulary (`▁Texas`). Raises TargetError with the tokens into which the
+    string is split if it is none of these.
     """
     tokens: list[int] = []
     for written in (text, " " + text):
@@ -146,17 +155,20 @@ def single_token(text: str, tokenizer: PreTrainedTokenizerBase) -> int:
 
 _LONGEST_OF_TEMPLATES = 600
 _TODAY = datetime(2024, 7, 26)
-"""What templates that write today's date write; it is the one that Llama 3's have where they cannot ask."""
+"""The date that chat templates get as today's date. It is the one that the templates of Llama 3 use when they cannot
+ask for today's."""
 _DIRECTIVES = {"%-d": "26", "%-m": "7"} | {f"%{letter}": _TODAY.strftime(f"%{letter}") for letter in "aAbBdHIjmMpSyY"}
 _REPLACED = "".join(f"|replace('{directive}','{value}')" for directive, value in _DIRECTIVES.items())
 _CLOCK = f"{{% macro strftime_now(format) %}}{{{{ format{_REPLACED} }}}}{{% endmacro %}}"
-"""Stands before a template, in whose sandbox functions of Python cannot be given."""
+"""Macro that defines `strftime_now`, put before a template, because Python functions cannot be passed into its
+sandbox."""
 
 
 def chat_text(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> str:
-    """The messages as text, up to where the model answers; a last message of the assistant is continued.
+    """Return the messages as text, up to the place where the model answers. If the last message is the assistant's, the
+    text ends inside that message, so that the model continues it.
 
-    Raises PromptError where the tokenizer has no chat template, and for what the template refuses.
+    Raises PromptError if the tokenizer has no chat template, or if the template refuses the messages.
     """
     if not getattr(tokenizer, "chat_template", None):
         raise PromptError(
@@ -171,7 +183,7 @@ def chat_text(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> str:
             add_generation_prompt=not goes_on,
             continue_final_message=goes_on,
         )
-    except Exception as error:  # whatever a template does wrong
+    except Exception as error:  # templates may fail in any way
         reason = printable(str(error).strip().partition("\n")[0] or type(error).__name__)[:_LONGEST_OF_TEMPLATES]
         raise PromptError(f"prompt {prompt.id!r}: the chat template refuses its messages: {reason}") from error
     return str(text)

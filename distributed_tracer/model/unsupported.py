@@ -1,4 +1,4 @@
-"""Architectures whose graphs would not be exact, and flags that make them so, each with its reason in one sentence."""
+"""Architectures and config flags with which graphs would not be exact, each with its reason in one sentence."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ REFUSED: dict[str, str] = {
     **dict.fromkeys(("bloom", "codegen", "falcon", "gpt_neo", "gptj", "mpt"), _OWN_ATTENTION),
     "opt": _NO_MLP_MODULE,
 }
-"""By the config's `model_type`."""
+"""The reason for each `model_type` of a config that is refused."""
 
 _ATTENTION_TYPES = {"full_attention", "sliding_attention", "chunked_attention", "attention"}
 
 
 def why_not_exact(model_type: str, text: Any) -> str | None:
-    """Why a model of this text config cannot be traced exactly, or None if nothing forbids it."""
+    """Return why a model with this text config cannot be traced exactly, or None if nothing prevents it."""
     if model_type in REFUSED:
         return REFUSED[model_type]
     if others := sorted(set(getattr(text, "layer_types", None) or ()) - _ATTENTION_TYPES):

@@ -1,1 +1,1 @@
-"""Tokens in, Graph out: the algorithm. In: a prompt, a model, transcoders. Out: an attribution graph."""
+"""The algorithm. In: a prompt, a model and transcoders. Out: an attribution graph."""

@@ -1,7 +1,8 @@
-"""The rows of one prompt -> its DenseGraph: chosen columns in node order, influence and scores.
+"""Assemble the rows of one prompt into its DenseGraph: the chosen columns in node order, influence and scores.
 
 R row (features in node order, then targets), M column (features, errors, tokens: every node but targets), N node,
-F selected feature, K target, L layer, P position.
+F selected feature, C column picked, E edge, B row of a block, K target, L layer, P position, H number of edges walked,
+X two numbers for each H, one after the other.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ def assemble(
     features: ActiveFeatures,
     frontier: Frontier,
 ) -> DenseGraph:
-    """Put rows in node order, drop the columns of features that were not chosen, and score what is left."""
+    """Put the rows in node order, drop the columns of features that were not chosen, and score the graph that is left.
+
+    Raises PromptError if a row is not finite or does not add up to its node's value (see `Frontier.closing_error`).
+    """
     assert prompt.tokens is not None
     tokens_P, num_layers = np.array(prompt.tokens, dtype=np.int32), features.columns.num_layers
     active, num_targets = features.table(), len(directions.targets)
@@ -89,7 +93,7 @@ def assemble(
 
 
 def _picked(features: ActiveFeatures, selected_F: Tensor) -> Picked:
-    """All nodes but targets, in node order."""
+    """Return the columns of all nodes but targets, in node order."""
     slot_C = features.columns.slot_C
     return Picked(features.columns, torch.cat([slot_C[selected_F], slot_C[len(features) :]]))
 
@@ -97,7 +101,10 @@ def _picked(features: ActiveFeatures, selected_F: Tensor) -> Picked:
 def _dense(
     frontier: Frontier, picked: Picked, row_R: Tensor, num_layers: int, num_positions: int
 ) -> tuple[Tensor, Tensor]:
-    """Rows in the order asked for, float32; their sums of |edge|: of all, from errors, from tokens [3, R] float64."""
+    """Return the edges [R, M] in float32 with rows in the order of `row_R`, and sums of |edge| [3, R] in float64.
+
+    The three sums of a row are those of all its edges, of those from errors, and of those from tokens.
+    """
     place_R, num_columns = row_R.argsort(), len(picked.slot_C)
     edges_RM = torch.empty(len(row_R), num_columns, device=row_R.device)
     tokens = num_columns - num_positions
@@ -115,7 +122,7 @@ def _dense(
 
 
 def _at_nodes(value_R: Floats, num_features: int, num_nodes: int) -> npt.NDArray[np.float32]:
-    """Row attributes at their nodes, NaN where a node has no row."""
+    """Spread an attribute of rows over all nodes [N]; it is NaN where a node has no row."""
     spread = np.full(num_nodes, np.nan, dtype=np.float32)
     spread[:num_features] = value_R[:num_features]
     spread[num_nodes - len(value_R) + num_features :] = value_R[num_features:]
@@ -123,11 +130,12 @@ def _at_nodes(value_R: Floats, num_features: int, num_nodes: int) -> npt.NDArray
 
 
 def _scores(ending_L: Floats, passing: float, into_errors: float, ends_H2: Floats, closing_error: float) -> Scores:
-    """Ameisen et al. 2025, "Circuit Tracing", section on graph scores.
+    """Compute the scores of a graph as in Ameisen et al. 2025, "Circuit Tracing", section on graph scores.
 
-    `ending_L`: influence of each layer's errors, and of the tokens; `passing`: of all nodes, with the targets' weights;
-    `into_errors`: what of it goes to errors next. `ends_H2`: what ends in errors and tokens, and what in the constant,
-    over 1, 2, ... edges.
+    `ending_L` is the influence of the errors of each layer, followed by that of the tokens. `passing` is the influence
+    of all nodes, including the weights of the targets, and `into_errors` is the part of it that goes to errors in the
+    next step. `ends_H2` is the influence that ends in errors and tokens, and the influence that ends in the constant,
+    after 1, 2, ... edges.
     """
     error, token = ending_L[:-1].sum(), ending_L[-1]
     ends_H = ends_H2.sum(1)

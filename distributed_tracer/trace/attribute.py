@@ -1,4 +1,7 @@
-"""The algorithm, top to bottom: what an attribution graph is. No Ray, no Zarr, no files."""
+"""The algorithm from top to bottom: it defines what an attribution graph is. It uses no Ray, no Zarr and no files.
+
+F chosen feature.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +33,11 @@ def attribute(
     config: TraceConfig = TraceConfig(),  # noqa: B008  (frozen)
     open_rows: OpenRows = RowComputer,
 ) -> Graph:
-    """The attribution graph of one prompt, not pruned: text or token ids (see `given.token_ids`) in, a `Graph` out.
+    """Return the attribution graph of one prompt, not pruned.
 
-    `open_rows` says who computes rows. Raises PromptError for a prompt that cannot be traced and TargetError for a
-    target that does not resolve.
+    The prompt is a `Prompt`, a text, or token ids in any form that `plain_values.token_ids` accepts. `open_rows` makes
+    the object that computes the rows of the graph. Raises PromptError for a prompt that cannot be traced and
+    TargetError for a target that cannot be resolved.
     """
     return attribute_dense(prompt, model, transcoders, config, open_rows).whole()
 
@@ -45,7 +49,10 @@ def attribute_dense(
     config: TraceConfig = TraceConfig(),  # noqa: B008  (frozen)
     open_rows: OpenRows = RowComputer,
 ) -> DenseGraph:
-    """The same, still on the device: `pruned` lets only the pruned graph leave it."""
+    """Return the attribution graph of one prompt as a `DenseGraph`, whose matrix of edges is still on the device.
+
+    Its method `pruned` copies only the pruned graph to the host. Arguments and errors are those of `attribute`.
+    """
     prompt = tokenize(_as_prompt(prompt), model.tokenizer, model.shape)
     assert prompt.tokens is not None
     tape, features = run_and_encode(prompt, model, transcoders, config)
@@ -65,7 +72,7 @@ def attribute_dense(
 def run_and_encode(
     prompt: Prompt, model: Model, transcoders: Transcoders, config: TraceConfig
 ) -> tuple[ForwardCache, ActiveFeatures]:
-    """The forward pass of a tokenized prompt, and what fires in it."""
+    """Run the forward pass of a tokenized prompt, and return its cache and the features that are active in it."""
     assert prompt.tokens is not None
     shape, logits_at = transcoders.shape, positions_needed(prompt.targets, len(prompt.tokens))
     zeroed, dtype = (

@@ -1,19 +1,23 @@
-"""Nodes in batches: those of similar positions together, so that few products are made where no gradient can be."""
+"""Group nodes into batches of similar positions, so that few products are computed where no gradient can be."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 _WASTE = 1.15
-"""A batch ends where the products made exceed the needed ones by more, if it is large enough for fast products."""
+"""A batch ends where the number of products would exceed this many times the number needed, if the batch is large
+enough for fast products."""
 _ENOUGH = {"cpu": 2048, "cuda": 16384}
-"""Rows times positions from which on a product is about as fast as larger ones."""
+"""Rows times positions of a batch, by type of device, from which on its products are about as fast as larger ones."""
 
 
 def batches(layers: Sequence[int], positions: Sequence[int], limit: int, device: str) -> Iterator[list[int]]:
-    """Numbers of nodes, at most `limit` at a time, each batch deepest first. Ties are settled by number."""
+    """Yield batches of the numbers of nodes, at most `limit` in each, sorted deepest first. Ties are broken by number.
+
+    `layers` and `positions` are those of each node, and `device` is the type of the device.
+    """
     batch: list[int] = []
-    weight = needed = 0  # a row passes through as many layers as it is deep, at as many positions as are before it
+    weight = needed = 0  # a row passes through its layer and those below, at its position and those before
     for node in sorted(range(len(layers)), key=lambda node: (-positions[node], -layers[node], node)):
         deep, wide = layers[node] + 1, positions[node] + 1
         if batch:

@@ -1,10 +1,11 @@
-"""Columns: everything a row can read from, and the slot in which each is kept while rows are computed.
+"""ColumnLayout: everything that a row can read from, and the slot that holds each column while rows are computed.
 
-The features of one layer at one position share a gradient, so they are read by one product, and with them the
-position's error and what is constant there. Positions that are read together are a segment: as many slots at each as
-the widest needs. Slots are numbered segment by segment, the layers' first, then the tokens'.
+The features of one layer at one position share a gradient, so one product reads them all, together with the position's
+error and its constant. Positions that are read together form a segment, in which every position has as many slots as
+the widest one needs. Slots are numbered segment by segment: first those of the layers, then those of the tokens.
 
-L layer, P position, A active feature, C column (active features, errors layer-major, tokens), S slot.
+L layer, P position, A active feature, C column (active features, errors layer-major, tokens), S slot, D model width.
+X is (layer, position) in one axis.
 """
 
 from __future__ import annotations
@@ -21,34 +22,43 @@ from torch.nn.functional import embedding_bag
 from .device import to_device_async
 
 EXTRA_SLOTS = 2
-"""Slots of a position beside its features: its error, and the constant, which is no column. They come last."""
+"""Number of slots that a position has besides those of its features: one for its error and one for the constant, which
+is not a column. They come last."""
 _PADDING, _SLACK = 1.3, 128
-"""A segment ends where its slots would exceed those in use so many times, plus as many as cost no more than a call."""
+"""A segment ends where its slots would exceed `_PADDING` times those in use plus `_SLACK`. So many slots cost no more
+than a call."""
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How columns are laid out, and what sizes of products are multiples of, for one kind of processor."""
+    """How columns are laid out for one kind of processor, and the multiples to which the sizes of products are rounded.
+
+    Rows, positions and the width of a segment are rounded up where each new size of a product costs more than padding.
+    """
 
     rows: int = 1
     positions: int = 1
     width: int = 1
-    """Sizes are rounded up where every new size of a product costs more than some padding."""
+    """The multiple to which the number of slots of a position is rounded up."""
     block: int = 1
-    """Segments are within blocks of so many positions. A batch holds whole blocks."""
+    """Number of positions in a block. A segment lies within one block, and a batch holds whole blocks."""
     by_width: bool = False
-    """Positions of a block are put together by their width, not by their order; they are gathered to be read."""
+    """Whether segments join positions of similar width instead of neighbours. Their gradients are then gathered before
+    they are read."""
 
     @staticmethod
     def round_up(size: int, grain: int) -> int:
+        """Return the smallest multiple of `grain` that is at least `size`."""
         return -(-size // grain) * grain
 
     @classmethod
     def of(cls, dtype: torch.dtype, device: torch.device) -> Tiling:
-        """Widths go by what a vector register holds: 64 columns are read half as fast again as 56 (float32, AVX-512).
+        """Return the tiling for a dtype and a device.
 
-        On a CPU a call is soon worth it in float32, and positions are read one by one. For bfloat16 it takes longer, a
-        kernel is compiled for each new size, and positions that do not lie side by side are gathered in any case.
+        Widths are multiples of what a vector register holds: 64 columns are read 1.5 times as fast as 56 (float32,
+        AVX-512). In float32 on a CPU a call is cheap compared with its product, so positions are read one by one. In
+        bfloat16 a call costs more, a kernel is compiled for each new size, and positions that are not neighbours must
+        be gathered in any case.
         """
         if device.type != "cpu":
             return cls(width=8, block=64)
@@ -62,7 +72,8 @@ FINE = Tiling()
 
 @dataclass(frozen=True)
 class Segment:
-    """Positions, ascending, with `width` slots each. `block` is where their block begins."""
+    """Positions that are read together, ascending, with `width` slots each. `block` is the first position of their
+    block."""
 
     positions: Sequence[int]
     width: int
@@ -70,16 +81,17 @@ class Segment:
 
     @property
     def num_slots(self) -> int:
+        """The number of slots of all positions in the segment."""
         return len(self.positions) * self.width
 
 
 class LayerColumns:
-    """One layer's slots, from `first` on, segment by segment; or the tokens'."""
+    """The slots of one layer, or those of the tokens, from `first` on, segment by segment."""
 
     def __init__(self, first: int, segments: Sequence[Segment], num_positions: int) -> None:
         self.first, self.segments = first, segments
         self.start_P = [0] * num_positions
-        """Where each position's slots begin, counted from `first`."""
+        """The first slot of each position, counted from `first`."""
         self.width_P = [0] * num_positions
         self.num_slots = 0
         ends = [0] * (num_positions + 1)
@@ -89,15 +101,17 @@ class LayerColumns:
                 self.num_slots += segment.width
             ends[segment.block + 1] = self.num_slots
         self.reached_P = list(accumulate(ends, max))
-        """How many slots the blocks have that begin before each position; and, one more, all of them."""
+        """For each position, the number of slots in the blocks that begin before it. One more entry at the end is the
+        number of all slots."""
 
     @property
     def slots(self) -> slice:
+        """The range of the layer's slots among those of all layers."""
         return slice(self.first, self.first + self.num_slots)
 
     @cached_property
     def order(self) -> Tensor:
-        """Positions in the order of their slots, without those that have none."""
+        """The positions in the order of their slots, without those that have none."""
         return torch.tensor([position for segment in self.segments for position in segment.positions])
 
     @property
@@ -106,7 +120,7 @@ class LayerColumns:
         return self.order.repeat_interleave(torch.tensor(self.width_P)[self.order])
 
     def sum_positions(self, x_SD: Tensor) -> Tensor:
-        """What is in the slots of each position, added up: [P, D]."""
+        """Return the sum of the vectors in the slots of each position: [P, D]."""
         slots = torch.arange(len(x_SD), device=x_SD.device)
         starts = torch.tensor(self.start_P)[self.order].to(x_SD.device)
         sums_PD = x_SD.new_zeros(len(self.start_P), x_SD.shape[1])
@@ -114,7 +128,7 @@ class LayerColumns:
         return sums_PD
 
     def reached(self, start: int, end: int) -> list[Segment]:
-        """Segments of the blocks that begin at `start` or later and before `end`."""
+        """Return the segments of the blocks that begin at `start` or later and before `end`."""
         return [segment for segment in self.segments if start <= segment.block < end]
 
 
@@ -123,11 +137,11 @@ class ColumnLayout:
     """The layout of one prompt's columns."""
 
     layers: tuple[LayerColumns, ...]
-    """Every layer's, then the tokens'."""
+    """The slots of every layer, followed by those of the tokens."""
     slot_A: Tensor
     grain: Tiling = FINE
     lead: int = 0
-    """Nothing but tokens is read from so many of the first positions."""
+    """Number of positions in the prefix, from which only tokens are read."""
 
     @classmethod
     def of(
@@ -139,7 +153,7 @@ class ColumnLayout:
         grain: Tiling = FINE,
         lead: int = 0,
     ) -> ColumnLayout:
-        """Lay out active features, which are sorted by (layer, position) and behind the lead."""
+        """Lay out active features, which must be sorted by (layer, position) and lie after the prefix."""
         site_A = layer_A * num_positions + position_A
         count_X = torch.bincount(site_A, minlength=num_layers * num_positions)
         layers: list[LayerColumns] = []
@@ -156,24 +170,29 @@ class ColumnLayout:
 
     @property
     def num_layers(self) -> int:
+        """The number of layers, without the tokens."""
         return len(self.layers) - 1
 
     @property
     def num_positions(self) -> int:
+        """The number of positions of the prompt."""
         return len(self.layers[-1].start_P)
 
     @property
     def num_slots(self) -> int:
+        """The number of slots of all layers and of the tokens."""
         return self.layers[-1].first + self.layers[-1].num_slots
 
     @property
     def num_columns(self) -> int:
+        """The number of columns: active features, errors and tokens."""
         return len(self.slot_A) + len(self.layers) * self.num_positions
 
     @cached_property
     def slot_C(self) -> Tensor:
-        """The slot of every column: active features, errors, tokens. Errors in the lead share one, always zero."""
-        zero = self.num_slots - 1  # the last token's constant, which is taken out of every row
+        """The slot of every column: active features, errors, tokens. Errors in the prefix share one slot, which is
+        always zero."""
+        zero = self.num_slots - 1  # the slot of the last token's constant, which every row sets to zero
         slots: list[int] = []
         for of in self.layers:
             places = zip(of.start_P, of.width_P, strict=True)
@@ -182,18 +201,19 @@ class ColumnLayout:
 
     @cached_property
     def constant_LP(self) -> Tensor:
-        """The slot of what is constant at each position, counted from the layer's first; the tokens' layer is last."""
+        """The slot of the constant at each position, counted from the layer's first slot. The last row is for the
+        tokens."""
         start_LP = torch.tensor([of.start_P for of in self.layers], device=self.slot_A.device)
         return start_LP + torch.tensor([of.width_P for of in self.layers], device=self.slot_A.device) - 1
 
     @cached_property
     def first_L(self) -> Tensor:
-        """The first slot of every layer, and of the tokens."""
+        """The first slot of every layer, followed by that of the tokens."""
         return to_device_async([of.first for of in self.layers], self.slot_A.device)
 
 
 def _segments(width_of: dict[int, int], grain: Tiling) -> list[Segment]:
-    """`width_of` has the slots in use at each position."""
+    """Return the segments of one layer. `width_of` is the number of slots in use at each position."""
     found: list[Segment] = []
     positions = list(width_of)
     for first in range(0, len(positions), grain.block):

@@ -1,6 +1,6 @@
-"""Some columns picked out of every row: those of a graph's nodes.
+"""Select some columns of every row: those of a graph's nodes.
 
-B row, C column picked, S slot.
+B row, C column picked, S slot, L layer.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from .edges import DenseEdges, Edges
 
 
 class Picked:
-    """The columns in some slots, in an order in which those of one layer lie side by side, in few runs."""
+    """The columns in the slots `slot_C`. The columns of one layer should be neighbours, so that there are few runs."""
 
     def __init__(self, columns: ColumnLayout, slot_C: Tensor) -> None:
         self.columns, self.slot_C = columns, slot_C
 
     def rows(self, edges: Edges) -> Tensor:
-        """Edges from the picked columns [B, C], zero where none is held.
+        """Return the edges from the picked columns [B, C], which are zero where `edges` holds none.
 
-        On a GPU one gather for all layers, on a CPU one for each run: four times as fast, in more launches.
+        On a GPU one gather reads all layers. On a CPU each run has a gather of its own: this takes more calls, but is
+        four times as fast.
         """
         if self.slot_C.device.type != "cpu" or not isinstance(edges, DenseEdges):
             return edges.take(self.slot_C)
@@ -40,8 +41,12 @@ class Picked:
 
     @cached_property
     def _runs(self) -> list[tuple[int, int, Tensor, list[int]]]:
-        """Columns of one layer: its number, the first column, their slots counted from the layer's first, and the
-        highest of them up to each: what a batch reaches of a layer are its first slots, and so the first of a run."""
+        """The runs of columns of one layer: the layer's number, the first column, the slots counted from the layer's
+        first, and the running maximum of these slots.
+
+        A batch reaches the first slots of a layer, and therefore the first columns of a run. The running maximum tells
+        how many.
+        """
         return list(self._split())
 
     def _split(self) -> Iterator[tuple[int, int, Tensor, list[int]]]:

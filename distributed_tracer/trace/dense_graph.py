@@ -1,9 +1,9 @@
-"""DenseGraph: a prompt's rows over the columns of its nodes, where they were computed, with influence and scores.
+"""DenseGraph: a prompt's rows over the columns of its nodes, with influence and scores.
 
-The matrix stays there. What leaves is the pruned graph, or the whole one where it is asked for.
+The matrix stays on the device that computed it. Only the pruned graph leaves it, or the whole graph on request.
 
 R row (features in node order, then targets), M column (features, errors, tokens: every node but targets), N node,
-K target, L layer, E edge.
+K target, L layer, E edge, B row of a block of rows, I row kept, J column kept.
 """
 
 from __future__ import annotations
@@ -21,31 +21,32 @@ from ..graph.prune import check_thresholds
 from .dense_pruning import keep
 
 _AT_ONCE = 2**22
-"""Entries whose indices are made together."""
+"""Number of matrix entries whose indices are computed together."""
 _OF_NODES = ("row_abs_sum_N", "row_abs_sum_all_N", "row_abs_dropped_N", "constant_N", "influence_N")
 
 
 @dataclass(frozen=True, eq=False)
 class DenseGraph:
-    """One prompt's graph, not pruned; `bare` is that graph but for its edges."""
+    """One prompt's graph, not pruned. `bare` is that graph without its edges."""
 
     bare: Graph
     edges_RM: Tensor
-    """float32, zero where there is no edge."""
+    """The edges in float32, zero where there is none."""
     influence_M: Tensor
-    """float32."""
+    """The influence of the node of every column, in float32."""
     constant_R: Tensor
-    """float64, zero where the constant takes no part."""
+    """The |constant| of every row in float64, zero if the constant does not take part in normalisation."""
     weight_K: Tensor
     count_L: list[int]
-    """Features of each layer."""
+    """The number of feature nodes in each layer."""
 
     @property
     def num_rows(self) -> int:
+        """The number of rows: feature nodes and targets."""
         return len(self.edges_RM)
 
     def whole(self) -> Graph:
-        """The graph with every edge that is not zero. Its values leave the device in blocks of rows."""
+        """Return the graph with every edge that is not zero. The edges leave the device in blocks of rows."""
         parts = torch.split(self.edges_RM, max(1, _AT_ONCE // self.edges_RM.shape[1]))
         count_R = torch.cat([part_BM.count_nonzero(1) for part_BM in parts]).numpy(force=True)
         source_E, weight_E = np.empty(count_R.sum(), np.int32), np.empty(count_R.sum(), np.float32)
@@ -59,7 +60,10 @@ class DenseGraph:
         return self._with(np.arange(len(self.bare.nodes)), count_R, source_E, weight_E)
 
     def pruned(self, node_threshold: float, edge_threshold: float) -> Graph:
-        """What `prune` makes of the whole graph. Raises ConfigError for a threshold that is not in (0, 1]."""
+        """Return the graph that `graph.prune.prune` would return for the whole graph.
+
+        Raises ConfigError for a threshold that is not in (0, 1].
+        """
         check_thresholds(node_threshold, edge_threshold)
         kept = keep(
             self.edges_RM,
@@ -81,7 +85,7 @@ class DenseGraph:
         source_E: npt.NDArray[np.int32],
         weight_E: npt.NDArray[np.float32],
     ) -> Graph:
-        """The bare graph's nodes `node_N`, with the edges into those of them that have rows."""
+        """Return the graph of the nodes `node_N`, with the edges into those of them that have rows."""
         nodes = self.bare.nodes.take(node_N)
         degree_N = np.zeros(len(nodes), dtype=np.int64)
         degree_N[(nodes.kind_N == NodeKind.FEATURE) | (nodes.kind_N == NodeKind.TARGET)] = count_R

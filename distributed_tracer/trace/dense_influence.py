@@ -1,7 +1,8 @@
-"""Influence through dense rows: sum over k of w·Â^k, Â = |A| with rows normalised to 1, and where it ends.
+"""Influence through dense rows, and where it ends: the sum over k of w·Â^k, where Â is |A| with rows normalised to 1.
 
-Formula: Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning. Edges lead to lower layers only, so one pass
-from the deepest features down settles everything: as many products as there are layers, and no wait for a GPU.
+The formula is from Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning. Edges lead to lower layers only,
+so one pass from the features of the last layer down is enough: as many products as there are layers, and no wait for a
+GPU.
 
 R row (features in node order, then targets), F feature, M column (features, errors, tokens: every node but targets),
 H number of edges walked from a target, K target, L layer.
@@ -20,18 +21,18 @@ from ..threads import product
 
 @dataclass(frozen=True, eq=False)
 class Walks:
-    """What arrives from the targets, in float64."""
+    """The mass that arrives from the targets, in float64."""
 
     mass_HR: Tensor
-    """At the node of every row, after 0, 1, ... L edges."""
+    """The mass at the node of every row, after 0, 1, ..., number of layers edges."""
     total_M: Tensor
-    """At every column's node, over walks of any length: its influence."""
+    """The mass at the node of every column, summed over walks of any length, which is the node's influence."""
 
 
 def walk(edges_RM: Tensor, sum_R: Tensor, weight_K: Tensor, count_L: Sequence[int], num_positions: int) -> Walks:
-    """Follow the edges from the targets, whose weights are `weight_K`, down.
+    """Follow the edges down from the targets, whose weights are `weight_K`.
 
-    `count_L` says how many features each layer has. A row whose normaliser `sum_R` is zero passes nothing on.
+    `count_L` is the number of features in each layer. A row whose normaliser `sum_R` is zero passes nothing on.
     """
     num_rows, num_layers, num_features = len(edges_RM), len(count_L), sum(count_L)
     mass_HR = sum_R.new_zeros(num_layers + 1, num_rows)
@@ -54,7 +55,7 @@ def walk(edges_RM: Tensor, sum_R: Tensor, weight_K: Tensor, count_L: Sequence[in
 
 
 def downwards(count_L: Sequence[int], num_rows: int) -> Iterator[tuple[int, slice, slice]]:
-    """Every layer from the last on: its number, its features, and the rows above it."""
+    """Yield every layer from the last to the first: its number, the range of its features, and the rows above it."""
     end = sum(count_L)
     for layer in reversed(range(len(count_L))):
         start = end - count_L[layer]
@@ -63,5 +64,5 @@ def downwards(count_L: Sequence[int], num_rows: int) -> Iterator[tuple[int, slic
 
 
 def divisor(sum_R: Tensor) -> Tensor:
-    """What a row is divided by: one where its sum is zero, as then all of it is."""
+    """Return the number by which each row is divided: its sum, or 1 where the sum is zero and so are all its edges."""
     return torch.where(sum_R > 0, sum_R, 1.0)

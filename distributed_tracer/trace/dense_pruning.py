@@ -1,10 +1,11 @@
-"""Which nodes and edges of a dense graph carry a given share of influence, where its rows are.
+"""Prune a dense graph on its device: find the nodes and edges that carry a given share of influence.
 
-Rule: Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning; `graph/prune.py` has it for graphs that were
-stored. Ties are not broken: what is as large as the last item needed, but for round-off, stays too, on every device.
+The rule is from Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning; `graph/prune.py` applies it to
+stored graphs. Ties are not broken: an item that equals the last item needed, up to round-off, stays too, on every
+device.
 
 R row (features in node order, then targets), M column (features, errors, tokens: every node but targets), I row kept,
-J column kept, E edge kept.
+J column kept, E edge kept, B row of a block, K target, L layer. X is any axes. `running_sums` has its own I, N and B.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ _BLOCK, _ROWS = 1024, 64
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A pruned graph, on the host: what leaves the device."""
+    """The nodes and edges of a pruned graph, as numpy arrays on the host."""
 
     column_J: npt.NDArray[np.int64]
-    """Numbers of the nodes that are left, without targets: all of these stay."""
+    """The numbers of the nodes that are left. Targets are not listed, because they all stay."""
     count_I: npt.NDArray[np.int64]
-    """Edges of every row that is left."""
+    """The number of edges in every row that is left."""
     source_E: npt.NDArray[np.int32]
-    """Among the nodes that are left."""
+    """The source of each edge, as a number among the nodes that are left."""
     weight_E: npt.NDArray[np.float32]
 
 
@@ -47,7 +48,10 @@ def keep(
     node_threshold: float,
     edge_threshold: float,
 ) -> Kept:
-    """Prune. `constant_R` is zero where the constant takes no part; `influence_M` as it is stored, in float32."""
+    """Prune a dense graph, and return the nodes and edges that stay.
+
+    `constant_R` is zero if the constant does not take part. `influence_M` is in float32, as it is stored.
+    """
     num_features, num_columns = sum(count_L), edges_RM.shape[1]
     keep_M = influence_M >= cut(influence_M.double(), node_threshold, NODE_ROUND_OFF)
     keep_M[num_columns - num_positions :] = True  # tokens
@@ -78,7 +82,7 @@ def keep(
 def _submatrix(edges_RM: Tensor, row_I: Tensor, column_J: Tensor) -> Tensor:
     if edges_RM.device.type != "cpu":
         return edges_RM[row_I[:, None], column_J]
-    edges_IJ = edges_RM.new_empty(len(row_I), len(column_J))  # on a CPU rows, then columns, are far faster than both
+    edges_IJ = edges_RM.new_empty(len(row_I), len(column_J))  # filled by rows, then columns: far faster on a CPU
     for first in range(0, len(row_I), _ROWS):
         rows_BM = edges_RM.index_select(0, row_I[first : first + _ROWS])
         torch.index_select(rows_BM, 1, column_J, out=edges_IJ[first : first + _ROWS])
@@ -86,11 +90,11 @@ def _submatrix(edges_RM: Tensor, row_I: Tensor, column_J: Tensor) -> Tensor:
 
 
 def cut(score_X: Tensor, share: float, round_off: float) -> Tensor:
-    """The least score that stays: that of the last item needed to cover `share` of the sum, largest first.
+    """Return the smallest score that stays: that of the last item needed to cover `share` of the sum, largest first.
 
-    Items of at most `1 - share` of the mean score are not looked at: together they are less than what may be left out.
-    With a share of 1 all that is not zero stays: additions would leave out, in an order of their own, what is lost in
-    their round-off.
+    Items of at most `1 - share` times the mean score are not considered, because together they are less than what may
+    be left out. With a share of 1 every item that is not zero stays: sums would omit the items that round-off loses,
+    and which ones these are depends on the order of the additions.
     """
     whole = total(score_X)
     descending = _descending(score_X, whole * ((1 - share) / max(1, score_X.numel())))
@@ -104,7 +108,11 @@ def cut(score_X: Tensor, share: float, round_off: float) -> Tensor:
 
 
 def _descending(score_X: Tensor, above: Tensor) -> Tensor:
-    """Scores above a number. Torch's functions would make as many indices on a CPU, and take twice the time."""
+    """Return the scores above a number, in descending order.
+
+    numpy does it on a CPU, because the functions of torch would also make an index for each score and take twice as
+    long.
+    """
     if score_X.device.type != "cpu":
         return score_X.masked_select(score_X > above).sort(descending=True).values
     scores = score_X.numpy()
@@ -114,24 +122,31 @@ def _descending(score_X: Tensor, above: Tensor) -> Tensor:
 
 
 def total(x: Tensor) -> Tensor:
-    """The sum of all, the same bit for bit for any number of threads."""
+    """Return the sum of all entries, which is the same bit for bit for any number of threads."""
     if x.device.type != "cpu":
         return x.sum()
-    with one_thread():  # several would add up a part each
+    with one_thread():  # with several threads, each would add up a part
         return x.sum()
 
 
 def running_sums(x_I: Tensor) -> Tensor:
-    """Of floats on a GPU, where one long `cumsum` adds in an order that differs from call to call: block by block."""
+    """Return the running sums of floats on a GPU, computed block by block.
+
+    One long `cumsum` on a GPU adds in an order that differs from call to call. Here I is the item, N its block and B
+    its place in the block.
+    """
     padded_NB = torch.nn.functional.pad(x_I, (0, -len(x_I) % _BLOCK)).view(-1, _BLOCK)
     within_NB = padded_NB.cumsum(1)
     ends_N = within_NB[:, -1]
-    before_N = torch.stack([ends_N, ends_N]).cumsum(1)[0] - ends_N  # of two rows, as a single one would be long
+    before_N = torch.stack([ends_N, ends_N]).cumsum(1)[0] - ends_N  # two rows, because a single one would count as long
     return (within_NB + before_N[:, None]).flatten()[: len(x_I)]
 
 
 def _edge_scores(edges_IJ: Tensor, constant_I: Tensor, weight_K: Tensor, kept_L: Sequence[int]) -> Tensor:
-    """Share of its row times the influence of the explained node, both within the kept nodes."""
+    """Return the score of each edge: its share of its row times the influence of the explained node.
+
+    Both are computed among the kept nodes only.
+    """
     num_rows, left = len(edges_IJ), sum(kept_L)
     score_IJ = edges_IJ.double().abs_()
     sum_I = score_IJ.sum(1)
@@ -146,13 +161,14 @@ def _edge_scores(edges_IJ: Tensor, constant_I: Tensor, weight_K: Tensor, kept_L:
 
 
 def _leading_somewhere(keep_IJ: Tensor, kept_L: Sequence[int], num_removable: int) -> Tensor:
-    """Columns left when nodes without an outgoing edge, and features without an incoming one, are gone, until none is.
+    """Return which columns stay when nodes without outgoing edges and features without incoming edges are removed until
+    there are no more of them.
 
-    That leaves the nodes on a way from an error or a token to a target: two passes over the layers.
+    These are the nodes on a path from an error or a token to a target, which two passes over the layers find.
     """
     bit_IJ, left = keep_IJ.view(torch.uint8), sum(kept_L)  # a maximum of bytes is ten times as fast as `any`
-    leads_I = bit_IJ.new_ones(len(bit_IJ))  # to a target
-    fed_J = bit_IJ.new_ones(bit_IJ.shape[1])  # from an error or a token
+    leads_I = bit_IJ.new_ones(len(bit_IJ))  # whether the row's node leads to a target
+    fed_J = bit_IJ.new_ones(bit_IJ.shape[1])  # whether a path from an error or a token leads to the column's node
     layers = list(downwards(kept_L, len(bit_IJ)))
     for _, here, above in layers:
         leads_I[here] = (bit_IJ[above, here] * leads_I[above, None]).amax(0)

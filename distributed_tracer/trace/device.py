@@ -1,6 +1,7 @@
-"""Scratch: memory that is used again for every intermediate result of one kind.
+"""Buffers that are reused, copies to a device, and the precision of the sweep's products.
 
-A large tensor made anew is paged in by the kernel each time on a CPU: up to half the time of a product that fills it.
+On a CPU, the kernel pages in every large tensor that is newly allocated, which takes up to half the time of the product
+that fills it. `Scratch` therefore uses the same memory again for every intermediate result of one kind.
 """
 
 from __future__ import annotations
@@ -21,62 +22,79 @@ _AT_ONCE = 4096
 
 
 class Scratch:
-    """One buffer for each name, type and device, as large as its largest use. What was in it is overwritten."""
+    """One buffer for each name, dtype and device, as large as its largest use. Each use overwrites the one before."""
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
 
     def take(self, name: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-        """A contiguous tensor with anything in it."""
+        """Return a contiguous tensor of the given shape whose content is undefined."""
         key, size = (name, dtype, device), prod(shape)
         if key not in self._buffers or len(self._buffers[key]) < size:
             self._buffers[key] = torch.empty(size, dtype=dtype, device=device)
         return self._buffers[key][:size].view(shape)
 
     def mm(self, name: str, a: Tensor, b: Tensor) -> Tensor:
-        """a @ b."""
+        """Return a @ b in the buffer `name`."""
         product = self.take(name, (len(a), b.shape[1]), a.dtype, a.device)
         for part in parts(a):
             multiply(a[part], b, product[part])
         return product
 
     def bmm(self, name: str, a: Tensor, b: Tensor) -> Tensor:
-        """a @ b for every pair of matrices."""
+        """Return a @ b for every pair of matrices of two batches, in the buffer `name`."""
         return multiply(a, b, self.take(name, (len(a), a.shape[1], b.shape[2]), a.dtype, a.device))
 
 
 def parts(a: Tensor) -> list[slice]:
-    """Rows of a matrix that are multiplied at once: all, but in bfloat16 on a CPU, where oneDNN makes a kernel of up to
-    0.8 MB for each number of rows and keeps it for good."""
+    """Return the ranges of rows of a matrix that are multiplied at once.
+
+    It is one range of all rows, except in bfloat16 on a CPU: there oneDNN makes a kernel of up to 0.8 MB for each
+    number of rows and never frees it, so a range has at most 4,096 rows.
+    """
     if a.dtype != torch.bfloat16 or a.device.type != "cpu":
         return [slice(len(a))]
     return [slice(first, first + _AT_ONCE) for first in range(0, len(a), _AT_ONCE)]
 
 
 def to_device_async(values: Sequence[Any], device: torch.device) -> Tensor:
-    """Integers, nested or not, as int64. From pageable memory a copy to a GPU waits for everything before it."""
+    """Return integers, nested or not, as an int64 tensor on a device, without waiting for a GPU.
+
+    The copy starts from pinned memory: from pageable memory it would wait for everything before it.
+    """
     table = torch.tensor(values, dtype=torch.long)
     return table.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else table.to(device)
 
 
 def sweep_dtype(precision: SweepPrecision, forward: torch.dtype) -> torch.dtype:
-    """Of gradients, weights and vectors. A float64 forward pass is for judging: its sweep is float64 too."""
+    """Return the dtype of the sweep's gradients, weights and vectors.
+
+    A float64 forward pass serves as a reference, so its sweep is float64, too, unless another precision than float32 is
+    given.
+    """
     if forward == torch.float64 and precision == "float32":
         return torch.float64
     return {"bfloat16": torch.bfloat16, "float64": torch.float64}.get(precision, torch.float32)
 
 
 def max_closing_error(config: TraceConfig, forward: torch.dtype) -> float:
-    """Share of a row's sum of |edge| by which it may miss its node's value: what rounding explains, or configured."""
+    """Return the share of a row's sum of |edge| by which the row may miss its node's value.
+
+    It is the configured value, or with "auto" what rounding explains.
+    """
     if config.max_closing_error != "auto":
         return config.max_closing_error
     sweep = {"tf32": torch.float16, "bfloat16": torch.bfloat16}.get(config.sweep_dtype, torch.float32)
-    return max(tolerance(forward), tolerance(sweep))  # tf32 has as many digits as float16
+    return max(tolerance(forward), tolerance(sweep))  # tf32 has as many mantissa bits as float16
 
 
 @contextmanager
 def matmul_precision(precision: SweepPrecision) -> Iterator[None]:
-    """Inside, float32 products are exact, or use TensorFloat-32 where a GPU has it; bfloat16 ones add up in float32."""
+    """Set the precision of matrix products inside the block.
+
+    With "tf32", float32 products use TensorFloat-32 where a GPU has it; otherwise they are computed in full float32.
+    bfloat16 products are accumulated in float32.
+    """
     matmul = torch.backends.cuda.matmul
     before = matmul.allow_tf32, matmul.allow_bf16_reduced_precision_reduction
     matmul.allow_tf32, matmul.allow_bf16_reduced_precision_reduction = precision == "tf32", False

@@ -1,4 +1,7 @@
-"""SerializedBlock: an EdgeBlock on its way between processes, as plain arrays. Both ends know the prompt's columns."""
+"""SerializedBlock: an EdgeBlock as numpy arrays, to be sent between processes that both know the prompt's columns.
+
+B row of the block, E edge kept, L layer.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +24,17 @@ _OF_LARGEST = ("count_B", "slot_E", "value_E")
 
 @dataclass(frozen=True, eq=False)
 class SerializedBlock:
-    """A block of features' rows, without the columns."""
+    """A block of the rows of features, without the layout of the columns."""
 
     rows: Mapping[str, npt.NDArray[Any]]
     edges: Mapping[str, npt.NDArray[Any]]
     reach: tuple[Sequence[int], int, int] | None
-    """Of all edges reached: rows alive at each layer, number of rows, number of positions. None: the largest only."""
+    """The extent of dense edges: rows alive at each layer, number of rows, and number of positions. It is None for
+    sparse edges, of which only the largest are kept."""
 
 
 def serialize(block: EdgeBlock) -> SerializedBlock:
-    """Copies what is on a GPU."""
+    """Return a block of feature rows as numpy arrays. Tensors on a GPU are copied to the host."""
     edges = block.edges
     if isinstance(edges, DenseEdges):
         reach = edges.reach
@@ -41,7 +45,8 @@ def serialize(block: EdgeBlock) -> SerializedBlock:
 
 
 def deserialize(packed: SerializedBlock, columns: ColumnLayout, device: torch.device) -> EdgeBlock:
-    """Copies: arrays that came through shared memory are not for keeping."""
+    """Return the block with tensors on `device`. Its arrays are copied, because those in shared memory must not be
+    kept."""
     edges = _tensors(packed.edges, device)
     held: Edges
     if packed.reach is None:

@@ -1,10 +1,10 @@
-"""Edges of a batch of rows, held for the columns that they can reach only.
+"""The edges of a batch of rows, stored only for the columns that the rows can reach.
 
-Rows are sorted deepest first, so the columns of a layer are reached by the first few rows, and only those at positions
-that are not after the batch's last: the first few slots. What the rows read from a layer is one matrix [B, S]; the
-layers lie one behind the other in a buffer.
+Rows are sorted deepest first, so only the first few rows reach the columns of a layer. They reach only columns at
+positions up to the last one of the batch, which are the first few slots. The edges from one layer are therefore one
+matrix [B, S], and the matrices of all layers follow one another in a buffer.
 
-B row, P position, C column asked for, S slot.
+B row, L layer, P position, C column requested, S slot.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from .device import to_device_async
 
 
 class Edges(Protocol):
-    """Edges of some rows from every column, however they are held."""
+    """The edges of some rows from every column, in any storage format."""
 
     def add_weighted(self, weight_B: Tensor, out_S: Tensor) -> None:
-        """Add every |edge| times its row's weight to its slot."""
+        """Add every |edge| times the weight of its row to `out_S` at the slot of its column."""
         ...
 
     def take(self, slot_C: Tensor) -> Tensor:
-        """Edges from the columns in some slots, [B, C]; zero where none is held."""
+        """Return the edges from the columns in some slots, [B, C]; they are zero where none is stored."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class DenseEdges:
-    """All edges of a batch from the columns it reaches. The others are zero."""
+    """All edges of a batch from the columns that it reaches. The edges from other columns are zero."""
 
     reach: ReachableColumns
     values: Tensor
-    """Every layer's edges, float32 or float64."""
+    """The buffer with the edges from every layer, in float32 or float64."""
 
     def sums(self) -> tuple[Tensor, Tensor]:
-        """Of every row: sum of the edges and sum of their absolute values, both [B] in float64."""
+        """Return the sum of the edges of every row and the sum of their absolute values, both [B] in float64."""
         sum_B = self.values.new_zeros(self.reach.num_rows, dtype=torch.float64)
         abs_sum_B = torch.zeros_like(sum_B)
         for _, edges_BS in self.reach.layers(self.values):
@@ -51,7 +51,7 @@ class DenseEdges:
         return sum_B, abs_sum_B
 
     def add_weighted(self, weight_B: Tensor, out_S: Tensor) -> None:
-        """Add every |edge| times its row's weight to its slot."""
+        """Add every |edge| times the weight of its row to `out_S` at the slot of its column."""
         if self.values.device.type == "cpu":  # where a large intermediate result costs more than many small ones
             for first, edges_BS in self.reach.layers(self.values):
                 out_S[first : first + edges_BS.shape[1]] += weight_B[: len(edges_BS)] @ edges_BS.abs()
@@ -60,7 +60,8 @@ class DenseEdges:
                 out_S[first : first + abs_BS.shape[1]].addmv_(abs_BS.T, weight_B[: len(abs_BS)])
 
     def take(self, slot_C: Tensor) -> Tensor:
-        """Edges from the columns in some slots, [B, C]."""
+        """Return the edges from the columns in some slots, [B, C]; they are zero where a row does not reach a
+        column."""
         first_L = self.reach.columns.first_L
         layer_C = torch.searchsorted(first_L, slot_C, right=True) - 1
         offset_C, rows_C, width_C = self.reach.table[:, layer_C]
@@ -71,19 +72,22 @@ class DenseEdges:
         return self.values.take(index_BC).mul_(held_BC)
 
     def dense(self, first: int, end: int) -> Tensor:
-        """Rows [first, end) over every slot."""
+        """Return the rows `first` to `end` (exclusive) over every slot."""
         dense_BS = self.values.new_zeros(end - first, self.reach.columns.num_slots)
         for slot, edges_BS in self.reach.layers(self.values):
-            part_BS = edges_BS[first:end]  # none of the rows may be deep enough
+            part_BS = edges_BS[first:end]  # may be empty: perhaps none of the rows is deep enough
             dense_BS[: len(part_BS), slot : slot + part_BS.shape[1]] = part_BS
         return dense_BS
 
 
 class ReachableColumns:
-    """Which part of each layer a batch holds: rows and slots, and where in the buffer that begins."""
+    """The part of each layer that a batch reaches: its numbers of rows and slots, and where it begins in the buffer."""
 
     def __init__(self, columns: ColumnLayout, alive_L: Sequence[int], num_rows: int, num_positions: int) -> None:
-        """`alive_L` counts the rows that a layer's columns can reach; tokens reach all."""
+        """Lay out the buffer of a batch.
+
+        `alive_L` is the number of rows that read from each layer's columns; all rows read from tokens.
+        """
         self.columns, self.alive_L, self.num_rows, self.num_positions = columns, alive_L, num_rows, num_positions
         rows = [*alive_L, num_rows]
         widths = [of.reached_P[num_positions] for of in columns.layers]
@@ -93,12 +97,12 @@ class ReachableColumns:
         self.table = to_device_async([offsets[:-1], rows, widths], columns.slot_A.device)
 
     def layers(self, values: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """First slot and edges [B, S] of every layer that is reached, and of the tokens."""
+        """Yield the first slot and the edges [B, S] of every layer that is reached, and of the tokens."""
         for number, (_, rows, width) in enumerate(self._parts):
             if rows and width:
                 yield self.columns.layers[number].first, self.layer(values, number)
 
     def layer(self, values: Tensor, number: int) -> Tensor:
-        """One layer's edges [B, S]; number -1 for the tokens'."""
+        """Return the edges [B, S] from one layer, or from the tokens if `number` is -1."""
         offset, rows, width = self._parts[number]
         return values[offset : offset + rows * width].view(rows, width)

@@ -1,6 +1,6 @@
-"""Which features fire on a prompt, what they write, and what is left as error.
+"""Encode a prompt: which features are active, what they write, and which errors remain.
 
-A active feature, P position.
+A active feature, L layer, P position, D model width.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from .source_vectors import SourceVectors, vector_bytes
 
 @dataclass(frozen=True, eq=False)
 class ActiveFeatures:
-    """The active features of one prompt, in order of (layer, position, index), with what they and the errors write."""
+    """The active features of one prompt in the order of (layer, position, index), with the vectors that they and the
+    errors write."""
 
     layer_A: Tensor
     position_A: Tensor
@@ -35,7 +36,7 @@ class ActiveFeatures:
         return len(self.layer_A)
 
     def table(self) -> ActiveTable:
-        """As plain arrays."""
+        """Return the active features as numpy arrays on the host."""
         layer_A, position_A, feature_A = torch.stack([self.layer_A, self.position_A, self.feature_A]).numpy(force=True)
         return ActiveTable(
             layer_A.astype(np.int16),
@@ -53,9 +54,10 @@ def encode(
     sweep_dtype: torch.dtype = torch.float32,
     keep_vectors: bool | None = None,
 ) -> ActiveFeatures:
-    """Encode every layer's input; features and errors of the first `zeroed` positions are left out.
+    """Encode the input of every layer. The features and errors of the first `zeroed` positions are left out.
 
-    `sweep_dtype` and `keep_vectors` are as `Written` has them; None keeps what fits into half of the free memory.
+    `sweep_dtype` is the dtype of the `SourceVectors`, and `keep_vectors` says whether they stay in memory. None keeps
+    them if they fit into half of the free memory.
     """
     device, num_positions = transcoders.device, len(tape.tokens_P)
     per_layer: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -67,7 +69,7 @@ def encode(
     counts_L = torch.tensor([len(position) for position, _, _ in per_layer], device=device)
     layer_A = torch.repeat_interleave(torch.arange(len(counts_L), device=device), counts_L)
     grain = Tiling.of(sweep_dtype, device)
-    lead = zeroed if min(tape.logits) >= zeroed else 0  # a target in there would need its gradient there
+    lead = zeroed if min(tape.logits) >= zeroed else 0  # a target in the prefix needs its gradient there
     columns = ColumnLayout.of(layer_A, position_A, len(counts_L), num_positions, grain, lead)
     if keep_vectors is None:
         keep_vectors = 2 * vector_bytes(columns, transcoders.shape, sweep_dtype) <= _free_bytes(device)
@@ -78,7 +80,10 @@ def encode(
 
 
 def _free_bytes(device: torch.device) -> int:
-    """What may be allocated: on a GPU also what the allocator holds of earlier prompts and will use again."""
+    """Return the number of bytes that can be allocated on a device.
+
+    On a GPU this includes the memory that PyTorch's allocator holds from earlier prompts and will use again.
+    """
     if device.type != "cuda":
         return free_cpu_bytes()
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

@@ -1,6 +1,8 @@
-"""Frontier: the rows so far, and which features to explain next, most influential first, in rounds.
+"""Frontier: the rows computed so far, and the choice of the features to explain next.
 
-R row computed so far, A active feature, B row of a block, F feature that has a row, S slot.
+Features are chosen in rounds, the most influential first.
+
+R row computed so far, A active feature, B row of a block, F feature that has a row, K target, S slot.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from .targets import ResolvedTargets
 
 
 class Frontier:
-    """Blocks of rows: the targets', then those of features in the order they were chosen."""
+    """The blocks of rows computed so far: those of the targets, then those of features in the order of their choice."""
 
     def __init__(
         self, directions: ResolvedTargets, features: ActiveFeatures, config: TraceConfig, max_closing_error: float
@@ -33,17 +35,17 @@ class Frontier:
         self.weight_K = torch.tensor(weights, dtype=torch.float64, device=device)
         size = len(weights) + self.num_features
         self.node_R = torch.zeros(size, dtype=torch.long, device=device)
-        """Numbers of targets, then of active features."""
+        """The number of each row's node: first the numbers of targets, then those of active features."""
         self.constant_R, self.abs_sum_R, self.dropped_R = (self.weight_K.new_zeros(size) for _ in range(3))
         self._closing, self._missed = self.weight_K.new_zeros(()), self.weight_K.new_zeros(())
         ranks = self.num_features < self.num_active
         shape = (size, self.num_features) if ranks else (0, 0)
         dtype = torch.promote_types(features.written.dtype, torch.float32)
         self._between_RF = torch.zeros(shape, dtype=dtype, device=device)
-        self._taken: list[int] = []  # of each block: columns that are in `_between_RF` already
+        self._taken: list[int] = []  # for each block, how many columns of `_between_RF` are filled
 
     def add_rows(self, block: EdgeBlock) -> None:
-        """Add rows; the targets' must come first. Nothing waits for a GPU in here."""
+        """Add a block of rows. The rows of the targets must come first. Nothing in this method waits for a GPU."""
         assert not block.is_target or self.num_rows < len(self.weight_K), "targets come first"
         part = slice(self.num_rows, self.num_rows + len(block))
         off_B, size_B = (block.sum_B + block.constant_B - block.value_B).abs(), block.value_B.abs().clamp_min(1.0)
@@ -59,10 +61,11 @@ class Frontier:
         self.num_rows = part.stop
 
     def closing_error(self) -> float:
-        """Largest |sum of a full row + constant - its value|, relative to max(1, |value|).
+        """Return the largest |sum of a full row + constant - its value|, relative to max(1, |value|).
 
-        Raises PromptError if a row is not finite: a NaN would be passed on for ever, and pass for no error at all. And
-        if rows miss their values by more than is allowed: then something acts in this model that no edge stands for.
+        Raises PromptError if a row is not finite, because a NaN would spread to later results and would not count as an
+        error in any comparison. Raises PromptError also if a row misses its value by more than is allowed, because
+        something then acts in this model that no edge represents.
         """
         closing_error, missed = torch.stack([self._closing, self._missed]).tolist()
         if not math.isfinite(closing_error):
@@ -79,15 +82,15 @@ class Frontier:
 
     @property
     def features_F(self) -> Tensor:
-        """Active features that have rows, in the order of their rows."""
+        """The numbers of the active features that have rows, in the order of their rows."""
         return self.node_R[len(self.weight_K) : self.num_rows]
 
     def next_round(self) -> Tensor | None:
-        """Numbers of the active features to explain next, or None when the budget is spent.
+        """Return the numbers of the active features to explain next, or None when the budget is spent.
 
-        The choice depends on the rows alone, never on how they were batched. Ties break by number.
+        The choice depends on the rows alone and never on how they were batched. Ties are broken by number.
         """
-        self.closing_error()  # at the latest here, between rounds
+        self.closing_error()  # raises between rounds, at the latest
         num_done = self.num_rows - len(self.weight_K)
         if num_done >= self.num_features:
             return None
@@ -100,9 +103,9 @@ class Frontier:
         return found_F[influence_A[found_F].argsort(descending=True, stable=True)]
 
     def influence(self) -> Tensor:
-        """Influence of every active feature through the rows so far: [A], in the edges' precision.
+        """Return the influence of every active feature through the rows so far: [A], in the precision of the edges.
 
-        What a row passes on is settled among the nodes that have rows; all columns are read once, at the end.
+        How much each row passes on is computed among the nodes that have rows. Only then are all columns read, once.
         """
         weight_R = self._weights().to(self._between_RF.dtype)
         influence_S = weight_R.new_zeros(self.features.columns.num_slots)
@@ -113,9 +116,10 @@ class Frontier:
         return influence_S[self.features.columns.slot_A]
 
     def _weights(self) -> Tensor:
-        """What every row passes on per |edge|: its own node's influence (or target's weight) over its sum, [R] float64.
+        """Return what every row passes on per |edge|: the influence of its node (or the weight of its target) divided
+        by the row's sum, [R] float64.
 
-        Edges lead to lower layers only, so one pass over the rows suffices, from the deepest features down.
+        Edges lead to lower layers only, so one pass over the rows suffices, from the features of the last layer down.
         """
         self._take_between()
         num_targets, features_F = len(self.weight_K), self.features_F
@@ -126,14 +130,14 @@ class Frontier:
         weight_R[:num_targets] = self.weight_K[self.node_R[:num_targets]]
         start = 0
         for count in layer_F.bincount(minlength=self.features.columns.num_layers).flip(0).tolist():
-            here_F = order_F[start : start + count]  # rows not settled yet weigh nothing
+            here_F = order_F[start : start + count]  # rows of lower layers still weigh zero
             between_RF = self._between_RF[: self.num_rows, here_F].to(torch.float64)
             weight_R[here_F + num_targets] = (weight_R * scale_R) @ between_RF
             start += count
         return weight_R * scale_R
 
     def _take_between(self) -> None:
-        """Fill in edges between nodes that have rows: new rows, and new columns of old rows."""
+        """Fill in the edges between nodes that have rows: new rows, and new columns of old rows."""
         slot_F, start = self.features.columns.slot_A[self.features_F], 0
         for number, block in enumerate(self.blocks):
             part, taken = slice(start, start + len(block)), self._taken[number]

@@ -1,11 +1,12 @@
-"""Prefix: the first positions, where nothing depends on a feature: all that passes from them is known beforehand.
+"""Prefix: the first positions of a prompt, where nothing depends on a feature, so that all they pass on is known.
 
-The residual stream there is a sum of what each of its tokens puts in and of what is constant. These are pushed up
-through the frozen layers once for a prompt. A row then needs its gradient behind the lead only: whatever it gets from
-there, it gets through the attention of later positions, by one product a layer with the values that they find in it.
+The residual stream at these positions is the sum of what each of their tokens contributes and of what is constant. Once
+per prompt these terms are propagated through the frozen layers. A row then needs its gradient only at the positions
+after the prefix: whatever it receives from the prefix comes through the attention of later positions, and one product
+per layer with the values that they attend to in the prefix computes it.
 
-T token of the lead, then the constant; P position, K position attended to, both in the lead; G key/value head, Q query
-head of it, E head width, D model width; X several of these.
+T token of the prefix, then the constant; P position, K position attended to, both in the prefix; G key/value head,
+Q query head of one key/value head, E head width, L layer, D model width. X and Y are several of these in one.
 """
 
 from __future__ import annotations
@@ -19,19 +20,22 @@ from ..threads import multiply
 
 
 class Prefix:
-    """The first `size` positions of one prompt. Layers must be pushed through in order."""
+    """The first `size` positions of one prompt. `push` must be called for the layers in order."""
 
     def __init__(self, tape: ForwardCache, size: int, dtype: torch.dtype) -> None:
         self.size = size
         self.values_LXT: list[Tensor] = []
-        """What attention finds in the lead at each layer; X = (position, key/value head, head width)."""
+        """The values that attention reads in the prefix at each layer; X = (position, key/value head, head width)."""
         token_PD, position_PD = tape.token_vectors_PD[:size].to(dtype), tape.position_vectors_PD
         constant_PD = torch.zeros_like(token_PD) if position_PD is None else position_PD[:size].to(dtype)
         token_TPD = torch.diag_embed(token_PD.T).permute(1, 2, 0)  # each at its own position
         self._stream_TPD = torch.cat([token_TPD, constant_PD[None]])
 
     def push(self, layer: FrozenLayer, constant_PD: Tensor) -> None:
-        """Through one layer, whose MLP writes what is constant [P, D] beside its linear skip."""
+        """Propagate the residual stream of the prefix through one layer.
+
+        `constant_PD` is what the layer's MLP adds besides its linear skip.
+        """
         before_TPD = self._stream_TPD.to(layer.device)
         after_TPD = before_TPD + self._attended(layer, before_TPD)
         if layer.constant_PD is not None:

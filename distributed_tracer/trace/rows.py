@@ -1,6 +1,9 @@
-"""Nodes in, EdgeBlocks out: batches of nodes as vectors in the residual stream, swept together.
+"""Compute the rows of nodes in batches: each batch becomes an EdgeBlock.
 
-B row of a batch, N node of a round, F chosen feature, K target, D model width.
+A row is the gradient of one node. It starts as a vector in the residual stream, and one sweep computes all the rows of
+a batch.
+
+B row of a batch, N node of a round, A active feature, F chosen feature, K target, P position, D model width.
 """
 
 from __future__ import annotations
@@ -34,44 +37,50 @@ _AT_ONCE = 4096  # nodes whose encoder vectors are held together
 
 @dataclass(frozen=True, eq=False)
 class EdgeBlock:
-    """Incoming edges of a batch of nodes."""
+    """The incoming edges of the nodes of one batch."""
 
     node_B: Tensor
-    """Numbers of active features, or of targets."""
+    """The numbers of the nodes among the active features, or among the targets if `is_target`."""
     is_target: bool
     edges: Edges
     constant_B: Tensor
-    """What biases, and what the zeroed positions write, add to each row."""
+    """What each node receives from biases and from everything that the zeroed positions write."""
     value_B: Tensor
-    """What row and constant must add up to: the node's pre-activation (or a target's value) without its own bias."""
+    """What the row and its constant must add up to: the node's pre-activation (or the target's value) without the
+    node's own bias."""
     sum_B: Tensor
     abs_sum_B: Tensor
-    """Sums of all edges and of their absolute values, float64, before any were dropped."""
+    """The sum of the absolute values of all edges. This and `sum_B`, the sum of the edges, are float64 and include
+    the edges that were dropped later."""
     dropped_B: Tensor
-    """Sum of |edge| of those dropped."""
+    """The sum of |edge| over the edges that were dropped."""
 
     def __len__(self) -> int:
         return len(self.node_B)
 
 
 BatchFilter = Callable[[int], bool]
-"""Whether the batch of that number, in its round, is to be computed. Asked just before, in order."""
+"""Function that is given a batch's number within its round, and returns whether that batch is to be computed. It is
+called in order, just before each batch."""
 
 
 def every_batch(_: int) -> bool:
-    """Takes all there are."""
+    """Return True, so that every batch is computed."""
     return True
 
 
 class RowSource(Protocol):
-    """Who computes rows of one prompt. Blocks come in the order of the batches, which the prompt alone decides."""
+    """An object that computes the rows of one prompt.
+
+    It yields blocks in the order of the batches, which depends on the prompt alone.
+    """
 
     def of_targets(self, directions: ResolvedTargets) -> Iterator[EdgeBlock]:
-        """Rows of every target."""
+        """Yield the rows of every target, batch by batch."""
         ...
 
     def of_features(self, chosen_F: Tensor) -> Iterator[EdgeBlock]:
-        """Rows of active features."""
+        """Yield the rows of active features, batch by batch."""
         ...
 
 
@@ -80,7 +89,7 @@ OpenRows = Callable[[Model, ForwardCache, Transcoders, ActiveFeatures, int | Lit
 
 @dataclass(frozen=True, eq=False)
 class _PreparedNodes:
-    """Nodes as they join the sweep, in the order in which they are swept."""
+    """Nodes with the gradients with which they join the sweep, in the order in which they are swept."""
 
     layers: list[int]
     node_N: Tensor
@@ -90,11 +99,15 @@ class _PreparedNodes:
     value_N: Tensor
 
     def batch(self, part: slice, num_positions: int) -> RowBatch:
+        """Return the nodes of one batch, which are those in the range `part`."""
         return RowBatch(self.layers[part], num_positions, self.position_N[part], self.vector_ND[part])
 
 
 class RowComputer:
-    """Rows of one prompt's nodes, at most `sweep_rows` at a time, of which the largest edges may be kept only."""
+    """Compute the rows of one prompt's nodes, at most `sweep_rows` at a time.
+
+    With `keep_row_mass` below 1, only the largest edges of each row that carry this share of its sum are kept.
+    """
 
     def __init__(
         self,
@@ -119,7 +132,7 @@ class RowComputer:
         self.sweep = Sweep(layers, lead, features.written)
 
     def of_targets(self, directions: ResolvedTargets) -> Iterator[EdgeBlock]:
-        """Rows of every target."""
+        """Yield the rows of every target, batch by batch."""
         device = self.transcoders.device
         value_K = torch.tensor([target.value for target in directions.targets], dtype=directions.bias_K.dtype)
         value_K = value_K.to(device) - directions.bias_K.to(device)
@@ -131,7 +144,7 @@ class RowComputer:
             yield from self._sweep(joining, cuts, positions, repeat(True), is_target=True)
 
     def of_features(self, chosen_F: Tensor, takes: BatchFilter = every_batch) -> Iterator[EdgeBlock]:
-        """Rows of active features, of all batches or of some."""
+        """Yield the rows of active features, batch by batch, for the batches for which `takes` returns True."""
         features, numbers = self.features, count()
         layer_F, position_F = self._sites(chosen_F)
         for group, cuts in self._groups(layer_F, position_F):
@@ -144,17 +157,17 @@ class RowComputer:
             yield from self._sweep(joining, cuts, positions, wanted, is_target=False)
 
     def num_batches(self, chosen_F: Tensor) -> int:
-        """In how many batches rows of these features are computed."""
+        """Return the number of batches in which the rows of these features are computed."""
         return sum(len(cuts) for _, cuts in self._groups(*self._sites(chosen_F)))
 
     def _sites(self, chosen_F: Tensor) -> list[list[int]]:
-        """Layers and positions of active features."""
+        """Return the layers and the positions of active features."""
         features = self.features
         sites: list[list[int]] = torch.stack([features.layer_A[chosen_F], features.position_A[chosen_F]]).tolist()
         return sites
 
     def _groups(self, layers: list[int], positions: list[int]) -> Iterator[tuple[list[int], list[int]]]:
-        """Batches, some at a time: their nodes in one list, and where each batch ends."""
+        """Yield groups of batches: the nodes of a group in one list, and where each batch ends in it."""
         nodes: list[int] = []
         cuts: list[int] = []
         for batch in batches(layers, positions, self.sweep_rows, self.transcoders.device.type):
@@ -167,7 +180,7 @@ class RowComputer:
             yield nodes, cuts
 
     def _encoders(self, layers: list[int], feature_N: Tensor) -> tuple[Tensor, Tensor]:
-        """Encoder vectors [N, D] and biases [N] of features."""
+        """Return the encoder vectors [N, D] and biases [N] of features."""
         order, back = _by_layer(layers, feature_N.device)
         feature_N = feature_N[order]
         found = [self.transcoders.encoder_rows(layer, feature_N[part]) for layer, part in _runs(layers)]
@@ -176,7 +189,7 @@ class RowComputer:
     def _joining(
         self, layers: list[int], positions: list[int], node_N: Tensor, vector_ND: Tensor, value_N: Tensor
     ) -> _PreparedNodes:
-        """Nodes that read along `vector_ND` at a layer's input site, or at the final norm's output."""
+        """Prepare nodes that read along `vector_ND` at a layer's input site, or at the final norm's output."""
         device = node_N.device
         position_N, (order, back) = to_device_async(positions, device), _by_layer(layers, device)
         vector_ND, sorted_N = vector_ND.to(device)[order], position_N[order]
@@ -189,7 +202,8 @@ class RowComputer:
         return _PreparedNodes(layers, node_N, position_N, gradient_ND, constant_N, value_N)
 
     def _enter(self, layer: int, vector_ND: Tensor, position_N: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients of the residual stream [N, D] and what a norm's bias adds [N], for nodes of one layer."""
+        """Return the gradients of the residual stream [N, D] and what the norm's bias adds [N], for nodes of one
+        layer."""
         if layer < self.model.shape.num_layers:
             device, bias = self.model.layers[layer].device, input_bias(self.model, self.tape, layer)
         else:
@@ -224,13 +238,13 @@ class RowComputer:
 
 
 def _by_layer(layers: list[int], device: torch.device) -> tuple[Tensor, Tensor]:
-    """The order that sorts nodes by layer, and the one that takes it back."""
+    """Return the permutation that sorts nodes by layer, and its inverse."""
     order = to_device_async(sorted(range(len(layers)), key=layers.__getitem__), device)
     return order, order.argsort()
 
 
 def _runs(layers: list[int]) -> Iterator[tuple[int, slice]]:
-    """Every layer that occurs, with its part of the nodes sorted by layer."""
+    """Yield every layer that occurs, with the range of its nodes among the nodes sorted by layer."""
     start = 0
     for layer in sorted(set(layers)):
         end = start + layers.count(layer)

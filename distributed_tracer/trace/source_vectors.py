@@ -1,6 +1,6 @@
-"""Written: the vectors that features, errors and constants add to the residual stream, in the order of their slots.
+"""SourceVectors: what features, errors and constants add to the residual stream, in the order of their slots.
 
-P position, D model width, M layer written to, S slot.
+A active feature, P position, D model width, M layer written to, S slot.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ from .column_layout import ColumnLayout
 
 
 def vector_bytes(columns: ColumnLayout, shape: TranscoderShape, dtype: torch.dtype) -> int:
-    """Memory of all that is written, a vector for each slot and layer written to."""
+    """Return the number of bytes that all source vectors take: one vector for each slot and each layer it writes to."""
     vectors = sum(of.num_slots * len(shape.writes_to(layer)) for layer, of in enumerate(columns.layers[:-1]))
     return (vectors + columns.layers[-1].num_slots) * shape.d_model * dtype.itemsize
 
 
 class SourceVectors:
-    """Of one prompt, layer by layer; kept in memory, or made from the decoders again each time they are asked for."""
+    """The source vectors of one prompt, layer by layer.
+
+    They are kept in memory, or are computed from the decoders again each time they are requested.
+    """
 
     def __init__(
         self,
@@ -40,7 +43,11 @@ class SourceVectors:
         dtype: torch.dtype,
         keep: bool = True,
     ) -> None:
-        """`keep=False` holds one layer's vectors at a time: a CLT's are as many as features times layers written to."""
+        """Compute the errors, and keep the source vectors if `keep` is true.
+
+        With `keep=False` only one layer's vectors are in memory at a time: a cross-layer transcoder (CLT) has as many
+        as features times layers written to.
+        """
         self.model, self.tape, self.transcoders, self.columns, self.dtype = model, tape, transcoders, columns, dtype
         self._feature_S = feature_A.new_zeros(columns.num_slots)
         self._feature_S[columns.slot_A] = feature_A
@@ -48,7 +55,7 @@ class SourceVectors:
         self._activation_S[columns.slot_A] = activation_A
         self._position_S = torch.cat([of.position_S for of in columns.layers]).to(feature_A.device)
         self.error_MPD: list[Tensor] = []
-        """At each output site: what features and constants do not write."""
+        """The error at the output site of each layer: what neither features nor constants write."""
         self._beside_M2PD: list[Tensor] = []
         self._kept: list[list[tuple[int, Tensor]]] = []
         for layer in range(columns.num_layers):
@@ -66,7 +73,10 @@ class SourceVectors:
                 self._kept.append(made)
 
     def of(self, layer: int) -> list[tuple[int, Tensor]]:
-        """Each layer whose features write to `layer`, with what its slots write [S, D], on the device of `layer`."""
+        """Return each source layer whose features write to `layer`, with the vectors of its slots [S, D].
+
+        The vectors are on the device of `layer`.
+        """
         if self._kept:
             return self._kept[layer]
         made = [(source, self._written(layer, source, at_site_SD)) for source, at_site_SD in self._of_features(layer)]
@@ -74,17 +84,18 @@ class SourceVectors:
         return made
 
     def constant(self, layer: int) -> Tensor:
-        """What a layer's MLP adds at each position whatever fires: [P, D]."""
+        """Return what a layer's MLP adds at each position whichever features are active: [P, D]."""
         return self._beside_M2PD[layer][1]
 
     def tokens(self) -> Tensor:
-        """Vectors of tokens and positions that enter layer 0, in their slots [S, D]."""
+        """Return the embeddings of tokens and positions that enter layer 0, in their slots [S, D]."""
         token_PD, position_PD = self.tape.token_vectors_PD, self.tape.position_vectors_PD
         position_PD = torch.zeros_like(token_PD) if position_PD is None else position_PD
         return torch.stack([token_PD, position_PD], 1).to(self.dtype).flatten(0, 1)
 
     def _of_features(self, layer: int) -> Iterator[tuple[int, Tensor]]:
-        """Source layer and vectors [S, D] at the output site, zero where a slot is no feature."""
+        """Yield each source layer and its vectors [S, D] at the output site, which are zero where a slot holds no
+        feature."""
         shape = self.transcoders.shape
         for source in range(layer + 1):
             if layer in shape.writes_to(source):
@@ -99,7 +110,7 @@ class SourceVectors:
         )
 
     def _rest(self, layer: int) -> Tensor:
-        """The MLP's output without the linear skip."""
+        """Return the MLP's output without the part of the linear skip [P, D]."""
         rest_PD = self.tape.outputs_PD[layer].to(self.transcoders.device, self._work_dtype)
         skip_DD = self.transcoders.skip(layer)
         if skip_DD is None:
@@ -108,7 +119,10 @@ class SourceVectors:
         return rest_PD - multiply(inputs_PD, skip_DD.T.to(self._work_dtype))
 
     def _constant(self, layer: int, rest_PD: Tensor, zeroed: int) -> Tensor:
-        """At the output site: b_dec, and everything the zeroed positions write but for the linear skip."""
+        """Return the constant at the output site [P, D].
+
+        It is `b_dec`, and at the zeroed positions everything that the MLP writes except the linear skip.
+        """
         constant_PD = self.transcoders.decoder_bias(layer).expand_as(rest_PD).to(self._work_dtype).clone()
         constant_PD[:zeroed] = rest_PD[:zeroed]
         return constant_PD
@@ -120,7 +134,7 @@ class SourceVectors:
         return torch.stack([written_PD, constant_PD])
 
     def _add_beside(self, layer: int, made: list[tuple[int, Tensor]]) -> None:
-        """Put error and constant into the last two slots of the layer's own positions."""
+        """Put the error and the constant into the last two slots of each position of the layer itself."""
         for source, vectors_SD in made:
             if source == layer:
                 lead = self.columns.lead
@@ -133,5 +147,5 @@ class SourceVectors:
 
     @property
     def _work_dtype(self) -> torch.dtype:
-        """Reconstructions are added up in float32 or better."""
+        """The dtype in which reconstructions are added up: float32 or better."""
         return torch.promote_types(self.transcoders.dtype, torch.float32)

@@ -1,6 +1,6 @@
-"""The largest edges of every row that together carry a given share of its sum of |edge|.
+"""Keep the largest edges of every row, which together carry a given share of its sum of |edge|.
 
-B row, S slot, E edge kept, C column asked for.
+B row, S slot, E edge kept, C column requested, I edge that is examined.
 """
 
 from __future__ import annotations
@@ -13,33 +13,34 @@ from torch import Tensor
 from .edges import DenseEdges
 
 _AT_ONCE = 2**21
-"""Edges looked at together: 16 MiB of indices and as much of weights, three histograms of 16 MiB."""
+"""Number of edges that are examined together: they take 16 MiB of indices, as much of weights, and three histograms of
+16 MiB each."""
 _BINS = 2**16
 
 
 @dataclass(frozen=True, eq=False)
 class SparseEdges:
-    """What `keep_top_mass` kept, sorted by row and slot: 8 bytes an edge."""
+    """The edges that `keep_top_mass` kept, sorted by row and slot. They take 8 bytes per edge."""
 
     count_B: Tensor
-    """Edges of each row."""
+    """The number of edges of each row."""
     slot_E: Tensor
     value_E: Tensor
     num_slots: int
 
     def kept(self) -> Tensor:
-        """Sum of |edge| of each row, [B] float64."""
+        """Return the sum of |edge| of each row, [B] float64."""
         sums_B = self.value_E.new_zeros(len(self.count_B), dtype=torch.float64)
         return sums_B.index_add_(0, self._row_E(), self.value_E.abs().double())
 
     def add_weighted(self, weight_B: Tensor, out_S: Tensor) -> None:
-        """Add every |edge| times its row's weight to its slot."""
+        """Add every |edge| times the weight of its row to `out_S` at the slot of its column."""
         weight_E = torch.repeat_interleave(weight_B, self.count_B, output_size=len(self.value_E))
         out_S.index_add_(0, self.slot_E, weight_E.mul_(self.value_E.abs()))
 
     def take(self, slot_C: Tensor) -> Tensor:
-        """Edges from the columns in some slots, [B, C]; zero where none is held."""
-        beside = len(slot_C)  # a column for what was not asked for: to leave it out would be a wait for a GPU
+        """Return the edges from the columns in some slots, [B, C]; they are zero where none is stored."""
+        beside = len(slot_C)  # one column collects the edges not requested: to drop them would mean to wait for a GPU
         column_S = slot_C.new_full((self.num_slots,), beside)
         column_S[slot_C] = torch.arange(len(slot_C), device=slot_C.device)
         taken_BC = self.value_E.new_zeros(len(self.count_B), beside + 1)
@@ -52,7 +53,10 @@ class SparseEdges:
 
 
 def keep_top_mass(edges: DenseEdges, share: float) -> SparseEdges:
-    """The fewest edges of each row that carry `share` of its sum of |edge|; of equal ones all or none are kept."""
+    """Return the fewest edges of each row that carry `share` of its sum of |edge|.
+
+    Of edges that are equally large, all or none are kept.
+    """
     num_rows, num_slots = edges.reach.num_rows, edges.reach.columns.num_slots
     at_once, found = max(1, _AT_ONCE // max(num_slots, _BINS)), []
     for first in range(0, num_rows, at_once):
@@ -64,10 +68,12 @@ def keep_top_mass(edges: DenseEdges, share: float) -> SparseEdges:
 
 
 def _kept(abs_BS: Tensor, share: float) -> Tensor:
-    """Which entries of each row are not below the one with which the largest add up to `share` of the row.
+    """Return a mask of the entries that stay in each row [B, S].
 
-    It is found in two passes over histograms, of the upper and then of the lower half of the numbers' bits: those of
-    positive floats are in the order of the numbers. Sorting the rows takes several times as long.
+    These are the entries that are not below the last of the largest entries that add up to `share` of the row. Two
+    passes over histograms find that last entry: the first over the upper half of the bits of the floats, the second
+    over the lower half. The bits of positive floats, read as integers, are in the order of the floats. Sorting the rows
+    takes several times as long.
     """
     bits_BS = abs_BS.view(torch.int32)
     goal_B = share * abs_BS.sum(1, dtype=torch.float64)
@@ -81,9 +87,10 @@ def _kept(abs_BS: Tensor, share: float) -> Tensor:
 
 
 def _bin_reaching(bin_I: Tensor, weight_I: Tensor, goal_B: Tensor) -> tuple[Tensor, Tensor]:
-    """The bin of each row with which the weights reach the goal, from the top, and what the bins above it hold.
+    """Return the bin of each row in which the weights, added from the top bin down, reach the goal, and the sum of the
+    weights in the bins above it.
 
-    Bins of row b are numbered from b times 65,536 on.
+    The bins of row b are numbered from b times 65,536 on.
     """
     histogram = torch.bincount(bin_I, weight_I.double(), minlength=len(goal_B) * _BINS)
     from_top = histogram.view(len(goal_B), _BINS).flip(1).cumsum(1)

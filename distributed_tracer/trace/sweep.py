@@ -1,12 +1,14 @@
-"""One backward sweep: rows of a batch of nodes, by walking the layers top to bottom once for all of them.
+"""One backward sweep: it computes the rows of a batch of nodes by walking once through the layers, from last to first.
 
-A row joins at its own depth, so no row is carried through layers that it cannot reach: rows are sorted deepest first,
-and the first few of them are alive at a layer. A gradient is laid out [B, P, D], which makes what is alive one matrix
-for the products with attention's weights, and what all rows have at one position one for the reads. Positions after
-the last one that any row of the batch reads at are left out, and those of the lead.
+A row joins the sweep at its own layer, so that no row is carried through layers that it cannot reach. Rows are sorted
+deepest first, so the rows that are alive at a layer are the first few. Gradients are laid out [B, P, D]. In that layout
+the rows that are alive form one matrix for the products with attention's weights, and the gradients of all rows at one
+position form one matrix for the reads. Two kinds of positions are left out: those after the last one at which any row
+of the batch reads, and those of the prefix.
 
-L layer, P position behind the lead, K position attended to, lead included, T token of the lead, then the constant,
-B row of the batch, D model width, G key/value head, Q query head of it, E head width, S slot, W slot of a position.
+L layer, P position after the prefix, K position attended to (prefix included), T token of the prefix, then the
+constant, B row of the batch, D model width, G key/value head, Q query head of one key/value head, E head width, S slot,
+W slot of a position. X and Y are several axes in one.
 """
 
 from __future__ import annotations
@@ -28,38 +30,43 @@ from .prefix import Prefix
 from .source_vectors import SourceVectors
 
 _STRIPE = 128
-"""A pattern is half empty: in stripes of so many positions fewer products are made. Smaller ones are slower."""
+"""Positions in one stripe of an attention pattern. Half of a pattern is empty, and stripes leave out most of that half.
+Smaller stripes are slower."""
 
 
 @dataclass(frozen=True, eq=False)
 class RowBatch:
-    """Nodes to explain, deepest first. The vector is the node's gradient in the residual stream where it joins."""
+    """The nodes of one batch, deepest first.
+
+    `vector_BD` is each node's gradient with respect to the residual stream at the place where its row joins the sweep.
+    """
 
     layers: Sequence[int]
-    """The layer a feature reads at; the number of layers for targets at the final norm."""
+    """The layer at which each node reads. For targets at the final norm it is the number of layers."""
     num_positions: int
-    """One more than the last position of any row."""
+    """The last position of any row, plus one."""
     position_B: Tensor
     vector_BD: Tensor
 
     def joined_from(self, num_layers: int) -> list[int]:
-        """How many rows join at layer 0 or above, at layer 1 or above, and so on, up to the targets."""
+        """Return how many rows join at layer 0 or above, at layer 1 or above, and so on, up to the targets."""
         return [bisect_right(self.layers, -layer, key=neg) for layer in range(num_layers + 1)]
 
 
 class Sweep:
-    """Everything fixed for one prompt; `rows` may be called for any number of batches."""
+    """The sweep of one prompt, with all that the prompt fixes. `rows` may be called for any number of batches."""
 
     def __init__(self, layers: Sequence[FrozenLayer], lead: Prefix, written: SourceVectors) -> None:
-        """The layers are as they are behind the lead."""
+        """`layers` are the frozen layers restricted to the positions after the prefix (`FrozenLayer.after_prefix`)."""
         self.layers, self.lead, self.columns, self.written = layers, lead, written.columns, written
         self._adds = len(written.transcoders.shape.writes_to(0)) > 1
-        """Several layers write to a slot."""
+        """Whether the features in a slot write to several layers, whose reads are added up."""
         self._scratch = Scratch()
 
     @torch.no_grad()
     def rows(self, batch: RowBatch) -> tuple[DenseEdges, Tensor]:
-        """Edges into the batch's nodes from every column it reaches, and what constants add to each row [B].
+        """Return the edges into the batch's nodes from every column that it reaches, and what constants add to each row
+        [B].
 
         Edges are float32 (float64 in a float64 sweep).
         """
@@ -105,7 +112,7 @@ class Sweep:
 
     @staticmethod
     def _join(g_BPD: Tensor, vector_BD: Tensor, position_B: Tensor, first: int, end: int) -> int:
-        """Rows enter with their own gradient at their own position."""
+        """Start rows `first` to `end`, each with its own gradient at its own position, and return `end`."""
         if end > first:
             g_BPD[first:end] = 0
             row_B = torch.arange(first, end, device=g_BPD.device)
@@ -116,7 +123,8 @@ class Sweep:
     def _read(
         self, g_BPD: Tensor, alive: int, source: int, vectors_SD: Tensor, edges_BS: Tensor, constant_B: Tensor
     ) -> None:
-        """Products of the gradient with all that one layer's columns write; the constants' go to `constant_B`."""
+        """Multiply the gradient by all vectors that the columns of one layer write, and put the products into
+        `edges_BS`. The products with constants are added to `constant_B` instead."""
         of, lead, end = self.columns.layers[source], self.lead.size, self.lead.size + g_BPD.shape[1]
         rows, edges_BS = self._up(alive), edges_BS[:alive]
         into_BS = edges_BS
@@ -135,7 +143,7 @@ class Sweep:
                 read_BPW = self._scratch.bmm("read", g_PBD, vectors_PDW)[:, :alive].transpose(0, 1)
                 into_BPW = into_BX.view(alive, -1, segment.width)
                 into_BPW[:, : len(g_PBD)].copy_(read_BPW, non_blocking=True)
-                into_BPW[:, len(g_PBD) :] = 0  # of a block that the batch does not reach the end of
+                into_BPW[:, len(g_PBD) :] = 0  # the batch does not reach the end of the segment's block
         constant_P = self.columns.constant_LP[source, lead:end].to(into_BS.device)
         constant_B[:alive] += into_BS[:, constant_P].sum(1, dtype=constant_B.dtype).to(constant_B.device)
         into_BS.index_fill_(1, constant_P, 0)
@@ -143,7 +151,7 @@ class Sweep:
             edges_BS += into_BS.to(edges_BS.device, non_blocking=True)
 
     def _at(self, segments: list[Segment], g_BPD: Tensor) -> Sequence[Tensor]:
-        """Gradients at the positions of each segment, as far as the batch has them: [P, B, D]."""
+        """Return the gradients at the positions of each segment that the batch reaches: one tensor [P, B, D] each."""
         lead, num_positions = self.lead.size, g_BPD.shape[1]
         positions = [[p - lead for p in segment.positions if p - lead < num_positions] for segment in segments]
         g_PBD = g_BPD.transpose(0, 1)
@@ -158,9 +166,10 @@ class Sweep:
     def _attend(
         self, number: int, g_BPD: Tensor, mixed: int, alive: int, position_B: Tensor, from_lead_BT: Tensor
     ) -> None:
-        """Add in place what one layer's attention passes on. Rows from `mixed` on are at their own position only.
+        """Add to `g_BPD`, in place, the gradient that passes through one layer's attention.
 
-        What it finds in the lead goes to `from_lead_BT`.
+        Rows from `mixed` on have a gradient only at their own position. What attention reads in the prefix is added to
+        `from_lead_BT`.
         """
         layer = self.layers[number]
         if layer.constant_PD is not None:
@@ -168,7 +177,7 @@ class Sweep:
             from_lead_BT[:alive, -1] += written_B.to(from_lead_BT.device, from_lead_BT.dtype, non_blocking=True)
         fresh = torch.arange(mixed, mixed + self._up(alive - mixed), device=g_BPD.device).clamp_max_(alive - 1)
         position_B = position_B.to(g_BPD.device, non_blocking=True)[fresh]
-        own_BD = g_BPD[fresh, position_B]  # before they are overwritten: rounded up, the rows below reach into these
+        own_BD = g_BPD[fresh, position_B]  # copied first: rounded up, the rows of `_mix` reach into these
         found = []
         if mixed:
             found.append(self._mix(layer, g_BPD[: self._up(mixed)])[:mixed])
@@ -181,7 +190,11 @@ class Sweep:
             )
 
     def _mix(self, layer: FrozenLayer, g_BPD: Tensor) -> Tensor:
-        """Returns what is attended to in the lead: [B, X], X = (position of the lead, key/value head, head width)."""
+        """Add one layer's attention to the gradient, in place, for rows with gradients at any positions.
+
+        Returns the gradient of what is attended to in the prefix: [B, X] with X = (position of the prefix, key/value
+        head, head width).
+        """
         num_rows, num_positions, width = g_BPD.shape
         groups, head_dim, lead = layer.num_groups, layer.head_dim, self.lead.size
         queries = layer.output_GDX.shape[2] // head_dim
@@ -190,7 +203,7 @@ class Sweep:
         in_lead_BKGE = self._scratch.take("lead", (num_rows, lead, groups, head_dim), *like)
         for group in range(groups):
             z_XY = self._scratch.mm("z", g_XD, layer.output_GDX[group])
-            # (position, query head) is one axis of the pattern and of z: a group's heads are added up in the product.
+            # (position, query head) is one axis of the pattern and of z, so the product adds up the heads of a group.
             z_BXE = z_XY.view(num_rows, num_positions * queries, head_dim)
             for first, end, mixed_BKE in self._patterned(layer.pattern_GKPQ[group], z_BXE, queries):
                 y_BKGE[:, first:end, group] = mixed_BKE[:, first - end :]
@@ -202,10 +215,13 @@ class Sweep:
         return in_lead_BKGE.view(num_rows, -1)
 
     def _patterned(self, pattern_KPQ: Tensor, z_BXE: Tensor, queries: int) -> Iterator[tuple[int, int, Tensor]]:
-        """The pattern's product with z, [B, K, E], stripe by stripe; the lead is at the top of the first."""
+        """Yield the product of the pattern and z stripe by stripe: first position, end, and the product [B, K, E].
+
+        The first stripe begins with the positions of the prefix.
+        """
         (num_rows, num_x, head_dim), num_positions = z_BXE.shape, z_BXE.shape[1] // queries
         side_by_side = z_BXE.device.type == "cpu" and num_positions > _STRIPE
-        if side_by_side:  # all rows in one product: those of many rows are slow once they are this large
+        if side_by_side:  # one product for all rows: a batched product is slow once its matrices are this large
             z_XBE = self._scratch.take("side", (num_x, num_rows, head_dim), z_BXE.dtype, z_BXE.device)
             z_XBE.copy_(z_BXE.transpose(0, 1))
         for first in range(0, num_positions, _STRIPE):
@@ -220,7 +236,11 @@ class Sweep:
                 yield first, end, self._scratch.bmm("mix", pattern_BKX, z_BXE[:, first * queries :])
 
     def _mix_first(self, layer: FrozenLayer, own_BD: Tensor, position_B: Tensor, g_BPD: Tensor) -> Tensor:
-        """The same for rows with a gradient at one position: every head makes one vector, spread by its pattern."""
+        """Add one layer's attention, in place, for rows that have a gradient at one position only.
+
+        Every head makes one vector of it, which its pattern spreads over the positions. `own_BD` is the gradient.
+        Returns the gradient of what is attended to in the prefix, as `_mix` does.
+        """
         num_rows, num_positions, width = g_BPD.shape
         groups, head_dim, lead = layer.num_groups, layer.head_dim, self.lead.size
         z_GXE = multiply(own_BD, layer.output_GDX).view(groups, -1, head_dim)
@@ -238,7 +258,7 @@ class Sweep:
 
 
 def _skip(layer: FrozenLayer, g_BPD: Tensor) -> Tensor | None:
-    """What the transcoder's linear skip passes on."""
+    """Return the gradient that passes through the transcoder's linear skip, or None if there is no skip."""
     if layer.skip_DD is None:
         return None
     skipped_BPD = multiply(g_BPD, layer.skip_DD)

@@ -1,4 +1,6 @@
-"""What is explained: TargetSpecs, or the most likely next tokens, as directions with weights.
+"""Targets: the nodes that a graph explains, given by TargetSpecs or else the most likely next tokens.
+
+Each target is resolved to a direction and a weight.
 
 K target, V vocabulary, D model width.
 """
@@ -24,18 +26,26 @@ from ..transcoder.base import Transcoders
 
 @dataclass(frozen=True, eq=False)
 class ResolvedTargets:
-    """Resolved targets: where each is read (a layer's input site, or the final norm's output) and along what."""
+    """The resolved targets of one prompt: where each is read, and along which vector.
+
+    A target is read at the input site of layer `layer_K`, or at the final norm's output if that is the number of
+    layers.
+    """
 
     targets: tuple[Target, ...]
     layer_K: list[int]
     position_K: list[int]
     vector_KD: Tensor
     bias_K: Tensor
-    """Added to the product of vector and value at the site: the unembedding's or the encoder's bias."""
+    """The bias of the unembedding or of the encoder, which is added to the product of the vector and the value at the
+    site."""
 
 
 def positions_needed(specs: Sequence[TargetSpec], num_tokens: int) -> list[int]:
-    """Positions whose logits targets need. Raises TargetError for one outside the prompt."""
+    """Return the positions whose logits the targets need, ascending.
+
+    Raises TargetError for a position outside the prompt.
+    """
     for spec in specs:
         if not -num_tokens <= spec.position < num_tokens:
             raise TargetError(f"target position {spec.position} is outside a prompt of {num_tokens} tokens")
@@ -45,16 +55,18 @@ def positions_needed(specs: Sequence[TargetSpec], num_tokens: int) -> list[int]:
 def resolve_targets(
     specs: Sequence[TargetSpec], model: Model, tape: ForwardCache, transcoders: Transcoders, config: TraceConfig
 ) -> ResolvedTargets:
-    """Resolve what the prompt names, or take the most likely next tokens until `target_mass`, at most `max_targets`.
+    """Resolve the targets that the prompt names, or else choose the most likely next tokens.
 
-    A token's direction is its unembedding column minus the vocabulary's mean; its weight its probability, from the
-    logits after any softcap. Raises TargetError for what does not resolve.
+    The tokens are chosen in the order of their probabilities until they reach `target_mass` together; at most
+    `max_targets` are chosen. The direction of a token is its unembedding vector minus the mean over the vocabulary. Its
+    weight is its probability, computed from the logits after any softcap. Raises TargetError for a target that cannot
+    be resolved.
     """
     num_tokens = len(tape.tokens_P)
     if not specs:
         probs = tape.logits[num_tokens - 1].softmax(-1)
         top = probs.topk(min(config.max_targets, len(probs)))
-        # The token with which the mass is reached belongs to it.
+        # The token with which the mass is reached is a target, too.
         count = int((top.values.cumsum(0) < config.target_mass).sum()) + 1
         specs = [TargetSpec(token=int(token)) for token in top.indices[:count]]
     resolved = [_resolve(spec, model, tape, transcoders) for spec in specs]
@@ -76,7 +88,7 @@ class _Resolved:
 
 
 def _valued(resolved: _Resolved, model: Model, tape: ForwardCache) -> Target:
-    """The target with its own value in the model."""
+    """Return the target with its `value` set to the one that it has in the model."""
     at_final = resolved.layer == model.shape.num_layers
     site_PD = tape.final_PD if at_final else tape.inputs_PD[resolved.layer]
     vector_D = resolved.vector_D

@@ -1,1 +1,2 @@
-"""Which features fire, and their vectors. In: files of transcoders, MLP inputs. Out: activations and rows."""
+"""Transcoders: which features are active, and their vectors. In: files of transcoders, and MLP inputs. Out:
+activations, and rows of encoders and decoders."""

@@ -1,6 +1,6 @@
-"""Which features are active: ReLU, JumpReLU and TopK, and how TopK is decided when features are kept in slices.
+"""Activation functions: ReLU, JumpReLU and TopK decide which features are active, and TopK does so across shards.
 
-P position · S features kept here · A active feature (or candidate)
+P position, S feature kept here, A active feature, or candidate for one.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Activation:
-    """A layer's activation function.
+    """The activation function of a layer.
 
-    JumpReLU keeps a pre-activation that is greater than its feature's threshold. TopK keeps the `k` largest of a
-    position, of equal ones those with the lower index. Both keep negative values too, unless `positive_only`:
-    circuit-tracer's TopK does, sparsify's applies ReLU first. A value of exactly zero is never active.
+    JumpReLU keeps a pre-activation that is greater than its feature's threshold. TopK keeps the `k` largest
+    pre-activations of a position, and among equal ones those with the lower index. Both keep negative values, too,
+    unless `positive_only` is true: the TopK of circuit-tracer keeps them, while that of sparsify applies ReLU first. A
+    feature with a value of exactly zero is never active.
     """
 
     kind: Literal["relu", "jumprelu", "topk"]
@@ -29,10 +30,10 @@ class Activation:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """What one slice can say about one layer: every feature that may be active, as far as its holder can tell.
+    """The features of one layer in one shard that may be active, as far as the owner of the shard can tell.
 
-    Positions [A] and features [A] are int64 and sorted by (position, feature). Active are those that are not zero
-    and, with `k`, among the k largest over all slices.
+    Positions [A] and features [A] are int64 and sorted by (position, feature). The active features are those whose
+    activation is not zero and which, if `k` is given, are among the k largest over all shards.
     """
 
     positions_A: Tensor
@@ -42,7 +43,10 @@ class Candidates:
 
 
 def candidate_mask(pre_PS: Tensor, activation: Activation, threshold_S: Tensor | None) -> Tensor:
-    """Boolean [P, S]: what a slice offers. TopK offers zeros too: they take places of negative values."""
+    """Return a boolean mask [P, S] of the candidates of a shard.
+
+    With TopK, zeros are candidates, too, because they take the places of negative values among the k largest.
+    """
     if activation.kind == "relu":
         return pre_PS > 0
     if activation.kind == "jumprelu":
@@ -54,9 +58,13 @@ def candidate_mask(pre_PS: Tensor, activation: Activation, threshold_S: Tensor |
 
 
 def merge(slices: Sequence[Candidates]) -> tuple[Tensor, Tensor, Tensor]:
-    """Positions [A], features [A] and activations [A] that are active, given what all slices of a layer offer."""
+    """Return positions [A], features [A] and activations [A] of the active features, given the candidates of all shards
+    of a layer.
+
+    They are sorted by (position, feature).
+    """
     k = slices[0].k
-    if len(slices) == 1 and k is None:  # sorted already
+    if len(slices) == 1 and k is None:  # the candidates are sorted already
         found, keep_A = slices[0], slices[0].activations_A != 0
         return found.positions_A[keep_A], found.features_A[keep_A], found.activations_A[keep_A]
     positions_A = torch.cat([part.positions_A for part in slices])
@@ -74,7 +82,10 @@ def merge(slices: Sequence[Candidates]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def largest(pre_PS: Tensor, k: int) -> Tensor:
-    """The k largest of each row. `torch.topk` alone leaves open which of equal values it takes."""
+    """Return a boolean mask of the k largest entries of each row. Among equal entries the lower index comes first.
+
+    `torch.topk` alone does not define which of equal values it takes.
+    """
     k = min(k, pre_PS.shape[1])
     if k == 0:
         return torch.zeros_like(pre_PS, dtype=torch.bool)
@@ -85,7 +96,7 @@ def largest(pre_PS: Tensor, k: int) -> Tensor:
 
 
 def _lexsort(*keys_A: Tensor) -> Tensor:
-    """Order [A] by the first key, then the second, and so on."""
+    """Return the permutation [A] that sorts by the first key, then by the second, and so on."""
     order_A = torch.arange(len(keys_A[0]), device=keys_A[0].device)
     for key_A in reversed(keys_A):
         order_A = order_A[key_A[order_A].argsort(stable=True)]

@@ -1,4 +1,4 @@
-"""The Transcoders protocol: what tracing asks of a set of transcoders, wherever its weights are."""
+"""The Transcoders protocol: what tracing needs from a set of transcoders, wherever its weights are."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from ..shapes import TranscoderShape
 
 
 class Transcoders(Protocol):
-    """A set of transcoders, one per layer (PLT) or cross-layer (CLT).
+    """A set of transcoders, per-layer (PLT) or cross-layer (CLT).
 
-    All tensors returned are in `dtype` on the device of the tensor given (or on `device` where none is given).
+    Tensors of activations and weights are returned in `dtype`. All tensors are returned on the device of the tensor
+    given, or on `device` if none is given.
+
+    P position, D model width, A active feature, F feature requested.
     """
 
     shape: TranscoderShape
@@ -21,25 +24,28 @@ class Transcoders(Protocol):
     device: torch.device
 
     def encode(self, layer: int, x_PD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Active features at `layer`: positions [A], features [A] (both int64) and activations [A].
+        """Return the active features at `layer`: positions [A], features [A] (both int64) and activations [A].
 
-        Sorted by (position, feature). `x_PD` is the value at the input site. A feature is active if its activation is
-        not zero.
+        They are sorted by (position, feature). `x_PD` is the value at the input site. A feature is active if its
+        activation is not zero.
         """
         ...
 
     def encoder_rows(self, layer: int, features_F: Tensor) -> tuple[Tensor, Tensor]:
-        """Encoder vectors [F, D] and encoder biases [F]."""
+        """Return the encoder vectors [F, D] and encoder biases [F] of features of `layer`."""
         ...
 
     def decoder_rows(self, layer: int, features_F: Tensor, output_layer: int) -> Tensor:
-        """Decoder vectors [F, D] with which features of `layer` write to `output_layer`, not scaled by activation."""
+        """Return the decoder vectors [F, D] with which features of `layer` write to `output_layer`.
+
+        They are not multiplied by activations.
+        """
         ...
 
     def decoder_bias(self, layer: int) -> Tensor:
-        """What layer's reconstruction adds whatever fires: [D]."""
+        """Return what the reconstruction of `layer` adds whichever features are active: [D]."""
         ...
 
     def skip(self, layer: int) -> Tensor | None:
-        """`W_skip` [D_out, D_in] such that the reconstruction adds `W_skip @ x`; None without a skip connection."""
+        """Return `W_skip` [D_out, D_in], or None without a skip connection. The reconstruction adds `W_skip @ x`."""
         ...

@@ -1,6 +1,6 @@
-"""What a format computes around its weights, folded into them: shifts and scales of inputs, outputs and features.
+"""Fold into the weights what a format computes around them: shifts and scales of inputs, outputs and features.
 
-S features kept here · D model width
+S feature kept here, D model width, R row of a block of weights.
 """
 
 from __future__ import annotations
@@ -11,31 +11,39 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_ROW_NUMBERS = 2**24  # of rows widened to float64 at once: 128 MiB
+_ROW_NUMBERS = 2**24  # numbers that are converted to float64 at once: 128 MiB
 
 
 @dataclass(frozen=True)
 class Fold:
-    """How the stored weights differ from those of a transcoder that reads x and writes y. `Fold()`: not at all."""
+    """How the stored weights differ from those of a transcoder that reads x and writes y.
+
+    `Fold()` means that they do not differ.
+    """
 
     subtract_b_dec: bool = False
-    """The encoder reads x - b_dec, so b_enc - W_enc @ b_dec is its bias."""
+    """Whether the encoder reads x - b_dec. Its bias is then b_enc - W_enc @ b_dec."""
     input_scale: float = 1.0
     """The encoder reads input_scale * x."""
     output_scale: float = 1.0
-    """y is output_scale times what decoder and b_dec give."""
+    """The output y is output_scale times the sum of the decoder's output and b_dec."""
     unit_decoders: bool = False
-    """Features are compared, with thresholds or each other, by their pre-activation times the norm of their decoder.
+    """Whether features are compared with thresholds, or with each other, by their pre-activation times the norm of
+    their decoder.
 
-    They are rescaled so that every stored decoder has norm 1: activations become what is compared, and what a feature
-    writes stays. A feature whose decoder is zero never fires. For decoders that write to one layer only.
+    Features are then rescaled so that every decoder has norm 1: activations become the values that are compared, and
+    what a feature writes stays the same. A feature whose decoder is zero is never active. This works only for decoders
+    that write to one layer.
     """
     log_threshold: bool = False
-    """Thresholds are stored as their logarithms."""
+    """Whether thresholds are stored as their logarithms."""
 
 
 def encoder_bias(fold: Fold, W_enc_SD: Tensor, b_enc_S: Tensor, b_dec_D: Tensor | None) -> Tensor:
-    """The bias [S] of an encoder that reads x, in float64; the same whichever rows are given together."""
+    """Return the bias [S] of an encoder that reads x, in float64.
+
+    The bias of a feature does not depend on which other features are given with it.
+    """
     bias_S = b_enc_S.double()
     if not fold.subtract_b_dec or b_dec_D is None:
         return bias_S
@@ -44,7 +52,10 @@ def encoder_bias(fold: Fold, W_enc_SD: Tensor, b_enc_S: Tensor, b_dec_D: Tensor 
 
 
 def feature_scales(fold: Fold, W_dec_SD: Tensor | None) -> tuple[Tensor, Tensor]:
-    """What encoder and encoder bias are multiplied with, and what the decoder is: [S] or scalars, in float64."""
+    """Return the factors of the encoder and its bias, and the factors of the decoder: [S] or scalars, in float64.
+
+    `W_dec_SD` is None if features are not to be rescaled.
+    """
     one = torch.ones((), dtype=torch.float64)
     if W_dec_SD is None:
         return one, one
@@ -53,9 +64,9 @@ def feature_scales(fold: Fold, W_dec_SD: Tensor | None) -> tuple[Tensor, Tensor]
 
 
 def scaled(stored: Tensor, scale_S: Tensor, dtype: torch.dtype) -> Tensor:
-    """Rows times their scales, computed in float32 or wider, so that rounding to `dtype` is what remains to be done.
+    """Return rows times their scales, computed in float32 or wider, so that only rounding to `dtype` remains.
 
-    As they are stored where the scale is exactly one.
+    If the scale is exactly one, the stored tensor is returned unchanged.
     """
     if scale_S.ndim == 0 and scale_S == 1:
         return stored
@@ -64,7 +75,7 @@ def scaled(stored: Tensor, scale_S: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _blocks(rows_SD: Tensor) -> Iterator[Tensor]:
-    """All rows, some at a time; one empty block of none."""
+    """Yield all rows in blocks. If there are no rows, one empty block is yielded."""
     size = max(1, _ROW_NUMBERS // max(1, rows_SD.shape[1]))
     for start in range(0, max(1, len(rows_SD)), size):
         yield rows_SD[start : start + size]

@@ -1,4 +1,4 @@
-"""The entrance: from the name of a set of transcoders, in any known format, to its shape or its weights."""
+"""Load a set of transcoders, or only its shape, by its name. Any known format is recognised."""
 
 from __future__ import annotations
 
@@ -17,20 +17,24 @@ from .shard import Shard
 from .spec import TranscoderSpec, read_shape
 
 RESIDENT_DECODER_BYTES = 2 * 2**30
-"""Decoders larger than this all together stay in their files, and only rows of active features are read."""
+"""Decoders that take at least this many bytes together stay in their files, and only the rows of active features are
+read."""
 
 
 class Format(Protocol):
-    """What each file in `formats/` has."""
+    """What each module in `formats/` defines for its format. `LOOKS_LIKE` describes the files, for error messages."""
 
     LOOKS_LIKE: str
 
     def recognises(self, names: Sequence[str]) -> bool:
-        """Whether a folder with these files is of this format."""
+        """Return whether a folder with these files has this format."""
         ...
 
     def describe(self, folder: Folder) -> TranscoderSpec:
-        """Fetches configs and weights. Raises TranscoderError."""
+        """Fetch the configs and weights of a folder, and return where each weight is.
+
+        Raises TranscoderError for anything that is missing, malformed or unknown.
+        """
         ...
 
 
@@ -45,10 +49,11 @@ def load_transcoders(
     slice: Shard | None = None,
     lazy: bool | None = None,
 ) -> LoadedTranscoders:
-    """The transcoders at `source`: a directory, or `user/repo[/folder][@revision]` on the hub.
+    """Load the transcoders at `source`, which is a directory or `user/repo[/folder][@revision]` on the hub.
 
-    Encoders are kept on `device` in `dtype`. Decoders too, unless `lazy`, which None decides by their size. With a
-    `slice`, only its features are read and kept. Raises TranscoderError for whatever is missing, malformed or unknown.
+    Encoders are kept on `device` in `dtype`. Decoders are kept there, too, unless `lazy` is true, in which case they
+    stay in their files; None decides by their size. If a shard is given as `slice`, only the features of that shard are
+    read and kept. Raises TranscoderError for anything that is missing, malformed or unknown.
     """
     if dtype not in _DTYPES:
         raise TranscoderError(f"unknown dtype {dtype!r}; known are {', '.join(_DTYPES)}")
@@ -66,15 +71,16 @@ def load_transcoders(
 
 
 def transcoder_shape(source: str) -> TranscoderShape:
-    """Sizes from configs and headers; no weight is read. Files on the hub are fetched, as loading them would.
+    """Return the sizes of a set of transcoders from its configs and headers. No weights are read.
 
-    Raises TranscoderError for whatever loading would refuse, but numbers that are NaN.
+    Files on the hub are downloaded, as they would be for loading. Raises TranscoderError for everything that loading
+    would refuse, except numbers that are NaN.
     """
     return read_shape(_describe(source))
 
 
 def check_fits(transcoders: TranscoderShape, model: ModelShape) -> None:
-    """Raises ShapeMismatch if the transcoders were not made for a model of this shape."""
+    """Raise ShapeMismatch if the transcoders were not made for a model of this shape."""
     wrong = [
         f"{what} is {ours} in the transcoders and {theirs} in the model"
         for what, ours, theirs in (

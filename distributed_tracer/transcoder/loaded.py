@@ -1,9 +1,9 @@
-"""LoadedTranscoders: weights in this process, whole or one slice of them, per-layer and cross-layer alike.
+"""LoadedTranscoders: the weights of a set of transcoders, or of one shard of it, in this process.
 
-A per-layer transcoder is a cross-layer one that writes to its own layer only: both keep decoders as [S, M, D] with
-entry m writing to layer + m, and nothing else differs.
+Per-layer and cross-layer transcoders are treated alike: a per-layer transcoder is a cross-layer one that writes to its
+own layer only. Both keep decoders as [S, M, D], where entry m writes to layer + m, and nothing else differs.
 
-    P position · D model width · S features kept · A active feature · F feature asked for · M layers written to
+P position, D model width, S feature kept, A active feature, F feature requested, M layer written to.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from .shard import Shard
 from .spec import LayerSpec
 from .tensor_files import map_rows, read
 
-_PRE_ACTIVATIONS = 2**26  # at once: 256 MiB of float32 and as much again for masks, however long the prompt
+_PRE_ACTIVATIONS = 2**26  # computed at once: 256 MiB of float32 and as much for masks, however long the prompt
 
 
 @dataclass(frozen=True, eq=False)
 class LayerWeights:
-    """One layer's weights, of the features kept. Everything is resident but a lazy decoder, a view of its file."""
+    """The weights of one layer, for the features kept. All are in memory, except a lazy decoder, which is a view of its
+    file."""
 
     features: range
     activation: Activation
@@ -39,13 +40,17 @@ class LayerWeights:
     b_dec_D: Tensor
     W_skip_DD: Tensor | None
     lazy: bool = False
-    """`W_dec_SMD` is a view of a file that nobody has looked at yet."""
+    """Whether `W_dec_SMD` is a view of a file whose values have not been checked yet."""
     decoder_scale_S: Tensor | None = None
-    """Of a lazy decoder: what its rows are multiplied with when they are read, [S] or a scalar, in float64."""
+    """The factors by which the rows of a lazy decoder are multiplied when they are read: [S] or a scalar, in
+    float64."""
 
 
 class LoadedTranscoders:
-    """A set of transcoders, or a slice of one, which has only its part of the features: see `base.Transcoders`."""
+    """A set of transcoders with its weights in this process, or one shard of it, which has only some of the features.
+
+    It implements the protocol `base.Transcoders`.
+    """
 
     def __init__(
         self,
@@ -65,9 +70,10 @@ class LoadedTranscoders:
         return f"<LoadedTranscoders {self.shape}, {self.dtype}, on {self.device}>"
 
     def encode(self, layer: int, x_PD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Positions [A], features [A] and activations [A] of the active features kept here.
+        """Return positions [A], features [A] and activations [A] of the active features kept here.
 
-        Raises TranscoderError for a slice of TopK transcoders, which cannot tell alone: merge the candidates of all.
+        Raises TranscoderError for one of several shards of TopK transcoders, which cannot tell alone which features are
+        active: the candidates of all shards must be merged.
         """
         candidates = self.encode_candidates(layer, x_PD)
         if candidates.k is not None and self.part.count > 1:
@@ -79,10 +85,10 @@ class LoadedTranscoders:
 
     @torch.no_grad()
     def encode_candidates(self, layer: int, x_PD: Tensor) -> Candidates:
-        """What of this slice may be active."""
+        """Return the features of this shard that may be active."""
         weights = self.layers[layer]
         positions, features, activations = [], [], []
-        # by the features of all slices: the same blocks of positions, and so the same bits, however many there are
+        # blocks depend on the features of all shards, so they, and all bits, are the same for any number of shards
         num_positions = max(1, _PRE_ACTIVATIONS // max(1, self.shape.features_L[layer]))
         for start in range(0, max(1, len(x_PD)), num_positions):
             block_PD = x_PD[start : start + num_positions]
@@ -99,13 +105,16 @@ class LoadedTranscoders:
         return Candidates(positions_A, features_A, activations_A, k)
 
     def encoder_rows(self, layer: int, features_F: Tensor) -> tuple[Tensor, Tensor]:
-        """Encoder vectors [F, D] and biases [F]."""
+        """Return the encoder vectors [F, D] and biases [F] of features of `layer`, which must be kept here."""
         weights = self.layers[layer]
         index_F = self._index(weights, features_F)
         return weights.W_enc_SD[index_F].to(features_F.device), weights.b_enc_S[index_F].to(features_F.device)
 
     def decoder_rows(self, layer: int, features_F: Tensor, output_layer: int) -> Tensor:
-        """Decoder vectors [F, D] from `layer` to `output_layer`; lazy ones are read from their file now."""
+        """Return the decoder vectors [F, D] from `layer` to `output_layer` of features that are kept here.
+
+        Lazy decoders are read from their file now. Raises TranscoderError if their numbers are NaN or infinite.
+        """
         weights = self.layers[layer]
         assert output_layer in self.shape.writes_to(layer), f"layer {layer} does not write to layer {output_layer}"
         index_F = self._index(weights, features_F).to(weights.W_dec_SMD.device)
@@ -117,11 +126,11 @@ class LoadedTranscoders:
         return _finite(rows_FD, f"W_dec of layer {layer}") if weights.lazy else rows_FD
 
     def decoder_bias(self, layer: int) -> Tensor:
-        """[D]; zeros but in slice 0, so that slices add up."""
+        """Return the decoder bias [D], which is zero in all shards but shard 0, so that the shards add up."""
         return self.layers[layer].b_dec_D
 
     def skip(self, layer: int) -> Tensor | None:
-        """[D_out, D_in]; None without one and in other slices than 0."""
+        """Return the skip matrix [D_out, D_in]; None without a skip connection, and in shards other than shard 0."""
         return self.layers[layer].W_skip_DD
 
     def _index(self, weights: LayerWeights, features_F: Tensor) -> Tensor:
@@ -135,7 +144,11 @@ class LoadedTranscoders:
 def load_layer(
     files: LayerSpec, layer: int, features: range, part: Shard, dtype: torch.dtype, device: torch.device, lazy: bool
 ) -> LayerWeights:
-    """Reads `features` of one layer. Raises TranscoderError for weights that are NaN or infinite, in `dtype`."""
+    """Read the weights of `features` of one layer.
+
+    `part` is the shard to which the features belong. Raises TranscoderError for weights that are NaN or infinite in
+    `dtype`.
+    """
 
     def resident(name: object, stored: Tensor) -> Tensor:
         return _finite(_copy(stored, dtype, device), str(name))
@@ -174,7 +187,8 @@ def load_layer(
 
 
 def _thresholds(files: LayerSpec, features: range, dtype: torch.dtype, device: torch.device) -> Tensor | None:
-    """Of those features, [S]; infinite ones are well: features that are never active."""
+    """Return the thresholds [S] of those features, or None. Infinite ones are allowed: such features are never
+    active."""
     if files.threshold is None:
         return None
     stored_S = read(files.threshold).flatten()[features.start : features.stop]  # [S] or [1, S], and small
@@ -185,7 +199,7 @@ def _thresholds(files: LayerSpec, features: range, dtype: torch.dtype, device: t
 
 
 def _copy(stored: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Contiguous and independent of the file, which may be mapped."""
+    """Return a contiguous copy, which does not depend on the file, as that may be mapped."""
     return torch.empty(stored.shape, dtype=dtype, device=device).copy_(stored)
 
 

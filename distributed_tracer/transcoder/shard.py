@@ -1,4 +1,4 @@
-"""Shard: the features of every layer that one holder keeps. Plain data, so it travels to wherever the holder is."""
+"""Shard: the features of every layer that one owner keeps. It is plain data that can be sent to the owner's process."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ..errors import TranscoderError
 
 @dataclass(frozen=True)
 class Shard:
-    """Part `index` of `count`: the same share of every layer's features, encoder and decoder alike.
+    """Shard `index` of `count`: the same share of the features of every layer, with their encoders and decoders.
 
-    What the slices of a set write adds up to what the whole set writes, so what belongs to no feature (`b_dec` and
-    `W_skip`) belongs to slice 0. `Slice()` is the whole.
+    The outputs of all shards add up to the output of the whole set, so the weights that belong to no feature (`b_dec`
+    and `W_skip`) belong to shard 0. `Shard()` is the whole set.
     """
 
     index: int = 0
@@ -23,7 +23,10 @@ class Shard:
             raise TranscoderError(f"slice {self.index} of {self.count}: the index must be from 0 to {self.count - 1}")
 
     def features(self, num_features: int) -> range:
-        """The features kept of a layer with that many; sizes of slices differ by one at most."""
+        """Return the features that this shard keeps of a layer with `num_features`.
+
+        The sizes of shards differ by at most one.
+        """
         return range(
             num_features * self.index // self.count,
             num_features * (self.index + 1) // self.count,

@@ -1,6 +1,6 @@
-"""ShardedTranscoders: a whole set whose features are kept by several holders, near or far; same protocol.
+"""ShardedTranscoders: a whole set of transcoders whose shards have several owners, in this process or in others.
 
-P position · D model width · A active feature · F feature asked for
+It implements the same protocol as LoadedTranscoders. P position, D model width, A active feature, F feature requested.
 """
 
 from __future__ import annotations
@@ -18,27 +18,32 @@ from .shard import Shard
 
 
 class ShardOwner(Transcoders, Protocol):
-    """Keeps one slice: a LoadedTranscoders, or what stands for one in another process."""
+    """The owner of one shard: a LoadedTranscoders, or an object that represents one in another process."""
 
     part: Shard
 
     def encode_candidates(self, layer: int, x_PD: Tensor) -> Candidates:
-        """What of this slice may be active."""
+        """Return the features of this shard that may be active."""
         ...
 
 
 ShardCall = Callable[[], Any]
 RunCalls = Callable[[Sequence[ShardCall]], Sequence[Any]]
-"""Puts questions to holders, gives the answers in the same order; holders that are far away may answer side by side."""
+"""Function that makes calls to shard owners and returns their results in the same order. Owners in other processes may
+work in parallel."""
 
 
 def one_by_one(questions: Sequence[ShardCall]) -> list[Any]:
-    """For holders in this process."""
+    """Make the calls one after another and return their results; this is for shard owners in this process."""
     return [question() for question in questions]
 
 
 class ShardedTranscoders:
-    """Asks every holder and puts the answers together. Raises ValueError unless each slice has one holder, in order."""
+    """A set of transcoders that calls the owners of its shards and combines their results.
+
+    `holders` are the owners, and `ask` makes calls to them. Raises ValueError unless each shard has one owner, in
+    order.
+    """
 
     def __init__(self, holders: Sequence[ShardOwner], ask: RunCalls = one_by_one) -> None:
         if not holders or [holder.part for holder in holders] != [
@@ -53,11 +58,11 @@ class ShardedTranscoders:
         self._holders, self._ask = holders, ask
 
     def encode(self, layer: int, x_PD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Positions [A], features [A] and activations [A], by (position, feature)."""
+        """Return positions [A], features [A] and activations [A] of the active features, by (position, feature)."""
         return merge(self._ask([partial(holder.encode_candidates, layer, x_PD) for holder in self._holders]))
 
     def encoder_rows(self, layer: int, features_F: Tensor) -> tuple[Tensor, Tensor]:
-        """Encoder vectors [F, D] and biases [F]."""
+        """Return the encoder vectors [F, D] and biases [F] of features of `layer`."""
         W_enc_FD = features_F.new_empty((len(features_F), self.shape.d_model), dtype=self.dtype)
         b_enc_F = features_F.new_empty(len(features_F), dtype=self.dtype)
         keepers = list(self._keepers(layer, features_F))
@@ -67,7 +72,7 @@ class ShardedTranscoders:
         return W_enc_FD, b_enc_F
 
     def decoder_rows(self, layer: int, features_F: Tensor, output_layer: int) -> Tensor:
-        """Decoder vectors [F, D] from `layer` to `output_layer`."""
+        """Return the decoder vectors [F, D] from `layer` to `output_layer`."""
         W_dec_FD = features_F.new_empty((len(features_F), self.shape.d_model), dtype=self.dtype)
         keepers = list(self._keepers(layer, features_F))
         wanted = [partial(holder.decoder_rows, layer, features_F[mine_F], output_layer) for holder, mine_F in keepers]
@@ -76,15 +81,15 @@ class ShardedTranscoders:
         return W_dec_FD
 
     def decoder_bias(self, layer: int) -> Tensor:
-        """[D], as slice 0 has it."""
+        """Return the decoder bias [D], which shard 0 has."""
         return self._holders[0].decoder_bias(layer)
 
     def skip(self, layer: int) -> Tensor | None:
-        """[D_out, D_in] or None, as slice 0 has it."""
+        """Return the skip matrix [D_out, D_in], or None, as shard 0 has it."""
         return self._holders[0].skip(layer)
 
     def _keepers(self, layer: int, features_F: Tensor) -> Iterator[tuple[ShardOwner, Tensor]]:
-        """Holders that keep any of the features, with the indices of those."""
+        """Yield each owner that keeps any of the features, with the places of these in `features_F`."""
         for holder in self._holders:
             kept = holder.part.features(self.shape.features_L[layer])
             mine_F = torch.nonzero((features_F >= kept.start) & (features_F < kept.stop)).flatten()

@@ -1,6 +1,6 @@
-"""TranscoderSpec: where every weight of a set of transcoders is, whatever its format, and whether they fit together.
+"""TranscoderSpec: where every weight of a set of transcoders is, in any format, and whether the weights fit together.
 
-S features of a layer · D model width · M layers a feature writes to
+S feature of a layer, D model width, M layer that a feature writes to, L layer.
 """
 
 from __future__ import annotations
@@ -26,37 +26,40 @@ OUTPUT_SITES = ("mlp.hook_out", "hook_mlp_out")
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """Where one layer's weights are, with their shapes once transposed as their places say."""
+    """Where the weights of one layer are. Shapes are those after any transposition that a TensorRef demands."""
 
     W_enc: TensorRef
-    """[S, D]."""
+    """The encoder weights [S, D]."""
     b_enc: TensorRef
-    """[S]."""
+    """The encoder bias [S]."""
     W_dec: TensorRef
-    """[S, D], or [S, M, D] if `first_output` is given."""
+    """The decoder weights [S, D], or [S, M, D] if `first_output` is given."""
     b_dec: TensorRef | None
-    """[D]; None: zeros."""
+    """The decoder bias [D]. None stands for zeros."""
     activation: Activation
     threshold: TensorRef | None = None
-    """[S] or [1, S], for JumpReLU."""
+    """The thresholds of JumpReLU, [S] or [1, S]."""
     W_skip: TensorRef | None = None
-    """[D_out, D_in]."""
+    """The skip matrix [D_out, D_in]."""
     first_output: int | None = None
-    """The layer that entry 0 of W_dec's middle axis writes to; entries before the own layer are not used."""
+    """The layer that entry 0 of W_dec's middle axis writes to. Entries for layers before this one are not used."""
     fold: Fold = field(default_factory=Fold)
     """What the format computes around these weights."""
     known: frozenset[str] = frozenset()
-    """Further keys of its files that are read elsewhere or change nothing; any other tensor is refused."""
+    """Further keys of the layer's files that are read elsewhere or change nothing. Any other tensor is refused."""
 
     def places(self) -> list[TensorRef]:
-        """Every tensor that is read."""
+        """Return a reference to every tensor that is read."""
         found = (self.W_enc, self.b_enc, self.W_dec, self.b_dec, self.threshold, self.W_skip)
         return [place for place in found if place is not None]
 
 
 @dataclass(frozen=True)
 class TranscoderSpec:
-    """A whole set. Raises TranscoderError if it reads or writes at a site that is not known."""
+    """Where the weights of a whole set of transcoders are.
+
+    Raises TranscoderError if the set reads or writes at a site that is not known.
+    """
 
     source: str
     kind: Literal["plt", "clt"]
@@ -76,7 +79,7 @@ class TranscoderSpec:
 
 
 def one_per_layer(found: Iterable[tuple[int, str]], source: str) -> list[str]:
-    """The names found, by layer. Raises TranscoderError if a layer has none or several."""
+    """Return the names found, in the order of their layers. Raises TranscoderError if a layer has none or several."""
     names: dict[int, list[str]] = {}
     for layer, name in found:
         names.setdefault(layer, []).append(name)
@@ -94,7 +97,7 @@ def one_per_layer(found: Iterable[tuple[int, str]], source: str) -> list[str]:
 
 
 def have_both(names: Iterable[str], weights: str, config: str) -> bool:
-    """Whether any folder among these has both a file of weights and its configuration."""
+    """Return whether any folder among these files has both a file named `weights` and one named `config`."""
     paths = {PurePosixPath(name) for name in names}
     return any(path.name == weights and path.with_name(config) in paths for path in paths)
 
@@ -107,11 +110,13 @@ def folder_per_layer(
     hooks_of: Callable[[Mapping[str, Any], Path], tuple[int, str, str]],
     layer_files: Callable[[Path, Mapping[str, Any]], LayerSpec],
 ) -> TranscoderSpec:
-    """Per-layer transcoders, each in a folder of its own with a file named `weights` and one named `config`.
+    """Return the TranscoderSpec of per-layer transcoders, each in its own folder with files named `weights` and
+    `config`.
 
-    `hooks_of` a configuration and its path are the layer, input site and output site; `layer_files` are those of a
-    path of weights and their configuration. Raises TranscoderError for a folder without a configuration, a layer
-    that has none or several, and layers that read or write at different sites.
+    `read_config` reads a configuration from its path. `hooks_of` gets a configuration and its path, and returns the
+    layer, the input site and the output site. `layer_files` gets the path of the weights and their configuration, and
+    returns the LayerSpec. Raises TranscoderError for a folder without a configuration, for a layer that has none or
+    several folders, and for layers that read or write at different sites.
     """
     found = [name for name in folder.files() if PurePosixPath(name).name == weights]
     paths = folder.fetch([str(PurePosixPath(name).with_name(config)) for name in found])
@@ -126,9 +131,9 @@ def folder_per_layer(
 
 
 def read_shape(files: TranscoderSpec) -> TranscoderShape:
-    """Counts, from headers alone.
+    """Return the counts that describe a set of transcoders, from the headers of its files alone.
 
-    Raises TranscoderError for a tensor that is missing, of a wrong shape or type, or of a meaning that is not known.
+    Raises TranscoderError for a tensor that is missing, that has a wrong shape or type, or whose meaning is not known.
     """
     headers: dict[Path, dict[str, TensorInfo]] = {}
     d_model = _stored_shape(files.layers[0].W_enc, 2, headers)[1]
@@ -182,7 +187,8 @@ def _wanted(layer: LayerSpec, num_features: int, d_model: int, num_layers: int) 
 
 
 def _refuse_unknown(layer: LayerSpec, headers: dict[Path, dict[str, TensorInfo]]) -> None:
-    """A tensor that is not read may be part of what the transcoder computes: a second encoder, a scale, thresholds."""
+    """Raise TranscoderError for a tensor that is not known, because the transcoder may compute with it: it could be a
+    second encoder, a scale or thresholds."""
     read: dict[Path, set[str]] = {}
     for place in layer.places():
         read.setdefault(place.file, set()).add(place.key)
@@ -198,7 +204,10 @@ def _refuse_unknown(layer: LayerSpec, headers: dict[Path, dict[str, TensorInfo]]
 def _stored_shape(
     place: TensorRef, num_axes: int, headers: dict[Path, dict[str, TensorInfo]], row: bool = False
 ) -> tuple[int, ...]:
-    """The shape, once transposed if so stored; with `row`, of [1, S] only [S]."""
+    """Return the shape of a tensor, after transposition if it is stored transposed. With `row`, [1, S] counts as [S].
+
+    Raises TranscoderError if the tensor is missing, or has a wrong type or number of axes.
+    """
     if place.file not in headers:
         headers[place.file] = read_headers(place.file)
     found = headers[place.file]

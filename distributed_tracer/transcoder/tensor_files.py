@@ -1,4 +1,7 @@
-"""Tensors in .safetensors and .npz files: shapes from headers, ranges, rows on demand. Nothing is ever unpickled."""
+"""Read tensors in .safetensors and .npz files: shapes from headers, ranges of rows, and rows on demand.
+
+Nothing is ever unpickled.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +33,15 @@ _MALFORMED = (
     *(SafetensorError, zipfile.BadZipFile, zlib.error, OSError, ValueError, TypeError, LookupError, AttributeError),
     *(EOFError, ArithmeticError, NotImplementedError, RecursionError, SyntaxError, TokenError, struct.error),
 )
-"""What libraries raise for files that are not what they seem. Not MemoryError: sizes are checked before."""
+"""The errors that libraries raise for malformed files. MemoryError is not among them, because sizes are checked
+before."""
 _LONGEST = 500
 _NPZ_DTYPES = {"<f8": "F64", "<f4": "F32", "<f2": "F16"}
 
 
 @dataclass(frozen=True)
 class TensorRef:
-    """Where one tensor is. A `transposed` one is stored with its two axes the other way round."""
+    """Where one tensor is. If `transposed`, its two axes are stored in the opposite order."""
 
     file: Path
     key: str
@@ -49,36 +53,40 @@ class TensorRef:
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """A tensor's shape as stored and its type, in the names of safetensors (F32, BF16, I64, ...) where it has one."""
+    """The shape of a tensor as stored, and its dtype by its safetensors name (F32, BF16, I64, ...) if it has one."""
 
     shape: tuple[int, ...]
     dtype: str
 
 
 def read_headers(file: Path) -> dict[str, TensorInfo]:
-    """What a file holds, without reading it. Raises TranscoderError for a file that is missing or malformed."""
+    """Return the shape and dtype of every tensor in a file, from its headers.
+
+    Raises TranscoderError for a file that is missing or malformed.
+    """
     with _reading(file):
         if file.suffix == ".npz":
             with zipfile.ZipFile(file) as archive:
                 return {name: _npy_header(archive, name)[0] for name in _npy_names(archive)}
         with file.open("rb") as opened:
-            safetensors_header(opened, TranscoderError)  # bounds what the library would parse
+            safetensors_header(opened, TranscoderError)  # checks the size of the header before the library parses it
         with safe_open(file, framework="pt") as tensors:
             slices = {key: tensors.get_slice(key) for key in tensors.keys()}  # noqa: SIM118 (not a mapping)
             return {key: TensorInfo(tuple(part.get_shape()), part.get_dtype()) for key, part in slices.items()}
 
 
 def read(place: TensorRef, rows: range | None = None) -> Tensor:
-    """The tensor, or those rows of it, in the file's type on the CPU. Of a .safetensors file only the rows are read.
+    """Return a tensor, or some rows of it, on the CPU in the dtype of the file.
 
-    The result may be a view of the mapped file: copy what is kept.
+    Of a .safetensors file only the rows requested are read. The result may be a view of the mapped file, so copy what
+    you keep. Raises TranscoderError for a file that is missing or malformed.
     """
     part = slice(None) if rows is None else slice(rows.start, rows.stop)
     with _reading(place.file):
         if place.file.suffix == ".npz":
             with zipfile.ZipFile(place.file) as archive:
                 _npy_names(archive)
-                _npy_header(archive, place.key)  # compares the array's size with the member's before memory is taken
+                _npy_header(archive, place.key)  # compares the sizes of array and member before any memory is used
             with np.load(place.file, allow_pickle=False) as arrays:
                 stored = torch.from_numpy(arrays[place.key])
             return stored.T[part] if place.transposed else stored[part]
@@ -92,10 +100,12 @@ def read(place: TensorRef, rows: range | None = None) -> Tensor:
 
 
 def map_rows(place: TensorRef) -> Tensor:
-    """A read-only view of the file, for reading scattered rows: only the pages that are touched are ever read.
+    """Return a read-only view of a tensor in its file, for reading scattered rows: only the pages that are used are
+    read.
 
-    safetensors maps files too, but the kernel then reads ahead: 200 scattered rows (3 MB) of a 983 MB file read 909 MB,
-    and 2,000 rows (8 MB) read 16 MB the way it is done here. A compressed .npz cannot be mapped and is read whole.
+    safetensors also maps files, but the kernel then reads ahead: 200 scattered rows (3 MB) of a 983 MB file read
+    909 MB. The way it is done here, 2,000 rows (8 MB) read 16 MB. A compressed .npz cannot be mapped and is read as a
+    whole.
     """
     assert not place.transposed
     with _reading(place.file):
@@ -106,7 +116,7 @@ def map_rows(place: TensorRef) -> Tensor:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     mapped.madvise(mmap.MADV_RANDOM)
     with catch_warnings():
-        simplefilter("ignore", UserWarning)  # that the buffer is not writable: a writable mapping could be refused
+        simplefilter("ignore", UserWarning)  # it says that the buffer is read-only; a writable mapping could be refused
         flat = torch.frombuffer(mapped, dtype=DTYPES[header.dtype], count=prod(header.shape), offset=offset)
     return flat.view(header.shape)
 
@@ -123,12 +133,15 @@ def _reading(file: Path) -> Iterator[None]:
         raise TranscoderError(f"{file}: no such file") from error
     except _MALFORMED as error:
         reason = str(error) if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {error}"
-        reason = printable(reason[:_LONGEST])  # libraries quote what the file says, whatever its length
+        reason = printable(reason[:_LONGEST])  # libraries quote the content of files at any length
         raise TranscoderError(f"{file}: cannot be read ({reason}); is the download complete?") from error
 
 
 def _safetensors_offset(place: TensorRef) -> tuple[TensorInfo, int]:
-    """The library checks the header but does not say where in the file a tensor begins."""
+    """Return the header of a tensor in a .safetensors file and the offset in bytes at which it begins.
+
+    The library checks the header but does not tell the offset.
+    """
     header = read_headers(place.file)[place.key]
     with open(place.file, "rb") as file:
         start, tensors = safetensors_header(file, TranscoderError)
@@ -136,7 +149,10 @@ def _safetensors_offset(place: TensorRef) -> tuple[TensorInfo, int]:
 
 
 def _npz_offset(place: TensorRef) -> tuple[TensorInfo, int | None]:
-    """None for a member that is compressed or in Fortran order."""
+    """Return the header of a tensor in an .npz file and the offset in bytes at which it begins.
+
+    The offset is None for a member that is compressed or in Fortran order.
+    """
     with zipfile.ZipFile(place.file) as archive, open(place.file, "rb") as file:
         header, skipped, fortran = _npy_header(archive, place.key)
         info = archive.getinfo(f"{place.key}.npy")
@@ -149,10 +165,10 @@ def _npz_offset(place: TensorRef) -> tuple[TensorInfo, int | None]:
 
 
 def _npy_header(archive: zipfile.ZipFile, key: str) -> tuple[TensorInfo, int, bool]:
-    """Header, its length in bytes, and whether the array is in Fortran order.
+    """Return the header of an array, its length in bytes, and whether the array is in Fortran order.
 
-    Raises ValueError for a member that is packed in a way numpy does not write, or has another size than its array:
-    what it unpacks to is never more than its header says.
+    Raises ValueError for a member that is packed in a way that numpy does not use, or whose size differs from that of
+    its array. A member therefore never unpacks to more than its header says.
     """
     info = archive.getinfo(f"{key}.npy")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
@@ -166,7 +182,7 @@ def _npy_header(archive: zipfile.ZipFile, key: str) -> tuple[TensorInfo, int, bo
 
 
 def _npy_names(archive: zipfile.ZipFile) -> list[str]:
-    """Names of the arrays. Raises ValueError for a member that is none, or is there twice."""
+    """Return the names of the arrays. Raises ValueError for a member that is not an array or occurs twice."""
     members = archive.namelist()
     if wrong := [name for name in members if not name.endswith(".npy")]:
         raise ValueError(f"{brief(wrong[0])} is no array: its name does not end in .npy")

@@ -1,1 +1,2 @@
-"""One file per format. In: a folder of transcoder files. Out: the same description for all, `TranscoderSpec`."""
+"""File formats of transcoders, one module for each. In: a folder of files. Out: a `TranscoderSpec`, whatever the
+format."""

@@ -1,6 +1,6 @@
-"""circuit-tracer's format: a config.yaml beside layer_N.safetensors (PLT) or W_enc_N and W_dec_N.safetensors (CLT).
+"""The format of circuit-tracer: a config.yaml with layer_N.safetensors (PLT), or W_enc_N and W_dec_N.safetensors (CLT).
 
-Its `transcoders:` may name other files instead, one per layer, of Gemma Scope's formats too.
+The entry `transcoders:` of the config may name other files instead, one per layer, also in the formats of Gemma Scope.
 """
 
 from __future__ import annotations
@@ -22,16 +22,21 @@ LOOKS_LIKE = "config.yaml with layer_N.safetensors, or W_enc_N.safetensors and W
 _KINDS: dict[str, Literal["plt", "clt"]] = {"transcoder_set": "plt", "cross_layer_transcoder": "clt"}
 _KNOWN = (
     *("model_kind", "feature_input_hook", "feature_output_hook", "transcoders", "activation", "k"),
-    *("scan", "repo_id", "revision", "subfolder"),  # names, for dashboards and caches
+    *("scan", "repo_id", "revision", "subfolder"),  # names that dashboards and caches use
 )
 _WEIGHTS = re.compile(r"(layer|W_enc|W_dec)_\d+\.safetensors")
 
 
 def recognises(names: Sequence[str]) -> bool:
+    """Return whether a folder with these files has this format."""
     return "config.yaml" in names
 
 
 def describe(folder: Folder) -> TranscoderSpec:
+    """Fetch the configs and weights of a folder, and return where each weight is.
+
+    Raises TranscoderError for anything that is missing, malformed or unknown.
+    """
     (config_file,) = folder.fetch(["config.yaml"])
     config = with_published_k(read_config(config_file), folder)
     for key in ("model_kind", "feature_input_hook", "feature_output_hook"):
@@ -93,7 +98,7 @@ def _plt_layer(path: Path) -> LayerSpec:
     headers = read_headers(path)
     if threshold := "activation_function.threshold" in headers:
         activation = Activation("jumprelu")
-    elif "k" in headers:  # only its TopK is saved with one
+    elif "k" in headers:  # circuit-tracer saves a k only for TopK
         activation = Activation("topk", k=_saved_k(path))
     else:
         activation = Activation("relu")
@@ -110,7 +115,7 @@ def _plt_layer(path: Path) -> LayerSpec:
 
 
 def _saved_k(path: Path) -> int:
-    """Raises TranscoderError unless it is one positive whole number."""
+    """Return the k that a file holds. Raises TranscoderError unless it is one positive integer."""
     k = read(TensorRef(path, "k")).flatten().tolist()
     if len(k) != 1 or not isinstance(k[0], int) or isinstance(k[0], bool) or k[0] < 1:
         raise TranscoderError(f"{path}: k must be one positive whole number, not {shorten(k)}")
@@ -118,7 +123,8 @@ def _saved_k(path: Path) -> int:
 
 
 def _clt_layer(encoder: Path, decoder: Path, layer: int) -> LayerSpec:
-    """A CLT's skip connection is applied as `x @ W_skip`, a PLT's as `x @ W_skip.T`."""
+    """Return the specification of one layer of a CLT. Its skip connection is applied as `x @ W_skip`, while that of a
+    PLT is applied as `x @ W_skip.T`."""
     headers = read_headers(encoder)
     threshold = f"threshold_{layer}" in headers
     return LayerSpec(
@@ -134,7 +140,10 @@ def _clt_layer(encoder: Path, decoder: Path, layer: int) -> LayerSpec:
 
 
 def _activated(layer: LayerSpec, config: dict[str, Any], config_file: Path) -> LayerSpec:
-    """The config's activation and k, which must not contradict what the files hold: thresholds, or a k."""
+    """Return the layer with the activation and the k of the config.
+
+    Raises TranscoderError if they contradict what the files hold (thresholds, or a k), or if a TopK has no k.
+    """
     name, given_k = config.get("activation"), config.get("k")
     saved, file = layer.activation, layer.W_enc.file
     if name not in (None, "relu", "topk", "jumprelu", "jump_relu"):

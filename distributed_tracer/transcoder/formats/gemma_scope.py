@@ -1,4 +1,5 @@
-"""Gemma Scope transcoders for Gemma 2: layer_N/width_W/average_l0_A/params.npz, JumpReLU, encoder stored as [D, S]."""
+"""The format of Gemma Scope, for Gemma 2: layer_N/width_W/average_l0_A/params.npz, with JumpReLU and encoders stored as
+[D, S]."""
 
 from __future__ import annotations
 
@@ -18,11 +19,16 @@ _PATH = re.compile(r"(?:.*/)?layer_(\d+)/(?:.*/)?[^/]+\.npz")
 
 
 def recognises(names: Sequence[str]) -> bool:
+    """Return whether a folder with these files has this format."""
     return any(_PATH.fullmatch(name) for name in names)
 
 
 def describe(folder: Folder) -> TranscoderSpec:
-    if _NO_TRANSCODERS.fullmatch(str(folder)):  # their files cannot be told from those of transcoders
+    """Fetch the configs and weights of a folder, and return where each weight is.
+
+    Raises TranscoderError for anything that is missing, malformed or unknown.
+    """
+    if _NO_TRANSCODERS.fullmatch(str(folder)):  # their files look like those of transcoders
         raise TranscoderError(
             f"{folder}: autoencoders of one place in the model, not transcoders of its MLPs; "
             "google/gemma-scope-2b-pt-transcoders has those of Gemma 2 2B"
@@ -39,6 +45,7 @@ def describe(folder: Folder) -> TranscoderSpec:
 
 
 def layer_files(path: Path) -> LayerSpec:
+    """Return where the weights of one layer are in its .npz file."""
     return LayerSpec(
         W_enc=TensorRef(path, "W_enc", transposed=True),
         b_enc=TensorRef(path, "b_enc"),

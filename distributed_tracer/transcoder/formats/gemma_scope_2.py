@@ -1,7 +1,8 @@
-"""Gemma Scope 2 for Gemma 3: layer_N_width_W_l0_A/{config.json,params.safetensors}, JumpReLU, encoder stored as [D, S].
+"""The format of Gemma Scope 2, for Gemma 3: layer_N_width_W_l0_A/{config.json,params.safetensors}.
 
-Cross-layer ones, params_layer_N.safetensors beside one config.json, hold decoders to every layer, [S, L, D], of which
-those to earlier layers are not used; an affine skip connection is stored as [D_in, D_out].
+The activation is JumpReLU, and encoders are stored as [D, S]. Cross-layer transcoders are files
+params_layer_N.safetensors with one config.json. They hold decoders to every layer, [S, L, D]; those to earlier layers
+are not used. An affine skip connection is stored as [D_in, D_out].
 """
 
 from __future__ import annotations
@@ -29,10 +30,15 @@ _KNOWN = (*_WANTED, "affine_connection", "width", "l0", "layer", "layers", "num_
 
 
 def recognises(names: Sequence[str]) -> bool:
+    """Return whether a folder with these files has this format."""
     return any(_PATH.fullmatch(name) for name in names)
 
 
 def describe(folder: Folder) -> TranscoderSpec:
+    """Fetch the configs and weights of a folder, and return where each weight is.
+
+    Raises TranscoderError for anything that is missing, malformed or unknown.
+    """
     present = set(folder.files())
     found = [(_PATH.fullmatch(name), name) for name in sorted(present)]
     names = one_per_layer([(int(match[1] or match[2]), name) for match, name in found if match], str(folder))
@@ -53,6 +59,7 @@ def describe(folder: Folder) -> TranscoderSpec:
 
 
 def layer_files(path: Path) -> LayerSpec:
+    """Return where the weights of one layer are in its .safetensors file."""
     headers = read_headers(path)
     crosses = "w_dec" in headers and len(headers["w_dec"].shape) == 3
     skip = TensorRef(path, "affine_skip_connection", transposed=True)
@@ -69,7 +76,8 @@ def layer_files(path: Path) -> LayerSpec:
 
 
 def _check_config(path: Path, layer: LayerSpec, number: int) -> None:
-    """Refuses the dictionaries published beside the transcoders, and what does not agree with the tensors."""
+    """Raise TranscoderError if a config belongs to another kind of dictionary, of those published with the transcoders,
+    or does not agree with the tensors."""
     config = read_config(path)
     refuse_unknown(config, _KNOWN, path)
     for key, wanted in _WANTED.items():

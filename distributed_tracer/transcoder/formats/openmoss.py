@@ -1,8 +1,9 @@
-"""OpenMOSS Llama Scope 2: a folder per layer with config.json and sae_weights.safetensors, encoder stored as [D, S].
+"""The format of OpenMOSS Llama Scope 2: a folder per layer with config.json and sae_weights.safetensors.
 
-Training divides what a transcoder reads and writes by the average norm over a dataset, and may compare features by
-their pre-activation times the norm of their decoder. Both fold into the weights; a norm of each token does not.
-Activations are those of the normalised values, times the decoder's norm where features are compared by it.
+Encoders are stored as [D, S]. Training divides what a transcoder reads and writes by the average norm over a dataset,
+and may compare features by their pre-activation times the norm of their decoder. Both can be folded into the weights; a
+separate norm for each token cannot. Activations are those of the normalised values, times the norm of the decoder if
+features are compared by it.
 """
 
 from __future__ import annotations
@@ -34,19 +35,28 @@ _NO_EFFECT = (
     *("sparsity_threshold_for_triton_spmm_kernel", "sparsity_threshold_for_csr", "jumprelu_threshold_window"),
     "promote_act_fn_dtype",
 )
-"""Where and how fast it is computed, and what only gradients of training see."""
+"""Settings that do not change what is computed: where and how fast it is computed, and what affects only gradients in
+training."""
 
 
 def recognises(names: Sequence[str]) -> bool:
+    """Return whether a folder with these files has this format."""
     return have_both(names, _WEIGHTS, _CONFIG)
 
 
 def describe(folder: Folder) -> TranscoderSpec:
+    """Fetch the configs and weights of a folder, and return where each weight is.
+
+    Raises TranscoderError for anything that is missing, malformed or unknown.
+    """
     return folder_per_layer(folder, _WEIGHTS, _CONFIG, _read_config, _hooks, _layer_files)
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    """With the defaults of lm-saes. Raises TranscoderError for what does not fold into weights."""
+    """Return a config with the defaults of lm-saes filled in.
+
+    Raises TranscoderError for a setting that cannot be folded into the weights.
+    """
     config = {
         "act_fn": "relu",
         "norm_activation": "dataset-wise",
@@ -78,7 +88,10 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _hooks(config: Mapping[str, Any], path: Path) -> tuple[int, str, str]:
-    """Layer, input site and output site."""
+    """Return the layer, the input site and the output site that a config names.
+
+    Raises TranscoderError unless these are two different sites of one layer.
+    """
     read_at, write_at = (_HOOK.fullmatch(str(config.get(key))) for key in ("hook_point_in", "hook_point_out"))
     if read_at is None or write_at is None or read_at[1] != write_at[1] or read_at[2] == write_at[2]:
         names = shorten((config.get("hook_point_in"), config.get("hook_point_out")))
@@ -112,7 +125,10 @@ def _layer_files(path: Path, config: Mapping[str, Any]) -> LayerSpec:
 
 
 def _scale(path: Path, hook: str) -> float:
-    """What values at a hook are multiplied with: then their norm is the root of d_model, on average."""
+    """Return the factor by which values at a hook are multiplied, so that their norm is √d_model on average.
+
+    Raises TranscoderError unless the file holds one positive average norm for the hook.
+    """
     headers, key = read_headers(path), f"{_NORM}{hook}"
     if key not in headers or "b_E" not in headers or "W_E" not in headers:
         raise TranscoderError(

@@ -1,7 +1,7 @@
-"""SAELens transcoders: one folder per layer with cfg.json and sae_weights.safetensors, encoder stored as [D, S].
+"""The format of SAELens: one folder per layer with cfg.json and sae_weights.safetensors, and encoders stored as [D, S].
 
-Before version 6 of SAELens the entries of `metadata` were beside the others. `metadata` tells where the activations of
-training came from; SAELens' transcoders compute without it.
+Before version 6 of SAELens, the entries of `metadata` were at the same level as the others. `metadata` says where the
+activations for training came from; the transcoders of SAELens do not compute with it.
 """
 
 from __future__ import annotations
@@ -38,21 +38,26 @@ _NO_EFFECT = (
     *("dataset_trust_remote_code", "sae_lens_version", "sae_lens_training_version", "hf_hook_name", "hf_hook_name_out"),
     *("sequence_separator_token", "disable_concat_sequences", "training_architecture", "training_architecture_details"),
 )
-"""Sizes, and which tokens and model training saw: no transcoder of SAELens computes with them."""
+"""Settings that no transcoder of SAELens computes with: sizes, and the tokens and the model used in training."""
 _KNOWN = ("architecture", "hook_name", "hook_name_out", "model_from_pretrained_kwargs", *_WANTED, *_NO_EFFECT)
 _REMEDIES = {
     "normalize_activations": " (one factor for all tokens can be folded in: fold_activation_norm_scaling_factor of "
     "SAELens, then save the transcoder again; a norm of each token cannot)"
 }
 _REWRITES = ("fold_ln", "center_writing_weights", "refactor_factored_attn_matrices")
-"""What TransformerLens may do to a model's weights, after which its MLPs read or write other values."""
+"""Changes that TransformerLens may make to a model's weights, after which its MLPs read or write other values."""
 
 
 def recognises(names: Sequence[str]) -> bool:
+    """Return whether a folder with these files has this format."""
     return have_both(names, _WEIGHTS, _CONFIG)
 
 
 def describe(folder: Folder) -> TranscoderSpec:
+    """Fetch the configs and weights of a folder, and return where each weight is.
+
+    Raises TranscoderError for anything that is missing, malformed or unknown.
+    """
     return folder_per_layer(folder, _WEIGHTS, _CONFIG, _read_config, _hooks, _layer_files)
 
 
@@ -82,7 +87,10 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _hooks(config: Mapping[str, Any], path: Path) -> tuple[int, str, str]:
-    """Layer, input site and output site."""
+    """Return the layer, the input site and the output site that a config names.
+
+    Raises TranscoderError unless both sites are in one layer.
+    """
     read, write = (_HOOK.fullmatch(str(config.get(key))) for key in ("hook_name", "hook_name_out"))
     if read is None or write is None or read[1] != write[1]:
         names = shorten((config.get("hook_name"), config.get("hook_name_out")))

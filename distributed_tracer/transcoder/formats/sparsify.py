@@ -1,7 +1,8 @@
-"""sparsify (EleutherAI): a folder layers.N.mlp per layer with cfg.json and sae.safetensors, TopK after ReLU.
+"""The format of sparsify (EleutherAI): a folder layers.N.mlp per layer with cfg.json and sae.safetensors.
 
-Before `transcode` was a setting of each layer, an encoder read x - b_dec; a skip connection, or `transcode` in the
-config.json of the whole training, tells such transcoders from autoencoders.
+The activation is TopK after ReLU. In older files, which have no setting `transcode` for each layer, encoders read
+x - b_dec. A skip connection, or `transcode` in the config.json of the whole training, distinguishes such transcoders
+from autoencoders.
 """
 
 from __future__ import annotations
@@ -23,14 +24,20 @@ _TRAINING = "config.json"
 _MODULE = re.compile(r"(?:.*\.)?(?:layers|h|blocks)\.(\d+)\.mlp")
 _WANTED = {"activation": "topk", "signed": False}
 _NO_EFFECT = ("expansion_factor", "num_latents", "d_in", "normalize_decoder", "multi_topk")
-"""Sizes, a norm that training keeps and the weights have, and a second loss: decoding uses none of them."""
+"""Settings that decoding does not use: sizes, a norm of the decoder that training maintains and the weights already
+have, and a second loss."""
 
 
 def recognises(names: Sequence[str]) -> bool:
+    """Return whether a folder with these files has this format."""
     return any(PurePosixPath(name).name == _WEIGHTS for name in names)
 
 
 def describe(folder: Folder) -> TranscoderSpec:
+    """Fetch the configs and weights of a folder, and return where each weight is.
+
+    Raises TranscoderError for anything that is missing, malformed or unknown.
+    """
     present = folder.files()
     weights = [name for name in present if PurePosixPath(name).name == _WEIGHTS]
     found = [(_MODULE.fullmatch(PurePosixPath(name).parent.name), name) for name in weights]
@@ -62,7 +69,7 @@ def _layer_files(path: Path, config_file: Path, trained_to_transcode: bool) -> L
     stored, declared = "W_skip" in read_headers(path), config.get("skip_connection")
     if declared not in (None, True, False) or (declared is False and stored):
         raise TranscoderError(f"{config_file}: skip_connection is {shorten(declared)}, but {path} has W_skip: {stored}")
-    skips = stored or declared is True  # one that is promised must be there
+    skips = stored or declared is True  # a skip connection that the config declares must exist
     if "transcode" in config and config["transcode"] is not True:
         raise TranscoderError(f"{config_file}: transcode is {shorten(config['transcode'])}; only True can be traced")
     if "transcode" not in config and not skips and not trained_to_transcode:
