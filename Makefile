@@ -42,7 +42,7 @@ test-all: check  ## check, then run all tests
 test-thorough: $(READY)  ## run the thorough tests alone
 	$(PYTEST) -m thorough
 
-NUMBERS := tests/oracle tests/contract tests/unit/trace tests/unit/intervene tests/unit/validate tests/unit/model \
+NUMBERS := tests/oracle tests/contract tests/unit/trace tests/unit/intervene tests/unit/evaluate tests/unit/model \
     tests/unit/graph tests/unit/test_threads.py
 # MKL heeds the first of its two settings on Intel's processors only. Threads that wait must not keep others' cores.
 KERNELS := AS=IT_IS ATEN_CPU_CAPABILITY=avx2 ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=AVX2 \
@@ -76,7 +76,7 @@ check: $(READY)  ## lint, format and types, as CI does
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
 
-format: $(READY)  ## format, and mend what the linter can mend
+format: $(READY)  ## format, and mend what the linter can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--max-feature-nodes", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
-    lend_idle.WORTH_SECONDS = 0.0
+    lend_idle.MIN_REMAINING_SECONDS = 0.0
     here = str(Path(__file__).parent)  # where actors find this file
     os.environ["PYTHONPATH"] = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
     tokenizer = AutoTokenizer.from_pretrained(args.model)

@@ -29,7 +29,7 @@ from ..runtime.reply import WorkerReply
 from ..runtime.shared_rows import HelperPool
 from ..runtime.telemetry.logs import CURRENT_PROMPT
 from ..runtime.telemetry.phases import PhaseTimer
-from ..runtime.worker import KERNELS_KEPT, SAME_BITS
+from ..runtime.worker import DETERMINISTIC_MKL, ONEDNN_CACHE
 from ..store.backend.retry import retry_until
 from ..store.evaluations import EvaluatedPrompt, new_check, write_check
 from ..store.format.digest import graph_digest
@@ -65,8 +65,8 @@ class EvaluationWorker:
     ) -> None:
         """Raises InputError if model or transcoders cannot be loaded, do not fit each other, or are not what is
         `expected`; StoreError."""
-        os.environ.setdefault(*SAME_BITS)
-        os.environ.setdefault(*KERNELS_KEPT)
+        os.environ.setdefault(*DETERMINISTIC_MKL)
+        os.environ.setdefault(*ONEDNN_CACHE)
         torch.set_num_threads(threads)
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.assistants = HelperPool()  # nobody can help with this

@@ -42,7 +42,7 @@ _KEPT_SHARE = 0.2
 class MemoryEstimate:
     """Memory of one prompt in bytes, by component, without the weights."""
 
-    tape: int
+    forward_cache: int
     """Bytes of the forward cache: attention patterns L·H·P², inputs and outputs of every MLP, logits."""
     vectors: int
     """Bytes of the vectors that active features, errors and constants write, one for each layer written to."""
@@ -57,7 +57,7 @@ class MemoryEstimate:
     @property
     def total(self) -> int:
         """Peak bytes: the larger of those during a sweep and those during assembly, after the last sweep."""
-        return self.tape + self.vectors + self.rows + max(self.sweep, self.assembly)
+        return self.forward_cache + self.vectors + self.rows + max(self.sweep, self.assembly)
 
     def largest(self) -> tuple[str, int]:
         """Return the name and the bytes of the largest component."""
@@ -130,7 +130,7 @@ def cost_of(
     kept = dense if trace.keep_row_mass == 1 else min(dense, round(_KEPT_SHARE * _KEPT_BYTES * rows * slots))
     dropping = 0 if trace.keep_row_mass == 1 else _DROPPING_BYTES * max(slots, _DROPPING_AT_ONCE) + edge * batch * slots
     size = MemoryEstimate(
-        tape=item * (pattern + 3 * sites * width) + swept * (pattern + folded) + 4 * model.vocab_size,
+        forward_cache=item * (pattern + 3 * sites * width) + swept * (pattern + folded) + 4 * model.vocab_size,
         vectors=swept * width * (round(slots * _layers_written(transcoders)) + 4 * sites) + 4 * width * slots // layers,
         rows=kept + between,
         sweep=batch * sweep_row_bytes(model, num_tokens, swept) + dropping + _KERNELS_BYTES * (swept == 2),

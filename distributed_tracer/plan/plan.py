@@ -109,7 +109,9 @@ class Plan:
             cost = self.costs[len(unit.prompt.tokens or ())]
             size = cost.bytes
             cells = [f"{cost.num_tokens:,}", f"{cost.num_active:,}", f"{cost.num_rows:,}", f"{cost.sweep_rows}"]
-            cells += [_size(n) for n in (size.tape, size.vectors, size.rows, size.sweep, size.assembly, size.total)]
+            cells += [
+                _size(n) for n in (size.forward_cache, size.vectors, size.rows, size.sweep, size.assembly, size.total)
+            ]
             name = repr(unit.prompt.id)
             lines.append(f"{name[:12]:<13}" + "".join(f"{c:>11}" for c in [*cells, f"{unit.expected_seconds:,.1f}"]))
         return lines

@@ -38,11 +38,11 @@ from .shared_rows import HelperPool, HelperSession, SharedRowComputer
 from .telemetry.logs import CURRENT_PROMPT
 from .telemetry.phases import TRACE, PhaseTimer
 
-KERNELS_KEPT = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
+ONEDNN_CACHE = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
 """Environment variable and value that set how many compiled kernels oneDNN keeps. oneDNN compiles one kernel for each
 size of a bfloat16 product, which takes a millisecond and 0.1 MB. By default it keeps only 1,024; prompts of many
 lengths need more. oneDNN reads the variable at a process's first such product."""
-SAME_BITS = ("MKL_CBWR", "AUTO,STRICT")
+DETERMINISTIC_MKL = ("MKL_CBWR", "AUTO,STRICT")
 """Environment variable and value that make MKL add in the same order for any number of threads, so that a graph does
 not depend on how many workers share a machine. On AMD processors this does not hold for small products; see the setting
 `threads`. MKL reads the variable at a process's first matrix product. It costs less than 5% (135 M parameters, one
@@ -70,8 +70,8 @@ class Worker:
         part: Shard = Shard(),  # noqa: B008  (Shard is frozen)
         expected: Mapping[What, Content] | None = None,
     ) -> None:
-        os.environ.setdefault(*SAME_BITS)
-        os.environ.setdefault(*KERNELS_KEPT)
+        os.environ.setdefault(*DETERMINISTIC_MKL)
+        os.environ.setdefault(*ONEDNN_CACHE)
         torch.set_num_threads(threads)
         self.config = config
         self._phases = PhaseTimer()

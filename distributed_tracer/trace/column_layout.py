@@ -140,7 +140,7 @@ class ColumnLayout:
     """The slots of every layer, followed by those of the tokens."""
     slot_A: Tensor
     grain: Tiling = FINE
-    lead: int = 0
+    prefix_length: int = 0
     """Number of positions in the prefix, from which only tokens are read."""
 
     @classmethod

@@ -41,8 +41,8 @@ class Frontier:
         ranks = self.num_features < self.num_active
         shape = (size, self.num_features) if ranks else (0, 0)
         dtype = torch.promote_types(features.written.dtype, torch.float32)
-        self._between_RF = torch.zeros(shape, dtype=dtype, device=device)
-        self._taken: list[int] = []  # for each block, how many columns of `_between_RF` are filled
+        self._feature_edges_RF = torch.zeros(shape, dtype=dtype, device=device)
+        self._taken: list[int] = []  # for each block, how many columns of it are filled
 
     def add_rows(self, block: EdgeBlock) -> None:
         """Add a block of rows. The rows of the targets must come first. Nothing in this method waits for a GPU."""
@@ -107,7 +107,7 @@ class Frontier:
 
         How much each row passes on is computed among the nodes that have rows. Only then are all columns read, once.
         """
-        weight_R = self._weights().to(self._between_RF.dtype)
+        weight_R = self._weights().to(self._feature_edges_RF.dtype)
         influence_S = weight_R.new_zeros(self.features.columns.num_slots)
         start = 0
         for block in self.blocks:
@@ -131,7 +131,7 @@ class Frontier:
         start = 0
         for count in layer_F.bincount(minlength=self.features.columns.num_layers).flip(0).tolist():
             here_F = order_F[start : start + count]  # rows of lower layers still weigh zero
-            between_RF = self._between_RF[: self.num_rows, here_F].to(torch.float64)
+            between_RF = self._feature_edges_RF[: self.num_rows, here_F].to(torch.float64)
             weight_R[here_F + num_targets] = (weight_R * scale_R) @ between_RF
             start += count
         return weight_R * scale_R
@@ -141,5 +141,5 @@ class Frontier:
         slot_F, start = self.features.columns.slot_A[self.features_F], 0
         for number, block in enumerate(self.blocks):
             part, taken = slice(start, start + len(block)), self._taken[number]
-            self._between_RF[part, taken : len(slot_F)] = block.edges.take(slot_F[taken:]).abs()
+            self._feature_edges_RF[part, taken : len(slot_F)] = block.edges.take(slot_F[taken:]).abs()
             self._taken[number], start = len(slot_F), part.stop

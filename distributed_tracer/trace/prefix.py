@@ -31,7 +31,7 @@ class Prefix:
         token_TPD = torch.diag_embed(token_PD.T).permute(1, 2, 0)  # each at its own position
         self._stream_TPD = torch.cat([token_TPD, constant_PD[None]])
 
-    def push(self, layer: FrozenLayer, constant_PD: Tensor) -> None:
+    def advance(self, layer: FrozenLayer, constant_PD: Tensor) -> None:
         """Propagate the residual stream of the prefix through one layer.
 
         `constant_PD` is what the layer's MLP adds besides its linear skip.

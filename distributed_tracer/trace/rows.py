@@ -124,10 +124,10 @@ class RowComputer:
             sweep_rows, model.shape, len(tape.tokens_P), self.dtype.itemsize, transcoders.device.type
         )
         work_dtype = torch.promote_types(self.dtype, torch.float32)
-        lead, layers = Prefix(tape, features.columns.lead, work_dtype), []
+        lead, layers = Prefix(tape, features.columns.prefix_length, work_dtype), []
         for layer in range(model.shape.num_layers):
             frozen = freeze(model, tape, layer, transcoders.skip(layer), work_dtype)
-            lead.push(frozen, features.written.constant(layer))
+            lead.advance(frozen, features.written.constant_for(layer))
             layers.append(frozen.after_prefix(lead.size, self.dtype))
         self.sweep = Sweep(layers, lead, features.written)
 

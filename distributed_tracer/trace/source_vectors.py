@@ -67,12 +67,12 @@ class SourceVectors:
                 if keep:
                     made.append((source, self._written(layer, source, at_site_SD)))
             self.error_MPD.append(error_PD)
-            self._beside_M2PD.append(self._beside(layer, error_PD, constant_PD))
+            self._beside_M2PD.append(self._error_and_constant(layer, error_PD, constant_PD))
             if keep:
                 self._add_beside(layer, made)
                 self._kept.append(made)
 
-    def of(self, layer: int) -> list[tuple[int, Tensor]]:
+    def for_layer(self, layer: int) -> list[tuple[int, Tensor]]:
         """Return each source layer whose features write to `layer`, with the vectors of its slots [S, D].
 
         The vectors are on the device of `layer`.
@@ -83,11 +83,11 @@ class SourceVectors:
         self._add_beside(layer, made)
         return made
 
-    def constant(self, layer: int) -> Tensor:
+    def constant_for(self, layer: int) -> Tensor:
         """Return what a layer's MLP adds at each position whichever features are active: [P, D]."""
         return self._beside_M2PD[layer][1]
 
-    def tokens(self) -> Tensor:
+    def token_vectors(self) -> Tensor:
         """Return the embeddings of tokens and positions that enter layer 0, in their slots [S, D]."""
         token_PD, position_PD = self.tape.token_vectors_PD, self.tape.position_vectors_PD
         position_PD = torch.zeros_like(token_PD) if position_PD is None else position_PD
@@ -127,7 +127,7 @@ class SourceVectors:
         constant_PD[:zeroed] = rest_PD[:zeroed]
         return constant_PD
 
-    def _beside(self, layer: int, error_PD: Tensor, constant_PD: Tensor) -> Tensor:
+    def _error_and_constant(self, layer: int, error_PD: Tensor, constant_PD: Tensor) -> Tensor:
         device, skip_DD = self._device(layer), self.transcoders.skip(layer)
         written_PD = site_to_residual(self.model, self.tape, layer, error_PD.to(device))
         constant_PD = constant_to_residual(self.model, self.tape, layer, constant_PD.to(device), skip_DD)
@@ -137,7 +137,7 @@ class SourceVectors:
         """Put the error and the constant into the last two slots of each position of the layer itself."""
         for source, vectors_SD in made:
             if source == layer:
-                lead = self.columns.lead
+                lead = self.columns.prefix_length
                 constant_P = self.columns.constant_LP[layer, lead:].to(vectors_SD.device)
                 error_PD, constant_PD = self._beside_M2PD[layer][:, lead:].to(vectors_SD.dtype)
                 vectors_SD[constant_P - 1], vectors_SD[constant_P] = error_PD, constant_PD

@@ -86,32 +86,32 @@ class Sweep:
         shape = (grain.round_up(num_rows, grain.rows) + grain.rows - 1, num_positions, width)
         g_BPD = self._scratch.take("g", shape, batch.vector_BD.dtype, self.layers[-1].device)
         position_B = batch.position_B - lead
-        alive = self._join(g_BPD, batch.vector_BD, position_B, 0, joined_from[num_layers])
+        alive = self._start_rows(g_BPD, batch.vector_BD, position_B, 0, joined_from[num_layers])
         mixed = 0
         for number in reversed(range(num_layers)):
             layer = self.layers[number]
             g_BPD = g_BPD.to(layer.device, non_blocking=True)
             if alive:
-                for source, vectors_SD in self.written.of(number):
-                    self._read(g_BPD, alive, source, vectors_SD, reach.layer(values, source), constant_B)
+                for source, vectors_SD in self.written.for_layer(number):
+                    self._read_edges(g_BPD, alive, source, vectors_SD, reach.layer(values, source), constant_B)
                 skipped = _skip(layer, g_BPD[:alive])
                 if layer.parallel:
-                    self._attend(number, g_BPD, mixed, alive, position_B, from_lead_BT)
+                    self._attention_backward(number, g_BPD, mixed, alive, position_B, from_lead_BT)
                     mixed = alive
                 if skipped is not None:
                     g_BPD[:alive] += skipped
-            alive = self._join(g_BPD, batch.vector_BD, position_B, alive, joined_from[number])
+            alive = self._start_rows(g_BPD, batch.vector_BD, position_B, alive, joined_from[number])
             if alive and not layer.parallel:
-                self._attend(number, g_BPD, mixed, alive, position_B, from_lead_BT)
+                self._attention_backward(number, g_BPD, mixed, alive, position_B, from_lead_BT)
                 mixed = alive
         tokens_BS = reach.layer(values, -1)
-        self._read(g_BPD, num_rows, -1, self.written.tokens(), tokens_BS, constant_B)
+        self._read_edges(g_BPD, num_rows, -1, self.written.token_vectors(), tokens_BS, constant_B)
         tokens_BS[:, : EXTRA_SLOTS * lead] = 0
         tokens_BS[:, : EXTRA_SLOTS * lead : EXTRA_SLOTS] = from_lead_BT[:, :-1]
         return DenseEdges(reach, values), constant_B
 
     @staticmethod
-    def _join(g_BPD: Tensor, vector_BD: Tensor, position_B: Tensor, first: int, end: int) -> int:
+    def _start_rows(g_BPD: Tensor, vector_BD: Tensor, position_B: Tensor, first: int, end: int) -> int:
         """Start rows `first` to `end`, each with its own gradient at its own position, and return `end`."""
         if end > first:
             g_BPD[first:end] = 0
@@ -120,13 +120,13 @@ class Sweep:
             g_BPD[row_B, at_B] = vector_BD[first:end].to(g_BPD.device, non_blocking=True)
         return end
 
-    def _read(
+    def _read_edges(
         self, g_BPD: Tensor, alive: int, source: int, vectors_SD: Tensor, edges_BS: Tensor, constant_B: Tensor
     ) -> None:
         """Multiply the gradient by all vectors that the columns of one layer write, and put the products into
         `edges_BS`. The products with constants are added to `constant_B` instead."""
         of, lead, end = self.columns.layers[source], self.lead.size, self.lead.size + g_BPD.shape[1]
-        rows, edges_BS = self._up(alive), edges_BS[:alive]
+        rows, edges_BS = self._round_up_rows(alive), edges_BS[:alive]
         into_BS = edges_BS
         if self._adds:
             into_BS = self._scratch.take("row", tuple(edges_BS.shape), g_BPD.dtype, g_BPD.device)
@@ -135,7 +135,9 @@ class Sweep:
         slots, first = [segment.num_slots for segment in segments], of.start_P[segments[0].positions[0]]
         vectors = vectors_SD[first : first + sum(slots)].split_with_sizes(slots)
         places = zip(segments, vectors, into_BS[:, first:].split_with_sizes(slots, 1), strict=True)
-        for (segment, vectors_XD, into_BX), g_PBD in zip(places, self._at(segments, g_BPD[:rows]), strict=True):
+        for (segment, vectors_XD, into_BX), g_PBD in zip(
+            places, self._gradients_at(segments, g_BPD[:rows]), strict=True
+        ):
             if in_place and len(segment.positions) == len(g_PBD) == 1:
                 multiply(g_PBD[0], vectors_XD.T, into_BX)
             else:
@@ -150,7 +152,7 @@ class Sweep:
         if self._adds:
             edges_BS += into_BS.to(edges_BS.device, non_blocking=True)
 
-    def _at(self, segments: list[Segment], g_BPD: Tensor) -> Sequence[Tensor]:
+    def _gradients_at(self, segments: list[Segment], g_BPD: Tensor) -> Sequence[Tensor]:
         """Return the gradients at the positions of each segment that the batch reaches: one tensor [P, B, D] each."""
         lead, num_positions = self.lead.size, g_BPD.shape[1]
         positions = [[p - lead for p in segment.positions if p - lead < num_positions] for segment in segments]
@@ -163,7 +165,7 @@ class Sweep:
         torch.index_select(g_PBD, 0, order, out=gathered_PBD)
         return gathered_PBD.split_with_sizes([len(of) for of in positions])
 
-    def _attend(
+    def _attention_backward(
         self, number: int, g_BPD: Tensor, mixed: int, alive: int, position_B: Tensor, from_lead_BT: Tensor
     ) -> None:
         """Add to `g_BPD`, in place, the gradient that passes through one layer's attention.
@@ -175,21 +177,23 @@ class Sweep:
         if layer.constant_PD is not None:
             written_B = multiply(g_BPD[:alive].flatten(1), layer.constant_PD[: g_BPD.shape[1]].flatten())
             from_lead_BT[:alive, -1] += written_B.to(from_lead_BT.device, from_lead_BT.dtype, non_blocking=True)
-        fresh = torch.arange(mixed, mixed + self._up(alive - mixed), device=g_BPD.device).clamp_max_(alive - 1)
+        end = mixed + self._round_up_rows(alive - mixed)
+        fresh = torch.arange(mixed, end, device=g_BPD.device).clamp_max_(alive - 1)
         position_B = position_B.to(g_BPD.device, non_blocking=True)[fresh]
-        own_BD = g_BPD[fresh, position_B]  # copied first: rounded up, the rows of `_mix` reach into these
+        # copied first: rounded up, the rows of `_attention_backward_dense` reach into these
+        own_BD = g_BPD[fresh, position_B]
         found = []
         if mixed:
-            found.append(self._mix(layer, g_BPD[: self._up(mixed)])[:mixed])
+            found.append(self._attention_backward_dense(layer, g_BPD[: self._round_up_rows(mixed)])[:mixed])
         if len(fresh):
-            found.append(self._mix_first(layer, own_BD, position_B, g_BPD[mixed : mixed + len(fresh)]))
+            found.append(self._attention_backward_first(layer, own_BD, position_B, g_BPD[mixed : mixed + len(fresh)]))
         if self.lead.size:
             values_XT = self.lead.values_LXT[number]
             from_lead_BT[:alive] += multiply(torch.cat(found)[:alive].to(values_XT.dtype), values_XT).to(
                 from_lead_BT.device
             )
 
-    def _mix(self, layer: FrozenLayer, g_BPD: Tensor) -> Tensor:
+    def _attention_backward_dense(self, layer: FrozenLayer, g_BPD: Tensor) -> Tensor:
         """Add one layer's attention to the gradient, in place, for rows with gradients at any positions.
 
         Returns the gradient of what is attended to in the prefix: [B, X] with X = (position of the prefix, key/value
@@ -205,7 +209,7 @@ class Sweep:
             z_XY = self._scratch.mm("z", g_XD, layer.output_GDX[group])
             # (position, query head) is one axis of the pattern and of z, so the product adds up the heads of a group.
             z_BXE = z_XY.view(num_rows, num_positions * queries, head_dim)
-            for first, end, mixed_BKE in self._patterned(layer.pattern_GKPQ[group], z_BXE, queries):
+            for first, end, mixed_BKE in self._pattern_stripes(layer.pattern_GKPQ[group], z_BXE, queries):
                 y_BKGE[:, first:end, group] = mixed_BKE[:, first - end :]
                 if not first:
                     in_lead_BKGE[:, :, group] = mixed_BKE[:, :lead]
@@ -214,7 +218,7 @@ class Sweep:
             add_product_(g_XD[part], y_XY[part], layer.value_XD)
         return in_lead_BKGE.view(num_rows, -1)
 
-    def _patterned(self, pattern_KPQ: Tensor, z_BXE: Tensor, queries: int) -> Iterator[tuple[int, int, Tensor]]:
+    def _pattern_stripes(self, pattern_KPQ: Tensor, z_BXE: Tensor, queries: int) -> Iterator[tuple[int, int, Tensor]]:
         """Yield the product of the pattern and z stripe by stripe: first position, end, and the product [B, K, E].
 
         The first stripe begins with the positions of the prefix.
@@ -235,11 +239,13 @@ class Sweep:
                 pattern_BKX = pattern_KX.expand(num_rows, -1, -1)
                 yield first, end, self._scratch.bmm("mix", pattern_BKX, z_BXE[:, first * queries :])
 
-    def _mix_first(self, layer: FrozenLayer, own_BD: Tensor, position_B: Tensor, g_BPD: Tensor) -> Tensor:
+    def _attention_backward_first(
+        self, layer: FrozenLayer, own_BD: Tensor, position_B: Tensor, g_BPD: Tensor
+    ) -> Tensor:
         """Add one layer's attention, in place, for rows that have a gradient at one position only.
 
         Every head makes one vector of it, which its pattern spreads over the positions. `own_BD` is the gradient.
-        Returns the gradient of what is attended to in the prefix, as `_mix` does.
+        Returns the gradient of what is attended to in the prefix, as `_attention_backward_dense` does.
         """
         num_rows, num_positions, width = g_BPD.shape
         groups, head_dim, lead = layer.num_groups, layer.head_dim, self.lead.size
@@ -253,7 +259,7 @@ class Sweep:
         z_GBQE = z_GXE.view(groups, num_rows, -1, head_dim)
         return einsum("gkbq,gbqe->bkge", spread_GKBQ[:, :lead], z_GBQE).flatten(1)
 
-    def _up(self, rows: int) -> int:
+    def _round_up_rows(self, rows: int) -> int:
         return self.columns.grain.round_up(rows, self.columns.grain.rows)
 
 

@@ -22,15 +22,15 @@ read."""
 
 
 class Format(Protocol):
-    """What each module in `formats/` defines for its format. `LOOKS_LIKE` describes the files, for error messages."""
+    """What each module in `formats/` defines for its format. `DESCRIPTION` describes the files, for error messages."""
 
-    LOOKS_LIKE: str
+    DESCRIPTION: str
 
-    def recognises(self, names: Sequence[str]) -> bool:
+    def matches(self, names: Sequence[str]) -> bool:
         """Return whether a folder with these files has this format."""
         ...
 
-    def describe(self, folder: Folder) -> TranscoderSpec:
+    def read_spec(self, folder: Folder) -> TranscoderSpec:
         """Fetch the configs and weights of a folder, and return where each weight is.
 
         Raises TranscoderError for anything that is missing, malformed or unknown.
@@ -97,10 +97,10 @@ def _describe(source: str) -> TranscoderSpec:
     folder = locate(source)
     names = folder.files()
     for known in _FORMATS:
-        if known.recognises(names):
-            return known.describe(folder)
+        if known.matches(names):
+            return known.read_spec(folder)
     found = ", ".join(map(printable, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    formats = "; ".join(known.LOOKS_LIKE for known in _FORMATS)
+    formats = "; ".join(known.DESCRIPTION for known in _FORMATS)
     raise TranscoderError(
         f"{source}: no transcoders of a known format; found {found or 'no files'}; known are {formats}"
     )

@@ -75,6 +75,8 @@ FOREIGN_FLAGS = {
     "--gpus-per-node": "sbatch",
     "--ntasks-per-node": "srun",
     "--working-dir": "ray job submit",
+    "--batch": "scancel",
+    "--signal": "scancel",
     "--strict": "mypy",
     "--call-ms": "benchmarks/scheduler.py",
     "--commit-ms": "benchmarks/scheduler.py",

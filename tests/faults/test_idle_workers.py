@@ -60,7 +60,7 @@ def make_worker(marks: Path, mortal: bool, config: JobConfig, threads: int) -> A
 def test_an_idle_worker_helps_with_the_last_prompt(
     mortal: bool, ray_cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lend_idle, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(lend_idle, "MIN_REMAINING_SECONDS", 0.0)
     (marks := tmp_path / "marks").mkdir()
     config = replace(job(tmp_path, ROWS, RunConfig(workers=2, threads=1, progress=False)), trace=TRACE)
     ledger = Ledger(config.store.store)

@@ -28,7 +28,7 @@ from pathlib import Path
 import ray
 from jobs_of_cases import job, plain_rows, units_of
 from distributed_tracer.config import RunConfig
-from distributed_tracer.memory import free_cpu_bytes
+from distributed_tracer.plan.machine import free_cpu_bytes
 from distributed_tracer.runtime.ray.executor import RayExecutor
 from distributed_tracer.store.ledger import Ledger
 

@@ -80,9 +80,9 @@ class WorkerShell:
     @ray.method(concurrency_group="aside")
     def offer(self, assistant: Any) -> None:
         """Add another, idle actor as a helper with the prompt that this actor traces."""
-        from .remote_helper import RemoteAssistant
+        from .remote_helper import RemoteHelper
 
-        self._here().assistants.offer(RemoteAssistant(assistant))
+        self._here().assistants.offer(RemoteHelper(assistant))
 
     @ray.method(concurrency_group="pulse")
     def pulse(self) -> float:

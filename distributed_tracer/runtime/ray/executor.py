@@ -109,7 +109,7 @@ class RayExecutor:
                     yield outcome
             finally:
                 for group in self._groups:
-                    group.dismiss()
+                    group.shut_down()
                 self._groups.clear()
                 self._metrics.end()
 
@@ -181,7 +181,7 @@ class RayExecutor:
     def _lost(self, group: ReplicaGroup, found: _Answers, schedule: Schedule) -> Iterator[Outcome]:
         """End a group with a dead actor: keep the replies that it still gave, and give the schedule the rest back."""
         known = any(replica in found.dead for replica in group.replicas)
-        asked = {ref: replica for replica in group.replicas for ref in replica.asked}
+        asked = {ref: replica for replica in group.replicas for ref in replica.in_flight}
         if not known and asked:
             ray.wait(list(asked), num_returns=len(asked), timeout=_NOTICE_SECONDS)
         late = _Answers.of({ref: asked[ref] for ref in ready(list(asked))}, self._deaths)
@@ -189,7 +189,7 @@ class RayExecutor:
         for replica, reason in dead.items():
             _log.warning("%s, while %s. %s", reason, replica.at_work(), _next(replica))
         self._groups.remove(group)
-        group.dismiss()
+        group.shut_down()
         for replica in group.replicas:
             if replica in dead and not replica.loaded:
                 self._failed_starts += 1

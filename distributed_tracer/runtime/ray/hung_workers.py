@@ -74,9 +74,9 @@ class Watch:
 
     def _silent(self, replica: ReplicaHandle, pulse: _Pulse, now: float) -> float:
         """Return the seconds for which the replica should have made progress and has not."""
-        busy = bool(replica.asked) if replica.loaded else bool(ready([replica.placing]))
-        if not busy or replica.since > pulse.moved:
-            pulse.moved, pulse.warned = (max(replica.since, pulse.moved) if busy else now), False
+        busy = bool(replica.in_flight) if replica.loaded else bool(ready([replica.placing]))
+        if not busy or replica.busy_since > pulse.moved:
+            pulse.moved, pulse.warned = (max(replica.busy_since, pulse.moved) if busy else now), False
         if pulse.asked is not None and ready([pulse.asked]):
             number, pulse.asked = _answer(pulse.asked), None
             if number != pulse.number:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from ..schedule import Schedule
 from .replicas import ReplicaHandle
 
-WORTH_SECONDS = 5.0
+MIN_REMAINING_SECONDS = 5.0
 """Least number of seconds that a prompt must still take to be given a helper. A helper first repeats the forward pass
 and the encoding, which should be a small share of the remaining work."""
-_LONGER = 0.2
+OVERRUN_FACTOR = 0.2
 """A prompt that takes longer than expected is assumed to need this share of its elapsed time in addition."""
 
 
@@ -21,11 +21,11 @@ def assign_helpers(replicas: Sequence[ReplicaHandle], schedule: Schedule) -> Non
     A replica that traces a suspect, a prompt that was tried before, gets no helper: the prompt that killed a worker
     could also kill the helper.
     """
-    idle = [r for r in replicas if r.loaded and r.helps is None and not r.asked and not r.share.unwritten]
-    busy = [r for r in replicas if r.loaded and r.asked and all(unit.attempt == 1 for unit in r.running())]
+    idle = [r for r in replicas if r.loaded and r.helps is None and not r.in_flight and not r.share.unwritten]
+    busy = [r for r in replicas if r.loaded and r.in_flight and all(unit.attempt == 1 for unit in r.running())]
     for replica in idle:
         leader = max(busy, key=lambda other: _left(other, schedule), default=None)
-        if leader is None or _left(leader, schedule) < WORTH_SECONDS:
+        if leader is None or _left(leader, schedule) < MIN_REMAINING_SECONDS:
             return
         leader.actor.offer.remote(replica.actor)
         leader.helpers.append(replica)
@@ -34,6 +34,6 @@ def assign_helpers(replicas: Sequence[ReplicaHandle], schedule: Schedule) -> Non
 
 def _left(replica: ReplicaHandle, schedule: Schedule) -> float:
     """Return the seconds that the replica still needs for its running call, with the helpers that it has."""
-    taken = time.monotonic() - replica.since
+    taken = time.monotonic() - replica.busy_since
     expected = schedule.expected_seconds(replica.running())
-    return max(expected - taken, _LONGER * taken) / (1 + len(replica.helpers))
+    return max(expected - taken, OVERRUN_FACTOR * taken) / (1 + len(replica.helpers))

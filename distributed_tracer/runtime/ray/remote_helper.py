@@ -1,4 +1,4 @@
-"""RemoteAssistant: another actor that acts as a helper of this one, called over Ray."""
+"""RemoteHelper: another actor that acts as a helper of this one, called over Ray."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .cluster import ACTOR_LOST_ERRORS
 from .prompt_message import TOO_LARGE
 
 
-class RemoteAssistant:
+class RemoteHelper:
     """A `Helper` in another actor. Its rows come through Ray's object store, never through the driver."""
 
     def __init__(self, actor: Any) -> None:

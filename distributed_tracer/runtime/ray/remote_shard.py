@@ -1,4 +1,4 @@
-"""RemoteSlice: a ShardOwner for the shard of the transcoders that another actor holds.
+"""RemoteShard: a ShardOwner for the shard of the transcoders that another actor holds.
 
 Only the data that a prompt needs is sent: the input of an encoder in one direction, and the active features with their
 vectors in the other.
@@ -25,7 +25,7 @@ from .cluster import ACTOR_LOST_ERRORS
 from .prompt_message import TOO_LARGE
 
 
-class RemoteSlice:
+class RemoteShard:
     """A shard held by another actor; shape, dtype and device are those of the local shard.
 
     All methods raise WorkerLost if the other actor died, and FilesChanged if its weight files changed.
@@ -93,7 +93,7 @@ def sharing(kept: LoadedTranscoders, group: Sequence[Any]) -> ShardedTranscoders
     """
     parts = [Shard(index, len(group)) for index in range(len(group))]
     holders = [
-        kept if part == kept.part else RemoteSlice(actor, part, kept) for actor, part in zip(group, parts, strict=True)
+        kept if part == kept.part else RemoteShard(actor, part, kept) for actor, part in zip(group, parts, strict=True)
     ]
     pool = ThreadPoolExecutor(len(group), "slice")
     return ShardedTranscoders(holders, lambda questions: list(pool.map(lambda question: question(), questions)))

@@ -31,9 +31,9 @@ class ReplicaHandle:
     loading: Any
     deadline: float
     share: WorkerQueue = field(default_factory=WorkerQueue)
-    asked: dict[Any, UnitBatch] = field(default_factory=dict)
+    in_flight: dict[Any, UnitBatch] = field(default_factory=dict)
     loaded: bool = False
-    since: float = 0.0
+    busy_since: float = 0.0
     """Time, by the monotonic clock, at which the actor began the oldest call."""
     helpers: list[ReplicaHandle] = field(default_factory=list)
     """Idle replicas that help this one."""
@@ -41,7 +41,7 @@ class ReplicaHandle:
 
     def pending(self) -> list[Any]:
         """Return the references of the calls that the actor has not answered yet."""
-        return list(self.asked) if self.loaded else [self.loading]
+        return list(self.in_flight) if self.loaded else [self.loading]
 
     def ask(self, call: UnitBatch) -> None:
         """Tell the actor to trace the units of a call, or to write a part if there are none.
@@ -57,15 +57,15 @@ class ReplicaHandle:
             except TOO_LARGE as error:
                 size = sum(len(parcel.packed) for parcel in parcels)
                 raise CannotTravel(f"Ray has no room for its {size:,} bytes: {in_short(error)}") from error
-        if not self.asked:
-            self.since = time.monotonic()
-        self.asked[ref] = call
+        if not self.in_flight:
+            self.busy_since = time.monotonic()
+        self.in_flight[ref] = call
 
     def answered(self, ref: Any) -> UnitBatch:
         """Record that the call with this reference was answered, free the helpers, and return the call."""
-        self.since = time.monotonic()
+        self.busy_since = time.monotonic()
         self.free_helpers()
-        return self.asked.pop(ref)
+        return self.in_flight.pop(ref)
 
     def free_helpers(self) -> None:
         """Mark the helpers of this replica as idle."""
@@ -75,7 +75,7 @@ class ReplicaHandle:
 
     def running(self) -> UnitBatch:
         """Return the oldest call in flight; it is empty if there is none, or if the actor is to write a part."""
-        return next(iter(self.asked.values()), FLUSH)
+        return next(iter(self.in_flight.values()), FLUSH)
 
     @property
     def place(self) -> Place | None:
@@ -97,7 +97,7 @@ class ReplicaHandle:
             return "loading the model"
         if self.helps is not None:
             return "helping with another worker's prompt"
-        if not self.asked:
+        if not self.in_flight:
             return "idle"
         running = self.running()
         if not running:
@@ -140,7 +140,7 @@ class ReplicaGroup:
             return "SPREAD"
         return PlacementGroupSchedulingStrategy(self._placement, placement_group_bundle_index=index)
 
-    def dismiss(self) -> None:
+    def shut_down(self) -> None:
         """End all actors of the group.
 
         An actor that seems dead may only be unreachable, and would otherwise keep its resources and memory.

@@ -18,7 +18,7 @@ from ..spec import LayerSpec, TranscoderSpec, one_per_layer
 from ..tensor_files import TensorRef, read, read_headers
 from . import gemma_scope, gemma_scope_2
 
-LOOKS_LIKE = "config.yaml with layer_N.safetensors, or W_enc_N.safetensors and W_dec_N.safetensors (circuit-tracer)"
+DESCRIPTION = "config.yaml with layer_N.safetensors, or W_enc_N.safetensors and W_dec_N.safetensors (circuit-tracer)"
 _KINDS: dict[str, Literal["plt", "clt"]] = {"transcoder_set": "plt", "cross_layer_transcoder": "clt"}
 _KNOWN = (
     *("model_kind", "feature_input_hook", "feature_output_hook", "transcoders", "activation", "k"),
@@ -27,12 +27,12 @@ _KNOWN = (
 _WEIGHTS = re.compile(r"(layer|W_enc|W_dec)_\d+\.safetensors")
 
 
-def recognises(names: Sequence[str]) -> bool:
+def matches(names: Sequence[str]) -> bool:
     """Return whether a folder with these files has this format."""
     return "config.yaml" in names
 
 
-def describe(folder: Folder) -> TranscoderSpec:
+def read_spec(folder: Folder) -> TranscoderSpec:
     """Fetch the configs and weights of a folder, and return where each weight is.
 
     Raises TranscoderError for anything that is missing, malformed or unknown.

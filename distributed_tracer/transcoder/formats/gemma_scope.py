@@ -13,17 +13,17 @@ from ..activation import Activation
 from ..spec import LayerSpec, TranscoderSpec, one_per_layer
 from ..tensor_files import TensorRef
 
-LOOKS_LIKE = "layer_N/.../params.npz, one per layer (Gemma Scope)"
+DESCRIPTION = "layer_N/.../params.npz, one per layer (Gemma Scope)"
 _NO_TRANSCODERS = re.compile(r"google/gemma-scope-[^/@]*-(res|att|mlp)([/@].*)?")
 _PATH = re.compile(r"(?:.*/)?layer_(\d+)/(?:.*/)?[^/]+\.npz")
 
 
-def recognises(names: Sequence[str]) -> bool:
+def matches(names: Sequence[str]) -> bool:
     """Return whether a folder with these files has this format."""
     return any(_PATH.fullmatch(name) for name in names)
 
 
-def describe(folder: Folder) -> TranscoderSpec:
+def read_spec(folder: Folder) -> TranscoderSpec:
     """Fetch the configs and weights of a folder, and return where each weight is.
 
     Raises TranscoderError for anything that is missing, malformed or unknown.

@@ -17,7 +17,7 @@ from ..activation import Activation
 from ..spec import LayerSpec, TranscoderSpec, one_per_layer
 from ..tensor_files import TensorRef, read_headers
 
-LOOKS_LIKE = "layer_N_.../params.safetensors with config.json, one per layer (Gemma Scope 2)"
+DESCRIPTION = "layer_N_.../params.safetensors with config.json, one per layer (Gemma Scope 2)"
 _PATH = re.compile(r"(?:.*/)?(?:layer_(\d+)[^/]*/params|params_layer_(\d+))\.safetensors")
 _OTHERS = re.compile(r"(resid_post|attn_out|mlp_out|crosscoder)[^/]*/")
 _WANTED: dict[str, tuple[str, ...]] = {
@@ -29,12 +29,12 @@ _WANTED: dict[str, tuple[str, ...]] = {
 _KNOWN = (*_WANTED, "affine_connection", "width", "l0", "layer", "layers", "num_layers", "d_in", "d_model", "dtype")
 
 
-def recognises(names: Sequence[str]) -> bool:
+def matches(names: Sequence[str]) -> bool:
     """Return whether a folder with these files has this format."""
     return any(_PATH.fullmatch(name) for name in names)
 
 
-def describe(folder: Folder) -> TranscoderSpec:
+def read_spec(folder: Folder) -> TranscoderSpec:
     """Fetch the configs and weights of a folder, and return where each weight is.
 
     Raises TranscoderError for anything that is missing, malformed or unknown.

@@ -21,7 +21,7 @@ from ..fold import Fold
 from ..spec import LayerSpec, TranscoderSpec, folder_per_layer, have_both
 from ..tensor_files import TensorRef, read, read_headers
 
-LOOKS_LIKE = "FOLDER/config.json with FOLDER/sae_weights.safetensors, one per layer (OpenMOSS Llama Scope 2)"
+DESCRIPTION = "FOLDER/config.json with FOLDER/sae_weights.safetensors, one per layer (OpenMOSS Llama Scope 2)"
 _WEIGHTS, _CONFIG = "sae_weights.safetensors", "config.json"
 _HOOK = re.compile(r"blocks\.([0-9]{1,6})\.([\w.]{1,100})", re.ASCII)
 _NORM = "dataset_average_activation_norm."
@@ -39,12 +39,12 @@ _NO_EFFECT = (
 training."""
 
 
-def recognises(names: Sequence[str]) -> bool:
+def matches(names: Sequence[str]) -> bool:
     """Return whether a folder with these files has this format."""
     return have_both(names, _WEIGHTS, _CONFIG)
 
 
-def describe(folder: Folder) -> TranscoderSpec:
+def read_spec(folder: Folder) -> TranscoderSpec:
     """Fetch the configs and weights of a folder, and return where each weight is.
 
     Raises TranscoderError for anything that is missing, malformed or unknown.

@@ -17,7 +17,7 @@ from ..activation import Activation
 from ..spec import LayerSpec, TranscoderSpec, folder_per_layer, have_both
 from ..tensor_files import TensorRef
 
-LOOKS_LIKE = "FOLDER/cfg.json with FOLDER/sae_weights.safetensors, one per layer (SAELens)"
+DESCRIPTION = "FOLDER/cfg.json with FOLDER/sae_weights.safetensors, one per layer (SAELens)"
 _WEIGHTS, _CONFIG = "sae_weights.safetensors", "cfg.json"
 _ARCHITECTURES = ("transcoder", "jumprelu_transcoder", "skip_transcoder", "jumprelu_skip_transcoder")
 _HOOK = re.compile(r"blocks\.([0-9]{1,6})\.([\w.]{1,100})", re.ASCII)
@@ -48,12 +48,12 @@ _REWRITES = ("fold_ln", "center_writing_weights", "refactor_factored_attn_matric
 """Changes that TransformerLens may make to a model's weights, after which its MLPs read or write other values."""
 
 
-def recognises(names: Sequence[str]) -> bool:
+def matches(names: Sequence[str]) -> bool:
     """Return whether a folder with these files has this format."""
     return have_both(names, _WEIGHTS, _CONFIG)
 
 
-def describe(folder: Folder) -> TranscoderSpec:
+def read_spec(folder: Folder) -> TranscoderSpec:
     """Fetch the configs and weights of a folder, and return where each weight is.
 
     Raises TranscoderError for anything that is missing, malformed or unknown.

@@ -18,7 +18,7 @@ from ..fold import Fold
 from ..spec import LayerSpec, TranscoderSpec, one_per_layer
 from ..tensor_files import TensorRef, read_headers
 
-LOOKS_LIKE = "layers.N.mlp/cfg.json with layers.N.mlp/sae.safetensors (sparsify)"
+DESCRIPTION = "layers.N.mlp/cfg.json with layers.N.mlp/sae.safetensors (sparsify)"
 _WEIGHTS = "sae.safetensors"
 _TRAINING = "config.json"
 _MODULE = re.compile(r"(?:.*\.)?(?:layers|h|blocks)\.(\d+)\.mlp")
@@ -28,12 +28,12 @@ _NO_EFFECT = ("expansion_factor", "num_latents", "d_in", "normalize_decoder", "m
 have, and a second loss."""
 
 
-def recognises(names: Sequence[str]) -> bool:
+def matches(names: Sequence[str]) -> bool:
     """Return whether a folder with these files has this format."""
     return any(PurePosixPath(name).name == _WEIGHTS for name in names)
 
 
-def describe(folder: Folder) -> TranscoderSpec:
+def read_spec(folder: Folder) -> TranscoderSpec:
     """Fetch the configs and weights of a folder, and return where each weight is.
 
     Raises TranscoderError for anything that is missing, malformed or unknown.

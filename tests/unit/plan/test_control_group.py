@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from distributed_tracer import memory
 from distributed_tracer.plan import machine
 from distributed_tracer.plan.control_group import Kills, MemoryLimit, memory_limits, num_processors
 
@@ -114,10 +113,10 @@ def test_the_kernels_kills_are_counted_from_when_a_process_began(tmp_path: Path)
 
 
 def test_free_memory_and_cores_are_what_the_lowest_limit_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
-    without, cores = memory.free_cpu_bytes(), machine.num_cores()
+    without, cores = machine.free_cpu_bytes(), machine.num_cores()
     limits = [MemoryLimit(2**60, 0, Path("/a")), MemoryLimit(2**26, 2**25, Path("/a/b"))]
-    monkeypatch.setattr(memory, "memory_limits", lambda: limits)
-    assert memory.free_cpu_bytes() == 2**25 < without
+    monkeypatch.setattr(machine, "memory_limits", lambda: limits)
+    assert machine.free_cpu_bytes() == 2**25 < without
     for quota, expected in ((0.2, 1), (1.9, 1), (1000.0, cores), (None, cores)):
         monkeypatch.setattr(machine, "num_processors", lambda quota=quota: quota)
         assert machine.num_cores() == expected

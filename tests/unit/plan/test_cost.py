@@ -27,7 +27,7 @@ def test_bytes_of_a_prompt_by_hand() -> None:
     slots = 300 + 24 * 4 * 11 + 256 * 4
     assert (cost.num_tokens, cost.num_active, cost.num_rows, cost.sweep_rows) == (11, 200, 110, 32)
     patterns, folded = 4 * 4 * 11**2, 4 * 16 * 64 * (4 + 2)
-    assert cost.bytes.tape == 4 * (patterns + 3 * 4 * 11 * 64) + 4 * (patterns + folded) + 4 * 1000
+    assert cost.bytes.forward_cache == 4 * (patterns + 3 * 4 * 11 * 64) + 4 * (patterns + folded) + 4 * 1000
     assert cost.bytes.vectors == 4 * 64 * (slots + 4 * 4 * 11) + 4 * 64 * slots // 4
     assert cost.bytes.rows == 4 * 110 * slots + 4 * 110 * 100
     assert cost.bytes.sweep == 32 * 4 * (11 * (2 * 64 + (2 * 2 + 1 + 2) * 16) + 4 * (2 * 64 + 11))
@@ -36,7 +36,7 @@ def test_bytes_of_a_prompt_by_hand() -> None:
 
 def test_the_total_counts_sweeping_and_assembling_once() -> None:
     size = cost_of(11, MODEL, PLT, TRACE, "float32", 5, 32).bytes
-    assert size.total == size.tape + size.vectors + size.rows + max(size.sweep, size.assembly)
+    assert size.total == size.forward_cache + size.vectors + size.rows + max(size.sweep, size.assembly)
     assert size.largest() == max(vars(size).items(), key=lambda part: part[1])
 
 

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[3]
 PRODUCTS = """
 import os
 import torch
-from distributed_tracer.runtime.worker import SAME_BITS
-os.environ.setdefault(*SAME_BITS)
+from distributed_tracer.runtime.worker import DETERMINISTIC_MKL
+os.environ.setdefault(*DETERMINISTIC_MKL)
 a, b = torch.randn(300, 3000), torch.randn(3000, 40)
 found = set()
 for threads in (1, 2, 3, 4):

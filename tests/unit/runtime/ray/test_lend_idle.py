@@ -32,9 +32,9 @@ def replica(*expected: float, attempt: int = 1, loaded: bool = True) -> ReplicaH
     group: Any = None
     found = ReplicaHandle(group, Actor(), None, None, 0.0, loaded=loaded)
     if expected:
-        found.since = time.monotonic()
+        found.busy_since = time.monotonic()
         units = (WorkUnit(Prompt(f"p{seconds}"), seconds, attempt=attempt) for seconds in expected)
-        found.asked["ref"] = tuple(units)
+        found.in_flight["ref"] = tuple(units)
     return found
 
 
@@ -53,7 +53,7 @@ def test_a_helper_is_lent_once_until_what_it_helps_with_is_over() -> None:
     assert lent(busy, idle) == lent(busy, idle) == [1, 0]
     busy.answered("ref")
     assert idle.helps is None
-    busy.asked["ref"] = (WorkUnit(Prompt("next"), 100.0),)
+    busy.in_flight["ref"] = (WorkUnit(Prompt("next"), 100.0),)
     assert lent(busy, idle) == [2, 0]
 
 

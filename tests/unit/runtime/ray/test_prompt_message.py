@@ -85,7 +85,7 @@ def test_what_ray_has_no_room_for_is_said_with_its_size() -> None:
     replica = ReplicaHandle(none, Full(), None, None, 0.0)
     with pytest.raises(CannotTravel, match=r"^Ray has no room for its 1,000,\d\d\d bytes: .*no room"):
         replica.ask((unit("a", "x" * 1_000_000),))
-    assert not replica.asked
+    assert not replica.in_flight
 
 
 def test_a_call_with_one_that_cannot_travel_is_sent_again_one_by_one() -> None:

@@ -15,8 +15,8 @@ import ray
 from distributed_tracer.config import TraceConfig
 from distributed_tracer.errors import OutOfMemory, TracerError
 from distributed_tracer.prompt import Prompt
-from distributed_tracer.runtime.ray.remote_helper import RemoteAssistant
-from distributed_tracer.runtime.ray.remote_shard import RemoteSlice
+from distributed_tracer.runtime.ray.remote_helper import RemoteHelper
+from distributed_tracer.runtime.ray.remote_shard import RemoteShard
 from distributed_tracer.runtime.shared_rows import HelperFailed
 from distributed_tracer.transcoder.shard import Shard
 
@@ -36,7 +36,7 @@ def refusing(error: Exception) -> Any:
 
 @pytest.mark.parametrize("error", FULL)
 def test_what_cannot_be_sent_to_an_assistant_is_its_failure(error: Exception) -> None:
-    assistant = RemoteAssistant(refusing(error))
+    assistant = RemoteHelper(refusing(error))
     with pytest.raises(HelperFailed, match="no room"):
         assistant.open(Prompt("p", "x"), TraceConfig())
     with pytest.raises(HelperFailed, match="no room"):
@@ -48,10 +48,10 @@ def test_what_cannot_be_sent_to_an_assistant_is_its_failure(error: Exception) ->
 def test_a_slice_that_cannot_be_asked_or_answer_is_an_error_with_a_remedy(error: Exception, sent: bool) -> None:
     told = ray.exceptions.RayTaskError("of_slice", "traceback", error) if sent else error
     with pytest.raises(TracerError, match=r"slice 1 of 2 of the transcoders .*--slices"):
-        RemoteSlice(refusing(told), Shard(1, 2), KEPT).decoder_bias(0)
+        RemoteShard(refusing(told), Shard(1, 2), KEPT).decoder_bias(0)
 
 
 def test_an_error_in_a_slices_worker_arrives_as_itself() -> None:
     told = ray.exceptions.RayTaskError("of_slice", "traceback", OutOfMemory("none left"))
     with pytest.raises(OutOfMemory, match=r"^none left$"):
-        RemoteSlice(refusing(told), Shard(1, 2), KEPT).decoder_bias(0)
+        RemoteShard(refusing(told), Shard(1, 2), KEPT).decoder_bias(0)
