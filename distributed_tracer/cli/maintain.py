@@ -32,7 +32,7 @@ def verify(path: StorePath, json: bool = False) -> int:
 
     Args:
         path: Directory or URL of a store.
-        json: Print JSON.
+        json: Whether to print the answer as JSON.
     """
     from ..report.damage import verified_as_dict, verified_text
     from ..store.backend.open import open_backend
@@ -141,7 +141,7 @@ def gc(path: StorePath, grace_hours: float = 24.0, dry_run: bool = False, json: 
         path: Directory or URL of a store.
         grace_hours: Leave alone what was written to in the last so many hours: a run may be about to commit it.
         dry_run: Only say what would be removed.
-        json: Print JSON.
+        json: Whether to print the answer as JSON.
     """
     from ..report.garbage import garbage_text
     from ..store.maintenance.gc import collect_garbage

@@ -38,7 +38,7 @@ def doctor(
         text_field: As for trace.
         full_hash: Compare all bytes of files; otherwise those of more than 64 MiB by samples of every tensor.
         timeout_seconds: How long to wait for the nodes' answers.
-        json: Print JSON.
+        json: Whether to print the answer as JSON.
     """
     from ..ops.doctor.diagnose import diagnose
     from ..ops.doctor.node_report import CheckRequest
