@@ -1,6 +1,6 @@
-"""Sizes of models and transcoders without their weights, and the letters for tensor axes. No torch here.
+"""Shapes: sizes of models and transcoders without their weights, and the letters of tensor axes. No torch is imported.
 
-Names of tensors end in letters that mean the same in the whole project:
+Names of tensors end in letters that have the same meaning in the whole project:
 
     L layer              A active feature            N node of a graph
     P position           F selected feature (node)   B node in one backward batch
@@ -17,7 +17,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class ModelShape:
-    """What a plan needs to know about a model: counts only."""
+    """Sizes of a model, which are all that a plan needs."""
 
     architecture: str
     num_layers: int
@@ -29,14 +29,15 @@ class ModelShape:
     max_positions: int
     num_parameters: int
     num_copied: int = 0
-    """Numbers that are held once more beside the parameters: an unembedding with the factor of the logits in it."""
+    """Count of numbers that are held in addition to the parameters: an unembedding multiplied by the factor of the
+    logits."""
 
 
 @dataclass(frozen=True)
 class TranscoderShape:
-    """What a plan needs to know about a set of transcoders: counts only.
+    """Sizes of a set of transcoders, which are all that a plan needs.
 
-    `input_site` and `output_site` say where features read and write: `mlp.hook_in`, `ln2.hook_normalized` or
+    `input_site` and `output_site` name where features read and write: `mlp.hook_in`, `ln2.hook_normalized` or
     `hook_resid_mid`, and `mlp.hook_out` or `hook_mlp_out`.
     """
 
@@ -51,5 +52,5 @@ class TranscoderShape:
     num_parameters: int
 
     def writes_to(self, layer: int) -> range:
-        """Layers whose MLP output a feature of `layer` writes to."""
+        """Return the layers to whose MLP outputs a feature of `layer` writes."""
         return range(layer, self.num_layers) if self.kind == "clt" else range(layer, layer + 1)

@@ -74,7 +74,7 @@ def submit(
         address: Address of the cluster's dashboard, http://HOST:PORT. The default is the environment variable
             RAY_API_SERVER_ADDRESS or, if that is not set, http://127.0.0.1:8265.
         follow: Whether to print the job's log until the job ends, and then to exit with its exit code.
-        stop: Id of a job to stop. The job first writes its finished graphs; submitting the same again goes on from
+        stop: Id of a job to stop. The job first writes the work under way; submitting the same again goes on from
             there.
         python: Python interpreter on the cluster's head, by name or path.
     """
