@@ -21,8 +21,8 @@ _PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "ray", "zarr"
 def run_info(config: JobConfig, num_features: Sequence[int] = (), files: FilesInUse | None = None) -> dict[str, Any]:
     """Return the record that a store gets once; `identity` and `content` decide whether a later run may continue it.
 
-    `num_features` are the numbers of features of each layer's transcoder. `files` are the fingerprints that the run has
-    already computed.
+    `num_features` are the numbers of features of each layer's transcoder. `files` describes the files that the run
+    has already looked at.
     """
     created = datetime.now(UTC).isoformat(timespec="seconds")
     content = (files or FilesInUse(config.model.model, config.transcoders.transcoders)).identity

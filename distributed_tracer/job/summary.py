@@ -99,10 +99,10 @@ class OutcomeRecorder:
         self._recorded = -math.inf
 
     def commit(self, *receipts: PartManifest) -> None:
-        """Make parts count.
+        """Commit parts, so that they count.
 
-        Raises CommitRefused for parts that are not whole, when the others count; StoreError if nothing but such parts
-        has come for long.
+        Raises CommitRefused if some parts are not complete in the store; the others count. Raises StoreError after
+        MAX_REFUSALS_IN_A_ROW refusals without a part that counts.
         """
         refused = None
         try:

@@ -29,7 +29,8 @@ from ...errors import BundleError, ModelError, TranscoderError
 from ...redact import redacted_url
 
 _MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
-_NOT_MODEL_FILES = ("*/*", "consolidated*")  # weights in other formats lie in folders; `consolidated` is a second copy of Mistral's weights
+# Folders hold weights in other formats; `consolidated` is a second copy of Mistral's weights.
+_NOT_MODEL_FILES = ("*/*", "consolidated*")
 _TRANSCODER_ENDINGS = (".safetensors", ".npz", ".json", ".yaml")
 _LISTING = "config.yaml"  # this file may name transcoders on the hub
 
@@ -95,11 +96,11 @@ def _check_weights(model: str, names: dict[str, Path]) -> None:
 
 
 def transcoder_source(transcoders: str) -> Source:
-    """Weights and configurations. Files that a config.yaml names on the hub become files of the bundle.
+    """Return the weights and configurations of a set of transcoders.
 
-    A k that only its publisher's paper has (see PUBLISHED_K) is written into the bundle's config.yaml.
-
-    Raises TranscoderError for what cannot be had.
+    Files on the hub that a config.yaml names become files of the bundle. If k of TopK is only in the publisher's paper
+    (see PUBLISHED_K), it is written into the config.yaml of the bundle. Raises TranscoderError for files that cannot be
+    read.
     """
     folder = locate(transcoders)
     wanted = [name for name in folder.files() if name.endswith(_TRANSCODER_ENDINGS)]
