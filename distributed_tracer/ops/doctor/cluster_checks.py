@@ -41,7 +41,8 @@ def _versions(survey: ClusterReport) -> Iterator[Finding]:
     for package in {name: None for versions in found.values() for name in versions}:
         of_node = {node: versions.get(package, "absent") for node, versions in found.items()}
         what = "the code of distributed_tracer" if package == "code" else package
-        severity: Severity = "warning" if package == "python" else "problem"  # Ray refuses nodes that differ in more than the patch version
+        # Ray refuses nodes whose versions of Python differ in more than the patch number.
+        severity: Severity = "warning" if package == "python" else "problem"
         yield from _difference(severity, what, of_node, "install the same on all nodes: see constraints.txt")
 
 
