@@ -1,4 +1,4 @@
-"""Attribution graphs for thousands of prompts: exact, distributed with Ray, stored in Zarr."""
+"""Exact attribution graphs for thousands of prompts, computed on Ray and stored in Zarr."""
 
 from __future__ import annotations
 
@@ -68,13 +68,14 @@ _PUBLIC = {
     "save_figure": "plot.style",
     "split_store": "store.maintenance.split",
 }
-"""Public name -> module. Modules may move; these names change only with a line in the changelog."""
+"""Public names and the modules that define them. Modules may move; these names change only with a line in the
+changelog."""
 
 __all__ = ["__version__", *_PUBLIC]
 
 
 def __getattr__(name: str) -> Any:
-    """Public names are loaded on first use, so that `plan` and `--help` never pay for importing torch."""
+    """Load a public name on first use, so that `plan` and `--help` never import torch."""
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -1,6 +1,7 @@
-"""Every knob, on one page. Frozen dataclasses that check themselves; the command line's flags are made of them.
+"""Configuration: every setting of a run, in frozen dataclasses that check their values.
 
-A string under a field is its help text. Nothing here imports torch, so a plan can be made on a login node.
+The flags of the command line are made from these fields, and the string under a field is the help text of its flag.
+This module does not import torch, so that a plan can be made on a login node.
 """
 
 from __future__ import annotations
@@ -23,36 +24,40 @@ def _require(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The language model and how it is placed."""
+    """The language model, its precision and its placement on devices."""
 
     model: str
-    """Hugging Face directory or hub id, `org/name[@revision]`."""
+    """Language model: a Hugging Face directory or a hub id, `org/name[@revision]`."""
     forward_dtype: Precision = "float32"
-    """Precision of weights and forward pass. Lower ones move edges by up to a third; float64 is for judging."""
+    """Precision of the weights and the forward pass. Precisions below float32 change edges by up to a third; float64 is
+    for checking results."""
     device_map: str = "auto"
-    """Passed to accelerate: auto, balanced, cpu, cuda, cuda:1, ...; `auto` is the CPU where there is no GPU."""
+    """Device map for accelerate, which places the model: auto, balanced, cpu, cuda, cuda:1, ...; `auto` uses the CPU if
+    there is no GPU."""
 
 
 @dataclass(frozen=True)
 class TranscoderConfig:
-    """The transcoders."""
+    """The set of transcoders."""
 
     transcoders: str
-    """Directory or hub id, `user/repo[/folder][@revision]`."""
+    """Set of transcoders: a directory or a hub id, `user/repo[/folder][@revision]`."""
 
 
 @dataclass(frozen=True)
 class CorpusConfig:
-    """The prompts."""
+    """The corpus of prompts and how it is read."""
 
     prompts: str
-    """JSONL, CSV, TSV, Parquet or plain text; a path, any fsspec URL, or - for standard input."""
+    """Prompts in JSONL, CSV, TSV, Parquet or plain text: a path, any fsspec URL, or - for standard input."""
     prompt_format: Literal["auto", "jsonl", "csv", "tsv", "parquet", "text"] = "auto"
-    """auto goes by the file's ending; standard input is then JSONL if its first character is {, else text."""
+    """Format of the prompts. auto decides by the file name's ending; standard input is then JSONL if its first
+    character is {, and plain text otherwise."""
     text_field: str = "text"
-    """The column or field that holds the text; with another name than text, fields text and messages are metadata."""
+    """Column or field that holds the text of a prompt. If it is not `text`, fields named text and messages are
+    metadata."""
     on_bad_prompt: Literal["stop", "record"] = "stop"
-    """A malformed line: stop before any work, or record it as failed and go on."""
+    """What to do about a malformed prompt: stop before any work begins, or record the prompt as failed and go on."""
 
     def __post_init__(self) -> None:
         taken = ("id", "tokens", "targets")
@@ -64,36 +69,41 @@ class CorpusConfig:
 
 @dataclass(frozen=True)
 class TraceConfig:
-    """What a graph contains. Everything here changes results, so a store accepts one setting only."""
+    """What a graph contains. These settings change results, so all graphs of one store have the same ones."""
 
     max_feature_nodes: int | None = 4096
-    """At most that many features get rows, the most influential first; None for every active feature."""
+    """Largest number of features that get rows, the most influential first; None gives a row to every active
+    feature."""
     round_size: int = 256
-    """Features chosen between two rankings. Part of the result: never derived from workers or batch size."""
+    """Number of features chosen between two rankings by influence. It changes results, so it is never derived from the
+    number of workers or the batch size."""
     max_targets: int = 10
-    """At most that many next tokens are explained where a prompt names no targets."""
+    """Largest number of next tokens to explain if a prompt names no targets."""
     target_mass: float = 0.95
-    """Next tokens are taken, most likely first, until their probability adds up to this."""
+    """Total probability of the next tokens to explain: they are taken, most likely first, until they reach it."""
     constant_node: bool = True
-    """Let biases and the leading special token take part in normalisation; off to agree with circuit-tracer."""
+    """Whether biases and the leading special token take part in normalisation; circuit-tracer leaves them out."""
     node_threshold: float = 0.8
-    """Keep the nodes that carry this share of influence."""
+    """Share of influence that the nodes kept by pruning carry."""
     edge_threshold: float = 0.98
-    """Keep the edges that carry this share of what the kept nodes pass on."""
+    """Share of the influence passed on by the kept nodes that the edges kept by pruning carry."""
     keep_row_mass: float = 1.0
-    """Keep the largest edges of each row that carry this share of it, and only the sum of the others: for prompts of
-    thousands of tokens, whose rows do not fit into memory otherwise."""
+    """Share of a row that its kept edges carry, the largest edges first; of the others only the sum is kept. Use less
+    than 1 for prompts of thousands of tokens, whose rows do not fit into memory otherwise."""
     keep_all: bool = False
-    """Store every node and every computed edge, without pruning."""
+    """Whether to store every node and every computed edge, without pruning."""
     sweep_dtype: SweepPrecision = "float32"
-    """Precision of the backward sweep's products: see docs/engine.md for the error of each. Sums are in float32."""
+    """Precision of the matrix products of the backward sweep. docs/engine.md lists the error of each; sums are in
+    float32."""
     sweep_rows: int | Literal["auto"] = "auto"
-    """Rows computed in one backward sweep; trades memory for speed. auto: what 256 MiB (a CPU) or 4 GiB (a GPU) hold,
-    fewer where a plan finds less memory free. Does not change which rows are computed, but may their last bits."""
+    """Number of rows computed in one backward sweep; more rows take more memory and less time. auto computes as many as
+    256 MiB (on a CPU) or 4 GiB (on a GPU) hold, and fewer if the plan finds less free memory. This does not change
+    which rows are computed, but it may change their last bits."""
     max_closing_error: float | Literal["auto"] = "auto"
-    """A prompt fails if a row misses the value that it explains by more than this share of its sum of |edge| (of the
-    value, or of 1, if larger). auto: what rounding explains, by the coarser of the two precisions: 0.0014 for float32,
-    0.13 for float16 and tf32, 0.35 for bfloat16. Changes no graph."""
+    """Largest accepted difference between a row's sum and the value that the row explains, as a share of the row's sum
+    of |edge| (or of the value, or of 1, whichever is largest); a prompt with a larger one fails. auto is what rounding
+    explains, by the coarser of the two precisions: 0.0014 for float32, 0.13 for float16 and tf32, 0.35 for bfloat16. It
+    changes no graph."""
 
     def __post_init__(self) -> None:
         for name in ("round_size", "max_targets"):
@@ -111,22 +121,27 @@ class TraceConfig:
 
 @dataclass(frozen=True)
 class StoreConfig:
-    """Where graphs go."""
+    """Where and how graphs are stored."""
 
     store: str
-    """Directory or fsspec URL (s3://bucket/path) of the store; made if absent, continued if present."""
+    """Store for the graphs: a directory or an fsspec URL (s3://bucket/path). It is created if it does not exist, and
+    continued if it does."""
     weight_bits: int = 23
-    """Mantissa bits kept of edge weights: 23 is exact, 10 halves the size at a relative error of 2^-11."""
+    """Number of mantissa bits of edge weights to store: 23 is exact, 10 halves the size at a relative error of
+    2^-11."""
     store_active: bool = True
-    """Keep the list of all active features beside each graph: what tells 'did not fire' from 'not selected'."""
+    """Whether to store the list of all active features with each graph. It shows whether a feature that is not in a
+    graph was inactive or was not selected."""
     part_prompts: int = 256
-    """A worker writes a part after that many prompts ..."""
+    """Number of prompts after which a worker writes its graphs as a part."""
     part_edges: int = 4_000_000
-    """... or that many edges ..."""
+    """Number of edges after which a worker writes its graphs as a part, even if they are of fewer prompts."""
     part_seconds: float = 120.0
-    """... or that many seconds, whichever comes first; what is not written is what a crash costs."""
+    """Number of seconds after which a worker writes its graphs as a part, even if it has fewer prompts and edges. A
+    crash loses the graphs that are not yet written."""
     retry_seconds: float = 300.0
-    """How long a part or a commit that cannot be written is tried again before the run ends: outages it outlives."""
+    """Number of seconds for which a failed write of a part or a commit is repeated before the run ends: the longest
+    outage of the store that a run survives."""
 
     def __post_init__(self) -> None:
         _require(1 <= self.weight_bits <= 23, f"weight_bits must be 1 to 23, not {self.weight_bits}")
@@ -138,37 +153,43 @@ class StoreConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Who does the work. Nothing here changes results."""
+    """Who does the work. These settings do not change results."""
 
     workers: int = 1
-    """Ray actors, each with its own replica of the model."""
+    """Number of workers: Ray actors, each with its own replica of the model."""
     slices: int = 1
-    """So many workers share one set of transcoders, each keeping a slice of it: where the whole does not fit. --workers
-    is a multiple."""
+    """Number of workers that share one set of transcoders, each holding one shard of it; for sets that do not fit
+    beside one replica. The number of workers must be a multiple of it."""
     local: bool = False
-    """Work in this process, without Ray."""
+    """Whether to work in this process, without Ray."""
     gpus_per_worker: float = 0.0
-    """GPUs reserved for each actor; its model is spread over them."""
+    """Number of GPUs reserved for each worker; its model is spread over them."""
     threads: int = 0
-    """CPU threads per worker; 0 shares this machine's cores among the workers. Graphs in float32 and bfloat16 do not
-    depend on it (measured with 1, 2 and 3); in float64 they may differ by round-off."""
+    """Number of CPU threads per worker; 0 divides this machine's cores among the workers. Graphs in float32 and
+    bfloat16 do not depend on it (measured with 1, 2 and 3 threads); in float64 they may differ by round-off."""
     ray_address: str | None = None
-    """A running cluster, `auto` for the one this machine belongs to; None starts Ray here."""
+    """Address of a running Ray cluster; `auto` is the cluster that this machine belongs to. None starts Ray on this
+    machine."""
     connect_seconds: float = 30.0
-    """How long to wait until that cluster has let this program in."""
+    """Number of seconds to wait until the running Ray cluster accepts the connection."""
     attempts: int = 3
-    """How often a prompt whose worker died, or whose part was damaged, is tried before it is recorded as failed."""
+    """Number of times that a prompt is tried if its worker dies or its part is damaged, before it is recorded as
+    failed."""
     placement_seconds: float = 120.0
-    """How long a run may be without any worker that has a place in the cluster; more where machines start on demand."""
+    """Number of seconds that a run waits while the cluster has room for none of its workers; give more if machines
+    start on demand."""
     stuck_seconds: float = 600.0
-    """A worker that does nothing for so long, or ten times as long as what it does should take, is replaced; a warning
-    comes halfway. 0: never, as where one batch of rows takes that long."""
+    """Number of seconds without progress after which a worker is replaced, or ten times the expected duration of its
+    work if that is longer; a warning is logged at half of this time. 0 never replaces a worker, for runs in which one
+    batch of rows takes that long."""
     expected_active: float = 64.0
-    """Features assumed to fire per token and layer, where the plan estimates memory and time. Changes no result."""
+    """Number of active features per token and layer that the plan assumes to estimate memory and time. It changes no
+    result."""
     progress: bool = True
-    """Show a progress bar (one log line every ten seconds where there is no terminal)."""
+    """Whether to show a progress bar (without a terminal, one log line every ten seconds)."""
     log_format: LogFormat = "text"
-    """json: warnings, and what became of every prompt, as one JSON object per line on standard error; no progress."""
+    """Format of the log on standard error. json writes every warning and the outcome of every prompt as one JSON object
+    per line, and shows no progress."""
 
     def __post_init__(self) -> None:
         for name in ("workers", "attempts", "slices"):
@@ -188,7 +209,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class JobConfig:
-    """A whole run."""
+    """The configuration of a whole run."""
 
     model: ModelConfig
     transcoders: TranscoderConfig
@@ -198,7 +219,7 @@ class JobConfig:
     run: RunConfig = field(default_factory=RunConfig)
 
     def identity(self) -> dict[str, Any]:
-        """The part that decides what is in a graph: a store made with another identity refuses the run."""
+        """Return the settings that determine what is in a graph. A store made with another identity refuses the run."""
         trace = asdict(self.trace)
         del trace["sweep_rows"], trace["max_closing_error"]
         if trace["keep_all"]:
@@ -214,5 +235,5 @@ class JobConfig:
 
 
 def as_dict(config: JobConfig) -> dict[str, dict[str, Any]]:
-    """The resolved configuration, section by section, ready for JSON."""
+    """Return the resolved configuration as a dictionary of sections, ready for JSON."""
     return {section.name: asdict(getattr(config, section.name)) for section in fields(config)}

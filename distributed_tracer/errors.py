@@ -1,30 +1,30 @@
-"""Every exception this package raises. All take one message, so that they survive pickling through Ray.
+"""Exceptions of this package. All take one message, so that they survive pickling through Ray.
 
 TracerError
-├── InputError (also ValueError)   something the user gave is wrong; trying again will not help
+├── InputError (also ValueError)   an input from the user is wrong; a second try will not help
 │   ├── ConfigError                    a flag or a field of the configuration
 │   ├── CorpusError                    a malformed prompt file; says file and line
 │   ├── PromptError                    one prompt that cannot be traced: too long, unknown token, empty
 │   ├── TargetError                    a target that does not resolve to a direction
-│   ├── InterventionError              a feature, position or layer to set that there is not
-│   ├── ModelError                     a model that is not there or cannot be read
-│   │   └── UnknownArchitecture            a model this package has no row for
+│   ├── InterventionError              an intervention on a feature, position or layer that does not exist
+│   ├── ModelError                     a model that is missing or cannot be read
+│   │   └── UnknownArchitecture            a model without a row in model/architectures.py
 │   ├── TranscoderError                transcoder files that are missing, malformed or of unknown format
 │   │   └── ShapeMismatch                  transcoders that do not fit the model
-│   ├── FilesChanged                   files of a model or of transcoders that are not those a run began with
-│   └── PlanDoesNotFit                 needs more memory than there is
+│   ├── FilesChanged                   files of a model or of transcoders changed since the run began
+│   └── PlanDoesNotFit                 a plan that needs more memory than there is
 ├── StoreError                     a store that cannot be read or written
-│   ├── StoreUnavailable               it may answer later: an outage, a full disk
-│   ├── StoreNotFound                  nothing there
-│   ├── StoreVersionError              written by a version this one does not know
-│   ├── StoreMismatch                  made with another configuration
-│   ├── CommitRefused                  what was to be committed is not there as written; nothing else is concerned
-│   ├── StoreCorrupt                   checksums or sizes that do not agree
-│   └── PromptNotFound                 no such prompt in the store (also KeyError)
+│   ├── StoreUnavailable               the store may work again later: an outage, a full disk
+│   ├── StoreNotFound                  no store at this path
+│   ├── StoreVersionError              a store in a format that this version does not know
+│   ├── StoreMismatch                  a store made with another configuration
+│   ├── CommitRefused                  a part is not in the store as it was written; other parts are not concerned
+│   ├── StoreCorrupt                   checksums or sizes in the store do not match
+│   └── PromptNotFound                 the store has no such prompt (also KeyError)
 ├── BundleError                    a bundle for machines without internet that is damaged or cannot be made
-├── OutOfMemory                    may fit with fewer rows per sweep
-├── WorkerLost                     a process died; the work goes to another
-└── JobServerError                 a cluster's job server does not answer, or refuses
+├── OutOfMemory                    the device has too little memory; fewer rows per sweep may fit
+├── WorkerLost                     a worker process died; its work goes to another one
+└── JobServerError                 the job server of a cluster does not answer, or it refuses
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class TracerError(Exception):
 
 
 class InputError(TracerError, ValueError):
-    """Something the user gave is wrong."""
+    """An input from the user is wrong."""
 
 
 class ConfigError(InputError):
@@ -58,7 +58,7 @@ class TargetError(InputError):
 
 
 class InterventionError(InputError):
-    """A feature, position or layer to set that there is not."""
+    """An intervention names a feature, position or layer that does not exist."""
 
 
 class ModelError(InputError):
@@ -66,7 +66,7 @@ class ModelError(InputError):
 
 
 class UnknownArchitecture(ModelError):
-    """No row in `model/architectures.py` for this architecture."""
+    """The architecture has no row in `model/architectures.py`."""
 
 
 class TranscoderError(InputError):
@@ -78,7 +78,7 @@ class ShapeMismatch(TranscoderError):
 
 
 class FilesChanged(InputError):
-    """Files of a model or of transcoders are not those that a run began with, or that were loaded."""
+    """Files of a model or of transcoders changed since the run began, or since they were loaded."""
 
 
 class PlanDoesNotFit(InputError):
@@ -90,7 +90,7 @@ class StoreError(TracerError):
 
 
 class StoreUnavailable(StoreError):
-    """The store did not do what was asked, for a reason that may pass."""
+    """The store failed for a reason that may pass."""
 
 
 class StoreNotFound(StoreError):
@@ -98,7 +98,7 @@ class StoreNotFound(StoreError):
 
 
 class StoreVersionError(StoreError):
-    """The store was written in a format this version does not know."""
+    """The store was written in a format that this version does not know."""
 
 
 class StoreMismatch(StoreError):
@@ -106,18 +106,21 @@ class StoreMismatch(StoreError):
 
 
 class CommitRefused(StoreError):
-    """What was to be committed is not there as it was written, and must not count. Of several parts the others do."""
+    """A part that was to be committed is not in the store as it was written, so it must not count.
+
+    If several parts were to be committed, the others count.
+    """
 
     parts: Mapping[str, str] = MappingProxyType({})
-    """Why, for each part that was refused, by name."""
+    """Reason of each refusal, by the name of the part."""
 
 
 class StoreCorrupt(StoreError):
-    """Checksums or sizes in the store do not agree."""
+    """Checksums or sizes in the store do not match."""
 
 
 class PromptNotFound(StoreError, KeyError):
-    """No such prompt in the store."""
+    """The store has no prompt with this id."""
 
     def __str__(self) -> str:
         return str(self.args[0])  # KeyError would show the message's repr
@@ -136,9 +139,9 @@ class WorkerLost(TracerError):
 
 
 class JobServerError(TracerError):
-    """A cluster's job server does not answer, or refuses."""
+    """The job server of a cluster does not answer, or it refuses."""
 
 
 def is_failure(error: BaseException) -> bool:
-    """Whether it is an exception like others, or a panic of a library written in Rust, which Python counts as none."""
+    """Whether an error is an `Exception`, or the panic of a Rust library, which derives from `BaseException` only."""
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"

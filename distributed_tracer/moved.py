@@ -1,4 +1,4 @@
-"""Former names of public modules, and of what is in them. They keep working for one version, with a warning."""
+"""Former names of public modules and of their contents, which keep working for one version, with a warning."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOVED = {
     "validate.faithfulness": "evaluate.faithfulness",
     "validate.job": "evaluate.job",
 }
-"""Former name of a module -> its name, both below this package."""
+"""Former names of modules and their present names, both relative to this package."""
 RENAMED = {
     "evaluate.edge_effects": {"EdgeMeasure": "EdgeEffectMetric"},
     "evaluate.faithfulness": {"FaithfulnessMeasure": "FaithfulnessMetric", "covering": "features_covering"},
@@ -40,13 +40,14 @@ RENAMED = {
     "model.forward_cache": {"Tape": "ForwardCache", "record": "run_with_cache"},
     "plot.style": {"save": "save_figure"},
 }
-"""Module -> former names in it, and what they are called now."""
+"""Former names in each module, and their present names."""
 
 
 def renamed(module: str) -> Callable[[str], Any]:
-    """The `__getattr__` of a module in which names changed: its full name -> a function of a missing name.
+    """Return the `__getattr__` function for a module in which names changed; `module` is its full name.
 
-    The function warns and returns what the name stands for. It raises AttributeError for a name that never was one.
+    The function warns and returns the object that a former name stands for. It raises AttributeError for a name that
+    the module never had.
     """
     names: Mapping[str, str] = RENAMED[module.partition(".")[2]]
 
@@ -60,7 +61,8 @@ def renamed(module: str) -> Callable[[str], Any]:
 
 
 class _FormerModules(MetaPathFinder, Loader):
-    """Finds modules under their former names. Each is a module of its own, whose attributes are the other's."""
+    """Finder of modules under their former names. Each is a separate module, whose attributes are those of the present
+    one."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -80,6 +82,6 @@ class _FormerModules(MetaPathFinder, Loader):
 
 
 def install() -> None:
-    """Let `import` find modules under their former names, too."""
+    """Let `import` find modules under their former names as well."""
     if not any(isinstance(finder, _FormerModules) for finder in sys.meta_path):
         sys.meta_path.insert(0, _FormerModules())

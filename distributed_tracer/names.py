@@ -1,5 +1,5 @@
-"""Names that there are not: what to say then, with the closest of those that there are. And names of files that must
-not be used."""
+"""Unknown names: the message about one, which lists the closest known names. Also names of files that must not be
+used."""
 
 from __future__ import annotations
 
@@ -15,24 +15,29 @@ _COMPARED = 10_000
 """Largest number of names that are all compared letter by letter, which takes 0.1 s. Of more names, only those with
 the same beginning are compared."""
 _LONGEST = 200
-"""Comparing takes the product of both lengths: longer names have no close ones."""
+"""Largest number of letters of a name that is compared: comparing takes time in proportion to the product of both
+lengths."""
 _PIECE = 3
-"""Fewer letters are no piece of a name."""
+"""Smallest number of letters that are looked for inside other names."""
 
 
 _ELSEWHERE = re.compile(r"/|[A-Za-z]:|.*[\\\x00]|(.*/)?\.\.(/|$)", re.DOTALL)
 
 
 def is_elsewhere(name: object) -> bool:
-    """Whether the name of a file, as a file gives it, may be of something outside the folder that it is meant for.
+    """Whether a file name that was read from a file may lead outside the folder that it is meant for.
 
-    It may if it is absolute, or `..` is a part of it, on this system or another: `C:x`, `a\\b`. Of nothing, too.
+    That is the case if it is absolute or contains `..`, on this system or another (`C:x`, `a\\b`), and for an empty
+    name.
     """
     return not isinstance(name, str) or not name or _ELSEWHERE.match(name) is not None
 
 
 def unknown(what: str, name: object, known: Collection[str], quoted: bool = False) -> str:
-    """`no column 'topc'; there are id, topic. Did you mean 'topic'?` Names of several words are better quoted."""
+    """Return a message such as `no column 'topc'; there are id, topic. Did you mean 'topic'?`
+
+    Set `quoted` if names may have several words.
+    """
     listed = list(known)
     shown = [repr(other) if quoted else printable(str(other))[:_LONGEST] for other in listed[:_LISTED]]
     more = f" and {len(listed) - _LISTED:,} more" if len(listed) > _LISTED else ""
@@ -41,13 +46,14 @@ def unknown(what: str, name: object, known: Collection[str], quoted: bool = Fals
 
 
 def hint(name: object, known: Collection[str]) -> str:
-    """`. Did you mean 'a' or 'b'?`, or nothing if nothing is close. Case and outer spaces do not count."""
+    """Return `. Did you mean 'a' or 'b'?`, or an empty string if no name is close. Case and outer spaces do not
+    count."""
     close = closest(name, known)
     return f". Did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
 def closest(name: object, known: Collection[str], count: int = 3) -> list[str]:
-    """At most `count` of the known names: what begins with `name` or has it inside, then the closest."""
+    """Return at most `count` of the known names: those that begin with `name` or contain it, then the closest."""
     if not isinstance(name, str) or len(name) > _LONGEST:
         return []
     inside = [other for other in known if len(name) >= _PIECE and name.casefold() in other.casefold()]

@@ -1,10 +1,10 @@
-"""run_job: a corpus in, a store of attribution graphs out. The first file to read.
+"""Pipeline: `run_job` reads a corpus and writes a store of attribution graphs. Read this file first.
 
-    take in ─▶ check ─▶ skip what is done ─▶ plan ─▶ execute ─▶ record ─▶ Summary
-    (prompts, sizes)                         (bytes, seconds)   (commit parts, write down failures)
+    load inputs ─▶ check ─▶ skip what is done ─▶ plan ─▶ execute ─▶ record ─▶ Summary
+    (prompts, sizes)                             (bytes, seconds)   (commit parts, record failures)
 
-Everything before `execute` costs next to nothing and is where mistakes should show. Workers write graphs to the store
-themselves; this process only sees what became of each prompt, and says which parts count.
+Everything before `execute` costs almost nothing, and mistakes should show there. Workers write graphs to the store
+themselves. This process only sees the outcome of each prompt, and commits the parts that count.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _CHANGED = (
 
 
 def run_job(config: JobConfig) -> Summary:
-    """Trace every prompt of the corpus that is not done yet, and say how it went.
+    """Trace every prompt of the corpus that is not done yet, and return a summary.
 
-    Killed at any moment and called again with the same configuration, it ends with the same store. Prompts that
-    cannot be traced are recorded as failed and tried again by the next run. Raises InputError for what is wrong
-    with the whole job, before anything is spent, and FilesChanged where model or transcoders change during the run;
-    StoreError if the store cannot be used; WorkerLost if workers die without getting anything done.
+    A run that is killed at any moment and called again with the same configuration ends with the same store. Prompts
+    that cannot be traced are recorded as failed, and the next run tries them again. Raises InputError if something is
+    wrong with the whole job, before any work is done; FilesChanged if files of the model or the transcoders change
+    during the run; StoreError if the store cannot be used; WorkerLost if workers die without any progress.
     """
     with log_outcomes(config.run.log_format) as tell:
         return _run(config, tell)
@@ -86,7 +86,7 @@ def _work(
     recorder: OutcomeRecorder,
     make_worker: MakeWorker,
 ) -> None:
-    """Record what cannot be traced, and trace the rest."""
+    """Record the prompts that cannot be traced, and trace the others."""
     for outcome in intake.rejected:
         recorder.record(outcome)
     for unit, reason in plan.too_large():
@@ -109,7 +109,7 @@ def _work(
 
 
 def _tell_end(ledger: Ledger, recorder: OutcomeRecorder, stopping: GracefulShutdown, error: BaseException) -> None:
-    """Write down why a run ends early, unless the store is why: it is gone, or was waited for long enough."""
+    """Record in the store why a run ends early, unless the reason is that the store is gone or unavailable."""
     if isinstance(error, StoreUnavailable | StoreNotFound):
         return
     with suppress(TracerError, OSError):
@@ -121,7 +121,7 @@ def _tell_end(ledger: Ledger, recorder: OutcomeRecorder, stopping: GracefulShutd
 
 
 def plan_job(config: JobConfig) -> tuple[Plan, JobInputs]:
-    """What `run_job` would do now, and what it is given. Spends nothing; the store may be unnamed."""
+    """Return the plan of what `run_job` would do now, and its inputs. It loads no weights; the store may be unnamed."""
     intake = load_inputs(config)
     if config.store.store:
         intake.prompts.mark_done(Ledger(config.store.store).content_hashes())

@@ -1,7 +1,7 @@
-"""What callers hand in, as plain Python values: numbers of numpy and torch are converted, all else is refused.
+"""Plain values: arguments of callers as Python values. Numbers of NumPy and torch are converted; all else is refused.
 
-Every public function converts its inputs here. A number that is almost one is worse than an error: a tensor as a
-feature's index compares equal to nothing, and 1.0 or True as a position may stand for a mistake.
+Every public function converts its inputs here. A wrong kind of number is worse than an error: a tensor as the index of
+a feature compares equal to nothing, and 1.0 or True as a position may be a mistake.
 """
 
 from __future__ import annotations
@@ -17,21 +17,25 @@ from .documents.json_text import MAX_DEPTH, is_deep
 
 MAX_ID_CHARS = 512
 MAX_TEXT_BYTES = 16 * 2**20
-"""Of a prompt: a text of two million tokens has about ten MB."""
+"""Largest size of a prompt's text: a text of two million tokens has about ten MB."""
 MAX_METADATA_BYTES = 2**20
-"""Of one prompt, as JSON: a store keeps the metadata of all prompts in memory while it answers."""
+"""Largest size of one prompt's metadata as JSON: a store keeps the metadata of all prompts in memory while it
+answers."""
 
 Refuse = type[Exception]
-"""The exception that says no."""
+"""Class of the exception that a function raises for a value that it refuses."""
 
 
 def is_boolean(value: object) -> bool:
-    """Whether it is a bool, or one of numpy's or torch's."""
+    """Whether a value is a bool of Python, NumPy or torch."""
     return isinstance(value, bool) or str(getattr(value, "dtype", "")) in ("bool", "torch.bool")
 
 
 def integer(value: Any, what: str, refuse: Refuse) -> int:
-    """An int, from Python, numpy or torch. Raises `refuse` for booleans, floats, texts and arrays of several."""
+    """Return an integer of Python, NumPy or torch as int.
+
+    Raises `refuse` for booleans, floats, texts and arrays with axes.
+    """
     if not is_boolean(value) and not getattr(value, "ndim", 0):
         try:
             return int(operator.index(value))
@@ -41,7 +45,10 @@ def integer(value: Any, what: str, refuse: Refuse) -> int:
 
 
 def finite(value: Any, what: str, refuse: Refuse) -> float:
-    """A finite float, from Python, numpy or torch. Raises `refuse` for booleans, texts, arrays, NaN and infinities."""
+    """Return a finite number of Python, NumPy or torch as float.
+
+    Raises `refuse` for booleans, texts, arrays with axes, NaN and infinities.
+    """
     if not is_boolean(value) and not isinstance(value, str | bytes) and not getattr(value, "ndim", 0):
         try:
             number = float(value)
@@ -53,7 +60,8 @@ def finite(value: Any, what: str, refuse: Refuse) -> float:
 
 
 def place(value: Any, what: str, refuse: Refuse) -> int | slice:
-    """A position: an int, or a slice of ints and None. Raises `refuse`, for lists and ranges too."""
+    """Return a position as an int, or as a slice of ints and None. Raises `refuse` for anything else, lists and ranges
+    too."""
     if isinstance(value, slice):
         bounds = (value.start, value.stop, value.step)
         start, stop, step = (None if n is None else integer(n, f"a bound of {what}", refuse) for n in bounds)
@@ -66,19 +74,19 @@ def place(value: Any, what: str, refuse: Refuse) -> int | slice:
 
 
 def integers(value: Any, what: str, refuse: Refuse) -> tuple[int, ...]:
-    """Several ints, from a sequence or a one-dimensional array. Raises `refuse`."""
+    """Return the ints of a sequence or a one-dimensional array. Raises `refuse` for anything else."""
     return tuple(integer(item, f"item {n} of {what}", refuse) for n, item in enumerate(_items(value, what, refuse)))
 
 
 def floats(value: Any, what: str, refuse: Refuse) -> tuple[float, ...]:
-    """Several finite floats, from a sequence or a one-dimensional array. Raises `refuse`."""
+    """Return the finite floats of a sequence or a one-dimensional array. Raises `refuse` for anything else."""
     return tuple(finite(item, f"item {n} of {what}", refuse) for n, item in enumerate(_items(value, what, refuse)))
 
 
 def token_ids(value: Any, refuse: Refuse) -> tuple[int, ...]:
-    """The token ids [P] of one prompt: a sequence, an array [P] or [1, P], or what a tokenizer returns for one text.
+    """Return the token ids [P] of one prompt, given as a sequence, an array [P] or [1, P], or a tokenizer's output.
 
-    Raises `refuse` for more prompts than one, for padding, and for what is no integer from 0.
+    Raises `refuse` for more than one prompt, for padding, and for ids that are not integers from 0.
     """
     if isinstance(value, Mapping):
         if "input_ids" not in value:
@@ -99,14 +107,18 @@ def token_ids(value: Any, refuse: Refuse) -> tuple[int, ...]:
 
 
 def flag(value: Any, what: str, refuse: Refuse) -> bool:
-    """True or False, from Python, numpy or torch. Raises `refuse` for all else: "no" would count as yes."""
+    """Return a boolean of Python, NumPy or torch as bool.
+
+    Raises `refuse` for anything else: the text "no", for example, would count as true.
+    """
     if is_boolean(value) and not getattr(value, "ndim", 0):
         return bool(value)
     raise refuse(f"{what} must be True or False, not {shown(value)}")
 
 
 def prompt_id(value: Any, refuse: Refuse) -> str:
-    """An id as given, numbers as their digits. Raises `refuse` for what cannot be one."""
+    """Return the id of a prompt as a string; a number becomes its digits. Raises `refuse` for a value that cannot be an
+    id."""
     if is_boolean(value) or not (isinstance(value, str | float) or hasattr(value, "__index__")):
         raise refuse(f"wrong id: found {shown(value)}, expected a string or a number")
     id_ = str(value)
@@ -119,7 +131,8 @@ def prompt_id(value: Any, refuse: Refuse) -> str:
 
 
 def text(value: Any, refuse: Refuse) -> str:
-    """A text, which may be empty. Raises `refuse` for what UTF-8 cannot hold, and for bytes."""
+    """Return a text, which may be empty. Raises `refuse` for text that UTF-8 cannot encode, for text that is too long,
+    and for bytes."""
     if not isinstance(value, str):
         raise refuse(f"wrong text: found {shown(value)}, expected a string")
     num_bytes = check_storable(str(value), "text", refuse)
@@ -129,7 +142,10 @@ def text(value: Any, refuse: Refuse) -> str:
 
 
 def messages(value: Any, refuse: Refuse) -> tuple[tuple[str, str], ...]:
-    """(role, content) of each message of a chat. Raises `refuse` for no messages, and for what is none."""
+    """Return (role, content) of each message of a chat.
+
+    Raises `refuse` if there are no messages, or if one of them is not a mapping or pair of role and content.
+    """
     if not isinstance(value, list | tuple) or not value:
         raise refuse(f"wrong messages: found {shown(value)}, expected a list of objects with role and content")
     found = []
@@ -147,8 +163,11 @@ def messages(value: Any, refuse: Refuse) -> tuple[tuple[str, str], ...]:
 
 
 def check_storable(value: object, what: str, refuse: Refuse, allow_nan: bool = False) -> int:
-    """The bytes that it takes as JSON in UTF-8. Refuses what that cannot say: NaN, dates, bytes, halves of surrogate
-    pairs; and more than MAX_DEPTH levels of lists and objects, as what reads it later recurses."""
+    """Return the number of bytes that a value takes as JSON in UTF-8.
+
+    Raises `refuse` for what JSON in UTF-8 cannot hold: NaN (unless `allow_nan`), dates, bytes, and halves of surrogate
+    pairs. Also refuses more than MAX_DEPTH levels of lists and objects, because later readers recurse.
+    """
     try:
         num_bytes = len(json.dumps(value, ensure_ascii=False, allow_nan=allow_nan).encode())
     except UnicodeEncodeError as error:
@@ -164,7 +183,7 @@ def check_storable(value: object, what: str, refuse: Refuse, allow_nan: bool = F
 
 
 def shown(value: object) -> str:
-    """A short form for messages, without control characters."""
+    """Return a short form of a value for messages, without control characters."""
     shape = getattr(value, "shape", None)
     if shape is not None and len(shape):
         return f"{type(value).__name__} of shape {list(shape)} and {getattr(value, 'dtype', 'no dtype')}"
@@ -172,7 +191,8 @@ def shown(value: object) -> str:
 
 
 def _items(value: Any, what: str, refuse: Refuse) -> Sequence[Any]:
-    """The items of a sequence or an array. Booleans and floats stay as they are, so that the caller can refuse them."""
+    """Return the items of a sequence or an array. Booleans and floats stay as they are, so that the caller can refuse
+    them."""
     if getattr(value, "ndim", 0) and callable(to_list := getattr(value, "tolist", None)):
         items: list[Any] = to_list()
         return items
@@ -182,7 +202,8 @@ def _items(value: Any, what: str, refuse: Refuse) -> Sequence[Any]:
 
 
 def _one_row(items: Sequence[Any], refuse: Refuse) -> Sequence[Any]:
-    """The only row, if these are rows: [[...]] is one prompt as tokenizers return it."""
+    """Return the only row if the items are rows, because tokenizers return one prompt as [[...]]; else return the
+    items."""
     is_row = [isinstance(item, Sequence) and not isinstance(item, str | bytes) for item in items]
     is_row = [row or bool(getattr(item, "ndim", 0)) for row, item in zip(is_row, items, strict=True)]
     if not any(is_row):

@@ -1,4 +1,4 @@
-"""What is asked: a `Prompt` and the `TargetSpec`s to explain. Plain data, no torch; travels end to end."""
+"""Prompt: `Prompt` and the `TargetSpec`s to explain, as plain data without torch. All stages of a run use them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .errors import CorpusError, PromptError, TargetError
 
 
 class _NotThat(Exception):
-    """A field of a target that is not what it must be."""
+    """Signal that a field of a target has a value of the wrong kind."""
 
 
 def _token(value: Any) -> int | str:
@@ -64,13 +64,13 @@ _TARGET_FIELDS: dict[str, tuple[Callable[[Any], object], str]] = {
 
 @dataclass(frozen=True)
 class TargetSpec:
-    """One thing to explain, as the user wrote it. Exactly one of `token`, `feature`, `direction` is set.
+    """One target to explain, as the user wrote it. Exactly one of `token`, `feature`, `direction` is set.
 
-    A token is an id or a string; with `minus` the target is the difference of two tokens' logits.
-    `feature` is (layer, position, index). `direction` is a vector of the model's width, used as it is at
-    the final norm's output. `position` counts the prompt's tokens from 0, its leading special token, and
-    from the end if negative. `weight` is the share of the target in influence; None means its probability
-    (tokens) or 1 (everything else). Numbers may be numpy's or torch's. Raises TargetError for anything else.
+    `token` is an id or a string; with `minus` the target is the difference of the logits of two tokens. `feature` is
+    (layer, position, index). `direction` is a vector of the model's width, used as it is at the final norm's output.
+    `position` counts the tokens of the prompt from 0, which is the leading special token; a negative position counts
+    from the end. `weight` is the weight of the target in influence; None means the probability of a token, and 1 for
+    other targets. Numbers may be of NumPy or torch. Raises TargetError for anything else.
     """
 
     token: int | str | None = None
@@ -98,14 +98,15 @@ class TargetSpec:
 
     @property
     def named_positions(self) -> tuple[int, ...]:
-        """The positions that it names."""
+        """Positions that the target names."""
         return (self.position,) if self.feature is None else (self.feature[1],)
 
     @classmethod
     def parse(cls, value: object) -> TargetSpec:
-        """From JSON: an int (token id), a string (token, or `"A - B"` for a difference) or an object.
+        """Return the target that a JSON value stands for.
 
-        Raises CorpusError for anything else.
+        The value is an int (token id), a string (token, or `"A - B"` for a difference) or an object. Raises CorpusError
+        for anything else.
         """
         if isinstance(value, str):
             return cls._parse_string(value)
@@ -138,19 +139,19 @@ class TargetSpec:
             raise CorpusError(str(error)) from error
 
     def to_json(self) -> dict[str, Any]:
-        """The object form, without the fields left at their defaults."""
+        """Return the target as a JSON object, without the fields that have their default."""
         defaults = {f.name: f.default for f in fields(self)}
         return {k: v for k, v in vars(self).items() if v != defaults[k]}
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One prompt of a corpus: text, token ids or the messages of a chat (text and ids, once tokenized), what to
-    explain, and metadata.
+    """One prompt of a corpus: its input, its targets, and its metadata.
 
-    Values are converted to what the fields say: token ids may be an array or tensor [P] or [1, P] or what a tokenizer
-    returns, targets anything that `TargetSpec.parse` takes, messages mappings of role and content. Raises PromptError
-    or TargetError for what cannot be, and what a store could not hold.
+    The input is a text, token ids, or the messages of a chat; once tokenized, a prompt has both text and ids. Values
+    are converted to the types of the fields: token ids may be an array or tensor [P] or [1, P] or the output of a
+    tokenizer, targets anything that `TargetSpec.parse` takes, messages mappings of role and content. Raises PromptError
+    or TargetError for values that cannot be converted, and for values that a store cannot hold.
     """
 
     id: str
@@ -159,9 +160,9 @@ class Prompt:
     targets: tuple[TargetSpec, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     where: str = field(default="", compare=False)
-    """`file:line` it was read from, for messages."""
+    """Where the prompt was read from, as `file:line`, for messages."""
     messages: tuple[tuple[str, str], ...] = ()
-    """(role, content) of each, for the tokenizer's chat template."""
+    """Messages of a chat as (role, content), for the tokenizer's chat template."""
 
     def __post_init__(self) -> None:
         converted = {
@@ -179,7 +180,7 @@ class Prompt:
 
     @property
     def content_hash(self) -> str:
-        """What decides the prompt's graph, as a hash: its token ids and targets, not its id or metadata."""
+        """Hash of what determines the graph of the prompt: its token ids and targets, not its id or metadata."""
         return hash_prompt(None, self.tokens, self.targets)
 
 
@@ -189,9 +190,9 @@ def hash_prompt(
     targets: Sequence[TargetSpec] = (),
     messages: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """The id of a prompt that has none: 16 hex digits of a SHA-256 over what is asked.
+    """Return the id of a prompt that has none: the first 16 hex digits of the SHA-256 of its input and targets.
 
-    Raises PromptError for a text that UTF-8 cannot hold.
+    Raises PromptError for a text that UTF-8 cannot encode.
     """
     if text is not None:
         plain_values.check_storable(text, "text", PromptError)
@@ -216,7 +217,10 @@ def _targets(value: Any) -> tuple[TargetSpec, ...]:
 
 
 def _metadata(value: Any) -> Mapping[str, Any]:
-    """As given where it is JSON; numbers and arrays of numpy or torch become Python's."""
+    """Return the metadata, with numbers and arrays of NumPy or torch converted to Python values.
+
+    Raises PromptError for metadata that is not JSON or is too large.
+    """
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise PromptError(f"metadata must be an object with text as keys, not {plain_values.shown(value)}")
     plain = {key: item.tolist() if hasattr(item, "tolist") else item for key, item in value.items()}

@@ -1,8 +1,8 @@
-"""Redaction: text without the credentials that addresses and command lines hold.
+"""Redaction: removes credentials from addresses and command lines in texts.
 
 A URL may hold a password (`https://user:password@host/x`) or a signature in its query (`?X-Amz-Signature=...`,
-`?sig=...`, `?token=...`). Nobody can list the names of all such parameters, so the whole user part, query and fragment
-go. Whatever stores, logs or raises a text that may hold an address passes it through `redacted` first.
+`?sig=...`, `?token=...`). The names of all such parameters cannot be listed, so the whole user part, query and fragment
+are removed. Code that stores, logs or raises a text that may hold an address passes the text through `redacted` first.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 _AROUND = "'\"`)]}>,;:"
-"""What a sentence writes after an address: it is no part of one."""
+"""Characters that may follow an address in a sentence and are not part of it."""
 _HOST_END = re.compile(r"[/?#]")
 _QUERY = re.compile(r"[?#]")
 _TOKENS = re.compile(r"\b(hf_|AKIA|ASIA|ghp_|github_pat_|sk-)\w{8,}")
@@ -18,9 +18,10 @@ _SETTINGS = re.compile(r"(?i)((?:token|secret|password|key)\w*[= ])\S+")
 
 
 def redacted(text: str) -> str:
-    """The text with dots for user parts, queries and fragments of addresses, and for tokens of known forms.
+    """Return the text with dots in place of user parts, queries and fragments of addresses, and of tokens of known
+    forms.
 
-    Takes time in proportion to the length of the text, whatever it holds.
+    The time is proportional to the length of the text, whatever the text contains.
     """
     if "://" in text:
         text = re.sub(r"\S+", lambda word: _word(word[0]), text)
@@ -28,27 +29,27 @@ def redacted(text: str) -> str:
 
 
 def redacted_url(url: str) -> str:
-    """The same of what is one address, which may hold spaces; a path that is no address stays as it is."""
+    """Return one address, which may hold spaces, redacted as a whole. A path that is not an address stays as it is."""
     if "://" not in url:
         return url
-    return redacted(re.sub(r"\s", "_", url))  # what follows a space could be half a password
+    return redacted(re.sub(r"\s", "_", url))  # the text after a space may be half of a password
 
 
 def redacted_argument(text: str) -> str:
-    """The same of one argument of a command line, which may be a flag with an address for its value.
+    """Return one argument of a command line, redacted; it may be a flag with an address as its value.
 
-    To be used before it is cut or broken into lines: half an address hides what is a password.
+    Redact an argument before you cut it or break it into lines: a password in half an address is not recognised.
     """
     return redacted(redacted_url(text))
 
 
 def without_secrets(text: str) -> str:
-    """`redacted`, and without the values of flags and variables whose names sound secret: for command lines."""
+    """Return a command line, redacted, and without the values of flags and variables whose names suggest a secret."""
     return _SETTINGS.sub(r"\1...", redacted(text))
 
 
 def cause_to_show(error: BaseException) -> BaseException | None:
-    """For `raise ... from`: the error itself, or None where a message of its chain holds what must not be shown."""
+    """Return the cause to use in `raise ... from`: the error, or None if a message in its chain holds a secret."""
     chain: BaseException | None = error
     while chain is not None:
         if redacted(str(chain)) != str(chain):
@@ -58,12 +59,12 @@ def cause_to_show(error: BaseException) -> BaseException | None:
 
 
 def _word(word: str) -> str:
-    """A word without spaces, in which any number of addresses may stand."""
+    """Return a word without spaces, redacted; it may hold any number of addresses."""
     begin, *rest = word.split("://")
     done = [begin]
     for piece in rest:
         shown = _without_user(piece)
-        if query := _QUERY.search(shown):  # which may hold further addresses: it ends with the word
+        if query := _QUERY.search(shown):  # a query may hold further addresses and extends to the end of the word
             after = word[len(word.rstrip(_AROUND)) :]
             return "://".join([*done, f"{shown[: query.end()]}...{after}"])
         done.append(shown)
@@ -71,7 +72,10 @@ def _word(word: str) -> str:
 
 
 def _without_user(piece: str) -> str:
-    """What follows `://`. A password that holds a slash is known by the colon before it, unless that begins a port."""
+    """Return the text after `://` without its user part.
+
+    A password may hold a slash. It is recognised by the colon before it, unless that colon begins a port number.
+    """
     end = _HOST_END.search(piece)
     host = piece[: end.start()] if end else piece
     at = host.rfind("@")

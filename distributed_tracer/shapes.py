@@ -1,4 +1,4 @@
-"""Sizes of models and transcoders without their weights, and the letters for tensor axes. No torch here.
+"""Shapes: sizes of models and transcoders without their weights, and the letters of tensor axes. No torch is imported.
 
 The names of tensors and arrays end in one letter for each axis. Some letters have more than one meaning, each in the
 folder or file that is named. Most modules that use letters also say at their top what they mean there.

@@ -1,4 +1,4 @@
-"""Table: named columns of equal length, the answer to every question about a store."""
+"""Table: named columns of equal length. Every question about a store is answered with one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WIDEST = 40
 
 
 class Table:
-    """Numpy arrays by name. Text, missing values (None) and other mixed kinds are arrays of objects."""
+    """NumPy arrays of one length, by name. Text, missing values (None) and mixed kinds are arrays of dtype object."""
 
     def __init__(self, columns: Mapping[str, npt.NDArray[Any] | Sequence[Any]]) -> None:
         self._columns = {
@@ -33,7 +33,7 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
-        """Names, in order."""
+        """Names of the columns, in order."""
         return list(self._columns)
 
     def __len__(self) -> int:
@@ -52,17 +52,17 @@ class Table:
         return f"{self.format()}\n{len(self)} rows"
 
     def _repr_html_(self) -> str:
-        """For notebooks; what stands in the table is escaped."""
+        """Return the first 20 rows as HTML for notebooks; all text is escaped."""
         rows = ([_cell(value) for value in row.values()] for row in self.take(np.arange(min(len(self), 20))).rows())
         return html_table(map(printable, self._columns), rows, f"{len(self):,} rows, {len(self._columns)} columns")
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Each row as a dict of plain Python values."""
+        """Yield each row as a dict of plain Python values."""
         for row in zip(*(values.tolist() for values in self._columns.values()), strict=True):
             yield dict(zip(self._columns, row, strict=True))
 
     def where(self, mask: Sequence[bool] | npt.NDArray[np.bool_]) -> Table:
-        """The rows where `mask` is true: `table.where(table["topic"] == "capitals")`."""
+        """Return the rows for which `mask` is true, as in `table.where(table["topic"] == "capitals")`."""
         if len(mask) != len(self):
             raise ValueError(f"a mask of {len(mask)} for {len(self)} rows")
         is_kept = np.asarray(mask)
@@ -71,7 +71,7 @@ class Table:
         return self.take(np.flatnonzero(is_kept))
 
     def take(self, index: Sequence[int] | npt.NDArray[np.intp]) -> Table:
-        """The rows with these numbers, in this order."""
+        """Return the rows with these numbers, in this order."""
         chosen = np.asarray(index)
         if chosen.dtype == np.bool_:
             raise ValueError("rows are taken by number, not by a mask: where has those for which a mask is true")
@@ -79,25 +79,28 @@ class Table:
         return Table({name: values[chosen] for name, values in self._columns.items()})
 
     def to_pandas(self) -> Any:
-        """A pandas.DataFrame; half surrogates become `?`. Raises ImportError where pandas is not installed."""
+        """Return a pandas.DataFrame, in which half surrogates become `?`. Raises ImportError if pandas is not
+        installed."""
         return import_module("pandas").DataFrame({name: _encodable(values) for name, values in self._columns.items()})
 
     def to_arrow(self) -> Any:
-        """A pyarrow.Table. Raises ImportError where pyarrow is not installed.
+        """Return a pyarrow.Table. Raises ImportError if pyarrow is not installed.
 
-        A column of values of several kinds becomes text, as JSON where it was none; half surrogates become `?`.
+        A column with values of several kinds becomes a column of text, with values that are not text as JSON. Half
+        surrogates become `?`.
         """
         arrow = import_module("pyarrow")
         return arrow.table({name: _arrow(arrow, values) for name, values in self._columns.items()})
 
     def to_polars(self) -> Any:
-        """A polars.DataFrame, as `to_arrow`. Raises ImportError where polars or pyarrow is not installed."""
+        """Return a polars.DataFrame, converted as by `to_arrow`. Raises ImportError if polars or pyarrow is not
+        installed."""
         return import_module("polars").from_arrow(self.to_arrow())
 
     def write_csv(self, path: str | PathLike[str]) -> None:
-        """A line of names, then one for each row; what is missing is empty.
+        """Write a CSV file: a line of names, then one line per row; a missing value is an empty cell.
 
-        Texts are written as they are: spreadsheet programs take one that begins with =, +, - or @ for a formula. If
+        Texts are written as they are. Spreadsheet programs take a text that begins with =, +, - or @ for a formula: if
         prompts or metadata come from strangers, import the columns as text.
         """
         with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
@@ -106,7 +109,8 @@ class Table:
             writer.writerows(row.values() for row in self.rows())
 
     def format(self, max_rows: int = 20) -> str:
-        """Plain text for a terminal: at most `max_rows` rows, long values cut, control characters escaped."""
+        """Return plain text for a terminal: at most `max_rows` rows, with long values cut and control characters
+        escaped."""
         shown = list(self.take(np.arange(min(max_rows, len(self)))).rows())
         lines = [[printable(name) for name in self._columns], *([_cell(v) for v in row.values()] for row in shown)]
         widths = [max(_width(line[i]) for line in lines) for i in range(len(self._columns))]
@@ -120,7 +124,7 @@ class Table:
 
 
 def _objects(values: Sequence[Any]) -> npt.NDArray[np.object_]:
-    # np.array(values) would take tuples of one length for a second axis
+    # np.array(values) would turn tuples of equal length into a second axis
     return np.fromiter(values, dtype=object, count=len(values))
 
 
@@ -134,7 +138,7 @@ def _arrow(arrow: Any, values: npt.NDArray[Any]) -> Any:
 
 
 def _encodable(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Text that UTF-8 can say, as pandas and Arrow keep it."""
+    """Return the values with text that UTF-8 can encode, because pandas and Arrow store text as UTF-8."""
     if values.dtype != object:
         return values
     return _objects([_as_text(value) if isinstance(value, str) else value for value in values.tolist()])
@@ -153,5 +157,6 @@ def _cell(value: Any) -> str:
 
 
 def _width(text: str) -> int:
-    """Terminal columns: wide East Asian characters and emoji take two, combining ones none."""
+    """Return the number of terminal columns of a text: wide East Asian characters and emoji take two, combining ones
+    none."""
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text)

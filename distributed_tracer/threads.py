@@ -1,10 +1,10 @@
-"""Products whose bits do not depend on how many threads torch has.
+"""Threads: matrix products whose bits do not depend on the number of threads of torch.
 
-On a CPU, torch leaves float32 and float64 products to Intel's MKL. Asked for it (`MKL_CBWR=AUTO,STRICT`), MKL promises
-one order of adding for any number of threads, on Intel's processors. On AMD's it takes another kernel for some small
-products when it may use several threads: for results of two or three rows, and for those of up to about 33 rows and
-33 columns (float32, MKL 2024.2, Zen 4). These are computed by one thread: they take microseconds. In float64 large
-products depend on threads there as well, which is left as it is.
+On a CPU, torch computes float32 and float64 products with Intel's MKL. With `MKL_CBWR=AUTO,STRICT`, MKL guarantees one
+order of summation for any number of threads on Intel's processors. On AMD's processors it uses another kernel for some
+small products if several threads are available: for results of two or three rows, and for results of up to about 33
+rows and 33 columns (float32, MKL 2024.2, Zen 4). One thread computes these products, which takes microseconds. In
+float64, large products depend on the number of threads there as well; this is left as it is.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from torch.overrides import TorchFunctionMode
 
 _THIN, _SMALL = (2, 3), 64
 _LITTLE_WORK = 2**20
-"""A layer of 24 times as many operations takes one thread half a millisecond; looking at its calls takes as long."""
+"""Largest `rows * width**2` of a layer that one thread computes as a whole. Such a layer has 24 times as many
+operations and takes one thread half a millisecond; intercepting its calls takes as long."""
 _OF_TWO = {"linear", "matmul", "__matmul__", "__rmatmul__", "mm", "bmm"}
 _OF_THREE = {"addmm", "addmm_", "baddbmm"}
 _OF_MANY = {"einsum", "grouped_mm", "_grouped_mm"}
-"""Whose single products cannot be seen from outside."""
+"""Functions whose single products cannot be seen from outside."""
 _PRODUCTS = _OF_TWO | _OF_THREE | _OF_MANY
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """This Python thread's products are computed by one thread."""
+    """Let one thread compute the products of this Python thread inside the block."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -39,12 +40,13 @@ def one_thread() -> Iterator[None]:
 
 
 def few(rows: int, columns: int) -> bool:
-    """Whether the result is so small that one thread computes it."""
+    """Whether a product is so small, by the size of its result, that one thread computes it."""
     return min(rows, columns) in _THIN or max(rows, columns) <= _SMALL
 
 
 def multiply(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
-    """`torch.matmul`, the same bit for bit for any number of threads: small products are left to one."""
+    """Return `torch.matmul(a, b)`, the same bit for bit for any number of threads: one thread computes small
+    products."""
     if _depends(a) and few(*_sizes(a, b)):
         with one_thread():
             return _product(a, b, out)
@@ -52,7 +54,7 @@ def multiply(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """a @ b in float64. On a CPU its bits would depend on the number of threads, so one thread makes it."""
+    """Return a @ b in float64. On a CPU its bits would depend on the number of threads, so one thread computes it."""
     if a.device.type != "cpu":
         return a @ b
     with one_thread():
@@ -60,7 +62,10 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _product(a: Tensor, b: Tensor, out: Tensor | None) -> Tensor:
-    """As `matmul`, which takes host time to find out what is plain from the shapes: a GPU waits for the host."""
+    """Return `torch.matmul(a, b)` by way of the function that fits the shapes.
+
+    `matmul` takes host time to find this function, and a GPU waits for the host.
+    """
     if a.dim() == b.dim() == 2:
         return torch.mm(a, b, out=out)
     if a.dim() == b.dim() == 3 and len(a) == len(b):
@@ -69,7 +74,7 @@ def _product(a: Tensor, b: Tensor, out: Tensor | None) -> Tensor:
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`torch.nn.functional.linear`, likewise."""
+    """Return `torch.nn.functional.linear`, the same bit for bit for any number of threads."""
     if _depends(x) and few(*_sizes(x, weight.mT)):
         with one_thread():
             return torch.nn.functional.linear(x, weight, bias)
@@ -77,7 +82,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def einsum(equation: str, *operands: Tensor) -> Tensor:
-    """`torch.einsum`, whose single products cannot be seen from outside: on a CPU by one thread."""
+    """Return `torch.einsum`. One thread computes it on a CPU, because its single products cannot be seen from
+    outside."""
     if _depends(operands[0]):
         with one_thread():
             return torch.einsum(equation, *operands)
@@ -85,7 +91,7 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
 
 
 def add_product_(sum_XD: Tensor, a: Tensor, b: Tensor) -> None:
-    """`sum_XD.addmm_(a, b)`, likewise."""
+    """Add a @ b to `sum_XD` in place, the same bit for bit for any number of threads."""
     if _depends(a) and few(*_sizes(a, b)):
         with one_thread():
             sum_XD.addmm_(a, b)
@@ -95,11 +101,11 @@ def add_product_(sum_XD: Tensor, a: Tensor, b: Tensor) -> None:
 
 @contextmanager
 def few_on_one_thread(device: torch.device, rows: int, width: int) -> Iterator[None]:
-    """The same for all products inside the block, those of a model library's modules too.
+    """Let one thread compute all small products inside the block, also those of a model library's modules.
 
-    `rows` and `width` are those of the activations. Python looks at every call of a function of torch, which takes some
-    5 us each: a layer whose products take less than that is left to one thread as a whole. Nothing on a GPU or with
-    one thread.
+    `rows` and `width` are those of the activations. Every call of a torch function is intercepted in Python, which
+    takes some 5 us each; if the products of a layer take less than that, one thread computes the whole layer. On a GPU
+    or with one thread, this does nothing.
     """
     if device.type != "cpu" or torch.get_num_threads() == 1:
         yield
@@ -114,7 +120,7 @@ class _FewOnOneThread(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
-        if name in _PRODUCTS and _is_few(name, [*args, *kwargs.values()]):  # most functions are none
+        if name in _PRODUCTS and _is_few(name, [*args, *kwargs.values()]):  # most torch functions are not products
             with one_thread():
                 return func(*args, **kwargs)
         return func(*args, **kwargs)
@@ -130,16 +136,22 @@ def _is_few(name: str, operands: list[Any]) -> bool:
 
 
 def _depends(a: Tensor) -> bool:
-    """bfloat16 and float16 are multiplied by oneDNN, whose sums do not depend on threads."""
+    """Whether the bits of a product with `a` may depend on the number of threads.
+
+    oneDNN multiplies bfloat16 and float16; its sums do not depend on threads.
+    """
     return a.device.type == "cpu" and a.dtype in (torch.float32, torch.float64) and torch.get_num_threads() > 1
 
 
 def _sizes(a: Tensor, b: Tensor) -> tuple[int, int]:
-    """Rows and columns of a product: of all together where a batch is multiplied with one matrix, as torch does it."""
+    """Return the numbers of rows and columns of a product.
+
+    If a batch is multiplied by one matrix, the rows of the whole batch count together, as torch computes them.
+    """
     if a.dim() < 2 or b.dim() < 2:
         return 1, max(a.shape[:-1].numel(), b.shape[-1] if b.dim() > 1 else 1)
     if b.dim() == 2:
         return a.shape[:-1].numel(), b.shape[1]
     if a.dim() > 2 and max(a.shape[:-2].numel(), b.shape[:-2].numel()) > 1:
-        return 1, 1 + _SMALL  # a batch of products: each has a thread for itself
+        return 1, 1 + _SMALL  # a batch of products: each is computed by one thread
     return a.shape[-2], b.shape[-1]

@@ -1,1 +1,1 @@
-"""The command line. In: arguments. Out: calls of the package, their answers as text or JSON, and an exit code."""
+"""Command line: turns arguments into calls of the package, and prints their answers as text or JSON."""

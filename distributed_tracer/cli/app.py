@@ -1,7 +1,8 @@
-"""The command line: trace and plan take the configuration's fields as flags, the other commands read a store.
+"""Command-line application: the parser, and the output that all commands share.
 
-Exit codes: 0 all is done, 1 a mistake in flags or set-up, 3 some prompts failed (the rest is stored), 130 stopped by a
-signal. What is asked for goes to standard output; progress and errors go to standard error.
+The fields of the configuration are the flags of `trace` and `plan`. Exit codes: 0 all is done, 1 a mistake in flags or
+set-up, 3 some prompts failed (the others are stored), 130 stopped by a signal. Answers go to standard output; progress
+and errors go to standard error.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from ..text import printable
 
 @contextmanager
 def progress_bar(doing: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Gives what is to be called with what is done and what is to do in all, in any unit; None without a terminal."""
+    """Show a progress bar on standard error. Yields a function of the amount done and the total amount, both in any
+    unit, or None if standard error is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -42,7 +44,7 @@ def progress_bar(doing: str) -> Iterator[Callable[[int, int], None] | None]:
 
 
 def to_json_types(value: Any) -> Any:
-    """The value in JSON's types: tuples become lists, numbers that are not finite None."""
+    """Return the value in the types of JSON: tuples become lists, and numbers that are not finite become None."""
     if isinstance(value, Mapping):
         return {str(key): to_json_types(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -64,7 +66,10 @@ StorePath = Annotated[Positional[str], tyro.conf.arg(metavar="PATH")]
 
 
 def bound(function: Callable[..., int]) -> Callable[..., Callable[[], int]]:
-    """The function as a subcommand. Parsing only binds its arguments: tyro takes any ValueError for a bad flag."""
+    """Return the function as a subcommand that only binds its arguments.
+
+    The command runs after parsing, because tyro takes any ValueError during parsing for a bad flag.
+    """
 
     @wraps(function)
     def bind(*args: Any, **kwargs: Any) -> Callable[[], int]:
@@ -75,7 +80,7 @@ def bound(function: Callable[..., int]) -> Callable[..., Callable[[], int]]:
 
 @registry.primitive_rule
 def _optional_int(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int | None] | None:
-    """`none` in any case where an integer may be absent."""
+    """Accept `none`, in upper or lower case, for a field of type `int | None`."""
     if info.type != (int | None):
         return None
     return PrimitiveConstructorSpec(
@@ -88,15 +93,16 @@ def _optional_int(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int | Non
 
 
 def discard_output() -> None:
-    """Nothing more can be written, nor be left for the end of the process to write."""
+    """Redirect standard output to the null device, so that what is still buffered does not fail at the end of the
+    process."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parse(args: Sequence[str]) -> Any:
-    """The command bound to its arguments. Raises SystemExit where tyro refuses them and has said why.
+    """Return the command, bound to its arguments. Raises SystemExit if tyro refuses them and has printed the reason.
 
-    What it says repeats arguments, broken into lines, and among them may be an address with a password. So that is not
-    shown: it is asked again with what may be shown of them.
+    The message of tyro repeats arguments, broken into lines, and one of them may be an address with a password. So the
+    first message is discarded, and the arguments are parsed once more with their secrets redacted.
     """
     parsed = partial(app.cli, prog=PROG, registry=registry, config=(tyro.conf.OmitArgPrefixes,))
     try:
@@ -115,6 +121,6 @@ def check_count(flag: str, count: int) -> None:
 
 
 def print_answer(found: Any) -> None:
-    """A report as it is, anything else as JSON."""
+    """Print a report as it is, and anything else as JSON."""
 
     print(found if isinstance(found, str) else json_format.dumps(to_json_types(found), indent=2))

@@ -24,19 +24,19 @@ def intervene(
     limit: int = 24,
     json: bool = False,
 ) -> int:
-    """Set features of one prompt to other values, and say what the model says then and what becomes of supernodes.
+    """Set features of one prompt to other values, and report the model's output and the activity of supernodes.
 
     Args:
-        text: The prompt.
-        set: WHAT=VALUE or WHAT=xTIMES. WHAT is LAYER:POSITION:FEATURE, where the position may be a slice (2:5::117 is
-            from 5 on), or a supernode by name or number.
-        groups: Supernodes saved in a viewer: the JSON file of a graph, or the address of its page.
-        suggest: Trace the prompt, and group the features of its graph.
-        freeze_attention: Attention patterns stay those of the prompt as it is.
-        generate: Also go on for so many tokens, before and after.
-        out: Where to draw it: .png, .pdf or .svg.
-        limit: How many supernodes to print and draw, those that are set and the most influential; JSON has them all.
-        json: Print JSON.
+        text: Text of the prompt.
+        set: Interventions, as WHAT=VALUE or WHAT=xTIMES. WHAT is LAYER:POSITION:FEATURE, where the position may be a
+            slice (2:5::117 is from position 5 on), or a supernode by name or number.
+        groups: Supernodes that were saved in a viewer: the JSON file of a graph, or the address of its page.
+        suggest: Whether to trace the prompt and group the features of its graph into supernodes.
+        freeze_attention: Whether attention patterns stay those of the unchanged prompt.
+        generate: Number of tokens to generate, once without and once with the interventions.
+        out: File for a picture of the supernodes, which ends in .png, .pdf or .svg.
+        limit: Number of supernodes to print and draw: those that are set, then the most influential. JSON has them all.
+        json: Whether to print the answer as JSON.
     """
     from ..intervene.cluster_supernodes import cluster_supernodes as suggest_supernodes
     from ..intervene.intervention_graph import InterventionGraph
@@ -62,7 +62,7 @@ def intervene(
         if saved.left_out:
             print("no features, left out:", printable(" ".join(saved.left_out)), file=sys.stderr)
     if not suggest:
-        settings = parse_settings(set, supernodes)  # what is mistyped is said before weights are loaded
+        settings = parse_settings(set, supernodes)  # a mistyped setting is reported before weights are loaded
     replacement = ReplacementModel.load(model.model, transcoders.transcoders, model.forward_dtype, model.device_map)
     if suggest:
         settings = parse_settings(set, suggest_supernodes(replacement.trace(text)))
@@ -95,20 +95,22 @@ def verify_edges(
     run: RunConfig = DEFAULT_RUN,
     json: bool = False,
 ) -> int:
-    """Run the model for stored graphs with features turned off, and compare what that does with the edges.
+    """Run the model for stored graphs with features turned off, and compare the effects with the edges.
 
-    Figures are kept beside the graphs; run again, it goes on. Exit code 1 where direct effects are not the edges.
+    Results are stored beside the graphs, so that the same command goes on after an interruption. The exit code is 1 if
+    direct effects differ from the edges.
 
     Args:
         path: Directory or URL of a store.
-        sample: So many graphs, by lot; all without it.
-        sources: So many features of each graph, by lot.
-        seed: Of both lots.
-        tolerance: Direct effects may differ by so much of a graph's largest edge; by the store's precisions without it.
-        model: Where the model is, if it is not where the store says.
-        transcoders: Where the transcoders are, if they are not where the store says.
-        device_map: As for trace.
-        json: Print JSON.
+        sample: Number of graphs to sample at random (default: all).
+        sources: Number of features of each graph to turn off, sampled at random.
+        seed: Seed of the random samples of graphs and of features.
+        tolerance: Largest accepted difference between direct effect and edge, as a share of the graph's largest edge
+            (default: from the precisions of the store).
+        model: Directory or hub id of the model, if it is not where the store says.
+        transcoders: Directory or hub id of the transcoders, if they are not where the store says.
+        device_map: Device map for accelerate: auto, balanced, cpu, cuda, cuda:1, ...
+        json: Whether to print the answer as JSON.
     """
     from ..evaluate.edge_effects import EdgeEffectMetric, tolerance_of
     from ..evaluate.job import EvaluationJob, run_evaluation
@@ -136,19 +138,19 @@ def faithfulness(
     run: RunConfig = DEFAULT_RUN,
     json: bool = False,
 ) -> int:
-    """Run the model with only the features of stored graphs, and without them: is what pruning kept what counts?
+    """Run the model with only the features of stored graphs, and without them, to test what pruning kept.
 
-    Figures are kept beside the graphs; run again, it goes on.
+    Results are stored beside the graphs, so that the same command goes on after an interruption.
 
     Args:
         path: Directory or URL of a store.
-        sample: So many graphs, by lot; all without it.
-        seed: Of this lot, and of the features that are taken by lot for comparison.
-        model: Where the model is, if it is not where the store says.
-        transcoders: Where the transcoders are, if they are not where the store says.
-        device_map: As for trace.
-        out: Where to write a picture, too: .png, .pdf or .svg.
-        json: Print JSON.
+        sample: Number of graphs to sample at random (default: all).
+        seed: Seed of the random sample of graphs, and of the random features that serve as a baseline.
+        model: Directory or hub id of the model, if it is not where the store says.
+        transcoders: Directory or hub id of the transcoders, if they are not where the store says.
+        device_map: Device map for accelerate: auto, balanced, cpu, cuda, cuda:1, ...
+        out: File for a picture of the results, which ends in .png, .pdf or .svg.
+        json: Whether to print the answer as JSON.
     """
     from ..evaluate.faithfulness import FaithfulnessMetric
     from ..evaluate.job import EvaluationJob, run_evaluation

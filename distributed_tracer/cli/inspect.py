@@ -12,11 +12,11 @@ from .app import StorePath, check_count, print_answer
 
 
 def status(path: StorePath, json: bool = False, watch: float | None = None) -> int:
-    """Say what a store holds: prompts done and failed with reasons, how far a run is, what made it.
+    """Report what a store holds: prompts done and failed with reasons, the progress of a run, and what made the store.
 
     Args:
         path: Directory or URL of a store.
-        json: Print JSON.
+        json: Whether to print the answer as JSON.
         watch: Interval in seconds at which the status is printed again, until the run has ended or no prompt is left.
     """
     from ..report.status import status_of, status_text
@@ -39,8 +39,8 @@ def show(path: StorePath, prompt: str, top: int = 10, json: bool = False) -> int
     Args:
         path: Directory or URL of a store.
         prompt: Id of the prompt.
-        top: How many nodes of each kind, and edges.
-        json: Print JSON.
+        top: Number of edges to print, and of nodes of each kind.
+        json: Whether to print the answer as JSON.
     """
     from ..report.graph import graph_summary, graph_text
     from ..store.reader import open_store
@@ -66,16 +66,18 @@ def query(
 
     Args:
         path: Directory or URL of a store.
-        feature: Layer and index, as in 12:3045.
-        show: Where it acts, the strongest edges into or out of it, or which features occur in the same prompts.
-        where: KEY=VALUE, KEY>=VALUE or KEY<=VALUE, of metadata, scores and sizes: topic=capitals "replacement>=0.8".
-            All must hold; docs/store.md says how values are compared.
-        token: Id, or text with or without a space before it, of one of the prompt's tokens. '"Texas"' with its double
-            quotes is the text without a space alone, " Texas" the one with it.
-        target: Id, or label, in the same way, of one of the targets.
-        layer: A feature of this layer is among the nodes.
-        limit: How many rows to print; JSON has them all.
-        json: Print JSON.
+        feature: Feature to ask about, by layer and index, as in 12:3045.
+        show: What to print about the feature: where it is active, the strongest edges into it or out of it, or which
+            features occur in the same prompts.
+        where: Conditions on metadata, scores and sizes, as KEY=VALUE, KEY>=VALUE or KEY<=VALUE: topic=capitals
+            "replacement>=0.8". All must hold; docs/store.md says how values are compared.
+        token: Token that the prompt contains, by id, or by text with or without a space before it. '"Texas"' with its
+            double quotes matches only the text without the space, " Texas" only the text with it.
+        target: Target that the prompt has, by token id, or by label with or without a space before it. Quotes and a
+            leading space have the same meaning as for a token.
+        layer: Layer of which the graph must contain a feature.
+        limit: Number of rows to print; JSON has them all.
+        json: Whether to print the answer as JSON.
     """
     from ..query.feature_answer import answer_feature_query
     from ..query.matching_prompts import matching_prompts, why_none
@@ -103,8 +105,8 @@ def export(path: StorePath, prompt: str, out: str, format: Literal["npz"] = "npz
     Args:
         path: Directory or URL of a store.
         prompt: Id of the prompt.
-        out: File to write, which ends in .npz; replaced if it is there.
-        format: npz is a numpy archive with a dense matrix; the ending says the same.
+        out: File to write, which ends in .npz. An existing file is replaced.
+        format: Format of the file; npz is a NumPy archive with a dense matrix. The file name must end in the same word.
     """
     from ..export.npz import check_npz, export_npz
     from ..store.reader import open_store
@@ -120,9 +122,9 @@ def draw(path: StorePath, out: str, prompt: str | None = None, by: str | None = 
 
     Args:
         path: Directory or URL of a store.
-        out: Where to write the picture: .png, .pdf or .svg.
-        prompt: Id of the prompt.
-        by: Metadata column to colour the store's prompts by.
+        out: File for the picture, which ends in .png, .pdf or .svg.
+        prompt: Id of the prompt whose graph to draw; without it, all prompts of the store are drawn.
+        by: Metadata column that determines the colours of the prompts in a picture of the whole store.
     """
     from ..plot.corpus import draw_corpus
     from ..plot.graph import draw_graph
@@ -140,11 +142,11 @@ def draw(path: StorePath, out: str, prompt: str | None = None, by: str | None = 
 
 
 def info(path: StorePath, json: bool = False) -> int:
-    """Say what a store is made of: counts, bytes by kind of array, per edge and per graph, and what nothing reads.
+    """Report what a store is made of: counts, bytes by kind of array, per edge and per graph, and unused objects.
 
     Args:
         path: Directory or URL of a store.
-        json: Print JSON.
+        json: Whether to print the answer as JSON.
     """
     from ..report.info import info_of, info_text
 
@@ -154,7 +156,9 @@ def info(path: StorePath, json: bool = False) -> int:
 
 
 def digest(path: StorePath) -> int:
-    """Print a hash of all graphs: equal for stores with bit for bit the same ones, however they were written.
+    """Print a hash of all graphs of a store.
+
+    Two stores have the same hash if their graphs are the same bit for bit, however they were written.
 
     Args:
         path: Directory or URL of a store.

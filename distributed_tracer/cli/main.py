@@ -1,4 +1,4 @@
-"""Entry point of the command line: parses arguments, runs the command, turns exceptions into exit codes."""
+"""Entry point of the command line: it parses arguments, runs the command, and turns exceptions into exit codes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COMMANDS: tuple[Callable[..., int], ...] = (
     *(maintain.copy, maintain.merge, maintain.split, maintain.gc),
     *(setup.bundle, setup.verify_bundle, setup.version),
 )
-"""In the order in which `--help` lists them."""
+"""All commands, in the order in which `--help` lists them."""
 _NAMES = [function.__name__.replace("_", "-") for function in COMMANDS]
 
 for _function in COMMANDS:
@@ -34,7 +34,7 @@ for _function in COMMANDS:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; its exit code."""
+    """Run a command and return its exit code."""
     _write_anything()
     args = list(sys.argv[1:] if argv is None else argv)
     with _signals_end_as_sigint():
@@ -48,31 +48,31 @@ def _main(args: list[str]) -> int:
         args = settled(args)
         _refuse_workers_with_local(args)
         return int(parse(args)())
-    except SystemExit as stop:  # tyro has said why
+    except SystemExit as stop:  # tyro has printed the reason
         return 1 if stop.code else 0
     except KeyboardInterrupt:
         print("stopped at once; what is committed stays: run the same command again to go on", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output has left, as `head` does
+    except BrokenPipeError:  # the reader of our output has closed the pipe, as `head` does
         discard_output()
         return 0
     except (TracerError, OSError) as error:
         lines = [printable(redacted(line)) for line in (*str(error).splitlines(), *getattr(error, "__notes__", ()))]
-        # a line break in what a stranger named begins no line that looks like one of ours
+        # a line break in a name from outside must not begin a line that looks like one of ours
         print("error:", "\n  ".join(line.strip() for line in lines), file=sys.stderr)
         return 1
 
 
 @contextmanager
 def _signals_end_as_sigint() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP interrupt a command too: what it has begun is put away, and it says how to go on."""
+    """Let SIGTERM and SIGHUP interrupt a command as SIGINT does, so that it cleans up and says how to go on."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     numbers = (signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
     before = {number: signal.getsignal(number) for number in numbers}
-    for number in (one for one in before if before[one] == signal.SIG_DFL):  # nohup has one ignored
+    for number in (one for one in before if before[one] == signal.SIG_DFL):  # nohup lets a process ignore SIGHUP
         signal.signal(number, interrupt)
     try:
         yield
@@ -82,7 +82,7 @@ def _signals_end_as_sigint() -> Iterator[None]:
 
 
 def _write_anything() -> None:
-    """Let characters that the encoding of standard output and error lacks become escapes: they are no reason to end."""
+    """Write characters that the encoding of standard output and error lacks as escapes, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

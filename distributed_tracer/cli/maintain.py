@@ -14,9 +14,9 @@ from .app import StorePath, print_answer
 
 
 def compact(path: StorePath) -> int:
-    """Put small parts together and index all prompts and features: the store opens and answers faster.
+    """Combine small parts and index all prompts and features, so that the store opens and answers faster.
 
-    Nothing is removed, and runs and readers may go on meanwhile.
+    Nothing is removed, and runs and readers may use the store at the same time.
 
     Args:
         path: Directory or URL of a store.
@@ -28,11 +28,11 @@ def compact(path: StorePath) -> int:
 
 
 def verify(path: StorePath, json: bool = False) -> int:
-    """Read every object of a store and compare it with what was noted of it. Exit code 1 if anything is damaged.
+    """Check every object of a store against its recorded size and checksum. The exit code is 1 if anything is damaged.
 
     Args:
         path: Directory or URL of a store.
-        json: Print JSON.
+        json: Whether to print the answer as JSON.
     """
     from ..report.damage import verified_as_dict, verified_text
     from ..store.backend.open import open_backend
@@ -46,11 +46,11 @@ def verify(path: StorePath, json: bool = False) -> int:
 
 
 def repair(path: StorePath, dry_run: bool = False) -> int:
-    """Take what is damaged out of a store; the same `trace` command then does these prompts again.
+    """Remove damaged objects from a store. The `trace` command that made it then traces their prompts again.
 
     Args:
         path: Directory or URL of a store.
-        dry_run: Say what would be done, and do nothing.
+        dry_run: Whether to report what would be removed, and to change nothing.
     """
     from ..report.damage import repaired_text
     from ..store.maintenance.repair import repair as repair_store
@@ -66,11 +66,13 @@ def copy(
     source: Annotated[Positional[str], tyro.conf.arg(metavar="FROM")],
     target: Annotated[Positional[str], tyro.conf.arg(metavar="TO")],
 ) -> int:
-    """Copy a store, checking every object: between local disks and S3, in any direction. Run again, it goes on.
+    """Copy a store and check every object, between local disks and S3 in any direction.
+
+    After an interruption, the same command goes on.
 
     Args:
-        source: Directory or URL of a store.
-        target: Directory or URL to copy it to: nothing there yet, or a copy of the same store.
+        source: Directory or URL of the store to copy.
+        target: Directory or URL of the copy: nothing is there yet, or a copy of the same store.
     """
     from ..store.maintenance.copy import copy_store
     from .app import progress_bar
@@ -87,11 +89,13 @@ def merge(
     out: Annotated[Positional[str], tyro.conf.arg(metavar="OUT")],
     stores: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="STORE...")],
 ) -> int:
-    """Copy the parts of stores of one configuration into one. Run again, it goes on.
+    """Copy the parts of several stores of one configuration into one store.
+
+    After an interruption, the same command goes on.
 
     Args:
-        out: Directory or URL of the store to make or to add to. Its own graphs come first.
-        stores: Directories or URLs of stores. Of a prompt in several the first one's graph counts.
+        out: Directory or URL of the store to make or to add to. The graphs that it already has take precedence.
+        stores: Directories or URLs of stores. If several have a graph of one prompt, the first store's graph counts.
     """
     from ..store.maintenance.merge import merge_stores
     from .app import progress_bar
@@ -110,13 +114,16 @@ def split(
     where: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE")] = (),
     prompts: str | None = None,
 ) -> int:
-    """Write some prompts' graphs into a store of their own, bit for bit the same. Run again, it goes on.
+    """Copy the graphs of some prompts into a store of their own, the same bit for bit.
+
+    After an interruption, the same command goes on.
 
     Args:
         path: Directory or URL of a store.
-        out: Directory or URL of the store to make, or one split from the same.
-        where: Prompts that meet all of these, as for query: topic=capitals hops=2.
-        prompts: Or a file with their ids, one per line.
+        out: Directory or URL of the store to make, or of one that was split from the same store.
+        where: Conditions that the prompts must meet, all of them, in the form that `query` takes: topic=capitals
+            hops=2.
+        prompts: File with the ids of the prompts, one per line, instead of conditions.
     """
     from ..store.maintenance.split import chosen, split_store
     from ..store.reader import open_store
@@ -135,13 +142,15 @@ def split(
 
 
 def gc(path: StorePath, grace_hours: float = 24.0, dry_run: bool = False, json: bool = False) -> int:
-    """Remove what crashes left: parts that no commit names, temporary files. Runs that write meanwhile are safe.
+    """Remove what crashes left in a store: parts that no commit names, and temporary files.
+
+    Runs that write to the store at the same time are safe.
 
     Args:
         path: Directory or URL of a store.
-        grace_hours: Leave alone what was written to in the last so many hours: a run may be about to commit it.
-        dry_run: Only say what would be removed.
-        json: Print JSON.
+        grace_hours: Age in hours below which objects are kept, because a run may be about to commit them.
+        dry_run: Whether to report what would be removed, and to remove nothing.
+        json: Whether to print the answer as JSON.
     """
     from ..report.garbage import garbage_text
     from ..store.maintenance.gc import collect_garbage
@@ -154,5 +163,5 @@ def gc(path: StorePath, grace_hours: float = 24.0, dry_run: bool = False, json: 
 
 
 def _lines(path: str) -> list[str]:
-    """A file's lines that are not empty."""
+    """Return the lines of a file that are not empty."""
     return [line for line in read_text(Path(path), ConfigError, MAX_INDEX_BYTES).split("\n") if line]

@@ -1,7 +1,6 @@
-"""What is said twice on a command line: flags that take several values add up, all others are refused.
+"""Repeated flags on a command line: flags that take several values are combined, all others are refused.
 
-Parsers of command lines take the last of two values and forget the first, so that half of what was asked for is ignored
-without a word.
+Parsers of command lines usually take the last value of a repeated flag and silently ignore the earlier ones.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from ..errors import ConfigError
 from ..redact import redacted_argument
 
 SEVERAL = frozenset({"--where", "--set", "--platform"})
-"""Flags of all commands that take several values."""
+"""Flags, of any command, that take several values."""
 
 
 def settled(args: Sequence[str], several: Collection[str] = SEVERAL) -> list[str]:
-    """The same arguments, with each flag once: the values of a repeated one of `several` follow one another.
+    """Return the arguments with each flag once: the values of a repeated flag of `several` are joined.
 
-    What stands after `--` is left alone. Raises ConfigError for another flag that is given twice, also as `--x` and
-    `--no-x`, and for one of `several` without a value.
+    Arguments after `--` stay as they are. Raises ConfigError for any other flag that is given twice, also as `--x` and
+    `--no-x`, and for a flag of `several` without a value.
     """
     end = list(args).index("--") if "--" in args else len(args)
     kept: list[list[str]] = [[]]

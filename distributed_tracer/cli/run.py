@@ -27,13 +27,13 @@ def trace(
     trace: TraceConfig = DEFAULT_TRACE,
     run: RunConfig = DEFAULT_RUN,
 ) -> int:
-    """Compute the attribution graph of every prompt into a store. Run again, it goes on where it stopped."""
+    """Compute the attribution graph of every prompt into a store. After an interruption, the same command goes on."""
     from ..pipeline import run_job
 
     summary = run_job(JobConfig(model, transcoders, corpus, store, trace, run))
     try:
         print(summary.describe(), flush=True)
-    except OSError:  # nobody reads it, or the disk under it is full: the store has all of it
+    except OSError:  # the output has no reader, or its disk is full; the store has all results
         discard_output()
     return summary.exit_code
 
@@ -46,7 +46,7 @@ def plan(
     trace: TraceConfig = DEFAULT_TRACE,
     run: RunConfig = DEFAULT_RUN,
 ) -> int:
-    """Say what `trace` with the same flags would take: memory, time, what will not fit. Reads no weights."""
+    """Estimate the memory and time that `trace` with the same flags takes, and what does not fit. Reads no weights."""
     from ..pipeline import plan_job
 
     plan, intake = plan_job(JobConfig(model, transcoders, corpus, store, trace, run))
@@ -67,14 +67,16 @@ def submit(
     stop: str | None = None,
     python: str = "python",
 ) -> int:
-    """Run a job file, or `trace` with the flags after `--`, on the cluster of a Ray job server, from anywhere.
+    """Run a job file, or `trace` with the flags after `--`, on the cluster of a Ray job server.
 
     Args:
-        job: A job file and its arguments; its folder is sent along. Or, after `--`, the flags of `trace`.
-        address: http://HOST:PORT of the cluster's dashboard, else RAY_API_SERVER_ADDRESS, else http://127.0.0.1:8265.
-        follow: Print the job's log until it ends, and end with its exit code.
-        stop: Stop the job with this id: it writes what is under way, and the same submission goes on from there.
-        python: The Python of the cluster's head, by name or path.
+        job: Job file and its arguments; the folder of the file is sent along. Or, after `--`, the flags of `trace`.
+        address: Address of the cluster's dashboard, http://HOST:PORT. The default is the environment variable
+            RAY_API_SERVER_ADDRESS or, if that is not set, http://127.0.0.1:8265.
+        follow: Whether to print the job's log until the job ends, and then to exit with its exit code.
+        stop: Id of a job to stop. The job first writes the work under way; submitting the same again goes on from
+            there.
+        python: Python interpreter on the cluster's head, by name or path.
     """
     from ..runtime.ray.job_client import JobServer, of_file, of_flags
 
@@ -99,6 +101,7 @@ def submit(
 
 
 def _config_of(flags: Sequence[str]) -> JobConfig:
-    """What `trace` would run with these flags: mistakes show here rather than on the cluster."""
+    """Return the configuration that `trace` gets from these flags, so that mistakes show here and not on the
+    cluster."""
     command = parse(["trace", *settled(flags)])
     return JobConfig(**signature(trace).bind(*command.args, **command.keywords).arguments)

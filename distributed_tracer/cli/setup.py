@@ -1,4 +1,4 @@
-"""Commands that prepare a cluster: doctor, bundle, verify-bundle; and the version."""
+"""Commands that prepare a cluster (doctor, bundle, verify-bundle), and version."""
 
 from __future__ import annotations
 
@@ -27,18 +27,21 @@ def doctor(
     timeout_seconds: float = 60.0,
     json: bool = False,
 ) -> int:
-    """Check every node of a cluster, or this machine, before a run. Exit code 1 if a run should not be started yet.
+    """Check every node of a cluster, or this machine, before a run. The exit code is 1 if a run should not start yet.
 
     Args:
-        ray_address: A running cluster, as for trace (RAY_ADDRESS counts too); without one this machine is checked.
-        model: As for trace: is it there, whole, and the same on all nodes?
-        transcoders: As for trace, likewise.
-        store: As for trace: can it be written from everywhere? A small object is made in it and removed.
-        prompts: As for trace: can they be read?
-        text_field: As for trace.
-        full_hash: Compare all bytes of files; otherwise those of more than 64 MiB by samples of every tensor.
-        timeout_seconds: How long to wait for the nodes' answers.
-        json: Print JSON.
+        ray_address: Address of a running Ray cluster, or `auto`; the environment variable RAY_ADDRESS counts too.
+            Without an address, only this machine is checked.
+        model: Directory or hub id of a model that must be present, complete, and the same on all nodes.
+        transcoders: Directory or hub id of transcoders that must be present, complete, and the same on all nodes.
+        store: Directory or URL of a store that all nodes must be able to write to. A small object is created in it and
+            removed.
+        prompts: Path or URL of a corpus that must be readable.
+        text_field: Column or field of the corpus that holds the text of a prompt.
+        full_hash: Whether to compare all bytes of files. Otherwise files of more than 64 MiB are compared by samples of
+            every tensor.
+        timeout_seconds: Number of seconds to wait for the nodes' answers.
+        json: Whether to print the answer as JSON.
     """
     from ..ops.doctor.diagnose import diagnose
     from ..ops.doctor.node_report import CheckRequest
@@ -59,17 +62,20 @@ def bundle(
     platform: tuple[str, ...] = (PLATFORM,),
     torch_index: str | None = None,
 ) -> int:
-    """Collect all that a run takes into one directory, for machines without internet. Run again, it goes on.
+    """Collect everything that a run needs in one directory, for machines without internet.
+
+    After an interruption, the same command goes on.
 
     Args:
-        out: The directory: a new or empty one, or a bundle.
-        model: Hugging Face directory or hub id, `org/name[@revision]`.
-        transcoders: Directory or hub id, `user/repo[/folder][@revision]`.
-        prompts: Path or fsspec URL of a corpus; copied as it is.
-        wheels: Collect this project and all that it needs too, in the versions installed here.
-        python: Version of Python over there.
-        platform: Platform tags of wheels; the default runs where glibc is 2.28 or newer.
-        torch_index: Index of the build of torch to take (CPU, another CUDA); else pip's own.
+        out: Directory for the bundle: a new or empty one, or an earlier bundle to complete or to change.
+        model: Language model: a Hugging Face directory or a hub id, `org/name[@revision]`.
+        transcoders: Set of transcoders: a directory or a hub id, `user/repo[/folder][@revision]`.
+        prompts: Path or fsspec URL of a corpus, which is copied as it is.
+        wheels: Whether to collect wheels of this project and of its dependencies, in the versions installed here.
+        python: Version of Python on the machines without internet.
+        platform: Platform tags of the wheels; the default works with glibc 2.28 or newer.
+        torch_index: URL of the package index for torch, which decides its build (CPU, another CUDA). The default is the
+            index that pip uses.
     """
     from ..ops.bundle.bundle import BundleRequest, make_bundle
     from ..ops.bundle.manifest import summary

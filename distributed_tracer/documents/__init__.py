@@ -1,1 +1,1 @@
-"""In: JSON, YAML, headers of safetensors from outside. Out: plain values, in bounded memory and time, or one error."""
+"""Documents from outside (JSON, YAML, safetensors headers), parsed to plain values in bounded memory and time."""

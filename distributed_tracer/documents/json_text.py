@@ -1,4 +1,4 @@
-"""JSON: strict, of bounded depth, in time that grows with its length alone."""
+"""JSON: a strict parser with bounded depth, whose time depends only on the length of the text."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from typing import Any, NoReturn
 from .text import Refuse, brief
 
 MAX_DEPTH = 64
-"""Levels of lists and objects in each other. Every value passes through encoders that recurse, Ray's among them: some
-end the process at 900 levels."""
+"""Largest number of nested levels of lists and objects. Every value passes through recursive encoders, such as Ray's,
+and some of them end the process at 900 levels."""
 MAX_DIGITS = 309
-"""Of an integer: more do not fit a float64, and converting takes the square of their number."""
+"""Largest number of digits of an integer: a longer one does not fit a float64, and the time to convert digits grows
+with the square of their number."""
 
 
 def parse_json(text: str | bytes, refuse: Refuse, strict: bool = True) -> Any:
-    """JSON without duplicate keys, numbers beyond a float64 or more than MAX_DEPTH levels. Raises `refuse`.
+    """Return the value of a JSON text.
 
-    Not `strict`, NaN and infinities pass, as Python's own encoder writes them into configurations.
+    Raises `refuse` for malformed JSON, duplicate keys, numbers beyond a float64, and more than MAX_DEPTH levels. If
+    `strict` is false, NaN and infinities are accepted, which Python's own encoder writes into configurations.
     """
     try:
         value = json.loads(
@@ -35,7 +37,7 @@ def parse_json(text: str | bytes, refuse: Refuse, strict: bool = True) -> Any:
         raise refuse(f"bad JSON at column {error.colno}: {error.msg}; found {found}, expected valid JSON") from error
     except RecursionError as error:
         raise refuse(f"bad JSON: nested too deeply, expected at most {MAX_DEPTH} levels") from error
-    except ValueError as error:  # not UTF-8, or of the functions below
+    except ValueError as error:  # not UTF-8, or raised by the functions below
         raise refuse(str(error)) from error
     if is_deep(value):
         raise refuse(f"bad JSON: nested too deeply, expected at most {MAX_DEPTH} levels")
@@ -43,7 +45,7 @@ def parse_json(text: str | bytes, refuse: Refuse, strict: bool = True) -> Any:
 
 
 def is_deep(value: object) -> bool:
-    """Whether lists and objects are in each other more than MAX_DEPTH levels deep."""
+    """Whether lists and objects are nested more than MAX_DEPTH levels deep."""
     holders = _holders([value])
     for _ in range(MAX_DEPTH):
         if not holders:

@@ -1,4 +1,4 @@
-"""Headers of .safetensors files: where each tensor is, without reading any."""
+"""Headers of .safetensors files, which give the place of each tensor without reading it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from .json_text import parse_json
 from .text import Refuse, brief
 
 MAX_HEADER_BYTES = 32 * 2**20
-"""The largest model's index of all its files has half of that."""
+"""Largest header that is read: the index of all files of the largest model has half of this size."""
 _MAX_AXES = 16
 
 
 @dataclass(frozen=True)
 class Stored:
-    """One tensor as a header describes it. Offsets count bytes from the end of the header."""
+    """Description of one tensor in a header. Offsets count bytes from the end of the header."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -24,7 +24,10 @@ class Stored:
 
 
 def safetensors_header(file: BinaryIO, refuse: Refuse) -> tuple[int, dict[str, Stored]]:
-    """Where a .safetensors file's data begin, and its tensors by name. Raises `refuse`."""
+    """Return the offset in bytes at which the data of a .safetensors file begin, and its tensors by name.
+
+    Raises `refuse` for a header that is too long, cut short or malformed.
+    """
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
     if length > MAX_HEADER_BYTES:

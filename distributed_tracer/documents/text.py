@@ -1,4 +1,4 @@
-"""Text files from outside, of bounded size. What a format's parser raises becomes the error that the caller names."""
+"""Text files from outside, of bounded size. Errors of reading become the exception class that the caller names."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from reprlib import Repr
 
 MAX_CONFIG_BYTES = 4 * 2**20
 MAX_INDEX_BYTES = 64 * 2**20
-"""An index of 140,000 tensors has 14 MiB; a parsed document takes up to twenty times its bytes."""
+"""Largest size of an index: one of 140,000 tensors has 14 MiB. A parsed document takes up to twenty times its bytes."""
 
 Refuse = type[Exception]
-"""The exception that says no."""
+"""Class of the exception that a function raises for a document that it refuses."""
 
 _BRIEF = Repr()
 _BRIEF.maxstring = _BRIEF.maxother = 60
 
 
 def brief(value: object) -> str:
-    """A short form of what a stranger wrote, quoted, without control characters."""
+    """Return a short form of a value from outside, quoted and without control characters."""
     return _BRIEF.repr(value)
 
 
 def read_text(path: Path, refuse: Refuse, max_bytes: int = MAX_CONFIG_BYTES) -> str:
-    """A UTF-8 file's text. Raises `refuse` where it cannot be read or is longer than `max_bytes`."""
+    """Return the text of a UTF-8 file. Raises `refuse` if it cannot be read or is longer than `max_bytes`."""
     try:
         with path.open("rb") as file:
             data = file.read(max_bytes + 1)

@@ -1,4 +1,4 @@
-"""YAML of plain values: nothing is constructed but what JSON has, dates and sets, and aliases cannot multiply it."""
+"""YAML of plain values: only the types of JSON, dates and sets are constructed, and aliases cannot multiply them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ from .json_text import MAX_DEPTH, MAX_DIGITS
 from .text import Refuse, brief
 
 MAX_YAML_BYTES = 256 * 2**10
-"""A set of transcoders with 100 layers has 20 KiB; parsing 256 KiB takes some seconds."""
+"""Largest size of a document: one for a set of transcoders with 100 layers has 20 KiB. Parsing 256 KiB takes some
+seconds."""
 _LONGEST = 500
 _MAX_NODES = 100_000
-"""Values of a document when every alias stands for a copy."""
+"""Largest number of values in a document, if every alias counts as a copy."""
 
 
 def parse_yaml(text: str, refuse: Refuse) -> Any:
-    """YAML of plain values, by the same rules. Raises `refuse`, also where aliases would fill the memory."""
+    """Return the value of a YAML text, by the rules that hold for JSON.
+
+    Raises `refuse` for malformed YAML, duplicate keys, deep nesting, long numbers, and aliases that would fill the
+    memory.
+    """
     if len(text) > MAX_YAML_BYTES:
         raise refuse(
             f"bad YAML: found {len(text):,} characters, expected at most {MAX_YAML_BYTES:,}; JSON may be longer"
@@ -42,12 +47,13 @@ def parse_yaml(text: str, refuse: Refuse) -> Any:
 
 
 def _plain(error: Exception) -> str:
-    """What the parser says, which quotes the document, in one line without control characters."""
+    """Return the parser's message, which quotes the document, in one line without control characters."""
     return printable(" ".join(str(error).split())[:_LONGEST])
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses deep nesting while it composes, and before it constructs: what aliases multiply, and long integers."""
+    """Loader that refuses deep nesting while it composes nodes, and multiplied aliases and long integers before it
+    constructs values."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -65,7 +71,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_document(node)
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Before merged keys, which may repeat its own, are put into a mapping, each of its own is there once."""
+        """Refuse duplicate keys of a mapping before merged keys are added, because merged keys may repeat its own."""
         if node not in self._flat:
             self._flat.add(node)
             written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and not _is_merge(key)]
@@ -92,7 +98,7 @@ class _Loader(yaml.SafeLoader):
         self._depth -= 1
 
     def _weigh(self, node: yaml.Node, known: dict[int, int]) -> int:
-        """How many values a node holds when every alias stands for a copy; each node is looked at once."""
+        """Return the number of values in a node, if every alias counts as a copy. Each node is visited once."""
         if id(node) in known:
             if not known[id(node)]:
                 raise ValueError("an alias stands for what holds it")

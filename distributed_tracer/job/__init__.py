@@ -1,1 +1,1 @@
-"""The steps of a run around the tracing: prompts read, provenance recorded, outcomes counted."""
+"""Steps of a run around the tracing: they read prompts, record provenance, and count outcomes."""

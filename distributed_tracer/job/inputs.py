@@ -1,4 +1,4 @@
-"""What a run is given: sizes of model and transcoders, and the prompts that can be traced. No weights are read."""
+"""Inputs of a run: sizes of model and transcoders, and the prompts that can be traced. No weights are read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..transcoder.load import check_fits, transcoder_shape
 
 @dataclass(frozen=True, eq=False)
 class JobInputs:
-    """Tokenized prompts with distinct ids, and why the others cannot be traced."""
+    """Sizes of model and transcoders, and a queue of tokenized prompts with distinct ids and of the rejected ones."""
 
     model: ModelShape
     transcoders: TranscoderShape
@@ -28,16 +28,16 @@ class JobInputs:
 
     @property
     def rejected(self) -> Iterator[Outcome]:
-        """What cannot be traced, in the order of the corpus."""
+        """Outcomes of the prompts that cannot be traced, in the order of the corpus."""
         return (Outcome(prompt_id, "failed", phase, reason) for prompt_id, phase, reason in self.prompts.rejected())
 
 
 def load_inputs(config: JobConfig) -> JobInputs:
-    """Read sizes and prompts, and check that they go together.
+    """Read sizes and prompts, and check that they fit together.
 
-    Raises ModelError, TranscoderError and ShapeMismatch, and CorpusError for a file without prompts and for what
-    `on_bad_prompt` does not let pass. A prompt that is too long or has unknown tokens is among the rejected,
-    whatever the configuration.
+    Raises ModelError, TranscoderError and ShapeMismatch. Raises CorpusError for a file without prompts, and for a
+    malformed prompt if `on_bad_prompt` is "stop". A prompt that is too long or has unknown tokens is always rejected
+    and never an error.
     """
     model = model_shape(config.model.model)
     transcoders = transcoder_shape(config.transcoders.transcoders)
@@ -60,9 +60,10 @@ def load_inputs(config: JobConfig) -> JobInputs:
 def deduplicate(
     prompts: Iterable[Prompt | BadPrompt], spool: PromptQueue, config: CorpusConfig
 ) -> Iterator[Prompt | BadPrompt]:
-    """The prompts without repetitions. One id with two contents is an error, or a bad prompt if those are recorded.
+    """Yield the prompts without repetitions.
 
-    Raises CorpusError naming both places.
+    Two prompts with one id and different content raise CorpusError, which names both places. If bad prompts are to be
+    recorded, the second one is yielded as a bad prompt instead.
     """
     for prompt in prompts:
         if isinstance(prompt, BadPrompt) or (before := spool.register(prompt)) is None:

@@ -1,4 +1,4 @@
-"""Where a store comes from: versions, configuration and command line, without credentials."""
+"""Provenance of a store: versions, configuration and command line, without credentials."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "ray", "zarr"
 
 
 def run_info(config: JobConfig, num_features: Sequence[int] = (), files: FilesInUse | None = None) -> dict[str, Any]:
-    """What is written once into a store: `identity` and `content` decide whether a later run may go on with it.
+    """Return the record that a store gets once; `identity` and `content` decide whether a later run may continue it.
 
-    `num_features` are those of each layer's transcoder, `files` what the run has looked at already.
+    `num_features` are the numbers of features of each layer's transcoder. `files` describes the files that the run
+    has already looked at.
     """
     created = datetime.now(UTC).isoformat(timespec="seconds")
     content = (files or FilesInUse(config.model.model, config.transcoders.transcoders)).identity
@@ -30,7 +31,7 @@ def run_info(config: JobConfig, num_features: Sequence[int] = (), files: FilesIn
 
 
 def made_by(config: JobConfig) -> dict[str, Any]:
-    """What every run writes down of itself."""
+    """Return the record that every run writes about itself: command, configuration, versions and platform."""
     return {
         "command": without_secrets(shlex.join(sys.argv)),
         "config": _clean(as_dict(config)),
@@ -46,11 +47,11 @@ def _clean(value: Any) -> Any:
 
 
 def versions() -> dict[str, str]:
-    """Of this package, Python, and the packages that results may depend on."""
+    """Return the versions of this package, of Python, and of the packages that results may depend on."""
     found = {"distributed_tracer": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = version(package)
-        except PackageNotFoundError:  # a laptop that only reads stores need not have them all
+        except PackageNotFoundError:  # a laptop that only reads stores does not need all of them
             found[package] = "absent"
     return found

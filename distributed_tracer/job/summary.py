@@ -1,4 +1,4 @@
-"""How a run went: the Recorder writes down what happens while it happens, the Summary says it at the end."""
+"""Summary of a run: `OutcomeRecorder` records outcomes while they arrive, `Summary` reports them at the end."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ..store.ledger import Ledger
 
 SHOWN_FAILURES = 5
 KEPT_FAILURES = 1_000
-"""So many failures a summary has; the store has all."""
+"""Largest number of failures that a summary keeps; the store keeps all."""
 MAX_REFUSALS_IN_A_ROW = 10
-"""So many parts that are refused without one that counts in between are a sick store, not damaged parts."""
+"""Number of parts refused in a row at which the run ends: so many are a fault of the store, not of single parts."""
 _RECORDS_AT_ONCE = 256
 _RECORD_SECONDS = 1.0
 
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of a corpus in one run."""
+    """Outcome of one run over a corpus."""
 
     store: str
     num_done: int
@@ -36,7 +36,7 @@ class Summary:
     """Prompts that were in the store already."""
     num_failed: int
     failed: tuple[Outcome, ...]
-    """The first KEPT_FAILURES of them."""
+    """First failures, at most KEPT_FAILURES."""
     num_left: int
     """Prompts that were not tried, because the run was stopped."""
     num_retried: int
@@ -49,11 +49,11 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """What a program should end with: 0 all is done, 3 some prompts failed, 130 the run was stopped."""
+        """Exit code of the program: 0 all is done, 3 some prompts failed, 130 the run was stopped."""
         return 130 if self.num_left else 3 if self.num_failed else 0
 
     def describe(self) -> str:
-        """A few lines for people, ending in what to run next."""
+        """Return a few lines for people, which end with the commands to run next."""
         store = shlex.quote(self.store)
         rate = self.num_done / self.seconds if self.seconds > 0 else 0.0
         lines = [
@@ -86,10 +86,10 @@ class Summary:
 
 
 class OutcomeRecorder:
-    """The only one who commits: passes receipts and failures to the ledger, and counts."""
+    """Writes commits and failures to the ledger and keeps the totals of the run. It is the only writer."""
 
     def __init__(self, ledger: Ledger, tell: Callable[[Outcome], None] = lambda outcome: None) -> None:
-        """`tell` is called with every outcome."""
+        """Call `tell` with every outcome."""
         self._ledger, self._tell = ledger, tell
         self._num_done = self._num_nodes = self._num_edges = 0
         self._replacement, self._completeness = _Mean(), _Mean()
@@ -99,10 +99,10 @@ class OutcomeRecorder:
         self._recorded = -math.inf
 
     def commit(self, *receipts: PartManifest) -> None:
-        """Make parts count.
+        """Commit parts, so that they count.
 
-        Raises CommitRefused for parts that are not whole, when the others count; StoreError if nothing but such parts
-        has come for long.
+        Raises CommitRefused if some parts are not complete in the store; the others count. Raises StoreError after
+        MAX_REFUSALS_IN_A_ROW refusals without a part that counts.
         """
         refused = None
         try:
@@ -128,7 +128,10 @@ class OutcomeRecorder:
         _log.warning("%s The %d prompts in it are not done.", reason, len(receipt.prompts))
 
     def record(self, outcome: Outcome) -> None:
-        """Count everything, and write down failures: at once, or many together if they come fast. Raises StoreError."""
+        """Count an outcome, and write a failure to the ledger: at once, or together with others if many come fast.
+
+        Raises StoreError.
+        """
         if outcome.status == "failed":
             self._num_failed += 1
             self._unrecorded.append(outcome)
@@ -148,7 +151,7 @@ class OutcomeRecorder:
         self._tell(outcome)
 
     def flush(self) -> None:
-        """Write down the failures that were left for later: to be called at the end of a run. Raises StoreError."""
+        """Write the failures that are not yet in the ledger. Call it at the end of a run. Raises StoreError."""
         failed, self._unrecorded = self._unrecorded, []
         if failed:
             self._ledger.record_failures(
@@ -157,7 +160,7 @@ class OutcomeRecorder:
         self._recorded = time.monotonic()
 
     def summary(self, store: str, num_wanted: int, num_skipped: int, seconds: float) -> Summary:
-        """The counts of a run over `num_wanted` prompts, `num_skipped` of which were done before."""
+        """Return the totals of a run over `num_wanted` prompts, `num_skipped` of which were done before."""
         return Summary(
             store=store,
             num_done=self._num_done,
@@ -176,7 +179,7 @@ class OutcomeRecorder:
 
 
 class _Mean:
-    """Of the finite ones among some numbers."""
+    """Mean of the numbers that are finite; NaN if there are none."""
 
     def __init__(self) -> None:
         self._sum, self._count = 0.0, 0

@@ -1,1 +1,1 @@
-"""What surrounds a run: checks of machines before it, and bundles for clusters without internet."""
+"""Operations around a run: `doctor` checks machines before it, `bundle` prepares clusters without internet."""

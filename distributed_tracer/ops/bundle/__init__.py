@@ -1,1 +1,1 @@
-"""Names of a model, transcoders and prompts, and a target -> a directory that runs them without internet."""
+"""Bundles: a directory with a model, transcoders, prompts and wheels, from which machines without internet can run."""

@@ -1,11 +1,11 @@
-"""make_bundle: on a machine with internet, everything that a run takes into one directory, for machines without.
+"""Bundle: `make_bundle` collects everything that a run needs, on a machine with internet for machines without it.
 
-    model/  transcoders/  prompts.*          copied, from here or the hub
-    wheels/                                  this project and all it needs, in the versions installed here
-    install_offline.sh                       what to run on the other side
-    manifest.json                            sizes and hashes of all that, and where it came from
+    model/  transcoders/  prompts.*          copied from this machine or the hub
+    wheels/                                  this project and its dependencies, in the versions installed here
+    install_offline.sh                       script to run on the machines without internet
+    manifest.json                            sizes, hashes and origins of all these files
 
-Run again, it goes on: files that are as recorded, and as their sources are, stay.
+A second call goes on: files that match the manifest and their sources are not copied again.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ _CHUNK_BYTES = 2**20
 
 @dataclass(frozen=True)
 class BundleRequest:
-    """What goes into a bundle. What is None stays as an earlier run left it."""
+    """Contents of a bundle. A field that is None keeps what an earlier run left."""
 
     model: str | None = None
-    """Directory or hub id."""
+    """Directory or hub id of the model."""
     transcoders: str | None = None
-    """Directory or hub id."""
+    """Directory or hub id of the transcoders."""
     prompts: str | None = None
-    """Path or URL."""
+    """Path or URL of the corpus."""
     target: Target | None = None
-    """For whom wheels are downloaded."""
+    """Python version and platform for which wheels are downloaded."""
     torch_index: str | None = None
-    """Where torch comes from, if not from where all else does."""
+    """URL of the package index for torch, if it differs from the index of the other packages."""
 
 
 def make_bundle(out: Path, wanted: BundleRequest, say: LogLine) -> Manifest:
-    """Make or complete the bundle at `out`; `say` is told what is being done.
+    """Make or complete the bundle at `out`, and call `say` with each step.
 
-    Raises BundleError for a directory that is something else, no room, wheels that cannot be had, or files that a run
-    would refuse; ModelError, TranscoderError, CorpusError for sources that cannot be read.
+    Raises BundleError if the directory is not a bundle, the disk is full, a wheel cannot be downloaded, or a run would
+    refuse the files. Raises ModelError, TranscoderError or CorpusError for sources that cannot be read.
     """
     manifest = _open(out)
     for name, find in (("model", model_source), ("transcoders", transcoder_source), ("prompts", prompts_source)):
@@ -73,7 +73,7 @@ def make_bundle(out: Path, wanted: BundleRequest, say: LogLine) -> Manifest:
 
 
 def _open(out: Path) -> Manifest:
-    """The bundle so far, marked as unfinished."""
+    """Return the manifest of the bundle so far, marked as unfinished."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         out.mkdir(parents=True, exist_ok=True)
         manifest = Manifest()
@@ -88,7 +88,7 @@ def _open(out: Path) -> Manifest:
 
 
 def _take(out: Path, manifest: Manifest, part: str, source: Source, say: LogLine) -> None:
-    """Copy one part; files of it that its source does not have go."""
+    """Copy the model, the transcoders or the prompts, and remove their files that the source does not have."""
     _check_room(out, source.num_bytes - sum(_size(out / name) for name in source.files))
     copied = [name for name, opener in source.files.items() if _copy(out, manifest, name, opener, say)]
     num_bytes = sum(manifest.files[name]["bytes"] for name in source.files)
@@ -117,14 +117,17 @@ def _check_room(out: Path, num_bytes: int) -> None:
 
 
 def _copy(out: Path, manifest: Manifest, name: str, opener: Opener, say: LogLine) -> bool:
-    """Copy, hashing on the way, unless the file is there with its source's content."""
+    """Copy a file and compute its hash, unless the bundle has it with the content of the source.
+
+    Returns whether the file was copied.
+    """
     path = place(out, name)
     if is_intact(out, manifest, name) and _hash_while_copying(opener, None) == manifest.files[name]["sha256"]:
         return False
     say(f"copying {name}")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)  # a link would be followed
+    part.unlink(missing_ok=True)  # opening a link would write to its target
     try:
         sha256 = _hash_while_copying(opener, part)
     except OSError as error:
@@ -178,7 +181,7 @@ def _take_wheels(out: Path, manifest: Manifest, target: Target, torch_index: str
 
 
 def remove_stale_wheels(out: Path, manifest: Manifest, pins: dict[str, str] | None) -> None:
-    """Remove wheels that are damaged or not of a version installed here; without `pins`, all of them."""
+    """Remove wheels that are damaged, or whose version is not installed here. Without `pins`, remove all wheels."""
     place(out, f"{WHEELS}/arriving")
     shutil.rmtree(out / WHEELS / "arriving", ignore_errors=True)
     for path in (out / WHEELS).glob("*"):
@@ -191,14 +194,15 @@ def remove_stale_wheels(out: Path, manifest: Manifest, pins: dict[str, str] | No
 
 
 def _without_user(url: str | None) -> str | None:
-    """An address that may be written down: no user, password or query."""
+    """Return an address without user, password and query, which may be stored."""
     if url is None:
         return None
     return re.sub(r"(?<=://)\.\.\.@|[?#]\.\.\.$", "", redacted_url(url))
 
 
 def _rehearse(out: Path, manifest: Manifest, say: LogLine) -> None:
-    """Read what was bundled as a run without internet would, short of weights: mistakes show while it can be mended."""
+    """Read the bundle as a run without internet would, except for the weights, so that mistakes show where they can be
+    fixed."""
     paths = {name: str(out / str(part["path"])) for name, part in manifest.parts.items()}
     given = [f"{name}={path}" for name, path in paths.items()]
     if not given:

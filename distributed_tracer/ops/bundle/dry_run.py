@@ -1,4 +1,4 @@
-"""Read a model, transcoders and prompts as a run would, short of weights. A process of its own, which stays offline:
+"""Dry run: reads a model, transcoders and prompts as a run would, except for the weights, in an offline process:
 
 python -m distributed_tracer.ops.bundle.dry_run model=PATH transcoders=PATH prompts=PATH      (any of them)
 """
@@ -12,7 +12,7 @@ from ...errors import TracerError
 
 
 def dry_run(model: str | None = None, transcoders: str | None = None, prompts: str | None = None) -> str:
-    """What was found, in a line. Raises what a run would."""
+    """Return one line about what was read. Raises the errors that a run would raise."""
     from ...job.inputs import load_inputs
     from ...model.load import load_tokenizer, model_shape
     from ...transcoder.load import check_fits, transcoder_shape
@@ -35,7 +35,7 @@ def dry_run(model: str | None = None, transcoders: str | None = None, prompts: s
 
 
 def main(args: list[str]) -> int:
-    """Exit code 0, or 1 with the reason on standard error."""
+    """Return the exit code: 0, or 1 with the reason on standard error."""
     try:
         print(dry_run(**dict(arg.split("=", 1) for arg in args)))
     except (TracerError, OSError) as error:

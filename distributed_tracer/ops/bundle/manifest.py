@@ -1,7 +1,7 @@
-"""manifest.json: what a bundle holds, with the size and SHA-256 of every file. It is written first and after each step,
-so that it also marks a directory as a bundle and tells a second run what is complete.
+"""Manifest: manifest.json lists the files of a bundle with their sizes and SHA-256 hashes.
 
-`install_offline.sh` reads it too: what changes here changes there.
+It is written first and after each step, so that it also marks a directory as a bundle and tells a second run which
+files are complete. `install_offline.sh` reads it too: change both together.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ _LONGEST = 200
 
 @dataclass
 class Manifest:
-    """The entries of manifest.json."""
+    """Entries of manifest.json."""
 
     project_version: str = __version__
     complete: bool = False
-    """Whether `bundle` came to its end."""
+    """Whether `bundle` finished."""
     packages: dict[str, Any] | None = None
-    """For whom the wheels are and how they were chosen: python, platforms, install, pins, torch_index."""
+    """Target of the wheels and how they were chosen: python, platforms, install, pins, torch_index."""
     parts: dict[str, dict[str, str | None]] = field(default_factory=dict)
-    """Part (model, transcoders, prompts) -> its path in the bundle, where it came from, and its revision."""
+    """Path in the bundle, origin and revision of each of model, transcoders and prompts."""
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Path in the bundle -> sha256 and bytes."""
+    """`sha256` and `bytes` of each file, by its path in the bundle."""
 
     def write(self, bundle: Path) -> None:
-        """Replaces the old one at once or not at all."""
+        """Write manifest.json, replacing the old file atomically."""
         text = json.dumps({"format": _FORMAT, **asdict(self)}, indent=1, sort_keys=True)
         fresh = bundle / f"{NAME}.part"
-        fresh.unlink(missing_ok=True)  # a link would be followed
+        fresh.unlink(missing_ok=True)  # opening a link would write to its target
         fresh.write_text(text + "\n", encoding="utf-8")
         fresh.replace(bundle / NAME)
 
@@ -60,12 +60,12 @@ class Manifest:
         self.files[name] = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
 
     def forget(self, folder: str) -> None:
-        """Drop the entries of a folder."""
+        """Drop the entries of the files in a folder."""
         self.files = {name: entry for name, entry in self.files.items() if not name.startswith(f"{folder}/")}
 
 
 def read_manifest(bundle: Path) -> Manifest:
-    """Raises BundleError where there is none, or one that this version does not know."""
+    """Return the manifest of a bundle. Raises BundleError if there is none, or one that this version does not know."""
     path = bundle / NAME
     if not path.exists():
         raise BundleError(f"{bundle} is no bundle: there is no {NAME} in it")
@@ -94,14 +94,17 @@ def read_manifest(bundle: Path) -> Manifest:
 
 
 def _is_entry(entry: object) -> bool:
-    """Whether it says of a file what an entry of `files` does."""
+    """Whether a value is an entry of `files`: the hash and the size of a file."""
     if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
         return False
     return type(num_bytes := entry.get("bytes")) is int and 0 <= num_bytes < 2**63
 
 
 def place(bundle: Path, name: str) -> Path:
-    """Where a file of the bundle is, to be written or removed. Raises BundleError if that is elsewhere."""
+    """Return the path of a file of the bundle that is to be written or removed.
+
+    Raises BundleError if the path leads outside the bundle.
+    """
     path = bundle / name
     if is_elsewhere(name) or not path.parent.resolve().is_relative_to(bundle.resolve()):
         raise BundleError(
@@ -111,7 +114,10 @@ def place(bundle: Path, name: str) -> Path:
 
 
 def verify(bundle: Path) -> Manifest:
-    """The manifest of a bundle that is complete and undamaged. Raises BundleError naming the first wrong file."""
+    """Check every file of a bundle, and return its manifest.
+
+    Raises BundleError if the bundle is incomplete or damaged; the message names the first wrong file.
+    """
     manifest = read_manifest(bundle)
     wrong = problems(bundle, manifest)
     if wrong:
@@ -123,12 +129,15 @@ def verify(bundle: Path) -> Manifest:
 
 
 def summary(manifest: Manifest) -> str:
-    """Number of files and size, in words."""
+    """Return the number of files and their size as text."""
     return f"{len(manifest.files):,} files, {sum(entry['bytes'] for entry in manifest.files.values()) / 1e6:,.1f} MB"
 
 
 def problems(bundle: Path, manifest: Manifest) -> list[str]:
-    """What is wrong with each file, in order of names; also wheels that nobody recorded, as pip might take them."""
+    """Return what is wrong with each file, sorted by name.
+
+    Wheels that the manifest does not list are wrong too, because pip might install them.
+    """
     found = {name: _problem(bundle / name, entry) for name, entry in manifest.files.items()}
     for path in (bundle / WHEELS).glob("*"):
         if (name := f"{WHEELS}/{path.name}") not in manifest.files:
@@ -139,7 +148,7 @@ def problems(bundle: Path, manifest: Manifest) -> list[str]:
 def _problem(path: Path, entry: dict[str, Any]) -> str | None:
     try:
         found = path.stat()
-    except (OSError, ValueError):  # also a name that no file can have
+    except (OSError, ValueError):  # ValueError: a name that no file can have
         return "is missing"
     if not S_ISREG(found.st_mode):
         return "is no file"
@@ -149,7 +158,7 @@ def _problem(path: Path, entry: dict[str, Any]) -> str | None:
 
 
 def is_intact(bundle: Path, manifest: Manifest, name: str) -> bool:
-    """Whether a file is as it was recorded."""
+    """Whether a file matches its entry in the manifest."""
     return name in manifest.files and _problem(bundle / name, manifest.files[name]) is None
 
 

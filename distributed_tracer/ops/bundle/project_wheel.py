@@ -1,4 +1,4 @@
-"""A wheel of this project itself: built from the checkout it runs from, else put together from what is installed."""
+"""Wheel of this project: built from the checkout that runs, or else assembled from the installed files."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ...errors import BundleError
 
 PROJECT = "distributed-tracer"
 _SOURCES = ("pyproject.toml", "README.md", "LICENSE")
-_NOT_IN_WHEELS = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")  # the installer's own notes
+_NOT_IN_WHEELS = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")  # written by the installer
 
 
 def project_wheel(folder: Path) -> Path:
-    """The wheel, in `folder`. Raises BundleError where it cannot be built."""
+    """Make the wheel in `folder`, and return its path. Raises BundleError if it cannot be built."""
     checkout = Path(__file__).parents[3]
     if all((checkout / name).is_file() for name in _SOURCES):
         return _built(checkout, folder)
@@ -31,7 +31,7 @@ def project_wheel(folder: Path) -> Path:
 
 
 def _built(checkout: Path, folder: Path) -> Path:
-    """From a copy: what an earlier build left in the checkout would get into the wheel."""
+    """Build the wheel from a copy of the sources, so that files left by an earlier build do not get into it."""
     with tempfile.TemporaryDirectory() as copy:
         for name in _SOURCES:
             shutil.copy(checkout / name, copy)
@@ -46,7 +46,7 @@ def _built(checkout: Path, folder: Path) -> Path:
 
 
 def repacked(installed: Distribution, folder: Path) -> Path:
-    """What an installer took out of a wheel, in a wheel again."""
+    """Assemble a wheel from the files of an installed distribution, and return its path."""
     wheel = folder / f"{installed.metadata['Name'].replace('-', '_')}-{installed.version}-py3-none-any.whl"
     record, record_name = [], ""
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -1,4 +1,4 @@
-"""Where a bundle's files come from: directories here, the hub through its cache, any URL of a corpus."""
+"""Sources of a bundle's files: directories on this machine, the hub through its cache, and any URL of a corpus."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ from ...errors import BundleError, ModelError, TranscoderError
 from ...redact import redacted_url
 
 _MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
-_NOT_MODEL_FILES = ("*/*", "consolidated*")  # other formats in folders; a second copy of Mistral's weights
+# Folders hold weights in other formats; `consolidated` is a second copy of Mistral's weights.
+_NOT_MODEL_FILES = ("*/*", "consolidated*")
 _TRANSCODER_ENDINGS = (".safetensors", ".npz", ".json", ".yaml")
-_LISTING = "config.yaml"  # may name transcoders that are elsewhere
+_LISTING = "config.yaml"  # this file may name transcoders on the hub
 
 Opener = Callable[[], BinaryIO]
 
@@ -42,22 +43,23 @@ def opener_of(path: Path) -> Opener:
 
 @dataclass(frozen=True)
 class Source:
-    """Files of one part of a bundle, not yet copied."""
+    """Files of a model, a set of transcoders or a corpus that are not yet copied."""
 
     path: str
-    """Of the part in the bundle."""
+    """Path of the files in the bundle."""
     origin: str
-    """Hub id, or the last name of a path: a manifest tells nobody's folders or credentials."""
+    """Hub id, or the last name of a path, so that a manifest shows no folders or credentials of this machine."""
     revision: str | None
-    """The commit on the hub."""
+    """Commit on the hub; None for local files."""
     files: dict[str, Opener]
-    """Path in the bundle -> how to read it."""
+    """Function that opens each file, by its path in the bundle."""
     num_bytes: int
-    """0 where it is not known before reading."""
+    """Size of all files; 0 if it is not known before reading."""
 
 
 def model_source(model: str) -> Source:
-    """Weights from safetensors, configuration and tokenizer. Raises ModelError where they cannot be had."""
+    """Return the weights in safetensors files, configuration and tokenizer of a model. Raises ModelError if they cannot
+    be read."""
     root, revision = Path(model).expanduser(), None
     if not root.is_dir():
         root = _model_snapshot(model)
@@ -77,7 +79,7 @@ def _model_snapshot(model: str) -> Path:
             allow_patterns=list(_MODEL_FILES),
             ignore_patterns=list(_NOT_MODEL_FILES),
         )
-    except Exception as error:  # the hub's client lets errors of its HTTP library through, which differ by version
+    except Exception as error:  # the hub's client passes on errors of its HTTP library, which differ by version
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(f"{model!r} is no directory here and cannot be had from the hub: {reason}") from error
     return Path(snapshot)
@@ -94,11 +96,11 @@ def _check_weights(model: str, names: dict[str, Path]) -> None:
 
 
 def transcoder_source(transcoders: str) -> Source:
-    """Weights and configurations. Files that a config.yaml names on the hub become files of the bundle.
+    """Return the weights and configurations of a set of transcoders.
 
-    A k that only its publisher's paper has (see PUBLISHED_K) is written into the bundle's config.yaml.
-
-    Raises TranscoderError for what cannot be had.
+    Files on the hub that a config.yaml names become files of the bundle. If k of TopK is only in the publisher's paper
+    (see PUBLISHED_K), it is written into the config.yaml of the bundle. Raises TranscoderError for files that cannot be
+    read.
     """
     folder = locate(transcoders)
     wanted = [name for name in folder.files() if name.endswith(_TRANSCODER_ENDINGS)]
@@ -122,7 +124,7 @@ def transcoder_source(transcoders: str) -> Source:
 
 
 def _listed(listing: dict[str, Any], names: Container[str]) -> dict[str, str]:
-    """Addresses on the hub that a config.yaml names -> where they lie below the transcoders of a bundle."""
+    """Return the hub addresses that a config.yaml names, with their paths below the transcoders of the bundle."""
     listed = listing.get("transcoders")
     texts = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
     remote = [name for name in texts if name.startswith("hf://")]
@@ -133,19 +135,22 @@ def _listed(listing: dict[str, Any], names: Container[str]) -> dict[str, str]:
 
 
 def _path_of(uri: str) -> str:
-    """user--repo[--revision]/path."""
+    """Return the path user--repo[--revision]/path for an address on the hub."""
     repo, path, revision = split_uri(uri)
     return f"{'--'.join([repo, *([revision] if revision else [])]).replace('/', '--')}/{path}"
 
 
 def _commit(folder: Folder, name: str, path: Path) -> str:
-    """The hub's cache has a file at .../snapshots/COMMIT/[folder/]name."""
+    """Return the commit of a file in the hub's cache, whose path ends in snapshots/COMMIT/[folder/]name."""
     assert isinstance(folder, HubFolder)
     return path.parents[len((PurePosixPath(folder.folder) / name).parts) - 1].name
 
 
 def prompts_source(prompts: str) -> Source:
-    """The corpus as it is, compressed or not, named prompts with its ending. Opening it may raise CorpusError."""
+    """Return the corpus as one file named `prompts` with the ending of the original, compressed or not.
+
+    Opening the file may raise CorpusError.
+    """
     if prompts == STDIN:
         raise BundleError("a bundle takes prompts from a file, not from standard input: write them to one first")
     name = f"prompts{_ending(prompts)}"

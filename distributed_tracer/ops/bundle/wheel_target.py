@@ -1,4 +1,4 @@
-"""Target: the Python and platform that a bundle's wheels are for, as pip and as environment markers know them."""
+"""Target of wheels: the Python version and platform of a bundle, for pip and for environment markers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 from ...errors import ConfigError
 
-PLATFORM = "manylinux_2_28_x86_64"  # the oldest glibc that torch is built for
+PLATFORM = "manylinux_2_28_x86_64"  # torch is built for this glibc or newer
 _TAG = re.compile(r"(?P<kind>manylinux_2_(?P<minor>\d+)|manylinux2014|linux)_(?P<machine>[a-z]\w*)")
 _OLDEST_MINOR = 5
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
@@ -22,12 +22,12 @@ def this_python() -> str:
 
 @dataclass(frozen=True)
 class Target:
-    """Raises ConfigError for what is no such thing."""
+    """Python version and platform of wheels. Raises ConfigError for malformed values."""
 
     python: str
-    """3.11, 3.12, ..."""
+    """Python version, such as 3.11 or 3.12."""
     platforms: tuple[str, ...]
-    """Platform tags of which a wheel may have any; manylinux_2_N stands for all older ones too."""
+    """Platform tags, any of which a wheel may have. manylinux_2_N includes the tags of all older versions of glibc."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"3\.\d+", self.python):
@@ -44,21 +44,23 @@ class Target:
 
     @property
     def machine(self) -> str:
-        """x86_64, aarch64, ..."""
+        """Architecture of the processor, such as x86_64 or aarch64."""
         match = _TAG.fullmatch(self.platforms[0])
         assert match is not None, "checked above"
         return match["machine"]
 
     @property
     def tags(self) -> list[str]:
-        """All platform tags, best first: pip does not know that a newer glibc runs what was built for an older one."""
+        """All platform tags, best first. They are listed because pip does not know that a newer glibc runs wheels built
+        for an older one."""
         found: list[str] = []
         for platform in self.platforms:
             found += _older(platform)
         return list(dict.fromkeys(found))
 
     def wants(self, requirement: Requirement, extras: frozenset[str]) -> bool:
-        """Whether a requirement's marker holds there, in some patch version, for a package with these extras."""
+        """Whether the marker of a requirement holds on the target, for some patch version and one of these extras or
+        none."""
         if requirement.marker is None:
             return True
         return any(

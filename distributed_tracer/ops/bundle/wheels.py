@@ -1,7 +1,7 @@
-"""Wheels of this project and of all it needs, in the versions installed here, for another Python or platform.
+"""Wheels of this project and of its dependencies, in the versions installed here, for another Python or platform.
 
-pip would judge environment markers by the Python it runs on, so it only downloads here: who needs whom is read from the
-wheels themselves, round by round, until nothing is missing.
+pip evaluates environment markers for the Python that it runs on, so it is used for downloads only. This module reads
+the dependencies from the wheels themselves and repeats the download until nothing is missing.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ from .wheel_target import Target
 
 LogLine = Callable[[str], None]
 Needs = dict[str, list[Requirement]]
-"""Package -> what is asked of it."""
+"""Requirements that other packages have for each package."""
 
 
 def installed_versions() -> dict[str, str]:
-    """Package -> its version here, without the label of a local build: an index has one build of 2.13.0, not +cpu."""
+    """Return the installed version of each package, without the label of a local build such as +cpu, which an index
+    does not have."""
     found = ((dist.metadata["Name"], dist.version) for dist in distributions())
     return {canonicalize_name(name): Version(version).public for name, version in found if name}
 
 
 def extras_here(own: Path, pins: Mapping[str, str]) -> list[str]:
-    """The extras of this project, for its users, whose packages are installed here."""
+    """Return the extras of this project whose packages are installed here, except for `dev`."""
     metadata = _metadata(own)
     extras = set(metadata.metadata.get_all("Provides-Extra") or []) - {"dev"}
     needs = [Requirement(text) for text in metadata.requires or []]
@@ -61,9 +62,11 @@ def collect(
     say: LogLine,
     saved: Callable[[], None],
 ) -> None:
-    """Fill a folder that has the project's own wheel until it holds all that `own` needs, and nothing else.
+    """Download wheels into a folder that has the project's own wheel, until it holds the dependencies of `own` and no
+    others.
 
-    Calls `saved` after each round. Raises BundleError where a wheel cannot be had or versions do not go together.
+    Calls `saved` after each round of downloads. Raises BundleError if a wheel cannot be downloaded or versions
+    conflict.
     """
     while True:
         have = _by_package(wheels)
@@ -85,7 +88,10 @@ def collect(
 
 
 def closure(own: Requirement, have: Mapping[str, Path], target: Target) -> tuple[Needs, Needs]:
-    """What is reached from `own` through the wheels at hand: packages that have one, and packages that have none."""
+    """Follow the dependencies of `own` through the wheels at hand.
+
+    Returns the needed packages that have a wheel, and the needed packages that have none.
+    """
     used: Needs = {}
     missing: Needs = {}
     seen: set[tuple[str, frozenset[str]]] = set()
@@ -103,7 +109,7 @@ def closure(own: Requirement, have: Mapping[str, Path], target: Target) -> tuple
 
 
 def _by_package(wheels: Path) -> dict[str, Path]:
-    """Raises BundleError if a package has two wheels."""
+    """Return the wheel of each package. Raises BundleError if a package has two wheels."""
     found: dict[str, Path] = {}
     for path in sorted(wheels.glob("*.whl")):
         package = parse_wheel_filename(path.name)[0]
@@ -115,7 +121,7 @@ def _by_package(wheels: Path) -> dict[str, Path]:
 
 def _metadata(wheel: Path) -> PathDistribution:
     with zipfile.ZipFile(wheel) as archive:
-        top = {name.partition("/")[0] for name in archive.namelist()}  # deeper ones belong to vendored packages
+        top = {name.partition("/")[0] for name in archive.namelist()}  # deeper folders belong to vendored packages
     (folder,) = (name for name in top if name.endswith(".dist-info"))
     return PathDistribution(zipfile.Path(wheel, f"{folder}/"))
 
@@ -131,7 +137,7 @@ def _check_versions(have: Mapping[str, Path], used: Needs) -> None:
 def _download(
     wheels: Path, needs: Needs, target: Target, pins: Mapping[str, str], options: Collection[str], say: LogLine
 ) -> None:
-    """One call of pip into a folder of its own, whose wheels are moved when complete."""
+    """Download wheels with one call of pip into a separate folder, and move them when pip has finished."""
     arriving = wheels / "arriving"
     shutil.rmtree(arriving, ignore_errors=True)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
@@ -154,7 +160,7 @@ def _download(
 
 
 def _asked(package: str, needs: Collection[Requirement], pins: Mapping[str, str]) -> str:
-    """How pip is asked: for the version installed here if there is one, else for what those who need it say."""
+    """Return the requirement for pip: the version installed here, or else the limits of the packages that need it."""
     if package in pins:
         return f"{package}=={pins[package]}"
     limits = sorted({str(need.specifier) for need in needs if need.specifier})

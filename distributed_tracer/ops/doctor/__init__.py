@@ -1,1 +1,1 @@
-"""Question in, findings out: what would go wrong on the machines of a run, found before GPU hours are spent."""
+"""Doctor: checks of the machines of a run, which find problems before GPU hours are spent."""

@@ -1,4 +1,5 @@
-"""Ask every node of the connected Ray cluster, all at once. One that does not answer in time is a result too."""
+"""Node queries: all nodes of the connected Ray cluster are checked at once. A node that does not answer is a result
+too."""
 
 from __future__ import annotations
 
@@ -22,8 +23,11 @@ _OPTIONS: dict[str, Any] = {"num_cpus": 0, "max_retries": 0}
 
 
 def ask_nodes(question: CheckRequest, timeout_seconds: float) -> tuple[list[NodeReport], list[UnreachableNode]]:
-    """All nodes that Ray thinks alive, asked at once; one that needs longer counts as silent."""
-    nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # Ray's gap
+    """Check all nodes that are alive for Ray, at once.
+
+    Returns the reports, and the nodes that failed or did not answer within `timeout_seconds`.
+    """
+    nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # Ray has no types here
     names = _names(nodes)
     asked = {_pinned(_check, node).remote(_question_for(node, question)): node for node in nodes}
     _, late = ray.wait(list(asked), num_returns=len(asked), timeout=timeout_seconds)
@@ -41,7 +45,7 @@ def ask_nodes(question: CheckRequest, timeout_seconds: float) -> tuple[list[Node
 
 
 def _received(ref: Any) -> NodeReport | str:
-    """The answer, or why there is none."""
+    """Return the report of a node, or the reason why there is none."""
     try:
         return NodeReport.from_json(ray.get(ref))
     except ray.exceptions.RayError as error:
@@ -67,7 +71,10 @@ def _time() -> float:
 
 
 def _clock(node: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """Seconds that a node's clock is ahead, and half the round trip: of some calls, the fastest tells most."""
+    """Return by how many seconds a node's clock is ahead, and half of the round trip, which bounds the error.
+
+    The fastest of several calls is used. Both values are None if the node does not answer.
+    """
     found = []
     for _ in range(_CLOCK_CALLS):
         asked = time.time()
@@ -86,12 +93,12 @@ def _pinned(task: Any, node: Mapping[str, Any]) -> Any:
 
 
 def _question_for(node: Mapping[str, Any], question: CheckRequest) -> CheckRequest:
-    """With the session's folder of that node, into which Ray spills."""
+    """Return the request with the node's session folder, into which Ray spills."""
     return replace(question, temp_dir=str(Path(node["RayletSocketName"]).parents[1]))
 
 
 def _token_auth() -> bool | None:
-    """Whether this node's Ray asks for a token; None for versions that know none."""
+    """Whether Ray on this node requires a token; None for versions of Ray without tokens."""
     try:
         from ray._private.authentication.authentication_utils import is_token_auth_enabled
     except ImportError:
@@ -108,6 +115,6 @@ def _names(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _last_line(error: BaseException) -> str:
-    """Ray's messages begin with a traceback and end with what happened."""
+    """Return the last line of an error of Ray: its messages begin with a traceback and end with the cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return redacted(lines[-1] if lines else type(error).__name__)

@@ -1,4 +1,4 @@
-"""All answers -> findings. Each node by itself, then what differs between them."""
+"""Cluster checks: findings about each node by itself, and about differences between nodes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMED = 3
 
 
 def compare(survey: ClusterReport) -> list[Finding]:
-    """Everything worth saying, the worst first."""
+    """Return all findings of a cluster report, the worst first."""
     return merge_findings(_all(survey))
 
 
@@ -41,7 +41,8 @@ def _versions(survey: ClusterReport) -> Iterator[Finding]:
     for package in {name: None for versions in found.values() for name in versions}:
         of_node = {node: versions.get(package, "absent") for node, versions in found.items()}
         what = "the code of distributed_tracer" if package == "code" else package
-        severity: Severity = "warning" if package == "python" else "problem"  # Ray refuses all but the last number
+        # Ray refuses nodes whose versions of Python differ in more than the patch number.
+        severity: Severity = "warning" if package == "python" else "problem"
         yield from _difference(severity, what, of_node, "install the same on all nodes: see constraints.txt")
 
 
@@ -89,7 +90,7 @@ def _environment(answers: Sequence[NodeReport]) -> Iterator[Finding]:
 
 
 def _difference(severity: Severity, what: str, of_node: Mapping[str, str], remedy: str) -> Iterator[Finding]:
-    """A finding about those in the minority, if not all say the same."""
+    """Yield a finding about the nodes in the minority, if the nodes have different values."""
     groups: dict[str, list[str]] = {}
     for node, value in of_node.items():
         groups.setdefault(value, []).append(node)
@@ -102,7 +103,7 @@ def _difference(severity: Severity, what: str, of_node: Mapping[str, str], remed
 
 
 def named(nodes: Sequence[str]) -> str:
-    """Some names and how many more there are."""
+    """Return the first names and the number of further ones."""
     more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
     return ", ".join(nodes[:_NAMED]) + more
 

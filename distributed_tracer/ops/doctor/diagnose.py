@@ -1,4 +1,4 @@
-"""examine: ask this machine or every node of a cluster, compare the answers, and say what stands in a run's way."""
+"""Diagnosis: `diagnose` checks this machine or every node of a cluster, and reports what would prevent a run."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from .store_check import marker_object, try_store
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """What was seen, and what follows from it."""
+    """Report on the machines, and the findings that follow from it."""
 
     survey: ClusterReport
     findings: tuple[Finding, ...]
 
     @property
     def exit_code(self) -> int:
-        """1 if a run should not be started yet; warnings do not count."""
+        """Exit code: 1 if a run should not start yet, else 0; warnings do not count."""
         return int(any(finding.severity == "problem" for finding in self.findings))
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the report as a dictionary for JSON."""
         return {**asdict(self.survey), "findings": [asdict(finding) for finding in self.findings]}
 
     def describe(self) -> str:
@@ -46,7 +46,8 @@ def diagnose(
     timeout_seconds: float = 60.0,
     text_field: str = "text",
 ) -> DoctorReport:
-    """Every node of the cluster at `ray_address` or RAY_ADDRESS; without one this machine, and Ray is not started.
+    """Check every node of the cluster at `ray_address` or RAY_ADDRESS. Without an address, check this machine without
+    Ray.
 
     Raises ConfigError if no Ray cluster at the address accepts the connection within the timeout.
     """
@@ -72,7 +73,7 @@ def _cluster(question: CheckRequest, address: str, timeout_seconds: float) -> Cl
 
 
 def _prompts(prompts: str | None, text_field: str) -> Iterator[Finding]:
-    """The driver alone reads them: here, all of them, as a run would before anything else."""
+    """Read all prompts in this process, as the driver of a run does before anything else, and yield a finding."""
     if prompts is None:
         return
     try:

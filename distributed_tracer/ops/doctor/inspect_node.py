@@ -1,4 +1,5 @@
-"""What one machine says about itself. Needs neither Ray nor, but to read a model's configuration, torch."""
+"""Node inspection: the report of one machine about itself. Ray is not needed; torch only for a model's
+configuration."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ _GPU = ("driver_version", "memory.free", "memory.total", "name")
 
 
 def probe(question: CheckRequest) -> NodeReport:
-    """Look at everything that a run would need here. Whatever is wrong is part of the answer."""
+    """Check everything that a run needs on this machine. Problems are part of the report and raise no errors."""
     gpus, gpu_error = _gpus()
     temp_dir = question.temp_dir or tempfile.gettempdir()
     disk = shutil.disk_usage(temp_dir)
@@ -52,12 +53,15 @@ def probe(question: CheckRequest) -> NodeReport:
 
 
 def versions_here() -> dict[str, str]:
-    """Of packages, and `code`: a hash of this package's files, as two checkouts may bear the same version."""
+    """Return the versions of packages, and as `code` a hash of this package's files.
+
+    Two checkouts may have the same version and different code.
+    """
     return {**versions(), "code": code_hash(PACKAGE)}
 
 
 def code_hash(folder: Path) -> str:
-    """Of names and contents of all .py files in a folder."""
+    """Return a hash (12 hex digits) of the names and contents of all .py files in a folder."""
     sha = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         sha.update(f"{path.relative_to(folder).as_posix()}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
@@ -65,7 +69,7 @@ def code_hash(folder: Path) -> str:
 
 
 def _gpus() -> tuple[tuple[Gpu, ...], str]:
-    """All GPUs, and why there are none where a driver suggests that there should be."""
+    """Return all GPUs, and the reason if there are none although a driver is installed."""
     try:
         rows = ask_gpus(*_GPU)
     except (subprocess.TimeoutExpired, OSError) as error:

@@ -1,4 +1,4 @@
-"""Would the packages of this machine read a model: its configuration, quantisation and tokenizer? Short of weights."""
+"""Model files: whether the packages of this machine can read a model's configuration, quantisation and tokenizer."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from ...errors import ModelError
 
 
 def why_unreadable(files: Files) -> str:
-    """Why a run here would refuse the model; empty where it would not.
+    """Return why a run on this machine would refuse the model, or an empty string if it would not.
 
-    Asked of files that are here and whole only: what is wrong with others is said already. So are absent packages.
+    Only files that are present and complete are checked, because other findings report missing or damaged files and
+    absent packages. No weights are loaded.
     """
     if files.folder is None or files.damaged:
         return ""

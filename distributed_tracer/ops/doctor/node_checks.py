@@ -1,4 +1,4 @@
-"""What is wrong with one node, whatever the others say."""
+"""Node checks: findings about one node, independent of the other nodes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ _ORDER: tuple[Severity, ...] = ("problem", "warning", "info")
 
 @dataclass(frozen=True)
 class Finding:
-    """`problem`: a run would fail or its results could not be trusted. `nodes` is empty where it concerns all."""
+    """One finding, with what to do about it.
+
+    A `problem` means that a run would fail or that its results could not be trusted. `nodes` is empty if the finding
+    concerns all nodes.
+    """
 
     severity: Severity
     nodes: tuple[str, ...]
@@ -25,7 +29,7 @@ class Finding:
 
 
 def merge_findings(findings: Iterable[Finding]) -> list[Finding]:
-    """The same said of many nodes as one finding; the worst first, otherwise in the order given."""
+    """Merge equal findings about several nodes into one. The worst come first, otherwise the order stays."""
     nodes: dict[Finding, tuple[str, ...]] = {}
     for finding in findings:
         said = replace(finding, nodes=())
@@ -35,17 +39,19 @@ def merge_findings(findings: Iterable[Finding]) -> list[Finding]:
 
 
 MIN_SHM_BYTES = 2**30
-"""Containers have 64 MiB unless told otherwise; Ray then keeps its objects in a file on disk."""
+"""Smallest /dev/shm without a warning. Containers have 64 MiB by default; Ray then keeps its objects in a file on
+disk."""
 MIN_TEMP_BYTES = 5 * 2**30
 MIN_TEMP_SHARE = 0.1
-"""Ray makes no more objects where less than 5% of the disk is free."""
+"""Smallest share of free disk space without a warning. Ray creates no more objects if less than 5% of the disk is
+free."""
 MIN_FREE_GPU_SHARE = 0.9
 MAX_SKEW_SECONDS = 1.0
 _NEEDED = ("torch", "transformers", "accelerate", "safetensors", "zarr", "numpy")
 
 
 def findings_alone(answer: NodeReport) -> Iterator[Finding]:
-    """Everything but differences to other nodes."""
+    """Yield the findings about one node, except for differences between nodes."""
     for severity, what, remedy in _all(answer):
         yield Finding(severity, (answer.node,), what, remedy)
 
@@ -80,7 +86,7 @@ def _files(what: str, files: Files | None, offline: bool) -> Said:
 
 
 def store_findings(trial: StoreCheck) -> Said:
-    """Of a node or of the driver."""
+    """Yield severity, finding and remedy for the store check of a node or of the driver."""
     if trial.error:
         yield "problem", f"the store cannot be used: {trial.error}", "see that its address, rights and credentials hold"
         return

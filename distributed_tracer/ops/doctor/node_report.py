@@ -1,4 +1,5 @@
-"""What every node is asked and what it says about itself. Travels as JSON: nodes may run other versions of this."""
+"""Node reports: what every node is asked, and what it answers. They are sent as JSON, as nodes may have other
+versions."""
 
 from __future__ import annotations
 
@@ -12,22 +13,22 @@ from ...artifacts.fingerprint import Files
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """What a run would use. None is not looked at."""
+    """Resources that a run would use. A resource that is None is not checked."""
 
     model: str | None = None
     transcoders: str | None = None
     store: str | None = None
     beacon: str | None = None
-    """Key of an object that the driver has put into the store: a node that does not see it has another store."""
+    """Key of an object that the driver created in the store. A node that does not see it has another store."""
     full_hash: bool = False
-    """Read all bytes of large files, not only samples."""
+    """Whether to read all bytes of large files, and not only samples."""
     temp_dir: str | None = None
-    """Where Ray spills to on that node; None is the system's temporary directory."""
+    """Folder into which Ray spills on the node; None is the system's temporary directory."""
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """As nvidia-smi sees it. Memory is None where it does not tell."""
+    """One GPU as nvidia-smi reports it. Its memory is None if nvidia-smi does not report it."""
 
     name: str
     driver: str
@@ -37,22 +38,22 @@ class Gpu:
 
 @dataclass(frozen=True)
 class StoreCheck:
-    """What became of an attempt to use the store as a run would."""
+    """Result of an attempt to use the store as a run does."""
 
     url: str
     error: str = ""
-    """Why it cannot be used at all."""
+    """Reason why the store cannot be used at all; empty if it can."""
     create_only: bool = False
-    """Of two creations of one object the first counts."""
+    """Whether the first of two creations of one object counts, as commits need."""
     shared: bool | None = None
-    """Whether the driver's object was seen; None if it made none."""
+    """Whether the driver's object was seen; None if the driver created none."""
     left_over: str = ""
-    """A probe object that could not be removed."""
+    """Key of a probe object that could not be removed; empty if there is none."""
 
 
 @dataclass(frozen=True)
 class NodeReport:
-    """One node. What only Ray knows is None on a machine without."""
+    """Report of one node. Fields that only Ray knows are None on a machine without Ray."""
 
     host: str
     versions: Mapping[str, str]
@@ -61,33 +62,33 @@ class NodeReport:
     num_cores: int
     free_bytes: int
     shm_bytes: int | None
-    """Size of /dev/shm; None where there is none."""
+    """Size of /dev/shm; None if it does not exist."""
     temp_dir: str
     temp_free_bytes: int
     temp_bytes: int
     offline: bool
-    """HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set."""
+    """Whether HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set."""
     model: Files | None = None
     transcoders: Files | None = None
     unreadable: str = ""
-    """Why this node's packages could not read the model, though its files are there."""
+    """Reason why the packages of this node cannot read the model, although its files are present; empty if they can."""
     store: StoreCheck | None = None
     node: str = ""
-    """What messages call it: the host, with the beginning of Ray's id where hosts have several nodes."""
+    """Name in messages: the host, followed by the beginning of Ray's node id if a host has several nodes."""
     address: str | None = None
     ray_gpus: float | None = None
     token_auth: bool | None = None
     clock_ahead_seconds: float | None = None
-    """Of the driver's clock ..."""
+    """Number of seconds by which the node's clock is ahead of the driver's clock."""
     clock_error_seconds: float | None = None
-    """... give or take so much: half of the round trip."""
+    """Largest error of this number in seconds: half of the round trip."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> NodeReport:
-        """Raises KeyError or TypeError for what another version wrote."""
+        """Return the report that a node sent. Raises KeyError or TypeError for a report of another version."""
         found: dict[str, Any] = json.loads(text)
         found["gpus"] = tuple(Gpu(**gpu) for gpu in found["gpus"])
         for name in ("model", "transcoders"):
@@ -101,7 +102,7 @@ class NodeReport:
 
 @dataclass(frozen=True)
 class UnreachableNode:
-    """A node that is alive for Ray and did not answer."""
+    """A node that is alive for Ray and did not return a report."""
 
     node: str
     address: str
@@ -110,7 +111,7 @@ class UnreachableNode:
 
 @dataclass(frozen=True)
 class Driver:
-    """The process that asks, where it is not one of the nodes: it plans, and says which parts count."""
+    """Report of the driver, the process that checks the nodes. In a run, it makes the plan and commits the parts."""
 
     versions: Mapping[str, str]
     store: StoreCheck | None = None
@@ -118,7 +119,7 @@ class Driver:
 
 @dataclass(frozen=True)
 class ClusterReport:
-    """All that is known."""
+    """Reports of all nodes and of the driver."""
 
     answers: tuple[NodeReport, ...]
     silences: tuple[UnreachableNode, ...] = ()

@@ -1,4 +1,4 @@
-"""Survey and findings for people: a row per node, then what to do."""
+"""Report for people: a table with a row per node, then the findings and what to do about them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .node_report import ClusterReport, Gpu, NodeReport, StoreCheck, Unreachable
 
 
 def survey_text(survey: ClusterReport, findings: Sequence[Finding]) -> str:
-    """A table, a paragraph per finding, and a last line that counts them."""
+    """Return a table, a paragraph per finding, and a last line that counts the findings."""
     rows = [*map(_row, survey.answers), *map(_silent_row, survey.silences)]
     columns = {name: None for row in rows for name in row}
     table = Table({name: [row.get(name) for row in rows] for name in columns})

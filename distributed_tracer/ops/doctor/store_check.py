@@ -1,5 +1,5 @@
-"""Does the store do what a run needs: be one of this version, take objects, refuse to replace them, and show all nodes
-the same?"""
+"""Store check: whether the store has a known version, accepts objects, refuses to replace them, and is the same store
+on all nodes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from ...store.object_names import RUN
 from .node_report import StoreCheck
 
 _PREFIX = ".doctor-"
-"""Names that begin with a dot mean nothing to readers of a store."""
+"""Prefix of probe objects. Readers of a store ignore names that begin with a dot."""
 
 
 def try_store(url: str, beacon: str | None = None) -> StoreCheck:
-    """Create an object twice, read it back, remove it; look for the driver's. Makes the store's folder if need be."""
+    """Create an object twice, read it, remove it, and look for the driver's object.
+
+    The folder of the store is created if it does not exist. Errors of the store are part of the result.
+    """
     key = _new_key()
     try:
         root = open_backend(url)
@@ -44,14 +47,17 @@ def try_store(url: str, beacon: str | None = None) -> StoreCheck:
 
 @contextmanager
 def marker_object(url: str | None) -> Iterator[str | None]:
-    """The key of an object that is in the store meanwhile; None without a store, or if it cannot be written."""
+    """Keep an object in the store inside the block, and yield its key.
+
+    The key is None without a store, or if the store cannot be written.
+    """
     key = _new_key()
     try:
         root = open_backend(url) if url else None
         if root is not None:
             root.put_if_absent(key, b"the driver's")
     except TracerError:
-        root = None  # the driver's own trial says why
+        root = None  # the driver's own store check reports the reason
     try:
         yield key if root is not None else None
     finally:
@@ -64,7 +70,10 @@ def _new_key() -> str:
 
 
 def _removed(root: Backend, key: str) -> str:
-    """Empty, or the key if the object has to stay: a right to write need not be one to delete."""
+    """Remove an object, and return an empty string, or its key if it could not be removed.
+
+    Permission to write may come without permission to delete.
+    """
     try:
         root.remove(key)
     except TracerError:
