@@ -32,7 +32,7 @@ def agreement_by_distance(probed: list[tuple[Graph, AblationResult]]) -> Table:
 
 
 def _edges(graph: Graph, probes: AblationResult) -> Floats:
-    """Return layers apart, weight, loss where everything reacts, and difference where nothing does, per edge: [E, 4]."""
+    """Return an array [E, 4]: layers apart, weight, loss where everything reacts, and difference where nothing does."""
     layer_N = graph.nodes.layer_N.astype(np.int64)
     scale = np.abs(probes.weight_E).max(initial=0.0)
     difference_E = np.abs(probes.direct_E - probes.weight_E) / (scale or 1.0)

@@ -42,7 +42,7 @@ class EdgeEffectMetric:
         return asdict(self)
 
     def rows(self, graph: Graph, model: Model, transcoders: Transcoders, cases_at_once: int) -> Table:
-        """Return a row for each number of layers from source to target, and one for `all`. See `agreement_by_distance`."""
+        """Return a row for each number of layers from source to target and for `all`: see `agreement_by_distance`."""
         from .ablation import ablate_sources, sample_sources
         from .edge_agreement import agreement_by_distance
 

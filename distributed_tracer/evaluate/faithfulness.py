@@ -111,7 +111,7 @@ def features_covering(graph: Graph, active: ActiveTable, share: float) -> npt.ND
 
 
 def _lots(num_active: int, counts: Sequence[int], seed: int) -> list[npt.NDArray[np.int64]]:
-    """Return random samples of active features, of the sizes `counts`. Each smaller sample is within the larger ones."""
+    """Return random samples of active features, of the sizes `counts`. Larger samples contain the smaller ones."""
     order = np.random.default_rng(seed).permutation(num_active)
     return [order[:count] for count in counts]
 

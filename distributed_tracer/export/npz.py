@@ -15,8 +15,7 @@ from ..graph.graph import Graph
 
 
 def export_npz(graph: Graph, path: str | Path) -> None:
-    """Write a graph to `path` atomically, as int64 and float32 arrays. Raises ConfigError if its name does not end in
-    .npz.
+    """Write a graph to `path` atomically, as int64 and float32 arrays. Raises ConfigError if it does not end in .npz.
 
     `tokens [P]`; `target_ids [K]` (-1 where a target is not one token), `target_probs [K]` (the targets' weights);
     `active_features [A, 3]` (layer, position, feature), `activation_values [A]`, `selected_features [F]` (indices into

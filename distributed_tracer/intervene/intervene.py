@@ -171,7 +171,7 @@ def _run(
     fired: ActivationRecorder | None,
     values_B: Sequence[dict[tuple[int, int, int], float]] = (),
 ) -> list[ModelOutput]:
-    """Return the output for each prompt. Shorter prompts are padded at the end, where no token of the prompt attends."""
+    """Return the output for each prompt. Shorter prompts are padded at the end, to which no token attends."""
     longest = max(map(len, prompts))
     tokens_BP = torch.tensor([[*tokens, *[tokens[-1]] * (longest - len(tokens))] for tokens in prompts])
     last = sorted({len(tokens) - 1 for tokens in prompts})

@@ -114,7 +114,7 @@ class InterventionGraph:
         values: Mapping[str, float] = _NOTHING,
         swaps: Mapping[str, Supernode] = _NOTHING,
     ) -> tuple[Intervention, ...]:
-        """Return the interventions that `apply` makes for these settings, for use with `generate` or in other prompts."""
+        """Return the interventions that `apply` makes for these settings, for `generate` or for other prompts."""
         new = {supernode.name: supernode for supernode in swaps.values()}
         for name in new:
             if name in self.supernodes:

@@ -30,7 +30,7 @@ _NO_FEATURES = ("embedding", "logit", "mlp reconstruction error")
 
 @dataclass(frozen=True)
 class ViewerSupernodes:
-    """A supernode per group, then one per pinned feature outside all groups. `left_out` lists ids that are no features."""
+    """A supernode per group, then one per pinned feature in no group; `left_out` lists ids that are no features."""
 
     supernodes: tuple[Supernode, ...]
     left_out: tuple[str, ...]

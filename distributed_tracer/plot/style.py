@@ -1,4 +1,4 @@
-"""Common style of all pictures: colours that colour-blind readers can tell apart, and fonts that have the characters."""
+"""Common style of all pictures: colours that colour-blind readers can tell apart, and fonts for all characters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ENDINGS = (".png", ".pdf", ".svg")
 
 
 def new_figure(width: float, height: float, **options: Any) -> tuple[Figure, Any]:
-    """Return an empty figure, sized in inches, and its axes, without a display. Raises ConfigError without matplotlib."""
+    """Return an empty figure, sized in inches, and its axes. Needs no display. Raises ConfigError without matplotlib."""
     import_matplotlib()
     import matplotlib
 

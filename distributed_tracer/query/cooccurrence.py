@@ -47,7 +47,7 @@ def cooccurring(store: Store, layer: int, feature: int, top: int | None = 20) ->
 
 
 def _of_index(index: Index, layer: int, feature: int) -> tuple[int, KeyedSums]:
-    """Return how many prompts have the feature; and for every feature, how many of these and how many of all have it."""
+    """Return how many prompts have the feature; and for every feature, how many of these and of all prompts have it."""
     prompt_N = np.unique(index.postings(layer, feature)["prompt"].astype(np.int64))
     table = index.features
     counts = np.bincount(index.features_of(prompt_N), minlength=len(table["features/layer"]))

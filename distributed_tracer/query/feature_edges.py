@@ -82,7 +82,7 @@ def _bodies(store: Store, prompts: list[str]) -> Iterator[tuple[str, Columns]]:
 def _of_prompt(
     columns: Columns, node_X: npt.NDArray[np.int64], other: Literal["source", "target"]
 ) -> tuple[npt.NDArray[np.generic], ...]:
-    """Return for each edge the feature's position; kind, layer, position and feature of the other end; and the weight."""
+    """Return, per edge, the feature's position; kind, layer, position and feature of the other end; and the weight."""
     in_degree = columns["nodes/in_degree"]
     source_E, target_E = columns["edges/source"], np.repeat(np.arange(len(in_degree)), in_degree)
     own_E, other_E = (target_E, source_E) if other == "source" else (source_E, target_E)

@@ -13,7 +13,7 @@ SHOWN_SUPERNODES = 24
 
 
 def shown_supernodes(summary: dict[str, Any], limit: int = SHOWN_SUPERNODES) -> list[int]:
-    """Return indices into `summary["supernodes"]` of those to show: supernodes set or swapped, then the first others."""
+    """Return indices into `summary["supernodes"]` of those to show: those set or swapped, then the first others."""
     supernodes = summary["supernodes"]
     replaced = {supernode["replaces"] for supernode in supernodes} - {None}
     is_set = [

@@ -1,4 +1,4 @@
-"""Report of what a store holds and how far the latest run is. It reads only the store, whether or not the run is alive."""
+"""Report of what a store holds and how far the latest run is, from the store alone, whether or not the run is alive."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def status_text(status: dict[str, Any], now: datetime | None = None) -> str:
 
 
 def _progress_lines(status: dict[str, Any], now: datetime) -> Iterator[str]:
-    """Yield lines on how far the latest run is and when something was last written. Old stores have no record of runs."""
+    """Yield lines on how far the latest run is and when something was last written. Old stores do not record runs."""
     run = status["run"]
     written = run["written"] if run else status["written"]
     if run:
@@ -159,7 +159,7 @@ def _age(written: str, now: datetime) -> int:
 
 
 def _verdict(run: dict[str, Any] | None, age: int, stored: int) -> str:
-    """Return a verdict on the run. `age` is in seconds by the clock of the run's driver, `stored` by that of the store."""
+    """Return a verdict on the run. `age` is in seconds by the clock of the run's driver, `stored` by the store's."""
     if not run:
         return ""
     if not run["num_left"]:
