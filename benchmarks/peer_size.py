@@ -1,5 +1,4 @@
-"""Size of a store relative to circuit-tracer's files of the same graphs. The store needs all edges (`trace
---keep-all`).
+"""Size of a store relative to circuit-tracer's files of the same graphs. It needs a store made with `trace --keep-all`.
 
     python benchmarks/peer_size.py STORE [--json FILE]
 

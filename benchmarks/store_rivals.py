@@ -25,8 +25,8 @@ _ACTIVE = ("layer", "position", "feature", "activation")
 
 
 def dense_content(graph: Graph) -> dict[str, Any]:
-    """Return the content of circuit-tracer's graph files under its names, with a row per feature, error, token and
-    target.
+    """Return the content of circuit-tracer's graph files under its names: rows for features, errors, tokens and
+    targets.
     """
     active = graph.active
     sites = np.stack([active.layer_A, active.position_A, active.feature_A], axis=1).astype(np.int64)

@@ -14,7 +14,7 @@ from ..graph.nodes import ActiveTable
 from ..transcoder.base import Transcoders
 
 FeaturePosition = tuple[int, int, int]
-"""(layer, position, feature)."""
+"""Where a feature is: (layer, position, feature)."""
 
 
 class ActivationRecorder:

@@ -37,8 +37,8 @@ _LEAST_SHARE = 0.05
 
 
 def cluster_supernodes(graph: Graph, likeness: float = 0.3, max_count: int | None = None) -> list[Supernode]:
-    """Group all feature nodes of a (pruned) graph into supernodes with children and activations, most influential
-    first.
+    """Group all feature nodes of a (pruned) graph into supernodes with children and activations. The most influential
+    group comes first.
 
     Any two features of a group have a similarity of at least `likeness` (1: identical, 0: nothing in common), unless
     that would give more groups than `max_count`. Higher values give more and purer groups; the default gives groups

@@ -38,7 +38,7 @@ def activations(model: ReplacementModel, texts: Sequence[str], positions: int = 
 
 
 def supernode(with_it: Floats, without_it: Floats, layers: range | None = None) -> Supernode:
-    """Return features that fire with something and not without it, in some or all layers, and their mean activations."""
+    """Return features that fire with something and not without it, in some or all layers, with mean activations."""
     share_LQS, mean_LQS = (with_it > 0).mean(0), with_it.mean(0)
     chosen_LQS = (share_LQS >= MOST) & ((without_it > 0).mean(0) < FEW)
     if layers is not None:
