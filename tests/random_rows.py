@@ -71,7 +71,7 @@ def random_rows(
                 edges_BS, slots = reach.layer(values, number), columns.layers[number]
                 causal_BS = slots.position_S[: edges_BS.shape[1]] <= torch.tensor(at)[: len(edges_BS), None]
                 edges_BS.mul_(causal_BS).mul_(sounding_B[: len(edges_BS), None])
-            reach.layer(values, num_layers)[:, -1] = 0  # the sweep removes it; here, errors within the prefix read it
+            reach.layer(values, num_layers)[:, -1] = 0  # the sweep zeroes this slot, which errors in the prefix share
             reached = DenseEdges(reach, values.to(device))
             sum_B, abs_sum_B = reached.sums()
             edges: Edges = reached

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _BOX, _GAP, _ROW = 2.35, 0.35, 1.25  # width of a supernode, gap beside it, and distance between rows, in inches
 _COLUMNS = 6  # supernodes in a row
 _WEAK = 0.25  # a supernode at or below this share of its reference activation is drawn as off
-_WIDTHS = (2.8, 0.4, 4.0)  # narrowest line, how much it grows with the activation that is left, and the widest line
+_WIDTHS = (2.8, 0.4, 4.0)  # of lines: width at full activation, the share of it at none, and the limit, in half points
 
 Places = dict[str, tuple[float, float]]
 

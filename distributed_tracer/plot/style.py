@@ -28,7 +28,7 @@ ENDINGS = (".png", ".pdf", ".svg")
 
 
 def new_figure(width: float, height: float, **options: Any) -> tuple[Figure, Any]:
-    """Return an empty figure, sized in inches, and its axes; needs no display. Raises ConfigError without matplotlib."""
+    """Return an empty figure of this size in inches, and its axes. Raises ConfigError without matplotlib."""
     import_matplotlib()
     import matplotlib
 
