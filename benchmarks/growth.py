@@ -7,7 +7,7 @@ rows       features that get a row, the budget `max_feature_nodes`; sampled at r
            model of other depth would take features of other layers; with --ranked the most influential, as a run does
 positions  tokens of the prompt
 active     features that fire per token and layer
-layers     layers of the model; a row passes through those below it, half of one less than all on average
+layers     layers of the model; a row passes through those below its node, (layers - 1) / 2 on average
 Seconds are the best of several repeats, which take turns among the values, so that a busy moment does not affect only
 one of them. Operations are counted, and are those of matrix products. An exponent is the slope of a line through the
 logarithms: 1 where twice as much takes twice as long, less where a part of the work stays the same. `sweep` means the

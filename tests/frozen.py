@@ -86,7 +86,7 @@ FULL = [(a, f) for a in ARCHITECTURES for f in FLAVOURS if a != "olmo2" or "norm
 """Every architecture with every flavour; OLMo 2 has no norm before its MLP."""
 _ONE_MORE = [("granite", "clt-jumprelu-resid"), ("phi", "clt-jumprelu-resid"), ("phi", "plt-topk-normalized")]
 DECISIVE = [*FULL, *((a, "plt-relu-skip") for a in ROWS), *_ONE_MORE]
-"""Also every other architecture, with the flavour that involves the most: all norms, the MLP's sites and a skip."""
+"""FULL, and every other architecture with the flavour that involves the most: all norms, the MLP's sites and a skip."""
 
 LONGROPE = {
     "max_position_embeddings": 64,

@@ -114,7 +114,7 @@ _SAME_SHAPE: dict[str, tuple[str, dict[str, Any]]] = {
     "cohere2": ("cohere2", {**_EQUAL_HEADS, **_MIXED, "logit_scale": 0.25}),
     "llama4_text": ("llama4_text", {**_GROUPED, **_LLAMA_4}),
 }
-"""Architectures that add nothing to how a graph is computed. Only the tests that decide whether edges are true run."""
+"""Architectures that add nothing to how a graph is computed. Only tests that decide whether edges are true use them."""
 
 ARCHITECTURES = tuple(_VARIED)
 ROWS = tuple(_SAME_SHAPE)

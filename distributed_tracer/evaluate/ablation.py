@@ -21,9 +21,9 @@ from ..model.model import Model
 from ..transcoder.base import Transcoders
 
 _PUSH = {torch.bfloat16: 64.0, torch.float16: 16.0}
-"""Factor by which a feature is turned off further than to 0, by dtype of the model. The effect is linear, so this is
-exact; a single feature's effect may be smaller than the rounding of a bfloat16 residual stream. float16 rounds less and
-must not overflow.
+"""How far a feature is turned off where nothing reacts, as a multiple of the step to 0, by the model's dtype (1 for
+other dtypes). There the effect is linear, so it can be divided by this factor again. Without the factor, the rounding
+of a bfloat16 residual stream may hide a single feature's effect. float16 rounds less, and must not overflow.
 """
 
 

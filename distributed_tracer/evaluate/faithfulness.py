@@ -93,8 +93,8 @@ class FaithfulnessMetric:
 def features_covering(graph: Graph, active: ActiveTable, share: float) -> npt.NDArray[np.int64]:
     """Return a graph's most influential features that carry a share of the influence of all its features.
 
-    The result are numbers of active features; none for share 0, all for 1. Features that do not fire (in a model at
-    another precision) are left out.
+    The result contains numbers of active features; it is empty for share 0 and has all for 1. Features that do not fire
+    (in a model at another precision) are left out.
     """
     nodes = graph.nodes.where(NodeKind.FEATURE)
     influence_S = graph.influence_N[nodes].astype(np.float64)

@@ -33,18 +33,17 @@ Floats = npt.NDArray[np.float64]
 _MOST_NODES = 5000
 """Largest number of nodes: the dense matrix B then takes 200 MB, and a few matrices of that size exist at once."""
 _LEAST_SHARE = 0.05
-"""Share of what a supernode's features receive that must come from another supernode for it to be that one's child."""
+"""A supernode's child receives at least this share of all that its features receive directly from that supernode."""
 
 
 def cluster_supernodes(graph: Graph, likeness: float = 0.3, max_count: int | None = None) -> list[Supernode]:
-    """Group all feature nodes of a (pruned) graph into supernodes with children and activations. The most influential
-    group comes first.
+    """Group all feature nodes of a (pruned) graph into supernodes with children and activations.
 
-    Any two features of a group have a similarity of at least `likeness` (1: identical, 0: nothing in common), unless
-    that would give more groups than `max_count`. Higher values give more and purer groups; the default gives groups
-    that carry a role across layers (docs/interventions.md has measurements). A name says which token feeds the group
-    most and which target it moves most, with a minus sign if it lowers that target. The same graph always gives the
-    same groups. Raises InterventionError for a graph that is too large.
+    The most influential group comes first. Any two features of a group have a similarity of at least `likeness` (1:
+    identical, 0: nothing in common), unless that would give more groups than `max_count`. Higher values give more and
+    purer groups; the default gives groups that carry a role across layers (docs/interventions.md has measurements). A
+    name says which token feeds the group most and which target it moves most, with a minus sign if it lowers that
+    target. The same graph always gives the same groups. Raises InterventionError for a graph that is too large.
     """
     if len(graph.nodes) > _MOST_NODES:
         raise InterventionError(

@@ -84,8 +84,9 @@ class InterventionPass:
 
     At a layer that may react, the model's own MLP runs, and the hooks add decoder rows times the difference between the
     wanted activation and the one that the feature has in this pass. At a constrained layer, the MLP's output is the
-    baseline's (plus the transcoder's skip connection, which is linear), and the difference is taken to the baseline's
-    activation. Features set at a constrained layer are written to constrained layers only.
+    baseline's (plus the change of the transcoder's skip connection, which is linear), and the difference is the one
+    between the wanted activation and the baseline's. Features set at a constrained layer are written to constrained
+    layers only.
     """
 
     def __init__(

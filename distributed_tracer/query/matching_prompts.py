@@ -24,8 +24,8 @@ def matching_prompts(
 ) -> Table:
     """Return the table of the prompts that meet all conditions, with its main columns and those of metadata.
 
-    `where` holds conditions on metadata, scores and sizes as text: see `store.read.where`. A `token` or `target`
-    of digits only is an id. Raises ConfigError for columns, layers and features that do not exist.
+    `where` holds conditions on metadata, scores and sizes as text: see `store.read.where`. A `token` or `target` of
+    digits only is an id. Raises ConfigError for conditions that name something unknown, such as a column.
     """
     ids = store.select(token=_id_or_text(token), target=_id_or_text(target), layer=layer, feature=feature)
     wanted, prompts = set(ids), store.prompts
