@@ -3,8 +3,8 @@
     python benchmarks/soak.py [--prompts 300] [--kills-per-run 8] [--seed 0] [--max-feature-nodes 256]
 
 Two raylets with a worker each serve one `trace` command. Every few seconds a worker, the driver or a raylet is killed
-(-9), in a random order of five workers, one driver and one raylet. A raylet is replaced, and when the command has died it is run again,
-until it ends with exit code 0. The same command first runs undisturbed, for its time and its digest.
+(-9), in a random order of five workers, one driver and one raylet. A raylet is replaced, and when the command has died
+it is run again, until it ends with exit code 0. The same command first runs undisturbed, for its time and its digest.
 
 gave up      times that the command ended by itself with an error, and was run again as one would by hand
 tried again  prompts that a run began again after a death; a run whose driver was killed does not report this

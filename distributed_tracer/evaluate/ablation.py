@@ -22,8 +22,8 @@ from ..transcoder.base import Transcoders
 
 _PUSH = {torch.bfloat16: 64.0, torch.float16: 16.0}
 """How far a feature is turned off where nothing reacts, as a multiple of the step to 0, by the model's dtype (1 for
-other dtypes). There the effect is linear, so it can be divided by this factor again. Without the factor, the rounding
-of a bfloat16 residual stream may hide a single feature's effect. float16 rounds less, and must not overflow.
+other dtypes). There the effect is linear, so the measured effect is divided by this factor. Without the factor, the
+rounding of a bfloat16 residual stream may hide a single feature's effect. float16 rounds less, and must not overflow.
 """
 
 

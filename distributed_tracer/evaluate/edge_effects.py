@@ -35,10 +35,12 @@ class EdgeEffectMetric:
 
     @property
     def kind(self) -> str:
+        """Name of the folder for the results."""
         return "edges"
 
     @property
     def settings(self) -> Mapping[str, Any]:
+        """Everything besides graph and model that determines the results, as JSON types."""
         return asdict(self)
 
     def rows(self, graph: Graph, model: Model, transcoders: Transcoders, cases_at_once: int) -> Table:

@@ -49,10 +49,12 @@ class FaithfulnessMetric:
 
     @property
     def kind(self) -> str:
+        """Name of the folder for the results."""
         return "faithfulness"
 
     @property
     def settings(self) -> Mapping[str, Any]:
+        """Everything besides graph and model that determines the results, as JSON types."""
         return {**asdict(self), "shares": list(self.shares)}
 
     def rows(self, graph: Graph, model: Model, transcoders: Transcoders, cases_at_once: int) -> Table:

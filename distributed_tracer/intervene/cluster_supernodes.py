@@ -33,7 +33,7 @@ Floats = npt.NDArray[np.float64]
 _MOST_NODES = 5000
 """Largest number of nodes: the dense matrix B then takes 200 MB, and a few matrices of that size exist at once."""
 _LEAST_SHARE = 0.05
-"""A supernode's child receives at least this share of all that its features receive directly from that supernode."""
+"""A supernode is another one's child only if it receives at least this share of its input directly from that one."""
 
 
 def cluster_supernodes(graph: Graph, likeness: float = 0.3, max_count: int | None = None) -> list[Supernode]:

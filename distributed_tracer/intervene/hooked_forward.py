@@ -57,30 +57,36 @@ class BaselinePass:
     observe: LayerObserver | None = None
 
     def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor:
+        """Compute, record and return the attention pattern [B, H, P, P] of a layer."""
         return self.patterns_BHPP.setdefault(layer, compute())
 
     def scale(self, key: NormKey, compute: Callable[[], Tensor]) -> Tensor:
+        """Compute, record and return the scale [B, P, 1] of a norm."""
         return self.scales_BP1.setdefault(key, compute())
 
     def bottom(self, x: Tensor) -> Tensor:
+        """Return the residual stream as it enters the first layer, unchanged."""
         return x
 
     def mlp_input(self, layer: int, x: Tensor) -> None:
+        """Record the values [B, P, D] at a layer's input site, and pass them to the observer."""
         self.inputs_BPD[layer] = x
         if self.observe is not None:
             self.observe(layer, x)
 
     def mlp_output(self, layer: int, y: Tensor) -> Tensor:
+        """Record and return the values [B, P, D] at a layer's output site."""
         self.outputs_BPD[layer] = y
         return y
 
     def final(self, y: Tensor) -> None:
+        """Pass the final norm's output [B, P, D] to the observer."""
         if self.observe is not None:
             self.observe(max(self.inputs_BPD) + 1, y)
 
 
 class InterventionPass:
-    """ForwardHooks that set features and hold constant the parts of the model that they are told to hold.
+    """ForwardHooks that set features, and hold constant attention patterns or whole layers as they are configured.
 
     At a layer that may react, the model's own MLP runs, and the hooks add decoder rows times the difference between the
     wanted activation and the one that the feature has in this pass. At a constrained layer, the MLP's output is the
@@ -115,17 +121,21 @@ class InterventionPass:
         self._inputs_BPD: dict[int, Tensor] = {}
 
     def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor:
+        """Return the baseline's attention pattern [B, H, P, P] if it is held, else a new one."""
         held = self._freeze_attention or layer in self._constrained
         return self._held(self._baseline.patterns_BHPP[layer]) if held else compute()
 
     def scale(self, key: NormKey, compute: Callable[[], Tensor]) -> Tensor:
+        """Return the baseline's scale [B, P, 1] of a norm in a constrained layer, else a new one."""
         layer = min(key[0], self._transcoders.shape.num_layers - 1)  # the final norm belongs to the last layer
         return self._held(self._baseline.scales_BP1[key]) if layer in self._constrained else compute()
 
     def bottom(self, x: Tensor) -> Tensor:
+        """Return the residual stream as it enters the first layer, unchanged."""
         return x
 
     def mlp_input(self, layer: int, x: Tensor) -> None:
+        """Pass a layer's input values [B, P, D] to the observer, and prepare what its set features write."""
         self._inputs_BPD[layer] = x
         if self._observe is not None:
             self._observe(layer, x)
@@ -133,6 +143,7 @@ class InterventionPass:
             self._write(layer, x)
 
     def mlp_output(self, layer: int, y: Tensor) -> Tensor:
+        """Return a layer's output values [B, P, D], held if it is constrained, plus what set features write."""
         x = self._inputs_BPD.pop(layer)
         if layer in self._constrained:
             y = self._held(self._baseline.outputs_BPD[layer])
@@ -143,6 +154,7 @@ class InterventionPass:
         return y if written is None else y + written.to(y.device)
 
     def final(self, y: Tensor) -> None:
+        """Pass the final norm's output [B, P, D] to the observer."""
         if self._observe is not None:
             self._observe(self._transcoders.shape.num_layers, y)
 
