@@ -274,9 +274,7 @@ def measure(replicas: int, num_prompts: int, folder: Path, seed: int = 0) -> Res
     cluster = Cluster(
         plan.fitting(), replicas, recorder, tally := ProgressTracker(count, seconds, lambda: cluster.now), seed
     )
-    with mock.patch(
-        "distributed_tracer.store.commits._check_whole"
-    ):  # parts are virtual: there are no objects to check
+    with mock.patch("distributed_tracer.store.commits._check_whole"):  # virtual parts have no objects to check
         cluster.run()
     peak = process_memory.peak_bytes() or 0
     recorder.flush()

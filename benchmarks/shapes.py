@@ -133,9 +133,7 @@ def shaped_model(shape: Shape, device: str = "cpu", dtype: torch.dtype = torch.f
         hf = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
             config, dtype=dtype, attn_implementation=attention.NAME
         )
-    if (
-        not config.tie_word_embeddings
-    ):  # with a spread of 0.02, embeddings would be negligible beside the first layer's output
+    if not config.tie_word_embeddings:  # with a spread of 0.02, the first layer's output would drown them
         hf.get_input_embeddings().weight.detach().normal_()
     return wrap(hf, cast(PreTrainedTokenizerBase, WordTokenizer(config.vocab_size)))
 

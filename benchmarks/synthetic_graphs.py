@@ -92,9 +92,7 @@ class Corpus:
         count_S = rng.poisson(self.active_per_site, sites)
         site_A = np.repeat(np.arange(sites), count_S)
         rank_A = (2 * (self.num_features / 2 + 1) ** rng.random(len(site_A))).astype(np.int64) - 2
-        feature_A = self._by_rank_LS[
-            site_A // num_positions, rank_A
-        ]  # rank r has a probability proportional to 1 / (r + 2)
+        feature_A = self._by_rank_LS[site_A // num_positions, rank_A]  # probability of rank r: ~ 1 / (r + 2)
         site_A, feature_A = np.divmod(_distinct(site_A * self.num_features + feature_A), self.num_features)
         layer_A, position_A = np.divmod(site_A, num_positions)
         activation_A = rng.lognormal(0, 1, len(site_A)).astype(np.float32)
