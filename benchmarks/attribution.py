@@ -1,16 +1,17 @@
-"""How fast is one graph, phase by phase, and how near to what the same cores or GPU multiply in the same run?
+"""Speed of one graph, phase by phase, relative to the matrix products that the same cores or GPU reach in the same run.
 
     python benchmarks/attribution.py --model M --transcoders T [--tokens 10 30 80] [--json out.json]
     python benchmarks/attribution.py --shape gemma-2-2b --device cuda --sweep-dtype float32 tf32 bfloat16
 
-Prompts are the first tokens of a fixed text (`prose.py`). `--shape` makes model and transcoders of random numbers in
-memory (`shapes.py`), so nothing is needed but this repository. One line per prompt length and sweep precision:
-phases     seconds of each, of the best of some repeats; a GPU is waited for at the end of each
-GFLOP      operations of the products that the sweep makes, padding included, counted in a run of their own
-of peak    their rate as a share of the peak: the best square product, in the sweep's precision, between the runs
-peak GB    memory at its highest, weights included: of torch's allocator on a GPU, of the process on a CPU
-graph GB   the same above what was held before; `planned` is what a plan that knew how many features fire would say
-A prompt that does not fit into memory says so. Times on a busy machine are noise: compare within a run.
+Prompts are the first tokens of a fixed text (`prose.py`). `--shape` makes a model and transcoders of random numbers in
+memory (`shapes.py`), so nothing is needed but this repository. The program prints one line per prompt length and sweep
+precision:
+phases     seconds of each phase, in the best of several repeats; a GPU is synchronized at the end of each
+GFLOP      operations of the products in the sweep, padding included, counted in a separate run
+of peak    their rate as a share of the peak: the best square product in the sweep's precision, measured between runs
+peak GB    peak memory, weights included: of torch's allocator on a GPU, of the process on a CPU
+graph GB   the same above what was held before; `planned` is what a plan that knew the number of active features gives
+A prompt that does not fit into memory is reported as such. Times on a busy machine are noise: compare within a run.
 """
 
 from __future__ import annotations
@@ -54,17 +55,17 @@ PHASES = ("forward", "encode", "targets", "fold", "sweep", "keep", "rank", "asse
 
 
 def added_product(_: object, a: tuple[int, int], b: tuple[int, int], out_shape: object = None, **__: object) -> int:
-    """Operations of `addmm_`, from shapes."""
+    """Return the operations of `addmm_`, from shapes."""
     return 2 * a[0] * a[1] * b[1]
 
 
 IN_PLACE = {torch.ops.aten.addmm_: added_product}
-"""What the counter does not know by itself."""
+"""Operations that the counter does not know by itself."""
 
 
 @dataclass
 class Result:
-    """One prompt in one precision. Seconds by phase; operations in the sweep; rates per second."""
+    """One prompt in one precision: seconds by phase, operations in the sweep, and rates per second."""
 
     tokens: int
     sweep_dtype: str
@@ -75,9 +76,9 @@ class Result:
     peak_flops_per_second: float
     peak_bytes: int
     graph_bytes: int
-    """Of the peak: above what was held before."""
+    """Peak memory above what was held before."""
     planned_bytes: int
-    """What the plan says of a prompt with so many active features, beside weights."""
+    """What the plan predicts for a prompt with this number of active features, weights excluded."""
 
     @property
     def total_seconds(self) -> float:
@@ -101,13 +102,13 @@ class Result:
 
 
 def wait(device: torch.device) -> None:
-    """Until everything asked of a GPU is done."""
+    """Wait until all work on a GPU is done."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 class Phases:
-    """Adds up seconds, and operations where there is a counter, by name."""
+    """Adds up seconds by name of phase, and operations if there is a counter."""
 
     def __init__(self, device: torch.device, counter: FlopCounterMode | None = None) -> None:
         self.device, self.counter = device, counter
@@ -134,7 +135,7 @@ def trace(
     timed: Phases,
     frontier_of: type[Frontier] = Frontier,
 ) -> DenseGraph:
-    """The steps of `attribute_dense`, timed, and pruning, whose result is dropped."""
+    """Time the steps of `attribute_dense`, and of pruning, whose result is dropped."""
     prompt, shape = Prompt("benchmark", tokens=tuple(tokens)), transcoders.shape
     with timed("forward"):
         tape = run_with_cache(model, tokens, shape.input_site, shape.output_site)
@@ -173,13 +174,13 @@ def trace(
 
 @contextmanager
 def counting(device: torch.device) -> Iterator[Phases]:
-    """Operations of every phase's products, beside seconds."""
+    """Yield Phases that count the operations of every phase's products as well as seconds."""
     with FlopCounterMode(display=False, custom_mapping=IN_PLACE) as counter:
         yield Phases(device, counter)
 
 
 def matmul_peak(precision: SweepPrecision, dtype: torch.dtype, device: torch.device, sizes: Sequence[int]) -> float:
-    """Operations per second of the best of some square products."""
+    """Return the operations per second of the fastest of several square products."""
     calls, best = (10 if device.type == "cuda" else 1), 0.0
     with matmul_precision(precision):
         for size in sizes:
@@ -197,7 +198,10 @@ def matmul_peak(precision: SweepPrecision, dtype: torch.dtype, device: torch.dev
 
 
 def reset_peak_bytes(device: torch.device) -> int:
-    """Begin anew, where that is possible (a process's peak otherwise stays that of all its life); what is held now."""
+    """Reset the peak, where possible, and return the bytes held now.
+
+    Where it is not possible, a process's peak remains that of its whole life.
+    """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
@@ -206,7 +210,7 @@ def reset_peak_bytes(device: torch.device) -> int:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Memory at its highest since it was reset."""
+    """Return the peak memory since the last reset, in bytes."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return process_memory.peak_bytes() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -214,7 +218,7 @@ def peak_bytes(device: torch.device) -> int:
 
 @contextmanager
 def within_memory(device: torch.device) -> Iterator[None]:
-    """Raises MemoryError for what does not fit: on Linux a CPU's allocations would end the process instead."""
+    """Raise MemoryError for what does not fit: on Linux, a CPU's allocations would otherwise kill the process."""
     limits, held = resource.getrlimit(resource.RLIMIT_DATA), process_memory.data_bytes()
     try:
         if device.type == "cpu" and held is not None:
@@ -237,7 +241,7 @@ def measure(
     repeats: int = 3,
     peak_sizes: Sequence[int] = (1024, 2048, 4096),
 ) -> Result:
-    """The best of some repeats. Raises MemoryError where there is not enough of it."""
+    """Return the best of several repeats. Raises MemoryError if there is not enough memory."""
     tokens, device = prompt_tokens(model.tokenizer, num_tokens), model.input_device
     dtype, peak, highest, above = sweep_dtype(config.sweep_dtype, model.dtype), 0.0, 0, 0
     runs: list[Phases] = []
@@ -257,7 +261,7 @@ def measure(
 
 
 def planned_bytes(num_tokens: int, active: int, model: Model, transcoders: Transcoders, config: TraceConfig) -> int:
-    """What a plan that knew how many features fire would say."""
+    """Return the bytes that a plan predicts if it knows the number of active features."""
     dtype: Any = str(model.dtype).removeprefix("torch.")
     item, device = sweep_dtype(config.sweep_dtype, model.dtype).itemsize, model.input_device.type
     rows = num_sweep_rows(config.sweep_rows, model.shape, num_tokens, item, device)
@@ -272,7 +276,7 @@ HEAD = (
 
 
 def cells(r: Result) -> list[str]:
-    """Under HEAD."""
+    """Return the cells of one line under HEAD."""
     return [
         *(f"{r.tokens}", r.sweep_dtype, f"{r.active:,}", f"{r.rows:,}"),
         *(f"{r.seconds[name]:.3f}" for name in PHASES),
@@ -287,7 +291,7 @@ def line(cells: Sequence[str]) -> str:
 
 
 def benchmark(args: argparse.Namespace, model: Model, transcoders: Transcoders) -> list[Result]:
-    """Every length in every precision, printed as they come."""
+    """Measure every length in every precision, and print each result as it comes."""
     results: list[Result] = []
     print(line(HEAD), flush=True)
     for num_tokens in args.tokens:
@@ -308,12 +312,12 @@ def benchmark(args: argparse.Namespace, model: Model, transcoders: Transcoders) 
             except MemoryError as error:
                 print(f"{num_tokens:>9} {precision:>9} does not fit into memory: {error}", flush=True)
             gc.collect()
-            torch.cuda.empty_cache()  # does nothing where there is no GPU
+            torch.cuda.empty_cache()  # does nothing without a GPU
     return results
 
 
 def made(args: argparse.Namespace) -> tuple[Model, Transcoders]:
-    """Model and transcoders, read or random."""
+    """Return model and transcoders, loaded or random."""
     if args.shape is None:
         model = load_model(args.model, args.forward_dtype, args.device)
         return model, load_transcoders(args.transcoders, args.forward_dtype, model.input_device)
@@ -324,7 +328,7 @@ def made(args: argparse.Namespace) -> tuple[Model, Transcoders]:
 
 
 def rows_or_auto(text: str) -> str | int:
-    """As the configuration has it."""
+    """Return a number of rows or "auto", as the configuration expects it."""
     return text if text == "auto" else int(text)
 
 

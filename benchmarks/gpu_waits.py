@@ -1,4 +1,4 @@
-"""Where does the host wait for the GPU, and how busy is the GPU, during one graph of 1,024 feature nodes, pruned?
+"""Where the host waits for the GPU, and how busy the GPU is, during one pruned graph of 1,024 feature nodes.
 
     python benchmarks/gpu_waits.py --shape gemma-2-2b --tokens 64
 

@@ -1,6 +1,6 @@
-"""How far two graphs of one prompt are from each other, on the nodes that both have.
+"""Difference between two graphs of one prompt, on the nodes that both have.
 
-Imported in the peer's environment too, which has no distributed_tracer.
+This module is also imported in the peer's environment, which has no distributed_tracer.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-"""What `export_npz` writes: of it `active_features`, `selected_features`, `target_ids`, `adjacency`."""
+"""The arrays that `export_npz` writes. Used here: `active_features`, `selected_features`, `target_ids`, `adjacency`."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Shares of selected features and targets that both have; edges between common nodes."""
+    """Shares of the selected features and targets that both graphs have, and the difference of common edges."""
 
     features_in_common: float
     targets_in_common: float
@@ -27,9 +27,9 @@ class Difference:
 
 
 def graph_difference(reference: Arrays, other: Arrays) -> Difference:
-    """Unpruned graphs, matched by (layer, position, feature) and by target id; errors and tokens by their order.
+    """Compare unpruned graphs, matched by (layer, position, feature) and target id; errors and tokens by order.
 
-    Raises ValueError if the graphs are not of the same number of layers and positions.
+    Raises ValueError if the graphs differ in the number of layers or positions.
     """
     features = _common(_selected(reference), _selected(other))
     targets = _common(reference["target_ids"], other["target_ids"])
@@ -53,12 +53,12 @@ class _Common:
 
 
 def _common(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> _Common:
-    """Where each of two lists has what both have, and its share of the longer one."""
+    """Return the indices in each of two lists of what both have, and its share of the longer list."""
     _, in_a, in_b = np.intersect1d(a, b, return_indices=True)
     return _Common((in_a, in_b), len(in_a) / max(1, len(a), len(b)))
 
 
 def _selected(graph: Arrays) -> npt.NDArray[np.int64]:
-    """One number per selected feature."""
+    """Return one number per selected feature."""
     layer, position, feature = graph["active_features"][graph["selected_features"]].astype(np.int64).T
     return np.asarray((layer << 51) | (position << 31) | feature)

@@ -1,16 +1,17 @@
-"""How cost grows with rows, positions, active features and layers: each varied alone, with a fitted exponent.
+"""Growth of cost with rows, positions, active features and layers: each is varied alone, and an exponent is fitted.
 
     python benchmarks/growth.py [--vary rows positions active layers] [--repeats 3] [--ranked] [--device cuda]
 
 Models and transcoders are random and made in memory (`shapes.py`); everything that is not varied is at its BASE.
-rows       features that get a row, the budget `max_feature_nodes`; drawn by lot, as a budget of another size or a model
-           of other depth would take features of other layers; with --ranked the most influential, as a run does
+rows       features that get a row, the budget `max_feature_nodes`; sampled at random, as a budget of another size or a
+           model of other depth would take features of other layers; with --ranked the most influential, as a run does
 positions  tokens of the prompt
 active     features that fire per token and layer
-layers     of the model; a row passes through as many as are below it, half of one less than all in the mean
-Seconds are the best of some repeats, which take turns among the values, so that a busy moment does not fall on one of
-them. Operations are of matrix products and counted. An exponent is the slope of a line through the logarithms: 1 where
-twice as much takes twice as long, less where a part of the work stays the same. `sweep` is the backward sweeps alone.
+layers     layers of the model; a row passes through those below its node, (layers - 1) / 2 on average
+Seconds are the best of several repeats, which take turns among the values, so that a busy moment does not affect only
+one of them. Operations are counted, and are those of matrix products. An exponent is the slope of a line through the
+logarithms: 1 where twice as much takes twice as long, less where a part of the work stays the same. `sweep` means the
+backward sweeps alone.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ WHAT = ("seconds", "sweep_seconds", "flops", "sweep_flops")
 
 @dataclass
 class Point:
-    """One value of what is varied, and what it took. Operations are of all phases, or of the sweep."""
+    """One value of the varied quantity and its cost. Operations are those of all phases, or of the sweep."""
 
     value: int
     active: int
@@ -57,7 +58,7 @@ class Point:
 
 
 class ByLot(Frontier):
-    """Ranks as ever, then takes as many active features by lot."""
+    """A Frontier that ranks as usual, and then takes equally many active features at random."""
 
     def next_round(self) -> Tensor | None:
         chosen_F = super().next_round()
@@ -69,7 +70,7 @@ class ByLot(Frontier):
 
 
 class Load:
-    """A model, transcoders and a prompt with certain sizes, ready to be traced."""
+    """A model, transcoders and a prompt of given sizes, ready to be traced."""
 
     def __init__(self, sizes: Mapping[str, int], width: int, device: str, ranked: bool) -> None:
         shape = SHAPES["tiny"].with_options(
@@ -85,7 +86,7 @@ class Load:
         self.frontier = Frontier if ranked else ByLot
 
     def run(self, timed: Phases) -> int:
-        """Trace once; returns how many features are active."""
+        """Trace once, and return the number of active features."""
         graph = trace(self.tokens, self.model, self.transcoders, self.config, timed, self.frontier)
         return len(graph.bare.active)
 
@@ -97,14 +98,14 @@ class Load:
 
 
 def exponent(values: Sequence[float], costs: Sequence[float]) -> float:
-    """Slope of the least-squares line through the logarithms."""
+    """Return the slope of the least-squares line through the logarithms."""
     return float(np.polyfit(np.log(values), np.log(costs), 1)[0])
 
 
 def grow(
     varied: str, values: Sequence[int], width: int = 256, repeats: int = 3, device: str = "cpu", ranked: bool = False
 ) -> list[Point]:
-    """What each value takes, the others being at their base."""
+    """Measure the cost of each value of one quantity, with the others at their base."""
     loads = [Load(BASE | {varied: value}, width, device, ranked) for value in values]
     points = [load.first(value) for load, value in zip(loads, values, strict=True)]
     for _ in range(repeats):
@@ -117,12 +118,12 @@ def grow(
 
 
 def exponents(points: Sequence[Point]) -> dict[str, float]:
-    """Of everything measured."""
+    """Return the exponent of every measured quantity."""
     return {what: exponent([p.value for p in points], [getattr(p, what) for p in points]) for what in WHAT}
 
 
 def table(varied: str, points: Sequence[Point]) -> str:
-    """One line per value, and the exponents."""
+    """Return one line per value, and the exponents."""
     fixed = ", ".join(f"{BASE[name]} {name}" for name in BASE if name != varied)
     lines = [f"{varied} (at {fixed})"]
     lines.append("".join(f"{name:>14}" for name in (varied, "active in all", "s", "sweep s", "GFLOP", "sweep GFLOP")))

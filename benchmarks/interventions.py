@@ -1,13 +1,14 @@
-"""Interventions per second by circuit-tracer and by distributed_tracer, on one machine, taking turns in one run.
+"""Interventions per second with circuit-tracer and with distributed_tracer, on one machine, taking turns in one run.
 
     python benchmarks/interventions.py --model DIR --transcoders DIR --peer CHECKOUT --peer-python ENV/bin/python
         [--tokens 10 30] [--count 32] [--batch 1 8 32] [--threads 2] [--repeats 3]
 
-Each intervention turns one active feature off, drawn by lot, and reads the logits at the last position. Three ways:
-*direct*, with everything else held; *frozen*, with attention patterns held; *reacting*, with nothing held. The peer
-has one call for each; ours are given one at a time and in batches. See versus_peer.py for the peer's environment; its
-back end nnsight takes token ids only where something is held (`--ways direct frozen`). Logits are compared with the
-peer's, as a share of the farthest that any of the interventions moves one from where most of them leave it.
+Each intervention turns off one active feature, sampled at random, and reads the logits at the last position. There are
+three modes: *direct*, with everything else held; *frozen*, with attention patterns held; *reacting*, with nothing held.
+The peer has one call for each intervention; ours run one at a time and in batches. versus_peer.py describes the peer's
+environment. Its backend nnsight takes token ids only where something is held (`--ways direct frozen`). Logits are
+compared with the peer's, relative to the largest distance by which any of the interventions moves a logit from where
+most interventions leave it.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def main() -> None:
 
 
 def active_sites(ours: Worker, tokens: list[int], count: int, folder: Path) -> tuple[list[list[int]], int]:
-    """So many active features by lot, and the number of layers."""
+    """Return `count` active features, sampled at random, and the number of layers."""
     out = folder / "sites.npy"
     answer = ours.ask({"tokens": tokens, "sites": [], "mode": "frozen", "batch": 1, "out": str(out)})
     every = np.load(out, allow_pickle=False)
@@ -91,7 +92,7 @@ def seconds_of(tool: Worker, tokens: list[int], sites: list[list[int]], mode: st
 def compare(
     tools: list[tuple[Worker, int]], tokens: list[int], sites: list[list[int]], mode: str, repeats: int, folder: Path
 ) -> list[tuple[Any, ...]]:
-    """A row for each tool; the best of the repeats, in which they take turns."""
+    """Return a row for each tool, with the best of the repeats, in which the tools take turns."""
     best = [float("inf")] * len(tools)
     for _ in range(repeats):
         for number, (tool, batch) in enumerate(tools):

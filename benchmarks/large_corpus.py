@@ -1,22 +1,22 @@
-"""What a corpus of very many prompts takes of everything but tracing: seconds, processor seconds and memory by step.
+"""Cost of everything but tracing for a corpus of very many prompts: seconds, CPU seconds and memory by step.
 
     python benchmarks/large_corpus.py [--prompts 1000 10000 100000] [--intake 1000000] [--graphs 10000] [--s3 20|none]
 
 Each step is the real code, in a process of its own, with the demo's model, which is not loaded:
 
-start               `trace` until the first prompt would be handed to a worker, in a new store
-start, half bad     the same where every other line is no prompt: each becomes a failure record
-again               the same command once more, which writes these records anew
+start               `trace` until the first prompt would be given to a worker, in a new store
+start, half bad     the same where every other line is no valid prompt: each becomes a failure record
+again               the same command once more, which rewrites these records
 its status          `status` of that store, and how many lines it prints
 plan, half bad      `plan` of that corpus, likewise
-start, duplicates   so many lines of one and the same prompt
+start, duplicates   as many lines that all hold the same prompt
 start, one left     in a store that holds all prompts but one, in parts of 256 prompts
 status, info        of that store
-intake              prompts read, checked, tokenized and put into the spool, and no more
+intake              prompts read, checked, tokenized and put into the prompt queue, and no more
 query               prompts by metadata and by token, and a feature, in a store of small graphs
 
-MB is the largest memory of the process, above what it held when all modules were imported. On S3 so many milliseconds
-are added to every answer.
+MB is the peak memory of the process above what it held when all modules were imported. On S3, `--s3` milliseconds are
+added to every answer.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ PART = 256
 
 
 class NoWork:
-    """An executor that looks at the first prompt, and ends."""
+    """An executor that takes the first prompt and ends."""
 
     def run(self, units: Iterable[WorkUnit]) -> Generator[Outcome]:
         next(iter(units), None)
@@ -112,7 +112,7 @@ def intake(config: JobConfig) -> dict[str, Any]:
 
 
 def commit_all_but_one(config: JobConfig) -> dict[str, Any]:
-    """Receipts of parts that are not there."""
+    """Commit part manifests of parts that do not exist, for all prompts but one."""
     prompts = list(load_inputs(config).prompts)[1:]
     ledger = Ledger(config.store.store)
     with mock.patch("distributed_tracer.store.commits._check_whole"):
@@ -126,7 +126,7 @@ def commit_all_but_one(config: JobConfig) -> dict[str, Any]:
 
 
 def many_graphs(url: str, count: int) -> dict[str, Any]:
-    """A store of small graphs, 64 different ones again and again."""
+    """Make a store of small graphs: 64 different ones, repeated."""
     drawn = [random_graph("", seed=seed, num_active=12, num_targets=1) for seed in range(64)]
     parts = (
         [replace(drawn[n % 64], prompt_id=f"p{n:07}", metadata={"n": n % 7}) for n in range(first, first + PART)]
@@ -136,7 +136,7 @@ def many_graphs(url: str, count: int) -> dict[str, Any]:
 
 
 def measured(step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What a step says, with its seconds and memory, in a process of its own."""
+    """Run a step in a process of its own, and return its result with its seconds and memory."""
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe()
     process = context.Process(target=_measure, args=(there, step))
@@ -148,7 +148,7 @@ def measured(step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _measure(answer: Connection, step: Callable[[], dict[str, Any]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:  # imports what is imported once
+    with tempfile.TemporaryDirectory() as folder:  # runs every import that happens only once
         load_inputs(job(write_corpus(Path(folder) / "one.jsonl", [line(0)]), ""))
     process_memory.reset_peak()
     held = process_memory.held_bytes() or 0
@@ -159,7 +159,7 @@ def _measure(answer: Connection, step: Callable[[], dict[str, Any]]) -> None:
 
 
 def steps(folder: Path, place: str, count: int) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
-    """All but intake alone and queries, of so many prompts, in an order in which each finds what it needs."""
+    """Yield all steps but intake alone and queries, for `count` prompts, in an order in which each can run."""
     good = write_corpus(folder / f"good-{count}.jsonl", map(line, range(count)))
     bad = write_corpus(folder / f"bad-{count}.jsonl", (line(n) if n % 2 else '{"text": 7}' for n in range(count)))
     same = write_corpus(folder / f"same-{count}.jsonl", (line(0) for _ in range(count)))
@@ -177,7 +177,7 @@ def steps(folder: Path, place: str, count: int) -> Iterator[tuple[str, Callable[
 
 
 def queries(place: str, count: int) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
-    """Of a store with so many graphs."""
+    """Yield the queries of a store with `count` graphs."""
     url = f"{place}/graphs-{count}"
     yield "store of graphs", partial(many_graphs, url, count)
     yield "query --where", partial(command, "query", url, "--where", "n=3")

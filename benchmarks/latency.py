@@ -1,7 +1,7 @@
-"""A proxy in front of an S3 server that holds back the first byte of every answer, and counts the answers.
+"""A proxy in front of an S3 server that delays the first byte of every answer and counts the answers.
 
-It is a process of its own and passes on bytes as they are, any number of connections at once: requests wait beside each
-other, not behind each other. Of a connection's own requests each waits, as over a long line.
+It is a process of its own and passes on bytes unchanged, on any number of connections at once. Requests on different
+connections wait at the same time, not one after another. Each request on one connection waits, as over a long line.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Delayed:
 
     @property
     def answers(self) -> int:
-        """So many were sent until now."""
+        """Number of answers sent until now."""
         return int(self.counter.value)
 
 
 @contextmanager
 def delayed(server: S3Server, seconds: float) -> Iterator[Delayed]:
-    """The server, each of whose answers begins so many seconds later."""
+    """Run a proxy that delays the beginning of each of the server's answers by `seconds`."""
     spawn = multiprocessing.get_context("spawn")
     counter = spawn.Value("q", 0)
     here, there = spawn.Pipe()

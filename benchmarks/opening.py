@@ -1,13 +1,13 @@
-"""How long a store of very many prompts takes to open, and to be asked for a feature: on a disk and on an S3 server.
+"""Time to open a store of very many prompts and to query it for a feature, on a disk and on an S3 server.
 
     python benchmarks/opening.py [--prompts 100000] [--part 256] [--s3 20] [--json FILE]
 
-Opening and the questions below read commits and the index alone, so the store has these and no parts: commits as
-workers write them, and then an index of nodes drawn by lot: 458 to a prompt, as default pruning leaves, of 26 layers of
-16,384 Zipf-distributed features. `asked` is what a run that goes on with the store reads first.
+Opening and the queries below read only commits and the index, so the store has these and no parts. It has commits as
+workers write them, and then an index of random nodes: 458 per prompt, as default pruning leaves, of 26 layers of 16,384
+Zipf-distributed features. `asked` is what a run that continues the store reads first.
 
-Milliseconds: the median of --repeats tries after a first one; on a disk from the system's cache, on S3 with so many
-milliseconds added to every answer. 100,000 prompts take three minutes and 8 GB of memory to make.
+Milliseconds are the median of --repeats tries after a first one: on a disk from the system's cache, on S3 with `--s3`
+milliseconds added to every answer. Making 100,000 prompts takes three minutes and 8 GB of memory.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ NODES = 458
 LAYERS, FEATURES = 26, 16_384
 OBJECTS = [f"{group}/array_{number}/c/0" for group in ("prompts", "nodes", "edges") for number in range(26)]
 RANKS = {"hot": 0, "100th": 100, "rare": FEATURES - 1}
-"""Of the features asked for, in layer 0."""
+"""Ranks of the queried features in layer 0."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A part that is not there, as far as an index looks at it."""
+    """A part that does not exist, with as much of its interface as an index uses."""
 
     receipt: PartManifest
 
@@ -71,7 +71,7 @@ class Drawn:
 
 
 def receipts(count: int, size: int) -> Iterator[PartManifest]:
-    """What workers would have committed."""
+    """Yield the part manifests that workers would have committed."""
     rng = np.random.default_rng(0)
     for first in range(0, count, size):
         entries = tuple(_entry(number, rng) for number in range(first, min(first + size, count)))
@@ -91,7 +91,7 @@ def _hash(text: str) -> str:
 def measure(
     url: str, made: Sequence[PartManifest], repeats: int, answers: Callable[[], int]
 ) -> Iterator[dict[str, Any]]:
-    """A row for each question, before and after the index."""
+    """Yield a row for each query, before and after the index is written."""
     ledger = Ledger(url)
     ledger.create_or_check({"identity": {"made by": "benchmarks/opening.py"}})
     ledger.commit(*made)
@@ -120,7 +120,7 @@ def measure(
 
 @contextmanager
 def places(folder: Path, s3: str) -> Iterator[list[tuple[str, str, Callable[[], int]]]]:
-    """Where to measure: a name, an address, and how many answers a server has sent."""
+    """Yield the places to measure: a name, an address, and a function that counts the answers of a server."""
     found: list[tuple[str, str, Callable[[], int]]] = [("disk", str(folder / "store"), lambda: 0)]
     with ExitStack() as stack:
         if s3 != "none":

@@ -1,4 +1,4 @@
-"""Our side of interventions.py: many interventions in one pass. Started by it."""
+"""Our side of interventions.py, which starts it: many interventions in one pass."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ MODES: dict[str, dict[str, Any]] = {"frozen": {}, "reacting": {"freeze_attention
 
 
 class Ours:
-    """A ReplacementModel."""
+    """A ReplacementModel, loaded once."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.model = ReplacementModel.load(options["model"], options["transcoders"])
         self.about: dict[str, Any] = {}
 
     def effects(self, tokens: list[int], sites: list[list[int]], mode: str) -> list[torch.Tensor]:
-        """Logits with each feature turned off by itself."""
+        """Return the logits with each feature turned off separately."""
         direct = {"constrained_layers": range(self.model.transcoders.shape.num_layers)}
         cases = [(tokens, [Intervention(*site, value=0.0)]) for site in sites]
         return [effect.after.logits_V for effect in self.model.intervene_many(cases, **MODES.get(mode, direct))]
 
 
 def answer(ours: Ours, tokens: list[int], sites: list[list[int]], mode: str, batch: int, out: str) -> dict[str, Any]:
-    """Seconds for all, so many at once. The logits [C, V] go to `out`; without sites, the sites of what fires do."""
+    """Return the seconds for all interventions, `batch` at a time, and write the logits [C, V] to `out`.
+
+    Without sites, it writes the sites of the active features instead.
+    """
     if not sites:
         active = ours.model.intervene(tokens, [], with_active=True).before.active
         assert active is not None

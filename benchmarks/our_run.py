@@ -1,4 +1,4 @@
-"""Our side of versus_peer.py: traces the prompts it is sent. Started by it."""
+"""Our side of versus_peer.py, which starts it: traces the prompts that it receives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from distributed_tracer.trace.dense_graph import DenseGraph
 
 
 class Ours:
-    """Attribute, prune, and write a part of one graph: what a worker does for each prompt."""
+    """Attributes, prunes, and writes a part of one graph, as a worker does for each prompt."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.config = TraceConfig(**options["trace"])

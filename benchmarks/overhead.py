@@ -1,14 +1,13 @@
-"""What does Ray cost? The demo's prompts by the local executor and by one Ray worker, with one CPU thread each.
+"""Overhead of Ray: the demo's prompts, run by the local executor and by one Ray worker, with one CPU thread each.
 
     python benchmarks/overhead.py [--prompts 200] [--repeats 3] [--max-feature-nodes 1024]
 
-Both do the same: trace, prune, write parts, commit them. They take turns, local first. Model and transcoders are loaded
-anew each time and Ray is started anew, neither of which counts as tracing.
-
-start     seconds from the call to the first prompt being begun: loading, and starting Ray and its worker
-tracing   from then to the last prompt's commit
-busy      of these, spent in tracing prompts, as workers say; what is left is writing, committing and Ray
-overhead  of Ray's tracing over the local one's, of the medians
+Both do the same: trace, prune, write parts, commit them. They take turns, local first. Each time, model and transcoders
+are loaded anew and Ray is started anew; neither counts as tracing.
+start     seconds from the call to the beginning of the first prompt: loading, and starting Ray and its worker
+tracing   seconds from then to the last prompt's commit
+busy      of these, seconds spent in tracing prompts, as workers report; the rest is writing, committing and Ray
+overhead  of Ray's tracing over the local one's, from the medians
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ class Timed:
 
 
 def job(folder: Path, num_prompts: int, max_feature_nodes: int) -> JobConfig:
-    """The first prompts of the demo."""
+    """Return a job over the first prompts of the demo."""
     with (DEMO / "corpus.jsonl").open() as corpus:
         (folder / "prompts.jsonl").write_text("".join(islice(corpus, num_prompts)))
     return JobConfig(
@@ -71,7 +70,7 @@ def job(folder: Path, num_prompts: int, max_feature_nodes: int) -> JobConfig:
 
 
 def timed(config: JobConfig) -> Timed:
-    """Do a job into a new store."""
+    """Run a job into a new store."""
     intake = load_inputs(config)
     plan = make_plan(intake.prompts, intake.model, intake.transcoders, config)
     ledger = Ledger(config.store.store)
@@ -90,7 +89,7 @@ def timed(config: JobConfig) -> Timed:
 
 
 def compare(num_prompts: int, repeats: int, max_feature_nodes: int) -> dict[str, list[Timed]]:
-    """Runs of both kinds, by turns. Raises SystemExit if they do not store the same."""
+    """Run both kinds in turns. Raises SystemExit if they do not store the same."""
     found: dict[str, list[Timed]] = {name: [] for name in RUNS}
     with tempfile.TemporaryDirectory() as folder:
         config = job(Path(folder), num_prompts, max_feature_nodes)
@@ -108,7 +107,7 @@ def median(runs: Sequence[Timed], what: str) -> float:
 
 
 def overhead(found: dict[str, list[Timed]]) -> float:
-    """0.1 for ten percent."""
+    """Return Ray's overhead as a share: 0.1 for ten percent."""
     return median(found["ray"], "tracing") / median(found["local"], "tracing") - 1
 
 

@@ -1,11 +1,11 @@
-"""What other codecs would make of a store's arrays: bytes for each value, and speed.
+"""Other codecs for a store's arrays: bytes per value, and speed.
 
     python benchmarks/part_codecs.py STORE [--arrays edges/source ...] [--values 4000000] [--json FILE]
 
-For each array, the first values of the store as its parts hold them (chunks as the format has them), encoded into
-memory by zarr with each codec in turn, best of three. Only core codecs of Zarr v3 are candidates, as any reader must
-know them; `delta` is the same after differences were taken, which no core codec does: what the format would gain if it
-did. `*` marks what the store has now. MB/s are of the values' own bytes, on one core.
+For each array, zarr encodes the first values of the store in memory with each codec in turn, in chunks as the format
+has them; the best of three tries counts. Only core codecs of Zarr v3 are candidates, because every reader must know
+them. `delta` means the same after taking differences, which no core codec does: it shows what the format would gain by
+it. `*` marks the store's present codec. MB/s refer to the values' own bytes, on one core.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def blosc(cname: str, level: int, shuffle: str, values: npt.NDArray[Any], blocks
 
 
 def candidates(values: npt.NDArray[Any]) -> Iterator[tuple[str, Any, npt.NDArray[Any]]]:
-    """Name, codec, and the values that it is given."""
+    """Yield name, codec, and the values to encode."""
     for level in (1, 3, 6, 9):
         yield f"zstd {level}", ZstdCodec(level=level), values
     for shuffle in ("shuffle", "bitshuffle"):
@@ -67,7 +67,7 @@ def candidates(values: npt.NDArray[Any]) -> Iterator[tuple[str, Any, npt.NDArray
 
 
 def measure(codec: Any, values: npt.NDArray[Any], chunk_rows: int) -> tuple[int, float, float]:
-    """Bytes, and seconds to encode and to decode."""
+    """Return the bytes, and the seconds to encode and to decode."""
     encode, decode, size = [], [], 0
     for _ in range(_TRIES):
         objects: dict[str, Any] = {}
@@ -88,7 +88,7 @@ def measure(codec: Any, values: npt.NDArray[Any], chunk_rows: int) -> tuple[int,
 
 
 def values_of(store: Store, name: str, count: int) -> npt.NDArray[Any]:
-    """The first values of an array, over parts."""
+    """Return the first values of an array, across parts."""
     root, found, left = open_backend(store.url), [], count
     for receipt in store.receipts:
         if left <= 0:
@@ -105,7 +105,7 @@ def values_of(store: Store, name: str, count: int) -> npt.NDArray[Any]:
 
 
 def compare(store: Store, name: str, count: int) -> list[dict[str, Any]]:
-    """A row for each codec."""
+    """Return a row for each codec."""
     values = values_of(store, name, count)
     now = f"blosc zstd {1 if values.dtype.kind == 'f' else 3} shuffle, one block"
     rows = []

@@ -2,17 +2,17 @@
 
     python benchmarks/part_pipelines.py STORE [--s3 20] [--repeats 5] [--json FILE]
 
-The first part of a local store, also copied to an S3 server on this machine with so many milliseconds added to every
-answer.
+It uses the first part of a local store, and a copy of it on an S3 server on this machine with `--s3` milliseconds added
+to every answer.
 
-one graph   the rows of one prompt, all 20 arrays of nodes, edges and active features, arrays opened before
+one graph   the rows of one prompt, all 20 arrays of nodes, edges and active features, with arrays opened before
 edges       both arrays of edges, whole
 objects     every object of the part as bytes, without decoding
 upload      the same objects written anew, each durable
 
-`this store` compares every object with its SHA-256, the others with nothing. All others read the arrays at once. zarrs
-decodes on its own threads; it knows local directories and obstore, and goes back to zarr's pipeline with s3fs.
-Needs zarrs, which is no dependency of the package.
+`this store` compares every object with its SHA-256; the others check nothing. All others read the arrays at the same
+time. zarrs decodes on its own threads; it supports local directories and obstore, and falls back to zarr's pipeline
+with s3fs. This benchmark needs zarrs, which is not a dependency of the package.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ PIPELINES = {
 
 
 def wanted_of(part: Part) -> dict[str, Wanted]:
-    """Rows of arrays: of the prompt in the middle, and all edges."""
+    """Return rows of arrays: those of the prompt in the middle, and all edges."""
     middle = len(part.receipt.prompts) // 2
     ends = {column.name: part.pointers(column) for column in BODY}
     graph: Wanted = {name: slice(int(end[middle]), int(end[middle + 1])) for name, end in ends.items()}
@@ -80,12 +80,12 @@ async def _read(arrays: Mapping[str, zarr.AsyncArray[Any]], wanted: Wanted) -> l
 
 
 def through_zarr(store: Any, part: Part) -> Tries:
-    """Reads of arrays opened in a store of zarr's, with both pipelines."""
+    """Return reads of arrays that are opened in one of zarr's stores, with both pipelines."""
     tries: Tries = {}
     wanted = wanted_of(part)
     for pipeline, path in PIPELINES.items():
         with zarr.config.set({"codec_pipeline.path": path, "async.concurrency": 64}), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # zarrs: it does not know this kind of store
+            warnings.simplefilter("ignore")  # zarrs warns that it does not support this kind of store
             arrays = sync(_open(store, wanted["one graph"]))
         for question, rows in wanted.items():
             tries[f"{question}, {pipeline}"] = lambda arrays=arrays, rows=rows: sync(_read(arrays, rows))  # type: ignore[misc]
@@ -93,7 +93,7 @@ def through_zarr(store: Any, part: Part) -> Tries:
 
 
 def through_obstore(store: Any, folder: str, receipt: PartManifest, objects: Mapping[str, bytes]) -> Tries:
-    """The part's objects as they are."""
+    """Return reads and writes of the part's objects without decoding."""
 
     async def get() -> list[bytes]:
         answers = await asyncio.gather(*(obstore.get_async(store, f"{folder}/{key}") for key in receipt.objects))
@@ -107,7 +107,7 @@ def through_obstore(store: Any, folder: str, receipt: PartManifest, objects: Map
 
 
 def own(root: Backend, part: Part, objects: Mapping[str, bytes]) -> Tries:
-    """This package's."""
+    """Return reads and writes by this package."""
     keys = [f"parts/{part.receipt.part}/{key}" for key in part.receipt.objects]
     tries: Tries = {question: lambda rows=rows: part.read(rows) for question, rows in wanted_of(part).items()}  # type: ignore[misc]
 
@@ -118,7 +118,7 @@ def own(root: Backend, part: Part, objects: Mapping[str, bytes]) -> Tries:
 
 
 def measure(ways: Mapping[str, Tries], repeats: int) -> list[dict[str, Any]]:
-    """Milliseconds, medians; the ways take turns."""
+    """Return median milliseconds. The ways take turns."""
     seconds: dict[tuple[str, str], list[float]] = {}
     for number in range(repeats + 1):
         for way, tries in ways.items():

@@ -1,4 +1,4 @@
-"""The peer's side of interventions.py: circuit-tracer's feature_intervention, one call each. Started by it."""
+"""The peer's side of interventions.py, which starts it: circuit-tracer's feature_intervention, one call for each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Peer:
         self.about = {"commit": commit(options["peer"]), "transformers": version("transformers")}
 
     def logits(self, tokens: list[int], site: list[int], mode: str) -> Any:
-        """At the last position, with one feature turned off."""
+        """Return the logits at the last position, with one feature turned off."""
         options = {"constrained_layers": range(self.num_layers)} if mode == "direct" else {}
         logits, _ = self.model.feature_intervention(
             torch.tensor(tokens),
@@ -34,7 +34,10 @@ class Peer:
 
 
 def answer(peer: Peer, tokens: list[int], sites: list[list[int]], mode: str, batch: int, out: str) -> dict[str, Any]:
-    """Seconds for all; it has no batches, so `batch` is 1. The logits [C, V] go to `out`."""
+    """Return the seconds for all interventions, and write the logits [C, V] to `out`.
+
+    The peer has no batches, so `batch` is 1.
+    """
     assert batch == 1
     started = time.perf_counter()
     logits_CV = [peer.logits(tokens, site, mode) for site in sites]

@@ -1,7 +1,8 @@
-"""The peer's side of versus_peer.py: circuit-tracer from a checkout, as shipped or mended. Started by it.
+"""The peer's side of versus_peer.py, which starts it: circuit-tracer from a checkout, as shipped or patched ("mended").
 
-Runs in an environment of its own, see versus_peer.py. Mended: what every active feature receives from a layer's
-gradient is one matrix product per position instead of one vector-matrix product per feature; nothing else changes.
+It runs in an environment of its own, see versus_peer.py. The patch computes what every active feature receives from a
+layer's gradient with one matrix product per position, instead of one vector-matrix product per feature; nothing else
+changes.
 
 A active decoder row (for cross-layer transcoders: of one layer written to), B node in a backward batch, P, D.
 """
@@ -22,7 +23,7 @@ from graph_difference import graph_difference
 from torch import Tensor
 from worker_loop import serve
 
-SAME = 1e-6  # of the largest edge: products are summed in another order
+SAME = 1e-6  # share of the largest edge; the patched products are summed in another order
 
 
 class Peer:
@@ -60,7 +61,7 @@ class Peer:
         }
 
     def _mend(self, backend: str, tokens: list[int]) -> float:
-        """Replace the hook; how far a graph is then from the shipped hook's, relative to its largest edge."""
+        """Replace the hook, and return how far a graph is from the shipped hook's, relative to its largest edge."""
         shipped = self.arrays(self.attribute(tokens))
         {"nnsight": mend_nnsight, "transformerlens": mend_transformerlens}[backend]()
         found = graph_difference(shipped, self.arrays(self.attribute(tokens)))
@@ -70,7 +71,7 @@ class Peer:
 
 
 def checkout(folder: str) -> Any:
-    """The package circuit_tracer from a checkout."""
+    """Import the package circuit_tracer from a checkout."""
     sys.path.insert(0, folder)
     package = import_module("circuit_tracer")
     assert Path(str(package.__file__)).is_relative_to(folder), f"{package.__file__} is another copy"
@@ -78,7 +79,7 @@ def checkout(folder: str) -> Any:
 
 
 def load(package: Any, options: dict[str, Any]) -> Any:
-    """Its ReplacementModel."""
+    """Load the peer's ReplacementModel."""
     if options["backend"] == "transformerlens":
         accept_directories()
     return package.ReplacementModel.from_pretrained_and_transcoders(
@@ -91,7 +92,7 @@ def load(package: Any, options: dict[str, Any]) -> Any:
 
 
 def accept_directories() -> None:
-    """Let TransformerLens read a directory: it takes only names that it knows, and forgets a Llama's rotary base."""
+    """Let TransformerLens read a directory: it accepts only names that it knows, and ignores a Llama's rotary base."""
     loading: Any = import_module("transformer_lens.loading_from_pretrained")
     named, converted = loading.get_official_model_name, loading.convert_hf_model_config
 
@@ -107,16 +108,16 @@ def accept_directories() -> None:
 
 
 def commit(checkout: str) -> str:
-    """Of the checkout, if git knows."""
+    """Return the commit of the checkout, or "unknown" if git does not know it."""
     command = ["git", "-C", checkout, "rev-parse", "--show-toplevel", "HEAD"]
     found = subprocess.run(command, capture_output=True, text=True).stdout.split()
     return found[1] if len(found) == 2 and Path(found[0]) == Path(checkout).resolve() else "unknown"
 
 
 def load_transcoders(folder: Path) -> Any:
-    """A local directory in circuit-tracer's format, all in memory.
+    """Load a local directory in circuit-tracer's format, all in memory.
 
-    Its own way to a local directory forgets the activation function, so its loaders are called with it here.
+    Its own loader for a local directory ignores the activation function, so the inner loaders are called with it here.
     """
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     common = {name: config[name] for name in ("feature_input_hook", "feature_output_hook")}
@@ -130,7 +131,7 @@ def load_transcoders(folder: Path) -> Any:
 
 
 def by_position(positions_A: Tensor) -> tuple[Tensor, list[tuple[int, slice]]]:
-    """An order of decoder rows in which each position's are neighbours, and where each position's are in it."""
+    """Return an order of decoder rows that makes each position's rows adjacent, and each position's slice in it."""
     order_A = torch.argsort(positions_A, stable=True)
     positions, counts = torch.unique_consecutive(positions_A[order_A], return_counts=True)
     ends = counts.cumsum(0).tolist()
@@ -138,7 +139,7 @@ def by_position(positions_A: Tensor) -> tuple[Tensor, list[tuple[int, slice]]]:
 
 
 def products(grads_BPD: Tensor, vectors_AD: Tensor, parts: list[tuple[int, slice]]) -> Tensor:
-    """Scores [A, B] of decoder rows in the order of `by_position`: one matrix product per position."""
+    """Return scores [A, B] of decoder rows in the order of `by_position`: one matrix product per position."""
     grads_PDB = grads_BPD.to(vectors_AD.dtype).permute(1, 2, 0)
     scores_AB = vectors_AD.new_empty(len(vectors_AD), len(grads_BPD))
     for position, part in parts:
@@ -147,7 +148,7 @@ def products(grads_BPD: Tensor, vectors_AD: Tensor, parts: list[tuple[int, slice
 
 
 def as_slice(index_A: Tensor) -> Tensor | slice:
-    """A run of ascending numbers as a slice, with which nothing is copied."""
+    """Return consecutive ascending numbers as a slice, with which nothing is copied; other numbers unchanged."""
     first, count = int(index_A[0]), len(index_A)
     run_A = torch.arange(first, first + count, device=index_A.device)
     return slice(first, first + count) if torch.equal(index_A, run_A) else index_A

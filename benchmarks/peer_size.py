@@ -1,11 +1,12 @@
-"""How much smaller than circuit-tracer's file of the same graph? Of a store that has every edge (`trace --keep-all`).
+"""Size of a store relative to circuit-tracer's files of the same graphs. It needs a store made with `trace --keep-all`.
 
     python benchmarks/peer_size.py STORE [--json FILE]
 
 Each graph is written as circuit-tracer writes it, a dense float32 matrix over all nodes with every active feature, and
-the file measured; then all graphs are written into new stores, whole and as default pruning leaves them, with exact
-weights and with 10 bits of them. Its file is of the whole graph in both cases: it prunes on the way to JSON, and the
-file stays. Files and stores are temporary. Of the model's configuration its file has a few kilobytes more than here.
+the file is measured. Then all graphs are written into new stores, whole and as default pruning leaves them, with exact
+weights and with 10 bits of them. The peer's file holds the whole graph in both cases: it prunes when it exports JSON,
+and the file stays. Files and stores are temporary. The peer's real file has a few kilobytes more of the model's
+configuration than the one written here.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ BITS = {"exact": 23, "10 bits": 10}
 
 
 def compare(store: Store, folder: Path) -> list[dict[str, Any]]:
-    """A row for each way to keep them."""
+    """Return a row for each way to store the graphs."""
     stores = {
         (kept, bits): OurStore(str(folder / f"{number}"), weight_bits=BITS[bits])
         for number, (kept, bits) in enumerate(product(KEPT, BITS))

@@ -1,13 +1,13 @@
-"""How far is each precision from float64? Rows, influence and pruned nodes of the same prompts.
+"""Difference of each precision from float64: rows, influence and pruned nodes of the same prompts.
 
     python benchmarks/precision.py --model M --transcoders T [--tokens 10 30] [--tiny] [--json out.json]
 
-One line per forward and sweep precision, the reference being float64 throughout:
-rows       Frobenius norm of the difference of all edges between nodes in common, relative to the reference's
+It prints one line per forward and sweep precision; the reference is float64 throughout:
+rows       Frobenius norm of the difference of all edges between common nodes, relative to the reference's
 influence  Spearman's rank correlation of the influence of those nodes
-chosen     share of the reference's feature nodes that were chosen too
-pruned     share of the reference's nodes after pruning that are left here too
-`--tiny` adds the random models of the tests, all architectures (mean over them); tf32 differs on GPUs only.
+chosen     share of the reference's feature nodes that were also chosen
+pruned     share of the reference's nodes after pruning that are also left here
+`--tiny` adds the random models of the tests, all architectures (mean over them); tf32 differs only on GPUs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ VARIANTS = (("float32", "float32"), ("float32", "tf32"), ("float32", "bfloat16")
 
 @dataclass
 class Difference:
-    """One graph against the float64 one, as the module's docstring has it."""
+    """Difference of one graph from the float64 one; the module's docstring defines the fields."""
 
     rows: float
     influence: float
@@ -43,13 +43,13 @@ class Difference:
 
 
 def keys(nodes: NodeTable) -> list[tuple[int, int, int, int]]:
-    """What identifies a node in another graph of the same prompt."""
+    """Return what identifies each node in another graph of the same prompt."""
     columns = (nodes.kind_N, nodes.layer_N, nodes.position_N, nodes.feature_N)
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def difference(graph: Graph, reference: Graph) -> Difference:
-    """Compare on the nodes that both have."""
+    """Compare two graphs on the nodes that both have."""
     here, there = keys(graph.nodes), keys(reference.nodes)
     number = {key: n for n, key in enumerate(there)}
     ours = np.array([n for n, key in enumerate(here) if key in number])
@@ -70,7 +70,7 @@ def difference(graph: Graph, reference: Graph) -> Difference:
 
 
 def compare(model: str, transcoders: str, tokens: list[int], config: TraceConfig) -> Iterator[tuple[str, Difference]]:
-    """Every variant on one prompt."""
+    """Yield the difference of every variant on one prompt."""
 
     def graph(forward: str, sweep: str) -> Graph:
         settings = TraceConfig(config.max_feature_nodes, config.round_size, sweep_dtype=sweep)  # type: ignore[arg-type]
@@ -82,7 +82,7 @@ def compare(model: str, transcoders: str, tokens: list[int], config: TraceConfig
 
 
 def tiny(folder: Path) -> Iterator[tuple[str, Difference]]:
-    """The tests' models; saved, so that every precision starts from the same weights."""
+    """Yield the differences on the tests' models, saved, so that every precision starts from the same weights."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from frozen import FLAVOURS, TOKENS, applicable
     from tiny import ARCHITECTURES, save_transcoders, tiny_model
@@ -102,7 +102,7 @@ def tiny(folder: Path) -> Iterator[tuple[str, Difference]]:
 
 
 def table(title: str, found: list[tuple[str, Difference]]) -> list[dict[str, object]]:
-    """Print the mean of every variant; returns the lines."""
+    """Print the mean of every variant, and return the lines."""
     print(f"\n{title}\n{'forward/sweep':20} {'rows':>10} {'influence':>10} {'chosen':>8} {'pruned':>8}")
     lines: list[dict[str, object]] = []
     for variant in dict.fromkeys(name for name, _ in found):

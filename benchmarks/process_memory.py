@@ -1,6 +1,6 @@
-"""Memory of this process as Linux counts it: held now, and at its highest since the count was last begun anew.
+"""Memory of this process as Linux counts it: held now, and its peak since the last reset.
 
-Runs in the peer's environment too, so it imports nothing of ours.
+It also runs in the peer's environment, so it imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ _PROCESS = Path("/proc/self")
 
 
 def held_bytes() -> int | None:
-    """Main memory held now; None where it cannot be known."""
+    """Return the main memory held now; None if it cannot be determined."""
     return _bytes("VmRSS")
 
 
 def own_bytes() -> int | None:
-    """Held now and by nobody else: without mapped files and shared memory."""
+    """Return the memory held now by this process alone: without mapped files and shared memory."""
     return _bytes("RssAnon")
 
 
 def data_bytes() -> int | None:
-    """What counts against RLIMIT_DATA."""
+    """Return the memory that counts against RLIMIT_DATA."""
     return _bytes("VmData")
 
 
 def peak_bytes() -> int | None:
-    """At its highest since `reset_peak`. getrusage would count the parent's too."""
+    """Return the peak since `reset_peak`. getrusage would include the parent's peak."""
     return _bytes("VmHWM")
 
 
 def reset_peak() -> None:
-    """The peak starts again from what is held now, where that is possible."""
+    """Reset the peak to what is held now, where that is possible."""
     if (marks := _PROCESS / "clear_refs").exists():
         marks.write_text("5")
 

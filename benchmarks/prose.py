@@ -1,4 +1,4 @@
-"""The text that benchmarks explain: plain English of any length, the same for everybody."""
+"""The text that benchmarks use as prompts: plain English of any length, the same everywhere."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ storm was over."""
 
 
 def prompt_tokens(tokenizer: Any, num_tokens: int) -> list[int]:
-    """A leading special token and the first tokens of the text, as many as asked for in all.
+    """Return a leading special token and the first tokens of the text, `num_tokens` in all.
 
-    Behind the prose come the help topics of the Python that runs this.
+    After the prose follow the help topics of the Python that runs this.
     """
     special = (tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id)
     leading = [next(token for token in special if token is not None)]

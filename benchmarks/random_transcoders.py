@@ -1,21 +1,23 @@
-"""Random JumpReLU transcoders for any model that distributed_tracer knows: a load of known density, no meaning.
+"""Random JumpReLU transcoders for any supported model: a load of known density, without meaning.
 
     python benchmarks/random_transcoders.py MODEL_DIRECTORY OUT_DIRECTORY [--features 4096] [--active 44] [--seed 0]
 
-Per-layer transcoders in circuit-tracer's file format, float32, `mlp.hook_in` to `mlp.hook_out`. All that a benchmark
-needs to be like trained ones is how many features fire where, and that they and the errors write at the same scale:
+They are per-layer transcoders in circuit-tracer's file format, float32, `mlp.hook_in` to `mlp.hook_out`. For a
+benchmark they only need to resemble trained ones in how many features fire where, and in that they and the errors write
+at the same scale:
 
 - Encoders are normal in the standardised MLP input, so pre-activations have mean 0 and spread about 1 in every layer.
 - Each feature has a threshold of its own, above which it fires on a share active / features of the calibration text:
-  `--active` features per token and layer in the mean. Plain English comes out near that (SmolLM2-135M, asked for 44:
-  54, 45, 43 on prose of 10, 30, 80 tokens), odd text higher (top of the licence, capitals and addresses: 55, 80, 76).
+  `--active` features per token and layer on average. Plain English comes near that (SmolLM2-135M, asked for 44:
+  54, 45, 43 on prose of 10, 30, 80 tokens), unusual text higher (top of the licence, capitals and addresses: 55, 80,
+  76).
 - Decoders are normal, scaled layer by layer so that what the active features write has the mean squared norm of the
-  MLP's output less its mean, which is `b_dec`. Nothing is fitted, so the error is then about 1.4 times the output.
-  With decoders much smaller the errors would be nearly all of every row, and the choice of features mostly noise.
+  MLP's output minus its mean, which is `b_dec`. Nothing is fitted, so the error is then about 1.4 times the output.
+  With much smaller decoders the errors would be nearly all of every row, and the choice of features mostly noise.
 
 The text is this repository's licence and then the help topics of the Python that runs this: another version of Python
-gives slightly other thresholds. Memory beyond the model's: MLP inputs and outputs of the text at all layers (tokens x
-width x layers x 8 bytes), one layer's transcoder, and pre-activations of 4,096 features at a time.
+gives slightly different thresholds. Memory beyond the model's: MLP inputs and outputs of the text at all layers (tokens
+x width x layers x 8 bytes), one layer's transcoder, and pre-activations of 4,096 features at a time.
 
 T token of the text, D model width, S feature, C chunk of features.
 """
@@ -37,19 +39,19 @@ from distributed_tracer.model.load import load_model
 from distributed_tracer.model.model import Model
 
 NUM_TOKENS = 3072
-WINDOW = 128  # tokens per forward pass at most, the leading special token included
+WINDOW = 128  # maximum number of tokens per forward pass, including the leading special token
 CHUNK = 4096
 
 
 def calibration_tokens(model: Model) -> list[int]:
-    """The first 3,072 tokens of the text."""
+    """Return the first 3,072 tokens of the text."""
     texts = ((Path(__file__).parents[1] / "LICENSE").read_text(encoding="utf-8"), *map(topics.get, sorted(topics)))
     tokens = (token for text in texts for token in model.tokenizer(text, add_special_tokens=False)["input_ids"])
     return list(islice(tokens, NUM_TOKENS))
 
 
 def mlp_values(model: Model) -> tuple[list[Tensor], list[Tensor]]:
-    """MLP inputs and outputs [T, D] of every layer, without each window's leading special token."""
+    """Return MLP inputs and outputs [T, D] of every layer, without each window's leading special token."""
     tokens, leading = calibration_tokens(model), model.tokenizer.bos_token_id
     step = min(WINDOW, model.shape.max_positions) - 1
     size = model.shape.num_layers, len(tokens), model.shape.d_model
@@ -67,7 +69,7 @@ def mlp_values(model: Model) -> tuple[list[Tensor], list[Tensor]]:
 def calibrated(
     x_TD: Tensor, y_TD: Tensor, num_features: int, num_active: float, generator: torch.Generator
 ) -> tuple[dict[str, Tensor], float]:
-    """One layer's transcoder, and how many of its features fire per token of the text in the mean."""
+    """Return one layer's transcoder, and how many of its features fire per token of the text on average."""
     width = x_TD.shape[1]
     encoder_SD = torch.randn(num_features, width, generator=generator).div_((x_TD.std(0) + 1e-6) * width**0.5)
     bias_S = -(encoder_SD @ x_TD.mean(0))

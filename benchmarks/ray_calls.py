@@ -1,8 +1,8 @@
-"""What one call to an actor takes of the driver: the real RayExecutor, workers that answer at once.
+"""Cost of one actor call for the driver: the real RayExecutor, with workers that answer at once.
 
     python benchmarks/ray_calls.py [--workers 1 2 16] [--calls 5000]
 
-Each call carries one prompt of 50 tokens and comes back without a graph. Needs no model; starts Ray here.
+Each call carries one prompt of 50 tokens and returns without a graph. This needs no model; it starts Ray here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WARM_UP = 500
 
 
 class Nobody:
-    """Answers at once."""
+    """A worker that answers at once."""
 
     def trace(self, *units: WorkUnit) -> WorkerReply:
         return WorkerReply(tuple(Outcome(unit.prompt.id, "failed", "trace", "not tried") for unit in units))
@@ -34,12 +34,12 @@ class Nobody:
 
 
 def make_nobody(config: JobConfig, threads: int) -> Any:
-    """Nothing to load."""
+    """Make a worker that loads nothing."""
     return Nobody()
 
 
 def measure(workers: int, num_calls: int) -> tuple[float, float]:
-    """Seconds on the clock and of this process's cores, per call."""
+    """Return seconds of wall-clock time and of this process's CPU time, per call."""
     run = RunConfig(workers=workers, threads=1, progress=False)
     nothing = JobConfig(ModelConfig(""), TranscoderConfig(""), CorpusConfig(""), StoreConfig(""), run=run)
     units: Iterator[WorkUnit] = (

@@ -1,22 +1,22 @@
-"""What does scheduling cost, from 8 to 1,024 replicas? The real driver, virtual workers.
+"""Cost of scheduling from 8 to 1,024 replicas: the real driver, with virtual workers.
 
     python benchmarks/scheduler.py [--replicas 8 64 256 1024] [--prompts-per-replica 1000] [--json out.json]
     python benchmarks/scheduler.py --replicas 1024 --prompts 1000000 --commit-ms 60
 
-The corpus, the plan, the schedule, the commits and the progress are the real ones: prompts go through `PromptQueue`
-and `make_plan`, `Schedule` hands them out, `OutcomeRecorder` and `Ledger` commit real parts to a store on disk.
-Workers are virtual: each takes as long as the plan's cost says, times a random factor and plus a fixed part that the
-plan does not know; some die, some prompts kill every worker. Time is virtual, but for the driver's own: what it
-really takes to deal with an answer is measured and passes on the virtual clock too, and while it does, other answers
-wait. `--commit-ms` adds what a commit takes where the store is not a local disk, `--call-ms` what Ray takes of the
+The corpus, the plan, the schedule, the commits and the progress are the real ones: prompts go through `PromptQueue` and
+`make_plan`, `Schedule` distributes them, `OutcomeRecorder` and `Ledger` commit real parts to a store on disk. Workers
+are virtual: each takes as long as the plan's cost predicts, times a random factor, plus a fixed part that the plan does
+not know; some die, and some prompts kill every worker. Time is virtual, except for the driver's: the real time that it
+takes to handle an answer is measured and also passes on the virtual clock, and meanwhile other answers wait.
+`--commit-ms` adds the time of a commit where the store is not a local disk, `--call-ms` the time that Ray takes of the
 driver for each call, as benchmarks/ray_calls.py measures it.
 
-efficiency   seconds spent on prompts that were then done, of all replicas' seconds from start to end
+efficiency   seconds spent on prompts that were then done, as a share of all replicas' seconds from start to end
 tail         share of replicas' seconds after the last prompt was handed out, when they had nothing to do
 lost         seconds spent loading, on prompts that a death interrupted or undid, and replacing workers
-driver       seconds of this process per prompt, and its largest memory above what it held before the first prompt
-commits      parts committed, and how many a (virtual) second
-ETA          time left as progress shows it after a tenth and after half of the run, over what it then took
+driver       seconds of this process per prompt, and its peak memory above what it held before the first prompt
+commits      parts committed, and how many per (virtual) second
+ETA          time left as progress shows it after a tenth and after half of the run, divided by what it then took
 """
 
 from __future__ import annotations
@@ -66,20 +66,20 @@ SETS = TranscoderShape(
 PARTS = StoreConfig("")
 MACHINE = WorkerResources(True, None, 3e13)
 LATENCY = 0.002
-"""Seconds that a call or an answer is under way."""
+"""Seconds that a call or an answer is in transit."""
 LOADING, WRITING = 60.0, 1.0
 """Seconds to load a model, and to write a part."""
 MEAN_LIFE = 4 * 3600.0
-"""Seconds of work after which a worker dies, in the mean."""
+"""Mean seconds of work after which a worker dies."""
 EDGES, OBJECTS = 20_000, 77
-"""Of a pruned graph, and of a part: as large as those of the embedded demo's store."""
+"""Number of edges of a pruned graph, and of objects of a part: as in the demo's store."""
 UNKNOWN = 0.15
 """Seconds of each prompt that the plan does not know."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One run. Times of replicas are virtual seconds, times of the driver real ones."""
+    """One run. Times of replicas are virtual seconds; times of the driver are real ones."""
 
     replicas: int
     prompts: int
@@ -105,7 +105,7 @@ class Replica:
     born: float
     share: WorkerQueue = field(default_factory=WorkerQueue)
     waiting: deque[tuple[float, UnitBatch]] = field(default_factory=deque)
-    """Calls not begun, with when they arrive."""
+    """Calls that have not begun, with their time of arrival."""
     running: bool = False
     part: list[PromptSummary] = field(default_factory=list)
     part_since: float = 0.0
@@ -114,7 +114,7 @@ class Replica:
 
 
 class Cluster:
-    """Events in the order of virtual time, and one driver that deals with them one by one."""
+    """Events in the order of virtual time, and one driver that handles them one by one."""
 
     commit_seconds = call_seconds = 0.0
 
@@ -136,12 +136,12 @@ class Cluster:
         return replica
 
     def at(self, when: float, replica: Replica, call: UnitBatch, reply: WorkerReply | None) -> None:
-        """Something arrives at the driver; without a reply, the news of a death."""
+        """Schedule an event at the driver: a reply, or, without one, the news of a death."""
         self.number += 1
         heapq.heappush(self.events, (when, self.number, replica, call, reply))
 
     def run(self) -> None:
-        """Until every prompt is done or given up."""
+        """Run until every prompt is done or given up."""
         loaded: set[Replica] = set()
         while self.schedule.has_work() or any(replica.share.units for replica in self.replicas):
             self.now = max(self.now, self.events[0][0])
@@ -171,7 +171,7 @@ class Cluster:
         self.ends += [self.now - replica.born for replica in self.replicas]
 
     def _arrived(self) -> Iterator[tuple[Replica, UnitBatch, WorkerReply | None]]:
-        """What is there by now, but for what the dead had sent after their end."""
+        """Yield what has arrived by now, except what replicas that are dead by then had sent."""
         while self.events and self.events[0][0] <= self.now:
             _, _, replica, call, reply = heapq.heappop(self.events)
             if replica in self.replicas:
@@ -204,7 +204,7 @@ class Cluster:
             self.paces.append((self.now, self.tally.seconds_left(self.now) or 0.0))
 
     def _begin(self, replica: Replica) -> None:
-        """The worker's side: take the next call, if there is one and none is being worked on."""
+        """Take the next call on the worker's side, if there is one and the worker is free."""
         if replica.running or not replica.waiting:
             return
         replica.running = True
@@ -244,7 +244,7 @@ class Cluster:
 
 
 def corpus(count: int, seed: int) -> Iterator[Prompt]:
-    """Lengths with a heavy tail; one prompt in 2,000 cannot be traced, one in 50,000 kills its worker."""
+    """Yield prompts with lengths of a heavy tail; one in 2,000 cannot be traced, one in 50,000 kills its worker."""
     draw = random.Random(seed)
     for number in range(count):
         kind = "bad" if draw.random() < 1 / 2000 else "poison" if draw.random() < 1 / 50_000 else "prompt"
@@ -253,7 +253,7 @@ def corpus(count: int, seed: int) -> Iterator[Prompt]:
 
 
 def measure(replicas: int, num_prompts: int, folder: Path, seed: int = 0) -> Result:
-    """One run of the whole corpus."""
+    """Run the whole corpus once."""
     config = JobConfig(
         ModelConfig("model"),
         TranscoderConfig("transcoders"),
@@ -274,7 +274,7 @@ def measure(replicas: int, num_prompts: int, folder: Path, seed: int = 0) -> Res
     cluster = Cluster(
         plan.fitting(), replicas, recorder, tally := ProgressTracker(count, seconds, lambda: cluster.now), seed
     )
-    with mock.patch("distributed_tracer.store.commits._check_whole"):  # parts are virtual: there is nothing to look at
+    with mock.patch("distributed_tracer.store.commits._check_whole"):  # virtual parts have no objects to check
         cluster.run()
     peak = process_memory.peak_bytes() or 0
     recorder.flush()
@@ -303,7 +303,7 @@ def measure(replicas: int, num_prompts: int, folder: Path, seed: int = 0) -> Res
 
 
 def _eta(cluster: Cluster, percent: int) -> float:
-    """Predicted over actual time left when so much of the prompts was traced."""
+    """Return predicted over actual time left when `percent` of the prompts were traced."""
     if len(cluster.paces) < percent:
         return float("nan")
     then, left = cluster.paces[percent - 1]
@@ -317,7 +317,7 @@ HEAD = (
 
 
 def cells(r: Result) -> list[str]:
-    """Under HEAD."""
+    """Return the cells of one line under HEAD."""
     return [
         *(f"{n:,}" for n in (r.replicas, r.prompts, r.failed, r.deaths)),
         f"{r.seconds / 3600:.2f}",

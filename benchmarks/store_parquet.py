@@ -1,4 +1,4 @@
-"""The same graphs as Parquet files, zstd, rows in the order of prompts, asked by DuckDB. Needs pyarrow and duckdb."""
+"""The same graphs as Parquet files, zstd, rows in the order of prompts, queried by DuckDB. Needs pyarrow and duckdb."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SITE = "SELECT prompt, node FROM nodes WHERE kind = 0 AND layer = ? AND feature
 
 
 class Parquet:
-    """Four tables, a file of each for every batch."""
+    """Four tables, with a file of each for every batch."""
 
     name = "parquet, duckdb"
 

@@ -1,6 +1,6 @@
-"""What is asked of graphs, in whatever form they are stored; and this program's own store as one of the forms.
+"""Queries of graphs, whatever the form in which they are stored; and this program's own store as one of the forms.
 
-Answers are reduced to what can be compared between forms: how many nodes or edges of which prompt.
+Answers are reduced to what can be compared between forms: the number of nodes or edges per prompt.
 """
 
 from __future__ import annotations
@@ -31,30 +31,30 @@ _EDGES = ("edges/source", "edges/weight")
 
 
 class Reader(Protocol):
-    """Graphs that can be asked."""
+    """Stored graphs that can be queried."""
 
     def graph(self, prompt: str) -> int:
-        """Read one graph; how many edges it has."""
+        """Read one graph, and return its number of edges."""
         ...
 
     def occurrences(self, site: Site) -> ByPrompt:
-        """Nodes that are this feature."""
+        """Return how many nodes of each prompt are this feature."""
         ...
 
     def edges_into(self, site: Site) -> ByPrompt:
-        """Edges into these nodes, weights included."""
+        """Return how many edges of each prompt lead into this feature's nodes; weights are read too."""
         ...
 
     def edges_out_of(self, site: Site) -> ByPrompt:
-        """Edges out of them."""
+        """Return how many edges of each prompt lead out of this feature's nodes."""
         ...
 
     def cooccurring(self, site: Site, top: int) -> list[int]:
-        """In how many of its prompts the features are that share most with it, most first."""
+        """Return, for the `top` features that share most prompts with it, the number of shared prompts, most first."""
         ...
 
     def num_prompts(self) -> int:
-        """Read what is known of every prompt."""
+        """Read what is known of every prompt, and return the number of prompts."""
         ...
 
     def scan(self) -> int:
@@ -68,7 +68,7 @@ class Form(Protocol):
     name: str
 
     def write(self, graphs: Sequence[Graph]) -> None:
-        """Add some, durably."""
+        """Add graphs durably."""
         ...
 
     def open(self) -> Reader: ...
@@ -83,7 +83,7 @@ class OurStore:
         self._ledger.create_or_check({"identity": {"made by": "benchmarks/store.py"}})
         self._writer = PartWriter(url, StoreConfig(url, weight_bits=weight_bits))
         self.receipts: list[PartManifest] = []
-        """Of all parts written."""
+        """Part manifests of all parts that were written."""
 
     def write(self, graphs: Sequence[Graph]) -> None:
         for graph in graphs:
@@ -91,7 +91,7 @@ class OurStore:
         self.flush()
 
     def add(self, graph: Graph) -> None:
-        """As a worker does: a part is written when it is full."""
+        """Add a graph as a worker does: a part is written when it is full."""
         self._writer.add(graph)
         if self._writer.full:
             self.flush()
@@ -107,7 +107,7 @@ class OurStore:
 
 
 class OurReader:
-    """Questions that a store and `query` answer."""
+    """Queries that a store and `query` answer."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -141,7 +141,7 @@ class OurReader:
 
 
 def frequent_sites(graphs: Sequence[Graph]) -> list[Site]:
-    """Features by the number of graphs that have them, most first."""
+    """Return features by the number of graphs that have them, most first."""
     counts: Counter[Site] = Counter()
     for graph in graphs:
         counts.update(sites_of(graph))
@@ -154,7 +154,7 @@ def sites_of(graph: Graph) -> set[Site]:
 
 
 def timed(question: Callable[[], object], repeats: int = 1) -> list[float]:
-    """Seconds that each of some tries took."""
+    """Return the seconds that each of several tries took."""
     seconds = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -164,7 +164,7 @@ def timed(question: Callable[[], object], repeats: int = 1) -> list[float]:
 
 
 def forget(folder: Path) -> None:
-    """Let the system drop a folder's files from its cache, so that the next read is from the disk."""
+    """Drop a folder's files from the system's cache, so that the next read is from the disk."""
     for path in folder.rglob("*"):
         if path.is_file():
             descriptor = os.open(path, os.O_RDONLY)
@@ -173,12 +173,12 @@ def forget(folder: Path) -> None:
 
 
 def size_of(folder: Path) -> tuple[int, int]:
-    """Files and bytes."""
+    """Return the number of files and of bytes."""
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     return len(sizes), sum(sizes)
 
 
 def percentiles(seconds: Sequence[float]) -> tuple[float, float]:
-    """Median and 99th percentile, in milliseconds."""
+    """Return median and 99th percentile, in milliseconds."""
     median, high = np.percentile(seconds, [50, 99]) * 1000
     return float(median), float(high)

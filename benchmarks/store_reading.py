@@ -1,4 +1,4 @@
-"""How long each question takes of each form, from a reader that has just been opened or has been used before."""
+"""Time of each query in each form, from a reader that has just been opened and from one that has been used before."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOP = 20
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked: which prompts, which features, and how often each question."""
+    """What to query: prompts, features, and the number of repeats of each query."""
 
     prompts: Sequence[str]
     sites: Mapping[str, Site]
@@ -23,7 +23,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answered:
-    """One question's times in milliseconds, and how many answers of a server each try took (0 on a disk)."""
+    """One query's times in milliseconds, and the number of a server's answers per try (0 on a disk)."""
 
     question: str
     median: float
@@ -34,7 +34,7 @@ class Answered:
 def ask(
     form: Form, asked: Asked, forget: Callable[[], object] = lambda: None, count: Callable[[], int] = lambda: 0
 ) -> list[Answered]:
-    """Every question that the form answers; `forget` empties caches before each cold try, which is not timed."""
+    """Time every query that the form answers. `forget` empties caches before each cold try; that is not timed."""
     found: list[Answered] = []
 
     def answered(question: str, tries: Sequence[Callable[[], object]]) -> None:
@@ -72,7 +72,7 @@ def ask(
 
 
 def check(form: Form, expected: Mapping[Site, tuple[Any, ...]], num_prompts: int, num_edges: int) -> None:
-    """Raise SystemExit if a form's answers are not those counted in the graphs themselves."""
+    """Raise SystemExit if a form's answers differ from those counted in the graphs themselves."""
     reader = form.open()
     for site, wanted in expected.items():
         found = (

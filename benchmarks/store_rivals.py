@@ -1,6 +1,6 @@
 """The same graphs in other forms: a dense file for each graph, Parquet with DuckDB, a Zarr group for each prompt.
 
-Each keeps what it needs to answer the questions, with all active features, and syncs what it wrote.
+Each keeps what it needs to answer the queries, with all active features, and syncs what it wrote.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _ACTIVE = ("layer", "position", "feature", "activation")
 
 
 def dense_content(graph: Graph) -> dict[str, Any]:
-    """What circuit-tracer's graph files hold, under its names: a row for each feature, error, token and target."""
+    """Return the content of circuit-tracer's graph files under its names: rows for features, errors, tokens and
+    targets.
+    """
     active = graph.active
     sites = np.stack([active.layer_A, active.position_A, active.feature_A], axis=1).astype(np.int64)
     return {
@@ -104,7 +106,7 @@ class DenseFiles:
 
 
 class ZarrGroups:
-    """One Zarr group for each prompt, an array for each column, with zarr's own defaults."""
+    """One Zarr group for each prompt and an array for each column, with zarr's own defaults."""
 
     name = "zarr groups"
 
@@ -172,7 +174,7 @@ class ZarrGroups:
 
 
 def expected(graphs: Sequence[Graph], site: Site) -> tuple[ByPrompt, ByPrompt, ByPrompt, list[int]]:
-    """Occurrences, edges into, edges out of and co-occurring features, counted in the graphs themselves."""
+    """Return occurrences, edges into, edges out of and co-occurring features, counted in the graphs themselves."""
     nodes_of, into, out_of = Counter[str](), Counter[str](), Counter[str]()
     others: Counter[Site] = Counter()
     for graph in graphs:

@@ -1,9 +1,10 @@
-"""Are suggested supernodes what the model uses? On the demo.
+"""Tests on the demo whether suggested supernodes are what the model uses.
 
     python benchmarks/suggested_supernodes.py [plt|clt] [likeness]
 
-Two features of one group should fire in the same prompts and do the same to the answer, more than two of different
-groups; and the group that carries the state, put in place of another prompt's, should bring its capital.
+Two features of one group should fire in the same prompts and have the same effect on the answer, more so than two
+features of different groups. And the group that carries the state, swapped in for another prompt's, should bring its
+capital.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from distributed_tracer.intervene.supernode import Supernode
 DEMO = Path(__file__).parents[1] / "demo"
 NUM_GRAPHS, NUM_PAIRS, NUM_SHUFFLES, AT_ONCE = 100, 150, 10, 64
 FEWEST = 10
-"""Features of a graph that is looked at."""
+"""Smallest number of features of a graph that is used."""
 
 
 class Demo:
@@ -45,7 +46,7 @@ class Demo:
         return self._suggested[text]
 
     def firing(self) -> dict[tuple[int, int], npt.NDArray[np.float32]]:
-        """Of every feature its largest activation in each prompt."""
+        """Return each feature's largest activation in each prompt."""
         found: dict[tuple[int, int], npt.NDArray[np.float32]] = {}
         for first in range(0, len(self.rows), AT_ONCE):
             cases = [(row["text"], ()) for row in self.rows[first : first + AT_ONCE]]
@@ -58,21 +59,21 @@ class Demo:
         return found
 
     def effects(self, text: str, features: Sequence[Any]) -> npt.NDArray[np.float64]:
-        """What turning each feature off does to the logits."""
+        """Return how turning each feature off changes the logits."""
         cases = [(text, [Intervention(*feature, times=0.0)]) for feature in features]
         changes = [effect.after.logits_V - effect.before.logits_V for effect in self.model.intervene_many(cases)]
         return np.array([(change - change.mean()).double().numpy(force=True) for change in changes])
 
 
 def contrast(alike: npt.NDArray[Any], group: npt.NDArray[Any]) -> float:
-    """Mean likeness of two features of one group, less that of two of different groups."""
+    """Return the mean similarity of two features of one group minus that of two features of different groups."""
     pairs = np.triu_indices(len(group), 1)
     same = (group[:, None] == group)[pairs]
     return float(np.nanmean(alike[pairs][same]) - np.nanmean(alike[pairs][~same]))
 
 
 def groupings(demo: Demo, rng: np.random.Generator) -> Iterator[list[float]]:
-    """For each graph: suggested, at random with the same sizes, and by layer; firing and effect of each."""
+    """Yield contrasts of firing and effect per graph: of suggested groups, random groups of their sizes, and layers."""
     firing = demo.firing()
     for row in rng.choice(len(demo.rows), NUM_GRAPHS, replace=False):
         text = demo.rows[row]["text"]
@@ -98,7 +99,7 @@ def groupings(demo: Demo, rng: np.random.Generator) -> Iterator[list[float]]:
 
 
 def state(demo: Demo, text: str) -> Supernode:
-    """The most influential suggested group whose mean layer is below the last one's: a rule that sees no outcome."""
+    """Return the most influential suggested group with a mean layer below the last one: this rule sees no outcome."""
     last = demo.model.transcoders.shape.num_layers - 1.5
     supernodes = demo.suggested(text)
     low = (group for group in supernodes if np.mean([feature.layer for feature in group.features]) < last)
@@ -106,9 +107,9 @@ def state(demo: Demo, text: str) -> Supernode:
 
 
 def swapped(demo: Demo, one: dict[str, Any], other: dict[str, Any], times: float) -> str:
-    """What is said after the first prompt with its state turned to `times` and the other's turned on."""
+    """Return the next token after the first prompt with its state set to `times` and the other prompt's turned on."""
     ours, theirs = (len(demo.model.tokens(row["text"])) for row in (one, other))
-    moved = {place: max(1, place + ours - theirs) for place in range(theirs)}  # counted from the end
+    moved = {place: max(1, place + ours - theirs) for place in range(theirs)}  # positions counted from the end
     graph = InterventionGraph(demo.model, one["text"], demo.suggested(one["text"]))
     off, on = state(demo, one["text"]), replace(state(demo, other["text"]).at(moved), name="theirs")
     return graph.apply({off.name: times}, swaps={off.name: on}, num_tokens=1).next_tokens[0][0]

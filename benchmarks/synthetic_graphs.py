@@ -1,9 +1,10 @@
-"""Attribution graphs drawn by lot, of realistic sizes and sparsity, a few milliseconds each: to measure stores with.
+"""Random attribution graphs of realistic sizes and sparsity, a few milliseconds each, for measuring stores.
 
-A pruned graph has 655 nodes and 13,700 edges in the mean, with a heavy tail, as default pruning leaves of prompts of 20
+A pruned graph has 655 nodes and 13,700 edges on average, with a heavy tail, as default pruning leaves of prompts of 20
 to 80 tokens. Features are Zipf-distributed within each layer: a few are in nearly half of all graphs, most in hardly
-any. Sources lie below what they explain and not behind it, and some are sources of nearly everything. Weights,
-activations and influences have random mantissas, as measured ones do. Letters are those of `shapes.py`.
+any. Sources lie in lower layers than what they explain and not at later positions, and some are sources of nearly
+everything. Weights, activations and influences have random mantissas, as measured ones do. Axis letters are those of
+`shapes.py`.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ class Corpus:
     seed: int = 0
     num_layers: int = 26
     num_features: int = 16_384
-    """Of each layer's transcoder."""
+    """Number of features of each layer's transcoder."""
     active_per_site: int = 16
-    """Features that fire at a layer and position, in the mean; a little fewer, as what was drawn twice counts once."""
+    """Mean number of features that fire at a layer and position; slightly fewer, as features drawn twice count once."""
     nodes: float = 655.0
     edges: float = 13_700.0
     spread: float = 0.6
-    """Of the logarithm of the number of nodes."""
+    """Standard deviation of the logarithm of the number of nodes."""
 
     def graph(self, number: int) -> Graph:
         rng = np.random.default_rng((self.seed, number))
@@ -52,7 +53,7 @@ class Corpus:
         strength_E = rng.standard_normal(len(source_E), np.float32) * np.exp(
             rng.standard_normal(len(source_E), np.float32)
         )
-        strength_E[strength_E == 0] = 1.0  # one in some millions, and no edge in a dense file
+        strength_E[strength_E == 0] = 1.0  # happens once in some millions, and would be no edge in a dense file
         return Graph(
             prompt_id=name_of(number),
             text="".join(rng.choice(_WORDS, num_positions)),
@@ -76,13 +77,13 @@ class Corpus:
         )
 
     def batches(self, count: int, size: int) -> Iterator[list[Graph]]:
-        """The first `count` graphs, so many at a time."""
+        """Yield the first `count` graphs, `size` at a time."""
         for first in range(0, count, size):
             yield [self.graph(number) for number in range(first, min(first + size, count))]
 
     @cached_property
     def _by_rank_LS(self) -> npt.NDArray[np.int32]:
-        """Which feature of a layer has which rank."""
+        """Return the feature of each rank, for each layer."""
         rng = np.random.default_rng(self.seed)
         return np.stack([rng.permutation(self.num_features) for _ in range(self.num_layers)]).astype(np.int32)
 
@@ -91,7 +92,7 @@ class Corpus:
         count_S = rng.poisson(self.active_per_site, sites)
         site_A = np.repeat(np.arange(sites), count_S)
         rank_A = (2 * (self.num_features / 2 + 1) ** rng.random(len(site_A))).astype(np.int64) - 2
-        feature_A = self._by_rank_LS[site_A // num_positions, rank_A]  # rank r has a chance of 1 / (r + 2)
+        feature_A = self._by_rank_LS[site_A // num_positions, rank_A]  # probability of rank r: ~ 1 / (r + 2)
         site_A, feature_A = np.divmod(_distinct(site_A * self.num_features + feature_A), self.num_features)
         layer_A, position_A = np.divmod(site_A, num_positions)
         activation_A = rng.lognormal(0, 1, len(site_A)).astype(np.float32)
@@ -102,7 +103,7 @@ class Corpus:
     def _nodes(
         self, rng: Rng, active: ActiveTable, tokens_P: npt.NDArray[np.int32], targets: tuple[Target, ...]
     ) -> NodeTable:
-        """All tokens and targets; of the rest, seven features to three errors."""
+        """Return all tokens and targets; the other nodes are seven features to three errors."""
         wanted = self.nodes * rng.lognormal(-(self.spread**2) / 2, self.spread) - len(tokens_P) - len(targets)
         num_features = min(len(active), max(1, int(0.7 * wanted)))
         chosen = np.sort(rng.choice(len(active), num_features, replace=False, shuffle=False))
@@ -113,17 +114,17 @@ class Corpus:
 
 
 def name_of(number: int) -> str:
-    """A graph's prompt."""
+    """Return the id of a graph's prompt."""
     return f"synthetic-{number:06d}"
 
 
 def unpruned(seed: int = 0) -> Corpus:
-    """Graphs of which nothing was left out: about 6,000 nodes and 2 million edges."""
+    """Return graphs that are not pruned: about 6,000 nodes and 2 million edges."""
     return Corpus(seed=seed, nodes=6_000.0, edges=2_000_000.0, spread=0.2)
 
 
 def _edges(rng: Rng, nodes: NodeTable, wanted: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """Rows and sources: a source is of a lower layer than its target, at its position or before it."""
+    """Return rows and sources: a source is of a lower layer than its target, at its position or before it."""
     size = len(nodes)
     explained = np.flatnonzero((nodes.kind_N == NodeKind.FEATURE) | (nodes.kind_N == NodeKind.TARGET))
     sources = np.flatnonzero(nodes.kind_N != NodeKind.TARGET)
@@ -149,7 +150,7 @@ def _edges(rng: Rng, nodes: NodeTable, wanted: int) -> tuple[npt.NDArray[np.int6
 
 
 def _distinct(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """In ascending order. numpy's own `unique` hashes, which takes three times as long here."""
+    """Return distinct values in ascending order. numpy's `unique` hashes, which takes three times as long here."""
     ordered = np.sort(values)
     return ordered[np.diff(ordered, prepend=-1) > 0]
 

@@ -1,8 +1,8 @@
-"""How true are the graphs? Largest difference from every reference graph, largest closing error per architecture.
+"""Accuracy of the graphs: largest difference from every reference graph, largest closing error per architecture.
 
     python benchmarks/truth.py
 
-Prints two tables; the tests check the same against fixed tolerances.
+It prints two tables; the tests check the same quantities against fixed tolerances.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from distributed_tracer import TraceConfig, attribute, load_transcoders
 
 
 def references() -> None:
-    """Difference of every edge, relative to the largest edge; and of the scores."""
+    """Print the difference of every edge, relative to the largest edge, and of the scores."""
     print(f"{'reference':44} {'nodes':>6} {'edges differ by':>16} {'scores by':>10}")
     for path in REFERENCES:
         expected, graph = np.load(path), graph_of(path)
@@ -38,7 +38,7 @@ def references() -> None:
 
 
 def closing() -> None:
-    """Largest closing error over the flavours of transcoders, in both precisions."""
+    """Print the largest closing error over the flavours of transcoders, in both precisions."""
     print(f"\n{'architecture':20} {'rows':>6} {'float32':>10} {'float64':>10}")
     with tempfile.TemporaryDirectory() as folder:
         for architecture in ARCHITECTURES:

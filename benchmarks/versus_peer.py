@@ -1,4 +1,4 @@
-"""The same graphs by circuit-tracer and by distributed_tracer, on one machine, taking turns in one run.
+"""The same graphs with circuit-tracer and with distributed_tracer, on one machine, taking turns in one run.
 
     python benchmarks/versus_peer.py --model DIR --transcoders DIR --peer CHECKOUT --peer-python ENV/bin/python
         [--tokens 10 30 80] [--threads 2] [--repeats 2] [--skip-shipped] [--json out.json]
@@ -10,23 +10,27 @@ The peer is a git checkout of circuit-tracer in an environment of its own, since
     ENV/bin/pip install torch==2.13.0                                # the same as ours, from the index of your builds
     ENV/bin/pip install transformers==4.57.3 transformer-lens==3.2.1 nnsight==0.6.1 seaborn ipykernel ipywidgets
 
-The directory is handed to it in the words of that older transformers (`for_older_transformers`). Its back end
-`transformerlens` knows no directories and is made to read them, Llama's without scaled rotary positions.
+The peer gets the model's directory in the form of that older transformers (`for_older_transformers`). Its backend
+`transformerlens` does not support directories and is patched to read them, Llama's without scaled rotary positions.
 
-It runs twice: as shipped, and mended, with its scoring hook replaced at run time by one matrix product per position.
-The peer needs most of its time for that hook and could mend it any day, so the mended one is the one to beat; it must
-give the shipped one's graph on the warm-up prompt, or the run stops. Each `--ours` is a variant of ours with other
-fields of TraceConfig. Everyone gets the same prompts, directories, targets, budget, round size (four of the peer's
-batches), threads, float32 weights on the CPU, no constant node, and one warm-up prompt of 5 tokens.
+The peer runs twice: as shipped, and patched ("mended"), with its scoring hook replaced at run time by one matrix
+product per position. The peer needs most of its time for that hook, and its authors could fix it any day, so the
+patched one is the one to compare with. It must give the shipped one's graph on the warm-up prompt, or the run stops.
+Each `--ours` is a variant of ours with other fields of TraceConfig. All tools get the same prompts, directories,
+targets, budget, round size (four of the peer's batches), threads, float32 weights on the CPU, no constant node, and one
+warm-up prompt of 5 tokens.
 
 Every tool is a process of its own that loads once; the others sleep while one works. A graph's seconds are those of
 attributing, pruning and saving as each tool ships it: the peer saves the whole dense graph with torch (not its JSON for
-viewers, which would come on top), ours a part of the store with the pruned graph and all active features, each file
-synced to disk (`--ours all:keep_all=true` for the whole graph). Memory is the process's peak during the graph, with
-weights, and in brackets above what it held after the warm-up (weights are mapped: loading alone touches few of them).
-Differences are of the unpruned graphs, to the first tool of the table, relative to its largest edge.
-Needs Linux. Use a quiet machine: with a neighbour on one of the cores, threads wait for each other and spin, and either
-side takes up to twenty times as long, in CPU seconds too. If it cannot be quiet, use one thread and CPU seconds.
+viewers, which would come on top); ours saves a part of the store with the pruned graph and all active features, each
+file synced to disk (`--ours all:keep_all=true` for the whole graph). Memory is the process's peak during the graph,
+with weights, and in brackets its excess over what the process held after the warm-up (weights are mapped: loading alone
+touches few of them). Differences are those of the unpruned graphs from the first tool of the table, relative to its
+largest edge.
+
+It needs Linux and a quiet machine: with a neighbour on one of the cores, threads wait for each other and spin, and
+either side takes up to twenty times as long, in CPU seconds too. If the machine cannot be quiet, use one thread and CPU
+seconds.
 """
 
 from __future__ import annotations
@@ -75,7 +79,7 @@ class Row:
 
 
 def variant(text: str) -> tuple[str, dict[str, Any]]:
-    """`NAME:field=value,field=value` -> the name and fields of TraceConfig; values as in JSON, or else strings."""
+    """Parse `NAME:field=value,field=value` into name and fields of TraceConfig; values are JSON, or else strings."""
     name, _, assignments = text.partition(":")
     overrides: dict[str, Any] = {}
     for assignment in filter(None, assignments.split(",")):
@@ -90,16 +94,16 @@ def variant(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def prompts(model: str, lengths: list[int]) -> list[list[int]]:
-    """The first tokens of a fixed text, behind the leading special token; the warm-up prompt comes first."""
+    """Return the first tokens of a fixed text after the leading special token; the warm-up prompt comes first."""
     tokenizer = load_tokenizer(model)
     return [prompt_tokens(tokenizer, length) for length in (WARM_UP_TOKENS, *sorted(lengths))]
 
 
 def for_older_transformers(model: Path, folder: Path) -> Path:
-    """The directory as transformers 4 understands it too: links to its files, and two of them in older words.
+    """Make a copy of the directory that transformers 4 also understands: links to its files, but two files rewritten.
 
-    What version 5 writes has the rotary base inside `rope_parameters`, where version 4 silently takes its default
-    instead, and a tokenizer class that version 4 does not know.
+    Version 5 writes the rotary base inside `rope_parameters`, where version 4 silently takes its default instead, and a
+    tokenizer class that version 4 does not know.
     """
     folder.mkdir()
     for path in model.iterdir():
@@ -120,7 +124,7 @@ def for_older_transformers(model: Path, folder: Path) -> Path:
 
 
 def start(args: argparse.Namespace, warm_up: list[int], folder: Path, stack: ExitStack) -> list[Worker]:
-    """Every tool's process, one after another: the peer shipped, mended, then ours."""
+    """Start every tool's process, one after another: the peer shipped, the peer patched, then ours."""
     common = {"threads": args.threads, "warm_up": warm_up, "model": args.model, "transcoders": args.transcoders}
     targets = {"max_n_logits": 10, "desired_logit_prob": 0.95, "max_feature_nodes": args.max_feature_nodes}
     model = for_older_transformers(Path(args.model), folder / "model")
@@ -143,7 +147,7 @@ def start(args: argparse.Namespace, warm_up: list[int], folder: Path, stack: Exi
 
 
 def compare(tokens: list[int], workers: list[Worker], repeats: int, folder: Path) -> list[Row]:
-    """One prompt by every tool in turn, so many times; graphs are compared after the first."""
+    """Run one prompt with every tool in turn, `repeats` times. Graphs are compared after the first time."""
     runs: list[list[dict[str, Any]]] = [[] for _ in workers]
     differences: list[Difference | None] = []
     for repeat in range(repeats):
@@ -163,7 +167,7 @@ def compare(tokens: list[int], workers: list[Worker], repeats: int, folder: Path
 
 
 def table(rows: list[Row]) -> str:
-    """One line per prompt and tool; how many times faster by the best seconds."""
+    """Return one line per prompt and tool, with how many times faster it is by the best seconds."""
     head = ["tokens", "active", "who", "best s", "median s", "CPU s", "x shipped", "x mended", "peak GB (+)"]
     lines = [[*head, "MB saved", "in common", "differs by"]]
     for row in rows:

@@ -1,6 +1,6 @@
 """Processes that do one thing per line of standard input and answer with a line of JSON: both ends of the pipe.
 
-Runs in the peer's environment too, so it imports nothing of ours. Linux only: peak memory is read from /proc.
+This also runs in the peer's environment, so it imports nothing of ours. Linux only: peak memory is read from /proc.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from process_memory import held_bytes, peak_bytes, reset_peak
 
 
 class Tracer(Protocol):
-    """One tool with its weights loaded. What `attribute` and `prune` give is handed back to it unseen."""
+    """One tool with its weights loaded. What `attribute` and `prune` return is passed back to it unchanged."""
 
     about: dict[str, Any]
 
@@ -32,7 +32,7 @@ class Tracer(Protocol):
     def save(self, graph: Any, pruned: Any, folder: Path) -> None: ...
 
     def arrays(self, graph: Any) -> dict[str, Any]:
-        """The whole graph: what `graph_difference` compares."""
+        """Return the whole graph as the arrays that `graph_difference` compares."""
         ...
 
 
@@ -49,7 +49,7 @@ def serve(open_tracer: Callable[[dict[str, Any]], Tracer]) -> None:
 
 
 class Tool(Protocol):
-    """Whatever is loaded once and asked many times."""
+    """Anything that is loaded once and called many times."""
 
     about: dict[str, Any]
 
@@ -58,9 +58,12 @@ T = TypeVar("T", bound=Tool)
 
 
 def answer_lines(open_tool: Callable[[dict[str, Any]], T], answer: Callable[..., dict[str, Any]]) -> None:
-    """The first line holds the options, `threads` among them; every further one the named arguments of `answer`."""
+    """Answer each line of input. The first one holds the options, `threads` among them.
+
+    Every further line holds the named arguments of `answer`.
+    """
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever the tools print goes to the log
+    os.dup2(2, 1)  # everything that the tools print goes to the log
     options = json.loads(sys.stdin.readline())
     torch.set_num_threads(options["threads"])
     tool = open_tool(options)
@@ -71,7 +74,10 @@ def answer_lines(open_tool: Callable[[dict[str, Any]], T], answer: Callable[...,
 
 
 def measure(tracer: Tracer, tokens: list[int], folder: str, arrays: str | None = None) -> dict[str, Any]:
-    """Seconds by phase, CPU seconds, peak memory and bytes saved of one graph; `arrays` names an .npz for all of it."""
+    """Return seconds by phase, CPU seconds, peak memory and bytes saved for one graph.
+
+    `arrays` names an .npz file for the whole graph.
+    """
     reset_peak()
     seconds, cpu_started = {}, time.process_time()
     started = time.perf_counter()
@@ -96,7 +102,7 @@ def measure(tracer: Tracer, tokens: list[int], folder: str, arrays: str | None =
 
 
 class Worker:
-    """The other end: one tool in its process, and the folder where its log and graphs go.
+    """The caller's end: one tool in its process, and the folder for its log and graphs.
 
     Raises SystemExit with the end of the log if the process dies.
     """
@@ -118,7 +124,7 @@ class Worker:
         self.about = self.ask(options)
 
     def trace(self, tokens: list[int], arrays: Path | None = None) -> dict[str, Any]:
-        """What `measure` found; the graph itself goes to `arrays` if that is given."""
+        """Return the result of `measure`; the graph itself goes to `arrays` if that is given."""
         self._number += 1
         graph = self._folder / str(self._number)
         return self.ask({"tokens": tokens, "folder": str(graph), "arrays": None if arrays is None else str(arrays)})
@@ -139,6 +145,6 @@ class Worker:
         return result
 
     def close(self) -> None:
-        """End the process; it has nothing to finish."""
+        """Kill the process; it has nothing to finish."""
         self._process.kill()
         self._process.communicate()

@@ -1,8 +1,8 @@
-"""Trace the demo's corpus with two Ray actors, question the store, draw two pictures, and ask the model if it is so.
+"""Trace the demo's corpus with two Ray actors, query the store, draw two pictures, and test the graphs on the model.
 
     make demo          or          python demo/run.py [FOLDER]
 
-What is in FOLDER (out/demo by default) from an earlier run is continued, not repeated; delete it to begin again.
+An earlier run in FOLDER (out/demo by default) is continued, not repeated; delete the folder to begin again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ CHECKED = 40
 
 
 def job(store: Path) -> JobConfig:
-    """Every prompt of the demo, with the per-layer transcoders, two workers with a model each."""
+    """Return a job for every prompt of the demo: per-layer transcoders, and two workers that each load the model."""
     return JobConfig(
         ModelConfig(str(HERE / "model")),
         TranscoderConfig(str(HERE / "transcoders" / "plt")),
@@ -56,7 +56,7 @@ def job(store: Path) -> JobConfig:
 
 
 def main(folder: Path) -> int:
-    """Trace, ask, draw; the exit code of the run."""
+    """Trace, query the store, draw, and test edges on the model. Returns the exit code of the run."""
     store_path = folder / "store"
     summary = run_job(job(store_path))
     print(summary.describe())
@@ -77,7 +77,7 @@ def main(folder: Path) -> int:
 
 
 def findings(store: Store) -> Iterator[tuple[str, str]]:
-    """What the store says, title by title."""
+    """Yield a title and a text for each finding in the store."""
     prompts = store.prompts
     bytes_per_graph = sum(p.stat().st_size for p in Path(store.url).rglob("*") if p.is_file()) / len(store)
     yield (
@@ -99,10 +99,10 @@ def findings(store: Store) -> Iterator[tuple[str, str]]:
 
 
 def families(prompts: Table) -> Table:
-    """Mean scores by kind of fact. A target's label is the token that the model finds likeliest."""
+    """Return mean scores by kind of fact. A target's label is the token that the model predicts as the likeliest."""
     right: dict[str, list[bool]] = {}
     for family, answer, targets in zip(prompts["family"], prompts["answer"], prompts["targets"], strict=True):
-        if " - " not in targets[0]:  # a difference that the prompt names is no choice of the model's
+        if " - " not in targets[0]:  # a difference that the prompt names is not the model's own prediction
             right.setdefault(str(family), []).append(_begins(str(answer), targets[0]))
     of_family = {name: np.array([family == name for family in prompts["family"]]) for name in sorted(right)}
     columns = {"replacement": "replacement", "completeness": "completeness", "dark": "error_share"}
@@ -121,7 +121,7 @@ def _begins(answer: str, token: str) -> bool:
 
 
 def _with_tokens(store: Store, features: Table) -> Table:
-    """The features with the tokens they are strongest on."""
+    """Return the features with the tokens on which they are strongest."""
     strongest = []
     for layer, feature in zip(features["layer"], features["feature"], strict=True):
         found = store.occurrences(int(layer), int(feature))
@@ -132,14 +132,14 @@ def _with_tokens(store: Store, features: Table) -> Table:
 
 
 def truth(store: Path) -> str:
-    """Predicted effects beside measured ones; figures are kept in the store."""
+    """Return predicted effects beside measured ones, as text. The results are kept in the store."""
     run = RunConfig(local=True, progress=False)
     checked = run_evaluation(EvaluationJob(str(store), EdgeEffectMetric(), sample=CHECKED, run=run))
     return edge_check_text(edge_check(checked.table, tolerance=1e-4))
 
 
 def try_next(path: Path, store: Store) -> str:
-    """Commands that go on from here."""
+    """Return commands to try next."""
     top = feature_counts(store, top=1)
     feature = f"{top['layer'][0]}:{top['feature'][0]}"
     program = f"{Path(sys.executable).parent}/distributed-tracer"

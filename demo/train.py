@@ -5,7 +5,7 @@ internal computation has a known shape: cities belong to states, states have cap
 state containing a city needs two hops.  Some cities never appear in a two-hop sentence during training; a
 correct answer about them must therefore compose the two one-hop facts.
 
-Run ``python demo/train.py`` to make everything, about twelve minutes on one core, or
+Run ``python demo/train.py`` to make everything, which takes about twelve minutes on one core, or
 ``python demo/train.py --only plt`` for one stage.  Seeds and thread count are fixed: on one machine with one torch
 version, two runs wrote the same bytes.
 """

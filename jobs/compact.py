@@ -1,7 +1,7 @@
-"""Compact a store after its runs: larger parts, and an index. Needs one machine, no GPU, and may be run again.
+"""Compact a store after its runs into larger parts with an index. Needs one machine, no GPU; can be run again any time.
 
-python jobs/compact.py                                       here
-distributed-tracer submit jobs/compact.py                    on a cluster's head
+python jobs/compact.py                                       on this machine
+distributed-tracer submit jobs/compact.py                    on a cluster, through its head node
 """
 
 from __future__ import annotations

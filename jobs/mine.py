@@ -1,7 +1,7 @@
-"""Mine a store: features and edges that recur over prompts, and what the transcoders leave unexplained, as tables.
+"""Mine a store: write tables of recurring features and edges, and of what the transcoders leave unexplained.
 
-python jobs/mine.py                                          here; needs no GPU
-distributed-tracer submit jobs/mine.py                       on a cluster's head
+python jobs/mine.py                                          on this machine; needs no GPU
+distributed-tracer submit jobs/mine.py                       on a cluster, through its head node
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SHARED = "/shared"
 
 
 def main(store_url: str, out: Path) -> None:
-    """Write the tables to `out` and print how they begin. Compact a large store first: it answers faster."""
+    """Write the tables to `out` and print their first rows. Compact a large store first, so that it answers faster."""
     store = open_store(store_url)
     tables = {
         "features": feature_counts(store),

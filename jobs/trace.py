@@ -1,7 +1,7 @@
-"""Trace a corpus of prompts. Copy this file, change `job`, keep it: with the commit, it says how a store was made.
+"""Trace a corpus of prompts. Copy this file, change `job`, and keep it: with the commit, it shows how a store was made.
 
-python jobs/trace.py                                         here, or on the cluster that RAY_ADDRESS names
-distributed-tracer submit jobs/trace.py                      on a cluster, by its head
+python jobs/trace.py                                         on this machine, or on the cluster in RAY_ADDRESS
+distributed-tracer submit jobs/trace.py                      on a cluster, through its head node
 sbatch cluster/slurm.sbatch jobs/trace.py                    on Slurm
 """
 
@@ -20,11 +20,11 @@ from distributed_tracer import (
     run_job,
 )
 
-SHARED = "/shared"  # a folder that all nodes see at this path; prompts and store may be s3:// URLs instead
+SHARED = "/shared"  # a folder that all nodes see at this path; prompts and store can be s3:// URLs instead
 
 
 def job() -> JobConfig:
-    """The whole run. Every field and its default is explained in `distributed_tracer/config.py`."""
+    """Return the configuration of the whole run. `distributed_tracer/config.py` explains all fields and defaults."""
     return JobConfig(
         model=ModelConfig(f"{SHARED}/model", forward_dtype="float32"),
         transcoders=TranscoderConfig(f"{SHARED}/transcoders"),

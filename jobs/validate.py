@@ -1,7 +1,7 @@
-"""Hold a store's graphs against their model: are edges what happens, and do the kept features do what the model does?
+"""Evaluate a store's graphs against their model: test whether edges predict effects, and whether kept features suffice.
 
-python jobs/validate.py                                      here, or on the cluster that RAY_ADDRESS names
-distributed-tracer submit jobs/validate.py                   on a cluster, by its head
+python jobs/validate.py                                      on this machine, or on the cluster in RAY_ADDRESS
+distributed-tracer submit jobs/validate.py                   on a cluster, through its head node
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from distributed_tracer import (
 STORE = "/shared/graphs"
 RUN = RunConfig(workers=2, gpus_per_worker=1)
 TOLERANCE = 1e-3
-"""Of a graph's largest edge: weights kept with 10 bits alone are off by half of that."""
+"""Tolerated difference, as a share of a graph's largest edge. Keeping 10 bits of weights alone accounts for half of it.
+"""
 
 
 def main() -> int:
-    """Measure what was not measured before, print all figures; the exit code, 1 where edges are not what happens."""
+    """Evaluate what was not evaluated before, and print all results. Returns 1 if edges do not predict effects."""
     edges = run_evaluation(EvaluationJob(STORE, EdgeEffectMetric(sources=16), sample=1000, run=RUN))
     found = edge_check(edges.table, TOLERANCE)
     print(edges.describe(), edge_check_text(found), sep="\n")

@@ -1,4 +1,4 @@
-"""A server on the loopback address that answers as it is told, and keeps what it was asked."""
+"""An HTTP server on the loopback address that answers as a test specifies, and records the requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 class Asked(NamedTuple):
     method: str
     url: str
-    """As it came: a proxy is asked for whole URLs."""
+    """The URL as received: a proxy receives whole URLs."""
     headers: Mapping[str, str]
 
 
@@ -30,13 +30,13 @@ class Answering:
 
 
 def refusal(status: int, code: str, rest: str = "") -> Answer:
-    """As S3 words it."""
+    """Return an error answer in the format of S3."""
     return Answer(status, f"<Error><Code>{code}</Code><Message>Said {code}.</Message>{rest}</Error>".encode())
 
 
 @contextmanager
 def answering(answer: Callable[[Asked], Answer]) -> Iterator[Answering]:
-    """Every request is answered by a function of it."""
+    """Run a server that answers every request with `answer(request)`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -54,7 +54,7 @@ def answering(answer: Callable[[Asked], Answer]) -> Iterator[Answering]:
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = any_method
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Keeps quiet."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

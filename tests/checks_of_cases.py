@@ -1,4 +1,4 @@
-"""Small stores to measure, what falsifies them, and the jobs that measure them."""
+"""Small stores to evaluate, changes that falsify them, and the jobs that evaluate them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FOUR = EdgeEffectMetric(sources=4)
 
 
 def traced(directory: Path, count: int = 4, **metadata: str) -> Store:
-    """Graphs `p0` and so on."""
+    """Trace `count` graphs, with ids `p0` and so on, into a new store."""
     config = job(directory, [{**row, **metadata} for row in plain_rows(count)])
     run_job(config)
     return open_store(config.store.store)
@@ -40,14 +40,14 @@ def check_job(
 
 
 def with_wrong_edges(graph: Graph, by: float = 0.01) -> Graph:
-    """Every edge is off by so much of the largest, so that any lot finds one."""
+    """Return the graph with every edge wrong by `by` times the largest, so that any random sample of edges shows it."""
     weight_E = graph.weight_E.copy()
     weight_E += np.float32(by * np.abs(weight_E).max())
     return replace(graph, weight_E=weight_E)
 
 
 def rewritten(store: Store, url: str, graphs: Iterable[Graph]) -> Store:
-    """A store like `store` of other graphs under the same ids."""
+    """Make a store like `store` with other graphs under the same ids."""
     ledger, writer = Ledger(url), PartWriter(url, StoreConfig(url))
     ledger.create_or_check(store.info)
     for graph in graphs:

@@ -1,7 +1,7 @@
-"""Ray is started once for all tests that need it; what needs a GPU is left out where there is none.
+"""Starts Ray once for all tests that need it, and skips tests that need a GPU where there is none.
 
-`make test` runs two pytest processes beside each other. What tests share lives in a process: therefore the tests of a
-file stay together, and so do the files whose tests share that Ray.
+`make test` runs two pytest processes at the same time. Whatever tests share lives in one process. The tests of a file
+therefore stay together, and so do the files whose tests share that Ray.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ TESTS = Path(__file__).parent
 STARTED, SECONDS_FOR_TESTS = time.monotonic(), float(os.environ.get("SECONDS_FOR_TESTS", "inf"))
 for _name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_UV_RUN_RUNTIME_ENV"):
     os.environ.setdefault(_name, "0")  # read when Ray is imported
-os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")  # as workers do; read at this process's first matrix product
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")  # as workers do; MKL reads it at this process's first matrix product
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs a GPU is skipped where there is none, and says so; of many processes, those with Ray begin first."""
+    """Skip tests that need a GPU where there is none. With several processes, the tests that use Ray begin first."""
     needs_gpu = [item for item in items if item.get_closest_marker("gpu")]
     if needs_gpu:
         import torch
@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """The tests of a file follow each other in one process, and so do all that share a cluster."""
+    """Schedule the tests of a file one after another in one process, and likewise all tests that share a cluster."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Together(LoadScopeScheduling):
@@ -63,21 +63,27 @@ def _shares_ray(file: Path) -> bool:
 
 
 def _draw_lots(items: list[pytest.Item], seed: str) -> None:
-    """Files in an order that is another in each run, the same in all processes of one: each has its turn some time."""
+    """Shuffle the files with a seed that differs between runs but not between the processes of one run.
+
+    If time is limited, every file thus gets its turn in some run.
+    """
     files = sorted({item.path for item in items})
     random.Random(seed).shuffle(files)
     items.sort(key=lambda item: files.index(item.path))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Where time is limited, what would begin too late is left out and says so; what has begun ends in peace."""
+    """Skip, with a message, tests that would begin after the time limit. A test that has begun may finish."""
     if time.monotonic() - STARTED > SECONDS_FOR_TESTS:
         pytest.skip(f"SECONDS_FOR_TESTS={SECONDS_FOR_TESTS:g} are over")
 
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
-    """Two CPUs; actors can import what tests can. The folder's name is short: sockets in it may have 107 characters."""
+    """Start Ray with two CPUs; actors can import what tests can.
+
+    The folder's name is short, because paths of sockets in it may have at most 107 characters.
+    """
     import ray
 
     directory = tempfile.mkdtemp(prefix="ray", dir="/tmp")

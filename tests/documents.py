@@ -1,4 +1,4 @@
-"""What README and docs tell people to type: blocks of commands, of Python and of JSON, and code within lines."""
+"""Reads what README and docs tell people to type: blocks of commands, Python and JSON, and code within lines."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Snippet:
 
 
 def snippets(document: str) -> Iterator[Snippet]:
-    """Every command of every block, and blocks of anything else whole."""
+    """Yield every command of each block of commands, and all other blocks as a whole."""
     for line, block, _ in _pieces(document):
         if not block:
             continue
@@ -49,13 +49,16 @@ def snippets(document: str) -> Iterator[Snippet]:
 
 
 def inline_code(document: str) -> Iterator[tuple[int, str]]:
-    """What stands in backquotes within paragraphs, with the number of the paragraph's first line."""
+    """Yield text in backquotes within paragraphs, with the number of the paragraph's first line."""
     for line, _, prose in _pieces(document):
         yield from ((line, re.sub(r"\s+", " ", code)) for code in _CODE.findall(prose))
 
 
 def _pieces(document: str) -> Iterator[tuple[int, str, str]]:
-    """Line, block and paragraph, one of which is empty. A block is fenced, or indented by four after an empty line."""
+    """Yield line number, block and paragraph, one of which is empty.
+
+    A block is fenced, or indented by four spaces after an empty line.
+    """
     lines = (ROOT / document).read_text(encoding="utf-8").split("\n")
     since = 0
     while since < len(lines):
@@ -78,7 +81,7 @@ def _pieces(document: str) -> Iterator[tuple[int, str, str]]:
 
 
 def words(command: str) -> list[str]:
-    """As a shell would split it, without comment and what comes after a pipe or `&&`."""
+    """Split a command as a shell would, without its comment and without what follows a pipe or `&&`."""
     found = shlex.split(command, comments=True)
     ends = [n for n, word in enumerate(found) if word in ("|", "&&", ">")]
     return found[: ends[0]] if ends else found

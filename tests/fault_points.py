@@ -1,7 +1,7 @@
-"""Kill -9 between the changes that a process makes on disk, which are counted.
+"""Kills a process with signal 9 between any two of the changes that it makes on disk, which are counted.
 
-A process that is killed leaves what the system has in memory, so that syncing changes nothing here: it is left out,
-which is quick, and right before a change is right after the one before it.
+A killed process leaves what the operating system holds in memory, so syncing makes no difference here. Syncing is
+therefore left out, which is faster, and killing right before a change equals killing right after the previous one.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ GRAPHS = [random_graph(f"p{i}", seed=i, num_active=12, num_positions=3) for i in
 _OS = ("link", "replace", "mkdir", "unlink", "rename", "rmdir")
 _mkdir = os.mkdir
 _SPACING = int(os.environ.get("KILL_SPACING", "240"))
-"""Of the changes within a part or an index, each so many-th; 1 tries them all, for half an hour."""
+"""Only every `_SPACING`-th change within a part or an index is a point to kill at. 1 tries them all, in half an hour.
+"""
 _SHALLOW = 2
 
 
 class Points:
-    """Counts changes, and ends the process right before one. Tells of each how deep in the store it is."""
+    """Counts changes, kills the process right before one of them, and reports how deep in the store each change is."""
 
     def __init__(self, url: str, fatal: int | None, report: int) -> None:
         self._url, self._fatal, self._report = url, fatal, report
@@ -51,7 +52,7 @@ class Points:
         return counted
 
     def at(self, path: Any) -> None:
-        """A change of this file or folder is next."""
+        """Record that a change of this file or folder follows."""
         with self._lock:
             if self._count == self._fatal:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -60,11 +61,11 @@ class Points:
 
 
 def killed_runs(work: Work, before: Path | None, url: Path) -> Iterator[int]:
-    """`work(url)` on the store `before` (None: on nothing), killed at another change each time it is asked for.
+    """Run `work(url)` on the store `before` (None: an empty one), and kill it at another change for each iteration.
 
-    Every change of a record, a commit, an index' JSON or a whole folder, which are at most two names deep, and every
-    `_SPACING`-th of those within a part or an index, which are many and alike. The first is what is there once all is
-    done.
+    The points are every change of a record, a commit, an index's JSON or a whole folder, which are at most two names
+    deep, and every `_SPACING`-th of the many similar changes within a part or an index. The first value is the number
+    of changes of a run that was not killed, and comes when everything is done.
     """
     depths = run_and_kill(work, _fresh(before, url), None)
     yield len(depths)
@@ -75,14 +76,15 @@ def killed_runs(work: Work, before: Path | None, url: Path) -> Iterator[int]:
 
 
 def points(depths: bytes) -> list[int]:
-    """Those to be killed at."""
+    """Return the numbers of the changes at which to kill."""
     return [point for point, depth in enumerate(depths) if depth <= _SHALLOW or point % _SPACING == 0]
 
 
 def run_and_kill(work: Work, url: str, fatal: int | None) -> bytes:
-    """`work(url)` in a process of its own, killed at that change: how deep in the store those are that it made.
+    """Run `work(url)` in its own process, kill it at change `fatal`, and return the depths of the changes that it made.
 
-    Forked from a server that has imported everything and started no thread: zarr's do not survive a fork.
+    The process is forked from a server that has imported everything and started no thread, because zarr's threads do
+    not survive a fork.
     """
     context = get_context("forkserver")
     context.set_forkserver_preload(
@@ -101,7 +103,7 @@ def run_and_kill(work: Work, url: str, fatal: int | None) -> bytes:
 
 
 def write_all(url: str) -> None:
-    """A run: whatever is not done yet, in two parts, and a failure."""
+    """Make a run: write everything that is not done yet, in two parts, and a failure."""
     ledger = Ledger(url)
     ledger.create_or_check(RUN_INFO)
     done = ledger.done()
@@ -113,7 +115,7 @@ def write_all(url: str) -> None:
 
 
 def split_all(source: str, url: str) -> None:
-    """Every graph of a store into another."""
+    """Copy every graph of a store into another one."""
     split_store(open_store(source), url, list(open_store(source)))
 
 
@@ -130,7 +132,7 @@ def _killed_at(work: Work, url: str, fatal: int | None, report: Any) -> None:
 
 
 def on_local_disk(points: Points) -> None:
-    """Every link, replace, mkdir, unlink, rename, rmdir, and half of every write; in the same order each time."""
+    """Count links, replaces, mkdirs, unlinks, renames, rmdirs, and halves of writes, in the same order in each run."""
     os.fsync = _nothing
     for name in _OS:
         setattr(os, name, points.wrapped(getattr(os, name)))
@@ -152,7 +154,7 @@ def _nothing(descriptor: Any) -> None:
 
 
 class _OneByOne:
-    """A pool without threads."""
+    """A thread pool that uses no threads."""
 
     def __init__(self, size: int, name: str = "") -> None:
         pass

@@ -1,6 +1,6 @@
-"""A proxy in front of an S3 server that spoils some requests and passes on all others as they are.
+"""A proxy in front of an S3 server that spoils some requests and passes all others on unchanged.
 
-The Host header is passed on too: it is part of what a client signs, so that the server's check still holds.
+It also passes the Host header on: the header is part of what a client signs, so that the server's check still holds.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from urllib.parse import urlsplit
 from s3 import S3Server
 
 Fault = Literal["slow down", "error", "reset", "lost answer", "cut", "stall"]
-"""503 SlowDown; 500; connection reset before or after the server did what was asked; an answer that breaks off; no
-answer for `stall_seconds`, after which the request is passed on."""
+"""503 SlowDown; 500; connection reset before, or after, the server did what was asked; an answer that breaks off; no
+answer for `stall_seconds`, after which the request is passed on.
+"""
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 
 
 class Request(NamedTuple):
-    """What a client asks."""
+    """A client's request."""
 
     method: str
     path: str
@@ -36,7 +37,7 @@ class Request(NamedTuple):
 
 
 Spoil = Callable[[Request], Fault | None]
-"""What goes wrong with a request."""
+"""Returns the fault of a request, or None if it is passed on."""
 
 _ERRORS = {
     "slow down": (503, "SlowDown", "Please reduce your request rate."),
@@ -45,31 +46,31 @@ _ERRORS = {
 
 
 def nothing(request: Request) -> None:
-    """All is well."""
+    """Spoil no request."""
 
 
 def everything(fault: Fault) -> Spoil:
-    """Every request goes wrong in one way."""
+    """Spoil every request with the same fault."""
     return lambda request: fault
 
 
 def at_random(rate: float, seed: int, faults: Sequence[Fault] = FAULTS) -> Spoil:
-    """A share of the requests goes wrong, each in any way."""
+    """Spoil a share of the requests, each with a random fault."""
     rng = random.Random(seed)
     return lambda request: rng.choice(faults) if rng.random() < rate else None
 
 
 @dataclass
 class FaultyS3:
-    """What clients are to use, what goes wrong from now on, and how often what has."""
+    """The address for clients, the faults from now on, and the number of past faults."""
 
     server: S3Server
     spoil: Spoil = nothing
     stall_seconds: float = 3600.0
     counts: Counter[str] = field(default_factory=Counter)
-    """Faults by kind, and under the empty name requests that were passed on unspoilt."""
+    """Number of faults by kind; the empty name counts requests that were passed on unchanged."""
     last_good: float = 0.0
-    """When a request was passed on unspoilt, on the monotonic clock."""
+    """Time at which a request was last passed on unchanged, on the monotonic clock."""
     closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -84,7 +85,7 @@ class FaultyS3:
 
 @contextmanager
 def faulty(server: S3Server) -> Iterator[FaultyS3]:
-    """A proxy on a free port of the loopback address; nothing goes wrong until `spoil` is set."""
+    """Run a proxy on a free port of the loopback address. No request is spoilt until `spoil` is set."""
     proxy = _Proxy(server.endpoint)
     endpoint = f"http://127.0.0.1:{proxy.server_port}"
     environment = {**server.environment, "AWS_ENDPOINT_URL": endpoint}
@@ -110,11 +111,11 @@ class _Proxy(ThreadingHTTPServer):
         self.upstream = urlsplit(endpoint).netloc
 
     def shutdown_request(self, request: Any) -> None:
-        self.close_request(request)  # without the orderly end that the parent makes of a reset
+        self.close_request(request)  # skips the orderly shutdown with which the parent class would replace a reset
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection of a client, and one to the server behind."""
+    """One connection to a client, and one to the server behind the proxy."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -131,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
     def handle(self) -> None:
         try:
             super().handle()
-        except OSError:  # the client has left
+        except OSError:  # the client has disconnected
             self.close_connection = True
 
     def any_method(self) -> None:
@@ -152,10 +153,10 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = any_method
 
     def _pass_on(self, body: bytes) -> tuple[bytes, bytes]:
-        """Head and body of the server's answer."""
+        """Return head and body of the server's answer."""
         self.upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
-            if name.lower() != "expect":  # was answered here
+            if name.lower() != "expect":  # the proxy has answered this header
                 self.upstream.putheader(name, value)
         self.upstream.endheaders(body or None)
         answer = self.upstream.getresponse()
@@ -177,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Keeps quiet."""
+        """Log nothing."""
 
 
 def _head(status: int, reason: str, headers: Sequence[tuple[str, str]]) -> bytes:

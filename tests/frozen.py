@@ -35,12 +35,12 @@ FLAVOURS: dict[str, dict[str, Any]] = {
         "output_site": "hook_mlp_out",
     },
 }
-"""Between them: both kinds, all activations, all sites, with and without a skip."""
+"""Together they cover both kinds, all activation functions, all sites, with and without a skip connection."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """Everything of one prompt up to its rows; all tensors float64."""
+    """Everything about one prompt that comes before its rows are computed; all tensors are float64."""
 
     model: Model
     transcoders: Transcoders
@@ -51,7 +51,7 @@ class Case:
     skips: list[Tensor | None]
 
     def all_rows(self) -> tuple[Tensor, Tensor]:
-        """Rows [A + K, C] and constants [A + K] of every active feature, then of every target."""
+        """Return rows [A + K, C] and constants [A + K] of every active feature, then of every target."""
         every, slot_C = torch.arange(len(self.features)), self.features.columns.slot_C
         parts = [
             _in_order(self.rows.of_features(every), slot_C),
@@ -69,7 +69,7 @@ def _in_order(blocks: Iterable[EdgeBlock], slot_C: Tensor) -> tuple[Tensor, Tens
 
 
 def build(directory: Path, architecture: str, flavour: str, **flags: Any) -> Case:
-    """A random model and random transcoders of one flavour, encoded on TOKENS."""
+    """Make a random model and random transcoders of one flavour, encoded on TOKENS."""
     source = save_transcoders(directory / f"{architecture}-{flavour}", **FLAVOURS[flavour])
     model = tiny_model(architecture, torch.float64, **flags)
     transcoders = load_transcoders(str(source), dtype="float64")
@@ -86,7 +86,7 @@ FULL = [(a, f) for a in ARCHITECTURES for f in FLAVOURS if a != "olmo2" or "norm
 """Every architecture with every flavour; OLMo 2 has no norm before its MLP."""
 _ONE_MORE = [("granite", "clt-jumprelu-resid"), ("phi", "clt-jumprelu-resid"), ("phi", "plt-topk-normalized")]
 DECISIVE = [*FULL, *((a, "plt-relu-skip") for a in ROWS), *_ONE_MORE]
-"""And every other row with the flavour that passes through the most: all norms, the MLP's sites and a skip."""
+"""FULL, and every other architecture with the flavour that involves the most: all norms, the MLP's sites and a skip."""
 
 LONGROPE = {
     "max_position_embeddings": 64,
@@ -112,4 +112,4 @@ LENGTHS: dict[str, tuple[str, dict[str, Any]]] = {
     "chunks": ("llama4_text", {}),
     "windows": ("cohere2", {}),
 }
-"""Models that do to a long sequence what they do not to a short one."""
+"""Models that treat a long sequence differently from a short one."""

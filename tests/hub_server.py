@@ -1,4 +1,4 @@
-"""A Hugging Face hub on this machine: serves a directory as one repository, and says what was asked for."""
+"""A Hugging Face hub on this machine: serves a directory as one repository, and records the requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REPO = "user/tiny"
 
 
 def answer(root: Path, path: str) -> tuple[int, bytes]:
-    """Status and body. Only the revisions `main` and `v2` exist; both are the one commit."""
+    """Return status and body. Only the revisions `main` and `v2` exist; both are the one commit."""
     files = sorted(file for file in root.rglob("*") if file.is_file())
     names = {file.relative_to(root).as_posix(): file for file in files}
     if re.fullmatch(rf"/api/models/{REPO}(/revision/(main|v2|{COMMIT}))?", path):
@@ -39,7 +39,7 @@ def oid(file: Path) -> str:
 
 
 def not_found(path: str) -> str:
-    """What of an address is not there."""
+    """Return the error code for the part of an address that does not exist."""
     if REPO not in path:
         return "RepoNotFound"
     return "EntryNotFound" if re.search(rf"/(tree|resolve)/(main|v2|{COMMIT})/", path) else "RevisionNotFound"
@@ -47,7 +47,7 @@ def not_found(path: str) -> str:
 
 @contextmanager
 def serve(root: Path, gated: bool = False) -> Iterator[tuple[str, list[str]]]:
-    """The address, and the names of the files downloaded so far. All may list a gated repository's files."""
+    """Yield the address, and the names of files downloaded so far. Anyone may list the files of a gated repository."""
     downloaded: list[str] = []
 
     class Hub(BaseHTTPRequestHandler):
@@ -73,7 +73,7 @@ def serve(root: Path, gated: bool = False) -> Iterator[tuple[str, list[str]]]:
         do_HEAD = do_GET
 
         def log_message(self, *args: object) -> None:
-            """Silent."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

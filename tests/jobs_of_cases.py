@@ -34,20 +34,20 @@ TEXTS = (
 
 
 def write_prompts(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
-    """A JSONL corpus."""
+    """Write a JSONL corpus."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 
 def plain_rows(count: int) -> list[dict[str, Any]]:
-    """That many prompts, `p0` and so on, all different."""
+    """Return `count` different prompts with the ids `p0` and so on."""
     return [{"id": f"p{n}", "text": f"{TEXTS[n % len(TEXTS)]} {n}"} for n in range(count)]
 
 
 def job(
     directory: Path, rows: Sequence[dict[str, Any]], run: RunConfig = LOCAL, store: str = "store", **options: Any
 ) -> JobConfig:
-    """A job over `rows` into `directory/store`; `options` are of StoreConfig and CorpusConfig."""
+    """Return a job over `rows` into `directory/store`; `options` belong to StoreConfig and CorpusConfig."""
     corpus = {name: options.pop(name) for name in list(options) if name == "on_bad_prompt"}
     return JobConfig(
         model=ModelConfig(str(CASE / "model")),
@@ -60,6 +60,6 @@ def job(
 
 
 def units_of(config: JobConfig) -> list[WorkUnit]:
-    """What the pipeline would hand to an executor."""
+    """Return the units that the pipeline would give to an executor."""
     intake = load_inputs(config)
     return list(make_plan(intake.prompts, intake.model, intake.transcoders, config).units())

@@ -1,4 +1,4 @@
-"""The command line as a process of its own, to be killed -9 while it works."""
+"""Runs the command line as a process of its own, which can be killed with signal 9 while it works."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ ROOT = Path(__file__).parents[1]
 
 
 def start(*command: str) -> subprocess.Popen[str]:
-    """A command of distributed-tracer under way."""
+    """Start a command of distributed-tracer."""
     program = [sys.executable, "-m", "distributed_tracer", *command]
     return subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(*command: str) -> str:
-    """What the command prints; it must end well."""
+    """Run a command to its end and return its output. It must succeed."""
     process = start(*command)
     printed, errors = process.communicate()
     assert process.returncode == 0, errors
@@ -30,9 +30,12 @@ def finish(*command: str) -> str:
 def kill_until_done(
     command: list[str], has_begun: Callable[[], bool], check: Callable[[], None], longest_wait: float, most: int
 ) -> None:
-    """Start the command again and again and kill it at random moments after `has_begun`, up to `most` times, checking
-    each time what it left; then let it finish. On a fast machine it may finish before its turn to be killed; the first
-    kill comes at once, as something is there, so that it hits."""
+    """Start the command again and again, kill it at random moments, up to `most` times, and then let it finish.
+
+    Kills come after `has_begun`, and `check` examines what each killed command left. On a fast machine the command may
+    finish before it is killed. The first kill therefore comes as soon as `has_begun`, so that at least one takes
+    effect.
+    """
     rng = random.Random(0)
     num_killed = 0
     for attempt in range(most):

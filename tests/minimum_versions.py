@@ -16,7 +16,7 @@ PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
 def oldest(requirements: Iterable[str], without: Iterable[str] = ()) -> Iterator[str]:
-    """The same with their lower bounds alone. Raises ValueError for one that has none."""
+    """Yield the requirements pinned to their lower bounds. Raises ValueError for a requirement that has none."""
     for requirement in map(Requirement, requirements):
         if requirement.name in without or (requirement.marker is not None and not requirement.marker.evaluate()):
             continue

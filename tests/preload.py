@@ -1,4 +1,4 @@
-"""Libraries that stand in for some calls of the C library in a process that is started with LD_PRELOAD."""
+"""Libraries that replace some calls of the C library in a process that is started with LD_PRELOAD."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 
 def compiled(source: str, folder: Path) -> str:
-    """Path of the library; skips the test where there is no compiler."""
+    """Compile a library and return its path. Skips the test where there is no compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None or sys.platform != "linux":
         pytest.skip("there is no C compiler, or no LD_PRELOAD, here")

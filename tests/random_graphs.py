@@ -1,4 +1,4 @@
-"""Random graphs that keep the contract of `Graph` and are awkward wherever the contract allows it."""
+"""Random graphs that satisfy the contract of `Graph` and are difficult wherever the contract allows it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def random_graph(
     text: str | None = "some text",
     metadata: dict[str, Any] | None = None,
 ) -> Graph:
-    """A graph whose values are random but whose tables are in canonical order. `pruned` drops some errors."""
+    """Return a graph with random values whose tables are in canonical order. `pruned` drops some errors."""
     rng = np.random.default_rng(seed)
     active = _active(rng, num_layers, num_positions, num_active)
     count = len(active) if num_selected is None else min(num_selected, len(active))
@@ -108,11 +108,11 @@ AWKWARD = {
     ),
     "wide": random_graph("wide", seed=8, num_positions=17_000, num_active=60, density=2e-5, pruned=False),
 }
-"""Graphs that a store must give back bit for bit, by what is awkward about them; `wide` has over 65,535 nodes."""
+"""Graphs that a store must return bit for bit, by what makes them difficult; `wide` has over 65,535 nodes."""
 
 
 def assert_same(one: Graph, other: Graph) -> None:
-    """Every field equal, arrays in dtype and bit for bit (a NaN's payload included)."""
+    """Assert that every field is equal, arrays in dtype and bit for bit (a NaN's payload included)."""
     for name in ("prompt_id", "text", "token_strings", "num_layers", "constant_node", "metadata"):
         assert getattr(one, name) == getattr(other, name), name
     assert repr((one.targets, one.scores)) == repr((other.targets, other.scores))

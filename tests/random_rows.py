@@ -1,4 +1,4 @@
-"""Rows of made-up prompts, as the sweep would hand them over: layered, causal, and awkward where that is allowed."""
+"""Rows of random prompts as the sweep would return them: layered, causal, and difficult where that is allowed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ def random_rows(
     silent: float = 0.0,
     **options: Any,
 ) -> tuple[Any, ...]:
-    """Arguments of `assemble`. `integers`: edges are -2 to 2, so that there are ties; `silent`: share of zero rows."""
+    """Return arguments for `assemble`.
+
+    With `integers`, edges are -2 to 2, so that there are ties; `silent` is the share of rows that are zero.
+    """
     generator = torch.Generator().manual_seed(seed)
     sites = torch.tensor([(lay, p) for lay in range(num_layers) for p in range(lead, num_positions)])
     counts = torch.randint(0, 2 * per_site + 1, (len(sites),), generator=generator)
@@ -68,7 +71,7 @@ def random_rows(
                 edges_BS, slots = reach.layer(values, number), columns.layers[number]
                 causal_BS = slots.position_S[: edges_BS.shape[1]] <= torch.tensor(at)[: len(edges_BS), None]
                 edges_BS.mul_(causal_BS).mul_(sounding_B[: len(edges_BS), None])
-            reach.layer(values, num_layers)[:, -1] = 0  # what the sweep takes out: here errors in the lead read
+            reach.layer(values, num_layers)[:, -1] = 0  # the sweep zeroes this slot, which errors in the prefix share
             reached = DenseEdges(reach, values.to(device))
             sum_B, abs_sum_B = reached.sums()
             edges: Edges = reached
@@ -109,4 +112,4 @@ AWKWARD: dict[str, dict[str, Any]] = {
     "positions by width": {"grain": Tiling(8, 4, 8, block=4, by_width=True)},
     "float64": {"dtype": torch.float64},
 }
-"""Options of `random_rows`, by what is awkward about them."""
+"""Options of `random_rows`, by what makes the rows difficult."""

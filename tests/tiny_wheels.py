@@ -1,4 +1,4 @@
-"""Wheels of packages that do nothing, for tests of what is downloaded and installed."""
+"""Wheels of packages that do nothing, for tests of downloading and installing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def write_wheel(
     tag: str = "py3-none-any",
     extras: Sequence[str] = (),
 ) -> Path:
-    """A wheel with one module of that name, and a vendored package's metadata as setuptools has."""
+    """Write a wheel with one module of that name, and with a vendored package's metadata, as setuptools has."""
     stem = f"{name.replace('-', '_')}-{version}"
     metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"]
     metadata += [f"Requires-Dist: {need}\n" for need in needs] + [f"Provides-Extra: {extra}\n" for extra in extras]

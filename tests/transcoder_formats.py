@@ -1,7 +1,7 @@
-"""One tiny set of transcoders, written in every format, and what it must give, computed the plain way.
+"""One tiny set of transcoders, written in every format, and the expected results, computed in the plainest way.
 
-Every number is a small multiple of 1/4, so float32 and bfloat16 hold all sums exactly whatever the order: results are
-compared bit for bit. Ties between features and pre-activations that equal their threshold abound.
+Every number is a small multiple of 1/4, so float32 and bfloat16 hold all sums exactly in any order, and results are
+compared bit for bit. There are many ties between features, and many pre-activations that equal their threshold.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def quarters(generator: torch.Generator, *shape: int) -> Tensor:
 
 
 def unit_rows(generator: torch.Generator, *shape: int) -> Tensor:
-    """Vectors of norm 1 exactly: four of their entries are 1/2 or -1/2."""
+    """Return vectors of norm exactly 1: four of their entries are 1/2 or -1/2."""
     places = torch.rand(*shape, generator=generator).argsort(dim=-1) < 4
     signs = torch.randint(0, 2, shape, generator=generator) - 0.5
     return places * signs
@@ -34,9 +34,10 @@ def unit_rows(generator: torch.Generator, *shape: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Weights:
-    """W_dec, of vectors of norm 1, is [S, L - layer, D]; a per-layer transcoder has the first output.
+    """The weights of one layer.
 
-    Skip is `W_skip @ x`.
+    W_dec, made of vectors of norm 1, is [S, L - layer, D]; a per-layer transcoder has the first output only. The skip
+    is `W_skip @ x`.
     """
 
     W_enc: Tensor
@@ -199,7 +200,7 @@ def write_saelens(
         config |= {"d_in": WIDTH, "d_out": WIDTH, "d_sae": SIZE, "dtype": "float32", "device": "cpu"}
         trained = {"model_name": "gpt2", "context_size": 128, "prepend_bos": True, "dataset_path": "text"}
         trained |= {"model_from_pretrained_kwargs": {"fold_ln": False}, "seqpos_slice": [None]}
-        if flat:  # as before version 6
+        if flat:  # the form before version 6
             old = {"hook_layer": layer, "activation_fn_str": "relu", "activation_fn_kwargs": {}, "neuronpedia_id": None}
             config |= {**hooks, **trained, **old, "finetuning_scaling_factor": False, "hook_head_index": None}
         else:
@@ -210,7 +211,10 @@ def write_saelens(
 
 
 def write_sparsify(directory: Path, weights: list[Weights], skip: bool = False, **more: object) -> None:
-    """With `transcode` None as before it was a setting: what is stored is for an encoder that reads x - b_dec."""
+    """Write the format of sparsify.
+
+    `transcode` None means a file from before that setting existed: its weights are for an encoder that reads x - b_dec.
+    """
     for layer, w in enumerate(weights):
         b_enc = w.b_enc if more.get("transcode", True) else w.b_enc + w.W_enc @ w.b_dec
         tensors = {"encoder.weight": w.W_enc, "encoder.bias": b_enc, "W_dec": w.W_dec[:, 0], "b_dec": w.b_dec}
@@ -233,8 +237,11 @@ def write_sparsify_of_a_training(directory: Path, weights: list[Weights]) -> Non
 def write_openmoss(
     directory: Path, weights: list[Weights], act_fn: str = "relu", by_norm: bool = False, scaled: bool = False
 ) -> None:
-    """`by_norm`: decoders have other norms, and features are compared by pre-activations times these. `scaled`: what
-    is read is doubled, what is written was four times the output."""
+    """Write the format of OpenMOSS.
+
+    With `by_norm`, decoders have other norms, and features are compared by pre-activations times these. With `scaled`,
+    the input is doubled, and what is stored was four times the output.
+    """
     for layer, w in enumerate(weights):
         norm_S1 = torch.tensor([0.5, 1, 2, 8])[torch.arange(SIZE) % 4, None] if by_norm else torch.ones(SIZE, 1)
         hooks = {"hook_point_in": f"blocks.{layer}.mlp.hook_in", "hook_point_out": f"blocks.{layer}.hook_mlp_out"}
@@ -270,7 +277,7 @@ def write_openmoss(
 
 @dataclass(frozen=True)
 class Format:
-    """How to write it, and what it means."""
+    """How to write a format, and what its files mean."""
 
     write: Callable[..., None]
     activation: str
@@ -348,7 +355,7 @@ FORMATS = {
 
 
 def expected_active(written: Format, w: Weights, x_PD: Tensor) -> list[tuple[int, int, float]]:
-    """Position, feature and activation, number by number."""
+    """Return position, feature and activation of each active feature, computed number by number."""
     active = []
     for position, pre_S in enumerate((x_PD @ w.W_enc.T + w.b_enc).tolist()):
         if written.positive_only or written.activation == "relu":

@@ -1,4 +1,4 @@
-"""A judge of what is made of rows: edges one by one, influence and scores by numpy and scipy, on the host.
+"""A reference for whole graphs made of rows: edges one by one, influence and scores by numpy and scipy, on the host.
 
 R row, N node, F selected feature, E edge, H edges walked, K target.
 """
@@ -26,7 +26,7 @@ def whole_graph(
     features: ActiveFeatures,
     frontier: Frontier,
 ) -> Graph:
-    """What `assemble(...).whole()` is to be."""
+    """Return the graph that `assemble(...).whole()` must equal."""
     assert prompt.tokens is not None
     tokens_P, num_layers = np.array(prompt.tokens, dtype=np.int32), features.columns.num_layers
     active, num_targets = features.table(), len(directions.targets)
@@ -90,7 +90,7 @@ def _node_slots(features: ActiveFeatures, selected_F: Tensor) -> Tensor:
 def _edges(
     frontier: Frontier, slot_N: Tensor, row_R: Tensor
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32], Tensor]:
-    """Of the rows in the order asked for: how many edges are not zero, their source nodes, weights, sums of |edge|."""
+    """Return, for rows in the order asked for, numbers of non-zero edges, sources, weights, and sums of |edge|."""
     counts: list[int] = []
     sources: list[Tensor] = []
     weights: list[Tensor] = []
@@ -109,7 +109,7 @@ def _edges(
 
 
 def _at_nodes(value_R: Tensor, node_R: npt.NDArray[np.int64], num_nodes: int) -> npt.NDArray[np.float64]:
-    """Row attributes at their nodes, NaN where a node has no row."""
+    """Return row attributes at their nodes, NaN where a node has no row."""
     spread = np.full(num_nodes, np.nan)
     spread[node_R] = value_R.numpy(force=True)
     return spread
@@ -126,7 +126,7 @@ def score(
     start_N: Floats,
     closing_error: float,
 ) -> tuple[Floats, Scores]:
-    """Influence [N] and scores of a whole graph.
+    """Return influence [N] and scores of a whole graph.
 
     `row_abs_sum_N` and `constant_N` are zero where there is no row (and where the constant takes no part);
     `start_N` holds the targets' weights.
@@ -152,7 +152,7 @@ def score(
 
 
 def _to_constant(found: Influence, start_N: Floats, row_abs_sum_N: Floats, constant_N: Floats) -> Floats:
-    """Influence that ends in the constant after 1, 2, ... edges: one more entry than there are walks."""
+    """Return influence that ends in the constant after 1, 2, ... edges: one more entry than there are walks."""
     share_N = np.divide(np.abs(constant_N), row_abs_sum_N, out=np.zeros(len(start_N)), where=row_abs_sum_N > 0)
     ends: Floats = np.vstack([start_N, found.walked_HN]) @ share_N
     return ends

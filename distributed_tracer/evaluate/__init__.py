@@ -1,1 +1,1 @@
-"""Stored graphs against the model they are of: comes in a store, goes out figures beside its graphs."""
+"""Evaluation of stored graphs against their model. In: a store. Out: results, stored beside its graphs."""

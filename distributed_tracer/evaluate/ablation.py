@@ -1,4 +1,4 @@
-"""Are a graph's edges true of the model? Features are turned off one by one, and every node that they act on is read.
+"""Ablation: turns features off one by one and reads every node that they have an edge to, to test a graph's edges.
 
 B case of a batch, P position, D model width, N node of the graph, E edge, V vocabulary.
 """
@@ -21,16 +21,18 @@ from ..model.model import Model
 from ..transcoder.base import Transcoders
 
 _PUSH = {torch.bfloat16: 64.0, torch.float16: 16.0}
-"""What is linear can be pushed further: a feature's effect may be less than such a stream's rounding. float16 rounds
-less, and must not overflow."""
+"""How far a feature is turned off where nothing reacts, as a multiple of the step to 0, by the model's dtype (1 for
+other dtypes). There the effect is linear, so the measured effect is divided by this factor. Without the factor, the
+rounding of a bfloat16 residual stream may hide a single feature's effect. float16 rounds less, and must not overflow.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class AblationResult:
-    """Edges out of the features that were turned off: numbers of nodes, and what the edge and the model say [E].
+    """Edges out of the features that were turned off: node numbers, and what the edge and the model say [E].
 
-    `direct_E` is what the target lost where nothing else reacts; it should be `weight_E`. `reacting_E` is what it lost
-    where all but attention patterns does.
+    `direct_E` is what the target lost where nothing else reacts; it should equal `weight_E`. `reacting_E` is what the
+    target lost where everything reacts except attention patterns.
     """
 
     source_E: npt.NDArray[np.int64]
@@ -41,14 +43,14 @@ class AblationResult:
 
     @property
     def largest_difference(self) -> float:
-        """Between `direct_E` and `weight_E`, as a share of the largest weight; 0 without edges."""
+        """Largest difference between `direct_E` and `weight_E`, as a share of the largest weight; 0 without edges."""
         if not len(self.weight_E):
             return 0.0
         return float(np.abs(self.direct_E - self.weight_E).max() / np.abs(self.weight_E).max())
 
 
 def sample_sources(graph: Graph, count: int, seed: int = 0) -> npt.NDArray[np.int64]:
-    """So many features that act on something, by lot; all if there are fewer."""
+    """Return `count` feature nodes that have outgoing edges, sampled at random; all of them if there are fewer."""
     acting = np.intersect1d(graph.nodes.where(NodeKind.FEATURE), graph.source_E)
     chosen = np.random.default_rng(seed).choice(acting, min(count, len(acting)), replace=False)
     return np.sort(chosen)
@@ -57,10 +59,10 @@ def sample_sources(graph: Graph, count: int, seed: int = 0) -> npt.NDArray[np.in
 def ablate_sources(
     graph: Graph, model: Model, transcoders: Transcoders, sources: Sequence[int], cases_at_once: int = 32
 ) -> AblationResult:
-    """Turn `sources` (numbers of nodes that are features) off, one by one, and see what happens to what they act on.
+    """Turn `sources` (numbers of feature nodes) off one by one, and measure the effect on the nodes they have edges to.
 
-    Targets that are not one token's logit are left out: a graph does not hold their directions. Raises
-    InterventionError for what the transcoders do not have.
+    Targets that are not the logit of one token are left out, because a graph does not hold their directions. Raises
+    InterventionError for features that the transcoders do not have.
     """
     found = list(_probed(graph, model, transcoders, np.asarray(sources, np.int64), cases_at_once))
     none = (np.zeros(0, np.int64), np.zeros(0, np.int64), *[np.zeros(0)] * 3)
@@ -89,14 +91,17 @@ def _probed(
 
 
 def _pushed(graph: Graph, node: int, push: float) -> InterventionCase:
-    """A feature turned off, or so many times as far."""
+    """Return a case that turns one feature off, or `push` times as far."""
     nodes = graph.nodes
     place = int(nodes.layer_N[node]), int(nodes.position_N[node]), int(nodes.feature_N[node])
     return InterventionCase(tuple(graph.tokens_P.tolist()), (Intervention(*place, times=1.0 - push),))
 
 
 class _NodeValues:
-    """An observer: pre-activations of features and values of targets, without biases, for every case; others are 0."""
+    """LayerObserver of node values for every case: pre-activations of features and values of targets, without biases.
+
+    Other nodes have the value 0.
+    """
 
     def __init__(self, graph: Graph, model: Model, transcoders: Transcoders) -> None:
         self._graph, self._model, self._transcoders = graph, model, transcoders
@@ -118,6 +123,6 @@ class _NodeValues:
         self.value_BN[:, node_X] = value_BX.double().numpy(force=True)
 
     def _directions(self) -> Tensor:
-        """A target's vector is its token's unembedding minus the mean over the vocabulary."""
+        """Return each target's vector: its token's unembedding minus the mean over the vocabulary."""
         tokens = torch.tensor([max(target.token_id, 0) for target in self._graph.targets])
         return self._model.unembed_VD[tokens.to(self._model.unembed_VD.device)] - self._model.unembed_mean_D

@@ -1,4 +1,4 @@
-"""How far edges and the model agree: exactly, where nothing else reacts, and in tendency, where everything does."""
+"""Agreement of edges with the model: exact where nothing else reacts, and as a correlation where everything does."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ Floats = npt.NDArray[np.float64]
 
 
 def agreement_by_distance(probed: list[tuple[Graph, AblationResult]]) -> Table:
-    """A row for each number of layers from source to target, over all edges of all graphs, and `all` at the end.
+    """Return a table of agreement with a row per number of layers from source to target, over all edges of all graphs.
 
-    Of edges and what their targets lost where all reacts: Spearman's rank correlation, cosine, and share of equal
-    signs; NaN where there are fewer than two edges, or nothing varies. `difference` is the largest that was found where
-    nothing reacts, as a share of the largest edge of its graph.
+    The last row, `all`, covers every distance. For edges and what their targets lost where everything reacts, the
+    columns are Spearman's rank correlation, cosine, and the share of equal signs; NaN where there are fewer than two
+    edges or nothing varies. `difference` is the largest difference found where nothing reacts, as a share of the
+    largest edge of its graph.
     """
     edges = [np.zeros((0, 4)), *(_edges(graph, probes) for graph, probes in probed)]
     distance_E, weight_E, reacting_E, difference_E = np.concatenate(edges).T
@@ -31,7 +32,7 @@ def agreement_by_distance(probed: list[tuple[Graph, AblationResult]]) -> Table:
 
 
 def _edges(graph: Graph, probes: AblationResult) -> Floats:
-    """Layers apart, weight, loss where all reacts, difference where nothing does: [E, 4]."""
+    """Return an array [E, 4]: layers apart, weight, loss where everything reacts, and difference where nothing does."""
     layer_N = graph.nodes.layer_N.astype(np.int64)
     scale = np.abs(probes.weight_E).max(initial=0.0)
     difference_E = np.abs(probes.direct_E - probes.weight_E) / (scale or 1.0)

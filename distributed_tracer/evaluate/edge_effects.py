@@ -1,4 +1,4 @@
-"""EdgeEffectMetric: are a graph's edges what the model does when their sources are turned off?"""
+"""EdgeEffectMetric: compares a graph's edges with what the model does when their sources are turned off."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from ..transcoder.base import Transcoders
 
 _RESOLUTION = {"float64": 1e-4, "float32": 1e-4, "tf32": 1e-2, "bfloat16": 5e-2, "float16": 1e-2}
-"""Of direct effects, as a share of a graph's largest edge: four times what was found, or more. On tiny models, the demo
-and SmolLM2 float32 differs by 1e-5, bfloat16 in the forward pass by 1.0e-2, in the sweep by 5e-3, float16 by 1.7e-3."""
+"""Tolerated difference of direct effects, as a share of a graph's largest edge: at least four times the largest
+difference found. On tiny models, the demo and SmolLM2, float32 differs by 1e-5, bfloat16 in the forward pass by 1.0e-2,
+bfloat16 in the sweep by 5e-3, and float16 by 1.7e-3.
+"""
 _SWEEP = {"bfloat16": 2e-2}
 
 
 @dataclass(frozen=True)
 class EdgeEffectMetric:
-    """Some features, by lot, are turned off one by one: `sources` of each graph, the same ones with the same `seed`."""
+    """Turns `sources` features of each graph off one by one. They are sampled at random with `seed`."""
 
     sources: int = 16
     seed: int = 0
@@ -33,14 +35,16 @@ class EdgeEffectMetric:
 
     @property
     def kind(self) -> str:
+        """Name of the folder for the results."""
         return "edges"
 
     @property
     def settings(self) -> Mapping[str, Any]:
+        """Everything besides graph and model that determines the results, as JSON types."""
         return asdict(self)
 
     def rows(self, graph: Graph, model: Model, transcoders: Transcoders, cases_at_once: int) -> Table:
-        """See `agreement_by_distance`: a row for each number of layers from source to target, and one for `all`."""
+        """Return a row for each number of layers from source to target and for `all`: see `agreement_by_distance`."""
         from .ablation import ablate_sources, sample_sources
         from .edge_agreement import agreement_by_distance
 
@@ -51,7 +55,7 @@ class EdgeEffectMetric:
 
 
 def tolerance_of(identity: Mapping[str, Any]) -> float:
-    """How far direct effects may be from the edges of a store with this identity, by its precisions."""
+    """Return how far direct effects may be from a store's edges, given the precisions in the store's identity."""
     sweep = str(identity["trace"]["sweep_dtype"])
     bits = int(identity["weight_bits"])
     rounded = 0.0 if bits == 23 else 2.0 ** -(bits + 1)

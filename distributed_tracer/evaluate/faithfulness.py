@@ -1,4 +1,4 @@
-"""FaithfulnessMetric: does the part of the model that a graph names do what the model does?
+"""FaithfulnessMetric: tests whether the part of the model that a graph names does what the whole model does.
 
 Circuits are judged as in Marks et al. 2024, "Sparse Feature Circuits", section on faithfulness and completeness, with
 zero in place of a mean activation. S feature nodes of the graph, A active feature, V vocabulary.
@@ -31,13 +31,13 @@ _WAYS = ("keep", "drop", "lot")
 
 @dataclass(frozen=True)
 class FaithfulnessMetric:
-    """Of each graph its most influential features are taken that carry each of `shares` of its features' influence.
+    """For each of `shares`, takes a graph's most influential features that carry this share of its features' influence.
 
-    What is set to 0: in *keep* all active features but those, in *drop* those alone, in *lot* all active features but
-    as many by lot. At share 1, *keep* leaves all features of the stored graph, and takes away what pruning dropped.
-    Attention patterns are held as they are in the prompt. Everything else reacts: norms, features that are not set
-    (also those that did not fire before), and errors, which are kept: an MLP's own output stays where its features do
-    not explain it.
+    Three sets of features are set to 0: in *keep*, all active features except the taken ones; in *drop*, only the taken
+    ones; in *lot* (the random baseline), all active features except equally many that are sampled at random. At share
+    1, *keep* leaves all features of the stored graph and removes what pruning dropped. Attention patterns are held as
+    they are in the prompt. Everything else reacts: norms, features that are not set (also those that did not fire
+    before), and errors, which are kept: an MLP's own output stays where its features do not explain it.
     """
 
     shares: tuple[float, ...] = TENTHS
@@ -49,18 +49,21 @@ class FaithfulnessMetric:
 
     @property
     def kind(self) -> str:
+        """Name of the folder for the results."""
         return "faithfulness"
 
     @property
     def settings(self) -> Mapping[str, Any]:
+        """Everything besides graph and model that determines the results, as JSON types."""
         return {**asdict(self), "shares": list(self.shares)}
 
     def rows(self, graph: Graph, model: Model, transcoders: Transcoders, cases_at_once: int) -> Table:
-        """A row for each share: how many features are `kept` of how many `active`, and for each way and the `model` the
-        `logit`: the mean over targets, by weight, of a token's logit less the mean over the vocabulary; and `kl`, of
-        the model's distribution of the next token from this one, in nats.
+        """Return a row for each share.
 
-        Targets that are not a token's logit at the last position are left out; without others the logit is NaN.
+        `kept` of `active` features are taken. For each of the three sets and for the `model`, `logit` is the mean over
+        targets, by weight, of a token's logit minus the mean over the vocabulary; `kl` is the divergence of the
+        next-token distribution from the model's own, in nats. Targets that are not a token's logit at the last position
+        are left out; if no others exist, the logit is NaN.
         """
         from ..intervene.intervene import InterventionCase, intervene
 
@@ -90,8 +93,11 @@ class FaithfulnessMetric:
 
 
 def features_covering(graph: Graph, active: ActiveTable, share: float) -> npt.NDArray[np.int64]:
-    """The graph's most influential features that carry a share of the influence of all of its features, as numbers of
-    active ones; none for 0, all for 1. Those that do not fire (in a model at another precision) are left out."""
+    """Return a graph's most influential features that carry a share of the influence of all its features.
+
+    The result contains numbers of active features; it is empty for share 0 and has all for 1. Features that do not fire
+    (in a model at another precision) are left out.
+    """
     nodes = graph.nodes.where(NodeKind.FEATURE)
     influence_S = graph.influence_N[nodes].astype(np.float64)
     order = np.argsort(-influence_S, kind="stable")
@@ -107,7 +113,7 @@ def features_covering(graph: Graph, active: ActiveTable, share: float) -> npt.ND
 
 
 def _lots(num_active: int, counts: Sequence[int], seed: int) -> list[npt.NDArray[np.int64]]:
-    """So many active features each, every smaller lot within the larger ones."""
+    """Return random samples of active features, of the sizes `counts`. Larger samples contain the smaller ones."""
     order = np.random.default_rng(seed).permutation(num_active)
     return [order[:count] for count in counts]
 

@@ -1,6 +1,8 @@
-"""run_evaluation: a store in, figures beside its graphs out. The same executors as for tracing, and as hard to kill.
+"""run_evaluation: evaluates the graphs of a store and writes the results beside them.
 
-open ─▶ choose ─▶ skip what is done ─▶ execute ─▶ record ─▶ Checked
+It uses the same executors as tracing and is as robust when it is killed.
+
+open ─▶ choose ─▶ skip what is done ─▶ execute ─▶ record ─▶ EvaluationSummary
 """
 
 from __future__ import annotations
@@ -33,28 +35,30 @@ from ..table import Table
 from .metric import Metric
 
 _SECONDS_PER_TOKEN = 0.01
-"""On two CPU cores, of the embedded model; what prompts take is learned while it runs."""
+"""First estimate of the duration, on two CPU cores with the demo's model. The run learns the real duration."""
 
 
 @dataclass(frozen=True)
 class EvaluationJob:
-    """What to measure of which graphs, and who does it."""
+    """What to evaluate, on which graphs, and with which resources."""
 
     store: str
     """Directory or URL of a store."""
     measure: Metric
     sample: int | None = None
-    """So many of its prompts, by lot; None for all."""
+    """Number of prompts to sample at random; None evaluates all."""
     sample_seed: int = 0
     model: str | None = None
-    """Where it is, if not where run.json says; the transcoders likewise. Files that are not the store's are refused."""
+    """Directory or hub id of the model, if it is not where run.json says; `transcoders` likewise. Files that differ
+    from those that the store was made with are refused.
+    """
     transcoders: str | None = None
     device_map: str = "auto"
     run: RunConfig = field(default_factory=RunConfig)
     part_prompts: int = 64
-    """A worker writes figures of so many prompts at once ..."""
+    """A worker writes its results once it has evaluated this many prompts."""
     part_seconds: float = 30.0
-    """... or of what it has measured in so many seconds: what a crash costs."""
+    """A worker also writes its results after this many seconds. A crash loses what is not written."""
 
     def __post_init__(self) -> None:
         if self.sample is not None and self.sample < 1:
@@ -63,7 +67,7 @@ class EvaluationJob:
 
 @dataclass(frozen=True)
 class EvaluationSummary:
-    """How a job went, and what is known now of all the prompts that were asked for."""
+    """How a job went, and the results known so far for all prompts that were requested."""
 
     wanted: tuple[str, ...]
     figures: EvaluationResults
@@ -75,23 +79,23 @@ class EvaluationSummary:
 
     @property
     def table(self) -> Table:
-        """Figures of the prompts that were asked for."""
+        """Results of the requested prompts."""
         table, wanted = self.figures.table, set(self.wanted)
         return table.where([prompt in wanted for prompt in table["prompt"]])
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, without the figures."""
+        """Return the summary as plain data for JSON, without the results."""
         failed = {outcome.prompt_id: f"{outcome.phase}: {outcome.reason}" for outcome in self.failed}
         counts = {"num_done": self.num_done, "num_skipped": self.num_skipped, "num_left": self.num_left}
         return {"settings": dict(self.figures.settings), **counts, "failed": failed, "seconds": self.seconds}
 
     @property
     def exit_code(self) -> int:
-        """0 all is measured, 3 some prompts failed, 130 the job was stopped; what figures say, others judge."""
+        """0 if all is evaluated, 3 if some prompts failed, 130 if the job was stopped; independent of the results."""
         return 130 if self.num_left else 3 if self.failed else 0
 
     def describe(self) -> str:
-        """A line or some for people."""
+        """Return the summary as one or more lines of text."""
         rate = self.num_done / self.seconds if self.seconds > 0 else 0.0
         lines = [
             f"{self.num_done:,} measured, {self.num_skipped:,} skipped (done before), {len(self.failed):,} failed "
@@ -106,18 +110,18 @@ class EvaluationSummary:
 
 
 def run_evaluation(job: EvaluationJob) -> EvaluationSummary:
-    """Measure every graph of the store, or a sample, that was not measured with the same settings before.
+    """Evaluate every graph of the store, or a sample, that was not evaluated with the same settings before.
 
-    Killed at any moment and called again, it does the rest; graphs that cannot be measured are recorded with their
-    reason and tried again by the next call. Raises StoreError; StoreMismatch for files that are not those of the store;
-    InputError, WorkerLost as `run_job`.
+    If it is killed at any moment and called again, it does the rest. Graphs that cannot be evaluated are recorded with
+    their reason and tried again by the next call. Raises StoreError; StoreMismatch for files that differ from those
+    that the store was made with; and InputError and WorkerLost as `run_job` does.
     """
     with log_outcomes(job.run.log_format) as tell:
         return _run(job, tell)
 
 
 def job_config(job: EvaluationJob, identity: Mapping[str, Any]) -> JobConfig:
-    """What workers are given: as the store's graphs were made."""
+    """Return the configuration for workers, with the settings with which the store's graphs were made."""
     return JobConfig(
         ModelConfig(job.model or identity["model"], identity["forward_dtype"], job.device_map),
         TranscoderConfig(job.transcoders or identity["transcoders"]),
@@ -161,14 +165,14 @@ def _run(job: EvaluationJob, tell: Callable[[Outcome], None]) -> EvaluationSumma
 
 
 def new_checker(measure: Metric, made_by: Mapping[str, Any], config: JobConfig, threads: int, **options: Any) -> Any:
-    """Imported where it works, so that the driver of a cluster never loads torch for it."""
+    """Make an EvaluationWorker. The import stands here, so that only workers load torch, never a cluster's driver."""
     from .worker import EvaluationWorker
 
     return EvaluationWorker(measure, made_by, config, threads, **options)
 
 
 def choose(store: Store, sample: int | None, seed: int) -> list[str]:
-    """Ids of all prompts, or of so many by lot, in the order in which the store has them."""
+    """Return the ids of all prompts, or of `sample` of them chosen at random, in the order of the store."""
     ids = list(store)
     if sample is not None and sample < len(ids):
         ids = [ids[number] for number in np.random.default_rng(seed).choice(len(ids), sample, replace=False)]
@@ -181,11 +185,11 @@ def _unit(store: Store, prompt_id: str) -> WorkUnit:
 
 
 def _count(*receipts: PartManifest) -> None:
-    """Figures count once they are written."""
+    """Do nothing with part manifests: results count as soon as they are written."""
 
 
 class _Record:
-    """Writes down failures, each as an object by itself, and counts."""
+    """Records failures, each as an object of its own, and counts outcomes."""
 
     def __init__(
         self, job: EvaluationJob, store: Store, made_by: Mapping[str, Any], number: int, tell: Callable[[Outcome], None]

@@ -1,4 +1,4 @@
-"""Metric: what is found out of each graph. Plain picklable data; imports torch where it works."""
+"""Metric: what is computed from each graph. It is plain, picklable data and imports torch only where it computes."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 class Metric(Protocol):
-    """One kind of figures."""
+    """The interface of one kind of evaluation."""
 
     @property
     def kind(self) -> str:
-        """Name of the folder for its figures."""
+        """Name of the folder for the results."""
         ...
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """All that decides the figures beside graph and model, for JSON."""
+        """Everything besides graph and model that determines the results, as JSON types."""
         ...
 
     def rows(self, graph: Graph, model: Model, transcoders: Transcoders, cases_at_once: int) -> Table:
-        """Figures of one graph. `cases_at_once` trades memory for speed and changes nothing else."""
+        """Return the results for one graph. `cases_at_once` trades memory for speed and changes nothing else."""
         ...

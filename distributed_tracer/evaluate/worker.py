@@ -1,8 +1,8 @@
-"""EvaluationWorker: the model and transcoders of a process, and results that it has not written yet. No Ray in here.
+"""EvaluationWorker: the model and transcoders of one process, and its results that are not written yet. No Ray here.
 
-To executors it is a worker: a unit names a prompt, whose graph is read from the store, and a part is an object of
-figures. It counts as soon as it is written, so that receipts only tell the driver; a worker that dies before its answer
-leaves figures that are found once more.
+Executors treat it like any worker: a unit names a prompt, whose graph is read from the store, and a part is an object
+with results. Results count as soon as they are written, so part manifests only inform the driver. If a worker dies
+after writing but before it replies, its results are still found in the store.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ from ..transcoder.shard import Shard
 from .metric import Metric
 
 CASES_AT_ONCE = (32, 4)
-"""Interventions in one pass, and in another try where memory did not suffice."""
+"""Number of interventions in one pass, and in a second attempt if memory did not suffice."""
 
 
 class EvaluationWorker:
-    """Measures graphs one after another; writes figures of some at a time, as the configuration says for parts."""
+    """Evaluates graphs one after another and writes the results of several at a time, as the limits for parts say."""
 
     kept: LoadedTranscoders
     transcoders: Transcoders
@@ -63,13 +63,16 @@ class EvaluationWorker:
         expected: Mapping[What, Content] | None = None,
         number: int = 0,
     ) -> None:
-        """Raises InputError if model or transcoders cannot be loaded, do not fit each other, or are not what is
-        `expected`; StoreError."""
+        """Load the model and transcoders and open the store.
+
+        Raises InputError if the model or transcoders cannot be loaded, do not fit each other, or differ from what is
+        `expected`; raises StoreError if the store cannot be read.
+        """
         os.environ.setdefault(*DETERMINISTIC_MKL)
         os.environ.setdefault(*ONEDNN_CACHE)
         torch.set_num_threads(threads)
         self.name = f"{socket.gethostname()}:{os.getpid()}"
-        self.assistants = HelperPool()  # nobody can help with this
+        self.assistants = HelperPool()  # evaluation does not support helpers
         self._measure, self._made_by, self._config, self._number = measure, made_by, config, number
         self._phases = PhaseTimer()
         self.files = FilesInUse(config.model.model, config.transcoders.transcoders, expected)
@@ -85,17 +88,19 @@ class EvaluationWorker:
         self._phases.start("idle")
 
     def trace(self, *units: WorkUnit) -> WorkerReply:
-        """Measure graphs; write if they are enough. Only writing raises: StoreError; and FilesChanged if what is
-        measured may be of another model."""
+        """Evaluate graphs, and write the results if there are enough of them.
+
+        Only writing raises StoreError; FilesChanged is raised if the results may be those of another model.
+        """
         outcomes = [outcome for unit in units for outcome in self._each(unit)]
         if any(outcome.status == "failed" for outcome in outcomes):
-            self.files.check()  # they may be why
+            self.files.check()  # changed files may be the reason
         limits = self._config.store
         full = len(self._found) >= limits.part_prompts or time.monotonic() - self._since >= limits.part_seconds
         return WorkerReply(tuple(outcomes), self._write() if full else None)
 
     def flush(self) -> WorkerReply:
-        """Write what is measured. Raises StoreError, FilesChanged."""
+        """Write the results that are not written yet. Raises StoreError, FilesChanged."""
         return WorkerReply(receipt=self._write())
 
     def _each(self, unit: WorkUnit) -> Iterator[Outcome]:
@@ -107,7 +112,7 @@ class EvaluationWorker:
             yield replace(outcome, status="failed") if outcome.status == "retried" else outcome
 
     def _try(self, unit: WorkUnit, cases_at_once: int) -> Outcome:
-        """One attempt, and what the worker spent since the last."""
+        """Make one attempt, and add the time that the worker spent in each phase since the last attempt."""
         self._phases.start("read")
         at_work = CURRENT_PROMPT.set((unit.prompt.id, self._phases))
         try:
@@ -127,7 +132,7 @@ class EvaluationWorker:
             self._phases.start(self._measure.kind)
             table = self._measure.rows(graph, self._model, self.transcoders, cases_at_once)
         except (WorkerLost, StoreUnavailable, FilesChanged):
-            raise  # of another worker, or of the whole store: they say nothing of this prompt
+            raise  # these concern another worker or the whole store, not this prompt
         except InputError as error:
             return replace(outcome, phase=self._phases.now, reason=str(error))
         except Exception as error:

@@ -1,1 +1,1 @@
-"""Graphs for other tools. In: a Graph. Out: files."""
+"""Export of graphs for other tools. In: a Graph. Out: files."""

@@ -1,4 +1,4 @@
-"""One graph as a numpy archive, dense: for tools that want a matrix."""
+"""Export of one graph as a dense numpy archive, for tools that need a matrix."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..graph.graph import Graph
 
 
 def export_npz(graph: Graph, path: str | Path) -> None:
-    """Write a graph to `path`, atomically; int64 and float32 arrays. Raises ConfigError if it does not end in .npz.
+    """Write a graph to `path` atomically, as int64 and float32 arrays. Raises ConfigError if it does not end in .npz.
 
     `tokens [P]`; `target_ids [K]` (-1 where a target is not one token), `target_probs [K]` (the targets' weights);
     `active_features [A, 3]` (layer, position, feature), `activation_values [A]`, `selected_features [F]` (indices into
@@ -37,7 +37,7 @@ def export_npz(graph: Graph, path: str | Path) -> None:
 
 
 def check_npz(path: str | Path) -> None:
-    """Raises ConfigError for a file that `export_npz` would not write, before any work is done for it."""
+    """Raise ConfigError for a file that `export_npz` would not write, before any work is done for it."""
     destination = Path(path)
     if destination.suffix.lower() != ".npz":
         raise ConfigError(f"a graph is exported as a numpy archive, whose name ends in .npz, unlike {str(path)!r}")
@@ -48,7 +48,7 @@ def check_npz(path: str | Path) -> None:
 
 
 def npz_arrays(graph: Graph) -> dict[str, npt.NDArray[Any]]:
-    """The arrays that `export_npz` writes, by name."""
+    """Return the arrays that `export_npz` writes, by name."""
     active = graph.active
     index_N = graph.dense_index_N()
     constant_M, influence_M = np.zeros((2, graph.dense_size()), dtype=np.float32)

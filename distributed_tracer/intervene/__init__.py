@@ -1,1 +1,1 @@
-"""Setting features to other values, and watching what the model does."""
+"""Interventions: set features to other values, and observe what the model does."""

@@ -1,4 +1,4 @@
-"""Every feature that is active in a pass over several prompts, written down layer by layer.
+"""ActivationRecorder: collects, layer by layer, every feature that is active in a pass over several prompts.
 
 B prompt of the batch, P position, D model width, A active feature.
 """
@@ -14,11 +14,11 @@ from ..graph.nodes import ActiveTable
 from ..transcoder.base import Transcoders
 
 FeaturePosition = tuple[int, int, int]
-"""(layer, position, feature)."""
+"""Where a feature is: (layer, position, feature)."""
 
 
 class ActivationRecorder:
-    """An Observe that encodes what it is told, and keeps what fires."""
+    """A LayerObserver that encodes the inputs it receives and keeps the active features."""
 
     def __init__(self, transcoders: Transcoders) -> None:
         self._transcoders = transcoders
@@ -36,7 +36,10 @@ class ActivationRecorder:
     def tables(
         self, spans_B: Sequence[range], values_B: Sequence[Mapping[FeaturePosition, float]]
     ) -> list[ActiveTable]:
-        """Of every prompt: what fires at the positions of its span, and features set to `values_B` with those."""
+        """Return one table of active features per prompt, limited to the positions of its span.
+
+        Features that were set to `values_B` are listed with those values.
+        """
         row_A, *columns = (np.concatenate(parts) for parts in zip(*self._found, strict=True))
         return [
             _with_values([column_A[row_A == row] for column_A in columns], span, values)

@@ -1,4 +1,4 @@
-"""generate: what a model goes on to say while features are set, token by token, with a cache of keys and values."""
+"""generate: continues a prompt token by token while features are set, with a cache of keys and values."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def generate(
     freeze_attention: bool = True,
     constrained_layers: range = NO_LAYERS,
 ) -> tuple[int, ...]:
-    """The token ids that follow a prompt, up to and with the one that ends a text, most likely ones at `temperature` 0.
+    """Return the token ids that follow a prompt, up to and including the end-of-text token.
 
-    Every token is the one that `intervene` would have after the prompt and the tokens before it: slices that are open
-    at their end (`slice(3, None)`) go on over what is generated, other positions count in the prompt. Multiples, and
-    what is held constant, are those of the model as it is when it reads the same tokens. Raises InterventionError and
-    PromptError before anything is run.
+    At `temperature` 0 each token is the most likely one. Every token is the one that `intervene` would give after the
+    prompt and the tokens before it. Slices that are open at their end (`slice(3, None)`) extend over the generated
+    tokens; other positions refer to the prompt. Multiples, and everything held constant, refer to the unchanged model
+    reading the same tokens. Raises InterventionError and PromptError before anything is run.
     """
     constrained_layers = layers_of(constrained_layers, transcoders)
     freeze_attention = plain_values.flag(freeze_attention, "freeze_attention", InterventionError)
@@ -57,7 +57,7 @@ def generate(
         )
     zeroed = num_zeroed_positions(case.tokens, model.shape.architecture)
     anchored = tuple(_anchored(case.interventions, len(case.tokens)))
-    caches = DynamicCache(), DynamicCache()  # of the model as it is, and with features set
+    caches = DynamicCache(), DynamicCache()  # one for the unchanged model, one for the model with features set
     lottery = torch.Generator().manual_seed(seed)
     ends = _ending_tokens(model)
     tokens, num_read = list(case.tokens), 0
@@ -86,7 +86,7 @@ def generate(
 
 
 def _anchored(interventions: tuple[Intervention, ...], num_tokens: int) -> Iterator[Intervention]:
-    """The same, with positions counted from the beginning of the prompt."""
+    """Yield the same interventions with positions counted from the beginning of the prompt."""
     for intervention in interventions:
         position = intervention.position
         if isinstance(position, int):

@@ -1,4 +1,4 @@
-"""Two passes over a batch of prompts: as they are, written down; and again, with features changed.
+"""Two forward passes over a batch of prompts: an unchanged one that is recorded, and one with features set.
 
 B prompt of the batch, H query head, P position, D model width, C change, F feature.
 """
@@ -19,7 +19,7 @@ from .activation_recorder import FeaturePosition
 from .intervention import ResolvedIntervention
 
 LayerObserver = Callable[[int, Tensor], None]
-"""Told a layer's number and the values [B, P, D] at its input site; at last num_layers and the final norm's output."""
+"""Called with each layer's number and input values [B, P, D], and last with num_layers and the final norm's output."""
 
 
 def forward(
@@ -30,8 +30,10 @@ def forward(
     positions: Sequence[int],
     cache: Any = None,
 ) -> Tensor:
-    """Logits [B, len(positions), V] in float32 or better. A `cache` holds keys and values of what came before, and gets
-    those of these tokens."""
+    """Return the logits [B, len(positions), V] in float32 or better.
+
+    A `cache` provides the keys and values of earlier tokens and is extended by those of these tokens.
+    """
     device = model.input_device
     with hooked(model, watcher, transcoders.shape.input_site, transcoders.shape.output_site):
         result = model.hf(
@@ -46,7 +48,7 @@ def forward(
 
 @dataclass(eq=False)
 class BaselinePass:
-    """A Watcher that changes nothing and keeps what may be held constant afterwards."""
+    """ForwardHooks that change nothing and record the values that may be held constant in a later pass."""
 
     patterns_BHPP: dict[int, Tensor] = field(default_factory=dict)
     scales_BP1: dict[NormKey, Tensor] = field(default_factory=dict)
@@ -55,35 +57,42 @@ class BaselinePass:
     observe: LayerObserver | None = None
 
     def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor:
+        """Compute, record and return the attention pattern [B, H, P, P] of a layer."""
         return self.patterns_BHPP.setdefault(layer, compute())
 
     def scale(self, key: NormKey, compute: Callable[[], Tensor]) -> Tensor:
+        """Compute, record and return the scale [B, P, 1] of a norm."""
         return self.scales_BP1.setdefault(key, compute())
 
     def bottom(self, x: Tensor) -> Tensor:
+        """Return the residual stream as it enters the first layer, unchanged."""
         return x
 
     def mlp_input(self, layer: int, x: Tensor) -> None:
+        """Record the values [B, P, D] at a layer's input site, and pass them to the observer."""
         self.inputs_BPD[layer] = x
         if self.observe is not None:
             self.observe(layer, x)
 
     def mlp_output(self, layer: int, y: Tensor) -> Tensor:
+        """Record and return the values [B, P, D] at a layer's output site."""
         self.outputs_BPD[layer] = y
         return y
 
     def final(self, y: Tensor) -> None:
+        """Pass the final norm's output [B, P, D] to the observer."""
         if self.observe is not None:
             self.observe(max(self.inputs_BPD) + 1, y)
 
 
 class InterventionPass:
-    """A Watcher that sets features, and holds constant what it is told to.
+    """ForwardHooks that set features, and hold constant attention patterns or whole layers as they are configured.
 
-    At a layer that may react, the model's own MLP runs, and what is written besides is the difference between the
-    activation wanted and the one that the feature has there by now. At a constrained layer the MLP's output is the
-    baseline's (plus the transcoder's skip connection, which is linear), and so is the activation compared with; what
-    is set there is written to constrained layers only.
+    At a layer that may react, the model's own MLP runs, and the hooks add decoder rows times the difference between the
+    wanted activation and the one that the feature has in this pass. At a constrained layer, the MLP's output is the
+    baseline's (plus the change of the transcoder's skip connection, which is linear), and the difference is the one
+    between the wanted activation and the baseline's. Features set at a constrained layer are written to constrained
+    layers only.
     """
 
     def __init__(
@@ -96,8 +105,11 @@ class InterventionPass:
         constrained: range,
         observe: LayerObserver | None,
     ) -> None:
-        """`row_B` says which row of the baseline each prompt of this batch is. When the pass is over, `values_B` says
-        what each prompt's features were set to."""
+        """Store what to set and what to hold.
+
+        `row_B` gives, for each prompt of this batch, its row in the baseline. After the pass, `values_B` holds the
+        values to which each prompt's features were set.
+        """
         self.values_B: list[dict[FeaturePosition, float]] = [{} for _ in changes_B]
         self._transcoders, self._baseline, self._row_B = transcoders, baseline, row_B
         self._freeze_attention, self._constrained, self._observe = freeze_attention, constrained, observe
@@ -109,17 +121,21 @@ class InterventionPass:
         self._inputs_BPD: dict[int, Tensor] = {}
 
     def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor:
+        """Return the baseline's attention pattern [B, H, P, P] if it is held, else a new one."""
         held = self._freeze_attention or layer in self._constrained
         return self._held(self._baseline.patterns_BHPP[layer]) if held else compute()
 
     def scale(self, key: NormKey, compute: Callable[[], Tensor]) -> Tensor:
-        layer = min(key[0], self._transcoders.shape.num_layers - 1)  # the final norm goes with the last layer
+        """Return the baseline's scale [B, P, 1] of a norm in a constrained layer, else a new one."""
+        layer = min(key[0], self._transcoders.shape.num_layers - 1)  # the final norm belongs to the last layer
         return self._held(self._baseline.scales_BP1[key]) if layer in self._constrained else compute()
 
     def bottom(self, x: Tensor) -> Tensor:
+        """Return the residual stream as it enters the first layer, unchanged."""
         return x
 
     def mlp_input(self, layer: int, x: Tensor) -> None:
+        """Pass a layer's input values [B, P, D] to the observer, and prepare what its set features write."""
         self._inputs_BPD[layer] = x
         if self._observe is not None:
             self._observe(layer, x)
@@ -127,6 +143,7 @@ class InterventionPass:
             self._write(layer, x)
 
     def mlp_output(self, layer: int, y: Tensor) -> Tensor:
+        """Return a layer's output values [B, P, D], held if it is constrained, plus what set features write."""
         x = self._inputs_BPD.pop(layer)
         if layer in self._constrained:
             y = self._held(self._baseline.outputs_BPD[layer])
@@ -137,6 +154,7 @@ class InterventionPass:
         return y if written is None else y + written.to(y.device)
 
     def final(self, y: Tensor) -> None:
+        """Pass the final norm's output [B, P, D] to the observer."""
         if self._observe is not None:
             self._observe(self._transcoders.shape.num_layers, y)
 
@@ -144,7 +162,7 @@ class InterventionPass:
         return values[self._row_B.to(values.device)]
 
     def _write(self, layer: int, x: Tensor) -> None:
-        """What the changes of a layer add to its own MLP's output and to those of layers above."""
+        """Add the effect of a layer's changes to the outputs of its own MLP and of the MLPs above it."""
         rows, changes = zip(*self._changes[layer], strict=True)
         row_C = torch.tensor(rows, device=x.device)
         position_C = torch.tensor([change.position for change in changes], device=x.device)
@@ -161,14 +179,17 @@ class InterventionPass:
         difference_C = value_C - now_C
         for output_layer in self._transcoders.shape.writes_to(layer):
             if is_held and output_layer not in self._constrained:
-                continue  # above the range MLPs react to what the feature wrote within it, and would do so twice
+                continue  # MLPs above the range react to what is written within it; writing there would count it twice
             rows_CD = difference_C[:, None] * self._transcoders.decoder_rows(layer, feature_C, output_layer)
             written = self._written_BPD.setdefault(output_layer, torch.zeros_like(x))
             written.index_put_((row_C, position_C), rows_CD.to(x.dtype), accumulate=True)
 
     def _activations(self, layer: int, x_BPD: Tensor, row_C: Tensor, position_C: Tensor, feature_C: Tensor) -> Tensor:
-        """Of one feature for each change; which features are among the largest, all of them decide. Every position is
-        encoded once, however many of its features are set."""
+        """Return the activation of one feature for each change.
+
+        The whole layer is encoded, because in a TopK transcoder all features decide which ones are active. Each
+        position is encoded once, however many of its features are set.
+        """
         place_R, read_C = (row_C * x_BPD.shape[1] + position_C).unique(return_inverse=True)  # type: ignore[no-untyped-call]  # torch's gap
         read_A, feature_A, activation_A = self._transcoders.encode(layer, x_BPD.flatten(0, 1)[place_R])
         num_features = self._transcoders.shape.features_L[layer]

@@ -1,4 +1,4 @@
-"""intervene: prompts with some features set to other values, in one forward pass for many."""
+"""intervene: runs prompts with some features set to other values, many prompts in one forward pass."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ NO_LAYERS = range(0)
 
 @dataclass(frozen=True)
 class InterventionCase:
-    """One prompt's token ids, which begin with a special token (see `tokenize`), and what is set in it.
+    """Token ids of one prompt, beginning with a special token (see `tokenize`), and the interventions to make in it.
 
-    The ids are used as they are: none is put before them. They may be an array or tensor [P] or [1, P], or what a
-    tokenizer returns. Raises PromptError and InterventionError for what are no ids and no interventions.
+    The ids are used as they are; no token is put before them. They may be an array or tensor [P] or [1, P], or the
+    output of a tokenizer. Raises PromptError for invalid ids and InterventionError for invalid interventions.
     """
 
     tokens: tuple[int, ...]
@@ -42,11 +42,11 @@ class InterventionCase:
 
 @dataclass(frozen=True, eq=False)
 class ModelOutput:
-    """What a model did with a prompt: logits [V] at its last position, in float32 or better, and active features."""
+    """A model's output for a prompt: logits [V] at the last position, in float32 or better, and the active features."""
 
     logits_V: Tensor
     active: ActiveTable | None
-    """None where they were not asked for. A feature that was set has the value it was set to."""
+    """None if active features were not requested. A feature that was set has the value it was set to."""
 
     def __repr__(self) -> str:
         return f"<ModelOutput: logits of {counted(len(self.logits_V), 'token')}, active {self.active!r}>"
@@ -54,7 +54,7 @@ class ModelOutput:
 
 @dataclass(frozen=True, eq=False)
 class InterventionResult:
-    """What interventions did to a prompt."""
+    """The model's output for one prompt before and after the interventions."""
 
     tokens: tuple[int, ...]
     before: ModelOutput
@@ -80,14 +80,15 @@ def intervene(
     with_active: bool = False,
     observe: LayerObserver | None = None,
 ) -> list[InterventionResult]:
-    """The effects of all cases, in order, from two forward passes: of the different prompts, and of the cases.
+    """Return the effects of all cases, in order, from two forward passes: of the distinct prompts, and of the cases.
 
-    Attention patterns are those of the prompt as it is, unless `freeze_attention` is False. In `constrained_layers`
-    nothing reacts: norms, attention and other MLPs are held, and with the last one, so is the final norm; what is left
-    are direct effects. What is set in them is written to them alone, also by cross-layer transcoders. `with_active`
-    lists every active feature, before and after; `observe` is told what else there is to see of the second pass.
-    Prompts may differ in length; where rotary tables depend on it, those with one table are run together, and `observe`
-    is refused for several. Raises InterventionError and PromptError before anything is run.
+    Attention patterns are those of the unchanged prompt unless `freeze_attention` is False. In `constrained_layers`
+    nothing reacts: norms, attention and the other MLPs are held, and if the last layer is constrained, so is the final
+    norm; only direct effects remain. Features set in these layers are written to these layers only, also by cross-layer
+    transcoders. `with_active` lists every active feature, before and after. `observe` receives the inputs of each layer
+    in the second pass. Prompts may differ in length. Where rotary tables depend on the length, prompts with the same
+    table are run together, and `observe` is refused if there are several tables. Raises InterventionError and
+    PromptError before anything is run.
     """
     constrained_layers = layers_of(constrained_layers, transcoders)
     freeze_attention = plain_values.flag(freeze_attention, "freeze_attention", InterventionError)
@@ -129,7 +130,7 @@ def intervene(
 
 
 def layers_of(constrained_layers: range | Sequence[int], transcoders: Transcoders) -> range:
-    """Layers that follow one another, as a range. Raises InterventionError for others, and those that there are not."""
+    """Return consecutive layers as a range. Raises InterventionError if they are not consecutive or do not exist."""
     found = plain_values.integers(constrained_layers, "constrained_layers", InterventionError)
     num_layers = transcoders.shape.num_layers
     if not set(found) <= set(range(num_layers)):
@@ -142,7 +143,11 @@ def layers_of(constrained_layers: range | Sequence[int], transcoders: Transcoder
 
 
 def changes_of(case: InterventionCase, model: Model, transcoders: Transcoders) -> tuple[ResolvedIntervention, ...]:
-    """What a case sets in its prompt. Raises PromptError for ids that the model cannot read, and InterventionError."""
+    """Return the interventions of a case, resolved for its prompt.
+
+    Raises PromptError for ids that the model cannot read, and InterventionError for interventions that are not
+    possible.
+    """
     check_readable(case.tokens, model.shape, "a prompt to intervene in")
     zeroed = num_zeroed_positions(case.tokens, model.shape.architecture)
     return resolve_interventions(case.interventions, transcoders.shape, len(case.tokens), zeroed)
@@ -166,7 +171,7 @@ def _run(
     fired: ActivationRecorder | None,
     values_B: Sequence[dict[tuple[int, int, int], float]] = (),
 ) -> list[ModelOutput]:
-    """What is seen of each prompt. Shorter ones are filled up at their end, which nothing looks at."""
+    """Return the output for each prompt. Shorter prompts are padded at the end, to which no token attends."""
     longest = max(map(len, prompts))
     tokens_BP = torch.tensor([[*tokens, *[tokens[-1]] * (longest - len(tokens))] for tokens in prompts])
     last = sorted({len(tokens) - 1 for tokens in prompts})

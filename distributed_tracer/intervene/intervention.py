@@ -1,4 +1,4 @@
-"""Intervention: a feature set to another value at some positions. Plain data, and what it means for one prompt."""
+"""Intervention: a feature set to another value at some positions, as plain data, and its meaning for one prompt."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..shapes import TranscoderShape
 
 @dataclass(frozen=True)
 class Intervention:
-    """One feature at one position, or at each of a slice's, with exactly one of `value` and `times`.
+    """One feature at one position, or at each position of a slice, with exactly one of `value` and `times`.
 
-    `value` is the activation to set, `times` a multiple of the one that the feature has in the prompt as it is: 0 turns
-    it off. A position counts from the end if negative; a slice may be open (`slice(3, None)`). Numbers may be of numpy
-    or torch. Raises InterventionError for what is no number.
+    `value` is the activation to set; `times` is a multiple of the feature's activation in the unchanged prompt, so that
+    0 turns it off. A negative position counts from the end; a slice may be open (`slice(3, None)`). Numbers may be
+    numpy or torch scalars. Raises InterventionError for values that are not numbers.
     """
 
     layer: int
@@ -46,13 +46,13 @@ def _number(given_: object, name: str) -> float:
 
 
 def named_positions(position: int | slice) -> tuple[int, ...]:
-    """The positions that it names: of a slice its bounds, where it has some."""
+    """Return the positions that `position` names explicitly; for a slice, its bounds, as far as they are given."""
     bounds = (position.start, position.stop) if isinstance(position, slice) else (position,)
     return tuple(bound for bound in bounds if bound is not None)
 
 
 def sequence_of(interventions: object) -> tuple[Intervention, ...]:
-    """Several interventions as a tuple. Raises InterventionError for one that stands alone, and for what is none."""
+    """Return several interventions as a tuple. Raises InterventionError for a single one and for any other type."""
     if isinstance(interventions, Intervention) or not isinstance(interventions, Iterable):
         raise InterventionError(f"interventions must be a sequence of them, not {plain_values.shown(interventions)}")
     found = tuple(interventions)
@@ -64,7 +64,7 @@ def sequence_of(interventions: object) -> tuple[Intervention, ...]:
 
 @dataclass(frozen=True)
 class ResolvedIntervention:
-    """One feature at one position; `number` is its activation, or a multiple of the original one."""
+    """One feature at one position; `number` is its activation, or a multiple of the original activation."""
 
     layer: int
     position: int
@@ -76,10 +76,10 @@ class ResolvedIntervention:
 def resolve_interventions(
     interventions: Sequence[Intervention], shape: TranscoderShape, num_tokens: int, zeroed: int
 ) -> tuple[ResolvedIntervention, ...]:
-    """What interventions mean for a prompt of so many tokens.
+    """Resolve interventions for a prompt of `num_tokens` tokens: one entry per feature and position.
 
-    The first `zeroed` positions have no features: slices leave them out. Raises InterventionError for a layer, position
-    or feature that there is not, and for a feature that is set twice.
+    The first `zeroed` positions have no features, and slices skip them. Raises InterventionError for a layer, position
+    or feature that does not exist, and for a feature that is set twice.
     """
     found: dict[tuple[int, int, int], ResolvedIntervention] = {}
     for intervention in interventions:

@@ -1,4 +1,4 @@
-"""InterventionGraph: a prompt's supernodes set to other values, and what becomes of the others and of the answer."""
+"""InterventionGraph: sets supernodes of a prompt to other values, and reports how the others and the answer change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NOTHING: Mapping[str, Any] = {}
 
 @dataclass(frozen=True)
 class SupernodeSettings:
-    """What to set, by names of supernodes: multiples, activations, and which other supernode stands for one."""
+    """What to set, by names of supernodes: multiples (`times`), activations (`values`), and replacements (`swaps`)."""
 
     times: Mapping[str, float] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
@@ -32,23 +32,27 @@ class SupernodeSettings:
 
 @dataclass(frozen=True)
 class SupernodeState:
-    """One supernode, before and after: activations as shares of its measure, None where that is zero.
+    """One supernode before and after: activations as shares of its reference activation, None where that is zero.
 
-    A supernode's measure is the sum of its activations, or of what its features have in the prompt if it brings none.
-    A ratio of sums, not a mean of ratios: one feature that hardly fires in the prompt cannot drown the others.
+    The reference activation of a supernode is the sum of its activations; if it brings none, the sum of its features'
+    activations in the prompt. The share is a ratio of sums, not a mean of ratios, so that one feature that hardly fires
+    in the prompt cannot outweigh the others.
     """
 
     supernode: Supernode
     before: float | None
     after: float | None
     setting: str | None
-    """`×0` or `=3` where it was set."""
+    """`×0` or `=3` where the supernode was set."""
     replaces: str | None
 
 
 @dataclass(frozen=True, eq=False)
 class AppliedSettings:
-    """What was set, and what was seen. Next tokens are the likeliest of before and of after: (token, before, after)."""
+    """What was set and what was observed.
+
+    `next_tokens` are the likeliest tokens before and after, each as (token, probability before, probability after).
+    """
 
     prompt: str
     readings: tuple[SupernodeState, ...]
@@ -61,12 +65,12 @@ class AppliedSettings:
         return f"<AppliedSettings to {short(self.prompt)}: set {listed(named) or 'nothing'}; next {tokens}>"
 
     def _repr_html_(self) -> str:
-        """For notebooks: next tokens, before and after; text is escaped."""
+        """Return an HTML table for notebooks: the next tokens before and after. Text is escaped."""
         rows = [(short(token), f"{was:.4f}", f"{is_:.4f}") for token, was, is_ in self.next_tokens]
         return html_table(("next token", "before", "after"), rows, repr(self))
 
     def summary(self) -> dict[str, Any]:
-        """Plain data, for `report.interventions`, `plot.interventions` and JSON."""
+        """Return plain data for `report.interventions`, `plot.interventions` and JSON."""
         names = ("token", "before", "after")
         return {
             "prompt": self.prompt,
@@ -76,11 +80,14 @@ class AppliedSettings:
 
 
 class InterventionGraph:
-    """Supernodes in a prompt, to be set again and again."""
+    """Supernodes in one prompt, which can be set any number of times."""
 
     def __init__(self, replacement: ReplacementModel, prompt: Text, supernodes: Sequence[Supernode]) -> None:
-        """Raises InterventionError for names that are not unique, children that there are not, and features, layers and
-        positions that there are not."""
+        """Check the supernodes and tokenize the prompt.
+
+        Raises InterventionError for names that are not unique and for children, features, layers and positions that do
+        not exist.
+        """
         names = [supernode.name for supernode in supernodes]
         for name in names:
             if names.count(name) > 1:
@@ -107,7 +114,7 @@ class InterventionGraph:
         values: Mapping[str, float] = _NOTHING,
         swaps: Mapping[str, Supernode] = _NOTHING,
     ) -> tuple[Intervention, ...]:
-        """What `apply` sets, by names of supernodes: for `generate`, or for other prompts."""
+        """Return the interventions that `apply` makes for these settings, for `generate` or for other prompts."""
         new = {supernode.name: supernode for supernode in swaps.values()}
         for name in new:
             if name in self.supernodes:
@@ -136,18 +143,21 @@ class InterventionGraph:
         num_tokens: int = 5,
         **options: Any,
     ) -> AppliedSettings:
-        """Supernodes at multiples of what they had, at absolute activations, or swapped for others.
+        """Set supernodes to multiples of their activations, to absolute activations, or swap them for others.
 
-        A swap turns the named supernode off (or to its `times`) and the other one on (at 1, or its `times`); where both
-        have a feature, it is on. `options` are those of `intervene`, `num_tokens` is how many next tokens to list of
-        before and of after. Raises InterventionError.
+        A swap turns the named supernode off (or to its `times`) and the other one on (at 1, or its `times`); a feature
+        that both have is turned on. `options` are those of `intervene`; `num_tokens` is the number of likeliest next
+        tokens to list, both of before and of after. Raises InterventionError.
         """
         return self.apply_many([SupernodeSettings(times, values, swaps)], num_tokens=num_tokens, **options)[0]
 
     def apply_many(
         self, setups: Sequence[SupernodeSettings], *, num_tokens: int = 5, **options: Any
     ) -> list[AppliedSettings]:
-        """Each setup by itself, all in one pass: `[Setup(times={name: 0}) for name in graph.supernodes]`."""
+        """Apply each setting separately, all in one pass.
+
+        For example: `[SupernodeSettings(times={name: 0}) for name in graph.supernodes]`.
+        """
         cases = [(self.tokens, self.interventions(setup.times, setup.values, setup.swaps)) for setup in setups]
         effects = self._replacement.intervene_many(cases, with_active=True, **options)
         return [self._applied(setup, effect, num_tokens) for setup, effect in zip(setups, effects, strict=True)]
@@ -217,7 +227,7 @@ def _plain(reading: SupernodeState) -> dict[str, Any]:
 
 
 def _position(position: int | slice) -> int | str:
-    """A slice as one writes it: `3:`."""
+    """Return a position as plain data, a slice in Python's notation: `3:`."""
     if isinstance(position, int):
         return position
     start, stop, step = ("" if n is None else str(n) for n in (position.start, position.stop, position.step))

@@ -1,4 +1,4 @@
-"""What is to be set, as one writes it on a command line: `2:9:117=x0`, `2:5::117=3.5`, `Texas=x-2`."""
+"""Settings as written on a command line: `2:9:117=x0`, `2:5::117=3.5`, `Texas=x-2`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SITE = re.compile(r"(\d{1,9}):(-?\d{1,9}|(?:-?\d{1,9})?:(?:-?\d{1,9})?(?::\d{1,
 
 @dataclass(frozen=True)
 class Settings:
-    """Known supernodes and one for each feature that was named, and what to set by name."""
+    """The known supernodes, one more for each feature that was named, and the values to set by name."""
 
     supernodes: tuple[Supernode, ...]
     times: dict[str, float]
@@ -26,9 +26,10 @@ class Settings:
 
 
 def parse_settings(texts: Sequence[str], known: Sequence[Supernode]) -> Settings:
-    """Each is `WHAT=VALUE` or `WHAT=xTIMES`; WHAT is LAYER:POSITION:FEATURE or a known supernode's name or number.
+    """Parse settings of the form `WHAT=VALUE` or `WHAT=xTIMES`.
 
-    A position may be a slice, as in `2:5::117` (from 5 on). Supernodes are numbered from 1. Raises InterventionError.
+    WHAT is LAYER:POSITION:FEATURE or the name or number of a known supernode. A position may be a slice, as in
+    `2:5::117` (from 5 on). Supernodes are numbered from 1. Raises InterventionError.
     """
     supernodes = {supernode.name: supernode for supernode in known}
     times, values = dict[str, float](), dict[str, float]()

@@ -1,4 +1,4 @@
-"""ReplacementModel: a model with its transcoders, and what one does with both in a notebook."""
+"""ReplacementModel: a model with its transcoders, and what a notebook does with both."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ from .intervene import InterventionCase, InterventionResult, ModelOutput, interv
 from .intervention import Intervention, named_positions, sequence_of
 
 Text = str | Sequence[int]
-"""A prompt as text, or as token ids: a sequence, an array or tensor [P] or [1, P], or what a tokenizer returns."""
+"""A prompt as text, or as token ids: a sequence, an array or tensor [P] or [1, P], or the output of a tokenizer."""
 
 
 class ReplacementModel:
-    """Explain a prompt, set features to other values, and look at what the model says then."""
+    """Explains a prompt, sets features to other values, and shows what the model predicts then."""
 
     def __init__(self, model: Model, transcoders: Transcoders, files: FilesInUse | None = None) -> None:
-        """Raises InputError if they do not fit each other. Where `files` are known, all that computes raises
-        FilesChanged if these change: on a CPU the weights are views of them."""
+        """Combine a model with its transcoders. Raises InputError if they do not fit each other.
+
+        If `files` are given, every method that computes raises FilesChanged when they change: on a CPU the weights are
+        views of these files.
+        """
         check_fits(transcoders.shape, model.shape)
         self.model, self.transcoders, self._files = model, transcoders, files
 
@@ -41,7 +44,7 @@ class ReplacementModel:
     def load(
         cls, model: str, transcoders: str, forward_dtype: str = "float32", device_map: str = "auto"
     ) -> ReplacementModel:
-        """From directories or hub ids, as `trace` takes them."""
+        """Load from directories or hub ids, as `trace` accepts them."""
         files = FilesInUse(model, transcoders)
         with files.loading():
             loaded = load_model(model, forward_dtype, device_map)
@@ -49,9 +52,9 @@ class ReplacementModel:
         return cls(loaded, read, files)
 
     def tokens(self, prompt: Text, interventions: Sequence[Intervention] = ()) -> tuple[int, ...]:
-        """Token ids, beginning with a special token (see `model.tokenize`).
+        """Return token ids that begin with a special token (see `model.tokenize`).
 
-        Raises PromptError, also if a token put before ids would move a position that `interventions` name.
+        Raises PromptError, also if a token put before given ids would move a position that `interventions` name.
         """
         ids = None if isinstance(prompt, str) else plain_values.token_ids(prompt, PromptError)
         asked = Prompt("prompt", prompt if isinstance(prompt, str) else None, ids)
@@ -63,30 +66,30 @@ class ReplacementModel:
         return tokens
 
     def token_strings(self, prompt: Text) -> tuple[str, ...]:
-        """The names of its tokens: positions count from 0, the special token."""
+        """Return the text of each token of a prompt. Position 0 is the special token."""
         return token_strings(self.tokens(prompt), self.model.tokenizer)
 
     def trace(self, prompt: Prompt | Text, config: TraceConfig = TraceConfig()) -> Graph:  # noqa: B008  (frozen)
-        """One attribution graph, pruned as `config` says."""
+        """Return one attribution graph, pruned as `config` says."""
         dense = attribute_dense(prompt, self.model, self.transcoders, config)
         self._check_files()
         return dense.whole() if config.keep_all else dense.pruned(config.node_threshold, config.edge_threshold)
 
     def intervene(self, prompt: Text, interventions: Sequence[Intervention], **options: Any) -> InterventionResult:
-        """See `intervene` for the options."""
+        """Return the effect of interventions on one prompt. The options are those of the function `intervene`."""
         (effect,) = self.intervene_many([(prompt, interventions)], **options)
         return effect
 
     def intervene_many(
         self, cases: Sequence[tuple[Text, Sequence[Intervention]]], **options: Any
     ) -> list[InterventionResult]:
-        """All in one pass: different interventions on one prompt, one on many prompts, or any mixture."""
+        """Run all cases in one pass: different interventions on one prompt, one on many prompts, or any mixture."""
         effects = intervene([self._case(*case) for case in cases], self.model, self.transcoders, **options)
         self._check_files()
         return effects
 
     def generate(self, prompt: Text, interventions: Sequence[Intervention] = (), **options: Any) -> str:
-        """What the model goes on to say, as text. See `generate` for the options."""
+        """Return the model's continuation of the prompt as text. The options are those of the function `generate`."""
         said = generate(self._case(prompt, interventions), self.model, self.transcoders, **options)
         self._check_files()
         return str(self.model.tokenizer.decode(list(said)))
@@ -100,7 +103,7 @@ class ReplacementModel:
             self._files.check()
 
     def top_tokens(self, seen: ModelOutput, count: int = 5) -> list[tuple[str, float]]:
-        """The most likely next tokens, with their probabilities."""
+        """Return the most likely next tokens with their probabilities."""
         count = plain_values.integer(count, "count", ConfigError)
         probability, token = seen.logits_V.softmax(0).topk(min(count, len(seen.logits_V)))
         return list(zip(token_strings(token.tolist(), self.model.tokenizer), probability.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Supernode: features that stand for one thing, under a name. Plain data."""
+"""Supernode: a named group of features that represent one thing, as plain data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .intervention import Intervention
 
 
 class Feature(NamedTuple):
-    """A transcoder feature at a position, or at each of a slice's, as in an `Intervention`."""
+    """A transcoder feature at a position, or at each position of a slice, as in an `Intervention`."""
 
     layer: int
     position: int | slice
@@ -27,10 +27,11 @@ class Feature(NamedTuple):
 
 @dataclass(frozen=True)
 class Supernode:
-    """Features under a name, and the names of the supernodes that they act on.
+    """A named group of features, with the names of the supernodes that it acts on.
 
-    `activations` are what the features had where they were found, in their order: the supernode's measure in any
-    prompt. Empty, it is measured in the prompt that it is used in. Without features it is a mere label in pictures.
+    `activations` are those that the features had in the graph where they were found, in the order of `features`; their
+    sum is the supernode's reference activation in any prompt. If `activations` is empty, the reference is measured in
+    the prompt in which the supernode is used. A supernode without features is only a label in pictures.
     """
 
     name: str
@@ -57,7 +58,10 @@ class Supernode:
 
     @classmethod
     def of_nodes(cls, name: str, graph: Graph, nodes: Sequence[int] | npt.NDArray[np.intp]) -> Supernode:
-        """Some feature nodes of a graph, by number, with their activations. Raises InterventionError for others."""
+        """Make a supernode of feature nodes of a graph, given by number, with their activations.
+
+        Raises InterventionError for nodes that are not features.
+        """
         of, chosen = graph.nodes, plain_values.integers(nodes, "numbers of nodes", InterventionError)
         for node in chosen:
             if not (0 <= node < len(of) and of.kind_N[node] == NodeKind.FEATURE):
@@ -67,21 +71,24 @@ class Supernode:
         return cls(name, features, activations=tuple(of.activation_N[list(chosen)].tolist()))
 
     def times(self, times: float) -> tuple[Intervention, ...]:
-        """All features at a multiple of what they had: of `activations`, else of what they have in the prompt."""
+        """Return interventions that set all features to a multiple of their activation.
+
+        The activation is that in `activations` if given, else that in the prompt.
+        """
         if self.activations:
             both = zip(self.features, self.activations, strict=True)
             return tuple(Intervention(*feature, value=times * activation) for feature, activation in both)
         return tuple(Intervention(*feature, times=times) for feature in self.features)
 
     def value(self, value: float) -> tuple[Intervention, ...]:
-        """All features at one activation."""
+        """Return interventions that set all features to the same activation."""
         return tuple(Intervention(*feature, value=value) for feature in self.features)
 
     def at(self, position: int | slice | Mapping[int, int | slice]) -> Supernode:
-        """The same features elsewhere: all at one position, or each at what a mapping says of its own.
+        """Return the same features at other positions: all at one, or each at the position that a mapping gives.
 
-        Of features that meet there, the one with the largest activation stays. Raises InterventionError for a position
-        that the mapping lacks.
+        A mapping leads from present to new positions. If features coincide there, the one with the largest activation
+        is kept. Raises InterventionError for a position that the mapping lacks.
         """
         if not isinstance(position, Mapping):
             position = plain_values.place(position, "a position", InterventionError)
@@ -107,7 +114,7 @@ class Supernode:
 
 
 def _feature(item: Sequence[Any]) -> Feature:
-    """Of a layer, a position and a feature, whose numbers may be numpy's or torch's."""
+    """Make a Feature of a layer, a position and a feature, which may be numpy or torch scalars."""
     if not isinstance(item, Sequence | np.ndarray) or isinstance(item, str) or len(item) != 3:
         raise InterventionError(f"a feature is layer, position and feature, not {plain_values.shown(item)}")
     layer, position, feature = item

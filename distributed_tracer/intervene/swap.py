@@ -1,4 +1,4 @@
-"""Transplants: a supernode of one prompt turned on in another, in place of one that is there."""
+"""Swaps: a supernode of one prompt is turned on in another prompt, in place of one that is active there."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .supernode import Feature, Supernode
 def swap(
     on: Supernode, off: Supernode, positions: range, *, times: float = 1.0, times_off: float = 0.0
 ) -> tuple[Intervention, ...]:
-    """What turns one supernode on and the other off; a feature that both have somewhere is turned on there.
+    """Return interventions that turn one supernode on and another off. A feature that both have at a position is on.
 
-    `on` stands where it is to act (see `Supernode.at`) with the activations of the prompt that it is from; negative
-    `times_off` push away what `off` stands for. `positions` are those of the prompt that have features: from the number
-    of zeroed ones (see `num_zeroed_positions`) to the number of tokens.
+    `on` must already be at the positions where it is to act (see `Supernode.at`), with the activations of its own
+    prompt. Negative `times_off` push the model away from what `off` represents. `positions` are the positions of the
+    prompt that have features: from the number of zeroed positions (see `num_zeroed_positions`) to the number of tokens.
     """
     taken = {(f.layer, place, f.feature) for f in on.features for place in resolve_positions(f.position, positions)}
     kept, activations = list[Feature](), list[float]()
@@ -27,14 +27,14 @@ def swap(
 
 
 def resolve_positions(position: int | slice, positions: range) -> list[int]:
-    """The positions that an intervention at `position` means, among those that have features."""
+    """Return the positions that an intervention at `position` refers to, among those that have features."""
     if isinstance(position, slice):
         return [place for place in range(positions.stop)[position] if place in positions]
     return [position + positions.stop if position < 0 else position]
 
 
 def _without(feature: Feature, taken: set[tuple[int, int, int]], positions: range) -> Iterator[Feature]:
-    """The feature as it is, which may stay open-ended, or place by place where some of them are taken."""
+    """Yield the feature unchanged (it may stay open-ended), or once per free position if some positions are taken."""
     meant = resolve_positions(feature.position, positions)
     free = [place for place in meant if (feature.layer, place, feature.feature) not in taken]
     if free == meant:

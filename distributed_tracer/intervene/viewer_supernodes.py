@@ -1,7 +1,8 @@
-"""Groups of features that a person made in a graph viewer -> Supernodes. What is read here is not trusted.
+"""Reads groups of features that a person made in a graph viewer, as Supernodes. The input is not trusted.
 
-Viewers of the field keep them as `supernodes`, lists of a name and node ids, beside `pinnedIds` and `clerps` (names of
-single nodes): in a page's address, or under `qParams` in a graph's JSON file. A node's id is `layer_feature_position`.
+The graph viewers in use keep these groups as `supernodes`, lists of a name and node ids, beside `pinnedIds` and
+`clerps` (names of single nodes), either in a page's address or under `qParams` in a graph's JSON file. A node's id is
+`layer_feature_position`.
 """
 
 from __future__ import annotations
@@ -22,29 +23,30 @@ from .supernode import Feature, Supernode
 
 _SITE = re.compile(r"([0-9]{1,9})_([0-9]{1,9})_([0-9]{1,9})")
 _MAX_BYTES = 256 * 2**20
-"""A graph of ten thousand nodes with all its edges has 100 MB."""
+"""Largest JSON file that is read. A graph of ten thousand nodes with all its edges has 100 MB."""
 _MAX_FIELDS = 1000
 _NO_FEATURES = ("embedding", "logit", "mlp reconstruction error")
 
 
 @dataclass(frozen=True)
 class ViewerSupernodes:
-    """Groups, then pinned features that are in none, each a supernode of its own; and ids that are no features."""
+    """A supernode per group, then one per pinned feature in no group; `left_out` lists ids that are no features."""
 
     supernodes: tuple[Supernode, ...]
     left_out: tuple[str, ...]
 
 
 def load_viewer_supernodes(place: str, num_layers: int) -> ViewerSupernodes:
-    """The groups of a file, or of an address. Raises InterventionError."""
+    """Return the groups saved in a JSON file or in an address. Raises InterventionError."""
     return groups_of_url(place, num_layers) if "://" in place else groups_of_file(place, num_layers)
 
 
 def groups_of_url(url: str, num_layers: int) -> ViewerSupernodes:
-    """The groups in the address of a viewer's page, local or public; nothing is fetched.
+    """Return the groups in the address of a viewer's page, local or public. Nothing is fetched.
 
-    Ids of layers from `num_layers` on are answers, which the address does not tell from features otherwise. An error's
-    id looks like that of a feature of layer 0; the JSON file knows better. Raises InterventionError.
+    Ids of layers from `num_layers` on are target nodes; an address does not distinguish them from features in any other
+    way. The id of an error node looks like that of a feature of layer 0; only the JSON file tells them apart. Raises
+    InterventionError.
     """
     try:
         found = parse_qs(urlsplit(url).query, max_num_fields=_MAX_FIELDS)
@@ -54,7 +56,7 @@ def groups_of_url(url: str, num_layers: int) -> ViewerSupernodes:
 
 
 def groups_of_file(path: str | PathLike[str], num_layers: int) -> ViewerSupernodes:
-    """The groups saved in the JSON file of a graph, with activations if it has them. Raises InterventionError."""
+    """Return the groups saved in a graph's JSON file, with activations if it has them. Raises InterventionError."""
     try:
         document = _parsed(read_text(Path(path), InterventionError, _MAX_BYTES))
     except InterventionError as error:
@@ -100,7 +102,10 @@ def _site(node_id: str, kinds: Mapping[str, str], num_layers: int) -> Feature | 
 
 
 def _name(node_id: str, names: Mapping[str, str]) -> str:
-    """Names are kept for node ids, or for layer and feature paired to one number as Cantor did."""
+    """Return the saved name of a node, or its id.
+
+    Viewers save names by node id, or by layer and feature combined to one number with Cantor's pairing function.
+    """
     found = _SITE.fullmatch(node_id)
     if found is None:
         return names.get(node_id, node_id)
@@ -110,7 +115,7 @@ def _name(node_id: str, names: Mapping[str, str]) -> str:
 
 
 def _unique(name: str, numbers: dict[str, int]) -> str:
-    """A name that is not among the keys of `numbers` yet, which say how far the groups of each name are counted."""
+    """Return a name that is not yet a key of `numbers`, whose values count the groups of each name."""
     unique = name
     while unique in numbers:
         numbers[name] += 1
@@ -120,7 +125,7 @@ def _unique(name: str, numbers: dict[str, int]) -> str:
 
 
 def _list(value: Any) -> list[Any]:
-    """A list, or the JSON of one: viewers save both."""
+    """Return a list that is given as a list or as JSON text: viewers save both."""
     value = _parsed(value) if isinstance(value, str) and value else value or []
     if not isinstance(value, list):
         raise InterventionError(f"groups are a list, not {type(value).__name__}")

@@ -1,4 +1,4 @@
-"""A whole store as one picture: scores, where influence ends, how far it travels, how widely features are shared."""
+"""Picture of a whole store: scores, where influence ends, how far it travels, and how widely features are shared."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def draw_corpus(store: Store, by: str | None = None) -> Figure:
-    """Four panels over all prompts; `by` names a metadata column to colour them by.
+    """Draw four panels over all prompts. `by` names a metadata column that gives the colours.
 
-    Raises ConfigError without matplotlib, for a column that is not there, and for an empty store.
+    Raises ConfigError without matplotlib, for a column that does not exist, and for an empty store.
     """
     if not len(store):
         raise ConfigError(f"there are no graphs in {store.url} yet")
@@ -37,7 +37,7 @@ def draw_corpus(store: Store, by: str | None = None) -> Figure:
 
 
 def _groups(prompts: Table, by: str | None) -> dict[str, Any]:
-    """Name -> rows, the largest groups first; what is past the colours there are is one group."""
+    """Return rows by group name, largest groups first. Groups beyond the available colours are merged into one."""
     if by is None:
         return {"all prompts": np.arange(len(prompts))}
     if by not in prompts:
@@ -67,7 +67,7 @@ def _scores(axes: Any, prompts: Table, groups: dict[str, Any]) -> None:
 
 
 def _ends(axes: Any, prompts: Table, groups: dict[str, Any]) -> None:
-    """Stacked shares of influence by where it ends."""
+    """Draw stacked shares of influence by where it ends."""
     num_layers = int(prompts["num_layers"].max())
     errors = np.zeros((len(prompts), num_layers))
     for row, shares in enumerate(prompts["error_share_L"]):
@@ -75,7 +75,7 @@ def _ends(axes: Any, prompts: Table, groups: dict[str, Any]) -> None:
     constant = prompts["constant_share"]
     parts = [("tokens", 1 - errors.sum(1) - constant, style.TOKEN), ("constant", constant, style.CONSTANT)]
     greys = np.linspace(0.45, 0.85, num_layers)
-    # Thin bands are not named one by one: a deep model has tens of layers.
+    # Thin bands get no names of their own: a deep model has tens of layers.
     parts += [
         (f"errors, layer {layer}" if num_layers <= 8 else "", errors[:, layer], str(greys[layer]))
         for layer in range(num_layers)

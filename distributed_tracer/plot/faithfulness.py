@@ -1,4 +1,4 @@
-"""Faithfulness of a store's graphs as a picture: curves over shares of influence, with quartiles over prompts."""
+"""Picture of the faithfulness of a store's graphs: curves over shares of influence, with quartiles over prompts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ _NAMES = {
 
 
 def draw_faithfulness(table: Table) -> Figure:
-    """Two panels: what of the targets' logit is restored, and KL from the model. Raises ConfigError without figures."""
+    """Draw the restored share of the targets' logit and the KL divergence from the model, in two panels.
+
+    Raises ConfigError without evaluation results and without matplotlib.
+    """
     if not len(table):
         raise ConfigError("no graph has been measured yet: run `faithfulness` first")
     figure, axes = style.new_figure(10.0, 4.2, ncols=2)

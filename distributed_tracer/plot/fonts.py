@@ -1,7 +1,7 @@
-"""Fonts for what stands in pictures: of each character one that has it or, if there is none, its code point instead.
+"""Fonts for the text in pictures: finds a font for each character, or shows its code point if no font has it.
 
-matplotlib draws an empty box for a character that no font of its list has, and knows no fonts that were installed after
-it made that list.
+matplotlib draws an empty box for a character that no font of its list has, and it does not know fonts that were
+installed after it made that list.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ _NAMED = 5
 
 
 def readable(text: str) -> str:
-    """The text, with `\\u9996` for characters that no font has. Fonts that are needed join matplotlib's list."""
+    """Return the text, with an escape such as `\\u9996` for each character that no font has.
+
+    Fonts that are needed are added to matplotlib's list.
+    """
     found = []
     for character in text:
         font = FIRST if character.isascii() else font_with(character)
@@ -31,7 +34,7 @@ def readable(text: str) -> str:
 
 
 def missing(texts: Iterable[str]) -> str:
-    """A line that says which fonts to install for characters that none here has; empty if all are there."""
+    """Return a line that says which fonts to install for characters that no font here has; empty if none is missing."""
     lacking = dict.fromkeys(c for text in texts for c in text if c.isprintable() and not (c.isascii() or font_with(c)))
     if not lacking:
         return ""
@@ -42,12 +45,12 @@ def missing(texts: Iterable[str]) -> str:
 
 @cache
 def font_with(character: str) -> str | None:
-    """The name of a font that has it; None if there is none."""
+    """Return the name of a font that has the character, or None if there is none."""
     return next((name for name, path in _fonts() if ord(character) in _characters(path)), None)
 
 
 def families() -> list[str]:
-    """What `font.family` should be: the first font, and those that were needed before."""
+    """Return the value for `font.family`: the first font, and the fonts that earlier texts needed."""
     from matplotlib import pyplot
 
     known: list[str] = pyplot.rcParams["font.family"]
@@ -63,7 +66,7 @@ def _use(name: str) -> None:
 
 @cache
 def _fonts() -> list[tuple[str, str]]:
-    """Names and files of all fonts for text, those to be preferred first, also if they were installed lately."""
+    """Return names and files of all text fonts, preferred ones first, including fonts that were installed recently."""
     from matplotlib import font_manager
 
     manager = font_manager.fontManager

@@ -1,4 +1,4 @@
-"""One attribution graph as a picture: positions to the right, layers upward, edges between the nodes that matter.
+"""Picture of one attribution graph: positions to the right, layers upward, edges between the most influential nodes.
 
 N node, E edge.
 """
@@ -28,11 +28,12 @@ _COLOURS = {
 
 
 def draw_graph(graph: Graph, *, max_nodes: int = 60, max_edges: int = 160, num_labels: int = 20) -> Figure:
-    """The most influential nodes and the strongest edges between them.
+    """Draw the most influential nodes and the strongest edges between them.
 
-    The area of a node is its influence, the width of an edge what it passes on; blue edges raise, orange ones
-    lower. The `num_labels` strongest features are named `layer:index`. What is left out is said below the picture; of
-    long prompts, positions without such nodes are. Raises ConfigError without matplotlib.
+    The area of a node shows its influence, the width of an edge the influence that it passes on; blue edges raise their
+    target, orange ones lower it. The `num_labels` most influential features are labelled `layer:index`. A line below
+    the picture says what is left out; long prompts are drawn without the positions that have none of these nodes.
+    Raises ConfigError without matplotlib.
     """
     shown_N = _most_influential(graph, max_nodes)
     layout = _layout(graph, shown_N)
@@ -61,7 +62,7 @@ def draw_graph(graph: Graph, *, max_nodes: int = 60, max_edges: int = 160, num_l
 
 
 def _left_out(graph: Graph, shown_N: npt.NDArray[np.intp], num_edges: int, num_positions: int) -> list[str]:
-    """What of the graph is not in the picture, as a line, if anything is."""
+    """Return a line that says what of the graph is not in the picture, if anything is left out."""
     num_inner, num_shown = (
         int(np.isin(kinds, _INNER).sum()) for kinds in (graph.nodes.kind_N, graph.nodes.kind_N[shown_N])
     )
@@ -76,7 +77,7 @@ def _left_out(graph: Graph, shown_N: npt.NDArray[np.intp], num_edges: int, num_p
 
 @dataclass(frozen=True, eq=False)
 class _Layout:
-    """Coordinates of every node (NaN if not shown), and the borders of the positions' columns."""
+    """Coordinates of every node (NaN if it is not shown), and the borders of the positions' columns."""
 
     x_N: npt.NDArray[np.float64]
     y_N: npt.NDArray[np.float64]
@@ -84,9 +85,9 @@ class _Layout:
 
 
 def _most_influential(graph: Graph, max_nodes: int) -> npt.NDArray[np.intp]:
-    """All targets, as many features and errors as fit, most influential first, and the tokens.
+    """Return the nodes to show: all targets, the `max_nodes` most influential features and errors, and the tokens.
 
-    Of a long prompt, the tokens are those at the positions of the others, and then the most influential ones.
+    For a long prompt, the tokens are those at the positions of the other nodes, and then the most influential ones.
     """
     inner = np.flatnonzero(np.isin(graph.nodes.kind_N, _INNER))
     best = inner[np.argsort(-graph.influence_N[inner], kind="stable")[:max_nodes]]
@@ -101,12 +102,12 @@ def _most_influential(graph: Graph, max_nodes: int) -> npt.NDArray[np.intp]:
 _INNER = (NodeKind.FEATURE, NodeKind.ERROR)
 _MOST_POSITIONS = 64  # a prompt of thousands of tokens would be a picture of hundreds of thousands of pixels
 _TALLEST = 27.0  # inches for all layers
-_STEP = 0.55  # between nodes of one site: room for a label
-_ONE_ROW = 3  # more nodes than this at one site stand in two rows
+_STEP = 0.55  # distance between nodes of one layer and position: enough for a label
+_ONE_ROW = 3  # more nodes than this at one layer and position are drawn in two rows
 
 
 def _layout(graph: Graph, shown_N: npt.NDArray[np.intp]) -> _Layout:
-    """Nodes of one site side by side; a position's column is as wide as its fullest site needs."""
+    """Return coordinates: nodes of one layer and position side by side, each position's column as wide as it needs."""
     nodes, x_N, y_N = graph.nodes, np.full(len(graph.nodes), np.nan), np.full(len(graph.nodes), np.nan)
     sites: dict[tuple[int, int], list[int]] = {}
     for node in shown_N.tolist():
@@ -114,7 +115,7 @@ def _layout(graph: Graph, shown_N: npt.NDArray[np.intp]) -> _Layout:
     width_P = np.zeros(len(graph.tokens_P))
     width_P[nodes.position_N[shown_N]] = 1.0
     for (position, layer), members in sites.items():
-        if layer < graph.num_layers:  # targets may reach into the empty room beside them
+        if layer < graph.num_layers:  # targets may extend into the empty space beside them
             width_P[position] = max(width_P[position], _STEP * (_columns(len(members)) + 0.6))
     borders_P = np.concatenate([[0.0], np.cumsum(width_P)])
     for (position, layer), members in sites.items():
@@ -139,7 +140,7 @@ def _draw_edges(
     layout: _Layout,
     max_edges: int,
 ) -> int:
-    """How many there are in the picture."""
+    """Draw the edges that pass on the most influence, and return how many there are."""
     from matplotlib.collections import LineCollection
 
     target_E, source_E = graph.target_E(), graph.source_E

@@ -1,4 +1,4 @@
-"""Supernodes set to other values, as a picture: the circuit by layer, and what the model says next."""
+"""Picture of interventions: the circuit's supernodes by layer, and the next tokens before and after."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from . import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_BOX, _GAP, _ROW = 2.35, 0.35, 1.25  # a supernode's width, the room beside it, and from row to row, in inches
+_BOX, _GAP, _ROW = 2.35, 0.35, 1.25  # width of a supernode, gap beside it, and distance between rows, in inches
 _COLUMNS = 6  # supernodes in a row
-_WEAK = 0.25  # of its measure: what is left of a supernode that is as good as off
-_WIDTHS = (2.8, 0.4, 4.0)  # narrowest line, and by how much it grows with what is left, and the widest
+_WEAK = 0.25  # a supernode at or below this share of its reference activation is drawn as off
+_WIDTHS = (2.8, 0.4, 4.0)  # of lines: width at full activation, the share of it at none, and the limit, in half points
 
 Places = dict[str, tuple[float, float]]
 
 
 def draw_interventions(summary: dict[str, Any], max_supernodes: int = SHOWN_SUPERNODES) -> Figure:
-    """A summary of `InterventionGraph.apply`: supernodes from low layers to high ones, lines to their children.
+    """Draw a summary of `InterventionGraph.apply`: supernodes from low to high layers, with lines to their children.
 
-    A box says what is left of its supernode as a share of its measure; what was set has a label, what was swapped in
-    stands beside what it replaces; what is as good as off is grey. Bars are next tokens' probabilities. Of more than
-    `max_supernodes`, those that were set and the first ones are drawn, and a line below says so. Raises ConfigError
-    without matplotlib.
+    A box gives the activation that is left of its supernode as a share of its reference activation. Supernodes that
+    were set have a label; those that were swapped in stand beside the ones they replace; those that are nearly off are
+    grey. Bars show the probabilities of next tokens. If there are more than `max_supernodes`, those that were set and
+    the first others are drawn, and a line below says so. Raises ConfigError without matplotlib.
     """
     supernodes = [summary["supernodes"][place] for place in shown_supernodes(summary, max_supernodes)]
     rows = _rows(supernodes)
@@ -52,13 +52,15 @@ def draw_interventions(summary: dict[str, Any], max_supernodes: int = SHOWN_SUPE
 
 
 def _is_own(supernode: dict[str, Any]) -> bool:
-    """Of the graph, not swapped in."""
+    """Whether the supernode belongs to the graph, that is, was not swapped in."""
     return not supernode["replaces"]
 
 
 def _rows(supernodes: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """By mean layer, lowest first, in several rows where there are many; what was swapped in right after what it
-    replaces; mere labels on top."""
+    """Return supernodes in rows by mean layer, lowest first; a level with many supernodes takes several rows.
+
+    A supernode that was swapped in follows the one it replaces. Supernodes without features are on top.
+    """
     own = list(filter(_is_own, supernodes))
     levels = {supernode["name"]: _level(supernode) for supernode in own}
     rows = []
@@ -76,13 +78,13 @@ def _level(supernode: dict[str, Any]) -> float:
 
 
 def _position(supernode: dict[str, Any]) -> float:
-    """Mean position; of slices, where they begin."""
+    """Return the mean position of a supernode's features; a slice counts as its beginning."""
     begins = [int(str(feature[1]).partition(":")[0] or 0) for feature in supernode["features"]]
     return sum(begins) / len(begins) if begins else 0.0
 
 
 def _places(rows: list[list[dict[str, Any]]]) -> Places:
-    """Centres of boxes in inches, each row in the middle."""
+    """Return the centres of boxes in inches; each row is centred."""
     columns = max(map(len, rows), default=1)
     return {
         supernode["name"]: (_GAP + (columns - len(row)) / 2 * (_BOX + _GAP) + place * (_BOX + _GAP) + _BOX / 2, y)
@@ -92,7 +94,7 @@ def _places(rows: list[list[dict[str, Any]]]) -> Places:
 
 
 def _draw_lines(axes: Any, supernode: dict[str, Any], replacement: dict[str, Any] | None, places: Places) -> None:
-    """To its children; what was swapped in takes over the lines of what it replaces."""
+    """Draw lines to a supernode's children. A swapped-in supernode takes over the lines of the one it replaces."""
     source = supernode if replacement is None else replacement
     x, y = places[source["name"]]
     narrow, growth, widest = _WIDTHS
@@ -100,7 +102,7 @@ def _draw_lines(axes: Any, supernode: dict[str, Any], replacement: dict[str, Any
     for child in filter(places.__contains__, supernode["children"]):
         child_x, child_y = places[child]
         is_beside = child_y == y
-        bend = 0.25 if child_x < x else -0.25  # over the boxes between
+        bend = 0.25 if child_x < x else -0.25  # bends the line around the boxes between
         axes.annotate(
             "",
             (child_x, child_y + (0.3 if is_beside else -0.3)),
@@ -139,7 +141,7 @@ def _draw_box(axes: Any, supernode: dict[str, Any], x: float, y: float) -> None:
 
 
 def _draw_tokens(bars: Any, tokens: list[dict[str, Any]]) -> None:
-    """After, and before beneath it, most likely now on top."""
+    """Draw probabilities after the intervention, and before it beneath them, with the now likeliest token on top."""
     places = [-float(place) for place in range(len(tokens))]
     bars.barh([p + 0.2 for p in places], [token["after"] for token in tokens], 0.38, color=style.FEATURE, label="after")
     bars.barh([p - 0.2 for p in places], [token["before"] for token in tokens], 0.38, color="#c8c8c8", label="before")

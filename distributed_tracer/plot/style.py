@@ -1,4 +1,4 @@
-"""One look for all pictures: colours that colour-blind readers tell apart, and fonts that have the characters."""
+"""Common style of all pictures: colours that colour-blind readers can tell apart, and fonts for all characters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ENDINGS = (".png", ".pdf", ".svg")
 
 
 def new_figure(width: float, height: float, **options: Any) -> tuple[Figure, Any]:
-    """An empty figure in inches and its axes, drawn without a display. Raises ConfigError without matplotlib."""
+    """Return an empty figure of this size in inches, and its axes. Raises ConfigError without matplotlib."""
     import_matplotlib()
     import matplotlib
 
@@ -49,7 +49,7 @@ def new_figure(width: float, height: float, **options: Any) -> tuple[Figure, Any
 
 
 def import_matplotlib() -> None:
-    """Raises ConfigError without matplotlib."""
+    """Import matplotlib. Raises ConfigError if it is not installed."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
@@ -57,7 +57,7 @@ def import_matplotlib() -> None:
 
 
 def check_picture(path: str) -> None:
-    """Raises ConfigError for a file that `save` could not write, before any work is done for it."""
+    """Raise ConfigError for a file that `save_figure` could not write, before any work is done for it."""
     if Path(path).suffix.lower() not in ENDINGS:
         raise ConfigError(f"a picture's name ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, unlike {path!r}")
     if Path(path).is_dir():
@@ -69,7 +69,7 @@ def check_picture(path: str) -> None:
 
 
 def save_figure(figure: Figure, path: str) -> None:
-    """Write the picture; the ending says which format. Raises ConfigError for another than .png, .pdf and .svg."""
+    """Write the picture in the format that the ending names. Raises ConfigError unless that is .png, .pdf or .svg."""
     check_picture(path)
     from matplotlib import pyplot
 
@@ -79,18 +79,18 @@ def save_figure(figure: Figure, path: str) -> None:
 
 
 def add_notes(figure: Figure, lines: Iterable[str], texts: Iterable[str]) -> None:
-    """Lines under the picture: what it leaves out, and which fonts it lacks for the `texts` in it."""
+    """Add lines under the picture: what it leaves out, and which fonts are missing for the `texts` in it."""
     if found := [line for line in (*lines, fonts.missing(texts)) if line]:
         figure.supxlabel("\n".join(found), x=0.01, ha="left", fontsize=7, color="#555555")
 
 
 def notes(figure: Figure) -> list[str]:
-    """The lines under the picture."""
+    """Return the lines under the picture."""
     return str(figure.get_supxlabel()).splitlines()
 
 
 def label(text: str, limit: int = 14) -> str:
-    """A token as a label: visible white space, nothing that controls, not too long, no character without a font."""
+    """Return a token as a label: visible white space, no control characters, shortened, characters that have a font."""
     visible = shown(text, limit)
     found = fonts.readable(visible)
     while len(found) > limit and found != visible:  # code points are longer than what they stand for
@@ -100,12 +100,12 @@ def label(text: str, limit: int = 14) -> str:
 
 
 def words(text: str, limit: int) -> str:
-    """A text as a label, whose spaces are spaces."""
+    """Return a text as a label, with plain spaces."""
     return fonts.readable(shown(text, limit).replace("␣", " ", 1))
 
 
 def shown(text: str, limit: int = 14) -> str:
-    """A token with visible white space, nothing that controls, not too long."""
+    """Return a token with visible white space, without control characters, and shortened to `limit`."""
     visible = "".join(c if c.isprintable() else "·" for c in text.replace(" ", "␣", 1).replace("\n", "⏎"))
     return visible if len(visible) <= limit else visible[: limit - 1] + "…"
 

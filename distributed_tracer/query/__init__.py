@@ -1,1 +1,1 @@
-"""Questions over many graphs. In: an open Store. Out: Tables. Streaming: never more than one part in memory."""
+"""Questions over many graphs. In: an open Store. Out: Tables. Reads streams: never more than one part is in memory."""

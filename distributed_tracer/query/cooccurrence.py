@@ -1,4 +1,4 @@
-"""Which features are nodes of the same prompts' graphs as a given one."""
+"""Features that are nodes of the same prompts' graphs as a given feature."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .sum_by_key import KeyedSums, as_keys, merge_sums, site_columns, sum_by_key
 
 
 def cooccurring(store: Store, layer: int, feature: int, top: int | None = 20) -> Table:
-    """Features by the number of prompts that have them as well, most first; then by lift.
+    """Return features by the number of prompts whose graphs have them and the given one, most first; then by lift.
 
-    Columns: layer, feature, prompts (that have both), share (of the given feature's prompts) and lift (how many times
-    as many as if the two had nothing to do with each other). The given feature is left out; positions do not matter.
-    Raises ConfigError for a layer or an index that there is not.
+    Columns: layer, feature, prompts (that have both), share (of the given feature's prompts) and lift (the number of
+    prompts with both, divided by the number expected if the two were independent). The given feature is left out;
+    positions do not matter. Raises ConfigError for a layer or a feature index that does not exist.
     """
     check_site(layer, feature)
     both: KeyedSums = (np.zeros((0, 2), np.int64), np.zeros((0, 2)))
@@ -47,7 +47,7 @@ def cooccurring(store: Store, layer: int, feature: int, top: int | None = 20) ->
 
 
 def _of_index(index: Index, layer: int, feature: int) -> tuple[int, KeyedSums]:
-    """How many prompts have the feature; of every feature, how many of these have it, and how many of all."""
+    """Return how many prompts have the feature; and for every feature, how many of these and of all prompts have it."""
     prompt_N = np.unique(index.postings(layer, feature)["prompt"].astype(np.int64))
     table = index.features
     counts = np.bincount(index.features_of(prompt_N), minlength=len(table["features/layer"]))
@@ -56,7 +56,7 @@ def _of_index(index: Index, layer: int, feature: int) -> tuple[int, KeyedSums]:
 
 
 def _of_part(scan: NodeScan, layer: int, feature: int) -> tuple[int, KeyedSums]:
-    """The same of one part."""
+    """Return the same counts as `_of_index`, for the prompts of one part."""
     is_feature = scan.columns["kind"] == NodeKind.FEATURE
     sites = (scan.columns["layer"][is_feature], scan.columns["feature"][is_feature])
     keys = np.unique(as_keys(*sites, scan.prompt_N[is_feature]), axis=0)

@@ -9,10 +9,10 @@ from ..table import Table
 
 
 def dark_matter(store: Store) -> Table:
-    """Share of all influence that ends in errors, by layer, from the scores before pruning.
+    """Return the share of all influence that ends in errors, by layer, from the scores before pruning.
 
-    Columns: layer, prompts, mean_error_share, max_error_share and max_prompt, where that is. The means of all layers
-    add up to the mean of `prompts["error_share"]`.
+    Columns: layer, prompts, mean_error_share, max_error_share, and max_prompt, the prompt with this maximum. The means
+    of all layers add up to the mean of `prompts["error_share"]`.
     """
     ids, shares = store.prompts["id"], store.prompts["error_share_L"]
     num_layers = max(map(len, shares), default=0)

@@ -1,4 +1,4 @@
-"""Answers about one feature, as the command line gives them."""
+"""Answers to questions about one feature, as the command line gives them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ FeatureQuery = Literal["occurrences", "edges-into", "edges-out", "together"]
 
 
 def answer_feature_query(store: Store, layer: int, feature: int, question: FeatureQuery) -> tuple[Table, str]:
-    """A table, and a line that sums it up. Edges come strongest first.
+    """Return a table and a line that summarizes it. Edges are ordered by strength, strongest first.
 
-    Raises ConfigError for a layer or an index that there is not.
+    Raises ConfigError for a layer or a feature index that does not exist.
     """
     found, summary = _answer(store, layer, feature, question)
     return found, summary if len(found) else f"{summary}{_why_none(store, layer, feature)}"
 
 
 def _why_none(store: Store, layer: int, feature: int) -> str:
-    """What to know of an empty answer."""
+    """Return an explanation of an empty answer, or "" if the feature is a node of some graph."""
     counts = feature_counts(store)
     of_layer = counts["feature"][counts["layer"] == layer]
     if feature in of_layer:

@@ -1,4 +1,4 @@
-"""Which features take part in many prompts' graphs."""
+"""Feature counts: the features that occur in many prompts' graphs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .sum_by_key import KeyedSums, as_keys, as_values, merge_sums, site_columns,
 
 
 def feature_counts(store: Store, top: int | None = None) -> Table:
-    """Features by the number of prompts whose graph has them, most first; then by mean influence.
+    """Return features by the number of prompts whose graph has them, most first; then by mean influence.
 
     Columns: layer, feature, prompts, nodes (one for each position), mean_influence (over those prompts, of the sum
-    over positions), mean_activation (over nodes). Reads the index, and node tables of parts that it does not cover.
+    over positions), mean_activation (over nodes). Reads the index, and the node tables of parts that it does not cover.
     """
     totals = _of_index(store.index) if store.index else None
     for scan in store.scan_nodes(["kind", "layer", "feature", "influence", "activation"], store.num_indexed):
@@ -36,7 +36,7 @@ def feature_counts(store: Store, top: int | None = None) -> Table:
 
 
 def _of_index(index: Index) -> KeyedSums:
-    """(layer, feature) -> prompts, nodes, influence, activation."""
+    """Return sums by (layer, feature): prompts, nodes, influence, activation."""
     layer, feature, *sums = (
         index.features[f"features/{name}"]
         for name in ("layer", "feature", "num_prompts", "num_nodes", "influence", "activation")
@@ -45,7 +45,7 @@ def _of_index(index: Index) -> KeyedSums:
 
 
 def _of_part(scan: NodeScan) -> KeyedSums:
-    """The same of one part."""
+    """Return the same sums as `_of_index`, for the prompts of one part."""
     is_feature = scan.columns["kind"] == NodeKind.FEATURE
     layer, feature, influence, activation = (
         scan.columns[name][is_feature] for name in ("layer", "feature", "influence", "activation")

@@ -1,4 +1,4 @@
-"""All edges into or out of one feature, over all prompts."""
+"""Feature edges: all edges into or out of one feature, over all prompts."""
 
 from __future__ import annotations
 
@@ -19,23 +19,27 @@ _END = ("nodes/kind", "nodes/layer", "nodes/position", "nodes/feature")
 _NAMES = (*_END, "nodes/in_degree", "edges/source", "edges/weight")
 _READS_AT_ONCE = 16
 _FEW = 15
-"""Prompts are read one by one where fewer than one in so many of a part are asked for: a chunk of edges holds about
-ten pruned graphs, and each prompt read by itself decodes its chunks anew. 600 of 10,000 took as long either way."""
+"""If fewer than one in this many prompts of a part are wanted, they are read one by one. A chunk of edges holds about
+ten pruned graphs, and each prompt that is read by itself decodes its chunks again. For 600 of 10,000 prompts, both ways
+took equally long.
+"""
 
 
 def edges_into(store: Store, layer: int, feature: int) -> Table:
-    """What acts on a feature: prompt, position (of the feature), kind, layer, source_position, source, weight.
+    """Return the edges into a feature: prompt, position, kind, layer, source_position, source, weight.
 
-    `kind` is feature, error or token; `source` a feature's index, -1 or a token's number in the vocabulary. By prompt,
-    position, then as edges are stored. Reads the graphs of the prompts that have the feature.
+    `position` is that of the feature. `kind` is feature, error or token; `source` is a feature's index, -1, or a
+    token's number in the vocabulary, respectively. Rows are ordered by prompt and position, then as edges are stored.
+    Reads the graphs of the prompts that have the feature.
     """
     return _edges(store, layer, feature, "source")
 
 
 def edges_out_of(store: Store, layer: int, feature: int) -> Table:
-    """What a feature acts on: prompt, position (of the feature), kind, layer, target_position, target, weight.
+    """Return the edges out of a feature: prompt, position, kind, layer, target_position, target, weight.
 
-    As `edges_into`; kind is feature or target, whose number it then is.
+    `position` is that of the feature. `kind` is feature or target, and `target` is the index of that feature or target.
+    Order and reading are as in `edges_into`.
     """
     return _edges(store, layer, feature, "target")
 
@@ -57,7 +61,7 @@ def _edges(store: Store, layer: int, feature: int, other: Literal["source", "tar
 
 
 def _bodies(store: Store, prompts: list[str]) -> Iterator[tuple[str, Columns]]:
-    """Nodes and edges of prompts: of many in a part at once, of few each by itself, some at the same time."""
+    """Yield nodes and edges of prompts: many of a part are read at once, few are read one by one in several threads."""
     rows_of: dict[int, dict[int, str]] = defaultdict(dict)
     for prompt in prompts:
         commit, row = store.catalogue.place(store.catalogue.number_of[prompt])
@@ -78,7 +82,7 @@ def _bodies(store: Store, prompts: list[str]) -> Iterator[tuple[str, Columns]]:
 def _of_prompt(
     columns: Columns, node_X: npt.NDArray[np.int64], other: Literal["source", "target"]
 ) -> tuple[npt.NDArray[np.generic], ...]:
-    """Position of the feature; kind, layer, position and feature of the other end; weight: of each edge."""
+    """Return, per edge, the feature's position; kind, layer, position and feature of the other end; and the weight."""
     in_degree = columns["nodes/in_degree"]
     source_E, target_E = columns["edges/source"], np.repeat(np.arange(len(in_degree)), in_degree)
     own_E, other_E = (target_E, source_E) if other == "source" else (source_E, target_E)

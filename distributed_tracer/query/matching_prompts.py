@@ -1,4 +1,4 @@
-"""Which prompts meet conditions given as text, as on a command line."""
+"""Prompts that meet conditions given as text, as on a command line."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def matching_prompts(
     layer: int | None = None,
     feature: tuple[int, int] | None = None,
 ) -> Table:
-    """The table of prompts, its main columns and those of metadata, for the prompts that meet all conditions.
+    """Return the table of the prompts that meet all conditions, with its main columns and those of metadata.
 
-    `where` are conditions on metadata, scores and sizes as text: see `store.tables.where`. Digits are ids of tokens and
-    targets. Raises ConfigError for what there is not.
+    `where` holds conditions on metadata, scores and sizes as text: see `store.read.where`. A `token` or `target` of
+    digits only is an id. Raises ConfigError for conditions that name something unknown, such as a column.
     """
     ids = store.select(token=_id_or_text(token), target=_id_or_text(target), layer=layer, feature=feature)
     wanted, prompts = set(ids), store.prompts
@@ -36,7 +36,7 @@ def matching_prompts(
 def why_none(
     store: Store, where: str | Sequence[str], token: str | None = None, target: str | None = None
 ) -> list[str]:
-    """Of an empty answer, the conditions that no prompt meets, each with close matches of what prompts have there."""
+    """Return, for an empty answer, the conditions that no prompt meets, each with close matches among stored values."""
     prompts = store.prompts
     conditions = [where] if isinstance(where, str) else where
     found = [

@@ -1,8 +1,8 @@
-"""Which edges between features recur over prompts: the strongest ones, exactly, in bounded memory.
+"""Recurring edges: the strongest edges between features that recur over prompts, exactly and in bounded memory.
 
-There are far more distinct edges than memory holds, so the first pass only adds up strengths in a table of buckets,
-many edges to a bucket: an upper bound for each of them. The next pass counts exactly the edges of the
-fullest buckets. It is the last one if the weakest edge of the answer is stronger than every bucket left out.
+There are far more distinct edges than memory holds. The first pass therefore only adds up strengths in a table of
+buckets, with many edges per bucket, which gives an upper bound for each edge. The next pass counts the edges of the
+fullest buckets exactly. It is the last pass if the weakest edge of the answer is stronger than every bucket left out.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from .sum_by_key import KeyedSums, as_keys, merge_sums, site_columns, sum_by_key
 def recurring_edges(
     store: Store, top: int = 50, min_prompts: int = 2, num_buckets: int = 1 << 22, buckets_per_pass: int = 1 << 18
 ) -> Table:
-    """The strongest feature -> feature edges that at least `min_prompts` prompts have, positions disregarded.
+    """Return the strongest feature-to-feature edges that at least `min_prompts` prompts have, disregarding positions.
 
-    An edge's weight in one prompt is the sum over all positions of both ends. Columns: source_layer, source_feature,
-    target_layer, target_feature, prompts, mean_weight (over those prompts) and strength (sum over prompts of
-    |weight|); strongest first. Buckets trade memory (8 bytes each, and the edges of one pass) for passes over the
-    store; they do not change the answer.
+    An edge's weight in one prompt is the sum over all positions of both ends. The columns are source_layer,
+    source_feature, target_layer, target_feature, prompts, mean_weight (over those prompts) and strength (the sum over
+    prompts of |weight|); the strongest edge comes first. `num_buckets` and `buckets_per_pass` trade memory (8 bytes per
+    bucket, and the edges of one pass) for passes over the store; they do not change the answer.
     """
     bound = np.zeros(num_buckets)
     for graph in store.graphs():
@@ -44,7 +44,10 @@ def recurring_edges(
 
 
 def feature_edges(graph: Graph) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """One graph's edges between features: (source layer, feature, target layer, feature) [n, 4], summed weights [n]."""
+    """Return one graph's edges between features and their summed weights [n].
+
+    An edge is a row (source layer, source feature, target layer, target feature) of an array [n, 4].
+    """
     nodes, target_E = graph.nodes, graph.target_E()
     is_feature_N = nodes.kind_N == NodeKind.FEATURE
     between_E = is_feature_N[graph.source_E] & is_feature_N[target_E]
@@ -64,7 +67,7 @@ def _bucket(keys: npt.NDArray[np.int64], num_buckets: int) -> npt.NDArray[np.int
 
 
 def _count(store: Store, wanted: npt.NDArray[np.bool_], min_prompts: int) -> KeyedSums:
-    """Edge -> prompts, sum of weights, sum of |weights|, for all edges in the buckets that are `wanted`."""
+    """Return prompts, sum of weights and sum of |weights| per edge, for all edges in the buckets that are `wanted`."""
     waiting: list[KeyedSums] = [(np.zeros((0, 4), np.int64), np.zeros((0, 3)))]
     for graph in store.graphs():
         keys, weights = feature_edges(graph)

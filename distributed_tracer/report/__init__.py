@@ -1,1 +1,1 @@
-"""What the command line tells about a store: plain data for machines, and text made of it for people."""
+"""Reports of the command line about a store: plain data for machines, and text made of it for people."""

@@ -1,4 +1,4 @@
-"""What verifying a store found, and what repairing it did, as text and as JSON."""
+"""Reports of what `verify` found and what `repair` did, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WOULD = ("would remove", "would move", "would drop")
 
 
 def verified_as_dict(found: Verified) -> dict[str, Any]:
-    """Everything, without cutting anything off."""
+    """Return all findings as plain data. Nothing is shortened."""
     return {
         "store": found.url,
         "whole": not found.damages,
@@ -31,7 +31,7 @@ def verified_as_dict(found: Verified) -> dict[str, Any]:
 
 
 def verified_text(found: Verified) -> str:
-    """A line where all is well; else all damage, whom it concerns, and what to do."""
+    """Return one line if the store is undamaged; otherwise all damage, the affected prompts, and what to do."""
     checked = f"{found.num_objects:,} objects, {found.num_bytes:,} bytes in parts and index"
     if not found.damages:
         return printable(f"{found.url}: {found.num_prompts:,} prompts, {checked}: all as written")
@@ -49,7 +49,7 @@ def verified_text(found: Verified) -> str:
 
 
 def repaired_text(done: Repaired, dry_run: bool) -> str:
-    """What was done and what is to be done now."""
+    """Return what `repair` did, or would do, and the next steps."""
     if not done.damages:
         return "nothing is damaged"
     removed, moved, dropped = _WOULD if dry_run else _DID
@@ -79,7 +79,7 @@ def _lines(damage: Damage) -> list[str]:
 
 
 def _named(ids: Sequence[str]) -> str:
-    """Some ids."""
+    """Return the first ids, and the number of the others."""
     return ", ".join(map(repr, ids[:_NAMED])) + _more(len(ids) - _NAMED)
 
 

@@ -1,4 +1,4 @@
-"""What verification of edges found: by how many layers lie between, and the graphs that agree least."""
+"""Report of an edge verification: agreement by number of layers between source and target, and the worst graphs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ _MEANS = ("spearman", "cosine", "sign")
 
 
 def disagreeing(table: Table, tolerance: float) -> list[str]:
-    """Ids of prompts with direct effects that differ by more than `tolerance` of the graph's largest edge."""
+    """Return ids of prompts with direct effects that differ by more than `tolerance` of the graph's largest edge."""
     whole = _whole(table)
     return whole["prompt"][_differs(whole, tolerance)].tolist() if len(whole) else []
 
 
 def edge_check(table: Table, tolerance: float) -> dict[str, Any]:
-    """By distance (layers from source to target) and for all: prompts, edges, the largest difference of a direct
-    effect, and means over prompts of how effects with everything reacting agree; the worst prompts."""
+    """Return the results of an edge verification as plain data, by distance and for all edges, and the worst prompts.
+
+    The distance is the number of layers from source to target. Each row has the number of prompts and edges, the
+    largest difference of a direct effect, and means over prompts of the agreement where everything but attention
+    reacts.
+    """
     whole = _whole(table)
     found = [_summary(name, table.where(table["distance"] == name)) for name in _distances(table)]
     worst = np.argsort(-whole["difference"], kind="stable")[:_WORST] if len(whole) else np.zeros(0, np.int64)
@@ -34,7 +38,7 @@ def edge_check(table: Table, tolerance: float) -> dict[str, Any]:
 
 
 def edge_check_text(found: dict[str, Any]) -> str:
-    """The same for people."""
+    """Return the result of `edge_check` as text."""
     if not found["distances"]:
         return "no graph has been measured"
     names = list(found["distances"][0])
@@ -56,12 +60,12 @@ def edge_check_text(found: dict[str, Any]) -> str:
 
 
 def _whole(table: Table) -> Table:
-    """The row of each prompt that is about all of its edges."""
+    """Return each prompt's row about all of its edges."""
     return table.where(table["distance"] == "all") if "distance" in table else Table({"prompt": [], "difference": []})
 
 
 def _differs(whole: Table, tolerance: float) -> Any:
-    return ~(whole["difference"].astype(np.float64) <= tolerance)  # NaN differs
+    return ~(whole["difference"].astype(np.float64) <= tolerance)  # NaN counts as a difference
 
 
 def _distances(table: Table) -> list[Any]:

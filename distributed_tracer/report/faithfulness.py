@@ -1,4 +1,4 @@
-"""Faithfulness of many graphs: by share of influence, how much of the model's answer the kept features give."""
+"""Report of the faithfulness of many graphs: how much of the model's answer the kept features restore, by share."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Floats = npt.NDArray[np.float64]
 
 
 def faithfulness(table: Table) -> Table:
-    """A row for each share: medians over prompts.
+    """Return a row for each share of influence, with medians over prompts.
 
-    `restored` is (logit - logit without any feature) / (the model's logit - logit without any feature): 1 is all of
-    what features do for the targets, 0 nothing. Prompts where features do not raise the targets are left out of it.
-    `kl` is in nats. `features` is the share of active features that are kept.
+    `restored` is (logit - logit without any feature) / (the model's logit - logit without any feature): 1 means that
+    all that features do for the targets is restored, 0 nothing. It leaves out prompts whose features do not raise the
+    targets. `kl` is in nats. `features` is the share of active features that are kept.
     """
     rows = []
     for share in sorted(set(table["share"].tolist())) if "share" in table else []:
@@ -31,7 +31,10 @@ def faithfulness(table: Table) -> Table:
 
 
 def restored(table: Table, here: Table, way: str) -> Floats:
-    """Of each row in `here`, NaN where features do not raise the targets: see `faithfulness`."""
+    """Return the restored share of the logit for each row in `here`; NaN where features do not raise the targets.
+
+    The share is defined in `faithfulness`.
+    """
     nothing = table.where(table["kept"] == 0)
     floor_of = dict(zip(nothing["prompt"].tolist(), nothing["keep_logit"].tolist(), strict=True))
     floor = np.array([floor_of.get(prompt, np.nan) for prompt in here["prompt"].tolist()], dtype=np.float64)
@@ -42,7 +45,7 @@ def restored(table: Table, here: Table, way: str) -> Floats:
 
 
 def faithfulness_text(found: Table) -> str:
-    """The same for people."""
+    """Return the result of `faithfulness` as text."""
     if not len(found):
         return "no graph has been measured"
     return "\n".join(

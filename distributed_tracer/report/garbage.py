@@ -1,4 +1,4 @@
-"""What gc took away, or would."""
+"""Report of what `gc` removed or would remove."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHOWN = 20
 
 
 def garbage_text(found: Sequence[UnreferencedObjects], dry_run: bool) -> str:
-    """A line for each of the first few, and what it comes to."""
+    """Return a line for each of the first few removals, and a line with the totals."""
     lines = [
         f"{'would remove' if dry_run else 'removed'} {printable(one.key)}: {_NAMES[one.kind]}, {one.num_objects:,} "
         f"objects of {one.num_bytes:,} bytes{_time(one.written)}"

@@ -1,4 +1,4 @@
-"""One graph for people: its prompt, targets, scores, most influential nodes and strongest edges."""
+"""Report of one graph: its prompt, targets, scores, most influential nodes and strongest edges."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHOWN_TOKENS = 100
 
 
 def graph_summary(graph: Graph, top: int) -> dict[str, Any]:
-    """Plain data: the graph's `top` nodes of each kind by influence and edges by size."""
+    """Return plain data: the graph's `top` nodes of each kind by influence, and its `top` edges by absolute weight."""
     nodes, edges = graph.nodes, np.argsort(-np.abs(graph.weight_E), kind="stable")[:top]
     target_E = graph.target_E()
     return {
@@ -44,7 +44,7 @@ def graph_summary(graph: Graph, top: int) -> dict[str, Any]:
 
 
 def graph_text(summary: dict[str, Any]) -> str:
-    """The summary as text; nothing in a prompt can steer the terminal."""
+    """Return the summary as text. Control characters in a prompt are escaped, so they cannot affect the terminal."""
     scores, counts = summary["scores"], summary["num_nodes"]
     text = "(given as tokens)" if summary["text"] is None else summary["text"]
     lines = [
@@ -82,7 +82,7 @@ _COLUMNS = {
 
 
 def _top(graph: Graph, kind: NodeKind, count: int) -> list[dict[str, Any]]:
-    """The most influential nodes of a kind; ties go to the lower number."""
+    """Return the `count` most influential nodes of a kind. Ties go to the lower node number."""
     of_kind = graph.nodes.where(kind)
     chosen = of_kind[np.argsort(-graph.influence_N[of_kind], kind="stable")[:count]]
     strings = np.array(graph.token_strings, dtype=object)

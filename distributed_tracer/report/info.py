@@ -1,4 +1,4 @@
-"""What a store is made of: how much of what, which bytes go where, what made it, what lies there unread."""
+"""Report of what a store consists of: counts, bytes by array, what made it, and objects that nothing reads."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _TEXTS = {"prompts/id", "prompts/text", "prompts/metadata", "targets/label", "to
 
 
 def info_of(path: str) -> dict[str, Any]:
-    """Counts and bytes as the commits tell them, what nothing reads, and run.json. Parts are not read.
+    """Return counts and bytes from the commits, the objects that nothing reads, and run.json. Parts are not read.
 
-    `hidden` graphs are of prompts that another commit holds too, and not read; `superseded` parts have been compacted.
-    Raises StoreNotFound, StoreVersionError, StoreCorrupt.
+    `hidden` graphs belong to prompts that another commit holds too; they are not read. `superseded` parts have been
+    compacted. Raises StoreNotFound, StoreVersionError, StoreCorrupt.
     """
     store, root = open_store(path), open_backend(path)
     catalogue, index = store.catalogue, store.index
@@ -60,7 +60,7 @@ def info_of(path: str) -> dict[str, Any]:
 
 
 def _checks(root: Backend) -> dict[str, dict[str, int]]:
-    """Objects of figures and their bytes, by kind."""
+    """Return the number of evaluation objects and their bytes, by kind."""
     found: dict[str, dict[str, int]] = {}
     for key, stamp in root.list_all("checks").items():
         if match := CHECK_KEY.fullmatch(key):
@@ -71,7 +71,7 @@ def _checks(root: Backend) -> dict[str, dict[str, int]]:
 
 
 def _by_group(arrays: Counter[str]) -> Counter[str]:
-    """Bytes of edges' weights and sources, and of all arrays of a table together; all text is one group."""
+    """Return bytes of edge weights, of edge sources, of all arrays of each other table together, and of all texts."""
     groups: Counter[str] = Counter()
     for name, size in sorted(arrays.items()):
         group = "texts" if name in _TEXTS else name if name.startswith("edges/") else name.partition("/")[0]
@@ -80,7 +80,7 @@ def _by_group(arrays: Counter[str]) -> Counter[str]:
 
 
 def info_text(info: dict[str, Any]) -> str:
-    """The same for people."""
+    """Return the result of `info_of` as text."""
     made, num_bytes = info["info"], info["bytes"]
     lines = [
         f"store    {info['store']}, format version {info['format_version']}",
@@ -117,7 +117,7 @@ _UNREAD = (
 
 
 def _flat(identity: dict[str, Any], within: str = "") -> list[str]:
-    """`key value`, nested keys dotted."""
+    """Return lines `key value`, with nested keys joined by dots."""
     lines = []
     for key, value in identity.items():
         lines += _flat(value, f"{within}{key}.") if isinstance(value, dict) else [f"{within}{key} {value}"]

@@ -1,4 +1,4 @@
-"""Supernodes set to other values, as text: what becomes of each, and what the model says next."""
+"""Report of interventions as text: the state of each supernode, and the next tokens before and after."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from ..table import Table
 from ..text import counted, printable
 
 SHOWN_SUPERNODES = 24
-"""Groups that a report lists and a picture shows: a graph of a real model has hundreds of suggested ones."""
+"""Number of groups that a report lists and a picture shows: a graph of a real model has hundreds of suggested groups.
+"""
 
 
 def shown_supernodes(summary: dict[str, Any], limit: int = SHOWN_SUPERNODES) -> list[int]:
-    """Places in `summary["supernodes"]` of those to show: what was set, swapped in or out, then the first ones."""
+    """Return indices into `summary["supernodes"]` of those to show: those set or swapped, then the first others."""
     supernodes = summary["supernodes"]
     replaced = {supernode["replaces"] for supernode in supernodes} - {None}
     is_set = [
@@ -23,10 +24,11 @@ def shown_supernodes(summary: dict[str, Any], limit: int = SHOWN_SUPERNODES) -> 
 
 
 def interventions_text(summary: dict[str, Any], limit: int = SHOWN_SUPERNODES) -> str:
-    """A summary of `InterventionGraph.apply` as tables; nothing in names or tokens can steer the terminal.
+    """Return a summary of `InterventionGraph.apply` as tables. Control characters in names and tokens are escaped.
 
-    Of supernodes those that were set and the first ones, `limit` in all; a line says how many others there are.
-    `before` and `after` are shares of a supernode's measure (see `Reading`); of next tokens, probabilities.
+    The table lists the supernodes that were set, then the first others, `limit` in all; a line gives the number of the
+    rest. For supernodes, `before` and `after` are shares of the reference activation (see `SupernodeState`); for next
+    tokens they are probabilities.
     """
     places, tokens = shown_supernodes(summary, limit), summary["next_tokens"]
     supernodes = [summary["supernodes"][place] for place in places]
@@ -55,7 +57,7 @@ def interventions_text(summary: dict[str, Any], limit: int = SHOWN_SUPERNODES) -
 
 
 def _is_without_effect(supernode: dict[str, Any]) -> bool:
-    """Set to a multiple of nothing."""
+    """Whether a supernode was set to a multiple of zero activation."""
     return bool(supernode["features"] and (supernode["set"] or "").startswith("×") and not supernode["before"])
 
 

@@ -1,4 +1,4 @@
-"""What a store holds and how far the latest run is, from the store alone: the run may be alive, elsewhere or dead."""
+"""Report of what a store holds and how far the latest run is, from the store alone, whether or not the run is alive."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ..text import printable
 
 _SHOWN = 20
 _SILENT_PARTS = 3
-"""A run is called silent after so many times the seconds after which a worker writes a part."""
+"""A run counts as silent after this many times the seconds after which a worker writes a part."""
 _CLOCK_SECONDS = 10.0
-"""Clocks may differ by so much, and a store stamp things so roughly, without a word."""
+"""Difference between clocks, in seconds, that is not reported. Clocks may differ, and stores round their timestamps."""
 
 
 def status_of(path: str) -> dict[str, Any]:
-    """Counts, failures, orphaned parts (written but never committed, harmless), the latest run, and run.json.
+    """Return counts, failures, orphaned parts (written but never committed, harmless), the latest run, and run.json.
 
     Raises StoreNotFound, StoreVersionError, StoreCorrupt.
     """
@@ -51,13 +51,15 @@ def status_of(path: str) -> dict[str, Any]:
 
 
 def _run_status(run: RunRecord, end: RunEnd | None, store: Store, failures: Sequence[Failure]) -> dict[str, Any]:
-    """How far a run is. Its driver is not asked, as it may be gone: what it last wrote, and when, must do. One that
-    ended by itself has said how; one that was killed has not."""
+    """Return how far a run is, from what its driver last wrote and when: the driver itself may be gone.
+
+    A run that ended by itself has recorded how; a run that was killed has not.
+    """
     catalogue = store.catalogue
     number = catalogue.runs.index(run.id) if run.id in catalogue.runs else None
     done = set() if number is None else {catalogue.ids[n] for n in (catalogue.columns["run"] == number).nonzero()[0]}
     written = {f"commits/{commit.name}": commit.created for commit in catalogue.commits if commit.run == run.id}
-    # one whose id the store had under other content failed in this run, though the id is done
+    # A prompt whose id the store had under other content failed in this run, though the id is done.
     failed = [failure for failure in failures if failure.run == run.id and failure.prompt_id not in done]
     num_done = run.num_done + len(done)
     told = {f"runs/{run.id}.json": run.started, **written}
@@ -79,8 +81,11 @@ def _run_status(run: RunRecord, end: RunEnd | None, store: Store, failures: Sequ
 
 
 def _by_the_store(root: Backend, told: Mapping[str, str]) -> tuple[str | None, float]:
-    """When the last of some objects was written by the store's clock, if they are there; and how many seconds, at
-    least, the clock of their writer is ahead of it: nothing is written down before it is said."""
+    """Return when the last of some objects was written, by the store's clock, and how far the writer's clock is ahead.
+
+    The time is None if none of the objects is there. The lead is a lower bound in seconds: an object is written after
+    the time that it states, so a stated time later than the store's timestamp shows that the writer's clock is ahead.
+    """
     there = {key: stamp for folder in ("commits", "failures", "runs") for key, stamp in root.list_all(folder).items()}
     stamps = {key: there[key].written for key in told if key in there}
     if not stamps:
@@ -92,7 +97,7 @@ def _by_the_store(root: Backend, told: Mapping[str, str]) -> tuple[str | None, f
 
 
 def _latest(times: Iterable[str]) -> str | None:
-    """Of times in ISO 8601; other text is passed over."""
+    """Return the latest of times in ISO 8601; other text is ignored. None if there is no time."""
     return max(filter(None, map(_time, times)), default=None)
 
 
@@ -104,7 +109,7 @@ def _time(text: str) -> str | None:
 
 
 def status_text(status: dict[str, Any], now: datetime | None = None) -> str:
-    """The same for people."""
+    """Return the result of `status_of` as text."""
     now = now or datetime.now(UTC)
     info, failed = status["info"], status["failed"]
     identity = info["identity"]
@@ -128,7 +133,7 @@ def status_text(status: dict[str, Any], now: datetime | None = None) -> str:
 
 
 def _progress_lines(status: dict[str, Any], now: datetime) -> Iterator[str]:
-    """How far the latest run is, and when something was last written. An old store does not know its runs."""
+    """Yield lines on how far the latest run is and when something was last written. Old stores do not record runs."""
     run = status["run"]
     written = run["written"] if run else status["written"]
     if run:
@@ -149,12 +154,12 @@ def _progress_lines(status: dict[str, Any], now: datetime) -> Iterator[str]:
 
 
 def _age(written: str, now: datetime) -> int:
-    """In seconds; negative where a clock is wrong."""
+    """Return the seconds since `written`; negative if a clock is wrong."""
     return round((now - datetime.fromisoformat(written)).total_seconds())
 
 
 def _verdict(run: dict[str, Any] | None, age: int, stored: int) -> str:
-    """`age` as the run's driver tells it, `stored` as the store does."""
+    """Return a verdict on the run. `age` is in seconds by the clock of the run's driver, `stored` by the store's."""
     if not run:
         return ""
     if not run["num_left"]:

@@ -1,4 +1,4 @@
-"""The classic interventions, each on everything that the demo's model knows of its kind."""
+"""The classic interventions, each tried on every fact of its kind that the demo's model knows."""
 
 from __future__ import annotations
 
@@ -12,35 +12,36 @@ from supernodes import Floats, Supernode, activations, both, supernode
 from distributed_tracer import ReplacementModel
 
 FIRST_HALF, SECOND_HALF = range(2), range(2, 4)
-"""The demo's model is to know half-way up what is asked about; what it says is decided above."""
+"""Layers. The demo's model should represent what is asked about in the lower half; the upper half decides its answer.
+"""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One prompt, what is turned off and on in it, and the answers that show that it worked, or that it did not."""
+    """One prompt, the features turned off and on in it, and the answers that show whether the intervention worked."""
 
     text: str
     off: Supernode
     on: Supernode
     wanted: Sequence[str] = ()
-    """Empty: anything but `unwanted`."""
+    """If empty, any answer except the `unwanted` ones counts."""
     unwanted: Sequence[str] = ()
     held_out: bool = False
 
 
 @dataclass(frozen=True)
 class Classic:
-    """One kind of intervention, what it should do, and everything that it is tried on."""
+    """One kind of intervention, its expected effect, and everything on which it is tried."""
 
     name: str
     expected: str
     trials: list[Trial] = field(repr=False)
     is_everywhere: bool = False
-    """It sets features at all positions, so that there is no other place to set them at."""
+    """Whether it sets features at all positions, so that there is no other position to set them at."""
 
 
 def about_cities(model: ReplacementModel, facts: Facts, seed: int = 0) -> Iterator[Classic]:
-    """What is done to the state that a city lies in, and to the question for its capital."""
+    """Yield interventions on the state in which a city lies, and on the question for its capital."""
     states, say_capital = _places(model, [city for city in facts.cities if not city.held_out])
     countries, _ = _places(model, facts.abroad)
     capitals, rng = facts.capitals, np.random.default_rng(seed)
@@ -58,7 +59,7 @@ def about_cities(model: ReplacementModel, facts: Facts, seed: int = 0) -> Iterat
         [
             trial(city, say_capital[city.place], {}, [city.place])
             for city in facts.cities
-            if not capitals[city.place].startswith(city.place)  # Oklahoma City: the first token cannot tell
+            if not capitals[city.place].startswith(city.place)  # Oklahoma City: its first token is the state's
         ],
     )
     yield Classic(
@@ -87,7 +88,7 @@ def about_cities(model: ReplacementModel, facts: Facts, seed: int = 0) -> Iterat
 
 
 def about_words(model: ReplacementModel, facts: Facts, seed: int = 0) -> Iterator[Classic]:
-    """What is done to a word whose opposite is asked for; features are chosen in other wordings of the question."""
+    """Yield interventions on a word whose opposite is asked for. Features are chosen in other wordings."""
     rng = np.random.default_rng(seed)
     words = {language: _words(model, of) for language, of in facts.words.items()}
     pairs = [
@@ -112,7 +113,10 @@ def about_words(model: ReplacementModel, facts: Facts, seed: int = 0) -> Iterato
 
 
 def about_languages(model: ReplacementModel, facts: Facts, seed: int = 0) -> Iterator[Classic]:
-    """What is done to the language of an answer: what fires in French and not in English where the same is said."""
+    """Yield interventions on the language of an answer, by features that fire in French but not in English.
+
+    The prompts compared say the same in both languages.
+    """
     rng = np.random.default_rng(seed)
     said = {language: _said(model, of) for language, of in facts.words.items()}
     english, french, chinese = (facts.words[language] for language in ("en", "fr", "zh"))
@@ -148,8 +152,11 @@ def about_languages(model: ReplacementModel, facts: Facts, seed: int = 0) -> Ite
 
 
 def _places(model: ReplacementModel, cities: Sequence[City]) -> tuple[Mapping[str, Supernode], Mapping[str, Supernode]]:
-    """Of every state or country: what fires for its cities whichever question is asked, and what only where the
-    capital is."""
+    """Return supernodes of every state or country: its own, and that of the question for its capital.
+
+    Its own features fire for its cities whichever question is asked; those of the other fire only if the capital is
+    asked for.
+    """
     one_hop = activations(model, [city.one_hop for city in cities])
     two_hops = activations(model, [city.two_hops for city in cities])
     places, say_capital = {}, {}
@@ -166,7 +173,7 @@ def _words(model: ReplacementModel, words: Sequence[Word]) -> Mapping[Word, Supe
 
 
 def _said(model: ReplacementModel, words: Sequence[Word]) -> Floats:
-    """Activations in the two wordings that are not tested: [word, wording, L, Q, S]."""
+    """Return activations in the two wordings that are not tested: [word, wording, L, Q, S]."""
     return np.stack([activations(model, [word.asked(wording) for word in words]) for wording in (1, 2)], axis=1)
 
 
@@ -175,7 +182,7 @@ def _spaced(answers: Sequence[str]) -> list[str]:
 
 
 def _each(fired: Floats) -> list[Supernode]:
-    """Of each subject, from its prompts [subject, wording, L, Q, S] and all others'."""
+    """Return a supernode per subject, from its prompts [subject, wording, L, Q, S] and those of all other subjects."""
     return [
         supernode(with_it, np.concatenate([*fired[:row], *fired[row + 1 :]]), FIRST_HALF)
         for row, with_it in enumerate(fired)

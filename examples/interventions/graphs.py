@@ -1,4 +1,4 @@
-"""What graphs call weak is turned off, and a little of what they call strong."""
+"""Interventions chosen by a graph: turn off the features that it calls weak, or a few that it calls strong."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from supernodes import Supernode
 from distributed_tracer import Graph, ReplacementModel, TraceConfig
 
 WEAK, STRONG = 0.75, 0.1
-"""Of a graph's features: so many with the least influence, and so many with the most."""
+"""Shares of a graph's features: the share with the least influence, and the share with the most."""
 
 
 def by_influence(model: ReplacementModel, facts: Facts) -> Iterator[Classic]:
-    """One held-out city of each state, its graph, and the weaker or the strongest features off, all at once."""
+    """Yield interventions on one held-out city per state that turn off its graph's weakest or strongest features."""
     cities = list({city.place: city for city in facts.cities if city.held_out}.values())
     asked = TraceConfig(max_feature_nodes=1024, keep_all=True)
     ranked = [_by_influence(model.trace(city.two_hops, asked)) for city in cities]
@@ -27,7 +27,7 @@ def by_influence(model: ReplacementModel, facts: Facts) -> Iterator[Classic]:
 
 
 def _by_influence(graph: Graph) -> list[tuple[tuple[int, int, int], float]]:
-    """A graph's features with their activations, the weakest first."""
+    """Return a graph's features with their activations, the least influential first."""
     nodes = graph.nodes
     features = np.flatnonzero(np.isfinite(nodes.activation_N))
     ranked = features[np.argsort(graph.influence_N[features], kind="stable")]

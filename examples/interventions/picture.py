@@ -1,4 +1,4 @@
-"""Success by strength, a panel for each classic."""
+"""Picture of the success rate by strength, with a panel for each classic intervention."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLUMNS = 4
 
 
 def draw(measured: dict[str, dict[str, dict[float, Rate]]]) -> Figure:
-    """`measured`: by panel, by line, by strength. Bands are 95% intervals."""
+    """Draw `measured`: rates by panel, by line and by strength. Bands are 95% intervals."""
     rows = -(-len(measured) // COLUMNS)
     figure, axes = new_figure(2.9 * COLUMNS, 2.5 * rows, nrows=rows, ncols=COLUMNS, sharex=True, sharey=True)
     for ax, (title, lines) in zip(np.ravel(axes), measured.items(), strict=False):

@@ -1,6 +1,6 @@
-"""The demo's facts as prompts with known answers, and in other wordings to choose features from.
+"""The demo's facts: as prompts with known answers, and in other wordings from which features are chosen.
 
-A model that answers with more than one token is judged by the first.
+An answer of more than one token is judged by its first token.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ OPPOSITE = {
 
 @dataclass(frozen=True)
 class City:
-    """Two questions about a city. Of held-out ones the model never saw the second, nor may features be chosen by it."""
+    """Two questions about a city.
+
+    The model never saw the two-hop question about held-out cities, and no feature may be chosen by it.
+    """
 
     name: str
     place: str
-    """The state or country that it lies in."""
+    """The state or country in which the city lies."""
     kind: str
     held_out: bool = False
 
@@ -56,7 +59,7 @@ class Word:
 
 
 class Facts:
-    """What the demo's model knows."""
+    """The facts that the demo's model knows."""
 
     def __init__(self) -> None:
         data = json.loads(FACTS.read_text(encoding="utf-8"))

@@ -1,9 +1,9 @@
-"""Do features do what they seem to stand for? The classic interventions, on everything that the demo's model knows.
+"""Success rates of the classic interventions, tried on every fact that the demo's model knows.
 
     python examples/interventions/success_rates.py [--transcoders plt clt] [--every N] [--out out/interventions]
 
-Prints examples and success rates, and writes rates.csv and rates.png into the folder. About a minute for each kind of
-transcoders.
+They test whether features do what they seem to represent. The program prints examples and success rates, and writes
+rates.csv and rates.png into the folder. It takes about a minute for each kind of transcoders.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EXAMPLES = ("containing Dallas ", '"small"', '"petit"')
 
 @dataclass(frozen=True)
 class Measured:
-    """How often a classic worked, by strength, with one kind of transcoders and on one kind of facts."""
+    """How often a classic intervention worked, by strength, with one kind of transcoders and on one kind of facts."""
 
     transcoders: str
     classic: str
@@ -38,7 +38,7 @@ class Measured:
     facts: str
     rates: dict[float, Rate]
     elsewhere: Rate | None
-    """The same features, set as strongly as in the last column that is shown, but one position earlier."""
+    """The rate for the same features, set as strongly as in the last column shown, but one position earlier."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def every_classic(model: ReplacementModel, every: int = 1) -> Iterator[Classic]:
-    """All of them, in the order of the table, with every so manyth trial."""
+    """Yield all classic interventions in the order of the table, with every `every`-th trial."""
     facts = Facts()
     for classic in chain(
         *(about(model, facts) for about in (about_cities, about_words, about_languages, by_influence))
@@ -71,7 +71,7 @@ def every_classic(model: ReplacementModel, every: int = 1) -> Iterator[Classic]:
 
 
 def measure(model: ReplacementModel, kind: str, classic: Classic) -> Iterator[Measured]:
-    """Every trial at every strength; held-out facts are counted again apart."""
+    """Measure every trial at every strength. Held-out facts are also counted separately."""
     is_held = np.array([trial.held_out for trial in classic.trials])
     worked = {strength: successes(model, classic.trials, strength) for strength in STRENGTHS}
     elsewhere = None if classic.is_everywhere else successes(model, classic.trials, SHOWN[-1], earlier=1)
@@ -83,7 +83,7 @@ def measure(model: ReplacementModel, kind: str, classic: Classic) -> Iterator[Me
 
 
 def example(model: ReplacementModel, classic: Classic) -> str:
-    """One of the trials in words: the likeliest tokens before and after."""
+    """Describe one of the trials: the likeliest tokens before and after."""
     trial = next((t for t in classic.trials if any(name in t.text for name in EXAMPLES)), classic.trials[0])
     effect = model.intervene(*case(trial, SHOWN[0]))
     stronger = model.intervene(*case(trial, SHOWN[1]))
@@ -92,7 +92,7 @@ def example(model: ReplacementModel, classic: Classic) -> str:
 
 
 def for_people(measured: Sequence[Measured]) -> Table:
-    """A row for each, shares with their intervals."""
+    """Return a table with a row per measurement, with rates and their intervals as text."""
     return Table(
         {
             "": [row.transcoders for row in measured],
@@ -107,7 +107,7 @@ def for_people(measured: Sequence[Measured]) -> Table:
 
 
 def for_machines(measured: Sequence[Measured]) -> Table:
-    """A row for each and each strength, numbers as numbers."""
+    """Return a table with a row per measurement and strength, with numeric columns."""
     rows = [
         (row.transcoders, row.classic, row.expected, row.facts, strength, rate.successes, rate.trials, *rate.interval)
         for row in measured

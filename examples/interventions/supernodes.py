@@ -1,4 +1,6 @@
-"""Which features stand for what: those that fire with it, and not without it. No intervention is looked at.
+"""Chooses the features that represent something: those that fire with it and not without it.
+
+The effects of interventions are never used for this choice.
 
 N prompt, L layer, Q position counted from the end, S feature of the dictionary.
 """
@@ -13,15 +15,17 @@ import numpy.typing as npt
 from distributed_tracer import Intervention, ReplacementModel
 
 MOST, FEW = 0.75, 0.25
-"""A feature fires with something if it does in this share of prompts, and not without it if in less than that share."""
+"""A feature fires with something if it does so in at least the share MOST of its prompts, and does not fire without it
+if it fires in less than the share FEW of the other prompts.
+"""
 
 Floats = npt.NDArray[np.float32]
 Supernode = dict[tuple[int, int, int], float]
-"""(layer, position from the end, feature) -> mean activation."""
+"""Mean activation by (layer, position from the end, feature)."""
 
 
 def activations(model: ReplacementModel, texts: Sequence[str], positions: int = 1) -> Floats:
-    """Of every feature at each prompt's last positions: [N, L, Q, S]."""
+    """Return the activation of every feature at each prompt's last positions: [N, L, Q, S]."""
     shape = model.transcoders.shape
     found = np.zeros((len(texts), shape.num_layers, positions, max(shape.features_L)), dtype=np.float32)
     for row, effect in enumerate(model.intervene_many([(text, ()) for text in texts], with_active=True)):
@@ -34,7 +38,7 @@ def activations(model: ReplacementModel, texts: Sequence[str], positions: int = 
 
 
 def supernode(with_it: Floats, without_it: Floats, layers: range | None = None) -> Supernode:
-    """What fires with it and not without it, in some layers or all, and how strongly with it."""
+    """Return features that fire with something and not without it, in some or all layers, with mean activations."""
     share_LQS, mean_LQS = (with_it > 0).mean(0), with_it.mean(0)
     chosen_LQS = (share_LQS >= MOST) & ((without_it > 0).mean(0) < FEW)
     if layers is not None:
@@ -47,15 +51,15 @@ def supernode(with_it: Floats, without_it: Floats, layers: range | None = None) 
 
 
 def both(first: Supernode, second: Supernode) -> Supernode:
-    """The features of both, as strong as in the first."""
+    """Return the features that both supernodes have, with the activations of the first."""
     return {site: value for site, value in first.items() if site in second}
 
 
 def swap(off: Supernode, on: Supernode, strength: float) -> list[Intervention]:
-    """One turned off and the other on: not at all at strength 0, exactly at 1, beyond at more.
+    """Return interventions that turn one supernode off and the other on, fully at strength 1 and beyond that above 1.
 
-    What is turned off is multiplied by (1 - strength), so that at 2 it is there as much as before with the sign
-    reversed; what is turned on gets `strength` times its mean.
+    Features that are turned off are multiplied by (1 - strength): unchanged at 0, and at 2 as strong as before with the
+    sign reversed. Features that are turned on get `strength` times their mean.
     """
     turned_off = [Intervention(*site, times=1 - strength) for site in off if site not in on]
     mixed = [

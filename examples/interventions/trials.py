@@ -1,4 +1,4 @@
-"""Trials are run, and successes counted with their interval."""
+"""Runs trials and counts successes, with an interval of the rate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from distributed_tracer import Intervention, ReplacementModel
 
 @dataclass(frozen=True)
 class Rate:
-    """How many of how many, and the 95% interval of the share (Wilson)."""
+    """Successes out of trials, and the 95% interval of their share (Wilson)."""
 
     successes: int
     trials: int
@@ -42,14 +42,17 @@ class Rate:
 def successes(
     model: ReplacementModel, trials: Sequence[Trial], strength: float, earlier: int = 0
 ) -> npt.NDArray[np.bool_]:
-    """Whether the likeliest token is what was wanted. `earlier`: the same features, set so many positions before."""
+    """Return, for each trial, whether the likeliest token was the wanted one.
+
+    With `earlier`, the same features are set that many positions earlier.
+    """
     effects = model.intervene_many([case(trial, strength, earlier) for trial in trials])
     said = [int(effect.after.logits_V.argmax()) for effect in effects]
     return np.array([_is_wanted(model, trial, token) for trial, token in zip(trials, said, strict=True)])
 
 
 def case(trial: Trial, strength: float, earlier: int = 0) -> tuple[str, list[Intervention]]:
-    """A trial's prompt and what is set in it."""
+    """Return a trial's prompt and its interventions."""
     return trial.text, swap(_moved(trial.off, earlier), _moved(trial.on, earlier), strength)
 
 

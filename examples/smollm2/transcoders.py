@@ -1,10 +1,10 @@
-"""Rough transcoders for any model that distributed_tracer knows, fitted to a text in about a minute on a CPU.
+"""Rough transcoders for any supported model, fitted to a text in about a minute on a CPU.
 
     python examples/smollm2/transcoders.py MODEL_DIRECTORY OUT_DIRECTORY [TEXT_FILE ...]
 
-Encoders are MLP inputs met in the text, thresholds let each feature fire on a fixed share of tokens, decoders are a
-ridge regression of the MLP's outputs on the activations. Good for honest error nodes and realistic loads; nobody has
-looked at what the features mean, and they explain less than trained ones.
+Encoder rows are MLP inputs that occur in the text, thresholds let each feature fire on a fixed share of tokens, and
+decoders are a ridge regression of the MLP's outputs on the activations. These transcoders give honest error nodes and
+realistic loads. Nobody has examined what the features mean, and they explain less than trained ones.
 
 T token of the text, D model width, S feature, P position.
 """
@@ -25,13 +25,13 @@ NUM_FEATURES = 2048
 ACTIVE_PER_TOKEN = 30
 WINDOW = 256  # tokens per forward pass
 MAX_TOKENS = 20_000
-RIDGE = 1e-2  # of the mean squared activation
+RIDGE = 1e-2  # as a share of the mean squared activation
 
 DEFAULT_TEXT = [Path(__file__).parents[2] / name for name in ("README.md", "LICENSE", "CONTRIBUTING.md")]
 
 
 def mlp_values(model: Model, text: str) -> tuple[list[Tensor], list[Tensor]]:
-    """MLP inputs and outputs [T, D] of every layer over the text, without each window's leading special token."""
+    """Return MLP inputs and outputs [T, D] of every layer over the text, without each window's leading token."""
     tokens = model.tokenizer(text, add_special_tokens=False)["input_ids"][:MAX_TOKENS]
     leading = model.tokenizer.bos_token_id
     tapes = [
@@ -44,7 +44,7 @@ def mlp_values(model: Model, text: str) -> tuple[list[Tensor], list[Tensor]]:
 
 
 def fit(x_TD: Tensor, y_TD: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-    """One layer's JumpReLU transcoder in circuit-tracer's file format."""
+    """Return one layer's JumpReLU transcoder in circuit-tracer's file format."""
     mean_D, spread_D = x_TD.mean(0), x_TD.std(0) + 1e-6
     chosen = torch.randint(len(x_TD), (NUM_FEATURES,), generator=generator)
     direction_SD = torch.nn.functional.normalize((x_TD[chosen] - mean_D) / spread_D, dim=1)
@@ -68,7 +68,7 @@ def fit(x_TD: Tensor, y_TD: Tensor, generator: torch.Generator) -> dict[str, Ten
 
 
 def main(model_directory: str, out: Path, texts: list[Path]) -> None:
-    """Fit every layer and write the set."""
+    """Fit a transcoder for every layer and write the set."""
     model = load_model(model_directory)
     text = "\n".join(path.read_text(encoding="utf-8") for path in texts)
     inputs, outputs = mlp_values(model, text)
