@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from killing import ROOT
 
-from distributed_tracer.cli import app
-from distributed_tracer.cli.main import main
+from distributed_tracer.cli.main import COMMANDS, main
 from distributed_tracer.store.reader import open_store
 
 ARCHIVE = ROOT / "tests/archive"
@@ -71,7 +70,9 @@ def copied(version: str, folder: Path) -> Path:
 def test_no_version_and_no_command_is_missed() -> None:
     assert {path.name for path in ARCHIVE.iterdir() if path.is_dir()} == ANSWERS.keys()
     for commands in ANSWERS.values():
-        assert {command.split()[0] for command, _ in commands} == set(app._COMMANDS) - NO_STORE
+        assert {command.split()[0] for command, _ in commands} == {
+            one.__name__.replace("_", "-") for one in COMMANDS
+        } - NO_STORE
 
 
 @pytest.mark.parametrize("version", ANSWERS)

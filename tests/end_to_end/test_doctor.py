@@ -177,8 +177,8 @@ def test_other_code_and_code_without_this_check_are_found_out(machines: Machines
         ((what, nodes),) = problems(found).items()
         assert what.startswith("the code of distributed_tracer differs")
         assert nodes == [machines.second]
-        shutil.rmtree(package / "doctor")
-        (package / "doctor.py").touch()  # or an editable installation's finder would find the package elsewhere
+        shutil.rmtree(package / "ops" / "doctor")
+        (package / "ops" / "doctor.py").touch()  # or an editable installation's finder would find the package elsewhere
         code, found = machines.doctor()
         assert code == 1
         ((what, nodes),) = problems(found).items()

@@ -165,7 +165,7 @@ def arrived(tmp_path: Path) -> Path:
     """A bundle for this machine whose one package does nothing."""
     folder = tmp_path / "my bundle"
     wheel = write_wheel(folder / "wheels", "nothing-much")
-    shutil.copy(ROOT / "distributed_tracer" / "offline" / INSTALLER, folder)
+    shutil.copy(ROOT / "distributed_tracer" / "ops" / "bundle" / INSTALLER, folder)
     write_prompts(folder / "prompts.jsonl", plain_rows(1))
     tag = PLATFORM.replace("x86_64", platform.machine())
     packages = {"python": this_python(), "platforms": [tag], "install": "nothing-much==1.0", "torch_index": None}

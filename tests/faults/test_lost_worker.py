@@ -50,7 +50,7 @@ PLACES = {
     "between rows": ("distributed_tracer.trace.attribute:Frontier", "next_round"),
     "pruning": ("distributed_tracer.trace.dense_graph:DenseGraph", "pruned"),
     "writing": ("distributed_tracer.store.backend.local", "_write_synced"),
-    "answering": ("distributed_tracer.runtime.worker", "Reply"),
+    "answering": ("distributed_tracer.runtime.worker", "WorkerReply"),
 }
 """What a worker calls in each phase. The answer meant is the first that says that a part was written."""
 

@@ -69,7 +69,7 @@ def fill(first, end):
     for n in range(first, end):
         prompt = Prompt(f"prompt {{n}}", "a text of some length " * 4, tuple(range(1000, 1030)))
         spool.register(prompt)
-        spool.add(prompt)
+        spool.put(prompt)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 few = fill(0, 5_000)
 print(fill(5_000, 30_000) - few)

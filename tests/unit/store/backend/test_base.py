@@ -26,7 +26,7 @@ def test_an_object_is_created_once_and_the_loser_learns_what_is_there(root_url: 
 def test_of_many_creators_at_once_all_agree_who_won(root_url: str) -> None:
     roots = [open_backend(root_url) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        answers = set(pool.map(lambda i: roots[i].create("commits/1.json", b"%d" % i), range(8)))
+        answers = set(pool.map(lambda i: roots[i].put_if_absent("commits/1.json", b"%d" % i), range(8)))
     assert len(answers) == 1
     assert answers == {roots[0].read("commits/1.json")}
 
