@@ -61,7 +61,7 @@ def test_a_key_that_the_server_does_not_know_is_refused_and_not_repeated(
     s3fs.S3FileSystem.clear_instance_cache()
     trial = try_store(url)
     s3fs.S3FileSystem.clear_instance_cache()
-    assert f"{url}/.doctor-" in trial.error
+    assert f"{url}/run.json" in trial.error
     assert "PermissionError" in trial.error
     assert "not-the-secret" not in trial.error
 
