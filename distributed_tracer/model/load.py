@@ -17,7 +17,7 @@ from torch import nn
 from ..artifacts.checkpoint_files import check_safetensors, integer_tensors
 from ..artifacts.location import split_revision
 from ..documents.json_text import parse_json
-from ..documents.text import brief, read_text
+from ..documents.text import MAX_INDEX_BYTES, brief, read_text
 from ..errors import ModelError
 from ..shapes import ModelShape
 from .architectures import ArchitectureSpec, architecture_spec
@@ -37,6 +37,7 @@ MOST = 4096
 """Maximum number of layers, or of experts, of a model; the largest models have some hundreds."""
 _MOST_PER_BYTE = 8
 """Maximum number of parameters in one byte of a file, reached at one bit each."""
+_WORD = re.compile(r"\w{1,40}", re.ASCII)
 _COUNT = re.compile(r"(layers?|experts?|blocks|depth)$")
 
 
@@ -173,11 +174,32 @@ def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: st
 def _read_tokenizer(name: str, **options: Any) -> Any:
     """Return the library's tokenizer after it was used once, because it reads some of its settings only then."""
     from transformers import AutoTokenizer
+    from transformers.utils.hub import cached_file
 
+    for file in ("tokenizer_config.json", "special_tokens_map.json"):
+        if path := cached_file(name, file, _raise_exceptions_for_missing_entries=False, **options):
+            _check_options(
+                parse_json(read_text(Path(path), ModelError, MAX_INDEX_BYTES), ModelError, strict=False), file
+            )
     tokenizer = AutoTokenizer.from_pretrained(name, **options)
     for special in (False, True):
         tokenizer("a", add_special_tokens=special)
     return tokenizer
+
+
+def _check_options(value: object, file: str) -> None:
+    """Raise ModelError for names that are no words: the library prints the options of a token that it does not know."""
+    for key, below in value.items() if isinstance(value, dict) else ():
+        names = (
+            below
+            if isinstance(below, dict) and (key.endswith("_token") or key.isdecimal() or "content" in below)
+            else {}
+        )
+        if wrong := [name for name in names if not _WORD.fullmatch(name)]:
+            raise ModelError(f"{file}: {brief(wrong[0])} is no option of a token")
+        _check_options(below, file)
+    for below in value if isinstance(value, list) else ():
+        _check_options({"_token": below}, file)
 
 
 def _read_config(name: str, **options: Any) -> Any:

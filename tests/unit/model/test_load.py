@@ -112,3 +112,22 @@ def test_a_tokenizer_that_cannot_be_used_is_refused_when_it_is_loaded(tmp_path: 
     path.write_text(json.dumps(json.loads(path.read_text()) | {"model_max_length": "long"}))
     with pytest.raises(ModelError, match=r"cannot read tokenizer files .*not supported between instances"):
         load_tokenizer(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"added_tokens_decoder": {"0": {"content": "<x>", "evil\x1b[31m": True}}},
+        {"added_tokens_decoder": {"0": {"evil\x1b[31m": True}}},
+        {"bos_token": {"content": "<bos>", "evil\x1b[31m": True}},
+        {"additional_special_tokens": [{"evil\x1b[31m": True}]},
+    ],
+)
+def test_a_tokenizer_cannot_write_into_the_terminal(
+    settings: dict[str, object], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = save_model(tmp_path) / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    with pytest.raises(ModelError, match=r"'evil\\x1b\[31m' is no option of a token"):
+        load_tokenizer(str(tmp_path))
+    assert "\x1b" not in "".join(capfd.readouterr())
