@@ -75,6 +75,7 @@ FOREIGN_FLAGS = {
     "--gpus-per-node": "sbatch",
     "--ntasks-per-node": "srun",
     "--working-dir": "ray job submit",
+    "--time": "sbatch",
     "--batch": "scancel",
     "--signal": "scancel",
     "--strict": "mypy",
