@@ -10,7 +10,9 @@ from .open_input import translate_read_errors
 from .row import Row, check_columns
 
 BATCH_ROWS = 1024
-_BATCH_VALUES = 2**20
+BATCH_ROWS_WITH_LISTS = 16
+"""Fewer, as a small file can hold huge lists. How long they are is in the metadata of each column of a group of rows, but
+Arrow ends the process while it reads damaged ones."""
 _BATCH_BYTES = 64 * 2**20
 """Bytes of the rows that are turned into Python objects at a time; a single row may take more."""
 
@@ -31,9 +33,11 @@ def parquet_rows(file: BinaryIO, name: str, text_field: str = "text") -> Iterato
     with translate_read_errors(name):
         table = ParquetFile(file)
         # texts are read as dictionaries: a text that many rows share is in the file, and then in memory, only once
-        texts = [column.path for column in map(table.schema.column, range(len(table.schema))) if _is_text(column)]
+        columns = [table.schema.column(n) for n in range(len(table.schema))]
+        texts = [column.path for column in columns if _is_text(column)]
         table = ParquetFile(file, metadata=table.metadata, read_dictionary=texts)
-        batches = table.iter_batches(batch_size=_rows_at_once(table.metadata))
+        has_lists = any(column.max_repetition_level for column in columns)
+        batches = table.iter_batches(batch_size=BATCH_ROWS_WITH_LISTS if has_lists else BATCH_ROWS)
     check_columns(table.schema_arrow.names, name, text_field)
     number = 0
     while True:
@@ -52,12 +56,3 @@ def parquet_rows(file: BinaryIO, name: str, text_field: str = "text") -> Iterato
 
 def _is_text(column: Any) -> bool:
     return bool(column.physical_type == "BYTE_ARRAY" and column.max_repetition_level == 0)
-
-
-def _rows_at_once(metadata: Any) -> int:
-    """Return how many rows to read at a time: fewer if rows have many values, as a small file can hold huge lists."""
-    most = 1.0
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        num_values = max((group.column(n).num_values for n in range(group.num_columns)), default=0)
-        most = max(most, num_values / max(1, group.num_rows))
-    return max(1, min(BATCH_ROWS, int(_BATCH_VALUES / most)))
