@@ -10,9 +10,9 @@ from .open_input import translate_read_errors
 from .row import Row, check_columns
 
 BATCH_ROWS = 1024
-BATCH_ROWS_WITH_LISTS = 16
-"""Fewer, as a small file can hold huge lists. How long they are is in the metadata of each column of a group of rows, but
-Arrow ends the process while it reads damaged ones."""
+BATCH_ROWS_WITH_LISTS = 8
+"""Fewer, as a small file can hold huge lists. The metadata of each column says how long they are, but where those are
+damaged, Arrow ends the process while it reads them."""
 _BATCH_BYTES = 64 * 2**20
 """Bytes of the rows that are turned into Python objects at a time; a single row may take more."""
 
