@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from ..errors import ModelError
+
 _OF_ANY_LENGTH = {"default", "linear", "llama3", "yarn", "proportional", "ntk_alpha"}
 
 
@@ -34,11 +36,17 @@ def rope_regime(config: Any, num_tokens: int) -> tuple[int, ...]:
 def max_positions(config: Any) -> int:
     """Return the largest number of tokens that a model accepts.
 
-    Dynamic NTK scaling multiplies the length on which the model was trained by its factor.
+    Dynamic NTK scaling multiplies the length on which the model was trained by its factor. Raises ModelError if that is
+    not even one token.
     """
     text = config.get_text_config()
     dynamic = [of for of in _all_parameters(text) if _kind(of) == "dynamic"]
-    return int(text.max_position_embeddings * min((float(of.get("factor") or 1) for of in dynamic), default=1))
+    most = int(text.max_position_embeddings * min((float(of.get("factor") or 1) for of in dynamic), default=1))
+    if most < 1:
+        raise ModelError(
+            f"config.json says that the model accepts {most} tokens; max_position_embeddings is at least 1"
+        )
+    return most
 
 
 def forget_lengths(hf: Any) -> None:
