@@ -64,6 +64,7 @@ def s3_server() -> Iterator[S3Server]:
     ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
     command = [str(weed), "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command += ["-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    command += ["-volume.max=4000"]  # each bucket takes some; by default as many as the free disk has room for
     command += [f"-{name}={port}" for name, port in ports.items()]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)

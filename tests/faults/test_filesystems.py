@@ -68,7 +68,7 @@ def test_a_store_in_or_under_a_folder_that_cannot_be_listed_works(mode: int) -> 
             os.setuid({user})
         for url in ({f"{above}/below"!r}, {str(store)!r}):
             make_store(url, GRAPHS)
-            Ledger(url).begin(2, 0, 60.0, {{}})
+            Ledger(url).start_run(2, 0, 60.0, {{}})
             assert whole(url, GRAPHS) == 2
         """)
         for closed in (above, store):

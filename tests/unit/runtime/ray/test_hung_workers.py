@@ -48,7 +48,7 @@ def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def replica(answers: bool = True, advances: bool = False, expected: float = 1.0, **options: Any) -> ReplicaHandle:
     """One that was asked for a prompt at time 0, which should take so long."""
-    options = {"loaded": True, "asked": {"ref": (WorkUnit(Prompt("p"), expected),)}, **options}
+    options = {"loaded": True, "in_flight": {"ref": (WorkUnit(Prompt("p"), expected),)}, **options}
     none: Any = None
     found = ReplicaHandle(none, Actor(answers, advances), Actor(True, True), None, 0.0, **options)
     Group(found)
@@ -86,13 +86,13 @@ def test_what_should_take_long_may_do_so_ten_times_over() -> None:
 
 
 def test_who_has_nothing_to_do_or_no_place_is_left_alone() -> None:
-    waiting = replica(answers=False, loaded=False, asked={})
+    waiting = replica(answers=False, loaded=False, in_flight={})
     waiting.placing = Actor(answers=False, advances=False)
-    assert given_up(replica(answers=False, asked={}), waiting) == {}
+    assert given_up(replica(answers=False, in_flight={}), waiting) == {}
 
 
 def test_who_is_silent_while_loading_is_given_up_and_who_answers_is_not() -> None:
-    loading = {"loaded": False, "asked": {}}
+    loading = {"loaded": False, "in_flight": {}}
     assert list(given_up(replica(advances=True, **loading), replica(answers=False, **loading))) == ["1 mute"]
 
 

@@ -11,9 +11,9 @@ from random_stores import make_store
 
 from distributed_tracer.errors import StoreCorrupt, StoreError
 from distributed_tracer.report.status import status_of
+from distributed_tracer.store import object_names
 from distributed_tracer.store.backend.base import Larger
 from distributed_tracer.store.backend.open import open_backend
-from distributed_tracer.store.format import schema
 from distributed_tracer.store.format.failure import read_failures
 from distributed_tracer.store.format.run_record import read_runs
 from distributed_tracer.store.ledger import Ledger
@@ -103,7 +103,7 @@ def test_of_several_objects_those_that_are_larger_than_noted_are_told_apart(root
 
 def test_what_could_not_be_read_again_is_not_written(root_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     root = open_backend(root_url)
-    monkeypatch.setattr(schema, "_MOST_OF_OTHERS", 10)
+    monkeypatch.setattr(object_names, "_MOST_OF_OTHERS", 10)
     with pytest.raises(StoreError, match="would have 11 bytes, and at most 10 are read"):
         root.put_if_absent("commits/1.json", b"x" * 11)
     assert root.list_dir("commits") == []
