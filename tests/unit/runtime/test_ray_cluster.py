@@ -30,6 +30,8 @@ def test_a_signal_is_the_drivers_again_once_it_is_connected(monkeypatch: pytest.
         libc.signal(signal.SIGTERM, None)
 
     monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda *_: None)  # of what a test before may have started
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(cluster, "check_listens", lambda *_: None)
     with GracefulShutdown():
         assert signal.SIGTERM in caught()
