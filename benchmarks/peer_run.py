@@ -1,4 +1,4 @@
-"""The peer's side of versus_peer.py, which starts it: circuit-tracer from a checkout, as shipped or patched ("mended").
+"""The peer's side of versus_peer.py, which starts it: circuit-tracer from a checkout, as shipped or patched.
 
 It runs in an environment of its own, see versus_peer.py. The patch computes what every active feature receives from a
 layer's gradient with one matrix product per position, instead of one vector-matrix product per feature; nothing else
@@ -38,8 +38,8 @@ class Peer:
             "commit": commit(options["peer"]),
             **{name: version(name) for name in ("transformers", "nnsight", "transformer-lens")},
         }
-        if options["mended"]:
-            self.about["mended_differs_by"] = self._mend(options["backend"], options["warm_up"])
+        if options["patched"]:
+            self.about["patched_differs_by"] = self._patch(options["backend"], options["warm_up"])
 
     def attribute(self, tokens: list[int]) -> Any:
         return self._attribute(tokens, self.model, **self.options)
@@ -60,13 +60,13 @@ class Peer:
             "adjacency": graph.adjacency_matrix.numpy(),
         }
 
-    def _mend(self, backend: str, tokens: list[int]) -> float:
+    def _patch(self, backend: str, tokens: list[int]) -> float:
         """Replace the hook, and return how far a graph is from the shipped hook's, relative to its largest edge."""
         shipped = self.arrays(self.attribute(tokens))
         {"nnsight": mend_nnsight, "transformerlens": mend_transformerlens}[backend]()
         found = graph_difference(shipped, self.arrays(self.attribute(tokens)))
-        assert found.largest <= SAME, f"the mended hook changes the graph: {found}"
-        assert found.features_in_common > 0.99, f"the mended hook selects other features: {found}"
+        assert found.largest <= SAME, f"the patched hook changes the graph: {found}"
+        assert found.features_in_common > 0.99, f"the patched hook selects other features: {found}"
         return found.largest
 
 
@@ -168,9 +168,9 @@ def mend_nnsight() -> None:
         return as_slice(rows_A), as_slice(self.encoder_to_decoder_map[rows_A]), parts
 
     def compute_feature_attributions(self: Any, layer: int, grads: Tensor) -> None:
-        if not hasattr(self, "mended_plans"):
-            self.mended_plans = [plan(self, number) for number in range(self.n_layers)]
-        if (planned := self.mended_plans[layer]) is not None:
+        if not hasattr(self, "patched_plans"):
+            self.patched_plans = [plan(self, number) for number in range(self.n_layers)]
+        if (planned := self.patched_plans[layer]) is not None:
             rows, written, parts = planned
             self._batch_buffer[written] += products(grads, self.decoder_vecs[rows], parts)
 

@@ -13,7 +13,7 @@ The peer is a git checkout of circuit-tracer in an environment of its own, since
 The peer gets the model's directory in the form of that older transformers (`for_older_transformers`). Its backend
 `transformerlens` does not support directories and is patched to read them, Llama's without scaled rotary positions.
 
-The peer runs twice: as shipped, and patched ("mended"), with its scoring hook replaced at run time by one matrix
+The peer runs twice: as shipped, and patched, with its scoring hook replaced at run time by one matrix
 product per position. The peer needs most of its time for that hook, and its authors could fix it any day, so the
 patched one is the one to compare with. It must give the shipped one's graph on the warm-up prompt, or the run stops.
 Each `--ours` is a variant of ours with other fields of TraceConfig. All tools get the same prompts, directories,
@@ -132,8 +132,8 @@ def start(args: argparse.Namespace, warm_up: list[int], folder: Path, stack: Exi
     peer |= {"attribute": targets | {"batch_size": args.peer_batch, "update_interval": BATCHES_PER_ROUND}}
     trace = {"max_targets": 10, "target_mass": 0.95, "max_feature_nodes": args.max_feature_nodes}
     trace |= {"round_size": args.peer_batch * BATCHES_PER_ROUND, "constant_node": False}
-    tools = [("peer shipped", args.peer_python, "peer_run.py", peer | {"mended": False})]
-    tools += [("peer mended", args.peer_python, "peer_run.py", peer | {"mended": True})]
+    tools = [("peer shipped", args.peer_python, "peer_run.py", peer | {"patched": False})]
+    tools += [("peer patched", args.peer_python, "peer_run.py", peer | {"patched": True})]
     tools += [
         (f"ours {name}", sys.executable, "our_run.py", common | {"trace": trace | overrides})
         for name, overrides in args.ours or [("float32", {})]
@@ -168,11 +168,11 @@ def compare(tokens: list[int], workers: list[Worker], repeats: int, folder: Path
 
 def table(rows: list[Row]) -> str:
     """Return one line per prompt and tool, with how many times faster it is by the best seconds."""
-    head = ["tokens", "active", "who", "best s", "median s", "CPU s", "x shipped", "x mended", "peak GB (+)"]
+    head = ["tokens", "active", "who", "best s", "median s", "CPU s", "x shipped", "x patched", "peak GB (+)"]
     lines = [[*head, "MB saved", "in common", "differs by"]]
     for row in rows:
         of_peer = {other.who: other.best for other in rows if other.tokens == row.tokens}
-        times = [of_peer.get(who, float("nan")) / row.best for who in ("peer shipped", "peer mended")]
+        times = [of_peer.get(who, float("nan")) / row.best for who in ("peer shipped", "peer patched")]
         median = statistics.median(run["total_seconds"] for run in row.runs)
         cells = [f"{row.tokens}", f"{row.active:,}", row.who, f"{row.best:.2f}", f"{median:.2f}"]
         cells += [f"{min(run['cpu_seconds'] for run in row.runs):.1f}", *(f"{x:.2f}" for x in times)]

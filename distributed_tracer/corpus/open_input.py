@@ -21,7 +21,7 @@ from ..text import printable
 
 STDIN = "-"
 MAX_LINE_BYTES = 16 * 2**20  # bounds the memory for any file; a prompt of two million tokens has about ten MiB
-MAX_BLANK_LINES = 1_000_000  # a compressed file of a few KB can hold so many blank lines that reading takes days
+MAX_BLANK_LINES = 1_000_000  # a compressed file of a few KB can hold enough blank lines to read for days
 BOM = b"\xef\xbb\xbf"
 _BUFFER_BYTES = 2**16
 _LONGEST = 1_000

@@ -19,7 +19,7 @@ SHOWN_FAILURES = 5
 KEPT_FAILURES = 1_000
 """Largest number of failures that a summary keeps; the store keeps all."""
 MAX_REFUSALS_IN_A_ROW = 10
-"""Number of parts refused in a row at which the run ends: so many are a fault of the store, not of single parts."""
+"""Number of parts refused in a row at which the run ends: this many are a fault of the store, not of single parts."""
 _RECORDS_AT_ONCE = 256
 _RECORD_SECONDS = 1.0
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "keep": "keep the graph's most influential features",
     "drop": "turn these off",
-    "lot": "keep as many active features, by lot",
+    "lot": "keep as many active features, chosen at random",
 }
 
 

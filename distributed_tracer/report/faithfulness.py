@@ -51,7 +51,7 @@ def faithfulness_text(found: Table) -> str:
     return "\n".join(
         [
             "by share of its features' influence that is taken, medians over prompts:",
-            "  keep: all other active features are 0; drop: these are 0; lot: as keep, as many features by lot",
+            "  keep: all other active features are 0; drop: these are 0; lot: as keep, as many random features",
             "  restored: logit of the targets, from 0 (no feature) to 1 (the model); kl: from the model, in nats",
             found.format(len(found)),
         ]

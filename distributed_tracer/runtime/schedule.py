@@ -163,7 +163,7 @@ class Schedule:
             what = "writing a part" if self._losses_writing >= MAX_LOSSES_IN_A_ROW else "tracing a prompt"
             raise WorkerLost(
                 f"{MAX_LOSSES_IN_A_ROW} workers died one after another without {what}; the last: "
-                f"{reason} What was written is kept; once the cause is mended, the same command goes on from there."
+                f"{reason} What was written is kept; once the cause is fixed, the same command goes on from there."
             )
 
     def _take(self) -> UnitBatch:

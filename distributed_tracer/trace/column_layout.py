@@ -25,8 +25,8 @@ EXTRA_SLOTS = 2
 """Number of slots that a position has besides those of its features: one for its error and one for the constant, which
 is not a column. They come last."""
 _PADDING, _SLACK = 1.3, 128
-"""A segment ends where its slots would exceed `_PADDING` times those in use plus `_SLACK`. So many slots cost no more
-than a call."""
+"""A segment ends where its slots would exceed `_PADDING` times those in use plus `_SLACK`. That number of slots
+costs no more than a call."""
 
 
 @dataclass(frozen=True)

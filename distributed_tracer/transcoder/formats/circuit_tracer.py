@@ -165,7 +165,7 @@ def _activated(layer: LayerSpec, config: dict[str, Any], config_file: Path) -> L
         raise TranscoderError(
             f"{config_file}: activation is topk, so k must be a positive number, not {shorten(k)}; it is neither in "
             f"the config nor in {file}. Add a line `k: NUMBER` to a copy of the config, in a directory with the "
-            "weights (`hf download REPO --local-dir DIR`); whoever trained the transcoders knows it"
+            "weights (`hf download REPO --local-dir DIR`); the people who trained the transcoders know it"
         )
     if saved.k not in (0, k):
         raise TranscoderError(f"{config_file}: k is {k}, but {file} has k = {saved.k}; remove what is not meant")
