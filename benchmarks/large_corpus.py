@@ -91,7 +91,7 @@ def line(number: int) -> str:
 
 
 def start(config: JobConfig) -> dict[str, Any]:
-    with mock.patch("distributed_tracer.pipeline.executor_for", return_value=NoWork()):
+    with mock.patch("distributed_tracer.runtime.execute.executor_for", return_value=NoWork()):
         summary = run_job(config)
     return {"what": f"{summary.num_left:,} left, {summary.num_failed:,} failed"}
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from difflib import get_close_matches
 
-from .text import printable, short
+from .text import and_more, printable, short
 
 _LISTED = 40
 """Longest list of names in a message; for a longer one the message gives the count only."""
@@ -40,7 +40,7 @@ def unknown(what: str, name: object, known: Collection[str], quoted: bool = Fals
     """
     listed = list(known)
     shown = [repr(other) if quoted else printable(str(other))[:_LONGEST] for other in listed[:_LISTED]]
-    more = f" and {len(listed) - _LISTED:,} more" if len(listed) > _LISTED else ""
+    more = and_more(len(listed) - _LISTED)
     shown_name = short(name, _LONGEST) if isinstance(name, str) else repr(name)
     return f"no {what} {shown_name}; there are {', '.join(shown) or 'none'}{more}{hint(name, listed)}"
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
 
 from .artifacts.files_in_use import FilesInUse
@@ -23,11 +23,11 @@ from .job.summary import OutcomeRecorder, Summary
 from .plan.plan import Plan, make_plan
 from .plan.work import Outcome
 from .redact import redacted
-from .runtime.execute import executor_for
+from .runtime.execute import run_units
 from .runtime.executor import MakeWorker, new_worker
 from .runtime.signals import GracefulShutdown, NothingBegun
 from .runtime.telemetry.logs import log_outcomes
-from .runtime.telemetry.progress import ProgressTracker, show_progress
+from .runtime.telemetry.progress import ProgressTracker
 from .runtime.telemetry.untrusted_text import in_short
 from .store.ledger import Ledger
 
@@ -96,16 +96,8 @@ def _work(
     num_units, seconds = plan.total()
     if not num_units:
         return
-    executor = executor_for(config, recorder.commit, num_units, make_worker, lambda: stopping.requested)
-    with (
-        show_progress(
-            ProgressTracker(num_units, seconds), config.run.progress and config.run.log_format == "text"
-        ) as show,
-        closing(executor.run(stopping.take_until_stopped(plan.fitting()))) as outcomes,
-    ):
-        for outcome in outcomes:
-            recorder.record(outcome)
-            show(outcome)
+    tracker = ProgressTracker(num_units, seconds)
+    run_units(config, plan.fitting(), tracker, recorder.record, recorder.commit, make_worker, stopping)
 
 
 def _tell_end(ledger: Ledger, recorder: OutcomeRecorder, stopping: GracefulShutdown, error: BaseException) -> None:

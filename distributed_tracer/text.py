@@ -29,6 +29,11 @@ def listed(items: Sequence[object], limit: int = 3) -> str:
     return ", ".join([*shown, *more])
 
 
+def and_more(number: int, before: str = " ") -> str:
+    """Return `before` and how many more items than the named ones there are: ` and 3 more`; empty if there are none."""
+    return f"{before}and {number:,} more" if number > 0 else ""
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: `1 token`, `1,200 tokens`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -12,6 +12,7 @@ from ..documents.safetensors_header import Stored, safetensors_header
 from ..documents.text import MAX_INDEX_BYTES, brief, read_text
 from ..errors import ModelError
 from ..names import is_elsewhere
+from ..text import and_more
 
 INDEX = "model.safetensors.index.json"
 _POINTER = b"version https://git-lfs"
@@ -127,5 +128,4 @@ def _index_damage(index: Path, there: Mapping[str, Mapping[str, Stored]]) -> lis
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(name[:_LONGEST] for name in names[:_NAMED]) + more
+    return ", ".join(name[:_LONGEST] for name in names[:_NAMED]) + and_more(len(names) - _NAMED)

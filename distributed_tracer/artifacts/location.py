@@ -17,6 +17,7 @@ from ..documents.text import read_text
 from ..documents.yaml_text import parse_yaml
 from ..errors import TranscoderError
 from ..names import is_elsewhere
+from ..text import and_more
 
 _HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?P<folder>(/[\w.=,+ -]+)*)/?(@(?P<revision>[\w./-]+))?")
 _HUB_URI = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)/(?P<path>[^?]+)(\?revision=(?P<revision>[\w./-]+))?")
@@ -208,7 +209,7 @@ def refuse_unknown(config: Mapping[str, Any], known: Iterable[str], where: objec
         if value is not None and key not in accepted
     ]
     if unknown:
-        more = f" and {len(unknown) - 4} more" if len(unknown) > 4 else ""
+        more = and_more(len(unknown) - 4)
         raise TranscoderError(
             f"{where}: settings that this package does not know: {', '.join(unknown[:4])}{more}. They may change what "
             "the transcoders compute; if they do not, remove them from a copy of the file"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import CorpusError
+from ..text import and_more
 
 _LISTED = 20
 
@@ -47,7 +48,7 @@ def prompt_columns(text_field: str) -> tuple[str, ...]:
 
 def check_columns(columns: Sequence[str], where: str, text_field: str = "text") -> None:
     """Raise CorpusError if no column can hold prompts, or if a column has no name or a duplicate name."""
-    more = f" and {len(columns) - _LISTED:,} more" if len(columns) > _LISTED else ""
+    more = and_more(len(columns) - _LISTED)
     found = f"found columns {', '.join(map(show, columns[:_LISTED])) or '(none)'}{more}"
     wanted = prompt_columns(text_field)
     if not set(wanted) & set(columns):

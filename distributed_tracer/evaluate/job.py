@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -23,10 +23,10 @@ from ..job.provenance import made_by
 from ..job.summary import SHOWN_FAILURES
 from ..plan.work import Outcome, WorkUnit
 from ..prompt import Prompt
-from ..runtime.execute import executor_for
+from ..runtime.execute import run_units
 from ..runtime.signals import GracefulShutdown, NothingBegun
 from ..runtime.telemetry.logs import log_outcomes
-from ..runtime.telemetry.progress import ProgressTracker, show_progress
+from ..runtime.telemetry.progress import ProgressTracker
 from ..store.evaluations import EvaluatedPrompt, EvaluationResults, evaluation_results, new_check, write_check
 from ..store.format.part_manifest import PartManifest
 from ..store.ledger import Ledger
@@ -146,16 +146,9 @@ def _run(job: EvaluationJob, tell: Callable[[Outcome], None]) -> EvaluationSumma
     )
     if units:
         make_worker = partial(new_checker, job.measure, record.made_by, expected=files.content, number=known.number + 1)
-        tally = ProgressTracker(len(units), sum(unit.expected_seconds for unit in units))
+        tracker = ProgressTracker(len(units), sum(unit.expected_seconds for unit in units))
         with GracefulShutdown(job.run.log_format) as stopping, suppress(NothingBegun):
-            executor = executor_for(config, _count, len(units), make_worker, lambda: stopping.requested)
-            with (
-                show_progress(tally, job.run.progress and job.run.log_format == "text") as show,
-                closing(executor.run(stopping.take_until_stopped(units))) as outcomes,
-            ):
-                for outcome in outcomes:
-                    record(outcome)
-                    show(outcome)
+            run_units(config, units, tracker, record, _count, make_worker, stopping)
     found = evaluation_results(store.root, job.measure.kind, store.catalogue, job.measure.settings)
     num_left = len(units) - record.num_done - len(record.failed)
     num_skipped, seconds = len(wanted) - len(units), time.monotonic() - started

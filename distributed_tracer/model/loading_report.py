@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..errors import ModelError
+from ..text import and_more
 
 _UNUSED = re.compile(
     r"(^|\.)(vision_tower|vision_model|visual|multi_modal_projector|audio_tower|embed_vision|embed_audio|mtp)\."
@@ -95,5 +96,4 @@ class _NoReport(logging.Filter):
 
 
 def _some(names: Collection[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(list(names)[:_NAMED]) + more
+    return ", ".join(list(names)[:_NAMED]) + and_more(len(names) - _NAMED)

@@ -8,7 +8,7 @@ from typing import Any
 from ..store.maintenance.damage import Damage, Verified
 from ..store.maintenance.repair import Repaired
 from ..store.object_names import RUN
-from ..text import printable
+from ..text import and_more, printable
 
 _NAMED = 20
 _DID = ("removed", "moved", "dropped")
@@ -54,7 +54,7 @@ def repaired_text(done: Repaired, dry_run: bool) -> str:
         return "nothing is damaged"
     removed, moved, dropped = _WOULD if dry_run else _DID
     lines = [
-        f"{removed} {damage.key}: {damage.problems[0]}{_more(len(damage.problems) - 1)}" for damage in done.damages
+        f"{removed} {damage.key}: {damage.problems[0]}{and_more(len(damage.problems) - 1)}" for damage in done.damages
     ]
     lines.append(f"{moved} {done.num_moved:,} whole prompts of damaged parts to new parts")
     lines.append(
@@ -80,12 +80,8 @@ def _lines(damage: Damage) -> list[str]:
 
 def _named(ids: Sequence[str]) -> str:
     """Return the first ids, and the number of the others."""
-    return ", ".join(map(repr, ids[:_NAMED])) + _more(len(ids) - _NAMED)
-
-
-def _more(count: int) -> str:
-    return f" and {count:,} more" if count > 0 else ""
+    return ", ".join(map(repr, ids[:_NAMED])) + and_more(len(ids) - _NAMED)
 
 
 def _run_json(where: str) -> str:
-    return f"{RUN} of {where} cannot be mended: put a copy of it back, or make a new store"
+    return f"{RUN} of {where} cannot be repaired: put a copy of it back, or make a new store"

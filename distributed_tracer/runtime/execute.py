@@ -1,12 +1,16 @@
-"""Execute: creates the executor that a configuration asks for."""
+"""Execute: creates the executor that a configuration asks for, and gives it the units of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import closing
 
 from ..config import JobConfig
+from ..plan.work import Outcome, WorkUnit
 from .executor import Commit, Executor, MakeWorker, new_worker
 from .ray.environment import keep_ray_offline
+from .signals import GracefulShutdown
+from .telemetry.progress import ProgressTracker, show_progress
 
 
 def executor_for(
@@ -32,3 +36,26 @@ def executor_for(
     from .ray.metrics import Metrics
 
     return RayExecutor(config, commit, make_worker, Metrics(num_units), stopped)
+
+
+def run_units(
+    config: JobConfig,
+    units: Iterable[WorkUnit],
+    tracker: ProgressTracker,
+    record: Callable[[Outcome], None],
+    commit: Commit,
+    make_worker: MakeWorker,
+    stopping: GracefulShutdown,
+) -> None:
+    """Run units until all are done or a signal stops the run, and call `record` with every outcome.
+
+    `commit` makes the parts count that workers write. `tracker` is shown if the configuration asks for progress.
+    """
+    executor = executor_for(config, commit, tracker.total, make_worker, lambda: stopping.requested)
+    with (
+        show_progress(tracker, config.run.progress and config.run.log_format == "text") as show,
+        closing(executor.run(stopping.take_until_stopped(units))) as outcomes,
+    ):
+        for outcome in outcomes:
+            record(outcome)
+            show(outcome)

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from ..errors import StoreCorrupt
+from ..text import and_more
 from .backend.base import Backend, Larger
 from .format.part_manifest import PartManifest, PromptSummary
 from .format.schema import COLUMNS
@@ -134,5 +135,4 @@ class CheckedPartObjects(CheckedObjects):
 
 def _listed(entries: Sequence[PromptSummary]) -> str:
     named = ", ".join(repr(entry.id) for entry in entries[:_NAMED])
-    more = f" and {len(entries) - _NAMED} more" if len(entries) > _NAMED else ""
-    return f"prompt{'s' if len(entries) != 1 else ''} {named}{more}"
+    return f"prompt{'s' if len(entries) != 1 else ''} {named}{and_more(len(entries) - _NAMED)}"

@@ -22,7 +22,7 @@ from .format.checksummed_json import LARGEST, MALFORMED, load_checksummed, objec
 from .format.index_schema import CATALOGUE, FEATURES, FEATURES_OF_PROMPTS, INDEX_COLUMNS, POSTINGS
 from .format.schema import FORMAT_VERSION, Columns
 from .format.string_column import StringColumn
-from .object_names import COMMIT_NAME, INDEX_NAME, PART_NAME, index_number
+from .object_names import COMMIT_NAME, INDEX_NAME, PART_NAME, number_of
 
 FORMAT = "distributed_tracer index"
 _POSTINGS_AT_ONCE = 1 << 20
@@ -36,7 +36,7 @@ class Index:
 
     def __init__(self, root: Backend, name: str, document: bytes) -> None:
         self.name = name
-        self.number = index_number(name)
+        self.number = number_of(name)
         where = f"{root.url}/index/{name}"
         try:
             found = load_checksummed(document)

@@ -26,7 +26,7 @@ from .format.run_file import changed_keys, differences, parse_run
 from .format.run_record import How, RunEnd, write_run, write_run_end
 from .format.schema import FORMAT_VERSION
 from .index import newest_index
-from .object_names import RUN, commit_name, commit_number, failure_name
+from .object_names import RUN, commit_name, failure_name, number_of
 
 COMMITS_AT_ONCE = 16
 _LONGEST_REASON = 50_000
@@ -102,7 +102,7 @@ class Ledger:
         if not receipts:
             return []
         if self._last is None:
-            self._last = max((commit_number(name) for name in commit_names(self._root)), default=0)
+            self._last = max((number_of(name) for name in commit_names(self._root)), default=0)
         names = [commit_name(self._last + n, receipt.part) for n, receipt in enumerate(receipts, start=1)]
         # every retry writes the same bytes, so a commit whose acknowledgement was lost is recognised as our own
         documents = [receipt.to_json(_now(), self._run) for receipt in receipts]
@@ -165,9 +165,9 @@ class Ledger:
         if index:
             covered = index.covered
             yield from index.asked()
-            self._last = max([self._last or 0, *(commit_number(name) for name in covered)])
+            self._last = max([self._last or 0, *(number_of(name) for name in covered)])
         for name, receipt in read_commits(self._root, covered):
-            self._last = max(self._last or 0, commit_number(name))
+            self._last = max(self._last or 0, number_of(name))
             yield from ((entry.id, entry.asked) for entry in receipt.prompts)
 
     def failures(self) -> dict[str, Failure]:

@@ -35,11 +35,6 @@ def commit_name(number: int, part: str) -> str:
     return f"{number:010d}-{part}.json"
 
 
-def commit_number(name: str) -> int:
-    """Return the number in the file name of a commit."""
-    return int(name[:10])
-
-
 def committed_part(name: str) -> str:
     """Return the id of the part in the file name of a commit."""
     return name[11:43]
@@ -50,8 +45,8 @@ def index_name(number: int) -> str:
     return f"{number:010d}.json"
 
 
-def index_number(name: str) -> int:
-    """Return the number in the file name of an index."""
+def number_of(name: str) -> int:
+    """Return the number in the file name of a commit or of an index."""
     return int(name[:10])
 
 

@@ -19,7 +19,7 @@ from ..errors import ConfigError, PromptNotFound, StoreCorrupt, StoreNotFound
 from ..graph.graph import Graph
 from ..names import hint
 from ..table import Table
-from ..text import counted, html_facts, listed, short
+from ..text import and_more, counted, html_facts, listed, short
 from .backend.base import Backend
 from .backend.open import open_backend
 from .catalogue import Catalogue
@@ -319,7 +319,7 @@ class Store:
         problems = [problem for part, _ in self._parts() for problem in part.objects.damaged().values()]
         problems += self.index.objects.damaged().values() if self.index else []
         if problems:
-            more = f"\n  and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+            more = and_more(len(problems) - _NAMED, "\n  ")
             listed = "\n  ".join(problems[:_NAMED])
             raise StoreCorrupt(f"{len(problems)} objects of {self.url} are damaged:\n  {listed}{more}")
         for part, _ in self._parts():

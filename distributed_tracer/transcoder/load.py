@@ -10,7 +10,7 @@ import torch
 from ..artifacts.location import Folder, locate
 from ..errors import ShapeMismatch, TranscoderError
 from ..shapes import ModelShape, TranscoderShape
-from ..text import printable
+from ..text import and_more, printable
 from .formats import circuit_tracer, gemma_scope, gemma_scope_2, openmoss, saelens, sparsify
 from .loaded import LoadedTranscoders, load_layer
 from .shard import Shard
@@ -99,7 +99,7 @@ def _describe(source: str) -> TranscoderSpec:
     for known in _FORMATS:
         if known.matches(names):
             return known.read_spec(folder)
-    found = ", ".join(map(printable, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    found = ", ".join(map(printable, names[:8])) + and_more(len(names) - 8)
     formats = "; ".join(known.DESCRIPTION for known in _FORMATS)
     raise TranscoderError(
         f"{source}: no transcoders of a known format; found {found or 'no files'}; known are {formats}"

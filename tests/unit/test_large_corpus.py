@@ -64,7 +64,7 @@ def test_a_run_asks_a_store_for_hundreds_of_prompts_at_once(
     tmp_path: Path, requests: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = NoWork()
-    monkeypatch.setattr("distributed_tracer.pipeline.executor_for", lambda *_: executor)
+    monkeypatch.setattr("distributed_tracer.runtime.execute.executor_for", lambda *_: executor)
     rows = [{"id": f"p{n}", "text": f"Fact: {n}"} for n in range(GOOD)] + [
         {"id": f"b{n}", "text": 7} for n in range(BAD)
     ]

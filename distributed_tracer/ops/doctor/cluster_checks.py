@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from ...artifacts.fingerprint import Files
+from ...text import and_more
 from .node_checks import Finding, Severity, findings_alone, merge_findings, store_findings
 from .node_report import ClusterReport, NodeReport
 
@@ -82,7 +83,7 @@ def _environment(answers: Sequence[NodeReport]) -> Iterator[Finding]:
         yield Finding(
             "warning",
             tuple(answer.node for answer in open_),
-            "Ray listens on the network and asks for no token: whoever reaches its ports can run code there",
+            "Ray listens on the network and asks for no token: anyone who reaches its ports can run code there",
             "start Ray with RAY_AUTH_MODE=token: see cluster/README.md",
         )
     elif any(answer.token_auth for answer in answers):
@@ -104,8 +105,7 @@ def _difference(severity: Severity, what: str, of_node: Mapping[str, str], remed
 
 def named(nodes: Sequence[str]) -> str:
     """Return the first names and the number of further ones."""
-    more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
-    return ", ".join(nodes[:_NAMED]) + more
+    return ", ".join(nodes[:_NAMED]) + and_more(len(nodes) - _NAMED)
 
 
 def _is_loopback(address: str | None) -> bool:

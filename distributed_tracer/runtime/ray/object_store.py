@@ -10,14 +10,14 @@ import logging
 import shutil
 from pathlib import Path
 
-from ray._private.ray_constants import OBJECT_STORE_MINIMUM_MEMORY_BYTES as LEAST
-
 from ...errors import ConfigError
 from ...plan.machine import free_cpu_bytes
 from ...text import format_bytes
 
 _log = logging.getLogger(__name__)
 
+LEAST = 75 * 2**20
+"""Size in bytes of the smallest object store with which Ray starts."""
 _SHM = Path("/dev/shm")
 _MEMORY_SHARE, _SHM_SHARE, _DISK_SHARE = 0.3, 0.95, 0.5
 _MORE = "docker run --shm-size=8g, or on Kubernetes an emptyDir of medium Memory at /dev/shm, gives it more"

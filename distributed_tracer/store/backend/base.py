@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from ...errors import StoreCorrupt, StoreError, StoreUnavailable
 from ...redact import redacted
-from ..object_names import most_bytes
+from ..object_names import file_of, most_bytes
 
 KEYS_AT_ONCE = 256
 """Largest number of objects in one call of `Backend.read_many`: fewer waste time, more hold more in memory."""
@@ -43,7 +43,7 @@ def clock_key() -> str:
 
 def dotted(key: str) -> bool:
     """Whether the last component of a key begins with a dot."""
-    return key.rpartition("/")[2].startswith(".")
+    return file_of(key).startswith(".")
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import StoreMismatch
+from ...text import and_more
 from ..backend.base import Backend
 from ..backend.open import open_backend
 from ..catalogue import Catalogue
 from ..commits import read_commits
 from ..format.part_manifest import PartManifest
 from ..format.run_file import differences
-from ..object_names import COMMIT_NAME, RUN, commit_name, commit_number
+from ..object_names import COMMIT_NAME, RUN, commit_name, number_of
 from ..reader import Store, open_store
 from .copy_parts import PartCopy, Show, copy_parts
 from .copy_records import copy_records
@@ -78,7 +79,7 @@ def _check_asked(stores: Sequence[Store]) -> None:
             if was != asked:
                 clashes[prompt_id] = f"{prompt_id!r} in {url} and {store.url}"
     if clashes:
-        more = f"\n  and {len(clashes) - _NAMED} more" if len(clashes) > _NAMED else ""
+        more = and_more(len(clashes) - _NAMED, "\n  ")
         listed = "\n  ".join(list(clashes.values())[:_NAMED])
         raise StoreMismatch(
             f"{len(clashes)} prompts ask for other tokens or targets under the same id:\n  {listed}{more}"
@@ -88,9 +89,9 @@ def _check_asked(stores: Sequence[Store]) -> None:
 
 def _choose(target: Backend, there: Catalogue, stores: Sequence[Store]) -> list[list[PartCopy]]:
     """Return for each store the parts with a prompt that no store before it has, and the names of their new commits."""
-    number = max((commit_number(name) for name in target.list_dir("commits") if COMMIT_NAME.fullmatch(name)), default=0)
+    number = max((number_of(name) for name in target.list_dir("commits") if COMMIT_NAME.fullmatch(name)), default=0)
     # `gc` may have removed the commit with the highest number
-    number = max([number, *(commit_number(entry.name) for entry in (*there.commits, *there.superseded))])
+    number = max([number, *(number_of(entry.name) for entry in (*there.commits, *there.superseded))])
     parts = {entry.part for entry in (*there.commits, *there.superseded)}
     ids = set(there.ids)
     chosen = []

@@ -25,7 +25,7 @@ from ..format.run_file import read_run
 from ..format.zarr_encode import MANTISSA_BITS
 from ..index import index_names
 from ..ledger import commit_part
-from ..object_names import commit_name, commit_number
+from ..object_names import commit_name, number_of
 from ..part import Part
 from ..writer import PartWriter
 from .damage import Damage
@@ -85,7 +85,7 @@ def _move(root: Backend, damage: Damage) -> None:
         writer.keep(old.prompts[row], columns)
     new = writer.flush()
     if new is not None:
-        commit_part(root, commit_name(commit_number(name), new.part), new.to_json(old.created, old.run), new)
+        commit_part(root, commit_name(number_of(name), new.part), new.to_json(old.created, old.run), new)
 
 
 def _remove_indexes(root: Backend) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from ..backend.base import Backend, ObjectInfo
 from ..commits import REMOVAL
-from ..object_names import PART_NAME
+from ..object_names import PART_NAME, file_of
 
 Kind = Literal["part", "superseded", "index", "temporary"]
 
@@ -79,7 +79,7 @@ def temporary_files(there: Mapping[str, ObjectInfo], kept: set[str]) -> list[Unr
         first, name = _folder_of(key)
         place, slash, _ = key.partition("/")
         known = name in kept if first else place in _FOLDERS or not slash
-        if known and _TEMPORARY.fullmatch(key.rpartition("/")[2]):
+        if known and _TEMPORARY.fullmatch(file_of(key)):
             found.append(garbage("temporary", key, {key: stamp}))
     return found
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from ...errors import StoreCorrupt, StoreNotFound
 from ..backend.base import Backend, Larger, key_batches
@@ -18,6 +18,7 @@ from ..format.run_record import parse_run_end, parse_run_record
 from ..format.schema import COLUMNS, POINTER_COLUMN
 from ..object_names import FAILURE_NAME, RUN, RUN_END_NAME, RUN_NAME
 from ..part import Part
+from ..read.prefetch import prefetch
 from .damage import Damage, Verified
 from .salvage import unreadable_rows
 from .verify_index import check_indexes
@@ -49,7 +50,8 @@ def verify(root: Backend, progress: Progress | None = None) -> Verified:
     names = commit_names(root)
     whole: set[str] = set()
     num_objects = num_bytes = 0
-    for count, checked in enumerate(_concurrently(lambda name: _check_commit(root, name), names), start=1):
+    checks = (partial(_check_commit, root, name) for name in names)
+    for count, checked in enumerate(prefetch(checks, _PARTS_AT_ONCE), start=1):
         receipt = checked.receipt
         if checked.damage:
             damages.append(index.placed(checked.damage, checked.name) if index else checked.damage)
@@ -160,15 +162,3 @@ def _check_records(root: Backend) -> Iterator[Damage]:
                     parse(data, root.url, key)
                 except StoreCorrupt as error:
                     yield Damage(key, (str(error),))
-
-
-def _concurrently(check: Callable[[str], _Checked], names: Iterable[str]) -> Iterator[_Checked]:
-    """Yield the results of `check` for all names in order; a few checks run concurrently."""
-    with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
-        waiting: deque[Future[_Checked]] = deque()
-        for name in names:
-            waiting.append(pool.submit(check, name))
-            if len(waiting) > _PARTS_AT_ONCE:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

@@ -50,3 +50,8 @@ def test_a_small_shm_is_said_and_how_to_get_more(
 def test_without_room_anywhere_ray_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"/dev/shm has 64.0 MiB free, /tmp 100.0 MiB.*RAY_TMPDIR"):
         room(monkeypatch, 100 * GIB, 64 * 2**20, 100 * 2**20)
+
+
+def test_the_smallest_object_store_is_rays() -> None:
+    constants = pytest.importorskip("ray._private.ray_constants")
+    assert constants.OBJECT_STORE_MINIMUM_MEMORY_BYTES == LEAST
