@@ -138,7 +138,7 @@ def score(
     from_errors_N = np.bincount(target_E, weights=share_E * is_error[source_E], minlength=len(nodes))
     passing_N = found.total_N + start_N
     constant_H = _to_constant(found, start_N, row_abs_sum_N, constant_N)
-    ends_H = constant_H + np.append(found.walked_HN[:, is_error | is_token].sum(1), 0)
+    ends_H = constant_H + np.append(found.walked_WN[:, is_error | is_token].sum(1), 0)
     ends = ends_H.sum()
     errors_L = np.bincount(nodes.layer_N[is_error], weights=found.total_N[is_error], minlength=num_layers)
     return found.total_N, Scores(
@@ -154,7 +154,7 @@ def score(
 def _to_constant(found: Influence, start_N: Floats, row_abs_sum_N: Floats, constant_N: Floats) -> Floats:
     """Return influence that ends in the constant after 1, 2, ... edges: one more entry than there are walks."""
     share_N = np.divide(np.abs(constant_N), row_abs_sum_N, out=np.zeros(len(start_N)), where=row_abs_sum_N > 0)
-    ends: Floats = np.vstack([start_N, found.walked_HN]) @ share_N
+    ends: Floats = np.vstack([start_N, found.walked_WN]) @ share_N
     return ends
 
 

@@ -1,6 +1,7 @@
 """Graph: the attribution graph of one prompt, whole or pruned, in plain numpy arrays. All parts of the package use it.
 
-P position, N node, E edge, A active feature, L layer, H number of edges walked, M node of the dense matrix.
+Axes: P position, N node, E edge, A active feature, L layer, M node in dense order. The name `path_length_H` ends in an
+older letter for the number of edges walked: see `shapes.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Influence: how much each node matters to the targets, the sum over k of w·Â^k, where Â is |A| with normalised rows.
 
 Each row of Â sums to 1. The formula is from Ameisen et al. 2025, "Circuit Tracing", appendix on graph pruning.
-N node, E edge, H number of edges walked.
+Axes: N node, E edge, W number of edges walked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Influence:
     """The influence of every node: in total, and split by the number of edges walked from a target."""
 
     total_N: Floats
-    walked_HN: Floats
+    walked_WN: Floats
 
 
 def edge_shares(target_E: Ints, weight_E: npt.NDArray[np.float32], row_sum_N: Floats) -> Floats:
@@ -45,8 +45,8 @@ def influence(target_E: Ints, source_E: Ints, share_E: Floats, start_N: Floats) 
         end = int(np.flatnonzero(mass_N)[-1]) + 1  # features are sorted by layer: soon the last ones carry nothing
         mass_N = _first(shares_NN, end) @ mass_N[:end]
         walked.append(mass_N)
-    walked_HN = np.array(walked[:-1] or [np.zeros(len(start_N))])  # the last step carried nothing
-    return Influence(walked_HN.sum(0), walked_HN)
+    walked_WN = np.array(walked[:-1] or [np.zeros(len(start_N))])  # the last step carried nothing
+    return Influence(walked_WN.sum(0), walked_WN)
 
 
 def _first(shares_NN: csc_array, end: int) -> csc_array:

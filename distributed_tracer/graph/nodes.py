@@ -1,7 +1,7 @@
 """NodeTable: what each row and column of a graph stands for, in the canonical order.
 
 The order is: features by (layer, position, index), errors by (layer, position), tokens by position, targets.
-N node, A active feature, P position, S feature of the dictionary, K target.
+Axes: N node, A active feature, P position, S feature of the dictionary, K target.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 This module works on graphs in numpy arrays, such as those read from a store. While a prompt is traced,
 `trace/dense_pruning.py` applies the same rule on the device that has the rows. The rule is from Ameisen et al. 2025,
-"Circuit Tracing", appendix on graph pruning. N node, E edge, K edge kept so far.
+"Circuit Tracing", appendix on graph pruning. Axes: N node, E edge, I edge kept so far.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.9
     stays_N = (kind_N == NodeKind.TOKEN) | (kind_N == NodeKind.TARGET)
     influence_N = graph.influence_N.astype(np.float64)
     keep_N = stays_N | (influence_N >= _cut(influence_N, node_threshold, NODE_ROUND_OFF))
-    edge_K = np.flatnonzero(keep_N[target_E] & keep_N[source_E])
-    score_K = _edge_scores(graph, target_E[edge_K], source_E[edge_K], graph.weight_E[edge_K])
-    edge_K = edge_K[score_K >= _cut(score_K, edge_threshold, ROUND_OFF)]
-    target_K, source_K = target_E[edge_K], source_E[edge_K]
-    keep_N = _without_dangling(keep_N, stays_N, kind_N == NodeKind.FEATURE, target_K, source_K)
-    return _take(graph, keep_N, edge_K[keep_N[target_K] & keep_N[source_K]], target_E)
+    edge_I = np.flatnonzero(keep_N[target_E] & keep_N[source_E])
+    score_I = _edge_scores(graph, target_E[edge_I], source_E[edge_I], graph.weight_E[edge_I])
+    edge_I = edge_I[score_I >= _cut(score_I, edge_threshold, ROUND_OFF)]
+    target_I, source_I = target_E[edge_I], source_E[edge_I]
+    keep_N = _without_dangling(keep_N, stays_N, kind_N == NodeKind.FEATURE, target_I, source_I)
+    return _take(graph, keep_N, edge_I[keep_N[target_I] & keep_N[source_I]], target_E)
 
 
 def check_thresholds(node_threshold: float, edge_threshold: float) -> None:
@@ -97,29 +97,29 @@ def _without_dangling(
     keep_N: Mask,
     stays_N: Mask,
     is_feature_N: Mask,
-    target_K: npt.NDArray[np.int32],
-    source_K: npt.NDArray[np.int32],
+    target_I: npt.NDArray[np.int32],
+    source_I: npt.NDArray[np.int32],
 ) -> Mask:
     while True:
-        alive_K = keep_N[target_K] & keep_N[source_K]
+        alive_I = keep_N[target_I] & keep_N[source_I]
         has_out_N, has_in_N = np.zeros_like(keep_N), np.zeros_like(keep_N)
-        has_out_N[source_K[alive_K]] = True
-        has_in_N[target_K[alive_K]] = True
+        has_out_N[source_I[alive_I]] = True
+        has_in_N[target_I[alive_I]] = True
         kept_N = keep_N & (stays_N | has_out_N) & (~is_feature_N | has_in_N)
         if (kept_N == keep_N).all():
             return kept_N
         keep_N = kept_N
 
 
-def _take(graph: Graph, keep_N: Mask, edge_K: npt.NDArray[np.intp], target_E: npt.NDArray[np.int32]) -> Graph:
+def _take(graph: Graph, keep_N: Mask, edge_I: npt.NDArray[np.intp], target_E: npt.NDArray[np.int32]) -> Graph:
     number_N = np.cumsum(keep_N, dtype=np.int32) - 1
-    in_degree_N = np.bincount(target_E[edge_K], minlength=len(keep_N))[keep_N]
+    in_degree_N = np.bincount(target_E[edge_I], minlength=len(keep_N))[keep_N]
     return replace(
         graph,
         nodes=graph.nodes.take(keep_N),
         indptr=np.concatenate([[0], np.cumsum(in_degree_N)]).astype(np.int64),
-        source_E=number_N[graph.source_E[edge_K]].astype(np.int32),
-        weight_E=graph.weight_E[edge_K],
+        source_E=number_N[graph.source_E[edge_I]].astype(np.int32),
+        weight_E=graph.weight_E[edge_I],
         row_abs_sum_N=graph.row_abs_sum_N[keep_N],
         row_abs_sum_all_N=graph.row_abs_sum_all_N[keep_N],
         row_abs_dropped_N=graph.row_abs_dropped_N[keep_N],

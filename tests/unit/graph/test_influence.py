@@ -29,8 +29,8 @@ def test_influence_is_the_neumann_series(seed: int) -> None:
     off = round_off(torch.float64, len(source), largest(expected))  # an edge adds to what is walked
     for of_all, of_each in (
         (found.total_N, expected),
-        (found.walked_HN.sum(0), expected),
-        (found.walked_HN[0], start @ share),
+        (found.walked_WN.sum(0), expected),
+        (found.walked_WN[0], start @ share),
     ):
         np.testing.assert_allclose(of_all, of_each, rtol=0, atol=off)
 
