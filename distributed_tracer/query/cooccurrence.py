@@ -1,4 +1,7 @@
-"""Features that are nodes of the same prompts' graphs as a given feature."""
+"""Features that are nodes of the same prompts' graphs as a given feature.
+
+Axes: N node, I prompt that has the feature.
+"""
 
 from __future__ import annotations
 
@@ -48,11 +51,11 @@ def cooccurring(store: Store, layer: int, feature: int, top: int | None = 20) ->
 
 def _of_index(index: Index, layer: int, feature: int) -> tuple[int, KeyedSums]:
     """Return how many prompts have the feature; and for every feature, how many of these and of all prompts have it."""
-    prompt_N = np.unique(index.postings(layer, feature)["prompt"].astype(np.int64))
+    prompt_I = np.unique(index.postings(layer, feature)["prompt"].astype(np.int64))
     table = index.features
-    counts = np.bincount(index.features_of(prompt_N), minlength=len(table["features/layer"]))
+    counts = np.bincount(index.features_of(prompt_I), minlength=len(table["features/layer"]))
     keys = as_keys(table["features/layer"], table["features/feature"])
-    return len(prompt_N), (keys, np.column_stack([counts, table["features/num_prompts"]]).astype(np.float64))
+    return len(prompt_I), (keys, np.column_stack([counts, table["features/num_prompts"]]).astype(np.float64))
 
 
 def _of_part(scan: NodeScan, layer: int, feature: int) -> tuple[int, KeyedSums]:

@@ -1,4 +1,7 @@
-"""Feature edges: all edges into or out of one feature, over all prompts."""
+"""Feature edges: all edges into or out of one feature, over all prompts.
+
+Axes: E edge, X node that is the feature.
+"""
 
 from __future__ import annotations
 

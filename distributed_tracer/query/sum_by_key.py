@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..store.read.node_batches import NODE_COLUMNS
 
 KeyedSums = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
-"""Distinct keys [G, columns] in ascending order, and the sums [G, values] that belong to them."""
+"""Distinct keys [keys, columns] in ascending order, and the sums [keys, values] that belong to them."""
 
 
 def sum_by_key(keys: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> KeyedSums:

@@ -1,6 +1,8 @@
 """Catalogue: every prompt of a store with its location, sizes and scores, as the commits record them.
 
 It is stored as columns because a store can have very many prompts.
+
+Axes: I prompt, X column.
 """
 
 from __future__ import annotations
@@ -73,18 +75,18 @@ class Catalogue:
         return dict(zip(self.ids, range(len(self.ids)), strict=True))
 
     @cached_property
-    def id_N(self) -> npt.NDArray[np.object_]:
+    def id_I(self) -> npt.NDArray[np.object_]:
         """Ids of all prompts, in the order of the columns: object [prompts]."""
         ids = np.empty(len(self.ids), dtype=object)
         ids[:] = self.ids
         return ids
 
     @cached_property
-    def rank_N(self) -> npt.NDArray[np.int64]:
+    def rank_I(self) -> npt.NDArray[np.int64]:
         """Rank of each prompt in the sorted order of ids: int64 [prompts]."""
-        rank_N = np.empty(len(self.ids), dtype=np.int64)
-        rank_N[sorted(range(len(self.ids)), key=self.ids.__getitem__)] = np.arange(len(self.ids))
-        return rank_N
+        rank_I = np.empty(len(self.ids), dtype=np.int64)
+        rank_I[sorted(range(len(self.ids)), key=self.ids.__getitem__)] = np.arange(len(self.ids))
+        return rank_I
 
     def entry(self, number: int) -> PromptSummary:
         """Return the sizes and scores of one prompt."""
@@ -133,12 +135,12 @@ class Catalogue:
         return replace(self, commits=tuple(entries), ids=list(seen), asked=asked, runs=tuple(runs), columns=columns)
 
     def relocated(
-        self, number_N: npt.NDArray[np.int64], commit_N: npt.NDArray[np.int64], row_N: npt.NDArray[np.int64]
+        self, number_I: npt.NDArray[np.int64], commit_I: npt.NDArray[np.int64], row_I: npt.NDArray[np.int64]
     ) -> Catalogue:
         """Return the prompts with these numbers, in this order, at other locations (commit and row)."""
-        columns = {name: values[number_N] for name, values in self.columns.items()}
-        ids, asked = ([texts[number] for number in number_N.tolist()] for texts in (self.ids, self.asked))
-        return replace(self, ids=ids, asked=asked, columns={**columns, "commit": commit_N, "row": row_N})
+        columns = {name: values[number_I] for name, values in self.columns.items()}
+        ids, asked = ([texts[number] for number in number_I.tolist()] for texts in (self.ids, self.asked))
+        return replace(self, ids=ids, asked=asked, columns={**columns, "commit": commit_I, "row": row_I})
 
 
 def _number(runs: list[str], run: str) -> int:
@@ -152,9 +154,9 @@ def _columns(found: list[tuple[int, int, int, PromptSummary]]) -> Columns:
     """Return the columns of prompts that are given as (commit, row, run, entry)."""
     integers = [(*place, *(getattr(entry, name) for name in SIZES)) for *place, entry in found]
     scores = [[_float(getattr(entry, name)) for name in _SCORES] for *_, entry in found]
-    integers_NC = np.array(integers, dtype=np.int64).reshape(-1, len(_INTEGERS))
-    scores_NC = np.array(scores, dtype=np.float64).reshape(-1, len(_SCORES))
-    return {**dict(zip(_INTEGERS, integers_NC.T, strict=True)), **dict(zip(_SCORES, scores_NC.T, strict=True))}
+    integers_IX = np.array(integers, dtype=np.int64).reshape(-1, len(_INTEGERS))
+    scores_IX = np.array(scores, dtype=np.float64).reshape(-1, len(_SCORES))
+    return {**dict(zip(_INTEGERS, integers_IX.T, strict=True)), **dict(zip(_SCORES, scores_IX.T, strict=True))}
 
 
 def _float(score: float | None) -> float:

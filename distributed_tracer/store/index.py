@@ -1,6 +1,8 @@
 """Index: one Zarr group that answers what would otherwise need reading every commit and every part.
 
 It is optional: a store works without an index.
+
+Axes: I prompt requested.
 """
 
 from __future__ import annotations
@@ -129,11 +131,11 @@ class Index:
                 raise ValueError(f"prompt {prompts.max()} of {len(self.catalogue)}")
         return {name.removeprefix("postings/"): values for name, values in found.items()}
 
-    def features_of(self, prompt_N: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    def features_of(self, prompt_I: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
         """Return the numbers of the features that occur in these prompts, once for each prompt that has the feature."""
         start, all_features = self._feature_starts, self._features_of_prompts
-        sizes = start[prompt_N + 1] - start[prompt_N]
-        place = np.arange(sizes.sum()) + np.repeat(start[prompt_N] - (np.cumsum(sizes) - sizes), sizes)
+        sizes = start[prompt_I + 1] - start[prompt_I]
+        place = np.arange(sizes.sum()) + np.repeat(start[prompt_I] - (np.cumsum(sizes) - sizes), sizes)
         found: npt.NDArray[np.int32] = all_features[place]
         return found
 

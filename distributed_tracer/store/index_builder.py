@@ -1,4 +1,8 @@
-"""Builds an index: reads each part's node table once and sorts all nodes by feature in memory (about 60 bytes each)."""
+"""Builds an index: reads each part's node table once and sorts all nodes by feature in memory (about 60 bytes each).
+
+Axes: N node (of a part), I prompt of a part, X node that is a feature (of any part), Y first of those in each pair of
+prompt and feature, F feature (each once).
+"""
 
 from __future__ import annotations
 
@@ -73,18 +77,18 @@ def _features(catalogue: Catalogue, parts: Sequence[Part]) -> Columns:
     prompt_X, site_X, node_X, position_X, activation_X, influence_X = (
         np.concatenate([np.zeros(0, _DTYPES[name]), *(of_part[name] for of_part in found)]) for name in names
     )
-    site_S, feature_X = np.unique(site_X, return_inverse=True)
+    site_F, feature_X = np.unique(site_X, return_inverse=True)
     order = np.argsort(feature_X, kind="stable")  # nodes are ordered by prompt, then by (layer, position, feature)
     is_first_X = np.diff(feature_X[order] * len(catalogue) + prompt_X[order], prepend=-1) != 0
     first_Y = order[is_first_X]  # one node for each prompt that has a feature
     by_prompt_Y = first_Y[np.argsort(prompt_X[first_Y], kind="stable")]
-    sums = (np.bincount(feature_X, weights=values, minlength=len(site_S)) for values in (influence_X, activation_X))
+    sums = (np.bincount(feature_X, weights=values, minlength=len(site_F)) for values in (influence_X, activation_X))
     return {
         "prompts/num_features": np.bincount(prompt_X[first_Y], minlength=len(catalogue)),
-        "features/layer": site_S >> _FEATURE_BITS,
-        "features/feature": site_S & (1 << _FEATURE_BITS) - 1,
-        "features/num_nodes": np.bincount(feature_X, minlength=len(site_S)),
-        "features/num_prompts": np.bincount(feature_X[first_Y], minlength=len(site_S)),
+        "features/layer": site_F >> _FEATURE_BITS,
+        "features/feature": site_F & (1 << _FEATURE_BITS) - 1,
+        "features/num_nodes": np.bincount(feature_X, minlength=len(site_F)),
+        "features/num_prompts": np.bincount(feature_X[first_Y], minlength=len(site_F)),
         **dict(zip(("features/influence", "features/activation"), sums, strict=True)),
         "postings/prompt": prompt_X[order],
         "postings/node": node_X[order],
@@ -104,11 +108,11 @@ def _feature_nodes(catalogue: Catalogue, commit: int, part: Part) -> Columns:
     if not rows:
         return {name: np.zeros(0, dtype) for name, dtype in _DTYPES.items()}
     columns = part.nodes(["kind", "layer", "feature", "position", "activation", "influence"])
-    sizes_R = np.array([entry.num_nodes for entry in part.receipt.prompts])
-    number_R = np.full(len(sizes_R), -1)
-    number_R[rows] = numbers
-    prompt_N = np.repeat(number_R, sizes_R)
-    node_N = np.arange(len(prompt_N)) - np.repeat(np.cumsum(sizes_R) - sizes_R, sizes_R)
+    sizes_I = np.array([entry.num_nodes for entry in part.receipt.prompts])
+    number_I = np.full(len(sizes_I), -1)
+    number_I[rows] = numbers
+    prompt_N = np.repeat(number_I, sizes_I)
+    node_N = np.arange(len(prompt_N)) - np.repeat(np.cumsum(sizes_I) - sizes_I, sizes_I)
     chosen = (columns["kind"] == NodeKind.FEATURE) & (prompt_N >= 0)
     site_N = (columns["layer"].astype(np.int64) << _FEATURE_BITS) + columns["feature"]
     values = {"prompt": prompt_N, "site": site_N, "node": node_N, **columns}

@@ -1,4 +1,7 @@
-"""StringColumn: many strings as the store keeps them, concatenated, with their sizes. Decoded on demand."""
+"""StringColumn: many strings as the store keeps them, concatenated, with their sizes. Decoded on demand.
+
+Axes: I string.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ class StringColumn(Sequence[str]):
     A lone surrogate is three bytes.
     """
 
-    def __init__(self, data: bytes, size_N: npt.NDArray[Any]) -> None:
+    def __init__(self, data: bytes, size_I: npt.NDArray[Any]) -> None:
         self._data = data
-        self._ends = np.cumsum(size_N, dtype=np.int64)
+        self._ends = np.cumsum(size_I, dtype=np.int64)
 
     def check(self) -> None:
         """Raise ValueError unless the sizes add up to the number of bytes and the bytes are valid text."""

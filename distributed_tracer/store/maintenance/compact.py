@@ -3,6 +3,8 @@
 Nothing is removed, and everything stays readable at every moment. Larger parts are committed like any other part, and
 readers ignore the second commit of a prompt. Only then does an index say which parts are superseded. Readers that
 opened the store earlier go on reading the superseded parts; `gc` removes them later.
+
+Axes: I prompt.
 """
 
 from __future__ import annotations
@@ -121,6 +123,6 @@ def _rearranged(
         numbers.append(np.concatenate([np.array(old.numbers(commit)) for commit in of]))
         rows.append(np.arange(len(receipt.prompts)))
     superseded = (*old.superseded, *(old.commits[commit] for commit in sorted(gone)))
-    commit_N = np.repeat(np.arange(len(commits)), [len(of_commit) for of_commit in rows[1:]])
-    placed = old.relocated(np.concatenate(numbers), commit_N, np.concatenate(rows))
+    commit_I = np.repeat(np.arange(len(commits)), [len(of_commit) for of_commit in rows[1:]])
+    placed = old.relocated(np.concatenate(numbers), commit_I, np.concatenate(rows))
     return replace(placed, commits=tuple(commits), superseded=superseded), receipts

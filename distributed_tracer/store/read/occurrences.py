@@ -1,4 +1,7 @@
-"""Finds every node that is one given feature: in the index, and in node tables of parts that no index covers."""
+"""Finds every node that is one given feature: in the index, and in node tables of parts that no index covers.
+
+Axes: N node, I prompt (of the catalogue, or of one part).
+"""
 
 from __future__ import annotations
 
@@ -35,20 +38,20 @@ def occurrences(
         name: np.concatenate([np.zeros(0, dtype), *(columns[name] for columns in found)], dtype=dtype, casting="unsafe")
         for name, dtype in _DTYPES.items()
     }
-    order = np.lexsort((columns["position"], catalogue.rank_N[columns["prompt"]]))
+    order = np.lexsort((columns["position"], catalogue.rank_I[columns["prompt"]]))
     columns = {name: values[order] for name, values in columns.items()}
-    return Table({**columns, "prompt": catalogue.id_N[columns["prompt"]]})
+    return Table({**columns, "prompt": catalogue.id_I[columns["prompt"]]})
 
 
 def _in_part(catalogue: Catalogue, commit: int, part: Part, layer: int, feature: int) -> Columns:
     """Return the nodes that are this feature among the prompts that are read from this part."""
     site = part.nodes(["kind", "layer", "feature"])
     hit_N = (site["kind"] == NodeKind.FEATURE) & (site["layer"] == layer) & (site["feature"] == feature)
-    size_R = np.array([entry.num_nodes for entry in part.receipt.prompts])
-    first_R = np.cumsum(size_R) - size_R
-    number_R = np.full(len(size_R), -1)
-    number_R[catalogue.rows(commit)] = catalogue.numbers(commit)
-    row_N = np.repeat(np.arange(len(size_R)), size_R)
-    node = np.flatnonzero(hit_N & (number_R[row_N] >= 0))
+    size_I = np.array([entry.num_nodes for entry in part.receipt.prompts])
+    first_I = np.cumsum(size_I) - size_I
+    number_I = np.full(len(size_I), -1)
+    number_I[catalogue.rows(commit)] = catalogue.numbers(commit)
+    row_N = np.repeat(np.arange(len(size_I)), size_I)
+    node = np.flatnonzero(hit_N & (number_I[row_N] >= 0))
     values = part.nodes(["position", "activation", "influence"], node)
-    return {"prompt": number_R[row_N[node]], "node": node - first_R[row_N[node]], **values}
+    return {"prompt": number_I[row_N[node]], "node": node - first_I[row_N[node]], **values}
