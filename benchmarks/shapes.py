@@ -197,7 +197,7 @@ def _layer(
         W_enc_SD=encoder_SD,
         b_enc_S=encoder_SD.new_zeros(num_features),
         threshold_S=threshold.expand(num_features).contiguous(),
-        W_dec_SMD=decoder_SD[:, None],
+        W_dec_SLD=decoder_SD[:, None],
         b_dec_D=mean_D,
         W_skip_DD=None,
     )

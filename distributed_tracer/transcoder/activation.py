@@ -1,6 +1,6 @@
 """Activation functions: ReLU, JumpReLU and TopK decide which features are active, and TopK does so across shards.
 
-P position, S feature kept here, A active feature, or candidate for one.
+Axes: P position, S feature of the dictionary (kept here), A active feature or candidate for one.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ class Transcoders(Protocol):
     Tensors of activations and weights are returned in `dtype`. All tensors are returned on the device of the tensor
     given, or on `device` if none is given.
 
-    P position, D model width, A active feature, F feature requested.
+    Axes: P position, D model width, A active feature, F feature requested.
     """
 
     shape: TranscoderShape

@@ -1,6 +1,6 @@
 """Fold into the weights what a format computes around them: shifts and scales of inputs, outputs and features.
 
-S feature kept here, D model width, R row of a block of weights.
+Axes: S feature of the dictionary (kept here), D model width, B row of a batch (of rows of weights).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def encoder_bias(fold: Fold, W_enc_SD: Tensor, b_enc_S: Tensor, b_dec_D: Tensor 
     if not fold.subtract_b_dec or b_dec_D is None:
         return bias_S
     b_dec_D = b_dec_D.double()
-    return bias_S - torch.cat([rows_RD.double() @ b_dec_D for rows_RD in _blocks(W_enc_SD)])
+    return bias_S - torch.cat([rows_BD.double() @ b_dec_D for rows_BD in _blocks(W_enc_SD)])
 
 
 def feature_scales(fold: Fold, W_dec_SD: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -59,7 +59,7 @@ def feature_scales(fold: Fold, W_dec_SD: Tensor | None) -> tuple[Tensor, Tensor]
     one = torch.ones((), dtype=torch.float64)
     if W_dec_SD is None:
         return one, one
-    norm_S = torch.cat([torch.linalg.vector_norm(rows_RD.double(), dim=1) for rows_RD in _blocks(W_dec_SD)])
+    norm_S = torch.cat([torch.linalg.vector_norm(rows_BD.double(), dim=1) for rows_BD in _blocks(W_dec_SD)])
     return norm_S, torch.where(norm_S > 0, 1 / norm_S, 0.0)
 
 

@@ -1,9 +1,10 @@
 """LoadedTranscoders: the weights of a set of transcoders, or of one shard of it, in this process.
 
 Per-layer and cross-layer transcoders are treated alike: a per-layer transcoder is a cross-layer one that writes to its
-own layer only. Both keep decoders as [S, M, D], where entry m writes to layer + m, and nothing else differs.
+own layer only. Both keep decoders as [S, L, D], where entry m writes to layer + m, and nothing else differs.
 
-P position, D model width, S feature kept, A active feature, F feature requested, M layer written to.
+Axes: P position, D model width, S feature of the dictionary (kept here), A active feature, F feature requested,
+L layer.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ class LayerWeights:
     W_enc_SD: Tensor
     b_enc_S: Tensor
     threshold_S: Tensor | None
-    W_dec_SMD: Tensor
+    W_dec_SLD: Tensor
     b_dec_D: Tensor
     W_skip_DD: Tensor | None
     lazy: bool = False
-    """Whether `W_dec_SMD` is a view of a file whose values have not been checked yet."""
+    """Whether `W_dec_SLD` is a view of a file whose values have not been checked yet."""
     decoder_scale_S: Tensor | None = None
     """The factors by which the rows of a lazy decoder are multiplied when they are read: [S] or a scalar, in
     float64."""
@@ -117,8 +118,8 @@ class LoadedTranscoders:
         """
         weights = self.layers[layer]
         assert output_layer in self.shape.writes_to(layer), f"layer {layer} does not write to layer {output_layer}"
-        index_F = self._index(weights, features_F).to(weights.W_dec_SMD.device)
-        rows_FD = weights.W_dec_SMD[:, output_layer - layer].index_select(0, index_F)
+        index_F = self._index(weights, features_F).to(weights.W_dec_SLD.device)
+        rows_FD = weights.W_dec_SLD[:, output_layer - layer].index_select(0, index_F)
         if weights.decoder_scale_S is not None:
             scale_S = weights.decoder_scale_S
             rows_FD = scaled(rows_FD, scale_S[index_F] if scale_S.ndim else scale_S, self.dtype)
@@ -157,16 +158,16 @@ def load_layer(
         return W_dec[:, None] if files.first_output is None else W_dec[:, layer - files.first_output :]
 
     fold = files.fold
-    W_dec_SMD = outputs(map_rows(files.W_dec) if lazy else read(files.W_dec, features))
+    W_dec_SLD = outputs(map_rows(files.W_dec) if lazy else read(files.W_dec, features))
     if lazy:
-        W_dec_SMD = W_dec_SMD[features.start : features.stop]
-    encoder_scale, decoder_scale = feature_scales(fold, W_dec_SMD[:, 0] if fold.unit_decoders else None)
+        W_dec_SLD = W_dec_SLD[features.start : features.stop]
+    encoder_scale, decoder_scale = feature_scales(fold, W_dec_SLD[:, 0] if fold.unit_decoders else None)
     decoder_scale = decoder_scale * fold.output_scale
     if not lazy:
-        W_dec_SMD = resident(files.W_dec, scaled(W_dec_SMD, decoder_scale, dtype))
+        W_dec_SLD = resident(files.W_dec, scaled(W_dec_SLD, decoder_scale, dtype))
     stored_b_dec_D = read(files.b_dec) if files.b_dec else None
     if stored_b_dec_D is None or part.index > 0:
-        b_dec_D = torch.zeros(W_dec_SMD.shape[-1], dtype=dtype, device=device)
+        b_dec_D = torch.zeros(W_dec_SLD.shape[-1], dtype=dtype, device=device)
     else:
         output_scale = torch.tensor(fold.output_scale, dtype=torch.float64)
         b_dec_D = resident(files.b_dec, scaled(stored_b_dec_D, output_scale, dtype))
@@ -178,7 +179,7 @@ def load_layer(
         W_enc_SD=resident(files.W_enc, scaled(stored_W_enc_SD, encoder_scale * fold.input_scale, dtype)),
         b_enc_S=resident(files.b_enc, b_enc_S * encoder_scale),
         threshold_S=_thresholds(files, features, dtype, device),
-        W_dec_SMD=W_dec_SMD,
+        W_dec_SLD=W_dec_SLD,
         b_dec_D=b_dec_D,
         W_skip_DD=resident(files.W_skip, read(files.W_skip)) if files.W_skip and part.index == 0 else None,
         lazy=lazy,

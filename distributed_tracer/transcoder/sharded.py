@@ -1,6 +1,7 @@
 """ShardedTranscoders: a whole set of transcoders whose shards have several owners, in this process or in others.
 
-It implements the same protocol as LoadedTranscoders. P position, D model width, A active feature, F feature requested.
+It implements the same protocol as LoadedTranscoders. Axes: P position, D model width, A active feature,
+F feature requested, L layer.
 """
 
 from __future__ import annotations

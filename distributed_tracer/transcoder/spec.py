@@ -1,6 +1,6 @@
 """TranscoderSpec: where every weight of a set of transcoders is, in any format, and whether the weights fit together.
 
-S feature of a layer, D model width, M layer that a feature writes to, L layer.
+Axes: S feature of the dictionary (of one layer), D model width, L layer.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class LayerSpec:
     b_enc: TensorRef
     """The encoder bias [S]."""
     W_dec: TensorRef
-    """The decoder weights [S, D], or [S, M, D] if `first_output` is given."""
+    """The decoder weights [S, D], or [S, L, D] if `first_output` is given."""
     b_dec: TensorRef | None
     """The decoder bias [D]. None stands for zeros."""
     activation: Activation
