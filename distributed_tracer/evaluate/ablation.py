@@ -1,6 +1,7 @@
 """Ablation: turns features off one by one and reads every node that they have an edge to, to test a graph's edges.
 
-B case of a batch, P position, D model width, N node of the graph, E edge, V vocabulary.
+Axes: B row of a batch (a case), P position, D model width, N node of the graph, E edge, V vocabulary,
+X some of the nodes (those of one layer) or of the edges (those of the sources that are turned off together).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """FaithfulnessMetric: tests whether the part of the model that a graph names does what the whole model does.
 
 Circuits are judged as in Marks et al. 2024, "Sparse Feature Circuits", section on faithfulness and completeness, with
-zero in place of a mean activation. S feature nodes of the graph, A active feature, V vocabulary.
+zero in place of a mean activation. Axes: F feature of the graph, A active feature, N node, P position,
+V vocabulary, I share.
 """
 
 from __future__ import annotations
@@ -71,18 +72,18 @@ class FaithfulnessMetric:
         (plain,) = intervene([InterventionCase(tokens, ())], model, transcoders, with_active=True)
         active = plain.before.active
         assert active is not None
-        kept_S = [features_covering(graph, active, share) for share in self.shares]
-        lots = _lots(len(active), [len(kept) for kept in kept_S], self.seed)
+        kept_I = [features_covering(graph, active, share) for share in self.shares]
+        lots = _lots(len(active), [len(kept) for kept in kept_I], self.seed)
         everything = np.arange(len(active))
         off = [
             [np.setdiff1d(everything, kept), kept, np.setdiff1d(everything, lot)]
-            for kept, lot in zip(kept_S, lots, strict=True)
+            for kept, lot in zip(kept_I, lots, strict=True)
         ]
         cases = [_turned_off(tokens, active, chosen) for of_share in off for chosen in of_share]
         effects: list[InterventionResult] = []
         for first in range(0, len(cases), cases_at_once):
             effects += intervene(cases[first : first + cases_at_once], model, transcoders)
-        columns: dict[str, list[Any]] = {"share": list(self.shares), "kept": [len(kept) for kept in kept_S]}
+        columns: dict[str, list[Any]] = {"share": list(self.shares), "kept": [len(kept) for kept in kept_I]}
         columns["active"] = [len(active)] * len(self.shares)
         columns["model_logit"] = [_logit(graph, plain.before.logits_V)] * len(self.shares)
         for number, way in enumerate(_WAYS):
@@ -99,9 +100,9 @@ def features_covering(graph: Graph, active: ActiveTable, share: float) -> npt.ND
     (in a model at another precision) are left out.
     """
     nodes = graph.nodes.where(NodeKind.FEATURE)
-    influence_S = graph.influence_N[nodes].astype(np.float64)
-    order = np.argsort(-influence_S, kind="stable")
-    covered = np.cumsum(influence_S[order])
+    influence_F = graph.influence_N[nodes].astype(np.float64)
+    order = np.argsort(-influence_F, kind="stable")
+    covered = np.cumsum(influence_F[order])
     count = len(nodes)
     if count and share < 1:
         count = int(np.searchsorted(covered, share * covered[-1])) + 1 if share else 0

@@ -19,8 +19,8 @@ def export_npz(graph: Graph, path: str | Path) -> None:
 
     `tokens [P]`; `target_ids [K]` (-1 where a target is not one token), `target_probs [K]` (the targets' weights);
     `active_features [A, 3]` (layer, position, feature), `activation_values [A]`, `selected_features [F]` (indices into
-    the active ones); `adjacency [N, N]` (row = explained node; order: selected features, errors layer-major, tokens,
-    targets); in that order `constant [N]` (0 where there is none) and `influence [N]` (0 for pruned nodes).
+    the active ones); `adjacency [M, M]` (row = explained node; order: selected features, errors layer-major, tokens,
+    targets); in that order `constant [M]` (0 where there is none) and `influence [M]` (0 for pruned nodes).
     """
     check_npz(path)
     destination = Path(path)

@@ -1,6 +1,6 @@
 """ActivationRecorder: collects, layer by layer, every feature that is active in a pass over several prompts.
 
-B prompt of the batch, P position, D model width, A active feature.
+Axes: B row of a batch (a prompt), P position, D model width, A active feature, I feature that is set.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ def _with_values(columns: Sequence[np.ndarray], span: range, values: Mapping[Fea
     is_set_A = np.array([site in values for site in zip(*map(np.ndarray.tolist, columns[:3]), strict=True)], dtype=bool)
     kept_A = (position_A >= span.start) & (position_A < span.stop) & ~is_set_A
     fires = [(*site, value) for site, value in values.items() if value != 0]
-    layer_C, position_C, feature_C, value_C = zip(*fires, strict=True) if fires else ((), (), (), ())
-    layer_A = np.append(layer_A[kept_A], np.array(layer_C, np.int16))
-    position_A = np.append(position_A[kept_A], np.array(position_C, np.int32)).astype(np.int32)
-    feature_A = np.append(feature_A[kept_A], np.array(feature_C, np.int32)).astype(np.int32)
-    activation_A = np.append(activation_A[kept_A], np.array(value_C, np.float32)).astype(np.float32)
+    layer_I, position_I, feature_I, value_I = zip(*fires, strict=True) if fires else ((), (), (), ())
+    layer_A = np.append(layer_A[kept_A], np.array(layer_I, np.int16))
+    position_A = np.append(position_A[kept_A], np.array(position_I, np.int32)).astype(np.int32)
+    feature_A = np.append(feature_A[kept_A], np.array(feature_I, np.int32)).astype(np.int32)
+    activation_A = np.append(activation_A[kept_A], np.array(value_I, np.float32)).astype(np.float32)
     return ActiveTable(layer_A.astype(np.int16), position_A, feature_A, activation_A).take(
         np.lexsort((feature_A, position_A, layer_A))
     )

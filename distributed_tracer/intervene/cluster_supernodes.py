@@ -9,7 +9,7 @@ similar members are most similar is merged first, until no two groups are left w
 Average linkage was rejected: it leaves one large group and many single features. docs/interventions.md reports how
 strongly such groups fire together in other prompts and how similar their effects on the answer are.
 
-F feature node, N node.
+Axes: F feature node, N node, E edge, K target, I supernode, X token node.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ def _name(graph: Graph, paths_NN: Floats, nodes: npt.NDArray[np.intp]) -> str:
         graph.nodes.where(NodeKind.TOKEN),
         graph.nodes.where(NodeKind.TARGET),
     )
-    fed_T = np.abs(graph.influence_N[nodes] @ paths_NN[np.ix_(nodes, tokens)])
-    name = graph.token_strings[graph.nodes.position_N[tokens[fed_T.argmax()]]].strip()
+    fed_X = np.abs(graph.influence_N[nodes] @ paths_NN[np.ix_(nodes, tokens)])
+    name = graph.token_strings[graph.nodes.position_N[tokens[fed_X.argmax()]]].strip()
     if len(targets):
         moved_K = paths_NN[np.ix_(targets, nodes)].sum(1)
         most = int(np.abs(moved_K).argmax())
@@ -139,9 +139,9 @@ def _unique(names: list[str]) -> list[str]:
 
 def _children(graph: Graph, share_NN: csr_array, members: list[npt.NDArray[np.intp]]) -> list[list[int]]:
     """Return, for each group, the groups that receive much of their input directly from it and give less back to it."""
-    member_NG = np.zeros((len(graph.nodes), len(members)))
+    member_NI = np.zeros((len(graph.nodes), len(members)))
     for group, nodes in enumerate(members):
-        member_NG[nodes, group] = graph.influence_N[nodes] / max(graph.influence_N[nodes].sum(), 1e-30)
-    received_GG = (np.abs(share_NN) @ (member_NG > 0).astype(np.float64)).T @ member_NG  # [from, to]
-    is_child_GG = (received_GG >= _LEAST_SHARE) & (received_GG > received_GG.T)
-    return [np.flatnonzero(of_one).tolist() for of_one in is_child_GG]
+        member_NI[nodes, group] = graph.influence_N[nodes] / max(graph.influence_N[nodes].sum(), 1e-30)
+    received_II = (np.abs(share_NN) @ (member_NI > 0).astype(np.float64)).T @ member_NI  # [from, to]
+    is_child_II = (received_II >= _LEAST_SHARE) & (received_II > received_II.T)
+    return [np.flatnonzero(of_one).tolist() for of_one in is_child_II]

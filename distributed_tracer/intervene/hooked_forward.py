@@ -1,6 +1,7 @@
 """Two forward passes over a batch of prompts: an unchanged one that is recorded, and one with features set.
 
-B prompt of the batch, H query head, P position, D model width, C change, F feature.
+Axes: B row of a batch (a prompt), H attention head, P position, D model width, L layer, A active feature, I change,
+X position of the batch that has changes.
 """
 
 from __future__ import annotations
@@ -164,38 +165,38 @@ class InterventionPass:
     def _write(self, layer: int, x: Tensor) -> None:
         """Add the effect of a layer's changes to the outputs of its own MLP and of the MLPs above it."""
         rows, changes = zip(*self._changes[layer], strict=True)
-        row_C = torch.tensor(rows, device=x.device)
-        position_C = torch.tensor([change.position for change in changes], device=x.device)
-        feature_C = torch.tensor([change.feature for change in changes], device=x.device)
-        original_BPD, original_row_C = self._baseline.inputs_BPD[layer], self._row_B.to(x.device)[row_C]
-        original_C = self._activations(layer, original_BPD, original_row_C, position_C, feature_C)
+        row_I = torch.tensor(rows, device=x.device)
+        position_I = torch.tensor([change.position for change in changes], device=x.device)
+        feature_I = torch.tensor([change.feature for change in changes], device=x.device)
+        original_BPD, original_row_I = self._baseline.inputs_BPD[layer], self._row_B.to(x.device)[row_I]
+        original_I = self._activations(layer, original_BPD, original_row_I, position_I, feature_I)
         is_held = layer in self._constrained
-        now_C = original_C if is_held else self._activations(layer, x, row_C, position_C, feature_C)
-        number_C = torch.tensor([change.number for change in changes], device=x.device, dtype=now_C.dtype)
-        is_multiple_C = torch.tensor([change.is_multiple for change in changes], device=x.device)
-        value_C = torch.where(is_multiple_C, number_C * original_C, number_C)
-        for row, change, value in zip(rows, changes, value_C.tolist(), strict=True):
+        now_I = original_I if is_held else self._activations(layer, x, row_I, position_I, feature_I)
+        number_I = torch.tensor([change.number for change in changes], device=x.device, dtype=now_I.dtype)
+        is_multiple_I = torch.tensor([change.is_multiple for change in changes], device=x.device)
+        value_I = torch.where(is_multiple_I, number_I * original_I, number_I)
+        for row, change, value in zip(rows, changes, value_I.tolist(), strict=True):
             self.values_B[row][layer, change.position, change.feature] = value
-        difference_C = value_C - now_C
+        difference_I = value_I - now_I
         for output_layer in self._transcoders.shape.writes_to(layer):
             if is_held and output_layer not in self._constrained:
                 continue  # MLPs above the range react to what is written within it; writing there would count it twice
-            rows_CD = difference_C[:, None] * self._transcoders.decoder_rows(layer, feature_C, output_layer)
+            rows_ID = difference_I[:, None] * self._transcoders.decoder_rows(layer, feature_I, output_layer)
             written = self._written_BPD.setdefault(output_layer, torch.zeros_like(x))
-            written.index_put_((row_C, position_C), rows_CD.to(x.dtype), accumulate=True)
+            written.index_put_((row_I, position_I), rows_ID.to(x.dtype), accumulate=True)
 
-    def _activations(self, layer: int, x_BPD: Tensor, row_C: Tensor, position_C: Tensor, feature_C: Tensor) -> Tensor:
+    def _activations(self, layer: int, x_BPD: Tensor, row_I: Tensor, position_I: Tensor, feature_I: Tensor) -> Tensor:
         """Return the activation of one feature for each change.
 
         The whole layer is encoded, because in a TopK transcoder all features decide which ones are active. Each
         position is encoded once, however many of its features are set.
         """
-        place_R, read_C = (row_C * x_BPD.shape[1] + position_C).unique(return_inverse=True)  # type: ignore[no-untyped-call]  # torch's gap
-        read_A, feature_A, activation_A = self._transcoders.encode(layer, x_BPD.flatten(0, 1)[place_R])
+        place_X, read_I = (row_I * x_BPD.shape[1] + position_I).unique(return_inverse=True)  # type: ignore[no-untyped-call]  # torch's gap
+        read_A, feature_A, activation_A = self._transcoders.encode(layer, x_BPD.flatten(0, 1)[place_X])
         num_features = self._transcoders.shape.features_L[layer]
         site_A, order_A = (read_A * num_features + feature_A).sort()
-        site_C = read_C * num_features + feature_C
+        site_I = read_I * num_features + feature_I
         if not len(site_A):
-            return activation_A.new_zeros(len(site_C))
-        at_C = torch.searchsorted(site_A, site_C).clamp(max=len(site_A) - 1)
-        return torch.where(site_A[at_C] == site_C, activation_A[order_A[at_C]], 0.0)
+            return activation_A.new_zeros(len(site_I))
+        at_I = torch.searchsorted(site_A, site_I).clamp(max=len(site_A) - 1)
+        return torch.where(site_A[at_I] == site_I, activation_A[order_A[at_I]], 0.0)

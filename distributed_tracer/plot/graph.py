@@ -1,6 +1,6 @@
 """Picture of one attribution graph: positions to the right, layers upward, edges between the most influential nodes.
 
-N node, E edge.
+Axes: N node, E edge, P position.
 """
 
 from __future__ import annotations
