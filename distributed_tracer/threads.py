@@ -91,7 +91,10 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
 
 
 def add_product_(sum_XD: Tensor, a: Tensor, b: Tensor) -> None:
-    """Add a @ b to `sum_XD` in place, the same bit for bit for any number of threads."""
+    """Add a @ b to `sum_XD` in place, the same bit for bit for any number of threads.
+
+    Axes: X (row of a batch, position) in one axis, D model width.
+    """
     if _depends(a) and few(*_sizes(a, b)):
         with one_thread():
             sum_XD.addmm_(a, b)

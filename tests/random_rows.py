@@ -69,7 +69,7 @@ def random_rows(
             sounding_B = (torch.rand(len(batch), generator=generator) >= silent).to(dtype)
             for number in range(num_layers + 1):
                 edges_BS, slots = reach.layer(values, number), columns.layers[number]
-                causal_BS = slots.position_S[: edges_BS.shape[1]] <= torch.tensor(at)[: len(edges_BS), None]
+                causal_BS = slots.position_Z[: edges_BS.shape[1]] <= torch.tensor(at)[: len(edges_BS), None]
                 edges_BS.mul_(causal_BS).mul_(sounding_B[: len(edges_BS), None])
             reach.layer(values, num_layers)[:, -1] = 0  # the sweep zeroes this slot, which errors in the prefix share
             reached = DenseEdges(reach, values.to(device))

@@ -1,6 +1,6 @@
 """Attention patterns, through the attention interface of transformers: they are observed, or replaced by constants.
 
-H query head, P position, E head width.
+Axes: H attention head, P position, U head width.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _attention(
     s_aux: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Compute plain attention on tensors [1, H, P, E], with grouped query heads, softcaps and sinks."""
+    """Compute plain attention on tensors [1, H, P, U], with grouped query heads, softcaps and sinks."""
     groups = query.shape[1] // key.shape[1]
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
 

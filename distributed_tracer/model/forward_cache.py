@@ -1,6 +1,7 @@
 """ForwardCache: the values of one forward pass that are held constant for a prompt, and those that are read later.
 
-H query head, P position, D model width, V vocabulary. Each tensor stays on the device of the layer it belongs to.
+Axes: H attention head, P position, D model width, V vocabulary. Each tensor stays on the device of the layer it
+belongs to.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ Every norm is a diagonal map of the model's width (after subtraction of the mean
 each position. The diagonal is folded into the adjacent weights and the numbers into the attention pattern, so no
 element-wise operation on a gradient remains.
 
-P position, K position attended to, H query head, G key/value head, Q query head of one key/value head, E head width,
-D model width, B row. X is several axes in one, described at each tensor, or any set of vectors.
+Axes: P position, J position attended to, H attention head, G key/value head, Q query head of one key/value head,
+U head width, D model width, B row of a batch, X several axes in one (described at each tensor) or any set of vectors.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from .model import Model
 class FrozenLayer:
     """The constants of a layer's attention and of its transcoder's linear skip that the sweep needs."""
 
-    pattern_GKPQ: Tensor
-    """The attention from P to K, times the scales of the norms before the values and after the output."""
+    pattern_GJPQ: Tensor
+    """The attention from P to J, times the scales of the norms before the values and after the output."""
     output_GDX: Tensor
     """The output weights, with X = (query head of the group, head width)."""
     value_XD: Tensor
@@ -54,7 +54,7 @@ class FrozenLayer:
         constant_PD, scale_P, skip_DD = self.constant_PD, self.skip_scale_P, self.skip_DD
         return replace(
             self,
-            pattern_GKPQ=self.pattern_GKPQ[:, :, lead:].to(dtype).contiguous(),
+            pattern_GJPQ=self.pattern_GJPQ[:, :, lead:].to(dtype).contiguous(),
             output_GDX=self.output_GDX.to(dtype),
             value_XD=self.value_XD.to(dtype),
             constant_PD=None if constant_PD is None else constant_PD[lead:].to(dtype),
@@ -79,25 +79,25 @@ def freeze(model: Model, tape: ForwardCache, layer: int, skip_DD: Tensor | None,
     `skip_DD` is the transcoder's skip matrix [D_out, D_in] between its input and output sites.
     """
     weights = model.layers[layer]
-    groups, head_dim, width = weights.value_GED.shape
-    output_HED, value_GED = weights.output_HED, weights.value_GED
-    pattern_HPK = tape.patterns_HPP[layer]
+    groups, head_dim, width = weights.value_GUD.shape
+    output_HUD, value_GUD = weights.output_HUD, weights.value_GUD
+    pattern_HPJ = tape.patterns_HPP[layer]
     if weights.attention_post_norm is not None:
-        output_HED = weights.attention_post_norm.jvp(output_HED)
-        pattern_HPK = pattern_HPK * tape.scales_P1[(layer, "attention_post")]
+        output_HUD = weights.attention_post_norm.jvp(output_HUD)
+        pattern_HPJ = pattern_HPJ * tape.scales_P1[(layer, "attention_post")]
     if weights.attention_norm is not None:
-        value_GED = weights.attention_norm.vjp(value_GED)
-        pattern_HPK = pattern_HPK * tape.scales_P1[(layer, "attention")].squeeze(-1)
+        value_GUD = weights.attention_norm.vjp(value_GUD)
+        pattern_HPJ = pattern_HPJ * tape.scales_P1[(layer, "attention")].squeeze(-1)
     if weights.residual_scale != 1:
-        pattern_HPK = pattern_HPK * weights.residual_scale
-    num_positions = pattern_HPK.shape[-1]
-    pattern_GQPK = pattern_HPK.reshape(groups, -1, num_positions, num_positions)
+        pattern_HPJ = pattern_HPJ * weights.residual_scale
+    num_positions = pattern_HPJ.shape[-1]
+    pattern_GQPJ = pattern_HPJ.reshape(groups, -1, num_positions, num_positions)
     skip, scale = _fold_skip(model, tape, layer, skip_DD)
     constant_PD = attention_constant(weights, tape, layer)
     return FrozenLayer(
-        pattern_GKPQ=pattern_GQPK.permute(0, 3, 2, 1).to(dtype),
-        output_GDX=output_HED.reshape(groups, -1, width).to(dtype).mT.contiguous(),
-        value_XD=value_GED.reshape(groups * head_dim, width).to(dtype),
+        pattern_GJPQ=pattern_GQPJ.permute(0, 3, 2, 1).to(dtype),
+        output_GDX=output_HUD.reshape(groups, -1, width).to(dtype).mT.contiguous(),
+        value_XD=value_GUD.reshape(groups * head_dim, width).to(dtype),
         constant_PD=None if constant_PD is None else constant_PD.to(dtype),
         skip_DD=None if skip is None else skip.to(dtype),
         skip_scale_P=None if scale is None else scale.to(dtype),
@@ -135,15 +135,16 @@ def _attention_output_constant(weights: Layer, tape: ForwardCache, layer: int) -
     norm, post_norm = weights.attention_norm, weights.attention_post_norm
     entering = None if norm is None else norm.bias_D
     written = weights.output_bias_D
-    if entering is not None or weights.value_bias_GE is not None:
-        value_GE = torch.zeros_like(weights.value_GED[..., 0])
+    if entering is not None or weights.value_bias_GU is not None:
+        value_GU = torch.zeros_like(weights.value_GUD[..., 0])
         if entering is not None:
-            value_GE = value_GE + multiply(weights.value_GED, entering)
-        if weights.value_bias_GE is not None:
-            value_GE = value_GE + weights.value_bias_GE
+            value_GU = value_GU + multiply(weights.value_GUD, entering)
+        if weights.value_bias_GU is not None:
+            value_GU = value_GU + weights.value_bias_GU
         share_HP = tape.patterns_HPP[layer].sum(-1)  # less than 1 where a sink takes part
-        value_HE = value_GE.repeat_interleave(share_HP.shape[0] // value_GE.shape[0], 0)
-        mixed_PD = einsum("hp,he,hed->pd", share_HP, value_HE, weights.output_HED)
+        value_HU = value_GU.repeat_interleave(share_HP.shape[0] // value_GU.shape[0], 0)
+        # The equation calls the head width "e": torch adds up axes in alphabetical order, which decides the last bits.
+        mixed_PD = einsum("hp,he,hed->pd", share_HP, value_HU, weights.output_HUD)
         written = mixed_PD if written is None else mixed_PD + written
     num_positions = len(tape.tokens_P)
     if written is None:

@@ -1,6 +1,6 @@
 """Layer: the linear parts of one layer, read from the model's modules: value and output weights, norms, device.
 
-H query head, G key/value head, E head width, D model width.
+Axes: H attention head, G key/value head, U head width, D model width.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Layer:
     """The linear parts of one layer, through which the sweep goes. Weights are views of the model's own weights where
     their layout allows it."""
 
-    value_GED: Tensor
-    value_bias_GE: Tensor | None
-    output_HED: Tensor
+    value_GUD: Tensor
+    value_bias_GU: Tensor | None
+    output_HUD: Tensor
     output_bias_D: Tensor | None
     attention_norm: Norm | None
     attention_post_norm: Norm | None
@@ -36,7 +36,7 @@ class Layer:
     @property
     def device(self) -> torch.device:
         """The device of the layer's weights."""
-        return self.output_HED.device
+        return self.output_HUD.device
 
     @classmethod
     def of(cls, module: nn.Module, sites: ArchitectureSpec, shape: ModelShape, residual_scale: float) -> Layer:
@@ -72,7 +72,7 @@ def _linear(module: nn.Module) -> tuple[Tensor, Tensor | None]:
 
 
 def _value_rows(weight: Tensor, sites: ArchitectureSpec, num_kv_heads: int, head_dim: int) -> Tensor:
-    """Select the rows of the values from a projection [rows, in] and return them in the shape [G, E, in]."""
+    """Select the rows of the values from a projection [rows, in] and return them in the shape [G, U, in]."""
     if sites.value_packing == "heads":  # per head: query, key, value
         return weight.reshape(num_kv_heads, 3, head_dim, -1)[:, 2]
     values = weight if sites.value_packing == "alone" else weight[-num_kv_heads * head_dim :]

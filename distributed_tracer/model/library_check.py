@@ -1,7 +1,7 @@
 """Check that a model computes the same logits with this package's hooks as in its library, on one short sequence.
 
 The check finds what no list of configuration flags can: anything that this package's attention and norms do not
-implement. P position, V vocabulary.
+implement. Axes: P position, V vocabulary.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Model: a Hugging Face model on its devices, and those of its linear parts through which attribution goes.
 
-V vocabulary, D model width.
+Axes: V vocabulary, D model width.
 """
 
 from __future__ import annotations

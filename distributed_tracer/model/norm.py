@@ -1,6 +1,6 @@
 """Norm: a norm layer as the linear map that it becomes when its scale is held constant.
 
-D model width; tensors may have any leading axes.
+Axes: D model width. Tensors may have any leading axes.
 """
 
 from __future__ import annotations

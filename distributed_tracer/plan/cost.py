@@ -1,7 +1,7 @@
 """Cost: the bytes and floating-point operations of one prompt, computed from sizes alone.
 
 The only unknown is the number of active features; `active_per_site` is its assumed mean per position and layer.
-P position, L layer, D model width, H attention head, A active feature, C column, R row.
+Axes: L layer, H attention head, P position.
 """
 
 from __future__ import annotations

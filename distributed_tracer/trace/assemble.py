@@ -1,8 +1,8 @@
 """Assemble the rows of one prompt into its DenseGraph: the chosen columns in node order, influence and scores.
 
-R row (features in node order, then targets), M column (features, errors, tokens: every node but targets), N node,
-F selected feature, C column picked, E edge, B row of a block, K target, L layer, P position, H number of edges walked,
-X two numbers for each H, one after the other.
+Axes: R row of a graph (features in node order, then targets), M node in dense order (features, errors, tokens: every
+node but targets), N node, A active feature, F feature selected, C column picked, E edge, B row of a batch, K target,
+L layer, P position, W number of edges walked, X (number of edges walked, which of two ends) in one axis.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ def assemble(
     sum_R = sum_3R[0] + in_sums_R
     walks = walk(edges_RM, sum_R, frontier.weight_K, count_L, len(tokens_P))
     to_error_R, to_end_R, to_constant_R = torch.stack([sum_3R[1], sum_3R[1:].sum(0), in_sums_R]) / divisor(sum_R)
-    ends_H2 = product(walks.mass_HR, torch.stack([to_end_R, to_constant_R], 1))
+    ends_W2 = product(walks.mass_WR, torch.stack([to_end_R, to_constant_R], 1))
 
     of_rows = (sum_R, constant_R, frontier.abs_sum_R[row_R], frontier.dropped_R[row_R], to_error_R)
-    sizes = [edges_RM.shape[1], ends_H2.numel(), *[len(sum_R)] * len(of_rows)]
-    everything = torch.cat([walks.total_M, ends_H2.flatten(), *of_rows]).numpy(force=True)
+    sizes = [edges_RM.shape[1], ends_W2.numel(), *[len(sum_R)] * len(of_rows)]
+    everything = torch.cat([walks.total_M, ends_W2.flatten(), *of_rows]).numpy(force=True)
     total_M, ends_X, sums, constants, sums_all, dropped, to_error = np.split(everything, np.cumsum(sizes[:-1]))
     weight_K = np.array([target.weight for target in directions.targets])
     passing_R = np.append(total_M[: len(selected)], weight_K)
@@ -129,23 +129,23 @@ def _at_nodes(value_R: Floats, num_features: int, num_nodes: int) -> npt.NDArray
     return spread
 
 
-def _scores(ending_L: Floats, passing: float, into_errors: float, ends_H2: Floats, closing_error: float) -> Scores:
+def _scores(ending_L: Floats, passing: float, into_errors: float, ends_W2: Floats, closing_error: float) -> Scores:
     """Compute the scores of a graph as in Ameisen et al. 2025, "Circuit Tracing", section on graph scores.
 
     `ending_L` is the influence of the errors of each layer, followed by that of the tokens. `passing` is the influence
     of all nodes, including the weights of the targets, and `into_errors` is the part of it that goes to errors in the
-    next step. `ends_H2` is the influence that ends in errors and tokens, and the influence that ends in the constant,
+    next step. `ends_W2` is the influence that ends in errors and tokens, and the influence that ends in the constant,
     after 1, 2, ... edges.
     """
     error, token = ending_L[:-1].sum(), ending_L[-1]
-    ends_H = ends_H2.sum(1)
-    ends = ends_H.sum()
+    ends_W = ends_W2.sum(1)
+    ends = ends_W.sum()
     return Scores(
         replacement=_share(token, token + error),
         completeness=_share(passing - into_errors, passing),
-        constant_share=_share(ends_H2[:, 1].sum(), ends),
+        constant_share=_share(ends_W2[:, 1].sum(), ends),
         error_share_L=tuple(_share(e, ends) for e in ending_L[:-1]),
-        path_length_H=tuple(_share(h, ends) for h in np.trim_zeros(ends_H, "b")),
+        path_length_H=tuple(_share(h, ends) for h in np.trim_zeros(ends_W, "b")),
         closing_error=closing_error,
     )
 

@@ -1,6 +1,6 @@
 """The algorithm from top to bottom: it defines what an attribution graph is. It uses no Ray, no Zarr and no files.
 
-F chosen feature.
+Axes: F feature chosen.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ The features of one layer at one position share a gradient, so one product reads
 error and its constant. Positions that are read together form a segment, in which every position has as many slots as
 the widest one needs. Slots are numbered segment by segment: first those of the layers, then those of the tokens.
 
-L layer, P position, A active feature, C column (active features, errors layer-major, tokens), S slot, D model width.
-X is (layer, position) in one axis.
+Axes: L layer, P position, A active feature, C column (active features, errors layer-major, tokens), Z slot,
+D model width, X (layer, position) in one axis.
 """
 
 from __future__ import annotations
@@ -115,16 +115,16 @@ class LayerColumns:
         return torch.tensor([position for segment in self.segments for position in segment.positions])
 
     @property
-    def position_S(self) -> Tensor:
+    def position_Z(self) -> Tensor:
         """The position of every slot."""
         return self.order.repeat_interleave(torch.tensor(self.width_P)[self.order])
 
-    def sum_positions(self, x_SD: Tensor) -> Tensor:
+    def sum_positions(self, x_ZD: Tensor) -> Tensor:
         """Return the sum of the vectors in the slots of each position: [P, D]."""
-        slots = torch.arange(len(x_SD), device=x_SD.device)
-        starts = torch.tensor(self.start_P)[self.order].to(x_SD.device)
-        sums_PD = x_SD.new_zeros(len(self.start_P), x_SD.shape[1])
-        sums_PD[self.order.to(x_SD.device)] = embedding_bag(slots, x_SD, starts, mode="sum")
+        slots = torch.arange(len(x_ZD), device=x_ZD.device)
+        starts = torch.tensor(self.start_P)[self.order].to(x_ZD.device)
+        sums_PD = x_ZD.new_zeros(len(self.start_P), x_ZD.shape[1])
+        sums_PD[self.order.to(x_ZD.device)] = embedding_bag(slots, x_ZD, starts, mode="sum")
         return sums_PD
 
     def reached(self, start: int, end: int) -> list[Segment]:

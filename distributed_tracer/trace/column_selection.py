@@ -1,6 +1,6 @@
 """Select some columns of every row: those of a graph's nodes.
 
-B row, C column picked, S slot, L layer.
+Axes: B row of a batch, C column picked, Z slot, L layer.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Picked:
             return edges.take(self.slot_C)
         picked_BC = edges.values.new_zeros(edges.reach.num_rows, len(self.slot_C))
         for layer, first, slots, highest in self._runs:
-            edges_BS = edges.reach.layer(edges.values, layer)
-            count = bisect_left(highest, edges_BS.shape[1])
-            if count and len(edges_BS):
-                picked_BC[: len(edges_BS), first : first + count] = edges_BS.index_select(1, slots[:count])
+            edges_BZ = edges.reach.layer(edges.values, layer)
+            count = bisect_left(highest, edges_BZ.shape[1])
+            if count and len(edges_BZ):
+                picked_BC[: len(edges_BZ), first : first + count] = edges_BZ.index_select(1, slots[:count])
         return picked_BC
 
     @cached_property

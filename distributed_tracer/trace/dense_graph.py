@@ -2,8 +2,8 @@
 
 The matrix stays on the device that computed it. Only the pruned graph leaves it, or the whole graph on request.
 
-R row (features in node order, then targets), M column (features, errors, tokens: every node but targets), N node,
-K target, L layer, E edge, B row of a block of rows, I row kept, J column kept.
+Axes: R row of a graph (features in node order, then targets), M node in dense order (features, errors, tokens: every
+node but targets), N node, K target, L layer, E edge, B row of a batch, P position, X row kept, Y column kept.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class DenseGraph:
             edge_threshold,
         )
         targets = self.bare.nodes.where(NodeKind.TARGET)
-        return self._with(np.append(kept.column_J, targets), kept.count_I, kept.source_E, kept.weight_E)
+        return self._with(np.append(kept.column_Y, targets), kept.count_X, kept.source_E, kept.weight_E)
 
     def _with(
         self,

@@ -4,8 +4,8 @@ The formula is from Ameisen et al. 2025, "Circuit Tracing", appendix on graph pr
 so one pass from the features of the last layer down is enough: as many products as there are layers, and no wait for a
 GPU.
 
-R row (features in node order, then targets), F feature, M column (features, errors, tokens: every node but targets),
-H number of edges walked from a target, K target, L layer.
+Axes: R row of a graph (features in node order, then targets), F feature, M node in dense order (features, errors,
+tokens: every node but targets), W number of edges walked (from a target), K target, L layer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..threads import product
 class Walks:
     """The mass that arrives from the targets, in float64."""
 
-    mass_HR: Tensor
+    mass_WR: Tensor
     """The mass at the node of every row, after 0, 1, ..., number of layers edges."""
     total_M: Tensor
     """The mass at the node of every column, summed over walks of any length, which is the node's influence."""
@@ -35,23 +35,23 @@ def walk(edges_RM: Tensor, sum_R: Tensor, weight_K: Tensor, count_L: Sequence[in
     `count_L` is the number of features in each layer. A row whose normaliser `sum_R` is zero passes nothing on.
     """
     num_rows, num_layers, num_features = len(edges_RM), len(count_L), sum(count_L)
-    mass_HR = sum_R.new_zeros(num_layers + 1, num_rows)
-    mass_HR[0, num_features:] = weight_K
-    pass_HR, divisor_R = torch.zeros_like(mass_HR), divisor(sum_R)
-    pass_HR[0, num_features:] = weight_K / divisor_R[num_features:]
+    mass_WR = sum_R.new_zeros(num_layers + 1, num_rows)
+    mass_WR[0, num_features:] = weight_K
+    pass_WR, divisor_R = torch.zeros_like(mass_WR), divisor(sum_R)
+    pass_WR[0, num_features:] = weight_K / divisor_R[num_features:]
     total_M = sum_R.new_zeros(edges_RM.shape[1])
     for layer, here, above in downwards(count_L, num_rows):
         steps = num_layers - layer  # a row above has walked fewer edges
         if here.stop > here.start:
-            mass_HF = product(pass_HR[:steps, above], edges_RM[above, here].abs().double())
-            mass_HR[1 : steps + 1, here] = mass_HF
-            pass_HR[1 : steps + 1, here] = mass_HF / divisor_R[here]
+            mass_WF = product(pass_WR[:steps, above], edges_RM[above, here].abs().double())
+            mass_WR[1 : steps + 1, here] = mass_WF
+            pass_WR[1 : steps + 1, here] = mass_WF / divisor_R[here]
         errors = slice(num_features + layer * num_positions, num_features + (layer + 1) * num_positions)
-        total_M[errors] = product(pass_HR[:steps, above].sum(0)[None], edges_RM[above, errors].abs().double())[0]
-    total_M[:num_features] = mass_HR[:, :num_features].sum(0)
+        total_M[errors] = product(pass_WR[:steps, above].sum(0)[None], edges_RM[above, errors].abs().double())[0]
+    total_M[:num_features] = mass_WR[:, :num_features].sum(0)
     tokens = slice(num_features + num_layers * num_positions, None)
-    total_M[tokens] = product(pass_HR.sum(0)[None], edges_RM[:, tokens].abs().double())[0]
-    return Walks(mass_HR, total_M)
+    total_M[tokens] = product(pass_WR.sum(0)[None], edges_RM[:, tokens].abs().double())[0]
+    return Walks(mass_WR, total_M)
 
 
 def downwards(count_L: Sequence[int], num_rows: int) -> Iterator[tuple[int, slice, slice]]:

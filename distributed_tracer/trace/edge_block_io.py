@@ -1,6 +1,6 @@
 """SerializedBlock: an EdgeBlock as numpy arrays, to be sent between processes that both know the prompt's columns.
 
-B row of the block, E edge kept, L layer.
+Axes: B row of a batch, E edge kept, L layer.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Rows are sorted deepest first, so only the first few rows reach the columns of a layer. They reach only columns at
 positions up to the last one of the batch, which are the first few slots. The edges from one layer are therefore one
-matrix [B, S], and the matrices of all layers follow one another in a buffer.
+matrix [B, Z], and the matrices of all layers follow one another in a buffer.
 
-B row, L layer, P position, C column requested, S slot.
+Axes: B row of a batch, L layer, P position, A active feature, C column requested, Z slot.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from .device import to_device_async
 class Edges(Protocol):
     """The edges of some rows from every column, in any storage format."""
 
-    def add_weighted(self, weight_B: Tensor, out_S: Tensor) -> None:
-        """Add every |edge| times the weight of its row to `out_S` at the slot of its column."""
+    def add_weighted(self, weight_B: Tensor, out_Z: Tensor) -> None:
+        """Add every |edge| times the weight of its row to `out_Z` at the slot of its column."""
         ...
 
     def take(self, slot_C: Tensor) -> Tensor:
@@ -45,19 +45,19 @@ class DenseEdges:
         """Return the sum of the edges of every row and the sum of their absolute values, both [B] in float64."""
         sum_B = self.values.new_zeros(self.reach.num_rows, dtype=torch.float64)
         abs_sum_B = torch.zeros_like(sum_B)
-        for _, edges_BS in self.reach.layers(self.values):
-            sum_B[: len(edges_BS)] += edges_BS.sum(1)
-            abs_sum_B[: len(edges_BS)] += edges_BS.abs().sum(1)
+        for _, edges_BZ in self.reach.layers(self.values):
+            sum_B[: len(edges_BZ)] += edges_BZ.sum(1)
+            abs_sum_B[: len(edges_BZ)] += edges_BZ.abs().sum(1)
         return sum_B, abs_sum_B
 
-    def add_weighted(self, weight_B: Tensor, out_S: Tensor) -> None:
-        """Add every |edge| times the weight of its row to `out_S` at the slot of its column."""
+    def add_weighted(self, weight_B: Tensor, out_Z: Tensor) -> None:
+        """Add every |edge| times the weight of its row to `out_Z` at the slot of its column."""
         if self.values.device.type == "cpu":  # where a large intermediate result costs more than many small ones
-            for first, edges_BS in self.reach.layers(self.values):
-                out_S[first : first + edges_BS.shape[1]] += weight_B[: len(edges_BS)] @ edges_BS.abs()
+            for first, edges_BZ in self.reach.layers(self.values):
+                out_Z[first : first + edges_BZ.shape[1]] += weight_B[: len(edges_BZ)] @ edges_BZ.abs()
         else:
-            for first, abs_BS in self.reach.layers(self.values.abs()):
-                out_S[first : first + abs_BS.shape[1]].addmv_(abs_BS.T, weight_B[: len(abs_BS)])
+            for first, abs_BZ in self.reach.layers(self.values.abs()):
+                out_Z[first : first + abs_BZ.shape[1]].addmv_(abs_BZ.T, weight_B[: len(abs_BZ)])
 
     def take(self, slot_C: Tensor) -> Tensor:
         """Return the edges from the columns in some slots, [B, C]; they are zero where a row does not reach a
@@ -73,11 +73,11 @@ class DenseEdges:
 
     def dense(self, first: int, end: int) -> Tensor:
         """Return the rows `first` to `end` (exclusive) over every slot."""
-        dense_BS = self.values.new_zeros(end - first, self.reach.columns.num_slots)
-        for slot, edges_BS in self.reach.layers(self.values):
-            part_BS = edges_BS[first:end]  # may be empty: perhaps none of the rows is deep enough
-            dense_BS[: len(part_BS), slot : slot + part_BS.shape[1]] = part_BS
-        return dense_BS
+        dense_BZ = self.values.new_zeros(end - first, self.reach.columns.num_slots)
+        for slot, edges_BZ in self.reach.layers(self.values):
+            part_BZ = edges_BZ[first:end]  # may be empty: perhaps none of the rows is deep enough
+            dense_BZ[: len(part_BZ), slot : slot + part_BZ.shape[1]] = part_BZ
+        return dense_BZ
 
 
 class ReachableColumns:
@@ -97,12 +97,12 @@ class ReachableColumns:
         self.table = to_device_async([offsets[:-1], rows, widths], columns.slot_A.device)
 
     def layers(self, values: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Yield the first slot and the edges [B, S] of every layer that is reached, and of the tokens."""
+        """Yield the first slot and the edges [B, Z] of every layer that is reached, and of the tokens."""
         for number, (_, rows, width) in enumerate(self._parts):
             if rows and width:
                 yield self.columns.layers[number].first, self.layer(values, number)
 
     def layer(self, values: Tensor, number: int) -> Tensor:
-        """Return the edges [B, S] from one layer, or from the tokens if `number` is -1."""
+        """Return the edges [B, Z] from one layer, or from the tokens if `number` is -1."""
         offset, rows, width = self._parts[number]
         return values[offset : offset + rows * width].view(rows, width)

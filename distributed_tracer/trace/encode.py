@@ -1,6 +1,6 @@
 """Encode a prompt: which features are active, what they write, and which errors remain.
 
-A active feature, L layer, P position, D model width.
+Axes: A active feature, L layer, P position, D model width.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Features are chosen in rounds, the most influential first.
 
-R row computed so far, A active feature, B row of a block, F feature that has a row, K target, S slot.
+Axes: R row of a graph (computed so far), A active feature, B row of a batch, F feature that has a row, K target,
+Z slot.
 """
 
 from __future__ import annotations
@@ -108,12 +109,12 @@ class Frontier:
         How much each row passes on is computed among the nodes that have rows. Only then are all columns read, once.
         """
         weight_R = self._weights().to(self._feature_edges_RF.dtype)
-        influence_S = weight_R.new_zeros(self.features.columns.num_slots)
+        influence_Z = weight_R.new_zeros(self.features.columns.num_slots)
         start = 0
         for block in self.blocks:
-            block.edges.add_weighted(weight_R[start : start + len(block)], influence_S)
+            block.edges.add_weighted(weight_R[start : start + len(block)], influence_Z)
             start += len(block)
-        return influence_S[self.features.columns.slot_A]
+        return influence_Z[self.features.columns.slot_A]
 
     def _weights(self) -> Tensor:
         """Return what every row passes on per |edge|: the influence of its node (or the weight of its target) divided

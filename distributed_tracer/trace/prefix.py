@@ -5,8 +5,9 @@ per prompt these terms are propagated through the frozen layers. A row then need
 after the prefix: whatever it receives from the prefix comes through the attention of later positions, and one product
 per layer with the values that they attend to in the prefix computes it.
 
-T token of the prefix, then the constant; P position, K position attended to, both in the prefix; G key/value head,
-Q query head of one key/value head, E head width, L layer, D model width. X and Y are several of these in one.
+Axes: T token of the prefix (then the constant), P position (in the prefix), J position attended to (in the prefix),
+G key/value head, Q query head of one key/value head, U head width, L layer, D model width, X several of these in one,
+Y several of these in one.
 """
 
 from __future__ import annotations
@@ -50,11 +51,11 @@ class Prefix:
 
     def _attended(self, layer: FrozenLayer, stream_TPD: Tensor) -> Tensor:
         groups, head_dim = layer.num_groups, layer.head_dim
-        value_TKX = multiply(stream_TPD, layer.value_XD.T)
-        self.values_LXT.append(value_TKX.flatten(1).T.contiguous())
-        pattern_GKPQ = layer.pattern_GKPQ[:, : self.size, : self.size]
-        pattern_GYK = pattern_GKPQ.flatten(2).mT  # Y = (position, query head)
-        value_TGKE = value_TKX.view(*value_TKX.shape[:2], groups, head_dim).transpose(1, 2)
+        value_TJX = multiply(stream_TPD, layer.value_XD.T)
+        self.values_LXT.append(value_TJX.flatten(1).T.contiguous())
+        pattern_GJPQ = layer.pattern_GJPQ[:, : self.size, : self.size]
+        pattern_GYJ = pattern_GJPQ.flatten(2).mT  # Y = (position, query head)
+        value_TGJU = value_TJX.view(*value_TJX.shape[:2], groups, head_dim).transpose(1, 2)
         shape = (len(stream_TPD), groups, self.size, layer.output_GDX.shape[2])
-        mixed_TGPX = multiply(pattern_GYK, value_TGKE).reshape(shape)
+        mixed_TGPX = multiply(pattern_GYJ, value_TGJU).reshape(shape)
         return multiply(mixed_TGPX, layer.output_GDX.mT).sum(1)

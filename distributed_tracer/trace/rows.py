@@ -3,7 +3,7 @@
 A row is the gradient of one node. It starts as a vector in the residual stream, and one sweep computes all the rows of
 a batch.
 
-B row of a batch, N node of a round, A active feature, F chosen feature, K target, P position, D model width.
+Axes: B row of a batch, N node of a round, A active feature, F feature chosen, K target, P position, D model width.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """SourceVectors: what features, errors and constants add to the residual stream, in the order of their slots.
 
-A active feature, P position, D model width, M layer written to, S slot.
+Axes: A active feature, P position, D model width, L layer (written to), Z slot.
 """
 
 from __future__ import annotations
@@ -49,63 +49,63 @@ class SourceVectors:
         as features times layers written to.
         """
         self.model, self.tape, self.transcoders, self.columns, self.dtype = model, tape, transcoders, columns, dtype
-        self._feature_S = feature_A.new_zeros(columns.num_slots)
-        self._feature_S[columns.slot_A] = feature_A
-        self._activation_S = activation_A.new_zeros(columns.num_slots)
-        self._activation_S[columns.slot_A] = activation_A
-        self._position_S = torch.cat([of.position_S for of in columns.layers]).to(feature_A.device)
-        self.error_MPD: list[Tensor] = []
+        self._feature_Z = feature_A.new_zeros(columns.num_slots)
+        self._feature_Z[columns.slot_A] = feature_A
+        self._activation_Z = activation_A.new_zeros(columns.num_slots)
+        self._activation_Z[columns.slot_A] = activation_A
+        self._position_Z = torch.cat([of.position_Z for of in columns.layers]).to(feature_A.device)
+        self.error_LPD: list[Tensor] = []
         """The error at the output site of each layer: what neither features nor constants write."""
-        self._beside_M2PD: list[Tensor] = []
+        self._beside_L2PD: list[Tensor] = []
         self._kept: list[list[tuple[int, Tensor]]] = []
         for layer in range(columns.num_layers):
             rest_PD = self._rest(layer)
             constant_PD = self._constant(layer, rest_PD, zeroed)
             error_PD, made = rest_PD - constant_PD, []
-            for source, at_site_SD in self._of_features(layer):
-                error_PD -= columns.layers[source].sum_positions(at_site_SD)
+            for source, at_site_ZD in self._of_features(layer):
+                error_PD -= columns.layers[source].sum_positions(at_site_ZD)
                 if keep:
-                    made.append((source, self._written(layer, source, at_site_SD)))
-            self.error_MPD.append(error_PD)
-            self._beside_M2PD.append(self._error_and_constant(layer, error_PD, constant_PD))
+                    made.append((source, self._written(layer, source, at_site_ZD)))
+            self.error_LPD.append(error_PD)
+            self._beside_L2PD.append(self._error_and_constant(layer, error_PD, constant_PD))
             if keep:
                 self._add_beside(layer, made)
                 self._kept.append(made)
 
     def for_layer(self, layer: int) -> list[tuple[int, Tensor]]:
-        """Return each source layer whose features write to `layer`, with the vectors of its slots [S, D].
+        """Return each source layer whose features write to `layer`, with the vectors of its slots [Z, D].
 
         The vectors are on the device of `layer`.
         """
         if self._kept:
             return self._kept[layer]
-        made = [(source, self._written(layer, source, at_site_SD)) for source, at_site_SD in self._of_features(layer)]
+        made = [(source, self._written(layer, source, at_site_ZD)) for source, at_site_ZD in self._of_features(layer)]
         self._add_beside(layer, made)
         return made
 
     def constant_for(self, layer: int) -> Tensor:
         """Return what a layer's MLP adds at each position whichever features are active: [P, D]."""
-        return self._beside_M2PD[layer][1]
+        return self._beside_L2PD[layer][1]
 
     def token_vectors(self) -> Tensor:
-        """Return the embeddings of tokens and positions that enter layer 0, in their slots [S, D]."""
+        """Return the embeddings of tokens and positions that enter layer 0, in their slots [Z, D]."""
         token_PD, position_PD = self.tape.token_vectors_PD, self.tape.position_vectors_PD
         position_PD = torch.zeros_like(token_PD) if position_PD is None else position_PD
         return torch.stack([token_PD, position_PD], 1).to(self.dtype).flatten(0, 1)
 
     def _of_features(self, layer: int) -> Iterator[tuple[int, Tensor]]:
-        """Yield each source layer and its vectors [S, D] at the output site, which are zero where a slot holds no
+        """Yield each source layer and its vectors [Z, D] at the output site, which are zero where a slot holds no
         feature."""
         shape = self.transcoders.shape
         for source in range(layer + 1):
             if layer in shape.writes_to(source):
                 slots = self.columns.layers[source].slots
-                rows_SD = self.transcoders.decoder_rows(source, self._feature_S[slots], layer).to(self._work_dtype)
-                yield source, rows_SD.mul_(self._activation_S[slots, None])
+                rows_ZD = self.transcoders.decoder_rows(source, self._feature_Z[slots], layer).to(self._work_dtype)
+                yield source, rows_ZD.mul_(self._activation_Z[slots, None])
 
-    def _written(self, layer: int, source: int, at_site_SD: Tensor) -> Tensor:
-        position_S = self._position_S[self.columns.layers[source].slots].to(self._device(layer))
-        return site_to_residual(self.model, self.tape, layer, at_site_SD.to(self._device(layer)), position_S).to(
+    def _written(self, layer: int, source: int, at_site_ZD: Tensor) -> Tensor:
+        position_Z = self._position_Z[self.columns.layers[source].slots].to(self._device(layer))
+        return site_to_residual(self.model, self.tape, layer, at_site_ZD.to(self._device(layer)), position_Z).to(
             self.dtype
         )
 
@@ -135,12 +135,12 @@ class SourceVectors:
 
     def _add_beside(self, layer: int, made: list[tuple[int, Tensor]]) -> None:
         """Put the error and the constant into the last two slots of each position of the layer itself."""
-        for source, vectors_SD in made:
+        for source, vectors_ZD in made:
             if source == layer:
                 lead = self.columns.prefix_length
-                constant_P = self.columns.constant_LP[layer, lead:].to(vectors_SD.device)
-                error_PD, constant_PD = self._beside_M2PD[layer][:, lead:].to(vectors_SD.dtype)
-                vectors_SD[constant_P - 1], vectors_SD[constant_P] = error_PD, constant_PD
+                constant_P = self.columns.constant_LP[layer, lead:].to(vectors_ZD.device)
+                error_PD, constant_PD = self._beside_L2PD[layer][:, lead:].to(vectors_ZD.dtype)
+                vectors_ZD[constant_P - 1], vectors_ZD[constant_P] = error_PD, constant_PD
 
     def _device(self, layer: int) -> torch.device:
         return self.model.layers[layer].device

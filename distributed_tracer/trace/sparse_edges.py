@@ -1,6 +1,6 @@
 """Keep the largest edges of every row, which together carry a given share of its sum of |edge|.
 
-B row, S slot, E edge kept, C column requested, I edge that is examined.
+Axes: B row of a batch, Z slot, E edge kept, C column requested, I edge that is examined.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ class SparseEdges:
         sums_B = self.value_E.new_zeros(len(self.count_B), dtype=torch.float64)
         return sums_B.index_add_(0, self._row_E(), self.value_E.abs().double())
 
-    def add_weighted(self, weight_B: Tensor, out_S: Tensor) -> None:
-        """Add every |edge| times the weight of its row to `out_S` at the slot of its column."""
+    def add_weighted(self, weight_B: Tensor, out_Z: Tensor) -> None:
+        """Add every |edge| times the weight of its row to `out_Z` at the slot of its column."""
         weight_E = torch.repeat_interleave(weight_B, self.count_B, output_size=len(self.value_E))
-        out_S.index_add_(0, self.slot_E, weight_E.mul_(self.value_E.abs()))
+        out_Z.index_add_(0, self.slot_E, weight_E.mul_(self.value_E.abs()))
 
     def take(self, slot_C: Tensor) -> Tensor:
         """Return the edges from the columns in some slots, [B, C]; they are zero where none is stored."""
         beside = len(slot_C)  # one column collects the edges not requested: to drop them would mean to wait for a GPU
-        column_S = slot_C.new_full((self.num_slots,), beside)
-        column_S[slot_C] = torch.arange(len(slot_C), device=slot_C.device)
+        column_Z = slot_C.new_full((self.num_slots,), beside)
+        column_Z[slot_C] = torch.arange(len(slot_C), device=slot_C.device)
         taken_BC = self.value_E.new_zeros(len(self.count_B), beside + 1)
-        taken_BC[self._row_E(), column_S[self.slot_E]] = self.value_E
+        taken_BC[self._row_E(), column_Z[self.slot_E]] = self.value_E
         return taken_BC[:, :beside]
 
     def _row_E(self) -> Tensor:
@@ -60,30 +60,30 @@ def keep_top_mass(edges: DenseEdges, share: float) -> SparseEdges:
     num_rows, num_slots = edges.reach.num_rows, edges.reach.columns.num_slots
     at_once, found = max(1, _AT_ONCE // max(num_slots, _BINS)), []
     for first in range(0, num_rows, at_once):
-        edges_BS = edges.dense(first, min(first + at_once, num_rows))
-        kept_BS = _kept(edges_BS.abs().float(), share) & (edges_BS != 0)
-        found.append((kept_BS.sum(1), kept_BS.nonzero()[:, 1].int(), edges_BS[kept_BS]))
+        edges_BZ = edges.dense(first, min(first + at_once, num_rows))
+        kept_BZ = _kept(edges_BZ.abs().float(), share) & (edges_BZ != 0)
+        found.append((kept_BZ.sum(1), kept_BZ.nonzero()[:, 1].int(), edges_BZ[kept_BZ]))
     count_B, slot_E, value_E = (torch.cat(parts) for parts in zip(*found, strict=True))
     return SparseEdges(count_B, slot_E, value_E, num_slots)
 
 
-def _kept(abs_BS: Tensor, share: float) -> Tensor:
-    """Return a mask of the entries that stay in each row [B, S].
+def _kept(abs_BZ: Tensor, share: float) -> Tensor:
+    """Return a mask of the entries that stay in each row [B, Z].
 
     These are the entries that are not below the last of the largest entries that add up to `share` of the row. Two
     passes over histograms find that last entry: the first over the upper half of the bits of the floats, the second
     over the lower half. The bits of positive floats, read as integers, are in the order of the floats. Sorting the rows
     takes several times as long.
     """
-    bits_BS = abs_BS.view(torch.int32)
-    goal_B = share * abs_BS.sum(1, dtype=torch.float64)
-    upper_BS = bits_BS >> 16
-    row_B1 = torch.arange(len(abs_BS), device=abs_BS.device)[:, None]
-    upper_B, above_B = _bin_reaching((upper_BS + row_B1 * _BINS).flatten(), abs_BS.flatten(), goal_B)
-    row_I, slot_I = (upper_BS == upper_B[:, None]).nonzero(as_tuple=True)
-    lower_I = (bits_BS[row_I, slot_I] & 0xFFFF) + row_I * _BINS
-    lower_B, _ = _bin_reaching(lower_I, abs_BS[row_I, slot_I], goal_B - above_B)
-    return bits_BS >= ((upper_B << 16) + lower_B)[:, None]
+    bits_BZ = abs_BZ.view(torch.int32)
+    goal_B = share * abs_BZ.sum(1, dtype=torch.float64)
+    upper_BZ = bits_BZ >> 16
+    row_B1 = torch.arange(len(abs_BZ), device=abs_BZ.device)[:, None]
+    upper_B, above_B = _bin_reaching((upper_BZ + row_B1 * _BINS).flatten(), abs_BZ.flatten(), goal_B)
+    row_I, slot_I = (upper_BZ == upper_B[:, None]).nonzero(as_tuple=True)
+    lower_I = (bits_BZ[row_I, slot_I] & 0xFFFF) + row_I * _BINS
+    lower_B, _ = _bin_reaching(lower_I, abs_BZ[row_I, slot_I], goal_B - above_B)
+    return bits_BZ >= ((upper_B << 16) + lower_B)[:, None]
 
 
 def _bin_reaching(bin_I: Tensor, weight_I: Tensor, goal_B: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,9 +6,9 @@ the rows that are alive form one matrix for the products with attention's weight
 position form one matrix for the reads. Two kinds of positions are left out: those after the last one at which any row
 of the batch reads, and those of the prefix.
 
-L layer, P position after the prefix, K position attended to (prefix included), T token of the prefix, then the
-constant, B row of the batch, D model width, G key/value head, Q query head of one key/value head, E head width, S slot,
-W slot of a position. X and Y are several axes in one.
+Axes: L layer, P position (after the prefix), J position attended to (prefix included), T token of the prefix (then the
+constant), B row of a batch, D model width, G key/value head, Q query head of one key/value head, U head width, Z slot,
+X several axes in one, Y several axes in one (in names with PY: a slot of one position in a segment).
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ class Sweep:
             layer = self.layers[number]
             g_BPD = g_BPD.to(layer.device, non_blocking=True)
             if alive:
-                for source, vectors_SD in self.written.for_layer(number):
-                    self._read_edges(g_BPD, alive, source, vectors_SD, reach.layer(values, source), constant_B)
+                for source, vectors_ZD in self.written.for_layer(number):
+                    self._read_edges(g_BPD, alive, source, vectors_ZD, reach.layer(values, source), constant_B)
                 skipped = _skip(layer, g_BPD[:alive])
                 if layer.parallel:
                     self._attention_backward(number, g_BPD, mixed, alive, position_B, from_lead_BT)
@@ -104,10 +104,10 @@ class Sweep:
             if alive and not layer.parallel:
                 self._attention_backward(number, g_BPD, mixed, alive, position_B, from_lead_BT)
                 mixed = alive
-        tokens_BS = reach.layer(values, -1)
-        self._read_edges(g_BPD, num_rows, -1, self.written.token_vectors(), tokens_BS, constant_B)
-        tokens_BS[:, : EXTRA_SLOTS * lead] = 0
-        tokens_BS[:, : EXTRA_SLOTS * lead : EXTRA_SLOTS] = from_lead_BT[:, :-1]
+        tokens_BZ = reach.layer(values, -1)
+        self._read_edges(g_BPD, num_rows, -1, self.written.token_vectors(), tokens_BZ, constant_B)
+        tokens_BZ[:, : EXTRA_SLOTS * lead] = 0
+        tokens_BZ[:, : EXTRA_SLOTS * lead : EXTRA_SLOTS] = from_lead_BT[:, :-1]
         return DenseEdges(reach, values), constant_B
 
     @staticmethod
@@ -121,36 +121,36 @@ class Sweep:
         return end
 
     def _read_edges(
-        self, g_BPD: Tensor, alive: int, source: int, vectors_SD: Tensor, edges_BS: Tensor, constant_B: Tensor
+        self, g_BPD: Tensor, alive: int, source: int, vectors_ZD: Tensor, edges_BZ: Tensor, constant_B: Tensor
     ) -> None:
         """Multiply the gradient by all vectors that the columns of one layer write, and put the products into
-        `edges_BS`. The products with constants are added to `constant_B` instead."""
+        `edges_BZ`. The products with constants are added to `constant_B` instead."""
         of, lead, end = self.columns.layers[source], self.lead.size, self.lead.size + g_BPD.shape[1]
-        rows, edges_BS = self._round_up_rows(alive), edges_BS[:alive]
-        into_BS = edges_BS
+        rows, edges_BZ = self._round_up_rows(alive), edges_BZ[:alive]
+        into_BZ = edges_BZ
         if self._adds:
-            into_BS = self._scratch.take("row", tuple(edges_BS.shape), g_BPD.dtype, g_BPD.device)
-        in_place = (into_BS.dtype, into_BS.device, alive) == (g_BPD.dtype, g_BPD.device, rows)
+            into_BZ = self._scratch.take("row", tuple(edges_BZ.shape), g_BPD.dtype, g_BPD.device)
+        in_place = (into_BZ.dtype, into_BZ.device, alive) == (g_BPD.dtype, g_BPD.device, rows)
         segments = of.reached(lead, end)
         slots, first = [segment.num_slots for segment in segments], of.start_P[segments[0].positions[0]]
-        vectors = vectors_SD[first : first + sum(slots)].split_with_sizes(slots)
-        places = zip(segments, vectors, into_BS[:, first:].split_with_sizes(slots, 1), strict=True)
+        vectors = vectors_ZD[first : first + sum(slots)].split_with_sizes(slots)
+        places = zip(segments, vectors, into_BZ[:, first:].split_with_sizes(slots, 1), strict=True)
         for (segment, vectors_XD, into_BX), g_PBD in zip(
             places, self._gradients_at(segments, g_BPD[:rows]), strict=True
         ):
             if in_place and len(segment.positions) == len(g_PBD) == 1:
                 multiply(g_PBD[0], vectors_XD.T, into_BX)
             else:
-                vectors_PDW = vectors_XD.view(-1, segment.width, vectors_XD.shape[1])[: len(g_PBD)].mT
-                read_BPW = self._scratch.bmm("read", g_PBD, vectors_PDW)[:, :alive].transpose(0, 1)
-                into_BPW = into_BX.view(alive, -1, segment.width)
-                into_BPW[:, : len(g_PBD)].copy_(read_BPW, non_blocking=True)
-                into_BPW[:, len(g_PBD) :] = 0  # the batch does not reach the end of the segment's block
-        constant_P = self.columns.constant_LP[source, lead:end].to(into_BS.device)
-        constant_B[:alive] += into_BS[:, constant_P].sum(1, dtype=constant_B.dtype).to(constant_B.device)
-        into_BS.index_fill_(1, constant_P, 0)
+                vectors_PDY = vectors_XD.view(-1, segment.width, vectors_XD.shape[1])[: len(g_PBD)].mT
+                read_BPY = self._scratch.bmm("read", g_PBD, vectors_PDY)[:, :alive].transpose(0, 1)
+                into_BPY = into_BX.view(alive, -1, segment.width)
+                into_BPY[:, : len(g_PBD)].copy_(read_BPY, non_blocking=True)
+                into_BPY[:, len(g_PBD) :] = 0  # the batch does not reach the end of the segment's block
+        constant_P = self.columns.constant_LP[source, lead:end].to(into_BZ.device)
+        constant_B[:alive] += into_BZ[:, constant_P].sum(1, dtype=constant_B.dtype).to(constant_B.device)
+        into_BZ.index_fill_(1, constant_P, 0)
         if self._adds:
-            edges_BS += into_BS.to(edges_BS.device, non_blocking=True)
+            edges_BZ += into_BZ.to(edges_BZ.device, non_blocking=True)
 
     def _gradients_at(self, segments: list[Segment], g_BPD: Tensor) -> Sequence[Tensor]:
         """Return the gradients at the positions of each segment that the batch reaches: one tensor [P, B, D] each."""
@@ -203,41 +203,41 @@ class Sweep:
         groups, head_dim, lead = layer.num_groups, layer.head_dim, self.lead.size
         queries = layer.output_GDX.shape[2] // head_dim
         g_XD, like = g_BPD.view(-1, width), (g_BPD.dtype, g_BPD.device)
-        y_BKGE = self._scratch.take("y", (num_rows, num_positions, groups, head_dim), *like)
-        in_lead_BKGE = self._scratch.take("lead", (num_rows, lead, groups, head_dim), *like)
+        y_BPGU = self._scratch.take("y", (num_rows, num_positions, groups, head_dim), *like)
+        in_lead_BJGU = self._scratch.take("lead", (num_rows, lead, groups, head_dim), *like)
         for group in range(groups):
             z_XY = self._scratch.mm("z", g_XD, layer.output_GDX[group])
             # (position, query head) is one axis of the pattern and of z, so the product adds up the heads of a group.
-            z_BXE = z_XY.view(num_rows, num_positions * queries, head_dim)
-            for first, end, mixed_BKE in self._pattern_stripes(layer.pattern_GKPQ[group], z_BXE, queries):
-                y_BKGE[:, first:end, group] = mixed_BKE[:, first - end :]
+            z_BXU = z_XY.view(num_rows, num_positions * queries, head_dim)
+            for first, end, mixed_BJU in self._pattern_stripes(layer.pattern_GJPQ[group], z_BXU, queries):
+                y_BPGU[:, first:end, group] = mixed_BJU[:, first - end :]
                 if not first:
-                    in_lead_BKGE[:, :, group] = mixed_BKE[:, :lead]
-        y_XY = y_BKGE.view(len(g_XD), -1)
+                    in_lead_BJGU[:, :, group] = mixed_BJU[:, :lead]
+        y_XY = y_BPGU.view(len(g_XD), -1)
         for part in parts(g_XD):
             add_product_(g_XD[part], y_XY[part], layer.value_XD)
-        return in_lead_BKGE.view(num_rows, -1)
+        return in_lead_BJGU.view(num_rows, -1)
 
-    def _pattern_stripes(self, pattern_KPQ: Tensor, z_BXE: Tensor, queries: int) -> Iterator[tuple[int, int, Tensor]]:
-        """Yield the product of the pattern and z stripe by stripe: first position, end, and the product [B, K, E].
+    def _pattern_stripes(self, pattern_JPQ: Tensor, z_BXU: Tensor, queries: int) -> Iterator[tuple[int, int, Tensor]]:
+        """Yield the product of the pattern and z stripe by stripe: first position, end, and the product [B, J, U].
 
         The first stripe begins with the positions of the prefix.
         """
-        (num_rows, num_x, head_dim), num_positions = z_BXE.shape, z_BXE.shape[1] // queries
-        side_by_side = z_BXE.device.type == "cpu" and num_positions > _STRIPE
+        (num_rows, num_x, head_dim), num_positions = z_BXU.shape, z_BXU.shape[1] // queries
+        side_by_side = z_BXU.device.type == "cpu" and num_positions > _STRIPE
         if side_by_side:  # one product for all rows: a batched product is slow once its matrices are this large
-            z_XBE = self._scratch.take("side", (num_x, num_rows, head_dim), z_BXE.dtype, z_BXE.device)
-            z_XBE.copy_(z_BXE.transpose(0, 1))
+            z_XBU = self._scratch.take("side", (num_x, num_rows, head_dim), z_BXU.dtype, z_BXU.device)
+            z_XBU.copy_(z_BXU.transpose(0, 1))
         for first in range(0, num_positions, _STRIPE):
             end = min(first + _STRIPE, num_positions)
             begin = self.lead.size + first if first else 0
-            pattern_KX = pattern_KPQ[begin : self.lead.size + end, first:num_positions].flatten(1)
+            pattern_JX = pattern_JPQ[begin : self.lead.size + end, first:num_positions].flatten(1)
             if side_by_side:
-                mixed_KX = self._scratch.mm("mix", pattern_KX, z_XBE[first * queries :].flatten(1))
-                yield first, end, mixed_KX.view(-1, num_rows, head_dim).transpose(0, 1)
+                mixed_JX = self._scratch.mm("mix", pattern_JX, z_XBU[first * queries :].flatten(1))
+                yield first, end, mixed_JX.view(-1, num_rows, head_dim).transpose(0, 1)
             else:
-                pattern_BKX = pattern_KX.expand(num_rows, -1, -1)
-                yield first, end, self._scratch.bmm("mix", pattern_BKX, z_BXE[:, first * queries :])
+                pattern_BJX = pattern_JX.expand(num_rows, -1, -1)
+                yield first, end, self._scratch.bmm("mix", pattern_BJX, z_BXU[:, first * queries :])
 
     def _attention_backward_first(
         self, layer: FrozenLayer, own_BD: Tensor, position_B: Tensor, g_BPD: Tensor
@@ -249,15 +249,15 @@ class Sweep:
         """
         num_rows, num_positions, width = g_BPD.shape
         groups, head_dim, lead = layer.num_groups, layer.head_dim, self.lead.size
-        z_GXE = multiply(own_BD, layer.output_GDX).view(groups, -1, head_dim)
-        passed_GXD = multiply(z_GXE, layer.value_XD.view(groups, head_dim, width))
+        z_GXU = multiply(own_BD, layer.output_GDX).view(groups, -1, head_dim)
+        passed_GXD = multiply(z_GXU, layer.value_XD.view(groups, head_dim, width))
         passed_BXD = passed_GXD.view(groups, num_rows, -1, width).transpose(0, 1).reshape(num_rows, -1, width)
-        spread_GKBQ = layer.pattern_GKPQ[:, : lead + num_positions].index_select(2, position_B)
-        spread_BKX = spread_GKBQ[:, lead:].permute(2, 1, 0, 3).reshape(num_rows, num_positions, -1)
-        multiply(spread_BKX, passed_BXD, g_BPD)
+        spread_GJBQ = layer.pattern_GJPQ[:, : lead + num_positions].index_select(2, position_B)
+        spread_BJX = spread_GJBQ[:, lead:].permute(2, 1, 0, 3).reshape(num_rows, num_positions, -1)
+        multiply(spread_BJX, passed_BXD, g_BPD)
         g_BPD[torch.arange(num_rows, device=g_BPD.device), position_B] += own_BD
-        z_GBQE = z_GXE.view(groups, num_rows, -1, head_dim)
-        return einsum("gkbq,gbqe->bkge", spread_GKBQ[:, :lead], z_GBQE).flatten(1)
+        z_GBQU = z_GXU.view(groups, num_rows, -1, head_dim)
+        return einsum("gjbq,gbqu->bjgu", spread_GJBQ[:, :lead], z_GBQU).flatten(1)
 
     def _round_up_rows(self, rows: int) -> int:
         return self.columns.grain.round_up(rows, self.columns.grain.rows)

@@ -2,7 +2,7 @@
 
 Each target is resolved to a direction and a weight.
 
-K target, V vocabulary, D model width.
+Axes: K target, V vocabulary, D model width, P position, L layer.
 """
 
 from __future__ import annotations

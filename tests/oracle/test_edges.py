@@ -61,8 +61,8 @@ def test_removing_a_source_changes_everything_as_its_column_says(
         changed = _explained(of, replay(of.model, of.tape, skips=of.skips, added=_minus_feature(of, column)))
         assert_same(base - changed, rows[:, column], base, changed)
     layer, position = 1, 4
-    minus_error = [torch.zeros_like(error) for error in of.features.written.error_MPD]
-    minus_error[layer][position] = -of.features.written.error_MPD[layer][position]
+    minus_error = [torch.zeros_like(error) for error in of.features.written.error_LPD]
+    minus_error[layer][position] = -of.features.written.error_LPD[layer][position]
     changed = _explained(of, replay(of.model, of.tape, skips=of.skips, added=minus_error))
     column = len(of.features) + layer * len(TOKENS) + position
     assert_same(base - changed, rows[:, column], base, changed)
@@ -110,6 +110,6 @@ def _contract(case: Case, pushes_NLPD: Tensor, outputs: list[Tensor], tokens: Te
     """Gradients at every output site and at the bottom -> one row over all columns."""
     row = torch.zeros(case.features.columns.num_columns, dtype=torch.float64)
     row[: len(case.features)] = -(pushes_NLPD * torch.stack(outputs)).sum((1, 2, 3))
-    errors = [(output * error).sum(-1) for output, error in zip(outputs, case.features.written.error_MPD, strict=True)]
+    errors = [(output * error).sum(-1) for output, error in zip(outputs, case.features.written.error_LPD, strict=True)]
     row[len(case.features) :] = torch.cat([*errors, (tokens * case.tape.token_vectors_PD).sum(-1)])
     return row
