@@ -1,43 +1,40 @@
-"""Shapes: sizes of models and transcoders without their weights, and the letters of tensor axes. No torch is imported.
+"""Shapes: sizes of models and transcoders without their weights, and the legend of axis letters. No torch is imported.
 
-The names of tensors and arrays end in one letter for each axis. Some letters have more than one meaning, each in the
-folder or file that is named. Most modules that use letters also say at their top what they mean there.
+The names of tensors and arrays end in one letter for each axis: `decoder_FD` has a row of the model's width for each
+feature. A letter has the same meaning in the whole package. The meaning is what stands before the colon:
 
-    A  active feature of a prompt, or a candidate for one
-    B  row of a batch: a node in one backward batch; a prompt or a case in one batch of forward passes (intervene/,
-       evaluate/); an entry of a block in `running_sums` (trace/dense_pruning.py)
-    C  column, which is anything that a row can read from, or a column that is requested; a change of an activation
-       (intervene/hooked_forward.py); a column of the prompt table (store/catalogue.py)
+    A  active feature: a feature that fires in a prompt, or a candidate for one
+    B  row of a batch: of nodes in a sweep, of prompts in a forward pass, or of anything else that is computed together
+    C  column: what a row can read from (active features, errors, tokens), either every column or those requested
     D  model width
-    E  edge; width of an attention head (model/, trace/prefix.py, trace/sweep.py)
-    F  feature that is selected, that is requested, or that is a node of a graph
-    G  key/value head; supernode (intervene/cluster_supernodes.py)
-    H  attention head of the queries (model/, intervene/, plan/); number of edges walked from a target (graph/, trace/,
-       store/, plot/)
-    I  row of a dense graph that is kept, or an item in `running_sums` (trace/dense_pruning.py); an edge that is
-       examined (trace/sparse_edges.py)
-    J  column of a dense graph that is kept (trace/dense_pruning.py)
-    K  target; position attended to (model/frozen.py, trace/prefix.py, trace/sweep.py); edge that is kept so far
-       (graph/prune.py)
+    E  edge
+    F  feature: one of a selection, such as those that are requested, that have rows or that are nodes of a graph
+    G  key/value head
+    H  attention head: of the queries
+    I  item: of a list, described where it is used
+    J  position attended to
+    K  target
     L  layer
-    M  layer that a feature writes to (transcoder/, trace/source_vectors.py); column of a dense graph, which is every
-       node but targets (trace/); every node that a dense adjacency matrix has (graph/graph.py, export/npz.py)
-    N  node of a graph, of a round or of a part; a prompt of a store, a row of a table or a string of a column
-       (store/, query/); a block of items in `running_sums` (trace/dense_pruning.py)
+    M  node in dense order: features, every error and every token, and targets if they have a place in the matrix
+    N  node
     P  position
-    Q  query head among those that share one key/value head
-    R  row of a graph: a node that has incoming edges; a prompt of a part (store/); a row of weights
-       (transcoder/fold.py); a position of a prompt that is encoded (intervene/hooked_forward.py)
-    S  feature of a transcoder's dictionary (transcoder/, graph/nodes.py); slot of a column (trace/); a feature node, or
-       a share of the influence (evaluate/faithfulness.py); a distinct feature (store/index_builder.py)
-    T  token of the prefix, followed by the constant (trace/prefix.py, trace/sweep.py); token node
-       (intervene/cluster_supernodes.py)
+    Q  query head of one key/value head
+    R  row of a graph: a node that has incoming edges
+    S  feature of the dictionary: every feature of a transcoder's layer, or of one shard
+    T  token of the prefix: followed by the constant
+    U  head width
     V  vocabulary
-    W  slot of one position in a segment (trace/sweep.py)
-    X  any axis, or several axes in one, described where it is used
-    Y  the same as X, where a second such axis is needed
+    W  number of edges walked: from a target
+    X  any axis: several axes in one, or a local axis, described where it is used
+    Y  another such axis
+    Z  slot: the place of a column, or of a constant, while rows are computed
 
 A digit is an axis of that length, as in `scale_P1`.
+
+The docstring of a module may repeat this legend for the letters that the module uses, in a sentence that begins with
+"Axes:". It may narrow a meaning by words that follow ("feature requested", "layer (written to)"). It is complete, and
+it is required where `I`, `X` or `Y` occur. One name has an older letter, because users read it in tables and JSON:
+`path_length_H` is the share of the influence over each number of edges walked.
 """
 
 from __future__ import annotations

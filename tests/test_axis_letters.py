@@ -1,0 +1,115 @@
+"""A letter at the end of a tensor's name has one meaning: that of the legend in `distributed_tracer/shapes.py`."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from distributed_tracer import shapes
+
+PACKAGE = Path(shapes.__file__).parent
+LEGEND = {
+    letter: text.partition(":")[0] for letter, text in re.findall(r"^    ([A-Z])  (.+)$", shapes.__doc__ or "", re.M)
+}
+"""The meaning of each letter."""
+LOCAL = {"I", "X", "Y"}
+"""Letters of axes that are described where they are used."""
+OLDER_NAMES = {"path_length_H"}
+"""Names in tables and reports that end in a former letter."""
+NAME = re.compile(r"^\w*[a-z]\w*_([A-Z0-9]*[A-Z][A-Z0-9]*)$")
+SHAPE = re.compile(r"\[((?:[A-Z0-9](?:_in|_out)?)(?:, [A-Z0-9](?:_in|_out)?)*)\]")
+AXES = re.compile(r"\bAxes: (.*?)\.(?:\s|$)")
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    return {
+        str(path.relative_to(PACKAGE)): ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")
+    }
+
+
+def names(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.FunctionDef(name=name):
+                yield name
+            case ast.keyword(arg=str(name)):
+                yield name
+
+
+@cache
+def known_names() -> frozenset[str]:
+    return frozenset(name for tree in modules().values() for name in names(tree))
+
+
+@cache
+def texts(tree: ast.Module) -> list[str]:
+    return [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+@cache
+def letters(tree: ast.Module) -> dict[str, str]:
+    """The letters of a module's axes, each with a name or shape that has it. Names in strings count as names."""
+    quoted = [text for text in texts(tree) if text in known_names()]
+    found = {}
+    for name in {*names(tree), *quoted} - OLDER_NAMES:
+        if match := NAME.match(name):
+            found |= dict.fromkeys(re.sub(r"\d", "", match[1]), name)
+    for shape in (shape for text in texts(tree) for shape in SHAPE.findall(text)):
+        found |= dict.fromkeys(re.findall("[A-Z]", shape), f"[{shape}]")
+    return found
+
+
+@cache
+def own_legend(tree: ast.Module) -> list[tuple[str, str]]:
+    """The letters that the docstrings of a module explain, and what they say."""
+    sentences = [sentence for text in texts(tree) for sentence in AXES.findall(" ".join(text.split()))]
+    return [(entry[0], entry[1:].strip()) for text in sentences for entry in re.split(r"[,;] (?=[A-Z] )", text)]
+
+
+def test_the_legend_gives_each_letter_one_meaning_and_has_no_letter_that_is_not_used() -> None:
+    used = {letter: f"{file}: {name}" for file, tree in modules().items() for letter, name in letters(tree).items()}
+    assert len(LEGEND) == len(re.findall(r"^    [A-Z]  ", shapes.__doc__ or "", re.M)) == len(set(LEGEND.values()))
+    assert not [place for letter, place in used.items() if letter not in LEGEND]
+    assert not LEGEND.keys() - used
+
+
+def test_a_module_explains_its_letters_in_the_words_of_the_legend() -> None:
+    wrong = [
+        f"{file}: {letter} is {text!r} here and {LEGEND.get(letter)!r} in the legend"
+        for file, tree in modules().items()
+        for letter, text in own_legend(tree)
+        if not (text if letter in LOCAL else f"{text} ".startswith(f"{LEGEND.get(letter)} "))
+    ]
+    assert not wrong, "\n".join(sorted(wrong))
+
+
+def test_a_module_that_explains_letters_explains_all_and_one_with_local_axes_explains_them() -> None:
+    missing = []
+    for file, tree in modules().items():
+        explained = {letter for letter, _ in own_legend(tree)}
+        used = letters(tree)
+        missing += [
+            f"{file}: {letter} in {used[letter]} is not explained"
+            for letter in used.keys() - explained & (used.keys() if explained else LOCAL)
+        ]
+    assert not missing, "\n".join(sorted(missing))
+
+
+def test_no_docstring_explains_letters_outside_a_sentence_that_begins_with_axes() -> None:
+    meanings = "|".join(sorted(set(LEGEND.values()), key=len, reverse=True))
+    stray = [
+        f"{file}: {match[0]!r}"
+        for file, tree in modules().items()
+        for text in ([] if file == "shapes.py" else texts(tree))
+        for match in re.finditer(rf"\b[A-Z] ({meanings})\b[,.;]", AXES.sub("", " ".join(text.split())))
+    ]
+    assert not stray, "\n".join(sorted(stray))
+
+
+def test_names_with_a_former_letter_still_exist_and_the_legend_names_them() -> None:
+    assert OLDER_NAMES <= known_names()
+    assert all(f"`{name}`" in (shapes.__doc__ or "") for name in OLDER_NAMES)
