@@ -4,7 +4,8 @@ It runs in an environment of its own, see versus_peer.py. The patch computes wha
 layer's gradient with one matrix product per position, instead of one vector-matrix product per feature; nothing else
 changes.
 
-A active decoder row (for cross-layer transcoders: of one layer written to), B node in a backward batch, P, D.
+Axes: A active feature (its decoder row; for cross-layer transcoders, of one layer written to), B row of a batch,
+P position, D model width.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ The text is this repository's licence and then the help topics of the Python tha
 gives slightly different thresholds. Memory beyond the model's: MLP inputs and outputs of the text at all layers (tokens
 x width x layers x 8 bytes), one layer's transcoder, and pre-activations of 4,096 features at a time.
 
-T token of the text, D model width, S feature, C chunk of features.
+Axes: I token of the text, P position, L layer, D model width, S feature of the dictionary, F feature of a chunk.
 """
 
 from __future__ import annotations
@@ -51,42 +51,42 @@ def calibration_tokens(model: Model) -> list[int]:
 
 
 def mlp_values(model: Model) -> tuple[list[Tensor], list[Tensor]]:
-    """Return MLP inputs and outputs [T, D] of every layer, without each window's leading special token."""
+    """Return MLP inputs and outputs [I, D] of every layer, without each window's leading special token."""
     tokens, leading = calibration_tokens(model), model.tokenizer.bos_token_id
     step = min(WINDOW, model.shape.max_positions) - 1
     size = model.shape.num_layers, len(tokens), model.shape.d_model
-    inputs_LTD, outputs_LTD = torch.empty(size), torch.empty(size)
+    inputs_LID, outputs_LID = torch.empty(size), torch.empty(size)
     for start in range(0, len(tokens), step):
         window = tokens[start : start + step]
         begin = [] if leading is None else [leading]
         tape = run_with_cache(model, [*begin, *window], "mlp.hook_in", "mlp.hook_out")
         for layer, (x_PD, y_PD) in enumerate(zip(tape.inputs_PD, tape.outputs_PD, strict=True)):
-            inputs_LTD[layer, start : start + len(window)] = x_PD[len(begin) :].float().cpu()
-            outputs_LTD[layer, start : start + len(window)] = y_PD[len(begin) :].float().cpu()
-    return list(inputs_LTD), list(outputs_LTD)
+            inputs_LID[layer, start : start + len(window)] = x_PD[len(begin) :].float().cpu()
+            outputs_LID[layer, start : start + len(window)] = y_PD[len(begin) :].float().cpu()
+    return list(inputs_LID), list(outputs_LID)
 
 
 def calibrated(
-    x_TD: Tensor, y_TD: Tensor, num_features: int, num_active: float, generator: torch.Generator
+    x_ID: Tensor, y_ID: Tensor, num_features: int, num_active: float, generator: torch.Generator
 ) -> tuple[dict[str, Tensor], float]:
     """Return one layer's transcoder, and how many of its features fire per token of the text on average."""
-    width = x_TD.shape[1]
-    encoder_SD = torch.randn(num_features, width, generator=generator).div_((x_TD.std(0) + 1e-6) * width**0.5)
-    bias_S = -(encoder_SD @ x_TD.mean(0))
+    width = x_ID.shape[1]
+    encoder_SD = torch.randn(num_features, width, generator=generator).div_((x_ID.std(0) + 1e-6) * width**0.5)
+    bias_S = -(encoder_SD @ x_ID.mean(0))
     decoder_SD = torch.randn(num_features, width, generator=generator)
-    num_firing = max(1, round(len(x_TD) * num_active / num_features))
-    threshold_S, written_TD, fired = torch.empty(num_features), torch.zeros_like(y_TD), 0
+    num_firing = max(1, round(len(x_ID) * num_active / num_features))
+    threshold_S, written_ID, fired = torch.empty(num_features), torch.zeros_like(y_ID), 0
     for start in range(0, num_features, CHUNK):
         chunk = slice(start, start + CHUNK)
-        pre_TC = x_TD @ encoder_SD[chunk].T + bias_S[chunk]
-        threshold_S[chunk] = pre_TC.topk(num_firing + 1, dim=0).values[-1].clamp_min(1e-3)
-        active_TC = pre_TC * (pre_TC > threshold_S[chunk])
-        fired += int(active_TC.count_nonzero())
-        written_TD += active_TC @ decoder_SD[chunk]
-    mean_D = y_TD.mean(0)
-    decoder_SD *= (y_TD - mean_D).norm() / written_TD.norm()
+        pre_IF = x_ID @ encoder_SD[chunk].T + bias_S[chunk]
+        threshold_S[chunk] = pre_IF.topk(num_firing + 1, dim=0).values[-1].clamp_min(1e-3)
+        active_IF = pre_IF * (pre_IF > threshold_S[chunk])
+        fired += int(active_IF.count_nonzero())
+        written_ID += active_IF @ decoder_SD[chunk]
+    mean_D = y_ID.mean(0)
+    decoder_SD *= (y_ID - mean_D).norm() / written_ID.norm()
     tensors = {"W_enc": encoder_SD, "b_enc": bias_S, "W_dec": decoder_SD, "b_dec": mean_D}
-    return {**tensors, "activation_function.threshold": threshold_S}, fired / len(x_TD)
+    return {**tensors, "activation_function.threshold": threshold_S}, fired / len(x_ID)
 
 
 def main() -> None:
@@ -103,8 +103,8 @@ def main() -> None:
     inputs, outputs = mlp_values(load_model(args.model))
     print(f"{len(inputs[0]):,} tokens of text, {len(inputs)} layers")
     args.out.mkdir(parents=True, exist_ok=True)
-    for layer, (x_TD, y_TD) in enumerate(zip(inputs, outputs, strict=True)):
-        tensors, active = calibrated(x_TD, y_TD, args.features, args.active, generator)
+    for layer, (x_ID, y_ID) in enumerate(zip(inputs, outputs, strict=True)):
+        tensors, active = calibrated(x_ID, y_ID, args.features, args.active, generator)
         save_file(tensors, args.out / f"layer_{layer}.safetensors")
         lowest = float(tensors["activation_function.threshold"].min())
         print(f"layer {layer}: {active:.1f} features per token, lowest threshold {lowest:.2f}", flush=True)

@@ -9,7 +9,7 @@ like trained ones:
   MLP input the same length, so prompts of any length give the same density within a few percent (one layer: a fifth).
 - Decoders are normal and scaled so that the active features write as much as the MLP, whose mean is `b_dec`.
 
-T calibration token, D model width, S transcoder dictionary.
+Axes: I calibration token, P position, L layer, D model width, S feature of the dictionary.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def shaped_transcoders(
     generator = torch.Generator(device).manual_seed(seed)
     inputs, outputs = _mlp_values(model, shape, generator)
     layers = [
-        _layer(x_TD, y_TD, num_features, num_active, generator) for x_TD, y_TD in zip(inputs, outputs, strict=True)
+        _layer(x_ID, y_ID, num_features, num_active, generator) for x_ID, y_ID in zip(inputs, outputs, strict=True)
     ]
     size = TranscoderShape(
         kind="plt",
@@ -163,7 +163,7 @@ def shaped_transcoders(
 
 
 def _mlp_values(model: Model, shape: Shape, generator: torch.Generator) -> tuple[list[Tensor], list[Tensor]]:
-    """Return values [T, D] at the input and output site of every layer, on random tokens."""
+    """Return values [I, D] at the input and output site of every layer, on random tokens."""
     num_prompts, num_tokens = CALIBRATION
     tapes = []
     for _ in range(num_prompts):
@@ -176,21 +176,21 @@ def _mlp_values(model: Model, shape: Shape, generator: torch.Generator) -> tuple
 
 
 def _layer(
-    x_TD: Tensor, y_TD: Tensor, num_features: int, num_active: float, generator: torch.Generator
+    x_ID: Tensor, y_ID: Tensor, num_features: int, num_active: float, generator: torch.Generator
 ) -> LayerWeights:
     """Return one layer's transcoder, calibrated on values at its sites."""
 
     def normal() -> Tensor:
-        shape = (num_features, x_TD.shape[1])
-        return torch.randn(shape, dtype=x_TD.dtype, device=x_TD.device, generator=generator)
+        shape = (num_features, x_ID.shape[1])
+        return torch.randn(shape, dtype=x_ID.dtype, device=x_ID.device, generator=generator)
 
-    encoder_SD = normal().div_(x_TD.float().norm(dim=1).mean().to(x_TD.dtype))
-    pre_TS = x_TD @ encoder_SD.T
-    num_firing = min(pre_TS.numel() - 1, round(num_active * len(x_TD)))
-    threshold = pre_TS.flatten().topk(num_firing + 1).values[-1]
-    mean_D, decoder_SD = y_TD.mean(0), normal()
-    written_TD = (pre_TS * (pre_TS > threshold)) @ decoder_SD
-    decoder_SD *= (y_TD - mean_D).float().norm() / written_TD.float().norm()
+    encoder_SD = normal().div_(x_ID.float().norm(dim=1).mean().to(x_ID.dtype))
+    pre_IS = x_ID @ encoder_SD.T
+    num_firing = min(pre_IS.numel() - 1, round(num_active * len(x_ID)))
+    threshold = pre_IS.flatten().topk(num_firing + 1).values[-1]
+    mean_D, decoder_SD = y_ID.mean(0), normal()
+    written_ID = (pre_IS * (pre_IS > threshold)) @ decoder_SD
+    decoder_SD *= (y_ID - mean_D).float().norm() / written_ID.float().norm()
     return LayerWeights(
         features=range(num_features),
         activation=Activation("jumprelu"),

@@ -1,4 +1,8 @@
-"""The committed demo must load, stay small, and be what its report says."""
+"""The committed demo must load, stay small, and be what its report says.
+
+Axes: B row of a batch, I token of a sample, L layer, D model width, S feature of the dictionary, V vocabulary,
+P position.
+"""
 
 from __future__ import annotations
 
@@ -163,9 +167,9 @@ def mlp_sample(
     for handle in handles:
         handle.remove()
     by_layer = [recorded[layer::4] for layer in range(4)]
-    inputs_LND = torch.stack([torch.cat([x for x, _ in layer]) for layer in by_layer])
-    outputs_LND = torch.stack([torch.cat([y for _, y in layer]) for layer in by_layer])
-    return inputs_LND, outputs_LND
+    inputs_LID = torch.stack([torch.cat([x for x, _ in layer]) for layer in by_layer])
+    outputs_LID = torch.stack([torch.cat([y for _, y in layer]) for layer in by_layer])
+    return inputs_LID, outputs_LID
 
 
 @pytest.mark.parametrize(("kind", "model_kind"), [("plt", "transcoder_set"), ("clt", "cross_layer_transcoder")])
@@ -176,22 +180,22 @@ def test_transcoders_fit_as_reported(
     assert config["model_kind"] == model_kind
     assert (config["feature_input_hook"], config["feature_output_hook"]) == ("mlp.hook_in", "mlp.hook_out")
 
-    inputs_LND, outputs_LND = mlp_sample
+    inputs_LID, outputs_LID = mlp_sample
     W_enc_LSD, b_enc_LS, threshold_LS, decoders, b_dec_LD = read_transcoders(kind)
-    guess_LND = b_dec_LD[:, None].expand_as(outputs_LND).clone()
+    guess_LID = b_dec_LD[:, None].expand_as(outputs_LID).clone()
     active_L = []
-    for layer, decoder_STD in enumerate(decoders):
-        pre_NS = F.linear(inputs_LND[layer], W_enc_LSD[layer], b_enc_LS[layer])
-        acts_NS = pre_NS * (pre_NS > threshold_LS[layer])
-        active_L.append(float((acts_NS > 0).float().sum(1).mean()))
-        for offset in range(decoder_STD.shape[1]):
-            guess_LND[layer + offset] += acts_NS @ decoder_STD[:, offset]
-    missed_L = (outputs_LND - guess_LND).square().sum((1, 2))
-    spread_L = (outputs_LND - outputs_LND.mean(1, keepdim=True)).square().sum((1, 2))
+    for layer, decoder_SLD in enumerate(decoders):
+        pre_IS = F.linear(inputs_LID[layer], W_enc_LSD[layer], b_enc_LS[layer])
+        acts_IS = pre_IS * (pre_IS > threshold_LS[layer])
+        active_L.append(float((acts_IS > 0).float().sum(1).mean()))
+        for offset in range(decoder_SLD.shape[1]):
+            guess_LID[layer + offset] += acts_IS @ decoder_SLD[:, offset]
+    missed_L = (outputs_LID - guess_LID).square().sum((1, 2))
+    spread_L = (outputs_LID - outputs_LID.mean(1, keepdim=True)).square().sum((1, 2))
 
     claimed = report[kind]["corpus_prompts"]
     missed = (missed_L / spread_L).tolist()
-    off = HALF_A_DIGIT + round_off(torch.float32, outputs_LND[0].numel(), max(missed))
+    off = HALF_A_DIGIT + round_off(torch.float32, outputs_LID[0].numel(), max(missed))
     assert missed == pytest.approx([1 - explained for explained in claimed["explained_variance"]], abs=off)
     off = HALF_A_DIGIT + 3 / claimed["positions"]  # so many features may be so near to their threshold that they differ
     assert active_L == pytest.approx(claimed["mean_active_features"], abs=off)

@@ -1,6 +1,7 @@
 """A reference for whole graphs made of rows: edges one by one, influence and scores by numpy and scipy, on the host.
 
-R row, N node, F selected feature, E edge, H edges walked, K target.
+Axes: R row of a graph, N node, F feature selected, E edge, W number of edges walked, K target, L layer,
+B row of a batch, C column.
 """
 
 from __future__ import annotations
@@ -137,16 +138,16 @@ def score(
     error, token = found.total_N[is_error].sum(), found.total_N[is_token].sum()
     from_errors_N = np.bincount(target_E, weights=share_E * is_error[source_E], minlength=len(nodes))
     passing_N = found.total_N + start_N
-    constant_H = _to_constant(found, start_N, row_abs_sum_N, constant_N)
-    ends_H = constant_H + np.append(found.walked_WN[:, is_error | is_token].sum(1), 0)
-    ends = ends_H.sum()
+    constant_W = _to_constant(found, start_N, row_abs_sum_N, constant_N)
+    ends_W = constant_W + np.append(found.walked_WN[:, is_error | is_token].sum(1), 0)
+    ends = ends_W.sum()
     errors_L = np.bincount(nodes.layer_N[is_error], weights=found.total_N[is_error], minlength=num_layers)
     return found.total_N, Scores(
         replacement=_share(token, token + error),
         completeness=_share(float(((1 - from_errors_N) * passing_N).sum()), passing_N.sum()),
-        constant_share=_share(constant_H.sum(), ends),
+        constant_share=_share(constant_W.sum(), ends),
         error_share_L=tuple(_share(e, ends) for e in errors_L),
-        path_length_H=tuple(_share(h, ends) for h in np.trim_zeros(ends_H, "b")),
+        path_length_H=tuple(_share(h, ends) for h in np.trim_zeros(ends_W, "b")),
         closing_error=closing_error,
     )
 

@@ -17,19 +17,19 @@ TEXTS_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Activations:
-    """Inputs and outputs of every MLP at N token positions, with the left context of each position.
+    """Inputs and outputs of every MLP at sampled token positions, with the left context of each position.
 
     The bos position is left out: transcoders do not model it.
     """
 
-    inputs_LND: Tensor
-    outputs_LND: Tensor
+    inputs_LID: Tensor
+    outputs_LID: Tensor
     contexts: list[tuple[int, ...]]
 
     def at(self, rows: Tensor | list[int]) -> Activations:
         """The same at some of the positions."""
         contexts = [self.contexts[int(row)] for row in rows]
-        return Activations(self.inputs_LND[:, rows], self.outputs_LND[:, rows], contexts)
+        return Activations(self.inputs_LID[:, rows], self.outputs_LID[:, rows], contexts)
 
     def limited(self, repeats: int) -> Activations:
         """Each distinct context at most ``repeats`` times.
@@ -69,13 +69,13 @@ def mlp_activations(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast,
         outputs.clear()
         model.model(input_ids=padded(rows))
         places = [(row, end) for row, ids in enumerate(rows) for end in range(1, len(ids))]
-        row_N, end_N = torch.tensor(places).T
+        row_I, end_I = torch.tensor(places).T
         contexts = [tuple(rows[row][: end + 1]) for row, end in places]
-        parts.append(Activations(torch.stack(inputs)[:, row_N, end_N], torch.stack(outputs)[:, row_N, end_N], contexts))
+        parts.append(Activations(torch.stack(inputs)[:, row_I, end_I], torch.stack(outputs)[:, row_I, end_I], contexts))
     for handle in handles:
         handle.remove()
     return Activations(
-        torch.cat([part.inputs_LND for part in parts], 1),
-        torch.cat([part.outputs_LND for part in parts], 1),
+        torch.cat([part.inputs_LID for part in parts], 1),
+        torch.cat([part.outputs_LID for part in parts], 1),
         [context for part in parts for context in part.contexts],
     )

@@ -18,13 +18,13 @@ from .transcoders import TranscoderSet
 
 def fit_figures(transcoders: TranscoderSet, data: Activations) -> Json:
     """Per layer, the share of MLP output variance that the transcoders explain, and how many features they use."""
-    missed_LND = data.outputs_LND - transcoders(data.inputs_LND)
-    spread_LND = data.outputs_LND - data.outputs_LND.mean(1, keepdim=True)
-    active_LNS = transcoders.encode(data.inputs_LND) > 0
+    missed_LID = data.outputs_LID - transcoders(data.inputs_LID)
+    spread_LID = data.outputs_LID - data.outputs_LID.mean(1, keepdim=True)
+    active_LIS = transcoders.encode(data.inputs_LID) > 0
     return {
         "positions": len(data.contexts),
-        "explained_variance": rounded(1 - missed_LND.square().sum((1, 2)) / spread_LND.square().sum((1, 2))),
-        "mean_active_features": rounded(active_LNS.float().sum(2).mean(1)),
+        "explained_variance": rounded(1 - missed_LID.square().sum((1, 2)) / spread_LID.square().sum((1, 2))),
+        "mean_active_features": rounded(active_LIS.float().sum(2).mean(1)),
     }
 
 
@@ -40,7 +40,7 @@ def replaced_mlps(model: LlamaForCausalLM, transcoders: TranscoderSet) -> Iterat
     def replace(layer: int, hidden_BPD: Tensor, output_BPD: Tensor) -> Tensor:
         pre_BPS = F.linear(hidden_BPD, transcoders.W_enc_LSD[layer], transcoders.b_enc_LS[layer])
         acts_BPS = pre_BPS * (pre_BPS > transcoders.threshold_LS[layer])
-        written = acts_BPS @ transcoders.W_dec_STD[layer].flatten(1)
+        written = acts_BPS @ transcoders.W_dec_SLD[layer].flatten(1)
         for offset, part_BPD in enumerate(written.split(WIDTH_D, dim=-1)):
             target = layer + offset
             pending[target] = pending[target] + part_BPD if target in pending else part_BPD

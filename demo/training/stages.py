@@ -61,7 +61,7 @@ def make_transcoders(kind: Kind, facts: Sequence[Fact]) -> None:
     transcoders = load_transcoders(kind)
     with replaced_mlps(model, transcoders):
         replaced = accuracy_figures(model, tokenizer, canonical_sentences(facts))
-    ever_active_LS = (transcoders.encode(training.inputs_LND) > 0).any(1)
+    ever_active_LS = (transcoders.encode(training.inputs_LID) > 0).any(1)
     figures = {
         "parameters": sum(parameter.numel() for parameter in transcoders.parameters()),
         "features_per_layer": DICTIONARY_S,

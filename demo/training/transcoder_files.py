@@ -19,7 +19,7 @@ def tensors_by_file(transcoders: TranscoderSet) -> dict[str, dict[str, Tensor]]:
     files: dict[str, dict[str, Tensor]] = {}
     for i in range(LAYERS_L):
         W_enc, b_enc, b_dec, threshold = (tensor[i] for tensor in per_layer)
-        W_dec = transcoders.W_dec_STD[i]
+        W_dec = transcoders.W_dec_SLD[i]
         if transcoders.kind == "plt":
             tensors = {"W_enc": W_enc, "W_dec": W_dec[:, 0], "b_enc": b_enc, "b_dec": b_dec}
             files[f"layer_{i}"] = tensors | {"activation_function.threshold": threshold}

@@ -26,7 +26,7 @@ class TranscoderSet(nn.Module):
         self.kind = kind
         self.W_enc_LSD = nn.Parameter(F.normalize(torch.randn(LAYERS_L, DICTIONARY_S, WIDTH_D), dim=-1))
         self.b_enc_LS = nn.Parameter(torch.zeros(LAYERS_L, DICTIONARY_S))
-        self.W_dec_STD = nn.ParameterList(
+        self.W_dec_SLD = nn.ParameterList(
             0.1 * F.normalize(torch.randn(DICTIONARY_S, self.reach(layer), WIDTH_D), dim=-1)
             for layer in range(LAYERS_L)
         )
@@ -40,27 +40,27 @@ class TranscoderSet(nn.Module):
 
     def decoder_norms(self) -> Tensor:
         """Length of each feature's whole decoder, [L, S]."""
-        return torch.stack([decoder.flatten(1).norm(dim=1) for decoder in self.W_dec_STD])
+        return torch.stack([decoder.flatten(1).norm(dim=1) for decoder in self.W_dec_SLD])
 
-    def pre_activations(self, inputs_LND: Tensor) -> Tensor:
-        return torch.baddbmm(self.b_enc_LS[:, None], inputs_LND, self.W_enc_LSD.transpose(1, 2))
+    def pre_activations(self, inputs_LID: Tensor) -> Tensor:
+        return torch.baddbmm(self.b_enc_LS[:, None], inputs_LID, self.W_enc_LSD.transpose(1, 2))
 
-    def encode(self, inputs_LND: Tensor) -> Tensor:
-        """JumpReLU activations, [L, N, S]."""
-        pre_LNS = self.pre_activations(inputs_LND)
-        return pre_LNS * (pre_LNS > self.threshold_LS[:, None])
+    def encode(self, inputs_LID: Tensor) -> Tensor:
+        """JumpReLU activations, [L, I, S]."""
+        pre_LIS = self.pre_activations(inputs_LID)
+        return pre_LIS * (pre_LIS > self.threshold_LS[:, None])
 
-    def decode(self, acts_LNS: Tensor) -> Tensor:
-        """MLP outputs without the decoder bias, [L, N, D]."""
+    def decode(self, acts_LIS: Tensor) -> Tensor:
+        """MLP outputs without the decoder bias, [L, I, D]."""
         outputs: list[Tensor | float] = [0.0] * LAYERS_L
         for layer in range(LAYERS_L):
-            written = acts_LNS[layer] @ self.W_dec_STD[layer].flatten(1)
-            for offset, part_ND in enumerate(written.split(WIDTH_D, dim=1)):
-                outputs[layer + offset] = outputs[layer + offset] + part_ND
+            written = acts_LIS[layer] @ self.W_dec_SLD[layer].flatten(1)
+            for offset, part_ID in enumerate(written.split(WIDTH_D, dim=1)):
+                outputs[layer + offset] = outputs[layer + offset] + part_ID
         return torch.stack(cast(list[Tensor], outputs))
 
-    def forward(self, inputs_LND: Tensor) -> Tensor:
-        return self.decode(self.encode(inputs_LND)) + self.b_dec_LD[:, None]
+    def forward(self, inputs_LID: Tensor) -> Tensor:
+        return self.decode(self.encode(inputs_LID)) + self.b_dec_LD[:, None]
 
 
 @dataclass(frozen=True)
@@ -74,46 +74,46 @@ class Scaling:
 
     @classmethod
     def of(cls, data: Activations) -> Scaling:
-        input_mean_LD, output_mean_LD = data.inputs_LND.mean(1), data.outputs_LND.mean(1)
-        input_rms_L = (data.inputs_LND - input_mean_LD[:, None]).square().mean((1, 2)).sqrt()
-        output_rms_L = (data.outputs_LND - output_mean_LD[:, None]).square().mean((1, 2)).sqrt()
+        input_mean_LD, output_mean_LD = data.inputs_LID.mean(1), data.outputs_LID.mean(1)
+        input_rms_L = (data.inputs_LID - input_mean_LD[:, None]).square().mean((1, 2)).sqrt()
+        output_rms_L = (data.outputs_LID - output_mean_LD[:, None]).square().mean((1, 2)).sqrt()
         return cls(input_mean_LD, input_rms_L, output_mean_LD, output_rms_L)
 
     def apply(self, data: Activations) -> Activations:
-        inputs_LND = (data.inputs_LND - self.input_mean_LD[:, None]) / self.input_rms_L[:, None, None]
-        outputs_LND = (data.outputs_LND - self.output_mean_LD[:, None]) / self.output_rms_L[:, None, None]
-        return Activations(inputs_LND, outputs_LND, data.contexts)
+        inputs_LID = (data.inputs_LID - self.input_mean_LD[:, None]) / self.input_rms_L[:, None, None]
+        outputs_LID = (data.outputs_LID - self.output_mean_LD[:, None]) / self.output_rms_L[:, None, None]
+        return Activations(inputs_LID, outputs_LID, data.contexts)
 
     @torch.no_grad()
     def fold_into(self, transcoders: TranscoderSet) -> None:
         """Rewrite the weights so that they act on raw MLP inputs and give raw MLP outputs."""
         transcoders.W_enc_LSD.div_(self.input_rms_L[:, None, None])
         transcoders.b_enc_LS.sub_(torch.einsum("lsd,ld->ls", transcoders.W_enc_LSD, self.input_mean_LD))
-        for layer, decoder_STD in enumerate(transcoders.W_dec_STD):
-            decoder_STD.mul_(self.output_rms_L[layer : layer + transcoders.reach(layer), None])
+        for layer, decoder_SLD in enumerate(transcoders.W_dec_SLD):
+            decoder_SLD.mul_(self.output_rms_L[layer : layer + transcoders.reach(layer), None])
         transcoders.b_dec_LD.mul_(self.output_rms_L[:, None]).add_(self.output_mean_LD)
 
 
 @torch.no_grad()
-def keep_strongest(transcoders: TranscoderSet, pre_LNS: Tensor, per_token: int) -> tuple[Tensor, Tensor]:
-    """Batch top-k: where each layer's ``per_token * N`` strongest activations are, and the weakest of those, [L].
+def keep_strongest(transcoders: TranscoderSet, pre_LIS: Tensor, per_token: int) -> tuple[Tensor, Tensor]:
+    """Batch top-k: where each layer's ``per_token * I`` strongest activations are, and the weakest of those, [L].
 
     Features compete by activation times decoder length.
     """
-    scores_LNS = pre_LNS.relu() * transcoders.decoder_norms()[:, None]
-    count = per_token * scores_LNS.shape[1]
-    cut_L = scores_LNS.flatten(1).topk(count, dim=1, sorted=False).values.amin(1)
-    return (scores_LNS >= cut_L[:, None, None]) & (scores_LNS > 0), cut_L
+    scores_LIS = pre_LIS.relu() * transcoders.decoder_norms()[:, None]
+    count = per_token * scores_LIS.shape[1]
+    cut_L = scores_LIS.flatten(1).topk(count, dim=1, sorted=False).values.amin(1)
+    return (scores_LIS >= cut_L[:, None, None]) & (scores_LIS > 0), cut_L
 
 
 def dead_feature_loss(
-    transcoders: TranscoderSet, pre_LNS: Tensor, residual_LND: Tensor, dead_LS: Tensor, per_token: int = 32
+    transcoders: TranscoderSet, pre_LIS: Tensor, residual_LID: Tensor, dead_LS: Tensor, per_token: int = 32
 ) -> Tensor:
     """Let features that have stopped firing explain what the living ones leave, so that they revive."""
-    scores_LNS = pre_LNS.relu() * dead_LS[:, None]
-    floor_LN1 = scores_LNS.topk(per_token, dim=2, sorted=False).values.amin(2, keepdim=True)
-    guess_LND = transcoders.decode(scores_LNS * (scores_LNS >= floor_LN1))
-    return (guess_LND - residual_LND.detach()).square().mean()
+    scores_LIS = pre_LIS.relu() * dead_LS[:, None]
+    floor_LI1 = scores_LIS.topk(per_token, dim=2, sorted=False).values.amin(2, keepdim=True)
+    guess_LID = transcoders.decode(scores_LIS * (scores_LIS >= floor_LI1))
+    return (guess_LID - residual_LID.detach()).square().mean()
 
 
 def train_transcoders(
@@ -136,17 +136,17 @@ def train_transcoders(
     schedule = warm_up_then_cosine(optimizer, steps, warmup=50)
     idle_LS = torch.zeros(LAYERS_L, DICTIONARY_S)
     cut_L = torch.zeros(LAYERS_L)
-    for step, rows in enumerate(shuffled_batches(data.inputs_LND.shape[1], batch_size, steps)):
-        pre_LNS = transcoders.pre_activations(data.inputs_LND[:, rows])
+    for step, rows in enumerate(shuffled_batches(data.inputs_LID.shape[1], batch_size, steps)):
+        pre_LIS = transcoders.pre_activations(data.inputs_LID[:, rows])
         budget = round(per_token * max(1.0, 4.0 - 6.0 * step / steps))
-        active_LNS, batch_cut_L = keep_strongest(transcoders, pre_LNS, budget)
-        guess_LND = transcoders.decode(pre_LNS * active_LNS)
-        residual_LND = data.outputs_LND[:, rows] - guess_LND - transcoders.b_dec_LD[:, None]
-        loss = residual_LND.square().mean()
+        active_LIS, batch_cut_L = keep_strongest(transcoders, pre_LIS, budget)
+        guess_LID = transcoders.decode(pre_LIS * active_LIS)
+        residual_LID = data.outputs_LID[:, rows] - guess_LID - transcoders.b_dec_LD[:, None]
+        loss = residual_LID.square().mean()
         unexplained = loss.item()
-        idle_LS = (idle_LS + 1) * ~active_LNS.any(1)
+        idle_LS = (idle_LS + 1) * ~active_LIS.any(1)
         if (idle_LS > patience).any():
-            loss = loss + dead_feature_loss(transcoders, pre_LNS, residual_LND, idle_LS > patience) / 8
+            loss = loss + dead_feature_loss(transcoders, pre_LIS, residual_LID, idle_LS > patience) / 8
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

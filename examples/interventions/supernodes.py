@@ -2,7 +2,7 @@
 
 The effects of interventions are never used for this choice.
 
-N prompt, L layer, Q position counted from the end, S feature of the dictionary.
+Axes: I prompt, L layer, X position counted from the end, S feature of the dictionary, A active feature.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Supernode = dict[tuple[int, int, int], float]
 
 
 def activations(model: ReplacementModel, texts: Sequence[str], positions: int = 1) -> Floats:
-    """Return the activation of every feature at each prompt's last positions: [N, L, Q, S]."""
+    """Return the activation of every feature at each prompt's last positions: [I, L, X, S]."""
     shape = model.transcoders.shape
     found = np.zeros((len(texts), shape.num_layers, positions, max(shape.features_L)), dtype=np.float32)
     for row, effect in enumerate(model.intervene_many([(text, ()) for text in texts], with_active=True)):
@@ -39,14 +39,14 @@ def activations(model: ReplacementModel, texts: Sequence[str], positions: int = 
 
 def supernode(with_it: Floats, without_it: Floats, layers: range | None = None) -> Supernode:
     """Return features that fire with something and not without it, in some or all layers, with mean activations."""
-    share_LQS, mean_LQS = (with_it > 0).mean(0), with_it.mean(0)
-    chosen_LQS = (share_LQS >= MOST) & ((without_it > 0).mean(0) < FEW)
+    share_LXS, mean_LXS = (with_it > 0).mean(0), with_it.mean(0)
+    chosen_LXS = (share_LXS >= MOST) & ((without_it > 0).mean(0) < FEW)
     if layers is not None:
-        chosen_LQS[[layer for layer in range(len(chosen_LQS)) if layer not in layers]] = False
-    positions = chosen_LQS.shape[1]
+        chosen_LXS[[layer for layer in range(len(chosen_LXS)) if layer not in layers]] = False
+    positions = chosen_LXS.shape[1]
     return {
-        (layer, position - positions, feature): float(mean_LQS[layer, position, feature])
-        for layer, position, feature in zip(*(places.tolist() for places in np.nonzero(chosen_LQS)), strict=True)
+        (layer, position - positions, feature): float(mean_LXS[layer, position, feature])
+        for layer, position, feature in zip(*(places.tolist() for places in np.nonzero(chosen_LXS)), strict=True)
     }
 
 

@@ -6,7 +6,7 @@ Encoder rows are MLP inputs that occur in the text, thresholds let each feature 
 decoders are a ridge regression of the MLP's outputs on the activations. These transcoders give honest error nodes and
 realistic loads. Nobody has examined what the features mean, and they explain less than trained ones.
 
-T token of the text, D model width, S feature, P position.
+Axes: I token of the text, D model width, S feature of the dictionary, P position.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DEFAULT_TEXT = [Path(__file__).parents[2] / name for name in ("README.md", "LICE
 
 
 def mlp_values(model: Model, text: str) -> tuple[list[Tensor], list[Tensor]]:
-    """Return MLP inputs and outputs [T, D] of every layer over the text, without each window's leading token."""
+    """Return MLP inputs and outputs [I, D] of every layer over the text, without each window's leading token."""
     tokens = model.tokenizer(text, add_special_tokens=False)["input_ids"][:MAX_TOKENS]
     leading = model.tokenizer.bos_token_id
     tapes = [
@@ -43,21 +43,21 @@ def mlp_values(model: Model, text: str) -> tuple[list[Tensor], list[Tensor]]:
     return inputs, [torch.cat([tape.outputs_PD[layer][1:] for tape in tapes]) for layer in layers]
 
 
-def fit(x_TD: Tensor, y_TD: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+def fit(x_ID: Tensor, y_ID: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
     """Return one layer's JumpReLU transcoder in circuit-tracer's file format."""
-    mean_D, spread_D = x_TD.mean(0), x_TD.std(0) + 1e-6
-    chosen = torch.randint(len(x_TD), (NUM_FEATURES,), generator=generator)
-    direction_SD = torch.nn.functional.normalize((x_TD[chosen] - mean_D) / spread_D, dim=1)
+    mean_D, spread_D = x_ID.mean(0), x_ID.std(0) + 1e-6
+    chosen = torch.randint(len(x_ID), (NUM_FEATURES,), generator=generator)
+    direction_SD = torch.nn.functional.normalize((x_ID[chosen] - mean_D) / spread_D, dim=1)
     encoder_SD = direction_SD / spread_D
     bias_S = -(encoder_SD @ mean_D)
-    pre_TS = x_TD @ encoder_SD.T + bias_S
-    num_firing = max(1, len(x_TD) * ACTIVE_PER_TOKEN // NUM_FEATURES)
-    threshold_S = pre_TS.topk(num_firing + 1, dim=0).values[-1].clamp_min(1e-3)
-    active_TS = pre_TS * (pre_TS > threshold_S)
-    centre_D = y_TD.mean(0)
-    gram_SS = active_TS.T @ active_TS
+    pre_IS = x_ID @ encoder_SD.T + bias_S
+    num_firing = max(1, len(x_ID) * ACTIVE_PER_TOKEN // NUM_FEATURES)
+    threshold_S = pre_IS.topk(num_firing + 1, dim=0).values[-1].clamp_min(1e-3)
+    active_IS = pre_IS * (pre_IS > threshold_S)
+    centre_D = y_ID.mean(0)
+    gram_SS = active_IS.T @ active_IS
     gram_SS.diagonal().add_(RIDGE * float(gram_SS.diagonal().mean()))
-    decoder_SD = torch.linalg.solve(gram_SS, active_TS.T @ (y_TD - centre_D))
+    decoder_SD = torch.linalg.solve(gram_SS, active_IS.T @ (y_ID - centre_D))
     return {
         "W_enc": encoder_SD,
         "b_enc": bias_S,
@@ -75,9 +75,9 @@ def main(model_directory: str, out: Path, texts: list[Path]) -> None:
     print(f"{len(inputs[0]):,} tokens of text")
     out.mkdir(parents=True, exist_ok=True)
     generator = torch.Generator().manual_seed(0)
-    for layer, (x_TD, y_TD) in enumerate(zip(inputs, outputs, strict=True)):
+    for layer, (x_ID, y_ID) in enumerate(zip(inputs, outputs, strict=True)):
         save_file(
-            {k: v.contiguous() for k, v in fit(x_TD, y_TD, generator).items()}, out / f"layer_{layer}.safetensors"
+            {k: v.contiguous() for k, v in fit(x_ID, y_ID, generator).items()}, out / f"layer_{layer}.safetensors"
         )
         print(f"layer {layer + 1} of {len(inputs)}", flush=True)
     config = {
