@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -25,53 +25,57 @@ SHAPE = re.compile(r"\[((?:[A-Z0-9](?:_in|_out)?)(?:, [A-Z0-9](?:_in|_out)?)*)\]
 AXES = re.compile(r"\bAxes: (.*?)\.(?:\s|$)")
 
 
+@dataclass(frozen=True)
+class Source:
+    """The names and the strings, docstrings included, of one file."""
+
+    names: frozenset[str]
+    texts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, path: Path) -> Source:
+        names, texts = set(), []
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.FunctionDef(name=name):
+                    names.add(name)
+                case ast.keyword(arg=str(name)):
+                    names.add(name)
+                case ast.Constant(value=str(text)):
+                    texts.append(text)
+        return cls(frozenset(names), tuple(texts))
+
+    def letters(self) -> dict[str, str]:
+        """The letters of a file's axes, each with a name or shape that has it. Names in strings count as names."""
+        found = {}
+        for name in (self.names | known_names() & set(self.texts)) - OLDER_NAMES:
+            if match := NAME.match(name):
+                found |= dict.fromkeys(re.sub(r"\d", "", match[1]), name)
+        for shape in (shape for text in self.texts for shape in SHAPE.findall(text)):
+            found |= dict.fromkeys(re.findall("[A-Z]", shape), f"[{shape}]")
+        return found
+
+    def legend(self) -> list[tuple[str, str]]:
+        """The letters that the docstrings of a file explain, and what they say."""
+        sentences = [sentence for text in self.texts for sentence in AXES.findall(" ".join(text.split()))]
+        return [(entry[0], entry[1:].strip()) for text in sentences for entry in re.split(r"[,;] (?=[A-Z] )", text)]
+
+
 @cache
-def modules() -> dict[str, ast.Module]:
+def sources() -> dict[str, Source]:
     files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
-    return {str(path.relative_to(ROOT)): ast.parse(path.read_text(encoding="utf-8")) for path in files}
-
-
-def names(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        match node:
-            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.FunctionDef(name=name):
-                yield name
-            case ast.keyword(arg=str(name)):
-                yield name
+    return {str(path.relative_to(ROOT)): Source.of(path) for path in files}
 
 
 @cache
 def known_names() -> frozenset[str]:
-    return frozenset(name for tree in modules().values() for name in names(tree))
-
-
-@cache
-def texts(tree: ast.Module) -> list[str]:
-    return [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-
-
-@cache
-def letters(tree: ast.Module) -> dict[str, str]:
-    """The letters of a module's axes, each with a name or shape that has it. Names in strings count as names."""
-    quoted = [text for text in texts(tree) if text in known_names()]
-    found = {}
-    for name in {*names(tree), *quoted} - OLDER_NAMES:
-        if match := NAME.match(name):
-            found |= dict.fromkeys(re.sub(r"\d", "", match[1]), name)
-    for shape in (shape for text in texts(tree) for shape in SHAPE.findall(text)):
-        found |= dict.fromkeys(re.findall("[A-Z]", shape), f"[{shape}]")
-    return found
-
-
-@cache
-def own_legend(tree: ast.Module) -> list[tuple[str, str]]:
-    """The letters that the docstrings of a module explain, and what they say."""
-    sentences = [sentence for text in texts(tree) for sentence in AXES.findall(" ".join(text.split()))]
-    return [(entry[0], entry[1:].strip()) for text in sentences for entry in re.split(r"[,;] (?=[A-Z] )", text)]
+    return frozenset().union(*(source.names for source in sources().values()))
 
 
 def test_the_legend_gives_each_letter_one_meaning_and_has_no_letter_that_is_not_used() -> None:
-    used = {letter: f"{file}: {name}" for file, tree in modules().items() for letter, name in letters(tree).items()}
+    used = {
+        letter: f"{file}: {name}" for file, source in sources().items() for letter, name in source.letters().items()
+    }
     assert len(LEGEND) == len(re.findall(r"^    [A-Z]  ", shapes.__doc__ or "", re.M)) == len(set(LEGEND.values()))
     assert not [place for letter, place in used.items() if letter not in LEGEND]
     assert not LEGEND.keys() - used
@@ -80,8 +84,8 @@ def test_the_legend_gives_each_letter_one_meaning_and_has_no_letter_that_is_not_
 def test_a_module_explains_its_letters_in_the_words_of_the_legend() -> None:
     wrong = [
         f"{file}: {letter} is {text!r} here and {LEGEND.get(letter)!r} in the legend"
-        for file, tree in modules().items()
-        for letter, text in own_legend(tree)
+        for file, source in sources().items()
+        for letter, text in source.legend()
         if not (text if letter in LOCAL else f"{text} ".startswith(f"{LEGEND.get(letter)} "))
     ]
     assert not wrong, "\n".join(sorted(wrong))
@@ -89,9 +93,9 @@ def test_a_module_explains_its_letters_in_the_words_of_the_legend() -> None:
 
 def test_a_module_that_explains_letters_explains_all_and_one_with_local_axes_explains_them() -> None:
     missing = []
-    for file, tree in modules().items():
-        used, of_folder = letters(tree), modules().get(str(Path(file).parent / "__init__.py"), tree)
-        explained = {letter for letter, _ in own_legend(tree) or own_legend(of_folder)}
+    for file, source in sources().items():
+        used, of_folder = source.letters(), sources().get(str(Path(file).parent / "__init__.py"), source)
+        explained = {letter for letter, _ in source.legend() or of_folder.legend()}
         missing += [
             f"{file}: {letter} in {used[letter]} is not explained"
             for letter in used.keys() - explained & (used.keys() if explained else LOCAL)
@@ -103,8 +107,8 @@ def test_no_docstring_explains_letters_outside_a_sentence_that_begins_with_axes(
     meanings = "|".join(sorted(set(LEGEND.values()), key=len, reverse=True))
     stray = [
         f"{file}: {match[0]!r}"
-        for file, tree in modules().items()
-        for text in ([] if file == "distributed_tracer/shapes.py" else texts(tree))
+        for file, source in sources().items()
+        for text in ([] if file == "distributed_tracer/shapes.py" else source.texts)
         for match in re.finditer(rf"\b[A-Z] ({meanings})\b[,.;]", AXES.sub("", " ".join(text.split())))
     ]
     assert not stray, "\n".join(sorted(stray))
