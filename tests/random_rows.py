@@ -68,9 +68,9 @@ def random_rows(
             values = values.round().clamp(-2, 2) if integers else values
             sounding_B = (torch.rand(len(batch), generator=generator) >= silent).to(dtype)
             for number in range(num_layers + 1):
-                edges_BS, slots = reach.layer(values, number), columns.layers[number]
-                causal_BS = slots.position_Z[: edges_BS.shape[1]] <= torch.tensor(at)[: len(edges_BS), None]
-                edges_BS.mul_(causal_BS).mul_(sounding_B[: len(edges_BS), None])
+                edges_BZ, slots = reach.layer(values, number), columns.layers[number]
+                causal_BZ = slots.position_Z[: edges_BZ.shape[1]] <= torch.tensor(at)[: len(edges_BZ), None]
+                edges_BZ.mul_(causal_BZ).mul_(sounding_B[: len(edges_BZ), None])
             reach.layer(values, num_layers)[:, -1] = 0  # the sweep zeroes this slot, which errors in the prefix share
             reached = DenseEdges(reach, values.to(device))
             sum_B, abs_sum_B = reached.sums()

@@ -93,23 +93,23 @@ def test_the_sweep_equals_autograd(architecture: str, flavour: str, case: Callab
     added = [torch.zeros_like(output).requires_grad_() for output in of.tape.outputs_PD]
     bottom = torch.zeros_like(of.tape.token_vectors_PD).requires_grad_()
     explained = _explained(of, replay(of.model, of.tape, skips=of.skips, added=added, bottom_PD=bottom))
-    pushes_NLPD = torch.stack([_everywhere(of, _minus_feature(of, number)) for number in range(len(of.features))])
+    pushes_ILPD = torch.stack([_everywhere(of, _minus_feature(of, number)) for number in range(len(of.features))])
     some = list(range(0, len(of.features), max(1, len(of.features) // 10)))
     for row in [*some, *range(len(of.features), len(rows))]:
         *outputs, tokens = torch.autograd.grad(
             explained[row], [*added, bottom], retain_graph=True, allow_unused=True, materialize_grads=True
         )
-        assert_same(rows[row], _contract(of, pushes_NLPD, outputs, tokens))
+        assert_same(rows[row], _contract(of, pushes_ILPD, outputs, tokens))
 
 
 def _everywhere(case: Case, pushes: list[Tensor | None]) -> Tensor:
     return torch.stack([torch.zeros_like(case.tape.outputs_PD[0]) if push is None else push for push in pushes])
 
 
-def _contract(case: Case, pushes_NLPD: Tensor, outputs: list[Tensor], tokens: Tensor) -> Tensor:
+def _contract(case: Case, pushes_ILPD: Tensor, outputs: list[Tensor], tokens: Tensor) -> Tensor:
     """Gradients at every output site and at the bottom -> one row over all columns."""
     row = torch.zeros(case.features.columns.num_columns, dtype=torch.float64)
-    row[: len(case.features)] = -(pushes_NLPD * torch.stack(outputs)).sum((1, 2, 3))
+    row[: len(case.features)] = -(pushes_ILPD * torch.stack(outputs)).sum((1, 2, 3))
     errors = [(output * error).sum(-1) for output, error in zip(outputs, case.features.written.error_LPD, strict=True)]
     row[len(case.features) :] = torch.cat([*errors, (tokens * case.tape.token_vectors_PD).sum(-1)])
     return row

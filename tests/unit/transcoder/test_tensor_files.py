@@ -109,8 +109,8 @@ def resident_mib() -> float:
 def test_only_the_rows_asked_for_come_into_memory(tmp_path: Path) -> None:
     hollow(tmp_path / "w.safetensors", {"W": [2**20, 2, 1024]})  # 8 GiB
     before = resident_mib()
-    mapped_SMD = map_rows(TensorRef(tmp_path / "w.safetensors", "W"))
-    rows_FD = mapped_SMD[torch.arange(0, 2**20, 2**10), 1]
+    mapped_SLD = map_rows(TensorRef(tmp_path / "w.safetensors", "W"))
+    rows_FD = mapped_SLD[torch.arange(0, 2**20, 2**10), 1]
     assert rows_FD.shape == (1024, 1024)  # 4 MiB, in 4 MiB of pages
     assert resident_mib() - before < 32
 
