@@ -46,7 +46,7 @@ def measure(workers: int, num_calls: int) -> tuple[float, float]:
         WorkUnit(Prompt(f"prompt-{number}", tokens=tuple(range(1000, 1050)))) for number in range(WARM_UP + num_calls)
     )
     clock = cores = 0.0
-    outcomes = RayExecutor(nothing, lambda *receipts: None, make_nobody).run(units)
+    outcomes = RayExecutor(nothing, lambda *manifests: None, make_nobody).run(units)
     for number, _ in enumerate(outcomes):
         if number == WARM_UP:
             clock, cores = time.perf_counter(), time.process_time()

@@ -103,7 +103,7 @@ class Replica:
     """A virtual worker: loads, then answers one call after another, until it dies."""
 
     born: float
-    share: WorkerQueue = field(default_factory=WorkerQueue)
+    queue: WorkerQueue = field(default_factory=WorkerQueue)
     waiting: deque[tuple[float, UnitBatch]] = field(default_factory=deque)
     """Calls that have not begun, with their time of arrival."""
     running: bool = False
@@ -143,27 +143,27 @@ class Cluster:
     def run(self) -> None:
         """Run until every prompt is done or given up."""
         loaded: set[Replica] = set()
-        while self.schedule.has_work() or any(replica.share.units for replica in self.replicas):
+        while self.schedule.has_work() or any(replica.queue.units for replica in self.replicas):
             self.now = max(self.now, self.events[0][0])
             answers = list(self._arrived())
             started = time.perf_counter()
-            receipts = [reply.receipt for _, _, reply in answers if reply is not None and reply.receipt is not None]
-            self.recorder.commit(*receipts)
+            manifests = [reply.manifest for _, _, reply in answers if reply is not None and reply.manifest is not None]
+            self.recorder.commit(*manifests)
             idle = {replica for replica, _, _ in answers}
             for replica, call, reply in answers:
                 if reply is None:
                     self._bury(replica)
-                    idle |= {other for other in loaded if not other.share.calls}
+                    idle |= {other for other in loaded if not other.queue.calls}
                 elif replica in loaded:
                     self._took(replica, call, reply)
                 else:
                     loaded.add(replica)
             loaded &= self.replicas
-            asked = {other: list(self.schedule.next_calls(other.share)) for other in idle & loaded}
+            asked = {other: list(self.schedule.next_calls(other.queue)) for other in idle & loaded}
             if any(call for calls in asked.values() for call in calls):
                 self.last_handed_out = self.now
             spent = time.perf_counter() - started + self.call_seconds * len(answers)
-            spent += self.commit_seconds * -(-len(receipts) // COMMITS_AT_ONCE)
+            spent += self.commit_seconds * -(-len(manifests) // COMMITS_AT_ONCE)
             self.now, self.driver_seconds = self.now + spent, self.driver_seconds + spent
             for other, calls in asked.items():
                 other.waiting.extend((self.now + LATENCY, call) for call in calls)
@@ -180,10 +180,10 @@ class Cluster:
     def _took(self, replica: Replica, call: UnitBatch, reply: WorkerReply) -> None:
         replica.running = False
         self.calls += 1
-        for outcome in self.schedule.settle(replica.share, call, reply):
+        for outcome in self.schedule.settle(replica.queue, call, reply):
             self._tell(outcome)
-        if reply.receipt is not None:
-            for outcome in self.schedule.written(replica.share, reply.receipt):
+        if reply.manifest is not None:
+            for outcome in self.schedule.part_committed(replica.queue, reply.manifest):
                 self._tell(outcome)
             self.commits += 1
             self.useful, replica.unwritten_seconds = self.useful + replica.unwritten_seconds, 0.0
@@ -192,7 +192,7 @@ class Cluster:
         self.deaths += 1
         self.replicas.remove(replica)
         self.ends.append(self.now - replica.born)
-        for outcome in self.schedule.worker_lost(replica.share, "killed"):
+        for outcome in self.schedule.worker_lost(replica.queue, "killed"):
             self._tell(outcome)
         if self.schedule.has_work():
             self.replicas.add(self.hire())
@@ -209,7 +209,7 @@ class Cluster:
             return
         replica.running = True
         arrived, call = replica.waiting.popleft()
-        now, outcomes, receipt = max(arrived, replica.last_free), [], None
+        now, outcomes, manifest = max(arrived, replica.last_free), [], None
         for unit in call:
             seconds = (unit.expected_seconds + UNKNOWN) * self.random.lognormvariate(0.0, 0.2)
             if unit.prompt.id.startswith("poison") or self.random.random() < seconds / MEAN_LIFE:
@@ -219,9 +219,9 @@ class Cluster:
             outcomes.append(self._outcome(replica, unit, now, seconds))
         full = len(replica.part) >= PARTS.part_edges // EDGES or now - replica.part_since >= PARTS.part_seconds
         if not call or (replica.part and full):
-            now, receipt = now + WRITING, self._receipt(replica)
+            now, manifest = now + WRITING, self._manifest(replica)
         replica.last_free = now
-        self.at(now + LATENCY, replica, call, WorkerReply(tuple(outcomes), receipt))
+        self.at(now + LATENCY, replica, call, WorkerReply(tuple(outcomes), manifest))
 
     @staticmethod
     def _outcome(replica: Replica, unit: WorkUnit, now: float, seconds: float) -> Outcome:
@@ -236,7 +236,7 @@ class Cluster:
         return Outcome(name, "traced", **times, replacement=0.5, completeness=0.5)
 
     @staticmethod
-    def _receipt(replica: Replica) -> PartManifest:
+    def _manifest(replica: Replica) -> PartManifest:
         entries, replica.part = tuple(replica.part), []
         return PartManifest(
             uuid.uuid4().hex, entries, {f"edges/weight/c/{n}": (10**6, "0" * 64) for n in range(OBJECTS)}

@@ -44,6 +44,7 @@ from distributed_tracer.plan.work import WorkUnit
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.runtime.ray import lend_idle
 from distributed_tracer.runtime.ray.executor import RayExecutor
+from distributed_tracer.runtime.reply import WorkerReply
 
 
 def make_worker(config: JobConfig, threads: int, **options: Any) -> Any:
@@ -51,8 +52,9 @@ def make_worker(config: JobConfig, threads: int, **options: Any) -> Any:
     from distributed_tracer.runtime.worker import Worker
 
     class Weighed(Worker):
-        def _try(self, *asked: Any, **how: Any) -> Any:
-            return replace(super()._try(*asked, **how), num_nodes=process_memory.own_bytes() or 0)
+        def trace(self, *units: WorkUnit) -> WorkerReply:
+            reply, held = super().trace(*units), process_memory.own_bytes() or 0
+            return replace(reply, outcomes=tuple(replace(outcome, num_nodes=held) for outcome in reply.outcomes))
 
     return Weighed(config, threads, **options)
 
@@ -66,7 +68,7 @@ def measure(config: JobConfig, prompts: Sequence[Sequence[int]]) -> tuple[float,
     rows = [num_sweep_rows("auto", shape, len(tokens), 4, "cpu") for tokens in prompts]
     asked = [Prompt(f"p{n}", tokens=tuple(tokens)) for n, tokens in enumerate(prompts)]
     units = [WorkUnit(prompt, 1000.0, sweep_rows=of) for prompt, of in zip(asked, rows, strict=True)]
-    outcomes = list(RayExecutor(config, lambda *receipts: None, make_worker).run(units))
+    outcomes = list(RayExecutor(config, lambda *manifests: None, make_worker).run(units))
     traced = [outcome for outcome in outcomes if outcome.status == "traced"]
     assert len(traced) == len(prompts), outcomes
     longest = max(map(len, prompts))

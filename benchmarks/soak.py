@@ -99,7 +99,7 @@ class Machines:
             with suppress(psutil.NoSuchProcess):
                 for process in psutil.Process(_pid(raylet)).children(recursive=True):
                     with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                        if process.name().startswith("ray::Wor") and "WorkerShell" in " ".join(process.cmdline()):
+                        if process.name().startswith("ray::Wor") and "WorkerActor" in " ".join(process.cmdline()):
                             found.append(process.pid)
         return found
 

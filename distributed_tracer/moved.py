@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
+_T = TypeVar("_T")
 _HERE = __name__.rpartition(".")[0]
 MOVED = {
     "intervene.saved_groups": "intervene.viewer_supernodes",
@@ -58,6 +60,39 @@ def renamed(module: str) -> Callable[[str], Any]:
         return getattr(import_module(module), names[name])
 
     return __getattr__
+
+
+def former_names(**names: str) -> Callable[[type[_T]], type[_T]]:
+    """Return a class decorator that keeps former names of attributes, methods and arguments usable, with a warning.
+
+    Each keyword is a former name, and its value is the present one.
+    """
+
+    def warn(kind: str, former: str) -> None:
+        warnings.warn(f"{former} of {kind} is now {names[former]}", DeprecationWarning, stacklevel=3)
+
+    def decorate(cls: type[_T]) -> type[_T]:
+        plain: Callable[..., None] = vars(cls)["__init__"]
+
+        @wraps(plain)
+        def __init__(self: _T, *args: Any, **options: Any) -> None:
+            for former in names.keys() & options.keys():
+                warn(cls.__name__, former)
+                options[names[former]] = options.pop(former)
+            plain(self, *args, **options)
+
+        def member(former: str) -> property:
+            def present(self: _T) -> Any:
+                warn(cls.__name__, former)
+                return getattr(self, names[former])
+
+            return property(present)
+
+        for name, value in {"__init__": __init__, **{former: member(former) for former in names}}.items():
+            setattr(cls, name, value)
+        return cls
+
+    return decorate
 
 
 class _FormerModules(MetaPathFinder, Loader):

@@ -44,31 +44,31 @@ def run_job(config: JobConfig) -> Summary:
     wrong with the whole job, before any work is done; FilesChanged if files of the model or the transcoders change
     during the run; StoreError if the store cannot be used; WorkerLost if workers die without any progress.
     """
-    with log_outcomes(config.run.log_format) as tell:
-        return _run(config, tell)
+    with log_outcomes(config.run.log_format) as log_outcome:
+        return _run(config, log_outcome)
 
 
-def _run(config: JobConfig, tell: Callable[[Outcome], None]) -> Summary:
+def _run(config: JobConfig, on_outcome: Callable[[Outcome], None]) -> Summary:
     started = time.monotonic()
     files = FilesInUse(config.model.model, config.transcoders.transcoders)
     with files.loading():
-        intake = load_inputs(config)
-    prompts = intake.prompts
-    plan = make_plan(prompts, intake.model, intake.transcoders, config)
+        inputs = load_inputs(config)
+    prompts = inputs.prompts
+    plan = make_plan(prompts, inputs.model, inputs.transcoders, config)
     plan.check_fits()
     ledger = Ledger(config.store.store, config.store.retry_seconds)
-    ledger.create_or_check(run_info(config, intake.transcoders.features_L, files))
+    ledger.create_or_check(run_info(config, inputs.transcoders.features_L, files))
     prompts.mark_done(ledger.content_hashes())
     num_wanted = len(prompts) + prompts.num_rejected
-    recorder = OutcomeRecorder(ledger, tell)
+    recorder = OutcomeRecorder(ledger, on_outcome)
     with GracefulShutdown(config.run.log_format) as stopping:
         try:
             with suppress(NothingBegun):
                 ledger.start_run(num_wanted, prompts.num_done, config.store.part_seconds, made_by(config))
-                _work(config, intake, plan, stopping, recorder, partial(new_worker, expected=files.content))
+                _work(config, inputs, plan, stopping, recorder, partial(new_worker, expected=files.content))
             recorder.flush()
         except BaseException as error:
-            _tell_end(ledger, recorder, stopping, error)
+            _record_end(ledger, recorder, stopping, error)
             raise
         summary = recorder.summary(config.store.store, num_wanted, prompts.num_done, time.monotonic() - started)
         if summary.num_left:
@@ -80,27 +80,27 @@ def _run(config: JobConfig, tell: Callable[[Outcome], None]) -> Summary:
 
 def _work(
     config: JobConfig,
-    intake: JobInputs,
+    inputs: JobInputs,
     plan: Plan,
     stopping: GracefulShutdown,
     recorder: OutcomeRecorder,
     make_worker: MakeWorker,
 ) -> None:
     """Record the prompts that cannot be traced, and trace the others."""
-    for outcome in intake.rejected:
+    for outcome in inputs.rejected:
         recorder.record(outcome)
     for unit, reason in plan.too_large():
         recorder.record(Outcome(unit.prompt.id, "failed", "plan", reason))
-    for prompt in intake.prompts.changed():
+    for prompt in inputs.prompts.changed():
         recorder.record(Outcome(prompt.id, "failed", "plan", _CHANGED))
     num_units, seconds = plan.total()
     if not num_units:
         return
     tracker = ProgressTracker(num_units, seconds)
-    run_units(config, plan.fitting(), tracker, recorder.record, recorder.commit, make_worker, stopping)
+    run_units(config, plan.fitting(), tracker, recorder.record, make_worker, stopping, recorder.commit)
 
 
-def _tell_end(ledger: Ledger, recorder: OutcomeRecorder, stopping: GracefulShutdown, error: BaseException) -> None:
+def _record_end(ledger: Ledger, recorder: OutcomeRecorder, stopping: GracefulShutdown, error: BaseException) -> None:
     """Record in the store why a run ends early, unless the reason is that the store is gone or unavailable."""
     if isinstance(error, StoreUnavailable | StoreNotFound):
         return
@@ -114,7 +114,7 @@ def _tell_end(ledger: Ledger, recorder: OutcomeRecorder, stopping: GracefulShutd
 
 def plan_job(config: JobConfig) -> tuple[Plan, JobInputs]:
     """Return the plan of what `run_job` would do now, and its inputs. It loads no weights; the store may be unnamed."""
-    intake = load_inputs(config)
+    inputs = load_inputs(config)
     if config.store.store:
-        intake.prompts.mark_done(Ledger(config.store.store).content_hashes())
-    return make_plan(intake.prompts, intake.model, intake.transcoders, config), intake
+        inputs.prompts.mark_done(Ledger(config.store.store).content_hashes())
+    return make_plan(inputs.prompts, inputs.model, inputs.transcoders, config), inputs

@@ -33,10 +33,10 @@ def traced(directory: Path, count: int = 4, **metadata: str) -> Store:
 def check_job(
     store: Store,
     run: RunConfig = LOCAL,
-    measure: Metric = FOUR,
+    metric: Metric = FOUR,
     **options: Any,
 ) -> EvaluationJob:
-    return EvaluationJob(store.url, measure, run=run, **options)
+    return EvaluationJob(store.url, metric, run=run, **options)
 
 
 def with_wrong_edges(graph: Graph, by: float = 0.01) -> Graph:

@@ -47,7 +47,7 @@ INNER = {
     ),
     "runtime": (
         ("telemetry",),
-        ("executor", "failures", "local", "reply", "schedule", "shared_rows", "signals", "worker"),
+        ("executor", "failures", "local", "prompt_attempt", "reply", "schedule", "shared_rows", "signals", "worker"),
         ("ray",),
         ("execute",),
     ),

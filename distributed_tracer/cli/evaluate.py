@@ -161,8 +161,8 @@ def faithfulness(
 
     if out is not None:
         check_picture(out)
-    measure = FaithfulnessMetric(seed=seed)
-    checked = run_evaluation(EvaluationJob(path, measure, sample, seed, model, transcoders, device_map, run))
+    metric = FaithfulnessMetric(seed=seed)
+    checked = run_evaluation(EvaluationJob(path, metric, sample, seed, model, transcoders, device_map, run))
     found = summary_of(checked.table)
     if out is not None:
         save_figure(draw_faithfulness(checked.table), out)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..graph.graph import Graph
+from ..moved import former_names
 from ..table import Table
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ bfloat16 in the sweep by 5e-3, and float16 by 1.7e-3.
 _SWEEP = {"bfloat16": 2e-2}
 
 
+@former_names(kind="name", rows="evaluate_graph")
 @dataclass(frozen=True)
 class EdgeEffectMetric:
     """Turns `sources` features of each graph off one by one. They are sampled at random with `seed`."""
@@ -34,7 +36,7 @@ class EdgeEffectMetric:
             raise ConfigError(f"sources must be at least 1 and seed at least 0, not {self.sources} and {self.seed}")
 
     @property
-    def kind(self) -> str:
+    def name(self) -> str:
         """Name of the folder for the results."""
         return "edges"
 
@@ -43,7 +45,7 @@ class EdgeEffectMetric:
         """Everything besides graph and model that determines the results, as JSON types."""
         return asdict(self)
 
-    def rows(self, graph: Graph, model: Model, transcoders: Transcoders, cases_at_once: int) -> Table:
+    def evaluate_graph(self, graph: Graph, model: Model, transcoders: Transcoders, cases_at_once: int) -> Table:
         """Return a row for each number of layers from source to target and for `all`: see `agreement_by_distance`."""
         from .ablation import ablate_sources, sample_sources
         from .edge_agreement import agreement_by_distance

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ..errors import ConfigError
 from ..graph.graph import Graph
 from ..graph.nodes import ActiveTable, NodeKind
+from ..moved import former_names
 from ..table import Table
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ TENTHS = tuple(tenth / 10 for tenth in range(11))
 _WAYS = ("keep", "drop", "lot")
 
 
+@former_names(kind="name", rows="evaluate_graph")
 @dataclass(frozen=True)
 class FaithfulnessMetric:
     """For each of `shares`, takes a graph's most influential features that carry this share of its features' influence.
@@ -49,7 +51,7 @@ class FaithfulnessMetric:
             raise ConfigError(f"shares must be from 0 to 1 and seed at least 0, not {self.shares} and {self.seed}")
 
     @property
-    def kind(self) -> str:
+    def name(self) -> str:
         """Name of the folder for the results."""
         return "faithfulness"
 
@@ -58,7 +60,7 @@ class FaithfulnessMetric:
         """Everything besides graph and model that determines the results, as JSON types."""
         return {**asdict(self), "shares": list(self.shares)}
 
-    def rows(self, graph: Graph, model: Model, transcoders: Transcoders, cases_at_once: int) -> Table:
+    def evaluate_graph(self, graph: Graph, model: Model, transcoders: Transcoders, cases_at_once: int) -> Table:
         """Return a row for each share.
 
         `kept` of `active` features are taken. For each of the three sets and for the `model`, `logit` is the mean over

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,31 +20,36 @@ from ..artifacts.files_in_use import FilesInUse
 from ..config import CorpusConfig, JobConfig, ModelConfig, RunConfig, StoreConfig, TraceConfig, TranscoderConfig
 from ..errors import ConfigError
 from ..job.provenance import made_by
-from ..job.summary import SHOWN_FAILURES
+from ..job.summary import describe_counts, describe_unfinished
+from ..moved import former_names
 from ..plan.work import Outcome, WorkUnit
 from ..prompt import Prompt
+from ..redact import redacted
 from ..runtime.execute import run_units
 from ..runtime.signals import GracefulShutdown, NothingBegun
 from ..runtime.telemetry.logs import log_outcomes
 from ..runtime.telemetry.progress import ProgressTracker
 from ..store.evaluations import EvaluatedPrompt, EvaluationResults, evaluation_results, new_check, write_check
-from ..store.format.part_manifest import PartManifest
 from ..store.ledger import Ledger
 from ..store.reader import Store, open_store
 from ..table import Table
-from .metric import Metric
+from .metric import Metric, present_metric
+
+if TYPE_CHECKING:
+    from .worker import EvaluationWorker
 
 _SECONDS_PER_TOKEN = 0.01
 """First estimate of the duration, on two CPU cores with the demo's model. The run learns the real duration."""
 
 
+@former_names(measure="metric")
 @dataclass(frozen=True)
 class EvaluationJob:
     """What to evaluate, on which graphs, and with which resources."""
 
     store: str
     """Directory or URL of a store."""
-    measure: Metric
+    metric: Metric
     sample: int | None = None
     """Number of prompts to sample at random; None evaluates all."""
     sample_seed: int = 0
@@ -61,16 +66,18 @@ class EvaluationJob:
     """A worker also writes its results after this many seconds. A crash loses what is not written."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "metric", present_metric(self.metric))
         if self.sample is not None and self.sample < 1:
             raise ConfigError(f"sample must be at least 1, not {self.sample}")
 
 
+@former_names(figures="results")
 @dataclass(frozen=True)
 class EvaluationSummary:
     """How a job went, and the results known so far for all prompts that were requested."""
 
     wanted: tuple[str, ...]
-    figures: EvaluationResults
+    results: EvaluationResults
     num_done: int
     num_skipped: int
     failed: tuple[Outcome, ...]
@@ -80,14 +87,14 @@ class EvaluationSummary:
     @property
     def table(self) -> Table:
         """Results of the requested prompts."""
-        table, wanted = self.figures.table, set(self.wanted)
+        table, wanted = self.results.table, set(self.wanted)
         return table.where([prompt in wanted for prompt in table["prompt"]])
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as plain data for JSON, without the results."""
-        failed = {outcome.prompt_id: f"{outcome.phase}: {outcome.reason}" for outcome in self.failed}
+        failed = {outcome.prompt_id: redacted(f"{outcome.phase}: {outcome.reason}") for outcome in self.failed}
         counts = {"num_done": self.num_done, "num_skipped": self.num_skipped, "num_left": self.num_left}
-        return {"settings": dict(self.figures.settings), **counts, "failed": failed, "seconds": self.seconds}
+        return {"settings": dict(self.results.settings), **counts, "failed": failed, "seconds": self.seconds}
 
     @property
     def exit_code(self) -> int:
@@ -96,17 +103,9 @@ class EvaluationSummary:
 
     def describe(self) -> str:
         """Return the summary as one or more lines of text."""
-        rate = self.num_done / self.seconds if self.seconds > 0 else 0.0
-        lines = [
-            f"{self.num_done:,} measured, {self.num_skipped:,} skipped (done before), {len(self.failed):,} failed "
-            f"in {self.seconds:,.1f} seconds ({rate:.2f} prompts/s)"
-        ]
-        lines += [f"failed in {one.phase}: {one.prompt_id!r}: {one.reason!r}" for one in self.failed[:SHOWN_FAILURES]]
-        if len(self.failed) > SHOWN_FAILURES:
-            lines.append(f"... and {len(self.failed) - SHOWN_FAILURES:,} more")
-        if self.num_left:
-            lines.append(f"stopped with {self.num_left:,} prompts left: run the same command again to go on")
-        return "\n".join(lines)
+        num_failed = len(self.failed)
+        counts = describe_counts("measured", self.num_done, self.num_skipped, num_failed, self.seconds)
+        return "\n".join([counts, *describe_unfinished(self.failed, num_failed, self.num_left)])
 
 
 def run_evaluation(job: EvaluationJob) -> EvaluationSummary:
@@ -116,8 +115,8 @@ def run_evaluation(job: EvaluationJob) -> EvaluationSummary:
     their reason and tried again by the next call. Raises StoreError; StoreMismatch for files that differ from those
     that the store was made with; and InputError and WorkerLost as `run_job` does.
     """
-    with log_outcomes(job.run.log_format) as tell:
-        return _run(job, tell)
+    with log_outcomes(job.run.log_format) as log_outcome:
+        return _run(job, log_outcome)
 
 
 def job_config(job: EvaluationJob, identity: Mapping[str, Any]) -> JobConfig:
@@ -132,24 +131,25 @@ def job_config(job: EvaluationJob, identity: Mapping[str, Any]) -> JobConfig:
     )
 
 
-def _run(job: EvaluationJob, tell: Callable[[Outcome], None]) -> EvaluationSummary:
+def _run(job: EvaluationJob, on_outcome: Callable[[Outcome], None]) -> EvaluationSummary:
     started, store = time.monotonic(), open_store(job.store)
     config = job_config(job, store.info["identity"])
     files = FilesInUse(config.model.model, config.transcoders.transcoders)
     Ledger(job.store).create_or_check({"identity": store.info["identity"], "content": files.identity["content"]})
     wanted = choose(store, job.sample, job.sample_seed)
-    known = evaluation_results(store.root, job.measure.kind, store.catalogue, job.measure.settings)
+    known = evaluation_results(store.root, job.metric.name, store.catalogue, job.metric.settings)
     units = [_unit(store, name) for name in wanted if name not in known.done]
     about = made_by(config)
-    record = _Record(
-        job, store, {name: about[name] for name in ("command", "versions", "platform")}, known.number + 1, tell
-    )
+    made_by_us = {name: about[name] for name in ("command", "versions", "platform")}
+    record = _Recorder(job, store, made_by_us, known.number + 1, on_outcome)
     if units:
-        make_worker = partial(new_checker, job.measure, record.made_by, expected=files.content, number=known.number + 1)
+        make_worker = partial(
+            new_evaluation_worker, job.metric, made_by_us, expected=files.content, number=known.number + 1
+        )
         tracker = ProgressTracker(len(units), sum(unit.expected_seconds for unit in units))
         with GracefulShutdown(job.run.log_format) as stopping, suppress(NothingBegun):
-            run_units(config, units, tracker, record, _count, make_worker, stopping)
-    found = evaluation_results(store.root, job.measure.kind, store.catalogue, job.measure.settings)
+            run_units(config, units, tracker, record, make_worker, stopping)
+    found = evaluation_results(store.root, job.metric.name, store.catalogue, job.metric.settings)
     num_left = len(units) - record.num_done - len(record.failed)
     num_skipped, seconds = len(wanted) - len(units), time.monotonic() - started
     return EvaluationSummary(
@@ -157,11 +157,16 @@ def _run(job: EvaluationJob, tell: Callable[[Outcome], None]) -> EvaluationSumma
     )
 
 
-def new_checker(measure: Metric, made_by: Mapping[str, Any], config: JobConfig, threads: int, **options: Any) -> Any:
-    """Make an EvaluationWorker. The import stands here, so that only workers load torch, never a cluster's driver."""
+def new_evaluation_worker(
+    metric: Metric, made_by: Mapping[str, Any], config: JobConfig, threads: int, **options: Any
+) -> EvaluationWorker:
+    """Create the worker that evaluates graphs.
+
+    Its module is imported in the worker's process, so that the driver of a cluster need not load torch.
+    """
     from .worker import EvaluationWorker
 
-    return EvaluationWorker(measure, made_by, config, threads, **options)
+    return EvaluationWorker(metric, made_by, config, threads, **options)
 
 
 def choose(store: Store, sample: int | None, seed: int) -> list[str]:
@@ -177,20 +182,21 @@ def _unit(store: Store, prompt_id: str) -> WorkUnit:
     return WorkUnit(Prompt(prompt_id), expected_seconds=_SECONDS_PER_TOKEN * num_tokens)
 
 
-def _count(*receipts: PartManifest) -> None:
-    """Do nothing with part manifests: results count as soon as they are written."""
-
-
-class _Record:
+class _Recorder:
     """Records failures, each as an object of its own, and counts outcomes."""
 
     def __init__(
-        self, job: EvaluationJob, store: Store, made_by: Mapping[str, Any], number: int, tell: Callable[[Outcome], None]
+        self,
+        job: EvaluationJob,
+        store: Store,
+        made_by: Mapping[str, Any],
+        number: int,
+        on_outcome: Callable[[Outcome], None],
     ) -> None:
         self.num_done = 0
         self.failed: list[Outcome] = []
-        self.made_by = made_by
-        self._job, self._store, self._number, self._tell = job, store, number, tell
+        self._job, self._store, self._made_by, self._number = job, store, made_by, number
+        self._on_outcome = on_outcome
 
     def __call__(self, outcome: Outcome) -> None:
         if outcome.status == "done":
@@ -198,10 +204,10 @@ class _Record:
         elif outcome.status == "failed":
             self.failed.append(outcome)
             self._write(outcome)
-        self._tell(outcome)
+        self._on_outcome(outcome)
 
     def _write(self, outcome: Outcome) -> None:
-        measure, asked = self._job.measure, self._store.entry(outcome.prompt_id).asked
+        metric, asked = self._job.metric, self._store.entry(outcome.prompt_id).asked
         prompt = EvaluatedPrompt(outcome.prompt_id, asked, "", f"{outcome.phase}: {outcome.reason}")
-        check = new_check(measure.kind, measure.settings, self.made_by, (prompt,), (), self._number)
+        check = new_check(metric.name, metric.settings, self._made_by, (prompt,), (), self._number)
         write_check(self._store.root, check, StoreConfig(self._job.store).retry_seconds)

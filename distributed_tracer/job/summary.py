@@ -6,7 +6,7 @@ import logging
 import math
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import CommitRefused, StoreError
@@ -14,8 +14,10 @@ from ..plan.work import Outcome
 from ..redact import redacted
 from ..store.format.part_manifest import PartManifest
 from ..store.ledger import Ledger
+from ..text import and_more
 
 SHOWN_FAILURES = 5
+"""Number of failures that a description of a run names."""
 KEPT_FAILURES = 1_000
 """Largest number of failures that a summary keeps; the store keeps all."""
 MAX_REFUSALS_IN_A_ROW = 10
@@ -55,11 +57,7 @@ class Summary:
     def describe(self) -> str:
         """Return a few lines for people, which end with the commands to run next."""
         store = shlex.quote(self.store)
-        rate = self.num_done / self.seconds if self.seconds > 0 else 0.0
-        lines = [
-            f"{self.num_done:,} done, {self.num_skipped:,} skipped (done before), {self.num_failed:,} failed "
-            f"in {self.seconds:,.1f} seconds ({rate:.2f} prompts/s)"
-        ]
+        lines = [describe_counts("done", self.num_done, self.num_skipped, self.num_failed, self.seconds)]
         if self.num_done:
             lines += [
                 f"stored {self.num_edges:,} edges between {self.num_nodes:,} nodes in {self.num_bytes:,} bytes",
@@ -67,17 +65,10 @@ class Summary:
             ]
         if self.num_retried:
             lines.append(f"{self.num_retried:,} times a prompt was tried again")
-        lines += [
-            f"failed in {outcome.phase}: {outcome.prompt_id!r}: {redacted(outcome.reason or '')!r}"
-            for outcome in self.failed[:SHOWN_FAILURES]
-        ]
-        if self.num_failed > SHOWN_FAILURES:
-            lines.append(f"... and {self.num_failed - SHOWN_FAILURES:,} more, which status lists")
-        if self.num_left:
-            lines.append(f"stopped with {self.num_left:,} prompts left: run the same command again to go on")
         return "\n".join(
             [
                 *lines,
+                *describe_unfinished(self.failed, self.num_failed, self.num_left, ", which status lists"),
                 f"next: distributed-tracer status {store}",
                 f"      distributed-tracer show {store} --prompt ID",
                 f"      distributed-tracer query {store} --feature LAYER:INDEX",
@@ -85,12 +76,36 @@ class Summary:
         )
 
 
+def describe_counts(verb: str, num_done: int, num_skipped: int, num_failed: int, seconds: float) -> str:
+    """Return a line with the counts of a run and its pace; `verb` says what was done with the prompts."""
+    rate = num_done / seconds if seconds > 0 else 0.0
+    return (
+        f"{num_done:,} {verb}, {num_skipped:,} skipped (done before), {num_failed:,} failed "
+        f"in {seconds:,.1f} seconds ({rate:.2f} prompts/s)"
+    )
+
+
+def describe_unfinished(
+    failed: Sequence[Outcome], num_failed: int, num_left: int, where_more: str = ""
+) -> Iterator[str]:
+    """Yield lines on the prompts that failed, the first ones by name, and on those that a stopped run left.
+
+    `failed` holds at least the first failures of `num_failed`. `where_more` says where to find the others.
+    """
+    for outcome in failed[:SHOWN_FAILURES]:
+        yield f"failed in {outcome.phase}: {outcome.prompt_id!r}: {redacted(outcome.reason or '')!r}"
+    if more := and_more(num_failed - SHOWN_FAILURES, before="... "):
+        yield f"{more}{where_more}"
+    if num_left:
+        yield f"stopped with {num_left:,} prompts left: run the same command again to go on"
+
+
 class OutcomeRecorder:
     """Writes commits and failures to the ledger and keeps the totals of the run. It is the only writer."""
 
-    def __init__(self, ledger: Ledger, tell: Callable[[Outcome], None] = lambda outcome: None) -> None:
-        """Call `tell` with every outcome."""
-        self._ledger, self._tell = ledger, tell
+    def __init__(self, ledger: Ledger, on_outcome: Callable[[Outcome], None] = lambda outcome: None) -> None:
+        """Call `on_outcome` with every outcome."""
+        self._ledger, self._on_outcome = ledger, on_outcome
         self._num_done = self._num_nodes = self._num_edges = 0
         self._replacement, self._completeness = _Mean(), _Mean()
         self._failed: list[Outcome] = []
@@ -98,7 +113,7 @@ class OutcomeRecorder:
         self._unrecorded: list[Outcome] = []
         self._recorded = -math.inf
 
-    def commit(self, *receipts: PartManifest) -> None:
+    def commit(self, *manifests: PartManifest) -> None:
         """Commit parts, so that they count.
 
         Raises CommitRefused if some parts are not complete in the store; the others count. Raises StoreError after
@@ -106,26 +121,26 @@ class OutcomeRecorder:
         """
         refused = None
         try:
-            self._ledger.commit(*receipts)
+            self._ledger.commit(*manifests)
         except CommitRefused as error:
             refused = error
-        for receipt in receipts:
-            if refused is None or receipt.part not in refused.parts:
+        for manifest in manifests:
+            if refused is None or manifest.part not in refused.parts:
                 self._refused_in_a_row = 0
-                self._num_bytes += receipt.num_bytes
+                self._num_bytes += manifest.num_bytes
             else:
-                self._refuse(receipt, refused.parts[receipt.part])
+                self._refuse(manifest, refused.parts[manifest.part])
         if refused is not None:
             raise refused
 
-    def _refuse(self, receipt: PartManifest, reason: str) -> None:
+    def _refuse(self, manifest: PartManifest, reason: str) -> None:
         self._refused_in_a_row += 1
         if self._refused_in_a_row >= MAX_REFUSALS_IN_A_ROW:
             raise StoreError(
                 f"{self._refused_in_a_row} parts in a row were refused when they were to be committed; the last: "
                 f"{reason} What is committed stays; once the cause is found, the same command goes on from there."
             )
-        _log.warning("%s The %d prompts in it are not done.", reason, len(receipt.prompts))
+        _log.warning("%s The %d prompts in it are not done.", reason, len(manifest.prompts))
 
     def record(self, outcome: Outcome) -> None:
         """Count an outcome, and write a failure to the ledger: at once, or together with others if many come fast.
@@ -148,7 +163,7 @@ class OutcomeRecorder:
             self._completeness.add(outcome.completeness)
         elif outcome.status == "retried":
             self._num_retried += 1
-        self._tell(outcome)
+        self._on_outcome(outcome)
 
     def flush(self) -> None:
         """Write the failures that are not yet in the ledger. Call it at the end of a run. Raises StoreError."""

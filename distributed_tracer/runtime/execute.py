@@ -15,7 +15,7 @@ from .telemetry.progress import ProgressTracker, show_progress
 
 def executor_for(
     config: JobConfig,
-    commit: Commit,
+    commit: Commit | None,
     num_units: int = 0,
     make_worker: MakeWorker | None = None,
     stopped: Callable[[], bool] = lambda: False,
@@ -43,13 +43,14 @@ def run_units(
     units: Iterable[WorkUnit],
     tracker: ProgressTracker,
     record: Callable[[Outcome], None],
-    commit: Commit,
     make_worker: MakeWorker,
     stopping: GracefulShutdown,
+    commit: Commit | None = None,
 ) -> None:
     """Run units until all are done or a signal stops the run, and call `record` with every outcome.
 
-    `commit` makes the parts count that workers write. `tracker` is shown if the configuration asks for progress.
+    `commit` makes the parts count that workers write; None is for workers that write no parts. `tracker` is shown if
+    the configuration asks for progress.
     """
     executor = executor_for(config, commit, tracker.total, make_worker, lambda: stopping.requested)
     with (

@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 MakeWorker = Callable[..., Any]
-"""Creates the worker of a process from the configuration and the number of CPU threads. The keyword argument `part` is
+"""Creates the worker of a process from the configuration and the number of CPU threads. The keyword argument `shard` is
 passed only if the worker holds a single shard of the transcoders. Executors take this function as an argument, so that
-a caller can supply a worker that does something other than tracing."""
+a caller can supply a worker that does something other than tracing. A worker without an attribute `helpers` neither
+gets helpers nor helps."""
 
 
 class Commit(Protocol):
     """Function that the driver calls with every part manifest; manifests that arrive together come in one call."""
 
-    def __call__(self, *receipts: PartManifest) -> None:
+    def __call__(self, *manifests: PartManifest) -> None:
         """Commit the parts; when the call has returned, their prompts are done.
 
         Raises CommitRefused if some parts must not count: the exception names them, and all other parts of the call
@@ -65,7 +66,7 @@ def threads_per_worker(run: RunConfig, cores: int) -> int:
 
 
 class PendingOutcomes:
-    """The traced prompts of one worker whose part is not committed yet. They are lost if the worker is lost."""
+    """The traced prompts of one worker whose results are not durable yet. They are lost if the worker is lost."""
 
     def __init__(self) -> None:
         self._outcomes: dict[str, Outcome] = {}
@@ -74,32 +75,38 @@ class PendingOutcomes:
         return len(self._outcomes)
 
     def receive(self, reply: WorkerReply) -> Iterator[Outcome]:
-        """Yield a reply's outcomes and remember the traced prompts.
+        """Yield a reply's outcomes, remember the traced prompts, and yield a *done* outcome for each durable prompt.
 
-        If the reply has a part manifest, call `mark_durable` once that part is committed.
+        The prompts of a part become durable later: call `mark_durable` once the part is committed.
         """
         for outcome in reply.outcomes:
             if outcome.status == "traced":
                 self._outcomes[outcome.prompt_id] = outcome
             yield outcome
+        yield from self.mark_durable(reply.durable)
 
-    def mark_durable(self, receipt: PartManifest) -> Iterator[Outcome]:
-        """Yield a *done* outcome for each prompt of a committed part."""
-        for entry in receipt.prompts:
-            yield replace(self._outcomes.pop(entry.id), status="done")
+    def mark_durable(self, prompt_ids: Iterable[str]) -> Iterator[Outcome]:
+        """Yield a *done* outcome for each of the prompts, whose results are now durable."""
+        for prompt_id in prompt_ids:
+            yield replace(self._outcomes.pop(prompt_id), status="done")
 
-    def refused(self, receipt: PartManifest) -> list[str]:
-        """Forget the prompts of a refused part, and return their ids; their graphs no longer exist anywhere."""
-        return [self._outcomes.pop(entry.id).prompt_id for entry in receipt.prompts]
+    def discard(self, prompt_ids: Iterable[str]) -> None:
+        """Forget prompts whose part was refused; their graphs no longer exist anywhere."""
+        for prompt_id in prompt_ids:
+            del self._outcomes[prompt_id]
 
 
-def committed(commit: Commit, receipts: Sequence[PartManifest]) -> Mapping[str, str]:
+def committed(commit: Commit | None, manifests: Sequence[PartManifest]) -> Mapping[str, str]:
     """Commit parts, and return the reason for each part that was refused, by the part's name.
 
-    Raises every error other than CommitRefused; such an error ends the run.
+    `commit` may be None if no worker writes parts. Raises every error other than CommitRefused; such an error ends the
+    run.
     """
+    if not manifests:
+        return {}
+    assert commit is not None, "a worker wrote a part in a run that cannot commit parts"
     try:
-        commit(*receipts)
+        commit(*manifests)
     except CommitRefused as error:
         return error.parts
     return {}
@@ -111,8 +118,8 @@ def after_refusal(unit: WorkUnit, attempts: int, reason: str) -> tuple[WorkUnit 
     The unit is None, and the outcome *failed*, once `attempts` parts that held the prompt's graph were refused.
     """
     refusals, tries = unit.refusals + 1, unit.attempt + unit.refusals
-    told = Outcome(unit.prompt.id, "retried", "store", reason, tries, expected_seconds=unit.expected_seconds)
+    retried = Outcome(unit.prompt.id, "retried", "store", reason, tries, expected_seconds=unit.expected_seconds)
     if refusals < attempts:
-        return replace(unit, refusals=refusals), told
+        return replace(unit, refusals=refusals), retried
     why = f"{refusals} parts that its graph was in were refused" if refusals > 1 else "its part was refused"
-    return None, replace(told, status="failed", reason=f"{why}; {'the last: ' if refusals > 1 else ''}{reason}")
+    return None, replace(retried, status="failed", reason=f"{why}; {'the last: ' if refusals > 1 else ''}{reason}")

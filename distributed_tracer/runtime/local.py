@@ -15,7 +15,7 @@ from .reply import WorkerReply
 class LocalExecutor:
     """Executor that works in this process, without Ray: on a laptop, in tests, in a debugger."""
 
-    def __init__(self, config: JobConfig, commit: Commit, make_worker: MakeWorker = new_worker) -> None:
+    def __init__(self, config: JobConfig, commit: Commit | None, make_worker: MakeWorker = new_worker) -> None:
         self._config = config
         self._commit = commit
         self._make_worker = make_worker
@@ -26,13 +26,13 @@ class LocalExecutor:
         worker = self._make_worker(self._config, threads)
         fresh, again = iter(units), deque[WorkUnit]()
         under_way: dict[str, WorkUnit] = {}
-        unwritten = PendingOutcomes()
+        pending = PendingOutcomes()
         while True:
             unit = again.popleft() if again else next(fresh, None)
             if unit is not None:
                 under_way[unit.prompt.id] = unit
             reply = worker.flush() if unit is None else worker.trace(unit)
-            for outcome in self._settle(unwritten, reply, under_way, again):
+            for outcome in self._settle(pending, reply, under_way, again):
                 if outcome.status in ("done", "failed"):
                     under_way.pop(outcome.prompt_id, None)
                 yield outcome
@@ -40,17 +40,19 @@ class LocalExecutor:
                 return
 
     def _settle(
-        self, unwritten: PendingOutcomes, reply: WorkerReply, under_way: dict[str, WorkUnit], again: deque[WorkUnit]
+        self, pending: PendingOutcomes, reply: WorkerReply, under_way: dict[str, WorkUnit], again: deque[WorkUnit]
     ) -> Iterator[Outcome]:
         """Yield the outcomes of a reply and commit its part; if that is refused, append its units to `again`."""
-        yield from unwritten.receive(reply)
-        if reply.receipt is None:
+        yield from pending.receive(reply)
+        manifest = reply.manifest
+        if manifest is None:
             return
-        if refused := committed(self._commit, [reply.receipt]):
-            for prompt_id in unwritten.refused(reply.receipt):
-                attempts, reason = self._config.run.attempts, refused[reply.receipt.part]
+        if refused := committed(self._commit, [manifest]):
+            pending.discard(manifest.prompt_ids)
+            for prompt_id in manifest.prompt_ids:
+                attempts, reason = self._config.run.attempts, refused[manifest.part]
                 unit, outcome = after_refusal(under_way.pop(prompt_id), attempts, reason)
                 again.extend([] if unit is None else [unit])
                 yield outcome
         else:
-            yield from unwritten.mark_durable(reply.receipt)
+            yield from pending.mark_durable(manifest.prompt_ids)

@@ -6,7 +6,7 @@ keeps up with all workers.
 
 A worker that dies takes three kinds of prompts with it: the prompt it was running, which becomes a suspect; the prompts
 it had not begun; and those it had traced but not written. Prompts of the last two kinds are innocent and are handed out
-first. A suspect is handed out last, to a worker that has nothing unwritten, so that another crash loses nothing else.
+first. A suspect is handed out last, to a worker that has nothing pending, so that another crash loses nothing else.
 After `attempts` crashes the prompt is recorded as failed, provided it was the only prompt in flight at the last crash.
 Otherwise the crash may belong to the previous prompt, whose reply was lost with the process. If the running call
 carried several prompts, the one at fault is unknown: each is retried in a call of its own, and only a crash during such
@@ -39,12 +39,12 @@ machine is assumed to be broken, not the prompts."""
 
 
 class WorkerQueue:
-    """The calls that one worker has not answered yet, and the prompts that it traced but has not written."""
+    """The calls that one worker has not answered yet, and its prompts whose results are not durable yet."""
 
     def __init__(self) -> None:
         self.calls: list[UnitBatch] = []
         self.units: dict[str, WorkUnit] = {}
-        self.unwritten = PendingOutcomes()
+        self.pending = PendingOutcomes()
 
     def ask(self, call: UnitBatch) -> UnitBatch:
         """Record a call that is about to be sent, and return it."""
@@ -83,70 +83,75 @@ class Schedule:
         self._again.clear()
         self._suspects.clear()
 
-    def next_calls(self, share: WorkerQueue) -> Iterator[UnitBatch]:
+    def next_calls(self, queue: WorkerQueue) -> Iterator[UnitBatch]:
         """Yield the calls to send to a worker now; none if it has enough to do or there is no work left."""
-        while len(share.calls) < IN_FLIGHT and (call := self._take()):
-            yield share.ask(call)
-        if share.calls:
+        while len(queue.calls) < IN_FLIGHT and (call := self._take()):
+            yield queue.ask(call)
+        if queue.calls:
             return
-        if share.unwritten:
-            yield share.ask(FLUSH)
+        if queue.pending:
+            yield queue.ask(FLUSH)
         elif self._suspects:  # only after the reply to FLUSH: if the process crashes, that reply would be lost with it
-            yield share.ask((self._suspects.popleft(),))
+            yield queue.ask((self._suspects.popleft(),))
 
     def expected_seconds(self, call: UnitBatch) -> float:
         """Return the expected duration of a call, estimated from the prompts traced so far."""
         return sum(self._estimate.predict(1, unit.expected_seconds) for unit in call)
 
-    def refused(self, share: WorkerQueue, call: UnitBatch, reason: str) -> Iterator[Outcome]:
+    def call_not_sent(self, queue: WorkerQueue, call: UnitBatch, reason: str) -> Iterator[Outcome]:
         """Take back a call that could not be sent because of its content.
 
         A prompt that was alone in the call has failed; several prompts are sent again, each in a call of its own.
         """
-        share.calls.remove(call)
+        queue.calls.remove(call)
         for unit in call:
-            del share.units[unit.prompt.id]
+            del queue.units[unit.prompt.id]
             if len(call) == 1:
                 yield _outcome(unit, "failed", reason)
             else:
                 self._again.append(unit)
 
-    def settle(self, share: WorkerQueue, call: UnitBatch, reply: WorkerReply) -> Iterator[Outcome]:
-        """Take a worker's reply to `call` and yield its outcomes; pass the reply's part manifest to `written` later."""
-        share.calls.remove(call)
-        for outcome in share.unwritten.receive(reply):
+    def settle(self, queue: WorkerQueue, call: UnitBatch, reply: WorkerReply) -> Iterator[Outcome]:
+        """Take a worker's reply to `call` and yield its outcomes.
+
+        If the reply has a part manifest, call `part_committed` or `part_refused` afterwards.
+        """
+        queue.calls.remove(call)
+        for outcome in queue.pending.receive(reply):
             if outcome.status == "failed":
-                del share.units[outcome.prompt_id]
-            if outcome.status == "traced":
+                del queue.units[outcome.prompt_id]
+            elif outcome.status == "traced":
                 self._losses_in_a_row = 0
                 self._estimate.observe(outcome.expected_seconds, outcome.seconds)
+            elif outcome.status == "done":
+                self._done(queue, outcome)
             yield outcome
 
-    def written(self, share: WorkerQueue, receipt: PartManifest) -> Iterator[Outcome]:
+    def part_committed(self, queue: WorkerQueue, manifest: PartManifest) -> Iterator[Outcome]:
         """Yield a *done* outcome for each prompt of a worker's part, which has been committed."""
-        self._losses_writing = 0
-        for outcome in share.unwritten.mark_durable(receipt):
-            del share.units[outcome.prompt_id]
+        for outcome in queue.pending.mark_durable(manifest.prompt_ids):
+            self._done(queue, outcome)
             yield outcome
 
-    def not_committed(self, share: WorkerQueue, receipt: PartManifest, reason: str) -> Iterator[Outcome]:
+    def part_refused(self, queue: WorkerQueue, manifest: PartManifest, reason: str) -> Iterator[Outcome]:
         """Take back the prompts of a worker's part that was refused.
 
         They are traced again; a prompt fails after `attempts` refused parts.
         """
-        for prompt_id in share.unwritten.refused(receipt):
-            unit, outcome = after_refusal(share.units.pop(prompt_id), self._attempts, reason)
+        queue.pending.discard(manifest.prompt_ids)
+        for prompt_id in manifest.prompt_ids:
+            unit, outcome = after_refusal(queue.units.pop(prompt_id), self._attempts, reason)
             self._again.extend([] if unit is None else [unit])
             yield outcome
 
-    def worker_lost(self, share: WorkerQueue, reason: str, blamed: bool = True) -> Iterator[Outcome]:
+    def worker_lost(self, queue: WorkerQueue, reason: str, blamed: bool = True) -> Iterator[Outcome]:
         """Take back all prompts of a dead worker. The prompt it was running becomes a suspect if `blamed`.
 
         Raises WorkerLost after MAX_LOSSES_IN_A_ROW crashes without a prompt traced or without a part written.
         """
-        running, *waiting = share.calls or [FLUSH]
+        running, *waiting = queue.calls or [FLUSH]
         not_begun = {unit.prompt.id for call in waiting for unit in call}
-        for unit in share.units.values():
+        for unit in queue.units.values():
             if running == (unit,) and blamed:
                 yield self._suspect(unit, reason, alone=not waiting)
                 continue
@@ -158,13 +163,17 @@ class Schedule:
         if not blamed:
             return
         self._losses_in_a_row += 1
-        self._losses_writing += bool(share.calls) and running == FLUSH  # no prompt is blamed: it could go on for ever
+        self._losses_writing += bool(queue.calls) and running == FLUSH  # no prompt is blamed: it could go on for ever
         if max(self._losses_in_a_row, self._losses_writing) >= MAX_LOSSES_IN_A_ROW:
             what = "writing a part" if self._losses_writing >= MAX_LOSSES_IN_A_ROW else "tracing a prompt"
             raise WorkerLost(
                 f"{MAX_LOSSES_IN_A_ROW} workers died one after another without {what}; the last: "
                 f"{reason} What was written is kept; once the cause is fixed, the same command goes on from there."
             )
+
+    def _done(self, queue: WorkerQueue, outcome: Outcome) -> None:
+        self._losses_writing = 0
+        del queue.units[outcome.prompt_id]
 
     def _take(self) -> UnitBatch:
         if self._again:

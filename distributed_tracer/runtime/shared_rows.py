@@ -32,7 +32,7 @@ from ..transcoder.base import Transcoders
 
 _log = logging.getLogger(__name__)
 
-_PATIENCE_SECONDS, _PATIENCE = 10.0, 4.0
+_HELPER_SECONDS, _HELPER_FACTOR = 10.0, 4.0
 """Time limit of a helper after its leader is finished: this number of seconds or, if that is longer, this multiple of
 the time that the leader took."""
 
@@ -72,10 +72,10 @@ class HelperPool:
         self._offered: list[Helper] = []
         self._lock = threading.Lock()
 
-    def offer(self, assistant: Helper) -> None:
+    def offer(self, helper: Helper) -> None:
         """Add an idle helper, which may be used for the prompt that is being traced."""
         with self._lock:
-            self._offered.append(assistant)
+            self._offered.append(helper)
 
     def take_offered(self) -> list[Helper]:
         """Return the helpers offered since the last call."""
@@ -92,11 +92,11 @@ class SharedRowComputer:
         rows: RowComputer,
         prompt: Prompt,
         config: TraceConfig,
-        assistants: HelperPool,
+        helpers: HelperPool,
         step: Callable[[], None] = lambda: None,
     ) -> None:
         """Create a row source for one prompt; `step` is called after each batch that this process computes."""
-        self._rows, self._prompt, self._config, self._assistants = rows, prompt, config, assistants
+        self._rows, self._prompt, self._config, self._helpers = rows, prompt, config, helpers
         self._step = step
         self._opening: list[Helper] = []
         self._ready: list[Helper] = []
@@ -107,39 +107,39 @@ class SharedRowComputer:
 
     def of_features(self, chosen_F: Tensor) -> Iterator[EdgeBlock]:
         """Yield the rows of active features in the order of their batches, whichever replica computed them."""
-        spread = _Round(self._rows, chosen_F, self._look_for_assistants)
+        spread = _Round(self._rows, chosen_F, self._ready_helpers)
         for block in self._rows.of_features(chosen_F, spread.takes):
             self._step()
             yield from spread.add(block)
         yield from spread.rest()
 
-    def _look_for_assistants(self) -> list[Helper]:
+    def _ready_helpers(self) -> list[Helper]:
         """Open new helpers, and return those that are prepared and have the same features, until they fail."""
-        for assistant in self._assistants.take_offered():
+        for helper in self._helpers.take_offered():
             try:
-                assistant.open(self._prompt, self._config)
-                self._opening.append(assistant)
+                helper.open(self._prompt, self._config)
+                self._opening.append(helper)
             except HelperFailed as error:
-                _log.warning("an assistant is of no use: %s", error)
-        for assistant in list(self._opening):
+                _log.warning("a helper is of no use: %s", error)
+        for helper in list(self._opening):
             try:
-                found = assistant.fingerprint()
+                found = helper.fingerprint()
                 if found is None:
                     continue
                 if found != fingerprint(self._rows.features):
                     raise HelperFailed("other features fire there; are all machines of one kind?")
-                self._ready.append(assistant)
+                self._ready.append(helper)
             except HelperFailed as error:
-                _log.warning("an assistant is of no use: %s", error)
-            self._opening.remove(assistant)
+                _log.warning("a helper is of no use: %s", error)
+            self._opening.remove(helper)
         return self._ready
 
 
 class _Round:
     """The batches of one round, large ones first: each replica that becomes free takes the next batch."""
 
-    def __init__(self, rows: RowComputer, chosen_F: Tensor, assistants: Callable[[], list[Helper]]) -> None:
-        self._rows, self._chosen_F, self._assistants = rows, chosen_F, assistants
+    def __init__(self, rows: RowComputer, chosen_F: Tensor, helpers: Callable[[], list[Helper]]) -> None:
+        self._rows, self._chosen_F, self._helpers = rows, chosen_F, helpers
         self._num_batches = rows.num_batches(chosen_F)
         self._leaders = -1
         """Number of the batch that the leader computes."""
@@ -156,16 +156,16 @@ class _Round:
         if number < self._given:
             return False
         self._leaders, self._given = number, number + 1
-        for assistant in [one for one in self._asked if one.answered()]:
-            self._receive(assistant, 0.0)
-        for assistant in [one for one in self._assistants() if one not in self._asked]:
+        for helper in [one for one in self._asked if one.answered()]:
+            self._receive(helper, 0.0)
+        for helper in [one for one in self._helpers() if one not in self._asked]:
             if self._given < self._num_batches:
                 try:
-                    assistant.ask(self._chosen_F.numpy(force=True), self._given)
+                    helper.ask(self._chosen_F.numpy(force=True), self._given)
                 except HelperFailed as error:
-                    self._do_without(assistant, error)
+                    self._do_without(helper, error)
                     continue
-                self._asked[assistant] = self._given
+                self._asked[helper] = self._given
                 self._given += 1
         return True
 
@@ -178,23 +178,23 @@ class _Round:
 
     def rest(self) -> Iterator[EdgeBlock]:
         """Yield the remaining blocks. Helpers may take several times as long as the leader took for its own."""
-        patience = max(_PATIENCE_SECONDS, _PATIENCE * (time.monotonic() - self._started))
-        for assistant in list(self._asked):
-            self._receive(assistant, patience)
+        limit = max(_HELPER_SECONDS, _HELPER_FACTOR * (time.monotonic() - self._started))
+        for helper in list(self._asked):
+            self._receive(helper, limit)
         for number in sorted(self._blocks):
             yield self._blocks[number]
 
-    def _receive(self, assistant: Helper, seconds: float) -> None:
-        number, columns = self._asked.pop(assistant), self._rows.features.columns
+    def _receive(self, helper: Helper, seconds: float) -> None:
+        number, columns = self._asked.pop(helper), self._rows.features.columns
         try:
-            self._blocks[number] = deserialize(assistant.take(seconds), columns, self._chosen_F.device)
+            self._blocks[number] = deserialize(helper.take(seconds), columns, self._chosen_F.device)
         except HelperFailed as error:
-            self._do_without(assistant, error)
+            self._do_without(helper, error)
             (self._blocks[number],) = self._rows.of_features(self._chosen_F, number.__eq__)
 
-    def _do_without(self, assistant: Helper, error: HelperFailed) -> None:
-        _log.warning("going on without an assistant: %s", error)
-        self._assistants().remove(assistant)
+    def _do_without(self, helper: Helper, error: HelperFailed) -> None:
+        _log.warning("going on without a helper: %s", error)
+        self._helpers().remove(helper)
 
 
 class HelperSession:

@@ -165,12 +165,12 @@ def test_a_model_that_cannot_be_loaded_ends_the_run_with_its_own_error(
     units = units_of(config)
     broken = replace(config, model=ModelConfig(str(tmp_path / "nothing here")))
     with pytest.raises(ModelError, match="nothing here"):
-        list(executor(broken, lambda *receipts: None).run(units))
+        list(executor(broken, lambda *manifests: None).run(units))
 
 
 def test_units_that_end_early_end_the_run_with_everything_traced_committed(tmp_path: Path) -> None:
     config = job(tmp_path, plain_rows(3))
-    receipts: list[PartManifest] = []
+    manifests: list[PartManifest] = []
     traced: list[str] = []
 
     def until_one_is_traced() -> Iterator[WorkUnit]:
@@ -179,8 +179,8 @@ def test_units_that_end_early_end_the_run_with_everything_traced_committed(tmp_p
                 return
             yield unit
 
-    for outcome in executor(config, lambda *found: receipts.extend(found)).run(until_one_is_traced()):
+    for outcome in executor(config, lambda *found: manifests.extend(found)).run(until_one_is_traced()):
         if outcome.status == "traced":
             traced.append(outcome.prompt_id)  # noqa: PERF401  (the generator above looks at it meanwhile)
-    assert [entry.id for receipt in receipts for entry in receipt.prompts] == traced
+    assert [entry.id for manifest in manifests for entry in manifest.prompts] == traced
     assert len(traced) == 1

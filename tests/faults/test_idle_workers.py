@@ -39,11 +39,11 @@ def make_worker(marks: Path, mortal: bool, config: JobConfig, threads: int) -> A
             self.long = unit.prompt.id == "long"
             return super().graph_of(unit, config)
 
-        def assist_with(self, *asked: Any) -> Any:
+        def compute_batch(self, *asked: Any) -> Any:
             (marks / f"{len(list(marks.iterdir()))}").touch()
             if mortal and len(list(marks.iterdir())) == 2:
                 os._exit(1)
-            return super().assist_with(*asked)
+            return super().compute_batch(*asked)
 
     worker = Slow(config, threads)
     next_round = attribute.Frontier.next_round

@@ -30,12 +30,12 @@ ONE = RunConfig(workers=1, threads=1, attempts=2, progress=False)
 class Deadly(EdgeEffectMetric):
     """Kills its process without a word: at one prompt the first time only, as a mark says, at another every time."""
 
-    def rows(self, graph: Graph, *others: Any) -> Table:
+    def evaluate_graph(self, graph: Graph, *others: Any) -> Table:
         mark = Path(str(graph.metadata["marks"]))
         if graph.prompt_id == "p3" or (graph.prompt_id == "p1" and not mark.exists()):
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().rows(graph, *others)
+        return super().evaluate_graph(graph, *others)
 
 
 @pytest.mark.ray
@@ -49,9 +49,9 @@ def test_a_killed_worker_costs_time_but_no_graph_and_one_that_always_kills_is_gi
     (failed,) = checked.failed
     assert failed.prompt_id == "p3"
     assert "2 worker processes died" in str(failed.reason)
-    assert "2 worker processes died" in checked.figures.failed["p3"]
+    assert "2 worker processes died" in checked.results.failed["p3"]
     here = run_evaluation(check_job(store, LOCAL, FOUR))
-    assert (here.num_done, here.num_skipped, here.figures.failed) == (1, 4, {})
+    assert (here.num_done, here.num_skipped, here.results.failed) == (1, 4, {})
 
 
 JOB = """

@@ -45,7 +45,7 @@ def make_mortal_worker(config: JobConfig, threads: int) -> Any:
 
 
 PLACES = {
-    "loading": ("distributed_tracer.runtime.worker", "load_transcoders"),
+    "loading": ("distributed_tracer.runtime.prompt_attempt", "load_transcoders"),
     "encoding": ("distributed_tracer.trace.attribute", "encode"),
     "between rows": ("distributed_tracer.trace.attribute:Frontier", "next_round"),
     "pruning": ("distributed_tracer.trace.dense_graph:DenseGraph", "pruned"),
@@ -67,7 +67,7 @@ def make_dying_worker(marks: Path, config: JobConfig, threads: int) -> Any:
 
         def dying(*args: Any, **options: Any) -> Any:
             reply = found(*args, **options) if phase == "answering" else None
-            if reply is None or (reply.outcomes and reply.receipt):
+            if reply is None or (reply.outcomes and reply.manifest):
                 (marks / phase).touch()
                 os.kill(os.getpid(), signal.SIGKILL)
             return reply
@@ -209,7 +209,7 @@ def test_prompts_that_cannot_travel_fail_alone(ray_cluster: None, tmp_path: Path
 def test_a_model_that_no_worker_survives_loading_ends_the_run(workers: int, ray_cluster: None, tmp_path: Path) -> None:
     config = job(tmp_path, plain_rows(4), replace(ONE, workers=workers))
     (tmp_path / "marks").mkdir()
-    executor = RayExecutor(config, lambda *receipts: None, partial(make_stillborn_worker, tmp_path / "marks"))
+    executor = RayExecutor(config, lambda *manifests: None, partial(make_stillborn_worker, tmp_path / "marks"))
     with pytest.raises(WorkerLost, match=f"{3 * workers} workers in a row died while loading the model"):
         list(executor.run(units_of(config)))
     assert 3 * workers <= len(list((tmp_path / "marks").iterdir())) <= 4 * workers
@@ -217,6 +217,6 @@ def test_a_model_that_no_worker_survives_loading_ends_the_run(workers: int, ray_
 
 def test_workers_without_a_place_are_an_error_that_says_what_is_free(ray_cluster: None, tmp_path: Path) -> None:
     config = job(tmp_path, plain_rows(2), RunConfig(workers=2, threads=1, gpus_per_worker=1, placement_seconds=0.5))
-    executor = RayExecutor(config, lambda *receipts: None)
+    executor = RayExecutor(config, lambda *manifests: None)
     with pytest.raises(ConfigError, match=r"0 of 2 workers.*1 CPUs and 1 GPUs; free: . of 2 CPUs, 0 of 0 GPUs"):
         list(executor.run(units_of(config)))

@@ -46,7 +46,7 @@ def processes_of(session: int) -> list[psutil.Process]:
 def with_workers(processes: list[psutil.Process]) -> list[psutil.Process]:
     """All of them, once the workers are among them."""
     names = [" ".join(process.cmdline()) for process in processes if process.is_running()]
-    return processes if sum("WorkerShell" in name for name in names) == WORKERS else []
+    return processes if sum("WorkerActor" in name for name in names) == WORKERS else []
 
 
 def wait_for(run: subprocess.Popen[str], found: Callable[[], list[Any]]) -> list[Any]:
@@ -130,7 +130,7 @@ def test_a_signal_to_all_processes_lets_workers_finish_and_nobody_else_reaches_t
     assert open_store(str(store)).digest() == open_store(reference.store.store).digest()
 
 
-@pytest.mark.parametrize("process", ["gcs_server", pytest.param("WorkerShell", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("process", ["gcs_server", pytest.param("WorkerActor", marks=pytest.mark.thorough)])
 def test_a_signal_while_ray_or_a_worker_starts_ends_the_run_at_once(process: str, tmp_path: Path) -> None:
     config = job(tmp_path, plain_rows(NUM_PROMPTS), LOCAL)
     with run_of(config, tmp_path) as run:

@@ -17,7 +17,7 @@ from ...config import JobConfig, TraceConfig
 from ...plan.control_group import Kills
 from ...transcoder.shard import Shard
 from ..executor import MakeWorker
-from ..reply import WorkerReply
+from ..reply import WorkerReady, WorkerReply
 from ..telemetry.logs import keep_worker_logs
 from .deaths import Place
 from .prompt_message import Parcel, unpacked
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from ...trace.edge_block_io import SerializedBlock
     from ..worker import Worker
 
-_QUESTIONS = ("encode", "encode_candidates", "encoder_rows", "decoder_rows", "decoder_bias", "skip")
+_SHARD_METHODS = ("encode", "encode_candidates", "encoder_rows", "decoder_rows", "decoder_bias", "skip")
 
 
-class WorkerShell:
+class WorkerActor:
     """The actor of one replica. It has been placed when `placed` returns, and loaded when `load` returns."""
 
     def __init__(self) -> None:
@@ -46,18 +46,20 @@ class WorkerShell:
         name = f"{socket.gethostname()}:{os.getpid()} on {address}"
         return Place(name, ray.get_runtime_context().get_node_id(), Kills.here())
 
-    def load(self, make_worker: MakeWorker, config: JobConfig, threads: int, part: Shard) -> None:
+    def load(self, make_worker: MakeWorker, config: JobConfig, threads: int, shard: Shard) -> WorkerReady:
         """Load model and transcoders. This is a separate call so that its errors keep their own type."""
         keep_worker_logs(config.run.log_format)
-        make = make_worker if part.count == 1 else partial(make_worker, part=part)
+        make = make_worker if shard.count == 1 else partial(make_worker, shard=shard)
         self._worker = make(config, threads)
         self._loaded.set()
+        return WorkerReady(supports_helpers=hasattr(self._worker, "helpers"))
 
     def join(self, group: Sequence[Any]) -> None:
         """Use these actors, one for each shard, for the transcoders that this process does not hold."""
         from .remote_shard import sharing
 
-        self._here().transcoders = sharing(self._here().kept, group)
+        loaded = self._here().loaded
+        loaded.transcoders = sharing(loaded.kept, group)
 
     def trace(self, *parcels: Parcel) -> WorkerReply:
         """Trace the prompts in the parcels; a prompt that cannot be unpickled is reported as failed."""
@@ -69,20 +71,20 @@ class WorkerShell:
         """Write the traced graphs as a part."""
         return self._here().flush()
 
-    def assist(self, prompt: Prompt, config: TraceConfig) -> str:
+    def open_session(self, prompt: Prompt, config: TraceConfig) -> str:
         """Prepare to compute rows of a prompt for another actor; return the fingerprint of its active features."""
-        return self._here().assist(prompt, config)
+        return self._here().open_session(prompt, config)
 
-    def assist_with(self, fingerprint: str, chosen_F: npt.NDArray[np.int64], number: int) -> SerializedBlock:
+    def compute_batch(self, fingerprint: str, chosen_F: npt.NDArray[np.int64], number: int) -> SerializedBlock:
         """Compute a batch of rows of the prompt that was prepared last."""
-        return self._here().assist_with(fingerprint, chosen_F, number)
+        return self._here().compute_batch(fingerprint, chosen_F, number)
 
-    @ray.method(concurrency_group="aside")
-    def offer(self, assistant: Any) -> None:
+    @ray.method(concurrency_group="background")
+    def add_helper(self, helper: Any) -> None:
         """Add another, idle actor as a helper with the prompt that this actor traces."""
         from .remote_helper import RemoteHelper
 
-        self._here().assistants.offer(RemoteHelper(assistant))
+        self._here().helpers.offer(RemoteHelper(helper))
 
     @ray.method(concurrency_group="pulse")
     def pulse(self) -> float:
@@ -93,19 +95,19 @@ class WorkerShell:
         steps = getattr(self._worker, "steps", None)
         return time.monotonic() if steps is None else float(steps)
 
-    @ray.method(concurrency_group="aside")
-    def of_slice(self, question: str, *args: Any) -> Any:
-        """Answer a call to the shard held here, while prompts are being traced; wait first until it is loaded.
+    @ray.method(concurrency_group="background")
+    def call_shard(self, method: str, *args: Any) -> Any:
+        """Call a method of the shard held here, while prompts are being traced; wait first until it is loaded.
 
         Raises FilesChanged if the weights changed, because the calling process sees only the files of its own machine.
         """
         from .remote_shard import moved
 
         self._loaded.wait()
-        assert question in _QUESTIONS
-        kept = self._here().kept
-        answer = moved(getattr(kept, question)(*moved(args, kept.device)), "cpu")
-        self._here().files.check()
+        assert method in _SHARD_METHODS
+        loaded = self._here().loaded
+        answer = moved(getattr(loaded.kept, method)(*moved(args, loaded.kept.device)), "cpu")
+        loaded.files.check()
         return answer
 
     def _here(self) -> Worker:
@@ -113,6 +115,11 @@ class WorkerShell:
         return self._worker
 
 
-_OPTIONS: dict[str, Any] = {"max_restarts": 0, "max_task_retries": 0, "concurrency_groups": {"aside": 1, "pulse": 1}}
-WorkerActor: Any = ray.remote(**_OPTIONS)(WorkerShell)
-"""The actor class. Ray's restarts and retries are off, because the Schedule decides about a lost worker's prompts."""
+_OPTIONS: dict[str, Any] = {
+    "max_restarts": 0,
+    "max_task_retries": 0,
+    "concurrency_groups": {"background": 1, "pulse": 1},
+}
+REMOTE_WORKER: Any = ray.remote(**_OPTIONS)(WorkerActor)
+"""The actor class as Ray starts it. Ray's restarts and retries are off, because the Schedule decides about a lost
+worker's prompts."""

@@ -20,7 +20,7 @@ from ...config import JobConfig
 from ...errors import ConfigError, WorkerLost
 from ...plan.work import Outcome, WorkUnit
 from ..executor import Commit, MakeWorker, committed, new_worker
-from ..reply import WorkerReply
+from ..reply import WorkerReady, WorkerReply
 from ..schedule import Schedule
 from .cluster import ACTOR_LOST_ERRORS, connected, cpus_per_worker, describe_resources, warn_about_unused_gpus
 from .deaths import Deaths, no_room_for_answer
@@ -46,11 +46,13 @@ _NOTICE_SECONDS = 2.0
 class _Answers:
     """The replies and errors that came back from actors."""
 
-    replies: dict[Any, WorkerReply | None] = field(default_factory=dict)
-    """Replies by object reference; the reply to a `load` call is None."""
+    ready: dict[Any, WorkerReady] = field(default_factory=dict)
+    """Replies to `load` calls, by object reference."""
+    replies: dict[Any, WorkerReply] = field(default_factory=dict)
+    """Replies to all other calls, by object reference."""
     dead: dict[ReplicaHandle, str] = field(default_factory=dict)
     """Actors that died, with the reason."""
-    bereft: dict[ReplicaHandle, str] = field(default_factory=dict)
+    orphaned: dict[ReplicaHandle, str] = field(default_factory=dict)
     """Actors that could not continue because another actor of their group died, with the reason."""
     failed: BaseException | None = None
     """An error that ends the run, if there was one."""
@@ -60,10 +62,10 @@ class _Answers:
         found = cls()
         for ref, replica in answered.items():
             try:
-                found.replies[ref] = ray.get(ref)
+                answer = ray.get(ref)
             except ray.exceptions.RayTaskError as error:
                 if isinstance(error.cause, WorkerLost):
-                    found.bereft[replica] = str(error.cause)
+                    found.orphaned[replica] = str(error.cause)
                 elif isinstance(error.cause, TOO_LARGE):
                     found.dead.setdefault(replica, no_room_for_answer(replica.name, error.cause))
                 else:
@@ -71,6 +73,8 @@ class _Answers:
             except ACTOR_LOST_ERRORS as error:
                 if replica not in found.dead:
                     found.dead[replica] = deaths.reason(replica.name, replica.place, error)
+            else:
+                (found.ready if isinstance(answer, WorkerReady) else found.replies)[ref] = answer
         return found
 
 
@@ -80,7 +84,7 @@ class RayExecutor:
     def __init__(
         self,
         config: JobConfig,
-        commit: Commit,
+        commit: Commit | None,
         make_worker: MakeWorker = new_worker,
         metrics: Metrics | None = None,
         stopped: Callable[[], bool] = lambda: False,
@@ -118,7 +122,7 @@ class RayExecutor:
         return [replica for group in self._groups for replica in group.replicas]
 
     def _work(self, schedule: Schedule, num_groups: int) -> Iterator[Outcome]:
-        while schedule.has_work() or any(replica.share.units for replica in self._replicas):
+        while schedule.has_work() or any(replica.queue.units for replica in self._replicas):
             if self._stopped():
                 schedule.withdraw()
             while schedule.has_work() and len(self._groups) < num_groups:
@@ -139,25 +143,22 @@ class RayExecutor:
 
     def _ask(self, replica: ReplicaHandle, schedule: Schedule) -> Iterator[Outcome]:
         """Send a replica its next calls; a prompt that cannot be sent fails alone."""
-        for call in schedule.next_calls(replica.share):
+        for call in schedule.next_calls(replica.queue):
             try:
                 replica.ask(call)
             except CannotTravel as error:
-                yield from schedule.refused(replica.share, call, str(error))
+                yield from schedule.call_not_sent(replica.queue, call, str(error))
 
     def _receive(self, answered: Mapping[Any, ReplicaHandle], schedule: Schedule) -> Iterator[Outcome]:
         """Handle the replies that arrived together, and then the actors that died."""
         found = _Answers.of(answered, self._deaths)
-        for ref, reply in found.replies.items():
-            if reply is None:
-                answered[ref].loaded = True
-                self._failed_starts = 0
-        yield from self._settle(
-            [(answered[ref], ref, reply) for ref, reply in found.replies.items() if reply], schedule
-        )
+        for ref, worker in found.ready.items():
+            answered[ref].loaded, answered[ref].supports_helpers = True, worker.supports_helpers
+            self._failed_starts = 0
+        yield from self._settle([(answered[ref], ref, reply) for ref, reply in found.replies.items()], schedule)
         if found.failed is not None:
             raise found.failed
-        for group in dict.fromkeys(replica.group for replica in [*found.dead, *found.bereft]):
+        for group in dict.fromkeys(replica.group for replica in [*found.dead, *found.orphaned]):
             yield from self._lost(group, found, schedule)
 
     def _settle(
@@ -168,15 +169,15 @@ class RayExecutor:
         The prompts of the parts are then done, except for those of refused parts.
         """
         for replica, ref, reply in replies:
-            yield from schedule.settle(replica.share, replica.answered(ref), reply)
-        written = [(replica, reply.receipt) for replica, _, reply in replies if reply.receipt is not None]
-        refused = committed(self._commit, [receipt for _, receipt in written])
-        self._metrics.commit(receipt for _, receipt in written if receipt.part not in refused)
-        for replica, receipt in written:
-            if receipt.part in refused:
-                yield from schedule.not_committed(replica.share, receipt, refused[receipt.part])
+            yield from schedule.settle(replica.queue, replica.answered(ref), reply)
+        written = [(replica, reply.manifest) for replica, _, reply in replies if reply.manifest is not None]
+        refused = committed(self._commit, [manifest for _, manifest in written])
+        self._metrics.commit(manifest for _, manifest in written if manifest.part not in refused)
+        for replica, manifest in written:
+            if manifest.part in refused:
+                yield from schedule.part_refused(replica.queue, manifest, refused[manifest.part])
             else:
-                yield from schedule.written(replica.share, receipt)
+                yield from schedule.part_committed(replica.queue, manifest)
 
     def _lost(self, group: ReplicaGroup, found: _Answers, schedule: Schedule) -> Iterator[Outcome]:
         """End a group with a dead actor: keep the replies that it still gave, and give the schedule the rest back."""
@@ -197,12 +198,12 @@ class RayExecutor:
                     raise WorkerLost(
                         f"{self._failed_starts} workers in a row died while loading the model: {dead[replica]}"
                     )
-        yield from self._settle([(asked[ref], ref, reply) for ref, reply in late.replies.items() if reply], schedule)
+        yield from self._settle([(asked[ref], ref, reply) for ref, reply in late.replies.items()], schedule)
         for replica in group.replicas:
             reason = (
-                dead.get(replica) or found.bereft.get(replica) or "another one that it shared transcoders with died"
+                dead.get(replica) or found.orphaned.get(replica) or "another one that it shared transcoders with died"
             )
-            yield from schedule.worker_lost(replica.share, reason, blamed=replica in dead)
+            yield from schedule.worker_lost(replica.queue, reason, blamed=replica in dead)
 
     def _give_up_stuck(self, schedule: Schedule) -> Iterator[Outcome]:
         """Treat workers that make no progress as dead. A part that such a worker still writes is never committed."""
@@ -235,7 +236,7 @@ def _next(replica: ReplicaHandle) -> str:
     """Return a sentence for the log on what happens to the prompts of a worker that died."""
     if not replica.loaded:
         return "Another one is started in its place."
-    count = len(replica.share.units)
+    count = len(replica.queue.units)
     prompts = (
         "The one prompt that it had not stored is" if count == 1 else f"{count} prompts that it had not stored are"
     )

@@ -2,7 +2,7 @@
 
 Examples are a stopped process, or a call of a GPU's driver that never returns. A warning is logged first; later the
 worker is treated like a dead one. A worker that is late with a call is asked, in parallel to its work, for a number
-that grows while it makes progress (`WorkerShell.pulse`). The time limit therefore applies to the time without progress,
+that grows while it makes progress (`WorkerActor.pulse`). The time limit therefore applies to the time without progress,
 not to the duration of a prompt.
 """
 

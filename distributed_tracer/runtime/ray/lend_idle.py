@@ -21,13 +21,14 @@ def assign_helpers(replicas: Sequence[ReplicaHandle], schedule: Schedule) -> Non
     A replica that traces a suspect, a prompt that was tried before, gets no helper: the prompt that killed a worker
     could also kill the helper.
     """
-    idle = [r for r in replicas if r.loaded and r.helps is None and not r.in_flight and not r.share.unwritten]
-    busy = [r for r in replicas if r.loaded and r.in_flight and all(unit.attempt == 1 for unit in r.running())]
+    able = [r for r in replicas if r.loaded and r.supports_helpers]
+    idle = [r for r in able if r.helps is None and not r.in_flight and not r.queue.pending]
+    busy = [r for r in able if r.in_flight and all(unit.attempt == 1 for unit in r.running())]
     for replica in idle:
         leader = max(busy, key=lambda other: _left(other, schedule), default=None)
         if leader is None or _left(leader, schedule) < MIN_REMAINING_SECONDS:
             return
-        leader.actor.offer.remote(replica.actor)
+        leader.actor.add_helper.remote(replica.actor)
         leader.helpers.append(replica)
         replica.helps = leader
 

@@ -82,9 +82,9 @@ class Metrics:
         if outcome.gpu_peak_bytes:
             self._gauges["tracer_gpu_peak_bytes", outcome.worker] = outcome.gpu_peak_bytes
 
-    def commit(self, receipts: Iterable[PartManifest]) -> None:
+    def commit(self, manifests: Iterable[PartManifest]) -> None:
         """Count the bytes of committed parts."""
-        self._counts["tracer_stored_bytes", ""] += sum(receipt.num_bytes for receipt in receipts)
+        self._counts["tracer_stored_bytes", ""] += sum(manifest.num_bytes for manifest in manifests)
 
     def watch(self, replicas: Iterable[ReplicaHandle]) -> None:
         """Hand the values over to Ray if a second has passed; the driver calls this in every turn of its loop."""
@@ -102,7 +102,7 @@ class Metrics:
         ready = sum(replica.loaded for replica in replicas)
         self._gauges["tracer_replicas", "ready"] = ready
         self._gauges["tracer_replicas", "starting"] = len(replicas) - ready
-        asked = sum(len(call) for replica in replicas for call in replica.share.calls)
+        asked = sum(len(call) for replica in replicas for call in replica.queue.calls)
         self._gauges["tracer_prompts_in_flight", ""] = asked
         self._gauges["tracer_prompts_left", ""] = self._left
 

@@ -28,7 +28,7 @@ class RemoteHelper:
 
     def open(self, prompt: Prompt, config: TraceConfig) -> None:
         """Begin to prepare for a prompt. Raises HelperFailed."""
-        self._opened = _sent(self._actor.assist, prompt, config)
+        self._opened = _sent(self._actor.open_session, prompt, config)
 
     def fingerprint(self) -> str | None:
         """Return the fingerprint of the helper's active features; None until it is prepared. Raises HelperFailed."""
@@ -39,7 +39,7 @@ class RemoteHelper:
 
     def ask(self, chosen_F: npt.NDArray[np.int64], number: int) -> None:
         """Begin to compute one batch of a round. Raises HelperFailed."""
-        self._asked = _sent(self._actor.assist_with, self._fingerprint, chosen_F, number)
+        self._asked = _sent(self._actor.compute_batch, self._fingerprint, chosen_F, number)
 
     def answered(self) -> bool:
         """Whether the last batch asked for has arrived, or has failed."""

@@ -31,8 +31,8 @@ class RemoteShard:
     All methods raise WorkerLost if the other actor died, and FilesChanged if its weight files changed.
     """
 
-    def __init__(self, actor: Any, part: Shard, kept: LoadedTranscoders) -> None:
-        self.part, self.shape, self.dtype, self.device = part, kept.shape, kept.dtype, kept.device
+    def __init__(self, actor: Any, shard: Shard, kept: LoadedTranscoders) -> None:
+        self.part, self.shape, self.dtype, self.device = shard, kept.shape, kept.dtype, kept.device
         self._actor = actor
         self.decoder_bias, self.skip = cache(self._decoder_bias), cache(self._skip)
 
@@ -64,10 +64,10 @@ class RemoteShard:
         found: Tensor | None = self._ask("skip", self.device, layer)
         return found
 
-    def _ask(self, question: str, device: torch.device, *args: Any) -> Any:
+    def _ask(self, method: str, device: torch.device, *args: Any) -> Any:
         slice_ = f"slice {self.part.index} of {self.part.count}"
         try:
-            return moved(ray.get(self._actor.of_slice.remote(question, *moved(args, "cpu"))), device)
+            return moved(ray.get(self._actor.call_shard.remote(method, *moved(args, "cpu"))), device)
         except ACTOR_LOST_ERRORS as error:
             raise WorkerLost(f"the worker that keeps {slice_} died") from error
         except ray.exceptions.RayTaskError as error:
@@ -91,12 +91,13 @@ def sharing(kept: LoadedTranscoders, group: Sequence[Any]) -> ShardedTranscoders
 
     All shards are called at the same time, each from a thread of its own.
     """
-    parts = [Shard(index, len(group)) for index in range(len(group))]
-    holders = [
-        kept if part == kept.part else RemoteShard(actor, part, kept) for actor, part in zip(group, parts, strict=True)
+    shards = [Shard(index, len(group)) for index in range(len(group))]
+    owners = [
+        kept if shard == kept.part else RemoteShard(actor, shard, kept)
+        for actor, shard in zip(group, shards, strict=True)
     ]
     pool = ThreadPoolExecutor(len(group), "slice")
-    return ShardedTranscoders(holders, lambda questions: list(pool.map(lambda question: question(), questions)))
+    return ShardedTranscoders(owners, lambda calls: list(pool.map(lambda call: call(), calls)))
 
 
 def moved(found: Any, device: torch.device | str) -> Any:

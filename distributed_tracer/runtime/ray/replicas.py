@@ -15,7 +15,7 @@ from ...transcoder.shard import Shard
 from ..executor import MakeWorker
 from ..schedule import FLUSH, UnitBatch, WorkerQueue
 from ..telemetry.untrusted_text import in_short
-from .actors import WorkerActor
+from .actors import REMOTE_WORKER
 from .cluster import cpus_per_worker, threads_here
 from .deaths import Place
 from .prompt_message import TOO_LARGE, CannotTravel, Parcel
@@ -30,9 +30,10 @@ class ReplicaHandle:
     placing: Any
     loading: Any
     deadline: float
-    share: WorkerQueue = field(default_factory=WorkerQueue)
+    queue: WorkerQueue = field(default_factory=WorkerQueue)
     in_flight: dict[Any, UnitBatch] = field(default_factory=dict)
     loaded: bool = False
+    supports_helpers: bool = False
     busy_since: float = 0.0
     """Time, by the monotonic clock, at which the actor began the oldest call."""
     helpers: list[ReplicaHandle] = field(default_factory=list)
@@ -128,7 +129,7 @@ class ReplicaGroup:
 
     def _replica(self, index: int, config: JobConfig, make_worker: MakeWorker) -> ReplicaHandle:
         run, strategy = config.run, self._strategy(index)
-        actor = WorkerActor.options(
+        actor = REMOTE_WORKER.options(
             num_cpus=cpus_per_worker(run), num_gpus=run.gpus_per_worker, scheduling_strategy=strategy
         ).remote()
         placing = actor.placed.remote()

@@ -93,7 +93,7 @@ def log_outcomes(log_format: LogFormat) -> Iterator[Callable[[Outcome], None]]:
     ours.setLevel(logging.INFO)
     logging.captureWarnings(True)
     try:
-        yield _tell
+        yield _log_outcome
     finally:
         logging.captureWarnings(False)
         ours.setLevel(level)
@@ -108,7 +108,7 @@ def stopping_line(log_format: LogFormat) -> bytes:
     return f"{JsonLines().format(record)}\n".encode()
 
 
-def _tell(outcome: Outcome) -> None:
+def _log_outcome(outcome: Outcome) -> None:
     fields: dict[str, Any] = {
         "event": outcome.status,
         "prompt": outcome.prompt_id,

@@ -47,6 +47,11 @@ class PartManifest:
     """Run that made the commit; empty before the commit, or where the run is not known."""
 
     @property
+    def prompt_ids(self) -> tuple[str, ...]:
+        """Ids of the prompts, in the order of the part."""
+        return tuple(entry.id for entry in self.prompts)
+
+    @property
     def num_bytes(self) -> int:
         """Size of the part in the store, in bytes."""
         return sum(size for size, _ in self.objects.values())

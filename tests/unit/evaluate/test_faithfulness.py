@@ -58,7 +58,7 @@ def kl_of(before_V: Tensor, after_V: Tensor, off: float) -> tuple[float, float]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_row_is_what_interventions_by_hand_say(name: str) -> None:
     graph = graph_of(name)
-    table = FaithfulnessMetric((0.0, 0.5, 1.0)).rows(graph, *loaded(name), cases_at_once=4)
+    table = FaithfulnessMetric((0.0, 0.5, 1.0)).evaluate_graph(graph, *loaded(name), cases_at_once=4)
     nothing, half, all_ = table.rows()
     sites = {
         (int(graph.nodes.layer_N[n]), int(graph.nodes.position_N[n]), int(graph.nodes.feature_N[n]))
@@ -86,9 +86,9 @@ def test_a_row_is_what_interventions_by_hand_say(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_to_drop_nothing_changes_nothing_and_to_keep_nothing_is_to_drop_all(name: str) -> None:
-    measure = FaithfulnessMetric((0.0, 1.0))
+    metric = FaithfulnessMetric((0.0, 1.0))
     graph = attribute(Prompt("p", text=TEXTS[0]), *loaded(name), TraceConfig(max_feature_nodes=None))
-    none, every = measure.rows(graph, *loaded(name), 32).rows()
+    none, every = metric.evaluate_graph(graph, *loaded(name), 32).rows()
     assert every["kept"] == every["active"]
     tokens, active = tuple(graph.tokens_P.tolist()), graph.active
     sites = zip(active.layer_A.tolist(), active.position_A.tolist(), active.feature_A.tolist(), strict=True)
@@ -116,7 +116,7 @@ def test_the_most_influential_cover_their_share() -> None:
 
 def test_targets_that_are_no_token_s_logit_at_the_end_have_no_logit() -> None:
     graph = graph_of("llama_relu_clt", TargetSpec(token=40, minus=41), TargetSpec(token=40, position=2))
-    (row,) = FaithfulnessMetric((1.0,)).rows(graph, *loaded("llama_relu_clt"), 32).rows()
+    (row,) = FaithfulnessMetric((1.0,)).evaluate_graph(graph, *loaded("llama_relu_clt"), 32).rows()
     assert np.isnan([row["model_logit"], row["keep_logit"]]).all()
     assert row["keep_kl"] >= 0
 

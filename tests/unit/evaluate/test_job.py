@@ -52,7 +52,7 @@ def test_every_graph_is_measured_once(made: Store, store_url: str) -> None:
             assert prompt.graph == graph_digest(store.graph(prompt.id)).hex()
     again = run_evaluation(check_job(store))
     assert (again.num_done, again.num_skipped) == (0, 4)
-    other = run_evaluation(check_job(store, measure=EdgeEffectMetric(sources=4, seed=1)))
+    other = run_evaluation(check_job(store, metric=EdgeEffectMetric(sources=4, seed=1)))
     assert other.num_done == 4, "other settings are other figures"
 
 
@@ -90,23 +90,23 @@ def test_a_graph_that_cannot_be_measured_is_recorded_and_tried_again(
     assert "failed in read" in capsys.readouterr().out
     failed = run_evaluation(check_job(store))
     assert len(failed.failed) == 4
-    assert all("StoreCorrupt" in reason for reason in failed.figures.failed.values())
+    assert all("StoreCorrupt" in reason for reason in failed.results.failed.values())
     chunk.write_bytes(data)
     mended = run_evaluation(check_job(store))
-    assert (mended.num_done, mended.figures.failed) == (4, {})
+    assert (mended.num_done, mended.results.failed) == (4, {})
 
 
 def test_too_little_memory_is_tried_once_more_with_fewer_cases(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: dict[str, list[int]] = {}
-    rows = EdgeEffectMetric.rows
+    evaluate = EdgeEffectMetric.evaluate_graph
 
     def greedy(self: EdgeEffectMetric, graph: Graph, model: object, transcoders: object, cases: int) -> object:
         tried.setdefault(graph.prompt_id, []).append(cases)
         if graph.prompt_id == "p3" or (graph.prompt_id == "p1" and cases > 4):
             raise MemoryError("too many cases")
-        return rows(self, graph, model, transcoders, cases)  # type: ignore[arg-type]
+        return evaluate(self, graph, model, transcoders, cases)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(EdgeEffectMetric, "rows", greedy)
+    monkeypatch.setattr(EdgeEffectMetric, "evaluate_graph", greedy)
     found = run_evaluation(check_job(store))
     assert tried == {"p0": [32], "p1": [32, 4], "p2": [32], "p3": [32, 4]}
     assert [(one.prompt_id, one.reason) for one in found.failed] == [("p3", "MemoryError: too many cases")]
@@ -128,14 +128,17 @@ def test_files_may_be_elsewhere(store: Store, tmp_path: Path) -> None:
 def test_figures_of_a_model_that_changed_are_not_written(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moved, rows = shutil.copytree(CASES / "llama_relu_plt" / "model", tmp_path / "model"), EdgeEffectMetric.rows
+    moved, evaluate = (
+        shutil.copytree(CASES / "llama_relu_plt" / "model", tmp_path / "model"),
+        EdgeEffectMetric.evaluate_graph,
+    )
 
     def late(self: EdgeEffectMetric, graph: Graph, *others: object) -> object:
         if graph.prompt_id == "p2":
             os.truncate(moved / "model.safetensors", os.path.getsize(moved / "model.safetensors") + 1)
-        return rows(self, graph, *others)  # type: ignore[arg-type]
+        return evaluate(self, graph, *others)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(EdgeEffectMetric, "rows", late)
+    monkeypatch.setattr(EdgeEffectMetric, "evaluate_graph", late)
     with pytest.raises(FilesChanged, match=r"model\.safetensors"):
         run_evaluation(check_job(store, model=str(moved)))
     assert read_checks(open_backend(store.url)) == []

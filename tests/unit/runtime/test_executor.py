@@ -30,8 +30,8 @@ def test_workers_share_the_cores_unless_told_otherwise(run: RunConfig, expected:
 
 
 def test_the_configuration_chooses_the_executor(tmp_path: Path) -> None:
-    here = executor_for(job(tmp_path, plain_rows(1)), lambda *receipts: None)
-    there = executor_for(job(tmp_path, plain_rows(1), RunConfig()), lambda *receipts: None)
+    here = executor_for(job(tmp_path, plain_rows(1)), lambda *manifests: None)
+    there = executor_for(job(tmp_path, plain_rows(1), RunConfig()), lambda *manifests: None)
     assert (type(here).__name__, type(there).__name__) == ("LocalExecutor", "RayExecutor")
 
 

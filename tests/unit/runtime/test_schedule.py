@@ -20,27 +20,27 @@ def traced(*names: str) -> WorkerReply:
     return WorkerReply(tuple(Outcome(name, "traced") for name in names))
 
 
-def receipt(*names: str) -> PartManifest:
+def manifest(*names: str) -> PartManifest:
     return PartManifest("0" * 32, tuple(PromptSummary(name, 1, 1, 1, 1, 1, None, None) for name in names), {})
 
 
-def ask(schedule: Schedule, share: WorkerQueue) -> list[str | None]:
+def ask(schedule: Schedule, queue: WorkerQueue) -> list[str | None]:
     """Ids that a worker is asked for, those of one call joined; None to write."""
-    return ["+".join(unit.prompt.id for unit in call) or None for call in schedule.next_calls(share)]
+    return ["+".join(unit.prompt.id for unit in call) or None for call in schedule.next_calls(queue)]
 
 
-def answer(schedule: Schedule, share: WorkerQueue, reply: WorkerReply) -> list[Outcome]:
-    call: UnitBatch = share.calls[0]
-    outcomes = list(schedule.settle(share, call, reply))
-    return outcomes + list(schedule.written(share, reply.receipt) if reply.receipt else ())
+def answer(schedule: Schedule, queue: WorkerQueue, reply: WorkerReply) -> list[Outcome]:
+    call: UnitBatch = queue.calls[0]
+    outcomes = list(schedule.settle(queue, call, reply))
+    return outcomes + list(schedule.part_committed(queue, reply.manifest) if reply.manifest else ())
 
 
 def test_a_worker_gets_two_units_at_a_time_in_the_order_given() -> None:
-    schedule, share = Schedule(map(unit, "abc"), attempts=3), WorkerQueue()
-    assert ask(schedule, share) == ["a", "b"]
-    assert ask(schedule, share) == []
-    answer(schedule, share, traced("a"))
-    assert ask(schedule, share) == ["c"]
+    schedule, queue = Schedule(map(unit, "abc"), attempts=3), WorkerQueue()
+    assert ask(schedule, queue) == ["a", "b"]
+    assert ask(schedule, queue) == []
+    answer(schedule, queue, traced("a"))
+    assert ask(schedule, queue) == ["c"]
 
 
 def test_units_are_read_one_ahead_at_most() -> None:
@@ -56,45 +56,45 @@ def test_units_are_read_one_ahead_at_most() -> None:
 
 
 def test_after_withdrawal_only_what_workers_were_asked_goes_on() -> None:
-    schedule, share = Schedule(map(unit, "abcdefgh"), attempts=3), WorkerQueue()
+    schedule, queue = Schedule(map(unit, "abcdefgh"), attempts=3), WorkerQueue()
     dying = [WorkerQueue() for _ in range(3)]
     assert [ask(schedule, one) for one in dying] == [["a", "b"], ["c", "d"], ["e", "f"]]
     for one in dying:
         list(schedule.worker_lost(one, "gone"))  # the first is suspected, the second goes out again
-    assert ask(schedule, share) == ["b", "d"]
+    assert ask(schedule, queue) == ["b", "d"]
     assert schedule.has_work()
     schedule.withdraw()
     assert not schedule.has_work()
-    answer(schedule, share, traced("b"))
-    answer(schedule, share, traced("d"))
-    assert ask(schedule, share) == [None], "it writes what it has traced"
+    answer(schedule, queue, traced("b"))
+    answer(schedule, queue, traced("d"))
+    assert ask(schedule, queue) == [None], "it writes what it has traced"
 
 
 def test_an_idle_worker_is_asked_to_write_when_nothing_is_left() -> None:
-    schedule, share = Schedule([unit("a")], attempts=3), WorkerQueue()
-    ask(schedule, share)
-    answer(schedule, share, traced("a"))
-    assert ask(schedule, share) == [None]
-    done = answer(schedule, share, WorkerReply(receipt=receipt("a")))
+    schedule, queue = Schedule([unit("a")], attempts=3), WorkerQueue()
+    ask(schedule, queue)
+    answer(schedule, queue, traced("a"))
+    assert ask(schedule, queue) == [None]
+    done = answer(schedule, queue, WorkerReply(manifest=manifest("a")))
     assert [(o.prompt_id, o.status) for o in done] == [("a", "done")]
     assert not schedule.has_work()
-    assert not share.units
+    assert not queue.units
 
 
-def test_a_failed_prompt_is_finished_without_a_receipt() -> None:
-    schedule, share = Schedule([unit("a")], attempts=3), WorkerQueue()
-    ask(schedule, share)
-    answer(schedule, share, WorkerReply((Outcome("a", "failed", "trace", "no"),)))
-    assert ask(schedule, share) == []
-    assert not share.units
+def test_a_failed_prompt_is_finished_without_a_part() -> None:
+    schedule, queue = Schedule([unit("a")], attempts=3), WorkerQueue()
+    ask(schedule, queue)
+    answer(schedule, queue, WorkerReply((Outcome("a", "failed", "trace", "no"),)))
+    assert ask(schedule, queue) == []
+    assert not queue.units
 
 
 def test_a_dead_worker_gives_back_what_it_traced_ran_and_had_not_begun() -> None:
-    schedule, share = Schedule(map(unit, "abcd"), attempts=3), WorkerQueue()
-    ask(schedule, share)
-    answer(schedule, share, traced("a"))
-    ask(schedule, share)
-    lost = list(schedule.worker_lost(share, "killed"))
+    schedule, queue = Schedule(map(unit, "abcd"), attempts=3), WorkerQueue()
+    ask(schedule, queue)
+    answer(schedule, queue, traced("a"))
+    ask(schedule, queue)
+    lost = list(schedule.worker_lost(queue, "killed"))
     assert [(o.prompt_id, o.status) for o in lost] == [("a", "retried"), ("b", "retried")]
     heir = WorkerQueue()
     assert ask(schedule, heir) == ["a", "c"]
@@ -103,18 +103,18 @@ def test_a_dead_worker_gives_back_what_it_traced_ran_and_had_not_begun() -> None
     assert ask(schedule, heir) == ["d"]
     answer(schedule, heir, traced("d"))
     assert ask(schedule, heir) == [None]
-    answer(schedule, heir, WorkerReply(receipt=receipt("a", "c", "d")))
+    answer(schedule, heir, WorkerReply(manifest=manifest("a", "c", "d")))
     assert ask(schedule, heir) == ["b"], "the suspect comes last, after everything is written and known to be"
     assert heir.units["b"].attempt == 2
 
 
 def test_a_worker_that_dies_while_writing_makes_no_suspect() -> None:
-    schedule, share = Schedule([unit("a"), unit("b")], attempts=1), WorkerQueue()
-    ask(schedule, share)
-    answer(schedule, share, traced("a"))
-    answer(schedule, share, traced("b"))
-    assert ask(schedule, share) == [None]
-    assert [o.status for o in schedule.worker_lost(share, "killed")] == ["retried", "retried"]
+    schedule, queue = Schedule([unit("a"), unit("b")], attempts=1), WorkerQueue()
+    ask(schedule, queue)
+    answer(schedule, queue, traced("a"))
+    answer(schedule, queue, traced("b"))
+    assert ask(schedule, queue) == [None]
+    assert [o.status for o in schedule.worker_lost(queue, "killed")] == ["retried", "retried"]
     assert ask(schedule, WorkerQueue()) == ["a", "b"]
 
 
@@ -122,9 +122,9 @@ def test_a_suspect_is_given_up_after_the_attempts_allowed() -> None:
     schedule = Schedule([unit("a")], attempts=2)
     statuses = []
     for _ in range(2):
-        share = WorkerQueue()
-        assert ask(schedule, share) == ["a"]
-        statuses += [(o.status, o.attempt) for o in schedule.worker_lost(share, "no memory")]
+        queue = WorkerQueue()
+        assert ask(schedule, queue) == ["a"]
+        statuses += [(o.status, o.attempt) for o in schedule.worker_lost(queue, "no memory")]
     assert statuses == [("retried", 1), ("failed", 2)]
     assert not schedule.has_work()
 
@@ -145,10 +145,10 @@ def test_nothing_is_given_up_for_a_death_that_the_next_prompt_may_have_caused() 
     assert ask(schedule, third) == [None]
 
 
-def learned(schedule: Schedule, share: WorkerQueue, seconds: float) -> None:
+def learned(schedule: Schedule, queue: WorkerQueue, seconds: float) -> None:
     """Answer the first call with what its prompts took."""
-    outcomes = [Outcome(u.prompt.id, "traced", seconds=seconds, expected_seconds=1.0) for u in share.calls[0]]
-    answer(schedule, share, WorkerReply(tuple(outcomes)))
+    outcomes = [Outcome(u.prompt.id, "traced", seconds=seconds, expected_seconds=1.0) for u in queue.calls[0]]
+    answer(schedule, queue, WorkerReply(tuple(outcomes)))
 
 
 def many(count: int, call_seconds: float) -> Schedule:
@@ -156,29 +156,29 @@ def many(count: int, call_seconds: float) -> Schedule:
 
 
 def test_a_call_carries_one_prompt_until_it_is_known_how_long_they_take_then_enough_of_them() -> None:
-    schedule, share = many(12, call_seconds=0.5), WorkerQueue()
-    assert ask(schedule, share) == ["p0", "p1"]
+    schedule, queue = many(12, call_seconds=0.5), WorkerQueue()
+    assert ask(schedule, queue) == ["p0", "p1"]
     assert schedule.has_work(), "which reads one ahead"
-    learned(schedule, share, seconds=0.2)
-    assert ask(schedule, share) == ["p2+p3+p4"]
-    learned(schedule, share, seconds=0.6)
-    assert ask(schedule, share) == ["p5+p6"], "0.4 seconds each, in the mean"
+    learned(schedule, queue, seconds=0.2)
+    assert ask(schedule, queue) == ["p2+p3+p4"]
+    learned(schedule, queue, seconds=0.6)
+    assert ask(schedule, queue) == ["p5+p6"], "0.4 seconds each, in the mean"
 
 
 def test_a_call_carries_no_more_than_a_part_should_have() -> None:
-    schedule, share = many(MAX_UNITS + 10, call_seconds=1000.0), WorkerQueue()
-    ask(schedule, share)
-    learned(schedule, share, seconds=0.001)
-    assert [len(call) for call in schedule.next_calls(share)] == [MAX_UNITS]
+    schedule, queue = many(MAX_UNITS + 10, call_seconds=1000.0), WorkerQueue()
+    ask(schedule, queue)
+    learned(schedule, queue, seconds=0.001)
+    assert [len(call) for call in schedule.next_calls(queue)] == [MAX_UNITS]
 
 
 def test_of_several_prompts_in_a_call_none_is_blamed_and_each_is_tried_alone() -> None:
-    schedule, share = many(9, call_seconds=0.5), WorkerQueue()
-    ask(schedule, share)
-    learned(schedule, share, seconds=0.25)
-    learned(schedule, share, seconds=0.25)
-    assert ask(schedule, share) == ["p2+p3", "p4+p5"]
-    lost = list(schedule.worker_lost(share, "killed"))
+    schedule, queue = many(9, call_seconds=0.5), WorkerQueue()
+    ask(schedule, queue)
+    learned(schedule, queue, seconds=0.25)
+    learned(schedule, queue, seconds=0.25)
+    assert ask(schedule, queue) == ["p2+p3", "p4+p5"]
+    lost = list(schedule.worker_lost(queue, "killed"))
     assert [(o.prompt_id, o.status, o.attempt) for o in lost] == [(f"p{n}", "retried", 1) for n in range(4)]
     assert "2 prompts" in str(lost[2].reason)
     heir = WorkerQueue()
@@ -189,14 +189,14 @@ def test_of_several_prompts_in_a_call_none_is_blamed_and_each_is_tried_alone() -
 
 
 def test_a_worker_that_ends_because_of_another_blames_nobody_and_is_no_sign_of_a_broken_machine() -> None:
-    schedule, share = Schedule([unit("a"), unit("b")], attempts=1), WorkerQueue()
+    schedule, queue = Schedule([unit("a"), unit("b")], attempts=1), WorkerQueue()
     for _ in range(2 * MAX_LOSSES_IN_A_ROW):
-        ask(schedule, share)
-        assert [(o.prompt_id, o.status) for o in schedule.worker_lost(share, "bereft", blamed=False)] == [
+        ask(schedule, queue)
+        assert [(o.prompt_id, o.status) for o in schedule.worker_lost(queue, "orphaned", blamed=False)] == [
             ("a", "retried")
         ]
-        share = WorkerQueue()
-    assert ask(schedule, share) == ["a", "b"]
+        queue = WorkerQueue()
+    assert ask(schedule, queue) == ["a", "b"]
 
 
 def test_a_machine_on_which_nothing_works_ends_the_run() -> None:
@@ -204,9 +204,9 @@ def test_a_machine_on_which_nothing_works_ends_the_run() -> None:
     schedule = Schedule(map(unit, names), attempts=3)
 
     def lose() -> None:
-        share = WorkerQueue()
-        ask(schedule, share)
-        list(schedule.worker_lost(share, "bus error"))
+        queue = WorkerQueue()
+        ask(schedule, queue)
+        list(schedule.worker_lost(queue, "bus error"))
 
     for _ in range(MAX_LOSSES_IN_A_ROW - 1):
         lose()
@@ -218,10 +218,10 @@ def test_a_machine_on_which_nothing_can_be_written_ends_the_run() -> None:
     schedule = Schedule([unit("a")], attempts=3)
 
     def lose_in_writing() -> None:
-        share = WorkerQueue()
-        while (asked := ask(schedule, share)) != [None]:
-            answer(schedule, share, traced(*filter(None, asked)))
-        list(schedule.worker_lost(share, "bus error"))
+        queue = WorkerQueue()
+        while (asked := ask(schedule, queue)) != [None]:
+            answer(schedule, queue, traced(*filter(None, asked)))
+        list(schedule.worker_lost(queue, "bus error"))
 
     for _ in range(MAX_LOSSES_IN_A_ROW - 1):
         lose_in_writing()
@@ -232,25 +232,25 @@ def test_a_machine_on_which_nothing_can_be_written_ends_the_run() -> None:
 def test_a_traced_prompt_starts_the_count_of_losses_again() -> None:
     schedule = Schedule((unit(f"p{n}") for n in range(3 * MAX_LOSSES_IN_A_ROW)), attempts=3)
     for _ in range(2 * MAX_LOSSES_IN_A_ROW):
-        share = WorkerQueue()
-        ask(schedule, share)
-        answer(schedule, share, traced(next(iter(share.units))))
-        list(schedule.worker_lost(share, "killed"))
+        queue = WorkerQueue()
+        ask(schedule, queue)
+        answer(schedule, queue, traced(next(iter(queue.units))))
+        list(schedule.worker_lost(queue, "killed"))
 
 
 def test_prompts_of_a_part_that_is_refused_are_given_out_again_and_fail_after_so_many_parts() -> None:
-    schedule, share = Schedule(map(unit, "ab"), attempts=2), WorkerQueue()
-    assert ask(schedule, share) == ["a", "b"]
-    answer(schedule, share, traced("a"))
-    answer(schedule, share, traced("b"))
-    again = list(schedule.not_committed(share, receipt("a", "b"), "gone"))
+    schedule, queue = Schedule(map(unit, "ab"), attempts=2), WorkerQueue()
+    assert ask(schedule, queue) == ["a", "b"]
+    answer(schedule, queue, traced("a"))
+    answer(schedule, queue, traced("b"))
+    again = list(schedule.part_refused(queue, manifest("a", "b"), "gone"))
     assert [(one.prompt_id, one.status, one.phase, one.attempt) for one in again] == [
         ("a", "retried", "store", 1),
         ("b", "retried", "store", 1),
     ]
-    assert not share.units
-    assert ask(schedule, share) == ["a", "b"]
-    answer(schedule, share, traced("a"))
-    (failed,) = schedule.not_committed(share, receipt("a"), "gone")
+    assert not queue.units
+    assert ask(schedule, queue) == ["a", "b"]
+    answer(schedule, queue, traced("a"))
+    (failed,) = schedule.part_refused(queue, manifest("a"), "gone")
     assert (failed.status, failed.attempt) == ("failed", 2)
     assert failed.reason == "2 parts that its graph was in were refused; the last: gone"

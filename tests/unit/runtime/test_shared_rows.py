@@ -1,4 +1,4 @@
-"""A prompt's batches dealt out to assistants: the same graph to the bit, whoever computes, fails or is late."""
+"""A prompt's batches dealt out to helpers: the same graph to the bit, whoever computes, fails or is late."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ def replica() -> tuple[Model, Transcoders]:
 
 
 class Near:
-    """An assistant in this process that is prepared when asked for the second time, and may fail at a round, or where
+    """A helper in this process that is prepared when asked for the second time, and may fail at a round, or where
     it is sent something."""
 
     def __init__(
         self, replica: tuple[Model, Transcoders], fails_at: int = -1, prompt: Prompt | None = None, unsent: str = ""
     ) -> None:
         self.replica, self.fails_at, self.other_prompt, self.unsent = replica, fails_at, prompt, unsent
-        self.assisting: HelperSession | None = None
+        self.session: HelperSession | None = None
         self.looked = self.rounds = self.num_blocks = 0
 
     def open(self, prompt: Prompt, config: TraceConfig) -> None:
         if self.unsent == "open":
             raise HelperFailed("no room")
-        self.assisting = HelperSession(self.other_prompt or prompt, *self.replica, config)
+        self.session = HelperSession(self.other_prompt or prompt, *self.replica, config)
 
     def fingerprint(self) -> str | None:
         self.looked += 1
-        assert self.assisting is not None
-        return self.assisting.fingerprint if self.looked > 1 else None
+        assert self.session is not None
+        return self.session.fingerprint if self.looked > 1 else None
 
     def ask(self, chosen_F: npt.NDArray[np.int64], number: int) -> None:
         if self.unsent == "ask":
@@ -66,18 +66,18 @@ class Near:
         self.rounds += 1
         if self.rounds == self.fails_at:
             raise HelperFailed("its process died")
-        assert self.assisting is not None
+        assert self.session is not None
         self.num_blocks += 1
-        return self.assisting.block(torch.tensor(self.asked[0]), self.asked[1])
+        return self.session.block(torch.tensor(self.asked[0]), self.asked[1])
 
 
 def graph_with(replica: tuple[Model, Transcoders], config: TraceConfig, *helping: Near) -> Graph:
-    assistants = HelperPool()
-    for assistant in helping:
-        assistants.offer(assistant)
+    helpers = HelperPool()
+    for helper in helping:
+        helpers.offer(helper)
 
     def open_rows(*opened: Any) -> SharedRowComputer:
-        return SharedRowComputer(RowComputer(*opened), PROMPT, config, assistants)
+        return SharedRowComputer(RowComputer(*opened), PROMPT, config, helpers)
 
     return attribute(PROMPT, *replica, config, open_rows)
 
@@ -89,13 +89,13 @@ def same(one: Graph, other: Graph) -> bool:
 
 @pytest.mark.parametrize("mass", [1.0, 0.9])
 @pytest.mark.parametrize("count", [1, 2])
-def test_with_assistants_the_graph_is_the_same_to_the_bit(replica: Any, count: int, mass: float) -> None:
+def test_with_helpers_the_graph_is_the_same_to_the_bit(replica: Any, count: int, mass: float) -> None:
     config, helping = replace(CONFIG, keep_row_mass=mass), [Near(replica) for _ in range(count)]
     assert same(graph_with(replica, config, *helping), attribute(PROMPT, *replica, config))
-    assert all(assistant.num_blocks for assistant in helping)
+    assert all(helper.num_blocks for helper in helping)
 
 
-def test_an_assistant_that_fails_is_done_without(replica: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_helper_that_fails_is_done_without(replica: Any, caplog: pytest.LogCaptureFixture) -> None:
     config, failing, going_on = replace(CONFIG, round_size=20), Near(replica, fails_at=2), Near(replica)
     assert same(graph_with(replica, config, failing, going_on), attribute(PROMPT, *replica, config))
     assert (failing.rounds, going_on.rounds) == (2, 5)
@@ -103,7 +103,7 @@ def test_an_assistant_that_fails_is_done_without(replica: Any, caplog: pytest.Lo
 
 
 @pytest.mark.parametrize("unsent", ["open", "ask"])
-def test_an_assistant_that_cannot_be_sent_anything_is_done_without(
+def test_a_helper_that_cannot_be_sent_anything_is_done_without(
     unsent: str, replica: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     mute, going_on = Near(replica, unsent=unsent), Near(replica)
@@ -112,7 +112,7 @@ def test_an_assistant_that_cannot_be_sent_anything_is_done_without(
     assert going_on.rounds
 
 
-def test_an_assistant_that_sees_other_features_is_not_used(replica: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_helper_that_sees_other_features_is_not_used(replica: Any, caplog: pytest.LogCaptureFixture) -> None:
     stranger = Near(replica, prompt=Prompt("q", tokens=(1, *range(20, 43), 99)))
     assert same(graph_with(replica, CONFIG, stranger), attribute(PROMPT, *replica, CONFIG))
     assert stranger.rounds == 0

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 PRODUCTS = """
 import os
 import torch
-from distributed_tracer.runtime.worker import DETERMINISTIC_MKL
+from distributed_tracer.runtime.prompt_attempt import DETERMINISTIC_MKL
 os.environ.setdefault(*DETERMINISTIC_MKL)
 a, b = torch.randn(300, 3000), torch.randn(3000, 40)
 found = set()

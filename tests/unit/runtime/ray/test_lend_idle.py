@@ -21,16 +21,16 @@ class Actor:
 
     def __init__(self) -> None:
         self.offered: list[Any] = []
-        self.offer = self
+        self.add_helper = self
 
     def remote(self, actor: Any) -> None:
         self.offered.append(actor)
 
 
-def replica(*expected: float, attempt: int = 1, loaded: bool = True) -> ReplicaHandle:
+def replica(*expected: float, attempt: int = 1, loaded: bool = True, able: bool = True) -> ReplicaHandle:
     """One that has just begun with a call of prompts that are expected to take so long; idle without any."""
     group: Any = None
-    found = ReplicaHandle(group, Actor(), None, None, 0.0, loaded=loaded)
+    found = ReplicaHandle(group, Actor(), None, None, 0.0, loaded=loaded, supports_helpers=able)
     if expected:
         found.busy_since = time.monotonic()
         units = (WorkUnit(Prompt(f"p{seconds}"), seconds, attempt=attempt) for seconds in expected)
@@ -65,5 +65,10 @@ def test_short_prompts_suspects_and_workers_that_load_get_no_help() -> None:
 
 def test_who_has_unwritten_graphs_or_is_loading_helps_nobody() -> None:
     writing = replica()
-    writing.share.unwritten._outcomes["p"] = None  # type: ignore[assignment]
+    writing.queue.pending._outcomes["p"] = None  # type: ignore[assignment]
     assert lent(replica(100.0), writing, replica(loaded=False)) == [0, 0, 0]
+
+
+def test_workers_that_support_no_helpers_neither_get_nor_give_help() -> None:
+    assert lent(replica(100.0, able=False), replica()) == [0, 0]
+    assert lent(replica(100.0), replica(able=False)) == [0, 0]

@@ -90,20 +90,20 @@ def test_what_ray_has_no_room_for_is_said_with_its_size() -> None:
 
 def test_a_call_with_one_that_cannot_travel_is_sent_again_one_by_one() -> None:
     units = [WorkUnit(Prompt(name), 1.0) for name in "abc"]
-    schedule, share = Schedule(units, attempts=3, call_seconds=100.0), WorkerQueue()
+    schedule, queue = Schedule(units, attempts=3, call_seconds=100.0), WorkerQueue()
     schedule._estimate.observe(1.0, 1.0)
-    (together,) = schedule.next_calls(share)
+    (together,) = schedule.next_calls(queue)
     assert len(together) == 3
-    assert list(schedule.refused(share, together, "why")) == []
-    for call in schedule.next_calls(share):  # two at a time, but for those that never begin
+    assert list(schedule.call_not_sent(queue, together, "why")) == []
+    for call in schedule.next_calls(queue):  # two at a time, but for those that never begin
         assert len(call) == 1
         if call[0].prompt.id != "c":
-            (outcome,) = schedule.refused(share, call, "why")
+            (outcome,) = schedule.call_not_sent(queue, call, "why")
             assert (outcome.prompt_id, outcome.status, outcome.phase, outcome.reason) == (
                 call[0].prompt.id,
                 "failed",
                 "worker",
                 "why",
             )
-    assert list(share.units) == ["c"]
+    assert list(queue.units) == ["c"]
     assert not schedule.has_work()

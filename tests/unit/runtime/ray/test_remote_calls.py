@@ -31,27 +31,27 @@ def refusing(error: Exception) -> Any:
         raise error
 
     method = SimpleNamespace(remote=remote)
-    return SimpleNamespace(of_slice=method, assist=method, assist_with=method)
+    return SimpleNamespace(call_shard=method, open_session=method, compute_batch=method)
 
 
 @pytest.mark.parametrize("error", FULL)
-def test_what_cannot_be_sent_to_an_assistant_is_its_failure(error: Exception) -> None:
-    assistant = RemoteHelper(refusing(error))
+def test_what_cannot_be_sent_to_a_helper_is_its_failure(error: Exception) -> None:
+    helper = RemoteHelper(refusing(error))
     with pytest.raises(HelperFailed, match="no room"):
-        assistant.open(Prompt("p", "x"), TraceConfig())
+        helper.open(Prompt("p", "x"), TraceConfig())
     with pytest.raises(HelperFailed, match="no room"):
-        assistant.ask(np.zeros(1, np.int64), 0)
+        helper.ask(np.zeros(1, np.int64), 0)
 
 
 @pytest.mark.parametrize("error", FULL)
 @pytest.mark.parametrize("sent", [True, False])
 def test_a_slice_that_cannot_be_asked_or_answer_is_an_error_with_a_remedy(error: Exception, sent: bool) -> None:
-    told = ray.exceptions.RayTaskError("of_slice", "traceback", error) if sent else error
+    answer = ray.exceptions.RayTaskError("call_shard", "traceback", error) if sent else error
     with pytest.raises(TracerError, match=r"slice 1 of 2 of the transcoders .*--slices"):
-        RemoteShard(refusing(told), Shard(1, 2), KEPT).decoder_bias(0)
+        RemoteShard(refusing(answer), Shard(1, 2), KEPT).decoder_bias(0)
 
 
 def test_an_error_in_a_slices_worker_arrives_as_itself() -> None:
-    told = ray.exceptions.RayTaskError("of_slice", "traceback", OutOfMemory("none left"))
+    answer = ray.exceptions.RayTaskError("call_shard", "traceback", OutOfMemory("none left"))
     with pytest.raises(OutOfMemory, match=r"^none left$"):
-        RemoteShard(refusing(told), Shard(1, 2), KEPT).decoder_bias(0)
+        RemoteShard(refusing(answer), Shard(1, 2), KEPT).decoder_bias(0)

@@ -138,7 +138,7 @@ def test_rays_log_files_name_the_prompt(tmp_path: Path, ray_cluster: None) -> No
     from distributed_tracer.runtime.ray.executor import RayExecutor
 
     config = job(tmp_path, plain_rows(2), RunConfig(threads=1, log_format="json"))
-    for _ in RayExecutor(config, lambda *receipts: None, make_talking_worker).run(units_of(config)):
+    for _ in RayExecutor(config, lambda *manifests: None, make_talking_worker).run(units_of(config)):
         pass
     logs = Path(ray._private.worker._global_node.get_logs_dir_path()).glob("worker-*.err")
     lines = [line for log in logs for line in log.read_text().splitlines() if "distributed_tracer.talking" in line]
