@@ -35,10 +35,11 @@ class Metric(Protocol):
 
 @dataclass(frozen=True)
 class _FormerMetric:
-    """A metric that was written for the version before."""
+    """A metric that was written for the version before: its class has `kind` or `rows`."""
 
     name: str
     metric: Any
+    method: str
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -48,20 +49,24 @@ class _FormerMetric:
 
     def evaluate_graph(self, graph: Graph, model: Model, transcoders: Transcoders, cases_at_once: int) -> Table:
         """Return the results for one graph."""
-        found: Table = self.metric.rows(graph, model, transcoders, cases_at_once)
+        found: Table = getattr(self.metric, self.method)(graph, model, transcoders, cases_at_once)
         return found
 
 
-def present_metric(metric: Any) -> Metric:
-    """Return a metric with the present names, and warn if its class has the former ones: `kind` and `rows`."""
-    names = {"rows", "evaluate_graph"}
-    owner = next((cls for cls in type(metric).__mro__ if names & vars(cls).keys()), None)
-    if owner is None or "evaluate_graph" in vars(owner):
-        present: Metric = metric
-        return present
+def present_metric(metric: Metric) -> Metric:
+    """Return a metric with the present names, and warn if its class defines the former ones: `kind` and `rows`."""
+    names = {former: _in_use(metric, former, now) for former, now in (("kind", "name"), ("rows", "evaluate_graph"))}
+    if names.keys().isdisjoint(names.values()):
+        return metric
     warnings.warn(
-        f"{owner.__name__}: the members kind and rows of a metric are now name and evaluate_graph",
+        f"{type(metric).__name__}: the members kind and rows of a metric are now name and evaluate_graph",
         DeprecationWarning,
         stacklevel=5,
     )
-    return _FormerMetric(metric.kind, metric)
+    return _FormerMetric(getattr(metric, names["kind"]), metric, names["rows"])
+
+
+def _in_use(metric: Metric, former: str, now: str) -> str:
+    """Return that of two names which the class of a metric defines, or the nearest of its base classes."""
+    owner = next((cls for cls in type(metric).__mro__ if {former, now} & vars(cls).keys()), Metric)
+    return now if now in vars(owner) else former

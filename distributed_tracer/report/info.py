@@ -8,8 +8,8 @@ from typing import Any
 from ..store.backend.base import Backend
 from ..store.backend.open import open_backend
 from ..store.commits import read_commits
-from ..store.evaluations import CHECK_KEY
 from ..store.maintenance.unreferenced import orphans
+from ..store.object_names import evaluation_kind
 from ..store.reader import open_store
 from ..table import Table
 from ..text import printable
@@ -63,8 +63,8 @@ def _checks(root: Backend) -> dict[str, dict[str, int]]:
     """Return the number of evaluation objects and their bytes, by kind."""
     found: dict[str, dict[str, int]] = {}
     for key, stamp in root.list_all("checks").items():
-        if match := CHECK_KEY.fullmatch(key):
-            of_kind = found.setdefault(match[1], {"objects": 0, "bytes": 0})
+        if kind := evaluation_kind(key):
+            of_kind = found.setdefault(kind, {"objects": 0, "bytes": 0})
             of_kind["objects"] += 1
             of_kind["bytes"] += stamp.num_bytes
     return found

@@ -118,8 +118,8 @@ def after_refusal(unit: WorkUnit, attempts: int, reason: str) -> tuple[WorkUnit 
     The unit is None, and the outcome *failed*, once `attempts` parts that held the prompt's graph were refused.
     """
     refusals, tries = unit.refusals + 1, unit.attempt + unit.refusals
-    retried = Outcome(unit.prompt.id, "retried", "store", reason, tries, expected_seconds=unit.expected_seconds)
+    outcome = Outcome(unit.prompt.id, "retried", "store", reason, tries, expected_seconds=unit.expected_seconds)
     if refusals < attempts:
-        return replace(unit, refusals=refusals), retried
+        return replace(unit, refusals=refusals), outcome
     why = f"{refusals} parts that its graph was in were refused" if refusals > 1 else "its part was refused"
-    return None, replace(retried, status="failed", reason=f"{why}; {'the last: ' if refusals > 1 else ''}{reason}")
+    return None, replace(outcome, status="failed", reason=f"{why}; {'the last: ' if refusals > 1 else ''}{reason}")

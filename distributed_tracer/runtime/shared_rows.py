@@ -32,7 +32,7 @@ from ..transcoder.base import Transcoders
 
 _log = logging.getLogger(__name__)
 
-_HELPER_SECONDS, _HELPER_FACTOR = 10.0, 4.0
+_MIN_TIMEOUT_SECONDS, _TIMEOUT_FACTOR = 10.0, 4.0
 """Time limit of a helper after its leader is finished: this number of seconds or, if that is longer, this multiple of
 the time that the leader took."""
 
@@ -107,11 +107,11 @@ class SharedRowComputer:
 
     def of_features(self, chosen_F: Tensor) -> Iterator[EdgeBlock]:
         """Yield the rows of active features in the order of their batches, whichever replica computed them."""
-        spread = _Round(self._rows, chosen_F, self._ready_helpers)
-        for block in self._rows.of_features(chosen_F, spread.takes):
+        round_ = _Round(self._rows, chosen_F, self._ready_helpers)
+        for block in self._rows.of_features(chosen_F, round_.accept):
             self._step()
-            yield from spread.add(block)
-        yield from spread.rest()
+            yield from round_.add(block)
+        yield from round_.rest()
 
     def _ready_helpers(self) -> list[Helper]:
         """Open new helpers, and return those that are prepared and have the same features, until they fail."""
@@ -145,27 +145,27 @@ class _Round:
         """Number of the batch that the leader computes."""
         self._given = 0
         """All batches before this number are finished or being computed."""
-        self._asked: dict[Helper, int] = {}
+        self._requests: dict[Helper, int] = {}
         self._blocks: dict[int, EdgeBlock] = {}
         self._next = 0
         """Number of the first block that has not been yielded."""
         self._started = time.monotonic()
 
-    def takes(self, number: int) -> bool:
+    def accept(self, number: int) -> bool:
         """Whether the leader is to compute this batch. If so, idle helpers are given the batches after it."""
         if number < self._given:
             return False
         self._leaders, self._given = number, number + 1
-        for helper in [one for one in self._asked if one.answered()]:
+        for helper in [one for one in self._requests if one.answered()]:
             self._receive(helper, 0.0)
-        for helper in [one for one in self._helpers() if one not in self._asked]:
+        for helper in [one for one in self._helpers() if one not in self._requests]:
             if self._given < self._num_batches:
                 try:
                     helper.ask(self._chosen_F.numpy(force=True), self._given)
                 except HelperFailed as error:
                     self._do_without(helper, error)
                     continue
-                self._asked[helper] = self._given
+                self._requests[helper] = self._given
                 self._given += 1
         return True
 
@@ -178,14 +178,14 @@ class _Round:
 
     def rest(self) -> Iterator[EdgeBlock]:
         """Yield the remaining blocks. Helpers may take several times as long as the leader took for its own."""
-        limit = max(_HELPER_SECONDS, _HELPER_FACTOR * (time.monotonic() - self._started))
-        for helper in list(self._asked):
-            self._receive(helper, limit)
+        timeout = max(_MIN_TIMEOUT_SECONDS, _TIMEOUT_FACTOR * (time.monotonic() - self._started))
+        for helper in list(self._requests):
+            self._receive(helper, timeout)
         for number in sorted(self._blocks):
             yield self._blocks[number]
 
     def _receive(self, helper: Helper, seconds: float) -> None:
-        number, columns = self._asked.pop(helper), self._rows.features.columns
+        number, columns = self._requests.pop(helper), self._rows.features.columns
         try:
             self._blocks[number] = deserialize(helper.take(seconds), columns, self._chosen_F.device)
         except HelperFailed as error:

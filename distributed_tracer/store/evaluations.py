@@ -5,10 +5,8 @@ One object holds the results of some prompts.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,8 +23,8 @@ from .backend.retry import retry_until
 from .catalogue import Catalogue
 from .format.checksummed_json import LARGEST, MALFORMED, check_depth, dump_checksummed, load_checksummed
 from .format.schema import FORMAT_VERSION
+from .object_names import evaluation_key, evaluation_kind
 
-CHECK_KEY = re.compile(r"checks/([a-z_]+)/([0-9a-f]{32})\.json")
 _FORMAT = "distributed_tracer check"
 KINDS = ("edges", "faithfulness")
 """Kinds of evaluations that commands of this package make; a store may hold other kinds, too."""
@@ -127,11 +125,10 @@ def new_check(
 def write_check(root: Backend, check: EvaluationRecord, retry_seconds: float = 0.0) -> tuple[str, bytes]:
     """Write an evaluation record atomically and return its key and its bytes.
 
-    A failed write is retried for `retry_seconds`. The name is a hash of the content, so that equal results are written
-    once.
+    A failed write is retried for `retry_seconds`.
     """
     data = check.to_json()
-    key = f"checks/{check.kind}/{hashlib.sha256(data).hexdigest()[:32]}.json"
+    key = evaluation_key(check.kind, data)
     retry_until(lambda: _create(root, key, data), retry_seconds)
     return key, data
 
@@ -156,7 +153,7 @@ def check_keys(root: Backend) -> list[str]:
     """Return the keys of all evaluation records, of every kind."""
     kinds = root.list_dir("checks")
     keys = [f"checks/{kind}/{name}" for kind in kinds for name in root.list_dir(f"checks/{kind}")]
-    return [key for key in keys if CHECK_KEY.fullmatch(key)]
+    return [key for key in keys if evaluation_kind(key)]
 
 
 def read_checks(root: Backend, kind: str | None = None) -> list[EvaluationRecord]:
@@ -165,7 +162,7 @@ def read_checks(root: Backend, kind: str | None = None) -> list[EvaluationRecord
     A record is older if its number is lower, that is, if fewer records existed when its evaluation began. The clocks of
     the machines decide only between equal numbers.
     """
-    keys = [key for key in check_keys(root) if kind in (None, key.split("/")[1])]
+    keys = [key for key in check_keys(root) if kind in (None, evaluation_kind(key))]
     found = []
     for batch in key_batches(keys):
         found += [parse_check(data, root.url, key) for key, data in root.read_many(batch).items()]
@@ -191,7 +188,7 @@ def parse_check(data: bytes, url: str, key: str) -> EvaluationRecord:
             raise ValueError("a figure that is neither a number of 64 bits nor text")
         if any(type(number) is not int or not 0 <= number < len(prompts) for number in rows["prompt"]):
             raise ValueError("a row of a prompt that is not there")
-        if document["kind"] != key.split("/")[1]:
+        if document["kind"] != evaluation_kind(key):
             raise ValueError(f"figures of kind {document['kind']!r}")
         settings, made_by = dict(document["settings"]), dict(document["made_by"])
         check_depth([settings, made_by])

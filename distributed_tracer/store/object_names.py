@@ -6,6 +6,7 @@ import hashlib
 import re
 
 RUN = "run.json"
+_NUMBER_DIGITS, _ID_DIGITS = 10, 32
 PART_NAME = re.compile(r"[0-9a-f]{32}")
 COMMIT_NAME = re.compile(r"[0-9]{10}-[0-9a-f]{32}\.json")
 FAILURE_NAME = re.compile(r"[0-9a-f]{64}\.json")
@@ -13,6 +14,7 @@ INDEX_NAME = re.compile(r"[0-9]{10}\.json")
 RUN_NAME = re.compile(r"[0-9a-f]{32}\.json")
 RUN_END_NAME = re.compile(r"[0-9a-f]{32}\.end\.json")
 OBJECT_KEY = re.compile(r"(?:[a-z0-9_]+/)*[a-z0-9_]+(?:\.json)?")
+_EVALUATION_KEY = re.compile(r"checks/([a-z_]+)/[0-9a-f]{32}\.json")
 _MOST_BYTES = {RUN: 1 << 24, "runs": 1 << 24, "failures": 1 << 20}
 _MOST_OF_OTHERS = 1 << 28
 """Maximum size of a commit in bytes.
@@ -32,22 +34,22 @@ def most_bytes(key: str) -> int:
 
 def commit_name(number: int, part: str) -> str:
     """Return the file name of the commit of a part; a commit counts after all of a lower number."""
-    return f"{number:010d}-{part}.json"
+    return f"{number:0{_NUMBER_DIGITS}d}-{part}.json"
 
 
 def committed_part(name: str) -> str:
     """Return the id of the part in the file name of a commit."""
-    return name[11:43]
+    return name[_NUMBER_DIGITS + 1 :][:_ID_DIGITS]
 
 
 def index_name(number: int) -> str:
     """Return the file name of the index that covers commits up to a number."""
-    return f"{number:010d}.json"
+    return f"{number:0{_NUMBER_DIGITS}d}.json"
 
 
 def number_of(name: str) -> int:
     """Return the number in the file name of a commit or of an index."""
-    return int(name[:10])
+    return int(name[:_NUMBER_DIGITS])
 
 
 def file_of(key: str) -> str:
@@ -56,8 +58,22 @@ def file_of(key: str) -> str:
 
 
 def id_of(name: str) -> str:
-    """Return the id, 32 hexadecimal digits, at the beginning of the file name of a run's or an evaluation's record."""
-    return name[:32]
+    """Return the id, 32 hexadecimal digits, at the beginning of the file name of a run's record."""
+    return name[:_ID_DIGITS]
+
+
+def evaluation_key(kind: str, data: bytes) -> str:
+    """Return the key of the evaluation record with these bytes.
+
+    The file name is a hash of the bytes, so that equal records are one object.
+    """
+    return f"checks/{kind}/{hashlib.sha256(data).hexdigest()[:_ID_DIGITS]}.json"
+
+
+def evaluation_kind(key: str) -> str | None:
+    """Return the kind of evaluation in the key of an evaluation record; None if it is not the key of one."""
+    match = _EVALUATION_KEY.fullmatch(key)
+    return match[1] if match else None
 
 
 def failure_name(prompt_id: str) -> str:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import sys
+from dataclasses import dataclass, replace
 from importlib import import_module
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
-from distributed_tracer.moved import MOVED, RENAMED
+from distributed_tracer.evaluate.edge_effects import EdgeEffectMetric
+from distributed_tracer.evaluate.job import EvaluationJob
+from distributed_tracer.moved import MOVED, RENAMED, former_names
 
 FORMER = {new: old for old, new in MOVED.items()}
 
@@ -40,3 +46,60 @@ def test_a_name_that_changed_in_a_module_that_did_not_move_is_said() -> None:
         DeprecationWarning, match=r"plot\.style\.save is now distributed_tracer\.plot\.style\.save_figure"
     ):
         assert style.save is style.save_figure
+
+
+@former_names(old="new", begin="start")
+@dataclass(frozen=True)
+class Renamed:
+    new: int
+    other: int = 0
+
+    def start(self, by: int) -> int:
+        return self.new + by
+
+
+def test_former_names_of_arguments_and_members_stand_for_the_new_ones() -> None:
+    with pytest.warns(DeprecationWarning, match="old of Renamed is now new") as warned:
+        found = Renamed(old=1, other=2)  # type: ignore[call-arg]
+    assert warned[0].filename == __file__
+    assert found == Renamed(1, 2)
+    with pytest.warns(DeprecationWarning, match="begin of Renamed is now start"):
+        assert found.begin(4) == 5  # type: ignore[attr-defined]
+    with pytest.warns(DeprecationWarning, match="old of Renamed is now new"):
+        assert replace(found, old=3) == Renamed(3, 2)  # type: ignore[call-arg]
+    assert pickle.loads(pickle.dumps(found)) == found
+
+
+def test_a_metric_written_for_the_version_before_is_used() -> None:
+    class Halved(EdgeEffectMetric):
+        def rows(self, graph: Any, *others: Any) -> Any:
+            return super().rows, graph  # type: ignore[misc]
+
+    class Alone:
+        kind, settings = "own", MappingProxyType({"seed": 3})
+
+        def rows(self, *given: Any) -> Any:
+            return given
+
+    for metric, name, settings in (
+        (Halved(sources=4), "edges", {"sources": 4, "seed": 0}),
+        (Alone(), "own", {"seed": 3}),
+    ):
+        with pytest.warns(DeprecationWarning, match="kind and rows of a metric are now name and eval") as warned:
+            job = EvaluationJob("store", metric)  # type: ignore[arg-type]
+        assert warned[0].filename == __file__
+        assert (job.metric.name, job.metric.settings) == (name, settings)
+    given: Any = ("graph", "model", "transcoders", 4)
+    assert job.metric.evaluate_graph(*given) == given
+    with pytest.warns(DeprecationWarning, match="members kind and rows"):
+        halved = EvaluationJob("store", Halved()).metric
+    with pytest.warns(DeprecationWarning, match="rows of EdgeEffectMetric is now evaluate_graph"):
+        base, graph = halved.evaluate_graph(*given)  # type: ignore[misc]
+    assert (base.__name__, graph) == ("evaluate_graph", "graph")
+
+
+def test_the_former_name_of_a_jobs_metric_is_said() -> None:
+    with pytest.warns(DeprecationWarning, match="measure of EvaluationJob is now metric"):
+        job = EvaluationJob("store", measure=EdgeEffectMetric())  # type: ignore[call-arg]
+    with pytest.warns(DeprecationWarning, match="measure of EvaluationJob is now metric"):
+        assert job.measure is job.metric  # type: ignore[attr-defined]

@@ -120,6 +120,6 @@ _OPTIONS: dict[str, Any] = {
     "max_task_retries": 0,
     "concurrency_groups": {"background": 1, "pulse": 1},
 }
-REMOTE_WORKER: Any = ray.remote(**_OPTIONS)(WorkerActor)
+RemoteWorkerActor: Any = ray.remote(**_OPTIONS)(WorkerActor)
 """The actor class as Ray starts it. Ray's restarts and retries are off, because the Schedule decides about a lost
 worker's prompts."""

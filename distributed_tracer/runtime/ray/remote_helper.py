@@ -23,7 +23,7 @@ class RemoteHelper:
     def __init__(self, actor: Any) -> None:
         self._actor = actor
         self._opened: Any = None
-        self._asked: Any = None
+        self._request: Any = None
         self._fingerprint = ""
 
     def open(self, prompt: Prompt, config: TraceConfig) -> None:
@@ -39,15 +39,15 @@ class RemoteHelper:
 
     def ask(self, chosen_F: npt.NDArray[np.int64], number: int) -> None:
         """Begin to compute one batch of a round. Raises HelperFailed."""
-        self._asked = _sent(self._actor.compute_batch, self._fingerprint, chosen_F, number)
+        self._request = _sent(self._actor.compute_batch, self._fingerprint, chosen_F, number)
 
     def answered(self) -> bool:
         """Whether the last batch asked for has arrived, or has failed."""
-        return bool(ray.wait([self._asked], timeout=0)[0])
+        return bool(ray.wait([self._request], timeout=0)[0])
 
     def take(self, seconds: float) -> SerializedBlock:
         """Return the block asked for. Raises HelperFailed, also if the block does not arrive within `seconds`."""
-        found: SerializedBlock = _get(self._asked, seconds)
+        found: SerializedBlock = _get(self._request, seconds)
         return found
 
 

@@ -38,50 +38,50 @@ class RemoteShard:
 
     def encode(self, layer: int, x_PD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Encode the inputs x_PD with the features of this shard alone."""
-        found: tuple[Tensor, Tensor, Tensor] = self._ask("encode", x_PD.device, layer, x_PD)
+        found: tuple[Tensor, Tensor, Tensor] = self._call("encode", x_PD.device, layer, x_PD)
         return found
 
     def encode_candidates(self, layer: int, x_PD: Tensor) -> Candidates:
         """Return the features of this shard that may be active for the inputs x_PD."""
-        found: Candidates = self._ask("encode_candidates", x_PD.device, layer, x_PD)
+        found: Candidates = self._call("encode_candidates", x_PD.device, layer, x_PD)
         return found
 
     def encoder_rows(self, layer: int, features_F: Tensor) -> tuple[Tensor, Tensor]:
         """Return the encoder vectors [F, D] and biases [F] of features of a layer."""
-        found: tuple[Tensor, Tensor] = self._ask("encoder_rows", features_F.device, layer, features_F)
+        found: tuple[Tensor, Tensor] = self._call("encoder_rows", features_F.device, layer, features_F)
         return found
 
     def decoder_rows(self, layer: int, features_F: Tensor, output_layer: int) -> Tensor:
         """Return the decoder vectors [F, D] from `layer` to `output_layer`."""
-        found: Tensor = self._ask("decoder_rows", features_F.device, layer, features_F, output_layer)
+        found: Tensor = self._call("decoder_rows", features_F.device, layer, features_F, output_layer)
         return found
 
     def _decoder_bias(self, layer: int) -> Tensor:
-        found: Tensor = self._ask("decoder_bias", self.device, layer)
+        found: Tensor = self._call("decoder_bias", self.device, layer)
         return found
 
     def _skip(self, layer: int) -> Tensor | None:
-        found: Tensor | None = self._ask("skip", self.device, layer)
+        found: Tensor | None = self._call("skip", self.device, layer)
         return found
 
-    def _ask(self, method: str, device: torch.device, *args: Any) -> Any:
-        slice_ = f"slice {self.part.index} of {self.part.count}"
+    def _call(self, method: str, device: torch.device, *args: Any) -> Any:
+        name = f"slice {self.part.index} of {self.part.count}"
         try:
             return moved(ray.get(self._actor.call_shard.remote(method, *moved(args, "cpu"))), device)
         except ACTOR_LOST_ERRORS as error:
-            raise WorkerLost(f"the worker that keeps {slice_} died") from error
+            raise WorkerLost(f"the worker that keeps {name} died") from error
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
             if isinstance(cause, TOO_LARGE):
-                raise _no_room(slice_, cause) from error
+                raise _no_room(name, cause) from error
             raise (cause or error) from error
         except TOO_LARGE as error:
-            raise _no_room(slice_, error) from error
+            raise _no_room(name, error) from error
 
 
-def _no_room(slice_: str, error: Exception) -> TracerError:
+def _no_room(name: str, error: Exception) -> TracerError:
     return TracerError(
-        f"Ray has no room for what workers send each other of {slice_} of the transcoders ({in_short(error)}). Try a "
+        f"Ray has no room for what workers send each other of {name} of the transcoders ({in_short(error)}). Try a "
         "larger /dev/shm, more room where Ray spills (ray start --temp-dir), or fewer --slices"
     )
 

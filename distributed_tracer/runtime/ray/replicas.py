@@ -15,7 +15,7 @@ from ...transcoder.shard import Shard
 from ..executor import MakeWorker
 from ..schedule import FLUSH, UnitBatch, WorkerQueue
 from ..telemetry.untrusted_text import in_short
-from .actors import REMOTE_WORKER
+from .actors import RemoteWorkerActor
 from .cluster import cpus_per_worker, threads_here
 from .deaths import Place
 from .prompt_message import TOO_LARGE, CannotTravel, Parcel
@@ -129,7 +129,7 @@ class ReplicaGroup:
 
     def _replica(self, index: int, config: JobConfig, make_worker: MakeWorker) -> ReplicaHandle:
         run, strategy = config.run, self._strategy(index)
-        actor = REMOTE_WORKER.options(
+        actor = RemoteWorkerActor.options(
             num_cpus=cpus_per_worker(run), num_gpus=run.gpus_per_worker, scheduling_strategy=strategy
         ).remote()
         placing = actor.placed.remote()

@@ -14,13 +14,15 @@ from jobs_of_cases import CASES
 from distributed_tracer.cli.main import main
 from distributed_tracer.errors import ConfigError, FilesChanged, StoreMismatch
 from distributed_tracer.evaluate.edge_effects import EdgeEffectMetric, tolerance_of
-from distributed_tracer.evaluate.job import choose, run_evaluation
+from distributed_tracer.evaluate.job import EvaluationSummary, choose, run_evaluation
 from distributed_tracer.graph.graph import Graph
+from distributed_tracer.plan.work import Outcome
 from distributed_tracer.store.backend.open import open_backend
-from distributed_tracer.store.evaluations import read_checks
+from distributed_tracer.store.evaluations import EvaluationResults, read_checks
 from distributed_tracer.store.format.digest import graph_digest
 from distributed_tracer.store.maintenance.copy import copy_store
 from distributed_tracer.store.reader import Store, open_store
+from distributed_tracer.table import Table
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +144,19 @@ def test_figures_of_a_model_that_changed_are_not_written(
     with pytest.raises(FilesChanged, match=r"model\.safetensors"):
         run_evaluation(check_job(store, model=str(moved)))
     assert read_checks(open_backend(store.url)) == []
+
+
+def test_the_summary_names_the_first_failures_without_secrets_and_what_is_left() -> None:
+    failed = tuple(Outcome(f"p{n}", "failed", "read", "no s3://me:hush@host/x") for n in range(7))
+    results = EvaluationResults({}, Table({"prompt": []}), frozenset(), {})
+    summary = EvaluationSummary((), results, 2, 1, failed, 3, 4.0)
+    first, *lines = summary.describe().splitlines()
+    assert first == "2 measured, 1 skipped (done before), 7 failed in 4.0 seconds (0.50 prompts/s)"
+    assert lines[0] == "failed in read: 'p0': 'no s3://...@host/x'"
+    assert lines[5:] == ["... and 2 more", "stopped with 3 prompts left: run the same command again to go on"]
+    assert "hush" not in f"{summary.describe()} {summary.as_dict()}"
+    with pytest.warns(DeprecationWarning, match="figures of EvaluationSummary is now results"):
+        assert summary.figures is results  # type: ignore[attr-defined]
 
 
 def test_nonsense_is_refused() -> None:

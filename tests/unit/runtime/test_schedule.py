@@ -81,6 +81,17 @@ def test_an_idle_worker_is_asked_to_write_when_nothing_is_left() -> None:
     assert not queue.units
 
 
+def test_durable_prompts_are_done_without_a_part() -> None:
+    schedule, queue = Schedule(map(unit, "abc"), attempts=3), WorkerQueue()
+    ask(schedule, queue)
+    reply = traced("a", "b")
+    found = answer(schedule, queue, WorkerReply(reply.outcomes, durable=("a",)))
+    assert [(o.prompt_id, o.status) for o in found] == [("a", "traced"), ("b", "traced"), ("a", "done")]
+    assert list(queue.units) == ["b"]
+    assert len(queue.pending) == 1
+    assert [o.prompt_id for o in schedule.worker_lost(queue, "killed")] == ["b"]
+
+
 def test_a_failed_prompt_is_finished_without_a_part() -> None:
     schedule, queue = Schedule([unit("a")], attempts=3), WorkerQueue()
     ask(schedule, queue)
