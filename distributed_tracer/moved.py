@@ -45,23 +45,6 @@ RENAMED = {
 """Former names in each module, and their present names."""
 
 
-def renamed(module: str) -> Callable[[str], Any]:
-    """Return the `__getattr__` function for a module in which names changed; `module` is its full name.
-
-    The function warns and returns the object that a former name stands for. It raises AttributeError for a name that
-    the module never had.
-    """
-    names: Mapping[str, str] = RENAMED[module.partition(".")[2]]
-
-    def __getattr__(name: str) -> Any:
-        if name not in names:
-            raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        warnings.warn(f"{module}.{name} is now {module}.{names[name]}", DeprecationWarning, stacklevel=2)
-        return getattr(import_module(module), names[name])
-
-    return __getattr__
-
-
 def former_names(**names: str) -> Callable[[type[_T]], type[_T]]:
     """Return a class decorator that keeps former names of attributes, methods and arguments usable, with a warning.
 
@@ -93,6 +76,23 @@ def former_names(**names: str) -> Callable[[type[_T]], type[_T]]:
         return cls
 
     return decorate
+
+
+def renamed(module: str) -> Callable[[str], Any]:
+    """Return the `__getattr__` function for a module in which names changed; `module` is its full name.
+
+    The function warns and returns the object that a former name stands for. It raises AttributeError for a name that
+    the module never had.
+    """
+    names: Mapping[str, str] = RENAMED[module.partition(".")[2]]
+
+    def __getattr__(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warnings.warn(f"{module}.{name} is now {module}.{names[name]}", DeprecationWarning, stacklevel=2)
+        return getattr(import_module(module), names[name])
+
+    return __getattr__
 
 
 class _FormerModules(MetaPathFinder, Loader):
