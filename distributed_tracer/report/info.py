@@ -62,11 +62,11 @@ def info_of(path: str) -> dict[str, Any]:
 def _checks(root: Backend) -> dict[str, dict[str, int]]:
     """Return the number of evaluation objects and their bytes, by kind."""
     found: dict[str, dict[str, int]] = {}
-    for key, stamp in root.list_all("checks").items():
+    for key, info in root.list_all("checks").items():
         if kind := evaluation_kind(key):
             of_kind = found.setdefault(kind, {"objects": 0, "bytes": 0})
             of_kind["objects"] += 1
-            of_kind["bytes"] += stamp.num_bytes
+            of_kind["bytes"] += info.num_bytes
     return found
 
 

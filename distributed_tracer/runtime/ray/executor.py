@@ -98,7 +98,7 @@ class RayExecutor:
         self._deaths = Deaths()
         self._groups: list[ReplicaGroup] = []
         self._failed_starts = 0
-        self._said_waiting = False
+        self._warned_of_waiting = False
 
     def run(self, units: Iterable[WorkUnit]) -> Generator[Outcome]:
         """Trace the units as `Executor.run` specifies. Raises ConfigError if Ray cannot place any actor."""
@@ -133,10 +133,10 @@ class RayExecutor:
                     yield from self._ask(replica, schedule)
             if not schedule.has_work():
                 assign_helpers(replicas, schedule)
-            asked = {ref: replica for replica in replicas for ref in replica.pending()}
-            if asked and ray.wait(list(asked), num_returns=1, timeout=1.0)[0]:
+            replica_of = {ref: replica for replica in replicas for ref in replica.pending()}
+            if replica_of and ray.wait(list(replica_of), num_returns=1, timeout=1.0)[0]:
                 # take all replies that have arrived: each wait on thousands of calls is slow, and so is each commit
-                yield from self._receive({ref: asked[ref] for ref in ready(list(asked))}, schedule)
+                yield from self._receive({ref: replica_of[ref] for ref in ready(list(replica_of))}, schedule)
             self._look_after_waiting()
             yield from self._give_up_stuck(schedule)
             self._metrics.watch(replicas)
@@ -182,10 +182,10 @@ class RayExecutor:
     def _lost(self, group: ReplicaGroup, found: _Answers, schedule: Schedule) -> Iterator[Outcome]:
         """End a group with a dead actor: keep the replies that it still gave, and give the schedule the rest back."""
         known = any(replica in found.dead for replica in group.replicas)
-        asked = {ref: replica for replica in group.replicas for ref in replica.in_flight}
-        if not known and asked:
-            ray.wait(list(asked), num_returns=len(asked), timeout=_NOTICE_SECONDS)
-        late = _Answers.of({ref: asked[ref] for ref in ready(list(asked))}, self._deaths)
+        replica_of = {ref: replica for replica in group.replicas for ref in replica.in_flight}
+        if not known and replica_of:
+            ray.wait(list(replica_of), num_returns=len(replica_of), timeout=_NOTICE_SECONDS)
+        late = _Answers.of({ref: replica_of[ref] for ref in ready(list(replica_of))}, self._deaths)
         dead = {**late.dead, **found.dead}
         for replica, reason in dead.items():
             _log.warning("%s, while %s. %s", reason, replica.at_work(), _next(replica))
@@ -198,7 +198,7 @@ class RayExecutor:
                     raise WorkerLost(
                         f"{self._failed_starts} workers in a row died while loading the model: {dead[replica]}"
                     )
-        yield from self._settle([(asked[ref], ref, reply) for ref, reply in late.replies.items()], schedule)
+        yield from self._settle([(replica_of[ref], ref, reply) for ref, reply in late.replies.items()], schedule)
         for replica in group.replicas:
             reason = (
                 dead.get(replica) or found.orphaned.get(replica) or "another one that it shared transcoders with died"
@@ -215,7 +215,7 @@ class RayExecutor:
         """Warn once if Ray could not place some of the actors in time; raise ConfigError if it placed none."""
         replicas = self._replicas
         waiting = [replica for replica in replicas if replica.waits_too_long()]
-        if not waiting or (self._said_waiting and len(waiting) < len(replicas)):
+        if not waiting or (self._warned_of_waiting and len(waiting) < len(replicas)):
             return
         run = self._config.run
         found = f"{len(replicas) - len(waiting)} of {len(replicas)} workers found a place"
@@ -229,7 +229,7 @@ class RayExecutor:
                 "demand, more --placement-seconds."
             )
         _log.warning("%s. %s; free: %s. The others join when there is room.", found, each, describe_resources())
-        self._said_waiting = True
+        self._warned_of_waiting = True
 
 
 def _next(replica: ReplicaHandle) -> str:
