@@ -45,16 +45,7 @@ def generate(
     temperature = plain_values.finite(temperature, "temperature", InterventionError)
     seed = plain_values.integer(seed, "seed", InterventionError)
     changes_of(case, model, transcoders)  # raises for what cannot be read or set
-    if max_new_tokens < 1 or temperature < 0.0:
-        raise InterventionError(
-            f"max_new_tokens must be at least 1 and temperature not negative, not {max_new_tokens} and {temperature}"
-        )
-    room = model.shape.max_positions - len(case.tokens)
-    if max_new_tokens > room:
-        raise InterventionError(
-            f"a prompt of {len(case.tokens)} tokens leaves room for {room} more, not {max_new_tokens}: the model takes "
-            f"{model.shape.max_positions}"
-        )
+    _check(max_new_tokens, temperature, len(case.tokens), model.shape.max_positions)
     passes = _CachedPasses(case, model, transcoders, freeze_attention, constrained_layers)
     lottery = torch.Generator().manual_seed(seed)
     ends = _ending_tokens(model)
@@ -64,6 +55,20 @@ def generate(
         if tokens[-1] in ends:
             break
     return tuple(tokens[len(case.tokens) :])
+
+
+def _check(max_new_tokens: int, temperature: float, num_tokens: int, max_positions: int) -> None:
+    """Raise InterventionError for numbers that make no sense, and if the new tokens do not fit after the prompt."""
+    if max_new_tokens < 1 or temperature < 0.0:
+        raise InterventionError(
+            f"max_new_tokens must be at least 1 and temperature not negative, not {max_new_tokens} and {temperature}"
+        )
+    room = max_positions - num_tokens
+    if max_new_tokens > room:
+        raise InterventionError(
+            f"a prompt of {num_tokens} tokens leaves room for {room} more, not {max_new_tokens}: the model takes "
+            f"{max_positions}"
+        )
 
 
 class _CachedPasses:

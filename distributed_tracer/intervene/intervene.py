@@ -101,18 +101,11 @@ def intervene(
             f"the rotary tables of this {model.shape.architecture} model depend on a prompt's length, and these "
             f"prompts need {len(groups)}: what is observed would be of as many passes; give prompts of equal length"
         )
+    options = freeze_attention, constrained_layers, with_active, observe
     results: dict[int, InterventionResult] = {}
     for numbers in groups.values():
-        found = _run_together(
-            model,
-            transcoders,
-            [cases[number].tokens for number in numbers],
-            [changes_B[number] for number in numbers],
-            freeze_attention,
-            constrained_layers,
-            with_active,
-            observe,
-        )
+        prompts, changes = [cases[number].tokens for number in numbers], [changes_B[number] for number in numbers]
+        found = _run_together(model, transcoders, prompts, changes, *options)
         results.update(zip(numbers, found, strict=True))
     return [results[number] for number in range(len(cases))]
 
