@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config import ModelConfig, RunConfig, TranscoderConfig
 from ..errors import ConfigError
 from ..text import printable
 from .app import DEFAULT_RUN, StorePath, check_count, print_answer
+
+if TYPE_CHECKING:
+    from ..intervene.supernode import Supernode
 
 
 def intervene(
@@ -42,9 +45,6 @@ def intervene(
     from ..intervene.intervention_graph import InterventionGraph
     from ..intervene.parse_settings import parse_settings
     from ..intervene.replacement_model import ReplacementModel
-    from ..intervene.supernode import Supernode
-    from ..intervene.viewer_supernodes import load_viewer_supernodes
-    from ..model.load import model_shape
     from ..plot.interventions import draw_interventions
     from ..plot.style import check_picture, notes, save_figure
     from ..report.interventions import interventions_text
@@ -55,14 +55,8 @@ def intervene(
         check_picture(out)
     if groups and suggest:
         raise ConfigError("--groups and --suggest exclude each other")
-    supernodes: tuple[Supernode, ...] = ()
-    if groups:
-        saved = load_viewer_supernodes(groups, model_shape(model.model).num_layers)
-        supernodes = saved.supernodes
-        if saved.left_out:
-            print("no features, left out:", printable(" ".join(saved.left_out)), file=sys.stderr)
-    if not suggest:
-        settings = parse_settings(set, supernodes)  # a mistyped setting is reported before weights are loaded
+    if not suggest:  # a mistyped setting is reported before weights are loaded
+        settings = parse_settings(set, _saved_supernodes(groups, model) if groups else ())
     replacement = ReplacementModel.load(model.model, transcoders.transcoders, model.forward_dtype, model.device_map)
     if suggest:
         settings = parse_settings(set, suggest_supernodes(replacement.trace(text)))
@@ -81,6 +75,17 @@ def intervene(
         print("\n".join(map(printable, [f"wrote {out}", *notes(figure)])), file=sys.stderr)
     print_answer(found if json else interventions_text(found, limit))
     return 0
+
+
+def _saved_supernodes(groups: str, model: ModelConfig) -> tuple[Supernode, ...]:
+    """Return the supernodes that were saved in a viewer, and print the names of those that have no features."""
+    from ..intervene.viewer_supernodes import load_viewer_supernodes
+    from ..model.load import model_shape
+
+    saved = load_viewer_supernodes(groups, model_shape(model.model).num_layers)
+    if saved.left_out:
+        print("no features, left out:", printable(" ".join(saved.left_out)), file=sys.stderr)
+    return saved.supernodes
 
 
 def verify_edges(

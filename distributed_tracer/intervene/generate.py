@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -45,44 +45,73 @@ def generate(
     temperature = plain_values.finite(temperature, "temperature", InterventionError)
     seed = plain_values.integer(seed, "seed", InterventionError)
     changes_of(case, model, transcoders)  # raises for what cannot be read or set
+    _check(max_new_tokens, temperature, len(case.tokens), model.shape.max_positions)
+    passes = _CachedPasses(case, model, transcoders, freeze_attention, constrained_layers)
+    lottery = torch.Generator().manual_seed(seed)
+    ends = _ending_tokens(model)
+    tokens = list(case.tokens)
+    for _ in range(max_new_tokens):
+        tokens.append(_chosen(passes.next_logits_V(tokens), temperature, lottery))
+        if tokens[-1] in ends:
+            break
+    return tuple(tokens[len(case.tokens) :])
+
+
+def _check(max_new_tokens: int, temperature: float, num_tokens: int, max_positions: int) -> None:
+    """Raise InterventionError for numbers that make no sense, and if the new tokens do not fit after the prompt."""
     if max_new_tokens < 1 or temperature < 0.0:
         raise InterventionError(
             f"max_new_tokens must be at least 1 and temperature not negative, not {max_new_tokens} and {temperature}"
         )
-    room = model.shape.max_positions - len(case.tokens)
+    room = max_positions - num_tokens
     if max_new_tokens > room:
         raise InterventionError(
-            f"a prompt of {len(case.tokens)} tokens leaves room for {room} more, not {max_new_tokens}: the model takes "
-            f"{model.shape.max_positions}"
+            f"a prompt of {num_tokens} tokens leaves room for {room} more, not {max_new_tokens}: the model takes "
+            f"{max_positions}"
         )
-    zeroed = num_zeroed_positions(case.tokens, model.shape.architecture)
-    anchored = tuple(_anchored(case.interventions, len(case.tokens)))
-    caches = DynamicCache(), DynamicCache()  # one for the unchanged model, one for the model with features set
-    lottery = torch.Generator().manual_seed(seed)
-    ends = _ending_tokens(model)
-    tokens, num_read = list(case.tokens), 0
-    regime = rope_regime(model.hf.config, len(tokens))
-    for _ in range(max_new_tokens):
-        if regime != (regime := rope_regime(model.hf.config, len(tokens))):
-            caches, num_read = (DynamicCache(), DynamicCache()), 0  # their keys were turned by another rotary table
-        fresh = torch.tensor([tokens[num_read:]])
-        now = [
-            replace(change, position=change.position - num_read)
-            for change in resolve_interventions(anchored, transcoders.shape, len(tokens), zeroed)
-            if change.position >= num_read
+
+
+class _CachedPasses:
+    """Reads a growing prompt with the unchanged model and with features set, and each token only once: the keys and
+    values of both are kept."""
+
+    def __init__(
+        self,
+        case: InterventionCase,
+        model: Model,
+        transcoders: Transcoders,
+        freeze_attention: bool,
+        constrained_layers: range,
+    ) -> None:
+        """Read nothing yet. For the arguments, see `generate`."""
+        self._model, self._transcoders = model, transcoders
+        self._held = freeze_attention, constrained_layers
+        self._anchored = tuple(_anchored(case.interventions, len(case.tokens)))
+        self._zeroed = num_zeroed_positions(case.tokens, model.shape.architecture)
+        self._regime = rope_regime(model.hf.config, len(case.tokens))
+        self._caches, self._num_read = (DynamicCache(), DynamicCache()), 0
+
+    def next_logits_V(self, tokens: Sequence[int]) -> Tensor:
+        """Read the tokens that follow those of the call before, and return the logits [V] after them with features
+        set."""
+        model, transcoders = self._model, self._transcoders
+        if self._regime != (regime := rope_regime(model.hf.config, len(tokens))):
+            self._regime = regime
+            self._caches, self._num_read = (DynamicCache(), DynamicCache()), 0  # keys were turned by another table
+        fresh, last = torch.tensor([tokens[self._num_read :]]), [len(tokens) - self._num_read - 1]
+        changes = [
+            replace(change, position=change.position - self._num_read)
+            for change in resolve_interventions(self._anchored, transcoders.shape, len(tokens), self._zeroed)
+            if change.position >= self._num_read
         ]
         baseline = BaselinePass()
         changed = InterventionPass(
-            transcoders, baseline, torch.zeros(1, dtype=torch.long), [now], freeze_attention, constrained_layers, None
+            transcoders, baseline, torch.zeros(1, dtype=torch.long), [changes], *self._held, None
         )
-        last = [fresh.shape[1] - 1]
-        forward(model, transcoders, baseline, fresh, last, caches[0])
-        logits_V = forward(model, transcoders, changed, fresh, last, caches[1])[0, 0]
-        num_read = len(tokens)
-        tokens.append(_chosen(logits_V, temperature, lottery))
-        if tokens[-1] in ends:
-            break
-    return tuple(tokens[len(case.tokens) :])
+        forward(model, transcoders, baseline, fresh, last, self._caches[0])
+        logits_V = forward(model, transcoders, changed, fresh, last, self._caches[1])[0, 0]
+        self._num_read = len(tokens)
+        return logits_V
 
 
 def _anchored(interventions: tuple[Intervention, ...], num_tokens: int) -> Iterator[Intervention]:

@@ -96,36 +96,43 @@ def intervene(
     groups: dict[tuple[int, ...], list[int]] = {}
     for number, case in enumerate(cases):
         groups.setdefault(rope_regime(model.hf.config, len(case.tokens)), []).append(number)
-    if len(groups) != 1:
-        if observe is not None and groups:
-            raise InterventionError(
-                f"the rotary tables of this {model.shape.architecture} model depend on a prompt's length, and these "
-                f"prompts need {len(groups)}: what is observed would be of as many passes; give prompts of equal length"
-            )
-        effects: dict[int, InterventionResult] = {}
-        for numbers in groups.values():
-            found = intervene(
-                [cases[number] for number in numbers],
-                model,
-                transcoders,
-                freeze_attention=freeze_attention,
-                constrained_layers=constrained_layers,
-                with_active=with_active,
-            )
-            effects.update(zip(numbers, found, strict=True))
-        return [effects[number] for number in range(len(cases))]
-    prompts = list(dict.fromkeys(case.tokens for case in cases))
-    row_B = torch.tensor([prompts.index(case.tokens) for case in cases])
+    if observe is not None and len(groups) > 1:
+        raise InterventionError(
+            f"the rotary tables of this {model.shape.architecture} model depend on a prompt's length, and these "
+            f"prompts need {len(groups)}: what is observed would be of as many passes; give prompts of equal length"
+        )
+    options = freeze_attention, constrained_layers, with_active, observe
+    results: dict[int, InterventionResult] = {}
+    for numbers in groups.values():
+        prompts, changes = [cases[number].tokens for number in numbers], [changes_B[number] for number in numbers]
+        found = _run_together(model, transcoders, prompts, changes, *options)
+        results.update(zip(numbers, found, strict=True))
+    return [results[number] for number in range(len(cases))]
+
+
+def _run_together(
+    model: Model,
+    transcoders: Transcoders,
+    tokens_B: Sequence[tuple[int, ...]],
+    changes_B: Sequence[tuple[ResolvedIntervention, ...]],
+    freeze_attention: bool,
+    constrained_layers: range,
+    with_active: bool,
+    observe: LayerObserver | None,
+) -> list[InterventionResult]:
+    """Run both passes for cases whose prompts have the same rotary tables. For the arguments, see `intervene`."""
+    prompts = list(dict.fromkeys(tokens_B))
+    row_B = torch.tensor([prompts.index(tokens) for tokens in tokens_B])
     fired = [ActivationRecorder(transcoders) if with_active else None for _ in range(2)]
     baseline = BaselinePass(observe=fired[0])
     changed = InterventionPass(
         transcoders, baseline, row_B, changes_B, freeze_attention, constrained_layers, _both(fired[1], observe)
     )
     before = _run(model, transcoders, baseline, prompts, fired[0])
-    after = _run(model, transcoders, changed, [case.tokens for case in cases], fired[1], changed.values_B)
+    after = _run(model, transcoders, changed, tokens_B, fired[1], changed.values_B)
     return [
-        InterventionResult(case.tokens, before[row], seen)
-        for case, row, seen in zip(cases, row_B.tolist(), after, strict=True)
+        InterventionResult(tokens, before[row], output)
+        for tokens, row, output in zip(tokens_B, row_B.tolist(), after, strict=True)
     ]
 
 

@@ -2,10 +2,12 @@
 
 Axes: R row of a graph (features in node order, then targets), M node in dense order (features, errors, tokens: every
 node but targets), N node, A active feature, F feature selected, C column picked, E edge, B row of a batch, K target,
-L layer, P position, W number of edges walked, X (number of edges walked, which of two ends) in one axis.
+L layer, P position, W number of edges walked.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -42,26 +44,11 @@ def assemble(
     active, num_targets = features.table(), len(directions.targets)
     selected_F, order_F = frontier.features_F.sort()
     row_R = torch.cat([order_F + num_targets, frontier.node_R[:num_targets].argsort()])
-    positions_K = np.array(directions.position_K, dtype=np.int32)
     selected = active.take(selected_F.numpy(force=True))
-    nodes = NodeTable.build(selected, num_layers, tokens_P, positions_K)
+    nodes = NodeTable.build(selected, num_layers, tokens_P, np.array(directions.position_K, dtype=np.int32))
     count_L = np.bincount(selected.layer_A, minlength=num_layers).tolist()
-
     edges_RM, sum_3R = _dense(frontier, _picked(features, selected_F), row_R, num_layers, len(tokens_P))
-    constant_R = frontier.constant_R[row_R]
-    in_sums_R = constant_R.abs() * frontier.config.constant_node
-    sum_R = sum_3R[0] + in_sums_R
-    walks = walk(edges_RM, sum_R, frontier.weight_K, count_L, len(tokens_P))
-    to_error_R, to_end_R, to_constant_R = torch.stack([sum_3R[1], sum_3R[1:].sum(0), in_sums_R]) / divisor(sum_R)
-    ends_W2 = product(walks.mass_WR, torch.stack([to_end_R, to_constant_R], 1))
-
-    of_rows = (sum_R, constant_R, frontier.abs_sum_R[row_R], frontier.dropped_R[row_R], to_error_R)
-    sizes = [edges_RM.shape[1], ends_W2.numel(), *[len(sum_R)] * len(of_rows)]
-    everything = torch.cat([walks.total_M, ends_W2.flatten(), *of_rows]).numpy(force=True)
-    total_M, ends_X, sums, constants, sums_all, dropped, to_error = np.split(everything, np.cumsum(sizes[:-1]))
-    weight_K = np.array([target.weight for target in directions.targets])
-    passing_R = np.append(total_M[: len(selected)], weight_K)
-    influence_N = np.append(total_M, np.zeros(num_targets))
+    scored = _score(directions, frontier, edges_RM, sum_3R, row_R, count_L, len(tokens_P))
     bare = Graph(
         prompt_id=prompt.id,
         text=prompt.text,
@@ -73,23 +60,73 @@ def assemble(
         indptr=np.zeros(len(nodes) + 1, dtype=np.int64),
         source_E=np.empty(0, dtype=np.int32),
         weight_E=np.empty(0, dtype=np.float32),
-        row_abs_sum_N=_at_nodes(sums, len(selected), len(nodes)),
-        row_abs_sum_all_N=_at_nodes(sums_all, len(selected), len(nodes)),
-        row_abs_dropped_N=_at_nodes(dropped, len(selected), len(nodes)),
-        constant_N=_at_nodes(constants, len(selected), len(nodes)),
-        influence_N=influence_N.astype(np.float32),
+        **{name: _at_nodes(value_R, len(selected), len(nodes)) for name, value_R in scored.attributes_R.items()},
+        influence_N=scored.influence_N.astype(np.float32),
         active=active,
-        scores=_scores(
-            total_M[len(selected) :].reshape(num_layers + 1, len(tokens_P)).sum(1),
-            influence_N.sum() + weight_K.sum(),
-            (to_error * passing_R).sum(),
-            ends_X.reshape(-1, 2),
-            frontier.closing_error(),
-        ),
+        scores=scored.scores,
         constant_node=frontier.config.constant_node,
         metadata=dict(prompt.metadata),
     )
-    return DenseGraph(bare, edges_RM, walks.total_M.float(), in_sums_R, frontier.weight_K, count_L)
+    return DenseGraph(bare, edges_RM, scored.influence_M.float(), scored.in_sums_R, frontier.weight_K, count_L)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """Influence, scores and sums of the rows of a graph, in float64; tensors are on the device of the edges."""
+
+    influence_M: Tensor
+    influence_N: Floats
+    in_sums_R: Tensor
+    """What the constant adds to the sum of |edge| of each row."""
+    attributes_R: dict[str, Floats]
+    """The attributes of rows, by their names in Graph."""
+    scores: Scores
+
+
+def _score(
+    directions: ResolvedTargets,
+    frontier: Frontier,
+    edges_RM: Tensor,
+    sum_3R: Tensor,
+    row_R: Tensor,
+    count_L: list[int],
+    num_positions: int,
+) -> _Scored:
+    """Follow the edges down from the targets, and read the results from the device in one transfer.
+
+    `row_R` is the order of the rows of `edges_RM` among those of the frontier, `sum_3R` is from `_dense`, and `count_L`
+    is the number of features in each layer.
+    """
+    constant_R = frontier.constant_R[row_R]
+    in_sums_R = constant_R.abs() * frontier.config.constant_node
+    sum_R = sum_3R[0] + in_sums_R
+    walks = walk(edges_RM, sum_R, frontier.weight_K, count_L, num_positions)
+    to_error_R, to_end_R, to_constant_R = torch.stack([sum_3R[1], sum_3R[1:].sum(0), in_sums_R]) / divisor(sum_R)
+    ends_W2 = product(walks.mass_WR, torch.stack([to_end_R, to_constant_R], 1))
+    on_device = {
+        "row_abs_sum_N": sum_R,
+        "constant_N": constant_R,
+        "row_abs_sum_all_N": frontier.abs_sum_R[row_R],
+        "row_abs_dropped_N": frontier.dropped_R[row_R],
+    }
+    total_M, to_error, ends, *of_rows = _on_host(walks.total_M, to_error_R, ends_W2, *on_device.values())
+    num_features, weight_K = sum(count_L), np.array([target.weight for target in directions.targets])
+    influence_N = np.append(total_M, np.zeros(len(weight_K)))
+    scores = _scores(
+        total_M[num_features:].reshape(len(count_L) + 1, num_positions).sum(1),
+        influence_N.sum() + weight_K.sum(),
+        (to_error * np.append(total_M[:num_features], weight_K)).sum(),
+        ends,
+        frontier.closing_error(),
+    )
+    return _Scored(walks.total_M, influence_N, in_sums_R, dict(zip(on_device, of_rows, strict=True)), scores)
+
+
+def _on_host(*tensors: Tensor) -> list[Floats]:
+    """Copy tensors of one dtype from the device to the host in one transfer."""
+    flat = torch.cat([tensor.flatten() for tensor in tensors]).numpy(force=True)
+    ends = np.cumsum([tensor.numel() for tensor in tensors])
+    return [part.reshape(tensor.shape) for part, tensor in zip(np.split(flat, ends[:-1]), tensors, strict=True)]
 
 
 def _picked(features: ActiveFeatures, selected_F: Tensor) -> Picked:

@@ -71,10 +71,7 @@ class Sweep:
         Edges are float32 (float64 in a float64 sweep).
         """
         num_rows, width = batch.vector_BD.shape
-        num_layers, grain, lead = len(self.layers), self.columns.grain, self.lead.size
-        num_positions = min(
-            grain.round_up(batch.num_positions - lead, grain.positions), self.columns.num_positions - lead
-        )
+        num_layers, lead, num_positions = len(self.layers), self.lead.size, self._num_positions(batch)
         joined_from = batch.joined_from(num_layers)
         reach = ReachableColumns(self.columns, joined_from[1:], num_rows, lead + num_positions)
         dtype = torch.promote_types(batch.vector_BD.dtype, torch.float32)
@@ -83,7 +80,7 @@ class Sweep:
             values.zero_()
         from_lead_BT = values.new_zeros(num_rows, lead + 1)
         constant_B = from_lead_BT[:, -1]
-        shape = (grain.round_up(num_rows, grain.rows) + grain.rows - 1, num_positions, width)
+        shape = (self._round_up_rows(num_rows) + self.columns.grain.rows - 1, num_positions, width)
         g_BPD = self._scratch.take("g", shape, batch.vector_BD.dtype, self.layers[-1].device)
         position_B = batch.position_B - lead
         alive = self._start_rows(g_BPD, batch.vector_BD, position_B, 0, joined_from[num_layers])
@@ -104,11 +101,13 @@ class Sweep:
             if alive and not layer.parallel:
                 self._attention_backward(number, g_BPD, mixed, alive, position_B, from_lead_BT)
                 mixed = alive
-        tokens_BZ = reach.layer(values, -1)
-        self._read_edges(g_BPD, num_rows, -1, self.written.token_vectors(), tokens_BZ, constant_B)
-        tokens_BZ[:, : EXTRA_SLOTS * lead] = 0
-        tokens_BZ[:, : EXTRA_SLOTS * lead : EXTRA_SLOTS] = from_lead_BT[:, :-1]
+        self._read_tokens(g_BPD, num_rows, reach.layer(values, -1), from_lead_BT)
         return DenseEdges(reach, values), constant_B
+
+    def _num_positions(self, batch: RowBatch) -> int:
+        """Return how many positions after the prefix are swept: up to the last that a row reads, rounded up."""
+        grain, lead = self.columns.grain, self.lead.size
+        return min(grain.round_up(batch.num_positions - lead, grain.positions), self.columns.num_positions - lead)
 
     @staticmethod
     def _start_rows(g_BPD: Tensor, vector_BD: Tensor, position_B: Tensor, first: int, end: int) -> int:
@@ -151,6 +150,13 @@ class Sweep:
         into_BZ.index_fill_(1, constant_P, 0)
         if self._adds:
             edges_BZ += into_BZ.to(edges_BZ.device, non_blocking=True)
+
+    def _read_tokens(self, g_BPD: Tensor, num_rows: int, edges_BZ: Tensor, from_lead_BT: Tensor) -> None:
+        """Put the edges from tokens into `edges_BZ`. Those from tokens of the prefix were added up in `from_lead_BT`,
+        whose last column is for constants."""
+        self._read_edges(g_BPD, num_rows, -1, self.written.token_vectors(), edges_BZ, from_lead_BT[:, -1])
+        edges_BZ[:, : EXTRA_SLOTS * self.lead.size] = 0
+        edges_BZ[:, : EXTRA_SLOTS * self.lead.size : EXTRA_SLOTS] = from_lead_BT[:, :-1]
 
     def _gradients_at(self, segments: list[Segment], g_BPD: Tensor) -> Sequence[Tensor]:
         """Return the gradients at the positions of each segment that the batch reaches: one tensor [P, B, D] each."""

@@ -154,21 +154,16 @@ def load_layer(
     def resident(name: object, stored: Tensor) -> Tensor:
         return _finite(_copy(stored, dtype, device), str(name))
 
-    def outputs(W_dec: Tensor) -> Tensor:
-        return W_dec[:, None] if files.first_output is None else W_dec[:, layer - files.first_output :]
-
     fold = files.fold
-    W_dec_SLD = outputs(map_rows(files.W_dec) if lazy else read(files.W_dec, features))
-    if lazy:
-        W_dec_SLD = W_dec_SLD[features.start : features.stop]
+    W_dec = map_rows(files.W_dec)[features.start : features.stop] if lazy else read(files.W_dec, features)
+    W_dec_SLD = W_dec[:, None] if files.first_output is None else W_dec[:, layer - files.first_output :]
     encoder_scale, decoder_scale = feature_scales(fold, W_dec_SLD[:, 0] if fold.unit_decoders else None)
     decoder_scale = decoder_scale * fold.output_scale
     if not lazy:
         W_dec_SLD = resident(files.W_dec, scaled(W_dec_SLD, decoder_scale, dtype))
     stored_b_dec_D = read(files.b_dec) if files.b_dec else None
-    if stored_b_dec_D is None or part.index > 0:
-        b_dec_D = torch.zeros(W_dec_SLD.shape[-1], dtype=dtype, device=device)
-    else:
+    b_dec_D = torch.zeros(W_dec_SLD.shape[-1], dtype=dtype, device=device)
+    if stored_b_dec_D is not None and part.index == 0:
         output_scale = torch.tensor(fold.output_scale, dtype=torch.float64)
         b_dec_D = resident(files.b_dec, scaled(stored_b_dec_D, output_scale, dtype))
     stored_W_enc_SD = read(files.W_enc, features)

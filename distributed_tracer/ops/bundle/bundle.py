@@ -25,7 +25,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from ...errors import BundleError
-from ...redact import redacted_url
+from ...redact import redacted, redacted_url
 from .manifest import NAME, WHEELS, Manifest, is_intact, place, read_manifest
 from .project_wheel import PROJECT, project_wheel
 from .sources import Opener, Source, model_source, opener_of, prompts_source, transcoder_source
@@ -212,5 +212,6 @@ def _rehearse(out: Path, manifest: Manifest, say: LogLine) -> None:
     command = [sys.executable, "-m", "distributed_tracer.ops.bundle.dry_run", *given]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise BundleError(f"what was bundled cannot be run: {done.stderr.strip().removeprefix('error: ')[-2000:]}")
+        said = redacted(done.stderr).strip().removeprefix("error: ")
+        raise BundleError(f"what was bundled cannot be run: {said[-2000:]}")
     say(f"rehearsal: {done.stdout.strip()}")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
-import sys
 import tempfile
 import zipfile
 from base64 import urlsafe_b64encode
@@ -13,6 +11,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from ...errors import BundleError
+from .pip_process import run_pip
 
 PROJECT = "distributed-tracer"
 _SOURCES = ("pyproject.toml", "README.md", "LICENSE")
@@ -37,16 +36,18 @@ def _built(checkout: Path, folder: Path) -> Path:
             shutil.copy(checkout / name, copy)
         package = "distributed_tracer"
         shutil.copytree(checkout / package, Path(copy) / package, ignore=shutil.ignore_patterns("__pycache__"))
-        command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", str(folder), copy]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BundleError(f"pip cannot build a wheel of {PROJECT}: {done.stderr.strip()[-1000:]}")
+        succeeded, lines = run_pip("wheel", "--no-deps", "--quiet", "--wheel-dir", str(folder), copy)
+    if not succeeded:
+        raise BundleError(f"pip cannot build a wheel of {PROJECT}: {' '.join(' '.join(lines).split())[-1000:]}")
     (wheel,) = folder.glob("distributed_tracer-*.whl")
     return wheel
 
 
 def repacked(installed: Distribution, folder: Path) -> Path:
-    """Assemble a wheel from the files of an installed distribution, and return its path."""
+    """Assemble a wheel from the files of an installed distribution, and return its path.
+
+    pip builds wheels from sources and downloads them from indexes, and an installed version may be in neither.
+    """
     wheel = folder / f"{installed.metadata['Name'].replace('-', '_')}-{installed.version}-py3-none-any.whl"
     record, record_name = [], ""
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:

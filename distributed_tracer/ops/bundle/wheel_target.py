@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from packaging.requirements import Requirement
@@ -51,12 +52,13 @@ class Target:
 
     @property
     def tags(self) -> list[str]:
-        """All platform tags, best first. They are listed because pip does not know that a newer glibc runs wheels built
-        for an older one."""
-        found: list[str] = []
-        for platform in self.platforms:
-            found += _older(platform)
-        return list(dict.fromkeys(found))
+        """All platform tags, best first.
+
+        They are listed because, up to its version 26.3, pip takes `--platform manylinux_2_28_x86_64` for that tag
+        alone, although a newer glibc runs wheels built for an older one. `packaging.tags` has the list of the running
+        machine only.
+        """
+        return list(dict.fromkeys(tag for platform in self.platforms for tag in _runnable(platform)))
 
     def wants(self, requirement: Requirement, extras: frozenset[str]) -> bool:
         """Whether the marker of a requirement holds on the target, for some patch version and one of these extras or
@@ -86,13 +88,13 @@ class Target:
         }
 
 
-def _older(platform: str) -> list[str]:
+def _runnable(platform: str) -> Iterator[str]:
+    """Yield the tag, and those of all older versions of glibc with their names from before PEP 600."""
     match = _TAG.fullmatch(platform)
     assert match is not None, "checked when made"
-    minor = 17 if match["kind"] == "manylinux2014" else int(match["minor"] or 0)
-    tags = []
-    for number in range(minor, _OLDEST_MINOR - 1, -1):
-        tags.append(f"manylinux_2_{number}_{match['machine']}")
-        if number in _LEGACY:
-            tags.append(f"{_LEGACY[number]}_{match['machine']}")
-    return [*tags, f"linux_{match['machine']}"]
+    newest = 17 if match["kind"] == "manylinux2014" else int(match["minor"] or 0)
+    for minor in range(newest, _OLDEST_MINOR - 1, -1):
+        yield f"manylinux_2_{minor}_{match['machine']}"
+        if minor in _LEGACY:
+            yield f"{_LEGACY[minor]}_{match['machine']}"
+    yield f"linux_{match['machine']}"

@@ -1,15 +1,17 @@
 """Wheels of this project and of its dependencies, in the versions installed here, for another Python or platform.
 
-pip evaluates environment markers for the Python that it runs on, so it is used for downloads only. This module reads
-the dependencies from the wheels themselves and repeats the download until nothing is missing.
+pip finds, chooses and downloads wheels, but this module decides which packages are needed. Up to its version 26.3, pip
+evaluates environment markers for the Python and the machine on which it runs, whatever `--python-version` and
+`--platform` say. A bundle made on a Mac would lack the CUDA libraries of torch. So the requirements are read from the
+wheels themselves, their markers are evaluated by `packaging` for the target, and pip is called with `--no-deps` until
+nothing is missing. uv evaluates markers for a target, but it reads none of pip's settings (indexes, passwords, proxies)
+and cannot download wheels.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
@@ -22,6 +24,7 @@ from packaging.version import Version
 
 from ...errors import BundleError
 from ...redact import redacted
+from .pip_process import circumstances, run_pip, why_pip_failed
 from .project_wheel import PROJECT
 from .wheel_target import Target
 
@@ -82,7 +85,7 @@ def collect(
         saved()
     for package in have.keys() - used.keys():
         have[package].unlink()
-    _check_versions(have, used)
+    _check_versions(have, used, pins)
     say(f"wheels: all {len(used)} are there")
     saved()
 
@@ -126,12 +129,19 @@ def _metadata(wheel: Path) -> PathDistribution:
     return PathDistribution(zipfile.Path(wheel, f"{folder}/"))
 
 
-def _check_versions(have: Mapping[str, Path], used: Needs) -> None:
+def _check_versions(have: Mapping[str, Path], used: Needs, pins: Mapping[str, str]) -> None:
     for package, needs in used.items():
         version = parse_wheel_filename(have[package].name)[1]
         for need in needs:
-            if not need.specifier.contains(version, prereleases=True):
-                raise BundleError(f"{need} is needed, but {package} {version} is installed here: mend this environment")
+            if need.specifier.contains(version, prereleases=True):
+                continue
+            wanted = f"{redacted(str(need))} is needed, but"
+            if package in pins:
+                raise BundleError(f"{wanted} {package} {version} is installed here: fix this environment")
+            raise BundleError(
+                f"{wanted} pip chose {package} {version}, which is not installed here: install a version of it here "
+                "that satisfies all packages, and run the same command again"
+            )
 
 
 def _download(
@@ -140,43 +150,40 @@ def _download(
     """Download wheels with one call of pip into a separate folder, and move them when pip has finished."""
     arriving = wheels / "arriving"
     shutil.rmtree(arriving, ignore_errors=True)
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
-    command += ["--disable-pip-version-check", "--progress-bar=off", "--dest", str(arriving)]
+    command = ["download", "--no-deps", "--only-binary=:all:", "--progress-bar=off", "--dest", str(arriving)]
     command += ["--python-version", target.python, "--implementation", "cp"]
     command += [word for tag in target.tags for word in ("--platform", tag)]
-    command += [*options, *sorted(_asked(package, asked, pins) for package, asked in needs.items())]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
-        assert pip.stdout is not None
-        lines = deque[str](maxlen=30)
-        for line in pip.stdout:
-            lines.append(line)
-            if found := re.search(r"(Downloading|Using cached|Processing) .*?([^/\s]+\.whl)( \(.*\))?\s*$", line):
-                say(f"wheels: {found[2]}{found[3] or ''}")
-    if pip.returncode:
-        raise BundleError(_reason("".join(lines), target))
+    command += [*options, *sorted(_requested(package, asked, pins) for package, asked in needs.items())]
+
+    def show(line: str) -> None:
+        if found := re.search(r"(Downloading|Using cached|Processing) .*?([^/\s]+\.whl)( \(.*\))?\s*$", line):
+            say(f"wheels: {found[2]}{found[3] or ''}")
+
+    succeeded, lines = run_pip(*command, show=show)
+    if not succeeded:
+        raise BundleError(_reason(lines, target))
     for wheel in arriving.glob("*.whl"):
         wheel.replace(wheels / wheel.name)
     arriving.rmdir()
 
 
-def _asked(package: str, needs: Collection[Requirement], pins: Mapping[str, str]) -> str:
-    """Return the requirement for pip: the version installed here, or else the limits of the packages that need it."""
+def _requested(package: str, needs: Collection[Requirement], pins: Mapping[str, str]) -> str:
+    """Return the requirement for pip: the version installed here, or else the limits of the packages that need it.
+
+    It has no marker, because pip would evaluate it for this machine.
+    """
     if package in pins:
         return f"{package}=={pins[package]}"
     limits = sorted({str(need.specifier) for need in needs if need.specifier})
-    return next((str(need) for need in needs if need.url), package + ",".join(limits))
+    return next((f"{package} @ {need.url}" for need in needs if need.url), package + ",".join(limits))
 
 
-def _reason(output: str, target: Target) -> str:
-    if found := re.search(r"No matching distribution found for (\S+)", output):
+def _reason(lines: list[str], target: Target) -> str:
+    if found := re.search(r"No matching distribution found for (\S+)", "\n".join(lines)):
         where = f"Python {target.python} on {', '.join(target.platforms)}"
+        said = "".join(f" pip: {line}" for line in circumstances(lines))
         return (
             f"no index that pip knows has a wheel of {found[1]} for {where}. Install a version here that has one and "
-            "try again, or choose another --python or --platform"
+            f"try again, or choose another --python or --platform.{said}"
         )
-    if "No space left" in output:
-        return "the disk is full; make room and run the same command again: it goes on where it stopped"
-    if "No module named pip" in output:
-        return "there is no pip in this environment: python -m ensurepip"
-    errors = [line for line in output.splitlines() if line.startswith("ERROR")] or output.splitlines()[-5:]
-    return f"pip cannot download wheels for {PROJECT}: {redacted(' '.join(errors))}"
+    return f"pip cannot download wheels for {PROJECT}: {why_pip_failed(lines)}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from obstore.exceptions import AlreadyExistsError, PermissionDeniedError
 from ...errors import StoreError
 from ..object_names import most_bytes
 from .base import PERMANENT_ERRORS, Larger, ObjectInfo, check_size, clock_key, dotted, found_of, translate_errors
+from .retry import backoff
 from .s3_config import access
 
 T = TypeVar("T")
@@ -188,9 +188,10 @@ class S3Backend:
         All requests that are made here may safely be repeated.
         """
         failure: Exception
+        pauses = backoff(_FIRST_PAUSE)
         for attempt in range(self._s3.attempts):
             if attempt:
-                await asyncio.sleep(random.uniform(0.5, 1.0) * _FIRST_PAUSE * 2 ** (attempt - 1))
+                await asyncio.sleep(next(pauses))
             try:
                 async with self._turn:
                     return await request()

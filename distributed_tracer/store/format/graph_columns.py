@@ -24,27 +24,8 @@ def columns_of(graph: Graph) -> Columns:
     Raises StoreError, which names the prompt and the column, if the graph violates the Graph contract (dtypes, lengths,
     edge sources that are no nodes) or if its metadata cannot be written as JSON.
     """
-    labels = [_utf8(target.label) for target in graph.targets]
-    strings = [_utf8(string) for string in graph.token_strings]
     columns: Columns = {
-        "prompts/id": _utf8(graph.prompt_id),
-        "prompts/text": _utf8(graph.text or ""),
-        "prompts/has_text": np.array([graph.text is not None], dtype=np.uint8),
-        "prompts/metadata": _utf8(_metadata_json(graph)),
-        "prompts/num_layers": np.array([graph.num_layers], dtype=np.int32),
-        "prompts/constant_node": np.array([graph.constant_node], dtype=np.uint8),
-        "prompts/scores": np.array([[getattr(graph.scores, name) for name in SCORES]], dtype=np.float64),
-        "prompts/error_share": np.array(graph.scores.error_share_L, dtype=np.float64),
-        "prompts/path_length": np.array(graph.scores.path_length_H, dtype=np.float64),
-        "targets/token_id": np.array([target.token_id for target in graph.targets], dtype=np.int32),
-        "targets/position": np.array([target.position for target in graph.targets], dtype=np.int32),
-        "targets/weight": np.array([target.weight for target in graph.targets], dtype=np.float64),
-        "targets/value": np.array([target.value for target in graph.targets], dtype=np.float64),
-        "targets/label_size": _sizes(labels),
-        "targets/label": _joined(labels),
-        "tokens/token": graph.tokens_P,
-        "tokens/string_size": _sizes(strings),
-        "tokens/string": _joined(strings),
+        **_prompt_columns(graph),
         "nodes/kind": graph.nodes.kind_N,
         "nodes/layer": graph.nodes.layer_N,
         "nodes/position": graph.nodes.position_N,
@@ -65,6 +46,32 @@ def columns_of(graph: Graph) -> Columns:
     }
     _check(graph, columns)
     return columns
+
+
+def _prompt_columns(graph: Graph) -> Columns:
+    """Return the columns that do not grow with the number of nodes: the prompt, its targets and its tokens."""
+    labels = [_utf8(target.label) for target in graph.targets]
+    strings = [_utf8(string) for string in graph.token_strings]
+    return {
+        "prompts/id": _utf8(graph.prompt_id),
+        "prompts/text": _utf8(graph.text or ""),
+        "prompts/has_text": np.array([graph.text is not None], dtype=np.uint8),
+        "prompts/metadata": _utf8(_metadata_json(graph)),
+        "prompts/num_layers": np.array([graph.num_layers], dtype=np.int32),
+        "prompts/constant_node": np.array([graph.constant_node], dtype=np.uint8),
+        "prompts/scores": np.array([[getattr(graph.scores, name) for name in SCORES]], dtype=np.float64),
+        "prompts/error_share": np.array(graph.scores.error_share_L, dtype=np.float64),
+        "prompts/path_length": np.array(graph.scores.path_length_H, dtype=np.float64),
+        "targets/token_id": np.array([target.token_id for target in graph.targets], dtype=np.int32),
+        "targets/position": np.array([target.position for target in graph.targets], dtype=np.int32),
+        "targets/weight": np.array([target.weight for target in graph.targets], dtype=np.float64),
+        "targets/value": np.array([target.value for target in graph.targets], dtype=np.float64),
+        "targets/label_size": _sizes(labels),
+        "targets/label": _joined(labels),
+        "tokens/token": graph.tokens_P,
+        "tokens/string_size": _sizes(strings),
+        "tokens/string": _joined(strings),
+    }
 
 
 def graph_of(columns: Mapping[str, npt.NDArray[Any]]) -> Graph:

@@ -46,3 +46,11 @@ def test_a_checkout_becomes_a_wheel_with_its_data_and_nothing_is_left_in_it(tmp_
     names = zipfile.ZipFile(wheel).namelist()
     for file in ("ops/bundle/install_offline.sh", "ops/bundle/bundle.py", "store/FORMAT.md", "py.typed"):
         assert f"distributed_tracer/{file}" in names
+
+
+def test_a_build_that_fails_shows_no_password(refusing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", refusing)
+    with pytest.raises(BundleError, match=r"pip cannot build a wheel of distributed-tracer: .*setuptools") as caught:
+        project_wheel(tmp_path)
+    assert "open-sesame" not in str(caught.value)
+    assert "somebody" not in str(caught.value)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from distributed_tracer.config import StoreConfig
 from distributed_tracer.errors import StoreError, StoreUnavailable
 from distributed_tracer.store.backend.base import translate_errors
 from distributed_tracer.store.backend.open import open_backend
-from distributed_tracer.store.backend.retry import retry_until
+from distributed_tracer.store.backend.retry import backoff, retry_until
 from distributed_tracer.store.writer import PartWriter
 
 
@@ -39,6 +40,14 @@ def test_what_may_pass_is_tried_again_after_growing_pauses(caplog: pytest.LogCap
     assert [record.message.partition(";")[0] for record in caplog.records] == [
         "cannot write there: ConnectionResetError: reset"
     ] * 2
+
+
+def test_pauses_double_up_to_the_longest_and_differ_between_workers() -> None:
+    one, another = (list(islice(backoff(1.0, 30.0), 8)) for _ in range(2))
+    for pause, most in zip(one, [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0], strict=True):
+        assert most / 2 <= pause <= most
+    assert one != another
+    assert next(islice(backoff(1.0), 9, None)) >= 256.0, "no longest pause unless one is given"
 
 
 def test_an_outage_that_outlasts_patience_is_an_error_that_says_how_long() -> None:
