@@ -39,8 +39,18 @@ it is required where `I`, `X` or `Y` occur. One name has an older letter, becaus
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+INPUT_SITES = ("mlp.hook_in", "ln2.hook_normalized", "hook_resid_mid")
+"""Where transcoders can read: the output of the norm before the MLP, with and without that norm's weights, or the
+residual stream before that norm."""
+OUTPUT_SITES = ("mlp.hook_out", "hook_mlp_out")
+"""Where transcoders can write: the output of the MLP, before or after a norm that some architectures have there."""
+STREAMED_DECODER_BYTES = 2 * 2**30
+"""Decoders that take at least this many bytes on a worker stay in their files, and only the rows of active features are
+read."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +75,7 @@ class ModelShape:
 class TranscoderShape:
     """The counts that describe a set of transcoders, which are all that a plan needs to know about it.
 
-    `input_site` is where features read: `mlp.hook_in`, `ln2.hook_normalized` or `hook_resid_mid`. `output_site` is
-    where they write: `mlp.hook_out` or `hook_mlp_out`.
+    `input_site` is where features read, one of INPUT_SITES; `output_site` is where they write, one of OUTPUT_SITES.
     """
 
     kind: Literal["plt", "clt"]
@@ -82,3 +91,8 @@ class TranscoderShape:
     def writes_to(self, layer: int) -> range:
         """Return the layers whose MLP output a feature of `layer` writes to."""
         return range(layer, self.num_layers) if self.kind == "clt" else range(layer, layer + 1)
+
+    def num_decoder_weights(self, features_L: Sequence[int] | None = None) -> int:
+        """Return the count of the numbers in all decoders, or in the decoders of `features_L` features per layer."""
+        counts_L = self.features_L if features_L is None else features_L
+        return self.d_model * sum(count * len(self.writes_to(layer)) for layer, count in enumerate(counts_L))

@@ -14,13 +14,11 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ..errors import ConfigError
+from ..shapes import INPUT_SITES, OUTPUT_SITES
 from .attention import watch_patterns
 from .model import Model
 from .norm import Norm
 from .rope import forget_lengths
-
-INPUT_SITES = ("mlp.hook_in", "ln2.hook_normalized", "hook_resid_mid")
-OUTPUT_SITES = ("mlp.hook_out", "hook_mlp_out")
 
 FINAL = "final"
 NormKey = tuple[int, str]

@@ -9,17 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from ..config import Precision, TraceConfig
-from ..shapes import ModelShape, TranscoderShape
-from .sizing import sweep_row_bytes
+from ..shapes import STREAMED_DECODER_BYTES, ModelShape, TranscoderShape
+from .sizing import EDGES_EXAMINED_AT_ONCE, expected_slots, sweep_precision, sweep_row_bytes
 
 ITEM_BYTES: dict[Precision, int] = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
-DECODERS_IN_FILES_BYTES = 2 * 2**30
-"""Decoders of at least this size stay in their files. Must equal the limit in `transcoder/load.py`, which imports
-torch."""
-_PADDING, _SLACK, _BESIDE = 1.5, 256, 24
-"""Estimated slots per slot in use, additional slots per layer, and additional slots per site (error, constant, rounding
-up). The estimate exceeds what `trace/column_layout.py` lays out."""
 _TAKEN_BYTES = 32
 """Bytes per row and node while the edges between nodes are selected from the rows: values, indices, masks."""
 _EDGE_BYTES = 56
@@ -29,9 +23,8 @@ _BETWEEN_BYTES = 4
 """Bytes per row and feature node of the matrix from which influence is ranked, one layer at a time in float64."""
 _KEPT_BYTES = 8
 """Bytes per kept edge: slot (4) and value (4)."""
-_DROPPING_BYTES, _DROPPING_AT_ONCE = 96, 2**21
-"""Bytes per edge examined while the largest edges are found, and the number of edges examined at a time
-(`trace/sparse_edges.py`)."""
+_DROPPING_BYTES = 96
+"""Bytes per edge examined while the largest edges are found."""
 _KERNELS_BYTES = 2**28
 """Bytes that oneDNN keeps for the kernels that it compiles for sizes of bfloat16 products."""
 _KEPT_SHARE = 0.2
@@ -85,10 +78,8 @@ def resident_bytes(
     first shard, which also holds the skip connections and the decoder biases.
     """
     item = ITEM_BYTES[dtype]
-    decoders = model.d_model * sum(
-        features * len(transcoders.writes_to(layer)) for layer, features in enumerate(transcoders.features_L)
-    )
-    in_files = item * decoders >= DECODERS_IN_FILES_BYTES * slices
+    decoders = transcoders.num_decoder_weights()
+    in_files = item * decoders >= STREAMED_DECODER_BYTES * slices
     held = transcoders.num_parameters - (decoders if in_files else 0)
     whole = transcoders.num_layers * model.d_model * (1 + model.d_model * transcoders.has_skip)  # biases, skips
     held = whole + -(-max(0, held - whole) // slices)
@@ -96,10 +87,8 @@ def resident_bytes(
 
 
 def sweep_item_bytes(trace: TraceConfig, dtype: Precision) -> int:
-    """Return the bytes of one number in a sweep. Must agree with `trace/device.py`, which imports torch."""
-    if trace.sweep_dtype == "float32" and dtype == "float64":
-        return 8
-    return {"float32": 4, "tf32": 4, "bfloat16": 2, "float64": 8}[trace.sweep_dtype]
+    """Return the bytes of one number in a sweep. `dtype` is the precision of the forward pass."""
+    return ITEM_BYTES[sweep_precision(trace.sweep_dtype, dtype)]
 
 
 def cost_of(
@@ -120,7 +109,7 @@ def cost_of(
     sites = layers * num_tokens
     active = round(active_per_site * layers * (num_tokens - 1))
     features = active if trace.max_feature_nodes is None else min(trace.max_feature_nodes, active)
-    rows, slots = features + trace.max_targets, round(_PADDING * active) + _BESIDE * sites + _SLACK * layers
+    rows, slots = features + trace.max_targets, expected_slots(active, sites, layers)
     batch, edge = min(sweep_rows, rows), max(4, swept)
     nodes = features + sites + num_tokens
     pattern = layers * model.num_heads * num_tokens**2
@@ -128,7 +117,9 @@ def cost_of(
     between = _BETWEEN_BYTES * rows * features if features < active else 0
     dense = edge * rows * slots
     kept = dense if trace.keep_row_mass == 1 else min(dense, round(_KEPT_SHARE * _KEPT_BYTES * rows * slots))
-    dropping = 0 if trace.keep_row_mass == 1 else _DROPPING_BYTES * max(slots, _DROPPING_AT_ONCE) + edge * batch * slots
+    dropping = (
+        0 if trace.keep_row_mass == 1 else _DROPPING_BYTES * max(slots, EDGES_EXAMINED_AT_ONCE) + edge * batch * slots
+    )
     size = MemoryEstimate(
         forward_cache=item * (pattern + 3 * sites * width) + swept * (pattern + folded) + 4 * model.vocab_size,
         vectors=swept * width * (round(slots * _layers_written(transcoders)) + 4 * sites) + 4 * width * slots // layers,

@@ -13,13 +13,10 @@ from ..text import format_bytes as _size
 from .cost import Cost, cost_of, resident_bytes, sweep_item_bytes
 from .machine import WorkerResources, worker_resources
 from .prompt_queue import PromptQueue
-from .sizing import num_sweep_rows
+from .sizing import FEWEST_SWEEP_ROWS, num_sweep_rows
 from .work import WorkUnit
 
 _SHOWN = 5
-_FEWEST_ROWS = 8
-"""Least number of rows in a sweep. A sweep of fewer rows is slow, so a prompt that does not fit with this many is too
-large for the machine."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +183,7 @@ def _cost(
 
     item, device = sweep_item_bytes(trace, dtype), "cuda" if machine.on_gpu else "cpu"
     rows, free = num_sweep_rows(trace.sweep_rows, model, num_tokens, item, device), machine.free_bytes
-    while trace.sweep_rows == "auto" and rows > _FEWEST_ROWS and free and weights + cost(rows).bytes.total > free:
+    while trace.sweep_rows == "auto" and rows > FEWEST_SWEEP_ROWS and free and weights + cost(rows).bytes.total > free:
         rows //= 2
     return cost(rows)
 

@@ -1,11 +1,31 @@
-"""Sizing: the sizes on which planner and tracer must agree, which are bytes per row of a sweep and rows per sweep."""
+"""Sizing: the sizes on which planner and tracer must agree.
+
+They are the precision, the bytes per row and the rows of a sweep, the slots of columns, and the edges that are examined
+together. This module does not import torch, so that a plan can be made on a login node.
+"""
 
 from __future__ import annotations
 
 from typing import Literal
 
+from ..config import Precision, SweepPrecision
 from ..shapes import ModelShape
 
+EXTRA_SLOTS = 2
+"""Number of slots that a position has besides those of its features: one for its error and one for the constant, which
+is not a column. They come last."""
+SEGMENT_PADDING, SEGMENT_SLACK = 1.3, 128
+"""A segment of columns ends where its slots would exceed `SEGMENT_PADDING` times those in use plus `SEGMENT_SLACK`.
+That number of slots costs no more than a call."""
+_SLOTS_PER_ACTIVE, _SLOTS_PER_SITE, _SLOTS_PER_LAYER = 1.5, 24, 256
+"""Expected slots per active feature, per layer and position (EXTRA_SLOTS, and rounding up to as many as 16), and per
+layer. Their sum is more than padding and slack allow where features are spread as usual."""
+EDGES_EXAMINED_AT_ONCE = 2**21
+"""Number of edges that are examined together while the largest are found: they take 16 MiB of indices, as much of
+weights, and three histograms of 16 MiB each."""
+FEWEST_SWEEP_ROWS = 8
+"""Least number of rows in a sweep. A sweep of fewer rows is slow, so a prompt that does not fit with this many is too
+large for the machine."""
 _SWEEP_BYTES = {"cpu": 256 * 2**20, "cuda": 4 * 2**30}
 """Bytes that all rows of a sweep may take, with gradients and intermediate results. They are fixed, and not the free
 memory, because the size of matrix products affects the last bits of edges, which must not depend on other users of a
@@ -15,6 +35,26 @@ _SWEEP_ROWS = {"cpu": 256, "cuda": 2048}
 _SWEEP_POSITIONS = {"cpu": 2**14, "cuda": 2**22}
 """Rows times tokens from which a sweep is fast. A long prompt's round is cut into several batches of about this size,
 which idle workers can share. The value for GPUs was never measured, and is so large that it does not matter."""
+
+
+def sweep_precision(setting: SweepPrecision, forward: Precision) -> Precision:
+    """Return the precision in which the numbers of a sweep are kept: its gradients, weights and vectors.
+
+    `setting` is `TraceConfig.sweep_dtype`. With "tf32", which is a precision of products, numbers are float32. A
+    float64 forward pass serves as a reference, so its sweep is float64, too, unless another precision than float32 is
+    given.
+    """
+    if setting == "float32" and forward == "float64":
+        return "float64"
+    return "float32" if setting == "tf32" else setting
+
+
+def expected_slots(num_active: int, num_sites: int, num_layers: int) -> int:
+    """Return the number of slots that the columns of a prompt are expected to take, padding included.
+
+    A site is a layer at a position. The layout of the real columns depends on how many features each site has.
+    """
+    return round(_SLOTS_PER_ACTIVE * num_active) + _SLOTS_PER_SITE * num_sites + _SLOTS_PER_LAYER * num_layers
 
 
 def sweep_row_bytes(model: ModelShape, num_tokens: int, item_bytes: int) -> int:
@@ -39,4 +79,4 @@ def num_sweep_rows(
     if setting != "auto":
         return setting
     fitting = _SWEEP_BYTES[device] // sweep_row_bytes(model, num_tokens, item_bytes)
-    return max(8, min(_SWEEP_ROWS[device], fitting, max(32, _SWEEP_POSITIONS[device] // num_tokens)))
+    return max(FEWEST_SWEEP_ROWS, min(_SWEEP_ROWS[device], fitting, max(32, _SWEEP_POSITIONS[device] // num_tokens)))

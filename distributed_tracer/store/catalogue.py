@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .format.index_schema import SIZES
 from .format.part_manifest import PartManifest, PromptSummary, finite
-from .format.schema import Columns
+from .format.schema import SIZES, Columns
 from .object_names import committed_part
 
 _INTEGERS = ("commit", "row", "run", *SIZES)

@@ -12,14 +12,13 @@ from ..errors import StoreCorrupt
 from ..text import and_more
 from .backend.base import Backend, Larger
 from .format.part_manifest import PartManifest, PromptSummary
-from .format.schema import COLUMNS
+from .format.schema import COLUMNS, SIZES
 from .format.zarr_decode import Layout, layouts_of
 
 _BATCH = 64
 _BATCH_BYTES = 1 << 25
 _NAMED = 3
-_SIZES = {**{axis: f"num_{axis}s" for axis in ("token", "target", "node", "edge")}, "active": "num_active"}
-"""For each axis, the name under which commits record its length."""
+_SIZE_OF_AXIS: dict[str, str] = {axis: size for size, axis in SIZES.items()}
 
 
 class CheckedObjects:
@@ -116,13 +115,13 @@ class CheckedPartObjects(CheckedObjects):
         """Return the prompts that have rows in an object, or all prompts of the part if this cannot be determined."""
         entries = self._receipt.prompts
         name, _, chunk = key.partition("/c/")
-        if name not in COLUMNS or COLUMNS[name].axis not in _SIZES or not chunk.isdigit():
+        if name not in COLUMNS or COLUMNS[name].axis not in _SIZE_OF_AXIS or not chunk.isdigit():
             return _listed(entries)
         try:
             rows = self._layouts[name].chunk_rows
         except (StoreCorrupt, KeyError):
             return _listed(entries)
-        sizes = np.array([getattr(entry, _SIZES[COLUMNS[name].axis]) for entry in entries])
+        sizes = np.array([getattr(entry, _SIZE_OF_AXIS[COLUMNS[name].axis]) for entry in entries])
         ends = np.cumsum(sizes)
         touched = (ends > int(chunk) * rows) & (ends - sizes < (int(chunk) + 1) * rows) & (sizes > 0)
         return _listed([entries[number] for number in np.flatnonzero(touched)])

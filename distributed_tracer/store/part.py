@@ -17,16 +17,8 @@ from .backend.base import Backend
 from .checked_objects import CheckedPartObjects
 from .format.graph_columns import check_edges, graph_of
 from .format.part_manifest import PartManifest
-from .format.schema import BODY, COLUMNS, HEAD, POINTER_COLUMN, POINTERS, Axis, Column, Columns
+from .format.schema import BODY, COLUMNS, HEAD, POINTER_COLUMN, POINTERS, SIZES, Axis, Column, Columns
 from .format.zarr_decode import Layout, Rows
-
-COUNTED: dict[str, Axis] = {
-    "num_tokens": "token",
-    "num_targets": "target",
-    "num_nodes": "node",
-    "num_edges": "edge",
-    "num_active": "active",
-}
 
 
 class Part:
@@ -47,10 +39,7 @@ class Part:
 
     def pointers(self, column: Column) -> npt.NDArray[np.int64]:
         """Return the first row of each prompt in an array, followed by the number of all rows: int64 [prompts + 1]."""
-        if column.axis == "prompt":
-            return np.arange(len(self.receipt.prompts) + 1)
-        pointers: npt.NDArray[np.int64] = self.head[POINTER_COLUMN.name][:, POINTERS.index(column.axis)]
-        return pointers
+        return row_starts(column, self.head[POINTER_COLUMN.name])
 
     def prompt(self, number: int) -> Columns:
         """Return the small arrays of prompt `number` of the part."""
@@ -109,9 +98,12 @@ class Part:
         Active features that the part lacks are zeros.
         """
         for number, body in self.bodies(numbers):
-            num_active = self.receipt.prompts[number].num_active
-            absent = {c.name: np.zeros(num_active, c.dtype) for c in BODY if c.optional}
-            yield number, {**absent, **self.prompt(number), **body}
+            yield number, {**self.absent(number), **self.prompt(number), **body}
+
+    def absent(self, number: int) -> Columns:
+        """Return zeros for the active features of a prompt, which the part may lack, as arrays of their table."""
+        num_active = self.receipt.prompts[number].num_active
+        return {column.name: np.zeros(num_active, column.dtype) for column in BODY if column.optional}
 
     def nodes(self, names: Sequence[str], rows: Rows | None = None) -> Columns:
         """Return columns of the node table by short name (`kind`, `layer`, ...), of all prompts or of some rows."""
@@ -156,7 +148,7 @@ class Part:
         """Raise StoreCorrupt if pointers, lengths of arrays and sizes in the commit contradict each other."""
         if pointers[0].any() or (np.diff(pointers, axis=0) < 0).any():
             raise StoreCorrupt(f"{self.objects.where}: pointers do not begin at 0, or go back")
-        for size, counted in COUNTED.items():
+        for size, counted in SIZES.items():
             expected = [getattr(entry, size) for entry in self.receipt.prompts]
             if np.diff(pointers[:, POINTERS.index(counted)]).tolist() != expected:
                 raise StoreCorrupt(f"{self.objects.where}: {counted} pointers differ from the commit's {size}")
@@ -175,9 +167,20 @@ class Part:
             raise StoreCorrupt(f"{self.objects.where}: sizes of texts differ from the {of_bytes} pointers")
 
 
+def row_starts(column: Column, pointers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the first row of each prompt in an array, followed by the number of all rows: int64 [prompts + 1].
+
+    `pointers` are those of the part, int64 [prompts + 1, axes].
+    """
+    if column.axis == "prompt":
+        return np.arange(len(pointers))
+    starts: npt.NDArray[np.int64] = pointers[:, POINTERS.index(column.axis)]
+    return starts
+
+
 def _num_rows(receipt: PartManifest) -> dict[str, int]:
     """Return the number of rows of each array whose length follows from the commit."""
-    of_axis = {axis: sum(getattr(entry, size) for entry in receipt.prompts) for size, axis in COUNTED.items()}
+    of_axis = {axis: sum(getattr(entry, size) for entry in receipt.prompts) for size, axis in SIZES.items()}
     of_axis["prompt"] = len(receipt.prompts)
     of_axis["id_byte"] = sum(len(entry.id.encode("utf-8", "surrogatepass")) for entry in receipt.prompts)
     known = {column.name: of_axis[column.axis] for column in COLUMNS.values() if column.axis in of_axis}

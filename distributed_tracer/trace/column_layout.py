@@ -19,14 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+from ..plan.sizing import EXTRA_SLOTS, SEGMENT_PADDING, SEGMENT_SLACK
 from .device import to_device_async
-
-EXTRA_SLOTS = 2
-"""Number of slots that a position has besides those of its features: one for its error and one for the constant, which
-is not a column. They come last."""
-_PADDING, _SLACK = 1.3, 128
-"""A segment ends where its slots would exceed `_PADDING` times those in use plus `_SLACK`. That number of slots
-costs no more than a call."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +217,7 @@ def _segments(width_of: dict[int, int], grain: Tiling) -> list[Segment]:
         for position in sorted(block, key=lambda p: -width_of[p]) if grain.by_width else block:
             here = grain.round_up(width_of[position], grain.width)
             wider, more = max(widest, here), total + width_of[position]
-            if group and (len(group) + 1) * wider > _PADDING * more + _SLACK:
+            if group and (len(group) + 1) * wider > SEGMENT_PADDING * more + SEGMENT_SLACK:
                 found.append(Segment(sorted(group), widest, block[0]))
                 group, wider, more = [], here, width_of[position]
             group, widest, total = [*group, position], wider, more

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from ..config import SweepPrecision, TraceConfig
+from ..config import Precision, SweepPrecision, TraceConfig
 from ..model.library_check import tolerance
+from ..plan.sizing import sweep_precision
 from ..threads import multiply
 
 _AT_ONCE = 4096
@@ -67,14 +68,11 @@ def to_device_async(values: Sequence[Any], device: torch.device) -> Tensor:
 
 
 def sweep_dtype(precision: SweepPrecision, forward: torch.dtype) -> torch.dtype:
-    """Return the dtype of the sweep's gradients, weights and vectors.
-
-    A float64 forward pass serves as a reference, so its sweep is float64, too, unless another precision than float32 is
-    given.
-    """
-    if forward == torch.float64 and precision == "float32":
-        return torch.float64
-    return {"bfloat16": torch.bfloat16, "float64": torch.float64}.get(precision, torch.float32)
+    """Return the dtype of the sweep's gradients, weights and vectors; see `sweep_precision`."""
+    dtype: torch.dtype = getattr(
+        torch, sweep_precision(precision, cast(Precision, str(forward).removeprefix("torch.")))
+    )
+    return dtype
 
 
 def max_closing_error(config: TraceConfig, forward: torch.dtype) -> float:

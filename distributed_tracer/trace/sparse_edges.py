@@ -10,11 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..plan.sizing import EDGES_EXAMINED_AT_ONCE
 from .edges import DenseEdges
 
-_AT_ONCE = 2**21
-"""Number of edges that are examined together: they take 16 MiB of indices, as much of weights, and three histograms of
-16 MiB each."""
 _BINS = 2**16
 
 
@@ -58,7 +56,7 @@ def keep_top_mass(edges: DenseEdges, share: float) -> SparseEdges:
     Of edges that are equally large, all or none are kept.
     """
     num_rows, num_slots = edges.reach.num_rows, edges.reach.columns.num_slots
-    at_once, found = max(1, _AT_ONCE // max(num_slots, _BINS)), []
+    at_once, found = max(1, EDGES_EXAMINED_AT_ONCE // max(num_slots, _BINS)), []
     for first in range(0, num_rows, at_once):
         edges_BZ = edges.dense(first, min(first + at_once, num_rows))
         kept_BZ = _kept(edges_BZ.abs().float(), share) & (edges_BZ != 0)

@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from ..model.frozen import FrozenLayer
+from ..plan.sizing import EXTRA_SLOTS
 from ..threads import add_product_, einsum, multiply
-from .column_layout import EXTRA_SLOTS, Segment
+from .column_layout import Segment
 from .device import Scratch, parts, to_device_async
 from .edges import DenseEdges, ReachableColumns
 from .prefix import Prefix

@@ -9,16 +9,12 @@ import torch
 
 from ..artifacts.location import Folder, locate
 from ..errors import ShapeMismatch, TranscoderError
-from ..shapes import ModelShape, TranscoderShape
+from ..shapes import STREAMED_DECODER_BYTES, ModelShape, TranscoderShape
 from ..text import and_more, printable
 from .formats import circuit_tracer, gemma_scope, gemma_scope_2, openmoss, saelens, sparsify
 from .loaded import LoadedTranscoders, load_layer
 from .shard import Shard
 from .spec import TranscoderSpec, read_shape
-
-RESIDENT_DECODER_BYTES = 2 * 2**30
-"""Decoders that take at least this many bytes together stay in their files, and only the rows of active features are
-read."""
 
 
 class Format(Protocol):
@@ -61,7 +57,7 @@ def load_transcoders(
     shape = read_shape(files)
     part = slice or Shard()
     if lazy is None:
-        lazy = _decoder_bytes(shape, part, _DTYPES[dtype]) >= RESIDENT_DECODER_BYTES
+        lazy = _decoder_bytes(shape, part, _DTYPES[dtype]) >= STREAMED_DECODER_BYTES
     device = torch.device(device)
     layers = [
         load_layer(layer, number, part.features(shape.features_L[number]), part, _DTYPES[dtype], device, lazy)
@@ -107,8 +103,4 @@ def _describe(source: str) -> TranscoderSpec:
 
 
 def _decoder_bytes(shape: TranscoderShape, part: Shard, dtype: torch.dtype) -> int:
-    num_rows = sum(
-        len(part.features(num_features)) * len(shape.writes_to(layer))
-        for layer, num_features in enumerate(shape.features_L)
-    )
-    return num_rows * shape.d_model * dtype.itemsize
+    return dtype.itemsize * shape.num_decoder_weights([len(part.features(count)) for count in shape.features_L])

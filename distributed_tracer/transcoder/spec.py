@@ -14,14 +14,11 @@ from typing import Any, Literal
 
 from ..artifacts.location import Folder, shorten
 from ..errors import TranscoderError
-from ..shapes import TranscoderShape
+from ..shapes import INPUT_SITES, OUTPUT_SITES, TranscoderShape
 from ..text import printable
 from .activation import Activation
 from .fold import Fold
 from .tensor_files import DTYPES, TensorInfo, TensorRef, read_headers
-
-INPUT_SITES = ("mlp.hook_in", "ln2.hook_normalized", "hook_resid_mid")
-OUTPUT_SITES = ("mlp.hook_out", "hook_mlp_out")
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,6 @@ class Column(schema.Column):
         return _ROWS_OF_POSTINGS if self.axis == "posting" else _ROWS_READ_WHOLE
 
 
-SIZES = ("num_tokens", "num_targets", "num_nodes", "num_edges", "num_active")
-"""Sizes of a prompt, under the names that commits use."""
-
 CATALOGUE = (
     Column("commits/document", "u1", "document_byte"),
     Column("prompts/id", "u1", "id_byte"),
@@ -32,7 +29,7 @@ CATALOGUE = (
     Column("prompts/commit", "i4", "prompt", least=0),
     Column("prompts/row", "i4", "prompt", least=0),
     Column("prompts/run", "i4", "prompt", least=-1),
-    *(Column(f"prompts/{name}", "i8", "prompt", least=0, most=(1 << 48) - 1) for name in SIZES),
+    *(Column(f"prompts/{name}", "i8", "prompt", least=0, most=(1 << 48) - 1) for name in schema.SIZES),
     Column("prompts/replacement", "f8", "prompt"),
     Column("prompts/completeness", "f8", "prompt"),
 )

@@ -13,7 +13,7 @@ from typing import Any
 from ...errors import StoreCorrupt
 from ..object_names import PART_NAME
 from .checksummed_json import LARGEST, MALFORMED, dump_checksummed, load_checksummed, objects_of
-from .schema import FORMAT_VERSION
+from .schema import FORMAT_VERSION, SIZES
 
 _FORMAT = "distributed_tracer commit"
 
@@ -98,7 +98,7 @@ class PartManifest:
 
 def _check(entry: PromptSummary) -> None:
     """Raise ValueError for values of the wrong type: JSON guarantees no types, and the values are used in sums."""
-    counts = (entry.num_tokens, entry.num_targets, entry.num_nodes, entry.num_edges, entry.num_active)
+    counts = tuple(getattr(entry, size) for size in SIZES)
     if not (isinstance(entry.id, str) and isinstance(entry.asked, str)):
         raise ValueError(f"prompt {entry.id!r} that asks {entry.asked!r}")
     if not all(type(count) is int and 0 <= count < LARGEST for count in counts):

@@ -29,6 +29,15 @@ Axis = Literal[
 POINTERS: tuple[Axis, ...] = get_args(Axis)[1:]
 """Columns of `prompts/pointers`: the rows of prompt i on an axis are pointers[i] to pointers[i + 1] - 1."""
 
+SIZES: dict[str, Axis] = {
+    "num_tokens": "token",
+    "num_targets": "target",
+    "num_nodes": "node",
+    "num_edges": "edge",
+    "num_active": "active",
+}
+"""The sizes of a prompt, under the names that commits and indexes use, and the axis of which each is the length."""
+
 _LOOKED_UP = {"prompt", "layer", "path", "token", "target", "node"}
 """Axes of which a query reads only some rows: their chunks have a quarter of the rows that other chunks have."""
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import StoreCorrupt
-from ..format.schema import COLUMNS, POINTER_COLUMN, POINTERS, Column, Columns
-from ..part import COUNTED, Part
+from ..format.schema import COLUMNS, POINTER_COLUMN, POINTERS, SIZES, Columns
+from ..part import Part, row_starts
 
 
 def unreadable_rows(part: Part, damaged: Collection[str]) -> set[int]:
@@ -24,7 +24,7 @@ def unreadable_rows(part: Part, damaged: Collection[str]) -> set[int]:
         hit = [_prompts_of(part, key, pointers) for key in damaged]
     except StoreCorrupt:
         return everything
-    for size, axis in COUNTED.items():
+    for size, axis in SIZES.items():
         said = [getattr(entry, size) for entry in part.receipt.prompts]
         hit.append(set(np.flatnonzero(np.diff(pointers[:, POINTERS.index(axis)]) != said).tolist()))
     return everything.intersection(set().union(*hit))
@@ -35,17 +35,14 @@ def read_intact_rows(part: Part, rows: Collection[int]) -> Iterator[tuple[int, C
     pointers = _pointers(part)
     for first, end in _stretches(sorted(rows)):
         columns = [column for column in COLUMNS.values() if part.has(column.name)]
-        start_of = {column.name: _starts(column, pointers) for column in columns}
+        start_of = {column.name: row_starts(column, pointers) for column in columns}
         read = part.read({name: slice(int(start[first]), int(start[end])) for name, start in start_of.items()})
         for row in range(first, end):
-            absent = {
-                c.name: np.zeros(part.receipt.prompts[row].num_active, c.dtype) for c in COLUMNS.values() if c.optional
-            }
             own = {
                 name: read[name][int(start[row] - start[first]) : int(start[row + 1] - start[first])]
                 for name, start in start_of.items()
             }
-            yield row, {**absent, **own}
+            yield row, {**part.absent(row), **own}
 
 
 def _pointers(part: Part) -> npt.NDArray[np.int64]:
@@ -55,14 +52,6 @@ def _pointers(part: Part) -> npt.NDArray[np.int64]:
     return pointers
 
 
-def _starts(column: Column, pointers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the first row of each prompt in an array, followed by the total number of rows."""
-    if column.axis == "prompt":
-        return np.arange(len(pointers))
-    starts: npt.NDArray[np.int64] = pointers[:, POINTERS.index(column.axis)]
-    return starts
-
-
 def _prompts_of(part: Part, key: str, pointers: npt.NDArray[np.int64]) -> set[int]:
     """Return the rows of the prompts that have data in an object."""
     name, _, chunk = key.partition("/c/")
@@ -70,7 +59,7 @@ def _prompts_of(part: Part, key: str, pointers: npt.NDArray[np.int64]) -> set[in
         return set(range(len(pointers) - 1))
     if name not in COLUMNS or not chunk or not part.has(name):
         return set()  # the object is the metadata of one array, which the root's zarr.json has, too
-    starts, size = _starts(COLUMNS[name], pointers), part.layout(name).chunk_rows
+    starts, size = row_starts(COLUMNS[name], pointers), part.layout(name).chunk_rows
     first = int(chunk.partition("/")[0]) * size
     hit = (starts[1:] > first) & (starts[:-1] < first + size) & (starts[1:] > starts[:-1])
     return set(np.flatnonzero(hit).tolist())

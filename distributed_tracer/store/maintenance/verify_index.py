@@ -8,6 +8,7 @@ from dataclasses import replace
 from ...errors import StoreCorrupt
 from ..backend.base import Backend
 from ..format.part_manifest import PartManifest, PromptSummary
+from ..format.schema import SIZES
 from ..index import Index, index_names, newest_index, read_index
 from .damage import Damage
 
@@ -59,7 +60,7 @@ class CheckedIndex:
 
 
 def _sizes(entry: PromptSummary) -> tuple[int, ...]:
-    return entry.num_tokens, entry.num_targets, entry.num_nodes, entry.num_edges, entry.num_active
+    return tuple(getattr(entry, size) for size in SIZES)
 
 
 def check_indexes(root: Backend) -> tuple[CheckedIndex | None, list[Damage]]:

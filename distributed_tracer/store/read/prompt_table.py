@@ -13,15 +13,14 @@ import numpy.typing as npt
 
 from ...errors import StoreCorrupt
 from ...table import Table
-from ..format.schema import COLUMNS, SCORES
+from ..format.schema import COLUMNS, SCORES, SIZES
 from ..part import Part
 
 _PARTS_AT_ONCE = 8
-_SIZES = ("num_tokens", "num_targets", "num_nodes", "num_edges", "num_active")
 _NAMES = (
     "id",
     "text",
-    *_SIZES,
+    *SIZES,
     "num_layers",
     *SCORES,
     "error_share",
@@ -84,7 +83,7 @@ def _columns(part: Part, numbers: Sequence[int]) -> dict[str, list[Any]]:
     return {
         "id": [entry.id for entry in entries],
         "text": [_text(text) if has else None for has, text in zip(has_text, texts, strict=True)],
-        **{name: [getattr(entry, name) for entry in entries] for name in _SIZES},
+        **{name: [getattr(entry, name) for entry in entries] for name in SIZES},
         "num_layers": head["prompts/num_layers"][numbers].tolist(),
         **dict(zip(SCORES, head["prompts/scores"][numbers].T.tolist(), strict=True)),
         "error_share": [sum(share) for share in error_share_L],

@@ -12,8 +12,8 @@ import torch
 from jobs_of_cases import CASE, TEXTS
 from tiny import save_model, save_transcoders, tiny_model
 
-from distributed_tracer.config import Precision, SweepPrecision, TraceConfig
-from distributed_tracer.plan.cost import DECODERS_IN_FILES_BYTES, cost_of, resident_bytes, sweep_item_bytes
+from distributed_tracer.config import TraceConfig
+from distributed_tracer.plan.cost import cost_of, resident_bytes
 from distributed_tracer.shapes import ModelShape, TranscoderShape
 
 MODEL = ModelShape("llama", 4, 64, 4, 2, 16, 1000, 512, 1_000_000)
@@ -60,15 +60,6 @@ def test_a_sweep_in_half_the_precision_takes_half_the_memory() -> None:
     )
     assert 2 * (half.sweep - 2**28) == single.sweep  # and kernels
     assert half.rows == single.rows  # added up in float32 all the same
-
-
-@pytest.mark.parametrize("forward", ["float32", "float64", "bfloat16"])
-@pytest.mark.parametrize("sweep", ["float32", "tf32", "bfloat16", "float64"])
-def test_numbers_of_a_sweep_are_as_large_as_tracing_makes_them(forward: Precision, sweep: SweepPrecision) -> None:
-    from distributed_tracer.trace.device import sweep_dtype
-
-    planned = sweep_item_bytes(replace(TRACE, sweep_dtype=sweep), forward)
-    assert planned == sweep_dtype(sweep, getattr(torch, forward)).itemsize
 
 
 def test_dropping_small_edges_makes_the_rows_of_long_prompts_smaller() -> None:
@@ -131,12 +122,6 @@ def test_what_the_first_slice_holds_whole_is_counted_whole(slices: int, tmp_path
     _, planned = resident_bytes(replace(MODEL, d_model=first.shape.d_model), first.shape, "float32", slices)
     layers, width = first.shape.num_layers, first.shape.d_model
     assert held <= planned < held + 4 * layers * (2 * width + 1)  # slices of unequal sizes
-
-
-def test_the_limit_for_decoders_is_the_one_that_loading_uses() -> None:
-    from distributed_tracer.transcoder.load import RESIDENT_DECODER_BYTES
-
-    assert DECODERS_IN_FILES_BYTES == RESIDENT_DECODER_BYTES
 
 
 @pytest.mark.parametrize("nodes", [None, 50])

@@ -39,7 +39,9 @@ def test_the_fewest_edges_that_carry_the_share_are_kept() -> None:
 
 
 def test_rows_too_shallow_for_a_layer_have_nothing_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sparse_edges, "_AT_ONCE", 1)  # a row at a time: the last two do not reach the upper layer
+    monkeypatch.setattr(
+        sparse_edges, "EDGES_EXAMINED_AT_ONCE", 1
+    )  # a row at a time: the last two do not reach the upper layer
     edges = reached(3)
     every = torch.arange(edges.reach.columns.num_slots)
     torch.testing.assert_close(keep_top_mass(edges, 1.0).take(every), edges.take(every), rtol=0, atol=0)

@@ -63,7 +63,7 @@ def test_however_columns_are_laid_out_the_rows_are_the_same(
 ) -> None:
     plain = rows_of(case(flavour))
     monkeypatch.setattr(Tiling, "of", classmethod(lambda *_: grain))
-    monkeypatch.setattr(column_layout, "_SLACK", 0)
+    monkeypatch.setattr(column_layout, "SEGMENT_SLACK", 0)
     assert_same(rows_of(case(flavour)), plain)
 
 

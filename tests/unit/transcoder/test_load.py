@@ -152,11 +152,11 @@ def test_decoders_are_resident_unless_they_are_large(tmp_path: Path, monkeypatch
 
     assert not is_lazy()
     assert is_lazy(lazy=True)
-    monkeypatch.setattr(load, "RESIDENT_DECODER_BYTES", decoder_bytes)
+    monkeypatch.setattr(load, "STREAMED_DECODER_BYTES", decoder_bytes)
     assert is_lazy()
     assert not is_lazy(dtype="bfloat16")
     assert not is_lazy(slice=Shard(0, 2))
-    monkeypatch.setattr(load, "RESIDENT_DECODER_BYTES", decoder_bytes + 1)
+    monkeypatch.setattr(load, "STREAMED_DECODER_BYTES", decoder_bytes + 1)
     assert not is_lazy()
 
 
