@@ -149,6 +149,12 @@ def test_imports_inside_a_folder_only_go_down_its_rows(folder: str) -> None:
                 assert there < here or mine == its or (there == here and are_files), f"{name} imports {other}"
 
 
+def test_one_module_alone_speaks_to_the_hub() -> None:
+    speakers = {name for path in modules(PACKAGE) for name in imported_names(path) if "huggingface_hub" in name}
+    files = {path.name for path in modules(PACKAGE) if speakers & set(imported_names(path))}
+    assert files == {"hub.py"}
+
+
 def test_no_file_is_too_long_to_be_read_at_once() -> None:
     lines = {path: path.read_text("utf-8").count("\n") for path in modules(PACKAGE)}
     assert {path: count for path, count in lines.items() if count > MOST_LINES} == {}

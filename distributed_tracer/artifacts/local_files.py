@@ -8,19 +8,15 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
-
-from huggingface_hub import snapshot_download
+from pathlib import Path
 
 from ..errors import TranscoderError
+from . import hub
 from .checkpoint_files import damaged
 from .fingerprint import Files, digest_of
-from .location import HubFolder, LocalFolder, is_path, locate, read_config, split_revision, split_uri
+from .location import LISTING, HubFolder, LocalFolder, is_path, locate, read_config, split_revision, split_uri
 
 _READ = (".safetensors", ".npz", ".json", ".yaml", ".yml", ".txt", ".model", ".jinja")
-_LISTING = "config.yaml"
-"""Name of circuit-tracer's configuration file. Its entry `transcoders` may name files on the hub or elsewhere on this
-machine."""
 _THREADS = 8
 
 
@@ -75,12 +71,12 @@ def locate_transcoders(transcoders: str) -> Located | Files:
         return Files(transcoders, None, folder, on_hub=True)
     names = LocalFolder(folder).files()
     try:
-        listed = _listed(folder) if _LISTING in names else {}
+        listed = _listed(folder) if LISTING in names else {}
     except TranscoderError as error:
         return Files(transcoders, None, str(error))
     for name, found in listed.items():
         if isinstance(found, str):
-            return Files(transcoders, None, f"{folder / _LISTING} names {name}: {found}", name.startswith("hf://"))
+            return Files(transcoders, None, f"{folder / LISTING} names {name}: {found}", name.startswith("hf://"))
     paths = {name: found for name, found in listed.items() if isinstance(found, Path)}
     return _located(transcoders, folder, names, paths)
 
@@ -88,7 +84,7 @@ def locate_transcoders(transcoders: str) -> Located | Files:
 def _located(source: str, folder: Path, names: Sequence[str], listed: Mapping[str, Path] | None = None) -> Located:
     """Return the paths of all files that are read: those in the folder, and `listed` ones by their listed names."""
     paths = {name: folder / name for name in names if name.endswith(_READ)} | dict(listed or {})
-    return Located(source, folder, paths, (_LISTING, *listed) if listed else ())
+    return Located(source, folder, paths, (LISTING, *listed) if listed else ())
 
 
 def _listed(folder: Path) -> dict[str, Path | str]:
@@ -96,7 +92,7 @@ def _listed(folder: Path) -> dict[str, Path | str]:
 
     Raises TranscoderError if the config.yaml cannot be read.
     """
-    names = read_config(folder / _LISTING).get("transcoders")
+    names = read_config(folder / LISTING).get("transcoders")
     listed: dict[str, Path | str] = {}
     for name in names if isinstance(names, list) else []:
         if not str(name).startswith("hf://"):
@@ -115,10 +111,10 @@ def _listed(folder: Path) -> dict[str, Path | str]:
 def _cached(source: object) -> Path | str:
     """Return the folder in the hub's cache on this machine, or the reason why there is none."""
     assert isinstance(source, HubFolder)
-    try:
-        root = Path(snapshot_download(source.repo, revision=source.revision, local_files_only=True)) / source.folder
-    except Exception as error:  # the hub's client raises different types in different versions
-        return f"no such directory, and not in the hub's cache: {type(error).__name__}"
+    cached = hub.cached_folder(source.repo, source.revision)
+    if cached is None:
+        return "no such directory, and not in the hub's cache"
+    root = cached / source.folder
     return root if root.is_dir() else f"the hub's cache has {source.repo}, but not its folder {source.folder}"
 
 
@@ -197,13 +193,8 @@ def is_weights(name: str) -> bool:
 
 
 def commit_of(files: Files) -> str:
-    """Return the commit of files in the hub's cache, from their path `.../snapshots/<commit>/...`.
-
-    It is empty for all other directories.
-    """
-    parts = PurePosixPath(files.folder or "").parts
-    cached = any(part.startswith("models--") for part in parts) and "snapshots" in parts[:-1]
-    return parts[parts.index("snapshots") + 1] if cached else ""
+    """Return the commit of files in the hub's cache; empty for all other files."""
+    return hub.commit_of(files.folder or "")
 
 
 def _hash(digests: Mapping[str, str]) -> str:

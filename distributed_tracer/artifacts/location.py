@@ -10,20 +10,21 @@ from pathlib import Path, PurePosixPath
 from reprlib import Repr
 from typing import Any, Protocol
 
-from huggingface_hub import HfApi, snapshot_download
-
 from ..documents.json_text import parse_json
 from ..documents.text import read_text
 from ..documents.yaml_text import parse_yaml
 from ..errors import TranscoderError
 from ..names import is_elsewhere
 from ..text import and_more
+from . import hub
 
 _HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(?P<folder>(/[\w.=,+ -]+)*)/?(@(?P<revision>[\w./-]+))?")
 _HUB_URI = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)/(?P<path>[^?]+)(\?revision=(?P<revision>[\w./-]+))?")
-_HUB_SECONDS = 10.0  # without a time limit, a network that drops packets causes a wait of two and a half minutes
 _DEPTH = 5  # layer_5/width_16k/average_l0_76/params.npz has a depth of 4
 
+LISTING = "config.yaml"
+"""Name of circuit-tracer's configuration file. Its entry `transcoders` may name files on the hub or elsewhere on this
+machine."""
 
 SHORT_NAMES = {"gemma": "mwhanna/gemma-scope-transcoders", "llama": "mntss/transcoder-Llama-3.2-1B"}
 """Names of two transcoder sets on the hub in circuit-tracer's command line."""
@@ -94,10 +95,11 @@ class HubFolder:
     def files(self) -> list[str]:
         """Return the sorted paths of all files, relative to the folder. Raises TranscoderError."""
         try:
-            info = HfApi().model_info(self.repo, revision=self.revision, timeout=_HUB_SECONDS)
-            names = [file.rfilename for file in info.siblings or []]  # the client's listing functions would retry
-        except Exception as error:  # the hub's client passes on errors of its HTTP library, which differ by version
-            root = self._snapshot([], error)
+            names = hub.list_files(self.repo, self.revision)
+        except hub.HubError as error:
+            root = hub.cached_folder(self.repo, self.revision)
+            if root is None:
+                raise TranscoderError(self._cannot_be_had([], error)) from error
             names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
         inside = f"{self.folder}/" if self.folder else ""
         return sorted(name.removeprefix(inside) for name in names if name.startswith(inside))
@@ -108,37 +110,26 @@ class HubFolder:
         outside = [name for name in (*wanted, *names) if is_elsewhere(name)]
         if outside:
             raise TranscoderError(f"{self}: {', '.join(outside)} is not in the repository {self.repo}")
-        root = self._snapshot(wanted)
+        try:
+            root = hub.download(self.repo, self.revision, list(map(glob.escape, wanted)))
+        except hub.HubError as error:
+            raise TranscoderError(self._cannot_be_had(wanted, error)) from error
         missing = [name for name in wanted if not (root / name).is_file()]
         if missing:
-            raise TranscoderError(
-                self._cannot_be_had(missing, "it is neither in the repository nor in this machine's cache")
-            )
+            reason = hub.HubError("it is neither in the repository nor in this machine's cache")
+            raise TranscoderError(self._cannot_be_had(missing, reason))
         return [root / name for name in wanted]
 
-    def _snapshot(self, wanted: Sequence[str], offline: Exception | None = None) -> Path:
-        """Return the folder with the wanted files, and download them unless `offline` is given.
-
-        `offline` is the error with which the hub failed to answer. Raises TranscoderError.
-        """
-        patterns = [glob.escape(name) for name in wanted]
-        try:
-            return Path(
-                snapshot_download(
-                    self.repo, revision=self.revision, allow_patterns=patterns, local_files_only=offline is not None
-                )
-            )
-        except Exception as error:  # also errors of the HTTP library, as in `files`
-            raise TranscoderError(self._cannot_be_had(wanted, offline or error)) from (offline or error)
-
-    def _cannot_be_had(self, names: Sequence[str], reason: object) -> str:
+    def _cannot_be_had(self, names: Sequence[str], reason: hub.HubError) -> str:
         what = ", ".join(names) or "the list of files"
         revision = f" --revision {self.revision}" if self.revision else ""
+        access = hub.advice(reason, self.repo)
+        access += " " * bool(access)
         return (
             f"{self}: no such directory here, and {what} cannot be had from {self.repo} on the hub ({reason}). "
-            f"Run `hf download {self.repo}{revision}` where there is a network, with --local-dir to get a directory "
-            "to give here, or set HF_HOME to a cache that has it; `distributed-tracer bundle` collects all that a run "
-            "takes, for machines without internet"
+            f"{access}Run `hf download {self.repo}{revision}` where there is a network, with --local-dir to get a "
+            "directory to give here, or set HF_HOME to a cache that has it; `distributed-tracer bundle` collects all "
+            "that a run takes, for machines without internet"
         )
 
 

@@ -21,7 +21,7 @@ from ..documents.text import MAX_INDEX_BYTES, brief, read_text
 from ..errors import ModelError
 from ..shapes import ModelShape
 from .architectures import ArchitectureSpec, architecture_spec
-from .from_pretrained import folder_of, from_hub
+from .from_pretrained import file_of, folder_of, from_hub
 from .layer import Layer
 from .loading_report import check_codes, check_report, quiet
 from .model import Model
@@ -174,13 +174,10 @@ def wrap(hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model_type: st
 def _read_tokenizer(name: str, **options: Any) -> Any:
     """Return the library's tokenizer after it was used once, because it reads some of its settings only then."""
     from transformers import AutoTokenizer
-    from transformers.utils.hub import cached_file
 
     for file in ("tokenizer_config.json", "special_tokens_map.json"):
-        if path := cached_file(name, file, _raise_exceptions_for_missing_entries=False, **options):
-            _check_options(
-                parse_json(read_text(Path(path), ModelError, MAX_INDEX_BYTES), ModelError, strict=False), file
-            )
+        if path := file_of(name, file, options["revision"], options["local_files_only"]):
+            _check_options(parse_json(read_text(path, ModelError, MAX_INDEX_BYTES), ModelError, strict=False), file)
     tokenizer = AutoTokenizer.from_pretrained(name, **options)
     for special in (False, True):
         tokenizer("a", add_special_tokens=special)
@@ -209,10 +206,9 @@ def _read_config(name: str, **options: Any) -> Any:
     default in the place of an explicit null.
     """
     from transformers import AutoConfig, PreTrainedConfig
-    from transformers.utils.hub import cached_file
 
-    if path := cached_file(name, "config.json", **options):
-        _check_counts(parse_json(read_text(Path(path), ModelError), ModelError, strict=False), name)
+    if path := file_of(name, "config.json", options["revision"], options["local_files_only"]):
+        _check_counts(parse_json(read_text(path, ModelError), ModelError, strict=False), name)
     config = AutoConfig.from_pretrained(name, **options)
     written, _ = PreTrainedConfig.get_config_dict(name, **options)
     written = written.get("text_config") or written

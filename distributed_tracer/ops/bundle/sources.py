@@ -11,16 +11,16 @@ from typing import Any, BinaryIO, cast
 
 import fsspec
 import yaml
-from huggingface_hub import snapshot_download
 
-from ...artifacts.checkpoint_files import shards
+from ...artifacts import hub
+from ...artifacts.checkpoint_files import INDEX, shards
 from ...artifacts.location import (
-    Folder,
-    HubFolder,
+    LISTING,
     LocalFolder,
     fetch_uri,
     locate,
     read_config,
+    split_revision,
     split_uri,
     with_published_k,
 )
@@ -32,7 +32,6 @@ _MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tik
 # Folders hold weights in other formats; `consolidated` is a second copy of Mistral's weights.
 _NOT_MODEL_FILES = ("*/*", "consolidated*")
 _TRANSCODER_ENDINGS = (".safetensors", ".npz", ".json", ".yaml")
-_LISTING = "config.yaml"  # this file may name transcoders on the hub
 
 Opener = Callable[[], BinaryIO]
 
@@ -71,22 +70,16 @@ def model_source(model: str) -> Source:
 
 
 def _model_snapshot(model: str) -> Path:
-    name, at, revision = model.rpartition("@")
+    name, revision = split_revision(model)
     try:
-        snapshot = snapshot_download(
-            name if at else model,
-            revision=revision if at else None,
-            allow_patterns=list(_MODEL_FILES),
-            ignore_patterns=list(_NOT_MODEL_FILES),
-        )
-    except Exception as error:  # the hub's client passes on errors of its HTTP library, which differ by version
-        reason = str(error).strip().partition("\n")[0]
-        raise ModelError(f"{model!r} is no directory here and cannot be had from the hub: {reason}") from error
-    return Path(snapshot)
+        return hub.download(name, revision, _MODEL_FILES, _NOT_MODEL_FILES)
+    except hub.HubError as error:
+        why = f"{error} {hub.advice(error, name)}".strip()
+        raise ModelError(f"{model!r} is no directory here and cannot be had from the hub: {why}") from error
 
 
 def _check_weights(model: str, names: dict[str, Path]) -> None:
-    index = names.get("model.safetensors.index.json")
+    index = names.get(INDEX)
     try:
         wanted = set(shards(index).values()) if index else {"model.safetensors"}
     except ModelError as error:
@@ -110,8 +103,8 @@ def transcoder_source(transcoders: str) -> Source:
     if isinstance(folder, LocalFolder):
         origin, revision = folder.root.resolve().name, None
     else:
-        origin, revision = str(folder), _commit(folder, *next(iter(names.items())))
-    stored = read_config(names[_LISTING]) if _LISTING in names else {}
+        origin, revision = str(folder), hub.commit_of(next(iter(names.values())))
+    stored = read_config(names[LISTING]) if LISTING in names else {}
     listing = with_published_k(stored, folder)
     here = _listed(listing, names)
     names |= {path: fetch_uri(uri) for uri, path in here.items()}
@@ -119,7 +112,7 @@ def transcoder_source(transcoders: str) -> Source:
     if here:
         listing["transcoders"] = [here.get(name, name) for name in listing["transcoders"]]
     if here or listing != stored:
-        source.files[f"transcoders/{_LISTING}"] = partial(BytesIO, yaml.safe_dump(listing, sort_keys=False).encode())
+        source.files[f"transcoders/{LISTING}"] = partial(BytesIO, yaml.safe_dump(listing, sort_keys=False).encode())
     return source
 
 
@@ -130,7 +123,7 @@ def _listed(listing: dict[str, Any], names: Container[str]) -> dict[str, str]:
     remote = [name for name in texts if name.startswith("hf://")]
     outside = [name for name in texts if name not in names and name not in remote]
     if outside:
-        raise TranscoderError(f"{_LISTING} names {outside[0]!r}, which is not among the files beside it: move it there")
+        raise TranscoderError(f"{LISTING} names {outside[0]!r}, which is not among the files beside it: move it there")
     return {uri: _path_of(uri) for uri in remote}
 
 
@@ -138,12 +131,6 @@ def _path_of(uri: str) -> str:
     """Return the path user--repo[--revision]/path for an address on the hub."""
     repo, path, revision = split_uri(uri)
     return f"{'--'.join([repo, *([revision] if revision else [])]).replace('/', '--')}/{path}"
-
-
-def _commit(folder: Folder, name: str, path: Path) -> str:
-    """Return the commit of a file in the hub's cache, whose path ends in snapshots/COMMIT/[folder/]name."""
-    assert isinstance(folder, HubFolder)
-    return path.parents[len((PurePosixPath(folder.folder) / name).parts) - 1].name
 
 
 def prompts_source(prompts: str) -> Source:

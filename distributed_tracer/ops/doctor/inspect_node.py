@@ -11,8 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from huggingface_hub.constants import HF_HUB_OFFLINE
-
+from ...artifacts import hub
 from ...artifacts.local_files import model_files, transcoder_files
 from ...job.provenance import versions
 from ...plan.machine import ask_gpus, free_cpu_bytes, num_cores
@@ -44,7 +43,7 @@ def probe(question: CheckRequest) -> NodeReport:
         temp_dir=temp_dir,
         temp_free_bytes=disk.free,
         temp_bytes=disk.total,
-        offline=HF_HUB_OFFLINE,
+        offline=hub.is_offline(),
         model=model,
         unreadable=why_unreadable(model) if model else "",
         transcoders=transcoder_files(question.transcoders, question.full_hash) if question.transcoders else None,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ...artifacts.location import Folder, fetch_uri, read_config, refuse_unknown, shorten, with_published_k
+from ...artifacts.location import LISTING, Folder, fetch_uri, read_config, refuse_unknown, shorten, with_published_k
 from ...errors import TranscoderError
 from ..activation import Activation
 from ..spec import LayerSpec, TranscoderSpec, one_per_layer
@@ -29,7 +29,7 @@ _WEIGHTS = re.compile(r"(layer|W_enc|W_dec)_\d+\.safetensors")
 
 def matches(names: Sequence[str]) -> bool:
     """Return whether a folder with these files has this format."""
-    return "config.yaml" in names
+    return LISTING in names
 
 
 def read_spec(folder: Folder) -> TranscoderSpec:
@@ -37,7 +37,7 @@ def read_spec(folder: Folder) -> TranscoderSpec:
 
     Raises TranscoderError for anything that is missing, malformed or unknown.
     """
-    (config_file,) = folder.fetch(["config.yaml"])
+    (config_file,) = folder.fetch([LISTING])
     config = with_published_k(read_config(config_file), folder)
     for key in ("model_kind", "feature_input_hook", "feature_output_hook"):
         if not isinstance(config.get(key), str):

@@ -90,6 +90,12 @@ for source in sys.argv[1:]:
     except TranscoderError as error:
         print(json.dumps(str(error)))
 """
+FILES = """
+import json, sys
+from distributed_tracer.artifacts.local_files import transcoder_files
+for source in sys.argv[1:]:
+    print(json.dumps(sorted(transcoder_files(source).digests or {})))
+"""
 LOAD = """
 import json, sys
 from distributed_tracer.transcoder.load import load_transcoders
@@ -128,10 +134,19 @@ def test_only_needed_files_are_downloaded_and_then_serve_without_network(tmp_pat
         assert sorted(downloaded) == [f"sets/first/{name}" for name in wanted]
         (unknown,) = elsewhere(FETCH, [f"{first}@v3"], cache, endpoint)
         assert str(unknown).startswith(f"{first}@v3: no such directory here")
+    assert elsewhere(FILES, [first], cache, endpoint) == [wanted]  # though the cache lacks the rest of the repository
     revisions = [f"{first}{revision}" for revision in ("", "@v2", f"@{COMMIT}")]
     assert elsewhere(LOAD, revisions, cache, endpoint, offline=True) == [bias, bias, bias]
     (paths,) = elsewhere(FETCH, [first], cache, endpoint)  # not told to be offline, but the hub does not answer
     assert [Path(path).name for path in paths] == wanted
+
+
+@pytest.mark.slow
+def test_of_gated_transcoders_the_licence_and_the_login_are_named(tmp_path: Path) -> None:
+    write_plt_in(tmp_path / "repo")
+    with serve(tmp_path / "repo", gated=True) as (endpoint, _):
+        (refused,) = elsewhere(FETCH, [REPO], tmp_path / "cache", endpoint)
+    assert f"accept its licence at {endpoint}/{REPO}, then log in on every machine with `hf auth login`" in str(refused)
 
 
 @pytest.mark.slow
