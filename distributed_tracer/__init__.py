@@ -60,6 +60,7 @@ _PUBLIC = {
     "new_figure": "plot.style",
     "open_store": "store.reader",
     "plan_job": "pipeline",
+    "plan_text": "report.plan",
     "prune": "graph.prune",
     "recurring_edges": "query.recurring_edges",
     "run_evaluation": "evaluate.job",

@@ -95,6 +95,16 @@ def renamed(module: str) -> Callable[[str], Any]:
     return __getattr__
 
 
+def call_successor(module: str, name: str, instance: object) -> Any:
+    """Warn that the method which calls this was replaced by a function, and return what the function returns for
+    `instance`.
+
+    `module` is relative to this package. The module may be in a layer above that of the method.
+    """
+    warnings.warn(f"use the function {_HERE}.{module}.{name}", DeprecationWarning, stacklevel=3)
+    return getattr(import_module(f"{_HERE}.{module}"), name)(instance)
+
+
 class _FormerModules(MetaPathFinder, Loader):
     """Finder of modules under their former names. Each is a separate module, whose attributes are those of the present
     one."""

@@ -65,6 +65,7 @@ PUBLIC = {
     "new_figure",
     "open_store",
     "plan_job",
+    "plan_text",
     "prune",
     "recurring_edges",
     "run_evaluation",

@@ -48,9 +48,10 @@ def plan(
 ) -> int:
     """Estimate the memory and time that `trace` with the same flags takes, and what does not fit. Reads no weights."""
     from ..pipeline import plan_job
+    from ..report.plan import plan_text
 
     plan, intake = plan_job(JobConfig(model, transcoders, corpus, store, trace, run))
-    print(plan.describe())
+    print(plan_text(plan))
     for outcome in islice(intake.rejected, SHOWN_REJECTED):
         print(f"cannot be traced: {outcome.prompt_id!r}: {outcome.reason!r}")
     num_rejected = intake.prompts.num_rejected

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 
 from ..config import JobConfig
 from ..errors import PlanDoesNotFit
+from ..moved import call_successor
 from ..shapes import ModelShape, TranscoderShape
 from ..text import format_bytes as _size
 from .cost import Cost, cost_of, resident_bytes, sweep_item_bytes
@@ -15,8 +15,6 @@ from .machine import WorkerResources, worker_resources
 from .prompt_queue import PromptQueue
 from .sizing import FEWEST_SWEEP_ROWS, num_sweep_rows
 from .work import WorkUnit
-
-_SHOWN = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +32,11 @@ class Plan:
     @property
     def resident_bytes(self) -> int:
         """Bytes of the weights that every worker holds."""
-        return sum(self._weights())
+        return sum(self.weight_bytes)
 
-    def _weights(self) -> tuple[int, int]:
-        """Return the bytes of the model's weights and of the transcoders' weights on each worker."""
+    @property
+    def weight_bytes(self) -> tuple[int, int]:
+        """Bytes of the model's weights and of the transcoders' weights on each worker."""
         return _weights(self.model, self.transcoders, self.config)
 
     def units(self) -> Iterator[WorkUnit]:
@@ -59,13 +58,13 @@ class Plan:
     def total(self) -> tuple[int, float]:
         """Return the number of units that fit into memory, and the seconds that one worker needs for all of them."""
         counts = {n: count for n, count in self.prompts.lengths().items() if self._fits(n)}
-        return sum(counts.values()), sum(count * self._seconds(n) for n, count in counts.items())
+        return sum(counts.values()), sum(count * self.seconds(n) for n, count in counts.items())
 
     def check_fits(self) -> None:
         """Raise PlanDoesNotFit if the weights alone exceed the free memory of a worker."""
         free = self.machine.free_bytes
         if free is not None and self.resident_bytes > free:
-            model, transcoders = self._weights()
+            model, transcoders = self.weight_bytes
             raise PlanDoesNotFit(
                 f"the weights need {_size(self.resident_bytes)} on each worker (model {_size(model)}, transcoders "
                 f"{_size(transcoders)}); {_size(free)} are free. Try fewer --workers, --forward-dtype bfloat16, more "
@@ -73,69 +72,17 @@ class Plan:
             )
 
     def describe(self) -> str:
-        """Return the plan as text: sizes, assumptions, largest prompts, the total, and prompts that do not fit."""
-        if not self.prompts.lengths():
-            return "nothing to do"
-        return "\n".join([*self._inputs(), *self._largest(), *self._total(), *self._too_large()])
-
-    def _inputs(self) -> list[str]:
-        model, sets, dtype = self.model, self.transcoders, self.config.model.forward_dtype
-        model_bytes, set_bytes = self._weights()
-        slices = self.config.run.slices
-        shared = f" on each of {slices} workers" if slices > 1 else ""
-        lengths = self.prompts.lengths()
-        machine = self.machine
-        free = "not known here" if machine.free_bytes is None else f"{_size(machine.free_bytes)} free"
-        return [
-            f"model        {model.architecture}, {model.num_layers} layers x {model.d_model}, "
-            f"{model.num_parameters / 1e6:,.1f} M parameters in {dtype}: {_size(model_bytes)}",
-            f"transcoders  {sets.kind} {sets.activation}, {sum(sets.features_L):,} features: "
-            f"{_size(set_bytes)}{shared}",
-            f"prompts      {sum(lengths.values()):,}; tokens min {min(lengths)}, median {_median(lengths):g}, "
-            f"max {max(lengths)}",
-            f"each worker  {'GPU' if machine.on_gpu else 'CPU'}, memory {free}",
-            f"assumed      {self.config.run.expected_active:g} active features per token and layer "
-            f"(--expected-active), {machine.operations_per_second / 1e9:,.0f} GFLOP/s per worker",
-        ]
-
-    def _largest(self) -> list[str]:
-        counted = ("tokens", "active", "rows", "a sweep")
-        measured = ("tape", "vectors", "row buffer", "sweep", "assembly", "total", "seconds")
-        lines = ["", "largest      " + "".join(f"{name:>11}" for name in (*counted, *measured))]
-        for unit in islice(self.units(), _SHOWN):
-            cost = self.costs[len(unit.prompt.tokens or ())]
-            size = cost.bytes
-            cells = [f"{cost.num_tokens:,}", f"{cost.num_active:,}", f"{cost.num_rows:,}", f"{cost.sweep_rows}"]
-            cells += [
-                _size(n) for n in (size.forward_cache, size.vectors, size.rows, size.sweep, size.assembly, size.total)
-            ]
-            name = repr(unit.prompt.id)
-            lines.append(f"{name[:12]:<13}" + "".join(f"{c:>11}" for c in [*cells, f"{unit.expected_seconds:,.1f}"]))
-        return lines
-
-    def _total(self) -> list[str]:
-        workers = 1 if self.config.run.local else self.config.run.workers
-        seconds = max(self.total()[1] / workers, max(map(self._seconds, self.prompts.lengths())))
-        return ["", f"total        about {_duration(seconds)} on {workers} worker{'s' if workers > 1 else ''}"]
-
-    def _too_large(self) -> list[str]:
-        try:
-            self.check_fits()
-        except PlanDoesNotFit as error:
-            return ["", f"does not fit: {error}"]
-        count = sum(self.prompts.lengths().values()) - self.total()[0]
-        if not count:
-            return []
-        lines = [f"do not fit   {count:,} prompts, which would be recorded as failed; the largest:"]
-        largest = islice(self.too_large(), _SHOWN)
-        return ["", *lines, *(f"  prompt {unit.prompt.id!r}: {reason}" for unit, reason in largest)]
+        """Return the plan as text. Deprecated: the function `plan_text` does the same."""
+        text: str = call_successor("report.plan", "plan_text", self)
+        return text
 
     def _of_length(self, length: int) -> Iterator[WorkUnit]:
         cost = self.costs[length]
         for prompt in self.prompts.with_length(length):
-            yield WorkUnit(prompt, self._seconds(length), cost.bytes.total, cost.sweep_rows)
+            yield WorkUnit(prompt, self.seconds(length), cost.bytes.total, cost.sweep_rows)
 
-    def _seconds(self, length: int) -> float:
+    def seconds(self, length: int) -> float:
+        """Return the seconds that one worker needs for a prompt of `length` tokens, a number that occurs."""
         return self.costs[length].num_operations / self.machine.operations_per_second
 
     def _fits(self, length: int) -> bool:
@@ -190,20 +137,3 @@ def _cost(
 
 def _weights(model: ModelShape, transcoders: TranscoderShape, config: JobConfig) -> tuple[int, int]:
     return resident_bytes(model, transcoders, config.model.forward_dtype, config.run.slices)
-
-
-def _median(count_of: Mapping[int, int]) -> float:
-    """Return the median of numbers, given how many times each number occurs."""
-    seen, half = 0, sum(count_of.values()) / 2
-    middle = []
-    for value, count in sorted(count_of.items()):
-        if seen <= half <= seen + count:
-            middle.append(value)
-        seen += count
-    return (middle[0] + middle[-1]) / 2
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.1f} seconds"
-    return f"{seconds / 60:.1f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

@@ -14,6 +14,7 @@ from distributed_tracer.plan.machine import WorkerResources
 from distributed_tracer.plan.plan import Plan, make_plan
 from distributed_tracer.plan.prompt_queue import PromptQueue
 from distributed_tracer.prompt import Prompt
+from distributed_tracer.report.plan import plan_text
 from distributed_tracer.shapes import ModelShape, TranscoderShape
 
 MODEL = ModelShape("llama", 4, 64, 4, 2, 16, 1000, 512, 1_000_000)
@@ -69,8 +70,19 @@ def test_prompts_that_do_not_fit_are_set_apart_with_a_reason(config: JobConfig) 
     assert len(list(everything.fitting())) == 4, "where memory is not known, everything is tried"
 
 
+def test_more_active_features_take_more(config: JobConfig) -> None:
+    dense = replace(config, run=replace(config.run, expected_active=500))
+    assert plan_with(dense, None).total()[1] > plan_with(config, None).total()[1]
+
+
+def test_the_former_method_still_gives_the_text_and_names_its_successor(config: JobConfig) -> None:
+    plan = plan_with(config, None)
+    with pytest.warns(DeprecationWarning, match=r"distributed_tracer\.report\.plan\.plan_text"):
+        assert plan.describe() == plan_text(plan)
+
+
 def test_a_plan_tells_sizes_assumptions_largest_prompts_and_total(config: JobConfig) -> None:
-    text = plan_with(config, 10**9).describe()
+    text = plan_text(plan_with(config, 10**9))
     for piece in (
         "4 layers x 64, 1.0 M parameters in float32: 3.8 MiB",
         "1,024 features",
@@ -86,19 +98,14 @@ def test_a_plan_tells_sizes_assumptions_largest_prompts_and_total(config: JobCon
 
 
 def test_a_plan_tells_what_will_not_fit(config: JobConfig) -> None:
-    assert "do not fit   4 prompts" in plan_with(config, WEIGHTS).describe()
-    assert "does not fit: the weights need" in plan_with(config, 10).describe()
+    assert "do not fit   4 prompts" in plan_text(plan_with(config, WEIGHTS))
+    assert "does not fit: the weights need" in plan_text(plan_with(config, 10))
 
 
 def test_ids_cannot_steer_the_terminal(config: JobConfig) -> None:
-    text = plan_with(config, WEIGHTS, [Prompt("\x1b[31mred", tokens=(1,) * 50)]).describe()
+    text = plan_text(plan_with(config, WEIGHTS, [Prompt("\x1b[31mred", tokens=(1,) * 50)]))
     assert "\x1b" not in text
 
 
-def test_more_active_features_take_more(config: JobConfig) -> None:
-    dense = replace(config, run=replace(config.run, expected_active=500))
-    assert plan_with(dense, None).total()[1] > plan_with(config, None).total()[1]
-
-
 def test_nothing_to_do_is_said(config: JobConfig) -> None:
-    assert plan_with(config, None, []).describe() == "nothing to do"
+    assert plan_text(plan_with(config, None, [])) == "nothing to do"
