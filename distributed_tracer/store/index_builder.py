@@ -29,6 +29,7 @@ from .format.zarr_encode import encode_group
 from .index import FORMAT
 from .object_names import index_name
 from .part import Part
+from .read.part_range import PartRange
 
 _FEATURE_BITS = 32
 
@@ -107,16 +108,13 @@ def _feature_nodes(catalogue: Catalogue, commit: int, part: Part) -> Columns:
     numbers, rows = catalogue.numbers(commit), catalogue.rows(commit)
     if not rows:
         return {name: np.zeros(0, dtype) for name, dtype in _DTYPES.items()}
-    columns = part.nodes(["kind", "layer", "feature", "position", "activation", "influence"])
-    sizes_I = np.array([entry.num_nodes for entry in part.receipt.prompts])
-    number_I = np.full(len(sizes_I), -1)
-    number_I[rows] = numbers
-    prompt_N = np.repeat(number_I, sizes_I)
-    node_N = np.arange(len(prompt_N)) - np.repeat(np.cumsum(sizes_I) - sizes_I, sizes_I)
-    chosen = (columns["kind"] == NodeKind.FEATURE) & (prompt_N >= 0)
+    read = PartRange(part, rows)
+    names = ["kind", "layer", "feature", "position", "activation", "influence"]
+    columns = part.nodes(names, read.rows("num_nodes"))
+    is_feature_N = columns["kind"] == NodeKind.FEATURE
     site_N = (columns["layer"].astype(np.int64) << _FEATURE_BITS) + columns["feature"]
-    values = {"prompt": prompt_N, "site": site_N, "node": node_N, **columns}
-    return {name: values[name][chosen].astype(dtype) for name, dtype in _DTYPES.items()}
+    values = {"prompt": numbers.start + read.prompt_N, "site": site_N, "node": read.node_N, **columns}
+    return {name: values[name][is_feature_N].astype(dtype) for name, dtype in _DTYPES.items()}
 
 
 def _entry(entry: CommitInfo) -> list[object]:

@@ -38,6 +38,7 @@ from .read.edge_batches import edge_batches
 from .read.feature_bounds import check_feature, check_layer, check_layers, check_site
 from .read.node_batches import node_batches
 from .read.occurrences import occurrences
+from .read.part_range import PartRange
 from .read.prefetch import prefetch
 from .read.process_map import call_with_context, map_in_processes, reorder
 from .read.prompt_table import prompt_table
@@ -74,7 +75,7 @@ class NodeScan:
     """
 
     ids: list[str]
-    prompt_N: npt.NDArray[np.intp]
+    prompt_N: npt.NDArray[np.int32]
     columns: Columns
 
 
@@ -274,14 +275,9 @@ class Store:
         `first` is the number of the commit to begin with.
         """
         for part, rows in self._parts(first):
-            columns = part.nodes(names)
-            prompt_N = _prompt_of_node(part.receipt)
-            shown_N = np.isin(prompt_N, rows)
-            yield NodeScan(
-                ids=[entry.id for entry in part.receipt.prompts],
-                prompt_N=prompt_N[shown_N],
-                columns={name: values[shown_N] for name, values in columns.items()},
-            )
+            read = PartRange(part, rows)
+            columns = part.nodes(names, read.rows("num_nodes"))
+            yield NodeScan([entry.id for entry in read.entries], read.prompt_N, columns)
 
     def occurrences(self, layer: int, feature: int) -> Table:
         """Return every node that is this feature, sorted by prompt, then by position.
@@ -370,7 +366,3 @@ def prompt_list(prompt_ids: str | Iterable[str]) -> list[str]:
     if isinstance(prompt_ids, Table):
         raise ConfigError("prompts are named by their ids: give a column of the table, such as table['id']")
     return [prompt_ids] if isinstance(prompt_ids, str) else list(prompt_ids)
-
-
-def _prompt_of_node(receipt: PartManifest) -> npt.NDArray[np.intp]:
-    return np.repeat(np.arange(len(receipt.prompts)), [entry.num_nodes for entry in receipt.prompts])

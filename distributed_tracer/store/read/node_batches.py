@@ -70,14 +70,13 @@ def node_columns(
 ) -> dict[str, npt.NDArray[Any] | CategoricalColumn]:
     """Return columns of all nodes of a part range, or of the nodes at `index`, in ascending order."""
     stored = stretch.part.nodes([name for name in names if name in _STORED], stretch.rows("num_nodes", index))
-    node_N = np.arange(len(stretch.prompt_N)) if index is None else index
-    prompt_N = stretch.prompt_N[node_N]
+    chosen = slice(None) if index is None else index
 
     def column(name: str) -> npt.NDArray[Any] | CategoricalColumn:
         if name == "prompt":
-            return CategoricalColumn(prompt_N, [entry.id for entry in stretch.entries])
+            return CategoricalColumn(stretch.prompt_N[chosen], [entry.id for entry in stretch.entries])
         if name == "node":
-            return (node_N - stretch.first_node[prompt_N]).astype(np.int32)
+            return stretch.node_N[chosen]
         return CategoricalColumn(stored[name].astype(np.int32), KINDS) if name == "kind" else stored[name]
 
     return {name: column(name) for name in names}

@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ...graph.nodes import NodeKind
 from ...table import Table
 from ..catalogue import Catalogue
 from ..format.schema import Columns
 from ..index import Index
 from ..part import Part
+from .node_batches import node_mask
+from .part_range import PartRange
 
 _PARTS_AT_ONCE = 8
 _DTYPES = {"prompt": "i8", "position": "i4", "activation": "f4", "influence": "f4", "node": "i4"}
@@ -45,13 +46,7 @@ def occurrences(
 
 def _in_part(catalogue: Catalogue, commit: int, part: Part, layer: int, feature: int) -> Columns:
     """Return the nodes that are this feature among the prompts that are read from this part."""
-    site = part.nodes(["kind", "layer", "feature"])
-    hit_N = (site["kind"] == NodeKind.FEATURE) & (site["layer"] == layer) & (site["feature"] == feature)
-    size_I = np.array([entry.num_nodes for entry in part.receipt.prompts])
-    first_I = np.cumsum(size_I) - size_I
-    number_I = np.full(len(size_I), -1)
-    number_I[catalogue.rows(commit)] = catalogue.numbers(commit)
-    row_N = np.repeat(np.arange(len(size_I)), size_I)
-    node = np.flatnonzero(hit_N & (number_I[row_N] >= 0))
-    values = part.nodes(["position", "activation", "influence"], node)
-    return {"prompt": number_I[row_N[node]], "node": node - first_I[row_N[node]], **values}
+    read = PartRange(part, catalogue.rows(commit))
+    hits = np.flatnonzero(node_mask(read, {"kind": "feature", "layer": layer, "feature": feature}))
+    values = part.nodes(["position", "activation", "influence"], read.rows("num_nodes", hits))
+    return {"prompt": catalogue.numbers(commit).start + read.prompt_N[hits], "node": read.node_N[hits], **values}

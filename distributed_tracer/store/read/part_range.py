@@ -45,6 +45,11 @@ class PartRange:
         """For each prompt, the index of its first node among the nodes of the range: int [prompts]."""
         return np.cumsum(self.num_nodes) - self.num_nodes
 
+    @cached_property
+    def node_N(self) -> npt.NDArray[np.int32]:
+        """For each node of the range, its number within its graph: int32 [nodes]."""
+        return (np.arange(len(self.prompt_N)) - self.first_node[self.prompt_N]).astype(np.int32)
+
     def rows(self, of: Literal["num_nodes", "num_edges"], index: npt.NDArray[np.intp] | None = None) -> Rows:
         """Return the range's rows in the part's node or edge table, or those of the rows at `index` (ascending)."""
         sizes = np.array([getattr(entry, of) for entry in self.part.receipt.prompts], dtype=np.intp)
