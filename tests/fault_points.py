@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from ledgers import record_failure
 from random_graphs import random_graph
 from random_stores import RUN_INFO, write_part
 
@@ -111,7 +112,7 @@ def write_all(url: str) -> None:
     for half in (GRAPHS[:4], GRAPHS[4:]):
         if left := [graph for graph in half if graph.prompt_id not in done]:
             ledger.commit(write_part(url, left))
-    ledger.record_failure("bad", "trace", "no memory", 2)
+    record_failure(ledger, "bad", "trace", "no memory", 2)
 
 
 def split_all(source: str, url: str) -> None:

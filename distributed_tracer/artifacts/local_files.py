@@ -146,11 +146,6 @@ def described(located: Located | Files, full_hash: bool = False) -> Files:
 WEIGHTS = (".safetensors", ".npz")
 
 
-def fingerprints(model: str, transcoders: str) -> dict[str, dict[str, str]]:
-    """Return the identity of a model and of transcoders on this machine, as `identity_of` describes it."""
-    return identity_of({"model": model_files(model), "transcoders": transcoder_files(transcoders)})
-
-
 def identity_of(found: Mapping[str, Files]) -> dict[str, dict[str, str]]:
     """Return hashes and commits that identify a model and transcoders, each by their names in `found`.
 

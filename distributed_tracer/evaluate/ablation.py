@@ -42,13 +42,6 @@ class AblationResult:
     direct_E: npt.NDArray[np.float64]
     reacting_E: npt.NDArray[np.float64]
 
-    @property
-    def largest_difference(self) -> float:
-        """Largest difference between `direct_E` and `weight_E`, as a share of the largest weight; 0 without edges."""
-        if not len(self.weight_E):
-            return 0.0
-        return float(np.abs(self.direct_E - self.weight_E).max() / np.abs(self.weight_E).max())
-
 
 def sample_sources(graph: Graph, count: int, seed: int = 0) -> npt.NDArray[np.int64]:
     """Return `count` feature nodes that have outgoing edges, sampled at random; all of them if there are fewer."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jobs_of_cases import job, plain_rows
+from ledgers import failures_left, record_failure
 from random_graphs import assert_same, random_graph
 from random_stores import make_store
 
@@ -44,7 +45,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clean") / "store"
     make_store(str(path), GRAPHS, [OTHER])
     Ledger(str(path)).start_run(5, 0, 60.0, {})
-    Ledger(str(path)).record_failure("bad", "trace", "no memory", 2)
+    record_failure(Ledger(str(path)), "bad", "trace", "no memory", 2)
     return path
 
 
@@ -169,7 +170,7 @@ def test_a_commit_that_lies_is_seen_listed_and_taken_out(store: Path, lie: str) 
 
 def look(store: Path) -> list[Graph]:
     """All that a run, a reader or status reads."""
-    Ledger(str(store)).failures()
+    failures_left(Ledger(str(store)))
     status_of(str(store))
     found = open_store(str(store))
     found.occurrences(0, 1)

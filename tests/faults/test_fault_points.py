@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fault_points import GRAPHS, Work, killed_runs, split_all, write_all
+from ledgers import failures_left, record_failure
 from random_graphs import assert_same, random_graph
 from random_stores import make_store, whole, write_part
 
@@ -50,7 +51,7 @@ def test_a_writer_killed_at_any_change_loses_nothing_and_a_rerun_completes(tmp_p
             counts.append(whole(url, TRUTH))
         write_all(url)
         assert open_store(url).digest() == expected, point
-        assert Ledger(url).failures().keys() == {"bad"}
+        assert failures_left(Ledger(url)).keys() == {"bad"}
     finished, *counts = counts
     assert finished == len(GRAPHS)
     assert counts == sorted(counts), "a later kill leaves no less"
@@ -109,7 +110,7 @@ def test_a_copy_killed_at_any_change_is_part_of_the_source_and_another_completes
     make_store(source, *PAIRS[:2])
     compact(source)
     make_store(source, PAIRS[2])
-    Ledger(source).record_failure("bad", "trace", "no memory", 2)
+    record_failure(Ledger(source), "bad", "trace", "no memory", 2)
     make_store(other, PAIRS[1], PAIRS[3])
     work: dict[str, Work] = {
         "copy": partial(copy_store, source),
@@ -124,7 +125,7 @@ def test_a_copy_killed_at_any_change_is_part_of_the_source_and_another_completes
         assert whole(url, TRUTH) == len(expected), point
         assert open_store(url).digest() == expected.digest()
         assert (open_store(url).index is not None) == (how == "copy")
-        assert how == "split" or Ledger(url).failures().keys() == {"bad"}
+        assert how == "split" or failures_left(Ledger(url)).keys() == {"bad"}
 
 
 def damage(url: str, indexed: bool) -> None:
@@ -132,7 +133,7 @@ def damage(url: str, indexed: bool) -> None:
     store = make_store(url, BIG, GRAPHS)
     if indexed:
         compact(url, part_edges=1)
-    Ledger(url).record_failure("bad", "trace", "no memory", 2)
+    record_failure(Ledger(url), "bad", "trace", "no memory", 2)
     chunk = max(
         (Path(url) / "parts" / store.receipts[0].part / "edges/source/c").iterdir(), key=lambda path: int(path.name)
     )

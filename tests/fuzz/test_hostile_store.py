@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ledgers import failures_left, record_failure
 from numcodecs import blosc, zstd
 from random_graphs import random_graph
 from random_stores import make_store, write_part
@@ -55,7 +56,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = make_store(url, graphs[:2])
     ledger = Ledger(url)
     ledger.start_run(4, 0, 60.0, {})
-    ledger.record_failure("bad", "trace", "no memory", 2)
+    record_failure(ledger, "bad", "trace", "no memory", 2)
     ledger.end("finished")
     prompts = tuple(EvaluatedPrompt(name, "", "0" * 64) for name in made)
     tables = [Table({"distance": ["all"], "edges": [3], "cosine": [0.5]}) for _ in prompts]
@@ -217,7 +218,7 @@ def _graphs(url: str) -> None:
 
 READERS: tuple[Callable[[str], object], ...] = (
     lambda url: list(Ledger(url).content_hashes()),
-    lambda url: Ledger(url).failures(),
+    lambda url: failures_left(Ledger(url)),
     lambda url: open_store(url).digest(),
     lambda url: status_text(status_of(url)),
     lambda url: json.dumps(status_of(url), indent=2),

@@ -59,10 +59,6 @@ class Manifest:
     def record(self, name: str, path: Path) -> None:
         self.files[name] = {"sha256": sha256_of(path), "bytes": path.stat().st_size}
 
-    def forget(self, folder: str) -> None:
-        """Drop the entries of the files in a folder."""
-        self.files = {name: entry for name, entry in self.files.items() if not name.startswith(f"{folder}/")}
-
 
 def read_manifest(bundle: Path) -> Manifest:
     """Return the manifest of a bundle. Raises BundleError if there is none, or one that this version does not know."""

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fingerprints import fingerprints
 from jobs_of_cases import CASE, job, plain_rows
 from safetensors.numpy import load_file, save_file
 
-from distributed_tracer.artifacts.local_files import fingerprints
 from distributed_tracer.config import JobConfig, ModelConfig, TranscoderConfig
 from distributed_tracer.errors import StoreMismatch
 from distributed_tracer.pipeline import run_job

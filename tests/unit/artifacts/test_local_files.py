@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fingerprints import fingerprints
 from hub_server import COMMIT
 from jobs_of_cases import CASE
 
-from distributed_tracer.artifacts.local_files import fingerprints, model_files, transcoder_files
+from distributed_tracer.artifacts.local_files import model_files, transcoder_files
 
 
 def cache(folder: Path, repo: str, source: Path) -> Path:

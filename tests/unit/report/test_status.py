@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
+from ledgers import record_failure
 from random_graphs import random_graph
 from random_stores import RUN_INFO, make_store, write_part
 
@@ -30,8 +31,8 @@ def store(tmp_path: Path) -> str:
     make_store(url, [random_graph("a"), random_graph("b", seed=1)], [random_graph("c", seed=2)])
     write_part(url, [random_graph("lost", seed=3)])
     ledger = Ledger(url)
-    ledger.record_failure("bad", "trace", "no \x1b[31m such token", 1)
-    ledger.record_failure("c", "worker", "died", 3)
+    record_failure(ledger, "bad", "trace", "no \x1b[31m such token", 1)
+    record_failure(ledger, "c", "worker", "died", 3)
     return url
 
 
@@ -60,7 +61,7 @@ def test_status_for_machines_is_json(store: str) -> None:
 
 def test_many_failures_are_cut_short_for_people_only(store: str) -> None:
     for number in range(30):
-        Ledger(store).record_failure(f"f{number:02}", "read", "malformed", 1)
+        record_failure(Ledger(store), f"f{number:02}", "read", "malformed", 1)
     status = status_of(store)
     assert len(status["failed"]) == 31
     assert "... and 11 more" in status_text(status)
@@ -123,7 +124,7 @@ def test_status_tells_how_far_the_latest_run_is(store: str) -> None:
     begin(latest, 8, 1)
     earlier.commit(write_part(store, [random_graph("d", seed=4)]))
     latest.commit(write_part(store, [random_graph("e", seed=5), random_graph("f", seed=6)]))
-    latest.record_failure("no such token", "trace", "?", 1)
+    record_failure(latest, "no such token", "trace", "?", 1)
     run = status_of(store)["run"]
     assert (run["num_prompts"], run["num_done"], run["num_failed"], run["num_left"]) == (8, 3, 1, 4)
     assert run["host"].rpartition(":")[2] == str(os.getpid())

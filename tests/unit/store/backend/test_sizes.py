@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from ledgers import record_failure
 from random_graphs import random_graph
 from random_stores import make_store
 
@@ -34,7 +35,7 @@ def store(tmp_path: Path) -> Path:
     make_store(str(path), graphs)
     ledger = Ledger(str(path))
     ledger.start_run(3, 0, 60.0, {})
-    ledger.record_failure("c", "trace", "no memory", 1)
+    record_failure(ledger, "c", "trace", "no memory", 1)
     return path
 
 
@@ -112,6 +113,6 @@ def test_what_could_not_be_read_again_is_not_written(root_url: str, monkeypatch:
 
 def test_an_error_of_any_length_is_a_failure_that_can_be_read(tmp_path: Path) -> None:
     ledger = Ledger(str(tmp_path))
-    ledger.record_failure("p" * 500, "trace", "\U0001f600" * 10**6, 1)
+    record_failure(ledger, "p" * 500, "trace", "\U0001f600" * 10**6, 1)
     (failure,) = read_failures(open_backend(str(tmp_path)))
     assert len(failure.reason) == 50_000

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from killing import kill_until_done
+from ledgers import record_failure
 from random_graphs import AWKWARD, random_graph
 from random_stores import RUN_INFO, make_store, write_part
 
@@ -32,7 +33,7 @@ def test_a_copy_has_the_same_objects_and_nothing_else(store_url: str, other_url:
     store = make_store(store_url, [graph for name, graph in AWKWARD.items() if name != "wide"], *PARTS)
     ledger = Ledger(store_url)
     ledger.start_run(9, 0, 10.0, {})
-    ledger.record_failure("bad", "trace", "no such token", 1)
+    record_failure(ledger, "bad", "trace", "no such token", 1)
     ledger.end("stopped", "SIGTERM")
     everything = objects(store_url)
     write_part(store_url, [random_graph("nobody committed this")])
@@ -51,7 +52,7 @@ def test_a_second_copy_brings_only_what_is_new(store_url: str, other_url: str) -
     make_store(store_url, *PARTS[:1])
     copy_store(store_url, other_url)
     ledger = Ledger(store_url)
-    ledger.record_failure("bad", "trace", "first reason", 1)
+    record_failure(ledger, "bad", "trace", "first reason", 1)
     ledger.commit(write_part(store_url, PARTS[1]))
     made = copy_store(store_url, other_url)
     assert (made.num_parts, made.num_there) == (1, 1)
@@ -63,7 +64,7 @@ def test_a_second_copy_brings_only_what_is_new(store_url: str, other_url: str) -
 def test_a_later_record_of_a_failure_replaces_an_earlier_one_and_never_the_other_way(tmp_path: Path) -> None:
     here, there = str(tmp_path / "here"), str(tmp_path / "there")
     make_store(here)
-    Ledger(here).record_failure("bad", "trace", "old", 1)
+    record_failure(Ledger(here), "bad", "trace", "old", 1)
     copy_store(here, there)
     for url, reason, time in ((here, "newer", "2999-01-01T00:00:00+00:00"), (there, "newest", "3000")):
         (name,) = open_backend(url).list_dir("failures")
@@ -82,7 +83,7 @@ def test_the_failure_of_a_later_run_replaces_that_of_an_earlier_one_whatever_the
     for year, reason in ((3000, "old"), (2000, "new")):
         ledger = Ledger(here)
         ledger.start_run(1, 0, 60.0, {})
-        ledger.record_failure("bad", "trace", reason, 1)
+        record_failure(ledger, "bad", "trace", reason, 1)
         (name,) = open_backend(here).list_dir("failures")
         record = json.loads(open_backend(here).read(f"failures/{name}") or b"")
         open_backend(here).put(f"failures/{name}", json.dumps({**record, "time": f"{year}-01-01"}).encode())

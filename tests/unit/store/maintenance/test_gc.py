@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from killing import ROOT, finish, kill_until_done
+from ledgers import record_failure
 from random_graphs import random_graph
 from random_stores import make_store, whole, write_part
 
@@ -45,7 +46,7 @@ def orphan(path: Path, hours: float) -> str:
 
 def test_only_parts_without_a_commit_go_and_all_that_is_committed_stays(store_url: str) -> None:
     store = make_store(store_url, [random_graph("a")], [random_graph("b", seed=1)])
-    Ledger(store_url).record_failure("bad", "trace", "no such token", 1)
+    record_failure(Ledger(store_url), "bad", "trace", "no such token", 1)
     before = set(open_backend(store_url).list_all(""))
     lost = write_part(store_url, [random_graph("lost")])
     assert collect_garbage(store_url) == [], "it is younger than a day"

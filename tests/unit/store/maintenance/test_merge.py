@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from killing import kill_until_done
+from ledgers import failures_left, record_failure
 from random_graphs import random_graph
 from random_stores import RUN_INFO, make_store, write_part
 
@@ -38,7 +39,7 @@ def test_a_merged_store_has_the_parts_of_all_byte_for_byte(store_url: str, other
     third = str(tmp_path / "third")
     make_store(store_url, GRAPHS[:2], GRAPHS[2:3])
     make_store(third, GRAPHS[3:5], GRAPHS[5:])
-    Ledger(third).record_failure("bad", "trace", "no such token", 1)
+    record_failure(Ledger(third), "bad", "trace", "no such token", 1)
     made = merge_stores(other_url, [store_url, third])
     assert (made.num_parts, made.num_left_out) == (4, 0)
     merged = open_store(other_url)
@@ -49,7 +50,7 @@ def test_a_merged_store_has_the_parts_of_all_byte_for_byte(store_url: str, other
         for receipt in open_store(source).receipts:
             keys = [f"parts/{receipt.part}/{key}" for key in receipt.objects]
             assert open_backend(other_url).read_many(keys) == open_backend(source).read_many(keys)
-    assert set(Ledger(other_url).failures()) == {"bad"}
+    assert set(failures_left(Ledger(other_url))) == {"bad"}
     assert [origin["store"] for origin in merged.info["merged_from"]] == [store_url, third]
     again = merge_stores(other_url, [store_url, third])
     assert (again.num_parts, again.num_left_out) == (0, 4)
