@@ -155,6 +155,12 @@ def test_one_module_alone_speaks_to_the_hub() -> None:
     assert files == {"hub.py"}
 
 
+def test_private_modules_of_libraries_are_imported_only_where_ray_has_no_option() -> None:
+    private = re.compile(r"(?!distributed_tracer)\w.*\._|zarr\.core")
+    files = {path.name for path in modules(PACKAGE) for name in imported_names(path) if private.match(name)}
+    assert files == {"ask_nodes.py", "cluster.py", "local_cluster.py"}
+
+
 def test_no_file_is_too_long_to_be_read_at_once() -> None:
     lines = {path: path.read_text("utf-8").count("\n") for path in modules(PACKAGE)}
     assert {path: count for path, count in lines.items() if count > MOST_LINES} == {}

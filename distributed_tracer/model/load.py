@@ -184,19 +184,22 @@ def _read_tokenizer(name: str, **options: Any) -> Any:
     return tokenizer
 
 
-def _check_options(value: object, file: str) -> None:
-    """Raise ModelError for names that are no words: the library prints the options of a token that it does not know."""
-    for key, below in value.items() if isinstance(value, dict) else ():
-        names = (
-            below
-            if isinstance(below, dict) and (key.endswith("_token") or key.isdecimal() or "content" in below)
-            else {}
-        )
-        if wrong := [name for name in names if not _WORD.fullmatch(name)]:
-            raise ModelError(f"{file}: {brief(wrong[0])} is no option of a token")
-        _check_options(below, file)
-    for below in value if isinstance(value, list) else ():
-        _check_options({"_token": below}, file)
+def _check_options(value: object, file: str, is_token: bool = False) -> None:
+    """Raise ModelError if an option of a token is not named by a word: the library prints the options that it does not
+    know.
+
+    Tokens are the objects in lists, those under keys that end in `_token` or are ids, and those with a `content`.
+    """
+    if isinstance(value, list):
+        for entry in value:
+            _check_options(entry, file, is_token=True)
+    if not isinstance(value, dict):
+        return
+    if is_token and (wrong := [name for name in value if not _WORD.fullmatch(name)]):
+        raise ModelError(f"{file}: {brief(wrong[0])} is no option of a token")
+    for key, below in value.items():
+        has_content = isinstance(below, dict) and "content" in below
+        _check_options(below, file, is_token=has_content or key.endswith("_token") or key.isdecimal())
 
 
 def _read_config(name: str, **options: Any) -> Any:

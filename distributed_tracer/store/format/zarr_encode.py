@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ import numpy.typing as npt
 import zarr
 import zarr.api.asynchronous
 from zarr.codecs import BloscCodec, ZstdCodec
-from zarr.core.sync import sync
 from zarr.storage import MemoryStore
 
 from .schema import COLUMNS, FORMAT_VERSION, POINTER_COLUMN, POINTERS, Column, Columns
@@ -40,9 +40,8 @@ def encode_group(
     """Return the objects of a Zarr group, by key. The group's attributes record its `kind` and the provenance."""
     attributes = {**(provenance or {}), "format": f"distributed_tracer {kind}", "format_version": FORMAT_VERSION}
     objects: dict[str, Any] = {}
-    sync(
-        _put_all(MemoryStore(objects), attributes, arrays)
-    )  # in zarr's own event loop, because a notebook's event loop is running already
+    with ThreadPoolExecutor(1) as pool:  # because a notebook's event loop is running already in its own thread
+        pool.submit(asyncio.run, _put_all(MemoryStore(objects), attributes, arrays)).result()
     encoded = {key: objects[key].to_bytes() for key in sorted(objects)}
     return {**encoded, "zarr.json": _consolidated(encoded)}
 
