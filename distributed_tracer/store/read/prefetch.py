@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,16 +19,22 @@ def prefetch(jobs: Iterable[Callable[[], T]], number: int = 1) -> Iterator[T]:
     iterator is closed.
     """
     pool = ThreadPoolExecutor(max(1, number), "ahead")
-    waiting: deque[Future[T]] = deque()
     try:
-        for job in jobs:
-            waiting.append(pool.submit(job))
-            if len(waiting) > number:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from results_in_order(pool, jobs, number)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def results_in_order(pool: Executor, jobs: Iterable[Callable[[], T]], number: int) -> Iterator[T]:
+    """Yield the result of each job in order; while one is waited for or used, up to `number` further jobs are in the
+    pool."""
+    waiting: deque[Future[T]] = deque()
+    for job in jobs:
+        waiting.append(pool.submit(job))
+        if len(waiting) > number:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def found_ahead(jobs: Iterable[Callable[[], T | None]], number: int, if_none: Callable[[], None]) -> Iterator[T]:

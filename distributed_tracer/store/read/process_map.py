@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pickle
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
+from functools import partial
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from ...graph.graph import Graph
 from ..backend.open import open_backend
 from ..format.part_manifest import PartManifest
 from ..part import Part
+from .prefetch import results_in_order
 
 T = TypeVar("T")
 _GRAPHS = 32
@@ -51,12 +52,10 @@ def map_in_processes(
     """
     _check(function)
     pool = ProcessPoolExecutor(processes, get_context("spawn"))
-    small = (pool.submit(_work, url, function, receipt, numbers) for receipt, numbers in _small(tasks))
+    jobs = (partial(_work, url, function, receipt, numbers) for receipt, numbers in _small(tasks))
     try:
-        waiting = deque(islice(small, 2 * processes))
-        while waiting:
-            yield from waiting.popleft().result()
-            waiting.extend(islice(small, 1))
+        for answers in results_in_order(pool, jobs, 2 * processes - 1):
+            yield from answers
     except BrokenProcessPool as error:
         raise WorkerLost(
             "a process of Store.map ended: it had no memory left, or could not import the function or the main "
