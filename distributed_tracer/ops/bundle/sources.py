@@ -103,7 +103,7 @@ def transcoder_source(transcoders: str) -> Source:
     if isinstance(folder, LocalFolder):
         origin, revision = folder.root.resolve().name, None
     else:
-        origin, revision = str(folder), hub.commit_of(next(iter(names.values())))
+        origin, revision = str(folder), hub.commit_of(next(iter(names.values()))) or None
     stored = read_config(names[LISTING]) if LISTING in names else {}
     listing = with_published_k(stored, folder)
     here = _listed(listing, names)

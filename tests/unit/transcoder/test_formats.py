@@ -207,8 +207,7 @@ def test_the_k_of_a_set_on_the_hub_that_is_published_elsewhere_is_known(
     assert len(load_transcoders(repo).encode(0, torch.randn(1, WIDTH))[0]) == 128
     with pytest.raises(TranscoderError, match="k must be a positive number, not None"):
         transcoder_shape("someone/else")
-    monkeypatch.setattr("distributed_tracer.ops.bundle.sources._commit", lambda *_: "c0ffee")
-    bundled = transcoder_source(repo)  # a directory has no name to know it by
+    bundled = transcoder_source(repo)
     assert yaml.safe_load(bundled.files["transcoders/config.yaml"]())["k"] == 128
 
 
