@@ -1,6 +1,6 @@
 """Builds an index: reads each part's node table once and sorts all nodes by feature in memory (about 60 bytes each).
 
-Axes: N node (of a part), I prompt of a part, X node that is a feature (of any part), Y first of those in each pair of
+Axes: N node (of a part), X node that is a feature (of any part), Y first of those in each pair of
 prompt and feature, F feature (each once).
 """
 

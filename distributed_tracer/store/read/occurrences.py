@@ -1,6 +1,6 @@
 """Finds every node that is one given feature: in the index, and in node tables of parts that no index covers.
 
-Axes: N node, I prompt (of the catalogue, or of one part).
+Axes: N node, I prompt (of the catalogue).
 """
 
 from __future__ import annotations
