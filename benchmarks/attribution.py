@@ -138,14 +138,14 @@ def trace(
     """Time the steps of `attribute_dense`, and of pruning, whose result is dropped."""
     prompt, shape = Prompt("benchmark", tokens=tuple(tokens)), transcoders.shape
     with timed("forward"):
-        tape = run_with_cache(model, tokens, shape.input_site, shape.output_site)
+        cache = run_with_cache(model, tokens, shape.input_site, shape.output_site)
     zeroed, dtype = num_zeroed_positions(tokens, model.shape.architecture), sweep_dtype(config.sweep_dtype, model.dtype)
     with timed("encode"):
-        features = encode(model, tape, transcoders, zeroed, dtype)
+        features = encode(model, cache, transcoders, zeroed, dtype)
     with timed("targets"):
-        directions = resolve_targets((), model, tape, transcoders, config)
+        directions = resolve_targets((), model, cache, transcoders, config)
     with timed("fold"):
-        rows = RowComputer(model, tape, transcoders, features, config.sweep_rows, config.keep_row_mass)
+        rows = RowComputer(model, cache, transcoders, features, config.sweep_rows, config.keep_row_mass)
         frontier = frontier_of(directions, features, config, max_closing_error(config, model.dtype))
 
     def learn(blocks: Iterator[EdgeBlock]) -> None:

@@ -107,7 +107,7 @@ def plan(config: JobConfig) -> dict[str, Any]:
     return command("plan", *given, "--on-bad-prompt", "record")
 
 
-def intake(config: JobConfig) -> dict[str, Any]:
+def inputs(config: JobConfig) -> dict[str, Any]:
     return {"what": f"{len(load_inputs(config).prompts):,} prompts"}
 
 
@@ -201,9 +201,9 @@ def main() -> int:
             stack.enter_context(server.used())
             place = server.make_bucket("large")
         todo = [(count, *step) for count in args.prompts for step in steps(folder, place, count)]
-        for count in args.intake:
+        for count in args.inputs:
             path = write_corpus(folder / f"intake-{count}.jsonl", map(line, range(count)))
-            todo.append((count, "intake", partial(intake, job(path, ""))))
+            todo.append((count, "intake", partial(inputs, job(path, ""))))
         todo += [(count, *step) for count in args.graphs for step in queries(place, count)]
         for count, step, do in todo:
             if args.only and step not in args.only:

@@ -55,11 +55,11 @@ RANKS = {"hot": 0, "100th": 100, "rare": FEATURES - 1}
 class Drawn:
     """A part that does not exist, with as much of its interface as an index uses."""
 
-    receipt: PartManifest
+    manifest: PartManifest
 
     def nodes(self, names: Sequence[str]) -> Columns:
-        rng = np.random.default_rng(int(self.receipt.part[:8], 16))
-        size = NODES * len(self.receipt.prompts)
+        rng = np.random.default_rng(int(self.manifest.part[:8], 16))
+        size = NODES * len(self.manifest.prompts)
         columns: Columns = {
             "kind": np.full(size, NodeKind.FEATURE, np.uint8),
             "layer": rng.integers(0, LAYERS, size, np.int16),
@@ -71,7 +71,7 @@ class Drawn:
         return {name: columns[name] for name in names}
 
 
-def receipts(count: int, size: int) -> Iterator[PartManifest]:
+def manifests(count: int, size: int) -> Iterator[PartManifest]:
     """Yield the part manifests that workers would have committed."""
     rng = np.random.default_rng(0)
     for first in range(0, count, size):
@@ -106,7 +106,7 @@ def measure(
 
     yield row(f"open, {len(made)} commits and no index", partial(open_store, url))
     plain = open_store(url)
-    order = {receipt.part: receipt for receipt in made}
+    order = {manifest.part: manifest for manifest in made}
     parts = [cast(Part, Drawn(order[commit.part])) for commit in plain.catalogue.commits]
     started = time.perf_counter()
     write_index(plain.root, 1, plain.catalogue, parts)
@@ -142,7 +142,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path, help="also write all figures here")
     args = parser.parse_args()
-    made = list(receipts(args.prompts, args.part))
+    made = list(manifests(args.prompts, args.part))
     found: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as folder, places(Path(folder), args.s3) as here:
         for name, url, answers in here:

@@ -71,8 +71,8 @@ def job(folder: Path, num_prompts: int, max_feature_nodes: int) -> JobConfig:
 
 def timed(config: JobConfig) -> Timed:
     """Run a job into a new store."""
-    intake = load_inputs(config)
-    plan = make_plan(intake.prompts, intake.model, intake.transcoders, config)
+    inputs = load_inputs(config)
+    plan = make_plan(inputs.prompts, inputs.model, inputs.transcoders, config)
     ledger = Ledger(config.store.store)
     ledger.create_or_check(run_info(config))
     executor = executor_for(config, ledger.commit)
@@ -83,8 +83,8 @@ def timed(config: JobConfig) -> Timed:
             busy += outcome.seconds
         if outcome.status == "done":
             ended, done = time.perf_counter(), done + 1
-    if done != len(intake.prompts):
-        raise SystemExit(f"{done} of {len(intake.prompts)} prompts were done")
+    if done != len(inputs.prompts):
+        raise SystemExit(f"{done} of {len(inputs.prompts)} prompts were done")
     return Timed(begun - called, ended - begun, busy, open_store(config.store.store).digest())
 
 

@@ -90,12 +90,12 @@ def measure(codec: Any, values: npt.NDArray[Any], chunk_rows: int) -> tuple[int,
 def values_of(store: Store, name: str, count: int) -> npt.NDArray[Any]:
     """Return the first values of an array, across parts."""
     root, found, left = open_backend(store.url), [], count
-    for receipt in store.receipts:
+    for manifest in store.manifests:
         if left <= 0:
             break
-        part = Part(root, receipt)
+        part = Part(root, manifest)
         rows = (
-            sum(getattr(entry, _AXES[name.partition("/")[0]]) for entry in receipt.prompts)
+            sum(getattr(entry, _AXES[name.partition("/")[0]]) for entry in manifest.prompts)
             if name.partition("/")[0] in _AXES
             else int(part.pointers(COLUMNS[name])[-1])
         )

@@ -64,7 +64,7 @@ PIPELINES = {
 
 def wanted_of(part: Part) -> dict[str, Wanted]:
     """Return rows of arrays: those of the prompt in the middle, and all edges."""
-    middle = len(part.receipt.prompts) // 2
+    middle = len(part.manifest.prompts) // 2
     ends = {column.name: part.pointers(column) for column in BODY}
     graph: Wanted = {name: slice(int(end[middle]), int(end[middle + 1])) for name, end in ends.items()}
     edges: Wanted = {name: slice(0, int(ends[name][-1])) for name in ("edges/source", "edges/weight")}
@@ -92,11 +92,11 @@ def through_zarr(store: Any, part: Part) -> Tries:
     return tries
 
 
-def through_obstore(store: Any, folder: str, receipt: PartManifest, objects: Mapping[str, bytes]) -> Tries:
+def through_obstore(store: Any, folder: str, manifest: PartManifest, objects: Mapping[str, bytes]) -> Tries:
     """Return reads and writes of the part's objects without decoding."""
 
     async def get() -> list[bytes]:
-        answers = await asyncio.gather(*(obstore.get_async(store, f"{folder}/{key}") for key in receipt.objects))
+        answers = await asyncio.gather(*(obstore.get_async(store, f"{folder}/{key}") for key in manifest.objects))
         return [bytes(data) for data in await asyncio.gather(*(answer.bytes_async() for answer in answers))]
 
     async def put() -> None:
@@ -108,7 +108,7 @@ def through_obstore(store: Any, folder: str, receipt: PartManifest, objects: Map
 
 def own(root: Backend, part: Part, objects: Mapping[str, bytes]) -> Tries:
     """Return reads and writes by this package."""
-    keys = [f"parts/{part.receipt.part}/{key}" for key in part.receipt.objects]
+    keys = [f"parts/{part.manifest.part}/{key}" for key in part.manifest.objects]
     tries: Tries = {question: lambda rows=rows: part.read(rows) for question, rows in wanted_of(part).items()}  # type: ignore[misc]
 
     def upload() -> None:
@@ -131,10 +131,10 @@ def measure(ways: Mapping[str, Tries], repeats: int) -> list[dict[str, Any]]:
     ]
 
 
-def local_ways(url: str, receipt: PartManifest, scratch: Path, objects: Mapping[str, bytes]) -> dict[str, Tries]:
-    folder = f"{url}/parts/{receipt.part}"
+def local_ways(url: str, manifest: PartManifest, scratch: Path, objects: Mapping[str, bytes]) -> dict[str, Tries]:
+    folder = f"{url}/parts/{manifest.part}"
     root = open_backend(str(scratch / "own"))
-    part = Part(open_backend(url), receipt)
+    part = Part(open_backend(url), manifest)
     reads = {name: read for name, read in own(open_backend(url), part, objects).items() if name != "upload"}
     rust, new = RustLocal(url), RustLocal(scratch, mkdir=True)
     return {
@@ -142,15 +142,15 @@ def local_ways(url: str, receipt: PartManifest, scratch: Path, objects: Mapping[
         "LocalStore": through_zarr(LocalStore(folder), part),
         "obstore": {
             **through_zarr(ObjectStore(RustLocal(folder)), part),
-            "objects": through_obstore(rust, f"parts/{receipt.part}", receipt, objects)["objects"],
-            "upload (without sync)": through_obstore(new, "", receipt, objects)["upload"],
+            "objects": through_obstore(rust, f"parts/{manifest.part}", manifest, objects)["objects"],
+            "upload (without sync)": through_obstore(new, "", manifest, objects)["upload"],
         },
     }
 
 
-def s3_ways(remote: Delayed, receipt: PartManifest, objects: Mapping[str, bytes]) -> dict[str, Tries]:
+def s3_ways(remote: Delayed, manifest: PartManifest, objects: Mapping[str, bytes]) -> dict[str, Tries]:
     url = remote.server.make_bucket("pipelines") + "/store"
-    root, folder = open_backend(url), f"parts/{receipt.part}"
+    root, folder = open_backend(url), f"parts/{manifest.part}"
     root.put_many({f"{folder}/{key}": data for key, data in objects.items()})
     rust = {
         "endpoint": remote.server.endpoint,
@@ -159,14 +159,14 @@ def s3_ways(remote: Delayed, receipt: PartManifest, objects: Mapping[str, bytes]
         "region": "us-east-1",
         "client_options": {"allow_http": True},
     }
-    part = Part(root, receipt)
+    part = Part(root, manifest)
     part_store = S3Store("pipelines", prefix=f"store/{folder}", **rust)
     return {
         "this store": own(root, part, objects),
         "s3fs": through_zarr(FsspecStore.from_url(f"{url}/{folder}", storage_options={"asynchronous": True}), part),
         "obstore": {
             **through_zarr(ObjectStore(part_store), part),
-            **through_obstore(S3Store("pipelines", prefix="store", **rust), folder, receipt, objects),
+            **through_obstore(S3Store("pipelines", prefix="store", **rust), folder, manifest, objects),
         },
     }
 
@@ -184,15 +184,15 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    receipt = open_store(args.store).receipt(0)
-    objects = {key: Path(args.store, "parts", receipt.part, key).read_bytes() for key in receipt.objects}
-    megabytes = receipt.num_bytes / 1e6
-    print(f"a part of {len(receipt.prompts)} prompts, {len(objects)} objects, {megabytes:.1f} MB; milliseconds")
+    manifest = open_store(args.store).manifest(0)
+    objects = {key: Path(args.store, "parts", manifest.part, key).read_bytes() for key in manifest.objects}
+    megabytes = manifest.num_bytes / 1e6
+    print(f"a part of {len(manifest.prompts)} prompts, {len(objects)} objects, {megabytes:.1f} MB; milliseconds")
     found = {}
     with tempfile.TemporaryDirectory() as scratch:
-        found["local"] = measure(local_ways(args.store, receipt, Path(scratch), objects), args.repeats)
+        found["local"] = measure(local_ways(args.store, manifest, Path(scratch), objects), args.repeats)
     with far_server(args.s3) as remote:
-        found[f"S3, {args.s3:g} ms away"] = measure(s3_ways(remote, receipt, objects), args.repeats)
+        found[f"S3, {args.s3:g} ms away"] = measure(s3_ways(remote, manifest, objects), args.repeats)
     for where, rows in found.items():
         print(f"\n{where}\n{Table({name: [row[name] for row in rows] for name in rows[0]}).format(len(rows))}")
     if args.json:

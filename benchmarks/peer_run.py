@@ -64,7 +64,7 @@ class Peer:
     def _patch(self, backend: str, tokens: list[int]) -> float:
         """Replace the hook, and return how far a graph is from the shipped hook's, relative to its largest edge."""
         shipped = self.arrays(self.attribute(tokens))
-        {"nnsight": mend_nnsight, "transformerlens": mend_transformerlens}[backend]()
+        {"nnsight": patch_nnsight, "transformerlens": patch_transformerlens}[backend]()
         found = graph_difference(shipped, self.arrays(self.attribute(tokens)))
         assert found.largest <= SAME, f"the patched hook changes the graph: {found}"
         assert found.features_in_common > 0.99, f"the patched hook selects other features: {found}"
@@ -155,7 +155,7 @@ def as_slice(index_A: Tensor) -> Tensor | slice:
     return slice(first, first + count) if torch.equal(index_A, run_A) else index_A
 
 
-def mend_nnsight() -> None:
+def patch_nnsight() -> None:
     """Replace the method that scores one layer's features from a gradient."""
     context = import_module("circuit_tracer.attribution.context_nnsight").AttributionContext
 
@@ -178,7 +178,7 @@ def mend_nnsight() -> None:
     context.compute_feature_attributions = compute_feature_attributions
 
 
-def mend_transformerlens() -> None:
+def patch_transformerlens() -> None:
     """Replace the factory of hooks where it is asked for features; errors and tokens keep the shipped one."""
     context = import_module("circuit_tracer.attribution.context_transformerlens").AttributionContext
     shipped = context._compute_score_hook

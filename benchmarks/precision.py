@@ -109,8 +109,8 @@ def table(title: str, found: list[tuple[str, Difference]]) -> list[dict[str, obj
         each = [list(asdict(difference).values()) for name, difference in found if name == variant]
         mean = np.mean(each, axis=0)
         print(f"{variant:20} {mean[0]:>10.1e} {mean[1]:>10.6f} {mean[2]:>8.2%} {mean[3]:>8.2%}")
-        figures = dict(zip(Difference.__annotations__, mean.tolist(), strict=True))
-        lines.append({"on": title, "variant": variant, **figures})
+        results = dict(zip(Difference.__annotations__, mean.tolist(), strict=True))
+        lines.append({"on": title, "variant": variant, **results})
     return lines
 
 

@@ -59,8 +59,8 @@ def mlp_values(model: Model) -> tuple[list[Tensor], list[Tensor]]:
     for start in range(0, len(tokens), step):
         window = tokens[start : start + step]
         begin = [] if leading is None else [leading]
-        tape = run_with_cache(model, [*begin, *window], "mlp.hook_in", "mlp.hook_out")
-        for layer, (x_PD, y_PD) in enumerate(zip(tape.inputs_PD, tape.outputs_PD, strict=True)):
+        cache = run_with_cache(model, [*begin, *window], "mlp.hook_in", "mlp.hook_out")
+        for layer, (x_PD, y_PD) in enumerate(zip(cache.inputs_PD, cache.outputs_PD, strict=True)):
             inputs_LID[layer, start : start + len(window)] = x_PD[len(begin) :].float().cpu()
             outputs_LID[layer, start : start + len(window)] = y_PD[len(begin) :].float().cpu()
     return list(inputs_LID), list(outputs_LID)

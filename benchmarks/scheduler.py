@@ -110,7 +110,7 @@ class Replica:
     part: list[PromptSummary] = field(default_factory=list)
     part_since: float = 0.0
     last_free: float = 0.0
-    unwritten_seconds: float = 0.0
+    pending_seconds: float = 0.0
 
 
 class Cluster:
@@ -119,9 +119,9 @@ class Cluster:
     commit_seconds = call_seconds = 0.0
 
     def __init__(
-        self, units: Iterator[WorkUnit], replicas: int, recorder: OutcomeRecorder, tally: ProgressTracker, seed: int
+        self, units: Iterator[WorkUnit], replicas: int, recorder: OutcomeRecorder, tracker: ProgressTracker, seed: int
     ) -> None:
-        self.schedule, self.recorder, self.tally = Schedule(units, 3, CALL_SECONDS * replicas), recorder, tally
+        self.schedule, self.recorder, self.tracker = Schedule(units, 3, CALL_SECONDS * replicas), recorder, tracker
         self.random = random.Random(seed)
         self.events: list[tuple[float, int, Replica, UnitBatch, WorkerReply | None]] = []
         self.now = self.useful = self.driver_seconds = self.last_handed_out = 0.0
@@ -186,7 +186,7 @@ class Cluster:
             for outcome in self.schedule.part_committed(replica.queue, reply.manifest):
                 self._tell(outcome)
             self.commits += 1
-            self.useful, replica.unwritten_seconds = self.useful + replica.unwritten_seconds, 0.0
+            self.useful, replica.pending_seconds = self.useful + replica.pending_seconds, 0.0
 
     def _bury(self, replica: Replica) -> None:
         self.deaths += 1
@@ -199,9 +199,9 @@ class Cluster:
 
     def _tell(self, outcome: Outcome) -> None:
         self.recorder.record(outcome)
-        self.tally.add(outcome)
-        if outcome.status == "traced" and self.tally.num_worked * 100 // self.tally.total > len(self.paces):
-            self.paces.append((self.now, self.tally.seconds_left(self.now) or 0.0))
+        self.tracker.add(outcome)
+        if outcome.status == "traced" and self.tracker.num_worked * 100 // self.tracker.total > len(self.paces):
+            self.paces.append((self.now, self.tracker.seconds_left(self.now) or 0.0))
 
     def _begin(self, replica: Replica) -> None:
         """Take the next call on the worker's side, if there is one and the worker is free."""
@@ -230,7 +230,7 @@ class Cluster:
             return Outcome(name, "failed", "trace", "bad", expected_seconds=expected)
         if not replica.part:
             replica.part_since = now
-        replica.unwritten_seconds += seconds
+        replica.pending_seconds += seconds
         replica.part.append(PromptSummary(name, tokens, 10, 800, EDGES, 1000, 0.5, 0.5, unit.prompt.content_hash))
         times = {"seconds": seconds, "expected_seconds": expected}
         return Outcome(name, "traced", **times, replacement=0.5, completeness=0.5)
@@ -264,15 +264,15 @@ def measure(replicas: int, num_prompts: int, folder: Path, seed: int = 0) -> Res
     )
     process_memory.reset_peak()
     held = process_memory.held_bytes() or 0
-    spool = PromptQueue(corpus(num_prompts, seed))
+    queue = PromptQueue(corpus(num_prompts, seed))
     ledger = Ledger(config.store.store)
     ledger.create_or_check({"identity": {}})
-    spool.mark_done(ledger.content_hashes())
-    plan = make_plan(spool, MODEL, SETS, config, MACHINE)
+    queue.mark_done(ledger.content_hashes())
+    plan = make_plan(queue, MODEL, SETS, config, MACHINE)
     count, seconds = plan.total()
     recorder = OutcomeRecorder(ledger)
     cluster = Cluster(
-        plan.fitting(), replicas, recorder, tally := ProgressTracker(count, seconds, lambda: cluster.now), seed
+        plan.fitting(), replicas, recorder, tracker := ProgressTracker(count, seconds, lambda: cluster.now), seed
     )
     with mock.patch("distributed_tracer.store.commits._check_whole"):  # virtual parts have no objects to check
         cluster.run()
@@ -281,7 +281,7 @@ def measure(replicas: int, num_prompts: int, folder: Path, seed: int = 0) -> Res
     summary = recorder.summary("", num_prompts, 0, cluster.now)
     assert summary.num_done + summary.num_failed == num_prompts, "something was lost"
     assert ledger.done() == {p.id for p in corpus(num_prompts, seed)} - ledger.failures().keys()
-    assert tally.num_worked == num_prompts
+    assert tracker.num_worked == num_prompts
     total = sum(cluster.ends)
     tail = replicas * (cluster.now - cluster.last_handed_out)
     return Result(

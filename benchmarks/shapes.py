@@ -165,13 +165,13 @@ def shaped_transcoders(
 def _mlp_values(model: Model, shape: Shape, generator: torch.Generator) -> tuple[list[Tensor], list[Tensor]]:
     """Return values [I, D] at the input and output site of every layer, on random tokens."""
     num_prompts, num_tokens = CALIBRATION
-    tapes = []
+    caches = []
     for _ in range(num_prompts):
         size = (min(num_tokens, model.shape.max_positions),)
         tokens = torch.randint(model.shape.vocab_size, size, generator=generator, device=generator.device).tolist()
-        tapes.append(run_with_cache(model, tokens, shape.input_site, shape.output_site))
-    inputs = [torch.cat([x_PD[1:] for x_PD in of]) for of in zip(*(tape.inputs_PD for tape in tapes), strict=True)]
-    outputs = [torch.cat([y_PD[1:] for y_PD in of]) for of in zip(*(tape.outputs_PD for tape in tapes), strict=True)]
+        caches.append(run_with_cache(model, tokens, shape.input_site, shape.output_site))
+    inputs = [torch.cat([x_PD[1:] for x_PD in of]) for of in zip(*(cache.inputs_PD for cache in caches), strict=True)]
+    outputs = [torch.cat([y_PD[1:] for y_PD in of]) for of in zip(*(cache.outputs_PD for cache in caches), strict=True)]
     return inputs, outputs
 
 

@@ -135,16 +135,16 @@ def write(bench: Bench, name: str, forms: Sequence[Form], batches: Iterator[list
 def stored(bench: Bench, name: str, form: Form) -> tuple[int, int]:
     """Return the number of objects and of bytes."""
     if isinstance(form, OurStore) and form.url.startswith("s3://"):
-        sizes = [size for receipt in form.receipts for size, _ in receipt.objects.values()]
-        return len(sizes) + len(form.receipts), sum(sizes)
+        sizes = [size for manifest in form.manifests for size, _ in manifest.objects.values()]
+        return len(sizes) + len(form.manifests), sum(sizes)
     return size_of(place(bench, name, form))
 
 
 def newest_part(form: Form) -> bytes:
     """Return all bytes of the part that was written last."""
     assert isinstance(form, OurStore)
-    part = Path(form.url) / "parts" / form.receipts[-1].part
-    return b"".join((part / key).read_bytes() for key in form.receipts[-1].objects)
+    part = Path(form.url) / "parts" / form.manifests[-1].part
+    return b"".join((part / key).read_bytes() for key in form.manifests[-1].objects)
 
 
 def rewrite(data: bytes, path: Path) -> None:
@@ -158,10 +158,10 @@ def array_sizes(form: OurStore) -> Rows:
     """Return the bytes of each array, largest first; metadata is one entry."""
     sizes: dict[str, int] = {}
     edges = graphs = 0
-    for receipt in form.receipts:
-        graphs += len(receipt.prompts)
-        edges += sum(entry.num_edges for entry in receipt.prompts)
-        for key, (size, _) in receipt.objects.items():
+    for manifest in form.manifests:
+        graphs += len(manifest.prompts)
+        edges += sum(entry.num_edges for entry in manifest.prompts)
+        for key, (size, _) in manifest.objects.items():
             name = "zarr.json" if key.endswith("zarr.json") else "/".join(key.split("/")[:2])
             sizes[name] = sizes.get(name, 0) + size
     whole = sum(sizes.values())

@@ -82,7 +82,7 @@ class OurStore:
         self._ledger = Ledger(url)
         self._ledger.create_or_check({"identity": {"made by": "benchmarks/store.py"}})
         self._writer = PartWriter(url, StoreConfig(url, weight_bits=weight_bits))
-        self.receipts: list[PartManifest] = []
+        self.manifests: list[PartManifest] = []
         """Part manifests of all parts that were written."""
 
     def write(self, graphs: Sequence[Graph]) -> None:
@@ -98,9 +98,9 @@ class OurStore:
 
     def flush(self) -> None:
         """Write and commit what is left."""
-        if receipt := self._writer.flush():
-            self._ledger.commit(receipt)
-            self.receipts.append(receipt)
+        if manifest := self._writer.flush():
+            self._ledger.commit(manifest)
+            self.manifests.append(manifest)
 
     def open(self) -> OurReader:
         return OurReader(open_store(self.url))

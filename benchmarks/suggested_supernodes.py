@@ -32,8 +32,8 @@ FEWEST = 10
 
 
 class Demo:
-    def __init__(self, kind: str, likeness: float) -> None:
-        self.likeness = likeness
+    def __init__(self, kind: str, min_similarity: float) -> None:
+        self.min_similarity = min_similarity
         self.model = ReplacementModel.load(str(DEMO / "model"), str(DEMO / "transcoders" / kind))
         self.rows = [json.loads(line) for line in (DEMO / "corpus.jsonl").read_text(encoding="utf-8").splitlines()]
         self._suggested: dict[str, list[Supernode]] = {}
@@ -41,7 +41,7 @@ class Demo:
     def suggested(self, text: str) -> list[Supernode]:
         if text not in self._suggested:
             self._suggested[text] = cluster_supernodes(
-                self.model.trace(text, TraceConfig(max_feature_nodes=512)), self.likeness
+                self.model.trace(text, TraceConfig(max_feature_nodes=512)), self.min_similarity
             )
         return self._suggested[text]
 
@@ -115,16 +115,16 @@ def swapped(demo: Demo, one: dict[str, Any], other: dict[str, Any], times: float
     return graph.apply({off.name: times}, swaps={off.name: on}, num_tokens=1).next_tokens[0][0]
 
 
-def main(kind: str = "plt", likeness: str = "0.3") -> None:
-    demo, rng = Demo(kind, float(likeness)), np.random.default_rng(0)
-    figures = np.array(list(groupings(demo, rng)))
+def main(kind: str = "plt", min_similarity: str = "0.3") -> None:
+    demo, rng = Demo(kind, float(min_similarity)), np.random.default_rng(0)
+    results = np.array(list(groupings(demo, rng)))
     names = ("suggested", "at random", "by layer")
     print(
-        f"{kind}: {len(figures)} graphs, on average {figures[:, 6].mean():.1f} features in "
-        f"{figures[:, 7].mean():.1f} groups"
+        f"{kind}: {len(results)} graphs, on average {results[:, 6].mean():.1f} features in "
+        f"{results[:, 7].mean():.1f} groups"
     )
     for number, name in enumerate(names):
-        firing, effect = np.nanmean(figures[:, 2 * number : 2 * number + 2], axis=0)
+        firing, effect = np.nanmean(results[:, 2 * number : 2 * number + 2], axis=0)
         print(f"  {name:<10} firing {firing:+.3f}  effect {effect:+.3f}")
     rows = [row for row in demo.rows if row["family"] == "two-hop"]
     pairs = [rng.choice(len(rows), 2, replace=False) for _ in range(2 * NUM_PAIRS)]

@@ -10,8 +10,9 @@ from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 _HERE = __name__.rpartition(".")[0]
 MOVED = {
@@ -74,6 +75,27 @@ def former_names(**names: str) -> Callable[[type[_T]], type[_T]]:
         for name, value in {"__init__": __init__, **{former: member(former) for former in names}}.items():
             setattr(cls, name, value)
         return cls
+
+    return decorate
+
+
+def former_arguments(**names: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
+    """Return a function decorator that keeps former names of keyword arguments usable, with a warning.
+
+    Each keyword is a former name, and its value is the present one.
+    """
+
+    def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
+        @wraps(function)
+        def call(*args: _P.args, **options: _P.kwargs) -> _T:
+            for former in names.keys() & options.keys():
+                warnings.warn(
+                    f"{former} of {function.__name__} is now {names[former]}", DeprecationWarning, stacklevel=2
+                )
+                options[names[former]] = options.pop(former)
+            return function(*args, **options)
+
+        return call
 
     return decorate
 

@@ -196,12 +196,12 @@ def hash_prompt(
     """
     if text is not None:
         plain_values.check_storable(text, "text", PromptError)
-    asked: dict[str, Any] = {"text": text, "tokens": None if tokens is None else list(tokens)}
+    content: dict[str, Any] = {"text": text, "tokens": None if tokens is None else list(tokens)}
     if targets:
-        asked["targets"] = [t.to_json() for t in targets]
+        content["targets"] = [t.to_json() for t in targets]
     if messages:
-        asked["messages"] = [list(message) for message in messages]
-    canonical = json.dumps(asked, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        content["messages"] = [list(message) for message in messages]
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 

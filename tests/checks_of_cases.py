@@ -52,7 +52,7 @@ def rewritten(store: Store, url: str, graphs: Iterable[Graph]) -> Store:
     ledger.create_or_check(store.info)
     for graph in graphs:
         writer.add(graph, store.entry(graph.prompt_id).asked)
-    receipt = writer.flush()
-    assert receipt is not None
-    ledger.commit(receipt)
+    manifest = writer.flush()
+    assert manifest is not None
+    ledger.commit(manifest)
     return open_store(url)

@@ -44,7 +44,7 @@ class Case:
 
     model: Model
     transcoders: Transcoders
-    tape: ForwardCache
+    cache: ForwardCache
     features: ActiveFeatures
     directions: ResolvedTargets
     rows: RowComputer
@@ -74,12 +74,12 @@ def build(directory: Path, architecture: str, flavour: str, **flags: Any) -> Cas
     model = tiny_model(architecture, torch.float64, **flags)
     transcoders = load_transcoders(str(source), dtype="float64")
     shape = transcoders.shape
-    tape = run_with_cache(model, TOKENS, shape.input_site, shape.output_site)
-    features = encode(model, tape, transcoders, zeroed=1, sweep_dtype=torch.float64)
-    directions = resolve_targets((), model, tape, transcoders, TraceConfig(max_targets=3))
-    rows = RowComputer(model, tape, transcoders, features, sweep_rows=64)
+    cache = run_with_cache(model, TOKENS, shape.input_site, shape.output_site)
+    features = encode(model, cache, transcoders, zeroed=1, sweep_dtype=torch.float64)
+    directions = resolve_targets((), model, cache, transcoders, TraceConfig(max_targets=3))
+    rows = RowComputer(model, cache, transcoders, features, sweep_rows=64)
     skips = [transcoders.skip(layer) for layer in range(shape.num_layers)]
-    return Case(model, transcoders, tape, features, directions, rows, skips)
+    return Case(model, transcoders, cache, features, directions, rows, skips)
 
 
 FULL = [(a, f) for a in ARCHITECTURES for f in FLAVOURS if a != "olmo2" or "normalized" not in f]

@@ -61,5 +61,5 @@ def job(
 
 def units_of(config: JobConfig) -> list[WorkUnit]:
     """Return the units that the pipeline would give to an executor."""
-    intake = load_inputs(config)
-    return list(make_plan(intake.prompts, intake.model, intake.transcoders, config).units())
+    inputs = load_inputs(config)
+    return list(make_plan(inputs.prompts, inputs.model, inputs.transcoders, config).units())

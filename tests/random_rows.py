@@ -29,8 +29,8 @@ def random_rows(
     num_chosen: int | None = 60,
     num_targets: int = 3,
     rows: int = 20,
-    lead: int = 1,
-    grain: Tiling = Tiling(width=4),  # noqa: B008  (frozen)
+    prefix_length: int = 1,
+    tiling: Tiling = Tiling(width=4),  # noqa: B008  (frozen)
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
     integers: bool = False,
@@ -42,15 +42,15 @@ def random_rows(
     With `integers`, edges are -2 to 2, so that there are ties; `silent` is the share of rows that are zero.
     """
     generator = torch.Generator().manual_seed(seed)
-    sites = torch.tensor([(lay, p) for lay in range(num_layers) for p in range(lead, num_positions)])
+    sites = torch.tensor([(lay, p) for lay in range(num_layers) for p in range(prefix_length, num_positions)])
     counts = torch.randint(0, 2 * per_site + 1, (len(sites),), generator=generator)
     layer_A, position_A = (column.to(device) for column in sites.repeat_interleave(counts, 0).view(-1, 2).T)
     num_active = len(layer_A)
-    columns = ColumnLayout.of(layer_A, position_A, num_layers, num_positions, grain, lead)
+    columns = ColumnLayout.of(layer_A, position_A, num_layers, num_positions, tiling, prefix_length)
     feature_A = torch.arange(num_active, device=device)
     activation_A = torch.rand(num_active, generator=generator).to(device)
-    written: Any = SimpleNamespace(dtype=dtype)
-    features = ActiveFeatures(layer_A, position_A, feature_A, activation_A, columns, written)
+    source_vectors: Any = SimpleNamespace(dtype=dtype)
+    features = ActiveFeatures(layer_A, position_A, feature_A, activation_A, columns, source_vectors)
     weights = torch.rand(num_targets, generator=generator).tolist()
     targets = tuple(Target(f"t{k}", k, w, num_positions - 1, 0.0) for k, w in enumerate(weights))
     layer_K, position_K = [num_layers] * num_targets, [num_positions - 1] * num_targets
@@ -105,11 +105,11 @@ AWKWARD: dict[str, dict[str, Any]] = {
     "one feature": {"num_chosen": 1},
     "no features": {"per_site": 0},
     "one layer": {"num_layers": 1},
-    "one token": {"num_positions": 1, "lead": 0},
+    "one token": {"num_positions": 1, "prefix_length": 0},
     "deep": {"num_layers": 12, "per_site": 2, "num_positions": 4, "num_chosen": None},
-    "no lead": {"lead": 0},
-    "a lead of three": {"lead": 3},
-    "positions by width": {"grain": Tiling(8, 4, 8, block=4, by_width=True)},
+    "no prefix": {"prefix_length": 0},
+    "a prefix of three": {"prefix_length": 3},
+    "positions by width": {"tiling": Tiling(8, 4, 8, block=4, by_width=True)},
     "float64": {"dtype": torch.float64},
 }
 """Options of `random_rows`, by what makes the rows difficult."""

@@ -24,9 +24,9 @@ def write_part(url: str, graphs: Iterable[Graph], **options: Any) -> PartManifes
     writer = PartWriter(url, StoreConfig(url, **{"retry_seconds": 0.0, **options}))
     for graph in graphs:
         writer.add(graph)
-    receipt = writer.flush()
-    assert receipt is not None
-    return receipt
+    manifest = writer.flush()
+    assert manifest is not None
+    return manifest
 
 
 def make_store(url: str, *parts: Iterable[Graph], **options: Any) -> Store:

@@ -30,31 +30,31 @@ class _Replayer:
 
     def __init__(
         self,
-        tape: ForwardCache,
+        cache: ForwardCache,
         added: Sequence[Tensor | None],
         skips: Sequence[Tensor | None],
         bottom_PD: Tensor | None,
         replay: Replay,
     ) -> None:
-        self.tape, self.added, self.skips, self.bottom_PD, self.replay = tape, added, skips, bottom_PD, replay
+        self.cache, self.added, self.skips, self.bottom_PD, self.replay = cache, added, skips, bottom_PD, replay
 
     def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor:
-        return self.tape.patterns_HPP[layer][None]
+        return self.cache.patterns_HPP[layer][None]
 
     def scale(self, key: NormKey, compute: Callable[[], Tensor]) -> Tensor:
-        return self.tape.scales_P1[key][None]
+        return self.cache.scales_P1[key][None]
 
-    def bottom(self, x: Tensor) -> Tensor:
+    def embeddings(self, x: Tensor) -> Tensor:
         return x if self.bottom_PD is None else x + self.bottom_PD[None]
 
     def mlp_input(self, layer: int, x: Tensor) -> None:
         self.replay.inputs_PD.append(x[0])
 
     def mlp_output(self, layer: int, y: Tensor) -> Tensor:
-        held = self.tape.outputs_PD[layer]
+        held = self.cache.outputs_PD[layer]
         skip, added = self.skips[layer], self.added[layer]
         if skip is not None:
-            held = held + (self.replay.inputs_PD[layer] - self.tape.inputs_PD[layer]) @ skip.T
+            held = held + (self.replay.inputs_PD[layer] - self.cache.inputs_PD[layer]) @ skip.T
         return (held if added is None else held + added)[None]
 
     def final(self, y: Tensor) -> None:
@@ -63,7 +63,7 @@ class _Replayer:
 
 def replay(
     model: Model,
-    tape: ForwardCache,
+    cache: ForwardCache,
     *,
     added: Sequence[Tensor | None] | None = None,
     skips: Sequence[Tensor | None] | None = None,
@@ -75,7 +75,7 @@ def replay(
     """
     nothing: list[Tensor | None] = [None] * model.shape.num_layers
     result = Replay()
-    watcher = _Replayer(tape, added or nothing, skips or nothing, bottom_PD, result)
-    with hooked(model, watcher, tape.input_site, tape.output_site):
-        model.hf(input_ids=tape.tokens_P[None], use_cache=False, logits_to_keep=1)
+    hooks = _Replayer(cache, added or nothing, skips or nothing, bottom_PD, result)
+    with hooked(model, hooks, cache.input_site, cache.output_site):
+        model.hf(input_ids=cache.tokens_P[None], use_cache=False, logits_to_keep=1)
     return result

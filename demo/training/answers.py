@@ -29,7 +29,7 @@ def correct_answers(model: nn.Module, tokenizer: PreTrainedTokenizerFast, senten
     return correct
 
 
-def accuracy_figures(model: nn.Module, tokenizer: PreTrainedTokenizerFast, sentences: Sequence[Sentence]) -> Json:
+def accuracy_results(model: nn.Module, tokenizer: PreTrainedTokenizerFast, sentences: Sequence[Sentence]) -> Json:
     """Share of right answers by family and language, with the held-out two-hop facts apart."""
     groups: dict[str, list[bool]] = {}
     for sentence, right in zip(sentences, correct_answers(model, tokenizer, sentences), strict=True):

@@ -16,7 +16,7 @@ from .report import Json
 from .transcoders import TranscoderSet
 
 
-def fit_figures(transcoders: TranscoderSet, data: Activations) -> Json:
+def fit_results(transcoders: TranscoderSet, data: Activations) -> Json:
     """Per layer, the share of MLP output variance that the transcoders explain, and how many features they use."""
     missed_LID = data.outputs_LID - transcoders(data.inputs_LID)
     spread_LID = data.outputs_LID - data.outputs_LID.mean(1, keepdim=True)

@@ -10,10 +10,10 @@ from .paths import CORPUS_FILE, MODEL_DIR, REPORT_FILE, TRANSCODER_DIR
 Json = dict[str, Any]
 
 
-def update_report(section: str, figures: Json) -> None:
+def update_report(section: str, results: Json) -> None:
     """Replace one section of the report and bring its sizes up to date."""
     report = json.loads(REPORT_FILE.read_text(encoding="utf-8")) if REPORT_FILE.exists() else {}
-    report[section] = figures
+    report[section] = results
     folders = {"model": MODEL_DIR, "plt": TRANSCODER_DIR / "plt", "clt": TRANSCODER_DIR / "clt"}
     sizes = {name: sum(f.stat().st_size for f in path.glob("*")) for name, path in folders.items()}
     sizes["corpus"] = CORPUS_FILE.stat().st_size if CORPUS_FILE.exists() else 0

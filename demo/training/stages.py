@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from .activations import mlp_activations
-from .answers import accuracy_figures, country_swap_share, meaning_swap_share, state_swap_share
+from .answers import accuracy_results, country_swap_share, meaning_swap_share, state_swap_share
 from .corpus import corpus_sentences, write_corpus
 from .facts import Fact, all_sentences, canonical_sentences, split_sentences
-from .fit import fit_figures, replaced_mlps
+from .fit import fit_results, replaced_mlps
 from .language_model import LAYERS_L, WIDTH_D, load_model, train_model
 from .paths import MODEL_DIR
 from .report import Json, update_report
@@ -30,10 +30,10 @@ def make_model(facts: Sequence[Fact]) -> None:
     seconds = time.monotonic() - started
     model.save_pretrained(MODEL_DIR)
     save_tokenizer(tokenizer)
-    update_report("model", {"training_seconds": round(seconds)} | model_figures(model, tokenizer, facts))
+    update_report("model", {"training_seconds": round(seconds)} | model_results(model, tokenizer, facts))
 
 
-def model_figures(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, facts: Sequence[Fact]) -> Json:
+def model_results(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, facts: Sequence[Fact]) -> Json:
     """Size of the model and how well it answers."""
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -41,7 +41,7 @@ def model_figures(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, f
         "width": WIDTH_D,
         "vocabulary": len(tokenizer),
         "training_sentences": sum(not sentence.fact.held_out for sentence in all_sentences(facts)),
-        "accuracy": accuracy_figures(model, tokenizer, canonical_sentences(facts)),
+        "accuracy": accuracy_results(model, tokenizer, canonical_sentences(facts)),
         "state_swap_follows": round(state_swap_share(model, tokenizer, facts), 4),
         "country_swap_follows": round(country_swap_share(model, tokenizer, facts), 4),
         "meaning_swap_follows": round(meaning_swap_share(model, tokenizer, facts), 4),
@@ -60,19 +60,19 @@ def make_transcoders(kind: Kind, facts: Sequence[Fact]) -> None:
     seconds = time.monotonic() - started
     transcoders = load_transcoders(kind)
     with replaced_mlps(model, transcoders):
-        replaced = accuracy_figures(model, tokenizer, canonical_sentences(facts))
+        replaced = accuracy_results(model, tokenizer, canonical_sentences(facts))
     ever_active_LS = (transcoders.encode(training.inputs_LID) > 0).any(1)
-    figures = {
+    results = {
         "parameters": sum(parameter.numel() for parameter in transcoders.parameters()),
         "features_per_layer": DICTIONARY_S,
         "training_seconds": round(seconds),
-        "held_out_text": fit_figures(transcoders, held_out),
-        "held_out_text_new_contexts": fit_figures(transcoders, held_out.unseen_in(training)),
-        "corpus_prompts": fit_figures(transcoders, corpus),
+        "held_out_text": fit_results(transcoders, held_out),
+        "held_out_text_new_contexts": fit_results(transcoders, held_out.unseen_in(training)),
+        "corpus_prompts": fit_results(transcoders, corpus),
         "features_never_active": (~ever_active_LS).sum(1).tolist(),
         "accuracy_with_replaced_mlps": replaced,
     }
-    update_report(kind, figures)
+    update_report(kind, results)
 
 
 def make_corpus(facts: Sequence[Fact]) -> None:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from ..documents.json_text import parse_json
 from ..documents.safetensors_header import Stored, safetensors_header
-from ..documents.text import MAX_INDEX_BYTES, brief, read_text
+from ..documents.text import MAX_INDEX_BYTES, read_text, shortened
 from ..errors import ModelError
 from ..names import is_elsewhere
 from ..text import and_more
@@ -43,7 +43,7 @@ def shards(index: Path) -> dict[str, str]:
     if not isinstance(shard_of, dict) or not all(isinstance(name, str) for name in shard_of.values()):
         raise ModelError(f"{index.name} cannot be read: expected a weight_map from tensors to names of files")
     if outside := sorted(name for name in set(shard_of.values()) if is_elsewhere(name)):
-        raise ModelError(f"{index.name} names {brief(outside[0])}, which may be outside its directory")
+        raise ModelError(f"{index.name} names {shortened(outside[0])}, which may be outside its directory")
     return shard_of
 
 

@@ -40,8 +40,8 @@ BOOKKEEPING = (
 )
 """Settings that describe how transcoders were trained and published; in no format do they change the computation."""
 
-_BRIEF = Repr()
-_BRIEF.maxstring = 100
+_SHORT_REPR = Repr()
+_SHORT_REPR.maxstring = 100
 
 
 class Folder(Protocol):
@@ -214,7 +214,7 @@ def _plain(key: object) -> str:
 
 def shorten(value: object) -> str:
     """Return an untrusted value of a configuration, quoted and cut short: nested YAML aliases could fill the memory."""
-    return _BRIEF.repr(value)
+    return _SHORT_REPR.repr(value)
 
 
 def split_revision(model: str) -> tuple[str, str | None]:

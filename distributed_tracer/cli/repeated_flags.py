@@ -34,7 +34,7 @@ def settled(args: Sequence[str], several: Collection[str] = SEVERAL) -> list[str
         if flag in several:
             group = [flag, *([value] if equals else [])]
         elif name in first:
-            before, again = (" ".join(map(redacted_argument, said)) for said in (first[name][:2], [arg]))
+            before, again = (" ".join(map(redacted_argument, args)) for args in (first[name][:2], [arg]))
             raise ConfigError(f"{redacted_argument(name)} is given twice, as {before} and as {again}: give it once")
         first.setdefault(name, group)
         kept.append(group)

@@ -50,11 +50,11 @@ def plan(
     from ..pipeline import plan_job
     from ..report.plan import plan_text
 
-    plan, intake = plan_job(JobConfig(model, transcoders, corpus, store, trace, run))
+    plan, inputs = plan_job(JobConfig(model, transcoders, corpus, store, trace, run))
     print(plan_text(plan))
-    for outcome in islice(intake.rejected, SHOWN_REJECTED):
+    for outcome in islice(inputs.rejected, SHOWN_REJECTED):
         print(f"cannot be traced: {outcome.prompt_id!r}: {outcome.reason!r}")
-    num_rejected = intake.prompts.num_rejected
+    num_rejected = inputs.prompts.num_rejected
     if num_rejected > SHOWN_REJECTED:
         print(f"cannot be traced: {num_rejected - SHOWN_REJECTED:,} more; trace records each in the store")
     plan.check_fits()

@@ -88,8 +88,8 @@ def translate_read_errors(name: str) -> Iterator[None]:
     except IsADirectoryError as error:
         raise CorpusError(f"{name}: found a directory, expected one prompt file") from cause_to_show(error)
     except Exception as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        reason = printable(redacted(said))[:_LONGEST]
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = printable(redacted(message))[:_LONGEST]
         raise CorpusError(f"{name}: cannot be read: {reason}") from cause_to_show(error)
 
 

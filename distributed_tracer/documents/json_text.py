@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
-from .text import Refuse, brief
+from .text import Refuse, shortened
 
 MAX_DEPTH = 64
 """Largest number of nested levels of lists and objects. Every value passes through recursive encoders, such as Ray's,
@@ -33,7 +33,7 @@ def parse_json(text: str | bytes, refuse: Refuse, strict: bool = True) -> Any:
             parse_int=_integer,
         )
     except json.JSONDecodeError as error:
-        found = brief(text)
+        found = shortened(text)
         raise refuse(f"bad JSON at column {error.colno}: {error.msg}; found {found}, expected valid JSON") from error
     except RecursionError as error:
         raise refuse(f"bad JSON: nested too deeply, expected at most {MAX_DEPTH} levels") from error
@@ -46,27 +46,27 @@ def parse_json(text: str | bytes, refuse: Refuse, strict: bool = True) -> Any:
 
 def is_deep(value: object) -> bool:
     """Whether lists and objects are nested more than MAX_DEPTH levels deep."""
-    holders = _holders([value])
+    containers = _containers([value])
     for _ in range(MAX_DEPTH):
-        if not holders:
+        if not containers:
             return False
-        holders = _holders(item for holder in holders for item in _items(holder))
-    return bool(holders)
+        containers = _containers(item for container in containers for item in _items(container))
+    return bool(containers)
 
 
-def _holders(values: Iterable[object]) -> list[Any]:
+def _containers(values: Iterable[object]) -> list[Any]:
     return [value for value in values if isinstance(value, list | tuple | dict)]
 
 
-def _items(holder: Any) -> Iterator[Any]:
-    return iter(holder.values() if isinstance(holder, dict) else holder)
+def _items(container: Any) -> Iterator[Any]:
+    return iter(container.values() if isinstance(container, dict) else container)
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
         ((twice, count),) = Counter(key for key, _ in pairs).most_common(1)
-        raise ValueError(f"duplicate key {brief(twice)}: found it {count} times, expected once")
+        raise ValueError(f"duplicate key {shortened(twice)}: found it {count} times, expected once")
     return fields
 
 
@@ -77,7 +77,7 @@ def _refuse_constant(name: str) -> NoReturn:
 def _finite(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise ValueError(f"number out of range: found {brief(digits)}, expected a float64")
+        raise ValueError(f"number out of range: found {shortened(digits)}, expected a float64")
     return value
 
 

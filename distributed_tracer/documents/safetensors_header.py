@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, TypeGuard
 
 from .json_text import parse_json
-from .text import Refuse, brief
+from .text import Refuse, shortened
 
 MAX_HEADER_BYTES = 32 * 2**20
 """Largest header that is read: the index of all files of the largest model has half of this size."""
@@ -37,7 +37,7 @@ def safetensors_header(file: BinaryIO, refuse: Refuse) -> tuple[int, dict[str, S
         raise refuse(f"its header would have {length:,} bytes; the file holds {len(data):,}")
     header = parse_json(data, refuse)
     if not isinstance(header, dict):
-        raise refuse(f"its header is no object, but {brief(header)}")
+        raise refuse(f"its header is no object, but {shortened(header)}")
     return 8 + length, {name: _stored(name, entry, refuse) for name, entry in header.items() if name != "__metadata__"}
 
 
@@ -46,7 +46,7 @@ def _stored(name: str, entry: object, refuse: Refuse) -> Stored:
         dtype, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
         if isinstance(dtype, str) and _are_sizes(shape) and _are_sizes(offsets) and len(offsets) == 2:
             return Stored(dtype, tuple(shape), *offsets)
-    raise refuse(f"its header says of {brief(name)} no dtype, shape and data_offsets, but {brief(entry)}")
+    raise refuse(f"its header says of {shortened(name)} no dtype, shape and data_offsets, but {shortened(entry)}")
 
 
 def _are_sizes(value: object) -> TypeGuard[list[int]]:

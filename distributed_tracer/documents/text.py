@@ -12,13 +12,13 @@ MAX_INDEX_BYTES = 64 * 2**20
 Refuse = type[Exception]
 """Class of the exception that a function raises for a document that it refuses."""
 
-_BRIEF = Repr()
-_BRIEF.maxstring = _BRIEF.maxother = 60
+_SHORT_REPR = Repr()
+_SHORT_REPR.maxstring = _SHORT_REPR.maxother = 60
 
 
-def brief(value: object) -> str:
+def shortened(value: object) -> str:
     """Return a short form of a value from outside, quoted and without control characters."""
-    return _BRIEF.repr(value)
+    return _SHORT_REPR.repr(value)
 
 
 def read_text(path: Path, refuse: Refuse, max_bytes: int = MAX_CONFIG_BYTES) -> str:

@@ -11,7 +11,7 @@ import yaml
 
 from ..text import printable
 from .json_text import MAX_DEPTH, MAX_DIGITS
-from .text import Refuse, brief
+from .text import Refuse, shortened
 
 MAX_YAML_BYTES = 256 * 2**10
 """Largest size of a document: one for a set of transcoders with 100 layers has 20 KiB. Parsing 256 KiB takes some
@@ -76,7 +76,7 @@ class _Loader(yaml.SafeLoader):
             self._flat.add(node)
             written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and not _is_merge(key)]
             if twice := [key for key, count in Counter(written).items() if count > 1]:
-                raise ValueError(f"duplicate key {brief(twice[0])}: expected once")
+                raise ValueError(f"duplicate key {shortened(twice[0])}: expected once")
         super().flatten_mapping(node)
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:

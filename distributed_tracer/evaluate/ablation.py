@@ -21,7 +21,7 @@ from ..intervene.intervention import Intervention
 from ..model.model import Model
 from ..transcoder.base import Transcoders
 
-_PUSH = {torch.bfloat16: 64.0, torch.float16: 16.0}
+_ABLATION_SCALE = {torch.bfloat16: 64.0, torch.float16: 16.0}
 """How far a feature is turned off where nothing reacts, as a multiple of the step to 0, by the model's dtype (1 for
 other dtypes). There the effect is linear, so the measured effect is divided by this factor. Without the factor, the
 rounding of a bfloat16 residual stream may hide a single feature's effect. float16 rounds less, and must not overflow.
@@ -73,22 +73,25 @@ def _probed(
     for first in range(0, len(sources), cases_at_once):
         some = sources[first : first + cases_at_once]
         lost = []
-        for layers, push in ((range(transcoders.shape.num_layers), _PUSH.get(model.dtype, 1.0)), (NO_LAYERS, 1.0)):
+        for layers, scale in (
+            (range(transcoders.shape.num_layers), _ABLATION_SCALE.get(model.dtype, 1.0)),
+            (NO_LAYERS, 1.0),
+        ):
             values = _NodeValues(graph, model, transcoders)
-            cases = [InterventionCase(tokens, ()), *(_pushed(graph, node, push) for node in some.tolist())]
+            cases = [InterventionCase(tokens, ()), *(_ablation_case(graph, node, scale) for node in some.tolist())]
             intervene(cases, model, transcoders, constrained_layers=layers, observe=values)
-            lost.append((values.value_BN[:1] - values.value_BN[1:]) / push)
+            lost.append((values.value_BN[:1] - values.value_BN[1:]) / scale)
         edge_X = np.flatnonzero(np.isin(graph.source_E, some) & knows_N[target_E])
         case_X = np.searchsorted(some, graph.source_E[edge_X])
         measured = (of_all_BN[case_X, target_E[edge_X]] for of_all_BN in lost)
         yield graph.source_E[edge_X], target_E[edge_X], graph.weight_E[edge_X], *measured
 
 
-def _pushed(graph: Graph, node: int, push: float) -> InterventionCase:
-    """Return a case that turns one feature off, or `push` times as far."""
+def _ablation_case(graph: Graph, node: int, scale: float) -> InterventionCase:
+    """Return a case that turns one feature off, or `scale` times as far."""
     nodes = graph.nodes
     place = int(nodes.layer_N[node]), int(nodes.position_N[node]), int(nodes.feature_N[node])
-    return InterventionCase(tuple(graph.tokens_P.tolist()), (Intervention(*place, times=1.0 - push),))
+    return InterventionCase(tuple(graph.tokens_P.tolist()), (Intervention(*place, times=1.0 - scale),))
 
 
 class _NodeValues:

@@ -75,11 +75,11 @@ class FaithfulnessMetric:
         active = plain.before.active
         assert active is not None
         kept_I = [features_covering(graph, active, share) for share in self.shares]
-        lots = _lots(len(active), [len(kept) for kept in kept_I], self.seed)
+        random_sets = _random_sets(len(active), [len(kept) for kept in kept_I], self.seed)
         everything = np.arange(len(active))
         off = [
-            [np.setdiff1d(everything, kept), kept, np.setdiff1d(everything, lot)]
-            for kept, lot in zip(kept_I, lots, strict=True)
+            [np.setdiff1d(everything, kept), kept, np.setdiff1d(everything, random_set)]
+            for kept, random_set in zip(kept_I, random_sets, strict=True)
         ]
         cases = [_turned_off(tokens, active, chosen) for of_share in off for chosen in of_share]
         effects: list[InterventionResult] = []
@@ -115,7 +115,7 @@ def features_covering(graph: Graph, active: ActiveTable, share: float) -> npt.ND
     return np.array([number for number, site in enumerate(fires) if site in sites], dtype=np.int64)
 
 
-def _lots(num_active: int, counts: Sequence[int], seed: int) -> list[npt.NDArray[np.int64]]:
+def _random_sets(num_active: int, counts: Sequence[int], seed: int) -> list[npt.NDArray[np.int64]]:
     """Return random samples of active features, of the sizes `counts`. Larger samples contain the smaller ones."""
     order = np.random.default_rng(seed).permutation(num_active)
     return [order[:count] for count in counts]

@@ -207,7 +207,7 @@ class _Recorder:
         self._on_outcome(outcome)
 
     def _write(self, outcome: Outcome) -> None:
-        metric, asked = self._job.metric, self._store.entry(outcome.prompt_id).asked
-        prompt = EvaluatedPrompt(outcome.prompt_id, asked, "", f"{outcome.phase}: {outcome.reason}")
+        metric, content_hash = self._job.metric, self._store.entry(outcome.prompt_id).asked
+        prompt = EvaluatedPrompt(outcome.prompt_id, content_hash, "", f"{outcome.phase}: {outcome.reason}")
         check = new_check(metric.name, metric.settings, self._made_by, (prompt,), (), self._number)
         write_check(self._store.root, check, StoreConfig(self._job.store).retry_seconds)

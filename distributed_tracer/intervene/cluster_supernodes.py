@@ -26,6 +26,7 @@ from scipy.spatial.distance import squareform
 from ..errors import InterventionError
 from ..graph.graph import Graph
 from ..graph.nodes import NodeKind
+from ..moved import former_arguments
 from .supernode import Supernode
 
 Floats = npt.NDArray[np.float64]
@@ -36,13 +37,14 @@ _LEAST_SHARE = 0.05
 """A supernode is another one's child only if it receives at least this share of its input directly from that one."""
 
 
-def cluster_supernodes(graph: Graph, likeness: float = 0.3, max_count: int | None = None) -> list[Supernode]:
+@former_arguments(likeness="min_similarity")
+def cluster_supernodes(graph: Graph, min_similarity: float = 0.3, max_count: int | None = None) -> list[Supernode]:
     """Group all feature nodes of a (pruned) graph into supernodes with children and activations.
 
-    The most influential group comes first. Any two features of a group have a similarity of at least `likeness` (1:
-    identical, 0: nothing in common), unless that would give more groups than `max_count`. Higher values give more and
-    purer groups; the default gives groups that carry a role across layers (docs/interventions.md has measurements). A
-    name says which token feeds the group most and which target it moves most, with a minus sign if it lowers that
+    The most influential group comes first. Any two features of a group have a similarity of at least `min_similarity`
+    (1: identical, 0: nothing in common), unless that would give more groups than `max_count`. Higher values give more
+    and purer groups; the default gives groups that carry a role across layers (docs/interventions.md has measurements).
+    A name says which token feeds the group most and which target it moves most, with a minus sign if it lowers that
     target. The same graph always gives the same groups. Raises InterventionError for a graph that is too large.
     """
     if len(graph.nodes) > _MOST_NODES:
@@ -54,7 +56,7 @@ def cluster_supernodes(graph: Graph, likeness: float = 0.3, max_count: int | Non
         return []
     share_NN = _shares(graph)
     paths_NN = _paths(graph, share_NN)
-    group_F = _groups(_likeness(paths_NN, feature_F), likeness, max_count)
+    group_F = _groups(_similarity(paths_NN, feature_F), min_similarity, max_count)
     members = [feature_F[group_F == group] for group in np.unique(group_F)]
     members.sort(key=lambda nodes: (-graph.influence_N[nodes].sum(), nodes[0]))
     names = _unique([_name(graph, paths_NN, nodes) for nodes in members])
@@ -88,7 +90,7 @@ def _paths(graph: Graph, share_NN: csr_array) -> Floats:
     return ordered_NN
 
 
-def _likeness(paths_NN: Floats, feature_F: npt.NDArray[np.intp]) -> Floats:
+def _similarity(paths_NN: Floats, feature_F: npt.NDArray[np.intp]) -> Floats:
     return (_cosines(paths_NN[feature_F]) + _cosines(paths_NN[:, feature_F].T)) / 2
 
 
@@ -99,13 +101,13 @@ def _cosines(rows_FN: Floats) -> Floats:
     return cosine_FF
 
 
-def _groups(likeness_FF: Floats, least: float, max_count: int | None) -> npt.NDArray[np.int32]:
-    if len(likeness_FF) == 1:
+def _groups(similarity_FF: Floats, min_similarity: float, max_count: int | None) -> npt.NDArray[np.int32]:
+    if len(similarity_FF) == 1:
         return np.ones(1, dtype=np.int32)
-    distance_FF = np.clip(1 - (likeness_FF + likeness_FF.T) / 2, 0, None)  # round-off makes them unequal by a bit
+    distance_FF = np.clip(1 - (similarity_FF + similarity_FF.T) / 2, 0, None)  # round-off makes them unequal by a bit
     np.fill_diagonal(distance_FF, 0)
     tree = linkage(squareform(distance_FF, checks=False), method="complete")
-    group_F: npt.NDArray[np.int32] = fcluster(tree, 1 - least, criterion="distance")
+    group_F: npt.NDArray[np.int32] = fcluster(tree, 1 - min_similarity, criterion="distance")
     if max_count is not None and group_F.max() > max_count:
         group_F = fcluster(tree, max_count, criterion="maxclust")
     return group_F

@@ -26,7 +26,7 @@ LayerObserver = Callable[[int, Tensor], None]
 def forward(
     model: Model,
     transcoders: Transcoders,
-    watcher: ForwardHooks,
+    hooks: ForwardHooks,
     tokens_BP: Tensor,
     positions: Sequence[int],
     cache: Any = None,
@@ -36,7 +36,7 @@ def forward(
     A `cache` provides the keys and values of earlier tokens and is extended by those of these tokens.
     """
     device = model.input_device
-    with hooked(model, watcher, transcoders.shape.input_site, transcoders.shape.output_site):
+    with hooked(model, hooks, transcoders.shape.input_site, transcoders.shape.output_site):
         result = model.hf(
             input_ids=tokens_BP.to(device),
             past_key_values=cache,
@@ -65,7 +65,7 @@ class BaselinePass:
         """Compute, record and return the scale [B, P, 1] of a norm."""
         return self.scales_BP1.setdefault(key, compute())
 
-    def bottom(self, x: Tensor) -> Tensor:
+    def embeddings(self, x: Tensor) -> Tensor:
         """Return the residual stream as it enters the first layer, unchanged."""
         return x
 
@@ -118,7 +118,7 @@ class InterventionPass:
         for row, of_row in enumerate(changes_B):
             for change in of_row:
                 self._changes.setdefault(change.layer, []).append((row, change))
-        self._written_BPD: dict[int, Tensor] = {}
+        self._feature_output_BPD: dict[int, Tensor] = {}
         self._inputs_BPD: dict[int, Tensor] = {}
 
     def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor:
@@ -131,7 +131,7 @@ class InterventionPass:
         layer = min(key[0], self._transcoders.shape.num_layers - 1)  # the final norm belongs to the last layer
         return self._held(self._baseline.scales_BP1[key]) if layer in self._constrained else compute()
 
-    def bottom(self, x: Tensor) -> Tensor:
+    def embeddings(self, x: Tensor) -> Tensor:
         """Return the residual stream as it enters the first layer, unchanged."""
         return x
 
@@ -151,8 +151,8 @@ class InterventionPass:
             skip = self._transcoders.skip(layer)
             if skip is not None:
                 y = y + (x - self._held(self._baseline.inputs_BPD[layer])) @ skip.to(x.device, x.dtype).T
-        written = self._written_BPD.pop(layer, None)
-        return y if written is None else y + written.to(y.device)
+        added = self._feature_output_BPD.pop(layer, None)
+        return y if added is None else y + added.to(y.device)
 
     def final(self, y: Tensor) -> None:
         """Pass the final norm's output [B, P, D] to the observer."""
@@ -182,8 +182,8 @@ class InterventionPass:
             if is_held and output_layer not in self._constrained:
                 continue  # MLPs above the range react to what is written within it; writing there would count it twice
             rows_ID = difference_I[:, None] * self._transcoders.decoder_rows(layer, feature_I, output_layer)
-            written = self._written_BPD.setdefault(output_layer, torch.zeros_like(x))
-            written.index_put_((row_I, position_I), rows_ID.to(x.dtype), accumulate=True)
+            added = self._feature_output_BPD.setdefault(output_layer, torch.zeros_like(x))
+            added.index_put_((row_I, position_I), rows_ID.to(x.dtype), accumulate=True)
 
     def _activations(self, layer: int, x_BPD: Tensor, row_I: Tensor, position_I: Tensor, feature_I: Tensor) -> Tensor:
         """Return the activation of one feature for each change.

@@ -161,19 +161,19 @@ def changes_of(case: InterventionCase, model: Model, transcoders: Transcoders) -
 
 
 def _both(first: Callable[[int, Tensor], None] | None, second: LayerObserver | None) -> LayerObserver | None:
-    told = [observe for observe in (first, second) if observe is not None]
+    observers = [observe for observe in (first, second) if observe is not None]
 
-    def tell(layer: int, x: Tensor) -> None:
-        for observe in told:
+    def observe_all(layer: int, x: Tensor) -> None:
+        for observe in observers:
             observe(layer, x)
 
-    return tell if told else None
+    return observe_all if observers else None
 
 
 def _run(
     model: Model,
     transcoders: Transcoders,
-    watcher: BaselinePass | InterventionPass,
+    hooks: BaselinePass | InterventionPass,
     prompts: Sequence[tuple[int, ...]],
     fired: ActivationRecorder | None,
     values_B: Sequence[dict[tuple[int, int, int], float]] = (),
@@ -182,7 +182,7 @@ def _run(
     longest = max(map(len, prompts))
     tokens_BP = torch.tensor([[*tokens, *[tokens[-1]] * (longest - len(tokens))] for tokens in prompts])
     last = sorted({len(tokens) - 1 for tokens in prompts})
-    logits = forward(model, transcoders, watcher, tokens_BP, last)
+    logits = forward(model, transcoders, hooks, tokens_BP, last)
     tables: Sequence[ActiveTable | None] = [None] * len(prompts)
     if fired is not None:
         spans = [range(num_zeroed_positions(tokens, model.shape.architecture), len(tokens)) for tokens in prompts]

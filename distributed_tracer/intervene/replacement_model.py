@@ -57,8 +57,8 @@ class ReplacementModel:
         Raises PromptError, also if a token put before given ids would move a position that `interventions` name.
         """
         ids = None if isinstance(prompt, str) else plain_values.token_ids(prompt, PromptError)
-        asked = Prompt("prompt", prompt if isinstance(prompt, str) else None, ids)
-        tokens = tokenize(asked, self.model.tokenizer, self.model.shape).tokens
+        untokenized = Prompt("prompt", prompt if isinstance(prompt, str) else None, ids)
+        tokens = tokenize(untokenized, self.model.tokenizer, self.model.shape).tokens
         assert tokens is not None
         if ids is not None and len(tokens) > len(ids):
             named = [place for one in interventions for place in named_positions(one.position)]
@@ -90,9 +90,9 @@ class ReplacementModel:
 
     def generate(self, prompt: Text, interventions: Sequence[Intervention] = (), **options: Any) -> str:
         """Return the model's continuation of the prompt as text. The options are those of the function `generate`."""
-        said = generate(self._case(prompt, interventions), self.model, self.transcoders, **options)
+        generated = generate(self._case(prompt, interventions), self.model, self.transcoders, **options)
         self._check_files()
-        return str(self.model.tokenizer.decode(list(said)))
+        return str(self.model.tokenizer.decode(list(generated)))
 
     def _case(self, prompt: Text, interventions: Sequence[Intervention]) -> InterventionCase:
         several = sequence_of(interventions)

@@ -58,7 +58,7 @@ def load_inputs(config: JobConfig) -> JobInputs:
 
 
 def deduplicate(
-    prompts: Iterable[Prompt | BadPrompt], spool: PromptQueue, config: CorpusConfig
+    prompts: Iterable[Prompt | BadPrompt], queue: PromptQueue, config: CorpusConfig
 ) -> Iterator[Prompt | BadPrompt]:
     """Yield the prompts without repetitions.
 
@@ -66,7 +66,7 @@ def deduplicate(
     recorded, the second one is yielded as a bad prompt instead.
     """
     for prompt in prompts:
-        if isinstance(prompt, BadPrompt) or (before := spool.register(prompt)) is None:
+        if isinstance(prompt, BadPrompt) or (before := queue.register(prompt)) is None:
             yield prompt
             continue
         place, same = before

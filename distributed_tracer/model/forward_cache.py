@@ -41,33 +41,33 @@ class ForwardCache:
 class _Recorder:
     """Forward hooks that change nothing and record everything in a ForwardCache."""
 
-    def __init__(self, tape: ForwardCache) -> None:
-        self.tape = tape
+    def __init__(self, cache: ForwardCache) -> None:
+        self.cache = cache
 
     def pattern(self, layer: int, compute: Callable[[], Tensor]) -> Tensor:
-        assert layer == len(self.tape.patterns_HPP), "layers run in order"
+        assert layer == len(self.cache.patterns_HPP), "layers run in order"
         pattern = compute()
-        self.tape.patterns_HPP.append(pattern[0])
+        self.cache.patterns_HPP.append(pattern[0])
         return pattern
 
     def scale(self, key: NormKey, compute: Callable[[], Tensor]) -> Tensor:
         scale = compute()
-        self.tape.scales_P1[key] = scale[0]
+        self.cache.scales_P1[key] = scale[0]
         return scale
 
-    def bottom(self, x: Tensor) -> Tensor:
-        self.tape.token_vectors_PD = x[0]
+    def embeddings(self, x: Tensor) -> Tensor:
+        self.cache.token_vectors_PD = x[0]
         return x
 
     def mlp_input(self, layer: int, x: Tensor) -> None:
-        self.tape.inputs_PD.append(x[0])
+        self.cache.inputs_PD.append(x[0])
 
     def mlp_output(self, layer: int, y: Tensor) -> Tensor:
-        self.tape.outputs_PD.append(y[0])
+        self.cache.outputs_PD.append(y[0])
         return y
 
     def final(self, y: Tensor) -> None:
-        self.tape.final_PD = y[0]
+        self.cache.final_PD = y[0]
 
 
 @torch.no_grad()
@@ -79,23 +79,23 @@ def run_with_cache(
     Raises ModelError if the library computes the attention of a layer without calling this package for its pattern.
     """
     tokens_P = torch.tensor(list(tokens), dtype=torch.long, device=model.input_device)
-    tape = ForwardCache(tokens_P, input_site, output_site)
+    cache = ForwardCache(tokens_P, input_site, output_site)
     wanted = sorted({p % len(tokens_P) for p in positions})
-    with hooked(model, _Recorder(tape), input_site, output_site):
+    with hooked(model, _Recorder(cache), input_site, output_site):
         result = model.hf(
             input_ids=tokens_P[None],
             use_cache=False,
             logits_to_keep=wanted,
         )
-    if len(tape.patterns_HPP) != model.shape.num_layers:
+    if len(cache.patterns_HPP) != model.shape.num_layers:
         raise ModelError(
-            f"only {len(tape.patterns_HPP)} of {model.shape.num_layers} layers of a {model.shape.architecture} model "
+            f"only {len(cache.patterns_HPP)} of {model.shape.num_layers} layers of a {model.shape.architecture} model "
             f"let their attention patterns be recorded by transformers {transformers.__version__}; a later one may"
         )
     logits = result.logits[0].to(torch.promote_types(result.logits.dtype, torch.float32))
-    tape.logits = dict(zip(wanted, logits, strict=True))
+    cache.logits = dict(zip(wanted, logits, strict=True))
     if model.sites.position_embed is not None:
         embedded = model.hf.get_input_embeddings()(tokens_P)
-        tape.position_vectors_PD = tape.token_vectors_PD - embedded
-        tape.token_vectors_PD = embedded
-    return tape
+        cache.position_vectors_PD = cache.token_vectors_PD - embedded
+        cache.token_vectors_PD = embedded
+    return cache

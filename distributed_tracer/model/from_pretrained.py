@@ -61,7 +61,7 @@ def from_hub(load: Any, name: str, revision: str | None, what: str, **options: A
         where = "the directory" if here else "no such directory, and as a hub id"
         cause = silence if silence is not None and folder_of(name, revision) is None else error
         raise ModelError(
-            f"cannot read {what} of model {name!r} ({where}): {_told(cause)} {_remedy(cause, name, revision)}"
+            f"cannot read {what} of model {name!r} ({where}): {_in_words(cause)} {_remedy(cause, name, revision)}"
         ) from error
 
 
@@ -85,7 +85,7 @@ def _names(folder: Path | None) -> list[str]:
     return [] if folder is None else [path.name for path in folder.iterdir()]
 
 
-def _told(error: BaseException) -> str:
+def _in_words(error: BaseException) -> str:
     """Return the reason of a failure as one sentence."""
     text = hub.reason_of(error)
     return text if text.endswith((".", "!", "?")) else f"{text}."

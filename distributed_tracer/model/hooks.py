@@ -37,7 +37,7 @@ class ForwardHooks(Protocol):
         """Return the scale to use in a norm. `compute` returns the norm's own scale."""
         ...
 
-    def bottom(self, x: Tensor) -> Tensor:
+    def embeddings(self, x: Tensor) -> Tensor:
         """Receive the residual stream that enters the first layer, and return the one to use."""
         ...
 
@@ -65,8 +65,8 @@ def check_sites(model: Model, input_site: str, output_site: str) -> None:
 
 
 @contextmanager
-def hooked(model: Model, watcher: ForwardHooks, input_site: str, output_site: str) -> Iterator[None]:
-    """Install hooks inside the block: the model's forward passes call `watcher` and use what it returns.
+def hooked(model: Model, hooks: ForwardHooks, input_site: str, output_site: str) -> Iterator[None]:
+    """Install hooks inside the block: the model's forward passes call `hooks` and use what it returns.
 
     Raises ConfigError for a site that the model does not have.
     """
@@ -75,13 +75,13 @@ def hooked(model: Model, watcher: ForwardHooks, input_site: str, output_site: st
     handles: list[RemovableHandle] = []
     with ExitStack() as stack:
         stack.callback(_remove, handles)
-        stack.enter_context(watch_patterns(watcher.pattern))
-        handles.append(_before(model.decoder_layers[0], watcher.bottom))
+        stack.enter_context(watch_patterns(hooks.pattern))
+        handles.append(_before(model.decoder_layers[0], hooks.embeddings))
         for number, module in enumerate(model.decoder_layers):
-            handles += _layer_hooks(model, watcher, number, module, input_site, output_site)
+            handles += _layer_hooks(model, hooks, number, module, input_site, output_site)
         final = model.hf.get_submodule(model.sites.final_norm)
         key = (model.shape.num_layers, FINAL)
-        handles.append(_norm_hook(final, model.final_norm, key, watcher, lambda _x, _n, y: watcher.final(y)))
+        handles.append(_norm_hook(final, model.final_norm, key, hooks, lambda _x, _n, y: hooks.final(y)))
         yield
 
 
@@ -91,16 +91,16 @@ def _remove(handles: list[RemovableHandle]) -> None:
 
 
 def _layer_hooks(
-    model: Model, watcher: ForwardHooks, number: int, module: nn.Module, input_site: str, output_site: str
+    model: Model, hooks: ForwardHooks, number: int, module: nn.Module, input_site: str, output_site: str
 ) -> Iterator[RemovableHandle]:
     sites, layer = model.sites, model.layers[number]
 
     def see_input(x: Tensor, normalized: Tensor, output: Tensor) -> None:
         seen = {"hook_resid_mid": x, "ln2.hook_normalized": normalized, "mlp.hook_in": output}[input_site]
-        watcher.mlp_input(number, seen)
+        hooks.mlp_input(number, seen)
 
     def see_bare_input(x: Tensor) -> Tensor:
-        watcher.mlp_input(number, x)
+        hooks.mlp_input(number, x)
         return x
 
     for path, norm, role in (
@@ -111,25 +111,25 @@ def _layer_hooks(
     ):
         if path is not None and norm is not None:
             observe = see_input if role == "mlp" else None
-            yield _norm_hook(module.get_submodule(path), norm, (number, role), watcher, observe)
+            yield _norm_hook(module.get_submodule(path), norm, (number, role), hooks, observe)
     mlp = module.get_submodule(sites.mlp)
     if sites.mlp_norm is None:
         yield _before(mlp, see_bare_input)
     after_post_norm = output_site == "hook_mlp_out" and sites.mlp_post_norm is not None
     written = module.get_submodule(sites.mlp_post_norm) if after_post_norm and sites.mlp_post_norm else mlp
-    yield _after(written, lambda y: watcher.mlp_output(number, y))
+    yield _after(written, lambda y: hooks.mlp_output(number, y))
 
 
 def _norm_hook(
     module: nn.Module,
     norm: Norm,
     key: NormKey,
-    watcher: ForwardHooks,
+    hooks: ForwardHooks,
     observe: Callable[[Tensor, Tensor, Tensor], None] | None = None,
 ) -> RemovableHandle:
     def hook(_module: nn.Module, args: tuple[Tensor, ...], _output: Tensor) -> Tensor:
         x = args[0]
-        scale = watcher.scale(key, lambda: norm.scale(x))
+        scale = hooks.scale(key, lambda: norm.scale(x))
         output = norm.forward(x, scale)
         if observe is not None:
             observe(x, norm.normalized(x, scale), output)

@@ -50,8 +50,8 @@ def check_forward(model: Model, name: str) -> None:
             f"{leaked:.3g} of their spread. Attribution graphs are of causal models only."
         )
     positions = range(tokens_2P.shape[1])
-    tape = run_with_cache(model, tokens_2P[0].tolist(), "mlp.hook_in", "mlp.hook_out", positions)
-    ours_PV = torch.stack([tape.logits[position] for position in positions])
+    cache = run_with_cache(model, tokens_2P[0].tolist(), "mlp.hook_in", "mlp.hook_out", positions)
+    ours_PV = torch.stack([cache.logits[position] for position in positions])
     difference = _difference(theirs_2PV[0], ours_PV)
     if not difference <= allowed:
         dtype = str(model.dtype).removeprefix("torch.")

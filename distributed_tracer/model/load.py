@@ -17,7 +17,7 @@ from torch import nn
 from ..artifacts.checkpoint_files import check_safetensors, integer_tensors
 from ..artifacts.location import split_revision
 from ..documents.json_text import parse_json
-from ..documents.text import MAX_INDEX_BYTES, brief, read_text
+from ..documents.text import MAX_INDEX_BYTES, read_text, shortened
 from ..errors import ModelError
 from ..shapes import ModelShape
 from .architectures import ArchitectureSpec, architecture_spec
@@ -196,7 +196,7 @@ def _check_options(value: object, file: str, is_token: bool = False) -> None:
     if not isinstance(value, dict):
         return
     if is_token and (wrong := [name for name in value if not _WORD.fullmatch(name)]):
-        raise ModelError(f"{file}: {brief(wrong[0])} is no option of a token")
+        raise ModelError(f"{file}: {shortened(wrong[0])} is no option of a token")
     for key, below in value.items():
         has_content = isinstance(below, dict) and "content" in below
         _check_options(below, file, is_token=has_content or key.endswith("_token") or key.isdecimal())
@@ -248,7 +248,7 @@ def _check_counts(written: Any, model: str) -> None:
             _check_counts(value, model)
         elif _COUNT.search(key) and not isinstance(value, bool) and isinstance(value, int | float) and value > MOST:
             raise ModelError(
-                f"config.json of model {model!r} says that {brief(key)} is {value:.6g}; at most {MOST:,} are read"
+                f"config.json of model {model!r} says that {shortened(key)} is {value:.6g}; at most {MOST:,} are read"
             )
 
 
@@ -265,7 +265,7 @@ def _describing(model: str) -> Iterator[None]:
     except Exception as error:
         raise ModelError(
             f"config.json of model {model!r} does not describe a model that can be made here: {type(error).__name__}: "
-            f"{brief(str(error))}. Give the file that the weights came with."
+            f"{shortened(str(error))}. Give the file that the weights came with."
         ) from error
 
 

@@ -40,7 +40,7 @@ def check_report(model: str, report: Mapping[str, Collection[Any]]) -> None:
         f"{name} ({list(stored)} in the file, {list(wanted)} by config.json)"
         for name, stored, wanted in report["mismatched_keys"]
     )
-    said = [
+    problems = [
         f"{len(names)} {what} ({_some(names)})"
         for names, what in (
             (missing, "missing, which would be random numbers"),
@@ -49,13 +49,13 @@ def check_report(model: str, report: Mapping[str, Collection[Any]]) -> None:
         )
         if names
     ]
-    if not said and not report["error_msgs"]:
+    if not problems and not report["error_msgs"]:
         return
-    said += [str(message) for message in report["error_msgs"]]
+    problems += [str(message) for message in report["error_msgs"]]
     hints = [why for prefix, why in _PREFIXES.items() if unexpected and all(n.startswith(prefix) for n in unexpected)]
     remedy = hints[0] if hints else "copy or download the checkpoint again, or give the config.json that it came with"
     raise ModelError(
-        f"the tensors of model {model!r} are not those that its config.json asks for: {'; '.join(said)}. "
+        f"the tensors of model {model!r} are not those that its config.json asks for: {'; '.join(problems)}. "
         f"{remedy[0].upper()}{remedy[1:]}."
     )
 

@@ -39,10 +39,10 @@ def tokenize(prompt: Prompt, tokenizer: PreTrainedTokenizerBase, shape: ModelSha
     tokens = _ids(prompt.text or "", tokenizer) if prompt.tokens is None else list(prompt.tokens)
     name = f"prompt {prompt.id!r}"
     check_readable(tokens, shape, name)
-    lead = _lead(tokens, tokenizer, exact=prompt.tokens is not None)
-    if lead and prompt.tokens is not None:
-        check_unmoved([place for target in prompt.targets for place in target.named_positions], lead, name)
-    tokens = [*lead, *tokens]
+    prefix = _prefix(tokens, tokenizer, exact=prompt.tokens is not None)
+    if prefix and prompt.tokens is not None:
+        check_unmoved([place for target in prompt.targets for place in target.named_positions], prefix, name)
+    tokens = [*prefix, *tokens]
     check_readable(tokens, shape, name)
     return replace(prompt, tokens=tuple(tokens))
 
@@ -61,29 +61,29 @@ def check_readable(tokens: Sequence[int], shape: ModelShape, name: str) -> None:
         raise PromptError(f"{name} has {len(tokens)} tokens; the model takes at most {shape.max_positions}")
 
 
-def check_unmoved(positions: Iterable[int], lead: Sequence[int], name: str) -> None:
+def check_unmoved(positions: Iterable[int], prefix: Sequence[int], name: str) -> None:
     """Raise PromptError if tokens put before ids would move a position that counts from the beginning of the ids."""
     if named := [place for place in positions if place >= 0]:
         raise PromptError(
-            f"{name}: its ids do not begin with a special token, and with {list(lead)} before them "
-            f"position {named[0]} would become {named[0] + len(lead)}: put {list(lead)} first and count from there, or "
-            "count from the end"
+            f"{name}: its ids do not begin with a special token, and with {list(prefix)} before them "
+            f"position {named[0]} would become {named[0] + len(prefix)}: put {list(prefix)} first and count from "
+            "there, or count from the end"
         )
 
 
-def _lead(tokens: Sequence[int], tokenizer: PreTrainedTokenizerBase, exact: bool) -> list[int]:
+def _prefix(tokens: Sequence[int], tokenizer: PreTrainedTokenizerBase, exact: bool) -> list[int]:
     """Return the tokens to be put before a prompt: usually one special token, or nothing."""
     special = set(tokenizer.all_special_ids)
     if exact and tokens[0] in special:
         return []
-    if own := _own_lead(tokenizer):
+    if own := _own_prefix(tokenizer):
         return [] if list(tokens[: len(own)]) == own else own
     opening = {tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id}
     stand_ins = {tokenizer.unk_token_id, tokenizer.mask_token_id} - opening
     return [] if tokens[0] in special - stand_ins else [_leading_token(tokenizer)]
 
 
-def _own_lead(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+def _own_prefix(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Return the tokens that the tokenizer itself puts before a text."""
     bare, dressed = _ids("a", tokenizer), list(tokenizer("a", add_special_tokens=True)["input_ids"])
     for start in range(len(dressed) - len(bare) + 1):
@@ -102,8 +102,8 @@ def _ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     except BaseException as error:  # the library's tokenizers may raise errors of any type
         if not is_failure(error):
             raise
-        said = f"{type(error).__name__}: {str(error)[:_LONGEST]}"
-        raise PromptError(f"the tokenizer cannot read {short(text)}: {said}") from error
+        message = f"{type(error).__name__}: {str(error)[:_LONGEST]}"
+        raise PromptError(f"the tokenizer cannot read {short(text)}: {message}") from error
 
 
 def _leading_token(tokenizer: PreTrainedTokenizerBase) -> int:

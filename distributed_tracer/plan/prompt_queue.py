@@ -73,13 +73,13 @@ class PromptQueue:
         """Yield id, phase and reason of each prompt that cannot be traced, in the order of the corpus."""
         yield from self._database.execute("SELECT id, phase, reason FROM rejected ORDER BY number")
 
-    def mark_done(self, asked: Iterable[tuple[str, str]]) -> None:
+    def mark_done(self, content_hashes: Iterable[tuple[str, str]]) -> None:
         """Mark prompts as done, given pairs of an id and the `Prompt.content_hash` under which it was traced.
 
         If the hash differs from that of the prompt in this queue, the prompt is marked as changed instead. An empty
         hash means that it is not known; such a prompt is marked as done.
         """
-        rows = ((was, _DONE, _CHANGED, id_, _LEFT) for id_, was in asked)
+        rows = ((was, _DONE, _CHANGED, id_, _LEFT) for id_, was in content_hashes)
         self._database.executemany(_SETTLE, rows)
 
     @property

@@ -41,7 +41,7 @@ def verified_text(found: Verified) -> str:
     lines.append(f"prompts that cannot be read whole: {_named(found.lost) or 'none that is known'}")
     if any(damage.key != RUN for damage in found.damages):
         lines.append(
-            f"to mend it: distributed-tracer repair {found.url}; then the same `trace` command traces them again"
+            f"to fix it: distributed-tracer repair {found.url}; then the same `trace` command traces them again"
         )
     if any(damage.key == RUN for damage in found.damages):
         lines.append(_run_json(found.url))

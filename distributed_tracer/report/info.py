@@ -26,12 +26,12 @@ def info_of(path: str) -> dict[str, Any]:
     store, root = open_store(path), open_backend(path)
     catalogue, index = store.catalogue, store.index
     superseded = {entry.name for entry in catalogue.superseded}
-    present = {key.removeprefix("commits/"): stamp for key, stamp in root.list_all("commits").items()}
+    present = {key.removeprefix("commits/"): info for key, info in root.list_all("commits").items()}
     arrays: Counter[str] = Counter()
     num_graphs = 0
-    for _, receipt in read_commits(root, superseded):
-        num_graphs += len(receipt.prompts)
-        for key, (size, _) in receipt.objects.items():
+    for _, manifest in read_commits(root, superseded):
+        num_graphs += len(manifest.prompts)
+        for key, (size, _) in manifest.objects.items():
             arrays["metadata" if key.endswith("zarr.json") else key.partition("/c/")[0]] += size
     totals = {name: int(catalogue.columns[f"num_{name}"].sum()) for name in ("tokens", "nodes", "edges", "active")}
     num_bytes, num_edges = sum(arrays.values()), totals["edges"]
@@ -44,16 +44,16 @@ def info_of(path: str) -> dict[str, Any]:
         "parts": len(catalogue.commits),
         "objects": sum(entry.num_objects for entry in catalogue.commits),
         "bytes": num_bytes,
-        "commit_bytes": sum(stamp.num_bytes for stamp in present.values()),
+        "commit_bytes": sum(info.num_bytes for info in present.values()),
         "index": index.number if index else None,
-        "index_bytes": sum(size for size, _ in index.objects.noted.values()) if index else 0,
+        "index_bytes": sum(size for size, _ in index.objects.expected.values()) if index else 0,
         "bytes_per_edge": num_bytes / num_edges if num_edges else None,
         "bytes_per_graph": num_bytes / len(store) if len(store) else None,
         "groups": dict(_by_group(arrays)),
         "arrays": dict(sorted(arrays.items())),
         "hidden": num_graphs - len(store),
         "superseded": {entry.part: entry.num_bytes for entry in catalogue.superseded if entry.name in present},
-        "orphans": {part: sum(stamp.num_bytes for stamp in objects.values()) for part, objects in unread.items()},
+        "orphans": {part: sum(info.num_bytes for info in objects.values()) for part, objects in unread.items()},
         "checks": _checks(root),
         "info": store.info,
     }

@@ -11,7 +11,7 @@ from ..text import counted, format_bytes
 
 _SHOWN = 5
 _COUNTED = ("tokens", "active", "rows", "a sweep")
-_MEASURED = ("tape", "vectors", "row buffer", "sweep", "assembly", "total", "seconds")
+_MEASURED = ("cache", "vectors", "row buffer", "sweep", "assembly", "total", "seconds")
 
 
 def plan_text(plan: Plan) -> str:

@@ -62,9 +62,9 @@ def _run_status(run: RunRecord, end: RunEnd | None, store: Store, failures: Sequ
     # A prompt whose id the store had under other content failed in this run, though the id is done.
     failed = [failure for failure in failures if failure.run == run.id and failure.prompt_id not in done]
     num_done = run.num_done + len(done)
-    told = {f"runs/{run.id}.json": run.started, **written}
-    told |= {f"failures/{failure_name(failure.prompt_id)}": failure.time for failure in failed}
-    stamped, ahead = _by_the_store(store.root, told)
+    times = {f"runs/{run.id}.json": run.started, **written}
+    times |= {f"failures/{failure_name(failure.prompt_id)}": failure.time for failure in failed}
+    stamped, ahead = _by_the_store(store.root, times)
     return {
         "started": run.started,
         "host": run.host,
@@ -72,7 +72,7 @@ def _run_status(run: RunRecord, end: RunEnd | None, store: Store, failures: Sequ
         "num_done": num_done,
         "num_failed": len(failed),
         "num_left": max(0, run.num_prompts - num_done - len(failed)),
-        "written": _latest(told.values()),
+        "written": _latest(times.values()),
         "stamped": stamped,
         "clock_ahead_seconds": ahead,
         "silent_after_seconds": _SILENT_PARTS * run.part_seconds,
@@ -80,18 +80,18 @@ def _run_status(run: RunRecord, end: RunEnd | None, store: Store, failures: Sequ
     }
 
 
-def _by_the_store(root: Backend, told: Mapping[str, str]) -> tuple[str | None, float]:
+def _by_the_store(root: Backend, times: Mapping[str, str]) -> tuple[str | None, float]:
     """Return when the last of some objects was written, by the store's clock, and how far the writer's clock is ahead.
 
     The time is None if none of the objects is there. The lead is a lower bound in seconds: an object is written after
     the time that it states, so a stated time later than the store's timestamp shows that the writer's clock is ahead.
     """
-    there = {key: stamp for folder in ("commits", "failures", "runs") for key, stamp in root.list_all(folder).items()}
-    stamps = {key: there[key].written for key in told if key in there}
+    there = {key: info for folder in ("commits", "failures", "runs") for key, info in root.list_all(folder).items()}
+    stamps = {key: there[key].written for key in times if key in there}
     if not stamps:
         return None, 0.0
-    said = {key: datetime.fromisoformat(time).timestamp() for key in stamps if (time := _time(told[key]))}
-    ahead = max((said[key] - stamps[key] for key in said), default=0.0)
+    stated = {key: datetime.fromisoformat(time).timestamp() for key in stamps if (time := _time(times[key]))}
+    ahead = max((stated[key] - stamps[key] for key in stated), default=0.0)
     stamped = datetime.fromtimestamp(max(stamps.values()), UTC).isoformat(timespec="seconds")
     return stamped, round(max(0.0, ahead), 1)
 

@@ -39,7 +39,7 @@ class GracefulShutdown:
         """Name of the signal that requested the stop; empty before that."""
         self._begun = False
         self._log_format: LogFormat = log_format
-        self._asked_at = 0.0
+        self._requested_at = 0.0
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> GracefulShutdown:
@@ -65,11 +65,11 @@ class GracefulShutdown:
             yield unit
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.requested and number != signal.SIGINT and time.monotonic() < self._asked_at + ECHO_SECONDS:
+        if self.requested and number != signal.SIGINT and time.monotonic() < self._requested_at + ECHO_SECONDS:
             return
         if self.requested:
             raise KeyboardInterrupt
-        self._asked_at = time.monotonic()
+        self._requested_at = time.monotonic()
         self.requested, self.signal = True, signal.Signals(number).name
         # not print: the signal may have interrupted a print
         with suppress(OSError):  # a closed standard error must not end the run

@@ -54,8 +54,8 @@ class Arrays:
                 raise StoreCorrupt(f"{self._objects.where}: {name} has {layout.num_rows} rows, its commit {expected}")
         if (num_chunks := sum(layout.num_chunks for layout in layouts.values())) > self._objects.num_objects:
             raise StoreCorrupt(
-                f"{self._objects.where}: its arrays have {num_chunks} chunks, and {self._objects.num_objects} objects "
-                "are noted of it"
+                f"{self._objects.where}: its arrays have {num_chunks} chunks, but its commit lists "
+                f"{self._objects.num_objects} objects"
             )
         return layouts
 

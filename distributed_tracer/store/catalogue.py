@@ -42,9 +42,9 @@ class CommitInfo:
         return committed_part(self.name)
 
     @classmethod
-    def of(cls, name: str, receipt: PartManifest) -> CommitInfo:
-        """Return what the part manifest `receipt`, which was found in the commit `name`, says about the part."""
-        return cls(name, receipt.num_bytes, len(receipt.objects), receipt.created, receipt.run)
+    def of(cls, name: str, manifest: PartManifest) -> CommitInfo:
+        """Return what the part manifest `manifest`, which was found in the commit `name`, says about the part."""
+        return cls(name, manifest.num_bytes, len(manifest.objects), manifest.created, manifest.run)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ class Catalogue:
     superseded: tuple[CommitInfo, ...] = ()
     """Commits whose prompts are all in `commits` too; their parts are not read any more."""
     ids: list[str] = field(default_factory=list)
-    asked: Sequence[str] = ()
+    content_hashes: Sequence[str] = ()
     runs: tuple[str, ...] = ()
     columns: Columns = field(default_factory=lambda: _columns([]))
     """Columns with one entry per prompt.
@@ -91,7 +91,7 @@ class Catalogue:
         """Return the sizes and scores of one prompt."""
         found: dict[str, Any] = {name: int(self.columns[name][number]) for name in SIZES}
         found |= {name: finite(float(self.columns[name][number])) for name in _SCORES}
-        return PromptSummary(id=self.ids[number], asked=self.asked[number], **found)
+        return PromptSummary(id=self.ids[number], asked=self.content_hashes[number], **found)
 
     def place(self, number: int) -> tuple[int, int]:
         """Return the number of a prompt's commit, and the prompt's row in that part."""
@@ -108,38 +108,49 @@ class Catalogue:
         rows: list[int] = self.columns["row"][numbers.start : numbers.stop].tolist()
         return rows
 
-    def agrees(self, commit: int, receipt: PartManifest) -> bool:
+    def agrees(self, commit: int, manifest: PartManifest) -> bool:
         """Whether the commit has the same prompts as this catalogue says. An index may be wrong, so this is checked."""
         numbers, rows = self.numbers(commit), self.rows(commit)
-        if max(rows, default=-1) >= len(receipt.prompts):
+        if max(rows, default=-1) >= len(manifest.prompts):
             return False
-        return self.ids[numbers.start : numbers.stop] == [receipt.prompts[row].id for row in rows]
+        return self.ids[numbers.start : numbers.stop] == [manifest.prompts[row].id for row in rows]
 
     def with_commits(self, commits: Sequence[tuple[str, PartManifest]]) -> Catalogue:
         """Return this catalogue extended by the prompts of later commits."""
         if not commits:
             return self
         entries, seen, runs = list(self.commits), dict.fromkeys(self.ids), list(self.runs)
-        asked, found = list(self.asked[:]), []
-        for name, receipt in commits:
-            entries.append(CommitInfo.of(name, receipt))
-            run = _number(runs, receipt.run)
-            for row, entry in enumerate(receipt.prompts):
+        content_hashes, found = list(self.content_hashes[:]), []
+        for name, manifest in commits:
+            entries.append(CommitInfo.of(name, manifest))
+            run = _number(runs, manifest.run)
+            for row, entry in enumerate(manifest.prompts):
                 if entry.id not in seen:
                     seen[entry.id] = None
-                    asked.append(entry.asked)
+                    content_hashes.append(entry.asked)
                     found.append((len(entries) - 1, row, run, entry))
         added = _columns(found)
         columns = {name: np.concatenate([values, added[name]]) for name, values in self.columns.items()}
-        return replace(self, commits=tuple(entries), ids=list(seen), asked=asked, runs=tuple(runs), columns=columns)
+        return replace(
+            self,
+            commits=tuple(entries),
+            ids=list(seen),
+            content_hashes=content_hashes,
+            runs=tuple(runs),
+            columns=columns,
+        )
 
     def relocated(
         self, number_I: npt.NDArray[np.int64], commit_I: npt.NDArray[np.int64], row_I: npt.NDArray[np.int64]
     ) -> Catalogue:
         """Return the prompts with these numbers, in this order, at other locations (commit and row)."""
         columns = {name: values[number_I] for name, values in self.columns.items()}
-        ids, asked = ([texts[number] for number in number_I.tolist()] for texts in (self.ids, self.asked))
-        return replace(self, ids=ids, asked=asked, columns={**columns, "commit": commit_I, "row": row_I})
+        ids, content_hashes = (
+            [texts[number] for number in number_I.tolist()] for texts in (self.ids, self.content_hashes)
+        )
+        return replace(
+            self, ids=ids, content_hashes=content_hashes, columns={**columns, "commit": commit_I, "row": row_I}
+        )
 
 
 def _number(runs: list[str], run: str) -> int:

@@ -27,25 +27,25 @@ class CheckedObjects:
     def __init__(self, root: Backend, folder: str, objects: Mapping[str, tuple[int, str]], where: str) -> None:
         self.root = root
         self.folder = folder
-        self.noted = objects
+        self.expected = objects
         self.where = where
 
     @property
     def num_objects(self) -> int:
         """Number of objects that are recorded for the folder."""
-        return len(self.noted)
+        return len(self.expected)
 
     @property
     def num_bytes(self) -> int:
         """Total size in bytes of all objects that are recorded for the folder."""
-        return sum(size for size, _ in self.noted.values())
+        return sum(size for size, _ in self.expected.values())
 
     def fetch(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Return objects by key. Raises StoreCorrupt for the first object that is missing or altered."""
         found = self._read(keys)
         for key in keys:
             if problem := self._problem(key, found.get(key)):
-                is_gone = key in self.noted and key not in found
+                is_gone = key in self.expected and key not in found
                 hint = "; if the store was cleaned meanwhile, open it again" if is_gone else ""
                 raise StoreCorrupt(problem + hint)
         return {key: data for key, data in found.items() if isinstance(data, bytes)}
@@ -67,7 +67,7 @@ class CheckedObjects:
 
     def _read(self, keys: Sequence[str]) -> dict[str, bytes | Larger]:
         """Return objects unchecked, by key: only recorded objects, and no object that is larger than recorded."""
-        sizes = {f"{self.folder}/{key}": self.noted[key][0] for key in keys if key in self.noted}
+        sizes = {f"{self.folder}/{key}": self.expected[key][0] for key in keys if key in self.expected}
         larger: dict[str, Larger] = {}
         found = self.root.read_many(list(sizes), sizes, larger)
         there: Mapping[str, bytes | Larger] = {**found, **larger}
@@ -77,7 +77,7 @@ class CheckedObjects:
         """Yield all keys in batches of up to `_BATCH` objects and `_BATCH_BYTES`; a larger object is its own batch."""
         batch: list[str] = []
         num_bytes = 0
-        for key, (size, _) in self.noted.items():
+        for key, (size, _) in self.expected.items():
             if batch and (num_bytes + size > _BATCH_BYTES or len(batch) == _BATCH):
                 yield batch
                 batch, num_bytes = [], 0
@@ -85,15 +85,15 @@ class CheckedObjects:
         yield batch
 
     def _problem(self, key: str, data: bytes | Larger | None) -> str | None:
-        if key not in self.noted:
+        if key not in self.expected:
             found = "is not in the commit"
         elif data is None:
             found = "is missing"
         elif isinstance(data, Larger):
-            found = f"has {data}, the commit says {self.noted[key][0]}"
-        elif len(data) != self.noted[key][0]:
-            found = f"has {len(data)} bytes, the commit says {self.noted[key][0]}"
-        elif hashlib.sha256(data).hexdigest() != self.noted[key][1]:
+            found = f"has {data}, the commit says {self.expected[key][0]}"
+        elif len(data) != self.expected[key][0]:
+            found = f"has {len(data)} bytes, the commit says {self.expected[key][0]}"
+        elif hashlib.sha256(data).hexdigest() != self.expected[key][1]:
             found = "has other content than was committed (SHA-256 differs)"
         else:
             return None
@@ -106,14 +106,14 @@ class CheckedObjects:
 class CheckedPartObjects(CheckedObjects):
     """The objects of a part; an error names the prompts that the damage concerns."""
 
-    def __init__(self, root: Backend, receipt: PartManifest) -> None:
-        where = f"part {receipt.part} of {root.url}"
-        super().__init__(root, f"parts/{receipt.part}", receipt.objects, where)
-        self._receipt = receipt
+    def __init__(self, root: Backend, manifest: PartManifest) -> None:
+        where = f"part {manifest.part} of {root.url}"
+        super().__init__(root, f"parts/{manifest.part}", manifest.objects, where)
+        self._manifest = manifest
 
     def _concerned(self, key: str) -> str:
         """Return the prompts that have rows in an object, or all prompts of the part if this cannot be determined."""
-        entries = self._receipt.prompts
+        entries = self._manifest.prompts
         name, _, chunk = key.partition("/c/")
         if name not in COLUMNS or COLUMNS[name].axis not in _SIZE_OF_AXIS or not chunk.isdigit():
             return _listed(entries)

@@ -20,16 +20,16 @@ REMOVAL = ".removal.tmp"
 """Name of an object in a folder that `gc` is about to remove. Readers ignore it."""
 
 
-def commit(root: Backend, key: str, document: bytes, folder: str, noted: Mapping[str, tuple[int, str]]) -> bytes:
+def commit(root: Backend, key: str, document: bytes, folder: str, expected: Mapping[str, tuple[int, str]]) -> bytes:
     """Create the object `key`, which makes `folder` count, and return the bytes that `key` has afterwards.
 
-    `noted` gives the size and SHA-256 of each object in the folder. Raises CommitRefused if the folder is incomplete;
-    `key` does not exist then, unless another process created it.
+    `expected` gives the size and SHA-256 of each object in the folder. Raises CommitRefused if the folder is
+    incomplete; `key` does not exist then, unless another process created it.
     """
     try:
-        _check_whole(root, folder, noted)
+        _check_whole(root, folder, expected)
         there = root.put_if_absent(key, document)
-        _check_whole(root, folder, noted)
+        _check_whole(root, folder, expected)
     except CommitRefused:
         if root.read(key) == document:
             root.remove(key)
@@ -37,14 +37,14 @@ def commit(root: Backend, key: str, document: bytes, folder: str, noted: Mapping
     return there
 
 
-def _check_whole(root: Backend, folder: str, noted: Mapping[str, tuple[int, str]]) -> None:
+def _check_whole(root: Backend, folder: str, expected: Mapping[str, tuple[int, str]]) -> None:
     there = root.list_all(folder)
-    wrong = [key for key, (size, _) in noted.items() if _size(there, f"{folder}/{key}") != size]
+    wrong = [key for key, (size, _) in expected.items() if _size(there, f"{folder}/{key}") != size]
     if not wrong and f"{folder}/{REMOVAL}" not in there:
         return
     what = "it is being removed"
     if wrong:
-        what = f"{len(wrong)} of its {len(noted)} objects are not there as written, such as {wrong[0]}"
+        what = f"{len(wrong)} of its {len(expected)} objects are not there as written, such as {wrong[0]}"
     raise CommitRefused(
         f"{root.url}/{folder} was written and must not count: {what}. `gc` removes what was not committed within its "
         "grace: was this process suspended? Nothing that was committed is concerned; the same command does it again, "
@@ -84,10 +84,10 @@ def parse_commit(root: Backend, name: str, data: bytes) -> PartManifest:
 
     Raises StoreCorrupt, also if it is the manifest of another part.
     """
-    receipt = PartManifest.from_json(data, f"{root.url}/commits/{name}")
-    if receipt.part != committed_part(name):
-        raise StoreCorrupt(f"{root.url}/commits/{name} is the commit of another part, {receipt.part}")
-    return receipt
+    manifest = PartManifest.from_json(data, f"{root.url}/commits/{name}")
+    if manifest.part != committed_part(name):
+        raise StoreCorrupt(f"{root.url}/commits/{name} is the commit of another part, {manifest.part}")
+    return manifest
 
 
 def commit_names(root: Backend) -> list[str]:

@@ -140,12 +140,12 @@ def check_kind(root: Backend, kind: str, settings: Mapping[str, Any] | None = No
     """
     there = root.list_dir("checks")
     if kind not in (known := sorted({*there, *KINDS})):
-        raise ConfigError(unknown("kind of figures", kind, known))
+        raise ConfigError(unknown("kind of results", kind, known))
     if settings is not None and kind in there:
         used = {_canonical(check.settings) for check in read_checks(root, kind)}
         if _canonical(settings) not in used:
             raise ConfigError(
-                f"no {kind} figures were found with {_canonical(settings)}; used: {', '.join(sorted(used))}"
+                f"no {kind} results were found with {_canonical(settings)}; used: {', '.join(sorted(used))}"
             )
 
 
@@ -174,13 +174,13 @@ def parse_check(data: bytes, url: str, key: str) -> EvaluationRecord:
     try:
         document = load_checksummed(data)
         if "sha256" not in document:
-            raise ValueError("it has no seal")
+            raise ValueError("it has no checksum")
         if (document["format"], document["format_version"]) != (_FORMAT, FORMAT_VERSION):
             raise ValueError(f"format {document['format']!r}, version {document['format_version']!r}")
         columns = (list(document["prompts"][name]) for name in EvaluatedPrompt.__annotations__)
         prompts = tuple(EvaluatedPrompt(*row) for row in zip(*columns, strict=True))
         if any(type(text) is not str for prompt in prompts for text in vars(prompt).values()):
-            raise ValueError("what is said of prompts is not text")
+            raise ValueError("a field of a prompt is not text")
         rows = {str(name): list(values) for name, values in document["rows"].items()}
         if len({len(values) for values in rows.values()}) != 1:
             raise ValueError("columns of different lengths")
@@ -189,7 +189,7 @@ def parse_check(data: bytes, url: str, key: str) -> EvaluationRecord:
         if any(type(number) is not int or not 0 <= number < len(prompts) for number in rows["prompt"]):
             raise ValueError("a row of a prompt that is not there")
         if document["kind"] != evaluation_kind(key):
-            raise ValueError(f"figures of kind {document['kind']!r}")
+            raise ValueError(f"results of kind {document['kind']!r}")
         settings, made_by = dict(document["settings"]), dict(document["made_by"])
         check_depth([settings, made_by])
         number = document.get("number", 0)
@@ -199,7 +199,7 @@ def parse_check(data: bytes, url: str, key: str) -> EvaluationRecord:
             document["kind"], str(document["created"]), settings, made_by, prompts, rows, number, key
         )
     except MALFORMED as error:
-        raise StoreCorrupt(f"{url}/{key} does not hold figures: {type(error).__name__}: {error}") from error
+        raise StoreCorrupt(f"{url}/{key} does not hold results: {type(error).__name__}: {error}") from error
 
 
 def evaluation_results(
@@ -220,7 +220,7 @@ def evaluation_results(
     for check in wanted:
         for number, prompt in enumerate(check.prompts):
             known = catalogue.number_of.get(prompt.id)
-            if known is None or catalogue.asked[known] != prompt.asked:
+            if known is None or catalogue.content_hashes[known] != prompt.asked:
                 continue
             if prompt.reason:
                 failed[prompt.id] = prompt.reason

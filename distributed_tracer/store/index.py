@@ -47,19 +47,19 @@ class Index:
             self.group, self.created = str(found["group"]), str(found["created"])
             if not PART_NAME.fullmatch(self.group):
                 raise ValueError(f"group {self.group!r}")
-            noted = objects_of(found)
+            expected = objects_of(found)
         except MALFORMED as error:
             raise StoreCorrupt(f"{where} is not an index: {type(error).__name__}: {error}") from error
-        self.objects = CheckedObjects(root, f"index/{self.group}", noted, f"index {name} of {root.url}")
+        self.objects = CheckedObjects(root, f"index/{self.group}", expected, f"index {name} of {root.url}")
         self._arrays = Arrays(self.objects, INDEX_COLUMNS)
 
-    def asked(self) -> Iterator[tuple[str, str]]:
+    def content_hashes(self) -> Iterator[tuple[str, str]]:
         """Return every prompt's id with its content hash, as `Ledger.content_hashes` does."""
-        ids, asked = (self._text(name).decoded() for name in ("prompts/id", "prompts/asked"))
+        ids, content_hashes = (self._text(name).decoded() for name in ("prompts/id", "prompts/asked"))
         with self._arrays.decoding("prompts"):
-            if len(ids) != len(asked):
-                raise ValueError(f"{len(ids)} ids, and {len(asked)} of what they ask")
-        return zip(ids, asked, strict=True)
+            if len(ids) != len(content_hashes):
+                raise ValueError(f"{len(ids)} ids, and {len(content_hashes)} of what they ask")
+        return zip(ids, content_hashes, strict=True)
 
     @cached_property
     def covered(self) -> frozenset[str]:
@@ -71,15 +71,15 @@ class Index:
         """All prompts of the commits that the index covers."""
         names = [column.name for column in CATALOGUE if column.axis == "prompt" and not column.name.endswith("_size")]
         columns = self._arrays.read_all(names)
-        ids, asked = self._text("prompts/id").decoded(), self._text("prompts/asked")
+        ids, content_hashes = self._text("prompts/id").decoded(), self._text("prompts/asked")
         commits, superseded = (
             tuple(CommitInfo(*entry) for entry in self._document[kind]) for kind in ("commits", "superseded")
         )
         by_prompt = {name.removeprefix("prompts/"): values for name, values in columns.items()}
         runs = tuple(self._document["runs"])
         with self._arrays.decoding("prompts"):
-            _check_prompts(by_prompt, ids, len(asked), len(commits), len(runs))
-        return Catalogue(commits, superseded, ids, asked, runs, by_prompt)
+            _check_prompts(by_prompt, ids, len(content_hashes), len(commits), len(runs))
+        return Catalogue(commits, superseded, ids, content_hashes, runs, by_prompt)
 
     @cached_property
     def features(self) -> Columns:
@@ -182,9 +182,9 @@ def _check_commit(name: object, num_bytes: object, num_objects: object, created:
         raise ValueError(f"commit {name} of {num_bytes!r} bytes in {num_objects!r} objects")
 
 
-def _check_prompts(columns: Columns, ids: list[str], num_asked: int, num_commits: int, num_runs: int) -> None:
+def _check_prompts(columns: Columns, ids: list[str], num_hashes: int, num_commits: int, num_runs: int) -> None:
     """Raise ValueError if the columns contradict each other, or refer to commits or runs that do not exist."""
-    if {num_asked, *(len(values) for values in columns.values())} != {len(ids)}:
+    if {num_hashes, *(len(values) for values in columns.values())} != {len(ids)}:
         raise ValueError("columns of different lengths")
     if len(set(ids)) != len(ids):
         raise ValueError("an id twice")

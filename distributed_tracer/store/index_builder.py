@@ -43,16 +43,16 @@ def write_index(root: Backend, number: int, catalogue: Catalogue, parts: Sequenc
     objects = encode_group("index", [(column, columns[column.name].astype(column.dtype)) for column in INDEX_COLUMNS])
     group, key = uuid.uuid4().hex, f"index/{index_name(number)}"
     root.put_many({f"index/{group}/{name}": data for name, data in objects.items()})
-    noted = {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in objects.items()}
+    expected = {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in objects.items()}
     document = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "group": group,
-        "objects": noted,
+        "objects": expected,
     }
     data = dump_checksummed(document)
-    if commit(root, key, data, f"index/{group}", noted) != data:
+    if commit(root, key, data, f"index/{group}", expected) != data:
         raise StoreError(f"{root.url}/{key} was made by somebody else meanwhile; what is there is whole: run it again")
 
 
@@ -66,7 +66,7 @@ def _catalogue(catalogue: Catalogue) -> Columns:
     return {
         "commits/document": _bytes(json.dumps(document, separators=(",", ":")).encode()),
         **_texts("prompts/id", catalogue.ids),
-        **_texts("prompts/asked", catalogue.asked),
+        **_texts("prompts/asked", catalogue.content_hashes),
         **given,
     }
 

@@ -92,23 +92,23 @@ class Ledger:
         end = RunEnd(_now(), how, redacted(reason)[:_LONGEST_REASON])
         retry_until(lambda: write_run_end(self._root, self._run, end), self._retry_seconds)
 
-    def commit(self, *receipts: PartManifest) -> list[str]:
+    def commit(self, *manifests: PartManifest) -> list[str]:
         """Make parts count, several at once, and return the names of their commits.
 
         Each commit is atomic, and repeating it does no harm. Raises CommitRefused for incomplete parts, which occur if
         `gc` removed objects of a part while this process was suspended; all other parts are committed before it is
         raised. Raises StoreNotFound if the store no longer exists.
         """
-        if not receipts:
+        if not manifests:
             return []
         if self._last is None:
             self._last = max((number_of(name) for name in commit_names(self._root)), default=0)
-        names = [commit_name(self._last + n, receipt.part) for n, receipt in enumerate(receipts, start=1)]
+        names = [commit_name(self._last + n, manifest.part) for n, manifest in enumerate(manifests, start=1)]
         # every retry writes the same bytes, so a commit whose acknowledgement was lost is recognised as our own
-        documents = [receipt.to_json(_now(), self._run) for receipt in receipts]
+        documents = [manifest.to_json(_now(), self._run) for manifest in manifests]
         refused: dict[str, str] = {}
-        retry_until(lambda: refused.update(self._commit_all(names, documents, receipts)), self._retry_seconds)
-        self._last += len(receipts)
+        retry_until(lambda: refused.update(self._commit_all(names, documents, manifests)), self._retry_seconds)
+        self._last += len(manifests)
         if refused:
             error = CommitRefused(next(iter(refused.values())))
             error.parts = refused
@@ -116,22 +116,22 @@ class Ledger:
         return names
 
     def _commit_all(
-        self, names: Sequence[str], documents: Sequence[bytes], receipts: Sequence[PartManifest]
+        self, names: Sequence[str], documents: Sequence[bytes], manifests: Sequence[PartManifest]
     ) -> dict[str, str]:
         """Commit the parts and return the reason for each part that was refused, by part name. Raises StoreNotFound."""
 
-        def reason(name: str, document: bytes, receipt: PartManifest) -> str | None:
+        def reason(name: str, document: bytes, manifest: PartManifest) -> str | None:
             """Commit one part and return the reason if it was refused, else None."""
             try:
-                commit_part(self._root, name, document, receipt)
+                commit_part(self._root, name, document, manifest)
             except CommitRefused as error:
                 return str(error)
             return None
 
         with ThreadPoolExecutor(min(1 + len(names), COMMITS_AT_ONCE)) as pool:
             run = pool.submit(self._root.read, RUN)
-            found = pool.map(reason, names, documents, receipts)
-            refused = {receipt.part: why for receipt, why in zip(receipts, found, strict=True) if why}
+            found = pool.map(reason, names, documents, manifests)
+            refused = {manifest.part: why for manifest, why in zip(manifests, found, strict=True) if why}
         if run.result() is None:  # otherwise workers would keep writing parts into a store that no longer exists
             raise StoreNotFound(f"there is no store at {self._root.url}: its {RUN} is gone, or was never there")
         return refused
@@ -160,22 +160,22 @@ class Ledger:
         covered: Collection[str] = ()
         if index:
             covered = index.covered
-            yield from index.asked()
+            yield from index.content_hashes()
             self._last = max([self._last or 0, *(number_of(name) for name in covered)])
-        for name, receipt in read_commits(self._root, covered):
+        for name, manifest in read_commits(self._root, covered):
             self._last = max(self._last or 0, number_of(name))
-            yield from ((entry.id, entry.asked) for entry in receipt.prompts)
+            yield from ((entry.id, entry.asked) for entry in manifest.prompts)
 
 
-def commit_part(root: Backend, name: str, document: bytes, receipt: PartManifest) -> None:
+def commit_part(root: Backend, name: str, document: bytes, manifest: PartManifest) -> None:
     """Create the commit `name` of a part.
 
     Raises CommitRefused if the part is incomplete, StoreError if a commit of another part already has this name.
     """
     where = f"{root.url}/commits/{name}"
-    there = commit(root, f"commits/{name}", document, f"parts/{receipt.part}", receipt.objects)
-    if there != document and PartManifest.from_json(there, where).part != receipt.part:
-        raise StoreError(f"{where} holds another part than {receipt.part}")
+    there = commit(root, f"commits/{name}", document, f"parts/{manifest.part}", manifest.objects)
+    if there != document and PartManifest.from_json(there, where).part != manifest.part:
+        raise StoreError(f"{where} holds another part than {manifest.part}")
 
 
 def _now() -> str:

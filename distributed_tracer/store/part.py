@@ -24,10 +24,10 @@ from .format.zarr_decode import Layout, Rows
 class Part:
     """Reads the arrays and graphs of one part."""
 
-    def __init__(self, root: Backend, receipt: PartManifest) -> None:
-        self.receipt = receipt
-        self.objects = CheckedPartObjects(root, receipt)
-        self._arrays = Arrays(self.objects, (POINTER_COLUMN, *COLUMNS.values()), _num_rows(receipt))
+    def __init__(self, root: Backend, manifest: PartManifest) -> None:
+        self.manifest = manifest
+        self.objects = CheckedPartObjects(root, manifest)
+        self._arrays = Arrays(self.objects, (POINTER_COLUMN, *COLUMNS.values()), _num_rows(manifest))
 
     @cached_property
     def head(self) -> Columns:
@@ -102,7 +102,7 @@ class Part:
 
     def absent(self, number: int) -> Columns:
         """Return zeros for the active features of a prompt, which the part may lack, as arrays of their table."""
-        num_active = self.receipt.prompts[number].num_active
+        num_active = self.manifest.prompts[number].num_active
         return {column.name: np.zeros(num_active, column.dtype) for column in BODY if column.optional}
 
     def nodes(self, names: Sequence[str], rows: Rows | None = None) -> Columns:
@@ -132,16 +132,18 @@ class Part:
     def _checked(self, number: int, body: Columns) -> Columns:
         """Return the large arrays of a prompt after checking that its edges connect its nodes. Raises StoreCorrupt."""
         if "edges/source" in body and "nodes/in_degree" in body:
-            with self.decoding(f"prompt {self.receipt.prompts[number].id!r}"):
+            with self.decoding(f"prompt {self.manifest.prompts[number].id!r}"):
                 check_edges(body)
         return body
 
     def _graph(self, number: int, body: Columns) -> Graph:
-        with self.decoding(f"prompt {self.receipt.prompts[number].id!r}"):
+        with self.decoding(f"prompt {self.manifest.prompts[number].id!r}"):
             graph = graph_of({**self.prompt(number), **body})
-        if graph.prompt_id != self.receipt.prompts[number].id:
-            said = self.receipt.prompts[number].id
-            raise StoreCorrupt(f"{self.objects.where} has prompt {graph.prompt_id!r} where its commit says {said!r}")
+        if graph.prompt_id != self.manifest.prompts[number].id:
+            expected_id = self.manifest.prompts[number].id
+            raise StoreCorrupt(
+                f"{self.objects.where} has prompt {graph.prompt_id!r} where its commit says {expected_id!r}"
+            )
         return graph
 
     def _check_pointers(self, pointers: npt.NDArray[np.int64]) -> None:
@@ -149,7 +151,7 @@ class Part:
         if pointers[0].any() or (np.diff(pointers, axis=0) < 0).any():
             raise StoreCorrupt(f"{self.objects.where}: pointers do not begin at 0, or go back")
         for size, counted in SIZES.items():
-            expected = [getattr(entry, size) for entry in self.receipt.prompts]
+            expected = [getattr(entry, size) for entry in self.manifest.prompts]
             if np.diff(pointers[:, POINTERS.index(counted)]).tolist() != expected:
                 raise StoreCorrupt(f"{self.objects.where}: {counted} pointers differ from the commit's {size}")
         for name, layout in self._arrays.layouts.items():
@@ -178,10 +180,10 @@ def row_starts(column: Column, pointers: npt.NDArray[np.int64]) -> npt.NDArray[n
     return starts
 
 
-def _num_rows(receipt: PartManifest) -> dict[str, int]:
+def _num_rows(manifest: PartManifest) -> dict[str, int]:
     """Return the number of rows of each array whose length follows from the commit."""
-    of_axis = {axis: sum(getattr(entry, size) for entry in receipt.prompts) for size, axis in SIZES.items()}
-    of_axis["prompt"] = len(receipt.prompts)
-    of_axis["id_byte"] = sum(len(entry.id.encode("utf-8", "surrogatepass")) for entry in receipt.prompts)
+    of_axis = {axis: sum(getattr(entry, size) for entry in manifest.prompts) for size, axis in SIZES.items()}
+    of_axis["prompt"] = len(manifest.prompts)
+    of_axis["id_byte"] = sum(len(entry.id.encode("utf-8", "surrogatepass")) for entry in manifest.prompts)
     known = {column.name: of_axis[column.axis] for column in COLUMNS.values() if column.axis in of_axis}
-    return {**known, POINTER_COLUMN.name: len(receipt.prompts) + 1}
+    return {**known, POINTER_COLUMN.name: len(manifest.prompts) + 1}

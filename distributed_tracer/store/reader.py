@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ..errors import ConfigError, PromptNotFound, StoreCorrupt, StoreNotFound
 from ..graph.graph import Graph
+from ..moved import former_names
 from ..names import hint
 from ..table import Table
 from ..text import and_more, counted, html_facts, listed, short
@@ -45,7 +46,7 @@ from .read.prompt_table import prompt_table
 from .read.select import predicates, prompts_with, rows_where
 
 _OPEN_PARTS = 64
-_KEPT_RECEIPTS = 1024
+_KEPT_MANIFESTS = 1024
 _NAMED = 5
 _ANY: Mapping[str, Any] = MappingProxyType({})
 T = TypeVar("T")
@@ -64,7 +65,7 @@ def open_store(path: str) -> Store:
     info, index = parse_run(run, root.url), newest_index(root)
     later = list(read_commits(root, index.covered if index else ()))
     catalogue = (index.catalogue if index else Catalogue()).with_commits(later)
-    return Store(root, info, catalogue, index, dict(later[:_KEPT_RECEIPTS]))
+    return Store(root, info, catalogue, index, dict(later[:_KEPT_MANIFESTS]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,7 @@ class NodeScan:
     columns: Columns
 
 
+@former_names(receipt="manifest", receipts="manifests")
 class Store:
     """Attribution graphs of many prompts.
 
@@ -100,8 +102,8 @@ class Store:
         self.index = index
         self.num_indexed = len(index.catalogue.commits) if index else 0
         """The index covers this number of the catalogue's commits, always the first ones."""
-        self._receipts = known
-        self.part = lru_cache(_OPEN_PARTS)(lambda commit: Part(root, self.receipt(commit)))
+        self._manifests = known
+        self.part = lru_cache(_OPEN_PARTS)(lambda commit: Part(root, self.manifest(commit)))
         """Return the part of a commit, given the commit's number in the catalogue."""
 
     def __repr__(self) -> str:
@@ -135,18 +137,18 @@ class Store:
         """Iterate over all prompt ids in sorted order, whichever run wrote the prompts and whenever it did so."""
         return iter(sorted(self.catalogue.ids))
 
-    def receipt(self, commit: int) -> PartManifest:
+    def manifest(self, commit: int) -> PartManifest:
         """Return the part manifest of a commit, given the commit's number in the catalogue. Raises StoreCorrupt."""
         name = self.catalogue.commits[commit].name
-        receipt = self._receipts[name] if name in self._receipts else read_commit(self.root, name)
-        if commit < self.num_indexed and not self.catalogue.agrees(commit, receipt):
+        manifest = self._manifests[name] if name in self._manifests else read_commit(self.root, name)
+        if commit < self.num_indexed and not self.catalogue.agrees(commit, manifest):
             raise StoreCorrupt(f"an index of {self.url} has other prompts than commits/{name}: see `verify`")
-        return receipt
+        return manifest
 
     @property
-    def receipts(self) -> list[PartManifest]:
+    def manifests(self) -> list[PartManifest]:
         """Part manifests of all parts that hold prompts."""
-        return [self.receipt(commit) for commit in range(len(self.catalogue.commits))]
+        return [self.manifest(commit) for commit in range(len(self.catalogue.commits))]
 
     @cached_property
     def prompts(self) -> Table:
@@ -204,7 +206,7 @@ class Store:
             return reorder(
                 ((graph.prompt_id, call_with_context(function, graph)) for graph in self.graphs(order)), order
             )
-        tasks = ((part.receipt, rows) for part, rows in self._parts_of(order))
+        tasks = ((part.manifest, rows) for part, rows in self._parts_of(order))
         return reorder(map_in_processes(self.url, function, tasks, processes), order)
 
     def nodes(
@@ -288,7 +290,7 @@ class Store:
         """
         check_site(layer, feature)
         commits = range(self.num_indexed, len(self.catalogue.commits))
-        later = ((commit, Part(self.root, self.receipt(commit))) for commit in commits if self.catalogue.rows(commit))
+        later = ((commit, Part(self.root, self.manifest(commit))) for commit in commits if self.catalogue.rows(commit))
         found = occurrences(self.catalogue, self.index, later, layer, feature)
         if not len(found):
             check_feature(layer, feature, self.num_layers, self.info, self.url)
@@ -320,13 +322,13 @@ class Store:
             raise StoreCorrupt(f"{len(problems)} objects of {self.url} are damaged:\n  {listed}{more}")
         for part, _ in self._parts():
             part.head  # noqa: B018  reading it compares pointers and sizes
-        return sum(receipt.num_bytes for receipt in self.receipts)
+        return sum(manifest.num_bytes for manifest in self.manifests)
 
     def _parts(self, first: int = 0) -> Iterator[tuple[Part, list[int]]]:
         """Yield the parts that hold prompts, in commit order from commit `first` on, each with its prompts' rows."""
         for commit in range(first, len(self.catalogue.commits)):
             if rows := self.catalogue.rows(commit):
-                yield Part(self.root, self.receipt(commit)), rows
+                yield Part(self.root, self.manifest(commit)), rows
 
     def _read(
         self, prompt_ids: str | Iterable[str] | None, where: Conditions
@@ -351,7 +353,7 @@ class Store:
         wanted: dict[int, list[int]] = {}
         for commit, row in sorted({self.catalogue.place(self._find(name)) for name in prompt_list(prompt_ids)}):
             wanted.setdefault(commit, []).append(row)
-        return ((Part(self.root, self.receipt(commit)), rows) for commit, rows in wanted.items())
+        return ((Part(self.root, self.manifest(commit)), rows) for commit, rows in wanted.items())
 
     def _find(self, prompt_id: str) -> int:
         try:

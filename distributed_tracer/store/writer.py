@@ -82,9 +82,9 @@ class PartWriter:
         uploaded = {f"parts/{part}/{key}": data for key, data in objects.items()}
         retry_until(lambda: self._root.put_many(uploaded), self._config.retry_seconds)
         checksums = {key: (len(data), hashlib.sha256(data).hexdigest()) for key, data in objects.items()}
-        receipt = PartManifest(part, tuple(self._entries), checksums)
+        manifest = PartManifest(part, tuple(self._entries), checksums)
         self._entries, self._columns = [], []
-        return receipt
+        return manifest
 
     def _learn_provenance(self) -> None:
         """Read the provenance from run.json, once.

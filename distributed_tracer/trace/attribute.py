@@ -55,10 +55,10 @@ def attribute_dense(
     """
     prompt = tokenize(_as_prompt(prompt), model.tokenizer, model.shape)
     assert prompt.tokens is not None
-    tape, features = run_and_encode(prompt, model, transcoders, config)
-    directions = resolve_targets(prompt.targets, model, tape, transcoders, config)
+    cache, features = run_and_encode(prompt, model, transcoders, config)
+    directions = resolve_targets(prompt.targets, model, cache, transcoders, config)
 
-    rows = open_rows(model, tape, transcoders, features, config.sweep_rows, config.keep_row_mass)
+    rows = open_rows(model, cache, transcoders, features, config.sweep_rows, config.keep_row_mass)
     frontier = Frontier(directions, features, config, max_closing_error(config, model.dtype))
     with matmul_precision(config.sweep_dtype):
         for block in rows.of_targets(directions):
@@ -80,8 +80,8 @@ def run_and_encode(
         sweep_dtype(config.sweep_dtype, model.dtype),
     )
     with few_on_one_thread(model.input_device, len(prompt.tokens), model.shape.d_model):
-        tape = run_with_cache(model, prompt.tokens, shape.input_site, shape.output_site, logits_at)
-    return tape, encode(model, tape, transcoders, zeroed, dtype)
+        cache = run_with_cache(model, prompt.tokens, shape.input_site, shape.output_site, logits_at)
+    return cache, encode(model, cache, transcoders, zeroed, dtype)
 
 
 def _as_prompt(prompt: Prompt | str | Sequence[int]) -> Prompt:

@@ -41,9 +41,9 @@ class Tiling:
     they are read."""
 
     @staticmethod
-    def round_up(size: int, grain: int) -> int:
-        """Return the smallest multiple of `grain` that is at least `size`."""
-        return -(-size // grain) * grain
+    def round_up(size: int, multiple: int) -> int:
+        """Return the smallest multiple of `multiple` that is at least `size`."""
+        return -(-size // multiple) * multiple
 
     @classmethod
     def of(cls, dtype: torch.dtype, device: torch.device) -> Tiling:
@@ -133,7 +133,7 @@ class ColumnLayout:
     layers: tuple[LayerColumns, ...]
     """The slots of every layer, followed by those of the tokens."""
     slot_A: Tensor
-    grain: Tiling = FINE
+    tiling: Tiling = FINE
     prefix_length: int = 0
     """Number of positions in the prefix, from which only tokens are read."""
 
@@ -144,8 +144,8 @@ class ColumnLayout:
         position_A: Tensor,
         num_layers: int,
         num_positions: int,
-        grain: Tiling = FINE,
-        lead: int = 0,
+        tiling: Tiling = FINE,
+        prefix_length: int = 0,
     ) -> ColumnLayout:
         """Lay out active features, which must be sorted by (layer, position) and lie after the prefix."""
         site_A = layer_A * num_positions + position_A
@@ -153,14 +153,14 @@ class ColumnLayout:
         layers: list[LayerColumns] = []
         first = 0
         for counts_P in count_X.view(num_layers, num_positions).tolist():
-            widths = {p: count + EXTRA_SLOTS for p, count in enumerate(counts_P) if p >= lead}
-            layers.append(LayerColumns(first, _segments(widths, grain), num_positions))
+            widths = {p: count + EXTRA_SLOTS for p, count in enumerate(counts_P) if p >= prefix_length}
+            layers.append(LayerColumns(first, _segments(widths, tiling), num_positions))
             first += layers[-1].num_slots
         first_X = torch.tensor([of.first + start for of in layers for start in of.start_P], device=site_A.device)
         rank_A = torch.arange(len(site_A), device=site_A.device) - (count_X.cumsum(0) - count_X)[site_A]
-        halves = (range(lead), range(lead, num_positions))
+        halves = (range(prefix_length), range(prefix_length, num_positions))
         tokens = LayerColumns(first, [Segment(half, EXTRA_SLOTS, half.start) for half in halves if half], num_positions)
-        return cls((*layers, tokens), first_X[site_A] + rank_A, grain, lead)
+        return cls((*layers, tokens), first_X[site_A] + rank_A, tiling, prefix_length)
 
     @property
     def num_layers(self) -> int:
@@ -206,16 +206,16 @@ class ColumnLayout:
         return to_device_async([of.first for of in self.layers], self.slot_A.device)
 
 
-def _segments(width_of: dict[int, int], grain: Tiling) -> list[Segment]:
+def _segments(width_of: dict[int, int], tiling: Tiling) -> list[Segment]:
     """Return the segments of one layer. `width_of` is the number of slots in use at each position."""
     found: list[Segment] = []
     positions = list(width_of)
-    for first in range(0, len(positions), grain.block):
-        block = positions[first : first + grain.block]
+    for first in range(0, len(positions), tiling.block):
+        block = positions[first : first + tiling.block]
         group: list[int] = []
         widest = total = 0
-        for position in sorted(block, key=lambda p: -width_of[p]) if grain.by_width else block:
-            here = grain.round_up(width_of[position], grain.width)
+        for position in sorted(block, key=lambda p: -width_of[p]) if tiling.by_width else block:
+            here = tiling.round_up(width_of[position], tiling.width)
             wider, more = max(widest, here), total + width_of[position]
             if group and (len(group) + 1) * wider > SEGMENT_PADDING * more + SEGMENT_SLACK:
                 found.append(Segment(sorted(group), widest, block[0]))

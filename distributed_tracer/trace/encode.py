@@ -30,7 +30,7 @@ class ActiveFeatures:
     feature_A: Tensor
     activation_A: Tensor
     columns: ColumnLayout
-    written: SourceVectors
+    source_vectors: SourceVectors
 
     def __len__(self) -> int:
         return len(self.layer_A)
@@ -48,7 +48,7 @@ class ActiveFeatures:
 
 def encode(
     model: Model,
-    tape: ForwardCache,
+    cache: ForwardCache,
     transcoders: Transcoders,
     zeroed: int,
     sweep_dtype: torch.dtype = torch.float32,
@@ -59,24 +59,24 @@ def encode(
     `sweep_dtype` is the dtype of the `SourceVectors`, and `keep_vectors` says whether they stay in memory. None keeps
     them if they fit into half of the free memory.
     """
-    device, num_positions = transcoders.device, len(tape.tokens_P)
+    device, num_positions = transcoders.device, len(cache.tokens_P)
     per_layer: list[tuple[Tensor, Tensor, Tensor]] = []
-    for layer, x_PD in enumerate(tape.inputs_PD):
+    for layer, x_PD in enumerate(cache.inputs_PD):
         position, feature, activation = transcoders.encode(layer, x_PD.to(device))
         kept = position >= zeroed
         per_layer.append((position[kept], feature[kept], activation[kept]))
     position_A, feature_A, activation_A = (torch.cat(parts) for parts in zip(*per_layer, strict=True))
     counts_L = torch.tensor([len(position) for position, _, _ in per_layer], device=device)
     layer_A = torch.repeat_interleave(torch.arange(len(counts_L), device=device), counts_L)
-    grain = Tiling.of(sweep_dtype, device)
-    lead = zeroed if min(tape.logits) >= zeroed else 0  # a target in the prefix needs its gradient there
-    columns = ColumnLayout.of(layer_A, position_A, len(counts_L), num_positions, grain, lead)
+    tiling = Tiling.of(sweep_dtype, device)
+    prefix_length = zeroed if min(cache.logits) >= zeroed else 0  # a target in the prefix needs its gradient there
+    columns = ColumnLayout.of(layer_A, position_A, len(counts_L), num_positions, tiling, prefix_length)
     if keep_vectors is None:
         keep_vectors = 2 * vector_bytes(columns, transcoders.shape, sweep_dtype) <= _free_bytes(device)
-    written = SourceVectors(
-        model, tape, transcoders, columns, feature_A, activation_A, zeroed, sweep_dtype, keep=keep_vectors
+    source_vectors = SourceVectors(
+        model, cache, transcoders, columns, feature_A, activation_A, zeroed, sweep_dtype, keep=keep_vectors
     )
-    return ActiveFeatures(layer_A, position_A, feature_A, activation_A, columns, written)
+    return ActiveFeatures(layer_A, position_A, feature_A, activation_A, columns, source_vectors)
 
 
 def _free_bytes(device: torch.device) -> int:

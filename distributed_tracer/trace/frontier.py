@@ -41,7 +41,7 @@ class Frontier:
         self._closing, self._missed = self.weight_K.new_zeros(()), self.weight_K.new_zeros(())
         ranks = self.num_features < self.num_active
         shape = (size, self.num_features) if ranks else (0, 0)
-        dtype = torch.promote_types(features.written.dtype, torch.float32)
+        dtype = torch.promote_types(features.source_vectors.dtype, torch.float32)
         self._feature_edges_RF = torch.zeros(shape, dtype=dtype, device=device)
         self._taken: list[int] = []  # for each block, how many columns of it are filled
 

@@ -23,11 +23,11 @@ from ..threads import multiply
 class Prefix:
     """The first `size` positions of one prompt. `push` must be called for the layers in order."""
 
-    def __init__(self, tape: ForwardCache, size: int, dtype: torch.dtype) -> None:
+    def __init__(self, cache: ForwardCache, size: int, dtype: torch.dtype) -> None:
         self.size = size
         self.values_LXT: list[Tensor] = []
         """The values that attention reads in the prefix at each layer; X = (position, key/value head, head width)."""
-        token_PD, position_PD = tape.token_vectors_PD[:size].to(dtype), tape.position_vectors_PD
+        token_PD, position_PD = cache.token_vectors_PD[:size].to(dtype), cache.position_vectors_PD
         constant_PD = torch.zeros_like(token_PD) if position_PD is None else position_PD[:size].to(dtype)
         token_TPD = torch.diag_embed(token_PD.T).permute(1, 2, 0)  # each at its own position
         self._stream_TPD = torch.cat([token_TPD, constant_PD[None]])

@@ -112,24 +112,24 @@ class RowComputer:
     def __init__(
         self,
         model: Model,
-        tape: ForwardCache,
+        cache: ForwardCache,
         transcoders: Transcoders,
         features: ActiveFeatures,
         sweep_rows: int | Literal["auto"] = "auto",
         keep_row_mass: float = 1.0,
     ) -> None:
-        self.model, self.tape, self.transcoders, self.features = model, tape, transcoders, features
-        self.keep_row_mass, self.dtype = keep_row_mass, features.written.dtype
+        self.model, self.cache, self.transcoders, self.features = model, cache, transcoders, features
+        self.keep_row_mass, self.dtype = keep_row_mass, features.source_vectors.dtype
         self.sweep_rows = num_sweep_rows(
-            sweep_rows, model.shape, len(tape.tokens_P), self.dtype.itemsize, transcoders.device.type
+            sweep_rows, model.shape, len(cache.tokens_P), self.dtype.itemsize, transcoders.device.type
         )
         work_dtype = torch.promote_types(self.dtype, torch.float32)
-        lead, layers = Prefix(tape, features.columns.prefix_length, work_dtype), []
+        prefix, layers = Prefix(cache, features.columns.prefix_length, work_dtype), []
         for layer in range(model.shape.num_layers):
-            frozen = freeze(model, tape, layer, transcoders.skip(layer), work_dtype)
-            lead.advance(frozen, features.written.constant_for(layer))
-            layers.append(frozen.after_prefix(lead.size, self.dtype))
-        self.sweep = Sweep(layers, lead, features.written)
+            frozen = freeze(model, cache, layer, transcoders.skip(layer), work_dtype)
+            prefix.advance(frozen, features.source_vectors.constant_for(layer))
+            layers.append(frozen.after_prefix(prefix.size, self.dtype))
+        self.sweep = Sweep(layers, prefix, features.source_vectors)
 
     def of_targets(self, directions: ResolvedTargets) -> Iterator[EdgeBlock]:
         """Yield the rows of every target, batch by batch."""
@@ -140,11 +140,11 @@ class RowComputer:
             layers, positions = ([of[k] for k in group] for of in (directions.layer_K, directions.position_K))
             number_N = to_device_async(group, device)
             vector_ND = directions.vector_KD[number_N.to(directions.vector_KD.device)]
-            joining = self._joining(layers, positions, number_N, vector_ND, value_K[number_N])
-            yield from self._sweep(joining, cuts, positions, repeat(True), is_target=True)
+            prepared = self._prepare(layers, positions, number_N, vector_ND, value_K[number_N])
+            yield from self._sweep(prepared, cuts, positions, repeat(True), is_target=True)
 
-    def of_features(self, chosen_F: Tensor, takes: BatchFilter = every_batch) -> Iterator[EdgeBlock]:
-        """Yield the rows of active features, batch by batch, for the batches for which `takes` returns True."""
+    def of_features(self, chosen_F: Tensor, accept: BatchFilter = every_batch) -> Iterator[EdgeBlock]:
+        """Yield the rows of active features, batch by batch, for the batches for which `accept` returns True."""
         features, numbers = self.features, count()
         layer_F, position_F = self._sites(chosen_F)
         for group, cuts in self._groups(layer_F, position_F):
@@ -152,9 +152,9 @@ class RowComputer:
             number_N = chosen_F[to_device_async(group, chosen_F.device)]
             vector_ND, bias_N = self._encoders(layers, features.feature_A[number_N])
             value_N = features.activation_A[number_N] - bias_N
-            joining = self._joining(layers, positions, number_N, vector_ND, value_N)
-            wanted = map(takes, islice(numbers, len(cuts)))
-            yield from self._sweep(joining, cuts, positions, wanted, is_target=False)
+            prepared = self._prepare(layers, positions, number_N, vector_ND, value_N)
+            wanted = map(accept, islice(numbers, len(cuts)))
+            yield from self._sweep(prepared, cuts, positions, wanted, is_target=False)
 
     def num_batches(self, chosen_F: Tensor) -> int:
         """Return the number of batches in which the rows of these features are computed."""
@@ -186,7 +186,7 @@ class RowComputer:
         found = [self.transcoders.encoder_rows(layer, feature_N[part]) for layer, part in _runs(layers)]
         return torch.cat([vectors for vectors, _ in found])[back], torch.cat([bias for _, bias in found])[back]
 
-    def _joining(
+    def _prepare(
         self, layers: list[int], positions: list[int], node_N: Tensor, vector_ND: Tensor, value_N: Tensor
     ) -> _PreparedNodes:
         """Prepare nodes that read along `vector_ND` at a layer's input site, or at the final norm's output."""
@@ -205,35 +205,35 @@ class RowComputer:
         """Return the gradients of the residual stream [N, D] and what the norm's bias adds [N], for nodes of one
         layer."""
         if layer < self.model.shape.num_layers:
-            device, bias = self.model.layers[layer].device, input_bias(self.model, self.tape, layer)
+            device, bias = self.model.layers[layer].device, input_bias(self.model, self.cache, layer)
         else:
-            device, bias = self.tape.scales_P1[(layer, FINAL)].device, self.model.final_norm.bias_D
+            device, bias = self.cache.scales_P1[(layer, FINAL)].device, self.model.final_norm.bias_D
         vector_ND = vector_ND.to(device, non_blocking=True)
         position_N = position_N.to(device, non_blocking=True)
         constant_N = vector_ND.new_zeros(len(vector_ND)) if bias is None else multiply(vector_ND, bias)
         if layer < self.model.shape.num_layers:
-            return residual_gradient(self.model, self.tape, layer, vector_ND, position_N), constant_N
-        scale_P1 = self.tape.scales_P1[(layer, FINAL)]
+            return residual_gradient(self.model, self.cache, layer, vector_ND, position_N), constant_N
+        scale_P1 = self.cache.scales_P1[(layer, FINAL)]
         return self.model.final_norm.vjp(vector_ND, scale_P1[position_N]), constant_N
 
     def _sweep(
         self,
-        joining: _PreparedNodes,
+        prepared: _PreparedNodes,
         cuts: Sequence[int],
         positions: list[int],
         wanted: Iterable[bool],
         is_target: bool,
     ) -> Iterator[EdgeBlock]:
         for part in compress(map(slice, [0, *cuts], cuts), wanted):
-            reached, constant_B = self.sweep.rows(joining.batch(part, max(positions[part]) + 1))
+            reached, constant_B = self.sweep.rows(prepared.batch(part, max(positions[part]) + 1))
             sum_B, abs_sum_B = reached.sums()
             edges: Edges = reached
             dropped_B = torch.zeros_like(abs_sum_B)
             if self.keep_row_mass < 1:
                 edges = kept = keep_top_mass(reached, self.keep_row_mass)
                 dropped_B = (abs_sum_B - kept.kept()).clamp_min_(0)
-            constant_B = constant_B + joining.constant_N[part]
-            node_B, value_B = joining.node_N[part], joining.value_N[part]
+            constant_B = constant_B + prepared.constant_N[part]
+            node_B, value_B = prepared.node_N[part], prepared.value_N[part]
             yield EdgeBlock(node_B, is_target, edges, constant_B, value_B, sum_B, abs_sum_B, dropped_B)
 
 

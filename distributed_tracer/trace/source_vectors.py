@@ -34,7 +34,7 @@ class SourceVectors:
     def __init__(
         self,
         model: Model,
-        tape: ForwardCache,
+        cache: ForwardCache,
         transcoders: Transcoders,
         columns: ColumnLayout,
         feature_A: Tensor,
@@ -48,7 +48,7 @@ class SourceVectors:
         With `keep=False` only one layer's vectors are in memory at a time: a cross-layer transcoder (CLT) has as many
         as features times layers written to.
         """
-        self.model, self.tape, self.transcoders, self.columns, self.dtype = model, tape, transcoders, columns, dtype
+        self.model, self.cache, self.transcoders, self.columns, self.dtype = model, cache, transcoders, columns, dtype
         self._feature_Z = feature_A.new_zeros(columns.num_slots)
         self._feature_Z[columns.slot_A] = feature_A
         self._activation_Z = activation_A.new_zeros(columns.num_slots)
@@ -65,11 +65,11 @@ class SourceVectors:
             for source, at_site_ZD in self._of_features(layer):
                 error_PD -= columns.layers[source].sum_positions(at_site_ZD)
                 if keep:
-                    made.append((source, self._written(layer, source, at_site_ZD)))
+                    made.append((source, self._to_residual(layer, source, at_site_ZD)))
             self.error_LPD.append(error_PD)
             self._beside_L2PD.append(self._error_and_constant(layer, error_PD, constant_PD))
             if keep:
-                self._add_beside(layer, made)
+                self._add_error_and_constant(layer, made)
                 self._kept.append(made)
 
     def for_layer(self, layer: int) -> list[tuple[int, Tensor]]:
@@ -79,8 +79,10 @@ class SourceVectors:
         """
         if self._kept:
             return self._kept[layer]
-        made = [(source, self._written(layer, source, at_site_ZD)) for source, at_site_ZD in self._of_features(layer)]
-        self._add_beside(layer, made)
+        made = [
+            (source, self._to_residual(layer, source, at_site_ZD)) for source, at_site_ZD in self._of_features(layer)
+        ]
+        self._add_error_and_constant(layer, made)
         return made
 
     def constant_for(self, layer: int) -> Tensor:
@@ -89,7 +91,7 @@ class SourceVectors:
 
     def token_vectors(self) -> Tensor:
         """Return the embeddings of tokens and positions that enter layer 0, in their slots [Z, D]."""
-        token_PD, position_PD = self.tape.token_vectors_PD, self.tape.position_vectors_PD
+        token_PD, position_PD = self.cache.token_vectors_PD, self.cache.position_vectors_PD
         position_PD = torch.zeros_like(token_PD) if position_PD is None else position_PD
         return torch.stack([token_PD, position_PD], 1).to(self.dtype).flatten(0, 1)
 
@@ -103,19 +105,19 @@ class SourceVectors:
                 rows_ZD = self.transcoders.decoder_rows(source, self._feature_Z[slots], layer).to(self._work_dtype)
                 yield source, rows_ZD.mul_(self._activation_Z[slots, None])
 
-    def _written(self, layer: int, source: int, at_site_ZD: Tensor) -> Tensor:
+    def _to_residual(self, layer: int, source: int, at_site_ZD: Tensor) -> Tensor:
         position_Z = self._position_Z[self.columns.layers[source].slots].to(self._device(layer))
-        return site_to_residual(self.model, self.tape, layer, at_site_ZD.to(self._device(layer)), position_Z).to(
+        return site_to_residual(self.model, self.cache, layer, at_site_ZD.to(self._device(layer)), position_Z).to(
             self.dtype
         )
 
     def _rest(self, layer: int) -> Tensor:
         """Return the MLP's output without the part of the linear skip [P, D]."""
-        rest_PD = self.tape.outputs_PD[layer].to(self.transcoders.device, self._work_dtype)
+        rest_PD = self.cache.outputs_PD[layer].to(self.transcoders.device, self._work_dtype)
         skip_DD = self.transcoders.skip(layer)
         if skip_DD is None:
             return rest_PD
-        inputs_PD = self.tape.inputs_PD[layer].to(self.transcoders.device, self._work_dtype)
+        inputs_PD = self.cache.inputs_PD[layer].to(self.transcoders.device, self._work_dtype)
         return rest_PD - multiply(inputs_PD, skip_DD.T.to(self._work_dtype))
 
     def _constant(self, layer: int, rest_PD: Tensor, zeroed: int) -> Tensor:
@@ -129,17 +131,17 @@ class SourceVectors:
 
     def _error_and_constant(self, layer: int, error_PD: Tensor, constant_PD: Tensor) -> Tensor:
         device, skip_DD = self._device(layer), self.transcoders.skip(layer)
-        written_PD = site_to_residual(self.model, self.tape, layer, error_PD.to(device))
-        constant_PD = constant_to_residual(self.model, self.tape, layer, constant_PD.to(device), skip_DD)
-        return torch.stack([written_PD, constant_PD])
+        error_PD = site_to_residual(self.model, self.cache, layer, error_PD.to(device))
+        constant_PD = constant_to_residual(self.model, self.cache, layer, constant_PD.to(device), skip_DD)
+        return torch.stack([error_PD, constant_PD])
 
-    def _add_beside(self, layer: int, made: list[tuple[int, Tensor]]) -> None:
+    def _add_error_and_constant(self, layer: int, made: list[tuple[int, Tensor]]) -> None:
         """Put the error and the constant into the last two slots of each position of the layer itself."""
         for source, vectors_ZD in made:
             if source == layer:
-                lead = self.columns.prefix_length
-                constant_P = self.columns.constant_LP[layer, lead:].to(vectors_ZD.device)
-                error_PD, constant_PD = self._beside_L2PD[layer][:, lead:].to(vectors_ZD.dtype)
+                prefix_length = self.columns.prefix_length
+                constant_P = self.columns.constant_LP[layer, prefix_length:].to(vectors_ZD.device)
+                error_PD, constant_PD = self._beside_L2PD[layer][:, prefix_length:].to(vectors_ZD.dtype)
                 vectors_ZD[constant_P - 1], vectors_ZD[constant_P] = error_PD, constant_PD
 
     def _device(self, layer: int) -> torch.device:

@@ -57,10 +57,15 @@ class RowBatch:
 class Sweep:
     """The sweep of one prompt, with all that the prompt fixes. `rows` may be called for any number of batches."""
 
-    def __init__(self, layers: Sequence[FrozenLayer], lead: Prefix, written: SourceVectors) -> None:
+    def __init__(self, layers: Sequence[FrozenLayer], prefix: Prefix, source_vectors: SourceVectors) -> None:
         """`layers` are the frozen layers restricted to the positions after the prefix (`FrozenLayer.after_prefix`)."""
-        self.layers, self.lead, self.columns, self.written = layers, lead, written.columns, written
-        self._adds = len(written.transcoders.shape.writes_to(0)) > 1
+        self.layers, self.prefix, self.columns, self.source_vectors = (
+            layers,
+            prefix,
+            source_vectors.columns,
+            source_vectors,
+        )
+        self._adds = len(source_vectors.transcoders.shape.writes_to(0)) > 1
         """Whether the features in a slot write to several layers, whose reads are added up."""
         self._scratch = Scratch()
 
@@ -72,43 +77,46 @@ class Sweep:
         Edges are float32 (float64 in a float64 sweep).
         """
         num_rows, width = batch.vector_BD.shape
-        num_layers, lead, num_positions = len(self.layers), self.lead.size, self._num_positions(batch)
+        num_layers, prefix_length, num_positions = len(self.layers), self.prefix.size, self._num_positions(batch)
         joined_from = batch.joined_from(num_layers)
-        reach = ReachableColumns(self.columns, joined_from[1:], num_rows, lead + num_positions)
+        reach = ReachableColumns(self.columns, joined_from[1:], num_rows, prefix_length + num_positions)
         dtype = torch.promote_types(batch.vector_BD.dtype, torch.float32)
         values = batch.vector_BD.new_empty(reach.size, dtype=dtype)
         if self._adds:
             values.zero_()
-        from_lead_BT = values.new_zeros(num_rows, lead + 1)
-        constant_B = from_lead_BT[:, -1]
-        shape = (self._round_up_rows(num_rows) + self.columns.grain.rows - 1, num_positions, width)
+        from_prefix_BT = values.new_zeros(num_rows, prefix_length + 1)
+        constant_B = from_prefix_BT[:, -1]
+        shape = (self._round_up_rows(num_rows) + self.columns.tiling.rows - 1, num_positions, width)
         g_BPD = self._scratch.take("g", shape, batch.vector_BD.dtype, self.layers[-1].device)
-        position_B = batch.position_B - lead
+        position_B = batch.position_B - prefix_length
         alive = self._start_rows(g_BPD, batch.vector_BD, position_B, 0, joined_from[num_layers])
         mixed = 0
         for number in reversed(range(num_layers)):
             layer = self.layers[number]
             g_BPD = g_BPD.to(layer.device, non_blocking=True)
             if alive:
-                for source, vectors_ZD in self.written.for_layer(number):
+                for source, vectors_ZD in self.source_vectors.for_layer(number):
                     self._read_edges(g_BPD, alive, source, vectors_ZD, reach.layer(values, source), constant_B)
                 skipped = _skip(layer, g_BPD[:alive])
                 if layer.parallel:
-                    self._attention_backward(number, g_BPD, mixed, alive, position_B, from_lead_BT)
+                    self._attention_backward(number, g_BPD, mixed, alive, position_B, from_prefix_BT)
                     mixed = alive
                 if skipped is not None:
                     g_BPD[:alive] += skipped
             alive = self._start_rows(g_BPD, batch.vector_BD, position_B, alive, joined_from[number])
             if alive and not layer.parallel:
-                self._attention_backward(number, g_BPD, mixed, alive, position_B, from_lead_BT)
+                self._attention_backward(number, g_BPD, mixed, alive, position_B, from_prefix_BT)
                 mixed = alive
-        self._read_tokens(g_BPD, num_rows, reach.layer(values, -1), from_lead_BT)
+        self._read_tokens(g_BPD, num_rows, reach.layer(values, -1), from_prefix_BT)
         return DenseEdges(reach, values), constant_B
 
     def _num_positions(self, batch: RowBatch) -> int:
         """Return how many positions after the prefix are swept: up to the last that a row reads, rounded up."""
-        grain, lead = self.columns.grain, self.lead.size
-        return min(grain.round_up(batch.num_positions - lead, grain.positions), self.columns.num_positions - lead)
+        tiling, prefix_length = self.columns.tiling, self.prefix.size
+        return min(
+            tiling.round_up(batch.num_positions - prefix_length, tiling.positions),
+            self.columns.num_positions - prefix_length,
+        )
 
     @staticmethod
     def _start_rows(g_BPD: Tensor, vector_BD: Tensor, position_B: Tensor, first: int, end: int) -> int:
@@ -125,13 +133,13 @@ class Sweep:
     ) -> None:
         """Multiply the gradient by all vectors that the columns of one layer write, and put the products into
         `edges_BZ`. The products with constants are added to `constant_B` instead."""
-        of, lead, end = self.columns.layers[source], self.lead.size, self.lead.size + g_BPD.shape[1]
+        of, prefix_length, end = self.columns.layers[source], self.prefix.size, self.prefix.size + g_BPD.shape[1]
         rows, edges_BZ = self._round_up_rows(alive), edges_BZ[:alive]
         into_BZ = edges_BZ
         if self._adds:
             into_BZ = self._scratch.take("row", tuple(edges_BZ.shape), g_BPD.dtype, g_BPD.device)
         in_place = (into_BZ.dtype, into_BZ.device, alive) == (g_BPD.dtype, g_BPD.device, rows)
-        segments = of.reached(lead, end)
+        segments = of.reached(prefix_length, end)
         slots, first = [segment.num_slots for segment in segments], of.start_P[segments[0].positions[0]]
         vectors = vectors_ZD[first : first + sum(slots)].split_with_sizes(slots)
         places = zip(segments, vectors, into_BZ[:, first:].split_with_sizes(slots, 1), strict=True)
@@ -146,25 +154,27 @@ class Sweep:
                 into_BPY = into_BX.view(alive, -1, segment.width)
                 into_BPY[:, : len(g_PBD)].copy_(read_BPY, non_blocking=True)
                 into_BPY[:, len(g_PBD) :] = 0  # the batch does not reach the end of the segment's block
-        constant_P = self.columns.constant_LP[source, lead:end].to(into_BZ.device)
+        constant_P = self.columns.constant_LP[source, prefix_length:end].to(into_BZ.device)
         constant_B[:alive] += into_BZ[:, constant_P].sum(1, dtype=constant_B.dtype).to(constant_B.device)
         into_BZ.index_fill_(1, constant_P, 0)
         if self._adds:
             edges_BZ += into_BZ.to(edges_BZ.device, non_blocking=True)
 
-    def _read_tokens(self, g_BPD: Tensor, num_rows: int, edges_BZ: Tensor, from_lead_BT: Tensor) -> None:
-        """Put the edges from tokens into `edges_BZ`. Those from tokens of the prefix were added up in `from_lead_BT`,
+    def _read_tokens(self, g_BPD: Tensor, num_rows: int, edges_BZ: Tensor, from_prefix_BT: Tensor) -> None:
+        """Put the edges from tokens into `edges_BZ`. Those from tokens of the prefix were added up in `from_prefix_BT`,
         whose last column is for constants."""
-        self._read_edges(g_BPD, num_rows, -1, self.written.token_vectors(), edges_BZ, from_lead_BT[:, -1])
-        edges_BZ[:, : EXTRA_SLOTS * self.lead.size] = 0
-        edges_BZ[:, : EXTRA_SLOTS * self.lead.size : EXTRA_SLOTS] = from_lead_BT[:, :-1]
+        self._read_edges(g_BPD, num_rows, -1, self.source_vectors.token_vectors(), edges_BZ, from_prefix_BT[:, -1])
+        edges_BZ[:, : EXTRA_SLOTS * self.prefix.size] = 0
+        edges_BZ[:, : EXTRA_SLOTS * self.prefix.size : EXTRA_SLOTS] = from_prefix_BT[:, :-1]
 
     def _gradients_at(self, segments: list[Segment], g_BPD: Tensor) -> Sequence[Tensor]:
         """Return the gradients at the positions of each segment that the batch reaches: one tensor [P, B, D] each."""
-        lead, num_positions = self.lead.size, g_BPD.shape[1]
-        positions = [[p - lead for p in segment.positions if p - lead < num_positions] for segment in segments]
+        prefix_length, num_positions = self.prefix.size, g_BPD.shape[1]
+        positions = [
+            [p - prefix_length for p in segment.positions if p - prefix_length < num_positions] for segment in segments
+        ]
         g_PBD = g_BPD.transpose(0, 1)
-        if not self.columns.grain.by_width:
+        if not self.columns.tiling.by_width:
             return [g_PBD[of[0] : of[-1] + 1] if of else g_PBD[:0] for of in positions]
         order = to_device_async([p for of in positions for p in of], g_BPD.device)
         shape = (len(order), len(g_BPD), g_BPD.shape[2])
@@ -173,17 +183,17 @@ class Sweep:
         return gathered_PBD.split_with_sizes([len(of) for of in positions])
 
     def _attention_backward(
-        self, number: int, g_BPD: Tensor, mixed: int, alive: int, position_B: Tensor, from_lead_BT: Tensor
+        self, number: int, g_BPD: Tensor, mixed: int, alive: int, position_B: Tensor, from_prefix_BT: Tensor
     ) -> None:
         """Add to `g_BPD`, in place, the gradient that passes through one layer's attention.
 
         Rows from `mixed` on have a gradient only at their own position. What attention reads in the prefix is added to
-        `from_lead_BT`.
+        `from_prefix_BT`.
         """
         layer = self.layers[number]
         if layer.constant_PD is not None:
-            written_B = multiply(g_BPD[:alive].flatten(1), layer.constant_PD[: g_BPD.shape[1]].flatten())
-            from_lead_BT[:alive, -1] += written_B.to(from_lead_BT.device, from_lead_BT.dtype, non_blocking=True)
+            output_B = multiply(g_BPD[:alive].flatten(1), layer.constant_PD[: g_BPD.shape[1]].flatten())
+            from_prefix_BT[:alive, -1] += output_B.to(from_prefix_BT.device, from_prefix_BT.dtype, non_blocking=True)
         end = mixed + self._round_up_rows(alive - mixed)
         fresh = torch.arange(mixed, end, device=g_BPD.device).clamp_max_(alive - 1)
         position_B = position_B.to(g_BPD.device, non_blocking=True)[fresh]
@@ -194,10 +204,10 @@ class Sweep:
             found.append(self._attention_backward_dense(layer, g_BPD[: self._round_up_rows(mixed)])[:mixed])
         if len(fresh):
             found.append(self._attention_backward_first(layer, own_BD, position_B, g_BPD[mixed : mixed + len(fresh)]))
-        if self.lead.size:
-            values_XT = self.lead.values_LXT[number]
-            from_lead_BT[:alive] += multiply(torch.cat(found)[:alive].to(values_XT.dtype), values_XT).to(
-                from_lead_BT.device
+        if self.prefix.size:
+            values_XT = self.prefix.values_LXT[number]
+            from_prefix_BT[:alive] += multiply(torch.cat(found)[:alive].to(values_XT.dtype), values_XT).to(
+                from_prefix_BT.device
             )
 
     def _attention_backward_dense(self, layer: FrozenLayer, g_BPD: Tensor) -> Tensor:
@@ -207,11 +217,11 @@ class Sweep:
         head, head width).
         """
         num_rows, num_positions, width = g_BPD.shape
-        groups, head_dim, lead = layer.num_groups, layer.head_dim, self.lead.size
+        groups, head_dim, prefix_length = layer.num_groups, layer.head_dim, self.prefix.size
         queries = layer.output_GDX.shape[2] // head_dim
         g_XD, like = g_BPD.view(-1, width), (g_BPD.dtype, g_BPD.device)
         y_BPGU = self._scratch.take("y", (num_rows, num_positions, groups, head_dim), *like)
-        in_lead_BJGU = self._scratch.take("lead", (num_rows, lead, groups, head_dim), *like)
+        in_prefix_BJGU = self._scratch.take("prefix", (num_rows, prefix_length, groups, head_dim), *like)
         for group in range(groups):
             z_XY = self._scratch.mm("z", g_XD, layer.output_GDX[group])
             # (position, query head) is one axis of the pattern and of z, so the product adds up the heads of a group.
@@ -219,11 +229,11 @@ class Sweep:
             for first, end, mixed_BJU in self._pattern_stripes(layer.pattern_GJPQ[group], z_BXU, queries):
                 y_BPGU[:, first:end, group] = mixed_BJU[:, first - end :]
                 if not first:
-                    in_lead_BJGU[:, :, group] = mixed_BJU[:, :lead]
+                    in_prefix_BJGU[:, :, group] = mixed_BJU[:, :prefix_length]
         y_XY = y_BPGU.view(len(g_XD), -1)
         for part in parts(g_XD):
             add_product_(g_XD[part], y_XY[part], layer.value_XD)
-        return in_lead_BJGU.view(num_rows, -1)
+        return in_prefix_BJGU.view(num_rows, -1)
 
     def _pattern_stripes(self, pattern_JPQ: Tensor, z_BXU: Tensor, queries: int) -> Iterator[tuple[int, int, Tensor]]:
         """Yield the product of the pattern and z stripe by stripe: first position, end, and the product [B, J, U].
@@ -237,8 +247,8 @@ class Sweep:
             z_XBU.copy_(z_BXU.transpose(0, 1))
         for first in range(0, num_positions, _STRIPE):
             end = min(first + _STRIPE, num_positions)
-            begin = self.lead.size + first if first else 0
-            pattern_JX = pattern_JPQ[begin : self.lead.size + end, first:num_positions].flatten(1)
+            begin = self.prefix.size + first if first else 0
+            pattern_JX = pattern_JPQ[begin : self.prefix.size + end, first:num_positions].flatten(1)
             if side_by_side:
                 mixed_JX = self._scratch.mm("mix", pattern_JX, z_XBU[first * queries :].flatten(1))
                 yield first, end, mixed_JX.view(-1, num_rows, head_dim).transpose(0, 1)
@@ -255,19 +265,19 @@ class Sweep:
         Returns the gradient of what is attended to in the prefix, as `_attention_backward_dense` does.
         """
         num_rows, num_positions, width = g_BPD.shape
-        groups, head_dim, lead = layer.num_groups, layer.head_dim, self.lead.size
+        groups, head_dim, prefix_length = layer.num_groups, layer.head_dim, self.prefix.size
         z_GXU = multiply(own_BD, layer.output_GDX).view(groups, -1, head_dim)
         passed_GXD = multiply(z_GXU, layer.value_XD.view(groups, head_dim, width))
         passed_BXD = passed_GXD.view(groups, num_rows, -1, width).transpose(0, 1).reshape(num_rows, -1, width)
-        spread_GJBQ = layer.pattern_GJPQ[:, : lead + num_positions].index_select(2, position_B)
-        spread_BJX = spread_GJBQ[:, lead:].permute(2, 1, 0, 3).reshape(num_rows, num_positions, -1)
+        spread_GJBQ = layer.pattern_GJPQ[:, : prefix_length + num_positions].index_select(2, position_B)
+        spread_BJX = spread_GJBQ[:, prefix_length:].permute(2, 1, 0, 3).reshape(num_rows, num_positions, -1)
         multiply(spread_BJX, passed_BXD, g_BPD)
         g_BPD[torch.arange(num_rows, device=g_BPD.device), position_B] += own_BD
         z_GBQU = z_GXU.view(groups, num_rows, -1, head_dim)
-        return einsum("gjbq,gbqu->bjgu", spread_GJBQ[:, :lead], z_GBQU).flatten(1)
+        return einsum("gjbq,gbqu->bjgu", spread_GJBQ[:, :prefix_length], z_GBQU).flatten(1)
 
     def _round_up_rows(self, rows: int) -> int:
-        return self.columns.grain.round_up(rows, self.columns.grain.rows)
+        return self.columns.tiling.round_up(rows, self.columns.tiling.rows)
 
 
 def _skip(layer: FrozenLayer, g_BPD: Tensor) -> Tensor | None:

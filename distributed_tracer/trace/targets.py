@@ -53,7 +53,7 @@ def positions_needed(specs: Sequence[TargetSpec], num_tokens: int) -> list[int]:
 
 
 def resolve_targets(
-    specs: Sequence[TargetSpec], model: Model, tape: ForwardCache, transcoders: Transcoders, config: TraceConfig
+    specs: Sequence[TargetSpec], model: Model, cache: ForwardCache, transcoders: Transcoders, config: TraceConfig
 ) -> ResolvedTargets:
     """Resolve the targets that the prompt names, or else choose the most likely next tokens.
 
@@ -62,16 +62,16 @@ def resolve_targets(
     weight is its probability, computed from the logits after any softcap. Raises TargetError for a target that cannot
     be resolved.
     """
-    num_tokens = len(tape.tokens_P)
+    num_tokens = len(cache.tokens_P)
     if not specs:
-        probs = tape.logits[num_tokens - 1].softmax(-1)
+        probs = cache.logits[num_tokens - 1].softmax(-1)
         top = probs.topk(min(config.max_targets, len(probs)))
         # The token with which the mass is reached is a target, too.
         count = int((top.values.cumsum(0) < config.target_mass).sum()) + 1
         specs = [TargetSpec(token=int(token)) for token in top.indices[:count]]
-    resolved = [_resolve(spec, model, tape, transcoders) for spec in specs]
+    resolved = [_resolve(spec, model, cache, transcoders) for spec in specs]
     return ResolvedTargets(
-        tuple(_valued(r, model, tape) for r in resolved),
+        tuple(_valued(r, model, cache) for r in resolved),
         [r.layer for r in resolved],
         [r.target.position for r in resolved],
         torch.stack([r.vector_D for r in resolved]),
@@ -87,19 +87,19 @@ class _Resolved:
     bias: Tensor
 
 
-def _valued(resolved: _Resolved, model: Model, tape: ForwardCache) -> Target:
+def _valued(resolved: _Resolved, model: Model, cache: ForwardCache) -> Target:
     """Return the target with its `value` set to the one that it has in the model."""
     at_final = resolved.layer == model.shape.num_layers
-    site_PD = tape.final_PD if at_final else tape.inputs_PD[resolved.layer]
+    site_PD = cache.final_PD if at_final else cache.inputs_PD[resolved.layer]
     vector_D = resolved.vector_D
     value = multiply(site_PD[resolved.target.position].to(vector_D.device), vector_D) + resolved.bias
     return replace(resolved.target, value=float(value))
 
 
-def _resolve(spec: TargetSpec, model: Model, tape: ForwardCache, transcoders: Transcoders) -> _Resolved:
+def _resolve(spec: TargetSpec, model: Model, cache: ForwardCache, transcoders: Transcoders) -> _Resolved:
     if spec.feature is not None:
-        return _feature(spec, spec.feature, model, tape, transcoders)
-    position = spec.position % len(tape.tokens_P)
+        return _feature(spec, spec.feature, model, cache, transcoders)
+    position = spec.position % len(cache.tokens_P)
     device = model.unembed_VD.device
     bias = torch.zeros((), dtype=model.dtype, device=device)
     token_id, weight = -1, 1.0
@@ -114,7 +114,7 @@ def _resolve(spec: TargetSpec, model: Model, tape: ForwardCache, transcoders: Tr
         plus = _token(spec.token, model)
         vector, bias, label = _demeaned(plus, model), _demeaned_bias(plus, model, bias), _name(plus, model)
         if spec.minus is None:
-            token_id, weight = plus, float(tape.logits[position].softmax(-1)[plus])
+            token_id, weight = plus, float(cache.logits[position].softmax(-1)[plus])
         else:
             minus = _token(spec.minus, model)
             vector = model.unembed_VD[plus] - model.unembed_VD[minus]
@@ -125,10 +125,10 @@ def _resolve(spec: TargetSpec, model: Model, tape: ForwardCache, transcoders: Tr
 
 
 def _feature(
-    spec: TargetSpec, feature: tuple[int, int, int], model: Model, tape: ForwardCache, transcoders: Transcoders
+    spec: TargetSpec, feature: tuple[int, int, int], model: Model, cache: ForwardCache, transcoders: Transcoders
 ) -> _Resolved:
     layer, position, index = feature
-    shape, num_tokens = transcoders.shape, len(tape.tokens_P)
+    shape, num_tokens = transcoders.shape, len(cache.tokens_P)
     if not (0 <= layer < shape.num_layers and 0 <= index < shape.features_L[layer]):
         raise TargetError(
             f"target feature {layer}:{index} does not exist; there are {shape.num_layers} layers"

@@ -9,6 +9,7 @@ import torch
 
 from ..artifacts.location import Folder, locate
 from ..errors import ShapeMismatch, TranscoderError
+from ..moved import former_arguments
 from ..shapes import STREAMED_DECODER_BYTES, ModelShape, TranscoderShape
 from ..text import and_more, printable
 from .formats import circuit_tracer, gemma_scope, gemma_scope_2, openmoss, saelens, sparsify
@@ -38,32 +39,33 @@ _FORMATS: tuple[Format, ...] = (circuit_tracer, saelens, openmoss, sparsify, gem
 _DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
+@former_arguments(slice="shard")
 def load_transcoders(
     source: str,
     dtype: str = "float32",
     device: str | torch.device = "cpu",
-    slice: Shard | None = None,
+    shard: Shard | None = None,
     lazy: bool | None = None,
 ) -> LoadedTranscoders:
     """Load the transcoders at `source`, which is a directory or `user/repo[/folder][@revision]` on the hub.
 
     Encoders are kept on `device` in `dtype`. Decoders are kept there, too, unless `lazy` is true, in which case they
-    stay in their files; None decides by their size. If a shard is given as `slice`, only the features of that shard are
+    stay in their files; None decides by their size. If a shard is given as `shard`, only the features of that shard are
     read and kept. Raises TranscoderError for anything that is missing, malformed or unknown.
     """
     if dtype not in _DTYPES:
         raise TranscoderError(f"unknown dtype {dtype!r}; known are {', '.join(_DTYPES)}")
     files = _describe(source)
     shape = read_shape(files)
-    part = slice or Shard()
+    shard = shard or Shard()
     if lazy is None:
-        lazy = _decoder_bytes(shape, part, _DTYPES[dtype]) >= STREAMED_DECODER_BYTES
+        lazy = _decoder_bytes(shape, shard, _DTYPES[dtype]) >= STREAMED_DECODER_BYTES
     device = torch.device(device)
     layers = [
-        load_layer(layer, number, part.features(shape.features_L[number]), part, _DTYPES[dtype], device, lazy)
+        load_layer(layer, number, shard.features(shape.features_L[number]), shard, _DTYPES[dtype], device, lazy)
         for number, layer in enumerate(files.layers)
     ]
-    return LoadedTranscoders(shape, layers, _DTYPES[dtype], device, part)
+    return LoadedTranscoders(shape, layers, _DTYPES[dtype], device, shard)
 
 
 def transcoder_shape(source: str) -> TranscoderShape:
@@ -102,5 +104,5 @@ def _describe(source: str) -> TranscoderSpec:
     )
 
 
-def _decoder_bytes(shape: TranscoderShape, part: Shard, dtype: torch.dtype) -> int:
-    return dtype.itemsize * shape.num_decoder_weights([len(part.features(count)) for count in shape.features_L])
+def _decoder_bytes(shape: TranscoderShape, shard: Shard, dtype: torch.dtype) -> int:
+    return dtype.itemsize * shape.num_decoder_weights([len(shard.features(count)) for count in shape.features_L])

@@ -59,12 +59,12 @@ class LoadedTranscoders:
         layers: Sequence[LayerWeights],
         dtype: torch.dtype,
         device: torch.device,
-        part: Shard,
+        shard: Shard,
     ) -> None:
         self.shape = shape
         self.dtype = dtype
         self.device = device
-        self.part = part
+        self.shard = shard
         self.layers = layers
 
     def __repr__(self) -> str:
@@ -77,10 +77,10 @@ class LoadedTranscoders:
         active: the candidates of all shards must be merged.
         """
         candidates = self.encode_candidates(layer, x_PD)
-        if candidates.k is not None and self.part.count > 1:
+        if candidates.k is not None and self.shard.count > 1:
             raise TranscoderError(
-                f"slice {self.part.index} of {self.part.count} cannot tell alone which {candidates.k} features are the "
-                "largest; use encode_candidates of all slices, and merge"
+                f"shard {self.shard.index} of {self.shard.count} cannot determine which {candidates.k} features are "
+                "the largest: merge the encode_candidates of all shards"
             )
         return merge([candidates])
 
@@ -136,18 +136,18 @@ class LoadedTranscoders:
 
     def _index(self, weights: LayerWeights, features_F: Tensor) -> Tensor:
         index_F = features_F.to(self.device) - weights.features.start
-        if self.part.count > 1:  # a negative index would give another feature's row
+        if self.shard.count > 1:  # a negative index would give another feature's row
             kept = (index_F >= 0) & (index_F < len(weights.features))
-            assert bool(kept.all()), f"slice {self.part.index} of {self.part.count} has {weights.features} only"
+            assert bool(kept.all()), f"shard {self.shard.index} of {self.shard.count} has {weights.features} only"
         return index_F
 
 
 def load_layer(
-    files: LayerSpec, layer: int, features: range, part: Shard, dtype: torch.dtype, device: torch.device, lazy: bool
+    files: LayerSpec, layer: int, features: range, shard: Shard, dtype: torch.dtype, device: torch.device, lazy: bool
 ) -> LayerWeights:
     """Read the weights of `features` of one layer.
 
-    `part` is the shard to which the features belong. Raises TranscoderError for weights that are NaN or infinite in
+    `shard` is the shard to which the features belong. Raises TranscoderError for weights that are NaN or infinite in
     `dtype`.
     """
 
@@ -163,7 +163,7 @@ def load_layer(
         W_dec_SLD = resident(files.W_dec, scaled(W_dec_SLD, decoder_scale, dtype))
     stored_b_dec_D = read(files.b_dec) if files.b_dec else None
     b_dec_D = torch.zeros(W_dec_SLD.shape[-1], dtype=dtype, device=device)
-    if stored_b_dec_D is not None and part.index == 0:
+    if stored_b_dec_D is not None and shard.index == 0:
         output_scale = torch.tensor(fold.output_scale, dtype=torch.float64)
         b_dec_D = resident(files.b_dec, scaled(stored_b_dec_D, output_scale, dtype))
     stored_W_enc_SD = read(files.W_enc, features)
@@ -176,7 +176,7 @@ def load_layer(
         threshold_S=_thresholds(files, features, dtype, device),
         W_dec_SLD=W_dec_SLD,
         b_dec_D=b_dec_D,
-        W_skip_DD=resident(files.W_skip, read(files.W_skip)) if files.W_skip and part.index == 0 else None,
+        W_skip_DD=resident(files.W_skip, read(files.W_skip)) if files.W_skip and shard.index == 0 else None,
         lazy=lazy,
         decoder_scale_S=decoder_scale if lazy else None,
     )

@@ -20,7 +20,7 @@ class Shard:
 
     def __post_init__(self) -> None:
         if not 0 <= self.index < self.count:
-            raise TranscoderError(f"slice {self.index} of {self.count}: the index must be from 0 to {self.count - 1}")
+            raise TranscoderError(f"shard {self.index} of {self.count}: the index must be from 0 to {self.count - 1}")
 
     def features(self, num_features: int) -> range:
         """Return the features that this shard keeps of a layer with `num_features`.

@@ -21,7 +21,7 @@ from .shard import Shard
 class ShardOwner(Transcoders, Protocol):
     """The owner of one shard: a LoadedTranscoders, or an object that represents one in another process."""
 
-    part: Shard
+    shard: Shard
 
     def encode_candidates(self, layer: int, x_PD: Tensor) -> Candidates:
         """Return the features of this shard that may be active."""
@@ -34,65 +34,65 @@ RunCalls = Callable[[Sequence[ShardCall]], Sequence[Any]]
 work in parallel."""
 
 
-def one_by_one(questions: Sequence[ShardCall]) -> list[Any]:
+def one_by_one(calls: Sequence[ShardCall]) -> list[Any]:
     """Make the calls one after another and return their results; this is for shard owners in this process."""
-    return [question() for question in questions]
+    return [call() for call in calls]
 
 
 class ShardedTranscoders:
     """A set of transcoders that calls the owners of its shards and combines their results.
 
-    `holders` are the owners, and `ask` makes calls to them. Raises ValueError unless each shard has one owner, in
+    `owners` are the owners, and `run_calls` makes calls to them. Raises ValueError unless each shard has one owner, in
     order.
     """
 
-    def __init__(self, holders: Sequence[ShardOwner], ask: RunCalls = one_by_one) -> None:
-        if not holders or [holder.part for holder in holders] != [
-            Shard(index, len(holders)) for index in range(len(holders))
+    def __init__(self, owners: Sequence[ShardOwner], run_calls: RunCalls = one_by_one) -> None:
+        if not owners or [owner.shard for owner in owners] != [
+            Shard(index, len(owners)) for index in range(len(owners))
         ]:
             raise ValueError(
-                f"{len(holders)} holders of {[holder.part for holder in holders]}; one for each slice is wanted"
+                f"{len(owners)} owners of {[owner.shard for owner in owners]}: each shard needs one owner, in order"
             )
-        self.shape = holders[0].shape
-        self.dtype = holders[0].dtype
-        self.device = holders[0].device
-        self._holders, self._ask = holders, ask
+        self.shape = owners[0].shape
+        self.dtype = owners[0].dtype
+        self.device = owners[0].device
+        self._owners, self._run_calls = owners, run_calls
 
     def encode(self, layer: int, x_PD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return positions [A], features [A] and activations [A] of the active features, by (position, feature)."""
-        return merge(self._ask([partial(holder.encode_candidates, layer, x_PD) for holder in self._holders]))
+        return merge(self._run_calls([partial(owner.encode_candidates, layer, x_PD) for owner in self._owners]))
 
     def encoder_rows(self, layer: int, features_F: Tensor) -> tuple[Tensor, Tensor]:
         """Return the encoder vectors [F, D] and biases [F] of features of `layer`."""
         W_enc_FD = features_F.new_empty((len(features_F), self.shape.d_model), dtype=self.dtype)
         b_enc_F = features_F.new_empty(len(features_F), dtype=self.dtype)
-        keepers = list(self._keepers(layer, features_F))
-        found = self._ask([partial(holder.encoder_rows, layer, features_F[mine_F]) for holder, mine_F in keepers])
-        for (_, mine_F), answer in zip(keepers, found, strict=True):
+        those = list(self._owners_of(layer, features_F))
+        found = self._run_calls([partial(owner.encoder_rows, layer, features_F[mine_F]) for owner, mine_F in those])
+        for (_, mine_F), answer in zip(those, found, strict=True):
             W_enc_FD[mine_F], b_enc_F[mine_F] = answer
         return W_enc_FD, b_enc_F
 
     def decoder_rows(self, layer: int, features_F: Tensor, output_layer: int) -> Tensor:
         """Return the decoder vectors [F, D] from `layer` to `output_layer`."""
         W_dec_FD = features_F.new_empty((len(features_F), self.shape.d_model), dtype=self.dtype)
-        keepers = list(self._keepers(layer, features_F))
-        wanted = [partial(holder.decoder_rows, layer, features_F[mine_F], output_layer) for holder, mine_F in keepers]
-        for (_, mine_F), answer in zip(keepers, self._ask(wanted), strict=True):
+        those = list(self._owners_of(layer, features_F))
+        wanted = [partial(owner.decoder_rows, layer, features_F[mine_F], output_layer) for owner, mine_F in those]
+        for (_, mine_F), answer in zip(those, self._run_calls(wanted), strict=True):
             W_dec_FD[mine_F] = answer
         return W_dec_FD
 
     def decoder_bias(self, layer: int) -> Tensor:
         """Return the decoder bias [D], which shard 0 has."""
-        return self._holders[0].decoder_bias(layer)
+        return self._owners[0].decoder_bias(layer)
 
     def skip(self, layer: int) -> Tensor | None:
         """Return the skip matrix [D_out, D_in], or None, as shard 0 has it."""
-        return self._holders[0].skip(layer)
+        return self._owners[0].skip(layer)
 
-    def _keepers(self, layer: int, features_F: Tensor) -> Iterator[tuple[ShardOwner, Tensor]]:
+    def _owners_of(self, layer: int, features_F: Tensor) -> Iterator[tuple[ShardOwner, Tensor]]:
         """Yield each owner that keeps any of the features, with the places of these in `features_F`."""
-        for holder in self._holders:
-            kept = holder.part.features(self.shape.features_L[layer])
+        for owner in self._owners:
+            kept = owner.shard.features(self.shape.features_L[layer])
             mine_F = torch.nonzero((features_F >= kept.start) & (features_F < kept.stop)).flatten()
             if len(mine_F):
-                yield holder, mine_F
+                yield owner, mine_F

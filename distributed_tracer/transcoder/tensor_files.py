@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..documents.safetensors_header import safetensors_header
-from ..documents.text import brief
+from ..documents.text import shortened
 from ..errors import TranscoderError
 from ..text import printable
 
@@ -185,7 +185,7 @@ def _npy_names(archive: zipfile.ZipFile) -> list[str]:
     """Return the names of the arrays. Raises ValueError for a member that is not an array or occurs twice."""
     members = archive.namelist()
     if wrong := [name for name in members if not name.endswith(".npy")]:
-        raise ValueError(f"{brief(wrong[0])} is no array: its name does not end in .npy")
+        raise ValueError(f"{shortened(wrong[0])} is no array: its name does not end in .npy")
     if len(set(members)) < len(members):
         raise ValueError("an array is there twice")
     return [name.removesuffix(".npy") for name in members]

@@ -34,13 +34,13 @@ def mlp_values(model: Model, text: str) -> tuple[list[Tensor], list[Tensor]]:
     """Return MLP inputs and outputs [I, D] of every layer over the text, without each window's leading token."""
     tokens = model.tokenizer(text, add_special_tokens=False)["input_ids"][:MAX_TOKENS]
     leading = model.tokenizer.bos_token_id
-    tapes = [
+    caches = [
         run_with_cache(model, [leading, *tokens[start : start + WINDOW - 1]], "mlp.hook_in", "mlp.hook_out")
         for start in range(0, len(tokens), WINDOW - 1)
     ]
     layers = range(model.shape.num_layers)
-    inputs = [torch.cat([tape.inputs_PD[layer][1:] for tape in tapes]) for layer in layers]
-    return inputs, [torch.cat([tape.outputs_PD[layer][1:] for tape in tapes]) for layer in layers]
+    inputs = [torch.cat([cache.inputs_PD[layer][1:] for cache in caches]) for layer in layers]
+    return inputs, [torch.cat([cache.outputs_PD[layer][1:] for cache in caches]) for layer in layers]
 
 
 def fit(x_ID: Tensor, y_ID: Tensor, generator: torch.Generator) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ FEATURES_F = torch.tensor([0, 10, 3, 3, 7])
 
 def in_slices(source: str, count: int, lazy: bool) -> ShardedTranscoders:
     return ShardedTranscoders(
-        [load_transcoders(source, slice=Shard(index, count), lazy=lazy) for index in range(count)]
+        [load_transcoders(source, shard=Shard(index, count), lazy=lazy) for index in range(count)]
     )
 
 
@@ -112,12 +112,12 @@ def test_the_shape_is_known_from_headers(written: tuple[Format, str], kept: Tran
 
 def test_what_slices_write_adds_up_to_what_the_whole_writes(written: tuple[Format, str]) -> None:
     whole = load_transcoders(written[1])
-    parts = [load_transcoders(written[1], slice=Shard(index, 3)) for index in range(3)]
+    parts = [load_transcoders(written[1], shard=Shard(index, 3)) for index in range(3)]
     for layer in LAYERS:
         active = whole.encode(layer, X_PD)
         if whole.shape.activation == "topk":
             chosen = merge([part.encode_candidates(layer, X_PD) for part in parts])
-            of_part = [part.part.features(SIZE) for part in parts]
+            of_part = [part.shard.features(SIZE) for part in parts]
             shares = [tuple(t[(chosen[1] >= r.start) & (chosen[1] < r.stop)] for t in chosen) for r in of_part]
         else:
             shares = [part.encode(layer, X_PD) for part in parts]

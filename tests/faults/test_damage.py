@@ -234,9 +234,9 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compact(str(path))
     writer = PartWriter(str(path), StoreConfig(str(path)))
     writer.add(OTHER, asked="something")
-    receipt = writer.flush()
-    assert receipt
-    Ledger(str(path)).commit(receipt)
+    manifest = writer.flush()
+    assert manifest
+    Ledger(str(path)).commit(manifest)
     compact(str(path))
     return path
 
@@ -251,7 +251,7 @@ def ask_all(url: str) -> None:
     index = newest_index(open_backend(url))
     assert index is not None
     num_prompts = len(index.catalogue)
-    list(index.asked())
+    list(index.content_hashes())
     index.features_of(np.arange(num_prompts))
     for layer, feature in zip(index.features["features/layer"], index.features["features/feature"], strict=True):
         index.postings(int(layer), int(feature))
@@ -364,7 +364,7 @@ def test_damage_verify_repair_and_the_same_job_again_end_in_the_same_digest(
     url = config.store.store
     digest = open_store(url).digest()
     paths = commits(Path(url))
-    hurt = sorted(entry.id for entry in open_store(url).receipts[0].prompts)
+    hurt = sorted(entry.id for entry in open_store(url).manifests[0].prompts)
     flip(part_of(Path(url)) / "edges/weight/c/0", 17)
     paths[1].write_bytes(paths[1].read_bytes()[:100])
     assert main(["verify", url]) == 1

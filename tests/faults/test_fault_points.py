@@ -135,7 +135,7 @@ def damage(url: str, indexed: bool) -> None:
         compact(url, part_edges=1)
     record_failure(Ledger(url), "bad", "trace", "no memory", 2)
     chunk = max(
-        (Path(url) / "parts" / store.receipts[0].part / "edges/source/c").iterdir(), key=lambda path: int(path.name)
+        (Path(url) / "parts" / store.manifests[0].part / "edges/source/c").iterdir(), key=lambda path: int(path.name)
     )
     chunk.write_bytes(chunk.read_bytes()[:-1])
     (record,) = (Path(url) / "failures").iterdir()

@@ -145,10 +145,10 @@ def test_an_input_output_error_while_writing_loses_nothing_that_was_committed(
     make_store(url, GRAPHS[:1])
     child(
         f"""
-        receipt = None if {path!r} == "/parts/" else write_part({url!r}, GRAPHS[1:])
+        manifest = None if {path!r} == "/parts/" else write_part({url!r}, GRAPHS[1:])
         open({str(flag)!r}, "w").close()
         try:
-            Ledger({url!r}).commit(receipt or write_part({url!r}, GRAPHS[1:]))
+            Ledger({url!r}).commit(manifest or write_part({url!r}, GRAPHS[1:]))
             raise SystemExit("written all the same")
         except StoreUnavailable as error:
             assert "Input/output error" in str(error), error

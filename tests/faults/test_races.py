@@ -87,7 +87,7 @@ def test_writers_of_the_same_prompts_all_commit_and_each_prompt_counts_once(url:
         writer.communicate()
     assert rounds >= 1
     assert Ledger(url).done() == {graph.prompt_id for graph in GRAPHS}
-    written = Counter(entry.id for _, receipt in read_commits(open_backend(url)) for entry in receipt.prompts)
+    written = Counter(entry.id for _, manifest in read_commits(open_backend(url)) for entry in manifest.prompts)
     assert min(written.values()) >= 3, "every writer's are committed"
     assert open_store(url).digest() == expected
     compact(url)

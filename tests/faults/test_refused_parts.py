@@ -56,12 +56,12 @@ def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Path, int], 
     plain = Ledger.commit
 
     def use(happen: Callable[[Path, int], None]) -> None:
-        def commit(self: Ledger, *receipts: PartManifest) -> list[str]:
+        def commit(self: Ledger, *manifests: PartManifest) -> list[str]:
             nonlocal count
-            for receipt in receipts:
-                happen(Path(self._root.url) / "parts" / receipt.part, count)
+            for manifest in manifests:
+                happen(Path(self._root.url) / "parts" / manifest.part, count)
                 count += 1
-            return plain(self, *receipts)
+            return plain(self, *manifests)
 
         monkeypatch.setattr(Ledger, "commit", commit)
 
@@ -176,11 +176,11 @@ def test_a_part_made_in_the_place_of_a_store_that_is_gone_does_not_count(tmp_pat
 def test_of_several_parts_committed_together_those_that_are_whole_count(tmp_path: Path) -> None:
     url = str(tmp_path)
     make_store(url, [random_graph("a")])
-    receipts = [write_part(url, [random_graph(name)]) for name in "bcde"]
-    for receipt in receipts[1:3]:
-        removed(tmp_path / "parts" / receipt.part)
+    manifests = [write_part(url, [random_graph(name)]) for name in "bcde"]
+    for manifest in manifests[1:3]:
+        removed(tmp_path / "parts" / manifest.part)
     with pytest.raises(CommitRefused, match="are not there as written") as caught:
-        Ledger(url).commit(*receipts)
-    assert list(caught.value.parts) == [receipt.part for receipt in receipts[1:3]]
+        Ledger(url).commit(*manifests)
+    assert list(caught.value.parts) == [manifest.part for manifest in manifests[1:3]]
     assert list(open_store(url)) == ["a", "b", "e"]
     assert not verify(open_backend(url)).damages

@@ -207,9 +207,9 @@ def test_a_commit_of_a_resumed_run_whose_answer_is_lost_counts_once(s3: FaultyS3
     ledger = Ledger(url)
     ledger.create_or_check(RUN_INFO)
     ledger.commit(write_part(url, [random_graph("a")]))
-    receipt, resumed = write_part(url, [random_graph("b")]), Ledger(url)
+    manifest, resumed = write_part(url, [random_graph("b")]), Ledger(url)
     s3.spoil = lost_once(s3)
-    resumed.commit(receipt)
+    resumed.commit(manifest)
     assert s3.counts["lost answer"] == 1
     assert len(open_backend(url).list_dir("commits")) == 2
     assert set(open_store(url)) == {"a", "b"}

@@ -134,7 +134,7 @@ def kill_at(s3: FaultyS3, url: str, folder: str, number: int, fault: Fault) -> l
 
 @pytest.mark.slow
 def test_a_writer_killed_on_s3_loses_nothing_committed(tmp_path: Path, clean_digest: str) -> None:
-    num_objects = len(make_store(str(tmp_path), [random_graph("any")]).receipts[0].objects)
+    num_objects = len(make_store(str(tmp_path), [random_graph("any")]).manifests[0].objects)
     with s3_server() as server, faulty(server) as s3, s3.server.used():
         url = s3.server.make_bucket("torn") + "/store"
         num_done = 0

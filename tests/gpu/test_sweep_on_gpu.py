@@ -49,9 +49,9 @@ def test_a_sweep_never_waits_for_the_device() -> None:
     transcoders = load_transcoders(str(CASE / "transcoders"), device="cuda")
     tokens = tokenize(Prompt("p", text=TEXTS[0]), model.tokenizer, model.shape).tokens
     assert tokens is not None
-    tape = run_with_cache(model, tokens, transcoders.shape.input_site, transcoders.shape.output_site)
-    features = encode(model, tape, transcoders, 1)
-    sweep = RowComputer(model, tape, transcoders, features, 16).sweep
+    cache = run_with_cache(model, tokens, transcoders.shape.input_site, transcoders.shape.output_site)
+    features = encode(model, cache, transcoders, 1)
+    sweep = RowComputer(model, cache, transcoders, features, 16).sweep
     layers = [model.shape.num_layers, *reversed(range(model.shape.num_layers))]
     position_B = torch.full((len(layers),), len(tokens) - 1, device="cuda")
     vector_BD = torch.randn(len(layers), model.shape.d_model, device="cuda")

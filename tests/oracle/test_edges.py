@@ -36,16 +36,16 @@ def test_the_model_still_computes_what_its_library_computes(architecture: str) -
     plain = hf_model(architecture)
     with torch.no_grad():
         expected = plain(input_ids=torch.tensor([TOKENS])).logits[0, -1]
-    tape = run_with_cache(tiny_model(architecture), TOKENS, "mlp.hook_in", "mlp.hook_out")
+    cache = run_with_cache(tiny_model(architecture), TOKENS, "mlp.hook_in", "mlp.hook_out")
     # float32 through three layers; a wrong norm, mask, sink or softcap is off by more than 1e-2
-    torch.testing.assert_close(tape.logits[len(TOKENS) - 1], expected, rtol=0, atol=of_tiny_model(expected))
+    torch.testing.assert_close(cache.logits[len(TOKENS) - 1], expected, rtol=0, atol=of_tiny_model(expected))
 
 
 @pytest.mark.parametrize(("architecture", "flavour"), DECISIVE)
 def test_rows_add_up_to_pre_activations(architecture: str, flavour: str, case: Callable[[str, str], Case]) -> None:
     of = case(architecture, flavour)
     rows, constants = of.all_rows()
-    expected = _explained(of, replay(of.model, of.tape, skips=of.skips))
+    expected = _explained(of, replay(of.model, of.cache, skips=of.skips))
     assert_same(rows.sum(1) + constants, expected)
 
 
@@ -55,20 +55,20 @@ def test_removing_a_source_changes_everything_as_its_column_says(
 ) -> None:
     of = case(architecture, flavour)
     rows, _ = of.all_rows()
-    base = _explained(of, replay(of.model, of.tape, skips=of.skips))
+    base = _explained(of, replay(of.model, of.cache, skips=of.skips))
     columns = torch.arange(0, len(of.features), max(1, len(of.features) // 8)).tolist()
     for column in columns:
-        changed = _explained(of, replay(of.model, of.tape, skips=of.skips, added=_minus_feature(of, column)))
+        changed = _explained(of, replay(of.model, of.cache, skips=of.skips, added=_minus_feature(of, column)))
         assert_same(base - changed, rows[:, column], base, changed)
     layer, position = 1, 4
-    minus_error = [torch.zeros_like(error) for error in of.features.written.error_LPD]
-    minus_error[layer][position] = -of.features.written.error_LPD[layer][position]
-    changed = _explained(of, replay(of.model, of.tape, skips=of.skips, added=minus_error))
+    minus_error = [torch.zeros_like(error) for error in of.features.source_vectors.error_LPD]
+    minus_error[layer][position] = -of.features.source_vectors.error_LPD[layer][position]
+    changed = _explained(of, replay(of.model, of.cache, skips=of.skips, added=minus_error))
     column = len(of.features) + layer * len(TOKENS) + position
     assert_same(base - changed, rows[:, column], base, changed)
-    bottom = torch.zeros_like(of.tape.token_vectors_PD)
-    bottom[position] = -of.tape.token_vectors_PD[position]
-    changed = _explained(of, replay(of.model, of.tape, skips=of.skips, bottom_PD=bottom))
+    embeddings = torch.zeros_like(of.cache.token_vectors_PD)
+    embeddings[position] = -of.cache.token_vectors_PD[position]
+    changed = _explained(of, replay(of.model, of.cache, skips=of.skips, bottom_PD=embeddings))
     column = len(of.features) + of.model.shape.num_layers * len(TOKENS) + position
     assert_same(base - changed, rows[:, column], base, changed)
 
@@ -80,7 +80,7 @@ def _minus_feature(case: Case, number: int) -> list[Tensor | None]:
     added: list[Tensor | None] = [None] * shape.num_layers
     for output_layer in shape.writes_to(layer):
         row = case.transcoders.decoder_rows(layer, features.feature_A[number : number + 1], output_layer)[0]
-        push = torch.zeros_like(case.tape.outputs_PD[output_layer])
+        push = torch.zeros_like(case.cache.outputs_PD[output_layer])
         push[position] = -features.activation_A[number] * row
         added[output_layer] = push
     return added
@@ -90,26 +90,28 @@ def _minus_feature(case: Case, number: int) -> list[Tensor | None]:
 def test_the_sweep_equals_autograd(architecture: str, flavour: str, case: Callable[[str, str], Case]) -> None:
     of = case(architecture, flavour)
     rows, _ = of.all_rows()
-    added = [torch.zeros_like(output).requires_grad_() for output in of.tape.outputs_PD]
-    bottom = torch.zeros_like(of.tape.token_vectors_PD).requires_grad_()
-    explained = _explained(of, replay(of.model, of.tape, skips=of.skips, added=added, bottom_PD=bottom))
+    added = [torch.zeros_like(output).requires_grad_() for output in of.cache.outputs_PD]
+    embeddings = torch.zeros_like(of.cache.token_vectors_PD).requires_grad_()
+    explained = _explained(of, replay(of.model, of.cache, skips=of.skips, added=added, bottom_PD=embeddings))
     pushes_ILPD = torch.stack([_everywhere(of, _minus_feature(of, number)) for number in range(len(of.features))])
     some = list(range(0, len(of.features), max(1, len(of.features) // 10)))
     for row in [*some, *range(len(of.features), len(rows))]:
         *outputs, tokens = torch.autograd.grad(
-            explained[row], [*added, bottom], retain_graph=True, allow_unused=True, materialize_grads=True
+            explained[row], [*added, embeddings], retain_graph=True, allow_unused=True, materialize_grads=True
         )
         assert_same(rows[row], _contract(of, pushes_ILPD, outputs, tokens))
 
 
 def _everywhere(case: Case, pushes: list[Tensor | None]) -> Tensor:
-    return torch.stack([torch.zeros_like(case.tape.outputs_PD[0]) if push is None else push for push in pushes])
+    return torch.stack([torch.zeros_like(case.cache.outputs_PD[0]) if push is None else push for push in pushes])
 
 
 def _contract(case: Case, pushes_ILPD: Tensor, outputs: list[Tensor], tokens: Tensor) -> Tensor:
     """Gradients at every output site and at the bottom -> one row over all columns."""
     row = torch.zeros(case.features.columns.num_columns, dtype=torch.float64)
     row[: len(case.features)] = -(pushes_ILPD * torch.stack(outputs)).sum((1, 2, 3))
-    errors = [(output * error).sum(-1) for output, error in zip(outputs, case.features.written.error_LPD, strict=True)]
-    row[len(case.features) :] = torch.cat([*errors, (tokens * case.tape.token_vectors_PD).sum(-1)])
+    errors = [
+        (output * error).sum(-1) for output, error in zip(outputs, case.features.source_vectors.error_LPD, strict=True)
+    ]
+    row[len(case.features) :] = torch.cat([*errors, (tokens * case.cache.token_vectors_PD).sum(-1)])
     return row

@@ -52,9 +52,9 @@ def test_prompts_of_many_lengths_at_once_are_each_alone(asked: tuple[str, Case])
 def test_a_prompt_is_traced_the_same_whatever_was_traced_before(asked: tuple[str, Case]) -> None:
     name, of = asked
     for end in (10, 8, 7, 6, 9):
-        tape = run_with_cache(of.model, TOKENS[:end], "mlp.hook_in", "mlp.hook_out")
+        cache = run_with_cache(of.model, TOKENS[:end], "mlp.hook_in", "mlp.hook_out")
         expected = by_the_library(name, TOKENS[:end])
-        torch.testing.assert_close(tape.logits[end - 1], expected, rtol=0, atol=of_tiny_model(expected))
+        torch.testing.assert_close(cache.logits[end - 1], expected, rtol=0, atol=of_tiny_model(expected))
 
 
 def test_what_is_seen_of_a_pass_is_refused_for_prompts_that_need_several(tmp_path: Path) -> None:

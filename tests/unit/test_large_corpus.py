@@ -84,8 +84,8 @@ def test_a_run_asks_a_store_for_hundreds_of_prompts_at_once(
     assert requests["read_many"] <= BAD / 256 + 20
     assert len(status_text(found).splitlines()) < 40
 
-    receipts = [_receipt(number, first) for number, first in enumerate(range(0, GOOD - 1, PART))]
-    OutcomeRecorder(Ledger(config.store.store)).commit(*receipts)
+    manifests = [_manifest(number, first) for number, first in enumerate(range(0, GOOD - 1, PART))]
+    OutcomeRecorder(Ledger(config.store.store)).commit(*manifests)
     requests.clear()
     good = write_prompts(tmp_path / "good.jsonl", rows[:GOOD])
     again = run_job(replace(config, corpus=CorpusConfig(str(good))))
@@ -105,7 +105,7 @@ def test_plan_names_some_prompts_that_cannot_be_traced_and_counts_the_others(
     assert "cannot be traced: 30 more" in said
 
 
-def _receipt(number: int, first: int) -> PartManifest:
+def _manifest(number: int, first: int) -> PartManifest:
     """Of a part that is not there, with all prompts but the last."""
     ids = [f"p{n}" for n in range(first, min(first + PART, GOOD - 1))]
     entries = tuple(PromptSummary(name, 4, 1, 10, 100, 20, 0.5, 0.5) for name in ids)
@@ -150,18 +150,18 @@ def _steps(use: Callable[[int], None], count: int, monkeypatch: pytest.MonkeyPat
 
 def _use(count: int) -> None:
     """All that a run asks of a spool: repeated and rejected prompts, those done and changed, the rest."""
-    spool = PromptQueue()
+    queue = PromptQueue()
     for number in range(count):
         prompt = Prompt(f"p{number}", tokens=(1, *range(number % 20)), where=f"x:{number}")
-        assert spool.register(prompt) is None
-        spool.put(prompt)
-        assert spool.register(prompt) == (f"x:{number}", True)
-        spool.reject(f"b{number}", "read", "wrong")
-    spool.mark_done((f"p{number}", "" if number % 2 else "other") for number in range(count // 2))
-    units = [prompt.id for length in spool.lengths() for prompt in spool.with_length(length)]
+        assert queue.register(prompt) is None
+        queue.put(prompt)
+        assert queue.register(prompt) == (f"x:{number}", True)
+        queue.reject(f"b{number}", "read", "wrong")
+    queue.mark_done((f"p{number}", "" if number % 2 else "other") for number in range(count // 2))
+    units = [prompt.id for length in queue.lengths() for prompt in queue.with_length(length)]
     assert len(units) == count // 2
-    assert sum(1 for _ in spool.changed()) == spool.num_done == count // 4
-    assert sum(1 for _ in spool.rejected()) == spool.num_rejected == len(spool) == count
+    assert sum(1 for _ in queue.changed()) == queue.num_done == count // 4
+    assert sum(1 for _ in queue.rejected()) == queue.num_rejected == len(queue) == count
 
 
 def test_the_steps_of_the_queue_grow_with_the_number_of_prompts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+import distributed_tracer
 from distributed_tracer.evaluate.edge_effects import EdgeEffectMetric
 from distributed_tracer.evaluate.job import EvaluationJob
-from distributed_tracer.moved import MOVED, RENAMED, former_names
+from distributed_tracer.moved import MOVED, RENAMED, former_arguments, former_names
+from distributed_tracer.store.reader import Store
 
 FORMER = {new: old for old, new in MOVED.items()}
 
@@ -103,3 +105,27 @@ def test_the_former_name_of_a_jobs_metric_is_said() -> None:
         job = EvaluationJob("store", measure=EdgeEffectMetric())  # type: ignore[call-arg]
     with pytest.warns(DeprecationWarning, match="measure of EvaluationJob is now metric"):
         assert job.measure is job.metric  # type: ignore[attr-defined]
+
+
+def test_former_names_of_arguments_are_taken_and_the_new_ones_said() -> None:
+    @former_arguments(likeness="min_similarity")
+    def group(name: str, min_similarity: float = 0.3) -> tuple[str, float]:
+        return name, min_similarity
+
+    with pytest.warns(DeprecationWarning, match="likeness of group is now min_similarity") as warned:
+        assert group("a", likeness=0.5) == ("a", 0.5)  # type: ignore[call-arg]
+    assert warned[0].filename == __file__
+    assert group("a", 0.4) == group("a", min_similarity=0.4) == ("a", 0.4)
+
+
+@pytest.mark.parametrize(("function", "former"), [("cluster_supernodes", "likeness"), ("load_transcoders", "slice")])
+def test_arguments_that_changed_their_names_are_known(function: str, former: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"{former} of {function} is now"), pytest.raises(TypeError):
+        getattr(distributed_tracer, function)(**{former: None})
+
+
+def test_part_manifests_of_a_store_are_found_under_their_former_name() -> None:
+    store: Any = object.__new__(Store)
+    store.__dict__ |= {"manifest": "one", "catalogue": None}
+    with pytest.warns(DeprecationWarning, match="receipt of Store is now manifest"):
+        assert store.receipt == "one"

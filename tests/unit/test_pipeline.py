@@ -121,9 +121,9 @@ def test_prompts_expected_not_to_fit_are_recorded_and_the_rest_is_done(tmp_path:
 
 def test_a_plan_leaves_out_what_is_done_and_writes_nothing(tmp_path: Path) -> None:
     config = job(tmp_path, [*plain_rows(2), {"id": "bad", "tokens": [77777]}])
-    plan, intake = plan_job(config)
+    plan, inputs = plan_job(config)
     assert len(list(plan.units())) == 2
-    assert [outcome.prompt_id for outcome in intake.rejected] == ["bad"]
+    assert [outcome.prompt_id for outcome in inputs.rejected] == ["bad"]
     assert not Path(config.store.store).exists()
     run_job(config)
     assert list(plan_job(config)[0].units()) == []

@@ -52,8 +52,8 @@ class BundleRequest:
     """URL of the package index for torch, if it differs from the index of the other packages."""
 
 
-def make_bundle(out: Path, wanted: BundleRequest, say: LogLine) -> Manifest:
-    """Make or complete the bundle at `out`, and call `say` with each step.
+def make_bundle(out: Path, wanted: BundleRequest, log: LogLine) -> Manifest:
+    """Make or complete the bundle at `out`, and call `log` with each step.
 
     Raises BundleError if the directory is not a bundle, the disk is full, a wheel cannot be downloaded, or a run would
     refuse the files. Raises ModelError, TranscoderError or CorpusError for sources that cannot be read.
@@ -61,12 +61,12 @@ def make_bundle(out: Path, wanted: BundleRequest, say: LogLine) -> Manifest:
     manifest = _open(out)
     for name, find in (("model", model_source), ("transcoders", transcoder_source), ("prompts", prompts_source)):
         if (given := getattr(wanted, name)) is not None:
-            say(f"{name}: from {redacted_url(given)}")
-            _take(out, manifest, name, find(given), say)
+            log(f"{name}: from {redacted_url(given)}")
+            _take(out, manifest, name, find(given), log)
     if wanted.target:
-        _take_wheels(out, manifest, wanted.target, wanted.torch_index, say)
-    _copy(out, manifest, INSTALLER, opener_of(Path(__file__).with_name(INSTALLER)), say)
-    _rehearse(out, manifest, say)
+        _take_wheels(out, manifest, wanted.target, wanted.torch_index, log)
+    _copy(out, manifest, INSTALLER, opener_of(Path(__file__).with_name(INSTALLER)), log)
+    _dry_run(out, manifest, log)
     manifest.complete = True
     manifest.write(out)
     return manifest
@@ -87,12 +87,12 @@ def _open(out: Path) -> Manifest:
     return manifest
 
 
-def _take(out: Path, manifest: Manifest, part: str, source: Source, say: LogLine) -> None:
+def _take(out: Path, manifest: Manifest, part: str, source: Source, log: LogLine) -> None:
     """Copy the model, the transcoders or the prompts, and remove their files that the source does not have."""
     _check_room(out, source.num_bytes - sum(_size(out / name) for name in source.files))
-    copied = [name for name, opener in source.files.items() if _copy(out, manifest, name, opener, say)]
+    copied = [name for name, opener in source.files.items() if _copy(out, manifest, name, opener, log)]
     num_bytes = sum(manifest.files[name]["bytes"] for name in source.files)
-    say(f"{part}: {len(source.files)} files, {num_bytes / 1e6:,.1f} MB; {len(copied)} copied, the others were there")
+    log(f"{part}: {len(source.files)} files, {num_bytes / 1e6:,.1f} MB; {len(copied)} copied, the others were there")
     old = manifest.parts.get(part)
     for name in [name for name in manifest.files if old and _is_in(str(old["path"]), name)]:
         if name not in source.files:
@@ -116,7 +116,7 @@ def _check_room(out: Path, num_bytes: int) -> None:
         raise BundleError(f"{num_bytes / 1e6:,.1f} MB more are needed in {out}, and {free / 1e6:,.1f} MB are free")
 
 
-def _copy(out: Path, manifest: Manifest, name: str, opener: Opener, say: LogLine) -> bool:
+def _copy(out: Path, manifest: Manifest, name: str, opener: Opener, log: LogLine) -> bool:
     """Copy a file and compute its hash, unless the bundle has it with the content of the source.
 
     Returns whether the file was copied.
@@ -124,7 +124,7 @@ def _copy(out: Path, manifest: Manifest, name: str, opener: Opener, say: LogLine
     path = place(out, name)
     if is_intact(out, manifest, name) and _hash_while_copying(opener, None) == manifest.files[name]["sha256"]:
         return False
-    say(f"copying {name}")
+    log(f"copying {name}")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)  # opening a link would write to its target
@@ -150,24 +150,24 @@ def _hash_while_copying(opener: Opener, path: Path | None) -> str:
     return sha.hexdigest()
 
 
-def _take_wheels(out: Path, manifest: Manifest, target: Target, torch_index: str | None, say: LogLine) -> None:
+def _take_wheels(out: Path, manifest: Manifest, target: Target, torch_index: str | None, log: LogLine) -> None:
     wheels, pins = out / WHEELS, installed_versions()
     wheels.mkdir(exist_ok=True)
-    say(f"wheels: for Python {target.python} on {', '.join(target.platforms)}")
+    log(f"wheels: for Python {target.python} on {', '.join(target.platforms)}")
     with tempfile.TemporaryDirectory() as folder:
         own = project_wheel(Path(folder))
         extras = extras_here(own, pins)
         install = f"{PROJECT}[{','.join(extras)}]=={manifest.project_version}"
-        asked = {
+        requested = {
             "python": target.python,
             "platforms": list(target.platforms),
             "install": install,
             "torch_index": _without_user(torch_index),
         }
-        before = {key: (manifest.packages or {}).get(key) for key in asked}
-        remove_stale_wheels(out, manifest, pins if before == asked else None)
+        before = {key: (manifest.packages or {}).get(key) for key in requested}
+        remove_stale_wheels(out, manifest, pins if before == requested else None)
         shutil.move(own, wheels / own.name)
-    manifest.packages = asked
+    manifest.packages = requested
 
     def saved() -> None:
         there = {f"{WHEELS}/{path.name}": path for path in sorted(wheels.glob("*.whl"))}
@@ -177,7 +177,7 @@ def _take_wheels(out: Path, manifest: Manifest, target: Target, torch_index: str
                 manifest.record(name, path)
         manifest.write(out)
 
-    collect(wheels, Requirement(install), target, pins, torch_index, say, saved)
+    collect(wheels, Requirement(install), target, pins, torch_index, log, saved)
 
 
 def remove_stale_wheels(out: Path, manifest: Manifest, pins: dict[str, str] | None) -> None:
@@ -200,18 +200,18 @@ def _without_user(url: str | None) -> str | None:
     return re.sub(r"(?<=://)\.\.\.@|[?#]\.\.\.$", "", redacted_url(url))
 
 
-def _rehearse(out: Path, manifest: Manifest, say: LogLine) -> None:
+def _dry_run(out: Path, manifest: Manifest, log: LogLine) -> None:
     """Read the bundle as a run without internet would, except for the weights, so that mistakes show where they can be
     fixed."""
     paths = {name: str(out / str(part["path"])) for name, part in manifest.parts.items()}
     given = [f"{name}={path}" for name, path in paths.items()]
     if not given:
         return
-    say(f"rehearsal: reading {', '.join(paths)} as without internet")
+    log(f"dry run: reading {', '.join(paths)} as without internet")
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     command = [sys.executable, "-m", "distributed_tracer.ops.bundle.dry_run", *given]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = redacted(done.stderr).strip().removeprefix("error: ")
-        raise BundleError(f"what was bundled cannot be run: {said[-2000:]}")
-    say(f"rehearsal: {done.stdout.strip()}")
+        message = redacted(done.stderr).strip().removeprefix("error: ")
+        raise BundleError(f"what was bundled cannot be run: {message[-2000:]}")
+    log(f"dry run: {done.stdout.strip()}")

@@ -19,10 +19,10 @@ def dry_run(model: str | None = None, transcoders: str | None = None, prompts: s
 
     if model and transcoders and prompts:
         corpus = CorpusConfig(prompts, on_bad_prompt="record")
-        intake = load_inputs(JobConfig(ModelConfig(model), TranscoderConfig(transcoders), corpus, StoreConfig("")))
-        found = f"{intake.model.architecture} of {intake.model.num_layers} layers, {len(intake.prompts):,} prompts"
-        if first := next(intake.rejected, None):
-            num_rejected = intake.prompts.num_rejected
+        inputs = load_inputs(JobConfig(ModelConfig(model), TranscoderConfig(transcoders), corpus, StoreConfig("")))
+        found = f"{inputs.model.architecture} of {inputs.model.num_layers} layers, {len(inputs.prompts):,} prompts"
+        if first := next(inputs.rejected, None):
+            num_rejected = inputs.prompts.num_rejected
             found += f"; {num_rejected:,} cannot be traced, as {first.prompt_id!r}: {first.reason}"
         return found
     if model:

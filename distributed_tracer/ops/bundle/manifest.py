@@ -15,7 +15,7 @@ from typing import Any
 
 from ... import __version__
 from ...documents.json_text import parse_json
-from ...documents.text import MAX_INDEX_BYTES, brief, read_text
+from ...documents.text import MAX_INDEX_BYTES, read_text, shortened
 from ...errors import BundleError
 from ...names import is_elsewhere
 from ...text import printable
@@ -75,16 +75,16 @@ def read_manifest(bundle: Path) -> Manifest:
     if strange := [key for key in found if key not in _KINDS] or [
         key for key, value in found.items() if not isinstance(value, _KINDS[key])
     ]:
-        raise BundleError(f"{path} is malformed: {brief(strange[0])} is {brief(found[strange[0]])}")
+        raise BundleError(f"{path} is malformed: {shortened(strange[0])} is {shortened(found[strange[0]])}")
     manifest = Manifest(**found)
-    if wrong := [part for part, said in manifest.parts.items() if not isinstance(said, dict) or "path" not in said]:
-        raise BundleError(f"{path} is malformed: part {brief(wrong[0])} is {brief(manifest.parts[wrong[0]])}")
+    if wrong := [part for part, entry in manifest.parts.items() if not isinstance(entry, dict) or "path" not in entry]:
+        raise BundleError(f"{path} is malformed: part {shortened(wrong[0])} is {shortened(manifest.parts[wrong[0]])}")
     if wrong := [name for name, entry in manifest.files.items() if not _is_entry(entry)]:
-        raise BundleError(f"{path} is malformed: {brief(wrong[0])} is {brief(manifest.files[wrong[0]])}")
+        raise BundleError(f"{path} is malformed: {shortened(wrong[0])} is {shortened(manifest.files[wrong[0]])}")
     names = [*manifest.files, *(part["path"] for part in manifest.parts.values())]
     if outside := [name for name in names if is_elsewhere(name)]:
         raise BundleError(
-            f"{path} names {brief(outside[0])}, which may be outside the bundle: it was not made by `bundle`"
+            f"{path} names {shortened(outside[0])}, which may be outside the bundle: it was not made by `bundle`"
         )
     return manifest
 
@@ -104,7 +104,7 @@ def place(bundle: Path, name: str) -> Path:
     path = bundle / name
     if is_elsewhere(name) or not path.parent.resolve().is_relative_to(bundle.resolve()):
         raise BundleError(
-            f"{brief(name)} is not in {bundle}, but behind a symbolic link or another name: nothing was done"
+            f"{shortened(name)} is not in {bundle}, but behind a symbolic link or another name: nothing was done"
         )
     return path
 

@@ -62,7 +62,7 @@ def collect(
     target: Target,
     pins: Mapping[str, str],
     torch_index: str | None,
-    say: LogLine,
+    log: LogLine,
     saved: Callable[[], None],
 ) -> None:
     """Download wheels into a folder that has the project's own wheel, until it holds the dependencies of `own` and no
@@ -76,17 +76,17 @@ def collect(
         used, missing = closure(own, have, target)
         if not missing:
             break
-        say(f"wheels: {len(used)} there, {len(missing)} more are needed: {', '.join(sorted(missing)[:6])} ...")
+        log(f"wheels: {len(used)} there, {len(missing)} more are needed: {', '.join(sorted(missing)[:6])} ...")
         if torch_index and "torch" in missing:
-            _download(wheels, {"torch": missing.pop("torch")}, target, pins, ["--index-url", torch_index], say)
+            _download(wheels, {"torch": missing.pop("torch")}, target, pins, ["--index-url", torch_index], log)
             saved()
         if missing:
-            _download(wheels, missing, target, pins, [], say)
+            _download(wheels, missing, target, pins, [], log)
         saved()
     for package in have.keys() - used.keys():
         have[package].unlink()
     _check_versions(have, used, pins)
-    say(f"wheels: all {len(used)} are there")
+    log(f"wheels: all {len(used)} are there")
     saved()
 
 
@@ -145,7 +145,7 @@ def _check_versions(have: Mapping[str, Path], used: Needs, pins: Mapping[str, st
 
 
 def _download(
-    wheels: Path, needs: Needs, target: Target, pins: Mapping[str, str], options: Collection[str], say: LogLine
+    wheels: Path, needs: Needs, target: Target, pins: Mapping[str, str], options: Collection[str], log: LogLine
 ) -> None:
     """Download wheels with one call of pip into a separate folder, and move them when pip has finished."""
     arriving = wheels / "arriving"
@@ -153,11 +153,11 @@ def _download(
     command = ["download", "--no-deps", "--only-binary=:all:", "--progress-bar=off", "--dest", str(arriving)]
     command += ["--python-version", target.python, "--implementation", "cp"]
     command += [word for tag in target.tags for word in ("--platform", tag)]
-    command += [*options, *sorted(_requested(package, asked, pins) for package, asked in needs.items())]
+    command += [*options, *sorted(_requested(package, requested, pins) for package, requested in needs.items())]
 
     def show(line: str) -> None:
         if found := re.search(r"(Downloading|Using cached|Processing) .*?([^/\s]+\.whl)( \(.*\))?\s*$", line):
-            say(f"wheels: {found[2]}{found[3] or ''}")
+            log(f"wheels: {found[2]}{found[3] or ''}")
 
     succeeded, lines = run_pip(*command, show=show)
     if not succeeded:

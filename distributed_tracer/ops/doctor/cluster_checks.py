@@ -14,31 +14,31 @@ DRIVER = "driver"
 _NAMED = 3
 
 
-def compare(survey: ClusterReport) -> list[Finding]:
+def compare(report: ClusterReport) -> list[Finding]:
     """Return all findings of a cluster report, the worst first."""
-    return merge_findings(_all(survey))
+    return merge_findings(_all(report))
 
 
-def _all(survey: ClusterReport) -> Iterator[Finding]:
-    for silence in survey.silences:
+def _all(report: ClusterReport) -> Iterator[Finding]:
+    for silence in report.silences:
         remedy = "see that the machine is up and has this version of the package; --timeout-seconds gives it more time"
         yield Finding("problem", (silence.node,), silence.reason, remedy)
-    if survey.driver is not None and survey.driver.store is not None:
-        for severity, what, remedy in store_findings(survey.driver.store):
+    if report.driver is not None and report.driver.store is not None:
+        for severity, what, remedy in store_findings(report.driver.store):
             yield Finding(severity, (DRIVER,), what, remedy)
-    for answer in survey.answers:
+    for answer in report.answers:
         yield from findings_alone(answer)
-    yield from _versions(survey)
-    yield from _files("model", survey.answers)
-    yield from _files("transcoders", survey.answers)
-    yield from _gpus(survey.answers)
-    yield from _environment(survey.answers)
+    yield from _versions(report)
+    yield from _files("model", report.answers)
+    yield from _files("transcoders", report.answers)
+    yield from _gpus(report.answers)
+    yield from _environment(report.answers)
 
 
-def _versions(survey: ClusterReport) -> Iterator[Finding]:
-    found = {answer.node: answer.versions for answer in survey.answers}
-    if survey.driver is not None:
-        found[DRIVER] = survey.driver.versions
+def _versions(report: ClusterReport) -> Iterator[Finding]:
+    found = {answer.node: answer.versions for answer in report.answers}
+    if report.driver is not None:
+        found[DRIVER] = report.driver.versions
     for package in {name: None for versions in found.values() for name in versions}:
         of_node = {node: versions.get(package, "absent") for node, versions in found.items()}
         what = "the code of distributed_tracer" if package == "code" else package
@@ -60,8 +60,8 @@ def _files(what: Literal["model", "transcoders"], answers: Sequence[NodeReport])
     yield from _difference("problem", f"{what} ({named(other)})", of_node, remedy)
     sampled = max((found.num_sampled for found in files.values()), default=0)
     if sampled:
-        said = f"{what}: {sampled} large files are compared by size, header and samples of every tensor"
-        yield Finding("info", (), said, "--full-hash reads all their bytes")
+        text = f"{what}: {sampled} large files are compared by size, header and samples of every tensor"
+        yield Finding("info", (), text, "--full-hash reads all their bytes")
 
 
 def _gpus(answers: Sequence[NodeReport]) -> Iterator[Finding]:
@@ -98,9 +98,9 @@ def _difference(severity: Severity, what: str, of_node: Mapping[str, str], remed
     if len(groups) < 2:
         return
     ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
-    said = "; ".join(f"{value} on {named(nodes)}" for value, nodes in ordered)
+    text = "; ".join(f"{value} on {named(nodes)}" for value, nodes in ordered)
     others = tuple(node for _, nodes in ordered[1:] for node in nodes)
-    yield Finding(severity, others, f"{what} differs: {said}", remedy)
+    yield Finding(severity, others, f"{what} differs: {text}", remedy)
 
 
 def named(nodes: Sequence[str]) -> str:

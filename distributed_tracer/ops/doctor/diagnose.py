@@ -15,7 +15,7 @@ from .cluster_checks import DRIVER, compare
 from .inspect_node import probe, versions_here
 from .node_checks import Finding, merge_findings
 from .node_report import CheckRequest, ClusterReport, Driver
-from .report_text import survey_text
+from .report_text import cluster_text
 from .store_check import marker_object, try_store
 
 
@@ -23,7 +23,7 @@ from .store_check import marker_object, try_store
 class DoctorReport:
     """Report on the machines, and the findings that follow from it."""
 
-    survey: ClusterReport
+    cluster: ClusterReport
     findings: tuple[Finding, ...]
 
     @property
@@ -33,10 +33,10 @@ class DoctorReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as a dictionary for JSON."""
-        return {**asdict(self.survey), "findings": [asdict(finding) for finding in self.findings]}
+        return {**asdict(self.cluster), "findings": [asdict(finding) for finding in self.findings]}
 
     def describe(self) -> str:
-        return survey_text(self.survey, self.findings)
+        return cluster_text(self.cluster, self.findings)
 
 
 def diagnose(
@@ -54,8 +54,8 @@ def diagnose(
     if timeout_seconds <= 0:
         raise ConfigError(f"timeout_seconds must be positive, not {timeout_seconds}")
     address = ray_address or os.environ.get("RAY_ADDRESS")
-    survey = _cluster(question, address, timeout_seconds) if address else ClusterReport((probe(question),))
-    return DoctorReport(survey, tuple(merge_findings([*compare(survey), *_prompts(prompts, text_field)])))
+    cluster = _cluster(question, address, timeout_seconds) if address else ClusterReport((probe(question),))
+    return DoctorReport(cluster, tuple(merge_findings([*compare(cluster), *_prompts(prompts, text_field)])))
 
 
 def _cluster(question: CheckRequest, address: str, timeout_seconds: float) -> ClusterReport:
@@ -67,7 +67,7 @@ def _cluster(question: CheckRequest, address: str, timeout_seconds: float) -> Cl
         connected(RunConfig(ray_address=address, connect_seconds=timeout_seconds)),
         marker_object(question.store) as key,
     ):
-        answers, silences = ask_nodes(replace(question, beacon=key), timeout_seconds)
+        answers, silences = ask_nodes(replace(question, marker=key), timeout_seconds)
         store = try_store(question.store) if question.store else None
     return ClusterReport(tuple(answers), tuple(silences), Driver(versions_here(), store))
 
@@ -79,7 +79,7 @@ def _prompts(prompts: str | None, text_field: str) -> Iterator[Finding]:
     try:
         count = sum(1 for _ in read_prompts(CorpusConfig(prompts, text_field=text_field)))
     except CorpusError as error:
-        yield Finding("problem", (DRIVER,), str(error), "mend it; --on-bad-prompt record goes on without such lines")
+        yield Finding("problem", (DRIVER,), str(error), "fix it; --on-bad-prompt record continues without such lines")
     else:
         remedy = "" if count else "give a file that holds some"
         yield Finding("info" if count else "problem", (), f"{count:,} prompts can be read", remedy)

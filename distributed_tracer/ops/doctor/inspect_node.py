@@ -47,7 +47,7 @@ def probe(question: CheckRequest) -> NodeReport:
         model=model,
         unreadable=why_unreadable(model) if model else "",
         transcoders=transcoder_files(question.transcoders, question.full_hash) if question.transcoders else None,
-        store=try_store(question.store, question.beacon) if question.store else None,
+        store=try_store(question.store, question.marker) if question.store else None,
     )
 
 

@@ -32,9 +32,9 @@ def merge_findings(findings: Iterable[Finding]) -> list[Finding]:
     """Merge equal findings about several nodes into one. The worst come first, otherwise the order stays."""
     nodes: dict[Finding, tuple[str, ...]] = {}
     for finding in findings:
-        said = replace(finding, nodes=())
-        nodes[said] = nodes.get(said, ()) + finding.nodes
-    together = [replace(said, nodes=names) for said, names in nodes.items()]
+        key = replace(finding, nodes=())
+        nodes[key] = nodes.get(key, ()) + finding.nodes
+    together = [replace(key, nodes=names) for key, names in nodes.items()]
     return sorted(together, key=lambda finding: _ORDER.index(finding.severity))
 
 
@@ -56,10 +56,10 @@ def findings_alone(answer: NodeReport) -> Iterator[Finding]:
         yield Finding(severity, (answer.node,), what, remedy)
 
 
-Said = Iterator[tuple[Severity, str, str]]
+Findings = Iterator[tuple[Severity, str, str]]
 
 
-def _all(answer: NodeReport) -> Said:
+def _all(answer: NodeReport) -> Findings:
     if absent := [name for name in _NEEDED if answer.versions.get(name) == "absent"]:
         yield "problem", f"not installed: {', '.join(absent)}", "install distributed_tracer with its dependencies there"
     yield from _files("model", answer.model, answer.offline)
@@ -73,7 +73,7 @@ def _all(answer: NodeReport) -> Said:
     yield from _clock(answer)
 
 
-def _files(what: str, files: Files | None, offline: bool) -> Said:
+def _files(what: str, files: Files | None, offline: bool) -> Findings:
     if files is None:
         return
     if files.folder is None and files.on_hub and not offline:
@@ -85,7 +85,7 @@ def _files(what: str, files: Files | None, offline: bool) -> Said:
         yield "problem", f"{what} in {files.folder}: {sentence}", "copy or download it again"
 
 
-def store_findings(trial: StoreCheck) -> Said:
+def store_findings(trial: StoreCheck) -> Findings:
     """Yield severity, finding and remedy for the store check of a node or of the driver."""
     if trial.error:
         yield "problem", f"the store cannot be used: {trial.error}", "see that its address, rights and credentials hold"
@@ -110,7 +110,7 @@ def store_findings(trial: StoreCheck) -> Said:
         )
 
 
-def _gpus(answer: NodeReport) -> Said:
+def _gpus(answer: NodeReport) -> Findings:
     if answer.gpu_error:
         yield "warning", answer.gpu_error, "see that the driver is loaded and the container may use the GPUs"
     if answer.gpus and answer.versions.get("torch", "").endswith("+cpu"):
@@ -127,7 +127,7 @@ def _gpus(answer: NodeReport) -> Said:
             yield "warning", f"GPU {number} has only {free} free", "end what else uses it: see nvidia-smi"
 
 
-def _room(answer: NodeReport) -> Said:
+def _room(answer: NodeReport) -> Findings:
     if answer.shm_bytes is not None and answer.shm_bytes < MIN_SHM_BYTES:
         yield (
             "warning",
@@ -153,7 +153,7 @@ def _room(answer: NodeReport) -> Said:
         )
 
 
-def _clock(answer: NodeReport) -> Said:
+def _clock(answer: NodeReport) -> Findings:
     ahead, give_or_take = answer.clock_ahead_seconds, answer.clock_error_seconds
     if ahead is not None and give_or_take is not None and abs(ahead) - give_or_take > MAX_SKEW_SECONDS:
         direction = "ahead of" if ahead > 0 else "behind"

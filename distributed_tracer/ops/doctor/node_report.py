@@ -18,7 +18,7 @@ class CheckRequest:
     model: str | None = None
     transcoders: str | None = None
     store: str | None = None
-    beacon: str | None = None
+    marker: str | None = None
     """Key of an object that the driver created in the store. A node that does not see it has another store."""
     full_hash: bool = False
     """Whether to read all bytes of large files, and not only samples."""

@@ -13,14 +13,14 @@ from .node_checks import Finding
 from .node_report import ClusterReport, Gpu, NodeReport, StoreCheck, UnreachableNode
 
 
-def survey_text(survey: ClusterReport, findings: Sequence[Finding]) -> str:
+def cluster_text(cluster: ClusterReport, findings: Sequence[Finding]) -> str:
     """Return a table, a paragraph per finding, and a last line that counts the findings."""
-    rows = [*map(_row, survey.answers), *map(_silent_row, survey.silences)]
+    rows = [*map(_row, cluster.answers), *map(_silent_row, cluster.silences)]
     columns = {name: None for row in rows for name in row}
     table = Table({name: [row.get(name) for row in rows] for name in columns})
     counts = Counter(finding.severity for finding in findings)
     verdict = "do not start yet" if counts["problem"] else "ready"
-    numbers = f"problems {counts['problem']}, warnings {counts['warning']}, nodes {len(survey.answers)} of {len(rows)}"
+    numbers = f"problems {counts['problem']}, warnings {counts['warning']}, nodes {len(cluster.answers)} of {len(rows)}"
     return "\n".join([table.format(len(table)), "", *map(_paragraph, findings), f"{verdict}: {numbers}"])
 
 

@@ -19,7 +19,7 @@ _PREFIX = ".doctor-"
 """Prefix of probe objects. Readers of a store ignore names that begin with a dot."""
 
 
-def try_store(url: str, beacon: str | None = None) -> StoreCheck:
+def try_store(url: str, marker: str | None = None) -> StoreCheck:
     """Create an object twice, read it, remove it, and look for the driver's object.
 
     The folder of the store is created if it does not exist. Errors of the store are part of the result.
@@ -37,7 +37,7 @@ def try_store(url: str, beacon: str | None = None) -> StoreCheck:
     try:
         answers = [root.put_if_absent(key, data) for data in (b"first", b"second")]
         there = root.read(key)
-        shared = None if beacon is None else root.read(beacon) is not None
+        shared = None if marker is None else root.read(marker) is not None
     except TracerError as error:
         _removed(root, key)
         return StoreCheck(root.url, error=redacted(str(error)))

@@ -63,8 +63,8 @@ def connected(run: RunConfig) -> Iterator[None]:
             raise
         except Exception as error:  # Ray has no exception type for a machine too busy to start its processes in time
             where = f"at {address}" if address else "on this machine"
-            said = in_short(error).removesuffix(".")
-            raise ConfigError(f"cannot use Ray {where}: {said}. --local works without Ray.") from error
+            message = in_short(error).removesuffix(".")
+            raise ConfigError(f"cannot use Ray {where}: {message}. --local works without Ray.") from error
         yield
 
 

@@ -35,18 +35,18 @@ class Deaths:
     """Describes deaths, and remembers the kills by the kernel that already explain one."""
 
     def __init__(self) -> None:
-        self._told: dict[Place, str] = {}
+        self._causes: dict[Place, str] = {}
         self._explained: dict[tuple[str, str], int] = {}
 
     def reason(self, name: str, place: Place | None, error: Exception) -> str:
         """Return which worker died, of what cause, and Ray's own explanation without its general advice."""
         text = str(error)
         _, found, detail = text.partition("Worker exit detail: ")
-        told = next(iter((detail if found else text).partition(". Some common causes")[0].splitlines()), "")
-        if place is not None and place not in self._told:
-            self._told[place] = _known_to_ray(error) or self._known_to_the_kernel(place) or "died"
-        cause = self._told[place] if place is not None else _known_to_ray(error) or "died"
-        return f"worker {name} {cause} (Ray: {shortened(plain_line(told), _LONGEST_OF_RAY)})"
+        explanation = next(iter((detail if found else text).partition(". Some common causes")[0].splitlines()), "")
+        if place is not None and place not in self._causes:
+            self._causes[place] = _known_to_ray(error) or self._known_to_the_kernel(place) or "died"
+        cause = self._causes[place] if place is not None else _known_to_ray(error) or "died"
+        return f"worker {name} {cause} (Ray: {shortened(plain_line(explanation), _LONGEST_OF_RAY)})"
 
     def _known_to_the_kernel(self, place: Place) -> str | None:
         if place.kills is None:

@@ -34,7 +34,7 @@ class _Pulse:
     moved: float
     """Time at which the replica was last seen to make progress."""
     number: float | None = None
-    asked: Any = None
+    request: Any = None
     """Reference of the pulse call that the replica has not answered yet."""
     warned: bool = False
 
@@ -77,12 +77,12 @@ class Watch:
         busy = bool(replica.in_flight) if replica.loaded else bool(ready([replica.placing]))
         if not busy or replica.busy_since > pulse.moved:
             pulse.moved, pulse.warned = (max(replica.busy_since, pulse.moved) if busy else now), False
-        if pulse.asked is not None and ready([pulse.asked]):
-            number, pulse.asked = _answer(pulse.asked), None
+        if pulse.request is not None and ready([pulse.request]):
+            number, pulse.request = _answer(pulse.request), None
             if number != pulse.number:
                 pulse.number, pulse.moved, pulse.warned = number, now, False
-        if pulse.asked is None and now - pulse.moved >= self._seconds / _LOOKS:
-            pulse.asked = replica.actor.pulse.remote()
+        if pulse.request is None and now - pulse.moved >= self._seconds / _LOOKS:
+            pulse.request = replica.actor.pulse.remote()
         return now - pulse.moved
 
     def _reasons(self, replica: ReplicaHandle, now: float) -> Iterator[tuple[ReplicaHandle, str]]:
@@ -90,8 +90,8 @@ class Watch:
 
         If other replicas of the group do not even answer, those are given up, since this one may only wait for them.
         """
-        asked = {one: self._pulses[one].asked for one in replica.group.replicas}
-        mute = [one for one, ref in asked.items() if ref is not None and not ready([ref])]
+        request = {one: self._pulses[one].request for one in replica.group.replicas}
+        mute = [one for one, ref in request.items() if ref is not None and not ready([ref])]
         for one in mute or [replica]:
             how = "did not answer" if one in mute else "did nothing"
             yield one, f"worker {one.name} {how} for {now - self._pulses[one].moved:.0f} s, and is given up"

@@ -102,8 +102,8 @@ class Metrics:
         ready = sum(replica.loaded for replica in replicas)
         self._gauges["tracer_replicas", "ready"] = ready
         self._gauges["tracer_replicas", "starting"] = len(replicas) - ready
-        asked = sum(len(call) for replica in replicas for call in replica.queue.calls)
-        self._gauges["tracer_prompts_in_flight", ""] = asked
+        num_in_flight = sum(len(call) for replica in replicas for call in replica.queue.calls)
+        self._gauges["tracer_prompts_in_flight", ""] = num_in_flight
         self._gauges["tracer_prompts_left", ""] = self._left
 
     def _send(self) -> None:

@@ -32,7 +32,7 @@ class RemoteShard:
     """
 
     def __init__(self, actor: Any, shard: Shard, kept: LoadedTranscoders) -> None:
-        self.part, self.shape, self.dtype, self.device = shard, kept.shape, kept.dtype, kept.device
+        self.shard, self.shape, self.dtype, self.device = shard, kept.shape, kept.dtype, kept.device
         self._actor = actor
         self.decoder_bias, self.skip = cache(self._decoder_bias), cache(self._skip)
 
@@ -65,11 +65,11 @@ class RemoteShard:
         return found
 
     def _call(self, method: str, device: torch.device, *args: Any) -> Any:
-        name = f"slice {self.part.index} of {self.part.count}"
+        name = f"shard {self.shard.index} of {self.shard.count}"
         try:
             return moved(ray.get(self._actor.call_shard.remote(method, *moved(args, "cpu"))), device)
         except ACTOR_LOST_ERRORS as error:
-            raise WorkerLost(f"the worker that keeps {name} died") from error
+            raise WorkerLost(f"the worker that holds {name} died") from error
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
             if isinstance(cause, TOO_LARGE):
@@ -81,8 +81,8 @@ class RemoteShard:
 
 def _no_room(name: str, error: Exception) -> TracerError:
     return TracerError(
-        f"Ray has no room for what workers send each other of {name} of the transcoders ({in_short(error)}). Try a "
-        "larger /dev/shm, more room where Ray spills (ray start --temp-dir), or fewer --slices"
+        f"Ray has no room for the data that workers send each other for {name} of the transcoders ({in_short(error)}). "
+        "Try a larger /dev/shm, more room where Ray spills (ray start --temp-dir), or fewer --slices"
     )
 
 
@@ -93,10 +93,10 @@ def sharing(kept: LoadedTranscoders, group: Sequence[Any]) -> ShardedTranscoders
     """
     shards = [Shard(index, len(group)) for index in range(len(group))]
     owners = [
-        kept if shard == kept.part else RemoteShard(actor, shard, kept)
+        kept if shard == kept.shard else RemoteShard(actor, shard, kept)
         for actor, shard in zip(group, shards, strict=True)
     ]
-    pool = ThreadPoolExecutor(len(group), "slice")
+    pool = ThreadPoolExecutor(len(group), "shard")
     return ShardedTranscoders(owners, lambda calls: list(pool.map(lambda call: call(), calls)))
 
 

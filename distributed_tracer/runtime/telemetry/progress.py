@@ -75,45 +75,45 @@ class ProgressTracker:
 
 @contextmanager
 def show_progress(
-    tally: ProgressTracker, wanted: bool, line_seconds: float = 10.0
+    tracker: ProgressTracker, wanted: bool, line_seconds: float = 10.0
 ) -> Iterator[Callable[[Outcome], None]]:
     """Show the progress on standard error while the block runs; yield the function to call with every outcome."""
     if wanted and sys.stderr.isatty():
-        with _bar(tally) as show:
+        with _bar(tracker) as show:
             yield show
     elif wanted:
-        with _lines(tally, line_seconds):
-            yield tally.add
+        with _lines(tracker, line_seconds):
+            yield tracker.add
     else:
-        yield tally.add
+        yield tracker.add
 
 
 @contextmanager
-def _bar(tally: ProgressTracker) -> Iterator[Callable[[Outcome], None]]:
+def _bar(tracker: ProgressTracker) -> Iterator[Callable[[Outcome], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
     columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%  {task.description}"))
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("loading the model", total=tally.total)
+        task = progress.add_task("loading the model", total=tracker.total)
 
         def show(outcome: Outcome) -> None:
-            tally.add(outcome)
-            progress.update(task, completed=tally.num_worked, description=tally.line())
+            tracker.add(outcome)
+            progress.update(task, completed=tracker.num_worked, description=tracker.line())
 
         yield show
 
 
 @contextmanager
-def _lines(tally: ProgressTracker, seconds: float) -> Iterator[None]:
+def _lines(tracker: ProgressTracker, seconds: float) -> Iterator[None]:
     finished = threading.Event()
 
-    def tell() -> None:
+    def log_lines() -> None:
         while not finished.wait(seconds):
             with suppress(OSError, ValueError):  # standard error is closed
-                print(f"{time.strftime('%H:%M:%S')}  {tally.line()}", file=sys.stderr, flush=True)
+                print(f"{time.strftime('%H:%M:%S')}  {tracker.line()}", file=sys.stderr, flush=True)
 
-    thread = threading.Thread(target=tell, name="progress", daemon=True)
+    thread = threading.Thread(target=log_lines, name="progress", daemon=True)
     thread.start()
     try:
         yield

@@ -74,7 +74,7 @@ class FsspecBackend:
             except FileNotFoundError:
                 return {}
         return {
-            path.removeprefix(self._at("")): ObjectInfo(int(about["size"] or 0), _written(about))
+            path.removeprefix(self._at("")): ObjectInfo(int(about["size"] or 0), _modified_time(about))
             for path, about in found.items()
             if about["type"] == "file"  # some servers list empty folders
         }
@@ -118,7 +118,7 @@ class FsspecBackend:
         self.put(key, b"")
         try:
             with translate_errors("read", f"{self.url}/{key}"):
-                return _written(self._files.info(self._at(key)))
+                return _modified_time(self._files.info(self._at(key)))
         finally:
             self.remove(key)
 
@@ -130,14 +130,14 @@ class FsspecBackend:
         return f"{self._path}/{key}"
 
 
-def _written(about: Mapping[str, Any]) -> float:
+def _modified_time(about: Mapping[str, Any]) -> float:
     """Return the time of the last change in seconds since 1970.
 
     If the driver does not report it, this is the current time, because an object that may be new must not count as old.
     """
-    told = next((about[name] for name in _TIMES if about.get(name)), None)
-    if isinstance(told, str):
-        told = datetime.fromisoformat(told)
-    if isinstance(told, datetime):
-        told = told.timestamp()
-    return time.time() if told is None else float(told)
+    modified = next((about[name] for name in _TIMES if about.get(name)), None)
+    if isinstance(modified, str):
+        modified = datetime.fromisoformat(modified)
+    if isinstance(modified, datetime):
+        modified = modified.timestamp()
+    return time.time() if modified is None else float(modified)

@@ -95,7 +95,7 @@ class LocalBackend:
         check_size(self.url, key, data)
         path = self._path / key
         with translate_errors("create", str(path)):
-            temporary = _write_beside(path, data)
+            temporary = _write_temporary(path, data)
             try:
                 os.link(temporary, path)
             except FileExistsError:
@@ -128,7 +128,7 @@ class LocalBackend:
 
     def remove_folder(self, folder: str) -> None:
         path = self._path / folder
-        doomed = _beside(path)
+        doomed = _temporary_path(path)
         with translate_errors("remove", str(path)):
             try:
                 path.rename(doomed)  # atomic: nobody finds half of the folder
@@ -164,12 +164,12 @@ def _replace(path: Path, data: bytes) -> None:
 
     Another copy of the same part may be committed while this one is being written.
     """
-    os.replace(_write_beside(path, data), path)
+    os.replace(_write_temporary(path, data), path)
 
 
-def _write_beside(path: Path, data: bytes) -> Path:
+def _write_temporary(path: Path, data: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _beside(path)
+    temporary = _temporary_path(path)
     try:
         _write_synced(temporary, data)
     except OSError:
@@ -178,7 +178,7 @@ def _write_beside(path: Path, data: bytes) -> Path:
     return temporary
 
 
-def _beside(path: Path) -> Path:
+def _temporary_path(path: Path) -> Path:
     """Return a temporary name in the same folder, which readers ignore and `gc` recognises."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
 

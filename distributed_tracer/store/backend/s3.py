@@ -227,8 +227,8 @@ def _explained(error: Exception) -> Exception:
     if status is None:
         kind = re.search(r"kind: (Timeout|Connect)\b", text)
         cause = re.findall(r'(?:message|error): "([^"]*)"', text)[-1:]
-        said = re.sub(r"\S+://\S+", "...", text.partition("\n\n")[0])
-        words = ": ".join([said, *cause])
+        first_line = re.sub(r"\S+://\S+", "...", text.partition("\n\n")[0])
+        words = ": ".join([first_line, *cause])
         if isinstance(error, ValueError):  # a key that obstore does not accept
             return ValueError(words)
         return TimeoutError(words) if kind and kind[1] == "Timeout" else OSError(words)
@@ -249,5 +249,5 @@ def _clocks(answer: str) -> str:
     The error passes: most machines set their clocks themselves soon after they were started or resumed.
     """
     server = re.search("<ServerTime>([^<]*)</ServerTime>", answer)
-    told = f", the server's {server[1]}" if server else ""
-    return f"The clock of this machine says {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}{told}: set it right"
+    server_time = f", the server's {server[1]}" if server else ""
+    return f"The clock of this machine says {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}{server_time}: set it right"

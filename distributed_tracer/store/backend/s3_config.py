@@ -61,31 +61,31 @@ def access(bucket: str, prefix: str) -> Access:
 
     Raises what botocore raises, and PermissionError if botocore finds no credentials.
     """
-    told = fsspec.config.conf.get("s3", {})
-    session = botocore.session.Session(profile=told.get("profile"))
+    settings = fsspec.config.conf.get("s3", {})
+    session = botocore.session.Session(profile=settings.get("profile"))
     session.register_component("data_loader", _loader())
-    keys = None if told.get("anon") else _credentials(session, told)
-    client = _client(session, told)
+    keys = None if settings.get("anon") else _credentials(session, settings)
+    client = _client(session, settings)
     style = (client.meta.config.s3 or {}).get("addressing_style") or "auto"
     if is_aws := bool(_AWS.fullmatch(urlsplit(client.meta.endpoint_url).hostname or "")):
-        client = _client(session, told, _region_of(bucket, client))
+        client = _client(session, settings, _region_of(bucket, client))
     config: S3Config = {"region": client.meta.region_name, "disable_bulk_delete": True}
     endpoint = client.meta.endpoint_url
     if style == "virtual" or (style == "auto" and is_aws and "." not in bucket):
         endpoint = endpoint.replace("://", f"://{bucket}.", 1)
         config["virtual_hosted_style_request"] = True
     config["aws_endpoint_url_s3"] = endpoint  # the environment variable of this name would override `endpoint`
-    if told.get("requester_pays"):
+    if settings.get("requester_pays"):
         config["request_payer"] = True
     if keys is None:
         config["skip_signature"] = True
 
-    def store(patience: int) -> S3Store:
+    def store(timeout_factor: int) -> S3Store:
         return S3Store(
             bucket,
             prefix=prefix or None,
             config=config,
-            client_options=_client_options(session, told, client, patience),
+            client_options=_client_options(session, settings, client, timeout_factor),
             retry_config={"max_retries": 0},  # S3Backend repeats requests, also those that obstore would not
             credential_provider=keys,
         )
@@ -100,17 +100,17 @@ def _loader() -> botocore.loaders.Loader:
     return botocore.loaders.create_loader()
 
 
-def _client(session: botocore.session.Session, told: dict[str, Any], region: str | None = None) -> Any:
+def _client(session: botocore.session.Session, settings: dict[str, Any], region: str | None = None) -> Any:
     """Return a botocore client, from which endpoint, region and options are read; it signs nothing."""
-    options = told.get("client_kwargs", {})
+    options = settings.get("client_kwargs", {})
     region = region or options.get("region_name") or session.get_config_variable("region")
     return session.create_client(
         "s3",
         region_name=region or os.environ.get("AWS_REGION"),
-        endpoint_url=told.get("endpoint_url") or options.get("endpoint_url"),
-        use_ssl=told.get("use_ssl", options.get("use_ssl", True)),
+        endpoint_url=settings.get("endpoint_url") or options.get("endpoint_url"),
+        use_ssl=settings.get("use_ssl", options.get("use_ssl", True)),
         verify=options.get("verify"),
-        config=Config(**{**_TIMEOUTS, **told.get("config_kwargs", {})}).merge(Config(signature_version=UNSIGNED)),
+        config=Config(**{**_TIMEOUTS, **settings.get("config_kwargs", {})}).merge(Config(signature_version=UNSIGNED)),
     )
 
 
@@ -124,15 +124,15 @@ def _region_of(bucket: str, client: Any) -> str:
 
 
 def _client_options(
-    session: botocore.session.Session, told: dict[str, Any], client: Any, patience: int
+    session: botocore.session.Session, settings: dict[str, Any], client: Any, timeout_factor: int
 ) -> ClientConfig:
     options: ClientConfig = {
         "allow_http": client.meta.endpoint_url.startswith("http://"),
         "connect_timeout": timedelta(seconds=client.meta.config.connect_timeout),
-        "read_timeout": timedelta(seconds=client.meta.config.read_timeout * patience),
+        "read_timeout": timedelta(seconds=client.meta.config.read_timeout * timeout_factor),
         "timeout": _NEVER,  # for a whole response: large objects take long over slow connections
     }
-    verify = told.get("client_kwargs", {}).get("verify", session.get_config_variable("ca_bundle"))
+    verify = settings.get("client_kwargs", {}).get("verify", session.get_config_variable("ca_bundle"))
     if verify is False:
         options["allow_invalid_certificates"] = True
     elif isinstance(verify, str) and not options["allow_http"]:
@@ -140,10 +140,10 @@ def _client_options(
     return options
 
 
-def _credentials(session: botocore.session.Session, told: dict[str, Any]) -> Callable[[], S3Credential]:
+def _credentials(session: botocore.session.Session, settings: dict[str, Any]) -> Callable[[], S3Credential]:
     """Return the function that obstore calls when its keys are about to expire; botocore renews them when needed."""
-    if told.get("key") and told.get("secret"):
-        session.set_credentials(told["key"], told["secret"], told.get("token"))
+    if settings.get("key") and settings.get("secret"):
+        session.set_credentials(settings["key"], settings["secret"], settings.get("token"))
     found = session.get_credentials()
     if found is None:
         raise PermissionError(

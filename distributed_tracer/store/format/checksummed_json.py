@@ -17,14 +17,14 @@ LARGEST = 1 << 48
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 """Exceptions that may be raised when JSON of an unexpected shape is read."""
 
-_SEAL_SIZE = len(',"sha256":""}') + 64
+_CHECKSUM_SIZE = len(',"sha256":""}') + 64
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def dump_checksummed(document: Mapping[str, Any]) -> bytes:
     """Return the record as it is stored, with the hash as its last key."""
     body = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()[:-1]
-    return body + _seal(body)
+    return body + _checksum_member(body)
 
 
 def load_checksummed(data: bytes) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def load_checksummed(data: bytes) -> dict[str, Any]:
     Raises one of MALFORMED if the record was altered or is not a JSON object.
     """
     document: dict[str, Any] = json.loads(data)
-    if "sha256" in document and data[-_SEAL_SIZE:] != _seal(data[:-_SEAL_SIZE]):
+    if "sha256" in document and data[-_CHECKSUM_SIZE:] != _checksum_member(data[:-_CHECKSUM_SIZE]):
         raise ValueError("it was altered (SHA-256 differs)")
     return document
 
@@ -60,7 +60,7 @@ def check_depth(document: object) -> None:
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
 
 
-def _seal(body: bytes) -> bytes:
+def _checksum_member(body: bytes) -> bytes:
     """Return the end of a record that begins with `body`: the hash of `body`.
 
     The hash ensures that a flipped bit cannot make the record name another prompt or object.

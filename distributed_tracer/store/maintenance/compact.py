@@ -57,14 +57,14 @@ def compact(url: str, part_prompts: int = PART_PROMPTS, part_edges: int = PART_E
     store, ledger = open_store(url), Ledger(url)
     old, merged = store.catalogue, {}
     for commits in _groups(store, part_prompts, part_edges):
-        receipt = _merged(store, commits)
-        (name,) = ledger.commit(receipt)
-        merged[tuple(commits)] = name, receipt
+        manifest = _merged(store, commits)
+        (name,) = ledger.commit(manifest)
+        merged[tuple(commits)] = name, manifest
     last = store.index.number if store.index else 0
     if store.index and not merged and len(old.commits) == store.num_indexed:
         return Compacted(len(store), len(old.commits), len(old.commits), None)
-    new, receipts = _rearranged(store, merged)
-    write_index(store.root, last + 1, new, [Part(store.root, receipt) for receipt in receipts])
+    new, manifests = _rearranged(store, merged)
+    write_index(store.root, last + 1, new, [Part(store.root, manifest) for manifest in manifests])
     return Compacted(len(store), len(old.commits), len(new.commits), last + 1)
 
 
@@ -95,10 +95,10 @@ def _merged(store: Store, commits: list[int]) -> PartManifest:
     for commit in commits:
         part = store.part(commit)
         for row, columns in part.columns(store.catalogue.rows(commit)):
-            writer.keep(part.receipt.prompts[row], columns)
-    receipt = writer.flush()
-    assert receipt is not None
-    return receipt
+            writer.keep(part.manifest.prompts[row], columns)
+    manifest = writer.flush()
+    assert manifest is not None
+    return manifest
 
 
 def _rearranged(
@@ -107,22 +107,22 @@ def _rearranged(
     """Return the catalogue with the new location of each prompt, and the part manifests of its commits."""
     old, gone = store.catalogue, {commit for commits in merged for commit in commits}
     commits: list[CommitInfo] = []
-    receipts: list[PartManifest] = []
+    manifests: list[PartManifest] = []
     numbers, rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for commit, entry in enumerate(old.commits):
         if commit not in gone and old.numbers(commit):
             commits.append(entry)
-            receipts.append(store.receipt(commit))
+            manifests.append(store.manifest(commit))
             numbers.append(np.array(old.numbers(commit)))
             rows.append(np.array(old.rows(commit)))
         else:
             gone.add(commit)
-    for of, (name, receipt) in merged.items():
-        commits.append(CommitInfo.of(name, receipt))
-        receipts.append(receipt)
+    for of, (name, manifest) in merged.items():
+        commits.append(CommitInfo.of(name, manifest))
+        manifests.append(manifest)
         numbers.append(np.concatenate([np.array(old.numbers(commit)) for commit in of]))
-        rows.append(np.arange(len(receipt.prompts)))
+        rows.append(np.arange(len(manifest.prompts)))
     superseded = (*old.superseded, *(old.commits[commit] for commit in sorted(gone)))
     commit_I = np.repeat(np.arange(len(commits)), [len(of_commit) for of_commit in rows[1:]])
     placed = old.relocated(np.concatenate(numbers), commit_I, np.concatenate(rows))
-    return replace(placed, commits=tuple(commits), superseded=superseded), receipts
+    return replace(placed, commits=tuple(commits), superseded=superseded), manifests

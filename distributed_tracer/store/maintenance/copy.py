@@ -40,15 +40,15 @@ def copy_store(source: str, target: str, show: Show | None = None) -> Copied:
     superseded = {entry.name for entry in index.catalogue.superseded} if index else set()
     left_out = removable_commits(superseded, [index.catalogue], commits) if index else set()
     present = set(there.list_dir("commits"))
-    wanted = {name: receipt for name, receipt in commits.items() if name not in left_out}
-    missing = [PartCopy(name, receipt, name) for name, receipt in wanted.items() if name not in present]
+    wanted = {name: manifest for name, manifest in commits.items() if name not in left_out}
+    missing = [PartCopy(name, manifest, name) for name, manifest in wanted.items() if name not in present]
     copy_parts(here, there, missing, show)
     if index:
         _copy_index(index, here, there)
     copy_records(here, there)
     return Copied(
         num_parts=len(missing),
-        num_bytes=sum(carried.receipt.num_bytes for carried in missing),
+        num_bytes=sum(part_copy.manifest.num_bytes for part_copy in missing),
         num_there=len(wanted) - len(missing),
         num_beside=len(present - superseded - commits.keys()),
     )
@@ -60,9 +60,9 @@ def _copy_index(index: Index, source: Backend, target: Backend) -> None:
     if target.read(key) is not None:
         return
     copy_objects(
-        index.objects, CheckedObjects(target, folder, index.objects.noted, f"{folder} of {target.url}"), target
+        index.objects, CheckedObjects(target, folder, index.objects.expected, f"{folder} of {target.url}"), target
     )
     document = source.read(key)
     if document is None:
         raise StoreCorrupt(f"{source.url}/{key} has gone while it was copied; run the same command again")
-    commit(target, key, document, folder, index.objects.noted)
+    commit(target, key, document, folder, index.objects.expected)

@@ -26,7 +26,7 @@ class PartCopy:
     """A part to copy: the name of its commit in the source, its manifest, and the name of its commit in the target."""
 
     commit: str
-    receipt: PartManifest
+    manifest: PartManifest
     commit_there: str
 
 
@@ -37,12 +37,12 @@ def copy_parts(source: Backend, target: Backend, parts: Sequence[PartCopy], show
     Objects that the target already has as committed are kept. Raises StoreCorrupt for an object that does not agree
     with the source's commit.
     """
-    total, done = sum(carried.receipt.num_bytes for carried in parts), 0
+    total, done = sum(part_copy.manifest.num_bytes for part_copy in parts), 0
     with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
-        copied = pool.map(lambda carried: _copy_part(source, target, carried.receipt), parts)
-        for carried, _ in zip(parts, copied, strict=True):
-            _commit(source, target, carried)
-            done += carried.receipt.num_bytes
+        copied = pool.map(lambda part_copy: _copy_part(source, target, part_copy.manifest), parts)
+        for part_copy, _ in zip(parts, copied, strict=True):
+            _commit(source, target, part_copy)
+            done += part_copy.manifest.num_bytes
             if show:
                 show(done, total)
 
@@ -53,36 +53,36 @@ def copy_objects(taken: CheckedObjects, written: CheckedObjects, target: Backend
     The root's metadata are always written, and last: `gc` decides by the time of that write.
     """
     there = target.list_all(written.folder)
-    for keys in _batches(taken.noted):
+    for keys in _batches(taken.expected):
         sized = [key for key in keys if f"{written.folder}/{key}" in there and key != _METADATA]
         intact = set(written.intact(sized))
         objects = taken.fetch([key for key in keys if key not in intact])
         target.put_many({f"{written.folder}/{key}": data for key, data in objects.items()})
 
 
-def _copy_part(source: Backend, target: Backend, receipt: PartManifest) -> None:
-    copy_objects(CheckedPartObjects(source, receipt), CheckedPartObjects(target, receipt), target)
+def _copy_part(source: Backend, target: Backend, manifest: PartManifest) -> None:
+    copy_objects(CheckedPartObjects(source, manifest), CheckedPartObjects(target, manifest), target)
 
 
-def _batches(noted: Mapping[str, tuple[int, str]]) -> Iterator[list[str]]:
+def _batches(expected: Mapping[str, tuple[int, str]]) -> Iterator[list[str]]:
     """Yield keys of objects, as many at a time as may be in memory."""
     batch: list[str] = []
     num_bytes = 0
-    for key in sorted(noted, key=lambda key: (key == _METADATA, key)):
-        num_bytes += noted[key][0]
+    for key in sorted(expected, key=lambda key: (key == _METADATA, key)):
+        num_bytes += expected[key][0]
         if batch and num_bytes > _BATCH_BYTES:
             yield batch
-            batch, num_bytes = [], noted[key][0]
+            batch, num_bytes = [], expected[key][0]
         batch.append(key)
     if batch:
         yield batch
 
 
-def _commit(source: Backend, target: Backend, carried: PartCopy) -> None:
+def _commit(source: Backend, target: Backend, part_copy: PartCopy) -> None:
     """Copy the commit unchanged from the source, so that it still says who made the part and when."""
-    data = source.read(f"commits/{carried.commit}")
+    data = source.read(f"commits/{part_copy.commit}")
     if data is None:
         raise StoreCorrupt(
-            f"{source.url}/commits/{carried.commit} has gone while it was copied; run the same command again"
+            f"{source.url}/commits/{part_copy.commit} has gone while it was copied; run the same command again"
         )
-    commit_part(target, carried.commit_there, data, carried.receipt)
+    commit_part(target, part_copy.commit_there, data, part_copy.manifest)

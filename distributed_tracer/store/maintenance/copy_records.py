@@ -45,14 +45,14 @@ def _is_later(failure: bytes, other: bytes, numbers: Sequence[Mapping[str, int]]
 
     The run numbers of a store that knows both runs decide; if no store knows both, the clocks decide.
     """
-    (run, time), (other_run, other_time) = _told(failure), _told(other)
+    (run, time), (other_run, other_time) = _run_and_time(failure), _run_and_time(other)
     for known in numbers:
         if run in known and other_run in known and known[run] != known[other_run]:
             return known[run] > known[other_run]
     return time > other_time
 
 
-def _told(failure: bytes) -> tuple[str, str]:
+def _run_and_time(failure: bytes) -> tuple[str, str]:
     """Return which run gave a prompt up, and when; the times of this format sort as text."""
     try:
         record = json.loads(failure)

@@ -42,7 +42,7 @@ def find_garbage(root: Backend, before: float) -> list[UnreferencedObjects]:
     """
     there = root.list_all("")  # listed before the commits are read, so that commits made meanwhile are among these
     commits, indexes = dict(read_commits(root)), read_indexes(root, there)
-    parts, groups = {receipt.part for receipt in commits.values()}, {index.group for index in indexes}
+    parts, groups = {manifest.part for manifest in commits.values()}, {index.group for index in indexes}
     if indexes:  # a part that the index names and whose commit is lost is damage, not garbage
         parts |= {entry.part for entry in indexes[-1].catalogue.commits}
     found = [

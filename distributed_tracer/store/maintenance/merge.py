@@ -47,15 +47,15 @@ def merge_stores(target: str, sources: str | Sequence[str], show: Show | None = 
     root = open_backend(target)
     before = [open_store(target)] if root.read(RUN) is not None else []
     _check_identity([*before, *stores])
-    _check_asked([*before, *stores])
+    _check_content([*before, *stores])
     if not before:
         merged_from = [{"store": store.url, **_origin(store.info)} for store in stores]
         root.put_if_absent(RUN, json.dumps({**stores[0].info, "merged_from": merged_from}, indent=2).encode())
     chosen = _choose(root, before[0].catalogue if before else Catalogue(), stores)
-    total, done = sum(part.receipt.num_bytes for parts in chosen for part in parts), 0
+    total, done = sum(part.manifest.num_bytes for parts in chosen for part in parts), 0
     for store, parts in zip(stores, chosen, strict=True):
         copy_parts(store.root, root, parts, _further(show, done, total))
-        done += sum(part.receipt.num_bytes for part in parts)
+        done += sum(part.manifest.num_bytes for part in parts)
         copy_records(store.root, root)
     num_parts = sum(map(len, chosen))
     return Merged(num_parts, total, sum(len(store.catalogue.commits) for store in stores) - num_parts)
@@ -69,14 +69,14 @@ def _check_identity(stores: Sequence[Store]) -> None:
             raise StoreMismatch(f"{other.url} was made with another configuration than {first.url}:\n  {listed}")
 
 
-def _check_asked(stores: Sequence[Store]) -> None:
+def _check_content(stores: Sequence[Store]) -> None:
     """Raise StoreMismatch if stores use one id for different tokens or targets: one of two graphs would be hidden."""
     first: dict[str, tuple[str, str]] = {}
     clashes = {}
     for store in stores:
-        for prompt_id, asked in zip(store.catalogue.ids, store.catalogue.asked, strict=True):
-            was, url = first.setdefault(prompt_id, (asked, store.url)) if asked else ("", "")
-            if was != asked:
+        for prompt_id, content_hash in zip(store.catalogue.ids, store.catalogue.content_hashes, strict=True):
+            was, url = first.setdefault(prompt_id, (content_hash, store.url)) if content_hash else ("", "")
+            if was != content_hash:
                 clashes[prompt_id] = f"{prompt_id!r} in {url} and {store.url}"
     if clashes:
         more = and_more(len(clashes) - _NAMED, "\n  ")
@@ -97,12 +97,12 @@ def _choose(target: Backend, there: Catalogue, stores: Sequence[Store]) -> list[
     chosen = []
     for store in stores:
         own = []
-        for name, receipt in _in_order(store):
-            new = {entry.id for entry in receipt.prompts} - ids
-            if new and receipt.part not in parts:
+        for name, manifest in _in_order(store):
+            new = {entry.id for entry in manifest.prompts} - ids
+            if new and manifest.part not in parts:
                 number += 1
                 ids |= new
-                own.append(PartCopy(name, receipt, commit_name(number, receipt.part)))
+                own.append(PartCopy(name, manifest, commit_name(number, manifest.part)))
         chosen.append(own)
     return chosen
 
@@ -115,7 +115,7 @@ def _in_order(store: Store) -> list[tuple[str, PartManifest]]:
     catalogue = store.catalogue
     superseded = {entry.name for entry in catalogue.superseded}
     rows = {entry.name: len(catalogue.numbers(commit)) for commit, entry in enumerate(catalogue.commits)}
-    commits = [(name, receipt) for name, receipt in read_commits(store.root, superseded) if rows.get(name)]
+    commits = [(name, manifest) for name, manifest in read_commits(store.root, superseded) if rows.get(name)]
     return sorted(commits, key=lambda commit: (rows[commit[0]] < len(commit[1].prompts), commit[0]))
 
 

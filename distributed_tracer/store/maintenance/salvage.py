@@ -18,22 +18,22 @@ def unreadable_rows(part: Part, damaged: Collection[str]) -> set[int]:
     All rows are returned if the pointers, or the metadata of all arrays, are damaged, since nothing can be determined
     then. A prompt is also returned if its sizes in the commit differ from those in the part.
     """
-    everything = set(range(len(part.receipt.prompts)))
+    everything = set(range(len(part.manifest.prompts)))
     try:
         pointers = _pointers(part)
         hit = [_prompts_of(part, key, pointers) for key in damaged]
     except StoreCorrupt:
         return everything
     for size, axis in SIZES.items():
-        said = [getattr(entry, size) for entry in part.receipt.prompts]
-        hit.append(set(np.flatnonzero(np.diff(pointers[:, POINTERS.index(axis)]) != said).tolist()))
+        expected = [getattr(entry, size) for entry in part.manifest.prompts]
+        hit.append(set(np.flatnonzero(np.diff(pointers[:, POINTERS.index(axis)]) != expected).tolist()))
     return everything.intersection(set().union(*hit))
 
 
 def read_intact_rows(part: Part, rows: Collection[int]) -> Iterator[tuple[int, Columns]]:
     """Yield all columns of these prompts; objects that hold only rows of other prompts are not read."""
     pointers = _pointers(part)
-    for first, end in _stretches(sorted(rows)):
+    for first, end in _runs(sorted(rows)):
         columns = [column for column in COLUMNS.values() if part.has(column.name)]
         start_of = {column.name: row_starts(column, pointers) for column in columns}
         read = part.read({name: slice(int(start[first]), int(start[end])) for name, start in start_of.items()})
@@ -47,7 +47,7 @@ def read_intact_rows(part: Part, rows: Collection[int]) -> Iterator[tuple[int, C
 
 def _pointers(part: Part) -> npt.NDArray[np.int64]:
     """Return the part's pointers, reading nothing else. Raises StoreCorrupt if they or the metadata are damaged."""
-    rows = slice(0, len(part.receipt.prompts) + 1)
+    rows = slice(0, len(part.manifest.prompts) + 1)
     pointers: npt.NDArray[np.int64] = part.read({POINTER_COLUMN.name: rows})[POINTER_COLUMN.name]
     return pointers
 
@@ -65,7 +65,7 @@ def _prompts_of(part: Part, key: str, pointers: npt.NDArray[np.int64]) -> set[in
     return set(np.flatnonzero(hit).tolist())
 
 
-def _stretches(rows: list[int]) -> Iterator[tuple[int, int]]:
+def _runs(rows: list[int]) -> Iterator[tuple[int, int]]:
     """Yield the first row and the end of each range of consecutive rows."""
     first = 0
     for place in range(1, len(rows) + 1):

@@ -44,10 +44,10 @@ def split_store(store: Store, target: str, prompt_ids: str | Sequence[str], show
     # a part holds all active features either for all of its prompts or for none
     writers = {keeps: PartWriter(target, StoreConfig(target, store_active=keeps)) for keeps in (True, False)}
     for commit, rows in _places(store, wanted).items():
-        part = Part(store.root, store.receipt(commit))
+        part = Part(store.root, store.manifest(commit))
         writer = writers[part.keeps_active]
         for row, columns in part.columns(rows):
-            entry = part.receipt.prompts[row]
+            entry = part.manifest.prompts[row]
             # copied, because views would keep the whole part in memory
             writer.keep(entry, {name: values.copy() for name, values in columns.items()})
             written += entry.num_edges
@@ -88,5 +88,5 @@ def chosen(store: Store, where: str | Sequence[str]) -> list[str]:
 
 
 def _commit(ledger: Ledger, writer: PartWriter) -> None:
-    if receipt := writer.flush():
-        ledger.commit(receipt)
+    if manifest := writer.flush():
+        ledger.commit(manifest)

@@ -55,7 +55,7 @@ def superseded(
 def _garbage(
     kind: Kind, objects: CheckedObjects, named_by: str, there: Mapping[str, ObjectInfo]
 ) -> UnreferencedObjects:
-    keys = (f"{objects.folder}/{key}" for key in objects.noted)
+    keys = (f"{objects.folder}/{key}" for key in objects.expected)
     return garbage(kind, objects.folder, {key: there[key] for key in keys if key in there}, named_by)
 
 
@@ -72,9 +72,9 @@ def removable_commits(
     gone = {name for name in names & commits.keys() if all(entry.id in known for entry in commits[name].prompts)}
     before = _first(commits)
     while True:
-        after = _first({name: receipt for name, receipt in commits.items() if name not in gone})
+        after = _first({name: manifest for name, manifest in commits.items() if name not in gone})
         others = ((id_, after.get(id_)) for id_, name in before.items() if after.get(id_) != name)
-        moved = {id_ for id_, name in others if name not in _holders(catalogues, id_)}
+        moved = {id_ for id_, name in others if name not in _commits_with(catalogues, id_)}
         kept = {name for name in gone if any(entry.id in moved for entry in commits[name].prompts)}
         if not kept:
             return gone
@@ -90,7 +90,7 @@ def _first(commits: Mapping[str, PartManifest]) -> dict[str, str]:
     return first
 
 
-def _holders(catalogues: Sequence[Catalogue], prompt_id: str) -> set[str]:
+def _commits_with(catalogues: Sequence[Catalogue], prompt_id: str) -> set[str]:
     """Return the commits that have held a prompt's graph according to the catalogues; all hold the same graph."""
     having = (catalogue for catalogue in catalogues if prompt_id in catalogue.number_of)
     return {each.commits[each.place(each.number_of[prompt_id])[0]].name for each in having}
@@ -104,11 +104,11 @@ def _check(
     The objects are compared by their sizes.
     """
     for entry in catalogue.commits:
-        receipt = commits.get(entry.name)
-        sizes = {key: size for key, (size, _) in receipt.objects.items()} if receipt else {}
+        manifest = commits.get(entry.name)
+        sizes = {key: size for key, (size, _) in manifest.objects.items()} if manifest else {}
         keys = {key: f"parts/{entry.part}/{key}" for key in sizes}
         wrong = [path for key, path in keys.items() if path not in there or there[path].num_bytes != sizes[key]]
-        if receipt is None or wrong:
+        if manifest is None or wrong:
             what = wrong[0] if wrong else f"commits/{entry.name}"
             raise StoreCorrupt(
                 f"{index.objects.where} counts on {what}, which is missing or of another size; nothing was removed, "

@@ -40,13 +40,13 @@ class UnreferencedObjects:
 
 def garbage(kind: Kind, key: str, there: Mapping[str, ObjectInfo], named_by: str = "") -> UnreferencedObjects:
     """Return what a listing has under a folder, or a single file, as UnreferencedObjects."""
-    objects = {name: stamp for name, stamp in there.items() if name == key or name.startswith(f"{key}/")}
+    objects = {name: info for name, info in there.items() if name == key or name.startswith(f"{key}/")}
     # what an earlier `gc` has already decided to remove counts as old
     is_judged = _DOOMED.fullmatch(key) or f"{key}/{REMOVAL}" in objects
-    written = 0.0 if is_judged else max((stamp.written for stamp in objects.values()), default=0.0)
+    written = 0.0 if is_judged else max((info.written for info in objects.values()), default=0.0)
     num_objects = sum(1 for name in objects if not name.endswith("/"))
     return UnreferencedObjects(
-        kind, key, num_objects, sum(stamp.num_bytes for stamp in objects.values()), written, named_by
+        kind, key, num_objects, sum(info.num_bytes for info in objects.values()), written, named_by
     )
 
 
@@ -64,10 +64,10 @@ def unnamed_folders(
 ) -> list[UnreferencedObjects]:
     """Return the parts, or the groups of indexes, that are not in `named`, and what is left of removed ones."""
     own: dict[str, dict[str, ObjectInfo]] = {}
-    for key, stamp in there.items():
+    for key, info in there.items():
         first, name = _folder_of(key)
         if first == folder and name not in named and (PART_NAME.fullmatch(name) or _TEMPORARY.fullmatch(name)):
-            own.setdefault(name, {})[key] = stamp
+            own.setdefault(name, {})[key] = info
     kind: Kind = "part" if folder == "parts" else "index"
     return [garbage(kind, f"{folder}/{name}", objects) for name, objects in own.items()]
 
@@ -75,12 +75,12 @@ def unnamed_folders(
 def temporary_files(there: Mapping[str, ObjectInfo], kept: set[str]) -> list[UnreferencedObjects]:
     """Return temporary files, also those in the parts and groups in `kept`; others are removed with their folder."""
     found = []
-    for key, stamp in there.items():
+    for key, info in there.items():
         first, name = _folder_of(key)
         place, slash, _ = key.partition("/")
         known = name in kept if first else place in _FOLDERS or not slash
         if known and _TEMPORARY.fullmatch(file_of(key)):
-            found.append(garbage("temporary", key, {key: stamp}))
+            found.append(garbage("temporary", key, {key: info}))
     return found
 
 

@@ -35,7 +35,7 @@ class _Checked:
     """Result of checking one commit."""
 
     name: str
-    receipt: PartManifest | None = None
+    manifest: PartManifest | None = None
     damage: Damage | None = None
 
 
@@ -52,14 +52,14 @@ def verify(root: Backend, progress: Progress | None = None) -> Verified:
     num_objects = num_bytes = 0
     checks = (partial(_check_commit, root, name) for name in names)
     for count, checked in enumerate(prefetch(checks, _PARTS_AT_ONCE), start=1):
-        receipt = checked.receipt
+        manifest = checked.manifest
         if checked.damage:
             damages.append(index.placed(checked.damage, checked.name) if index else checked.damage)
-        if receipt:
-            num_objects, num_bytes = num_objects + len(receipt.objects) + 1, num_bytes + receipt.num_bytes
-            rows = checked.damage.whole if checked.damage else range(len(receipt.prompts))
-            whole.update(receipt.prompts[row].id for row in rows)
-            of_index += index.disagreement(checked.name, receipt) if index else []
+        if manifest:
+            num_objects, num_bytes = num_objects + len(manifest.objects) + 1, num_bytes + manifest.num_bytes
+            rows = checked.damage.whole if checked.damage else range(len(manifest.prompts))
+            whole.update(manifest.prompts[row].id for row in rows)
+            of_index += index.disagreement(checked.name, manifest) if index else []
         if progress:
             progress(count, len(names))
     if index:
@@ -93,20 +93,20 @@ def _check_commit(root: Backend, name: str) -> _Checked:
             is_there = name in commit_names(root)
             problem = f"{root.url}/{key} is listed but cannot be read"
             return _Checked(name, damage=Damage(key, (problem,), None) if is_there else None)
-        receipt = parse_commit(root, name, data)
+        manifest = parse_commit(root, name, data)
     except StoreCorrupt as error:
         return _Checked(name, damage=Damage(key, (str(error),), None))
-    part = Part(root, receipt)
+    part = Part(root, manifest)
     damaged = part.objects.damaged()
-    lie = None if damaged else _mismatch_with_commit(part)
-    if not damaged and not lie:
-        return _Checked(name, receipt)
+    mismatch = None if damaged else _mismatch_with_commit(part)
+    if not damaged and not mismatch:
+        return _Checked(name, manifest)
     if root.read(key) is None:
         return _Checked(name)
-    bad = unreadable_rows(part, damaged) if damaged else set(range(len(receipt.prompts)))
-    ids = tuple(receipt.prompts[row].id for row in sorted(bad))
-    whole = tuple(row for row in range(len(receipt.prompts)) if row not in bad)
-    return _Checked(name, receipt, Damage(key, (lie,) if lie else tuple(damaged.values()), ids, whole))
+    bad = unreadable_rows(part, damaged) if damaged else set(range(len(manifest.prompts)))
+    ids = tuple(manifest.prompts[row].id for row in sorted(bad))
+    whole = tuple(row for row in range(len(manifest.prompts)) if row not in bad)
+    return _Checked(name, manifest, Damage(key, (mismatch,) if mismatch else tuple(damaged.values()), ids, whole))
 
 
 def _mismatch_with_commit(part: Part) -> str | None:
@@ -114,30 +114,30 @@ def _mismatch_with_commit(part: Part) -> str | None:
 
     All objects of the part already agree with their recorded hashes.
     """
-    noted = part.receipt.objects
+    expected = part.manifest.objects
     try:
         part.head  # noqa: B018  reading it compares pointers, lengths and sizes
         for name in (POINTER_COLUMN.name, *COLUMNS):
             chunks = part.layout(name).chunks(slice(0, part.layout(name).num_rows)) if part.has(name) else []
-            if absent := [chunk for chunk in chunks if f"{name}/{chunk}" not in noted]:
+            if absent := [chunk for chunk in chunks if f"{name}/{chunk}" not in expected]:
                 return f"{part.objects.where}: {name}/{absent[0]} is not in its commit"
-        for rows in _together(part.receipt):
+        for rows in _together(part.manifest):
             deque(part.graphs(rows), maxlen=0)
     except StoreCorrupt as error:
         return str(error)
     return None
 
 
-def _together(receipt: PartManifest) -> Iterator[range]:
+def _together(manifest: PartManifest) -> Iterator[range]:
     """Yield ranges of prompts whose graphs are decoded together: at most `_EDGES_AT_ONCE` edges, or one prompt."""
     first = num_edges = 0
-    for row, entry in enumerate(receipt.prompts):
+    for row, entry in enumerate(manifest.prompts):
         if row > first and num_edges + entry.num_edges > _EDGES_AT_ONCE:
             yield range(first, row)
             first, num_edges = row, 0
         num_edges += entry.num_edges
-    if receipt.prompts:
-        yield range(first, len(receipt.prompts))
+    if manifest.prompts:
+        yield range(first, len(manifest.prompts))
 
 
 def _check_records(root: Backend) -> Iterator[Damage]:

@@ -31,15 +31,15 @@ class CheckedIndex:
             return replace(damage, prompts=self._prompts_of(name))
         return damage
 
-    def disagreement(self, name: str, receipt: PartManifest) -> list[Damage]:
+    def disagreement(self, name: str, manifest: PartManifest) -> list[Damage]:
         """Return the damage if the index and a commit disagree about prompts, rows or sizes; else an empty list."""
         if name not in self._commits:
             return []
         commit = self._commits[name]
-        if not self._catalogue.agrees(commit, receipt):
+        if not self._catalogue.agrees(commit, manifest):
             return [Damage(f"index/{self._name}", (f"{self._where} has other prompts than commits/{name}",))]
         rows = zip(self._catalogue.numbers(commit), self._catalogue.rows(commit), strict=True)
-        if any(_sizes(self._catalogue.entry(number)) != _sizes(receipt.prompts[row]) for number, row in rows):
+        if any(_sizes(self._catalogue.entry(number)) != _sizes(manifest.prompts[row]) for number, row in rows):
             return [Damage(f"index/{self._name}", (f"{self._where} has other sizes than commits/{name}",))]
         return []
 

@@ -45,31 +45,31 @@ def edge_batches(
         check_values(kind, where[kind], KINDS)
 
     def read() -> Iterator[Batch]:
-        jobs = (partial(_batch, stretch, names, where) for stretch in part_ranges(parts(), "num_edges"))
+        jobs = (partial(_batch, part_range, names, where) for part_range in part_ranges(parts(), "num_edges"))
         return found_ahead(jobs, _AHEAD, if_none)
 
     return TableStream({name: EDGE_COLUMNS[name] for name in names}, read)
 
 
-def _batch(stretch: PartRange, names: Sequence[str], where: Conditions) -> Batch | None:
+def _batch(part_range: PartRange, names: Sequence[str], where: Conditions) -> Batch | None:
     """Return the wanted columns of a range's edges that meet the conditions; None if there are none.
 
     Conditions on nodes are evaluated on the node table, and first, because there are fewer nodes than edges.
     """
-    source_N, target_N = (node_mask(stretch, _of_side(side, where)) for side in _SIDES)
+    source_N, target_N = (node_mask(part_range, _of_side(side, where)) for side in _SIDES)
     if "prompt" in where:
-        target_N &= node_mask(stretch, {"prompt": where["prompt"]})
+        target_N &= node_mask(part_range, {"prompt": where["prompt"]})
     if not (source_N.any() and target_N.any()):
         return None
-    target_E = _target_E(stretch)
+    target_E = _target_E(part_range)
     index = None if target_N.all() else np.flatnonzero(target_N[target_E])
     if index is not None:
         target_E = target_E[index]
-    stored = stretch.part.read(dict.fromkeys(("edges/source", "edges/weight"), stretch.rows("num_edges", index)))
-    prompt_E = stretch.prompt_N[target_E]
-    if (stored["edges/source"] >= stretch.num_nodes[prompt_E]).any():
-        raise StoreCorrupt(f"{stretch.part.objects.where}: edges come from nodes that are not there")
-    source_E = stored["edges/source"] + stretch.first_node[prompt_E]
+    stored = part_range.part.read(dict.fromkeys(("edges/source", "edges/weight"), part_range.rows("num_edges", index)))
+    prompt_E = part_range.prompt_N[target_E]
+    if (stored["edges/source"] >= part_range.num_nodes[prompt_E]).any():
+        raise StoreCorrupt(f"{part_range.part.objects.where}: edges come from nodes that are not there")
+    source_E = stored["edges/source"] + part_range.first_node[prompt_E]
     keep_E = source_N[source_E]
     if "weight" in where:
         keep_E &= meets(stored["edges/weight"], where["weight"])
@@ -77,7 +77,7 @@ def _batch(stretch: PartRange, names: Sequence[str], where: Conditions) -> Batch
         source_E, target_E = source_E[keep_E], target_E[keep_E]
     if not len(target_E):
         return None
-    return _columns(stretch, names, {"source": source_E, "target": target_E}, stored["edges/weight"][keep_E])
+    return _columns(part_range, names, {"source": source_E, "target": target_E}, stored["edges/weight"][keep_E])
 
 
 def _of_side(side: str, where: Conditions) -> Conditions:
@@ -85,20 +85,20 @@ def _of_side(side: str, where: Conditions) -> Conditions:
     return {_OF_NODES[name][1]: where[name] for name in where if name in _OF_NODES and _OF_NODES[name][0] == side}
 
 
-def _target_E(stretch: PartRange) -> npt.NDArray[np.intp]:
+def _target_E(part_range: PartRange) -> npt.NDArray[np.intp]:
     """Return the target node of each edge, as an index into the nodes of the part range: int [edges]."""
-    in_degree = stretch.part.nodes(["in_degree"], stretch.rows("num_nodes"))["in_degree"]
-    num_edges = sum(entry.num_edges for entry in stretch.entries)
+    in_degree = part_range.part.nodes(["in_degree"], part_range.rows("num_nodes"))["in_degree"]
+    num_edges = sum(entry.num_edges for entry in part_range.entries)
     if in_degree.sum() != num_edges:
-        raise StoreCorrupt(f"{stretch.part.objects.where}: in-degrees add up to {in_degree.sum()}, not {num_edges}")
+        raise StoreCorrupt(f"{part_range.part.objects.where}: in-degrees add up to {in_degree.sum()}, not {num_edges}")
     return np.repeat(np.arange(len(in_degree)), in_degree)
 
 
 def _columns(
-    stretch: PartRange, names: Sequence[str], ends: dict[str, npt.NDArray[np.intp]], weight_E: npt.NDArray[Any]
+    part_range: PartRange, names: Sequence[str], ends: dict[str, npt.NDArray[np.intp]], weight_E: npt.NDArray[Any]
 ) -> Batch:
     wanted = dict.fromkeys(of for name, (_, of) in _OF_NODES.items() if name in names)
-    nodes = node_columns(stretch, ["prompt", *wanted])
+    nodes = node_columns(part_range, ["prompt", *wanted])
 
     def column(name: str) -> npt.NDArray[Any] | CategoricalColumn:
         if name == "weight":

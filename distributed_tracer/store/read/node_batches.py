@@ -40,24 +40,24 @@ def node_batches(
         check_values("kind", where["kind"], KINDS)
 
     def read() -> Iterator[Batch]:
-        jobs = (partial(_batch, stretch, names, where) for stretch in part_ranges(parts(), "num_nodes"))
+        jobs = (partial(_batch, part_range, names, where) for part_range in part_ranges(parts(), "num_nodes"))
         return found_ahead(jobs, _AHEAD, if_none)
 
     return TableStream({name: NODE_COLUMNS[name] for name in names}, read)
 
 
-def _batch(stretch: PartRange, names: Sequence[str], where: Conditions) -> Batch | None:
+def _batch(part_range: PartRange, names: Sequence[str], where: Conditions) -> Batch | None:
     """Return the wanted columns of a range's nodes that meet the conditions; None if there are none."""
     if not where:
-        return node_columns(stretch, names)
-    index = np.flatnonzero(node_mask(stretch, where))
-    return node_columns(stretch, names, index) if len(index) else None
+        return node_columns(part_range, names)
+    index = np.flatnonzero(node_mask(part_range, where))
+    return node_columns(part_range, names, index) if len(index) else None
 
 
-def node_mask(stretch: PartRange, where: Conditions) -> npt.NDArray[np.bool_]:
+def node_mask(part_range: PartRange, where: Conditions) -> npt.NDArray[np.bool_]:
     """Return a boolean mask of the nodes that meet all conditions; reads only the columns that have conditions."""
-    mask_N = np.ones(len(stretch.prompt_N), dtype=bool)
-    for name, values in node_columns(stretch, list(where)).items():
+    mask_N = np.ones(len(part_range.prompt_N), dtype=bool)
+    for name, values in node_columns(part_range, list(where)).items():
         if isinstance(values, CategoricalColumn):
             mask_N &= meets(np.array(values.names, dtype=object), where[name])[values.codes]
         else:
@@ -66,17 +66,17 @@ def node_mask(stretch: PartRange, where: Conditions) -> npt.NDArray[np.bool_]:
 
 
 def node_columns(
-    stretch: PartRange, names: Sequence[str], index: npt.NDArray[np.intp] | None = None
+    part_range: PartRange, names: Sequence[str], index: npt.NDArray[np.intp] | None = None
 ) -> dict[str, npt.NDArray[Any] | CategoricalColumn]:
     """Return columns of all nodes of a part range, or of the nodes at `index`, in ascending order."""
-    stored = stretch.part.nodes([name for name in names if name in _STORED], stretch.rows("num_nodes", index))
+    stored = part_range.part.nodes([name for name in names if name in _STORED], part_range.rows("num_nodes", index))
     chosen = slice(None) if index is None else index
 
     def column(name: str) -> npt.NDArray[Any] | CategoricalColumn:
         if name == "prompt":
-            return CategoricalColumn(stretch.prompt_N[chosen], [entry.id for entry in stretch.entries])
+            return CategoricalColumn(part_range.prompt_N[chosen], [entry.id for entry in part_range.entries])
         if name == "node":
-            return stretch.node_N[chosen]
+            return part_range.node_N[chosen]
         return CategoricalColumn(stored[name].astype(np.int32), KINDS) if name == "kind" else stored[name]
 
     return {name: column(name) for name in names}

@@ -28,7 +28,7 @@ class PartRange:
     @cached_property
     def entries(self) -> list[PromptSummary]:
         """Manifest entries of the prompts."""
-        return [self.part.receipt.prompts[number] for number in self.numbers]
+        return [self.part.manifest.prompts[number] for number in self.numbers]
 
     @cached_property
     def num_nodes(self) -> npt.NDArray[np.intp]:
@@ -52,7 +52,7 @@ class PartRange:
 
     def rows(self, of: Literal["num_nodes", "num_edges"], index: npt.NDArray[np.intp] | None = None) -> Rows:
         """Return the range's rows in the part's node or edge table, or those of the rows at `index` (ascending)."""
-        sizes = np.array([getattr(entry, of) for entry in self.part.receipt.prompts], dtype=np.intp)
+        sizes = np.array([getattr(entry, of) for entry in self.part.manifest.prompts], dtype=np.intp)
         first = np.cumsum(sizes) - sizes
         own, own_first = sizes[self.numbers], first[self.numbers]
         if index is None and self.numbers[-1] - self.numbers[0] + 1 == len(self.numbers):
@@ -71,7 +71,7 @@ def part_ranges(
     for part, numbers in parts:
         begin, total = 0, 0
         for place, number in enumerate(numbers):
-            own = getattr(part.receipt.prompts[number], size)
+            own = getattr(part.manifest.prompts[number], size)
             if place > begin and total + own > ROWS:
                 yield PartRange(part, numbers[begin:place])
                 begin, total = place, 0

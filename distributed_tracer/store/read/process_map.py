@@ -32,14 +32,14 @@ _PART: dict[str, Part] = {}
 def reorder(answers: Iterable[tuple[str, T]], order: Sequence[str]) -> Iterator[T]:
     """Yield the results, which come with prompt ids, in the order of `order`; results that come early wait."""
     left, waiting = Counter(order), dict[str, T]()
-    asked = iter(order)
-    wanted = next(asked, None)
+    ids = iter(order)
+    wanted = next(ids, None)
     for prompt_id, answer in answers:
         waiting[prompt_id] = answer
         while wanted is not None and wanted in waiting:
             left[wanted] -= 1
             yield waiting[wanted] if left[wanted] else waiting.pop(wanted)
-            wanted = next(asked, None)
+            wanted = next(ids, None)
 
 
 def map_in_processes(
@@ -52,7 +52,7 @@ def map_in_processes(
     """
     _check(function)
     pool = ProcessPoolExecutor(processes, get_context("spawn"))
-    jobs = (partial(_work, url, function, receipt, numbers) for receipt, numbers in _small(tasks))
+    jobs = (partial(_work, url, function, manifest, numbers) for manifest, numbers in _small(tasks))
     try:
         for answers in results_in_order(pool, jobs, 2 * processes - 1):
             yield from answers
@@ -65,12 +65,12 @@ def map_in_processes(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _work(url: str, function: Callable[[Graph], T], receipt: PartManifest, numbers: list[int]) -> list[tuple[str, T]]:
+def _work(url: str, function: Callable[[Graph], T], manifest: PartManifest, numbers: list[int]) -> list[tuple[str, T]]:
     """Run one task in a process of the pool."""
-    if receipt.part not in _PART:  # the next task often concerns the same part, whose small arrays are then in memory
+    if manifest.part not in _PART:  # the next task often concerns the same part, whose small arrays are then in memory
         _PART.clear()
-        _PART[receipt.part] = Part(open_backend(url), receipt)
-    graphs = _PART[receipt.part].graphs(numbers)
+        _PART[manifest.part] = Part(open_backend(url), manifest)
+    graphs = _PART[manifest.part].graphs(numbers)
     return [(graph.prompt_id, call_with_context(function, graph, portable=True)) for graph in graphs]
 
 
@@ -89,9 +89,9 @@ def call_with_context(function: Callable[[Graph], T], graph: Graph, portable: bo
 
 
 def _small(tasks: Iterable[Task]) -> Iterator[Task]:
-    for receipt, numbers in tasks:
+    for manifest, numbers in tasks:
         for first in range(0, len(numbers), _GRAPHS):
-            yield receipt, numbers[first : first + _GRAPHS]
+            yield manifest, numbers[first : first + _GRAPHS]
 
 
 def _check(function: Callable[..., Any]) -> None:

@@ -71,7 +71,7 @@ def _columns(part: Part, numbers: Sequence[int]) -> dict[str, list[Any]]:
 
     There are many prompts and each is small, so everything is cut from lists and bytes of the whole part.
     """
-    head, entries = part.head, [part.receipt.prompts[number] for number in numbers]
+    head, entries = part.head, [part.manifest.prompts[number] for number in numbers]
 
     def own(name: str, values: Any) -> list[Any]:
         """Return each prompt's own slice of the entries or bytes of an array."""
@@ -90,7 +90,7 @@ def _columns(part: Part, numbers: Sequence[int]) -> dict[str, list[Any]]:
         "error_share_L": error_share_L,
         "path_length_H": [tuple(share) for share in own("prompts/path_length", head["prompts/path_length"].tolist())],
         "targets": own("targets/label_size", _labels(part)),
-        "part": [part.receipt.part] * len(entries),
+        "part": [part.manifest.part] * len(entries),
         "metadata": _metadata(part, own("prompts/metadata", head["prompts/metadata"].tobytes()), numbers),
     }
 
@@ -113,7 +113,7 @@ def _metadata(part: Part, documents: Sequence[bytes], numbers: Sequence[int]) ->
     except (ValueError, RecursionError):
         pass
     wrong = next(number for number, document in zip(numbers, documents, strict=True) if not _is_object(document))
-    raise StoreCorrupt(f"{part.objects.where}: metadata of {part.receipt.prompts[wrong].id!r} are not a JSON object")
+    raise StoreCorrupt(f"{part.objects.where}: metadata of {part.manifest.prompts[wrong].id!r} are not a JSON object")
 
 
 def _is_object(document: bytes) -> bool:

@@ -69,7 +69,7 @@ def prompts_with(parts: Iterable[tuple[Part, list[int]]], has: PartPredicate) ->
     def of_part(part: Part, numbers: list[int]) -> list[str]:
         """Return the ids for one part."""
         having = has(part)
-        return [part.receipt.prompts[number].id for number in numbers if having[number]]
+        return [part.manifest.prompts[number].id for number in numbers if having[number]]
 
     with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
         found = list(pool.map(lambda both: of_part(*both), parts))
@@ -81,9 +81,9 @@ def predicates(token: str | int | None, target: str | int | None, layer: int | N
 
     Raises ConfigError for a token or target that is neither an id nor a text.
     """
-    asked = [] if token is None else [has_token(_id_or_text("token", token))]
-    asked += [] if target is None else [has_target(_id_or_text("target", target))]
-    return asked + ([] if layer is None else [has_layer(layer)])
+    found = [] if token is None else [has_token(_id_or_text("token", token))]
+    found += [] if target is None else [has_target(_id_or_text("target", target))]
+    return found + ([] if layer is None else [has_layer(layer)])
 
 
 def _id_or_text(name: str, given: str | int) -> str | int:

@@ -25,9 +25,9 @@ def test_as_many_features_fire_as_asked_and_write_as_much_as_the_mlp(name: str, 
     model = shaped_model(shape, dtype=dtype)
     transcoders = shaped_transcoders(model, shape, num_features=1024, num_active=30)
     tokens = prompt_tokens(model.tokenizer, 60)
-    tape = run_with_cache(model, tokens, shape.input_site, shape.output_site)
+    cache = run_with_cache(model, tokens, shape.input_site, shape.output_site)
     assert len(set(tokens)) > 40
-    for layer, (x_PD, y_PD) in enumerate(zip(tape.inputs_PD, tape.outputs_PD, strict=True)):
+    for layer, (x_PD, y_PD) in enumerate(zip(cache.inputs_PD, cache.outputs_PD, strict=True)):
         position, feature, activation = transcoders.encode(layer, x_PD[1:])
         assert 30 / 1.5 < len(feature) / len(x_PD[1:]) < 30 * 1.5
         wanted_PD = (y_PD[1:] - transcoders.decoder_bias(layer)).float()

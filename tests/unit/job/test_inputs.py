@@ -18,16 +18,16 @@ SAME, OTHER = {"id": "a", "text": "Dallas"}, {"id": "a", "text": "Texas"}
 
 
 def test_prompts_come_tokenized_in_the_order_of_the_corpus(tmp_path: Path) -> None:
-    intake = load_inputs(job(tmp_path, plain_rows(3)))
-    assert [prompt.id for prompt in intake.prompts] == ["p0", "p1", "p2"]
-    assert all(prompt.tokens and prompt.tokens[0] == 1 for prompt in intake.prompts)
-    assert list(intake.rejected) == []
-    assert (intake.model.num_layers, intake.transcoders.num_layers) == (4, 4)
+    inputs = load_inputs(job(tmp_path, plain_rows(3)))
+    assert [prompt.id for prompt in inputs.prompts] == ["p0", "p1", "p2"]
+    assert all(prompt.tokens and prompt.tokens[0] == 1 for prompt in inputs.prompts)
+    assert list(inputs.rejected) == []
+    assert (inputs.model.num_layers, inputs.transcoders.num_layers) == (4, 4)
 
 
 def test_a_prompt_given_twice_is_traced_once(tmp_path: Path) -> None:
-    intake = load_inputs(job(tmp_path, [SAME, {"id": "b", "text": "x"}, SAME]))
-    assert [prompt.id for prompt in intake.prompts] == ["a", "b"]
+    inputs = load_inputs(job(tmp_path, [SAME, {"id": "b", "text": "x"}, SAME]))
+    assert [prompt.id for prompt in inputs.prompts] == ["a", "b"]
 
 
 def test_one_id_with_two_contents_is_an_error_that_names_both_lines(tmp_path: Path) -> None:
@@ -41,9 +41,9 @@ def test_the_same_text_with_other_metadata_is_other_content(tmp_path: Path) -> N
 
 
 def test_the_second_content_of_an_id_is_recorded_if_bad_prompts_are(tmp_path: Path) -> None:
-    intake = load_inputs(job(tmp_path, [SAME, OTHER], on_bad_prompt="record"))
-    assert [prompt.text for prompt in intake.prompts] == ["Dallas"]
-    (rejected,) = intake.rejected
+    inputs = load_inputs(job(tmp_path, [SAME, OTHER], on_bad_prompt="record"))
+    assert [prompt.text for prompt in inputs.prompts] == ["Dallas"]
+    (rejected,) = inputs.rejected
     assert rejected.prompt_id.endswith("store.jsonl:2"), "its own id is the first one's"
     assert (rejected.status, rejected.phase) == ("failed", "read")
 
@@ -63,11 +63,11 @@ def test_a_malformed_line_stops_or_is_recorded(tmp_path: Path) -> None:
 def test_a_prompt_that_the_model_cannot_take_is_rejected_whatever_the_configuration(
     tmp_path: Path, row: dict[str, object], reason: str
 ) -> None:
-    intake = load_inputs(job(tmp_path, [{"id": "bad", **row}, {"id": "good", "text": "x"}]))
-    (rejected,) = intake.rejected
+    inputs = load_inputs(job(tmp_path, [{"id": "bad", **row}, {"id": "good", "text": "x"}]))
+    (rejected,) = inputs.rejected
     assert (rejected.prompt_id, rejected.phase) == ("bad", "tokenize")
     assert reason in str(rejected.reason)
-    assert [prompt.id for prompt in intake.prompts] == ["good"]
+    assert [prompt.id for prompt in inputs.prompts] == ["good"]
 
 
 def test_transcoders_of_another_model_are_refused_before_anything_is_read(tmp_path: Path) -> None:
@@ -88,8 +88,8 @@ def test_a_file_without_prompts_is_an_error_before_a_store_is_made(tmp_path: Pat
 
 def test_messages_for_a_tokenizer_without_a_chat_template_are_rejected_one_by_one(tmp_path: Path) -> None:
     chat = {"id": "chat", "messages": [{"role": "user", "content": "Texas"}]}
-    intake = load_inputs(job(tmp_path, [chat, {"id": "good", "text": "x"}]))
-    (rejected,) = intake.rejected
+    inputs = load_inputs(job(tmp_path, [chat, {"id": "good", "text": "x"}]))
+    (rejected,) = inputs.rejected
     assert (rejected.prompt_id, rejected.phase) == ("chat", "tokenize")
     assert "no chat template" in str(rejected.reason)
-    assert [prompt.id for prompt in intake.prompts] == ["good"]
+    assert [prompt.id for prompt in inputs.prompts] == ["good"]

@@ -72,11 +72,11 @@ def test_the_language_model_of_one_that_also_sees_is_read_from_its_checkpoint(tm
     whole.save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(TOKENIZER).save_pretrained(tmp_path)
     tokens = (1, 40, 296, 86, 28, 263)
-    tape = run_with_cache(load_model(str(tmp_path)), tokens, "mlp.hook_in", "mlp.hook_out")
+    cache = run_with_cache(load_model(str(tmp_path)), tokens, "mlp.hook_in", "mlp.hook_out")
     with torch.no_grad():
         expected = whole(input_ids=torch.tensor([tokens])).logits[0, -1]
     # float32 through three layers; weights that were not read would differ by more than 1e-2
-    torch.testing.assert_close(tape.logits[5], expected, rtol=0, atol=of_tiny_model(expected))
+    torch.testing.assert_close(cache.logits[5], expected, rtol=0, atol=of_tiny_model(expected))
 
 
 def test_a_layer_whose_pattern_is_not_recorded_is_refused() -> None:

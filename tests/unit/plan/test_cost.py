@@ -117,7 +117,7 @@ def test_what_the_first_slice_holds_whole_is_counted_whole(slices: int, tmp_path
     from distributed_tracer.transcoder.shard import Shard
 
     path = str(save_transcoders(tmp_path, skip=True, size=41))
-    first = load_transcoders(path, slice=Shard(0, slices), lazy=False)
+    first = load_transcoders(path, shard=Shard(0, slices), lazy=False)
     held = sum(4 * tensor.numel() for tensor in tensors_of(list(first.layers)))
     _, planned = resident_bytes(replace(MODEL, d_model=first.shape.d_model), first.shape, "float32", slices)
     layers, width = first.shape.num_layers, first.shape.d_model

@@ -35,27 +35,27 @@ def test_a_prompt_comes_out_as_it_went_in() -> None:
 
 
 def test_prompts_come_in_the_order_of_the_corpus_and_by_length() -> None:
-    spool = PromptQueue([prompt("b", 5), prompt("a", 3), prompt("c", 5)])
-    assert [p.id for p in spool] == ["b", "a", "c"]
-    assert list(spool.lengths().items()) == [(5, 2), (3, 1)], "the longest first"
-    assert [p.id for p in spool.with_length(5)] == ["b", "c"]
+    queue = PromptQueue([prompt("b", 5), prompt("a", 3), prompt("c", 5)])
+    assert [p.id for p in queue] == ["b", "a", "c"]
+    assert list(queue.lengths().items()) == [(5, 2), (3, 1)], "the longest first"
+    assert [p.id for p in queue.with_length(5)] == ["b", "c"]
 
 
 def test_an_id_is_claimed_once() -> None:
-    spool = PromptQueue()
-    assert spool.register(EVERYTHING) is None
-    assert spool.register(EVERYTHING) == ("prompts.jsonl:7", True)
-    assert spool.register(prompt(EVERYTHING.id)) == ("prompts.jsonl:7", False)
-    assert (len(spool), list(spool)) == (0, []), "claimed, but not added"
+    queue = PromptQueue()
+    assert queue.register(EVERYTHING) is None
+    assert queue.register(EVERYTHING) == ("prompts.jsonl:7", True)
+    assert queue.register(prompt(EVERYTHING.id)) == ("prompts.jsonl:7", False)
+    assert (len(queue), list(queue)) == (0, []), "claimed, but not added"
 
 
 def test_what_is_done_is_left_out_and_what_was_asked_otherwise_is_known() -> None:
-    spool = PromptQueue([prompt("done"), prompt("old"), prompt("changed"), prompt("left")])
+    queue = PromptQueue([prompt("done"), prompt("old"), prompt("changed"), prompt("left")])
     asked = prompt("done").content_hash
-    spool.mark_done([("done", asked), ("old", ""), ("changed", "else"), ("changed", asked), ("stranger", "x")])
-    assert [p.id for p in spool] == ["left"]
-    assert [p.id for p in spool.changed()] == ["changed"], "the first commit that names a prompt holds its graph"
-    assert (spool.num_done, len(spool), spool.lengths()) == (2, 4, {3: 1})
+    queue.mark_done([("done", asked), ("old", ""), ("changed", "else"), ("changed", asked), ("stranger", "x")])
+    assert [p.id for p in queue] == ["left"]
+    assert [p.id for p in queue.changed()] == ["changed"], "the first commit that names a prompt holds its graph"
+    assert (queue.num_done, len(queue), queue.lengths()) == (2, 4, {3: 1})
 
 
 def test_memory_does_not_grow_with_the_number_of_prompts() -> None:

@@ -48,7 +48,7 @@ def test_info_of_a_compacted_store(tmp_path: Path) -> None:
     store = make_store(str(tmp_path), GRAPHS[:2], GRAPHS[2:])
     compact(str(tmp_path))
     info = info_of(str(tmp_path))
-    assert info["superseded"] == {receipt.part: receipt.num_bytes for receipt in store.receipts}
+    assert info["superseded"] == {manifest.part: manifest.num_bytes for manifest in store.manifests}
     assert (info["parts"], info["prompts"], info["hidden"], info["orphans"]) == (1, 4, 0, {})
     group = sum(path.stat().st_size for path in (tmp_path / "index").glob("*/**/*") if path.is_file())
     assert (info["index"], info["index_bytes"]) == (1, group)

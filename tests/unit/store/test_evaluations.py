@@ -58,10 +58,10 @@ def test_unknown_kinds_and_settings_are_answered_with_those_there_are(tmp_path: 
     store = store_of(str(tmp_path))
     write(store, "a", 0.5, seed=3)
     with pytest.raises(
-        ConfigError, match=r"no kind of figures 'faith'; there are edges, faithfulness. Did you mean 'fai"
+        ConfigError, match=r"no kind of results 'faith'; there are edges, faithfulness. Did you mean 'fai"
     ):
         store.checks("faith")
-    with pytest.raises(ConfigError, match=r'no edges figures were found with {"seed": 4}; used: {"seed": 3}'):
+    with pytest.raises(ConfigError, match=r'no edges results were found with {"seed": 4}; used: {"seed": 3}'):
         store.checks("edges", {"seed": 4})
 
 
@@ -159,5 +159,5 @@ def test_figures_without_a_seal_are_refused(tmp_path: Any) -> None:
     del document["sha256"]
     path.chmod(0o644)
     path.write_text(json.dumps(document))
-    with pytest.raises(StoreCorrupt, match="no seal"):
+    with pytest.raises(StoreCorrupt, match="no checksum"):
         read_checks(open_backend(str(tmp_path / "store")), "edges")

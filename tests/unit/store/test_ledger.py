@@ -55,9 +55,9 @@ def test_done_is_what_commits_name(store_url: str) -> None:
     ledger, other = Ledger(store_url), Ledger(store_url)
     ledger.create_or_check(RUN_INFO)
     assert other.done() == set()
-    receipt = write_part(store_url, [random_graph("a"), random_graph("b")])
+    manifest = write_part(store_url, [random_graph("a"), random_graph("b")])
     assert ledger.done() == set()
-    ledger.commit(receipt)
+    ledger.commit(manifest)
     assert ledger.done() == other.done() == {"a", "b"}
     other.commit(write_part(store_url, [random_graph("c")]))
     assert ledger.done() == {"a", "b", "c"}
@@ -71,13 +71,13 @@ def test_commits_are_numbered_in_the_order_they_come(store_url: str) -> None:
     assert all(COMMIT_NAME.fullmatch(name) for name in names)
 
 
-def test_committing_a_receipt_again_changes_nothing(store_url: str) -> None:
+def test_committing_a_part_manifest_again_changes_nothing(store_url: str) -> None:
     make_store(store_url, [random_graph("a")])
-    receipt = write_part(store_url, [random_graph("b")])
+    manifest = write_part(store_url, [random_graph("b")])
     first, again = Ledger(store_url), Ledger(store_url)
     again.done()
-    first.commit(receipt)
-    again.commit(receipt)  # it does not know that its own first try came through
+    first.commit(manifest)
+    again.commit(manifest)  # it does not know that its own first try came through
     assert len(open_backend(store_url).list_dir("commits")) == 2
     assert again.done() == {"a", "b"}
 
@@ -130,13 +130,13 @@ def test_a_malformed_commit_is_named(tmp_path: Path, change: str) -> None:
 
 def test_a_commit_that_is_not_ours_is_never_taken_for_ours(tmp_path: Path) -> None:
     make_store(str(tmp_path), [random_graph("c")])
-    receipt = write_part(str(tmp_path), [random_graph("a")])
+    manifest = write_part(str(tmp_path), [random_graph("a")])
     ledger = Ledger(str(tmp_path))
     ledger.done()
     stranger = write_part(str(tmp_path), [random_graph("b")]).to_json("")
-    open_backend(str(tmp_path)).put_if_absent(f"commits/0000000002-{receipt.part}.json", stranger)
+    open_backend(str(tmp_path)).put_if_absent(f"commits/0000000002-{manifest.part}.json", stranger)
     with pytest.raises(StoreError, match="holds another part"):
-        ledger.commit(receipt)
+        ledger.commit(manifest)
 
 
 def _drive(url: str, seed: int, barrier: Any) -> None:

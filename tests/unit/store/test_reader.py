@@ -55,9 +55,9 @@ def test_rounded_weights_are_all_that_changes(tmp_path: Path) -> None:
 
 def test_opening_reads_no_part(store_url: str) -> None:
     make_store(store_url, GRAPHS[:2])
-    receipt = write_part(store_url, GRAPHS[2:])
-    Ledger(store_url).commit(receipt)
-    open_backend(store_url).remove_folder(f"parts/{receipt.part}")
+    manifest = write_part(store_url, GRAPHS[2:])
+    Ledger(store_url).commit(manifest)
+    open_backend(store_url).remove_folder(f"parts/{manifest.part}")
     store = open_store(store_url)
     assert len(store) == 6
     assert "p5" in store

@@ -51,10 +51,10 @@ def test_parts_copy_provenance_from_the_run(store_url: str) -> None:
     content = {"model": "files:1", "transcoders": "files:2"}
     ledger = Ledger(store_url)
     ledger.create_or_check({**RUN_INFO, "content": content, "command": "trace", "created": "2026"})
-    receipt = write_part(store_url, GRAPHS)
-    ledger.commit(receipt)
+    manifest = write_part(store_url, GRAPHS)
+    ledger.commit(manifest)
     root = open_store(store_url).root
-    attributes = json.loads(root.read(f"parts/{receipt.part}/zarr.json") or b"")["attributes"]
+    attributes = json.loads(root.read(f"parts/{manifest.part}/zarr.json") or b"")["attributes"]
     assert attributes == {
         **RUN_INFO,
         "content": content,
@@ -65,12 +65,12 @@ def test_parts_copy_provenance_from_the_run(store_url: str) -> None:
 
 
 def test_a_part_written_before_the_run_is_known_is_whole(tmp_path: Path) -> None:
-    receipt = write_part(str(tmp_path), GRAPHS)
-    attributes = json.loads((tmp_path / "parts" / receipt.part / "zarr.json").read_text())["attributes"]
+    manifest = write_part(str(tmp_path), GRAPHS)
+    attributes = json.loads((tmp_path / "parts" / manifest.part / "zarr.json").read_text())["attributes"]
     assert attributes == {"format": "distributed_tracer part", "format_version": 1}
     ledger = Ledger(str(tmp_path))
     ledger.create_or_check(RUN_INFO)
-    ledger.commit(receipt)
+    ledger.commit(manifest)
     assert_same(open_store(str(tmp_path)).graph(GRAPHS[0].prompt_id), GRAPHS[0])
 
 

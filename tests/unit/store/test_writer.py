@@ -38,25 +38,25 @@ def test_a_part_is_full_by_prompts_edges_or_seconds(tmp_path: Path) -> None:
     assert not by_seconds.full
 
 
-def test_flushing_nothing_gives_no_receipt(tmp_path: Path) -> None:
+def test_flushing_nothing_gives_no_part_manifest(tmp_path: Path) -> None:
     assert PartWriter(str(tmp_path), StoreConfig(str(tmp_path))).flush() is None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_receipt_is_small_plain_and_true(store_url: str) -> None:
+def test_a_part_manifest_is_small_plain_and_true(store_url: str) -> None:
     graphs = [random_graph("a", seed=1), random_graph("b", seed=2)]
-    receipt = write_part(store_url, graphs)
-    assert pickle.loads(pickle.dumps(receipt)) == receipt
-    assert type(receipt).from_json(receipt.to_json("now"), "here") == receipt
-    assert len(receipt.to_json("now")) < 12_000
-    assert [entry.id for entry in receipt.prompts] == ["a", "b"]
-    assert [entry.num_edges for entry in receipt.prompts] == [graph.num_edges for graph in graphs]
-    assert receipt.prompts[0].replacement == graphs[0].scores.replacement
-    stored = open_backend(store_url).read_many([f"parts/{receipt.part}/{key}" for key in receipt.objects])
-    assert receipt.num_bytes == sum(len(data) for data in stored.values())
+    manifest = write_part(store_url, graphs)
+    assert pickle.loads(pickle.dumps(manifest)) == manifest
+    assert type(manifest).from_json(manifest.to_json("now"), "here") == manifest
+    assert len(manifest.to_json("now")) < 12_000
+    assert [entry.id for entry in manifest.prompts] == ["a", "b"]
+    assert [entry.num_edges for entry in manifest.prompts] == [graph.num_edges for graph in graphs]
+    assert manifest.prompts[0].replacement == graphs[0].scores.replacement
+    stored = open_backend(store_url).read_many([f"parts/{manifest.part}/{key}" for key in manifest.objects])
+    assert manifest.num_bytes == sum(len(data) for data in stored.values())
 
 
-def test_a_score_that_is_no_number_is_null_in_the_receipt_and_exact_in_the_part(tmp_path: Path) -> None:
+def test_a_score_that_is_no_number_is_null_in_the_manifest_and_exact_in_the_part(tmp_path: Path) -> None:
     plain = random_graph("a")
     scores = dataclasses.replace(plain.scores, replacement=float("nan"), completeness=float("inf"))
     store = make_store(str(tmp_path), [dataclasses.replace(plain, scores=scores)])
@@ -71,9 +71,9 @@ def test_a_prompt_is_in_a_part_once(tmp_path: Path) -> None:
     writer.add(random_graph("a"))
     with pytest.raises(StoreError, match="'a' is already in this part"):
         writer.add(random_graph("a"))
-    receipt = writer.flush()
-    assert receipt is not None
-    assert len(receipt.prompts) == 1
+    manifest = writer.flush()
+    assert manifest is not None
+    assert len(manifest.prompts) == 1
 
 
 def test_after_a_failed_upload_the_graphs_are_still_there(tmp_path: Path) -> None:
@@ -84,9 +84,9 @@ def test_after_a_failed_upload_the_graphs_are_still_there(tmp_path: Path) -> Non
     with pytest.raises(StoreError, match="cannot write a part to"):
         writer.flush()
     (tmp_path / "disk").unlink()
-    receipt = writer.flush()
-    assert receipt is not None
-    assert [entry.id for entry in receipt.prompts] == ["a"]
+    manifest = writer.flush()
+    assert manifest is not None
+    assert [entry.id for entry in manifest.prompts] == ["a"]
     assert writer.flush() is None
 
 
@@ -95,9 +95,9 @@ def test_a_graph_that_cannot_be_stored_does_not_spoil_the_part(tmp_path: Path) -
     writer.add(random_graph("a"))
     with pytest.raises(StoreError, match="metadata of prompt 'b' cannot be written as JSON"):
         writer.add(random_graph("b", metadata={"when": object()}))
-    receipt = writer.flush()
-    assert receipt is not None
-    assert [entry.id for entry in receipt.prompts] == ["a"]
+    manifest = writer.flush()
+    assert manifest is not None
+    assert [entry.id for entry in manifest.prompts] == ["a"]
 
 
 @pytest.mark.parametrize("prompt_id", ["\ud83d\ude00", "a\udc00"])

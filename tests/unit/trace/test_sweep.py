@@ -37,8 +37,8 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
 def rows_of(
     case: Case, sweep_rows: int = 64, dtype: torch.dtype = torch.float64, zeroed: int = 1, **options: Any
 ) -> Tensor:
-    features = encode(case.model, case.tape, case.transcoders, zeroed, dtype, **options)
-    rows = RowComputer(case.model, case.tape, case.transcoders, features, sweep_rows)
+    features = encode(case.model, case.cache, case.transcoders, zeroed, dtype, **options)
+    rows = RowComputer(case.model, case.cache, case.transcoders, features, sweep_rows)
     blocks = list(rows.of_features(torch.arange(len(features))))
     order = torch.cat([block.node_B for block in blocks]).argsort()
     return torch.cat([block.edges.take(features.columns.slot_C) for block in blocks])[order]
@@ -57,12 +57,12 @@ def test_rows_do_not_depend_on_how_many_are_swept_together(
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-@pytest.mark.parametrize("grain", [Tiling(4, 4, 8, block=4, by_width=True), Tiling(width=8, block=4), Tiling(3, 2, 5)])
+@pytest.mark.parametrize("tiling", [Tiling(4, 4, 8, block=4, by_width=True), Tiling(width=8, block=4), Tiling(3, 2, 5)])
 def test_however_columns_are_laid_out_the_rows_are_the_same(
-    flavour: str, grain: Tiling, case: Callable[[str], Case], monkeypatch: pytest.MonkeyPatch
+    flavour: str, tiling: Tiling, case: Callable[[str], Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = rows_of(case(flavour))
-    monkeypatch.setattr(Tiling, "of", classmethod(lambda *_: grain))
+    monkeypatch.setattr(Tiling, "of", classmethod(lambda *_: tiling))
     monkeypatch.setattr(column_layout, "SEGMENT_SLACK", 0)
     assert_same(rows_of(case(flavour)), plain)
 
@@ -86,8 +86,8 @@ def test_vectors_made_again_each_time_give_the_same_rows(flavour: str, case: Cal
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_what_passes_from_the_lead_is_what_a_gradient_there_finds(flavour: str, case: Callable[[str], Case]) -> None:
     built = case(flavour)
-    reaching = replace(built, tape=copy(built.tape))
-    reaching.tape.logits = {0: torch.empty(0), **built.tape.logits}  # a target in the lead: gradients go there too
+    reaching = replace(built, cache=copy(built.cache))
+    reaching.cache.logits = {0: torch.empty(0), **built.cache.logits}  # a target in the lead: gradients go there too
     for zeroed in (1, 3):
         rows, judge = (rows_of(of, zeroed=zeroed) for of in (built, reaching))
         assert float(judge[:, -len(TOKENS) :][:, :zeroed].abs().max()) > 0.01, "something does pass"

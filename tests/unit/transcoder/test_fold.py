@@ -39,7 +39,7 @@ def output(transcoders: Transcoders, x_PD: Tensor) -> tuple[Tensor, Tensor]:
 
 def check(source: Path, active_PS: Tensor, y_PD: Tensor) -> None:
     """However the set is kept: resident, lazy, in slices."""
-    slices = [load_transcoders(str(source), dtype="float64", slice=Shard(n, 3), lazy=bool(n)) for n in range(3)]
+    slices = [load_transcoders(str(source), dtype="float64", shard=Shard(n, 3), lazy=bool(n)) for n in range(3)]
     whole = [load_transcoders(str(source), dtype="float64", lazy=lazy) for lazy in (False, True)]
     for transcoders in (*whole, ShardedTranscoders(slices)):
         ours_PS, ours_PD = output(transcoders, X_PD)

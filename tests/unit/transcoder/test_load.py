@@ -155,7 +155,7 @@ def test_decoders_are_resident_unless_they_are_large(tmp_path: Path, monkeypatch
     monkeypatch.setattr(load, "STREAMED_DECODER_BYTES", decoder_bytes)
     assert is_lazy()
     assert not is_lazy(dtype="bfloat16")
-    assert not is_lazy(slice=Shard(0, 2))
+    assert not is_lazy(shard=Shard(0, 2))
     monkeypatch.setattr(load, "STREAMED_DECODER_BYTES", decoder_bytes + 1)
     assert not is_lazy()
 

@@ -122,10 +122,10 @@ def test_a_slice_and_lazy_decoders_bring_only_their_part_into_memory(tmp_path: P
     config = "model_kind: transcoder_set\nfeature_input_hook: mlp.hook_in\nfeature_output_hook: mlp.hook_out\n"
     (tmp_path / "config.yaml").write_text(config)
     before = resident_mib()
-    part = load_transcoders(str(tmp_path), slice=Shard(500, 1000))  # 4 MiB each of encoder and decoder
+    part = load_transcoders(str(tmp_path), shard=Shard(500, 1000))  # 4 MiB each of encoder and decoder
     assert len(part.layers[0].features) in (1048, 1049)
     assert resident_mib() - before < 64
-    lazy = load_transcoders(str(tmp_path), slice=Shard(3, 10**6), lazy=True)
+    lazy = load_transcoders(str(tmp_path), shard=Shard(3, 10**6), lazy=True)
     rows_FD: Tensor = lazy.decoder_rows(0, torch.tensor(list(lazy.layers[0].features)), 0)
     assert rows_FD.shape == (1, width)
     assert resident_mib() - before < 64

@@ -35,9 +35,9 @@ def make(out: Path, **wanted: str) -> list[str]:
 
 
 @pytest.fixture
-def unrehearsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests of copying: a rehearsal is a process that imports everything, and others test it."""
-    monkeypatch.setattr("distributed_tracer.ops.bundle.bundle._rehearse", lambda out, manifest, say: None)
+def without_dry_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of copying: a dry run is a process that imports everything, and others test it."""
+    monkeypatch.setattr("distributed_tracer.ops.bundle.bundle._dry_run", lambda out, manifest, say: None)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def made(sources: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("made") / "bundle"
     said = make(out, **sources)
-    assert said[-1] == "rehearsal: llama of 4 layers, 2 prompts"
+    assert said[-1] == "dry run: llama of 4 layers, 2 prompts"
     return out
 
 
@@ -88,7 +88,7 @@ def test_a_bundle_has_what_a_run_reads_and_says_where_it_came_from(bundle: Path,
     assert str(ROOT) not in (bundle / "manifest.json").read_text()
 
 
-@pytest.mark.usefixtures("unrehearsed")
+@pytest.mark.usefixtures("without_dry_run")
 def test_a_second_run_mends_what_is_damaged_and_copies_nothing_else(bundle: Path, sources: dict[str, str]) -> None:
     manifest = read_manifest(bundle)
     (bundle / "model" / "model.safetensors").write_bytes(b"torn")
@@ -99,7 +99,7 @@ def test_a_second_run_mends_what_is_damaged_and_copies_nothing_else(bundle: Path
     assert verify(bundle) == manifest
 
 
-@pytest.mark.usefixtures("unrehearsed")
+@pytest.mark.usefixtures("without_dry_run")
 def test_a_run_that_was_killed_leaves_an_unfinished_bundle_that_the_next_completes(
     tmp_path: Path, sources: dict[str, str]
 ) -> None:
@@ -118,7 +118,7 @@ def test_a_run_that_was_killed_leaves_an_unfinished_bundle_that_the_next_complet
     assert verify(out).complete
 
 
-@pytest.mark.usefixtures("unrehearsed")
+@pytest.mark.usefixtures("without_dry_run")
 def test_another_source_replaces_its_part_and_leaves_the_others(bundle: Path, tmp_path: Path) -> None:
     prompts = write_prompts(tmp_path / "more.ndjson", plain_rows(3))
     make(bundle, prompts=str(prompts))
@@ -237,7 +237,7 @@ def test_a_disk_without_room_is_noticed_before_copying(tmp_path: Path) -> None:
     assert "copying" not in done.stderr
 
 
-@pytest.mark.usefixtures("unrehearsed")
+@pytest.mark.usefixtures("without_dry_run")
 @pytest.mark.parametrize("name", ["../victim.txt", "prompts/../../victim.txt", "{outside}/victim.txt"])
 def test_a_manifest_that_names_files_elsewhere_removes_none_of_them(tmp_path: Path, name: str) -> None:
     victim, out = tmp_path / "victim.txt", tmp_path / "bundle"
@@ -251,7 +251,7 @@ def test_a_manifest_that_names_files_elsewhere_removes_none_of_them(tmp_path: Pa
     assert victim.read_text() == "mine"
 
 
-@pytest.mark.usefixtures("unrehearsed")
+@pytest.mark.usefixtures("without_dry_run")
 def test_symbolic_links_in_a_bundle_lead_no_writing_or_removing_out_of_it(tmp_path: Path) -> None:
     outside, out = tmp_path / "outside", tmp_path / "bundle"
     outside.mkdir()

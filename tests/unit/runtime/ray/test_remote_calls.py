@@ -47,7 +47,7 @@ def test_what_cannot_be_sent_to_a_helper_is_its_failure(error: Exception) -> Non
 @pytest.mark.parametrize("sent", [True, False])
 def test_a_slice_that_cannot_be_asked_or_answer_is_an_error_with_a_remedy(error: Exception, sent: bool) -> None:
     answer = ray.exceptions.RayTaskError("call_shard", "traceback", error) if sent else error
-    with pytest.raises(TracerError, match=r"slice 1 of 2 of the transcoders .*--slices"):
+    with pytest.raises(TracerError, match=r"shard 1 of 2 of the transcoders .*--slices"):
         RemoteShard(refusing(answer), Shard(1, 2), KEPT).decoder_bias(0)
 
 

@@ -80,7 +80,7 @@ def test_a_part_that_is_tried_again_leaves_no_orphan(tmp_path: Path, monkeypatch
         write(objects)
 
     monkeypatch.setattr(writer._root, "put_many", full_once)
-    receipt = writer.flush()
-    assert receipt is not None
+    manifest = writer.flush()
+    assert manifest is not None
     assert made[0] == made[1]
-    assert open_backend(str(tmp_path)).list_dir("parts") == [receipt.part]
+    assert open_backend(str(tmp_path)).list_dir("parts") == [manifest.part]

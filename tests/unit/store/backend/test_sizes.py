@@ -51,9 +51,9 @@ def enlarge(path: Path) -> str:
 
 def test_a_chunk_of_many_gigabytes_is_refused_by_its_size_and_named_with_its_prompts(store: Path) -> None:
     (chunk,) = store.glob("parts/*/edges/weight/c/0")
-    noted = chunk.stat().st_size
+    expected = chunk.stat().st_size
     enlarge(chunk)
-    said = f"edges/weight/c/0 has 50,000,000,000 bytes, the commit says {noted}; it concerns prompts? 'a'"
+    said = f"edges/weight/c/0 has 50,000,000,000 bytes, the commit says {expected}; it concerns prompts? 'a'"
     with pytest.raises(StoreCorrupt, match=said):
         open_store(str(store)).graph("a")
     (damage,) = verify(open_backend(str(store))).damages

@@ -46,7 +46,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "shape": (lambda m: m["prompts/scores"].update(shape=[2, 5]), "prompts/scores has shape"),
     "chunks without number": (
         lambda m: m["prompts/text"].update(shape=[1 << 27], chunk_grid={"configuration": {"chunk_shape": [1]}}),
-        r"its arrays have 1342177\d\d chunks, and \d+ objects are noted of it",
+        r"its arrays have 1342177\d\d chunks, but its commit lists \d+ objects",
     ),
     "one chunk of all memory": (
         lambda m: m["prompts/text"].update(shape=[1 << 40], chunk_grid={"configuration": {"chunk_shape": [1 << 40]}}),

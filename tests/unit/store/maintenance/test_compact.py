@@ -91,7 +91,7 @@ def test_only_small_parts_are_put_together(tmp_path: Path) -> None:
     store = make_store(str(tmp_path), GRAPHS[:3], GRAPHS[3:4], GRAPHS[4:5], GRAPHS[5:])
     done = compact(str(tmp_path), part_prompts=5)
     assert (done.parts_before, done.parts_after) == (4, 2)
-    sizes = [len(receipt.prompts) for receipt in open_store(str(tmp_path)).receipts]
+    sizes = [len(manifest.prompts) for manifest in open_store(str(tmp_path)).manifests]
     assert sizes == [3, 3]
     assert open_store(str(tmp_path)).digest() == store.digest()
     assert compact(str(tmp_path), part_prompts=100, part_edges=10).index is None

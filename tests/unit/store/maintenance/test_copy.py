@@ -41,7 +41,7 @@ def test_a_copy_has_the_same_objects_and_nothing_else(store_url: str, other_url:
     assert objects(other_url) == everything
     assert any(key.endswith(".end.json") for key in everything)
     assert (made.num_parts, made.num_there, made.num_beside) == (4, 0, 0)
-    assert made.num_bytes == sum(receipt.num_bytes for receipt in store.receipts)
+    assert made.num_bytes == sum(manifest.num_bytes for manifest in store.manifests)
     copied = open_store(other_url)
     assert copied.digest() == store.digest()
     assert copied.verify() == made.num_bytes
@@ -93,11 +93,11 @@ def test_the_failure_of_a_later_run_replaces_that_of_an_earlier_one_whatever_the
 
 def test_what_is_there_is_not_written_again_and_what_is_torn_is(tmp_path: Path) -> None:
     here, there = str(tmp_path / "here"), str(tmp_path / "there")
-    (receipt,) = make_store(here, PARTS[0]).receipts
+    (manifest,) = make_store(here, PARTS[0]).manifests
     copy_store(here, there)
     (commit,) = (tmp_path / "there" / "commits").iterdir()
     commit.unlink()  # as if it had been killed just before
-    part = tmp_path / "there" / "parts" / receipt.part
+    part = tmp_path / "there" / "parts" / manifest.part
     flipped, missing, short = part / "edges/weight/c/0", part / "nodes/kind/c/0", part / "edges/source/c/0"
     flipped.write_bytes(bytes([flipped.read_bytes()[0] ^ 1]) + flipped.read_bytes()[1:])
     missing.unlink()
@@ -105,10 +105,10 @@ def test_what_is_there_is_not_written_again_and_what_is_torn_is(tmp_path: Path) 
     before = open_backend(there).list_all("parts")
     copy_store(here, there)
     after = open_backend(there).list_all("parts")
-    assert open_store(there).verify() == receipt.num_bytes
+    assert open_store(there).verify() == manifest.num_bytes
     written = {Path(key) for key in after if after[key] != before.get(key)}
     torn = {path.relative_to(tmp_path / "there") for path in (flipped, missing, short)}
-    assert written == torn | {Path("parts") / receipt.part / "zarr.json"}, "the last one keeps the part young for gc"
+    assert written == torn | {Path("parts") / manifest.part / "zarr.json"}, "the last one keeps the part young for gc"
 
 
 def test_another_store_is_refused_with_every_difference(store_url: str, other_url: str) -> None:
@@ -131,8 +131,8 @@ def test_no_store_is_no_source(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["flipped", "missing"])
 def test_damage_in_the_source_is_not_copied(tmp_path: Path, damage: str) -> None:
     here, there = str(tmp_path / "here"), str(tmp_path / "there")
-    receipts = make_store(here, *PARTS).receipts
-    chunk = tmp_path / "here" / "parts" / receipts[1].part / "edges/weight/c/0"
+    manifests = make_store(here, *PARTS).manifests
+    chunk = tmp_path / "here" / "parts" / manifests[1].part / "edges/weight/c/0"
     if damage == "missing":
         chunk.unlink()
     else:
@@ -141,7 +141,7 @@ def test_damage_in_the_source_is_not_copied(tmp_path: Path, damage: str) -> None
         copy_store(here, there)
     copied = open_store(there)
     assert list(copied) == ["p00", "p01"]
-    assert copied.verify() == receipts[0].num_bytes
+    assert copied.verify() == manifests[0].num_bytes
 
 
 def test_what_the_target_has_beside_stays_and_is_counted(tmp_path: Path) -> None:

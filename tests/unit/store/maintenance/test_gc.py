@@ -53,11 +53,11 @@ def test_only_parts_without_a_commit_go_and_all_that_is_committed_stays(store_ur
     (found,) = collect_garbage(store_url, grace_hours=0.0, dry_run=True)
     assert (found.kind, found.key, found.num_bytes) == ("part", f"parts/{lost.part}", lost.num_bytes)
     assert found.num_objects == len(lost.objects)
-    assert set(orphans(open_backend(store_url), [receipt.part for receipt in store.receipts])) == {lost.part}
+    assert set(orphans(open_backend(store_url), [manifest.part for manifest in store.manifests])) == {lost.part}
     assert collect_garbage(store_url, grace_hours=0.0) == [found]
     assert set(open_backend(store_url).list_all("")) == before
     assert collect_garbage(store_url, grace_hours=0.0) == []
-    assert orphans(open_backend(store_url), [receipt.part for receipt in store.receipts]) == {}
+    assert orphans(open_backend(store_url), [manifest.part for manifest in store.manifests]) == {}
     again = open_store(store_url)
     assert again.digest() == store.digest()
     assert again.verify() > 0
@@ -83,8 +83,13 @@ def test_a_folder_that_a_writer_has_just_made_is_young_and_an_old_empty_one_goes
 
 
 def test_old_temporary_files_go_wherever_a_crash_may_leave_them(tmp_path: Path) -> None:
-    (receipt,) = make_store(str(tmp_path), [random_graph("a")]).receipts
-    names = [".run.json.0.tmp", "commits/.x.0.tmp", "failures/.x.0.tmp", f"parts/{receipt.part}/edges/.zarr.json.0.tmp"]
+    (manifest,) = make_store(str(tmp_path), [random_graph("a")]).manifests
+    names = [
+        ".run.json.0.tmp",
+        "commits/.x.0.tmp",
+        "failures/.x.0.tmp",
+        f"parts/{manifest.part}/edges/.zarr.json.0.tmp",
+    ]
     for name in [*names, "runs/.young.0.tmp"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"half")
@@ -92,7 +97,7 @@ def test_old_temporary_files_go_wherever_a_crash_may_leave_them(tmp_path: Path) 
         os.utime(tmp_path / name, (0, 0))
     assert {found.key for found in collect_garbage(str(tmp_path))} == set(names)
     assert [found.key for found in collect_garbage(str(tmp_path), grace_hours=0.0)] == ["runs/.young.0.tmp"]
-    assert open_store(str(tmp_path)).verify() == receipt.num_bytes
+    assert open_store(str(tmp_path)).verify() == manifest.num_bytes
 
 
 def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
@@ -126,10 +131,10 @@ from random_stores import write_part
 from distributed_tracer.store.ledger import Ledger
 
 url = sys.argv[1]
-receipt = write_part(url, [random_graph("b", seed=1)])
+manifest = write_part(url, [random_graph("b", seed=1)])
 print("uploaded", flush=True)
 sys.stdin.readline()
-Ledger(url).commit(receipt)
+Ledger(url).commit(manifest)
 """
 
 
@@ -216,7 +221,7 @@ SMALL = [[random_graph(f"p{i}{n}", seed=10 * i + n) for n in range(2)] for i in 
 
 def test_compacted_parts_go_commit_first_and_the_store_says_the_same(store_url: str) -> None:
     store = make_store(store_url, *SMALL)
-    old, digest = [receipt.part for receipt in store.receipts], store.digest()
+    old, digest = [manifest.part for manifest in store.manifests], store.digest()
     compact(store_url)
     assert collect_garbage(store_url) == [], "whoever opened it before the index was made still reads them"
     found = collect_garbage(store_url, grace_hours=0.0)
@@ -285,7 +290,7 @@ def test_older_indexes_go_once_a_newer_one_is_old_enough(store_url: str) -> None
 def test_a_settled_index_frees_what_it_superseded_although_a_newer_one_is_young(tmp_path: Path) -> None:
     """Or a store that is compacted every day would never lose anything."""
     store = make_store(str(tmp_path), *SMALL[:2])
-    old = {f"parts/{receipt.part}" for receipt in store.receipts}
+    old = {f"parts/{manifest.part}" for manifest in store.manifests}
     compact(str(tmp_path))
     age(tmp_path, 25.0)
     Ledger(str(tmp_path)).commit(write_part(str(tmp_path), SMALL[2]))
@@ -313,15 +318,15 @@ def test_nothing_compacted_goes_while_the_larger_part_is_not_whole(tmp_path: Pat
 
 def test_a_part_that_another_commit_names_too_stays(tmp_path: Path) -> None:
     """Two drivers may have committed one part under two numbers; the second commit holds nothing, and is superseded."""
-    (receipt,) = make_store(str(tmp_path), SMALL[0]).receipts
+    (manifest,) = make_store(str(tmp_path), SMALL[0]).manifests
     root = open_backend(str(tmp_path))
     root.put_if_absent(
-        f"commits/0000000002-{receipt.part}.json", root.read(f"commits/0000000001-{receipt.part}.json") or b""
+        f"commits/0000000002-{manifest.part}.json", root.read(f"commits/0000000001-{manifest.part}.json") or b""
     )
     compact(str(tmp_path))
     collect_garbage(str(tmp_path), grace_hours=0.0)
-    assert root.list_dir("commits") == [f"0000000001-{receipt.part}.json"]
-    assert open_store(str(tmp_path)).verify() == receipt.num_bytes
+    assert root.list_dir("commits") == [f"0000000001-{manifest.part}.json"]
+    assert open_store(str(tmp_path)).verify() == manifest.num_bytes
 
 
 def test_a_crash_between_a_commit_and_its_part_leaves_an_orphan_that_goes_next(tmp_path: Path) -> None:
@@ -383,8 +388,8 @@ def nothing() -> None:
     pass
 
 
-def late_commit(root: Backend, receipt: PartManifest) -> None:
-    commit_part(root, f"0000000009-{receipt.part}.json", receipt.to_json("now"), receipt)
+def late_commit(root: Backend, manifest: PartManifest) -> None:
+    commit_part(root, f"0000000009-{manifest.part}.json", manifest.to_json("now"), manifest)
 
 
 def test_a_part_that_gc_removed_while_its_writer_was_suspended_cannot_be_committed(store_url: str) -> None:

@@ -28,11 +28,11 @@ def commit_asking(url: str, graph: Graph, asked: str) -> None:
     """A part of one graph that says what it was made from."""
     writer = PartWriter(url, StoreConfig(url))
     writer.add(graph, asked)
-    receipt = writer.flush()
-    assert receipt is not None
+    manifest = writer.flush()
+    assert manifest is not None
     ledger = Ledger(url)
     ledger.create_or_check(RUN_INFO)
-    ledger.commit(receipt)
+    ledger.commit(manifest)
 
 
 def test_a_merged_store_has_the_parts_of_all_byte_for_byte(store_url: str, other_url: str, tmp_path: Path) -> None:
@@ -47,8 +47,8 @@ def test_a_merged_store_has_the_parts_of_all_byte_for_byte(store_url: str, other
     assert merged.verify() == made.num_bytes
     assert [int(commit.name[:10]) for commit in merged.catalogue.commits] == [1, 2, 3, 4]
     for source in (store_url, third):
-        for receipt in open_store(source).receipts:
-            keys = [f"parts/{receipt.part}/{key}" for key in receipt.objects]
+        for manifest in open_store(source).manifests:
+            keys = [f"parts/{manifest.part}/{key}" for key in manifest.objects]
             assert open_backend(other_url).read_many(keys) == open_backend(source).read_many(keys)
     assert set(failures_left(Ledger(other_url))) == {"bad"}
     assert [origin["store"] for origin in merged.info["merged_from"]] == [store_url, third]

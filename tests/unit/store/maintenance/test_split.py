@@ -45,9 +45,9 @@ def test_rounded_weights_what_was_asked_and_counts_of_unlisted_features_stay(tmp
         writer = PartWriter(here, StoreConfig(here, weight_bits=7, store_active=keeps))
         for n in range(2):
             writer.add(random_graph(f"{keeps} {n}", seed=2 * number + n, num_selected=10), asked=f"asked {n}")
-        receipt = writer.flush()
-        assert receipt is not None
-        Ledger(here).commit(receipt)
+        manifest = writer.flush()
+        assert manifest is not None
+        Ledger(here).commit(manifest)
     store = open_store(here)
     split_store(store, there, list(store))
     made = open_store(there)

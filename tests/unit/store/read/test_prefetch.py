@@ -56,7 +56,7 @@ def test_an_iterator_left_early_lets_go(tmp_path: Path) -> None:
 def test_damage_is_raised_where_it_is_met(tmp_path: Path) -> None:
     graphs = [random_graph(f"p{i}", seed=i) for i in range(4)]
     store = make_store(str(tmp_path), graphs[:2], graphs[2:])
-    second = store.receipts[1].part
+    second = store.manifests[1].part
     (tmp_path / "parts" / second / "edges" / "weight" / "c" / "0").unlink()
     reading = store.graphs()
     assert [next(reading).prompt_id, next(reading).prompt_id] == ["p0", "p1"]

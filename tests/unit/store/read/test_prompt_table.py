@@ -71,8 +71,8 @@ def test_metadata_that_are_no_object_are_corrupt_and_named(tmp_path: Path, docum
     for name in "abc":
         writer.add(random_graph(name))
     writer._columns[1]["prompts/metadata"] = np.frombuffer(document, dtype=np.uint8)
-    receipt = writer.flush()
-    assert receipt is not None
-    Ledger(str(tmp_path)).commit(receipt)
+    manifest = writer.flush()
+    assert manifest is not None
+    Ledger(str(tmp_path)).commit(manifest)
     with pytest.raises(StoreCorrupt, match="metadata of 'b' are not a JSON object"):
         _ = open_store(str(tmp_path)).prompts
