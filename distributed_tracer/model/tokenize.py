@@ -176,9 +176,12 @@ def chat_text(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> str:
         )
     goes_on = prompt.messages[-1][0] == "assistant"
     try:
+        template = tokenizer.get_chat_template()
+        if _computes_powers(template):
+            raise PromptError("it computes a power (**), which no known template does and which may never end")
         text = tokenizer.apply_chat_template(
             [{"role": role, "content": content} for role, content in prompt.messages],
-            chat_template=_CLOCK + tokenizer.get_chat_template(),
+            chat_template=_CLOCK + template,
             tokenize=False,
             add_generation_prompt=not goes_on,
             continue_final_message=goes_on,
@@ -187,3 +190,14 @@ def chat_text(prompt: Prompt, tokenizer: PreTrainedTokenizerBase) -> str:
         reason = printable(str(error).strip().partition("\n")[0] or type(error).__name__)[:_LONGEST_OF_TEMPLATES]
         raise PromptError(f"prompt {prompt.id!r}: the chat template refuses its messages: {reason}") from error
     return str(text)
+
+
+def _computes_powers(template: str) -> bool:
+    """Return whether a chat template has the operator `**`.
+
+    Jinja computes constant expressions while it compiles a template, so that `9**9**9` would never end wherever it is.
+    Raises jinja2's TemplateSyntaxError.
+    """
+    from jinja2 import Environment  # transformers cannot apply a template without it
+
+    return any((kind, text) == ("operator", "**") for _, kind, text in Environment().lex(template))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -53,10 +54,11 @@ def test_today_is_always_the_same_day() -> None:
         ("{{ raise_exception('roles must alternate') }}", "'a': the chat template refuses its messages: roles must"),
         ("{{ ().__class__.__base__.__subclasses__() }}", "'__class__' of 'tuple' object is unsafe"),
         ("{{ messages[7].content + 1 }}", "refuses its messages"),
+        ("{% if false %}{{ 9**9**9 }}{% endif %}", "computes a power (**), which no known template does"),
     ],
 )
 def test_a_template_that_cannot_be_had_refuses_or_breaks_out_is_an_error_of_the_prompt(
     template: str | None, reason: str
 ) -> None:
-    with pytest.raises(PromptError, match=reason.replace("(", r"\(")):
+    with pytest.raises(PromptError, match=re.escape(reason)):
         chat_text(Prompt("a", messages=ASKED), with_template(template))
