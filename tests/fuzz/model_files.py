@@ -94,7 +94,7 @@ TEMPLATE = b"""{%- for message in messages -%}
 {%- if message['role'] not in ('system', 'user', 'assistant') -%}{{ raise_exception('no such role') }}{%- endif -%}
 {{ '<' + message.role + '>' + message.content | trim + '\\n' * 2 }}
 {%- endfor -%}{{ strftime_now('%d %b %Y') }}
-{%- set ns = namespace(n=1) -%}{%- for i in range(3) -%}{%- set ns.n = ns.n * 10 ** i -%}{%- endfor -%}{{ ns.n }}
+{%- set ns = namespace(n=1) -%}{%- for i in range(3) -%}{%- set ns.n = ns.n * (10 + i) -%}{%- endfor -%}{{ ns.n }}
 {%- macro m(x, y=[1, {'a': 2}]) -%}{{ x | tojson(indent=2) }}{{ y[1].a }}{{ "%5d" % 7 }}{%- endmacro -%}
 {{ m('a'.upper()) }}
 {%- if add_generation_prompt -%}<assistant>{%- endif -%}
