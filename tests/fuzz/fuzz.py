@@ -25,7 +25,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from readers import FAILED, READERS, Reader, checked, mutated
 
 PACKAGE = str(Path(__file__).parents[2] / "distributed_tracer")
-SLOW_SECONDS = 10.0
 MEMORY_BYTES = 2 * 2**30
 
 
@@ -87,7 +86,7 @@ def fuzz(name: str, reader: Reader, seconds: float, rng: random.Random, corpus: 
             except BaseException as error:  # a panic of a library in Rust is no Exception
                 where = traceback.extract_tb(error.__traceback__)[-1]
                 failure = f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}: {str(error)[:200]!r}"
-        if time.process_time() - begun > SLOW_SECONDS:
+        if time.process_time() - begun > reader.seconds:
             failure = failure or f"{time.process_time() - begun:.0f} seconds of a processor"
         kind = failure.partition(": ")[0]
         if failure and kind not in kinds:

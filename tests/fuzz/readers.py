@@ -52,6 +52,8 @@ class Reader:
 
     read: Read
     seeds: tuple[bytes, ...]
+    seconds: float = 10.0
+    """Seconds of a processor after which reading one input counts as a failure."""
 
 
 def checked(reader: Reader, data: bytes, folder: Path) -> str:
@@ -469,7 +471,8 @@ READERS = {
     "tokenizer-config": Reader(
         partial(model_files.read_tokenizer, "tokenizer_config.json"), model_files.TOKENIZER_CONFIGS
     ),
-    "chat-template": Reader(model_files.read_chat_template, (model_files.TEMPLATE,)),
+    # Jinja compiles a sum of up to 100 terms in as many as 15 seconds; see SECURITY.md for how long templates may run.
+    "chat-template": Reader(model_files.read_chat_template, (model_files.TEMPLATE,), seconds=60.0),
     "bundle": Reader(read_bundle, (MANIFEST,)),
     "foreign-text": Reader(
         read_foreign_text, (b"\x1b[31mred\x1b[0m 10%\r100%\n\x1b]0;title\x07x\x9b1m\t\x1bP1\x1b\\", b"see http://a:b@h/?x=1")
