@@ -178,7 +178,8 @@ def test_a_worker_that_is_stopped_is_warned_of_and_replaced(
     ledger, make_worker = ledger_of(config), partial(make_stopping_worker, tmp_path / "marks")
     outcomes = list(RayExecutor(config, ledger.commit, make_worker).run(units_of(config)))
     (stopped,) = (int(mark.name) for mark in (tmp_path / "marks").iterdir())
-    warning, replaced = (r.getMessage() for r in caplog.records if r.levelname == "WARNING")
+    warnings = (r.getMessage() for r in caplog.records if r.levelname == "WARNING")
+    warning, replaced = (w for w in warnings if f":{stopped} on" in w)  # on a busy machine others are slow as well
     assert re.search(rf":{stopped} on \S+ has done nothing for \d+ s, while tracing 'p1'", warning)
     assert re.search(rf":{stopped} on \S+ did not answer for \d+ s, and is given up, while tracing 'p1'", replaced)
     assert [outcome.status for outcome in outcomes].count("done") == 3

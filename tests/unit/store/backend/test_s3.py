@@ -244,6 +244,8 @@ def test_a_signal_is_not_kept_waiting_by_requests(number: signal.Signals, proxy:
         f"from distributed_tracer.store.backend.open import open_backend; open_backend({url!r}).read_many(['a', 'b'])"
     )
     here = str(Path(__file__).parents[4])
+    # a shell's background jobs ignore SIGINT, and so would a child of tests that run in one
+    program = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {program}"
     process = subprocess.Popen([sys.executable, "-c", program], cwd=here, stderr=subprocess.DEVNULL)
     while not proxy.counts["stall"] and process.poll() is None:
         time.sleep(0.05)
