@@ -1,0 +1,1 @@
+"""Pretend CUDA devices on machines without a GPU, and tests of everything that a GPU runs."""
