@@ -1,0 +1,44 @@
+"""Tiny models and transcoders on pretended devices, placed as users place them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from accelerate import dispatch_model, infer_auto_device_map
+from accelerate.utils import compute_module_sizes
+from tiny import TOKENIZER, hf_model
+from transformers import AutoTokenizer, PreTrainedModel
+
+from distributed_tracer import load_transcoders
+from distributed_tracer.model.load import wrap
+from distributed_tracer.model.model import Model
+from distributed_tracer.transcoder.loaded import LoadedTranscoders
+
+Placement = Literal["cpu", "one", "split", "split, decoders in files"]
+
+
+def placed_model(architecture: str, placement: Placement, dtype: torch.dtype = torch.float32) -> Model:
+    """Return a tiny model on the CPU, on one pretended device, or split over two of them by accelerate."""
+    model = hf_model(architecture).to(dtype)
+    if placement == "one":
+        model = model.to("cuda")
+    elif placement != "cpu":
+        model = _split(model)
+    return wrap(model, AutoTokenizer.from_pretrained(TOKENIZER))
+
+
+def placed_transcoders(source: Path, placement: Placement, dtype: str = "float32") -> LoadedTranscoders:
+    """Load transcoders onto the CPU or onto the first pretended device."""
+    in_files = placement == "split, decoders in files"
+    return load_transcoders(str(source), dtype, "cpu" if placement == "cpu" else "cuda", lazy=in_files)
+
+
+def _split(model: PreTrainedModel) -> PreTrainedModel:
+    """Split a model over two devices as `device_map="auto"` does where one device has room for half of it."""
+    half = compute_module_sizes(model)[""] // 2
+    places = infer_auto_device_map(model, {0: half, 1: 2**40}, no_split_module_classes=model._no_split_modules)
+    assert set(places.values()) == {0, 1}, places
+    split: PreTrainedModel = dispatch_model(model, {name: f"cuda:{number}" for name, number in places.items()})
+    return split
