@@ -6,6 +6,7 @@ Axes: A active feature, P position, D model width, L layer (written to), Z slot.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -89,11 +90,13 @@ class SourceVectors:
         """Return what a layer's MLP adds at each position whichever features are active: [P, D]."""
         return self._beside_L2PD[layer][1]
 
+    @cached_property
     def token_vectors(self) -> Tensor:
-        """Return the embeddings of tokens and positions that enter layer 0, in their slots [Z, D]."""
+        """The embeddings of tokens and positions that enter layer 0, in their slots [Z, D], on the device of layer 0,
+        which may be another than that of the embeddings."""
         token_PD, position_PD = self.cache.token_vectors_PD, self.cache.position_vectors_PD
         position_PD = torch.zeros_like(token_PD) if position_PD is None else position_PD
-        return torch.stack([token_PD, position_PD], 1).to(self.dtype).flatten(0, 1)
+        return torch.stack([token_PD, position_PD], 1).to(self._device(0), self.dtype).flatten(0, 1)
 
     def _of_features(self, layer: int) -> Iterator[tuple[int, Tensor]]:
         """Yield each source layer and its vectors [Z, D] at the output site, which are zero where a slot holds no

@@ -163,7 +163,7 @@ class Sweep:
     def _read_tokens(self, g_BPD: Tensor, num_rows: int, edges_BZ: Tensor, from_prefix_BT: Tensor) -> None:
         """Put the edges from tokens into `edges_BZ`. Those from tokens of the prefix were added up in `from_prefix_BT`,
         whose last column is for constants."""
-        self._read_edges(g_BPD, num_rows, -1, self.source_vectors.token_vectors(), edges_BZ, from_prefix_BT[:, -1])
+        self._read_edges(g_BPD, num_rows, -1, self.source_vectors.token_vectors, edges_BZ, from_prefix_BT[:, -1])
         edges_BZ[:, : EXTRA_SLOTS * self.prefix.size] = 0
         edges_BZ[:, : EXTRA_SLOTS * self.prefix.size : EXTRA_SLOTS] = from_prefix_BT[:, :-1]
 
