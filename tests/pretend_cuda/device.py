@@ -194,7 +194,7 @@ class PretendCuda(TorchDispatchMode):
         if options.get("pin_memory"):
             options["pin_memory"] = False
         real_args, real_options = tree_map(_real, args), tree_map(_real, options)
-        result = func(*real_args, **real_options)
+        result = _computed(func, name, real_args, real_options)
         if name not in _COPIES or target.type == "cuda":
             self.counts.operation(func, name, tree_leaves((real_args, real_options)), tree_leaves(result))
         if name in _PLAIN or target == CPU:
@@ -314,6 +314,13 @@ def _pinned(tensor: Tensor) -> Tensor:
 
 def _real(value: Any) -> Any:
     return value.on_cpu if isinstance(value, PretendTensor) else value
+
+
+def _computed(func: Any, name: str, args: Any, options: Any) -> Any:
+    """Compute an operation on the CPU, also where only CUDA has it for the dtype."""
+    if name == "histc" and not args[0].is_floating_point():
+        return func(args[0].float(), *args[1:], **options).to(args[0].dtype)
+    return func(*args, **options)
 
 
 def _claimed(value: Any, device: torch.device, tensors: Sequence[Tensor]) -> Any:

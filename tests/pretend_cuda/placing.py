@@ -36,9 +36,12 @@ def placed_transcoders(source: Path, placement: Placement, dtype: str = "float32
 
 
 def _split(model: PreTrainedModel) -> PreTrainedModel:
-    """Split a model over two devices as `device_map="auto"` does where one device has room for half of it."""
-    half = compute_module_sizes(model)[""] // 2
-    places = infer_auto_device_map(model, {0: half, 1: 2**40}, no_split_module_classes=model._no_split_modules)
+    """Split a model over two devices as `device_map="auto"` does where the first has no room for all of it."""
+    size, whole_layers = compute_module_sizes(model)[""], model._no_split_modules
+    for tenths in range(5, 10):  # some models have most of their weights in one layer, or tied to the embedding
+        places = infer_auto_device_map(model, {0: size * tenths // 10, 1: 2**40}, no_split_module_classes=whole_layers)
+        if set(places.values()) == {0, 1}:
+            break
     assert set(places.values()) == {0, 1}, places
     split: PreTrainedModel = dispatch_model(model, {name: f"cuda:{number}" for name, number in places.items()})
     return split
