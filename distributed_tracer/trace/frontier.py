@@ -98,7 +98,7 @@ class Frontier:
         if self.num_features == self.num_active:
             return torch.arange(self.num_active, device=self.weight_K.device)
         influence_A = self.influence()
-        influence_A[self.features_F] = -1.0
+        influence_A.index_fill_(0, self.features_F, -1.0)  # an assignment would wait for a GPU
         count = min(self.config.round_size, self.num_features - num_done)
         found_F = largest(influence_A[None], count)[0].nonzero()[:, 0]
         return found_F[influence_A[found_F].argsort(descending=True, stable=True)]
@@ -130,7 +130,8 @@ class Frontier:
         weight_R = self.weight_K.new_zeros(self.num_rows)
         weight_R[:num_targets] = self.weight_K[self.node_R[:num_targets]]
         start = 0
-        for count in layer_F.bincount(minlength=self.features.columns.num_layers).flip(0).tolist():
+        layer_L1 = torch.arange(self.features.columns.num_layers, device=layer_F.device)[:, None]
+        for count in reversed((layer_F == layer_L1).sum(1).tolist()):  # bincount would wait for a GPU once more
             here_F = order_F[start : start + count]  # rows of lower layers still weigh zero
             between_RF = self._feature_edges_RF[: self.num_rows, here_F].to(torch.float64)
             weight_R[here_F + num_targets] = (weight_R * scale_R) @ between_RF

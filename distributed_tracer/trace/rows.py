@@ -238,9 +238,11 @@ class RowComputer:
 
 
 def _by_layer(layers: list[int], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return the permutation that sorts nodes by layer, and its inverse."""
-    order = to_device_async(sorted(range(len(layers)), key=layers.__getitem__), device)
-    return order, order.argsort()
+    """Return the permutation that sorts nodes by layer, and its inverse, both made on the host, which knows the layers."""
+    order = sorted(range(len(layers)), key=layers.__getitem__)
+    inverse = sorted(range(len(layers)), key=order.__getitem__)
+    both_2N = to_device_async([order, inverse], device)
+    return both_2N[0], both_2N[1]
 
 
 def _runs(layers: list[int]) -> Iterator[tuple[int, slice]]:

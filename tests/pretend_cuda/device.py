@@ -3,8 +3,8 @@
 A machine without a GPU can thus test what a GPU would reject, and count what it would be slow at. Inside `pretending`:
 
 - Every tensor that is created on or moved to "cuda" is a `PretendTensor`. Its numbers are those of the CPU.
-- An operation on tensors of different devices raises `MixedDevices`, unless CUDA permits it: zero-dimensional CPU tensors
-  may take part in element-wise operations, and CPU tensors may index.
+- An operation on tensors of different devices raises `MixedDevices`, unless CUDA permits it: CPU tensors may index, and
+  those without dimensions may take part in element-wise operations.
 - Everything that would make the host wait for the GPU is counted with its line of code: values read by Python, copies
   from or to pageable memory, and operations whose result's size depends on values.
 - Every operation that would launch kernels is counted with its line of code, and so are floating-point operations of

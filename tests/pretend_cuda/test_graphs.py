@@ -44,7 +44,6 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {flavour: save_transcoders(folder / flavour, **options) for flavour, options in FLAVOURS.items()}
 
 
-
 def traced(architecture: str, source: Path, placement: Placement, config: TraceConfig) -> Graph:
     model, transcoders = placed_model(architecture, placement), placed_transcoders(source, placement)
     dense = attribute_dense(list(TOKENS), model, transcoders, config)
