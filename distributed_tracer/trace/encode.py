@@ -17,6 +17,7 @@ from ..model.model import Model
 from ..plan.machine import free_cpu_bytes
 from ..transcoder.base import Transcoders
 from .column_layout import ColumnLayout, Tiling
+from .device import to_device_async
 from .source_vectors import SourceVectors, vector_bytes
 
 
@@ -60,17 +61,15 @@ def encode(
     them if they fit into half of the free memory.
     """
     device, num_positions = transcoders.device, len(cache.tokens_P)
-    per_layer: list[tuple[Tensor, Tensor, Tensor]] = []
-    for layer, x_PD in enumerate(cache.inputs_PD):
-        position, feature, activation = transcoders.encode(layer, x_PD.to(device))
-        kept = position >= zeroed
-        per_layer.append((position[kept], feature[kept], activation[kept]))
+    per_layer = [transcoders.encode(layer, x_PD.to(device)) for layer, x_PD in enumerate(cache.inputs_PD)]
     position_A, feature_A, activation_A = (torch.cat(parts) for parts in zip(*per_layer, strict=True))
-    counts_L = torch.tensor([len(position) for position, _, _ in per_layer], device=device)
-    layer_A = torch.repeat_interleave(torch.arange(len(counts_L), device=device), counts_L)
+    count_L = to_device_async([len(position) for position, _, _ in per_layer], device)
+    layer_A = torch.repeat_interleave(torch.arange(len(count_L), device=device), count_L, output_size=len(position_A))
+    place_A = (position_A >= zeroed).nonzero()[:, 0]
+    layer_A, position_A, feature_A, activation_A = (x[place_A] for x in (layer_A, position_A, feature_A, activation_A))
     tiling = Tiling.of(sweep_dtype, device)
     prefix_length = zeroed if min(cache.logits) >= zeroed else 0  # a target in the prefix needs its gradient there
-    columns = ColumnLayout.of(layer_A, position_A, len(counts_L), num_positions, tiling, prefix_length)
+    columns = ColumnLayout.of(layer_A, position_A, len(count_L), num_positions, tiling, prefix_length)
     if keep_vectors is None:
         keep_vectors = 2 * vector_bytes(columns, transcoders.shape, sweep_dtype) <= _free_bytes(device)
     source_vectors = SourceVectors(

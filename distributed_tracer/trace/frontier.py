@@ -3,7 +3,7 @@
 Features are chosen in rounds, the most influential first.
 
 Axes: R row of a graph (computed so far), A active feature, B row of a batch, F feature that has a row, K target,
-Z slot.
+L layer, Z slot.
 """
 
 from __future__ import annotations

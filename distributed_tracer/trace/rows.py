@@ -238,7 +238,7 @@ class RowComputer:
 
 
 def _by_layer(layers: list[int], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return the permutation that sorts nodes by layer, and its inverse, both made on the host, which knows the layers."""
+    """Return the permutation that sorts nodes by layer, and its inverse. Both are made on the host."""
     order = sorted(range(len(layers)), key=layers.__getitem__)
     inverse = sorted(range(len(layers)), key=order.__getitem__)
     both_2N = to_device_async([order, inverse], device)

@@ -68,10 +68,11 @@ def resolve_targets(
         top = probs.topk(min(config.max_targets, len(probs)))
         # The token with which the mass is reached is a target, too.
         count = int((top.values.cumsum(0) < config.target_mass).sum()) + 1
-        specs = [TargetSpec(token=int(token)) for token in top.indices[:count]]
+        specs = [TargetSpec(token=token) for token in top.indices[:count].tolist()]
     resolved = [_resolve(spec, model, cache, transcoders) for spec in specs]
+    values = torch.stack([_value(r, model, cache) for r in resolved]).tolist()
     return ResolvedTargets(
-        tuple(_valued(r, model, cache) for r in resolved),
+        tuple(replace(r.target, value=value) for r, value in zip(resolved, values, strict=True)),
         [r.layer for r in resolved],
         [r.target.position for r in resolved],
         torch.stack([r.vector_D for r in resolved]),
@@ -87,13 +88,12 @@ class _Resolved:
     bias: Tensor
 
 
-def _valued(resolved: _Resolved, model: Model, cache: ForwardCache) -> Target:
-    """Return the target with its `value` set to the one that it has in the model."""
+def _value(resolved: _Resolved, model: Model, cache: ForwardCache) -> Tensor:
+    """Return the value that a target has in the model, as a tensor of no dimensions."""
     at_final = resolved.layer == model.shape.num_layers
     site_PD = cache.final_PD if at_final else cache.inputs_PD[resolved.layer]
     vector_D = resolved.vector_D
-    value = multiply(site_PD[resolved.target.position].to(vector_D.device), vector_D) + resolved.bias
-    return replace(resolved.target, value=float(value))
+    return multiply(site_PD[resolved.target.position].to(vector_D.device), vector_D) + resolved.bias
 
 
 def _resolve(spec: TargetSpec, model: Model, cache: ForwardCache, transcoders: Transcoders) -> _Resolved:

@@ -65,8 +65,9 @@ def merge(slices: Sequence[Candidates]) -> tuple[Tensor, Tensor, Tensor]:
     """
     k = slices[0].k
     if len(slices) == 1 and k is None:  # the candidates are sorted already
-        found, keep_A = slices[0], slices[0].activations_A != 0
-        return found.positions_A[keep_A], found.features_A[keep_A], found.activations_A[keep_A]
+        found = slices[0]
+        place_A = found.activations_A.nonzero()[:, 0]  # a mask as index would wait for a GPU each time
+        return found.positions_A[place_A], found.features_A[place_A], found.activations_A[place_A]
     positions_A = torch.cat([part.positions_A for part in slices])
     features_A = torch.cat([part.features_A for part in slices])
     activations_A = torch.cat([part.activations_A for part in slices])
