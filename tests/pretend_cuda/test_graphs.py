@@ -60,7 +60,7 @@ def check(architecture: str, source: Path, placement: Placement, config: str) ->
     expected = traced(architecture, source, "cpu", CONFIGS[config])
     with pretending():
         found = traced(architecture, source, placement, CONFIGS[config])
-    if UNIT[config] < 1e-6:  # coarser rounding decides which of two similar nodes stays
+    if config != "bfloat16":  # coarser rounding decides which of two similar nodes stays
         assert names(found) == names(expected)
         difference = np.linalg.norm(found.adjacency() - expected.adjacency())
         assert difference <= ROUNDINGS * UNIT[config] * np.linalg.norm(expected.adjacency())
