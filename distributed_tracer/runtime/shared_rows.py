@@ -201,8 +201,9 @@ class HelperSession:
     """The helper's side: one prompt that another replica traces, prepared in this process."""
 
     def __init__(self, prompt: Prompt, model: Model, transcoders: Transcoders, config: TraceConfig) -> None:
-        cache, features = run_and_encode(tokenize(prompt, model.tokenizer, model.shape), model, transcoders, config)
-        self._rows = RowComputer(model, cache, transcoders, features, config.sweep_rows, config.keep_row_mass)
+        with matmul_precision("float32"):
+            cache, features = run_and_encode(tokenize(prompt, model.tokenizer, model.shape), model, transcoders, config)
+            self._rows = RowComputer(model, cache, transcoders, features, config.sweep_rows, config.keep_row_mass)
         self._config = config
         self.fingerprint = fingerprint(features)
 

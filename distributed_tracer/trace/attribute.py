@@ -55,10 +55,10 @@ def attribute_dense(
     """
     prompt = tokenize(_as_prompt(prompt), model.tokenizer, model.shape)
     assert prompt.tokens is not None
-    cache, features = run_and_encode(prompt, model, transcoders, config)
-    directions = resolve_targets(prompt.targets, model, cache, transcoders, config)
-
-    rows = open_rows(model, cache, transcoders, features, config.sweep_rows, config.keep_row_mass)
+    with matmul_precision("float32"):
+        cache, features = run_and_encode(prompt, model, transcoders, config)
+        directions = resolve_targets(prompt.targets, model, cache, transcoders, config)
+        rows = open_rows(model, cache, transcoders, features, config.sweep_rows, config.keep_row_mass)
     frontier = Frontier(directions, features, config, max_closing_error(config, model.dtype))
     with matmul_precision(config.sweep_dtype):
         for block in rows.of_targets(directions):

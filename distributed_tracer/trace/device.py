@@ -86,17 +86,36 @@ def max_closing_error(config: TraceConfig, forward: torch.dtype) -> float:
     return max(tolerance(forward), tolerance(sweep))  # tf32 has as many mantissa bits as float16
 
 
+_FP32 = tuple(
+    of.matmul
+    for of in (torch.backends.cuda, torch.backends.mkldnn)
+    if hasattr(getattr(of, "matmul", None), "fp32_precision")
+)
+"""Where torch 2.9 and later keep the precision of float32 products. Their older setting can no longer be read once a
+program has used the new one."""
+
+
 @contextmanager
 def matmul_precision(precision: SweepPrecision) -> Iterator[None]:
-    """Set the precision of matrix products inside the block.
+    """Set the precision of matrix products inside the block, whatever the program has set for its own products.
 
     With "tf32", float32 products use TensorFloat-32 where a GPU has it; otherwise they are computed in full float32.
     bfloat16 products are accumulated in float32.
     """
     matmul = torch.backends.cuda.matmul
-    before = matmul.allow_tf32, matmul.allow_bf16_reduced_precision_reduction
-    matmul.allow_tf32, matmul.allow_bf16_reduced_precision_reduction = precision == "tf32", False
+    reduced = matmul.allow_bf16_reduced_precision_reduction
+    before = [of.fp32_precision for of in _FP32] or torch.get_float32_matmul_precision()
     try:
+        matmul.allow_bf16_reduced_precision_reduction = False
+        if _FP32:
+            for of in _FP32:
+                of.fp32_precision = "tf32" if of is matmul and precision == "tf32" else "ieee"
+        else:
+            torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
         yield
     finally:
-        matmul.allow_tf32, matmul.allow_bf16_reduced_precision_reduction = before
+        matmul.allow_bf16_reduced_precision_reduction = reduced
+        if isinstance(before, str):
+            torch.set_float32_matmul_precision(before)
+        for of, fp32 in zip(_FP32, before, strict=False):
+            of.fp32_precision = fp32
