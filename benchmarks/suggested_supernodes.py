@@ -1,6 +1,6 @@
 """Tests on the demo whether suggested supernodes are what the model uses.
 
-    python benchmarks/suggested_supernodes.py [plt|clt] [likeness]
+    python benchmarks/suggested_supernodes.py [plt|clt] [min_similarity]
 
 Two features of one group should fire in the same prompts and have the same effect on the answer, more so than two
 features of different groups. And the group that carries the state, swapped in for another prompt's, should bring its
