@@ -34,7 +34,7 @@ from typing import Any, Literal, get_args
 import psutil
 
 from distributed_tracer.store.backend.open import open_backend
-from distributed_tracer.store.format.failure import read_failures
+from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import open_store
 
 ROOT = Path(__file__).parents[1]
@@ -174,7 +174,7 @@ def soak(folder: Path, num_prompts: int, kills_per_run: float, seed: int, max_fe
     disturbed = str(folder / "disturbed")
     store, root = open_store(disturbed), open_backend(disturbed)
     result.done = len(store)
-    result.failed = {f.prompt_id: f.reason for f in read_failures(root) if f.prompt_id not in store}
+    result.failed = {name: failure.reason for name, failure in Ledger(disturbed).failures().items()}
     result.in_vain = len(root.list_dir("parts")) - len(root.list_dir("commits"))
     result.same_digest = store.digest() == open_store(str(folder / "undisturbed")).digest()
     return result

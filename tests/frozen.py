@@ -12,6 +12,7 @@ from tiny import ARCHITECTURES, ROWS, save_transcoders, tiny_model
 from torch import Tensor
 
 from distributed_tracer.config import TraceConfig
+from distributed_tracer.graph.graph import Graph
 from distributed_tracer.model.forward_cache import ForwardCache, run_with_cache
 from distributed_tracer.model.model import Model
 from distributed_tracer.trace.encode import ActiveFeatures, encode
@@ -113,3 +114,10 @@ LENGTHS: dict[str, tuple[str, dict[str, Any]]] = {
     "windows": ("cohere2", {}),
 }
 """Models that treat a long sequence differently from a short one."""
+
+
+def node_names(graph: Graph) -> list[tuple[int, ...]]:
+    """Return kind, layer, position and feature of every node."""
+    nodes = graph.nodes
+    columns = (nodes.kind_N, nodes.layer_N, nodes.position_N, nodes.feature_N)
+    return list(zip(*(column.tolist() for column in columns), strict=True))

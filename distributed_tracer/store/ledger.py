@@ -20,7 +20,7 @@ from .backend.base import Backend
 from .backend.open import open_backend
 from .backend.retry import retry_until
 from .commits import commit, commit_names, read_commits
-from .format.failure import Failure
+from .format.failure import Failure, read_failures
 from .format.part_manifest import PartManifest
 from .format.run_file import changed_keys, differences, parse_run
 from .format.run_record import How, RunEnd, write_run, write_run_end
@@ -165,6 +165,11 @@ class Ledger:
         for name, manifest in read_commits(self._root, covered):
             self._last = max(self._last or 0, number_of(name))
             yield from ((entry.id, entry.asked) for entry in manifest.prompts)
+
+    def failures(self) -> dict[str, Failure]:
+        """Return the failed prompts by id, without the prompts that were completed later."""
+        recorded, done = read_failures(self._root), self.done()
+        return {failure.prompt_id: failure for failure in recorded if failure.prompt_id not in done}
 
 
 def commit_part(root: Backend, name: str, document: bytes, manifest: PartManifest) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jobs_of_cases import job, plain_rows
-from ledgers import failures_left, record_failure
+from ledgers import record_failure
 from random_graphs import assert_same, random_graph
 from random_stores import make_store
 
@@ -170,7 +170,7 @@ def test_a_commit_that_lies_is_seen_listed_and_taken_out(store: Path, lie: str) 
 
 def look(store: Path) -> list[Graph]:
     """All that a run, a reader or status reads."""
-    failures_left(Ledger(str(store)))
+    Ledger(str(store)).failures()
     status_of(str(store))
     found = open_store(str(store))
     found.occurrences(0, 1)

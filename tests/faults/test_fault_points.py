@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from fault_points import GRAPHS, Work, killed_runs, split_all, write_all
-from ledgers import failures_left, record_failure
+from ledgers import record_failure
 from random_graphs import assert_same, random_graph
 from random_stores import make_store, whole, write_part
 
@@ -51,7 +51,7 @@ def test_a_writer_killed_at_any_change_loses_nothing_and_a_rerun_completes(tmp_p
             counts.append(whole(url, TRUTH))
         write_all(url)
         assert open_store(url).digest() == expected, point
-        assert failures_left(Ledger(url)).keys() == {"bad"}
+        assert Ledger(url).failures().keys() == {"bad"}
     finished, *counts = counts
     assert finished == len(GRAPHS)
     assert counts == sorted(counts), "a later kill leaves no less"
@@ -125,7 +125,7 @@ def test_a_copy_killed_at_any_change_is_part_of_the_source_and_another_completes
         assert whole(url, TRUTH) == len(expected), point
         assert open_store(url).digest() == expected.digest()
         assert (open_store(url).index is not None) == (how == "copy")
-        assert how == "split" or failures_left(Ledger(url)).keys() == {"bad"}
+        assert how == "split" or Ledger(url).failures().keys() == {"bad"}
 
 
 def damage(url: str, indexed: bool) -> None:

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 from jobs_of_cases import job, units_of
-from ledgers import failures_left
 from tiny import TOKENIZER, save_transcoders
 
 from distributed_tracer.config import JobConfig, ModelConfig, RunConfig, TraceConfig, TranscoderConfig
@@ -178,7 +177,7 @@ def test_a_prompt_that_memory_never_holds_is_exit_code_3_and_the_rest_is_stored(
     assert done.returncode == 3, done.stderr
     assert "failed in trace: 'large': " in done.stdout
     assert f"(with sweep_rows={ROWS // 2})" in done.stdout
-    failure = failures_left(Ledger(config.store.store))["large"]
+    failure = Ledger(config.store.store).failures()["large"]
     assert failure.phase == "trace"
     assert set(open_store(config.store.store)) == {str(row["id"]) for row in PROMPTS} - {"large"}
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ledgers import failures_left, record_failure
+from ledgers import record_failure
 from numcodecs import blosc, zstd
 from random_graphs import random_graph
 from random_stores import make_store, write_part
@@ -218,7 +218,7 @@ def _graphs(url: str) -> None:
 
 READERS: tuple[Callable[[str], object], ...] = (
     lambda url: list(Ledger(url).content_hashes()),
-    lambda url: failures_left(Ledger(url)),
+    lambda url: Ledger(url).failures(),
     lambda url: open_store(url).digest(),
     lambda url: status_text(status_of(url)),
     lambda url: json.dumps(status_of(url), indent=2),

@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from frozen import DECISIVE, FLAVOURS, TOKENS
+from frozen import DECISIVE, FLAVOURS, TOKENS, node_names
 from tiny import TOKENIZER, hf_model, save_transcoders
 from transformers import AutoTokenizer
 
 from distributed_tracer import TraceConfig, load_transcoders
-from distributed_tracer.graph.graph import Graph
 from distributed_tracer.model.load import wrap
 from distributed_tracer.model.model import Model
 from distributed_tracer.trace.attribute import attribute_dense
@@ -65,18 +64,12 @@ def traced(tmp_path: Path) -> Traced:
     return trace
 
 
-def names(graph: Graph) -> list[tuple[int, ...]]:
-    nodes = graph.nodes
-    columns = (nodes.kind_N, nodes.layer_N, nodes.position_N, nodes.feature_N)
-    return list(zip(*(column.tolist() for column in columns), strict=True))
-
-
 @pytest.mark.parametrize("precision", UNIT)
 @pytest.mark.parametrize(("architecture", "flavour"), DECISIVE)
 def test_edges_are_the_cpus(architecture: str, flavour: str, precision: str, traced: Traced) -> None:
     expected = traced(architecture, flavour, "cpu", TraceConfig(None)).whole()
     found = traced(architecture, flavour, DEVICE, TraceConfig(None, sweep_dtype=precision)).whole()
-    assert names(found) == names(expected)
+    assert node_names(found) == node_names(expected)
     difference = np.linalg.norm(found.adjacency() - expected.adjacency())
     bound = FORWARD * UNIT["float32"] + SWEEP * UNIT[precision]
     assert difference <= bound * np.linalg.norm(expected.adjacency())
@@ -95,5 +88,5 @@ def test_the_same_features_are_chosen_and_the_same_nodes_survive_pruning(
 ) -> None:
     config = TraceConfig(40, round_size=8, keep_row_mass=0.9)
     expected, found = (traced(architecture, flavour, device, config) for device in ("cpu", DEVICE))
-    assert names(found.whole()) == names(expected.whole())
-    assert names(found.pruned(0.8, 0.98)) == names(expected.pruned(0.8, 0.98))
+    assert node_names(found.whole()) == node_names(expected.whole())
+    assert node_names(found.pruned(0.8, 0.98)) == node_names(expected.pruned(0.8, 0.98))

@@ -1,6 +1,7 @@
 """On pretended devices: nothing waits inside a round, and launches and bytes to the host stay within stated budgets.
 
-The budgets are what the code needs today. Whoever adds a launch per layer, batch or feature finds out here.
+The budgets are what the code needs today. A change that adds a launch per layer,
+batch or feature fails here.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from frozen import DECISIVE, FLAVOURS, TOKENS
+from frozen import DECISIVE, FLAVOURS, TOKENS, node_names
 from tiny import ARCHITECTURES, save_transcoders
 
 from distributed_tracer import TraceConfig
@@ -50,18 +50,12 @@ def traced(architecture: str, source: Path, placement: Placement, config: TraceC
     return dense.whole() if config.keep_all else dense.pruned(config.node_threshold, config.edge_threshold)
 
 
-def names(graph: Graph) -> list[tuple[int, ...]]:
-    nodes = graph.nodes
-    columns = (nodes.kind_N, nodes.layer_N, nodes.position_N, nodes.feature_N)
-    return list(zip(*(column.tolist() for column in columns), strict=True))
-
-
 def check(architecture: str, source: Path, placement: Placement, config: str) -> None:
     expected = traced(architecture, source, "cpu", CONFIGS[config])
     with pretending():
         found = traced(architecture, source, placement, CONFIGS[config])
     if config != "bfloat16":  # coarser rounding decides which of two similar nodes stays
-        assert names(found) == names(expected)
+        assert node_names(found) == node_names(expected)
         difference = np.linalg.norm(found.adjacency() - expected.adjacency())
         assert difference <= ROUNDINGS * UNIT[config] * np.linalg.norm(expected.adjacency())
     for name in ("replacement", "completeness"):

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 from jobs_of_cases import CASE, job, write_prompts
-from ledgers import failures_left
 
 from distributed_tracer.cli.main import main
 from distributed_tracer.config import CorpusConfig
@@ -123,10 +122,10 @@ def test_failures_that_come_fast_are_written_down_together_and_slow_ones_at_once
         recorder.record(Outcome(f"p{number}", "failed", "trace", "no"))
     assert requests["put_many"] == 4, "the first, and then 256 at a time"
     recorder.flush()
-    assert len(failures_left(ledger)) == 1_000
+    assert len(ledger.failures()) == 1_000
     now = 5.0
     recorder.record(Outcome("late", "failed", "trace", "no"))
-    assert "late" in failures_left(ledger)
+    assert "late" in ledger.failures()
 
 
 def _steps(use: Callable[[int], None], count: int, monkeypatch: pytest.MonkeyPatch) -> int:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from jobs_of_cases import LOCAL, job, plain_rows, write_prompts
-from ledgers import failures_left
 from tiny import save_transcoders
 
 from distributed_tracer.config import TranscoderConfig
@@ -77,10 +76,10 @@ def test_failed_prompts_are_recorded_and_tried_again_by_the_next_run(tmp_path: P
     config = job(tmp_path, [*plain_rows(1), {"id": "late", "tokens": [5, 77777]}])
     summary = run_job(config)
     assert [(o.prompt_id, o.phase) for o in summary.failed] == [("late", "tokenize")]
-    assert failures_left(Ledger(config.store.store))["late"].phase == "tokenize"
+    assert Ledger(config.store.store).failures()["late"].phase == "tokenize"
     write_prompts(Path(config.corpus.prompts), [*plain_rows(1), {"id": "late", "tokens": [5, 77]}])
     assert run_job(config).num_done == 1
-    assert failures_left(Ledger(config.store.store)) == {}
+    assert Ledger(config.store.store).failures() == {}
 
 
 def test_a_store_made_with_other_options_is_refused(tmp_path: Path) -> None:

@@ -94,8 +94,8 @@ def test_a_graph_that_cannot_be_measured_is_recorded_and_tried_again(
     assert len(failed.failed) == 4
     assert all("StoreCorrupt" in reason for reason in failed.results.failed.values())
     chunk.write_bytes(data)
-    mended = run_evaluation(check_job(store))
-    assert (mended.num_done, mended.results.failed) == (4, {})
+    after_repair = run_evaluation(check_job(store))
+    assert (after_repair.num_done, after_repair.results.failed) == (4, {})
 
 
 def test_too_little_memory_is_tried_once_more_with_fewer_cases(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 
 import pytest
-from ledgers import failures_left
 
 from distributed_tracer.job.summary import OutcomeRecorder
 from distributed_tracer.plan.work import Outcome
@@ -43,7 +42,7 @@ def test_a_score_that_is_not_a_number_does_not_spoil_the_mean(recorder: OutcomeR
 
 def test_failures_are_written_down(recorder: OutcomeRecorder, tmp_path: Path) -> None:
     recorder.record(failed("c"))
-    failure = failures_left(Ledger(str(tmp_path)))["c"]
+    failure = Ledger(str(tmp_path)).failures()["c"]
     assert (failure.phase, failure.reason, failure.attempts) == ("trace", "no\x1b[31m such token", 1)
 
 

@@ -1,4 +1,4 @@
-"""A prompt's batches dealt out to helpers: the same graph to the bit, whoever computes, fails or is late."""
+"""A prompt's batches are shared with helpers: the graph is bit-identical, also if a helper fails or is late."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ledgers import failures_left
 from random_stores import make_store
 
 from distributed_tracer.store.ledger import Ledger
@@ -64,7 +63,7 @@ def test_a_feature_of_version_1(v1: Store) -> None:
 
 
 def test_the_failure_of_version_1() -> None:
-    (failure,) = failures_left(Ledger(str(ARCHIVE / "v1"))).values()
+    (failure,) = Ledger(str(ARCHIVE / "v1")).failures().values()
     assert (failure.prompt_id, failure.phase, failure.attempts) == ("too-long", "tokenize", 1)
     assert failure.reason == "prompt 'too-long' has 5000 tokens; the model takes at most 128"
 

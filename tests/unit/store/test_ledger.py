@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledgers import failures_left, record_failure
+from ledgers import record_failure
 from random_graphs import random_graph
 from random_stores import RUN_INFO, make_store, write_part
 
@@ -89,7 +89,7 @@ def test_a_failure_is_recorded_with_its_reason_and_replaced(store_url: str) -> N
     record_failure(ledger, strange, "tokenize", "too long: 99 tokens, 64 fit", 1)
     record_failure(ledger, strange, "trace", "worker died", 3)
     record_failure(ledger, "other", "trace", "worker died", 3)
-    failures = failures_left(Ledger(store_url))
+    failures = Ledger(store_url).failures()
     assert set(failures) == {strange, "other"}
     assert (failures[strange].phase, failures[strange].attempts) == ("trace", 3)
     assert failures[strange].reason == "worker died"
@@ -101,7 +101,7 @@ def test_a_prompt_done_later_is_no_failure(store_url: str) -> None:
     ledger.create_or_check(RUN_INFO)
     record_failure(ledger, "a", "trace", "worker died", 3)
     ledger.commit(write_part(store_url, [random_graph("a")]))
-    assert failures_left(Ledger(store_url)) == {}
+    assert Ledger(store_url).failures() == {}
     assert Ledger(store_url).done() == {"a"}
 
 
@@ -111,7 +111,7 @@ def test_foreign_files_in_the_store_are_left_alone(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("junk")
     assert Ledger(str(tmp_path)).done() == {"a"}
-    assert failures_left(Ledger(str(tmp_path))) == {}
+    assert Ledger(str(tmp_path)).failures() == {}
 
 
 @pytest.mark.parametrize("change", ["truncate", "part", "object"])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from killing import kill_until_done
-from ledgers import failures_left, record_failure
+from ledgers import record_failure
 from random_graphs import random_graph
 from random_stores import RUN_INFO, make_store, write_part
 
@@ -50,7 +50,7 @@ def test_a_merged_store_has_the_parts_of_all_byte_for_byte(store_url: str, other
         for manifest in open_store(source).manifests:
             keys = [f"parts/{manifest.part}/{key}" for key in manifest.objects]
             assert open_backend(other_url).read_many(keys) == open_backend(source).read_many(keys)
-    assert set(failures_left(Ledger(other_url))) == {"bad"}
+    assert set(Ledger(other_url).failures()) == {"bad"}
     assert [origin["store"] for origin in merged.info["merged_from"]] == [store_url, third]
     again = merge_stores(other_url, [store_url, third])
     assert (again.num_parts, again.num_left_out) == (0, 4)
