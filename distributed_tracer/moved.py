@@ -52,22 +52,16 @@ def former_names(**names: str) -> Callable[[type[_T]], type[_T]]:
     Each keyword is a former name, and its value is the present one.
     """
 
-    def warn(kind: str, former: str) -> None:
-        warnings.warn(f"{former} of {kind} is now {names[former]}", DeprecationWarning, stacklevel=3)
-
     def decorate(cls: type[_T]) -> type[_T]:
         plain: Callable[..., None] = vars(cls)["__init__"]
 
         @wraps(plain)
         def __init__(self: _T, *args: Any, **options: Any) -> None:
-            for former in names.keys() & options.keys():
-                warn(cls.__name__, former)
-                options[names[former]] = options.pop(former)
-            plain(self, *args, **options)
+            plain(self, *args, **_with_present_names(options, names, cls.__name__))
 
         def member(former: str) -> property:
             def present(self: _T) -> Any:
-                warn(cls.__name__, former)
+                _warn(cls.__name__, former, names[former])
                 return getattr(self, names[former])
 
             return property(present)
@@ -88,12 +82,7 @@ def former_arguments(**names: str) -> Callable[[Callable[_P, _T]], Callable[_P, 
     def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
         @wraps(function)
         def call(*args: _P.args, **options: _P.kwargs) -> _T:
-            for former in names.keys() & options.keys():
-                warnings.warn(
-                    f"{former} of {function.__name__} is now {names[former]}", DeprecationWarning, stacklevel=2
-                )
-                options[names[former]] = options.pop(former)
-            return function(*args, **options)
+            return function(*args, **_with_present_names(options, names, function.__name__))
 
         return call
 
@@ -115,6 +104,20 @@ def renamed(module: str) -> Callable[[str], Any]:
         return getattr(import_module(module), names[name])
 
     return __getattr__
+
+
+def _with_present_names(options: Mapping[str, Any], names: Mapping[str, str], owner: str) -> Any:
+    """Return keyword arguments with the present names, and warn of each former one. If both are given, the former
+    counts: `dataclasses.replace` passes the present ones with their old values."""
+    present = {name: value for name, value in options.items() if name not in names}
+    for former in names.keys() & options.keys():
+        _warn(owner, former, names[former], stacklevel=4)
+        present[names[former]] = options[former]
+    return present
+
+
+def _warn(owner: str, former: str, now: str, stacklevel: int = 3) -> None:
+    warnings.warn(f"{former} of {owner} is now {now}", DeprecationWarning, stacklevel=stacklevel)
 
 
 def call_successor(module: str, name: str, instance: object) -> Any:

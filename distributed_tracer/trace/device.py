@@ -7,7 +7,7 @@ that fills it. `Scratch` therefore uses the same memory again for every intermed
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from math import prod
 from typing import Any, cast
 
@@ -93,6 +93,7 @@ _FP32 = tuple(
 )
 """Where torch 2.9 and later keep the precision of float32 products. Their older setting can no longer be read once a
 program has used the new one."""
+_REDUCED_SUMS = "allow_bf16_reduced_precision_reduction"
 
 
 @contextmanager
@@ -103,19 +104,13 @@ def matmul_precision(precision: SweepPrecision) -> Iterator[None]:
     bfloat16 products are accumulated in float32.
     """
     matmul = torch.backends.cuda.matmul
-    reduced = matmul.allow_bf16_reduced_precision_reduction
-    before = [of.fp32_precision for of in _FP32] or torch.get_float32_matmul_precision()
-    try:
-        matmul.allow_bf16_reduced_precision_reduction = False
-        if _FP32:
-            for of in _FP32:
-                of.fp32_precision = "tf32" if of is matmul and precision == "tf32" else "ieee"
-        else:
+    with ExitStack() as put_back:
+        put_back.callback(setattr, matmul, _REDUCED_SUMS, getattr(matmul, _REDUCED_SUMS))
+        setattr(matmul, _REDUCED_SUMS, False)
+        for of in _FP32:
+            put_back.callback(setattr, of, "fp32_precision", of.fp32_precision)
+            of.fp32_precision = "tf32" if of is matmul and precision == "tf32" else "ieee"
+        if not _FP32:
+            put_back.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
             torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
         yield
-    finally:
-        matmul.allow_bf16_reduced_precision_reduction = reduced
-        if isinstance(before, str):
-            torch.set_float32_matmul_precision(before)
-        for of, fp32 in zip(_FP32, before, strict=False):
-            of.fp32_precision = fp32

@@ -140,7 +140,8 @@ class RowComputer:
             layers, positions = ([of[k] for k in group] for of in (directions.layer_K, directions.position_K))
             number_N = to_device_async(group, device)
             vector_ND = directions.vector_KD[number_N.to(directions.vector_KD.device)]
-            prepared = self._prepare(layers, positions, number_N, vector_ND, value_K[number_N])
+            by_layer = _by_layer(layers, device)
+            prepared = self._prepare(layers, by_layer, positions, number_N, vector_ND, value_K[number_N])
             yield from self._sweep(prepared, cuts, positions, repeat(True), is_target=True)
 
     def of_features(self, chosen_F: Tensor, accept: BatchFilter = every_batch) -> Iterator[EdgeBlock]:
@@ -150,9 +151,10 @@ class RowComputer:
         for group, cuts in self._groups(layer_F, position_F):
             layers, positions = ([of[f] for f in group] for of in (layer_F, position_F))
             number_N = chosen_F[to_device_async(group, chosen_F.device)]
-            vector_ND, bias_N = self._encoders(layers, features.feature_A[number_N])
+            by_layer = _by_layer(layers, number_N.device)
+            vector_ND, bias_N = self._encoders(layers, by_layer, features.feature_A[number_N])
             value_N = features.activation_A[number_N] - bias_N
-            prepared = self._prepare(layers, positions, number_N, vector_ND, value_N)
+            prepared = self._prepare(layers, by_layer, positions, number_N, vector_ND, value_N)
             wanted = map(accept, islice(numbers, len(cuts)))
             yield from self._sweep(prepared, cuts, positions, wanted, is_target=False)
 
@@ -179,19 +181,25 @@ class RowComputer:
         if nodes:
             yield nodes, cuts
 
-    def _encoders(self, layers: list[int], feature_N: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the encoder vectors [N, D] and biases [N] of features."""
-        order, back = _by_layer(layers, feature_N.device)
+    def _encoders(self, layers: list[int], by_layer: tuple[Tensor, Tensor], feature_N: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the encoder vectors [N, D] and biases [N] of features. `by_layer` is what `_by_layer` returns."""
+        order, back = by_layer
         feature_N = feature_N[order]
         found = [self.transcoders.encoder_rows(layer, feature_N[part]) for layer, part in _runs(layers)]
         return torch.cat([vectors for vectors, _ in found])[back], torch.cat([bias for _, bias in found])[back]
 
     def _prepare(
-        self, layers: list[int], positions: list[int], node_N: Tensor, vector_ND: Tensor, value_N: Tensor
+        self,
+        layers: list[int],
+        by_layer: tuple[Tensor, Tensor],
+        positions: list[int],
+        node_N: Tensor,
+        vector_ND: Tensor,
+        value_N: Tensor,
     ) -> _PreparedNodes:
         """Prepare nodes that read along `vector_ND` at a layer's input site, or at the final norm's output."""
         device = node_N.device
-        position_N, (order, back) = to_device_async(positions, device), _by_layer(layers, device)
+        position_N, (order, back) = to_device_async(positions, device), by_layer
         vector_ND, sorted_N = vector_ND.to(device)[order], position_N[order]
         gradients, constants = [], []
         for layer, part in _runs(layers):
