@@ -62,7 +62,7 @@ def random_rows(
         for batch in batches(layers, positions, rows, "cpu"):
             deep, at = ([of[node] for node in batch] for of in (layers, positions))
             reach = ReachableColumns(
-                columns, [sum(d > lay for d in deep) for lay in range(num_layers)], len(batch), max(at) + 1
+                columns, [sum(d > lay for d in deep) for lay in range(num_layers)], len(batch), max(at) + 1, False
             )
             values = torch.randn(reach.size, generator=generator, dtype=dtype) ** 3
             values = values.round().clamp(-2, 2) if integers else values
@@ -72,13 +72,13 @@ def random_rows(
                 causal_BZ = slots.position_Z[: edges_BZ.shape[1]] <= torch.tensor(at)[: len(edges_BZ), None]
                 edges_BZ.mul_(causal_BZ).mul_(sounding_B[: len(edges_BZ), None])
             reach.layer(values, num_layers)[:, -1] = 0  # the sweep zeroes this slot, which errors in the prefix share
-            reached = DenseEdges(reach, values.to(device))
+            reached = DenseEdges(reach, values.to(device)).laid_out(tiling.few_calls)
             sum_B, abs_sum_B = reached.sums()
             edges: Edges = reached
             dropped_B = torch.zeros_like(sum_B)
             if config.keep_row_mass < 1:
-                edges = kept = keep_top_mass(reached, config.keep_row_mass)
-                dropped_B = (abs_sum_B - kept.kept()).clamp_min_(0)
+                edges, kept_B = keep_top_mass(reached, config.keep_row_mass)
+                dropped_B = (abs_sum_B - kept_B).clamp_min_(0)
             constant_B = (torch.randn(len(batch), generator=generator, dtype=torch.float64) * sounding_B).to(device)
             node_B = number_N[torch.tensor(batch)].to(device)
             block = EdgeBlock(node_B, is_target, edges, constant_B, sum_B + constant_B, sum_B, abs_sum_B, dropped_B)

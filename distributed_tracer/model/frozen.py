@@ -54,7 +54,7 @@ class FrozenLayer:
         constant_PD, scale_P, skip_DD = self.constant_PD, self.skip_scale_P, self.skip_DD
         return replace(
             self,
-            pattern_GJPQ=self.pattern_GJPQ[:, :, prefix_length:].to(dtype).contiguous(),
+            pattern_GJPQ=_aligned(self.pattern_GJPQ[:, :, prefix_length:].to(dtype)),
             output_GDX=self.output_GDX.to(dtype),
             value_XD=self.value_XD.to(dtype),
             constant_PD=None if constant_PD is None else constant_PD[prefix_length:].to(dtype),
@@ -71,6 +71,18 @@ class FrozenLayer:
     def head_dim(self) -> int:
         """The width of one attention head."""
         return len(self.value_XD) // self.num_groups
+
+
+def _aligned(pattern_GJPQ: Tensor) -> Tensor:
+    """Return the pattern in the order of its axes in memory.
+
+    On a GPU unused room follows the last position, so that every row begins at a multiple of 16 bytes: otherwise matrix
+    units cannot load rows in half precision in one step.
+    """
+    if pattern_GJPQ.device.type == "cpu":
+        return pattern_GJPQ.contiguous()
+    num_positions = pattern_GJPQ.shape[2]
+    return torch.nn.functional.pad(pattern_GJPQ, (0, 0, 0, -num_positions % 8))[:, :, :num_positions]
 
 
 def freeze(model: Model, cache: ForwardCache, layer: int, skip_DD: Tensor | None, dtype: torch.dtype) -> FrozenLayer:

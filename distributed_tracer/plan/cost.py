@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 
 from ..config import Precision, TraceConfig
 from ..shapes import STREAMED_DECODER_BYTES, ModelShape, TranscoderShape
-from .sizing import EDGES_EXAMINED_AT_ONCE, expected_slots, sweep_precision, sweep_row_bytes
+from .sizing import EDGES_EXAMINED_AT_ONCE, EDGES_WEIGHTED_AT_ONCE, expected_slots, sweep_precision, sweep_row_bytes
 
 ITEM_BYTES: dict[Precision, int] = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -99,10 +99,11 @@ def cost_of(
     dtype: Precision,
     active_per_site: float,
     sweep_rows: int,
+    device: str = "cpu",
 ) -> Cost:
     """Return the cost of a prompt with `num_tokens` tokens and `sweep_rows` rows per sweep.
 
-    `num_tokens` includes the leading special token.
+    `num_tokens` includes the leading special token. `device` is the type of the device, "cpu" or "cuda".
     """
     item, layers, width = ITEM_BYTES[dtype], model.num_layers, model.d_model
     swept = sweep_item_bytes(trace, dtype)
@@ -117,14 +118,17 @@ def cost_of(
     between = _BETWEEN_BYTES * rows * features if features < active else 0
     dense = edge * rows * slots
     kept = dense if trace.keep_row_mass == 1 else min(dense, round(_KEPT_SHARE * _KEPT_BYTES * rows * slots))
-    dropping = (
-        0 if trace.keep_row_mass == 1 else _DROPPING_BYTES * max(slots, EDGES_EXAMINED_AT_ONCE) + edge * batch * slots
-    )
+    if trace.keep_row_mass < 1:
+        of_edges = _DROPPING_BYTES * max(slots, EDGES_EXAMINED_AT_ONCE[device]) + edge * batch * slots
+    else:
+        of_edges = 0 if device == "cpu" else edge * EDGES_WEIGHTED_AT_ONCE
     size = MemoryEstimate(
         forward_cache=item * (pattern + 3 * sites * width) + swept * (pattern + folded) + 4 * model.vocab_size,
         vectors=swept * width * (round(slots * _layers_written(transcoders)) + 4 * sites) + 4 * width * slots // layers,
         rows=kept + between,
-        sweep=batch * sweep_row_bytes(model, num_tokens, swept) + dropping + _KERNELS_BYTES * (swept == 2),
+        sweep=batch * sweep_row_bytes(model, num_tokens, swept, device)
+        + of_edges
+        + _KERNELS_BYTES * (swept == 2 and device == "cpu"),
         assembly=_TAKEN_BYTES * batch * nodes + _EDGE_BYTES * min(rows * nodes, rows * slots),
     )
     flops = _before_rows(num_tokens, model, transcoders) + _rows(

@@ -125,10 +125,11 @@ def _cost(
     trace, dtype = config.trace, config.model.forward_dtype
     weights = sum(_weights(model, transcoders, config))
 
-    def cost(rows: int) -> Cost:
-        return cost_of(num_tokens, model, transcoders, trace, dtype, config.run.expected_active, rows)
-
     item, device = sweep_item_bytes(trace, dtype), "cuda" if machine.on_gpu else "cpu"
+
+    def cost(rows: int) -> Cost:
+        return cost_of(num_tokens, model, transcoders, trace, dtype, config.run.expected_active, rows, device)
+
     rows, free = num_sweep_rows(trace.sweep_rows, model, num_tokens, item, device), machine.free_bytes
     while trace.sweep_rows == "auto" and rows > FEWEST_SWEEP_ROWS and free and weights + cost(rows).bytes.total > free:
         rows //= 2

@@ -20,9 +20,11 @@ That number of slots costs no more than a call."""
 _SLOTS_PER_ACTIVE, _SLOTS_PER_SITE, _SLOTS_PER_LAYER = 1.5, 24, 256
 """Expected slots per active feature, per layer and position (EXTRA_SLOTS, and rounding up to as many as 16), and per
 layer. Their sum is more than padding and slack allow where features are spread as usual."""
-EDGES_EXAMINED_AT_ONCE = 2**21
-"""Number of edges that are examined together while the largest are found: they take 16 MiB of indices, as much of
-weights, and three histograms of 16 MiB each."""
+EDGES_EXAMINED_AT_ONCE = {"cpu": 2**21, "cuda": 2**25}
+"""Number of edges that are examined together while the largest are found, by type of device. On a CPU they take 16 MiB
+of indices, as much of weights, and three histograms of 16 MiB each; on a GPU fewer would take many calls."""
+EDGES_WEIGHTED_AT_ONCE = 2**26
+"""Number of edges whose absolute values are held together on a GPU while features are ranked: 256 MiB of float32."""
 FEWEST_SWEEP_ROWS = 8
 """Least number of rows in a sweep. A sweep of fewer rows is slow, so a prompt that does not fit with this many is too
 large for the machine."""
@@ -57,14 +59,15 @@ def expected_slots(num_active: int, num_sites: int, num_layers: int) -> int:
     return round(_SLOTS_PER_ACTIVE * num_active) + _SLOTS_PER_SITE * num_sites + _SLOTS_PER_LAYER * num_layers
 
 
-def sweep_row_bytes(model: ModelShape, num_tokens: int, item_bytes: int) -> int:
+def sweep_row_bytes(model: ModelShape, num_tokens: int, item_bytes: int, device: str) -> int:
     """Return the bytes of one row of a sweep.
 
     They hold the row's gradient, a second copy of it that is gathered for reading, the intermediate results of one
-    group of attention heads, and the sum over the groups.
+    group of attention heads (on a GPU, of all groups), and the sum over the groups.
     """
+    groups = 1 if device == "cpu" else model.num_kv_heads
     queries = model.num_heads // model.num_kv_heads
-    mixed = (2 * queries + 1 + model.num_kv_heads) * model.head_dim
+    mixed = (groups * (2 * queries + 1) + model.num_kv_heads) * model.head_dim
     joining = model.num_heads * (2 * model.d_model + num_tokens)
     return item_bytes * (num_tokens * (2 * model.d_model + mixed) + joining)
 
@@ -78,5 +81,5 @@ def num_sweep_rows(
     """
     if setting != "auto":
         return setting
-    fitting = _SWEEP_BYTES[device] // sweep_row_bytes(model, num_tokens, item_bytes)
+    fitting = _SWEEP_BYTES[device] // sweep_row_bytes(model, num_tokens, item_bytes, device)
     return max(FEWEST_SWEEP_ROWS, min(_SWEEP_ROWS[device], fitting, max(32, _SWEEP_POSITIONS[device] // num_tokens)))

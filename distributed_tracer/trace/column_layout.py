@@ -5,7 +5,7 @@ error and its constant. Positions that are read together form a segment, in whic
 the widest one needs. Slots are numbered segment by segment: first those of the layers, then those of the tokens.
 
 Axes: L layer, P position, A active feature, C column (active features, errors layer-major, tokens), Z slot,
-D model width, X (layer, position) in one axis.
+D model width, X (layer, position) in one axis, also only some of them.
 """
 
 from __future__ import annotations
@@ -39,11 +39,19 @@ class Tiling:
     by_width: bool = False
     """Whether segments join positions of similar width instead of neighbours. Their gradients are then gathered before
     they are read."""
+    few_calls: bool = False
+    """Whether calls cost more than memory and some needless arithmetic, as on a GPU, where the host is the limit. A
+    row's edges are then stored over all slots, those that it cannot reach included, and all key/value heads are
+    multiplied together."""
 
     @staticmethod
     def round_up(size: int, multiple: int) -> int:
         """Return the smallest multiple of `multiple` that is at least `size`."""
         return -(-size // multiple) * multiple
+
+    def round_up_rows(self, rows: int) -> int:
+        """Return the number of rows that are computed for `rows` rows."""
+        return self.round_up(rows, self.rows)
 
     @classmethod
     def of(cls, dtype: torch.dtype, device: torch.device) -> Tiling:
@@ -55,7 +63,7 @@ class Tiling:
         be gathered in any case.
         """
         if device.type != "cpu":
-            return cls(width=8, block=64)
+            return cls(width=8, block=64, few_calls=True)
         if dtype in (torch.bfloat16, torch.float16):
             return cls(8, 8, 16, block=64, by_width=True)
         return cls(width=16)
@@ -199,6 +207,11 @@ class ColumnLayout:
         tokens."""
         start_LP = torch.tensor([of.start_P for of in self.layers], device=self.slot_A.device)
         return start_LP + torch.tensor([of.width_P for of in self.layers], device=self.slot_A.device) - 1
+
+    @cached_property
+    def constant_X(self) -> Tensor:
+        """The slots of all constants after the prefix, those of tokens included, counted from the first slot of all."""
+        return (self.constant_LP + self.first_L[:, None])[:, self.prefix_length :].flatten()
 
     @cached_property
     def first_L(self) -> Tensor:

@@ -39,7 +39,8 @@ def serialize(block: EdgeBlock) -> SerializedBlock:
     if isinstance(edges, DenseEdges):
         reach = edges.reach
         shape = (reach.alive_L, reach.num_rows, reach.num_positions)
-        return SerializedBlock(_arrays(block, _OF_ROWS), {"values": edges.values.numpy(force=True)}, shape)
+        values = edges.laid_out(whole_rows=False).values.numpy(force=True)
+        return SerializedBlock(_arrays(block, _OF_ROWS), {"values": values}, shape)
     assert isinstance(edges, SparseEdges)
     return SerializedBlock(_arrays(block, _OF_ROWS), _arrays(edges, _OF_LARGEST), None)
 
@@ -52,7 +53,8 @@ def deserialize(packed: SerializedBlock, columns: ColumnLayout, device: torch.de
     if packed.reach is None:
         held = SparseEdges(**edges, num_slots=columns.num_slots)
     else:
-        held = DenseEdges(ReachableColumns(columns, *packed.reach), edges["values"])
+        sent = DenseEdges(ReachableColumns(columns, *packed.reach, whole_rows=False), edges["values"])
+        held = sent.laid_out(columns.tiling.few_calls)
     return EdgeBlock(is_target=False, edges=held, **_tensors(packed.rows, device))
 
 

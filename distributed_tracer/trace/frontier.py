@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..config import TraceConfig
 from ..errors import PromptError
+from ..threads import product
 from ..transcoder.activation import largest
 from .encode import ActiveFeatures
 from .rows import EdgeBlock
@@ -124,19 +125,22 @@ class Frontier:
         """
         self._take_between()
         num_targets, features_F = len(self.weight_K), self.features_F
-        scale_R = self.abs_sum_R[: self.num_rows].clamp_min(torch.finfo(torch.float32).tiny).reciprocal()
         layer_F = self.features.layer_A[features_F]
         order_F = layer_F.argsort(descending=True, stable=True)
-        weight_R = self.weight_K.new_zeros(self.num_rows)
-        weight_R[:num_targets] = self.weight_K[self.node_R[:num_targets]]
-        start = 0
+        row_R = torch.cat([torch.arange(num_targets, device=order_F.device), order_F + num_targets])
+        scale_R = self.abs_sum_R[row_R].clamp_min_(torch.finfo(torch.float32).tiny).reciprocal_()
+        passed_R = torch.zeros_like(scale_R)
+        passed_R[:num_targets] = self.weight_K[self.node_R[:num_targets]] * scale_R[:num_targets]
+        start = num_targets
         layer_L1 = torch.arange(self.features.columns.num_layers, device=layer_F.device)[:, None]
         for count in reversed((layer_F == layer_L1).sum(1).tolist()):  # bincount would wait for a GPU once more
-            here_F = order_F[start : start + count]  # rows of lower layers still weigh zero
-            between_RF = self._feature_edges_RF[: self.num_rows, here_F].to(torch.float64)
-            weight_R[here_F + num_targets] = (weight_R * scale_R) @ between_RF
-            start += count
-        return weight_R * scale_R
+            end = start + count
+            above_R1, here_F = row_R[:start, None], order_F[start - num_targets : end - num_targets]
+            between_RF = self._feature_edges_RF[above_R1, here_F].to(torch.float64)
+            influence_F = product(passed_R[None, :start], between_RF)[0]
+            torch.mul(influence_F, scale_R[start:end], out=passed_R[start:end])
+            start = end
+        return torch.empty_like(passed_R).index_copy_(0, row_R, passed_R)
 
     def _take_between(self) -> None:
         """Fill in the edges between nodes that have rows: new rows, and new columns of old rows."""

@@ -238,8 +238,8 @@ class RowComputer:
             edges: Edges = reached
             dropped_B = torch.zeros_like(abs_sum_B)
             if self.keep_row_mass < 1:
-                edges = kept = keep_top_mass(reached, self.keep_row_mass)
-                dropped_B = (abs_sum_B - kept.kept()).clamp_min_(0)
+                edges, kept_B = keep_top_mass(reached, self.keep_row_mass)
+                dropped_B = (abs_sum_B - kept_B).clamp_min_(0)
             constant_B = constant_B + prepared.constant_N[part]
             node_B, value_B = prepared.node_N[part], prepared.value_N[part]
             yield EdgeBlock(node_B, is_target, edges, constant_B, value_B, sum_B, abs_sum_B, dropped_B)

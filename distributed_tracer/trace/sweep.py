@@ -6,15 +6,14 @@ the rows that are alive form one matrix for the products with attention's weight
 position form one matrix for the reads. Two kinds of positions are left out: those after the last one at which any row
 of the batch reads, and those of the prefix.
 
-Axes: L layer, P position (after the prefix), J position attended to (prefix included), T token of the prefix (then the
-constant), B row of a batch, D model width, G key/value head, Q query head of one key/value head, U head width, Z slot,
-X several axes in one, Y several axes in one (in names with PY: a slot of one position in a segment).
+Axes: L layer, P position (after the prefix), T token of the prefix (then the constant), B row of a batch, Z slot,
+D model width, X slot of a segment or of a constant, Y slot of one position in a segment.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import neg
 
@@ -23,16 +22,13 @@ from torch import Tensor
 
 from ..model.frozen import FrozenLayer
 from ..plan.sizing import EXTRA_SLOTS
-from ..threads import add_product_, einsum, multiply
+from ..threads import multiply
+from .attention_backward import AttentionBackward
 from .column_layout import Segment
-from .device import Scratch, parts, to_device_async
+from .device import Scratch, to_device_async
 from .edges import DenseEdges, ReachableColumns
 from .prefix import Prefix
 from .source_vectors import SourceVectors
-
-_STRIPE = 128
-"""Positions in one stripe of an attention pattern. Half of a pattern is empty, and stripes leave out most of that half.
-Smaller stripes are slower."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +64,7 @@ class Sweep:
         self._adds = len(source_vectors.transcoders.shape.writes_to(0)) > 1
         """Whether the features in a slot write to several layers, whose reads are added up."""
         self._scratch = Scratch()
+        self._attention = AttentionBackward(layers, prefix, self.columns.tiling, self._scratch)
 
     @torch.no_grad()
     def rows(self, batch: RowBatch) -> tuple[DenseEdges, Tensor]:
@@ -82,14 +79,17 @@ class Sweep:
         reach = ReachableColumns(self.columns, joined_from[1:], num_rows, prefix_length + num_positions)
         dtype = torch.promote_types(batch.vector_BD.dtype, torch.float32)
         values = batch.vector_BD.new_empty(reach.size, dtype=dtype)
-        if self._adds:
+        if self._adds or reach.whole_rows:
             values.zero_()
         from_prefix_BT = values.new_zeros(num_rows, prefix_length + 1)
         constant_B = from_prefix_BT[:, -1]
-        shape = (self._round_up_rows(num_rows) + self.columns.tiling.rows - 1, num_positions, width)
+        shape = (self.columns.tiling.round_up_rows(num_rows) + self.columns.tiling.rows - 1, num_positions, width)
         g_BPD = self._scratch.take("g", shape, batch.vector_BD.dtype, self.layers[-1].device)
         position_B = batch.position_B - prefix_length
-        alive = self._start_rows(g_BPD, batch.vector_BD, position_B, 0, joined_from[num_layers])
+        # rows computed beside those alive, where their number is rounded up, overwrite rows that start later
+        at_once = self.columns.tiling.rows == 1
+        alive = joined_from[num_layers]
+        self._start_rows(g_BPD, batch.vector_BD, position_B, 0, num_rows if at_once else alive)
         mixed = 0
         for number in reversed(range(num_layers)):
             layer = self.layers[number]
@@ -99,15 +99,19 @@ class Sweep:
                     self._read_edges(g_BPD, alive, source, vectors_ZD, reach.layer(values, source), constant_B)
                 skipped = _skip(layer, g_BPD[:alive])
                 if layer.parallel:
-                    self._attention_backward(number, g_BPD, mixed, alive, position_B, from_prefix_BT)
+                    self._attention.add(number, g_BPD, mixed, alive, position_B, from_prefix_BT)
                     mixed = alive
                 if skipped is not None:
                     g_BPD[:alive] += skipped
-            alive = self._start_rows(g_BPD, batch.vector_BD, position_B, alive, joined_from[number])
+            before, alive = alive, joined_from[number]
+            if not at_once:
+                self._start_rows(g_BPD, batch.vector_BD, position_B, before, alive)
             if alive and not layer.parallel:
-                self._attention_backward(number, g_BPD, mixed, alive, position_B, from_prefix_BT)
+                self._attention.add(number, g_BPD, mixed, alive, position_B, from_prefix_BT)
                 mixed = alive
         self._read_tokens(g_BPD, num_rows, reach.layer(values, -1), from_prefix_BT)
+        if reach.whole_rows:
+            self._move_constants(reach.whole(values), self.columns.constant_X, constant_B)
         return DenseEdges(reach, values), constant_B
 
     def _num_positions(self, batch: RowBatch) -> int:
@@ -119,23 +123,23 @@ class Sweep:
         )
 
     @staticmethod
-    def _start_rows(g_BPD: Tensor, vector_BD: Tensor, position_B: Tensor, first: int, end: int) -> int:
-        """Start rows `first` to `end`, each with its own gradient at its own position, and return `end`."""
+    def _start_rows(g_BPD: Tensor, vector_BD: Tensor, position_B: Tensor, first: int, end: int) -> None:
+        """Start rows `first` to `end`, each with its own gradient at its own position."""
         if end > first:
             g_BPD[first:end] = 0
             row_B = torch.arange(first, end, device=g_BPD.device)
             at_B = position_B[first:end].to(g_BPD.device, non_blocking=True)
             g_BPD[row_B, at_B] = vector_BD[first:end].to(g_BPD.device, non_blocking=True)
-        return end
 
     def _read_edges(
         self, g_BPD: Tensor, alive: int, source: int, vectors_ZD: Tensor, edges_BZ: Tensor, constant_B: Tensor
     ) -> None:
         """Multiply the gradient by all vectors that the columns of one layer write, and put the products into
-        `edges_BZ`. The products with constants are added to `constant_B` instead."""
+        `edges_BZ`. The products with constants are moved to `constant_B`, unless rows are stored whole: then this is
+        done for all layers at the end."""
         of, prefix_length, end = self.columns.layers[source], self.prefix.size, self.prefix.size + g_BPD.shape[1]
-        rows, edges_BZ = self._round_up_rows(alive), edges_BZ[:alive]
-        into_BZ = edges_BZ
+        rows, edges_BZ = self.columns.tiling.round_up_rows(alive), edges_BZ[:alive]
+        into_BZ, whole_rows = edges_BZ, self.columns.tiling.few_calls
         if self._adds:
             into_BZ = self._scratch.take("row", tuple(edges_BZ.shape), g_BPD.dtype, g_BPD.device)
         in_place = (into_BZ.dtype, into_BZ.device, alive) == (g_BPD.dtype, g_BPD.device, rows)
@@ -148,17 +152,27 @@ class Sweep:
         ):
             if in_place and len(segment.positions) == len(g_PBD) == 1:
                 multiply(g_PBD[0], vectors_XD.T, into_BX)
+                continue
+            vectors_PDY = vectors_XD.view(-1, segment.width, vectors_XD.shape[1])[: len(g_PBD)].mT
+            into_BPY = into_BX.view(alive, -1, segment.width)
+            into_PBY = into_BPY[:, : len(g_PBD)].transpose(0, 1)
+            if in_place:
+                multiply(g_PBD, vectors_PDY, into_PBY)
             else:
-                vectors_PDY = vectors_XD.view(-1, segment.width, vectors_XD.shape[1])[: len(g_PBD)].mT
-                read_BPY = self._scratch.bmm("read", g_PBD, vectors_PDY)[:, :alive].transpose(0, 1)
-                into_BPY = into_BX.view(alive, -1, segment.width)
-                into_BPY[:, : len(g_PBD)].copy_(read_BPY, non_blocking=True)
+                into_PBY.copy_(self._scratch.bmm("read", g_PBD, vectors_PDY)[:, :alive], non_blocking=True)
+            if self._adds or not whole_rows:
                 into_BPY[:, len(g_PBD) :] = 0  # the batch does not reach the end of the segment's block
-        constant_P = self.columns.constant_LP[source, prefix_length:end].to(into_BZ.device)
-        constant_B[:alive] += into_BZ[:, constant_P].sum(1, dtype=constant_B.dtype).to(constant_B.device)
-        into_BZ.index_fill_(1, constant_P, 0)
+        if not whole_rows:
+            self._move_constants(into_BZ, self.columns.constant_LP[source, prefix_length:end], constant_B[:alive])
         if self._adds:
             edges_BZ += into_BZ.to(edges_BZ.device, non_blocking=True)
+
+    @staticmethod
+    def _move_constants(edges_BZ: Tensor, slot_X: Tensor, constant_B: Tensor) -> None:
+        """Add the edges from the slots of constants to `constant_B`, and put zeros into their places."""
+        slot_X = slot_X.to(edges_BZ.device)
+        constant_B += edges_BZ[:, slot_X].sum(1, dtype=constant_B.dtype).to(constant_B.device)
+        edges_BZ.index_fill_(1, slot_X, 0)
 
     def _read_tokens(self, g_BPD: Tensor, num_rows: int, edges_BZ: Tensor, from_prefix_BT: Tensor) -> None:
         """Put the edges from tokens into `edges_BZ`. Those from tokens of the prefix were added up in `from_prefix_BT`,
@@ -181,103 +195,6 @@ class Sweep:
         gathered_PBD = self._scratch.take("gathered", shape, g_BPD.dtype, g_BPD.device)
         torch.index_select(g_PBD, 0, order, out=gathered_PBD)
         return gathered_PBD.split_with_sizes([len(of) for of in positions])
-
-    def _attention_backward(
-        self, number: int, g_BPD: Tensor, mixed: int, alive: int, position_B: Tensor, from_prefix_BT: Tensor
-    ) -> None:
-        """Add to `g_BPD`, in place, the gradient that passes through one layer's attention.
-
-        Rows from `mixed` on have a gradient only at their own position. What attention reads in the prefix is added to
-        `from_prefix_BT`.
-        """
-        layer = self.layers[number]
-        if layer.constant_PD is not None:
-            output_B = multiply(g_BPD[:alive].flatten(1), layer.constant_PD[: g_BPD.shape[1]].flatten())
-            from_prefix_BT[:alive, -1] += output_B.to(from_prefix_BT.device, from_prefix_BT.dtype, non_blocking=True)
-        end = mixed + self._round_up_rows(alive - mixed)
-        fresh = torch.arange(mixed, end, device=g_BPD.device).clamp_max_(alive - 1)
-        position_B = position_B.to(g_BPD.device, non_blocking=True)[fresh]
-        # copied first: rounded up, the rows of `_attention_backward_dense` reach into these
-        own_BD = g_BPD[fresh, position_B]
-        found = []
-        if mixed:
-            found.append(self._attention_backward_dense(layer, g_BPD[: self._round_up_rows(mixed)])[:mixed])
-        if len(fresh):
-            found.append(self._attention_backward_first(layer, own_BD, position_B, g_BPD[mixed : mixed + len(fresh)]))
-        if self.prefix.size:
-            values_XT = self.prefix.values_LXT[number]
-            from_prefix_BT[:alive] += multiply(torch.cat(found)[:alive].to(values_XT.dtype), values_XT).to(
-                from_prefix_BT.device
-            )
-
-    def _attention_backward_dense(self, layer: FrozenLayer, g_BPD: Tensor) -> Tensor:
-        """Add one layer's attention to the gradient, in place, for rows with gradients at any positions.
-
-        Returns the gradient of what is attended to in the prefix: [B, X] with X = (position of the prefix, key/value
-        head, head width).
-        """
-        num_rows, num_positions, width = g_BPD.shape
-        groups, head_dim, prefix_length = layer.num_groups, layer.head_dim, self.prefix.size
-        queries = layer.output_GDX.shape[2] // head_dim
-        g_XD, like = g_BPD.view(-1, width), (g_BPD.dtype, g_BPD.device)
-        y_BPGU = self._scratch.take("y", (num_rows, num_positions, groups, head_dim), *like)
-        in_prefix_BJGU = self._scratch.take("prefix", (num_rows, prefix_length, groups, head_dim), *like)
-        for group in range(groups):
-            z_XY = self._scratch.mm("z", g_XD, layer.output_GDX[group])
-            # (position, query head) is one axis of the pattern and of z, so the product adds up the heads of a group.
-            z_BXU = z_XY.view(num_rows, num_positions * queries, head_dim)
-            for first, end, mixed_BJU in self._pattern_stripes(layer.pattern_GJPQ[group], z_BXU, queries):
-                y_BPGU[:, first:end, group] = mixed_BJU[:, first - end :]
-                if not first:
-                    in_prefix_BJGU[:, :, group] = mixed_BJU[:, :prefix_length]
-        y_XY = y_BPGU.view(len(g_XD), -1)
-        for part in parts(g_XD):
-            add_product_(g_XD[part], y_XY[part], layer.value_XD)
-        return in_prefix_BJGU.view(num_rows, -1)
-
-    def _pattern_stripes(self, pattern_JPQ: Tensor, z_BXU: Tensor, queries: int) -> Iterator[tuple[int, int, Tensor]]:
-        """Yield the product of the pattern and z stripe by stripe: first position, end, and the product [B, J, U].
-
-        The first stripe begins with the positions of the prefix.
-        """
-        (num_rows, num_x, head_dim), num_positions = z_BXU.shape, z_BXU.shape[1] // queries
-        side_by_side = z_BXU.device.type == "cpu" and num_positions > _STRIPE
-        if side_by_side:  # one product for all rows: a batched product is slow once its matrices are this large
-            z_XBU = self._scratch.take("side", (num_x, num_rows, head_dim), z_BXU.dtype, z_BXU.device)
-            z_XBU.copy_(z_BXU.transpose(0, 1))
-        for first in range(0, num_positions, _STRIPE):
-            end = min(first + _STRIPE, num_positions)
-            begin = self.prefix.size + first if first else 0
-            pattern_JX = pattern_JPQ[begin : self.prefix.size + end, first:num_positions].flatten(1)
-            if side_by_side:
-                mixed_JX = self._scratch.mm("mix", pattern_JX, z_XBU[first * queries :].flatten(1))
-                yield first, end, mixed_JX.view(-1, num_rows, head_dim).transpose(0, 1)
-            else:
-                pattern_BJX = pattern_JX.expand(num_rows, -1, -1)
-                yield first, end, self._scratch.bmm("mix", pattern_BJX, z_BXU[:, first * queries :])
-
-    def _attention_backward_first(
-        self, layer: FrozenLayer, own_BD: Tensor, position_B: Tensor, g_BPD: Tensor
-    ) -> Tensor:
-        """Add one layer's attention, in place, for rows that have a gradient at one position only.
-
-        Every head makes one vector of it, which its pattern spreads over the positions. `own_BD` is the gradient.
-        Returns the gradient of what is attended to in the prefix, as `_attention_backward_dense` does.
-        """
-        num_rows, num_positions, width = g_BPD.shape
-        groups, head_dim, prefix_length = layer.num_groups, layer.head_dim, self.prefix.size
-        z_GXU = multiply(own_BD, layer.output_GDX).view(groups, -1, head_dim)
-        passed_GXD = multiply(z_GXU, layer.value_XD.view(groups, head_dim, width))
-        passed_BXD = passed_GXD.view(groups, num_rows, -1, width).transpose(0, 1).reshape(num_rows, -1, width)
-        spread_GJBQ = layer.pattern_GJPQ[:, : prefix_length + num_positions].index_select(2, position_B)
-        spread_BJX = spread_GJBQ[:, prefix_length:].permute(2, 1, 0, 3).reshape(num_rows, num_positions, -1)
-        multiply(spread_BJX, passed_BXD, g_BPD)
-        g_BPD[torch.arange(num_rows, device=g_BPD.device), position_B] += own_BD
-        z_GBQU = z_GXU.view(groups, num_rows, -1, head_dim)
-        return einsum("gjbq,gbqu->bjgu", spread_GJBQ[:, :prefix_length], z_GBQU).flatten(1)
-
-    def _round_up_rows(self, rows: int) -> int:
-        return self.columns.tiling.round_up(rows, self.columns.tiling.rows)
 
 
 def _skip(layer: FrozenLayer, g_BPD: Tensor) -> Tensor | None:

@@ -28,7 +28,7 @@ def test_the_fewest_edges_that_carry_the_share_are_kept() -> None:
     for seed in range(20):
         edges = reached(seed)
         every = torch.arange(edges.reach.columns.num_slots)
-        kept, dense = keep_top_mass(edges, 0.8).take(every), edges.take(every)
+        kept, dense = keep_top_mass(edges, 0.8)[0].take(every), edges.take(every)
         for row, all_of_it in zip(kept, dense, strict=True):
             descending = all_of_it.abs().sort(descending=True).values
             needed = int((descending.double().cumsum(0) < 0.8 * descending.double().sum()).sum()) + 1
@@ -39,17 +39,16 @@ def test_the_fewest_edges_that_carry_the_share_are_kept() -> None:
 
 
 def test_rows_too_shallow_for_a_layer_have_nothing_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        sparse_edges, "EDGES_EXAMINED_AT_ONCE", 1
-    )  # a row at a time: the last two do not reach the upper layer
+    # a row at a time: the last two do not reach the upper layer
+    monkeypatch.setattr(sparse_edges, "EDGES_EXAMINED_AT_ONCE", {"cpu": 1})
     edges = reached(3)
     every = torch.arange(edges.reach.columns.num_slots)
-    torch.testing.assert_close(keep_top_mass(edges, 1.0).take(every), edges.take(every), rtol=0, atol=0)
+    torch.testing.assert_close(keep_top_mass(edges, 1.0)[0].take(every), edges.take(every), rtol=0, atol=0)
 
 
 def test_kept_edges_are_weighted_as_all_edges_are() -> None:
     edges, weight_B = reached(1), torch.rand(5)
-    kept = keep_top_mass(edges, 0.9)
+    kept, _ = keep_top_mass(edges, 0.9)
     added = torch.zeros(edges.reach.columns.num_slots)
     kept.add_weighted(weight_B, added)
     expected = weight_B @ kept.take(torch.arange(len(added))).abs()

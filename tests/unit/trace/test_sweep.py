@@ -19,7 +19,7 @@ from tiny import LAYERS, WIDTH
 from torch import Tensor
 
 from distributed_tracer import TraceConfig, attribute, load_model, load_transcoders
-from distributed_tracer.trace import column_layout, sweep
+from distributed_tracer.trace import attention_backward, column_layout
 from distributed_tracer.trace.column_layout import Tiling
 from distributed_tracer.trace.encode import encode
 from distributed_tracer.trace.rows import RowComputer
@@ -57,7 +57,16 @@ def test_rows_do_not_depend_on_how_many_are_swept_together(
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-@pytest.mark.parametrize("tiling", [Tiling(4, 4, 8, block=4, by_width=True), Tiling(width=8, block=4), Tiling(3, 2, 5)])
+@pytest.mark.parametrize(
+    "tiling",
+    [
+        Tiling(4, 4, 8, block=4, by_width=True),
+        Tiling(width=8, block=4),
+        Tiling(3, 2, 5),
+        Tiling(width=8, block=4, few_calls=True),
+        Tiling(3, 2, 5, few_calls=True),
+    ],
+)
 def test_however_columns_are_laid_out_the_rows_are_the_same(
     flavour: str, tiling: Tiling, case: Callable[[str], Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,12 +78,25 @@ def test_however_columns_are_laid_out_the_rows_are_the_same(
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("stripe", [2, 4])
+@pytest.mark.parametrize("few_calls", [False, True])
 def test_a_pattern_in_stripes_gives_the_same_rows(
-    flavour: str, stripe: int, case: Callable[[str], Case], monkeypatch: pytest.MonkeyPatch
+    flavour: str, stripe: int, few_calls: bool, case: Callable[[str], Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = rows_of(case(flavour), zeroed=2)
-    monkeypatch.setattr(sweep, "_STRIPE", stripe)
+    monkeypatch.setattr(Tiling, "of", classmethod(lambda *_: Tiling(few_calls=few_calls)))
+    monkeypatch.setattr(attention_backward, "_STRIPE", stripe)
     assert_same(rows_of(case(flavour), zeroed=2), whole)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("spread_from", [0, 10**9])
+def test_rows_join_alone_or_with_those_above_with_the_same_result(
+    flavour: str, spread_from: int, case: Callable[[str], Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = rows_of(case(flavour))
+    monkeypatch.setattr(Tiling, "of", classmethod(lambda *_: Tiling(few_calls=True)))
+    monkeypatch.setattr(attention_backward, "_SPREAD_FROM", spread_from)
+    assert_same(rows_of(case(flavour)), plain)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
