@@ -110,6 +110,8 @@ AWKWARD: dict[str, dict[str, Any]] = {
     "no prefix": {"prefix_length": 0},
     "a prefix of three": {"prefix_length": 3},
     "positions by width": {"tiling": Tiling(8, 4, 8, block=4, by_width=True)},
+    "few calls": {"tiling": Tiling(width=4, few_calls=True)},
+    "few calls, the largest edges": {"tiling": Tiling(width=4, few_calls=True), "keep_row_mass": 0.8},
     "float64": {"dtype": torch.float64},
 }
 """Options of `random_rows`, by what makes the rows difficult."""

@@ -5,7 +5,7 @@ error and its constant. Positions that are read together form a segment, in whic
 the widest one needs. Slots are numbered segment by segment: first those of the layers, then those of the tokens.
 
 Axes: L layer, P position, A active feature, C column (active features, errors layer-major, tokens), Z slot,
-D model width, X (layer, position) in one axis, also only some of them.
+D model width, X (layer, position) in one axis or only some of these.
 """
 
 from __future__ import annotations
@@ -124,9 +124,10 @@ class LayerColumns:
     def sum_positions(self, x_ZD: Tensor) -> Tensor:
         """Return the sum of the vectors in the slots of each position: [P, D]."""
         slots = torch.arange(len(x_ZD), device=x_ZD.device)
-        starts = torch.tensor(self.start_P)[self.order].to(x_ZD.device)
+        order = self.order.tolist()
+        order_X, start_X = to_device_async([order, [self.start_P[p] for p in order]], x_ZD.device)
         sums_PD = x_ZD.new_zeros(len(self.start_P), x_ZD.shape[1])
-        sums_PD[self.order.to(x_ZD.device)] = embedding_bag(slots, x_ZD, starts, mode="sum")
+        sums_PD[order_X] = embedding_bag(slots, x_ZD, start_X, mode="sum")
         return sums_PD
 
     def reached(self, start: int, end: int) -> list[Segment]:
