@@ -72,7 +72,7 @@ def main() -> None:
     for name, (launches, waits) in parts.items():
         print(f"{name:36}{launches:>10,}{waits:>8,}{launches * MICROSECONDS / 1e6:>8.2f}")
     print(f"{counts.to_host_bytes / 2**20:.1f} MiB come to the host; the dense graph has {_mib(dense.edges_RM)} MiB")
-    print("most waits: " + ", ".join(f"{line} {n:,}" for line, n in Counter(counts.waits).most_common(20)))
+    print("most waits: " + ", ".join(f"{line} {n:,}" for line, n in Counter(counts.waits).most_common(8)))
     print("most launches: " + ", ".join(f"{line} {n:,}" for line, n in Counter(counts.launches).most_common(8)))
 
 

@@ -71,8 +71,12 @@ def resolve_targets(
         specs = [TargetSpec(token=token) for token in top.indices[:count].tolist()]
     resolved = [_resolve(spec, model, cache, transcoders) for spec in specs]
     values = torch.stack([_value(r, model, cache) for r in resolved]).tolist()
+    sought = [r.prob for r in resolved if r.prob is not None]
+    known = iter(torch.stack(sought).tolist() if sought else [])
+    weights = [r.target.weight if r.prob is None else next(known) for r in resolved]
+    found = zip(resolved, values, weights, strict=True)
     return ResolvedTargets(
-        tuple(replace(r.target, value=value) for r, value in zip(resolved, values, strict=True)),
+        tuple(replace(r.target, value=value, weight=weight) for r, value, weight in found),
         [r.layer for r in resolved],
         [r.target.position for r in resolved],
         torch.stack([r.vector_D for r in resolved]),
@@ -86,6 +90,9 @@ class _Resolved:
     layer: int
     vector_D: Tensor
     bias: Tensor
+    prob: Tensor | None = None
+    """The probability that is the target's weight, without dimensions: those of all targets leave the device
+    together."""
 
 
 def _value(resolved: _Resolved, model: Model, cache: ForwardCache) -> Tensor:
@@ -102,7 +109,7 @@ def _resolve(spec: TargetSpec, model: Model, cache: ForwardCache, transcoders: T
     position = spec.position % len(cache.tokens_P)
     device = model.unembed_VD.device
     bias = torch.zeros((), dtype=model.dtype, device=device)
-    token_id, weight = -1, 1.0
+    token_id, prob = -1, None
     if spec.direction is not None:
         if len(spec.direction) != model.shape.d_model:
             raise TargetError(
@@ -114,14 +121,16 @@ def _resolve(spec: TargetSpec, model: Model, cache: ForwardCache, transcoders: T
         plus = _token(spec.token, model)
         vector, bias, label = _demeaned(plus, model), _demeaned_bias(plus, model, bias), _name(plus, model)
         if spec.minus is None:
-            token_id, weight = plus, float(cache.logits[position].softmax(-1)[plus])
+            token_id = plus
+            prob = cache.logits[position].softmax(-1)[plus] if spec.weight is None else None
         else:
             minus = _token(spec.minus, model)
             vector = model.unembed_VD[plus] - model.unembed_VD[minus]
             bias = bias - _demeaned_bias(minus, model, torch.zeros_like(bias))
             label = f"{label} - {_name(minus, model)}"
-    target = Target(spec.label or label, token_id, weight if spec.weight is None else spec.weight, position, 0.0)
-    return _Resolved(target, model.shape.num_layers, vector, bias)
+    weight = 1.0 if spec.weight is None else spec.weight
+    target = Target(spec.label or label, token_id, weight, position, 0.0)
+    return _Resolved(target, model.shape.num_layers, vector, bias, prob)
 
 
 def _feature(
