@@ -62,7 +62,7 @@ class AttentionBackward:
             values_XT, sum_BT = self._prefix.values_LXT[number], from_prefix_BT[:alive]
             in_prefix_BX = (torch.cat(found)[:alive] if len(found) > 1 else found[0][:alive]).to(values_XT.dtype)
             if self._tiling.few_calls and sum_BT.device == values_XT.device:
-                sum_BT.addmm_(in_prefix_BX, values_XT)
+                add_product_(sum_BT, in_prefix_BX, values_XT)
             else:
                 sum_BT += multiply(in_prefix_BX, values_XT).to(sum_BT.device)
 
