@@ -69,7 +69,7 @@ class _PinnedBuffers:
             self._buffers.append(torch.empty(max(_BUFFER_BYTES, source.nbytes), dtype=torch.uint8, pin_memory=True))
             self._copied.append(torch.cuda.Event())  # type: ignore[no-untyped-call]  # untyped in torch
         buffer, copied = self._buffers[self._next], self._copied[self._next]
-        if not copied.query():
+        if not copied.query():  # type: ignore[no-untyped-call]  # untyped in torch
             copied.synchronize()
         staged = buffer[: source.nbytes].view(source.dtype).view(source.shape)
         staged.copy_(source)

@@ -67,17 +67,16 @@ def load_transcoders(
     shard = shard or Shard()
     device = torch.device(device)
     if lazy is not None:
-        named: DecoderPlace = "files" if lazy else "device"
-        if decoders not in ("auto", named):
-            raise TranscoderError(f"lazy={lazy} means decoders={named!r}, and decoders is {decoders!r}: give one of them")
-        decoders = named
-    place = _unplanned_place(shape, shard, cast(Precision, dtype), device) if decoders == "auto" else decoders
-    if place not in get_args(DecoderPlace):
-        raise TranscoderError(f"unknown place {place!r} of decoders; known are auto, {', '.join(get_args(DecoderPlace))}")
-    if place == "host" and device.type != "cuda":
+        decoders = _from_lazy(lazy, decoders)
+    if decoders == "auto":
+        decoders = _unplanned_place(shape, shard, cast(Precision, dtype), device)
+    if decoders not in get_args(DecoderPlace):
+        known = ", ".join(("auto", *get_args(DecoderPlace)))
+        raise TranscoderError(f"unknown place {decoders!r} of decoders; known are {known}")
+    if decoders == "host" and device.type != "cuda":
         raise TranscoderError(f"decoders can be on the host only beside a GPU, not beside {device}: use 'device'")
     layers = [
-        load_layer(layer, number, shard.features(shape.features_L[number]), shard, _DTYPES[dtype], device, place)
+        load_layer(layer, number, shard.features(shape.features_L[number]), shard, _DTYPES[dtype], device, decoders)
         for number, layer in enumerate(files.layers)
     ]
     return LoadedTranscoders(shape, layers, _DTYPES[dtype], device, shard)
@@ -117,6 +116,14 @@ def _describe(source: str) -> TranscoderSpec:
     raise TranscoderError(
         f"{source}: no transcoders of a known format; found {found or 'no files'}; known are {formats}"
     )
+
+
+def _from_lazy(lazy: bool, decoders: Literal["auto", DecoderPlace]) -> DecoderPlace:
+    """Return the place that `lazy` names. Raises TranscoderError if `decoders` names another."""
+    place: DecoderPlace = "files" if lazy else "device"
+    if decoders not in ("auto", place):
+        raise TranscoderError(f"lazy={lazy} means decoders={place!r}, and decoders is {decoders!r}: give one of them")
+    return place
 
 
 def _unplanned_place(shape: TranscoderShape, shard: Shard, dtype: Precision, device: torch.device) -> DecoderPlace:

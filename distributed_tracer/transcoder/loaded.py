@@ -30,8 +30,11 @@ _PRE_ACTIVATIONS = 2**26  # computed at once: 256 MiB of float32 and as much for
 
 @dataclass(frozen=True, eq=False)
 class LayerWeights:
-    """The weights of one layer, for the features kept. All are on one device, except a decoder that lives in main memory
-    beside a GPU, or a lazy one, which is a view of its file."""
+    """The weights of one layer, for the features kept.
+
+    All are on one device, except a decoder that lives in main memory beside a GPU, or a lazy one, which is a view of
+    its file.
+    """
 
     features: range
     activation: Activation
@@ -170,8 +173,8 @@ def load_layer(
 ) -> LayerWeights:
     """Read the weights of `features` of one layer.
 
-    `shard` is the shard to which the features belong, and `decoders` is where their decoders are to live. Raises TranscoderError for weights that are NaN or infinite in
-    `dtype`.
+    `shard` is the shard to which the features belong, and `decoders` is where their decoders are to live. Raises
+    TranscoderError for weights that are NaN or infinite in `dtype`.
     """
 
     def resident(name: object, stored: Tensor, where: torch.device = device) -> Tensor:

@@ -121,5 +121,5 @@ def test_decoders_that_live_in_main_memory_are_checked_when_they_are_loaded(tmp_
     tensors = load_file(tmp_path / "layer_1.safetensors")
     tensors["W_dec"][3, 5] = float("nan")
     save_file(tensors, tmp_path / "layer_1.safetensors")
-    with pretending(), pytest.raises(TranscoderError, match="W_dec in .*layer_1.*: 1 of 1280 numbers are NaN"):
+    with pretending(), pytest.raises(TranscoderError, match=r"W_dec in .*layer_1.*: 1 of 1280 numbers are NaN"):
         load_transcoders(str(tmp_path), device="cuda", decoders="host")
