@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
 import torch
 from frozen import FLAVOURS, TOKENS
-from tiny import LAYERS, save_transcoders
+from jobs_of_cases import job
+from tiny import LAYERS, save_transcoders, tiny_model
 
 from distributed_tracer import TraceConfig, load_transcoders
-from distributed_tracer.config import DecoderPlace
+from distributed_tracer.config import DecoderPlace, RunConfig, TranscoderConfig
 from distributed_tracer.errors import TranscoderError
+from distributed_tracer.plan import machine
+from distributed_tracer.plan.cost import transcoder_bytes
+from distributed_tracer.plan.decoders import PlannedDecoders
 from distributed_tracer.plan.machine import free_bytes_of
+from distributed_tracer.runtime import prompt_attempt
+from distributed_tracer.runtime.prompt_attempt import LoadedModel
 from distributed_tracer.store.format.digest import graph_digest
 from distributed_tracer.trace import host_rows
 from distributed_tracer.trace.attribute import attribute_dense
 from distributed_tracer.transcoder import load
 from distributed_tracer.transcoder.base import Transcoders
+from distributed_tracer.transcoder.load import transcoder_shape
 from distributed_tracer.transcoder.shard import Shard
 from distributed_tracer.transcoder.sharded import ShardedTranscoders
 
@@ -104,6 +113,38 @@ def test_decoders_go_where_the_gpu_and_the_machine_have_room(tmp_path: Path, mon
             assert transcoders.decoders == place
             assert transcoders.decoder_device.type == ("cuda" if place == "device" else "cpu")
             assert f"decoders: {place}" in repr(transcoders)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "host", "run", "place"),
+    [
+        (2.0, 0.0, RunConfig(local=True), "device"),
+        (
+            2.0,
+            9.0,
+            RunConfig(ray_address="auto", workers=2, gpus_per_worker=0.5),
+            "host",
+        ),  # half of the GPU is too small
+        (4.0, 0.0, RunConfig(ray_address="auto", workers=2, gpus_per_worker=0.5), "device"),
+        (0.5, 2.1, RunConfig(local=True), "host"),
+        (0.5, 2.1, RunConfig(workers=2, gpus_per_worker=1), "files"),  # half of it is too small
+    ],
+)
+def test_a_worker_counts_its_share_of_gpu_and_main_memory(
+    gpu: float, host: float, run: RunConfig, place: DecoderPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sizes are multiples of those of the decoders, which are the most of what a worker needs. The model is there."""
+    source = save_transcoders(tmp_path / "transcoders", kind="clt", size=4096)
+    decoders = transcoder_bytes(transcoder_shape(str(source)), "float32")[0]
+    loaded = SimpleNamespace(input_device=torch.device("cuda"), shape=tiny_model("llama").shape)
+    monkeypatch.setattr(prompt_attempt, "load_model", lambda *arguments: loaded)
+    monkeypatch.setattr(prompt_attempt, "free_cpu_bytes", lambda: int(host * decoders))
+    monkeypatch.setattr(machine, "ask_gpus", lambda *names: [["0"]])
+    config = job(tmp_path, [], run)
+    config = replace(config, transcoders=TranscoderConfig(str(source)))
+    with pretending(free_bytes=int(gpu * decoders)):
+        worker = LoadedModel(config, 1, Shard(), None, PlannedDecoders(None, 0))
+        assert worker.kept.decoders == place
 
 
 def test_memory_that_the_allocator_holds_unused_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
