@@ -45,7 +45,7 @@ def worker_resources(config: JobConfig) -> WorkerResources:
     if num_gpus > 0:
         free = round(min(gpus) * num_gpus) if gpus else None
         host = free_cpu_bytes() // num_workers if gpus else 0
-        return WorkerResources(True, free, GPU_FLOPS * num_gpus, host, num_gpus)
+        return WorkerResources(True, free, GPU_FLOPS * num_gpus, free_host_bytes=host, num_gpus=num_gpus)
     threads = run.threads or max(1, num_cores() // num_workers)
     return WorkerResources(False, None if remote else free_cpu_bytes() // num_workers, CPU_FLOPS * threads)
 

@@ -137,8 +137,8 @@ def make_plan(
     machine = machine or worker_resources(config)
     costs = {length: _cost(length, model, transcoders, config, machine) for length in prompts.lengths()}
     setting = config.run.decoders
-    elsewhere = Plan(prompts, costs, model, transcoders, config, machine, "files")
-    return replace(elsewhere, decoders=_place(elsewhere) if setting == "auto" else setting)
+    plan = Plan(prompts, costs, model, transcoders, config, machine, decoders="files")
+    return replace(plan, decoders=_place(plan) if setting == "auto" else setting)
 
 
 def _place(plan: Plan) -> DecoderPlace | None:

@@ -84,7 +84,7 @@ def plan_on(
 
 
 def gpu(free_bytes: int | None, host: int = 0, num_gpus: float = 1) -> WorkerResources:
-    return WorkerResources(True, free_bytes, 1e13, host, num_gpus)
+    return WorkerResources(True, free_bytes, 1e13, free_host_bytes=host, num_gpus=num_gpus)
 
 
 def needed(plan: Plan) -> int:
