@@ -55,7 +55,7 @@ class _PinnedBuffers:
     """Pinned buffers, used in turn, through which tensors are copied from the host to a GPU."""
 
     def __init__(self, device: torch.device) -> None:
-        self._stream = torch.cuda.current_stream(device)
+        self._device = device
         self._buffers: list[Tensor] = []
         self._copied: list[torch.cuda.Event] = []
         self._next = 0
@@ -63,7 +63,7 @@ class _PinnedBuffers:
     def copy(self, source: Tensor, target: Tensor) -> None:
         """Copy a tensor to the GPU without waiting for work that the GPU has still to do.
 
-        The host waits only if the GPU has not begun to copy from the buffer that is used next, `_BUFFERS` copies ago.
+        The host waits only if the GPU has not copied yet what the next buffer holds, from `_BUFFERS` copies ago.
         """
         if len(self._buffers) < _BUFFERS:
             self._buffers.append(torch.empty(max(_BUFFER_BYTES, source.nbytes), dtype=torch.uint8, pin_memory=True))
@@ -74,5 +74,5 @@ class _PinnedBuffers:
         staged = buffer[: source.nbytes].view(source.dtype).view(source.shape)
         staged.copy_(source)
         target.copy_(staged, non_blocking=True)
-        copied.record(self._stream)
+        copied.record(torch.cuda.current_stream(self._device))
         self._next = (self._next + 1) % _BUFFERS
