@@ -14,6 +14,7 @@ from .errors import ConfigError
 
 Precision = Literal["float32", "float64", "bfloat16", "float16"]
 LogFormat = Literal["text", "json"]
+DecoderPlace = Literal["device", "host", "files"]
 SweepPrecision = Literal["float32", "tf32", "bfloat16", "float64"]
 
 
@@ -164,6 +165,10 @@ class RunConfig:
     """Whether to work in this process, without Ray."""
     gpus_per_worker: float = 0.0
     """Number of GPUs reserved for each worker; its model is spread over them."""
+    decoders: Literal["auto", DecoderPlace] = "auto"
+    """Where the decoders of the transcoders live: device is the GPU (or main memory, on a CPU); host is main memory
+    beside a GPU, to which the rows of active features are copied; files leaves them in their files, which are read as
+    rows are needed. auto takes the first of these that has room for them beside everything else."""
     threads: int = 0
     """Number of CPU threads per worker; 0 divides this machine's cores among the workers. Graphs in float32 and
     bfloat16 do not depend on it (measured with 1, 2 and 3 threads); in float64 they may differ by round-off."""
@@ -217,6 +222,14 @@ class JobConfig:
     store: StoreConfig
     trace: TraceConfig = field(default_factory=TraceConfig)
     run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        on_cpu = self.model.device_map == "cpu" or not (self.run.local or self.run.gpus_per_worker)
+        _require(
+            not (on_cpu and self.run.decoders == "host"),
+            "decoders can be host only beside a GPU, and these workers use the CPU: give --decoders device, or "
+            "--gpus-per-worker",
+        )
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that determine what is in a graph. A store made with another identity refuses the run."""

@@ -20,6 +20,7 @@ from .errors import StoreNotFound, StoreUnavailable, TracerError
 from .job.inputs import JobInputs, load_inputs
 from .job.provenance import made_by, run_info
 from .job.summary import OutcomeRecorder, Summary
+from .plan.decoders import PlannedDecoders
 from .plan.plan import Plan, make_plan
 from .plan.work import Outcome
 from .redact import redacted
@@ -65,7 +66,9 @@ def _run(config: JobConfig, on_outcome: Callable[[Outcome], None]) -> Summary:
         try:
             with suppress(NothingBegun):
                 ledger.start_run(num_wanted, prompts.num_done, config.store.part_seconds, made_by(config))
-                _work(config, inputs, plan, stopping, recorder, partial(new_worker, expected=files.content))
+                planned = PlannedDecoders(plan.decoders, plan.prompt_bytes)
+                make_worker = partial(new_worker, expected=files.content, planned=planned)
+                _work(config, inputs, plan, stopping, recorder, make_worker)
             recorder.flush()
         except BaseException as error:
             _record_end(ledger, recorder, stopping, error)

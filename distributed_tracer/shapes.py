@@ -48,9 +48,6 @@ INPUT_SITES = ("mlp.hook_in", "ln2.hook_normalized", "hook_resid_mid")
 residual stream before that norm."""
 OUTPUT_SITES = ("mlp.hook_out", "hook_mlp_out")
 """Where transcoders can write: the output of the MLP, before or after a norm that some architectures have there."""
-STREAMED_DECODER_BYTES = 2 * 2**30
-"""Decoders that take at least this many bytes on a worker stay in their files, and only the rows of active features are
-read."""
 
 
 @dataclass(frozen=True)

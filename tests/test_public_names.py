@@ -79,6 +79,7 @@ RUN = {
     "--local",
     "--no-local",
     "--gpus-per-worker",
+    "--decoders",
     "--threads",
     "--ray-address",
     "--attempts",

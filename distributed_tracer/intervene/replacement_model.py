@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from .. import plain_values
 from ..artifacts.files_in_use import FilesInUse
-from ..config import TraceConfig
+from ..config import DecoderPlace, TraceConfig
 from ..errors import ConfigError, PromptError
 from ..graph.graph import Graph
 from ..model.load import load_model
@@ -42,13 +42,19 @@ class ReplacementModel:
 
     @classmethod
     def load(
-        cls, model: str, transcoders: str, forward_dtype: str = "float32", device_map: str = "auto"
+        cls,
+        model: str,
+        transcoders: str,
+        forward_dtype: str = "float32",
+        device_map: str = "auto",
+        decoders: Literal["auto", DecoderPlace] = "auto",
     ) -> ReplacementModel:
-        """Load from directories or hub ids, as `trace` accepts them."""
+        """Load from directories or hub ids, as `trace` accepts them. Decoders live where `load_transcoders` puts them
+        for `decoders`."""
         files = FilesInUse(model, transcoders)
         with files.loading():
             loaded = load_model(model, forward_dtype, device_map)
-            read = load_transcoders(transcoders, forward_dtype, loaded.input_device)
+            read = load_transcoders(transcoders, forward_dtype, loaded.input_device, decoders=decoders)
         return cls(loaded, read, files)
 
     def tokens(self, prompt: Text, interventions: Sequence[Intervention] = ()) -> tuple[int, ...]:

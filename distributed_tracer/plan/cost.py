@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from ..config import Precision, TraceConfig
-from ..shapes import STREAMED_DECODER_BYTES, ModelShape, TranscoderShape
+from ..config import DecoderPlace, Precision, TraceConfig
+from ..shapes import ModelShape, TranscoderShape
 from .sizing import EDGES_EXAMINED_AT_ONCE, EDGES_WEIGHTED_AT_ONCE, expected_slots, sweep_precision, sweep_row_bytes
 
 ITEM_BYTES: dict[Precision, int] = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
@@ -70,20 +70,29 @@ class Cost:
 
 
 def resident_bytes(
-    model: ModelShape, transcoders: TranscoderShape, dtype: Precision, slices: int = 1
+    model: ModelShape,
+    transcoders: TranscoderShape,
+    dtype: Precision,
+    slices: int = 1,
+    decoders: DecoderPlace = "device",
 ) -> tuple[int, int]:
     """Return the bytes of the model's and of the transcoders' weights that every worker holds all the time.
 
-    Large decoders stay in their files and are not counted. If the transcoders are sharded, this is the size of the
-    first shard, which also holds the skip connections and the decoder biases.
+    Decoders are counted if they live on the device, as `decoders` says. If the transcoders are sharded, this is the
+    size of the first shard, which also holds the skip connections and the decoder biases.
     """
-    item = ITEM_BYTES[dtype]
-    decoders = transcoders.num_decoder_weights()
-    in_files = item * decoders >= STREAMED_DECODER_BYTES * slices
-    held = transcoders.num_parameters - (decoders if in_files else 0)
-    whole = transcoders.num_layers * model.d_model * (1 + model.d_model * transcoders.has_skip)  # biases, skips
-    held = whole + -(-max(0, held - whole) // slices)
-    return item * (model.num_parameters + model.num_copied), item * held
+    decoder, others = transcoder_bytes(transcoders, dtype, slices)
+    held = others + (decoder if decoders == "device" else 0)
+    return ITEM_BYTES[dtype] * (model.num_parameters + model.num_copied), held
+
+
+def transcoder_bytes(transcoders: TranscoderShape, dtype: Precision, slices: int = 1) -> tuple[int, int]:
+    """Return the bytes of the decoders and of all other weights of a set of transcoders, or of its first shard."""
+    item, decoders = ITEM_BYTES[dtype], transcoders.num_decoder_weights()
+    width, layers = transcoders.d_model, transcoders.num_layers
+    whole = layers * width * (1 + width * transcoders.has_skip)  # decoder biases and skips are not divided
+    divided = max(0, transcoders.num_parameters - decoders - whole)
+    return item * -(-decoders // slices), item * (whole + -(-divided // slices))
 
 
 def sweep_item_bytes(trace: TraceConfig, dtype: Precision) -> int:

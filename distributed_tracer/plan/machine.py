@@ -7,9 +7,13 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..config import JobConfig
+from ..config import JobConfig, RunConfig
 from .control_group import memory_limits, num_processors
+
+if TYPE_CHECKING:
+    import torch
 
 CPU_FLOPS = 5e10
 """Floating-point operations per second and CPU thread that tracing reaches in float32. On one core of a server with
@@ -25,6 +29,10 @@ class WorkerResources:
     on_gpu: bool
     free_bytes: int | None
     operations_per_second: float
+    free_host_bytes: int = 0
+    """Free main memory of a worker on a GPU; 0 on a CPU, where `free_bytes` is main memory."""
+    num_gpus: float = 0.0
+    """Number of GPUs over which the worker's model is spread, whose free memory `free_bytes` adds up."""
 
 
 def worker_resources(config: JobConfig) -> WorkerResources:
@@ -33,12 +41,26 @@ def worker_resources(config: JobConfig) -> WorkerResources:
     remote = not run.local and (run.ray_address is not None or "RAY_ADDRESS" in os.environ)
     gpus = [] if remote or config.model.device_map == "cpu" else free_gpu_bytes()
     num_gpus = float(len(gpus)) if run.local else run.gpus_per_worker
+    num_workers = 1 if run.local else run.workers
     if num_gpus > 0:
         free = round(min(gpus) * num_gpus) if gpus else None
-        return WorkerResources(True, free, GPU_FLOPS * num_gpus)
-    num_workers = 1 if run.local else run.workers
+        host = free_cpu_bytes() // num_workers if gpus else 0
+        return WorkerResources(True, free, GPU_FLOPS * num_gpus, free_host_bytes=host, num_gpus=num_gpus)
     threads = run.threads or max(1, num_cores() // num_workers)
     return WorkerResources(False, None if remote else free_cpu_bytes() // num_workers, CPU_FLOPS * threads)
+
+
+def most_workers_here(run: RunConfig) -> int:
+    """Return the largest number of a run's workers that may share this machine. Call it where a worker runs.
+
+    If the run starts Ray on this machine, all of them do. On a cluster, Ray places no more than there are CPUs or GPUs.
+    """
+    if run.local or run.ray_address is None:
+        return 1 if run.local else run.workers
+    fitting = [run.workers, num_cores() // (run.threads or 1)]
+    if run.gpus_per_worker > 0 and (gpus := ask_gpus("index")):
+        fitting.append(int(len(gpus) / run.gpus_per_worker))
+    return max(1, min(fitting))
 
 
 def num_cores() -> int:
@@ -64,6 +86,18 @@ def ask_gpus(*properties: str) -> list[list[str]]:
     answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
     rows = [[cell.strip() for cell in line.split(",")] for line in answer.stdout.splitlines()]
     return [row for row in rows if len(row) == len(properties)] if answer.returncode == 0 else []
+
+
+def free_bytes_of(device: torch.device) -> int:
+    """Return the number of bytes that can be allocated on a device of torch, whose memory this process can see.
+
+    On a GPU this includes the memory that PyTorch's allocator holds from earlier prompts and will use again.
+    """
+    if device.type != "cuda":
+        return free_cpu_bytes()
+    from torch import cuda
+
+    return cuda.mem_get_info(device)[0] + cuda.memory_reserved(device) - cuda.memory_allocated(device)
 
 
 def free_cpu_bytes() -> int:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 
-from ..config import JobConfig
+from ..config import DecoderPlace, JobConfig
 from ..errors import PlanDoesNotFit
 from ..moved import call_successor
 from ..shapes import ModelShape, TranscoderShape
 from ..text import format_bytes as _size
-from .cost import Cost, cost_of, resident_bytes, sweep_item_bytes
+from .cost import Cost, cost_of, resident_bytes, sweep_item_bytes, transcoder_bytes
+from .decoders import FreeMemory, decoder_place
 from .machine import WorkerResources, worker_resources
 from .prompt_queue import PromptQueue
 from .sizing import FEWEST_SWEEP_ROWS, num_sweep_rows
@@ -28,16 +30,30 @@ class Plan:
     transcoders: TranscoderShape
     config: JobConfig
     machine: WorkerResources
+    decoders: DecoderPlace | None = None
+    """Where every worker keeps decoders; None if it is not configured and the memory of workers is not known here, so
+    that each worker decides."""
+
+    @property
+    def prompt_bytes(self) -> int:
+        """Bytes of the costliest prompt that fits into memory, weights not included; 0 if none does."""
+        return max((cost.bytes.total for length, cost in self.costs.items() if self._fits(length)), default=0)
+
+    @property
+    def decoder_bytes(self) -> int:
+        """Bytes of the decoders on each worker, wherever they live."""
+        return transcoder_bytes(self.transcoders, self.config.model.forward_dtype, self.config.run.slices)[0]
 
     @property
     def resident_bytes(self) -> int:
-        """Bytes of the weights that every worker holds."""
+        """Bytes of the weights that every worker holds on its device. Decoders count if it is not known where they
+        live."""
         return sum(self.weight_bytes)
 
     @property
     def weight_bytes(self) -> tuple[int, int]:
         """Bytes of the model's weights and of the transcoders' weights on each worker."""
-        return _weights(self.model, self.transcoders, self.config)
+        return _weights(self.model, self.transcoders, self.config, self.decoders or "device")
 
     def units(self) -> Iterator[WorkUnit]:
         """Yield all units that are left, the longest first, whether they fit into memory or not."""
@@ -61,14 +77,22 @@ class Plan:
         return sum(counts.values()), sum(count * self.seconds(n) for n, count in counts.items())
 
     def check_fits(self) -> None:
-        """Raise PlanDoesNotFit if the weights alone exceed the free memory of a worker."""
+        """Raise PlanDoesNotFit if the weights alone exceed the free memory of a worker, or decoders that are to live in
+        main memory exceed that."""
         free = self.machine.free_bytes
         if free is not None and self.resident_bytes > free:
             model, transcoders = self.weight_bytes
             raise PlanDoesNotFit(
                 f"the weights need {_size(self.resident_bytes)} on each worker (model {_size(model)}, transcoders "
                 f"{_size(transcoders)}); {_size(free)} are free. Try fewer --workers, --forward-dtype bfloat16, more "
-                "--gpus-per-worker, or --slices, so that workers share the transcoders."
+                f"--gpus-per-worker, {'--decoders auto, ' if self.decoders == 'device' else ''}or --slices, so that "
+                "workers share the transcoders."
+            )
+        host = self.machine.free_host_bytes
+        if free is not None and self.machine.on_gpu and self.decoders == "host" and self.decoder_bytes > host:
+            raise PlanDoesNotFit(
+                f"the decoders need {_size(self.decoder_bytes)} of main memory on each worker; {_size(host)} are free. "
+                "Try --decoders auto or files, fewer --workers on a machine, or --slices."
             )
 
     def describe(self) -> str:
@@ -112,7 +136,24 @@ def make_plan(
     """Plan the prompts that are left to do. `machine` is what one worker has; if None, it is found out here."""
     machine = machine or worker_resources(config)
     costs = {length: _cost(length, model, transcoders, config, machine) for length in prompts.lengths()}
-    return Plan(prompts, costs, model, transcoders, config, machine)
+    setting = config.run.decoders
+    plan = Plan(prompts, costs, model, transcoders, config, machine, decoders="files")
+    return replace(plan, decoders=_place(plan) if setting == "auto" else setting)
+
+
+def _place(plan: Plan) -> DecoderPlace | None:
+    """Return where decoders live, given the plan with decoders in their files. They take no room from a prompt that
+    fits then.
+
+    If a model is spread over several GPUs, decoders are on one of them, and so is an equal share of the model.
+    """
+    machine = plan.machine
+    if machine.free_bytes is None:
+        return None
+    num_gpus = max(1.0, machine.num_gpus)
+    model, others = plan.weight_bytes
+    free = FreeMemory(int(machine.free_bytes / num_gpus), machine.free_host_bytes)
+    return decoder_place(plan.decoder_bytes, others + ceil(model / num_gpus), plan.prompt_bytes, free)
 
 
 def _cost(
@@ -123,7 +164,8 @@ def _cost(
     If `sweep_rows` is "auto", the number of rows is halved until the prompt fits into the free memory.
     """
     trace, dtype = config.trace, config.model.forward_dtype
-    weights = sum(_weights(model, transcoders, config))
+    setting = config.run.decoders
+    weights = sum(_weights(model, transcoders, config, "files" if setting == "auto" else setting))
 
     item, device = sweep_item_bytes(trace, dtype), "cuda" if machine.on_gpu else "cpu"
 
@@ -136,5 +178,7 @@ def _cost(
     return cost(rows)
 
 
-def _weights(model: ModelShape, transcoders: TranscoderShape, config: JobConfig) -> tuple[int, int]:
-    return resident_bytes(model, transcoders, config.model.forward_dtype, config.run.slices)
+def _weights(
+    model: ModelShape, transcoders: TranscoderShape, config: JobConfig, decoders: DecoderPlace
+) -> tuple[int, int]:
+    return resident_bytes(model, transcoders, config.model.forward_dtype, config.run.slices, decoders)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import islice
 
 from ..errors import PlanDoesNotFit
+from ..plan.decoders import describe_place
 from ..plan.plan import Plan
 from ..text import counted, format_bytes
 
@@ -31,12 +32,20 @@ def _inputs(plan: Plan) -> list[str]:
         f"model        {model.architecture}, {model.num_layers} layers x {model.d_model}, "
         f"{model.num_parameters / 1e6:,.1f} M parameters in {plan.config.model.forward_dtype}: {model_bytes}",
         f"transcoders  {sets.kind} {sets.activation}, {sum(sets.features_L):,} features: {set_bytes}{shared}",
+        f"decoders     {_decoders(plan)}{shared}",
         f"prompts      {sum(lengths.values()):,}; tokens min {min(lengths)}, median {_median(lengths):g}, "
         f"max {max(lengths)}",
         f"each worker  {'GPU' if machine.on_gpu else 'CPU'}, memory {free}",
         f"assumed      {run.expected_active:g} active features per token and layer (--expected-active), "
         f"{machine.operations_per_second / 1e9:,.0f} GFLOP/s per worker",
     ]
+
+
+def _decoders(plan: Plan) -> str:
+    size = format_bytes(plan.decoder_bytes)
+    if plan.decoders is None:
+        return f"{size}; each worker decides where they live when it sees its memory (--decoders)"
+    return f"{size} {describe_place(plan.decoders, plan.machine.on_gpu)}"
 
 
 def _largest(plan: Plan) -> list[str]:

@@ -6,6 +6,7 @@ every exception as an outcome, so that a bad prompt never ends a worker. This mo
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -15,18 +16,23 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..artifacts.files_in_use import Content, FilesInUse, What
-from ..config import JobConfig
+from ..config import DecoderPlace, JobConfig
 from ..errors import FilesChanged, InputError, StoreUnavailable, WorkerLost
 from ..model.load import load_model
+from ..plan.cost import resident_bytes, transcoder_bytes
+from ..plan.decoders import FreeMemory, PlannedDecoders, decoder_place, describe_place
+from ..plan.machine import free_bytes_of, free_cpu_bytes
 from ..plan.work import Outcome, Status, WorkUnit
+from ..shapes import TranscoderShape
 from ..transcoder.base import Transcoders
-from ..transcoder.load import check_fits, load_transcoders
+from ..transcoder.load import check_fits, load_transcoders, transcoder_shape
 from ..transcoder.loaded import LoadedTranscoders
 from ..transcoder.shard import Shard
 from .failures import first_line, is_out_of_memory, release_memory, traceback_summary
 from .telemetry.logs import CURRENT_PROMPT
 from .telemetry.phases import TRACE, PhaseTimer
 
+_log = logging.getLogger(__name__)
 ONEDNN_CACHE = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
 """Environment variable and value that set how many compiled kernels oneDNN keeps. oneDNN compiles one kernel for each
 size of a bfloat16 product, which takes a millisecond and 0.1 MB. By default it keeps only 1,024; prompts of many
@@ -41,6 +47,8 @@ core)."""
 class LoadedModel:
     """The model and transcoders of one worker process, and the timer of the phases of its work.
 
+    Decoders live where the configuration or `planned` says, or else where this process finds room for them.
+
     The constructor sets environment variables and the number of threads of the process. It raises InputError if model
     or transcoders cannot be loaded, if they do not fit each other, or if their files differ from `expected`, the files
     that the run began with. The phase remains `load` until the worker starts another one.
@@ -52,7 +60,12 @@ class LoadedModel:
     """The whole set of transcoders. The code that creates a worker with one shard must set it."""
 
     def __init__(
-        self, config: JobConfig, threads: int, shard: Shard, expected: Mapping[What, Content] | None = None
+        self,
+        config: JobConfig,
+        threads: int,
+        shard: Shard,
+        expected: Mapping[What, Content] | None = None,
+        planned: PlannedDecoders | None = None,
     ) -> None:
         os.environ.setdefault(*DETERMINISTIC_MKL)
         os.environ.setdefault(*ONEDNN_CACHE)
@@ -60,12 +73,33 @@ class LoadedModel:
         self.phases = PhaseTimer()
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.files = FilesInUse(config.model.model, config.transcoders.transcoders, expected)
+        source, dtype = config.transcoders.transcoders, config.model.forward_dtype
         with self.files.loading():
-            self.model = load_model(config.model.model, config.model.forward_dtype, config.model.device_map)
-            self.transcoders = self.kept = load_transcoders(
-                config.transcoders.transcoders, config.model.forward_dtype, self.model.input_device, shard
-            )
-            check_fits(self.kept.shape, self.model.shape)
+            free_before = free_cpu_bytes()
+            self.model = load_model(config.model.model, dtype, config.model.device_map)
+            shape, device = transcoder_shape(source), self.model.input_device
+            check_fits(shape, self.model.shape)
+            place = self._decoder_place(config, shape, shard, planned or PlannedDecoders(), free_before)
+            _log.info("decoders live %s", describe_place(place, device.type == "cuda"))
+            self.transcoders = self.kept = load_transcoders(source, dtype, device, shard, decoders=place)
+
+    def _decoder_place(
+        self, config: JobConfig, shape: TranscoderShape, shard: Shard, planned: PlannedDecoders, free_before: int
+    ) -> DecoderPlace:
+        """Return where this process keeps decoders. `free_before` is the main memory that was free before the model was
+        loaded: on a CPU the weights may be views of files, which do not make the free memory smaller."""
+        if config.run.decoders != "auto":
+            return config.run.decoders
+        if planned.place is not None:
+            return planned.place
+        dtype, device = config.model.forward_dtype, self.model.input_device
+        decoders, others = transcoder_bytes(shape, dtype, shard.count)
+        if device.type == "cuda":
+            free = FreeMemory(free_bytes_of(device), free_before)
+        else:
+            free = FreeMemory(free_before)
+            others += resident_bytes(self.model.shape, shape, dtype)[0]
+        return decoder_place(decoders, others, planned.prompt_bytes, free.share_of_worker(config.run))
 
 
 @dataclass(frozen=True)

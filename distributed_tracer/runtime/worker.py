@@ -18,6 +18,7 @@ from ..artifacts.files_in_use import Content, What
 from ..config import JobConfig, TraceConfig
 from ..errors import OutOfMemory, TracerError
 from ..graph.graph import Graph
+from ..plan.decoders import PlannedDecoders
 from ..plan.work import Outcome, WorkUnit
 from ..prompt import Prompt
 from ..store.format.part_manifest import PartManifest
@@ -48,9 +49,10 @@ class Worker:
         threads: int,
         shard: Shard = Shard(),  # noqa: B008  (Shard is frozen)
         expected: Mapping[What, Content] | None = None,
+        planned: PlannedDecoders | None = None,
     ) -> None:
         self.config = config
-        self.loaded = LoadedModel(config, threads, shard, expected)
+        self.loaded = LoadedModel(config, threads, shard, expected, planned)
         self.helpers = HelperPool()
         self._attempts = PromptAttempts(self.loaded, self._trace, self._sweep_rows, "encode", "sweep_rows")
         self._session: HelperSession | None = None

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..graph.nodes import ActiveTable
 from ..model.forward_cache import ForwardCache
 from ..model.model import Model
-from ..plan.machine import free_cpu_bytes
+from ..plan.machine import free_bytes_of
 from ..transcoder.base import Transcoders
 from .column_layout import ColumnLayout, Tiling
 from .device import to_device_async
@@ -71,19 +71,8 @@ def encode(
     prefix_length = zeroed if min(cache.logits) >= zeroed else 0  # a target in the prefix needs its gradient there
     columns = ColumnLayout.of(layer_A, position_A, len(count_L), num_positions, tiling, prefix_length)
     if keep_vectors is None:
-        keep_vectors = 2 * vector_bytes(columns, transcoders.shape, sweep_dtype) <= _free_bytes(device)
+        keep_vectors = 2 * vector_bytes(columns, transcoders.shape, sweep_dtype) <= free_bytes_of(device)
     source_vectors = SourceVectors(
         model, cache, transcoders, columns, feature_A, activation_A, zeroed, sweep_dtype, keep=keep_vectors
     )
     return ActiveFeatures(layer_A, position_A, feature_A, activation_A, columns, source_vectors)
-
-
-def _free_bytes(device: torch.device) -> int:
-    """Return the number of bytes that can be allocated on a device.
-
-    On a GPU this includes the memory that PyTorch's allocator holds from earlier prompts and will use again.
-    """
-    if device.type != "cuda":
-        return free_cpu_bytes()
-    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return torch.cuda.mem_get_info(device)[0] + unused

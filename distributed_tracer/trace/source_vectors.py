@@ -18,6 +18,7 @@ from ..shapes import TranscoderShape
 from ..threads import multiply
 from ..transcoder.base import Transcoders
 from .column_layout import ColumnLayout
+from .host_rows import HostRows
 
 
 def vector_bytes(columns: ColumnLayout, shape: TranscoderShape, dtype: torch.dtype) -> int:
@@ -52,6 +53,8 @@ class SourceVectors:
         self.model, self.cache, self.transcoders, self.columns, self.dtype = model, cache, transcoders, columns, dtype
         self._feature_Z = feature_A.new_zeros(columns.num_slots)
         self._feature_Z[columns.slot_A] = feature_A
+        on_device = transcoders.decoder_device.type == feature_A.device.type
+        self._host_rows = None if on_device else HostRows(transcoders, columns, self._feature_Z)
         self._activation_Z = activation_A.new_zeros(columns.num_slots)
         self._activation_Z[columns.slot_A] = activation_A
         self._position_Z = torch.cat([of.position_Z for of in columns.layers]).to(feature_A.device)
@@ -105,8 +108,13 @@ class SourceVectors:
         for source in range(layer + 1):
             if layer in shape.writes_to(source):
                 slots = self.columns.layers[source].slots
-                rows_ZD = self.transcoders.decoder_rows(source, self._feature_Z[slots], layer).to(self._work_dtype)
+                rows_ZD = self._decoder_rows(source, slots, layer).to(self._work_dtype)
                 yield source, rows_ZD.mul_(self._activation_Z[slots, None])
+
+    def _decoder_rows(self, source: int, slots: slice, layer: int) -> Tensor:
+        if self._host_rows is not None:
+            return self._host_rows.rows(source, slots, layer)
+        return self.transcoders.decoder_rows(source, self._feature_Z[slots], layer)
 
     def _to_residual(self, layer: int, source: int, at_site_ZD: Tensor) -> Tensor:
         position_Z = self._position_Z[self.columns.layers[source].slots].to(self._device(layer))

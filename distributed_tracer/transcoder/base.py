@@ -23,6 +23,12 @@ class Transcoders(Protocol):
     dtype: torch.dtype
     device: torch.device
 
+    @property
+    def decoder_device(self) -> torch.device:
+        """The device on which decoder rows are gathered. Features that are given there are read without waiting for
+        another device."""
+        ...
+
     def encode(self, layer: int, x_PD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the active features at `layer`: positions [A], features [A] (both int64) and activations [A].
 

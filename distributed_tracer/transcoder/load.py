@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol, cast, get_args
 
 import torch
 
 from ..artifacts.location import Folder, locate
+from ..config import DecoderPlace, Precision
 from ..errors import ShapeMismatch, TranscoderError
 from ..moved import former_arguments
-from ..shapes import STREAMED_DECODER_BYTES, ModelShape, TranscoderShape
+from ..plan.cost import transcoder_bytes
+from ..plan.decoders import FreeMemory, decoder_place
+from ..plan.machine import free_bytes_of, free_cpu_bytes
+from ..shapes import ModelShape, TranscoderShape
 from ..text import and_more, printable
 from .formats import circuit_tracer, gemma_scope, gemma_scope_2, openmoss, saelens, sparsify
 from .loaded import LoadedTranscoders, load_layer
@@ -46,23 +50,33 @@ def load_transcoders(
     device: str | torch.device = "cpu",
     shard: Shard | None = None,
     lazy: bool | None = None,
+    decoders: Literal["auto", DecoderPlace] = "auto",
 ) -> LoadedTranscoders:
     """Load the transcoders at `source`, which is a directory or `user/repo[/folder][@revision]` on the hub.
 
-    Encoders are kept on `device` in `dtype`. Decoders are kept there, too, unless `lazy` is true, in which case they
-    stay in their files; None decides by their size. If a shard is given as `shard`, only the features of that shard are
-    read and kept. Raises TranscoderError for anything that is missing, malformed or unknown.
+    Encoders are kept on `device` in `dtype`. Decoders are kept where `decoders` says: on the device, in main memory
+    beside a GPU ("host"), or in their files. "auto" takes the first of these that has room, and leaves more than half
+    of the device's free memory for prompts. `lazy=True` means "files", and `lazy=False` means "device". If a shard is
+    given as `shard`, only the features of that shard are read and kept. Raises TranscoderError for anything that is
+    missing, malformed or unknown, and for "host" without a GPU.
     """
     if dtype not in _DTYPES:
         raise TranscoderError(f"unknown dtype {dtype!r}; known are {', '.join(_DTYPES)}")
     files = _describe(source)
     shape = read_shape(files)
     shard = shard or Shard()
-    if lazy is None:
-        lazy = _decoder_bytes(shape, shard, _DTYPES[dtype]) >= STREAMED_DECODER_BYTES
     device = torch.device(device)
+    if lazy is not None:
+        decoders = _from_lazy(lazy, decoders)
+    if decoders == "auto":
+        decoders = _unplanned_place(shape, shard, cast(Precision, dtype), device)
+    if decoders not in get_args(DecoderPlace):
+        known = ", ".join(("auto", *get_args(DecoderPlace)))
+        raise TranscoderError(f"unknown place {decoders!r} of decoders; known are {known}")
+    if decoders == "host" and device.type != "cuda":
+        raise TranscoderError(f"decoders can be on the host only beside a GPU, not beside {device}: use 'device'")
     layers = [
-        load_layer(layer, number, shard.features(shape.features_L[number]), shard, _DTYPES[dtype], device, lazy)
+        load_layer(layer, number, shard.features(shape.features_L[number]), shard, _DTYPES[dtype], device, decoders)
         for number, layer in enumerate(files.layers)
     ]
     return LoadedTranscoders(shape, layers, _DTYPES[dtype], device, shard)
@@ -104,5 +118,16 @@ def _describe(source: str) -> TranscoderSpec:
     )
 
 
-def _decoder_bytes(shape: TranscoderShape, shard: Shard, dtype: torch.dtype) -> int:
-    return dtype.itemsize * shape.num_decoder_weights([len(shard.features(count)) for count in shape.features_L])
+def _from_lazy(lazy: bool, decoders: Literal["auto", DecoderPlace]) -> DecoderPlace:
+    """Return the place that `lazy` names. Raises TranscoderError if `decoders` names another."""
+    place: DecoderPlace = "files" if lazy else "device"
+    if decoders not in ("auto", place):
+        raise TranscoderError(f"lazy={lazy} means decoders={place!r}, and decoders is {decoders!r}: give one of them")
+    return place
+
+
+def _unplanned_place(shape: TranscoderShape, shard: Shard, dtype: Precision, device: torch.device) -> DecoderPlace:
+    """Return where decoders live if nothing is known of the prompts."""
+    decoder, others = transcoder_bytes(shape, dtype, shard.count)
+    host = free_cpu_bytes() if device.type == "cuda" else 0
+    return decoder_place(decoder, others, None, FreeMemory(free_bytes_of(device), host))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..config import DecoderPlace
 from ..errors import TranscoderError
 from ..shapes import TranscoderShape
 from ..threads import linear
@@ -29,8 +30,11 @@ _PRE_ACTIVATIONS = 2**26  # computed at once: 256 MiB of float32 and as much for
 
 @dataclass(frozen=True, eq=False)
 class LayerWeights:
-    """The weights of one layer, for the features kept. All are in memory, except a lazy decoder, which is a view of its
-    file."""
+    """The weights of one layer, for the features kept.
+
+    All are on one device, except a decoder that lives in main memory beside a GPU, or a lazy one, which is a view of
+    its file.
+    """
 
     features: range
     activation: Activation
@@ -68,7 +72,19 @@ class LoadedTranscoders:
         self.layers = layers
 
     def __repr__(self) -> str:
-        return f"<LoadedTranscoders {self.shape}, {self.dtype}, on {self.device}>"
+        return f"<LoadedTranscoders {self.shape}, {self.dtype}, on {self.device}, decoders: {self.decoders}>"
+
+    @property
+    def decoders(self) -> DecoderPlace:
+        """Where the decoders live."""
+        if self.layers[0].lazy:
+            return "files"
+        return "device" if self.decoder_device.type == self.device.type else "host"
+
+    @property
+    def decoder_device(self) -> torch.device:
+        """The device on which decoder rows are gathered: the CPU unless the decoders are on a GPU."""
+        return self.layers[0].W_dec_SLD.device
 
     def encode(self, layer: int, x_PD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return positions [A], features [A] and activations [A] of the active features kept here.
@@ -108,23 +124,27 @@ class LoadedTranscoders:
     def encoder_rows(self, layer: int, features_F: Tensor) -> tuple[Tensor, Tensor]:
         """Return the encoder vectors [F, D] and biases [F] of features of `layer`, which must be kept here."""
         weights = self.layers[layer]
-        index_F = self._index(weights, features_F)
+        index_F = self._index(weights, features_F, self.device)
         return weights.W_enc_SD[index_F].to(features_F.device), weights.b_enc_S[index_F].to(features_F.device)
 
     def decoder_rows(self, layer: int, features_F: Tensor, output_layer: int) -> Tensor:
         """Return the decoder vectors [F, D] from `layer` to `output_layer` of features that are kept here.
 
-        Lazy decoders are read from their file now. Raises TranscoderError if their numbers are NaN or infinite.
+        The rows are gathered where the decoders live. If that is not the device of `features_F`, the program waits for
+        the features, so give them on `decoder_device` where that matters. Lazy decoders are read from their file now.
+        Raises TranscoderError if their numbers are NaN or infinite.
         """
         weights = self.layers[layer]
         assert output_layer in self.shape.writes_to(layer), f"layer {layer} does not write to layer {output_layer}"
-        index_F = self._index(weights, features_F).to(weights.W_dec_SLD.device)
+        index_F = self._index(weights, features_F, weights.W_dec_SLD.device)
         rows_FD = weights.W_dec_SLD[:, output_layer - layer].index_select(0, index_F)
         if weights.decoder_scale_S is not None:
             scale_S = weights.decoder_scale_S
             rows_FD = scaled(rows_FD, scale_S[index_F] if scale_S.ndim else scale_S, self.dtype)
-        rows_FD = rows_FD.to(features_F.device, self.dtype)
-        return _finite(rows_FD, f"W_dec of layer {layer}") if weights.lazy else rows_FD
+        rows_FD = rows_FD.to(self.dtype)
+        if weights.lazy:
+            _finite(rows_FD, f"W_dec of layer {layer}")
+        return rows_FD.to(features_F.device)
 
     def decoder_bias(self, layer: int) -> Tensor:
         """Return the decoder bias [D], which is zero in all shards but shard 0, so that the shards add up."""
@@ -134,8 +154,8 @@ class LoadedTranscoders:
         """Return the skip matrix [D_out, D_in]; None without a skip connection, and in shards other than shard 0."""
         return self.layers[layer].W_skip_DD
 
-    def _index(self, weights: LayerWeights, features_F: Tensor) -> Tensor:
-        index_F = features_F.to(self.device) - weights.features.start
+    def _index(self, weights: LayerWeights, features_F: Tensor, device: torch.device) -> Tensor:
+        index_F = features_F.to(device) - weights.features.start
         if self.shard.count > 1:  # a negative index would give another feature's row
             kept = (index_F >= 0) & (index_F < len(weights.features))
             assert bool(kept.all()), f"shard {self.shard.index} of {self.shard.count} has {weights.features} only"
@@ -143,24 +163,31 @@ class LoadedTranscoders:
 
 
 def load_layer(
-    files: LayerSpec, layer: int, features: range, shard: Shard, dtype: torch.dtype, device: torch.device, lazy: bool
+    files: LayerSpec,
+    layer: int,
+    features: range,
+    shard: Shard,
+    dtype: torch.dtype,
+    device: torch.device,
+    decoders: DecoderPlace,
 ) -> LayerWeights:
     """Read the weights of `features` of one layer.
 
-    `shard` is the shard to which the features belong. Raises TranscoderError for weights that are NaN or infinite in
-    `dtype`.
+    `shard` is the shard to which the features belong, and `decoders` is where their decoders are to live. Raises
+    TranscoderError for weights that are NaN or infinite in `dtype`.
     """
 
-    def resident(name: object, stored: Tensor) -> Tensor:
-        return _finite(_copy(stored, dtype, device), str(name))
+    def resident(name: object, stored: Tensor, where: torch.device = device) -> Tensor:
+        return _finite(_copy(stored, dtype, where), str(name))
 
-    fold = files.fold
+    fold, lazy = files.fold, decoders == "files"
     W_dec = map_rows(files.W_dec)[features.start : features.stop] if lazy else read(files.W_dec, features)
     W_dec_SLD = W_dec[:, None] if files.first_output is None else W_dec[:, layer - files.first_output :]
     encoder_scale, decoder_scale = feature_scales(fold, W_dec_SLD[:, 0] if fold.unit_decoders else None)
     decoder_scale = decoder_scale * fold.output_scale
     if not lazy:
-        W_dec_SLD = resident(files.W_dec, scaled(W_dec_SLD, decoder_scale, dtype))
+        where = device if decoders == "device" else torch.device("cpu")
+        W_dec_SLD = resident(files.W_dec, scaled(W_dec_SLD, decoder_scale, dtype), where)
     stored_b_dec_D = read(files.b_dec) if files.b_dec else None
     b_dec_D = torch.zeros(W_dec_SLD.shape[-1], dtype=dtype, device=device)
     if stored_b_dec_D is not None and shard.index == 0:

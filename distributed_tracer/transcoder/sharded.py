@@ -56,6 +56,8 @@ class ShardedTranscoders:
         self.shape = owners[0].shape
         self.dtype = owners[0].dtype
         self.device = owners[0].device
+        on_host = all(owner.decoder_device.type == "cpu" for owner in owners)
+        self.decoder_device = torch.device("cpu") if on_host else self.device
         self._owners, self._run_calls = owners, run_calls
 
     def encode(self, layer: int, x_PD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -93,6 +95,6 @@ class ShardedTranscoders:
         """Yield each owner that keeps any of the features, with the places of these in `features_F`."""
         for owner in self._owners:
             kept = owner.shard.features(self.shape.features_L[layer])
-            mine_F = torch.nonzero((features_F >= kept.start) & (features_F < kept.stop)).flatten()
+            mine_F = ((features_F >= kept.start) & (features_F < kept.stop)).nonzero().flatten()
             if len(mine_F):
                 yield owner, mine_F

@@ -171,6 +171,8 @@ class PretendCuda(TorchDispatchMode):
     def __init__(self, counts: Counts) -> None:
         super().__init__()
         self.counts = counts
+        self._pinned: dict[int, Tensor] = {}
+        """Pinned tensors by the address of their memory, which they keep, so that no other tensor gets it."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return self.run(func, args, kwargs or {})
@@ -182,6 +184,8 @@ class PretendCuda(TorchDispatchMode):
         wanted = None if kwargs.get("device") is None else _numbered(kwargs["device"])
         on_gpu = [t.device for t in tensors if isinstance(t, PretendTensor)]
         if not on_gpu and (wanted is None or wanted == CPU):
+            if kwargs.get("pin_memory"):
+                return self.pin(func(*args, **{**kwargs, "pin_memory": False}))
             return func(*args, **kwargs)
         if name in _COPIES:
             target = self._copy(name, tensors, wanted, args, kwargs)
@@ -202,6 +206,11 @@ class PretendCuda(TorchDispatchMode):
         written = _written(func, args, kwargs)
         return tree_map(lambda r: _claimed(r, target, tensors), result) if written is None else written
 
+    def pin(self, tensor: Tensor) -> Tensor:
+        """Return a tensor of the CPU whose memory counts as pinned from now on, and so do its views."""
+        self._pinned[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
     def _copy(
         self, name: str, tensors: Sequence[Tensor], wanted: torch.device | None, args: Any, kwargs: Any
     ) -> torch.device:
@@ -212,7 +221,7 @@ class PretendCuda(TorchDispatchMode):
             source, target = tensors[1] if len(tensors) > 1 else tensors[0], tensors[0].device
             asynchronous = asynchronous or (len(args) > 2 and args[2])
         if source.device == CPU and target.type == "cuda":
-            if not (asynchronous and getattr(source, "pretended_pinned", False)):
+            if not (asynchronous and source.untyped_storage().data_ptr() in self._pinned):
                 self.counts.wait("copy from pageable memory")
         elif source.device.type == "cuda" and target == CPU:
             self.counts.wait("copy to the host", source.nbytes)
@@ -265,6 +274,8 @@ def pretending(num_devices: int = 2, free_bytes: int = 70 * 2**30) -> Iterator[C
         "mem_get_info": lambda device=None: (free_bytes, 80 * 2**30),
         "get_device_properties": lambda device=None: properties,
         "get_device_name": lambda device=None: properties.name,
+        "current_stream": lambda device=None: None,
+        "Event": _Event,
         "get_device_capability": lambda device=None: (9, 0),
         **{name: lambda device=None: 0 for name in _MEMORY},
     }
@@ -307,9 +318,20 @@ class _Numbering(TorchFunctionMode):
 
 
 def _pinned(tensor: Tensor) -> Tensor:
-    copy = tensor.clone()
-    copy.pretended_pinned = True  # type: ignore[attr-defined]
-    return copy
+    return PRETENDED[-1].pin(tensor.clone())
+
+
+class _Event:
+    """An event of a stream whose work is always done."""
+
+    def record(self, stream: Any = None) -> None:
+        pass
+
+    def query(self) -> bool:
+        return True
+
+    def synchronize(self) -> None:
+        PRETENDED[-1].counts.wait("event")
 
 
 def _real(value: Any) -> Any:

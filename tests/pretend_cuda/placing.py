@@ -12,17 +12,20 @@ from tiny import TOKENIZER, hf_model
 from transformers import AutoTokenizer, PreTrainedModel
 
 from distributed_tracer import load_transcoders
+from distributed_tracer.config import DecoderPlace
 from distributed_tracer.model.load import wrap
 from distributed_tracer.model.model import Model
 from distributed_tracer.transcoder.loaded import LoadedTranscoders
 
-Placement = Literal["cpu", "one", "split", "split, decoders in files"]
+Placement = Literal["cpu", "one", "split", "split, decoders in files", "one, decoders on the host"]
+
+_DECODERS: dict[Placement, DecoderPlace] = {"split, decoders in files": "files", "one, decoders on the host": "host"}
 
 
 def placed_model(architecture: str, placement: Placement, dtype: torch.dtype = torch.float32) -> Model:
     """Return a tiny model on the CPU, on one pretended device, or split over two of them by accelerate."""
     model = hf_model(architecture).to(dtype)
-    if placement == "one":
+    if placement.startswith("one"):
         model = model.to("cuda")
     elif placement != "cpu":
         model = _split(model)
@@ -31,8 +34,8 @@ def placed_model(architecture: str, placement: Placement, dtype: torch.dtype = t
 
 def placed_transcoders(source: Path, placement: Placement, dtype: str = "float32") -> LoadedTranscoders:
     """Load transcoders onto the CPU or onto the first pretended device."""
-    in_files = placement == "split, decoders in files"
-    return load_transcoders(str(source), dtype, "cpu" if placement == "cpu" else "cuda", lazy=in_files)
+    decoders = _DECODERS.get(placement, "device")
+    return load_transcoders(str(source), dtype, "cpu" if placement == "cpu" else "cuda", decoders=decoders)
 
 
 def _split(model: PreTrainedModel) -> PreTrainedModel:

@@ -33,6 +33,7 @@ class RemoteShard:
 
     def __init__(self, actor: Any, shard: Shard, kept: LoadedTranscoders) -> None:
         self.shard, self.shape, self.dtype, self.device = shard, kept.shape, kept.dtype, kept.device
+        self.decoder_device = torch.device("cpu")  # rows arrive in this process's main memory
         self._actor = actor
         self.decoder_bias, self.skip = cache(self._decoder_bias), cache(self._skip)
 

@@ -74,6 +74,7 @@ class _Lines(logging.Formatter):
 
 def keep_worker_logs(log_format: LogFormat) -> None:
     """Make this Ray worker process write its log records to standard error, which Ray saves in a file."""
+    logging.getLogger(_PACKAGE).setLevel(logging.INFO)
     plain = _Lines("%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger().addHandler(_handler(JsonLines() if log_format == "json" else plain))
 
@@ -87,16 +88,16 @@ def log_outcomes(log_format: LogFormat) -> Iterator[Callable[[Outcome], None]]:
     if log_format == "text":
         yield lambda outcome: None
         return
-    root, ours, handler = logging.getLogger(), logging.getLogger(_PACKAGE), _handler(JsonLines())
-    level = ours.level
+    root, handler = logging.getLogger(), _handler(JsonLines())
+    level = _events.level
     root.addHandler(handler)
-    ours.setLevel(logging.INFO)
+    _events.setLevel(logging.INFO)
     logging.captureWarnings(True)
     try:
         yield _log_outcome
     finally:
         logging.captureWarnings(False)
-        ours.setLevel(level)
+        _events.setLevel(level)
         root.removeHandler(handler)
 
 

@@ -25,6 +25,11 @@ def replacement(request: pytest.FixtureRequest) -> ReplacementModel:
     return ReplacementModel.load(str(DEMO / "model"), str(DEMO / "transcoders" / request.param))
 
 
+def test_decoders_may_stay_in_their_files() -> None:
+    files = ReplacementModel.load(str(DEMO / "model"), str(DEMO / "transcoders/plt"), decoders="files")
+    assert files.transcoders.decoders == "files"  # type: ignore[attr-defined]
+
+
 def test_a_prompt_is_traced_changed_and_looked_at(replacement: ReplacementModel) -> None:
     graph = replacement.trace(DALLAS, TraceConfig(max_feature_nodes=64, round_size=32))
     unpruned = replacement.trace(DALLAS, TraceConfig(max_feature_nodes=64, round_size=32, keep_all=True))

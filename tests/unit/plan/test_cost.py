@@ -74,11 +74,10 @@ def test_work_grows_faster_than_the_number_of_tokens() -> None:
     assert 2 * short < long < 4 * short
 
 
-def test_small_decoders_are_resident_and_large_ones_stay_in_their_files() -> None:
+def test_weights_of_a_worker_by_hand() -> None:
     assert resident_bytes(MODEL, PLT, "float32") == (4_000_000, 528_000)
     assert resident_bytes(MODEL, PLT, "float32", slices=2) == (4_000_000, 264_512)  # biases are not shared
-    wide = replace(PLT, features_L=(2_500_000,) * 4, num_parameters=1_300_000_000)
-    assert resident_bytes(MODEL, wide, "float32")[1] == 4 * (1_300_000_000 - 4 * 2_500_000 * 64)
+    assert resident_bytes(MODEL, PLT, "float32", decoders="files") == (4_000_000, 528_000 - 4 * 4 * 256 * 64)
 
 
 def tensors_of(held: Any) -> Iterator[torch.Tensor]:

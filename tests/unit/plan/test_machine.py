@@ -43,4 +43,8 @@ def test_free_memory_of_gpus_is_asked_of_their_driver(tmp_path: Path, monkeypatc
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     per_worker = worker_resources(job(tmp_path, plain_rows(1), RunConfig(gpus_per_worker=2)))
     assert per_worker.free_bytes == 2000 * 2**20, "of two GPUs, each as full as the fullest"
+    assert per_worker.num_gpus == 2
+    two = worker_resources(job(tmp_path, plain_rows(1), RunConfig(workers=2, gpus_per_worker=0.5)))
+    assert two.free_bytes == 500 * 2**20
+    assert two.free_host_bytes == pytest.approx(free_cpu_bytes() / 2, rel=0.2)
     assert worker_resources(job(tmp_path, plain_rows(1), RunConfig(local=True))).on_gpu

@@ -24,8 +24,9 @@ from transcoder_formats import (
 )
 
 from distributed_tracer.errors import ShapeMismatch, TranscoderError
+from distributed_tracer.plan import machine
 from distributed_tracer.shapes import ModelShape
-from distributed_tracer.transcoder import load, loaded
+from distributed_tracer.transcoder import loaded
 from distributed_tracer.transcoder.load import check_fits, load_transcoders, transcoder_shape
 from distributed_tracer.transcoder.shard import Shard
 
@@ -132,9 +133,11 @@ def test_layers_may_differ_in_size(tmp_path: Path) -> None:
     assert load_transcoders(str(tmp_path)).shape.features_L == (11, 5, 11)
 
 
-def test_decoders_are_resident_unless_they_are_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoders_are_in_memory_if_that_leaves_more_than_half_of_it_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_clt(tmp_path, WEIGHTS)
-    decoder_bytes = (3 + 2 + 1) * SIZE * WIDTH * 4
+    weights = 4 * transcoder_shape(str(tmp_path)).num_parameters
 
     def is_lazy(**options: object) -> bool:
         """What is in the file is seen through its mapping: change it and look."""
@@ -148,16 +151,32 @@ def test_decoders_are_resident_unless_they_are_large(tmp_path: Path, monkeypatch
         after = transcoders.decoder_rows(2, torch.tensor([0]), 2)
         with open(path, "r+b") as file:
             file.write(content)
-        return not torch.equal(before, after)
+        in_file = not torch.equal(before, after)
+        assert transcoders.decoders == ("files" if in_file else "device")
+        return in_file
 
     assert not is_lazy()
     assert is_lazy(lazy=True)
-    monkeypatch.setattr(load, "STREAMED_DECODER_BYTES", decoder_bytes)
+    assert is_lazy(decoders="files")
+    monkeypatch.setattr(machine, "free_cpu_bytes", lambda: weights * 10 // 4 - 1)
     assert is_lazy()
+    assert not is_lazy(lazy=False)
+    assert not is_lazy(decoders="device")
     assert not is_lazy(dtype="bfloat16")
     assert not is_lazy(shard=Shard(0, 2))
-    monkeypatch.setattr(load, "STREAMED_DECODER_BYTES", decoder_bytes + 1)
+    monkeypatch.setattr(machine, "free_cpu_bytes", lambda: -(-weights * 10 // 4))
     assert not is_lazy()
+
+
+def test_a_place_that_is_unknown_absent_or_contradicted_is_refused(tmp_path: Path) -> None:
+    write_plt(tmp_path, WEIGHTS)
+    for options, message in (
+        ({"decoders": "disk"}, "unknown place 'disk' of decoders; known are auto, device, host, files"),
+        ({"decoders": "host"}, "only beside a GPU, not beside cpu"),
+        ({"decoders": "device", "lazy": True}, "lazy=True means decoders='files', and decoders is 'device'"),
+    ):
+        with pytest.raises(TranscoderError, match=message):
+            load_transcoders(str(tmp_path), **options)  # type: ignore[arg-type]
 
 
 def test_long_prompts_are_encoded_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

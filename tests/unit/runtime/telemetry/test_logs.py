@@ -24,11 +24,12 @@ from distributed_tracer.runtime.telemetry.phases import PhaseTimer
 @pytest.fixture
 def worker_log() -> Iterator[logging.Logger]:
     """As in a worker's process; handlers that a test adds are taken away."""
-    root = logging.getLogger()
-    before = list(root.handlers)
+    root, ours = logging.getLogger(), logging.getLogger("distributed_tracer")
+    before, level = list(root.handlers), ours.level
     yield logging.getLogger("distributed_tracer.somewhere")
     for handler in set(root.handlers) - set(before):
         root.removeHandler(handler)
+    ours.setLevel(level)
 
 
 def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -83,7 +84,7 @@ def test_warnings_are_lines_too(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_afterwards_logging_is_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
-    root, ours = logging.getLogger(), logging.getLogger("distributed_tracer")
+    root, ours = logging.getLogger(), logging.getLogger("distributed_tracer.prompts")
     before = list(root.handlers), ours.level
     with log_outcomes("json"):
         assert (list(root.handlers), ours.level) != before
@@ -116,6 +117,13 @@ def test_a_workers_record_says_at_which_prompt_it_was_made(
     else:
         assert (json.loads(first)["prompt"], json.loads(first)["phase"]) == ("p\n7", "rows")
         assert json.loads(second).keys() == {"time", "level", "logger", "message"}
+
+
+def test_a_workers_log_says_what_it_decided(worker_log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    keep_worker_logs("json")
+    worker_log.info("decoders live in their files")
+    worker_log.debug("more than anyone wants to know")
+    assert [(line["level"], line["message"]) for line in lines_of(capsys)] == [("info", "decoders live in their files")]
 
 
 def make_talking_worker(config: JobConfig, threads: int) -> Any:
