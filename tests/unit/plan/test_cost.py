@@ -14,6 +14,7 @@ from tiny import save_model, save_transcoders, tiny_model
 
 from distributed_tracer.config import TraceConfig
 from distributed_tracer.plan.cost import cost_of, resident_bytes
+from distributed_tracer.plan.sizing import EDGES_WEIGHTED_AT_ONCE
 from distributed_tracer.shapes import ModelShape, TranscoderShape
 
 MODEL = ModelShape("llama", 4, 64, 4, 2, 16, 1000, 512, 1_000_000)
@@ -78,6 +79,17 @@ def test_weights_of_a_worker_by_hand() -> None:
     assert resident_bytes(MODEL, PLT, "float32") == (4_000_000, 528_000)
     assert resident_bytes(MODEL, PLT, "float32", slices=2) == (4_000_000, 264_512)  # biases are not shared
     assert resident_bytes(MODEL, PLT, "float32", decoders="files") == (4_000_000, 528_000 - 4 * 4 * 256 * 64)
+
+
+def test_a_gpu_holds_all_heads_of_a_row_and_more_edges_at_once() -> None:
+    few, many = (replace(MODEL, num_kv_heads=n, num_heads=8) for n in (1, 8))
+    of_one, of_all = (
+        [cost_of(40, of, PLT, TRACE, "float32", 50, 32, device).bytes.sweep for device in ("cpu", "cuda")]
+        for of in (few, many)
+    )
+    edges = of_one[1] - of_one[0]  # with one key/value head both devices hold the same of a row
+    assert edges == 4 * EDGES_WEIGHTED_AT_ONCE
+    assert of_all[1] - of_all[0] - edges == 32 * 4 * 40 * 7 * 3 * MODEL.head_dim  # z twice and y, of seven more heads
 
 
 def tensors_of(held: Any) -> Iterator[torch.Tensor]:
