@@ -75,9 +75,10 @@ class TraceConfig:
     max_feature_nodes: int | None = 4096
     """Largest number of features that get rows, the most influential first; None gives a row to every active
     feature."""
-    round_size: int = 256
+    round_size: int | Literal["auto"] = "auto"
     """Number of features chosen between two rankings by influence. It changes results, so it is never derived from the
-    number of workers or the batch size."""
+    number of workers or the batch size. auto is what the store was made with; a new store gets 256 if workers are CPUs
+    and 1,024 if they are GPUs. The store records the number."""
     max_targets: int = 10
     """Largest number of next tokens to explain if a prompt names no targets."""
     target_mass: float = 0.95
@@ -107,10 +108,10 @@ class TraceConfig:
     changes no graph."""
 
     def __post_init__(self) -> None:
-        for name in ("round_size", "max_targets"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
-        rows = self.sweep_rows
-        _require(rows == "auto" or rows >= 1, f"sweep_rows must be auto or at least 1, not {rows}")
+        _require(self.max_targets >= 1, f"max_targets must be at least 1, not {self.max_targets}")
+        for name in ("round_size", "sweep_rows"):
+            value = getattr(self, name)
+            _require(value == "auto" or value >= 1, f"{name} must be auto or at least 1, not {value}")
         nodes = self.max_feature_nodes
         _require(nodes is None or nodes >= 1, f"max_feature_nodes must be at least 1, not {nodes}")
         closing = self.max_closing_error
@@ -118,6 +119,13 @@ class TraceConfig:
         for name in ("target_mass", "node_threshold", "edge_threshold", "keep_row_mass"):
             value = getattr(self, name)
             _require(0.0 < value <= 1.0, f"{name} must be in (0, 1], not {value}")
+
+    @property
+    def features_per_round(self) -> int:
+        """The round size as a number. Raises ConfigError if it is still "auto", which depends on device and store."""
+        if self.round_size == "auto":
+            raise ConfigError("round_size is auto: a plan turns it into a number; or give a number")
+        return self.round_size
 
 
 @dataclass(frozen=True)
@@ -232,8 +240,11 @@ class JobConfig:
         )
 
     def identity(self) -> dict[str, Any]:
-        """Return the settings that determine what is in a graph. A store made with another identity refuses the run."""
-        trace = asdict(self.trace)
+        """Return the settings that determine what is in a graph. A store made with another identity refuses the run.
+
+        Raises ConfigError if the round size is still "auto": a store records the number, which a plan has.
+        """
+        trace = asdict(self.trace) | {"round_size": self.trace.features_per_round}
         del trace["sweep_rows"], trace["max_closing_error"]
         if trace["keep_all"]:
             del trace["node_threshold"], trace["edge_threshold"]

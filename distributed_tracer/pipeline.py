@@ -9,6 +9,7 @@ themselves. This process only sees the outcome of each prompt, and commits the p
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,10 +19,11 @@ from .artifacts.files_in_use import FilesInUse
 from .config import JobConfig
 from .errors import StoreNotFound, StoreUnavailable, TracerError
 from .job.inputs import JobInputs, load_inputs
-from .job.provenance import made_by, run_info
+from .job.provenance import as_planned, made_by, run_info
 from .job.summary import OutcomeRecorder, Summary
 from .plan.decoders import PlannedDecoders
 from .plan.plan import Plan, make_plan
+from .plan.sizing import ROUND_SIZES
 from .plan.work import Outcome
 from .redact import redacted
 from .runtime.execute import run_units
@@ -35,6 +37,7 @@ from .store.ledger import Ledger
 _CHANGED = (
     "the store holds a graph of other tokens or targets under this id; give the prompt a new id, or another store"
 )
+_log = logging.getLogger(__name__)
 
 
 def run_job(config: JobConfig) -> Summary:
@@ -55,9 +58,11 @@ def _run(config: JobConfig, on_outcome: Callable[[Outcome], None]) -> Summary:
     with files.loading():
         inputs = load_inputs(config)
     prompts = inputs.prompts
-    plan = make_plan(prompts, inputs.model, inputs.transcoders, config)
-    plan.check_fits()
     ledger = Ledger(config.store.store, config.store.retry_seconds)
+    plan = make_plan(prompts, inputs.model, inputs.transcoders, config, recorded=ledger.identity())
+    plan.check_fits()
+    config = plan.config
+    _announce(plan)
     ledger.create_or_check(run_info(config, inputs.transcoders.features_L, files))
     prompts.mark_done(ledger.content_hashes())
     num_wanted = len(prompts) + prompts.num_rejected
@@ -65,7 +70,8 @@ def _run(config: JobConfig, on_outcome: Callable[[Outcome], None]) -> Summary:
     with GracefulShutdown(config.run.log_format) as stopping:
         try:
             with suppress(NothingBegun):
-                ledger.start_run(num_wanted, prompts.num_done, config.store.part_seconds, made_by(config))
+                about = {**made_by(config), "planned": as_planned(plan)}
+                ledger.start_run(num_wanted, prompts.num_done, config.store.part_seconds, about)
                 planned = PlannedDecoders(plan.decoders, plan.prompt_bytes)
                 make_worker = partial(new_worker, expected=files.content, planned=planned)
                 _work(config, inputs, plan, stopping, recorder, make_worker)
@@ -79,6 +85,16 @@ def _run(config: JobConfig, on_outcome: Callable[[Outcome], None]) -> Summary:
         else:
             ledger.end("finished")
     return summary
+
+
+def _announce(plan: Plan) -> None:
+    """Log what a person would want to know before the work begins."""
+    number, usual = plan.config.trace.features_per_round, ROUND_SIZES[plan.machine.device]
+    if plan.round_size_origin == "store" and number != usual:
+        _log.warning("rounds of %d features, as in the store; a new store would get %d on these workers", number, usual)
+    for note in plan.notes():
+        if note.severity == "warning":
+            _log.warning("%s", note.text)
 
 
 def _work(
@@ -117,7 +133,9 @@ def _record_end(ledger: Ledger, recorder: OutcomeRecorder, stopping: GracefulShu
 
 def plan_job(config: JobConfig) -> tuple[Plan, JobInputs]:
     """Return the plan of what `run_job` would do now, and its inputs. It loads no weights; the store may be unnamed."""
-    inputs = load_inputs(config)
+    inputs, recorded = load_inputs(config), None
     if config.store.store:
-        inputs.prompts.mark_done(Ledger(config.store.store).content_hashes())
-    return make_plan(inputs.prompts, inputs.model, inputs.transcoders, config), inputs
+        ledger = Ledger(config.store.store)
+        inputs.prompts.mark_done(ledger.content_hashes())
+        recorded = ledger.identity()
+    return make_plan(inputs.prompts, inputs.model, inputs.transcoders, config, recorded=recorded), inputs

@@ -13,6 +13,7 @@ from typing import Any
 from .. import __version__
 from ..artifacts.files_in_use import FilesInUse
 from ..config import JobConfig, as_dict
+from ..plan.plan import Plan
 from ..redact import without_secrets
 
 _PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "ray", "zarr", "numpy")
@@ -38,6 +39,20 @@ def made_by(config: JobConfig) -> dict[str, Any]:
         "versions": versions(),
         "platform": platform.platform(),
     }
+
+
+def as_planned(plan: Plan) -> dict[str, Any]:
+    """Return what a run's record says of its plan: what the configuration leaves to the device.
+
+    They are the type of device, where the round size comes from, and the rows of a sweep for prompts of `tokens` (the
+    least and the largest number) tokens. A prompt for which memory does not suffice is tried again with half as many.
+    """
+    ranges: list[dict[str, Any]] = []
+    for length, cost in sorted(plan.costs.items()):
+        if not ranges or ranges[-1]["rows"] != cost.sweep_rows:
+            ranges.append({"rows": cost.sweep_rows, "tokens": [length, length]})
+        ranges[-1]["tokens"][1] = length
+    return {"device": plan.machine.device, "round_size_origin": plan.round_size_origin, "sweep_rows": ranges}
 
 
 def _clean(value: Any) -> Any:

@@ -143,7 +143,7 @@ def cost_of(
     flops = _before_rows(num_tokens, model, transcoders) + _rows(
         rows, num_tokens, model, active_per_site * _layers_written(transcoders)
     )
-    rankings = -(-features // trace.round_size) if features < active else 0
+    rankings = -(-features // trace.features_per_round) if features < active else 0
     return Cost(num_tokens, active, rows, sweep_rows, size, flops + rankings * rows * slots)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..config import JobConfig, RunConfig
 from .control_group import memory_limits, num_processors
+from .processor import Processor, cpu_of, gpu_of
 
 if TYPE_CHECKING:
     import torch
@@ -33,21 +34,43 @@ class WorkerResources:
     """Free main memory of a worker on a GPU; 0 on a CPU, where `free_bytes` is main memory."""
     num_gpus: float = 0.0
     """Number of GPUs over which the worker's model is spread, whose free memory `free_bytes` adds up."""
+    processor: Processor | None = None
+    """The CPU or the GPU that computes (of several GPUs, the oldest); None if this machine cannot know it."""
+
+    @property
+    def device(self) -> str:
+        """The type of the device that computes, as torch names it: "cuda" or "cpu"."""
+        return "cuda" if self.on_gpu else "cpu"
 
 
 def worker_resources(config: JobConfig) -> WorkerResources:
     """Return each worker's share of this machine; on a remote cluster, the free memory is not known."""
     run = config.run
     remote = not run.local and (run.ray_address is not None or "RAY_ADDRESS" in os.environ)
-    gpus = [] if remote or config.model.device_map == "cpu" else free_gpu_bytes()
-    num_gpus = float(len(gpus)) if run.local else run.gpus_per_worker
+    on_cpu = config.model.device_map == "cpu" or (run.local and os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"))
+    gpus = [] if remote or on_cpu else free_gpu_bytes()
+    num_gpus = 0.0 if on_cpu else float(len(gpus)) if run.local else run.gpus_per_worker
     num_workers = 1 if run.local else run.workers
     if num_gpus > 0:
         free = round(min(gpus) * num_gpus) if gpus else None
         host = free_cpu_bytes() // num_workers if gpus else 0
-        return WorkerResources(True, free, GPU_FLOPS * num_gpus, free_host_bytes=host, num_gpus=num_gpus)
+        speed, gpu = GPU_FLOPS * num_gpus, gpu_here() if gpus else None
+        return WorkerResources(True, free, speed, free_host_bytes=host, num_gpus=num_gpus, processor=gpu)
     threads = run.threads or max(1, num_cores() // num_workers)
-    return WorkerResources(False, None if remote else free_cpu_bytes() // num_workers, CPU_FLOPS * threads)
+    speed = CPU_FLOPS * threads
+    if remote:
+        return WorkerResources(False, None, speed)
+    return WorkerResources(False, free_cpu_bytes() // num_workers, speed, processor=cpu_here())
+
+
+def cpu_here(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor | None:
+    """Return this machine's CPU, or None if the file does not describe it, as on systems other than Linux."""
+    return cpu_of(cpuinfo.read_text(encoding="utf-8", errors="replace")) if cpuinfo.exists() else None
+
+
+def gpu_here() -> Processor | None:
+    """Return the oldest GPU of this machine, or None if its driver does not say what GPUs can compute."""
+    return gpu_of(ask_gpus("name", "compute_cap"))
 
 
 def most_workers_here(run: RunConfig) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Any, Literal
 
 from ..config import DecoderPlace, JobConfig
 from ..errors import PlanDoesNotFit
@@ -14,9 +15,12 @@ from ..text import format_bytes as _size
 from .cost import Cost, cost_of, resident_bytes, sweep_item_bytes, transcoder_bytes
 from .decoders import FreeMemory, decoder_place
 from .machine import WorkerResources, worker_resources
+from .precision import Note, precision_notes
 from .prompt_queue import PromptQueue
-from .sizing import FEWEST_SWEEP_ROWS, num_sweep_rows
+from .sizing import FEWEST_SWEEP_ROWS, num_sweep_rows, with_round_size
 from .work import WorkUnit
+
+RoundSizeOrigin = Literal["given", "store", "device"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +33,10 @@ class Plan:
     model: ModelShape
     transcoders: TranscoderShape
     config: JobConfig
+    """The configuration with the round size as a number: what workers and the store get."""
     machine: WorkerResources
+    round_size_origin: RoundSizeOrigin = "given"
+    """Where the round size comes from: the configuration, the store that is continued, or the kind of device."""
     decoders: DecoderPlace | None = None
     """Where every worker keeps decoders; None if it is not configured and the memory of workers is not known here, so
     that each worker decides."""
@@ -95,6 +102,10 @@ class Plan:
                 "Try --decoders auto or files, fewer --workers on a machine, or --slices."
             )
 
+    def notes(self) -> Iterator[Note]:
+        """Yield warnings and hints about the configured precisions on the workers' processor."""
+        return precision_notes(self.config.model, self.config.trace, self.machine)
+
     def describe(self) -> str:
         """Return the plan as text. Deprecated: the function `plan_text` does the same."""
         text: str = call_successor("report.plan", "plan_text", self)
@@ -132,12 +143,18 @@ def make_plan(
     transcoders: TranscoderShape,
     config: JobConfig,
     machine: WorkerResources | None = None,
+    recorded: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """Plan the prompts that are left to do. `machine` is what one worker has; if None, it is found out here."""
+    """Plan the prompts that are left to do. `machine` is what one worker has; if None, it is found out here.
+
+    `recorded` is the identity of the store that the run continues, if it exists. A round size of "auto" becomes the
+    number in it, or else the number for the device of the workers.
+    """
     machine = machine or worker_resources(config)
+    config, origin = _with_round_size(config, machine, recorded or {})
     costs = {length: _cost(length, model, transcoders, config, machine) for length in prompts.lengths()}
     setting = config.run.decoders
-    plan = Plan(prompts, costs, model, transcoders, config, machine, decoders="files")
+    plan = Plan(prompts, costs, model, transcoders, config, machine, origin, decoders="files")
     return replace(plan, decoders=_place(plan) if setting == "auto" else setting)
 
 
@@ -154,6 +171,18 @@ def _place(plan: Plan) -> DecoderPlace | None:
     model, others = plan.weight_bytes
     free = FreeMemory(int(machine.free_bytes / num_gpus), machine.free_host_bytes)
     return decoder_place(plan.decoder_bytes, others + ceil(model / num_gpus), plan.prompt_bytes, free)
+
+
+def _with_round_size(
+    config: JobConfig, machine: WorkerResources, recorded: Mapping[str, Any]
+) -> tuple[JobConfig, RoundSizeOrigin]:
+    """Return the configuration with the round size as a number, and where the number comes from."""
+    if config.trace.round_size != "auto":
+        return config, "given"
+    trace = recorded.get("trace")
+    number = trace.get("round_size") if isinstance(trace, Mapping) else None
+    number = number if type(number) is int and number >= 1 else None  # a store may hold anything; True is an int
+    return replace(config, trace=with_round_size(config.trace, machine.device, number)), "store" if number else "device"
 
 
 def _cost(

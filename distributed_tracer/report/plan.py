@@ -8,10 +8,15 @@ from itertools import islice
 from ..errors import PlanDoesNotFit
 from ..plan.decoders import describe_place
 from ..plan.plan import Plan
-from ..text import counted, format_bytes
+from ..text import counted, format_bytes, printable
 
 _SHOWN = 5
 _COUNTED = ("tokens", "active", "rows", "a sweep")
+_ORIGINS = {
+    "given": "as configured",
+    "store": "as in the store that the run continues",
+    "device": "as usual for such workers (--round-size)",
+}
 _MEASURED = ("cache", "vectors", "row buffer", "sweep", "assembly", "total", "seconds")
 
 
@@ -28,6 +33,8 @@ def _inputs(plan: Plan) -> list[str]:
     shared = f" on each of {run.slices} workers" if run.slices > 1 else ""
     lengths = plan.prompts.lengths()
     free = "not known here" if machine.free_bytes is None else f"{format_bytes(machine.free_bytes)} free"
+    kind = "GPU" if machine.on_gpu else "CPU"
+    name = f" ({printable(machine.processor.name)})" if machine.processor else ""
     return [
         f"model        {model.architecture}, {model.num_layers} layers x {model.d_model}, "
         f"{model.num_parameters / 1e6:,.1f} M parameters in {plan.config.model.forward_dtype}: {model_bytes}",
@@ -35,9 +42,11 @@ def _inputs(plan: Plan) -> list[str]:
         f"decoders     {_decoders(plan)}{shared}",
         f"prompts      {sum(lengths.values()):,}; tokens min {min(lengths)}, median {_median(lengths):g}, "
         f"max {max(lengths)}",
-        f"each worker  {'GPU' if machine.on_gpu else 'CPU'}, memory {free}",
+        f"each worker  {kind}{name}, memory {free}",
+        f"rounds       {plan.config.trace.features_per_round:,} features, {_ORIGINS[plan.round_size_origin]}",
         f"assumed      {run.expected_active:g} active features per token and layer (--expected-active), "
         f"{machine.operations_per_second / 1e9:,.0f} GFLOP/s per worker",
+        *(f"{note.severity:<13}{printable(note.text)}" for note in plan.notes()),
     ]
 
 

@@ -50,6 +50,14 @@ class Ledger:
         """The highest number of a commit that was seen; None as long as the commits were not listed."""
         self._run = ""
 
+    def identity(self) -> dict[str, Any] | None:
+        """Return the identity that the store was made with; None if there is no store yet.
+
+        Raises StoreVersionError for a store of another format version, and StoreCorrupt for anything that is no store.
+        """
+        there = self._root.read(RUN)
+        return None if there is None else dict(parse_run(there, self._root.url)["identity"])
+
     def create_or_check(self, run_info: Mapping[str, Any]) -> None:
         """Create the store, or check that it was created with the same identity and files.
 

@@ -14,6 +14,7 @@ from ..graph.graph import Graph
 from ..model.forward_cache import ForwardCache, run_with_cache
 from ..model.model import Model
 from ..model.tokenize import num_zeroed_positions, token_strings, tokenize
+from ..plan.sizing import with_round_size
 from ..prompt import Prompt, hash_prompt
 from ..threads import few_on_one_thread
 from ..transcoder.base import Transcoders
@@ -53,7 +54,7 @@ def attribute_dense(
 
     Its method `pruned` copies only the pruned graph to the host. Arguments and errors are those of `attribute`.
     """
-    prompt = tokenize(_as_prompt(prompt), model.tokenizer, model.shape)
+    prompt, config = tokenize(_as_prompt(prompt), model.tokenizer, model.shape), with_round_size(config, transcoders.device.type)
     assert prompt.tokens is not None
     with matmul_precision("float32"):
         cache, features = run_and_encode(prompt, model, transcoders, config)

@@ -100,7 +100,7 @@ class Frontier:
             return torch.arange(self.num_active, device=self.weight_K.device)
         influence_A = self.influence()
         influence_A.index_fill_(0, self.features_F, -1.0)  # an assignment would wait for a GPU
-        count = min(self.config.round_size, self.num_features - num_done)
+        count = min(self.config.features_per_round, self.num_features - num_done)
         found_F = largest(influence_A[None], count)[0].nonzero()[:, 0]
         return found_F[influence_A[found_F].argsort(descending=True, stable=True)]
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from ...artifacts import hub
 from ...artifacts.local_files import model_files, transcoder_files
 from ...job.provenance import versions
-from ...plan.machine import ask_gpus, free_cpu_bytes, num_cores
+from ...plan.machine import ask_gpus, cpu_here, free_cpu_bytes, gpu_here, num_cores
+from ...plan.precision import bfloat16_advice
 from .model_files import why_unreadable
 from .node_report import CheckRequest, Gpu, NodeReport
 from .store_check import try_store
@@ -48,6 +49,7 @@ def probe(question: CheckRequest) -> NodeReport:
         unreadable=why_unreadable(model) if model else "",
         transcoders=transcoder_files(question.transcoders, question.full_hash) if question.transcoders else None,
         store=try_store(question.store, question.marker) if question.store else None,
+        precision=_precision(bool(gpus)),
     )
 
 
@@ -76,6 +78,15 @@ def _gpus() -> tuple[tuple[Gpu, ...], str]:
     if not rows and shutil.which("nvidia-smi", mode=os.X_OK):
         return (), "nvidia-smi is installed and lists no GPU"
     return tuple(Gpu(name, driver, _mib(free), _mib(total)) for driver, free, total, name in rows), ""
+
+
+def _precision(on_gpu: bool) -> str:
+    """Return a sentence on the use of bfloat16; empty if the processor is not known."""
+    try:
+        processor = gpu_here() if on_gpu else cpu_here()
+    except (subprocess.TimeoutExpired, OSError):
+        return ""
+    return bfloat16_advice(processor) if processor else ""
 
 
 def _mib(text: str) -> int | None:

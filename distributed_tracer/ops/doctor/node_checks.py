@@ -71,6 +71,8 @@ def _all(answer: NodeReport) -> Findings:
     yield from _gpus(answer)
     yield from _room(answer)
     yield from _clock(answer)
+    if answer.precision:
+        yield "info", answer.precision, ""
 
 
 def _files(what: str, files: Files | None, offline: bool) -> Findings:

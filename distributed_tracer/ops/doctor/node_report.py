@@ -82,6 +82,8 @@ class NodeReport:
     """Number of seconds by which the node's clock is ahead of the driver's clock."""
     clock_error_seconds: float | None = None
     """Largest error of this number in seconds: half of the round trip."""
+    precision: str = ""
+    """A sentence on the use of bfloat16 on the node's GPUs, or else on its CPU; empty if its speed is not known."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
