@@ -73,6 +73,7 @@ def timed(config: JobConfig) -> Timed:
     """Run a job into a new store."""
     inputs = load_inputs(config)
     plan = make_plan(inputs.prompts, inputs.model, inputs.transcoders, config)
+    config = plan.config
     ledger = Ledger(config.store.store)
     ledger.create_or_check(run_info(config))
     executor = executor_for(config, ledger.commit)

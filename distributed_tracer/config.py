@@ -77,8 +77,8 @@ class TraceConfig:
     feature."""
     round_size: int | Literal["auto"] = "auto"
     """Number of features chosen between two rankings by influence. It changes results, so it is never derived from the
-    number of workers or the batch size. auto is what the store was made with; a new store gets 256 if workers are CPUs
-    and 1,024 if they are GPUs. The store records the number."""
+    number of workers or the batch size. auto is what the store was made with. A new store gets 256 if its workers are
+    CPUs; if they are GPUs, it gets a quarter of max_feature_nodes, but at least 256 and at most 1,024."""
     max_targets: int = 10
     """Largest number of next tokens to explain if a prompt names no targets."""
     target_mass: float = 0.95

@@ -23,7 +23,7 @@ from .job.provenance import as_planned, made_by, run_info
 from .job.summary import OutcomeRecorder, Summary
 from .plan.decoders import PlannedDecoders
 from .plan.plan import Plan, make_plan
-from .plan.sizing import ROUND_SIZES
+from .plan.sizing import default_round_size
 from .plan.work import Outcome
 from .redact import redacted
 from .runtime.execute import run_units
@@ -89,7 +89,8 @@ def _run(config: JobConfig, on_outcome: Callable[[Outcome], None]) -> Summary:
 
 def _announce(plan: Plan) -> None:
     """Log what a person would want to know before the work begins."""
-    number, usual = plan.config.trace.features_per_round, ROUND_SIZES[plan.machine.device]
+    trace = plan.config.trace
+    number, usual = trace.features_per_round, default_round_size(plan.machine.device, trace.max_feature_nodes)
     if plan.round_size_origin == "store" and number != usual:
         _log.warning("rounds of %d features, as in the store; a new store would get %d on these workers", number, usual)
     for note in plan.notes():

@@ -32,32 +32,45 @@ large for the machine."""
 _SWEEP_BYTES = {"cpu": 256 * 2**20, "cuda": 4 * 2**30}
 """Bytes that all rows of a sweep may take, with gradients and intermediate results. They are fixed, and not the free
 memory, because the size of matrix products affects the last bits of edges, which must not depend on other users of a
-machine."""
+machine. On a GPU, they hold 2,048 rows of 64 tokens in bfloat16 for a model of the size of Llama-3.1-8B (3.8 GB)."""
 _SWEEP_ROWS = {"cpu": 256, "cuda": 2048}
-"""Largest number of rows in a sweep; larger sweeps are not faster."""
+"""Largest number of rows in a sweep; larger sweeps are not faster. On a GPU, a layer's arithmetic takes 5 ms for 2,048
+rows (Gemma-2-2B shapes, 64 tokens, half of 800 TFLOP/s) and its 40 launches take 0.5 ms of host time, so that twice as
+many rows would gain a twentieth at most."""
 _SWEEP_POSITIONS = {"cpu": 2**14, "cuda": 2**22}
 """Rows times tokens from which a sweep is fast. A long prompt's round is cut into several batches of about this size,
 which idle workers can share. The value for GPUs was never measured, and is so large that it does not matter."""
 
-ROUND_SIZES = {"cpu": 256, "cuda": 1024}
-"""Features of a round if `TraceConfig.round_size` is "auto", by type of device. On a CPU, choosing features takes only 1
-to 3% of a graph's time with rounds of 256. On a GPU, a round costs the host some 2,000 kernel launches of 13
-microseconds, however few rows it has. For 7,500 feature nodes of Gemma-2-2B shapes and 64 tokens, rounds of 256 take
-57,000 launches, or 0.74 s, and rounds of 1,024 take 16,500, or 0.21 s; the arithmetic takes 0.1 s at half of 800
-TFLOP/s (0.2 s for Llama-3.1-8B). So larger rounds would save little more, and would spend the default budget of 4,096
-in one or two choices. The number depends on nothing but the kind of device, because it is part of the result: graphs
-from two models of GPU must have the same features."""
+_ROUND_SIZE = 256
+_ROUND_SIZE_ON_GPU = 1024
+_CHOICES = 4
+"""Sizes of a round if `TraceConfig.round_size` is "auto", and how often a GPU's graph chooses features at least.
+
+On a CPU, choosing features takes 1 to 3% of a graph's time with rounds of 256. On a GPU, a round costs the host some
+2,000 kernel launches of 13 microseconds, however few rows it has. For 7,500 feature nodes of Gemma-2-2B shapes and 64
+tokens, rounds of 256 take 57,000 launches, or 0.74 s, and rounds of 1,024 take 16,500, or 0.21 s; the arithmetic takes
+0.1 s at half of 800 TFLOP/s (0.2 s for Llama-3.1-8B), so that larger rounds would save little more. docs/engine.md
+("Rounds") shows that four choices lose 1% of the replacement score at most, and a single one up to a tenth."""
+
+
+def default_round_size(device: str, max_feature_nodes: int | None) -> int:
+    """Return the size of a round for a type of device and a budget of feature nodes.
+
+    It depends on nothing else, such as the model of the GPU, because it is part of the result.
+    """
+    quarter = _ROUND_SIZE_ON_GPU if max_feature_nodes is None else -(-max_feature_nodes // _CHOICES)
+    return _ROUND_SIZE if device == "cpu" else max(_ROUND_SIZE, min(_ROUND_SIZE_ON_GPU, quarter))
 
 
 def with_round_size(trace: TraceConfig, device: str, recorded: int | None = None) -> TraceConfig:
     """Return the settings with a number for `round_size`.
 
     It is the configured number; with "auto" it is `recorded`, the number of the store that is continued, or else the
-    number for the type of device.
+    default for the type of device.
     """
     if trace.round_size != "auto":
         return trace
-    return replace(trace, round_size=recorded or ROUND_SIZES[device])
+    return replace(trace, round_size=recorded or default_round_size(device, trace.max_feature_nodes))
 
 
 def sweep_precision(setting: SweepPrecision, forward: Precision) -> Precision:

@@ -54,7 +54,8 @@ def attribute_dense(
 
     Its method `pruned` copies only the pruned graph to the host. Arguments and errors are those of `attribute`.
     """
-    prompt, config = tokenize(_as_prompt(prompt), model.tokenizer, model.shape), with_round_size(config, transcoders.device.type)
+    prompt = tokenize(_as_prompt(prompt), model.tokenizer, model.shape)
+    config = with_round_size(config, transcoders.device.type)
     assert prompt.tokens is not None
     with matmul_precision("float32"):
         cache, features = run_and_encode(prompt, model, transcoders, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from jobs_of_cases import LOCAL, job, plain_rows, write_prompts
 from tiny import save_transcoders
 
-from distributed_tracer.config import TranscoderConfig
+from distributed_tracer.config import JobConfig, RunConfig, SweepPrecision, TranscoderConfig
 from distributed_tracer.errors import InputError, OutOfMemory, ShapeMismatch, StoreMismatch
 from distributed_tracer.pipeline import plan_job, run_job
 from distributed_tracer.plan.work import WorkUnit
@@ -87,6 +88,51 @@ def test_a_store_made_with_other_options_is_refused(tmp_path: Path) -> None:
     run_job(config)
     with pytest.raises(StoreMismatch, match="round_size: the store has 16, this run 8"):
         run_job(replace(config, trace=replace(config.trace, round_size=8)))
+
+
+def test_a_store_is_continued_with_its_own_round_size(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = job(tmp_path, plain_rows(1))
+    run_job(config)
+    write_prompts(Path(config.corpus.prompts), plain_rows(3))
+    unsaid = replace(config, trace=replace(config.trace, round_size="auto"))
+    on_gpus = replace(unsaid, run=RunConfig(ray_address="auto", gpus_per_worker=1))
+    assert (plan_job(on_gpus)[0].config.trace.round_size, plan_job(on_gpus)[0].round_size_origin) == (16, "store")
+    assert run_job(unsaid).num_done == 2
+    assert "rounds of 16 features, as in the store; a new store would get 256" in caplog.text
+    whole = job(tmp_path, plain_rows(3), store="whole")
+    run_job(whole)
+    store = open_store(config.store.store)
+    assert store.digest() == open_store(whole.store.store).digest(), "256 would choose other features"
+    assert all("auto" not in json.dumps(record["config"]["trace"]["round_size"]) for record in run_records(config))
+
+
+def test_a_new_store_records_what_is_left_to_the_device(tmp_path: Path) -> None:
+    config = job(tmp_path, plain_rows(2))
+    run_job(replace(config, trace=replace(config.trace, round_size="auto", sweep_rows="auto")))
+    assert open_store(config.store.store).info["identity"]["trace"]["round_size"] == 256
+    (record,) = run_records(config)
+    assert record["config"]["trace"]["round_size"] == 256
+    assert record["planned"]["device"] == "cpu"
+    assert record["planned"]["round_size_origin"] == "device"
+    (rows,) = record["planned"]["sweep_rows"]
+    assert rows["rows"] == 256
+    assert rows["tokens"][0] <= rows["tokens"][1]
+
+
+def run_records(config: JobConfig) -> list[dict[str, Any]]:
+    """Return the records of all runs over a store."""
+    files = (Path(config.store.store) / "runs").glob("*.json")
+    return [json.loads(file.read_text()) for file in files if ".end." not in file.name]
+
+
+@pytest.mark.parametrize(("precision", "warns"), [("tf32", True), ("float32", False)])
+def test_a_run_warns_of_a_precision_that_its_processor_lacks(
+    precision: SweepPrecision, warns: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = job(tmp_path, plain_rows(1))
+    model = replace(config.model, device_map="cpu")
+    run_job(replace(config, model=model, trace=replace(config.trace, sweep_dtype=precision)))
+    assert ("--sweep-dtype tf32: " in caplog.text) == warns
 
 
 def test_sweep_rows_may_differ_between_runs(tmp_path: Path) -> None:

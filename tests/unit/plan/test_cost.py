@@ -20,7 +20,7 @@ from distributed_tracer.shapes import ModelShape, TranscoderShape
 MODEL = ModelShape("llama", 4, 64, 4, 2, 16, 1000, 512, 1_000_000)
 PLT = TranscoderShape("plt", 4, 64, (256,) * 4, "mlp.hook_in", "mlp.hook_out", "relu", False, 132_000)
 CLT = replace(PLT, kind="clt", num_parameters=200_000)
-TRACE = TraceConfig(max_feature_nodes=100, max_targets=10, sweep_rows=32)
+TRACE = TraceConfig(max_feature_nodes=100, round_size=256, max_targets=10, sweep_rows=32)
 
 
 def test_bytes_of_a_prompt_by_hand() -> None:

@@ -27,7 +27,7 @@ for device, options in every:
     as_on_gpu = lambda dtype, of: Tiling(width=8, block=64, few_calls=True)
     Tiling.of = of_processor if device == "cpu" else as_on_gpu
     rows = num_sweep_rows("auto", model.shape, len(tokens), 4, "cpu")
-    config = TraceConfig(1024, sweep_rows=rows, **options)
+    config = TraceConfig(1024, 256, sweep_rows=rows, **options)
     attribute(tokens[:5], model, transcoders, config)
     held = held_bytes()
     reset_peak()

@@ -8,7 +8,7 @@ import pytest
 
 from distributed_tracer.artifacts.fingerprint import Files
 from distributed_tracer.ops.doctor.cluster_checks import compare
-from distributed_tracer.ops.doctor.node_checks import Finding
+from distributed_tracer.ops.doctor.node_checks import Finding, merge_findings
 from distributed_tracer.ops.doctor.node_report import (
     ClusterReport,
     Driver,
@@ -149,3 +149,9 @@ def test_an_answer_goes_through_json_unchanged() -> None:
     assert NodeReport.from_json(answer.to_json()) == answer
     with pytest.raises(TypeError, match="colour"):
         NodeReport.from_json(answer.to_json().replace('"host"', '"colour"'))
+
+
+def test_what_each_kind_of_processor_can_is_said_once() -> None:
+    answers = (GOOD, replace(GOOD, node="b", precision="slow"), replace(GOOD, node="c", precision="slow"))
+    found = merge_findings(compare(ClusterReport(answers)))
+    assert [finding for finding in found if finding.what == "slow"] == [Finding("info", ("b", "c"), "slow")]

@@ -87,6 +87,8 @@ def test_gpus_are_those_that_the_driver_lists(tmp_path: Path, monkeypatch: pytes
     first, second = probe(CheckRequest()).gpus
     assert (first.name, first.driver, first.free_bytes) == ("NVIDIA A100-SXM4", "580.1", 1000 * 2**20)
     assert second.free_bytes is None
+    driver.write_text("#!/bin/sh\ncase $1 in *compute_cap*) echo 'T4, 7.5';; *) echo '580.1, 1, 2, T4';; esac\n")
+    assert "T4 has compute capability 7.5, and bfloat16 needs 8.0" in probe(CheckRequest()).precision
     driver.write_text("#!/bin/sh\necho 'Failed to initialize NVML: Driver/library version mismatch'\nexit 18\n")
     assert probe(CheckRequest()).gpu_error == "nvidia-smi is installed and lists no GPU"
 
