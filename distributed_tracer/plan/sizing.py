@@ -50,7 +50,7 @@ On a CPU, choosing features takes 1 to 3% of a graph's time with rounds of 256. 
 2,000 kernel launches of 13 microseconds, however few rows it has. For 7,500 feature nodes of Gemma-2-2B shapes and 64
 tokens, rounds of 256 take 57,000 launches, or 0.74 s, and rounds of 1,024 take 16,500, or 0.21 s; the arithmetic takes
 0.1 s at half of 800 TFLOP/s (0.2 s for Llama-3.1-8B), so that larger rounds would save little more. docs/engine.md
-("Rounds") shows that four choices lose 1% of the replacement score at most, and a single one up to a tenth."""
+("Rounds") shows that four choices lose about 1% of the replacement score, and a single one up to a tenth."""
 
 
 def default_round_size(device: str, max_feature_nodes: int | None) -> int:
