@@ -82,7 +82,7 @@ class Load:
         self.model: Model = shaped_model(shape, device)
         self.transcoders: Transcoders = shaped_transcoders(self.model, shape, FEATURES, sizes["active"])
         self.tokens = prompt_tokens(self.model.tokenizer, sizes["positions"])
-        self.config = TraceConfig(max_feature_nodes=sizes["rows"], max_targets=1)
+        self.config = TraceConfig(max_feature_nodes=sizes["rows"], round_size=256, max_targets=1)
         self.frontier = Frontier if ranked else ByLot
 
     def run(self, timed: Phases) -> int:
