@@ -35,8 +35,7 @@ memory, because the size of matrix products affects the last bits of edges, whic
 machine. On a GPU, they hold 2,048 rows of 64 tokens in bfloat16 for a model of the size of Llama-3.1-8B (3.8 GB)."""
 _SWEEP_ROWS = {"cpu": 256, "cuda": 2048}
 """Largest number of rows in a sweep; larger sweeps are not faster. On a GPU, a layer's arithmetic takes 5 ms for 2,048
-rows (Gemma-2-2B shapes, 64 tokens, half of 800 TFLOP/s) and its 40 launches take 0.5 ms of host time, so that twice as
-many rows would gain a twentieth at most."""
+rows (Gemma-2-2B shapes, 64 tokens, half of 800 TFLOP/s) and its twelve launches take 0.2 ms of host time."""
 _SWEEP_POSITIONS = {"cpu": 2**14, "cuda": 2**22}
 """Rows times tokens from which a sweep is fast. A long prompt's round is cut into several batches of about this size,
 which idle workers can share. The value for GPUs was never measured, and is so large that it does not matter."""
@@ -46,11 +45,11 @@ _ROUND_SIZE_ON_GPU = 1024
 _CHOICES = 4
 """Sizes of a round if `TraceConfig.round_size` is "auto", and how often a GPU's graph chooses features at least.
 
-On a CPU, choosing features takes 1 to 3% of a graph's time with rounds of 256. On a GPU, a round costs the host some
-2,000 kernel launches of 13 microseconds, however few rows it has. For 7,500 feature nodes of Gemma-2-2B shapes and 64
-tokens, rounds of 256 take 57,000 launches, or 0.74 s, and rounds of 1,024 take 16,500, or 0.21 s; the arithmetic takes
-0.1 s at half of 800 TFLOP/s (0.2 s for Llama-3.1-8B), so that larger rounds would save little more. docs/engine.md
-("Rounds") shows that four choices lose about 1% of the replacement score, and a single one up to a tenth."""
+On a CPU, choosing features takes 1 to 3% of a graph's time with rounds of 256. On a GPU, a round costs the host some 600
+kernel launches of 13 microseconds, however few rows it has. For 7,500 feature nodes of Gemma-2-2B shapes and 64 tokens,
+rounds of 256 take 0.21 s of launches, and rounds of 1,024 take 0.07 s; the arithmetic takes 0.08 s at half of 800
+TFLOP/s (0.2 s for Llama-3.1-8B), so that larger rounds would save little more. docs/engine.md ("Rounds") shows that
+four choices lose about 1% of the replacement score, and a single one up to a tenth."""
 
 
 def default_round_size(device: str, max_feature_nodes: int | None) -> int:

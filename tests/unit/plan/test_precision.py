@@ -27,7 +27,7 @@ def notes(
     processor: Processor | None, forward: Precision, sweep: SweepPrecision, on_gpu: bool | None = None
 ) -> list[Note]:
     on_gpu = processor is not None and processor.capability is not None if on_gpu is None else on_gpu
-    machine = WorkerResources(on_gpu, None, 1e9, processor)
+    machine = WorkerResources(on_gpu, None, 1e9, processor=processor)
     return list(precision_notes(ModelConfig("m", forward), TraceConfig(sweep_dtype=sweep), machine))
 
 
