@@ -45,10 +45,10 @@ _ROUND_SIZE_ON_GPU = 1024
 _CHOICES = 4
 """Sizes of a round if `TraceConfig.round_size` is "auto", and how often a GPU's graph chooses features at least.
 
-On a CPU, choosing features takes 1 to 3% of a graph's time with rounds of 256. On a GPU, a round costs the host some 600
-kernel launches of 13 microseconds, however few rows it has. For 7,500 feature nodes of Gemma-2-2B shapes and 64 tokens,
-rounds of 256 take 0.21 s of launches, and rounds of 1,024 take 0.07 s; the arithmetic takes 0.08 s at half of 800
-TFLOP/s (0.2 s for Llama-3.1-8B), so that larger rounds would save little more. docs/engine.md ("Rounds") shows that
+On a CPU, choosing features takes 1 to 3% of a graph's time with rounds of 256. On a GPU, a round costs the host some
+600 kernel launches of 13 microseconds, however few rows it has. For 7,500 feature nodes of Gemma-2-2B shapes and 64
+tokens, rounds of 256 take 0.21 s of launches, and rounds of 1,024 take 0.07 s; the arithmetic takes 0.08 s at half of
+800 TFLOP/s (0.2 s for Llama-3.1-8B), so that larger rounds would save little more. docs/engine.md ("Rounds") shows that
 four choices lose about 1% of the replacement score, and a single one up to a tenth."""
 
 
