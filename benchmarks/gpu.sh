@@ -24,14 +24,17 @@ tests() {
   env PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 GPU_TESTS_DEVICE="$DEVICE" \
     "$PYTHON" -m pytest tests/gpu -q --no-header -p no:cacheprovider -o filterwarnings=default
 }
-gemma() { attribution "$GEMMA" "$SHORT" "$NODES" --repeats 2 --sweep-dtype bfloat16 float32 tf32; }
+gemma() {  # with the round size that a GPU gets, then with that of a CPU
+  attribution "$GEMMA" "$SHORT" "$NODES" --repeats 2 --sweep-dtype bfloat16 --round-size 1024
+  attribution "$GEMMA" "$SHORT" "$NODES" --repeats 2 --sweep-dtype bfloat16 float32 tf32
+}
 waits() { "$PYTHON" benchmarks/gpu_waits.py --shape "$GEMMA" --tokens "$SHORT" --device "$DEVICE" "${SIZE[@]}"; }
-llama() { attribution "$LLAMA" "$SHORT" "$NODES" --repeats 1 --sweep-dtype bfloat16 tf32; }
+llama() { attribution "$LLAMA" "$SHORT" "$NODES" --repeats 1 --sweep-dtype bfloat16 tf32 --round-size 1024; }
 long() { attribution "$GEMMA" "$LONG" 1024 --repeats 1 --sweep-dtype bfloat16 --keep-row-mass 0.99; }
 replicas() {  # two processes share the device: what one of them leaves idle
-  for _ in 1 2; do attribution "$GEMMA" "$SHORT" "$NODES" --repeats 4 --sweep-dtype bfloat16 & done; wait
+  for _ in 1 2; do attribution "$GEMMA" "$SHORT" "$NODES" --repeats 4 --sweep-dtype bfloat16 --round-size 1024 & done; wait
 }
-declare -A MOST=([tests]=110 [gemma]=125 [waits]=60 [llama]=85 [long]=95 [replicas]=80)
+declare -A MOST=([tests]=110 [gemma]=155 [waits]=60 [llama]=85 [long]=95 [replicas]=80)
 export OUT DEVICE TINY PYTHON GEMMA LLAMA SHORT LONG NODES
 
 [ "$DEVICE" = cpu ] || nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm,power.limit --format=csv,noheader
