@@ -1,4 +1,4 @@
-"""OverlappedWriter: writes a full part of the store in a thread of its own, while its worker traces the next prompts."""
+"""OverlappedWriter: writes a full part of the store in a thread of its own, while the worker traces further prompts."""
 
 from __future__ import annotations
 
@@ -98,8 +98,9 @@ class OverlappedWriter:
             return finished.result()
 
     def _write(self, writer: PartWriter) -> PartManifest | None:
-        if len(writer):
-            self._check_files()
+        if not len(writer):
+            return None
+        self._check_files()
         with self._describing():
             return writer.flush()
 

@@ -61,10 +61,11 @@ class Worker:
         self.loaded.phases.start("idle")
 
     def trace(self, *units: WorkUnit) -> WorkerReply:
-        """Trace prompts, and write the current part if they filled it.
+        """Trace prompts, and write the current part, or begin to, if they filled it.
 
-        A prompt that cannot be traced is reported as a failed outcome. Writing the part raises StoreError or
-        OutOfMemory; FilesChanged is raised if the traced graphs may belong to two different models.
+        A prompt that cannot be traced is reported as a failed outcome. The reply has the manifest of a part once it is
+        written, which may be several calls later. Writing a part raises StoreError or OutOfMemory, and FilesChanged if
+        the traced graphs may belong to two different models: at the latest in the next call.
         """
         self._session = None
         self._writer.raise_failure()
@@ -72,7 +73,10 @@ class Worker:
         return WorkerReply(outcomes, self._store(self._writer.advance))
 
     def flush(self) -> WorkerReply:
-        """Write the traced graphs as a part. Raises StoreError, OutOfMemory or FilesChanged."""
+        """Wait for the part that is being written; if there is none, write the traced graphs as a part.
+
+        Call this again while prompts are not durable. Raises StoreError, OutOfMemory or FilesChanged.
+        """
         return WorkerReply(manifest=self._store(self._writer.flush))
 
     def open_session(self, prompt: Prompt, config: TraceConfig) -> str:
@@ -111,7 +115,7 @@ class Worker:
         return dense.pruned(config.node_threshold, config.edge_threshold)
 
     def _store(self, write: Callable[[], PartManifest | None]) -> PartManifest | None:
-        """Return what `write` returns. Its time, including that of waiting for a part in flight, is of phase `store`."""
+        """Return what `write` returns. Its time counts as phase `store`, that of waiting for a part in flight, too."""
         self.loaded.phases.start("store")
         manifest = write()
         self.loaded.phases.start("idle")
