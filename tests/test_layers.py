@@ -48,17 +48,8 @@ INNER = {
     "runtime": (
         ("telemetry",),
         (
-            *(
-                "executor",
-                "failures",
-                "local",
-                "overlapped_writer",
-                "prompt_attempt",
-                "reply",
-                "schedule",
-                "shared_rows",
-            ),
-            *("signals", "worker"),
+            *("executor", "failures", "local", "overlapped_writer", "prompt_attempt", "reply", "schedule"),
+            *("shared_rows", "signals", "worker"),
         ),
         ("ray",),
         ("execute",),

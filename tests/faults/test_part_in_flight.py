@@ -27,6 +27,7 @@ from distributed_tracer.graph.graph import Graph
 from distributed_tracer.pipeline import run_job
 from distributed_tracer.plan.work import WorkUnit
 from distributed_tracer.report.status import status_of
+from distributed_tracer.runtime.reply import WorkerReply
 from distributed_tracer.runtime.worker import Worker
 from distributed_tracer.store.backend.local import LocalBackend
 from distributed_tracer.store.reader import open_store
@@ -185,16 +186,18 @@ FAILURES: dict[str, tuple[Exception, type[Exception], str]] = {
 
 @pytest.mark.parametrize("what", FAILURES)
 def test_a_part_in_flight_that_fails_ends_the_run_with_its_own_error_before_another_prompt_is_traced(
-    what: str, tmp_path: Path, flight: Flight
+    what: str, tmp_path: Path, flight: Flight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error, kind, text = FAILURES[what]
-    flight.error = error
+    trace, flight.error = Worker.trace, error
 
-    def meet(worker: Worker) -> None:
-        flight.go_on.set()
-        wait([worker._writer._in_flight], SECONDS)
+    def after_it_has_failed(worker: Worker, *units: WorkUnit) -> WorkerReply:
+        if flight.num_traced == 5 and flight.held_number >= 0:
+            flight.go_on.set()
+            wait([worker._writer._in_flight], SECONDS)
+        return trace(worker, *units)
 
-    flight.meet = meet
+    monkeypatch.setattr(Worker, "trace", after_it_has_failed)
     config = config_of(tmp_path)
     with pytest.raises(kind, match=text):
         run_job(config)
