@@ -16,13 +16,15 @@ from ..store.writer import PartWriter
 from .failures import first_line, is_out_of_memory
 
 
-def overlap_helps(store: str, device_type: str) -> bool:
-    """Whether a worker should trace while a part of `store` is written; `device_type` is that of its model.
+def overlap_helps(store: str, device_type: str, threads: int) -> bool:
+    """Whether a worker should trace while a part of `store` is written.
 
-    Writing compresses for most of the time on a disk, and waits for most of the time on a server. A worker on a CPU
-    leaves no core idle on which to compress, so it gains nothing with a disk (docs/engine.md has the measurements).
+    `device_type` is that of its model, and `threads` the number of its CPU threads. Writing mostly compresses if the
+    store is on a disk, and mostly waits if it is on a server. A worker on a CPU leaves no core idle for compressing, so
+    it gains nothing with a disk; if it has several threads, they wait for each other in every product, and would wait
+    for the one whose core is taken. docs/engine.md has the measurements.
     """
-    return device_type != "cpu" or not is_path(store)
+    return device_type != "cpu" or (threads == 1 and not is_path(store))
 
 
 class OverlappedWriter:

@@ -55,7 +55,7 @@ class Worker:
         self.helpers = HelperPool()
         self._attempts = PromptAttempts(self.loaded, self._trace, self._sweep_rows, "encode", "sweep_rows")
         self._session: HelperSession | None = None
-        overlap = overlap_helps(config.store.store, self.loaded.model.input_device.type)
+        overlap = overlap_helps(config.store.store, self.loaded.model.input_device.type, threads)
         self._writer = OverlappedWriter(config.store, self.loaded.name, self.loaded.files.check, overlap)
         self._num_rows = 0
         self.loaded.phases.start("idle")

@@ -200,14 +200,17 @@ def test_a_signal_while_a_part_is_waited_for_leaves_it_in_flight(
 
 
 @pytest.mark.parametrize(
-    ("store", "device", "helps"),
+    ("store", "device", "threads", "helps"),
     [
-        ("graphs", "cpu", False),
-        ("file:///graphs", "cpu", False),
-        ("s3://bucket/graphs", "cpu", True),
-        ("gs://bucket/graphs", "cpu", True),
-        ("graphs", "cuda", True),
+        ("graphs", "cpu", 1, False),
+        ("file:///graphs", "cpu", 1, False),
+        ("s3://bucket/graphs", "cpu", 1, True),
+        ("gs://bucket/graphs", "cpu", 1, True),
+        ("s3://bucket/graphs", "cpu", 2, False),
+        ("graphs", "cuda", 8, True),
     ],
 )
-def test_parts_are_written_beside_the_tracing_on_a_gpu_or_to_a_server(store: str, device: str, helps: bool) -> None:
-    assert overlap_helps(store, device) == helps
+def test_parts_are_written_beside_the_tracing_where_that_takes_no_core_from_it(
+    store: str, device: str, threads: int, helps: bool
+) -> None:
+    assert overlap_helps(store, device, threads) == helps
