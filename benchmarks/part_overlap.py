@@ -107,7 +107,7 @@ def commit(ledger: Ledger, manifest: PartManifest | None) -> None:
 
 @contextmanager
 def folder_on(store: str) -> Iterator[str]:
-    """Yield the address of an empty folder on this machine's disk, or on an S3 server so many milliseconds away."""
+    """Yield the address of an empty folder on this machine's disk, or on an S3 server at a distance in ms."""
     if store == "disk":
         with tempfile.TemporaryDirectory() as folder:
             yield folder
