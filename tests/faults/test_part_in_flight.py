@@ -194,6 +194,7 @@ def test_a_part_in_flight_that_fails_ends_the_run_with_its_own_error_before_anot
     def after_it_has_failed(worker: Worker, *units: WorkUnit) -> WorkerReply:
         if flight.num_traced == 5 and flight.held_number >= 0:
             flight.go_on.set()
+            assert worker._writer._in_flight is not None
             wait([worker._writer._in_flight], SECONDS)
         return trace(worker, *units)
 
