@@ -172,7 +172,8 @@ class RunConfig:
     local: bool = False
     """Whether to work in this process, without Ray."""
     gpus_per_worker: float = 0.0
-    """Number of GPUs reserved for each worker; its model is spread over them."""
+    """Number of GPUs reserved for each worker; its model is spread over them. With 0.5, two workers share a GPU, and
+    each may take half of its memory."""
     decoders: Literal["auto", DecoderPlace] = "auto"
     """Where the decoders of the transcoders live: device is the GPU (or main memory, on a CPU); host is main memory
     beside a GPU, to which the rows of active features are copied; files leaves them in their files, which are read as
@@ -209,6 +210,8 @@ class RunConfig:
             _require(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("gpus_per_worker", "threads"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative, not {getattr(self, name)}")
+        gpus = self.gpus_per_worker
+        _require(gpus <= 1 or float(gpus).is_integer(), f"gpus_per_worker above 1 must be a whole number, not {gpus}")
         _require(
             self.local or self.workers % self.slices == 0,
             f"workers must be a multiple of slices, {self.slices}, not {self.workers}",
@@ -237,6 +240,12 @@ class JobConfig:
             not (on_cpu and self.run.decoders == "host"),
             "decoders can be host only beside a GPU, and these workers use the CPU: give --decoders device, or "
             "--gpus-per-worker",
+        )
+        number, gpus = self.model.device_map.partition("cuda:")[2], self.run.gpus_per_worker
+        _require(
+            self.run.local or not gpus or not number.isdecimal() or int(number) < gpus,
+            f"device_map is {self.model.device_map}, but each worker sees only the GPUs reserved for it, counted from "
+            f"0, and gpus_per_worker is {gpus:g}; leave device_map at auto",
         )
 
     def identity(self) -> dict[str, Any]:

@@ -47,7 +47,10 @@ INNER = {
     ),
     "runtime": (
         ("telemetry",),
-        ("executor", "failures", "local", "prompt_attempt", "reply", "schedule", "shared_rows", "signals", "worker"),
+        (
+            *("executor", "failures", "local", "overlapped_writer", "prompt_attempt", "reply", "schedule"),
+            *("shared_rows", "signals", "worker"),
+        ),
         ("ray",),
         ("execute",),
     ),

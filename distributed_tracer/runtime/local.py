@@ -36,7 +36,7 @@ class LocalExecutor:
                 if outcome.status in ("done", "failed"):
                     under_way.pop(outcome.prompt_id, None)
                 yield outcome
-            if unit is None and not again:
+            if unit is None and not again and not pending:
                 return
 
     def _settle(

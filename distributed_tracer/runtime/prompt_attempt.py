@@ -176,6 +176,18 @@ class PromptAttempts:
         return "trace" if now in TRACE else now
 
 
+def keep_to_share(config: JobConfig) -> None:
+    """Limit the GPU memory of this process to its share of each GPU that it sees: `gpus_per_worker`, less than 1.
+
+    A worker that needs more then runs out of memory itself, and tries again with fewer rows. Without a limit it could
+    leave too little for its neighbour, whose prompts would fail although they fit. The share is that of the whole
+    memory; the plan counts on the same share of what is free.
+    """
+    if config.model.device_map != "cpu" and torch.cuda.is_available():
+        for device in range(torch.cuda.device_count()):
+            torch.cuda.set_per_process_memory_fraction(config.run.gpus_per_worker, device)
+
+
 def _gpu_peak_bytes() -> int:
     """Return the peak memory of the GPU that was used most, since this process began; 0 if it uses no GPU."""
     if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # untyped in torch

@@ -6,7 +6,7 @@ This module does not use Ray.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,18 +16,17 @@ import torch
 
 from ..artifacts.files_in_use import Content, What
 from ..config import JobConfig, TraceConfig
-from ..errors import OutOfMemory, TracerError
+from ..errors import TracerError
 from ..graph.graph import Graph
 from ..plan.decoders import PlannedDecoders
 from ..plan.work import Outcome, WorkUnit
 from ..prompt import Prompt
 from ..store.format.part_manifest import PartManifest
-from ..store.writer import PartWriter
 from ..trace.attribute import attribute_dense
 from ..trace.edge_block_io import SerializedBlock
 from ..trace.rows import RowComputer
 from ..transcoder.shard import Shard
-from .failures import first_line, is_out_of_memory
+from .overlapped_writer import OverlappedWriter, overlap_helps
 from .prompt_attempt import LoadedModel, PromptAttempts
 from .reply import WorkerReply
 from .shared_rows import HelperPool, HelperSession, SharedRowComputer
@@ -56,26 +55,29 @@ class Worker:
         self.helpers = HelperPool()
         self._attempts = PromptAttempts(self.loaded, self._trace, self._sweep_rows, "encode", "sweep_rows")
         self._session: HelperSession | None = None
-        self._writer = PartWriter(config.store.store, config.store)
+        overlap = overlap_helps(config.store.store, self.loaded.model.input_device.type, threads)
+        self._writer = OverlappedWriter(config.store, self.loaded.name, self.loaded.files.check, overlap)
         self._num_rows = 0
         self.loaded.phases.start("idle")
 
     def trace(self, *units: WorkUnit) -> WorkerReply:
-        """Trace prompts, and write the current part if they filled it.
+        """Trace prompts, and write the current part, or begin to, if they filled it.
 
-        A prompt that cannot be traced is reported as a failed outcome. Writing the part raises StoreError or
-        OutOfMemory; FilesChanged is raised if the traced graphs may belong to two different models.
+        A prompt that cannot be traced is reported as a failed outcome. The reply has the manifest of a part once it is
+        written, which may be several calls later. Writing a part raises StoreError or OutOfMemory, and FilesChanged if
+        the traced graphs may belong to two different models: at the latest in the next call.
         """
         self._session = None
+        self._writer.raise_failure()
         outcomes = self._attempts.run(units)
-        return WorkerReply(outcomes, self.flush().manifest if self._writer.full else None)
+        return WorkerReply(outcomes, self._store(self._writer.advance))
 
     def flush(self) -> WorkerReply:
-        """Write the traced graphs as a part. Raises StoreError, OutOfMemory or FilesChanged."""
-        self.loaded.phases.start("store")
-        manifest = self._write()
-        self.loaded.phases.start("idle")
-        return WorkerReply(manifest=manifest)
+        """Wait for the part that is being written; if there is none, write the traced graphs as a part.
+
+        Call this again while prompts are not durable. Raises StoreError, OutOfMemory or FilesChanged.
+        """
+        return WorkerReply(manifest=self._store(self._writer.flush))
 
     def open_session(self, prompt: Prompt, config: TraceConfig) -> str:
         """Prepare to compute rows of a prompt that another worker traces.
@@ -112,6 +114,13 @@ class Worker:
         phases.start("prune")
         return dense.pruned(config.node_threshold, config.edge_threshold)
 
+    def _store(self, write: Callable[[], PartManifest | None]) -> PartManifest | None:
+        """Return what `write` returns. Its time counts as phase `store`, that of waiting for a part in flight, too."""
+        self.loaded.phases.start("store")
+        manifest = write()
+        self.loaded.phases.start("idle")
+        return manifest
+
     @property
     def steps(self) -> float:
         """A number that grows with every phase and every batch of rows.
@@ -140,16 +149,3 @@ class Worker:
             replacement=graph.scores.replacement,
             completeness=graph.scores.completeness,
         )
-
-    def _write(self) -> PartManifest | None:
-        if len(self._writer):
-            self.loaded.files.check()
-        try:
-            return self._writer.flush()
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            raise OutOfMemory(
-                f"{self.loaded.name} has no memory left to write a part: {type(error).__name__}: {first_line(error)}. "
-                "What is committed stays. Try a smaller --part-prompts or --part-edges, or fewer workers on a machine."
-            ) from error

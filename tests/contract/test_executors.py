@@ -31,6 +31,7 @@ ROWS = [
 ON_RAY = (pytest.mark.ray, pytest.mark.slow)
 RUNS = {
     "here": RunConfig(local=True, threads=1, progress=False),
+    "here, overlapped": RunConfig(local=True, threads=1, progress=False),
     "one actor": RunConfig(workers=1, threads=1, progress=False),
     "two actors": RunConfig(workers=2, threads=1, progress=False),
     "two slices": RunConfig(workers=2, slices=2, threads=1, progress=False),
@@ -78,6 +79,7 @@ class Finished:
     scope="module",
     params=[
         "here",
+        "here, overlapped",
         pytest.param("one actor", marks=[*ON_RAY, pytest.mark.thorough]),
         pytest.param("two actors", marks=ON_RAY),
         pytest.param("two slices", marks=ON_RAY),
@@ -91,9 +93,12 @@ def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     ledger = Ledger(config.store.store)
     ledger.create_or_check({"identity": config.identity()})
     result = Finished(config, [], [])
-    for outcome in executor(config, ledger.commit, make_troubled_worker).run(units_of(config)):
-        result.outcomes.append(outcome)
-        result.done_then.append(ledger.done())
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "here, overlapped":  # parts are written beside the tracing, as on a GPU
+            patch.setattr("distributed_tracer.runtime.worker.overlap_helps", lambda *about: True)
+        for outcome in executor(config, ledger.commit, make_troubled_worker).run(units_of(config)):
+            result.outcomes.append(outcome)
+            result.done_then.append(ledger.done())
     return result
 
 

@@ -81,10 +81,16 @@ def check_all_done(config: JobConfig, summary: Summary, digest: str) -> None:
     assert not verify(open_backend(config.store.store)).damages
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(("damage", "overlap"), [*((damage, False) for damage in DAMAGES), (removed, True)])
 def test_a_part_damaged_or_gone_before_its_commit_is_traced_again(
-    damage: Callable[[Path], None], tmp_path: Path, between: Any, caplog: pytest.LogCaptureFixture
+    damage: Callable[[Path], None],
+    overlap: bool,
+    tmp_path: Path,
+    between: Any,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("distributed_tracer.runtime.worker.overlap_helps", lambda *about: overlap)
     digest, config = reference(tmp_path, 5), job(tmp_path, plain_rows(5), part_prompts=2)
     between(lambda part, number: damage(part) if number == 1 else None)
     summary = run_job(config)

@@ -51,9 +51,11 @@ def assert_undisturbed(config: JobConfig, directory: Path) -> None:
     assert open_store(config.store.store).digest() == open_store(undisturbed.store.store).digest()
 
 
+@pytest.mark.parametrize("overlap", [False, True])
 def test_weights_overwritten_in_place_under_a_worker_reach_no_store(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    overlap: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("distributed_tracer.runtime.worker.overlap_helps", lambda *about: overlap)
     config, weights = own_model(tmp_path, job(tmp_path, plain_rows(6), part_prompts=2))
     before, graph_of, met = weights.read_bytes(), Worker.graph_of, list[str]()
 

@@ -49,6 +49,10 @@ class WorkerActor:
     def load(self, make_worker: MakeWorker, config: JobConfig, threads: int, shard: Shard) -> WorkerReady:
         """Load model and transcoders. This is a separate call so that its errors keep their own type."""
         keep_worker_logs(config.run.log_format)
+        if 0 < config.run.gpus_per_worker < 1:
+            from ..prompt_attempt import keep_to_share
+
+            keep_to_share(config)
         make = make_worker if shard.count == 1 else partial(make_worker, shard=shard)
         self._worker = make(config, threads)
         self._loaded.set()

@@ -9,6 +9,11 @@ from ...redact import redacted_url
 from .base import Backend
 
 
+def is_path(url: str) -> bool:
+    """Whether a store's address is a path or a `file://` URL, and not that of a server."""
+    return "://" not in url or url.startswith("file://")
+
+
 def open_backend(url: str) -> Backend:
     """Return the backend for a local path, a `file://` URL or any URL that fsspec knows.
 
@@ -20,7 +25,7 @@ def open_backend(url: str) -> Backend:
             f"the store's address {shown} holds a user name, password or signature; leave them out and set them "
             "where the file system's driver looks (for s3:// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
         )
-    if "://" not in url or url.startswith("file://"):
+    if is_path(url):
         from .local import LocalBackend
 
         return LocalBackend(url.removeprefix("file://"))

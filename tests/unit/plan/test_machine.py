@@ -47,4 +47,5 @@ def test_free_memory_of_gpus_is_asked_of_their_driver(tmp_path: Path, monkeypatc
     two = worker_resources(job(tmp_path, plain_rows(1), RunConfig(workers=2, gpus_per_worker=0.5)))
     assert two.free_bytes == 500 * 2**20
     assert two.free_host_bytes == pytest.approx(free_cpu_bytes() / 2, rel=0.2)
+    assert (two.on_gpu, two.operations_per_second) == (True, GPU_FLOPS / 2)
     assert worker_resources(job(tmp_path, plain_rows(1), RunConfig(local=True))).on_gpu
