@@ -22,9 +22,9 @@ _STRIPE = 128
 """Positions in one stripe of an attention pattern. Half of a pattern is empty, and stripes leave out most of that half.
 Smaller stripes are slower."""
 _SPREAD_FROM = 2**12
-"""Rows times positions from which on a GPU computes rows that have a gradient at their own position only by themselves.
-This takes some 20 kernels more, each 13 us of host time. In that time a GPU at 400 TFLOP/s passes the gradients of
-7,000 (Gemma-2-2B) or 2,400 positions (Llama-3.1-8B) through a layer's attention."""
+"""Rows times positions from which on it pays on a GPU to treat rows apart that have a gradient at their own position
+only. This takes some 20 kernels more, each 13 us of host time. In that time a GPU at 400 TFLOP/s passes the gradients
+of 7,000 (Gemma-2-2B) or 2,400 positions (Llama-3.1-8B) through a layer's attention."""
 
 
 class AttentionBackward:
