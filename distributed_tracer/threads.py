@@ -102,6 +102,15 @@ def add_product_(sum_XD: Tensor, a: Tensor, b: Tensor) -> None:
         sum_XD.addmm_(a, b)
 
 
+def add_at_(sum_: Tensor, place: tuple[Tensor, ...], values: Tensor) -> None:
+    """Add values to the entries `place` of `sum_` in place; an entry may occur several times.
+
+    On a CPU, several threads would add in an order that differs from call to call. CUDA sorts the places first.
+    """
+    with one_thread():
+        sum_.index_put_(place, values, accumulate=True)
+
+
 @contextmanager
 def few_on_one_thread(device: torch.device, rows: int, width: int) -> Iterator[None]:
     """Let one thread compute all small products inside the block, also those of a model library's modules.

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..model.hooks import ForwardHooks, NormKey, hooked
 from ..model.model import Model
+from ..threads import add_at_
 from ..transcoder.base import Transcoders
 from .activation_recorder import FeaturePosition
 from .intervention import ResolvedIntervention
@@ -183,7 +184,7 @@ class InterventionPass:
                 continue  # MLPs above the range react to what is written within it; writing there would count it twice
             rows_ID = difference_I[:, None] * self._transcoders.decoder_rows(layer, feature_I, output_layer)
             added = self._feature_output_BPD.setdefault(output_layer, torch.zeros_like(x))
-            added.index_put_((row_I, position_I), rows_ID.to(x.dtype), accumulate=True)
+            add_at_(added, (row_I, position_I), rows_ID.to(x.dtype))
 
     def _activations(self, layer: int, x_BPD: Tensor, row_I: Tensor, position_I: Tensor, feature_I: Tensor) -> Tensor:
         """Return the activation of one feature for each change.

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from distributed_tracer.threads import _is_few, few_on_one_thread, multiply
+from distributed_tracer.threads import _is_few, add_at_, few_on_one_thread, multiply
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -197,3 +197,19 @@ def test_the_forms_of_products_that_libraries_use_are_known() -> None:
         assert not _is_few("softmax", [x, 1])
     finally:
         torch.set_num_threads(before)
+
+
+def test_values_added_at_the_same_place_are_added_in_order() -> None:
+    place_I, values_ID = torch.arange(20_000) % 3, torch.randn(20_000, 8, generator=torch.Generator().manual_seed(0))
+    expected = torch.zeros(3, 8)
+    for place, value_D in zip(place_I.tolist(), values_ID, strict=True):
+        expected[place] += value_D
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        for _ in range(20):
+            added = torch.zeros(3, 8)
+            add_at_(added, (place_I,), values_ID)
+            assert torch.equal(added, expected)
+    finally:
+        torch.set_num_threads(threads)
