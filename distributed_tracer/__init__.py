@@ -47,6 +47,7 @@ _PUBLIC = {
     "edge_check_text": "report.edge_check",
     "edges_into": "query.feature_edges",
     "edges_out_of": "query.feature_edges",
+    "export_graph": "export.formats",
     "export_npz": "export.npz",
     "faithfulness": "report.faithfulness",
     "faithfulness_text": "report.faithfulness",

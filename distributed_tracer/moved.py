@@ -21,6 +21,7 @@ MOVED = {
     "model.tape": "model.forward_cache",
     "query.edges": "query.recurring_edges",
     "query.features": "query.feature_counts",
+    "store.read.column_batches": "table_stream",
     "store.table": "table",
     "validate": "evaluate",
     "validate.edges": "evaluate.edge_effects",

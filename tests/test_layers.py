@@ -21,6 +21,7 @@ LAYERS = (
     ("documents",),
     ("plain_values", "names"),
     ("table",),
+    ("table_stream",),
     ("prompt", "config", "threads"),
     ("artifacts", "corpus", "graph", "plan"),
     ("model", "transcoder"),
@@ -66,6 +67,7 @@ MOST_LINES = 450
 LAYER_OF = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 WITHOUT_TORCH = (
     *("errors", "shapes", "text", "redact", "moved", "documents", "plain_values", "names", "table", "prompt", "config"),
+    "table_stream",
     *("artifacts", "corpus", "graph", "plan", "store", "query", "export", "report", "plot", "ops"),
 )
 

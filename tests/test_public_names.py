@@ -52,6 +52,7 @@ PUBLIC = {
     "edge_check_text",
     "edges_into",
     "edges_out_of",
+    "export_graph",
     "export_npz",
     "faithfulness",
     "faithfulness_text",

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import io
 import json as json_format
-import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from functools import partial, wraps
 from typing import Annotated, Any
@@ -22,6 +21,7 @@ from tyro.conf import Positional
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from ..config import RunConfig, StoreConfig, TraceConfig
+from ..documents.json_text import to_json_types
 from ..errors import ConfigError
 from ..redact import redacted_argument
 from ..text import printable
@@ -41,17 +41,6 @@ def progress_bar(doing: str) -> Iterator[Callable[[int, int], None] | None]:
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task(doing, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-def to_json_types(value: Any) -> Any:
-    """Return the value in the types of JSON: tuples become lists, and numbers that are not finite become None."""
-    if isinstance(value, Mapping):
-        return {str(key): to_json_types(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_json_types(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 PROG = "distributed-tracer"

@@ -99,21 +99,25 @@ def query(
     return 0
 
 
-def export(path: StorePath, prompt: str, out: str, format: Literal["npz"] = "npz") -> int:
+def export(
+    path: StorePath, prompt: str, out: str, format: Literal["npz", "graphml", "parquet", "json"] | None = None
+) -> int:
     """Write one graph to a file for other tools.
 
     Args:
         path: Directory or URL of a store.
         prompt: Id of the prompt.
-        out: File to write, which ends in .npz. An existing file is replaced.
-        format: Format of the file; npz is a NumPy archive with a dense matrix. The file name must end in the same word.
+        out: File to write, which ends in the name of a format, as in graph.npz. An existing file is replaced. A name
+            that ends in .parquet is a new folder with nodes.parquet and edges.parquet.
+        format: Format of the file. Its name says it already, and both must agree. npz is a NumPy archive with a dense
+            matrix; graphml is XML for tools that show and measure graphs; json is the node-link form of networkx.
     """
-    from ..export.npz import check_npz, export_npz
+    from ..export.formats import check_export, export_graph
     from ..store.reader import open_store
 
-    check_npz(out)
-    export_npz(open_store(path).graph(prompt), out)
-    print(f"wrote {printable(out)}")
+    check_export(out, format)
+    notes = export_graph(open_store(path).graph(prompt), out, format)
+    print("\n".join(map(printable, [f"wrote {out}", *notes])))
     return 0
 
 

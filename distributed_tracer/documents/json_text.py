@@ -1,11 +1,11 @@
-"""JSON: a strict parser with bounded depth, whose time depends only on the length of the text."""
+"""JSON: a strict parser with bounded depth, whose time depends only on the length of the text; values as JSON types."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from .text import Refuse, shortened
@@ -85,3 +85,14 @@ def _integer(digits: str) -> int:
     if len(digits) > MAX_DIGITS:
         raise ValueError(f"number out of range: found an integer of {len(digits):,} digits, expected a float64")
     return int(digits)
+
+
+def to_json_types(value: Any) -> Any:
+    """Return the value in the types of JSON: tuples become lists, and numbers that are not finite become None."""
+    if isinstance(value, Mapping):
+        return {str(key): to_json_types(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json_types(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy.typing as npt
 
 from ..errors import ConfigError
 from ..graph.graph import Graph
+from .atomic import check_file, new_file
 
 
 def export_npz(graph: Graph, path: str | Path) -> None:
@@ -23,17 +22,15 @@ def export_npz(graph: Graph, path: str | Path) -> None:
     targets); in that order `constant [M]` (0 where there is none) and `influence [M]` (0 for pruned nodes).
     """
     check_npz(path)
-    destination = Path(path)
-    temporary = destination.with_name(f".{destination.name}.{uuid.uuid4().hex}.npz.tmp")
-    try:
-        with temporary.open("wb") as file:
-            # Numbers alone: nothing is pickled. Some versions of numpy store `allow_pickle` as one more array.
-            np.savez_compressed(file, **npz_arrays(graph))  # type: ignore[arg-type]  # none has a parameter's name
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, destination)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_npz(graph, Path(path))
+
+
+def write_npz(graph: Graph, destination: Path) -> list[str]:
+    """Write a graph as `export_npz` does; return what is to be said about it: nothing."""
+    with new_file(destination) as file:
+        # Numbers alone: nothing is pickled. Some versions of numpy store `allow_pickle` as one more array.
+        np.savez_compressed(file, **npz_arrays(graph))  # type: ignore[arg-type]  # none has a parameter's name
+    return []
 
 
 def check_npz(path: str | Path) -> None:
@@ -41,10 +38,7 @@ def check_npz(path: str | Path) -> None:
     destination = Path(path)
     if destination.suffix.lower() != ".npz":
         raise ConfigError(f"a graph is exported as a numpy archive, whose name ends in .npz, unlike {str(path)!r}")
-    if destination.is_dir():
-        raise ConfigError(f"{path} is a directory")
-    if not destination.parent.is_dir():
-        raise ConfigError(f"there is no directory {destination.parent} to write {destination.name} to")
+    check_file(destination)
 
 
 def npz_arrays(graph: Graph) -> dict[str, npt.NDArray[Any]]:

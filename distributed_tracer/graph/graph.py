@@ -6,14 +6,17 @@ older letter for the number of edges walked: see `shapes.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ..table_stream import Batch, TableStream
 from ..text import counted, html_facts, listed, short
+from .columns import EDGE_COLUMNS, KINDS, NODE_COLUMNS, edge_columns, node_columns
 from .nodes import ActiveTable, NodeKind, NodeTable
 
 
@@ -46,6 +49,13 @@ class Scores:
     shares add up to 1."""
     closing_error: float
     """The largest |sum of a full row + constant + bias - pre-activation| / max(1, |pre-activation|) over all rows."""
+
+
+class GraphTables(NamedTuple):
+    """The nodes and the edges of one graph: two pyarrow.Tables, or two pandas.DataFrames."""
+
+    nodes: Any
+    edges: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +175,97 @@ class Graph:
         dense = np.zeros((size, size), dtype=np.float32)
         dense[full[self.target_E()], full[self.source_E]] = self.weight_E
         return dense
+
+    def node_label(self, node: int) -> str:
+        """Return the name of a node for people, as in `feature 2:46 at 9`; names of tokens and targets are quoted."""
+        kind = NodeKind(self.nodes.kind_N[node])
+        layer, position, feature = (
+            int(column[node]) for column in (self.nodes.layer_N, self.nodes.position_N, self.nodes.feature_N)
+        )
+        if kind is NodeKind.TARGET:
+            return f"target {self.targets[feature].label!r}"
+        what = {NodeKind.FEATURE: f"feature {layer}:{feature}", NodeKind.ERROR: f"error of layer {layer}"}
+        return f"{what.get(kind) or f'token {self.token_strings[position]!r}'} at {position}"
+
+    def node_attributes(self) -> Iterator[dict[str, Any]]:
+        """Yield plain values for each node: kind, layer, position, feature, token (the string of the token at the
+        node's position), activation, influence and label."""
+        nodes = self.nodes
+        columns = (nodes.kind_N, nodes.layer_N, nodes.position_N, nodes.feature_N, nodes.activation_N, self.influence_N)
+        for node, values in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
+            kind, layer, position, feature, activation, influence = values
+            yield {
+                "kind": KINDS[kind],
+                "layer": layer,
+                "position": position,
+                "feature": feature,
+                "token": self.token_strings[position],
+                "activation": activation,
+                "influence": influence,
+                "label": self.node_label(node),
+            }
+
+    def edges(self) -> Iterator[tuple[int, int, float]]:
+        """Yield source, target (the explained node) and weight of each edge, in the order of `source_E`."""
+        return zip(self.source_E.tolist(), self.target_E().tolist(), self.weight_E.tolist(), strict=True)
+
+    def attributes(self) -> dict[str, Any]:
+        """Return plain values that describe the whole graph: prompt (its id), text, tokens (ids), token_strings,
+        num_layers, targets, scores and metadata."""
+        return {
+            "prompt": self.prompt_id,
+            "text": self.text,
+            "tokens": self.tokens_P.tolist(),
+            "token_strings": list(self.token_strings),
+            "num_layers": self.num_layers,
+            "targets": [asdict(target) for target in self.targets],
+            "scores": asdict(self.scores),
+            "metadata": dict(self.metadata),
+        }
+
+    def to_arrow(self) -> GraphTables:
+        """Return nodes and edges as pyarrow.Tables with the columns of `Store.nodes` and `Store.edges`.
+
+        Raises ImportError if pyarrow is not installed.
+        """
+        return GraphTables(*(table.to_arrow() for table in self._tables()))
+
+    def to_pandas(self) -> GraphTables:
+        """Return nodes and edges as pandas.DataFrames with the columns of `Store.nodes` and `Store.edges`.
+
+        Raises ImportError if pandas or pyarrow is not installed.
+        """
+        import_module("pandas")
+        return GraphTables(*(table.to_pandas() for table in self._tables()))
+
+    def to_networkx(self) -> Any:
+        """Return a networkx.DiGraph, whose nodes are the numbers of the nodes.
+
+        An edge goes from its source to the node that it helps to explain, and has a `weight`. Nodes have the values of
+        `node_attributes`, and the graph has those of `attributes`. Raises ImportError if networkx is not installed.
+        """
+        graph = import_module("networkx").DiGraph(**self.attributes())
+        graph.add_nodes_from(enumerate(self.node_attributes()))
+        graph.add_weighted_edges_from(self.edges())
+        return graph
+
+    def _tables(self) -> tuple[TableStream, TableStream]:
+        """Return the tables of nodes and of edges, of one batch each."""
+        rows = {
+            "in_degree": np.diff(self.indptr).astype(np.int32),
+            "row_abs_sum": self.row_abs_sum_N,
+            "row_abs_sum_all": self.row_abs_sum_all_N,
+            "row_abs_dropped": self.row_abs_dropped_N,
+            "constant": self.constant_N,
+            "influence": self.influence_N,
+        }
+        nodes = node_columns(self.prompt_id, self.nodes, rows)
+
+        def edges() -> Iterator[Batch]:
+            ends = {"source": self.source_E, "target": self.target_E()}
+            yield edge_columns(EDGE_COLUMNS, nodes, ends, self.weight_E)
+
+        return TableStream(NODE_COLUMNS, lambda: iter((nodes,))), TableStream(EDGE_COLUMNS, edges)
 
 
 def _site_key(

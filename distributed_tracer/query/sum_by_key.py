@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..store.read.node_batches import NODE_COLUMNS
+from ..graph.columns import NODE_COLUMNS
 
 KeyedSums = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 """Distinct keys [keys, columns] in ascending order, and the sums [keys, values] that belong to them."""

@@ -35,8 +35,8 @@ def graph_summary(graph: Graph, top: int) -> dict[str, Any]:
         "top_edges": [
             {
                 "weight": float(graph.weight_E[edge]),
-                "source": _name(graph, int(graph.source_E[edge])),
-                "target": _name(graph, int(target_E[edge])),
+                "source": graph.node_label(int(graph.source_E[edge])),
+                "target": graph.node_label(int(target_E[edge])),
             }
             for edge in edges
         ],
@@ -96,14 +96,3 @@ def _top(graph: Graph, kind: NodeKind, count: int) -> list[dict[str, Any]]:
         "string": strings[graph.nodes.position_N],
     }
     return list(Table({name: columns[name][chosen] for name in _COLUMNS[kind]}).rows())
-
-
-def _name(graph: Graph, node: int) -> str:
-    kind = NodeKind(graph.nodes.kind_N[node])
-    layer, position, feature = (
-        int(column[node]) for column in (graph.nodes.layer_N, graph.nodes.position_N, graph.nodes.feature_N)
-    )
-    if kind is NodeKind.TARGET:
-        return f"target {graph.targets[feature].label!r}"
-    what = {NodeKind.FEATURE: f"feature {layer}:{feature}", NodeKind.ERROR: f"error of layer {layer}"}
-    return f"{what.get(kind) or f'token {graph.token_strings[position]!r}'} at {position}"

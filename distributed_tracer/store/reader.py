@@ -20,6 +20,7 @@ from ..graph.graph import Graph
 from ..moved import former_names
 from ..names import hint
 from ..table import Table
+from ..table_stream import TableStream
 from ..text import and_more, counted, html_facts, listed, short
 from .backend.base import Backend
 from .backend.open import open_backend
@@ -33,7 +34,6 @@ from .format.schema import Columns
 from .index import Index, newest_index
 from .object_names import RUN
 from .part import Part
-from .read.column_batches import TableStream
 from .read.conditions import Conditions, wanted_values
 from .read.edge_batches import edge_batches
 from .read.feature_bounds import check_feature, check_layer, check_layers, check_site

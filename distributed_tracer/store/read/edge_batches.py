@@ -10,23 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import StoreCorrupt
+from ...graph.columns import EDGE_COLUMNS, KINDS, OF_NODES, SIDES, edge_columns
+from ...table_stream import Batch, TableStream
 from ..part import Part
-from .column_batches import Batch, CategoricalColumn, TableStream
 from .conditions import Conditions, check_columns, check_values, column_names, meets
-from .node_batches import KINDS, NODE_COLUMNS, node_columns, node_mask
+from .node_batches import node_columns, node_mask
 from .part_range import PartRange, part_ranges
 from .prefetch import found_ahead
 
 _AHEAD = 1
-_SIDES = ("source", "target")
-_OF_NODES = {
-    (side if name == "node" else f"{side}_{name}"): (side, name)
-    for side in _SIDES
-    for name in ("node", "kind", "layer", "position", "feature")
-}
-"""For each column of the edge table: which end of the edge, and which column of the node table."""
-EDGE_COLUMNS = {"prompt": "", **{name: NODE_COLUMNS[of] for name, (_, of) in _OF_NODES.items()}, "weight": "f4"}
-"""dtype of each column, by name; empty for text."""
 
 
 def edge_batches(
@@ -56,7 +48,7 @@ def _batch(part_range: PartRange, names: Sequence[str], where: Conditions) -> Ba
 
     Conditions on nodes are evaluated on the node table, and first, because there are fewer nodes than edges.
     """
-    source_N, target_N = (node_mask(part_range, _of_side(side, where)) for side in _SIDES)
+    source_N, target_N = (node_mask(part_range, _of_side(side, where)) for side in SIDES)
     if "prompt" in where:
         target_N &= node_mask(part_range, {"prompt": where["prompt"]})
     if not (source_N.any() and target_N.any()):
@@ -82,7 +74,7 @@ def _batch(part_range: PartRange, names: Sequence[str], where: Conditions) -> Ba
 
 def _of_side(side: str, where: Conditions) -> Conditions:
     """Return the conditions on the nodes at one end, under the column names of the node table."""
-    return {_OF_NODES[name][1]: where[name] for name in where if name in _OF_NODES and _OF_NODES[name][0] == side}
+    return {OF_NODES[name][1]: where[name] for name in where if name in OF_NODES and OF_NODES[name][0] == side}
 
 
 def _target_E(part_range: PartRange) -> npt.NDArray[np.intp]:
@@ -97,14 +89,5 @@ def _target_E(part_range: PartRange) -> npt.NDArray[np.intp]:
 def _columns(
     part_range: PartRange, names: Sequence[str], ends: dict[str, npt.NDArray[np.intp]], weight_E: npt.NDArray[Any]
 ) -> Batch:
-    wanted = dict.fromkeys(of for name, (_, of) in _OF_NODES.items() if name in names)
-    nodes = node_columns(part_range, ["prompt", *wanted])
-
-    def column(name: str) -> npt.NDArray[Any] | CategoricalColumn:
-        if name == "weight":
-            return weight_E
-        side, of = _OF_NODES.get(name, ("target", "prompt"))
-        values = nodes[of]
-        return values.take(ends[side]) if isinstance(values, CategoricalColumn) else values[ends[side]]
-
-    return {name: column(name) for name in names}
+    wanted = dict.fromkeys(of for name, (_, of) in OF_NODES.items() if name in names)
+    return edge_columns(names, node_columns(part_range, ["prompt", *wanted]), ends, weight_E)

@@ -9,19 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...graph.nodes import NodeKind
-from ..format.schema import BODY
+from ...graph.columns import KINDS, NODE_COLUMNS
+from ...table_stream import Batch, CategoricalColumn, TableStream
 from ..part import Part
-from .column_batches import Batch, CategoricalColumn, TableStream
 from .conditions import Conditions, check_columns, check_values, column_names, meets
 from .part_range import PartRange, part_ranges
 from .prefetch import found_ahead
 
 _AHEAD = 2
-KINDS = tuple(kind.name.lower() for kind in NodeKind)
-_STORED = {column.name.removeprefix("nodes/"): column.dtype for column in BODY if column.axis == "node"}
-NODE_COLUMNS = {"prompt": "", "node": "i4", **_STORED, "kind": ""}
-"""dtype of each column, by name; empty for text. `node` is the node's number within its graph."""
+_STORED = NODE_COLUMNS.keys() - {"prompt", "node"}
 
 
 def node_batches(

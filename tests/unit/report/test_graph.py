@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from random_graphs import AWKWARD, random_graph
 
-from distributed_tracer.cli.app import to_json_types
+from distributed_tracer.documents.json_text import to_json_types
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.report.graph import graph_summary, graph_text

@@ -7,8 +7,8 @@ import pytest
 from random_graphs import random_graph
 from random_stores import make_store, write_part
 
-from distributed_tracer.cli.app import to_json_types
 from distributed_tracer.cli.main import main
+from distributed_tracer.documents.json_text import to_json_types
 from distributed_tracer.report.info import info_of, info_text
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.maintenance.compact import compact

@@ -13,8 +13,8 @@ from ledgers import record_failure
 from random_graphs import random_graph
 from random_stores import RUN_INFO, make_store, write_part
 
-from distributed_tracer.cli.app import to_json_types
 from distributed_tracer.cli.main import main
+from distributed_tracer.documents.json_text import to_json_types
 from distributed_tracer.errors import StoreCorrupt, StoreNotFound
 from distributed_tracer.report.status import status_of, status_text
 from distributed_tracer.store.backend.open import open_backend

@@ -12,10 +12,9 @@ from random_graphs import AWKWARD, random_graph
 from random_stores import make_store
 
 from distributed_tracer.errors import ConfigError, PromptNotFound
+from distributed_tracer.graph.columns import EDGE_COLUMNS, KINDS, NODE_COLUMNS
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.store.read import part_range
-from distributed_tracer.store.read.edge_batches import EDGE_COLUMNS
-from distributed_tracer.store.read.node_batches import KINDS, NODE_COLUMNS
 from distributed_tracer.store.reader import Store
 
 GRAPHS = [graph for name, graph in AWKWARD.items() if name != "wide"]

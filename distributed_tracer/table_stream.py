@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...table import Table
+from .table import Table
 
 
 @dataclass(frozen=True, eq=False)

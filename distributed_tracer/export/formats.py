@@ -1,0 +1,76 @@
+"""The formats in which graphs are exported: which ending each has, where it can be written, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ConfigError
+from ..graph.graph import Graph
+from ..names import unknown
+from .atomic import check_file, check_folder
+from .graphml import write_graphml
+from .node_link import write_node_link
+from .npz import write_npz
+from .parquet import check_parquet, write_parquet
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format. `check` raises ConfigError for a path that cannot be written. `write` returns lines that say what
+    the file lacks."""
+
+    name: str
+    ending: str
+    check: Callable[[Path], None]
+    write: Callable[[Graph, Path], list[str]]
+
+
+def _check_parquet_folder(path: Path) -> None:
+    check_folder(path)
+    check_parquet()
+
+
+FORMATS = {
+    format.name: format
+    for format in (
+        Format("npz", ".npz", check_file, write_npz),
+        Format("graphml", ".graphml", check_file, write_graphml),
+        Format("parquet", ".parquet", _check_parquet_folder, write_parquet),
+        Format("json", ".json", check_file, write_node_link),
+    )
+}
+"""Every format, by name."""
+
+
+def export_graph(graph: Graph, path: str | Path, format: str | None = None) -> list[str]:
+    """Write a graph to `path` atomically, in the format that its ending says: `FORMATS` has them all.
+
+    Return lines that say what could not be kept; mostly none. Raises ConfigError if `format` is given and is not the
+    format of the ending, and for a path that cannot be written.
+    """
+    return check_export(path, format).write(graph, Path(path))
+
+
+def check_export(path: str | Path, format: str | None = None) -> Format:
+    """Return the format in which `export_graph` would write a file, or raise its ConfigError, before any work."""
+    chosen = _format(path, format)
+    chosen.check(Path(path))
+    return chosen
+
+
+def _format(path: str | Path, name: str | None) -> Format:
+    if name is not None and name not in FORMATS:
+        raise ConfigError(unknown("format", name, FORMATS))
+    ending = Path(path).suffix.lower()
+    for format in FORMATS.values() if name is None else [FORMATS[name]]:
+        if format.ending == ending:
+            return format
+    which = "" if name is None else f" in the format {name}"
+    endings = [format.ending for format in FORMATS.values()] if name is None else [FORMATS[name].ending]
+    known = ", ".join(f"{format.name} ({format.ending})" for format in FORMATS.values())
+    raise ConfigError(
+        f"the name of an exported graph{which} ends in {' or '.join(endings)}, unlike {str(path)!r}; "
+        f"the formats are {known}"
+    )
