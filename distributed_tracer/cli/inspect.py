@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from ..errors import ConfigError
 from ..text import printable
 from .app import StorePath, check_count, print_answer
+
+ExportFormat = Annotated[str | None, tyro.conf.arg(metavar="npz|graphml|parquet|json")]
 
 
 def status(path: StorePath, json: bool = False, watch: float | None = None) -> int:
@@ -99,9 +103,7 @@ def query(
     return 0
 
 
-def export(
-    path: StorePath, prompt: str, out: str, format: Literal["npz", "graphml", "parquet", "json"] | None = None
-) -> int:
+def export(path: StorePath, prompt: str, out: str, format: ExportFormat = None) -> int:
     """Write one graph to a file for other tools.
 
     Args:

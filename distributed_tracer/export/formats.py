@@ -67,10 +67,11 @@ def _format(path: str | Path, name: str | None) -> Format:
     for format in FORMATS.values() if name is None else [FORMATS[name]]:
         if format.ending == ending:
             return format
-    which = "" if name is None else f" in the format {name}"
-    endings = [format.ending for format in FORMATS.values()] if name is None else [FORMATS[name].ending]
+    if name is None:
+        endings = " or ".join(format.ending for format in FORMATS.values())
+        raise ConfigError(f"the name of an exported graph ends in {endings}, unlike {str(path)!r}")
     known = ", ".join(f"{format.name} ({format.ending})" for format in FORMATS.values())
     raise ConfigError(
-        f"the name of an exported graph{which} ends in {' or '.join(endings)}, unlike {str(path)!r}; "
+        f"the name of a graph in the format {name} ends in {FORMATS[name].ending}, unlike {str(path)!r}; "
         f"the formats are {known}"
     )

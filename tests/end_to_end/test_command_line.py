@@ -228,6 +228,21 @@ def test_export_writes_the_graph_as_a_dense_matrix(
         assert len(arrays["target_ids"]) == len(arrays["target_probs"]) == len(graph.targets) == 5
 
 
+@pytest.mark.parametrize("name", ["g.graphml", "g.json", "g.parquet"])
+def test_export_takes_the_format_from_the_ending(
+    store: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / name
+    assert main(["export", store, "--prompt", "p0", "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"wrote {out}\n"
+    files = [out] if out.is_file() else sorted(out.iterdir())
+    assert all(file.stat().st_size > 1000 for file in files)
+    assert main(["export", store, "--prompt", "p0", "--out", str(out), "--format", "npz"]) == 1
+    assert "in the format npz ends in .npz, unlike" in capsys.readouterr().err
+    assert main(["export", store, "--prompt", "p0", "--out", str(out), "--format", "gexf"]) == 1
+    assert "no format 'gexf'; there are npz, graphml, parquet, json" in capsys.readouterr().err
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["version"]) == 0
     assert capsys.readouterr().out == f"{__version__}\n"
