@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 from random_graphs import AWKWARD, random_graph
+from random_stores import make_store
 
 from distributed_tracer.cli.inspect import ExportFormat
+from distributed_tracer.cli.main import main
 from distributed_tracer.errors import ConfigError
 from distributed_tracer.export.formats import FORMATS, check_export, export_graph
 from distributed_tracer.graph.graph import Graph
@@ -223,6 +225,16 @@ def test_parquet_without_its_package_is_refused_before_any_work(
     monkeypatch.delitem(sys.modules, "pyarrow.parquet")
     with pytest.raises(ConfigError, match=r"pyarrow: pip install 'distributed-tracer\[parquet\]'"):
         check_export(tmp_path / "g.parquet")
+
+
+def test_the_command_says_what_the_format_could_not_keep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graph, out = GRAPHS["unicode"], tmp_path / "g.graphml"
+    store = make_store(str(tmp_path / "store"), [graph])
+    assert main(["export", store.url, "--prompt", graph.prompt_id, "--out", str(out)]) == 0
+    wrote, note = capsys.readouterr().out.splitlines()
+    assert wrote == f"wrote {out}"
+    assert note.endswith(" characters that XML forbids replaced by U+FFFD")
+    assert read_graphml(out).number_of_edges() == graph.num_edges
 
 
 def test_the_command_line_lists_every_format() -> None:
