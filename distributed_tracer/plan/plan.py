@@ -196,7 +196,7 @@ def _cost(
     setting = config.run.decoders
     weights = sum(_weights(model, transcoders, config, "files" if setting == "auto" else setting))
 
-    item, device = sweep_item_bytes(trace, dtype), "cuda" if machine.on_gpu else "cpu"
+    item, device = sweep_item_bytes(trace, dtype), machine.device
 
     def cost(rows: int) -> Cost:
         return cost_of(num_tokens, model, transcoders, trace, dtype, config.run.expected_active, rows, device)

@@ -112,20 +112,20 @@ class LayerColumns:
         return slice(self.first, self.first + self.num_slots)
 
     @cached_property
-    def order(self) -> Tensor:
+    def order(self) -> list[int]:
         """The positions in the order of their slots, without those that have none."""
-        return torch.tensor([position for segment in self.segments for position in segment.positions])
+        return [position for segment in self.segments for position in segment.positions]
 
     @property
     def position_Z(self) -> Tensor:
         """The position of every slot."""
-        return self.order.repeat_interleave(torch.tensor(self.width_P)[self.order])
+        order = torch.tensor(self.order)
+        return order.repeat_interleave(torch.tensor(self.width_P)[order])
 
     def sum_positions(self, x_ZD: Tensor) -> Tensor:
         """Return the sum of the vectors in the slots of each position: [P, D]."""
         slots = torch.arange(len(x_ZD), device=x_ZD.device)
-        order = self.order.tolist()
-        order_X, start_X = to_device_async([order, [self.start_P[p] for p in order]], x_ZD.device)
+        order_X, start_X = to_device_async([self.order, [self.start_P[p] for p in self.order]], x_ZD.device)
         sums_PD = x_ZD.new_zeros(len(self.start_P), x_ZD.shape[1])
         sums_PD[order_X] = embedding_bag(slots, x_ZD, start_X, mode="sum")
         return sums_PD
