@@ -6,6 +6,7 @@ batch or feature fails here.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,9 @@ LAUNCHES_OF_A_LAYER = {"plt-relu-skip": 37, "clt-jumprelu-resid": 35, "plt-topk-
 """Most kernels that a round of one batch may launch for each of 3 layers, the preparation of its nodes included."""
 LAUNCHES_OF_A_RANKING = {"layer": 4, "batch": 5, "once": 51}
 """Most kernels that choosing a round's features may launch for each layer, for each batch so far, and besides."""
-BESIDES = {"before the rounds": (953, 32), "after the rounds": (332, 13)}
-"""Most kernels that a graph may launch, and most waits, for the forward pass, encoding and targets of 3 layers, and for
-assembling and pruning 6 batches."""
+BESIDES = {"before the rounds": (741, 28), "after the rounds": (332, 13)}
+"""Most kernels that a graph may launch, and most waits, for encoding and targets of 3 layers, and for assembling and
+pruning 6 batches. What the model library launches in its forward pass depends on its version and is not counted."""
 WAITS_OF_SPARSE_EDGES = 3
 """Waits of one batch to keep the largest edges of its rows, whose number the host does not know."""
 BYTES = {"edge": 8, "active feature": 28, "row": 72, "column": 24, "once": 2048}
@@ -84,12 +85,18 @@ def test_a_ranking_launches_few_kernels_and_waits_seldom(tmp_path: Path) -> None
         assert waits.total() == 3, waits  # closing errors, features per layer, and how many features were found
 
 
+def _of_forward_pass(of: Counter[str]) -> dict[str, int]:
+    return {line: count for line, count in of.items() if line.startswith("model/forward_cache.py")}
+
+
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_graph_launches_few_kernels_and_waits_seldom_besides(flavour: str, tmp_path: Path) -> None:
     _, watched, counts, _ = watch(tmp_path, flavour, "one", CONFIGS["dense"])
     whole = counts.launches.total(), counts.waits.total()
     after = [of_all - until for of_all, until in zip(whole, watched.until_last_round, strict=True)]
-    for part, (launches, waits) in {"before the rounds": watched.until_first_round, "after the rounds": after}.items():
+    of_library = [sum(of.values()) for of in map(_of_forward_pass, (counts.launches, counts.waits))]
+    before = [until - library for until, library in zip(watched.until_first_round, of_library, strict=True)]
+    for part, (launches, waits) in {"before the rounds": before, "after the rounds": after}.items():
         assert launches <= BESIDES[part][0], part
         assert waits <= BESIDES[part][1], part
 
