@@ -26,6 +26,7 @@ LAYERS = (
     ("artifacts", "corpus", "graph", "plan"),
     ("model", "transcoder"),
     ("store",),
+    ("profile",),
     ("trace",),
     ("query", "export", "report", "intervene"),
     ("plot",),
@@ -68,7 +69,7 @@ LAYER_OF = {part: number for number, parts in enumerate(LAYERS) for part in part
 WITHOUT_TORCH = (
     *("errors", "shapes", "text", "redact", "moved", "documents", "plain_values", "names", "table", "prompt", "config"),
     "table_stream",
-    *("artifacts", "corpus", "graph", "plan", "store", "query", "export", "report", "plot", "ops"),
+    *("artifacts", "corpus", "graph", "plan", "store", "profile", "query", "export", "report", "plot", "ops"),
 )
 
 

@@ -1,18 +1,13 @@
-"""Commands that read a store: status, show, query, info, digest, draw, export."""
+"""Commands that read a store: status, show, query, info, digest."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import Annotated, Literal
-
-import tyro
+from typing import Literal
 
 from ..errors import ConfigError
-from ..text import printable
 from .app import StorePath, check_count, print_answer
-
-ExportFormat = Annotated[str | None, tyro.conf.arg(metavar="npz|graphml|parquet|json")]
 
 
 def status(path: StorePath, json: bool = False, watch: float | None = None) -> int:
@@ -100,50 +95,6 @@ def query(
     else:
         found, summary = answer_feature_query(store, *site, show)
     print_answer(list(found.rows()) if json else f"{found.format(limit)}\n{summary}")
-    return 0
-
-
-def export(path: StorePath, prompt: str, out: str, format: ExportFormat = None) -> int:
-    """Write one graph to a file for other tools.
-
-    Args:
-        path: Directory or URL of a store.
-        prompt: Id of the prompt.
-        out: File to write, which ends in the name of a format, as in graph.npz. An existing file is replaced. A name
-            that ends in .parquet is a new folder with nodes.parquet and edges.parquet.
-        format: Format of the file. Its name says it already, and both must agree. npz is a NumPy archive with a dense
-            matrix; graphml is XML for tools that show and measure graphs; json is the node-link form of networkx.
-    """
-    from ..export.formats import check_export, export_graph
-    from ..store.reader import open_store
-
-    check_export(out, format)
-    notes = export_graph(open_store(path).graph(prompt), out, format)
-    print("\n".join(map(printable, [f"wrote {out}", *notes])))
-    return 0
-
-
-def draw(path: StorePath, out: str, prompt: str | None = None, by: str | None = None) -> int:
-    """Draw one graph or, without a prompt, the whole store.
-
-    Args:
-        path: Directory or URL of a store.
-        out: File for the picture, which ends in .png, .pdf or .svg.
-        prompt: Id of the prompt whose graph to draw; without it, all prompts of the store are drawn.
-        by: Metadata column that determines the colours of the prompts in a picture of the whole store.
-    """
-    from ..plot.corpus import draw_corpus
-    from ..plot.graph import draw_graph
-    from ..plot.style import check_picture, notes, save_figure
-    from ..store.reader import open_store
-
-    check_picture(out)
-    if by is not None and prompt is not None:
-        raise ConfigError("--by colours the prompts of a whole store: it does not go with --prompt")
-    store = open_store(path)
-    figure = draw_corpus(store, by) if prompt is None else draw_graph(store.graph(prompt))
-    save_figure(figure, out)
-    print("\n".join(map(printable, [out, *notes(figure)])))
     return 0
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..graph.context import GraphContext
 from ..graph.graph import Graph
 from ..names import unknown
 from .atomic import check_file, check_folder
@@ -24,7 +25,7 @@ class Format:
     name: str
     ending: str
     check: Callable[[Path], None]
-    write: Callable[[Graph, Path], list[str]]
+    write: Callable[[Graph, Path, GraphContext], list[str]]
 
 
 def _check_parquet_folder(path: Path) -> None:
@@ -44,13 +45,16 @@ FORMATS = {
 """Every format, by name."""
 
 
-def export_graph(graph: Graph, path: str | Path, format: str | None = None) -> list[str]:
+def export_graph(
+    graph: Graph, path: str | Path, format: str | None = None, context: GraphContext | None = None
+) -> list[str]:
     """Write a graph to `path` atomically, in the format that its ending says: `FORMATS` has them all.
 
-    Return lines that say what could not be kept; mostly none. Raises ConfigError if `format` is given and is not the
-    format of the ending, and for a path that cannot be written.
+    `context` is what else is known, as in `Store.context`; some formats write labels and groups from it. Return lines
+    that say what could not be kept; mostly none. Raises ConfigError if `format` is given and is not the format of the
+    ending, and for a path that cannot be written.
     """
-    return check_export(path, format).write(graph, Path(path))
+    return check_export(path, format).write(graph, Path(path), context or GraphContext())
 
 
 def check_export(path: str | Path, format: str | None = None) -> Format:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
+from ..graph.context import GraphContext
 from ..graph.graph import Graph
 from ..text import counted
 from .atomic import new_file
@@ -29,7 +30,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _REPLACEMENT = "\ufffd"
 
 
-def write_graphml(graph: Graph, destination: Path) -> list[str]:
+def write_graphml(graph: Graph, destination: Path, context: GraphContext) -> list[str]:
     """Write a graph and return what is to be said about it: how many characters were replaced.
 
     Nodes and the graph have the values of `Graph.node_attributes` and `Graph.attributes`; lists and objects are JSON.

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ..documents.json_text import to_json_types
+from ..graph.context import GraphContext
 from ..graph.graph import Graph
 from .atomic import new_file
 
 
-def write_node_link(graph: Graph, destination: Path) -> list[str]:
+def write_node_link(graph: Graph, destination: Path, context: GraphContext) -> list[str]:
     """Write a graph; return what is to be said about it: nothing.
 
     Nodes, edges and the graph have the values that `Graph.to_networkx` gives them, and a node's number is its `id`. A

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
+from ..graph.context import GraphContext
 from ..graph.graph import Graph
 from .atomic import check_file, new_file
 
@@ -22,10 +23,10 @@ def export_npz(graph: Graph, path: str | Path) -> None:
     targets); in that order `constant [M]` (0 where there is none) and `influence [M]` (0 for pruned nodes).
     """
     check_npz(path)
-    write_npz(graph, Path(path))
+    write_npz(graph, Path(path), GraphContext())
 
 
-def write_npz(graph: Graph, destination: Path) -> list[str]:
+def write_npz(graph: Graph, destination: Path, context: GraphContext) -> list[str]:
     """Write a graph as `export_npz` does; return what is to be said about it: nothing."""
     with new_file(destination) as file:
         # Numbers alone: nothing is pickled. Some versions of numpy store `allow_pickle` as one more array.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..documents.json_text import to_json_types
 from ..errors import ConfigError
+from ..graph.context import GraphContext
 from ..graph.graph import Graph
 from .atomic import new_folder
 
@@ -22,7 +23,7 @@ def check_parquet() -> None:
         raise ConfigError("writing Parquet needs pyarrow: pip install 'distributed-tracer[parquet]'") from error
 
 
-def write_parquet(graph: Graph, destination: Path) -> list[str]:
+def write_parquet(graph: Graph, destination: Path, context: GraphContext) -> list[str]:
     """Write the tables of `Graph.to_arrow` into a new folder; return what is to be said about it: nothing.
 
     The metadata of both files has `Graph.attributes` as JSON under the key `distributed_tracer`. In columns, half

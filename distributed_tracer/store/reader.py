@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError, PromptNotFound, StoreCorrupt, StoreNotFound
+from ..graph.context import GraphContext
 from ..graph.graph import Graph
 from ..moved import former_names
 from ..names import hint
@@ -180,6 +181,11 @@ class Store:
         """
         commit, row = self.catalogue.place(self._find(prompt_id))
         return self.part(commit).graph(row)
+
+    def context(self, prompt_id: str) -> GraphContext:
+        """Return what the store knows about a prompt's graph besides the graph itself. Raises PromptNotFound."""
+        self._find(prompt_id)
+        return GraphContext.of_run(self.info)
 
     def graphs(self, prompt_ids: str | Iterable[str] | None = None) -> Iterator[Graph]:
         """Iterate over all graphs, or over those of one or several ids, in no particular order.

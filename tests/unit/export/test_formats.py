@@ -17,7 +17,7 @@ from pyarrow import parquet
 from random_graphs import AWKWARD, random_graph
 from random_stores import make_store
 
-from distributed_tracer.cli.inspect import ExportFormat
+from distributed_tracer.cli.exchange import ExportFormat
 from distributed_tracer.cli.main import main
 from distributed_tracer.errors import ConfigError
 from distributed_tracer.export.formats import FORMATS, check_export, export_graph
