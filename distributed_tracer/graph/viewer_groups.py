@@ -1,8 +1,8 @@
-"""What a person saved in a graph viewer: groups of nodes (supernodes), pinned nodes and names. The input is not trusted.
+"""What a person saved in a graph viewer: groups of nodes, pinned nodes and names. The input is not trusted.
 
 The viewers of the field keep it under `qParams` in a graph's JSON file, or in a page's address: `supernodes`, lists of
-a name and node ids; `pinnedIds`; and `clerps`, names of features or nodes. Every one of them may be a list, JSON text of
-a list or, for pins, ids with commas between them, as the programs that write these files disagree.
+a name and node ids; `pinnedIds`; and `clerps`, names of features or nodes. Each of them may be a list, JSON text of a
+list or, for pins, ids with commas between them, as the programs that write these files disagree.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ names of tokens. Axes: A active feature, F selected feature, K target, L layer, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from ..graph.nodes import ActiveTable, NodeTable
 from .complete_scores import with_complete_scores
 from .dense_matrix import blocks_of, edges_of
 from .imported_graph import MAX_LAYERS, ImportedGraph, assemble
+from .token_names import NameTokens, unnamed
 from .torch_file import Instance, torch_values
 
 _TARGET = "circuit_tracer.attribution.targets LogitTarget"
@@ -36,13 +37,6 @@ _KEYS = {
     *("input_string", "adjacency_matrix", "cfg", "active_features", "logit_targets", "logit_tokens"),
     *("logit_probabilities", "vocab_size", "input_tokens", "selected_features", "activation_values", "scan"),
 }
-NameTokens = Callable[[list[int]], tuple[str, ...]]
-"""Returns the names of tokens, given their ids."""
-
-
-def unnamed(tokens: list[int]) -> tuple[str, ...]:
-    """Return what stands for the names of tokens whose names are not known: `<token 5>`, and `<token ?>` without id."""
-    return tuple(f"<token {token if token >= 0 else '?'}>" for token in tokens)
 
 
 def read_circuit_tracer(path: Path, name_tokens: NameTokens = unnamed) -> ImportedGraph:

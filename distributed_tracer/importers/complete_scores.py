@@ -22,7 +22,8 @@ def with_complete_scores(graph: Graph) -> Graph:
     """
     kind_N, target_E = graph.nodes.kind_N, graph.target_E()
     has_row_N = (kind_N == NodeKind.FEATURE) | (kind_N == NodeKind.TARGET)
-    sum_N = np.bincount(target_E, weights=np.abs(graph.weight_E.astype(np.float64)), minlength=len(kind_N))
+    weights_E = np.abs(graph.weight_E.astype(np.float64))
+    sum_N = np.bincount(target_E, weights=weights_E, minlength=len(kind_N)).astype(np.float64)
     share_E, start_N = edge_shares(target_E, graph.weight_E, sum_N), graph.target_weights_N()
     walked = influence(target_E, graph.source_E, share_E, start_N)
     row_N = np.where(has_row_N, sum_N, np.nan).astype(np.float32)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-
 ROUND_OFF = 2.0**-23
 """Largest error of a difference of two numbers below 1 in float32, each rounded once."""
 

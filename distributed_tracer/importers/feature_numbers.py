@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ..errors import GraphFileError
 from ..graph.viewer_groups import cantor_pair
@@ -103,7 +104,11 @@ def _ways() -> Iterator[Callable[[FeatureNode], int | None]]:
     """Yield functions that take the layer out of a node's number; they return None if it is not in it."""
     yield _from_cantor
     for power in _POWERS:
-        yield lambda node, power=power: node.number % power if node.number // power == node.layer else None
+        yield partial(_from_power, power)
+
+
+def _from_power(power: int, node: FeatureNode) -> int | None:
+    return node.number % power if node.number // power == node.layer else None
 
 
 def _from_cantor(node: FeatureNode) -> int | None:

@@ -73,11 +73,12 @@ _MARK = object()
 
 
 def torch_values(path: Path, allowed: Collection[str]) -> Any:
-    """Return the value in a file of `torch.save`: dicts, lists, tuples, numbers, texts, NumPy arrays for tensors, and an
-    Instance for each object of a class whose name (`module name`) is in `allowed`.
+    """Return the value in a file of `torch.save`.
 
-    bfloat16 becomes float32, without loss. Memory is bounded by a small multiple of the file's size. Raises
-    GraphFileError for any other class or function, which it names, and for whatever else such a file does not have.
+    It consists of dicts, lists, tuples, numbers, texts, NumPy arrays for tensors, and an Instance for each object of a
+    class whose name (`module name`) is in `allowed`. bfloat16 becomes float32, without loss. Memory is bounded by a
+    small multiple of the file's size. Raises GraphFileError for any other class or function, which it names, and for
+    whatever else such a file does not have.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -297,7 +298,8 @@ def _are_sizes(value: Any) -> bool:
 def _numbers(data: bytes, dtype: str) -> npt.NDArray[Any]:
     """Return the numbers of a storage."""
     if dtype == "bfloat16":  # the upper half of a float32
-        return (np.frombuffer(data, dtype="<u2").astype(np.uint32) << 16).view(np.float32)
+        widened: npt.NDArray[np.uint32] = np.frombuffer(data, dtype="<u2").astype(np.uint32) << 16
+        return widened.view(np.float32)
     if dtype == "bool":
         return np.frombuffer(data, dtype=np.uint8) != 0
     return np.frombuffer(data, dtype=dtype)

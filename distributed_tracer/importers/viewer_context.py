@@ -25,7 +25,7 @@ def context_of(
 ) -> tuple[GraphContext, list[str]]:
     """Return what a document says beside its graph, and notes on what could not be kept. Raises GraphFileError."""
     metadata = object_of(document, "metadata")
-    saved = saved_groups(document.get("qParams") and object_of(document, "qParams") or {}, GraphFileError)
+    saved = saved_groups((document.get("qParams") and object_of(document, "qParams")) or {}, GraphFileError)
     resolve = _Resolver(ids, keys, fields, saved)
     groups = tuple(Group(name, resolve.nodes(members)) for name, members in saved.groups)
     pins = resolve.nodes(saved.pins)

@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from .. import plain_values
 from ..errors import GraphFileError
-from ..graph.context import GraphContext
 from ..graph.graph import Target
 from ..graph.nodes import NodeKind, NodeTable
 from ..text import counted, short
@@ -174,11 +173,11 @@ def _place_features(nodes: _Nodes, metadata: Mapping[str, Any], num_layers: int)
     """Return the column `feature` of a NodeTable, and give targets their layer."""
     version = metadata.get("schema_version")
     features = [place for place, kind in enumerate(nodes.kinds) if kind is NodeKind.FEATURE]
-    columns = (nodes.ids, nodes.layers, nodes.positions, nodes.numbers)
-    found = [FeatureNode(*(column[place] for column in columns)) for place in features]  # type: ignore[arg-type]
-    indices = dict(
-        zip(features, indices_of(found, 0 if version is None else whole(version, "schema_version")), strict=True)
-    )
+    columns = ([column[place] for place in features] for column in (nodes.layers, nodes.positions, nodes.numbers))
+    ids = [nodes.ids[place] for place in features]
+    found = [FeatureNode(*values) for values in zip(ids, *columns, strict=True)]
+    schema_version = 0 if version is None else whole(version, "its schema_version")
+    indices = dict(zip(features, indices_of(found, schema_version), strict=True))
     column, num_targets = [], 0
     for place, kind in enumerate(nodes.kinds):
         if kind is NodeKind.TARGET:
