@@ -42,7 +42,7 @@ INNER = {
         ("object_names",),
         ("backend",),
         ("format",),
-        ("arrays", "catalogue", "checked_objects", "commits", "evaluations", "index", "part"),
+        ("annotations", "arrays", "catalogue", "checked_objects", "commits", "evaluations", "index", "part"),
         ("read",),
         ("index_builder", "ledger", "reader", "writer"),
         ("maintenance",),
