@@ -29,7 +29,7 @@ LAYERS = (
     ("profile",),
     ("trace",),
     ("query", "export", "report", "intervene"),
-    ("plot",),
+    ("plot", "labels"),
     ("runtime",),
     ("job",),
     ("evaluate", "pipeline"),
@@ -69,7 +69,7 @@ LAYER_OF = {part: number for number, parts in enumerate(LAYERS) for part in part
 WITHOUT_TORCH = (
     *("errors", "shapes", "text", "redact", "moved", "documents", "plain_values", "names", "table", "prompt", "config"),
     "table_stream",
-    *("artifacts", "corpus", "graph", "plan", "store", "profile", "query", "export", "report", "plot", "ops"),
+    *("artifacts", "corpus", "graph", "plan", "store", "profile", "query", "export", "report", "plot", "labels", "ops"),
 )
 
 
