@@ -22,6 +22,7 @@ TracerError
 │   ├── CommitRefused                  a part is not in the store as it was written; other parts are not concerned
 │   ├── StoreCorrupt                   checksums or sizes in the store do not match
 │   └── PromptNotFound                 the store has no such prompt (also KeyError)
+├── ProfileError (also ValueError) a profile of features that is missing, unfinished or damaged
 ├── BundleError                    a bundle for machines without internet that is damaged or cannot be made
 ├── OutOfMemory                    the device has too little memory; fewer rows per sweep may fit
 ├── WorkerLost                     a worker process died; its work goes to another one
@@ -129,6 +130,10 @@ class PromptNotFound(StoreError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])  # KeyError would show the message's repr
+
+
+class ProfileError(TracerError, ValueError):
+    """A profile of features is missing, unfinished or damaged."""
 
 
 class BundleError(TracerError):

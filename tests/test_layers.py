@@ -29,7 +29,7 @@ LAYERS = (
     ("profile",),
     ("trace",),
     ("query", "export", "importers", "report", "intervene"),
-    ("plot",),
+    ("plot", "labels"),
     ("runtime",),
     ("job",),
     ("evaluate", "pipeline"),
@@ -42,7 +42,7 @@ INNER = {
         ("object_names",),
         ("backend",),
         ("format",),
-        ("arrays", "catalogue", "checked_objects", "commits", "evaluations", "index", "part"),
+        ("annotations", "arrays", "catalogue", "checked_objects", "commits", "evaluations", "index", "part"),
         ("read",),
         ("index_builder", "ledger", "reader", "writer"),
         ("maintenance",),
@@ -69,7 +69,8 @@ LAYER_OF = {part: number for number, parts in enumerate(LAYERS) for part in part
 WITHOUT_TORCH = (
     *("errors", "shapes", "text", "redact", "moved", "documents", "plain_values", "names", "table", "prompt", "config"),
     "table_stream",
-    *("artifacts", "corpus", "graph", "plan", "store", "profile", "query", "export", "importers", "report", "plot", "ops"),
+    *("artifacts", "corpus", "graph", "plan", "store", "profile", "query", "export", "importers", "report", "plot"),
+    *("labels", "ops"),
 )
 
 

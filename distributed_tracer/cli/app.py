@@ -109,6 +109,14 @@ def check_count(flag: str, count: int) -> None:
         raise ConfigError(f"{flag} must not be negative, not {count}")
 
 
+def parse_feature(feature: str, flag: str = "--feature") -> tuple[int, int]:
+    """Return layer and index of a feature as users name it. Raises ConfigError."""
+    layer, colon, index = feature.partition(":")
+    if not (colon and layer.isdecimal() and index.isdecimal() and len(feature) <= 20):
+        raise ConfigError(f"{flag} is LAYER:INDEX, as in 12:3045, not {feature!r}")
+    return int(layer), int(index)
+
+
 def print_answer(found: Any) -> None:
     """Print a report as it is, and anything else as JSON."""
 

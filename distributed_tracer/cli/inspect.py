@@ -7,7 +7,7 @@ import time
 from typing import Literal
 
 from ..errors import ConfigError
-from .app import StorePath, check_count, print_answer
+from .app import StorePath, check_count, parse_feature, print_answer
 
 
 def status(path: StorePath, json: bool = False, watch: float | None = None) -> int:
@@ -83,7 +83,7 @@ def query(
     from ..store.reader import open_store
 
     check_count("--limit", limit)
-    site = None if feature is None else _parse_feature(feature)
+    site = None if feature is None else parse_feature(feature)
     of_prompts = bool(where) or not (token is None and target is None and layer is None)
     if show != "occurrences" and (site is None or of_prompts):
         raise ConfigError(f"--show {show} is about a feature: it goes with --feature alone")
@@ -124,10 +124,3 @@ def digest(path: StorePath) -> int:
 
     print(open_store(path).digest())
     return 0
-
-
-def _parse_feature(feature: str) -> tuple[int, int]:
-    layer, colon, index = feature.partition(":")
-    if not (colon and layer.isdecimal() and index.isdecimal() and len(feature) <= 20):
-        raise ConfigError(f"--feature is LAYER:INDEX, as in 12:3045, not {feature!r}")
-    return int(layer), int(index)

@@ -14,7 +14,7 @@ from ..errors import ConfigError, TracerError
 from ..names import unknown
 from ..redact import redacted, redacted_argument
 from ..text import printable
-from . import draw, evaluate, exchange, inspect, maintain, run, setup
+from . import draw, evaluate, exchange, inspect, labels, maintain, run, setup
 from .app import app, bound, discard_output, parse
 from .repeated_flags import settled
 
@@ -27,10 +27,14 @@ COMMANDS: tuple[Callable[..., int], ...] = (
     *(setup.bundle, setup.verify_bundle, setup.version),
 )
 """All commands, in the order in which `--help` lists them."""
-_NAMES = [function.__name__.replace("_", "-") for function in COMMANDS]
+_GROUPS = {"labels": labels.labels_app}
+"""Commands that have commands of their own."""
+_NAMES = [*(function.__name__.replace("_", "-") for function in COMMANDS), *_GROUPS]
 
 for _function in COMMANDS:
     app.command(bound(_function))
+for _name, _group in _GROUPS.items():
+    app.command(_group, name=_name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

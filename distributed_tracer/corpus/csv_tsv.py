@@ -27,8 +27,7 @@ def table_rows(
 
     Raises CorpusError if no column of the header can hold prompts, or if columns are unnamed or duplicate.
     """
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))  # the default of 128 KiB is too small for prompts
-    records = _records(lines, name, delimiter)
+    records = csv_records(lines, name, delimiter)
     line, header = next(records, (1, []))
     if isinstance(header, str):
         raise CorpusError(f"{name}:{line}: {header}")
@@ -37,8 +36,11 @@ def table_rows(
         yield Row(line, problem=cells) if isinstance(cells, str) else _row(line, header, cells, text_field)
 
 
-def _records(lines: Iterable[tuple[int, bytes]], name: str, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
+def csv_records(
+    lines: Iterable[tuple[int, bytes]], name: str, delimiter: str, unit: str = "prompt"
+) -> Iterator[tuple[int, list[str] | str]]:
     """Yield the line on which each record begins, with its cells or with what is wrong; blank lines are skipped."""
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))  # the default of 128 KiB is too small for prompts
     num_bytes = line = 0
 
     def text() -> Iterator[str]:
@@ -47,7 +49,7 @@ def _records(lines: Iterable[tuple[int, bytes]], name: str, delimiter: str) -> I
             num_bytes += len(raw)
             if num_bytes > MAX_LINE_BYTES:  # quoted cells with line breaks have no natural end
                 limit = f"{MAX_LINE_BYTES // 2**20} MiB"
-                raise CorpusError(f"{name}:{line}: found a record longer than {limit}, expected a prompt per record")
+                raise CorpusError(f"{name}:{line}: found a record longer than {limit}, expected a {unit} per record")
             # Bytes that are not UTF-8 become lone surrogates, so that only the row that contains them is refused.
             yield raw.decode("utf-8", errors="surrogateescape")
 
@@ -68,12 +70,13 @@ def _records(lines: Iterable[tuple[int, bytes]], name: str, delimiter: str) -> I
 def _check_header(columns: list[str], where: str, text_field: str) -> None:
     check_columns(columns, where, text_field)
     try:
-        _check_utf8(columns)
+        check_utf8(columns)
     except ValueError as error:
         raise CorpusError(f"{where}: header {error}") from error
 
 
-def _check_utf8(cells: Sequence[str]) -> None:
+def check_utf8(cells: Sequence[str]) -> None:
+    """Raise ValueError for cells of `csv_records` that are not UTF-8."""
     decode("".join(cells).encode("utf-8", errors="surrogateescape"))
 
 
@@ -83,7 +86,7 @@ def _row(line: int, header: Sequence[str], cells: Sequence[str], text_field: str
         column: cell for column, cell in zip(header, cells, strict=False) if cell or column not in known
     }
     try:
-        _check_utf8(cells)
+        check_utf8(cells)
         if len(cells) != len(header):
             raise ValueError(f"wrong number of cells: found {len(cells)}, expected {len(header)} as in header")
         if "tokens" in fields:

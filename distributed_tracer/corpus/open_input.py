@@ -1,4 +1,5 @@
-"""Open input: opens a prompt file at any address, decompresses it, finds its format, and splits it into lines."""
+"""Open input: opens a file of prompts, or of other rows, at any address, decompresses it, finds its format, and splits
+it into lines. `unit` is what a row of the file is, for messages."""
 
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ def path_of(url: str) -> str:
     return re.split(r"[?#]", url, maxsplit=1)[0] if "://" in url else url
 
 
-def format_of(url: str) -> str:
+def format_of(url: str, option: str = "prompt_format") -> str:
     """Return the format of a file according to its ending. Raises CorpusError for an unknown ending."""
     inner = path_of(url).lower().removesuffix(_compression_of(url))
     for ending, name in FORMAT_OF_ENDING.items():
@@ -55,7 +56,7 @@ def format_of(url: str) -> str:
             return name
     raise CorpusError(
         f"{name_of(url)}: unknown file ending; known are {', '.join(FORMAT_OF_ENDING)}, each also with "
-        f"{', '.join(COMPRESSIONS)}. Rename the file or set prompt_format."
+        f"{', '.join(COMPRESSIONS)}. Rename the file or set {option}."
     )
 
 
@@ -64,19 +65,19 @@ def _compression_of(url: str) -> str:
 
 
 @contextmanager
-def open_source(url: str) -> Iterator[BinaryIO]:
+def open_source(url: str, unit: str = "prompt") -> Iterator[BinaryIO]:
     """Open a file, and yield a binary file of its decompressed bytes. Raises CorpusError if it cannot be opened."""
     if url == STDIN:
         yield sys.stdin.buffer
         return
-    with translate_read_errors(name_of(url)):
+    with translate_read_errors(name_of(url), unit):
         file = fsspec.open(url, "rb").open()
     with file:
         yield _decompress(file, _compression_of(url))
 
 
 @contextmanager
-def translate_read_errors(name: str) -> Iterator[None]:
+def translate_read_errors(name: str, unit: str = "prompt") -> Iterator[None]:
     """Turn the exceptions of file systems, decompressors and decoders into CorpusError.
 
     Their messages may contain addresses with credentials. Credentials are left out, and so is a cause that has them.
@@ -84,9 +85,9 @@ def translate_read_errors(name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise CorpusError(f"{name}: no such file; expected prompts there") from cause_to_show(error)
+        raise CorpusError(f"{name}: no such file; expected {unit}s there") from cause_to_show(error)
     except IsADirectoryError as error:
-        raise CorpusError(f"{name}: found a directory, expected one prompt file") from cause_to_show(error)
+        raise CorpusError(f"{name}: found a directory, expected one {unit} file") from cause_to_show(error)
     except Exception as error:
         message = " ".join(f"{type(error).__name__}: {error}".split())
         reason = printable(redacted(message))[:_LONGEST]
@@ -116,7 +117,7 @@ def _zstd_file(file: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, zstd.ZstdFile(file))
 
 
-def read_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
+def read_lines(file: BinaryIO, name: str, unit: str = "prompt") -> Iterator[tuple[int, bytes]]:
     """Yield each line with its number, from 1, and with its newline, but without a leading byte order mark.
 
     Raises CorpusError if reading fails, and also for a line longer than MAX_LINE_BYTES or for more than MAX_BLANK_LINES
@@ -124,15 +125,15 @@ def read_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
     """
     number = num_blank = 0
     while True:
-        with translate_read_errors(f"{name}:{number + 1}"):
+        with translate_read_errors(f"{name}:{number + 1}", unit):
             raw = file.readline(MAX_LINE_BYTES + 1)
         if not raw:
             return
         number += 1
         if len(raw) > MAX_LINE_BYTES:
             limit = f"{MAX_LINE_BYTES // 2**20} MiB"
-            raise CorpusError(f"{name}:{number}: found a line longer than {limit}, expected a prompt per line")
+            raise CorpusError(f"{name}:{number}: found a line longer than {limit}, expected a {unit} per line")
         num_blank = 0 if raw.strip() else num_blank + 1
         if num_blank > MAX_BLANK_LINES:
-            raise CorpusError(f"{name}:{number}: found {MAX_BLANK_LINES:,} blank lines in a row, expected prompts")
+            raise CorpusError(f"{name}:{number}: found {MAX_BLANK_LINES:,} blank lines in a row, expected {unit}s")
         yield number, raw.removeprefix(BOM) if number == 1 else raw

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from typing import BinaryIO
 
@@ -15,7 +16,7 @@ from .jsonl import jsonl_rows
 from .open_input import STDIN, format_of, name_of, open_source, read_lines
 from .parquet import parquet_rows
 from .parse_prompt import id_of, parse_prompt
-from .row import Row
+from .row import Row, check_columns
 from .text import plain_rows
 
 
@@ -55,7 +56,7 @@ def _rows(file: BinaryIO, config: CorpusConfig) -> Iterator[Row]:
     if chosen == "auto" and config.prompts != STDIN:
         chosen = format_of(config.prompts)
     if chosen == "parquet":
-        return parquet_rows(file, name, config.text_field)
+        return parquet_rows(file, name, partial(check_columns, text_field=config.text_field))
     lines = read_lines(file, name)
     if chosen == "auto":
         first = next(lines, (1, b""))

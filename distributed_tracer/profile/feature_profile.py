@@ -68,8 +68,11 @@ class FeatureProfile:
     suppressed: tuple[WeightedToken, ...] = ()
     """Tokens whose logits the decoder lowers most; the smallest weight first."""
     neighbours: tuple[Neighbour, ...] = ()
+    """Features of this layer and the adjacent ones whose decoders have the most similar directions."""
     positions: tuple[tuple[int, int], ...] = ()
     """Pairs of a first position and the number of active tokens from there up to the next pair's position."""
+    min_activation: float = float("nan")
+    """Smallest activation where the feature is active."""
 
     @property
     def density(self) -> float:

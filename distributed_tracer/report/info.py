@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from ..store.backend.base import Backend
 from ..store.backend.open import open_backend
 from ..store.commits import read_commits
 from ..store.maintenance.unreferenced import orphans
-from ..store.object_names import evaluation_kind
+from ..store.object_names import annotation_kind, evaluation_kind
 from ..store.reader import open_store
 from ..table import Table
 from ..text import printable
@@ -54,16 +55,17 @@ def info_of(path: str) -> dict[str, Any]:
         "hidden": num_graphs - len(store),
         "superseded": {entry.part: entry.num_bytes for entry in catalogue.superseded if entry.name in present},
         "orphans": {part: sum(info.num_bytes for info in objects.values()) for part, objects in unread.items()},
-        "checks": _checks(root),
+        "checks": _records(root, "checks", evaluation_kind),
+        "annotations": _records(root, "annotations", annotation_kind),
         "info": store.info,
     }
 
 
-def _checks(root: Backend) -> dict[str, dict[str, int]]:
-    """Return the number of evaluation objects and their bytes, by kind."""
+def _records(root: Backend, folder: str, kind_of: Callable[[str], str | None]) -> dict[str, dict[str, int]]:
+    """Return the number of evaluation objects or of annotations and their bytes, by kind."""
     found: dict[str, dict[str, int]] = {}
-    for key, info in root.list_all("checks").items():
-        if kind := evaluation_kind(key):
+    for key, info in root.list_all(folder).items():
+        if kind := kind_of(key):
             of_kind = found.setdefault(kind, {"objects": 0, "bytes": 0})
             of_kind["objects"] += 1
             of_kind["bytes"] += info.num_bytes
@@ -100,8 +102,9 @@ def info_text(info: dict[str, Any]) -> str:
     for kind, title, why in _UNREAD:
         size = sum(info[kind].values())
         lines.append(f"{title:<9}{len(info[kind]):,} parts of {size:,} bytes {why}; gc removes old ones")
-    for kind, of_kind in info["checks"].items():
-        lines.append(f"checks   {kind}: {of_kind['objects']:,} objects of {of_kind['bytes']:,} bytes")
+    for title, kinds in (("checks", info["checks"]), ("notes", info["annotations"])):
+        for kind, of_kind in kinds.items():
+            lines.append(f"{title:<9}{kind}: {of_kind['objects']:,} objects of {of_kind['bytes']:,} bytes")
     groups = sorted(info["groups"].items(), key=lambda group: -group[1])
     shares = [f"{100 * size / num_bytes:.1f}%" if num_bytes else "-" for _, size in groups]
     per_edge = [size / info["edges"] if info["edges"] else None for _, size in groups]

@@ -15,12 +15,13 @@ RUN_NAME = re.compile(r"[0-9a-f]{32}\.json")
 RUN_END_NAME = re.compile(r"[0-9a-f]{32}\.end\.json")
 OBJECT_KEY = re.compile(r"(?:[a-z0-9_]+/)*[a-z0-9_]+(?:\.json)?")
 _EVALUATION_KEY = re.compile(r"checks/([a-z_]+)/[0-9a-f]{32}\.json")
-_MOST_BYTES = {RUN: 1 << 24, "runs": 1 << 24, "failures": 1 << 20}
+_ANNOTATION_KEY = re.compile(r"annotations/([a-z_]+)/[0-9a-f]{32}\.json")
+_MOST_BYTES = {RUN: 1 << 24, "runs": 1 << 24, "failures": 1 << 20, "annotations": 1 << 26}
 _MOST_OF_OTHERS = 1 << 28
 """Maximum size of a commit in bytes.
 
 A commit of 16,384 prompts, the largest part that `compact` makes by default, has 106 MB if ids have 512 characters that
-JSON writes in twelve bytes each. Indexes and evaluation records are smaller.
+JSON writes in twelve bytes each. Indexes and evaluation records are smaller. Annotations have a limit of their own.
 """
 
 
@@ -67,13 +68,33 @@ def evaluation_key(kind: str, data: bytes) -> str:
 
     The file name is a hash of the bytes, so that equal records are one object.
     """
-    return f"checks/{kind}/{hashlib.sha256(data).hexdigest()[:_ID_DIGITS]}.json"
+    return f"checks/{kind}/{_hash_name(data)}.json"
 
 
 def evaluation_kind(key: str) -> str | None:
     """Return the kind of evaluation in the key of an evaluation record; None if it is not the key of one."""
     match = _EVALUATION_KEY.fullmatch(key)
     return match[1] if match else None
+
+
+def annotation_key(kind: str, data: bytes) -> str:
+    """Return the key of the annotation with these bytes, whose file name is a hash of them."""
+    return f"annotations/{kind}/{_hash_name(data)}.json"
+
+
+def annotation_kind(key: str) -> str | None:
+    """Return the kind of annotation in the key of an annotation; None if it is not the key of one."""
+    match = _ANNOTATION_KEY.fullmatch(key)
+    return match[1] if match else None
+
+
+def annotation_name(key: str) -> str:
+    """Return the name, 32 hexadecimal digits, by which other annotations refer to the one with this key."""
+    return file_of(key)[:_ID_DIGITS]
+
+
+def _hash_name(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:_ID_DIGITS]
 
 
 def failure_name(prompt_id: str) -> str:

@@ -18,16 +18,19 @@ import numpy.typing as npt
 from ..errors import ConfigError, PromptNotFound, StoreCorrupt, StoreNotFound
 from ..graph.context import GraphContext
 from ..graph.graph import Graph
+from ..graph.labels import Labels
 from ..moved import former_names
 from ..names import hint
 from ..table import Table
 from ..table_stream import TableStream
 from ..text import and_more, counted, html_facts, listed, short
+from .annotations import read_groups, read_labels
 from .backend.base import Backend
 from .backend.open import open_backend
 from .catalogue import Catalogue
 from .commits import read_commit, read_commits
 from .evaluations import check_kind, evaluation_results
+from .format.annotation import PromptGroups
 from .format.digest import store_digest
 from .format.part_manifest import PartManifest, PromptSummary
 from .format.run_file import parse_run
@@ -183,9 +186,24 @@ class Store:
         return self.part(commit).graph(row)
 
     def context(self, prompt_id: str) -> GraphContext:
-        """Return what the store knows about a prompt's graph besides the graph itself. Raises PromptNotFound."""
+        """Return what the store knows about a prompt's graph besides the graph itself.
+
+        Raises PromptNotFound, and StoreCorrupt for a damaged annotation.
+        """
         self._find(prompt_id)
-        return GraphContext.of_run(self.info)
+        said = self._groups.get(prompt_id)
+        known = {"groups": said.groups, "pins": said.pins} if said else {}
+        return GraphContext.of_run(self.info, labels=self.labels, **known)
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Labels of features, from all sources, as they are when this is first used. Raises StoreCorrupt."""
+        return read_labels(self.root)
+
+    @cached_property
+    def _groups(self) -> dict[str, PromptGroups]:
+        """Groups and pins by prompt, as they are when this is first used."""
+        return read_groups(self.root, self.catalogue)
 
     def graphs(self, prompt_ids: str | Iterable[str] | None = None) -> Iterator[Graph]:
         """Iterate over all graphs, or over those of one or several ids, in no particular order.

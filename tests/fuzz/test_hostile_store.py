@@ -26,10 +26,14 @@ from random_graphs import random_graph
 from random_stores import make_store, write_part
 
 from distributed_tracer.errors import StoreCorrupt, StoreError
+from distributed_tracer.graph.context import Group, NodeKey
+from distributed_tracer.graph.labels import Label
 from distributed_tracer.query.feature_edges import edges_into, edges_out_of
 from distributed_tracer.report.status import status_of, status_text
+from distributed_tracer.store.annotations import write_groups, write_labels
 from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.evaluations import EvaluatedPrompt, new_check, write_check
+from distributed_tracer.store.format.annotation import PromptGroups
 from distributed_tracer.store.format.checksummed_json import dump_checksummed
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.maintenance.compact import compact
@@ -49,7 +53,7 @@ VALUES: tuple[Any, ...] = (
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three prompts in two parts, one of them in an index; a run and its end, a failure, figures."""
+    """Three prompts in two parts, one of them in an index; a run and its end, a failure, figures, labels, groups."""
     path = tmp_path_factory.mktemp("hostile") / "store"
     url = str(path)
     graphs = [random_graph(f"p{i}", seed=i, num_active=12, num_positions=3, metadata={"a": [i]}) for i in range(3)]
@@ -61,6 +65,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     prompts = tuple(EvaluatedPrompt(name, "", "0" * 64) for name in made)
     tables = [Table({"distance": ["all"], "edges": [3], "cosine": [0.5]}) for _ in prompts]
     write_check(open_backend(url), new_check("edges", {"sample": 1}, {"by": "a test"}, prompts, tables))
+    write_labels(open_backend(url), [(0, 1, Label("x", "me")), (1, 2, Label("y", "file"))])
+    nodes = (NodeKey("feature", 0, 1, 1), NodeKey("target", 3, 2, 0))
+    write_groups(open_backend(url), [PromptGroups("p0", made.entry("p0").asked, (Group("x", nodes),), nodes)])
     compact(url)
     ledger.commit(write_part(url, graphs[2:]))
     return path
@@ -105,7 +112,7 @@ class Attack:
     def seal(self, path: Path) -> None:
         """Make hashes agree, from the object up."""
         folder, name, *below = (*path.relative_to(self.store).parts, "")
-        if below == [""] or not below or folder == "checks":
+        if below == [""] or not below or folder in ("checks", "annotations"):
             if resealed := reseal(path.read_bytes()):
                 self.write(path, resealed)
             return
@@ -183,6 +190,12 @@ def _figures(url: str) -> None:
     open_store(url).checks("edges")
 
 
+def _annotations(url: str) -> None:
+    found = open_store(url)
+    for context in (found.context(name) for name in found):
+        repr(context), context.labels.text(0, 1)
+
+
 def _tables(url: str) -> None:
     found = open_store(url)
     for batches in (found.nodes(), found.edges(), found.edges(where={"source_kind": "feature"})):
@@ -224,6 +237,7 @@ READERS: tuple[Callable[[str], object], ...] = (
     lambda url: json.dumps(status_of(url), indent=2),
     lambda url: open_store(url).verify(),
     _figures,
+    _annotations,
     _tables,
     _prompts,
     _features,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from ...config import StoreConfig
 from ...errors import PromptNotFound
 from ...names import hint
+from ..annotations import copy_annotations_of
 from ..backend.open import open_backend
 from ..evaluations import read_checks, write_check
 from ..format.run_file import settle_run
@@ -58,6 +59,7 @@ def split_store(store: Store, target: str, prompt_ids: str | Sequence[str], show
     for writer in writers.values():
         _commit(ledger, writer)
     _split_checks(store, target, set(prompt_ids))
+    copy_annotations_of(store.root, open_backend(target), set(prompt_ids))
     return len(wanted)
 
 

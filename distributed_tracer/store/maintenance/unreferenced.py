@@ -15,7 +15,7 @@ from ..object_names import PART_NAME, file_of
 Kind = Literal["part", "superseded", "index", "temporary"]
 
 _AT_ONCE = 16
-_FOLDERS = ("parts", "commits", "failures", "runs", "index", "checks")
+_FOLDERS = ("parts", "commits", "failures", "runs", "index", "checks", "annotations")
 _TEMPORARY = re.compile(r"\..*\.tmp")
 _DOOMED = re.compile(r"(?:parts|index)/\..*\.tmp")
 """A folder under a temporary name: the rest of a removal that did not finish."""

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from ...errors import StoreCorrupt, StoreNotFound
+from ..annotations import annotation_keys
 from ..backend.base import Backend, Larger, key_batches
 from ..commits import commit_names, parse_commit
 from ..evaluations import check_keys, parse_check
+from ..format.annotation import parse_annotation
 from ..format.failure import parse_failure
 from ..format.part_manifest import PartManifest
 from ..format.run_file import parse_run
@@ -141,7 +143,7 @@ def _together(manifest: PartManifest) -> Iterator[range]:
 
 
 def _check_records(root: Backend) -> Iterator[Damage]:
-    """Yield the damage among failure records, run records and evaluation records."""
+    """Yield the damage among failure records, run records, evaluation records and annotations."""
     failures = [f"failures/{name}" for name in root.list_dir("failures") if FAILURE_NAME.fullmatch(name)]
     named = root.list_dir("runs")
     runs = [f"runs/{name}" for name in named if RUN_NAME.fullmatch(name)]
@@ -151,6 +153,7 @@ def _check_records(root: Backend) -> Iterator[Damage]:
         (runs, parse_run_record),
         (ends, parse_run_end),
         (check_keys(root), parse_check),
+        (annotation_keys(root), parse_annotation),
     ):
         for batch in key_batches(keys):
             larger: dict[str, Larger] = {}

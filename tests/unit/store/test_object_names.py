@@ -9,6 +9,9 @@ import pytest
 from distributed_tracer.store.object_names import (
     COMMIT_NAME,
     INDEX_NAME,
+    annotation_key,
+    annotation_kind,
+    annotation_name,
     commit_name,
     committed_part,
     evaluation_key,
@@ -41,3 +44,12 @@ def test_the_key_of_an_evaluation_has_its_kind_and_a_hash_of_its_bytes() -> None
 )
 def test_what_is_not_the_key_of_an_evaluation_has_no_kind(key: str) -> None:
     assert evaluation_kind(key) is None
+
+
+def test_the_key_of_an_annotation_has_its_kind_and_its_name() -> None:
+    key = annotation_key("labels", b"said")
+    name = hashlib.sha256(b"said").hexdigest()[:32]
+    assert key == f"annotations/labels/{name}.json"
+    assert (annotation_kind(key), annotation_name(key)) == ("labels", name)
+    assert annotation_kind(evaluation_key("edges", b"found")) is None
+    assert annotation_kind(f"{key}.tmp") is None

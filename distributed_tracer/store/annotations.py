@@ -1,0 +1,201 @@
+"""Annotations: what people and programs say about features and graphs, stored beside the graphs as small objects.
+
+An annotation never changes, and a new one may replace what earlier ones say, each named by a hash of its content. So
+two writers at once lose nothing, a removal is a new annotation, and the objects are their own history.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from ..graph.labels import Label, Labels
+from .backend.base import Backend, key_batches
+from .backend.retry import retry_until
+from .catalogue import Catalogue
+from .format.annotation import (
+    GROUPS,
+    LABELS,
+    Annotation,
+    PromptGroups,
+    group_content,
+    label_content,
+    parse_annotation,
+)
+from .format.checksummed_json import LARGEST
+from .object_names import annotation_key, annotation_kind
+
+OBJECT_BYTES = 1 << 23
+"""Size in bytes from which on a writer begins another object; one entry may be larger."""
+T = TypeVar("T")
+
+
+def write_labels(
+    root: Backend,
+    rows: Iterable[tuple[int, int, Label]],
+    author: str = "",
+    replaces: Collection[str] = (),
+    sources: Iterable[str] = (),
+    retry_seconds: float = 0.0,
+) -> list[str]:
+    """Write labels, given as rows of layer, index and label, and return the keys of the new objects.
+
+    What the annotations `replaces` say in the name of these rows' sources, or of `sources`, does not count any more;
+    what they say in the name of other sources stays. A failed write is retried for `retry_seconds`.
+    """
+    given = list(dict.fromkeys(sources))
+    return _write(root, LABELS, rows, lambda some: label_content(some, given), author, replaces, given, retry_seconds)
+
+
+def write_groups(
+    root: Backend,
+    found: Iterable[PromptGroups],
+    author: str = "",
+    replaces: Collection[str] = (),
+    retry_seconds: float = 0.0,
+) -> list[str]:
+    """Write groups and pins of any number of prompts, and return the keys of the new objects.
+
+    What the annotations `replaces` say about one of these prompts does not count any more; what others say stays. A
+    failed write is retried for `retry_seconds`.
+    """
+    return _write(root, GROUPS, found, group_content, author, replaces, (), retry_seconds)
+
+
+def read_labels(root: Backend) -> Labels:
+    """Return all labels that count, of each feature the oldest first. Raises StoreCorrupt."""
+    return Labels.of(label for _, label in current_labels(root))
+
+
+def current_labels(root: Backend) -> Iterator[tuple[Annotation, tuple[int, int, Label]]]:
+    """Yield each label that counts, as layer, index and label, with the annotation that says it; the oldest first.
+
+    Raises StoreCorrupt.
+    """
+    found = read_annotations(root, LABELS)
+    void = _void(found)
+    for annotation in found:
+        for row in annotation.labels():
+            if (annotation.name, row[2].source) not in void:
+                yield annotation, row
+
+
+def read_groups(root: Backend, catalogue: Catalogue) -> dict[str, PromptGroups]:
+    """Return what counts of groups and pins, by prompt. Raises StoreCorrupt.
+
+    What several annotations say about a prompt is put together, the oldest first. Prompts that are not in the
+    catalogue, or that ask something else there, are left out.
+    """
+    found = read_annotations(root, GROUPS)
+    void = _void(found)
+    counting: dict[str, PromptGroups] = {}
+    for annotation in found:
+        for said in annotation.groups():
+            number = catalogue.number_of.get(said.prompt)
+            if number is None or catalogue.content_hashes[number] != said.asked:
+                continue
+            if (annotation.name, said.prompt) not in void:
+                counting[said.prompt] = _together(counting.get(said.prompt), said)
+    return counting
+
+
+def annotation_keys(root: Backend, kind: str | None = None) -> list[str]:
+    """Return the keys of all annotations of one kind, for which one folder is listed, or of all kinds."""
+    kinds = root.list_dir("annotations") if kind is None else [kind]
+    keys = [f"annotations/{one}/{name}" for one in kinds for name in root.list_dir(f"annotations/{one}")]
+    return [key for key in keys if annotation_kind(key)]
+
+
+def read_annotations(root: Backend, kind: str) -> list[Annotation]:
+    """Return all annotations of one kind, also those that others replace, the oldest first. Raises StoreCorrupt.
+
+    An annotation is older if its number is lower; the clocks of the writers decide only between equal numbers.
+    """
+    found = []
+    for batch in key_batches(annotation_keys(root, kind)):
+        found += [parse_annotation(data, root.url, key) for key, data in root.read_many(batch).items()]
+    return sorted(found, key=lambda annotation: (annotation.number, annotation.created, annotation.key))
+
+
+def copy_annotations_of(source: Backend, target: Backend, prompt_ids: Collection[str]) -> None:
+    """Copy what is said about features, and what counts of what is said about these prompts. Raises StoreCorrupt.
+
+    An annotation that speaks of these prompts alone keeps its name. Of others, a new one holds what is about them, so
+    that nothing of a prompt that was left out goes along.
+    """
+    for keys in key_batches(annotation_keys(source, LABELS)):
+        for key, data in source.read_many(keys).items():
+            parse_annotation(data, source.url, key)
+            target.put_if_absent(key, data)
+    found = read_annotations(source, GROUPS)
+    void = _void(found)
+    for annotation in found:
+        said = annotation.content["prompts"]
+        kept = [one for one in said if one["id"] in prompt_ids and (annotation.name, one["id"]) not in void]
+        if kept == said and (whole := source.read(annotation.key)) is not None:
+            target.put_if_absent(annotation.key, whole)
+        elif kept:
+            part = replace(annotation, content={**annotation.content, "prompts": kept}).to_json()
+            target.put_if_absent(annotation_key(GROUPS, part), part)
+
+
+def _write(
+    root: Backend,
+    kind: str,
+    entries: Iterable[T],
+    content_of: Callable[[Sequence[T]], dict[str, Any]],
+    author: str,
+    replaces: Collection[str],
+    subjects: Collection[str],
+    retry_seconds: float,
+) -> list[str]:
+    """Write entries as objects of bounded size."""
+    batches = list(_batches(entries)) or ([[]] if subjects else [])
+    if not batches:
+        return []
+    first = max((one.number for one in read_annotations(root, kind)), default=-1) + 1
+    created = datetime.now(UTC).isoformat(timespec="milliseconds")
+    keys = []
+    for number, batch in enumerate(batches, start=first):
+        written = Annotation(kind, author, created, min(number, LARGEST - 1), tuple(replaces), content_of(batch))
+        data = written.to_json()
+        key = annotation_key(kind, data)
+        retry_until(partial(_create, root, key, data), retry_seconds)
+        keys.append(key)
+    return keys
+
+
+def _create(root: Backend, key: str, data: bytes) -> None:
+    root.put_if_absent(key, data)
+
+
+def _batches(entries: Iterable[T]) -> Iterator[list[T]]:
+    """Yield entries in lists that take about `OBJECT_BYTES` as JSON."""
+    batch: list[T] = []
+    num_bytes = 0
+    for entry in entries:
+        size = len(json.dumps(entry if isinstance(entry, tuple) else vars(entry)))
+        if batch and num_bytes + size > OBJECT_BYTES:
+            yield batch
+            batch, num_bytes = [], 0
+        batch.append(entry)
+        num_bytes += size
+    if batch:
+        yield batch
+
+
+def _together(before: PromptGroups | None, said: PromptGroups) -> PromptGroups:
+    """Return the groups and pins of both, each once."""
+    if before is None:
+        return said
+    groups, pins = dict.fromkeys((*before.groups, *said.groups)), dict.fromkeys((*before.pins, *said.pins))
+    return replace(said, groups=tuple(groups), pins=tuple(pins))
+
+
+def _void(found: Iterable[Annotation]) -> set[tuple[str, str]]:
+    """Return what does not count any more, as pairs of an annotation's name and a subject."""
+    return {(name, subject) for one in found for name in one.replaces for subject in one.subjects}

@@ -1,0 +1,173 @@
+"""Annotation: the JSON object that holds what somebody says about features, or about the graphs of prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import StoreCorrupt
+from ...graph.columns import KINDS
+from ...graph.context import Group, NodeKey
+from ...graph.labels import Label
+from ..object_names import annotation_kind, annotation_name
+from .checksummed_json import LARGEST, MALFORMED, check_depth, dump_checksummed, load_checksummed
+from .schema import FORMAT_VERSION
+
+_FORMAT = "distributed_tracer annotation"
+LABELS, GROUPS = "labels", "groups"
+_ENVELOPE = ("format", "format_version", "kind", "author", "created", "number", "replaces", "sha256")
+_LABEL_COLUMNS = ("layer", "feature", "text", "source")
+
+
+@dataclass(frozen=True)
+class PromptGroups:
+    """What somebody grouped and pinned in the graph of one prompt, which `asked` identifies as in the catalogue."""
+
+    prompt: str
+    asked: str
+    groups: tuple[Group, ...] = ()
+    pins: tuple[NodeKey, ...] = ()
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One annotation of any kind, as it is stored."""
+
+    kind: str
+    author: str
+    created: str
+    number: int
+    """One more than the highest number of this kind that existed when it was written."""
+    replaces: tuple[str, ...]
+    """Names of annotations of the same kind. What they say about a subject of this one does not count any more."""
+    content: Mapping[str, Any]
+    """The other keys of the object, which depend on the kind."""
+    key: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name by which others refer to this annotation."""
+        return annotation_name(self.key)
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """What the annotation is about: sources of labels, or ids of prompts; nothing for unknown kinds."""
+        if self.kind == LABELS:
+            return frozenset(self.content["sources"])
+        if self.kind == GROUPS:
+            return frozenset(prompt["id"] for prompt in self.content["prompts"])
+        return frozenset()
+
+    def labels(self) -> Iterator[tuple[int, int, Label]]:
+        """Yield layer, index and label of every row of an annotation of the kind `labels`."""
+        sources, columns = self.content["sources"], self.content["labels"]
+        for layer, feature, text, source in zip(*(columns[name] for name in _LABEL_COLUMNS), strict=True):
+            yield layer, feature, Label(text, sources[source])
+
+    def groups(self) -> Iterator[PromptGroups]:
+        """Yield what an annotation of the kind `groups` says about each of its prompts."""
+        for prompt in self.content["prompts"]:
+            groups = tuple(Group(group["name"], _keys(group["nodes"])) for group in prompt["groups"])
+            yield PromptGroups(prompt["id"], prompt["asked"], groups, _keys(prompt["pins"]))
+
+    def to_json(self) -> bytes:
+        """Return the bytes of the object."""
+        envelope = {
+            "format": _FORMAT,
+            "format_version": FORMAT_VERSION,
+            "kind": self.kind,
+            "author": self.author,
+            "created": self.created,
+            "number": self.number,
+            "replaces": list(self.replaces),
+        }
+        return dump_checksummed({**envelope, **self.content})
+
+
+def parse_annotation(data: bytes, url: str, key: str) -> Annotation:
+    """Return an annotation. Raises StoreCorrupt if it was altered, or is malformed. Of kinds that this program does not
+    know, it checks what all kinds have."""
+    try:
+        document = load_checksummed(data)
+        if "sha256" not in document:
+            raise ValueError("it has no checksum")
+        if (document["format"], document["format_version"]) != (_FORMAT, FORMAT_VERSION):
+            raise ValueError(f"format {document['format']!r}, version {document['format_version']!r}")
+        kind, number, replaces = document["kind"], document["number"], tuple(document["replaces"])
+        if kind != annotation_kind(key):
+            raise ValueError(f"an annotation of kind {kind!r}")
+        if not _is_integer(number):
+            raise ValueError(f"number {number!r}")
+        if any(type(text) is not str for text in (document["author"], document["created"], *replaces)):
+            raise ValueError("an author, a time or a name that is not text")
+        content = {name: value for name, value in document.items() if name not in _ENVELOPE}
+        check_depth(content)
+        if kind in _CHECKS:
+            _CHECKS[kind](content)
+        return Annotation(kind, document["author"], document["created"], number, replaces, content, key)
+    except MALFORMED as error:
+        raise StoreCorrupt(f"{url}/{key} does not hold annotations: {type(error).__name__}: {error}") from error
+
+
+def label_content(rows: Sequence[tuple[int, int, Label]], sources: Collection[str]) -> dict[str, Any]:
+    number = {source: place for place, source in enumerate(dict.fromkeys([*sources, *(row[2].source for row in rows)]))}
+    cells = [(int(layer), int(feature), label.text, number[label.source]) for layer, feature, label in rows]
+    columns = zip(*cells, strict=True) if cells else ([] for _ in _LABEL_COLUMNS)
+    return {
+        "sources": list(number),
+        "labels": {name: list(column) for name, column in zip(_LABEL_COLUMNS, columns, strict=True)},
+    }
+
+
+def group_content(found: Sequence[PromptGroups]) -> dict[str, Any]:
+    return {
+        "prompts": [
+            {
+                "id": said.prompt,
+                "asked": said.asked,
+                "groups": [{"name": group.name, "nodes": _nodes(group.members)} for group in said.groups],
+                "pins": _nodes(said.pins),
+            }
+            for said in found
+        ]
+    }
+
+
+def _nodes(keys: Iterable[NodeKey]) -> list[list[Any]]:
+    return [[key.kind, int(key.layer), int(key.position), int(key.feature)] for key in keys]
+
+
+def _keys(nodes: Iterable[Sequence[Any]]) -> tuple[NodeKey, ...]:
+    return tuple(NodeKey(*node) for node in nodes)
+
+
+def _check_labels(content: Mapping[str, Any]) -> None:
+    sources, columns = content["sources"], [content["labels"][name] for name in _LABEL_COLUMNS]
+    if len({len(column) for column in columns}) != 1 or any(type(column) is not list for column in (sources, *columns)):
+        raise ValueError("columns of different lengths, or none")
+    layers, features, texts, numbers = columns
+    if not all(map(_is_integer, (*layers, *features, *numbers))):
+        raise ValueError("a layer, a feature or a source that is not a whole number from 0")
+    if any(type(text) is not str for text in (*sources, *texts)):
+        raise ValueError("a text or a source that is not text")
+    if max(numbers, default=-1) >= len(sources):
+        raise ValueError("a label of a source that is not there")
+
+
+def _check_groups(content: Mapping[str, Any]) -> None:
+    for prompt in content["prompts"]:
+        texts = [prompt["id"], prompt["asked"], *(group["name"] for group in prompt["groups"])]
+        if any(type(text) is not str for text in texts):
+            raise ValueError("an id, a hash or a name that is not text")
+        for nodes in (prompt["pins"], *(group["nodes"] for group in prompt["groups"])):
+            for kind, *numbers in nodes:
+                if kind not in KINDS or len(numbers) != 3 or not all(_is_integer(number, -1) for number in numbers):
+                    raise ValueError(f"a node {[kind, *numbers]}")
+
+
+_CHECKS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {LABELS: _check_labels, GROUPS: _check_groups}
+
+
+def _is_integer(value: object, least: int = 0) -> bool:
+    return type(value) is int and least <= value < LARGEST
