@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,11 @@ def _scores(rng: np.random.Generator, num_layers: int) -> Scores:
         path_length_H=tuple(rng.random(int(rng.integers(0, 6))).tolist()),
         closing_error=float(rng.random()) * 1e-6,
     )
+
+
+def finite(graph: Graph) -> Graph:
+    """Return the graph with weights that JSON can hold."""
+    return replace(graph, weight_E=np.nan_to_num(graph.weight_E, nan=0.25))
 
 
 AWKWARD = {

@@ -22,7 +22,7 @@ COMMANDS: tuple[Callable[..., int], ...] = (
     *(run.trace, run.plan, setup.doctor, run.submit),
     *(inspect.status, inspect.show, inspect.query, evaluate.intervene),
     *(maintain.compact, maintain.verify, evaluate.verify_edges, evaluate.faithfulness, maintain.repair),
-    *(exchange.export, draw.draw, inspect.info, inspect.digest),
+    *(exchange.export, exchange.prepare_upload, draw.draw, inspect.info, inspect.digest),
     *(maintain.copy, maintain.merge, maintain.split, maintain.gc),
     *(setup.bundle, setup.verify_bundle, setup.version),
 )
