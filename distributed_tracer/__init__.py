@@ -52,6 +52,7 @@ _PUBLIC = {
     "faithfulness": "report.faithfulness",
     "faithfulness_text": "report.faithfulness",
     "feature_counts": "query.feature_counts",
+    "import_graphs": "importers.import_graphs",
     "interventions_text": "report.interventions",
     "load_model": "model.load",
     "load_transcoders": "transcoder.load",

@@ -57,6 +57,7 @@ PUBLIC = {
     "faithfulness",
     "faithfulness_text",
     "feature_counts",
+    "import_graphs",
     "interventions_text",
     "load_model",
     "load_transcoders",
@@ -152,6 +153,9 @@ OPTIONS = {
     "repair": {"--dry-run", "--no-dry-run"},
     "export": {"--prompt", "--all", "--no-all", "--where", "--out", "--format", "--for", "--scan"},
     "prepare-upload": {"--prompt", "--where", "--out", "--scan"},
+    "import": {
+        *("--store", "--prefix", "--drop-unknown", "--no-drop-unknown", "--num-layers", "--tokenizer", "--processes"),
+    },
     "draw": {"--out", "--prompt", "--by"},
     "info": JSON,
     "digest": set(),

@@ -141,12 +141,12 @@ def _targets(
     if rows is None or len(rows) != len(weight_K):
         raise GraphFileError("its logit_targets are no targets, one for each of its logit_probabilities")
     weights = [plain_values.finite(weight, "a target's probability", GraphFileError) for weight in weight_K.tolist()]
-    size = found.get("vocab_size") or config.get("d_vocab")
-    size = plain_values.integer(size, "vocab_size", GraphFileError)
+    size = found.get("vocab_size") or config.get("d_vocab")  # neither is in files that other programs wrote
+    end = 2**31 if size is None else min(plain_values.integer(size, "vocab_size", GraphFileError), 2**31)
     targets = []
     for (label, number), weight in zip(rows, weights, strict=True):
         token = plain_values.integer(number, "a target's vocab_idx", GraphFileError)
-        token = token if 0 <= token < min(size, 2**31) else -1
+        token = token if 0 <= token < end else -1
         name = label if isinstance(label, str) and label else name_tokens([token])[0]
         targets.append(Target(name, token, weight, num_tokens - 1, float("nan")))
     return targets

@@ -7,6 +7,7 @@ constants; Parquet has both. Axes: N node, E edge.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ def graph_of_tables(
         tokens=tokens,
         token_strings=strings,
         num_layers=num_layers,
-        targets=[_target(one) for one in list_of(described, "targets")],
+        targets=[target_of(one) for one in list_of(described, "targets")],
         nodes=nodes,
         **influence,
         **edges,
@@ -86,7 +87,11 @@ def graph_of_tables(
         constant_node=scores.constant_share > 0,
         metadata=dict(object_of(described, "metadata")),
     )
-    return ImportedGraph(graph, "file", False)
+    return ImportedGraph(replace(graph, prompt_id=_id(described.get("prompt"))), "file", False)
+
+
+def _id(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _kind(value: Any, where: str) -> int:
@@ -110,7 +115,8 @@ def _float32(values: Sequence[float], what: str) -> Any:
     return found
 
 
-def _target(value: Any) -> Target:
+def target_of(value: Any) -> Target:
+    """Return the target that a JSON object describes. Raises GraphFileError."""
     if not isinstance(value, Mapping):
         raise GraphFileError("a target is no object")
     return Target(

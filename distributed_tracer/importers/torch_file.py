@@ -298,8 +298,9 @@ def _are_sizes(value: Any) -> bool:
 def _numbers(data: bytes, dtype: str) -> npt.NDArray[Any]:
     """Return the numbers of a storage."""
     if dtype == "bfloat16":  # the upper half of a float32
-        widened: npt.NDArray[np.uint32] = np.frombuffer(data, dtype="<u2").astype(np.uint32) << 16
-        return widened.view(np.float32)
+        widened = np.zeros((len(data) // 2, 2), dtype="<u2")
+        widened[:, 1] = np.frombuffer(data[: len(widened) * 2], dtype="<u2")
+        return widened.view("<f4")[:, 0]
     if dtype == "bool":
-        return np.frombuffer(data, dtype=np.uint8) != 0
+        return np.frombuffer(data, dtype=np.uint8).astype(np.bool_)
     return np.frombuffer(data, dtype=dtype)

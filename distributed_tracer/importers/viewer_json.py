@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from .feature_numbers import FeatureNode, indices_of
 from .imported_graph import MAX_LAYERS, ImportedGraph, assemble
 from .json_fields import list_of, number, object_of, text, whole
 from .link_ends import Link, ends_of, places_by_id
+from .node_link import target_of
 from .viewer_context import context_of
 
 _KINDS = {
@@ -38,6 +39,8 @@ _KINDS = {
 _TOKEN_ID = re.compile(r"E_([0-9]{1,9})_([0-9]{1,9})")
 _ANSWER = re.compile(r'[^"]*"(.*)" ?\(p=([0-9.eE+-]+)\)\s*', re.DOTALL)
 _MAX_DROPPED_NAMED = 5
+_OWN = "distributed_tracer"
+"""Key of the metadata under which graphs that this package exported have what viewers have no place for."""
 
 
 @dataclass
@@ -72,7 +75,9 @@ def read_viewer(
     nodes = _read_nodes(list_of(document, "nodes"), len(strings), drop_unknown)
     layers = _num_layers(nodes, metadata, num_layers)
     indices = _place_features(nodes, metadata, layers)
-    tokens, targets = _tokens(nodes, len(strings)), _targets(nodes)
+    exact = metadata.get(_OWN) or {}
+    exact = exact if isinstance(exact, Mapping) else {}
+    tokens, targets = _tokens(nodes, len(strings), exact), _targets(nodes, exact)
     table = NodeTable(
         np.array(nodes.kinds, dtype=np.uint8),
         np.array(nodes.layers, dtype=np.int16),
@@ -96,6 +101,8 @@ def read_viewer(
         influence_N=own_shares(shares_N),
         name=lambda node: short(nodes.ids[node]),
     )
+    own_id = exact.get("prompt") or metadata.get("slug")
+    graph = replace(graph, prompt_id=own_id if isinstance(own_id, str) else "")
     context, notes = context_of(document, nodes.ids, _keys(nodes, indices), nodes.fields)
     if nodes.dropped:
         kinds = sorted(set(nodes.dropped.values()))
@@ -154,7 +161,9 @@ def _num_layers(nodes: _Nodes, metadata: Mapping[str, Any], given: int | None) -
     """Return the number of layers of the model, which most of these files do not say."""
     of_target = [node.get("layer") for node, kind in zip(nodes.fields, nodes.kinds, strict=True) if kind == 3]
     last = max(nodes.layers, default=-1)
-    stated = [given, metadata.get("num_layers"), metadata.get("n_layers")]
+    own = metadata.get(_OWN)
+    stated = [given, own.get("num_layers") if isinstance(own, Mapping) else None]
+    stated += [metadata.get("num_layers"), metadata.get("n_layers")]
     internal = metadata.get("neuronpedia_internal_model")
     stated.append(internal.get("layers") if isinstance(internal, Mapping) else None)
     for value in stated:
@@ -197,16 +206,27 @@ def _token_id(node_id: str, position: int) -> int:
     return int(parts[1]) if parts and int(parts[2]) == position else -1
 
 
-def _tokens(nodes: _Nodes, num_positions: int) -> list[int]:
+def _tokens(nodes: _Nodes, num_positions: int, exact: Mapping[str, Any]) -> list[int]:
+    """Return the token of every position; -1 where no node has it."""
     tokens = [-1] * num_positions
+    if "tokens" in exact:
+        tokens = [whole(token, "a token of its metadata") for token in list_of(exact, "tokens")]
+        if len(tokens) != num_positions or not all(-1 <= token < 2**31 for token in tokens):
+            raise GraphFileError(f"its metadata have {len(tokens)} tokens, and {num_positions} prompt_tokens")
     for node_id, kind, position in zip(nodes.ids, nodes.kinds, nodes.positions, strict=True):
         if kind is NodeKind.TOKEN:
             tokens[position] = _token_id(node_id, position)
     return tokens
 
 
-def _targets(nodes: _Nodes) -> list[Target]:
-    """Return the targets. Their strings stand in labels, as in `Output " Austin" (p=0.412)`."""
+def _targets(nodes: _Nodes, exact: Mapping[str, Any]) -> list[Target]:
+    """Return the targets. Their strings stand in labels, as in `Output " Austin" (p=0.412)`; graphs that this package
+    exported have them in their metadata as well, exactly."""
+    if "targets" in exact:
+        targets = [target_of(one) for one in list_of(exact, "targets")]
+        if len(targets) != nodes.kinds.count(NodeKind.TARGET):
+            raise GraphFileError(f"its metadata have {len(targets)} targets, and it has another number of such nodes")
+        return targets
     targets = []
     for place, kind in enumerate(nodes.kinds):
         if kind is NodeKind.TARGET:
