@@ -101,8 +101,10 @@ def _total_influence(graph: Graph) -> float:
     """Return the influence of all nodes of the graph before it was pruned, or 0 if it is not known.
 
     A share of influence that ends after H edges has passed through H nodes. What ends in the constant has passed
-    through one node less, since the constant is not a node.
+    through one node less, since the constant is not a node. Influence that was imported as shares is of 1 in all.
     """
+    if graph.metadata.get("imported_influence") == "shares":
+        return 1.0
     ends_H = np.array(graph.scores.path_length_H)
     nodes_passed = (ends_H * np.arange(1, len(ends_H) + 1)).sum() - graph.scores.constant_share
     total = float(nodes_passed * sum(target.weight for target in graph.targets))

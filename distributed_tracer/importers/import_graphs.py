@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..config import StoreConfig
-from ..errors import ConfigError, StoreNotFound, StoreUnavailable, TracerError, WorkerLost
+from ..errors import ConfigError, StoreMismatch, StoreNotFound, StoreUnavailable, TracerError, WorkerLost
 from ..graph.labels import Label
 from ..redact import redacted, without_secrets
 from ..store.annotations import read_labels, write_groups, write_labels
@@ -195,6 +195,8 @@ class _Writer:
     def __init__(self, store: str) -> None:
         self.progress = _Progress()
         self._root, self._ledger = open_backend(store), Ledger(store)
+        if (there := self._ledger.identity()) is not None and there != IDENTITY:
+            raise StoreMismatch(f"{self._root.url} holds graphs that were traced: import into another store")
         self._ledger.create_or_check(
             {
                 "identity": IDENTITY,

@@ -47,7 +47,6 @@ class ImportedGraph:
             "imported_from": file,
             "imported_format": format,
             "imported_influence": self.influence,
-            "imported_active": "all" if self.all_active else "nodes",
             "imported_model": self.context.model or None,
             "imported_transcoders": self.context.transcoders or None,
             "imported_node_threshold": self.context.node_threshold,

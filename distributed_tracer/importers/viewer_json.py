@@ -98,7 +98,7 @@ def read_viewer(
         source_E=source_E,
         target_E=target_E,
         weight_E=weight_E,
-        influence_N=own_shares(shares_N),
+        influence_N=np.where(table.kind_N == NodeKind.TARGET, np.float32(0), own_shares(shares_N)),
         name=lambda node: short(nodes.ids[node]),
     )
     own_id = exact.get("prompt") or metadata.get("slug")
