@@ -7,7 +7,6 @@ told from pruned ones. Axes: A active feature, F selected feature, K target, M n
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from numpy.lib import format as npy
 from ..errors import GraphFileError
 from ..graph.graph import Target
 from ..graph.nodes import ActiveTable, NodeKind, NodeTable
+from ..text import short
+from .archives import archive_errors
 from .dense_matrix import BLOCK_BYTES, edges_of
 from .imported_graph import MAX_LAYERS, ImportedGraph, assemble
 from .token_names import NameTokens, unnamed
@@ -44,18 +45,15 @@ def read_npz(path: Path, name_tokens: NameTokens = unnamed) -> ImportedGraph:
 
     Targets are taken to be at the last position. A constant of 0 is taken for a missing one.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _read(archive, name_tokens)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError) as error:
-        raise GraphFileError(f"it cannot be read as a NumPy archive: {type(error).__name__}: {error}") from error
+    with archive_errors("a NumPy archive"), zipfile.ZipFile(path) as archive:
+        return _read(archive, name_tokens)
 
 
 def _read(archive: zipfile.ZipFile, name_tokens: NameTokens) -> ImportedGraph:
     names = {entry.filename.removesuffix(".npy") for entry in archive.infolist()}
     if names != set(_ARRAYS):
         wrong = sorted(names ^ set(_ARRAYS))[0]
-        raise GraphFileError(f"its arrays are not those of an exported graph: {wrong!r} is missing or too many")
+        raise GraphFileError(f"its arrays are not those of an exported graph: {short(wrong)} is missing or too many")
     arrays = {name: _vector(archive, name) for name in _ARRAYS if name != "adjacency"}
     tokens, selected_F = arrays["tokens"], arrays["selected_features"]
     active = _active(arrays["active_features"], arrays["activation_values"])

@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import pickletools
 import zipfile
-import zlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy.typing as npt
 
 from ..documents.text import shortened
 from ..errors import GraphFileError
+from .archives import archive_errors
 
 MAX_PICKLE_BYTES = 16 * 2**20
 """Largest pickle that is read. That of a graph has a few kilobytes: it names its tensors, and holds their shapes."""
@@ -80,11 +80,8 @@ def torch_values(path: Path, allowed: Collection[str]) -> Any:
     small multiple of the file's size. Raises GraphFileError for any other class or function, which it names, and for
     whatever else such a file does not have.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _Machine(_Records(archive, path.stat().st_size), allowed).run()
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError) as error:
-        raise GraphFileError(f"it cannot be read as a file of torch: {type(error).__name__}: {error}") from error
+    with archive_errors("a file of torch"), zipfile.ZipFile(path) as archive:
+        return _Machine(_Records(archive, path.stat().st_size), allowed).run()
 
 
 class _Records:

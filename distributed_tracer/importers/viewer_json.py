@@ -37,7 +37,7 @@ _KINDS = {
 }
 """`feature_type` of per-layer transcoders is "cross layer transcoder", too."""
 _TOKEN_ID = re.compile(r"E_([0-9]{1,9})_([0-9]{1,9})")
-_ANSWER = re.compile(r'[^"]*"(.*)" ?\(p=([0-9.eE+-]+)\)\s*', re.DOTALL)
+_ANSWER = re.compile(r'(?:[^"]*"(.*)"|(.*?)) ?k?\(p=([0-9.eE+-]+)\)\s*', re.DOTALL)
 _MAX_DROPPED_NAMED = 5
 _OWN = "distributed_tracer"
 """Key of the metadata under which graphs that this package exported have what viewers have no place for."""
@@ -235,9 +235,10 @@ def _targets(nodes: _Nodes, exact: Mapping[str, Any]) -> list[Target]:
             parts = _ANSWER.fullmatch(label)
             weight = number(node.get("token_prob"), f"token_prob of {where}")
             if np.isnan(weight) and parts:
-                weight = _probability(parts[2])
+                weight = _probability(parts[3])
+            name = label if parts is None else parts[2] if parts[1] is None else parts[1]
             token = nodes.numbers[place] if 0 <= nodes.numbers[place] < 2**31 else -1
-            targets.append(Target(parts[1] if parts else label, token, weight, nodes.positions[place], float("nan")))
+            targets.append(Target(name, token, weight, nodes.positions[place], float("nan")))
     return targets
 
 
