@@ -5,6 +5,7 @@ Axes: N node, E edge, P position, L layer.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -53,7 +54,7 @@ class ImportedGraph:
             "imported_edge_threshold": self.context.edge_threshold,
         }
         metadata = {**self.graph.metadata, **{name: value for name, value in known.items() if value is not None}}
-        if plain_values.check_storable(metadata, "metadata", GraphFileError, allow_nan=True) > _MAX_METADATA:
+        if len(json.dumps(metadata)) > _MAX_METADATA:
             raise GraphFileError(f"its metadata take more than {_MAX_METADATA:,} bytes")
         valid = plain_values.prompt_id(prompt_id, GraphFileError)
         return replace(self, graph=replace(self.graph, prompt_id=valid, metadata=metadata))

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from .. import plain_values
 from ..documents.text import shortened
 from ..errors import GraphFileError
@@ -44,3 +46,14 @@ def whole(value: Any, what: str) -> int:
 def number(value: Any, what: str) -> float:
     """Return a number; null, which stands for a number that is not finite or not known, becomes NaN."""
     return math.nan if value is None else plain_values.finite(value, what, GraphFileError)
+
+
+def single(value: Any, what: str) -> float:
+    """Return a number that fits float32; null becomes NaN."""
+    found = number(value, what)
+    if abs(found) > _LARGEST_SINGLE:
+        raise GraphFileError(f"{what} is {found}, which does not fit float32")
+    return found
+
+
+_LARGEST_SINGLE = float(np.finfo(np.float32).max)

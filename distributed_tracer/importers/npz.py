@@ -6,6 +6,7 @@ told from pruned ones. Axes: A active feature, F selected feature, K target, M n
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,10 +148,12 @@ def _matrix_rows(archive: zipfile.ZipFile, size: int) -> Iterator[npt.NDArray[np
 def _shape(file: Any, name: str) -> tuple[int, ...]:
     """Read the header of an array, and return its shape."""
     try:
-        version = npy.read_magic(file)
-        if version != (1, 0):
-            raise ValueError(f"version {version}")
-        shape, fortran, dtype = npy.read_array_header_1_0(file, max_header_size=10_000)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # about headers of Python 2, which no exported graph has
+            version = npy.read_magic(file)
+            if version != (1, 0):
+                raise ValueError(f"version {version}")
+            shape, fortran, dtype = npy.read_array_header_1_0(file, max_header_size=10_000)
     except Exception as error:  # the header is a text in Python, and its parser raises errors of many classes
         raise GraphFileError(f"its array {name} has a malformed header: {type(error).__name__}") from error
     expected, axes = _ARRAYS[name]

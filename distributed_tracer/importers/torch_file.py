@@ -41,7 +41,14 @@ _STORAGES = {
     "torch BoolStorage": "bool",
 }
 """NumPy's dtype for each class of storage; NumPy has no bfloat16."""
-_PLAIN = frozenset({_ORDERED, *_REBUILD, *_STORAGES, "torch device", "torch Size"})
+_OPAQUE = frozenset(
+    {
+        *("torch device", "torch Size", "_codecs encode", "numpy dtype"),
+        *("numpy._core.multiarray scalar", "numpy.core.multiarray scalar"),
+    }
+)
+"""Functions that make values of a model's configuration. They are not called: an Instance stands for what they make."""
+_PLAIN = frozenset({_ORDERED, *_REBUILD, *_STORAGES, *_OPAQUE})
 _DTYPES = "torch "
 _NUMBERS = ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE")
 _CONSTANTS: Mapping[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
@@ -188,8 +195,10 @@ class _Machine:
             self._stack.append({})
         elif function.name in _REBUILD:
             self._stack.append(self._tensor(*arguments))
-        else:
+        elif function.name in _OPAQUE:
             self._stack.append(Instance(function.name, arguments))
+        else:
+            raise ValueError("a call of what is no function")
 
     def _new(self, _: Any) -> None:
         arguments, cls = self._stack.pop(), self._stack.pop()
@@ -199,6 +208,8 @@ class _Machine:
 
     def _build(self, _: Any) -> None:
         state, built = self._stack.pop(), self._stack[-1]
+        if isinstance(built, Instance) and built.name in _OPAQUE:
+            return
         if not isinstance(built, Instance) or not isinstance(state, dict) or not all(isinstance(k, str) for k in state):
             raise ValueError("a state that no object of a graph has")
         built.state = dict(state)

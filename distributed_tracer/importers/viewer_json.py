@@ -23,7 +23,7 @@ from ..text import counted, short
 from .cumulative_shares import own_shares
 from .feature_numbers import FeatureNode, indices_of
 from .imported_graph import MAX_LAYERS, ImportedGraph, assemble
-from .json_fields import list_of, number, object_of, text, whole
+from .json_fields import list_of, number, object_of, single, text, whole
 from .link_ends import Link, ends_of, places_by_id
 from .node_link import target_of
 from .viewer_context import context_of
@@ -39,6 +39,8 @@ _KINDS = {
 _TOKEN_ID = re.compile(r"E_([0-9]{1,9})_([0-9]{1,9})")
 _ANSWER = re.compile(r'(?:[^"]*"(.*)"|(.*?)) ?k?\(p=([0-9.eE+-]+)\)\s*', re.DOTALL)
 _MAX_DROPPED_NAMED = 5
+_SLACK = 1e-3
+"""What a sum of shares in float32 may exceed 1 by; a file may have thousands of them."""
 _OWN = "distributed_tracer"
 """Key of the metadata under which graphs that this package exported have what viewers have no place for."""
 
@@ -86,7 +88,9 @@ def read_viewer(
         np.array(nodes.activations, dtype=np.float32),
     )
     source_E, target_E, weight_E, num_dropped = _links(list_of(document, "links"), nodes)
-    shares_N = np.array(nodes.shares)
+    shares_N = np.array(nodes.shares, dtype=np.float64)
+    if are_no_shares := bool((shares_N < 0).any() or (shares_N > 1 + _SLACK).any()):
+        shares_N[:] = np.nan
     prompt = metadata.get("prompt")
     graph = assemble(
         text=plain_values.text(prompt, GraphFileError) if prompt is not None else None,
@@ -104,6 +108,8 @@ def read_viewer(
     own_id = exact.get("prompt") or metadata.get("slug")
     graph = replace(graph, prompt_id=own_id if isinstance(own_id, str) else "")
     context, notes = context_of(document, nodes.ids, _keys(nodes, indices), nodes.fields)
+    if are_no_shares:
+        notes.append("left out the influence of its nodes, which is no cumulative share: it is below 0 or above 1")
     if nodes.dropped:
         kinds = sorted(set(nodes.dropped.values()))
         listed = ", ".join(map(short, kinds[:_MAX_DROPPED_NAMED]))
@@ -140,8 +146,8 @@ def _read_nodes(given: Sequence[Any], num_positions: int, drop_unknown: bool) ->
         nodes.layers.append(_layer(node.get("layer"), where) if inside else -1)
         nodes.positions.append(position)
         nodes.numbers.append(whole(node.get("feature"), f"feature of {where}") if kind in _NUMBERED else -1)
-        nodes.activations.append(number(node.get("activation"), f"activation of {where}") if inside else float("nan"))
-        nodes.shares.append(number(node.get("influence"), f"influence of {where}"))
+        nodes.activations.append(single(node.get("activation"), f"activation of {where}") if inside else float("nan"))
+        nodes.shares.append(single(node.get("influence"), f"influence of {where}"))
         nodes.fields.append(node)
     return nodes
 
@@ -264,16 +270,13 @@ def _links(
             continue
         if missing := [one for one in link if one not in places]:
             raise GraphFileError(f"link number {place} has the end {short(missing[0])}, which is no node")
-        weight = number(item.get("weight"), f"weight of link number {place}")
-        if not abs(weight) <= _LARGEST_FLOAT:
-            raise GraphFileError(f"weight of link number {place} is {weight}, expected a finite float32")
+        weight = single(item.get("weight"), f"weight of link number {place}")
+        if np.isnan(weight):
+            raise GraphFileError(f"link number {place} has no weight")
         links.append(link)
         weights.append(weight)
     ends_E2 = np.array(ends_of(links, places, nodes.kinds, nodes.layers), dtype=np.int64).reshape(-1, 2)
     return ends_E2[:, 0], ends_E2[:, 1], np.array(weights, dtype=np.float32), len(given) - len(links)
-
-
-_LARGEST_FLOAT = float(np.finfo(np.float32).max)
 
 
 def _origin(shares_N: npt.NDArray[np.float64]) -> Any:
