@@ -79,12 +79,13 @@ def _columns(path: Path, wanted: Mapping[str, str | None]) -> tuple[dict[str, An
             schema, num_rows = file.schema_arrow, file.metadata.num_rows
             _check(schema, num_rows, path, wanted)
             table = file.read(columns=list(wanted), use_threads=False)
+        table.validate(full=True)  # otherwise an index may lead beyond the end of a dictionary
+        found = {name: _values(table.column(name), dtype) for name, dtype in wanted.items()}
     except GraphFileError:
         raise
     except Exception as error:  # pyarrow raises errors of many classes for damaged files
         message = printable(" ".join(f"{type(error).__name__}: {error}".split()))[:_LONGEST]
         raise GraphFileError(f"its {path.name} cannot be read: {message}") from error
-    found = {name: _values(table.column(name), dtype) for name, dtype in wanted.items()}
     return found, (schema.metadata or {}).get(_KEY, b"{}")
 
 
