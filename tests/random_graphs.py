@@ -117,6 +117,15 @@ AWKWARD = {
 """Graphs that a store must return bit for bit, by what makes them difficult; `wide` has over 65,535 nodes."""
 
 
+def with_edges_upwards(graph: Graph) -> Graph:
+    """The graph without the edges that no model can have, from a layer to itself or down."""
+    target_E = graph.target_E()
+    keep_E = graph.nodes.layer_N[graph.source_E] < graph.nodes.layer_N[target_E]
+    degree_N = np.bincount(target_E[keep_E], minlength=len(graph.nodes))
+    indptr = np.concatenate([[0], np.cumsum(degree_N)]).astype(np.int64)
+    return replace(graph, source_E=graph.source_E[keep_E], weight_E=graph.weight_E[keep_E], indptr=indptr)
+
+
 def assert_same(one: Graph, other: Graph) -> None:
     """Assert that every field is equal, arrays in dtype and bit for bit (a NaN's payload included)."""
     for name in ("prompt_id", "text", "token_strings", "num_layers", "constant_node", "metadata"):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from random_graphs import AWKWARD, assert_same, random_graph
+from random_graphs import AWKWARD, assert_same, random_graph, with_edges_upwards
 
 from distributed_tracer.errors import GraphFileError
 from distributed_tracer.export.formats import export_graph
@@ -18,16 +18,6 @@ from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.importers.formats import read_graph_file
 from distributed_tracer.importers.imported_graph import ImportedGraph
-
-
-def with_edges_upwards(graph: Graph) -> Graph:
-    """The graph without the edges that no model can have, from a layer to itself or down."""
-    target_E = graph.target_E()
-    keep_E = graph.nodes.layer_N[graph.source_E] < graph.nodes.layer_N[target_E]
-    degree_N = np.bincount(target_E[keep_E], minlength=len(graph.nodes))
-    indptr = np.concatenate([[0], np.cumsum(degree_N)]).astype(np.int64)
-    return replace(graph, source_E=graph.source_E[keep_E], weight_E=graph.weight_E[keep_E], indptr=indptr)
-
 
 GRAPHS = {name: with_edges_upwards(graph) for name, graph in AWKWARD.items() if name != "wide"}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from viewer_documents import CLT, ERROR, document, node
 
 from distributed_tracer.errors import GraphFileError
 from distributed_tracer.graph.context import Group, NodeKey
@@ -21,8 +22,6 @@ from distributed_tracer.importers.circuit_tracer import read_circuit_tracer
 from distributed_tracer.importers.cumulative_shares import ROUND_OFF, own_shares
 from distributed_tracer.importers.feature_numbers import FeatureNode, indices_of
 from distributed_tracer.importers.viewer_json import read_viewer
-
-CLT, ERROR = "cross layer transcoder", "mlp reconstruction error"
 
 
 def keys(graph: Graph) -> list[tuple[int, ...]]:
@@ -73,32 +72,6 @@ def test_shares_are_differences_and_never_grow() -> None:
     # The nodes between 0.6 and 0.95 were pruned: the last node has at most the share of the one before it.
     np.testing.assert_allclose(own_shares(np.array([0.95, 0.5, 0.6])), [0.1, 0.5, 0.1], rtol=2e-6)
     assert len(own_shares(np.zeros(0))) == 0
-
-
-def node(node_id: str, kind: str, layer: Any, at: int, feature: int | None, **more: Any) -> dict[str, Any]:
-    return {"node_id": node_id, "feature_type": kind, "layer": layer, "ctx_idx": at, "feature": feature, **more}
-
-
-def document(**changed: Any) -> dict[str, Any]:
-    """Neuronpedia's keys: a feature of layer 0, one of layer 2, an error, a token, a target of the only other token."""
-    return {
-        "metadata": {"slug": "p", "scan": "m", "prompt_tokens": ["a", " b"], "prompt": "a b", "schema_version": 1},
-        "qParams": {"pinnedIds": [], "supernodes": []},
-        "nodes": [
-            node("4_9_1", "logit", "4", 1, 9, token_prob=0.25, clerp='Output "c "d"" (p=0.250)'),
-            node("2_7_1", CLT, "2", 1, cantor_pair(2, 7), activation=1.5, influence=0.2, jsNodeId="2_7-0"),
-            node("0_2_1", CLT, 0, 1, cantor_pair(0, 2), activation=2.5, influence=0.3, jsNodeId="0_2-0"),
-            node("1_err", ERROR, 1, 1, None, influence=0.35),
-            node("E_3_0", "embedding", "E", 0, 0, influence=0.1),
-        ],
-        "links": [
-            {"source": "2_7_1", "target": "4_9_1", "weight": 1.5},
-            {"source": "E_3_0", "target": "2_7_1", "weight": -0.5},
-            {"source": "0_2_1", "target": "2_7_1", "weight": 0.1},
-            {"source": "1_err", "target": "2_7_1", "weight": 0.3},
-        ],
-        **changed,
-    }
 
 
 def with_fields(found: dict[str, Any], place: int, **fields: Any) -> dict[str, Any]:
