@@ -65,9 +65,9 @@ class ImportSummary:
             f"{counted(self.num_imported, 'graph')} imported into {self.store}, {self.num_there:,} skipped (imported "
             f"before), {len(self.failed):,} failed in {self.seconds:,.1f} seconds"
         ]
-        noted = [f"{path}: {note}" for path, notes in self.notes.items() for note in notes]
+        lost = [f"{path}: {note}" for path, notes in self.notes.items() for note in notes]
         failed = [f"failed: {path}: {redacted(reason)}" for path, reason in self.failed.items()]
-        for found in (noted, failed):
+        for found in (lost, failed):
             lines += found[:_SHOWN]
             lines += [more] if (more := and_more(len(found) - _SHOWN, before="... ")) else []
         store = shlex.quote(self.store)

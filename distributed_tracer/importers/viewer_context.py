@@ -118,8 +118,8 @@ def _transcoders(metadata: Mapping[str, Any]) -> str:
     given = metadata.get("transcoder_list")
     if isinstance(given, list) and given and all(isinstance(one, str) for one in given):
         return ", ".join(given)
-    for holder, name in (("info", "transcoder_set"), ("feature_details", "neuronpedia_source_set")):
-        details = metadata.get(holder)
+    for section, name in (("info", "transcoder_set"), ("feature_details", "neuronpedia_source_set")):
+        details = metadata.get(section)
         if isinstance(details, Mapping) and (found := _text(details.get(name))):
             return found
     return ""

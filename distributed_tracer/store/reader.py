@@ -126,7 +126,7 @@ class Store:
             "url": short(self.url, 200),
             "graphs": counted(len(self), "graph"),
             "parts": counted(len(self.catalogue.commits), "part"),
-            "model": "several, imported"
+            "model": "various models (imported)"
             if is_imported(self.info)
             else short(str(identity.get("model", "unknown")), 200),
             "transcoders": short(str(identity.get("transcoders", "unknown")), 200),

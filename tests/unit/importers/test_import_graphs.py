@@ -196,7 +196,7 @@ def test_every_question_is_answered_of_what_is_known(url: str) -> None:
     assert store.select({"imported_format": "viewer"}) == ["bare", "viewer/llama_relu_plt"]
     assert store.nodes(where={"kind": "feature"}).to_arrow().num_rows > 24
     assert "model    that of each imported graph" in status_text(status_of(url))
-    assert "of 'several, imported'" in repr(store)
+    assert "of various models (imported)" in repr(store)
 
 
 def test_stores_of_imported_graphs_are_compacted_merged_split_and_verified(url: str, tmp_path: Path) -> None:
