@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 from tyro.conf import Positional
@@ -169,5 +169,5 @@ def _author(given: str | None) -> str:
 
 
 for _function in (add, make, list_, export, remove):
-    labels_app.command(bound(_function), name=_function.__name__.rstrip("_"))
+    labels_app.command(name=_function.__name__.rstrip("_"))(bound(_function))
 labels_app.__doc__ = "Labels of features: add, make, list, export and remove them."

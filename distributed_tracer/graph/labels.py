@@ -51,5 +51,9 @@ class Labels:
 
         Texts that are equal are given once. Several are separated by " | ". Control characters are escaped.
         """
-        texts = dict.fromkeys(label.text for label in self.get(layer, feature))
-        return " | ".join(short(text, length) for text in texts)
+        return labels_text(self.get(layer, feature), length)
+
+
+def labels_text(labels: Iterable[Label], length: int = 60) -> str:
+    """Return labels of one feature in one line, as `Labels.text` does."""
+    return " | ".join(short(text, length) for text in dict.fromkeys(label.text for label in labels))
