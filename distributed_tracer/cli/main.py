@@ -20,7 +20,7 @@ from .repeated_flags import settled
 
 COMMANDS: tuple[Callable[..., int], ...] = (
     *(run.trace, run.plan, setup.doctor, run.submit),
-    *(inspect.status, inspect.show, inspect.query, evaluate.intervene),
+    *(inspect.status, inspect.show, inspect.query, labels.feature, evaluate.intervene),
     *(maintain.compact, maintain.verify, evaluate.verify_edges, evaluate.faithfulness, maintain.repair),
     *(exchange.export, draw.draw, inspect.info, inspect.digest),
     *(maintain.copy, maintain.merge, maintain.split, maintain.gc),

@@ -24,7 +24,7 @@ def answer_feature_query(store: Store, layer: int, feature: int, question: Featu
     """
     found, summary = _answer(store, layer, feature, question)
     if not len(found):
-        summary += _why_none(store, layer, feature)
+        summary += why_none(store, layer, feature)
     if own := store.labels.text(layer, feature):
         summary = f"{layer}:{feature} {own}\n{summary}"
     return with_labels(found, store.labels), summary
@@ -45,8 +45,8 @@ def with_labels(found: Table, labels: Labels) -> Table:
     return Table({**{column: found[column] for column in found.columns}, "labels": texts}) if any(texts) else found
 
 
-def _why_none(store: Store, layer: int, feature: int) -> str:
-    """Return an explanation of an empty answer, or "" if the feature is a node of some graph."""
+def why_none(store: Store, layer: int, feature: int) -> str:
+    """Return `: ` and an explanation of an empty answer, or "" if the feature is a node of some graph."""
     counts = feature_counts(store)
     of_layer = counts["feature"][counts["layer"] == layer]
     if feature in of_layer:
