@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..text import short
+from ..text import counted, short
 
 Site = tuple[int, int]
 """A feature of the model: its layer and its index in that layer's transcoder."""
@@ -20,7 +20,7 @@ class Label(NamedTuple):
     """Who says so: a person, a file, an explanation model, or a rule."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Labels:
     """The labels of features, by layer and index. A feature may have several, from different sources."""
 
@@ -34,6 +34,10 @@ class Labels:
         for layer, feature, label in rows:
             found.setdefault((layer, feature), {})[label] = None
         return cls({site: tuple(labels) for site, labels in found.items()})
+
+    def __repr__(self) -> str:
+        num_labels = sum(map(len, self.of_feature.values()))
+        return f"<Labels: {counted(num_labels, 'label')} of {counted(len(self), 'feature')}>"
 
     def __len__(self) -> int:
         """Return the number of features that have a label."""

@@ -40,7 +40,7 @@ def feature_text(summary: Mapping[str, Any], colour: bool = False) -> str:
 def _facts(summary: Mapping[str, Any]) -> list[str]:
     """Return the lines at the top."""
     nodes, profile = summary["nodes"], summary["profile"]
-    labels = [f"{short(label['text'], 200)} ({short(label['source'])})" for label in summary["labels"]]
+    labels = [f"{short(label['text'], 200)} ({label['source'][:_TEXT]})" for label in summary["labels"]]
     lines = [f"feature   {summary['layer']}:{summary['feature']} in {summary['store']}"]
     lines += [f"{'' if place else 'labels':<10}{label}" for place, label in enumerate(labels or ["none"])]
     if nodes["num_nodes"]:

@@ -23,7 +23,7 @@ import pytest
 import tyro
 from documents import DOCUMENTS, ROOT, Snippet, inline_code, snippets, words
 from ray.scripts.scripts import cli as ray_cli
-from test_public_names import OPTIONS
+from test_public_names import OF_LABELS, OPTIONS
 
 from distributed_tracer.cli.app import app, registry
 from distributed_tracer.cli.main import main
@@ -224,10 +224,11 @@ def test_commands_and_flags_within_lines_exist(document: str) -> None:
         program, *rest = code.split() or [""]
         flags = {word.partition("=")[0] for word in code.split() if word.startswith("--") and len(word) > 2}
         if program == "distributed-tracer" and rest:
-            assert rest[0] in OPTIONS, f"{document}:{line}: there is no {rest[0]}"
-            known = OPTIONS[rest[0]]
+            name = " ".join(rest[:2]) if " ".join(rest[:2]) in OF_LABELS else rest[0]
+            assert name in OPTIONS | OF_LABELS, f"{document}:{line}: there is no {name}"
+            known = (OPTIONS | OF_LABELS)[name]
         else:
-            known = set().union(*OPTIONS.values(), FOREIGN_FLAGS, ray_flags())
+            known = set().union(*(OPTIONS | OF_LABELS).values(), FOREIGN_FLAGS, ray_flags())
         assert flags <= known, f"{document}:{line}: {code}"
 
 
