@@ -19,6 +19,8 @@ from .feature_answer import why_none
 MOST_PROMPTS = 500
 """Largest number of prompts whose graphs are read for averages of edges: those where the feature's influence is the
 largest."""
+READ_FOR_EACH = 4
+"""Number of graphs that are read for each context to show, as many may have the same text up to the active token."""
 BEFORE, AFTER = 24, 8
 """Number of tokens of a context before and after the one at which the feature is active."""
 
@@ -40,7 +42,8 @@ def feature_summary(
         direction: average_neighbours(store, layer, feature, direction, averaged, top) for direction in ("into", "out")
     }
     together = cooccurring(store, layer, feature, top) if len(hits) else Table({})
-    strongest = sorted(by_prompt, key=lambda prompt: (-by_prompt[prompt]["activation"], prompt))[:top]
+    ordered = sorted(by_prompt, key=lambda prompt: (-by_prompt[prompt]["activation"], prompt))
+    strongest = ordered[: READ_FOR_EACH * top]
     graphs = {graph.prompt_id: graph for graph in store.graphs({*best[:top], *([] if profile else strongest)})}
     contexts = (
         profile.contexts if profile else store_contexts(store, layer, feature, [graphs[one] for one in strongest])
@@ -53,7 +56,7 @@ def feature_summary(
         "nodes": _of_nodes(store, hits),
         "not_a_node": "" if len(hits) else why_none(store, layer, feature).removeprefix(": "),
         "profile": _of_profile(profile) if profile else None,
-        "contexts": [context._asdict() for context in _first_contexts(contexts, top)],
+        "contexts": _first_contexts(contexts, top),
         "promoted": [token._asdict() for token in (profile.promoted[:top] if profile else ())],
         "suppressed": [token._asdict() for token in (profile.suppressed[:top] if profile else ())],
         "acts_in": [_acting(graphs[prompt], by_prompt[prompt]) for prompt in best[:top]],
@@ -121,11 +124,19 @@ def _of_profile(profile: FeatureProfile) -> dict[str, Any]:
     return {name: getattr(profile, name) for name in (*names, *more)}
 
 
-def _first_contexts(contexts: Sequence[Context], top: int) -> list[Context]:
-    """Return the strongest contexts, and of weaker quantiles one each in turn, as far as there is room."""
-    of_quantile: dict[int, list[Context]] = {}
+def _first_contexts(contexts: Sequence[Context], top: int) -> list[dict[str, Any]]:
+    """Return the strongest contexts, and of weaker quantiles one each in turn, as far as there is room.
+
+    Of contexts with the same tokens up to the active one, which is all that the activation depends on, the first is
+    returned, with their number as `alike`.
+    """
+    different: dict[tuple[str, ...], dict[str, Any]] = {}
     for context in contexts:
-        of_quantile.setdefault(context.quantile, []).append(context)
+        text = context.tokens[: context.position - context.start + 1]
+        different.setdefault(text, {**context._asdict(), "alike": 0})["alike"] += 1
+    of_quantile: dict[int, list[dict[str, Any]]] = {}
+    for known in different.values():
+        of_quantile.setdefault(known["quantile"], []).append(known)
     quantiles = sorted(of_quantile)
     taken = dict.fromkeys(quantiles, 0)
     for quantile in quantiles[1:]:  # at most half of the room goes to weaker contexts

@@ -71,9 +71,11 @@ def _contexts(summary: Mapping[str, Any], colour: bool) -> str:
     lines = [f"contexts from {where}, the strongest first: activation, text with the active token in [[ ]]"]
     shown_before = 0
     for context in summary["contexts"]:
-        weaker = f"  (weaker: quantile {context['quantile']})" if context["quantile"] > shown_before else ""
+        notes = [f"{context['alike']:,} alike"] if context["alike"] > 1 else []
+        notes += [f"weaker: quantile {context['quantile']}"] if context["quantile"] > shown_before else []
         shown_before = max(shown_before, context["quantile"])
-        lines.append(f"{_peak(context):>8.3g}  {context_text(context, colour)}{weaker}")
+        note = f"  ({'; '.join(notes)})" if notes else ""
+        lines.append(f"{_peak(context):>8.3g}  {context_text(context, colour)}{note}")
     return "\n".join(lines)
 
 

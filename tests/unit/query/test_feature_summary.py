@@ -98,8 +98,8 @@ def test_a_store_says_what_it_knows_of_a_feature(store: Store) -> None:
         "mean_activation": 4.5,
         "mean_influence": (1 + 2 + 2 + 4) / 4,
     }
-    assert [context["prompt"] for context in found["contexts"]] == ["b", "a"]
-    assert found["contexts"][0] == Context(0, "b", 2, 0, TOKENS, (0.0, 4.0, 8.0))._asdict()
+    context = Context(0, "b", 2, 0, TOKENS, (0.0, 4.0, 8.0))._asdict()
+    assert found["contexts"] == [{**context, "alike": 2}], "both prompts have this text"
     assert [row["prompt"] for row in found["acts_in"]] == ["b", "a"]
     assert found["acts_in"][0] == {
         "prompt": "b",
@@ -123,8 +123,9 @@ def test_activations_that_a_store_did_not_keep_are_unknown(tmp_path: Path) -> No
 
 
 def test_a_profile_gives_contexts_tokens_and_neighbours(store: Store) -> None:
-    strong = [Context(0, f"s{number}", 0, 0, ("x",), (9.0 - number,)) for number in range(6)]
-    weak = [Context(quantile, f"w{quantile}", 0, 0, ("x",), (1.0,)) for quantile in (1, 2, 3)]
+    strong = [Context(0, f"s{number}", 0, 0, (f"x{number}",), (9.0 - number,)) for number in range(6)]
+    strong.insert(1, Context(0, "as s0", 0, 0, ("x0", "more"), (9.0, 0.0)))
+    weak = [Context(quantile, f"w{quantile}", 0, 0, (f"w{quantile}",), (1.0,)) for quantile in (1, 2, 3)]
     profile = FeatureProfile(
         *(1, 7, 30, 20, 1000, 50, 9.0, 3.0),
         contexts=(*strong, *weak),
@@ -134,6 +135,7 @@ def test_a_profile_gives_contexts_tokens_and_neighbours(store: Store) -> None:
     )
     found = feature_summary(store, 1, 7, profile, top=4)
     assert [context["prompt"] for context in found["contexts"]] == ["s0", "s1", "w1", "w2"]
+    assert "as s0" not in [context["prompt"] for context in feature_summary(store, 1, 7, profile)["contexts"]]
     assert [context["prompt"] for context in feature_summary(store, 1, 7, profile, top=1)["contexts"]] == ["s0"]
     assert found["profile"]["density"] == 0.03
     assert found["promoted"][0] == {"token_id": 3, "token": " Austin", "weight": 2.0}
