@@ -1,6 +1,6 @@
 """What drives a feature and what it drives on average: its edges, summed over positions and averaged over prompts.
 
-Axes: E edge, K group of edges.
+Axes: E edge, X group of edges.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def average_neighbours(
     group_E, prompt_E = _numbers(keys, names), _numbers(prompts, edges["prompt"].tolist())
     weight_E = edges["weight"].astype(np.float64)
     pairs = np.unique(np.stack([group_E, prompt_E]), axis=1)
-    prompts_K = np.bincount(pairs[0], minlength=len(keys))
-    strength_K = np.bincount(group_E, weights=np.abs(weight_E), minlength=len(keys))
-    sum_K = np.bincount(group_E, weights=weight_E, minlength=len(keys))
-    best = np.argsort(-strength_K, kind="stable")[:top]
+    prompts_X = np.bincount(pairs[0], minlength=len(keys))
+    strength_X = np.bincount(group_E, weights=np.abs(weight_E), minlength=len(keys))
+    sum_X = np.bincount(group_E, weights=weight_E, minlength=len(keys))
+    best = np.argsort(-strength_X, kind="stable")[:top]
     chosen = [list(keys)[group] for group in best]
     return Table(
         {
@@ -49,9 +49,9 @@ def average_neighbours(
             "layer": np.array([key[1] for key in chosen], dtype=np.int64),
             "feature": np.array([key[2] for key in chosen], dtype=np.int64),
             "name": _token_names(store, edges, other, chosen),
-            "prompts": prompts_K[best],
-            "mean_weight": (sum_K / prompts_K)[best],
-            "share": (strength_K / max(strength_K.sum(), np.finfo(float).tiny))[best],
+            "prompts": prompts_X[best],
+            "mean_weight": (sum_X / prompts_X)[best],
+            "share": (strength_X / max(strength_X.sum(), np.finfo(float).tiny))[best],
         }
     )
 

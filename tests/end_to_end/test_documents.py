@@ -59,6 +59,7 @@ NOT_RUN = {
     r"distributed-tracer submit ": "needs a cluster; tests/end_to_end/test_submitted_job.py has one",
     r"distributed-tracer bundle ": "fetches packages; tests/end_to_end/test_offline.py runs it",
     r"bash /shared/bundle/install_offline\.sh": "needs a bundle; tests/end_to_end/test_offline.py runs it",
+    r"distributed-tracer .*--profile P": "needs a profile; tests/unit/labels and tests/unit/query hold its parts",
     r"cd examples/format_reader|(npm|node) ": "needs packages of Node; tests/end_to_end/test_format_reader.py runs it",
     r"(ray|export|\.) ": "needs a cluster",
     r"(sbatch|kubectl|docker) ": "needs a cluster; tests/test_cluster_files.py reads what they are given",
@@ -66,6 +67,7 @@ NOT_RUN = {
 TEXT = {
     "README.md": "prompts ─▶ plan ─▶",
     "docs/engine.md": "g [B, P, D]",
+    "docs/labels.md": "feature   2:46 in ",
     "jobs/README.md": "run      17 of 40 prompts done",
 }
 """Blocks that nobody types: pictures, and a sample of what is printed, whose form the tests of status hold."""
