@@ -30,10 +30,13 @@ class Labels:
     def of(cls, rows: Iterable[tuple[int, int, Label]]) -> Labels:
         """Make labels of rows of layer, index and label. Those of one feature keep their order; repetitions are left
         out."""
-        found: dict[Site, dict[Label, None]] = {}
+        found: dict[Site, list[Label]] = {}
         for layer, feature, label in rows:
-            found.setdefault((layer, feature), {})[label] = None
-        return cls({site: tuple(labels) for site, labels in found.items()})
+            if (known := found.get((layer, feature))) is None:
+                found[layer, feature] = [label]
+            else:
+                known.append(label)
+        return cls({site: tuple(dict.fromkeys(labels)) for site, labels in found.items()})
 
     def __repr__(self) -> str:
         num_labels = sum(map(len, self.of_feature.values()))
