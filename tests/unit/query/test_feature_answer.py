@@ -130,6 +130,7 @@ def test_each_other_feature_has_its_labels_and_the_asked_one_has_its_own_first(s
     ends = [source_E[edge], target_E[edge]]
     (source, target) = ((int(made.nodes.layer_N[n]), int(made.nodes.feature_N[n])) for n in ends)
     write_labels(store.root, [(*source, Label("city\x1b[2J", "me")), (*target, Label("capital", "me"))])
+    write_labels(store.root, [(3, 0, Label("of no feature: targets have this layer", "me"))])
     labelled = open_store(store.url)
     for site, show, other in ((target, "edges-into", source), (source, "edges-out", target)):
         table, summary = answer_feature_query(labelled, *site, show)  # type: ignore[arg-type]
