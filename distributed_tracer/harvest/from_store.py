@@ -1,0 +1,2 @@
+from .settings import ProfileJob
+def profile_store(job: ProfileJob): raise NotImplementedError
