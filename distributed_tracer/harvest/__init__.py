@@ -1,1 +1,1 @@
-"""Profiles of features from texts: a model reads them, and every active feature is counted. In: texts. Out: a profile."""
+"""Profiles of features from texts: a model reads them, and active features are counted. In: texts. Out: a profile."""

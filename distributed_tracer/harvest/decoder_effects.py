@@ -1,9 +1,9 @@
 """What decoders do by themselves: the tokens that they promote and suppress, and which decoders are alike.
 
 The vector of a feature is what it adds to the residual stream per unit of activation. A feature of a cross-layer
-transcoder writes to several layers, and its vector is the sum of what it adds in all of them. The weight of a norm after
-the MLP is applied, and so is that of the final norm; the scales of both depend on the text and are left out, so that
-weights of one feature can be compared with each other, but not with logits. From each weight the mean over the
+transcoder writes to several layers, and its vector is the sum of what it adds in all of them. The weight of a norm
+after the MLP is applied, and so is that of the final norm; the scales of both depend on the text and are left out, so
+that weights of one feature can be compared with each other, but not with logits. From each weight the mean over the
 vocabulary is subtracted, which changes no probability.
 
 Axes: F feature, D model width, V vocabulary, K place in a list, X feature of another block.
@@ -12,6 +12,7 @@ Axes: F feature, D model width, V vocabulary, K place in a list, X feature of an
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ def write_decoder_effects(
     near = [nearest(model, transcoders, layer, block, num_neighbours) for block in _blocks(num_features, _LOGITS >> 12)]
     promoted, promoted_weights, suppressed, suppressed_weights = (_joined(parts) for parts in zip(*tokens, strict=True))
     layers, neighbours, cosines = (_joined(parts) for parts in zip(*near, strict=True))
-    columns = {
+    columns: dict[str, Any] = {
         "feature": np.arange(num_features, dtype=np.int32),
         "promoted": promoted,
         "promoted_weights": promoted_weights,

@@ -8,8 +8,10 @@ Workers write parts; the driver commits them. Once every text is examined or has
 from __future__ import annotations
 
 import logging
+import shlex
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,25 +20,29 @@ from typing import TYPE_CHECKING, Any
 
 from ..artifacts.files_in_use import FilesInUse
 from ..config import JobConfig
-from ..errors import CommitRefused, ConfigError, CorpusError
-from ..job.provenance import made_by
+from ..errors import CommitRefused, ConfigError
+from ..job.provenance import made_by, versions
 from ..job.summary import KEPT_FAILURES, describe_counts, describe_unfinished
+from ..model.load import model_shape
 from ..plan.work import Outcome, WorkUnit
+from ..profile.from_store import harvest_store, store_settings
 from ..profile.layout import WEIGHTS, import_parquet, layer_file
 from ..profile.parts import commit_part, done_units, open_parts
 from ..profile.reader import Profile, open_profile
 from ..profile.work_folder import check_folder, work_folder
-from ..redact import redacted
+from ..redact import redacted, without_secrets
 from ..runtime.execute import run_units
 from ..runtime.signals import GracefulShutdown, NothingBegun
 from ..runtime.telemetry.logs import log_outcomes
 from ..runtime.telemetry.progress import ProgressTracker
+from ..shapes import TranscoderShape
 from ..store.format.part_manifest import PartManifest
+from ..store.reader import open_store
+from ..transcoder.load import check_fits, transcoder_shape
 from .estimate import ProfileEstimate, estimate
-from .from_store import profile_store
-from .settings import HarvestSettings, ProfileJob
-from .units import HarvestInputs, load_harvest_inputs
-from .write_profile import write_profile
+from .settings import SHORTEST_CONTEXT, HarvestSettings, ProfileJob
+from .units import HarvestInputs, layer_prompt, load_harvest_inputs
+from .write_profile import write_profile_of_store, write_profile_of_texts
 
 if TYPE_CHECKING:
     from .worker import HarvestWorker
@@ -101,25 +107,25 @@ def plan_profile(job: ProfileJob) -> ProfileEstimate:
         raise ConfigError("a plan is for texts: a store is profiled at once")
     config = job.config()
     inputs = load_harvest_inputs(config, job.context_length)
-    check_folder(job.folder, _settings_of(job, FilesInUse(config.model.model, config.transcoders.transcoders), inputs))
+    check_folder(job.folder, _of_texts(job, inputs, FilesInUse(config.model.model, config.transcoders.transcoders)))
     return estimate(job, config, inputs)
 
 
-def _settings_of(job: ProfileJob, files: FilesInUse, inputs: HarvestInputs) -> dict[str, Any]:
+def _of_texts(job: ProfileJob, inputs: HarvestInputs, files: FilesInUse) -> dict[str, Any]:
     """Return the settings that decide what is in the profile: another run must have the same."""
     of_texts = {"forward_dtype": job.forward_dtype, "context_length": inputs.context_length, "prompts": inputs.digest}
-    return {**job.common(), **of_texts, **files.identity}
+    return {**job.settings(), **of_texts, **files.identity}
 
 
 def _run(job: ProfileJob, announce: Callable[[str], None], on_outcome: Callable[[Outcome], None]) -> ProfileSummary:
     started = time.monotonic()
     if job.store is not None:
-        return profile_store(job)
+        return _run_store(job, started, on_outcome)
     config = job.config()
     files = FilesInUse(config.model.model, config.transcoders.transcoders)
     with files.loading():
         inputs = load_harvest_inputs(config, job.context_length)
-    settings = _settings_of(job, files, inputs)
+    settings = _of_texts(job, inputs, files)
     if check_folder(job.folder, settings):
         return _finished(open_profile(job.folder), started)
     with work_folder(job.folder, settings):
@@ -128,37 +134,76 @@ def _run(job: ProfileJob, announce: Callable[[str], None], on_outcome: Callable[
             recorder(Outcome(prompt_id, "failed", phase, reason))
         found = estimate(job, config, inputs)
         announce(found.describe())
+        effects = found.layer_seconds if job.effects else None
         done = done_units(open_parts(job.folder))
-        done |= {prompt.id for prompt in inputs.layers() if _has_effects(job.folder, prompt.metadata)}
-        units = partial(_units, job, inputs, found)
-        left = [unit.expected_seconds for unit in units() if unit.prompt.id not in done]
-        num_skipped = sum(1 for _ in units()) - len(left)
-        if left:
-            harvest = HarvestSettings.of(job, inputs.context_length)
-            make_worker = partial(new_harvest_worker, harvest, expected=files.content)
-            tracker = ProgressTracker(len(left), sum(left))
-            with GracefulShutdown(job.run.log_format) as stopping, suppress(NothingBegun):
-                todo = (unit for unit in units() if unit.prompt.id not in done)
-                run_units(config, todo, tracker, recorder, make_worker, stopping, recorder.commit)
-        num_left = len(left) - recorder.num_done - recorder.num_failed_units
+
+        def units() -> Iterator[WorkUnit]:
+            if effects is not None:
+                yield from layer_units(job.folder, inputs.transcoders, effects)
+            for prompt in inputs.pieces():
+                if prompt.id not in done:
+                    assert prompt.tokens is not None
+                    yield WorkUnit(prompt, found.token_seconds * len(prompt.tokens))
+
+        harvest = HarvestSettings.of(job, inputs.context_length)
+        num_units = _execute(config, harvest, units, files, recorder)
+        about = {"source": "texts", "settings": settings}
+        num_left = num_units - recorder.num_done - recorder.num_failed_units
         num_features = None
         if not num_left and not recorder.failed_layers:
-            about = {"made_by": made_by(config), "failed": recorder.reasons, "num_failed": len(recorder.failed)}
-            num_features = write_profile(job, inputs, settings, about)
-        return ProfileSummary(
-            job.folder,
-            recorder.num_done,
-            num_skipped,
-            tuple(recorder.failed),
-            num_left,
-            num_features,
-            time.monotonic() - started,
-        )
+            num_features = write_profile_of_texts(job, inputs, {**about, **recorder.about(config)})
+    return recorder.summary(len(done), num_left, num_features, time.monotonic() - started)
 
 
-def new_harvest_worker(
-    settings: HarvestSettings, config: JobConfig, threads: int, **options: Any
-) -> HarvestWorker:
+def _run_store(job: ProfileJob, started: float, on_outcome: Callable[[Outcome], None]) -> ProfileSummary:
+    """Profile a store in this process, after workers have examined the decoders, if a model is given."""
+    assert job.store is not None
+    store = open_store(job.store)
+    settings: dict[str, Any] = {**job.settings(), **store_settings(store)}
+    files = shape = None
+    if job.effects:
+        config = job.config()
+        files = FilesInUse(config.model.model, config.transcoders.transcoders)
+        with files.loading():
+            shape = transcoder_shape(config.transcoders.transcoders)
+            check_fits(shape, model_shape(config.model.model))
+        if shape.num_layers != store.num_layers:
+            raise ConfigError(f"{store.url} is of {store.num_layers} layers, and the transcoders of {shape.num_layers}")
+        settings |= files.identity | {"forward_dtype": job.forward_dtype}
+    if check_folder(job.folder, settings):
+        return _finished(open_profile(job.folder), started)
+    with work_folder(job.folder, settings):
+        recorder, num_units = _Recorder(job.folder, on_outcome), 0
+        if files is not None and shape is not None:
+            harvest = HarvestSettings.of(job, SHORTEST_CONTEXT)
+            num_units = _execute(config, harvest, lambda: layer_units(job.folder, shape, 1.0), files, recorder)
+        num_left, num_features = num_units - recorder.num_done - recorder.num_failed_units, None
+        if not num_left and not recorder.failed_layers:
+            texts = harvest_store(job.folder, store, job.sampling, HarvestSettings.of(job, SHORTEST_CONTEXT).part_bytes)
+            recorder.num_done += len(store)
+            about = {"source": "store", "settings": settings, **recorder.about(None)}
+            num_features = write_profile_of_store(job, store.num_layers, texts, about)
+    return recorder.summary(0, num_left, num_features, time.monotonic() - started)
+
+
+def _execute(
+    config: JobConfig,
+    harvest: HarvestSettings,
+    units: Callable[[], Iterator[WorkUnit]],
+    files: FilesInUse,
+    recorder: _Recorder,
+) -> int:
+    """Let workers examine units, and return the number of these. `units` yields the same ones each time until then."""
+    expected = [unit.expected_seconds for unit in units()]
+    if expected:
+        make_worker = partial(new_harvest_worker, harvest, expected=files.content)
+        tracker = ProgressTracker(len(expected), sum(expected))
+        with GracefulShutdown(config.run.log_format) as stopping, suppress(NothingBegun):
+            run_units(config, units(), tracker, recorder, make_worker, stopping, recorder.commit)
+    return len(expected)
+
+
+def new_harvest_worker(settings: HarvestSettings, config: JobConfig, threads: int, **options: Any) -> HarvestWorker:
     """Create the worker that examines texts.
 
     Its module is imported in the worker's process, so that the driver of a cluster need not load torch.
@@ -168,24 +213,18 @@ def new_harvest_worker(
     return HarvestWorker(settings, config, threads, **options)
 
 
+def layer_units(folder: Path, transcoders: TranscoderShape, seconds: float) -> Iterator[WorkUnit]:
+    """Yield a unit for the decoders of each layer that are not examined yet."""
+    for layer in range(transcoders.num_layers):
+        if not (folder / layer_file(WEIGHTS, layer)).exists():
+            yield WorkUnit(layer_prompt(layer), seconds)
+
+
 def _finished(profile: Profile, started: float) -> ProfileSummary:
     """Return the summary of a job whose profile was finished before."""
     failed = tuple(Outcome(id_, "failed", *reason.split(": ", 1)) for id_, reason in profile.info["failed"].items())
-    seconds = time.monotonic() - started
-    return ProfileSummary(profile.path, 0, profile.info["num_units"], failed, 0, len(profile), seconds)
-
-
-def _units(job: ProfileJob, inputs: HarvestInputs, found: ProfileEstimate) -> Iterator[WorkUnit]:
-    """Yield all units, layers first, because each may take as long as many texts."""
-    if job.effects:
-        yield from (WorkUnit(prompt, found.layer_seconds) for prompt in inputs.layers())
-    for prompt in inputs.pieces():
-        assert prompt.tokens is not None
-        yield WorkUnit(prompt, found.token_seconds * len(prompt.tokens))
-
-
-def _has_effects(folder: Path, about: Mapping[str, Any]) -> bool:
-    return (folder / layer_file(WEIGHTS, about["layer"])).exists()
+    num_prompts, seconds = profile.info["num_prompts"], time.monotonic() - started
+    return ProfileSummary(profile.path, 0, num_prompts, failed, 0, len(profile), seconds)
 
 
 class _Recorder:
@@ -206,11 +245,16 @@ class _Recorder:
             self.failed.append(outcome)
         self._on_outcome(outcome)
 
-    @property
-    def reasons(self) -> dict[str, str]:
-        """Phase and reason of the first failures, by the unit's id."""
-        first = self.failed[:KEPT_FAILURES]
-        return {outcome.prompt_id: redacted(f"{outcome.phase}: {outcome.reason}") for outcome in first}
+    def about(self, config: JobConfig | None) -> dict[str, Any]:
+        """Return what the profile says of the run: command and versions, and the first failures by the unit's id."""
+        failed = {one.prompt_id: redacted(f"{one.phase}: {one.reason}") for one in self.failed[:KEPT_FAILURES]}
+        by = {"versions": versions(), "command": without_secrets(shlex.join(sys.argv))}
+        return {"made_by": by if config is None else made_by(config), "failed": failed, "num_failed": len(self.failed)}
+
+    def summary(self, num_skipped: int, num_left: int, num_features: int | None, seconds: float) -> ProfileSummary:
+        """Return the summary of the run."""
+        counts = (self.num_done, num_skipped, tuple(self.failed), num_left, num_features)
+        return ProfileSummary(self._folder, *counts, seconds)
 
     def commit(self, *manifests: PartManifest) -> None:
         """Let parts count. Raises CommitRefused that names those that are gone."""

@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..config import CorpusConfig, JobConfig, ModelConfig, Precision, RunConfig, StoreConfig, TraceConfig, TranscoderConfig
+from ..config import (
+    CorpusConfig,
+    JobConfig,
+    ModelConfig,
+    Precision,
+    RunConfig,
+    StoreConfig,
+    TraceConfig,
+    TranscoderConfig,
+)
 from ..errors import ConfigError
 from ..profile.accumulator import Sampling
 from ..profile.layer_state import Sizes
@@ -58,7 +67,9 @@ class ProfileJob:
 
     def __post_init__(self) -> None:
         if (self.prompts is None) == (self.store is None):
-            raise ConfigError("give texts (--prompts) with --model and --transcoders, or a store (--store): one of the two")
+            raise ConfigError(
+                "give texts (--prompts) with --model and --transcoders, or a store (--store): one of the two"
+            )
         if self.prompts is not None and not (self.model and self.transcoders):
             raise ConfigError("texts are read by a model: give --model and --transcoders")
         if (self.model is None) != (self.transcoders is None):
@@ -98,7 +109,8 @@ class ProfileJob:
 
     def config(self) -> JobConfig:
         """Return the configuration that executors and workers get. A model must be given."""
-        assert self.model and self.transcoders
+        assert self.model is not None
+        assert self.transcoders is not None
         return JobConfig(
             ModelConfig(self.model, self.forward_dtype, self.device_map),
             TranscoderConfig(self.transcoders),
@@ -108,8 +120,8 @@ class ProfileJob:
             self.run,
         )
 
-    def common(self) -> dict[str, Any]:
-        """Return the settings that decide what is in a profile of any source."""
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that decide what is in a profile of any source, to which content and texts are added."""
         names = ("model", "transcoders", "store", "contexts", "quantiles", "around", "seed")
         of_effects = ("top_tokens", "neighbours") if self.effects else ()
         return {name: getattr(self, name) for name in (*names, *of_effects)}

@@ -57,10 +57,10 @@ class HarvestInputs:
                 name = prompt.id if not piece else f"{prompt.id}\n(tokens from {stretch.first})"
                 yield Prompt(name, tokens=stretch.tokens, metadata=about)
 
-    def layers(self) -> Iterator[Prompt]:
-        """Yield a unit's prompt for the decoders of each layer."""
-        for layer in range(self.transcoders.num_layers):
-            yield Prompt(f"(decoders of layer {layer})\n", tokens=(0,), metadata={LAYER: layer})
+
+def layer_prompt(layer: int) -> Prompt:
+    """Return the prompt of the unit that examines the decoders of a layer."""
+    return Prompt(f"(decoders of layer {layer})\n", tokens=(0,), metadata={LAYER: layer})
 
 
 def load_harvest_inputs(config: JobConfig, context_length: int | None) -> HarvestInputs:

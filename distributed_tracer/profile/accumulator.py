@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .candidates import Limits
 from .chunk import Chunk, Window
@@ -19,7 +19,7 @@ MOST_OF_CHUNK = 2**22
 class Sampling:
     """What is kept of contexts: how many, how many tokens on each side, and the seed of the choice."""
 
-    sizes: Sizes = Sizes()
+    sizes: Sizes = field(default_factory=Sizes)
     radius: int = 16
     seed: int = 0
 

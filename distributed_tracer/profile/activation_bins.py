@@ -1,7 +1,7 @@
 """Bins of activations: the sign, the exponent and the first bits of the mantissa of a float32.
 
-Counts in such bins add up exactly, in whatever order and grouping. A bin is at most 1/32 as wide as its smaller edge, so
-that the middle of the bin of a quantile is off by at most 1/64 (1.6%) of it.
+Counts in such bins add up exactly, in whatever order and grouping. A bin is at most 1/32 as wide as its smaller edge,
+so that the middle of the bin of a quantile is off by at most 1/64 (1.6%) of it.
 
 Axes: I activation or bin, F feature, X bin of any feature, in the order of features.
 """

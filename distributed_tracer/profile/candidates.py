@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +48,8 @@ class Candidates:
         """Return no candidates."""
         kinds = (*("<i4", "<f4", "<u8"), *("<i4",) * 4, "?", "?")
         stretch = Ragged(np.empty(0, dtype=ACTIVE_TOKEN), np.zeros(1, dtype=np.int64))
-        return cls(*(np.empty(0, dtype=kind) for kind in kinds), stretch=stretch)
+        arrays: dict[str, Any] = dict(zip(COLUMNS, (np.empty(0, dtype=kind) for kind in kinds), strict=True))
+        return cls(**arrays, stretch=stretch)
 
     def __len__(self) -> int:
         return len(self.feature_I)
@@ -55,19 +57,22 @@ class Candidates:
     @property
     def num_bytes(self) -> int:
         """Bytes of all arrays."""
-        return self.stretch.num_bytes + sum(int(array.nbytes) for array in self._arrays())
+        return self.stretch.num_bytes + sum(int(getattr(self, name).nbytes) for name in COLUMNS)
 
     def take(self, index_I: npt.NDArray[np.intp]) -> Candidates:
         """Return the candidates at `index_I`."""
-        return Candidates(*(array[index_I] for array in self._arrays()), stretch=self.stretch.take(index_I))
+        arrays = {name: getattr(self, name)[index_I] for name in COLUMNS}
+        return Candidates(**arrays, stretch=self.stretch.take(index_I))
 
     def between(self, first: int, last: int) -> Candidates:
         """Return the candidates of the features from `first` to `last - 1`."""
         low, high = np.searchsorted(self.feature_I, [first, last]).tolist()
-        return Candidates(*(array[low:high] for array in self._arrays()), stretch=self.stretch.slice(low, high))
+        arrays = {name: getattr(self, name)[low:high] for name in COLUMNS}
+        return Candidates(**arrays, stretch=self.stretch.slice(low, high))
 
-    def _arrays(self) -> tuple[npt.NDArray[np.generic], ...]:
-        return tuple(getattr(self, entry.name) for entry in fields(self) if entry.name != "stretch")
+
+COLUMNS = tuple(entry.name for entry in fields(Candidates) if entry.name != "stretch")
+"""Names of the columns that have one value for each candidate."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +99,7 @@ class Limits:
             start_X = run_starts(feature_I)
             if len(start_X):
                 is_full = np.diff(start_X, append=len(feature_I)) >= number
-                limit_F[feature_I[start_X[is_full]]] = reduce.reduceat(value_I[mask_I], start_X)[is_full]  # type: ignore[attr-defined]
+                limit_F[feature_I[start_X[is_full]]] = reduce.reduceat(value_I[mask_I], start_X)[is_full]
         return cls(activation_F, hash_F)
 
     def extended(self, num_features: int) -> Limits:
@@ -141,6 +146,5 @@ def _by_hash(candidates: Candidates) -> npt.NDArray[np.intp]:
 
 def join(parts: Sequence[Candidates]) -> Candidates:
     """Return the candidates of all parts, one part after the other; there must be at least one part."""
-    names = [entry.name for entry in fields(Candidates) if entry.name != "stretch"]
-    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}
     return Candidates(**arrays, stretch=concatenate([part.stretch for part in parts]))

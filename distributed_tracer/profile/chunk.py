@@ -98,7 +98,8 @@ class Chunk:
         activation_A = np.concatenate([activation_A for _, _, activation_A in parts])
         site_A = feature_A.astype(np.uint64) << np.uint64(32) | place_A.astype(np.uint64)
         order_A = np.argsort(site_A)
-        site_A, feature_A, place_A, activation_A = (x[order_A] for x in (site_A, feature_A, place_A, activation_A))
+        site_A, feature_A, place_A = site_A[order_A], feature_A[order_A], place_A[order_A]
+        activation_A = activation_A[order_A]
         start_F = run_starts(feature_A)
         prompt_start_R = run_starts(feature_A.astype(np.int64) << 32 | self._piece_W[self._window_P[place_A]])
         whole_A = np.floor(activation_A)

@@ -25,7 +25,7 @@ class Counts:
     def of(cls, key_I: npt.NDArray[np.uint64]) -> Counts:
         """Return the counts of keys in any order."""
         is_short = len(key_I) > 0 and key_I.max() < 1 << 32  # half of the bytes are sorted in half of the time
-        ordered_I = np.sort(key_I.astype(np.uint32) if is_short else key_I)
+        ordered_I: npt.NDArray[np.unsignedinteger] = np.sort(key_I.astype(np.uint32) if is_short else key_I)
         start_X = run_starts(ordered_I)
         return cls(ordered_I[start_X].astype(np.uint64), np.diff(start_X, append=len(ordered_I)))
 

@@ -5,6 +5,7 @@ Axes: F feature, I candidate, X bin or range of positions of any feature, Q quan
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def _ranges(layer: int, parts: Sequence[Part], memory_bytes: int) -> Iterator[tu
     num_bytes = sum(part.num_bytes(layer) for part in parts)
     count = max(1, -(-4 * num_bytes // memory_bytes))
     borders = [last * number // count for number in range(count + 1)] if last else []
-    yield from (pair for pair in zip(borders, borders[1:], strict=False) if pair[0] < pair[1])
+    yield from (pair for pair in itertools.pairwise(borders) if pair[0] < pair[1])
 
 
 def _in_groups(state: LayerState) -> Iterator[LayerState]:
@@ -77,12 +78,9 @@ def feature_columns(layer: int, state: LayerState) -> Columns:
     """Return the columns of the file of features. There must be at least one feature."""
     bin_X, start_F = _local(state.bins.key_X, state.feature_F, BIN_BITS)
     count_X = state.bins.count_X
-    shown = [_shown(bin_X[a:b].tolist(), count_X[a:b].tolist()) for a, b in zip(start_F, start_F[1:], strict=False)]
+    shown = [_shown(bin_X[a:b].tolist(), count_X[a:b].tolist()) for a, b in itertools.pairwise(start_F)]
     range_X, range_start_F = _local(state.positions.key_X, state.feature_F, POSITION_BITS)
-    counts = [
-        _filled(range_X[a:b], state.positions.count_X[a:b])
-        for a, b in zip(range_start_F, range_start_F[1:], strict=False)
-    ]
+    counts = [_filled(range_X[a:b], state.positions.count_X[a:b]) for a, b in itertools.pairwise(range_start_F)]
     borders = Ragged.of([borders for _, borders in shown], np.int64)
     return {
         "layer": np.full(len(state), layer, dtype=np.int16),
@@ -108,8 +106,8 @@ def quantiles(state: LayerState) -> npt.NDArray[np.float32]:
     """
     bin_X, start_F = _local(state.bins.key_X, state.feature_F, BIN_BITS)
     rank_FQ = np.maximum(1, -(-state.num_tokens_F[:, None] * np.array(QUANTILES) // 1000))
-    found_FQ = middles(rank_bins(bin_X, state.bins.count_X, start_F[:-1], rank_FQ))
-    found_FQ = np.clip(found_FQ, state.min_F[:, None], state.max_F[:, None]).astype(np.float32)
+    middle_FQ = middles(rank_bins(bin_X, state.bins.count_X, start_F[:-1], rank_FQ))
+    found_FQ = np.clip(middle_FQ, state.min_F[:, None], state.max_F[:, None]).astype(np.float32)
     found_FQ[:, 0], found_FQ[:, -1] = state.min_F, state.max_F
     return found_FQ
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,10 +74,10 @@ class LayerState:
         """Return the state of the features from `first` to `last - 1`."""
         part = slice(*np.searchsorted(self.feature_F, [first, last]).tolist())
         return LayerState(
-            *(getattr(self, name)[part] for name in COLUMNS),
-            self.bins.between(first << BIN_BITS, last << BIN_BITS),
-            self.positions.between(first << POSITION_BITS, last << POSITION_BITS),
-            self.candidates.between(first, last),
+            **{name: getattr(self, name)[part] for name in COLUMNS},
+            bins=self.bins.between(first << BIN_BITS, last << BIN_BITS),
+            positions=self.positions.between(first << POSITION_BITS, last << POSITION_BITS),
+            candidates=self.candidates.between(first, last),
         )
 
 
@@ -91,18 +92,17 @@ def merge(states: Sequence[LayerState], sizes: Sizes) -> LayerState:
     feature_F = np.concatenate([state.feature_F for state in states])
     order_F = np.argsort(feature_F, kind="stable")
     start_F = run_starts(feature_F[order_F])
-    merged = [feature_F[order_F][start_F]]
+    merged: dict[str, Any] = {"feature_F": feature_F[order_F][start_F]}
     for name, reduce in zip(COLUMNS[1:], _REDUCE, strict=True):
         column_F = np.concatenate([getattr(state, name) for state in states])[order_F]
-        merged.append(reduce.reduceat(column_F, start_F) if len(start_F) else column_F)
-    *others, whole_F, fraction_F = merged
+        merged[name] = reduce.reduceat(column_F, start_F) if len(start_F) else column_F
+    merged["whole_F"], merged["fraction_F"] = carried(merged["whole_F"], merged["fraction_F"])
     candidates = choose(join([state.candidates for state in states]), sizes.per_quantile, sizes.sample)
     return LayerState(
-        *others,
-        *carried(whole_F, fraction_F),
-        add([state.bins for state in states]),
-        add([state.positions for state in states]),
-        candidates,
+        **merged,
+        bins=add([state.bins for state in states]),
+        positions=add([state.positions for state in states]),
+        candidates=candidates,
     )
 
 

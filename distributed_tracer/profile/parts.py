@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ProfileError
+from . import candidates
 from .candidates import Candidates
 from .counts import Counts
 from .layer_state import COLUMNS, LayerState
@@ -23,7 +24,6 @@ from .layout import WORK, new_file, sync
 from .ragged import Ragged
 
 _WRITTEN, _PARTS = f"{WORK}/written", f"{WORK}/parts"
-_CANDIDATES = [name for name in Candidates.__dataclass_fields__ if name != "stretch"]
 
 
 def write_part(folder: Path, name: str, states: Sequence[LayerState], units: Sequence[str], num_tokens: int) -> None:
@@ -47,6 +47,12 @@ def commit_part(folder: Path, name: str) -> None:
 def remove_written(folder: Path) -> None:
     """Remove parts that never counted, which killed runs have left."""
     for path in (folder / _WRITTEN).glob("*"):
+        path.unlink(missing_ok=True)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove all parts, so that work begins anew."""
+    for path in (folder / _PARTS).glob("*"):
         path.unlink(missing_ok=True)
 
 
@@ -86,10 +92,13 @@ class Part:
             return None
         found = self._read(layer, _NAMES)
         return LayerState(
-            *(found[name] for name in COLUMNS),
-            Counts(found["bin_key"], found["bin_count"]),
-            Counts(found["position_key"], found["position_count"]),
-            Candidates(*(found[name] for name in _CANDIDATES), Ragged(found["stretch"], found["stretch_indptr"])),
+            **{name: found[name] for name in COLUMNS},
+            bins=Counts(found["bin_key"], found["bin_count"]),
+            positions=Counts(found["position_key"], found["position_count"]),
+            candidates=Candidates(
+                **{name: found[name] for name in candidates.COLUMNS},
+                stretch=Ragged(found["stretch"], found["stretch_indptr"]),
+            ),
         )
 
     def _read(self, layer: int, names: Iterable[str]) -> dict[str, Any]:
@@ -105,21 +114,21 @@ def _damaged(path: Path, error: Exception) -> ProfileError:
 
 
 def _arrays(state: LayerState) -> dict[str, Any]:
-    candidates = state.candidates
+    chosen = state.candidates
     return {
         **{name: getattr(state, name) for name in COLUMNS},
         "bin_key": state.bins.key_X,
         "bin_count": state.bins.count_X,
         "position_key": state.positions.key_X,
         "position_count": state.positions.count_X,
-        **{name: getattr(candidates, name) for name in _CANDIDATES},
-        "stretch": candidates.stretch.values_X,
-        "stretch_indptr": candidates.stretch.indptr,
+        **{name: getattr(chosen, name) for name in candidates.COLUMNS},
+        "stretch": chosen.stretch.values_X,
+        "stretch_indptr": chosen.stretch.indptr,
     }
 
 
 _COUNTS = ("bin_key", "bin_count", "position_key", "position_count")
-_NAMES = (*COLUMNS, *_COUNTS, *_CANDIDATES, "stretch", "stretch_indptr")
+_NAMES = (*COLUMNS, *_COUNTS, *candidates.COLUMNS, "stretch", "stretch_indptr")
 
 
 def done_units(parts: Iterable[Part]) -> set[str]:

@@ -55,7 +55,9 @@ def work_folder(folder: Path, settings: Mapping[str, Any]) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ConfigError(f"another run is making the profile {folder}: wait for it, or name another folder") from error
+            raise ConfigError(
+                f"another run is making the profile {folder}: wait for it, or name another folder"
+            ) from error
         if not (folder / WORK / _SETTINGS).exists():
             with new_file(folder / WORK / _SETTINGS) as path:
                 path.write_text(json.dumps(settings), encoding="ascii")
@@ -69,8 +71,8 @@ def _check_same(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any])
     """Raise ConfigError that names every setting that differs. Names count only where the content is not known."""
     content = there.get("content") or {}, here.get("content") or {}
     same = {name for name in _NAMES if all(found.get(name) for found in content)}
-    found = [{name: value for name, value in one.items() if name not in same} for one in (there, here)]
-    if lines := differences(*found):
+    old, new = ({name: value for name, value in one.items() if name not in same} for one in (there, here))
+    if lines := differences(old, new, ("the profile", "this run")):
         raise ConfigError(
             f"{folder} has a profile that was made otherwise:\n  "
             + "\n  ".join(lines)

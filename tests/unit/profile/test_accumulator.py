@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,11 +100,11 @@ def test_counts_and_quantiles_are_those_of_all_activations(prompts: list[list[Wi
             exact = values[max(0, -(-share * len(values) // 1000) - 1)]
             assert abs(found - exact) <= RELATIVE_ERROR * abs(exact)
         counts, edges = row["histogram"], row["bin_edges"]
-        assert counts == [int(((values >= a) & (values < b)).sum()) for a, b in zip(edges, edges[1:], strict=False)]
+        assert counts == [int(((values >= a) & (values < b)).sum()) for a, b in itertools.pairwise(edges)]
         assert (sum(counts), len(counts) <= 41) == (len(values), True)
         depths = [token[2] + token[3].depth for token in tokens]
         starts = [*row["position_starts"], 10**6]
-        inside = [sum(a <= depth < b for depth in depths) for a, b in zip(starts, starts[1:], strict=False)]
+        inside = [sum(a <= depth < b for depth in depths) for a, b in itertools.pairwise(starts)]
         assert row["position_counts"] == inside
 
 
@@ -126,9 +127,7 @@ def test_contexts_are_those_that_the_rule_names(prompts: list[list[Window]], lay
         sample = sorted(tokens, key=lambda t: t[1])[: SIZES.sample]
         values = np.sort(np.array([token[0] for token in tokens], dtype=np.float32))
         expected = [(0, *token) for token in strongest]
-        for token in sample:
-            if token not in strongest:
-                expected.append((_quantile(token[0], values), *token))
+        expected += [(_quantile(token[0], values), *token) for token in sample if token not in strongest]
         kept = []
         for quantile in range(SIZES.intervals + 1):
             here = sorted((e for e in expected if e[0] == quantile), key=lambda e: e[2])

@@ -1,2 +1,0 @@
-from .settings import ProfileJob
-def profile_store(job: ProfileJob): raise NotImplementedError
