@@ -66,7 +66,8 @@ def profile(
         dry_run: Whether to say only what the profile will take.
         json: Whether to print the summary as JSON.
     """
-    from ..harvest.job import ProfileJob, plan_profile, run_profile
+    from ..harvest.job import plan_profile, run_profile
+    from ..harvest.settings import ProfileJob
 
     sources = (out, model, transcoders, prompts, store, prompt_format, text_field, forward_dtype, device_map)
     kept = (context_length, contexts, quantiles, around, top_tokens, neighbours, seed)

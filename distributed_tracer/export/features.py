@@ -135,7 +135,10 @@ def _write_packed(profile: Profile, folder: Path, name: str) -> None:
     for layer, count in counts.items():
         file_name = f"layer_{layer}.bin"
         with (folder / file_name).open("wb") as file:
-            index[str(layer)] = {"filename": file_name, "offsets": list(_write_layer(profile, layer, count, file, name))}
+            index[str(layer)] = {
+                "filename": file_name,
+                "offsets": list(_write_layer(profile, layer, count, file, name)),
+            }
     with gzip.GzipFile(folder / "index.json.gz", "wb", mtime=0) as file:
         file.write(_encoded(index))
 

@@ -12,7 +12,7 @@ from .settings import ProfileJob
 from .units import HarvestInputs
 
 _SECONDS_PER_ACTIVE = 7e-7
-"""Seconds to count one active feature: benchmarks/profile.py measures it."""
+"""Seconds to count one active feature: benchmarks/profiles.py measures it."""
 _FEATURE_BYTES, _CONTEXT_BYTES, _TOKEN_BYTES = 900, 60, 4
 """Bytes on disk of a feature without its contexts, of a context and of a token, compressed; SmolLM2's were measured."""
 

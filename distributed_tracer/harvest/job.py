@@ -23,7 +23,6 @@ from ..config import JobConfig
 from ..errors import CommitRefused, ConfigError
 from ..job.provenance import made_by, versions
 from ..job.summary import KEPT_FAILURES, describe_counts, describe_unfinished
-from ..model.load import model_shape
 from ..plan.work import Outcome, WorkUnit
 from ..profile.from_store import harvest_store, store_settings
 from ..profile.layout import WEIGHTS, import_parquet, layer_file
@@ -38,7 +37,6 @@ from ..runtime.telemetry.progress import ProgressTracker
 from ..shapes import TranscoderShape
 from ..store.format.part_manifest import PartManifest
 from ..store.reader import open_store
-from ..transcoder.load import check_fits, transcoder_shape
 from .estimate import ProfileEstimate, estimate
 from .settings import SHORTEST_CONTEXT, HarvestSettings, ProfileJob
 from .units import HarvestInputs, layer_prompt, load_harvest_inputs
@@ -159,9 +157,14 @@ def _run_store(job: ProfileJob, started: float, on_outcome: Callable[[Outcome], 
     """Profile a store in this process, after workers have examined the decoders, if a model is given."""
     assert job.store is not None
     store = open_store(job.store)
+    if not len(store):
+        raise ConfigError(f"{store.url} has no graphs to profile")
     settings: dict[str, Any] = {**job.settings(), **store_settings(store)}
     files = shape = None
     if job.effects:
+        from ..model.load import model_shape  # these load torch, which is not needed without decoders
+        from ..transcoder.load import check_fits, transcoder_shape
+
         config = job.config()
         files = FilesInUse(config.model.model, config.transcoders.transcoders)
         with files.loading():

@@ -14,13 +14,10 @@ from ..config import JobConfig
 from ..corpus.open_input import name_of
 from ..corpus.reader import BadPrompt, read_prompts
 from ..errors import ConfigError, CorpusError, PromptError
-from ..job.inputs import deduplicate
-from ..model.load import load_tokenizer, model_shape
 from ..model.tokenize import num_zeroed_positions, tokenize
 from ..plan.prompt_queue import PromptQueue
 from ..prompt import Prompt
 from ..shapes import ModelShape, TranscoderShape
-from ..transcoder.load import check_fits, transcoder_shape
 from .settings import DEFAULT_CONTEXT
 from .windows import PIECE_TOKENS, cut
 
@@ -70,6 +67,10 @@ def load_harvest_inputs(config: JobConfig, context_length: int | None) -> Harves
     TranscoderError and ShapeMismatch; CorpusError for a file without a text that can be examined; ConfigError for a
     context length that the model does not take.
     """
+    from ..job.inputs import deduplicate  # these load torch, which the profile of a store does without
+    from ..model.load import load_tokenizer, model_shape
+    from ..transcoder.load import check_fits, transcoder_shape
+
     model, transcoders = model_shape(config.model.model), transcoder_shape(config.transcoders.transcoders)
     check_fits(transcoders, model)
     length = min(DEFAULT_CONTEXT, model.max_positions) if context_length is None else context_length

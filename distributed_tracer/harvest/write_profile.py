@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import CorpusError
-from ..model.load import load_tokenizer
 from ..model.token_names import names_of
 from ..profile.document import write_document, write_prompts, write_tokens
 from ..profile.finish import QUANTILES, finish_layer
@@ -77,6 +76,8 @@ def _document(job: ProfileJob, layers: Sequence[int], fields: Mapping[str, Any])
 
 
 def _namer(job: ProfileJob) -> Callable[[int], str]:
+    from ..model.load import load_tokenizer  # loads torch, which the profile of a store does without
+
     return names_of(load_tokenizer(job.config().model.model)).name
 
 

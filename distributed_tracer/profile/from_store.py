@@ -17,9 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ConfigError
 from ..graph.graph import Graph
-from ..graph.nodes import NodeKind
 from ..model.tokenize import num_zeroed_positions
 from ..store.reader import Store
 from .accumulator import Accumulator, Sampling
@@ -58,16 +56,14 @@ def store_settings(store: Store) -> dict[str, str]:
 def harvest_store(folder: Path, store: Store, sampling: Sampling, part_bytes: int) -> StoreTexts:
     """Write the parts of all graphs of a store, in place of any that are there, and return what the texts are.
 
-    Memory holds `part_bytes`, as much again while they are sorted, and four bytes for each token. Raises ConfigError
-    for an empty store, and StoreError if it cannot be read.
+    Memory holds `part_bytes`, as much again while they are sorted, and four bytes for each token. Raises StoreError if
+    the store cannot be read, and PromptError for activations that are not finite.
     """
-    if not len(store):
-        raise ConfigError(f"{store.url} has no graphs to profile")
     remove_parts(folder)
     texts = StoreTexts({id_: number for number, id_ in enumerate(store)})
     accumulator, units, number = Accumulator(store.num_layers, sampling), list[str](), 0
-    for graph in store.graphs():
-        accumulator.add([_window(graph, store.num_layers, texts)])
+    for graph, is_complete in _graphs(store):
+        accumulator.add([_window(graph, is_complete, store.num_layers, texts)])
         units.append(graph.prompt_id)
         if accumulator.num_bytes >= part_bytes:
             _write(folder, f"{number:08d}", accumulator, units)
@@ -77,36 +73,31 @@ def harvest_store(folder: Path, store: Store, sampling: Sampling, part_bytes: in
     return texts
 
 
+def _graphs(store: Store) -> Iterator[tuple[Graph, bool]]:
+    """Yield every graph, and whether its active features are stored, not only those that are nodes."""
+    for commit in range(len(store.catalogue.commits)):
+        if rows := store.catalogue.rows(commit):
+            part = store.part(commit)
+            yield from ((graph, part.keeps_active) for graph in part.graphs(rows))
+
+
 def _write(folder: Path, name: str, accumulator: Accumulator, units: list[str]) -> None:
     write_part(folder, name, accumulator.states(), units, 0)
     commit_part(folder, name)
 
 
-def _window(graph: Graph, num_layers: int, texts: StoreTexts) -> Window:
+def _window(graph: Graph, is_complete: bool, num_layers: int, texts: StoreTexts) -> Window:
     """Return the active features of a graph, and enter its tokens into `texts`."""
     number = texts.numbers[graph.prompt_id]
     pairs = zip(graph.tokens_P.tolist(), graph.token_strings, strict=True)
     rows = [texts.tokens.setdefault(pair, len(texts.tokens)) for pair in pairs]
     texts.rows_of_prompts[number] = np.array(rows, dtype=np.int32)
     texts.num_tokens += max(0, len(rows) - num_zeroed_positions(graph.tokens_P.tolist(), "gemma3"))
-    layer_A, position_A, feature_A, activation_A = _active(graph, number, texts)
-    border_L = np.searchsorted(layer_A, np.arange(num_layers + 1))
+    if not is_complete:
+        texts.incomplete.add(number)
+    found, border_L = graph.active, np.searchsorted(graph.active.layer_A, np.arange(num_layers + 1))
     active: list[Active] = []
     for layer, (start, stop) in enumerate(itertools.pairwise(border_L)):
-        check_activations(layer, activation_A[start:stop])
-        active.append((position_A[start:stop], feature_A[start:stop], activation_A[start:stop]))
+        check_activations(layer, found.activation_A[start:stop])
+        active.append((found.position_A[start:stop], found.feature_A[start:stop], found.activation_A[start:stop]))
     return Window(number, 0, graph.prompt_id, 0, 0, len(rows), tuple(active))
-
-
-def _active(
-    graph: Graph, number: int, texts: StoreTexts
-) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Return layers, positions, features and activations of the active features, or else of the nodes, by layer."""
-    active, nodes = graph.active, graph.nodes
-    index_N = nodes.where(NodeKind.FEATURE)
-    if len(active) or not len(index_N):
-        return active.layer_A, active.position_A, active.feature_A, active.activation_A
-    texts.incomplete.add(number)
-    index_N = index_N[np.argsort(nodes.layer_N[index_N], kind="stable")]
-    columns = nodes.take(index_N)
-    return columns.layer_N, columns.position_N, columns.feature_N, columns.activation_N
