@@ -14,7 +14,7 @@ from ..errors import ConfigError, TracerError
 from ..names import unknown
 from ..redact import redacted, redacted_argument
 from ..text import printable
-from . import draw, evaluate, exchange, inspect, labels, maintain, run, setup
+from . import draw, evaluate, exchange, features, inspect, labels, maintain, run, setup
 from .app import app, bound, discard_output, parse
 from .repeated_flags import settled
 
@@ -22,6 +22,7 @@ COMMANDS: tuple[Callable[..., int], ...] = (
     *(run.trace, run.plan, setup.doctor, run.submit),
     *(inspect.status, inspect.show, inspect.query, labels.feature, evaluate.intervene),
     *(maintain.compact, maintain.verify, evaluate.verify_edges, evaluate.faithfulness, maintain.repair),
+    *(features.profile, features.export_features),
     *(exchange.export, draw.draw, inspect.info, inspect.digest),
     *(maintain.copy, maintain.merge, maintain.split, maintain.gc),
     *(setup.bundle, setup.verify_bundle, setup.version),
