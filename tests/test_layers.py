@@ -32,7 +32,7 @@ LAYERS = (
     ("plot", "labels"),
     ("runtime",),
     ("job",),
-    ("evaluate", "pipeline"),
+    ("evaluate", "harvest", "pipeline"),
     ("ops",),
     ("cli",),
     ("__init__", "__main__"),

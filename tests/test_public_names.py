@@ -20,13 +20,19 @@ PUBLIC = {
     "EvaluationJob",
     "FaithfulnessMetric",
     "Feature",
+    "FeatureProfile",
     "ForwardCache",
     "Graph",
     "Intervention",
     "InterventionGraph",
     "JobConfig",
+    "Label",
+    "LabelFile",
+    "Labels",
     "Model",
     "ModelConfig",
+    "Profile",
+    "ProfileJob",
     "Prompt",
     "ReplacementModel",
     "RunConfig",
@@ -39,6 +45,7 @@ PUBLIC = {
     "TraceConfig",
     "TracerError",
     "TranscoderConfig",
+    "add_labels",
     "attribute",
     "cluster_supernodes",
     "compact",
@@ -52,11 +59,14 @@ PUBLIC = {
     "edge_check_text",
     "edges_into",
     "edges_out_of",
+    "export_feature_files",
     "export_graph",
     "export_npz",
     "faithfulness",
     "faithfulness_text",
     "feature_counts",
+    "feature_summary",
+    "feature_text",
     "import_graphs",
     "interventions_text",
     "load_model",
@@ -65,13 +75,17 @@ PUBLIC = {
     "matching_prompts",
     "merge_stores",
     "new_figure",
+    "open_profile",
     "open_store",
     "plan_job",
     "plan_text",
     "prune",
+    "read_label_file",
     "recurring_edges",
+    "rule_labels",
     "run_evaluation",
     "run_job",
+    "run_profile",
     "run_with_cache",
     "save_figure",
     "split_store",
@@ -141,8 +155,9 @@ OPTIONS = {
     "status": {"--watch", *JSON},
     "show": {"--prompt", "--top", *JSON},
     "query": {"--feature", "--show", "--where", "--token", "--target", "--layer", "--limit", *JSON},
+    "feature": {"--profile", "--top", *JSON},
     "intervene": {
-        *("--model", "--forward-dtype", "--device-map", "--transcoders", "--text", "--set", "--groups"),
+        *("--model", "--forward-dtype", "--device-map", "--transcoders", "--text", "--set", "--groups", "--labels"),
         *("--suggest", "--no-suggest", "--freeze-attention", "--no-freeze-attention", "--generate", "--out", "--limit"),
         *JSON,
     },
@@ -156,6 +171,14 @@ OPTIONS = {
     "import": {
         *("--store", "--prefix", "--drop-unknown", "--no-drop-unknown", "--num-layers", "--tokenizer", "--processes"),
     },
+    "profile": {
+        *("--out", "--model", "--transcoders", "--prompts", "--store", "--prompt-format", "--text-field"),
+        *("--forward-dtype", "--device-map", "--context-length", "--contexts", "--quantiles", "--around"),
+        *("--top-tokens", "--neighbours", "--seed", "--memory-gb", "--part-seconds", "--dry-run", "--no-dry-run"),
+        *RUN,
+        *JSON,
+    },
+    "export-features": {"--out", "--packed", "--no-packed"},
     "draw": {"--out", "--prompt", "--by"},
     "info": JSON,
     "digest": set(),
@@ -176,7 +199,16 @@ OPTIONS = {
     },
     "verify-bundle": set(),
     "version": set(),
+    "labels": set(),
 }
+OF_LABELS = {
+    "labels add": {"--source", "--format", "--author"},
+    "labels make": {"--profile", "--author"},
+    "labels list": {"--feature", "--source", "--limit", *JSON},
+    "labels export": set(),
+    "labels remove": {"--source", "--author"},
+}
+"""Options of the commands of `labels`."""
 
 
 def help_of(*command: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -196,17 +228,23 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_commands_are_these(capsys: pytest.CaptureFixture[str]) -> None:
-    found = re.search(r"\{(.*?)\}", help_of(capsys=capsys), re.DOTALL)
+    assert names_in(help_of(capsys=capsys)) == OPTIONS.keys()
+    assert {f"labels {name}" for name in names_in(help_of("labels", capsys=capsys))} == OF_LABELS.keys()
+
+
+def names_in(text: str) -> set[str]:
+    """The names of the commands that a help text lists."""
+    found = re.search(r"\{(.*?)\}", text, re.DOTALL)
     assert found is not None
-    assert set("".join(found[1].split()).split(",")) == OPTIONS.keys()
+    return set("".join(found[1].split()).split(","))
 
 
-@pytest.mark.parametrize("command", OPTIONS)
+@pytest.mark.parametrize("command", OPTIONS | OF_LABELS)
 def test_options_are_these(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = (line.strip("│| ") for line in help_of(command, capsys=capsys).splitlines())
+    lines = (line.strip("│| ") for line in help_of(*command.split(), capsys=capsys).splitlines())
     listed = (line.split("  ")[0] for line in lines if re.match(r"(-h, )?--[a-z]", line))
     names = {name for line in listed for name in re.findall(r"(?<!\S)--[a-z][a-z-]*", line)}
-    assert names == OPTIONS[command] | {"--help"}
+    assert names == (OPTIONS | OF_LABELS)[command] | {"--help"}
 
 
 def test_the_package_runs_as_a_module() -> None:

@@ -25,6 +25,7 @@ def intervene(
     generate: int = 0,
     out: str | None = None,
     limit: int = 24,
+    labels: str | None = None,
     json: bool = False,
 ) -> int:
     """Set features of one prompt to other values, and report the model's output and the activity of supernodes.
@@ -39,15 +40,17 @@ def intervene(
         generate: Number of tokens to generate, once without and once with the interventions.
         out: File for a picture of the supernodes, which ends in .png, .pdf or .svg.
         limit: Number of supernodes to print and draw: those that are set, then the most influential. JSON has them all.
+        labels: Store, or file of labels, that says what features mean: the report has a column with these labels.
         json: Whether to print the answer as JSON.
     """
     from ..intervene.cluster_supernodes import cluster_supernodes as suggest_supernodes
     from ..intervene.intervention_graph import InterventionGraph
     from ..intervene.parse_settings import parse_settings
     from ..intervene.replacement_model import ReplacementModel
+    from ..labels.in_store import labels_at
     from ..plot.interventions import draw_interventions
     from ..plot.style import check_picture, notes, save_figure
-    from ..report.interventions import interventions_text
+    from ..report.interventions import interventions_text, with_labels
 
     check_count("--limit", limit)
     check_count("--generate", generate)
@@ -55,6 +58,7 @@ def intervene(
         check_picture(out)
     if groups and suggest:
         raise ConfigError("--groups and --suggest exclude each other")
+    known = None if labels is None else labels_at(labels)
     if not suggest:  # a mistyped setting is reported before weights are loaded
         settings = parse_settings(set, _saved_supernodes(groups, model) if groups else ())
     replacement = ReplacementModel.load(model.model, transcoders.transcoders, model.forward_dtype, model.device_map)
@@ -69,6 +73,8 @@ def intervene(
             "before": replacement.generate(text, **options),
             "after": replacement.generate(text, after, **options),
         }
+    if known is not None:
+        found = with_labels(found, known)
     if out:
         figure = draw_interventions(found, limit)
         save_figure(figure, out)

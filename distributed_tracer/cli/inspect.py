@@ -45,7 +45,8 @@ def show(path: StorePath, prompt: str, top: int = 10, json: bool = False) -> int
     from ..store.reader import open_store
 
     check_count("--top", top)
-    found = graph_summary(open_store(path).graph(prompt), top)
+    store = open_store(path)
+    found = graph_summary(store.graph(prompt), top, store.labels)
     print_answer(found if json else graph_text(found))
     return 0
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import os
 import sys
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 from tyro.conf import Positional
@@ -159,6 +160,39 @@ def remove(path: StorePath, source: str, author: str | None = None) -> int:
     return 0
 
 
+def feature(
+    path: StorePath,
+    feature: Annotated[Positional[str], tyro.conf.arg(metavar="LAYER:INDEX")],
+    profile: str | None = None,
+    top: int = 10,
+    json: bool = False,
+) -> int:
+    """Print what is known about one feature: labels, contexts, promoted tokens, where it acts, what drives it.
+
+    Args:
+        path: Directory or URL of a store.
+        feature: Feature, by layer and index, as in 12:3045.
+        profile: Profile that the command `profile` has written; without it, contexts come from the store's graphs.
+        top: Number of entries in each list.
+        json: Whether to print the answer as JSON.
+    """
+    from ..profile.reader import open_profile
+    from ..query.feature_summary import feature_summary
+    from ..report.feature import feature_text
+    from ..store.reader import open_store
+
+    check_count("--top", top)
+    layer, index = parse_feature(feature, "a feature")
+    store = open_store(path)
+    known = None
+    if profile is not None and (known := open_profile(profile).feature(layer, index)) is None:
+        print(f"feature {layer}:{index} is active nowhere in the profile", file=sys.stderr)
+    found = feature_summary(store, layer, index, known, top)
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    print_answer(found if json else feature_text(found, colour))
+    return 0
+
+
 def _author(given: str | None) -> str:
     if given is not None:
         return given
@@ -169,5 +203,5 @@ def _author(given: str | None) -> str:
 
 
 for _function in (add, make, list_, export, remove):
-    labels_app.command(bound(_function), name=_function.__name__.rstrip("_"))
+    labels_app.command(name=_function.__name__.rstrip("_"))(bound(_function))
 labels_app.__doc__ = "Labels of features: add, make, list, export and remove them."

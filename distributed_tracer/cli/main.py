@@ -14,15 +14,16 @@ from ..errors import ConfigError, TracerError
 from ..names import unknown
 from ..redact import redacted, redacted_argument
 from ..text import printable
-from . import draw, evaluate, exchange, import_graphs, inspect, labels, maintain, run, setup
+from . import draw, evaluate, exchange, features, import_graphs, inspect, labels, maintain, run, setup
 from .app import app, bound, discard_output, parse
 from .repeated_flags import settled
 
 COMMANDS: tuple[Callable[..., int], ...] = (
     *(run.trace, run.plan, setup.doctor, run.submit),
-    *(inspect.status, inspect.show, inspect.query, evaluate.intervene),
+    *(inspect.status, inspect.show, inspect.query, labels.feature, evaluate.intervene),
     *(maintain.compact, maintain.verify, evaluate.verify_edges, evaluate.faithfulness, maintain.repair),
     *(exchange.export, exchange.prepare_upload, import_graphs.import_, draw.draw, inspect.info, inspect.digest),
+    *(features.profile, features.export_features),
     *(maintain.copy, maintain.merge, maintain.split, maintain.gc),
     *(setup.bundle, setup.verify_bundle, setup.version),
 )

@@ -57,7 +57,7 @@ def new_folder(destination: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        for entry in (*temporary.iterdir(), temporary):
+        for entry in (*temporary.rglob("*"), temporary):
             _sync(entry)
         os.rename(temporary, destination)
     finally:

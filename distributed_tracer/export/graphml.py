@@ -12,8 +12,10 @@ from xml.sax.saxutils import escape
 
 from ..graph.context import GraphContext
 from ..graph.graph import Graph
+from ..graph.labels import Labels, labels_text
 from ..text import counted
 from .atomic import new_file
+from .node_labels import labels_of
 
 _NODE_TYPES = {
     "kind": "string",
@@ -34,11 +36,12 @@ def write_graphml(graph: Graph, destination: Path, context: GraphContext) -> lis
     """Write a graph and return what is to be said about it: how many characters were replaced.
 
     Nodes and the graph have the values of `Graph.node_attributes` and `Graph.attributes`; lists and objects are JSON.
+    If the context has labels, nodes have theirs in one line under `labels`.
     Edges go from the source to the explained node. A weight has as many digits as its float32 needs as a float64.
     """
     writer = _Writer()
     with new_file(destination) as file:
-        file.writelines(line.encode("utf-8") for line in writer.lines(graph))
+        file.writelines(line.encode("utf-8") for line in writer.lines(graph, context.labels))
     if not writer.num_replaced:
         return []
     return [f"{counted(writer.num_replaced, 'character')} that XML forbids replaced by U+FFFD"]
@@ -50,19 +53,22 @@ class _Writer:
     def __init__(self) -> None:
         self.num_replaced = 0
 
-    def lines(self, graph: Graph) -> Iterator[str]:
+    def lines(self, graph: Graph, labels: Labels) -> Iterator[str]:
         """Yield the lines of the document."""
         # A text is missing from a graph that was given as tokens, and GraphML has no other way to say so.
         of_graph = {name: value for name, value in graph.attributes().items() if value is not None}
         yield "<?xml version='1.0' encoding='utf-8'?>\n"
         yield '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">\n'
+        node_types = _NODE_TYPES | ({"labels": "string"} if len(labels) else {})
         types = {name: "int" if isinstance(value, int) else "string" for name, value in of_graph.items()}
-        for scope, keys in (("graph", types), ("node", _NODE_TYPES), ("edge", {"weight": "double"})):
+        for scope, keys in (("graph", types), ("node", node_types), ("edge", {"weight": "double"})):
             for name, type_ in keys.items():
                 yield f'<key id="{scope}_{name}" for="{scope}" attr.name="{name}" attr.type="{type_}"/>\n'
         yield '<graph edgedefault="directed">\n'
         yield f"{self._data('graph', of_graph)}\n"
         for node, attributes in enumerate(graph.node_attributes()):
+            if len(labels):
+                attributes["labels"] = labels_text(labels_of(attributes, labels))
             yield f'<node id="{node}">{self._data("node", attributes)}</node>\n'
         for source, target, weight in graph.edges():
             yield f'<edge source="{source}" target="{target}">{self._data("edge", {"weight": weight})}</edge>\n'

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..text import short
+from ..text import counted, short
 
 Site = tuple[int, int]
 """A feature of the model: its layer and its index in that layer's transcoder."""
@@ -20,7 +20,7 @@ class Label(NamedTuple):
     """Who says so: a person, a file, an explanation model, or a rule."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Labels:
     """The labels of features, by layer and index. A feature may have several, from different sources."""
 
@@ -30,10 +30,17 @@ class Labels:
     def of(cls, rows: Iterable[tuple[int, int, Label]]) -> Labels:
         """Make labels of rows of layer, index and label. Those of one feature keep their order; repetitions are left
         out."""
-        found: dict[Site, dict[Label, None]] = {}
+        found: dict[Site, list[Label]] = {}
         for layer, feature, label in rows:
-            found.setdefault((layer, feature), {})[label] = None
-        return cls({site: tuple(labels) for site, labels in found.items()})
+            if (known := found.get((layer, feature))) is None:
+                found[layer, feature] = [label]
+            else:
+                known.append(label)
+        return cls({site: tuple(dict.fromkeys(labels)) for site, labels in found.items()})
+
+    def __repr__(self) -> str:
+        num_labels = sum(map(len, self.of_feature.values()))
+        return f"<Labels: {counted(num_labels, 'label')} of {counted(len(self), 'feature')}>"
 
     def __len__(self) -> int:
         """Return the number of features that have a label."""
@@ -51,5 +58,9 @@ class Labels:
 
         Texts that are equal are given once. Several are separated by " | ". Control characters are escaped.
         """
-        texts = dict.fromkeys(label.text for label in self.get(layer, feature))
-        return " | ".join(short(text, length) for text in texts)
+        return labels_text(self.get(layer, feature), length)
+
+
+def labels_text(labels: Iterable[Label], length: int = 60) -> str:
+    """Return labels of one feature in one line, as `Labels.text` does."""
+    return " | ".join(short(text, length) for text in dict.fromkeys(label.text for label in labels))

@@ -10,14 +10,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ConfigError
+from ..corpus.open_input import format_of
+from ..errors import ConfigError, CorpusError
 from ..export.atomic import check_file, new_file
 from ..graph.labels import Label, Labels
 from ..names import unknown
 from ..store.annotations import current_labels, write_labels
 from ..store.read.feature_bounds import check_feature
-from ..store.reader import Store
-from .label_file import Check
+from ..store.reader import Store, open_store
+from ..text import and_more
+from .label_file import Check, read_label_file
 
 Row = tuple[int, int, Label]
 COLUMNS = ("layer", "index", "text", "source")
@@ -84,6 +86,22 @@ def remove_labels(store: Store, source: str, author: str = "") -> int:
     if not removed:
         raise ConfigError(unknown("source of labels", source, label_sources(store.labels), quoted=True))
     return removed
+
+
+def labels_at(path: str) -> Labels:
+    """Return the labels of the store at a path, or of the file of labels there, whose ending says that it is one.
+
+    Raises ConfigError for a file with rows that are no labels.
+    """
+    try:
+        format_of(path)
+    except CorpusError:
+        return open_store(path).labels
+    found = read_label_file(path)
+    if found.bad:
+        line, reason = found.bad[0]
+        raise ConfigError(f"{found.name}:{line}: {reason}{and_more(len(found.bad) - 1)}")
+    return Labels.of(found.rows)
 
 
 def label_sources(labels: Labels) -> Counter[str]:

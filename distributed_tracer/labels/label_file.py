@@ -16,7 +16,7 @@ from ..corpus.row import Row, show
 from ..errors import ConfigError, CorpusError
 from ..graph.labels import Label
 from ..names import unknown
-from ..text import and_more
+from ..text import and_more, counted, short
 
 FORMATS = ("jsonl", "csv", "tsv", "parquet")
 LONGEST_TEXT = 4_000
@@ -42,7 +42,7 @@ class BadRow(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LabelFile:
     """The labels of a file, and what is wrong with its other rows."""
 
@@ -54,6 +54,10 @@ class LabelFile:
     """Name of the source set of each layer, where the file names one."""
     models: dict[str, None] = field(default_factory=dict)
     """Models whose features the labels describe, where the file names them."""
+
+    def __repr__(self) -> str:
+        bad = f", {counted(len(self.bad), 'bad row')}" if self.bad else ""
+        return f"<LabelFile {short(self.name, 200)}: {counted(len(self.rows), 'label')}{bad}>"
 
 
 def read_label_file(
@@ -71,9 +75,9 @@ def read_label_file(
     name = name_of(path)
     if source is not None:
         _check_source(source)
-    found = LabelFile(name)
+    found, chosen = LabelFile(name), _format(path, format)
     with open_source(path, "label") as file:
-        for row in _rows(file, path, name, _format(path, format)):
+        for row in _rows(file, name, chosen):
             if len(found.rows) + len(found.bad) >= MOST_LABELS:
                 raise CorpusError(f"{name}:{row.line}: found more than {MOST_LABELS:,} labels: split the file")
             try:
@@ -98,7 +102,7 @@ def _format(path: str, format: str | None) -> str:
     return by_ending
 
 
-def _rows(file: BinaryIO, path: str, name: str, format: str) -> Iterator[Row]:
+def _rows(file: BinaryIO, name: str, format: str) -> Iterator[Row]:
     """Yield rows whose fields have names in lower case."""
     if format == "parquet":
         rows = parquet_rows(file, name, _check_columns, "label")

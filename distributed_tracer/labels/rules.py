@@ -14,9 +14,8 @@ from ..profile.feature_profile import Context, FeatureProfile, WeightedToken
 RULE = "rule"
 """Source of the labels that rules make."""
 STANDS_OUT = 2.0
-"""The most promoted token stands out if its weight is at least this many times that of the next other word. Of random
-directions among 50,000 tokens, one in thousands reaches it: the largest of so many normal numbers is about 1.05 times
-the second."""
+"""The most promoted token stands out if its weight is at least this many times that of the next other word. Random
+directions hardly ever reach it: the largest of 50,000 normal numbers is about 1.05 times the second."""
 MOST_CONTEXTS = 10
 """Number of the strongest contexts that are compared."""
 FEWEST_CONTEXTS = 5

@@ -34,8 +34,8 @@ DOCUMENT, PROMPTS, TOKENS = "profile.json", "prompts.parquet", "tokens.parquet"
 FEATURES, CONTEXTS, WEIGHTS = "features", "contexts", "weights"
 WORK = "work"
 """Folder of what is not finished; nothing reads it once `profile.json` exists."""
-ROWS_OF_GROUP = {FEATURES: 512, CONTEXTS: 8_192, WEIGHTS: 512}
-"""Rows of a row group: about 512 features, so that one feature is found without reading its layer."""
+FEATURES_OF_GROUP = 512
+"""Number of features whose rows form a row group, so that one feature is found without reading its layer."""
 
 Columns = Mapping[str, "npt.NDArray[Any] | Ragged | list[str]"]
 

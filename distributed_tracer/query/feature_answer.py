@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from ..graph.labels import Labels
 from ..store.reader import Store
 from ..table import Table
 from .cooccurrence import cooccurring
@@ -18,14 +19,34 @@ FeatureQuery = Literal["occurrences", "edges-into", "edges-out", "together"]
 def answer_feature_query(store: Store, layer: int, feature: int, question: FeatureQuery) -> tuple[Table, str]:
     """Return a table and a line that summarizes it. Edges are ordered by strength, strongest first.
 
-    Raises ConfigError for a layer or a feature index that does not exist.
+    Where features have labels, those in rows have theirs in a column `labels`, and those of the feature in question are
+    in a line before the summary. Raises ConfigError for a layer or a feature index that does not exist.
     """
     found, summary = _answer(store, layer, feature, question)
-    return found, summary if len(found) else f"{summary}{_why_none(store, layer, feature)}"
+    if not len(found):
+        summary += why_none(store, layer, feature)
+    if own := store.labels.text(layer, feature):
+        summary = f"{layer}:{feature} {own}\n{summary}"
+    return with_labels(found, store.labels), summary
 
 
-def _why_none(store: Store, layer: int, feature: int) -> str:
-    """Return an explanation of an empty answer, or "" if the feature is a node of some graph."""
+def with_labels(found: Table, labels: Labels) -> Table:
+    """Return a table about features with a column `labels`: each row's feature's labels in one line.
+
+    Features are those of the columns `layer` and `feature`, or `source` or `target` in a table of edges. The table
+    stays as it is if none of its rows is about a feature that has labels.
+    """
+    name = next((name for name in ("feature", "source", "target") if name in found and "layer" in found), None)
+    if name is None or not len(labels):
+        return found
+    kinds = found["kind"] if "kind" in found else np.full(len(found), "feature", dtype=object)
+    sites = zip(found["layer"].tolist(), found[name].tolist(), kinds.tolist(), strict=True)
+    texts = [labels.text(layer, feature) if kind == "feature" else "" for layer, feature, kind in sites]
+    return Table({**{column: found[column] for column in found.columns}, "labels": texts}) if any(texts) else found
+
+
+def why_none(store: Store, layer: int, feature: int) -> str:
+    """Return `: ` and an explanation of an empty answer, or "" if the feature is a node of some graph."""
     counts = feature_counts(store)
     of_layer = counts["feature"][counts["layer"] == layer]
     if feature in of_layer:

@@ -6,7 +6,7 @@ Axes: E edge, X node that is the feature.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
@@ -28,30 +28,33 @@ took equally long.
 """
 
 
-def edges_into(store: Store, layer: int, feature: int) -> Table:
+def edges_into(store: Store, layer: int, feature: int, prompt_ids: Collection[str] | None = None) -> Table:
     """Return the edges into a feature: prompt, position, kind, layer, source_position, source, weight.
 
     `position` is that of the feature. `kind` is feature, error or token; `source` is a feature's index, -1, or a
     token's number in the vocabulary, respectively. Rows are ordered by prompt and position, then as edges are stored.
-    Reads the graphs of the prompts that have the feature.
+    Reads the graphs of the prompts that have the feature, or of those of them that are in `prompt_ids`.
     """
-    return _edges(store, layer, feature, "source")
+    return _edges(store, layer, feature, "source", prompt_ids)
 
 
-def edges_out_of(store: Store, layer: int, feature: int) -> Table:
+def edges_out_of(store: Store, layer: int, feature: int, prompt_ids: Collection[str] | None = None) -> Table:
     """Return the edges out of a feature: prompt, position, kind, layer, target_position, target, weight.
 
     `position` is that of the feature. `kind` is feature or target, and `target` is the index of that feature or target.
     Order and reading are as in `edges_into`.
     """
-    return _edges(store, layer, feature, "target")
+    return _edges(store, layer, feature, "target", prompt_ids)
 
 
-def _edges(store: Store, layer: int, feature: int, other: Literal["source", "target"]) -> Table:
+def _edges(
+    store: Store, layer: int, feature: int, other: Literal["source", "target"], prompt_ids: Collection[str] | None
+) -> Table:
     hits = store.occurrences(layer, feature)
     nodes_of: dict[str, list[int]] = defaultdict(list)
     for prompt, node in zip(hits["prompt"].tolist(), hits["node"].tolist(), strict=True):
-        nodes_of[prompt].append(node)
+        if prompt_ids is None or prompt in prompt_ids:
+            nodes_of[prompt].append(node)
     found = {}
     for prompt, columns in _bodies(store, list(nodes_of)):
         found[prompt] = _of_prompt(columns, np.array(nodes_of[prompt]), other)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..graph.labels import Label, Labels, labels_text
 from ..table import Table
 from ..text import counted, printable
 
@@ -23,12 +24,27 @@ def shown_supernodes(summary: dict[str, Any], limit: int = SHOWN_SUPERNODES) -> 
     return sorted(order[: max(limit, sum(is_set))])
 
 
+def with_labels(summary: dict[str, Any], labels: Labels) -> dict[str, Any]:
+    """Return a summary of `InterventionGraph.apply` in which each supernode has the labels of its features: a list of
+    objects with layer, feature, text and source."""
+    supernodes = []
+    for supernode in summary["supernodes"]:
+        sites = dict.fromkeys((layer, feature) for layer, _, feature in supernode["features"])
+        found = [
+            {"layer": layer, "feature": feature, **label._asdict()}
+            for layer, feature in sites
+            for label in labels.get(layer, feature)
+        ]
+        supernodes.append({**supernode, "labels": found})
+    return {**summary, "supernodes": supernodes}
+
+
 def interventions_text(summary: dict[str, Any], limit: int = SHOWN_SUPERNODES) -> str:
     """Return a summary of `InterventionGraph.apply` as tables. Control characters in names and tokens are escaped.
 
     The table lists the supernodes that were set, then the first others, `limit` in all; a line gives the number of the
     rest. For supernodes, `before` and `after` are shares of the reference activation (see `SupernodeState`); for next
-    tokens they are probabilities.
+    tokens they are probabilities. If supernodes have labels (`with_labels`), a column has those of their features.
     """
     places, tokens = shown_supernodes(summary, limit), summary["next_tokens"]
     supernodes = [summary["supernodes"][place] for place in places]
@@ -42,6 +58,7 @@ def interventions_text(summary: dict[str, Any], limit: int = SHOWN_SUPERNODES) -
             "set": [_setting(supernode) for supernode in supernodes],
             "before": [_percent(supernode["before"]) for supernode in supernodes],
             "after": [_percent(supernode["after"]) for supernode in supernodes],
+            **_labels(supernodes),
         }
         left_out = len(summary["supernodes"]) - len(supernodes)
         more = f"\n... {counted(left_out, 'more supernode')}, not set" if left_out else ""
@@ -54,6 +71,13 @@ def interventions_text(summary: dict[str, Any], limit: int = SHOWN_SUPERNODES) -
         texts = summary["generated"]
         blocks.append("\n".join(printable(f"{name}  {texts[name]!r}") for name in texts))
     return "\n\n".join(blocks)
+
+
+def _labels(supernodes: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Return a column with the labels of each supernode's features, if any has some."""
+    found = [supernode.get("labels", ()) for supernode in supernodes]
+    texts = [labels_text([Label(label["text"], label["source"]) for label in labels]) for labels in found]
+    return {"labels": texts} if any(texts) else {}
 
 
 def _is_without_effect(supernode: dict[str, Any]) -> bool:

@@ -79,8 +79,10 @@ def current_labels(root: Backend) -> Iterator[tuple[Annotation, tuple[int, int, 
     found = read_annotations(root, LABELS)
     void = _void(found)
     for annotation in found:
+        name = annotation.name
+        gone = {source for source in annotation.subjects if (name, source) in void}
         for row in annotation.labels():
-            if (annotation.name, row[2].source) not in void:
+            if row[2].source not in gone:
                 yield annotation, row
 
 

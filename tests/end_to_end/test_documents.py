@@ -23,7 +23,7 @@ import pytest
 import tyro
 from documents import DOCUMENTS, ROOT, Snippet, inline_code, snippets, words
 from ray.scripts.scripts import cli as ray_cli
-from test_public_names import OPTIONS
+from test_public_names import OF_LABELS, OPTIONS
 
 from distributed_tracer.cli.app import app, registry
 from distributed_tracer.cli.main import main
@@ -59,6 +59,7 @@ NOT_RUN = {
     r"distributed-tracer submit ": "needs a cluster; tests/end_to_end/test_submitted_job.py has one",
     r"distributed-tracer bundle ": "fetches packages; tests/end_to_end/test_offline.py runs it",
     r"bash /shared/bundle/install_offline\.sh": "needs a bundle; tests/end_to_end/test_offline.py runs it",
+    r"distributed-tracer .*--profile P": "needs a profile; tests/unit/labels and tests/unit/query hold its parts",
     r"cd examples/format_reader|(npm|node) ": "needs packages of Node; tests/end_to_end/test_format_reader.py runs it",
     r"(ray|export|\.) ": "needs a cluster",
     r"(sbatch|kubectl|docker) ": "needs a cluster; tests/test_cluster_files.py reads what they are given",
@@ -66,6 +67,7 @@ NOT_RUN = {
 TEXT = {
     "README.md": "prompts ─▶ plan ─▶",
     "docs/engine.md": "g [B, P, D]",
+    "docs/labels.md": "feature   2:46 in ",
     "jobs/README.md": "run      17 of 40 prompts done",
 }
 """Blocks that nobody types: pictures, and a sample of what is printed, whose form the tests of status hold."""
@@ -224,10 +226,11 @@ def test_commands_and_flags_within_lines_exist(document: str) -> None:
         program, *rest = code.split() or [""]
         flags = {word.partition("=")[0] for word in code.split() if word.startswith("--") and len(word) > 2}
         if program == "distributed-tracer" and rest:
-            assert rest[0] in OPTIONS, f"{document}:{line}: there is no {rest[0]}"
-            known = OPTIONS[rest[0]]
+            name = " ".join(rest[:2]) if " ".join(rest[:2]) in OF_LABELS else rest[0]
+            assert name in OPTIONS | OF_LABELS, f"{document}:{line}: there is no {name}"
+            known = (OPTIONS | OF_LABELS)[name]
         else:
-            known = set().union(*OPTIONS.values(), FOREIGN_FLAGS, ray_flags())
+            known = set().union(*(OPTIONS | OF_LABELS).values(), FOREIGN_FLAGS, ray_flags())
         assert flags <= known, f"{document}:{line}: {code}"
 
 

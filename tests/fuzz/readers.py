@@ -29,9 +29,11 @@ from distributed_tracer.artifacts.location import read_config
 from distributed_tracer.config import CorpusConfig
 from distributed_tracer.corpus.reader import read_prompts
 from distributed_tracer.errors import TracerError
+from distributed_tracer.graph.labels import Labels
 from distributed_tracer.intervene.parse_settings import parse_settings
 from distributed_tracer.intervene.supernode import Feature, Supernode
 from distributed_tracer.intervene.viewer_supernodes import groups_of_file, groups_of_url
+from distributed_tracer.labels.label_file import read_label_file
 from distributed_tracer.ops.bundle.bundle import remove_stale_wheels
 from distributed_tracer.ops.bundle.manifest import NAME, Manifest, problems, read_manifest, summary
 from distributed_tracer.prompt import TargetSpec
@@ -397,6 +399,13 @@ def read_groups_address(data: bytes, folder: Path) -> None:
     groups_of_url("http://localhost/?" + data.decode("utf-8", "replace"), num_layers=26)
 
 
+def read_labels(name: str, data: bytes, folder: Path) -> None:
+    (folder / name).write_bytes(data)
+    found = read_label_file(str(folder / name))
+    assert all(len(row.reason) < LONGEST_MESSAGE for row in found.bad)
+    Labels.of(found.rows).text(0, 1)
+
+
 def read_where(data: bytes, folder: Path) -> None:
     text = data.decode("utf-8", "replace")
     rows_meeting(PROMPTS, text)
@@ -453,6 +462,12 @@ GRAPH = {"qParams": GROUPS, "nodes": [{"node_id": "20_15589_10", "feature_type":
 PICKLE = graph_files.record(graph_files.PT, "data.pkl")
 ARRAY = graph_files.record(graph_files.NPZ, "active_features.npy")
 MATRIX = graph_files.record(graph_files.NPZ, "adjacency.npy")
+LABELS = b"""{"layer": 2, "index": 46, "text": "capital", "source": "me"}
+{"modelId": "m", "layer": "5-transcoder-hp", "index": "3", "description": "x", "explanationModelName": "g"}
+"""
+LABEL_TABLE = b'layer,index,text,source\r\n2,46,"a ""b""\nc",me\r\n3,1,\xc3\xa9,\r\n'
+LABEL_PARQUET = io.BytesIO()
+parquet.write_table(pyarrow.table({"layer": [2, 3], "feature": [46, 1], "label": ["x", "y"]}), LABEL_PARQUET)
 
 READERS = {
     "jsonl": Reader(partial(read_corpus, "p.jsonl"), (JSONL,)),
@@ -505,6 +520,10 @@ READERS = {
     "graph-edges": Reader(
         partial(graph_files.read_table, graph_files.TABLES, "edges.parquet"), (graph_files.TABLES["edges.parquet"],)
     ),
+    "labels": Reader(partial(read_labels, "l.jsonl"), (LABELS,)),
+    "labels-csv": Reader(partial(read_labels, "l.csv"), (LABEL_TABLE,)),
+    "labels-gz": Reader(partial(read_labels, "l.jsonl.gz"), (gzip.compress(LABELS, mtime=0),)),
+    "labels-parquet": Reader(partial(read_labels, "l.parquet"), (LABEL_PARQUET.getvalue(),)),
     "where": Reader(
         read_where,
         (b"topic=capitals", b"replacement>=0.8", b'mixed=[1, {"k": 2}]', b"flag<=2024-05-31", b"num_tokens = 3"),

@@ -22,7 +22,10 @@ from distributed_tracer.cli.exchange import ExportFormat
 from distributed_tracer.cli.main import main
 from distributed_tracer.errors import ConfigError
 from distributed_tracer.export.formats import FORMATS, check_export, export_graph
+from distributed_tracer.graph.context import GraphContext
 from distributed_tracer.graph.graph import Graph
+from distributed_tracer.graph.labels import Label, Labels
+from distributed_tracer.graph.nodes import NodeKind
 
 GRAPHS = {name: graph for name, graph in AWKWARD.items() if name != "wide"}
 HOSTILE = (
@@ -250,3 +253,35 @@ def test_the_command_says_what_the_format_could_not_keep(tmp_path: Path, capsys:
 
 def test_the_command_line_lists_every_format() -> None:
     assert get_args(ExportFormat)[1].metavar.split("|") == list(FORMATS)
+
+
+def labelled(graph: Graph) -> tuple[int, GraphContext]:
+    """A feature node, and a context in which its feature has two labels, one of them hostile."""
+    node = int(graph.nodes.where(NodeKind.FEATURE)[0])
+    site = int(graph.nodes.layer_N[node]), int(graph.nodes.feature_N[node])
+    rows = [(*site, Label(HOSTILE[2] + HOSTILE[1], "me")), (*site, Label("half \ud800", "it's"))]
+    return node, GraphContext(labels=Labels.of(rows))
+
+
+def test_labels_of_features_are_with_their_nodes_in_every_format(tmp_path: Path) -> None:
+    graph = random_graph("a")
+    node, context = labelled(graph)
+    expected = [{"text": HOSTILE[2] + HOSTILE[1], "source": "me"}, {"text": "half \ud800", "source": "it's"}]
+    export_graph(graph, tmp_path / "g.graphml", context=context)
+    of_nodes = dict(read_graphml(tmp_path / "g.graphml").nodes(data="labels"))
+    assert of_nodes[node] == for_xml(context.labels.text(graph.nodes.layer_N[node], graph.nodes.feature_N[node]))
+    assert "\\x1b" in of_nodes[node]
+    assert sum(map(bool, of_nodes.values())) == 1
+    export_graph(graph, tmp_path / "g.json", context=context)
+    nodes = json.loads((tmp_path / "g.json").read_text())["nodes"]
+    assert [one["labels"] for one in nodes if one["labels"]] == [nodes[node]["labels"]] == [expected]
+    export_graph(graph, tmp_path / "g.parquet", context=context)
+    column = parquet.read_table(tmp_path / "g.parquet" / "nodes.parquet")["labels"].to_pylist()
+    assert column[node] == [expected[0], {"text": "half ?", "source": "it's"}]
+    assert sum(map(bool, column)) == 1
+
+
+@pytest.mark.parametrize("name", ["g.graphml", "g.json"])
+def test_a_graph_without_labels_is_written_as_before(name: str, tmp_path: Path) -> None:
+    export_graph(random_graph("a"), tmp_path / name, context=GraphContext(model="m"))
+    assert b"labels" not in (tmp_path / name).read_bytes()

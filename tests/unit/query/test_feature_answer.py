@@ -13,9 +13,11 @@ from random_stores import make_store
 
 from distributed_tracer.cli.main import main
 from distributed_tracer.graph.graph import Graph
+from distributed_tracer.graph.labels import Label
 from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.query.feature_answer import answer_feature_query
-from distributed_tracer.store.reader import Store
+from distributed_tracer.store.annotations import write_labels
+from distributed_tracer.store.reader import Store, open_store
 
 
 def graph(number: int) -> Graph:
@@ -118,3 +120,28 @@ def test_draw_and_export_say_what_they_did_or_refuse_before_they_do_it(
         capsys, "export", store.url, "--prompt", "TWO-HOP-0", "--out", f"{out}.npz"
     )
     assert "--by colours the prompts of a whole store" in said(capsys, "draw", *one, f"{out}.png", "--by", "family")
+
+
+def test_each_other_feature_has_its_labels_and_the_asked_one_has_its_own_first(store: Store) -> None:
+    made = GRAPHS[0]
+    source_E, target_E = made.source_E, made.target_E()
+    between = (made.nodes.kind_N[source_E] == NodeKind.FEATURE) & (made.nodes.kind_N[target_E] == NodeKind.FEATURE)
+    edge = int(np.flatnonzero(between)[0])
+    ends = [source_E[edge], target_E[edge]]
+    (source, target) = ((int(made.nodes.layer_N[n]), int(made.nodes.feature_N[n])) for n in ends)
+    write_labels(store.root, [(*source, Label("city\x1b[2J", "me")), (*target, Label("capital", "me"))])
+    write_labels(store.root, [(3, 0, Label("of no feature: targets have this layer", "me"))])
+    labelled = open_store(store.url)
+    for site, show, other in ((target, "edges-into", source), (source, "edges-out", target)):
+        table, summary = answer_feature_query(labelled, *site, show)  # type: ignore[arg-type]
+        assert summary.startswith(f"{site[0]}:{site[1]} {labelled.labels.text(*site)}\n")
+        column = "source" if show == "edges-into" else "target"
+        rows = zip(*(table[name].tolist() for name in ("kind", "layer", column, "labels")), strict=True)
+        for kind, layer, number, text in rows:
+            known = kind == "feature" and (layer, number) in (source, target)
+            assert text == (labelled.labels.text(layer, number) if known else "")
+            assert text.isprintable()
+        assert labelled.labels.text(*other) in table["labels"].tolist()
+    assert "labels" not in answer_feature_query(labelled, *source, "occurrences")[0]
+    together, _ = answer_feature_query(labelled, *source, "together")
+    assert labelled.labels.text(*target) in together["labels"].tolist()

@@ -10,6 +10,7 @@ from random_graphs import AWKWARD, random_graph
 
 from distributed_tracer.documents.json_text import to_json_types
 from distributed_tracer.graph.graph import Graph
+from distributed_tracer.graph.labels import Label, Labels
 from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.report.graph import graph_summary, graph_text
 
@@ -51,3 +52,33 @@ def test_any_graph_can_be_shown_and_none_steers_the_terminal(graph: Graph) -> No
     assert f"{graph.num_edges:,} edges" in text
     text.encode()
     assert json.loads(json.dumps(to_json_types(summary), allow_nan=False))["num_edges"] == graph.num_edges
+
+
+HOSTILE = "\x1b[2J\r\n<b>\u202e\ud800"
+
+
+def test_labels_are_beside_features_and_beside_both_ends_of_edges() -> None:
+    graph = random_graph(seed=9)
+    best = graph_summary(graph, 1)["top_features"][0]
+    site = (best["layer"], best["feature"])
+    labels = Labels.of([(*site, Label(HOSTILE, "me")), (*site, Label("Texas", HOSTILE))])
+    summary = graph_summary(graph, graph.num_edges, labels)
+    assert summary["top_features"][0]["labels"] == [
+        {"text": HOSTILE, "source": "me"},
+        {"text": "Texas", "source": HOSTILE},
+    ]
+    assert summary["top_features"][1]["labels"] == []
+    name = f"feature {site[0]}:{site[1]} at {best['position']}"
+    for edge in summary["top_edges"]:
+        for end in ("source", "target"):
+            assert bool(edge[f"{end}_labels"]) == (edge[end] == name)
+    text = graph_text(summary)
+    assert all(c.isprintable() or c == "\n" for c in text)
+    assert "| 'Texas'" in text
+    assert "labels" in text
+
+
+def test_nothing_is_said_of_labels_where_there_are_none() -> None:
+    graph = random_graph(seed=9)
+    assert graph_summary(graph, 5, Labels()) == graph_summary(graph, 5)
+    assert "labels" not in graph_text(graph_summary(graph, 5, Labels.of([(0, 10**6, Label("x", "y"))])))

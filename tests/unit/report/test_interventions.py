@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from distributed_tracer.report.interventions import interventions_text
+from distributed_tracer.graph.labels import Label, Labels
+from distributed_tracer.report.interventions import interventions_text, with_labels
 
 EVIL = "\x1b]0;x\x07\u202eTexas"
 
@@ -61,3 +62,18 @@ def test_a_multiple_of_a_feature_that_does_not_fire_is_said_to_do_nothing() -> N
     rows = [supernode("a", set="×0", **silent), supernode("b", set="=2", **silent), supernode("c", set="×0")]
     (line,) = (line for line in interventions_text(summary(supernodes=rows)).splitlines() if "not active" in line)
     assert line.endswith(": a")
+
+
+def test_supernodes_have_the_labels_of_their_features() -> None:
+    labels = Labels.of([(3, 6, Label(EVIL, "me")), (1, 5, Label("state", "me")), (1, 5, Label("state", "gpt"))])
+    labelled = with_labels(summary(), labels)
+    assert labelled["supernodes"][0]["labels"] == [
+        {"layer": 1, "feature": 5, "text": "state", "source": "me"},
+        {"layer": 1, "feature": 5, "text": "state", "source": "gpt"},
+        {"layer": 3, "feature": 6, "text": EVIL, "source": "me"},
+    ]
+    assert labelled["supernodes"][2]["labels"] == []
+    text = interventions_text(labelled)
+    assert all(c.isprintable() or c == "\n" for c in text)
+    assert "'state' | '" in text.splitlines()[3]
+    assert "labels" not in interventions_text(with_labels(summary(), Labels()))
