@@ -1,7 +1,6 @@
 """Export of one graph as the `.pt` file of circuit-tracer, which its `Graph.from_pt` reads.
 
-circuit-tracer is not needed, and neither is torch. Axes: M node in dense order, F feature node, N node, A active
-feature, P position, K target.
+circuit-tracer is not needed, and neither is torch. Axes: N node, E edge, A active feature, P position.
 """
 
 from __future__ import annotations

@@ -159,7 +159,7 @@ VALUES = {
     "none": None,
     "bools": [True, False],
     "integers": [0, -1, 127, 128, -128, -129, 2**31, -(2**63), 2**80],
-    "floats": [0.0, -0.0, 1e-300, float("inf")],
+    "floats": [0.0, -0.0, 1e300, float("inf")],
     "texts": ["", "é首🧑‍🚀", "\ud800", "a\nb\x00"],
     "nested": {"a": ((), (1,), [[]], {})},
     "empty": np.zeros((0, 3), np.int64),
