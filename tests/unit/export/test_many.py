@@ -46,6 +46,7 @@ def test_every_prompt_has_a_file_of_its_own_inside_the_folder_whatever_its_id(
     assert len({file.lower() for file in files.values()}) == len(IDS), "also where file systems ignore case"
     others = {"index.jsonl", "index.csv", *(["graph-metadata.json"] if name == "viewer" else [])}
     assert {entry.name for entry in out.iterdir()} == {*files.values(), *others}
+    assert not {*files.values()} & {*others, "graph-metadata.json"}
     if name == "json":
         assert all(json.loads((out / file).read_bytes())["graph"]["prompt"] == one for one, file in files.items())
 

@@ -72,6 +72,7 @@ def test_the_rules_refuse_exactly_what_the_schema_refuses(document: dict[str, An
     schema = json.loads(SCHEMA.read_text())
     schema["properties"]["metadata"]["properties"].pop("info")  # ours is fixed; its fields are not stated again
     validator = jsonschema.Draft7Validator(schema)
+    document |= {"nodes": document["nodes"][:2], "links": document["links"][:1]}
     assert [*schema_problems(document)] == []
     refused = num_checked = 0
     for path in paths(document)[1:]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from random_graphs import AWKWARD, finite, random_graph
 
 from distributed_tracer.errors import ConfigError
+from distributed_tracer.export import viewer
 from distributed_tracer.export.formats import FORMATS, export_graph, for_viewer
 from distributed_tracer.export.viewer import Viewer, metadata_of, scan_of
 from distributed_tracer.export.viewer_nodes import cantor_pair, cumulative_shares, node_ids, without_markup
@@ -28,9 +30,9 @@ GRAPHS = {name: finite(graph) for name, graph in AWKWARD.items() if name != "wid
 KINDS = ("feature", "error", "token", "target")
 
 
-def written(graph: Graph, folder: Path, context: GraphContext | None = None, **viewer: Any) -> dict[str, Any]:
+def written(graph: Graph, folder: Path, context: GraphContext | None = None, **options: Any) -> dict[str, Any]:
     path = folder / "g.json"
-    for_viewer(FORMATS["viewer"], Viewer(**viewer)).write(graph, path, context or GraphContext())
+    for_viewer(FORMATS["viewer"], Viewer(**options)).write(graph, path, context or GraphContext())
     found: dict[str, Any] = json.loads(path.read_bytes())
     return found
 
@@ -331,6 +333,19 @@ def test_the_file_is_ascii_with_a_line_for_each_node_and_edge(tmp_path: Path) ->
     assert len(lines) == len(graph.nodes) + graph.num_edges + 4
     assert metadata_of(tmp_path / "g.json")["distributed_tracer"]["tokens"] == graph.tokens_P.tolist()
     assert not any(math.isnan(link["weight"]) for link in json.loads((tmp_path / "g.json").read_bytes())["links"])
+
+
+def test_edges_are_python_objects_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = finite(random_graph(num_positions=60, num_active=150, density=0.3))
+    num_bytes = [0, 0]
+    for i, at_once in enumerate((graph.num_edges, 1000)):
+        monkeypatch.setattr(viewer, "_EDGES_AT_ONCE", at_once)
+        tracemalloc.start()
+        FORMATS["viewer"].write(graph, tmp_path / "g.json", GraphContext())
+        num_bytes[i] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert graph.num_edges > 15_000
+    assert num_bytes[1] < num_bytes[0] / 3
 
 
 def test_only_the_format_viewer_is_written_for_a_viewer() -> None:
