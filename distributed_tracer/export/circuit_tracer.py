@@ -1,7 +1,6 @@
 """Export of one graph as the `.pt` file of circuit-tracer, which its `Graph.from_pt` reads.
 
-circuit-tracer is not needed, and neither is torch. Axes: M node in dense order, F feature node, N node, A active
-feature, P position, K target.
+circuit-tracer is not needed, and neither is torch. Axes: N node, E edge, A active feature, P position.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from .viewer import scan_of
 _CONFIG = ("circuit_tracer.utils.tl_nnsight_mapping", "UnifiedConfig")
 _TARGET = ("circuit_tracer.attribution.targets", "LogitTarget")
 _BLOCK_BYTES = 2**26
+_LARGE = 2**30
 _SPARE_BYTES = 2**24
 """Room for all that is not the matrix."""
 
@@ -68,7 +68,7 @@ def write_circuit_tracer(graph: Graph, destination: Path, context: GraphContext)
                 "scan": scan_of(context.transcoders) or None,
             },
         )
-    notes = [f"the matrix takes {num_bytes:,} bytes in memory when it is read"]
+    notes = [f"the matrix takes {num_bytes:,} bytes of memory when it is read"] if num_bytes >= _LARGE else []
     if vocab_size is None:
         notes.append(
             f"the size of the model is not in the file: there is no config.json of {short(context.model)} here"

@@ -1,6 +1,6 @@
 """Nodes of a graph as the graph viewers of the field name and describe them.
 
-These are Anthropic's viewer, circuit-tracer's and Neuronpedia's. Axes: N node, E edge, H number of edges walked.
+These are Anthropic's viewer, circuit-tracer's and Neuronpedia's. Axes: N node, P position, W number of edges walked.
 """
 
 from __future__ import annotations
@@ -100,13 +100,13 @@ def cumulative_shares(graph: Graph, node_threshold: float | None) -> npt.NDArray
 def _total_influence(graph: Graph) -> float:
     """Return the influence of all nodes of the graph before it was pruned, or 0 if it is not known.
 
-    A share of influence that ends after H edges has passed through H nodes. What ends in the constant has passed
+    A share of influence that ends after W edges has passed through W nodes. What ends in the constant has passed
     through one node less, since the constant is not a node. Influence that was imported as shares is of 1 in all.
     """
     if graph.metadata.get("imported_influence") == "shares":
         return 1.0
-    ends_H = np.array(graph.scores.path_length_H)
-    nodes_passed = (ends_H * np.arange(1, len(ends_H) + 1)).sum() - graph.scores.constant_share
+    ends_W = np.array(graph.scores.path_length_H)
+    nodes_passed = (ends_W * np.arange(1, len(ends_W) + 1)).sum() - graph.scores.constant_share
     total = float(nodes_passed * sum(target.weight for target in graph.targets))
     return total if math.isfinite(total) else 0.0
 

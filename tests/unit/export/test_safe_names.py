@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
@@ -34,6 +35,7 @@ HOSTILE = (
 def test_any_text_becomes_a_name_that_every_file_system_and_server_accepts(text: str) -> None:
     name = safe_name(text)
     assert is_safe(name)
+    assert re.fullmatch(r"\w[\w.-]*[\w-]", name, re.ASCII), "neither hidden nor a flag, and no final dot"
     assert len(name) <= 100
     assert PurePosixPath(name).name == name == PureWindowsPath(name).name
     assert not PureWindowsPath(name).is_reserved()

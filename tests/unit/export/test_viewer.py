@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from random_graphs import AWKWARD, finite, random_graph
 
 from distributed_tracer.errors import ConfigError
+from distributed_tracer.export import viewer
 from distributed_tracer.export.formats import FORMATS, export_graph, for_viewer
 from distributed_tracer.export.viewer import Viewer, metadata_of, scan_of
 from distributed_tracer.export.viewer_nodes import cantor_pair, cumulative_shares, node_ids, without_markup
@@ -28,9 +30,9 @@ GRAPHS = {name: finite(graph) for name, graph in AWKWARD.items() if name != "wid
 KINDS = ("feature", "error", "token", "target")
 
 
-def written(graph: Graph, folder: Path, context: GraphContext | None = None, **viewer: Any) -> dict[str, Any]:
+def written(graph: Graph, folder: Path, context: GraphContext | None = None, **options: Any) -> dict[str, Any]:
     path = folder / "g.json"
-    for_viewer(FORMATS["viewer"], Viewer(**viewer)).write(graph, path, context or GraphContext())
+    for_viewer(FORMATS["viewer"], Viewer(**options)).write(graph, path, context or GraphContext())
     found: dict[str, Any] = json.loads(path.read_bytes())
     return found
 
@@ -125,14 +127,14 @@ def test_a_targets_label_has_the_one_form_that_viewers_can_cut_apart(label: str,
 def test_influence_is_the_share_of_all_influence_that_a_node_and_all_stronger_ones_carry() -> None:
     graph = random_graph(pruned=False, num_active=10)
     scores = replace(graph.scores, path_length_H=())
-    influence = np.linspace(1, 2, len(graph.nodes), dtype=np.float32)
+    influence = np.arange(1, len(graph.nodes) + 1, dtype=np.float32)
     graph = replace(graph, influence_N=influence, scores=scores)
     shares = cumulative_shares(graph, None)
     targets = graph.nodes.where(NodeKind.TARGET)
     assert np.isnan(shares[targets]).all()
     others = np.delete(influence.astype(float), targets)
     expected = [others[others >= value].sum() / others.sum() for value in others]
-    np.testing.assert_allclose(np.delete(shares, targets), expected)
+    assert np.delete(shares, targets).tolist() == expected
 
 
 def whole_graph() -> Graph:
@@ -140,7 +142,7 @@ def whole_graph() -> Graph:
     graph = finite(random_graph(num_layers=1, num_positions=2, num_active=2, num_targets=1, pruned=False))
     keep = np.flatnonzero(graph.nodes.kind_N != NodeKind.ERROR)
     nodes = graph.nodes.take(keep)
-    rows = {0: [(2, 3.0), (3, 1.0)], 1: [(2, 1.0)], 4: [(0, 9.0), (1, 1.0)]}
+    rows = {0: [(2, 3.0), (3, 1.0)], 1: [(2, 1.0)], 4: [(0, 3.0), (1, 1.0)]}
     sources = [source for node in range(5) for source, _ in rows.get(node, [])]
     weights = [weight for node in range(5) for _, weight in rows.get(node, [])]
     return replace(
@@ -150,8 +152,8 @@ def whole_graph() -> Graph:
         indptr=np.cumsum([0, 2, 1, 0, 0, 2]),
         source_E=np.array(sources, np.int32),
         weight_E=np.array(weights, np.float32),
-        influence_N=np.array([0.45, 0.05, 0.3875, 0.1125, 0], np.float32),
-        row_abs_sum_N=np.array([4, 1, np.nan, np.nan, 10], np.float32),
+        influence_N=np.array([0.375, 0.125, 0.40625, 0.09375, 0], np.float32),
+        row_abs_sum_N=np.array([4, 1, np.nan, np.nan, 4], np.float32),
         row_abs_sum_all_N=np.full(5, 4, np.float32),
         row_abs_dropped_N=np.zeros(5, np.float32),
         constant_N=np.full(5, np.nan, np.float32),
@@ -163,18 +165,19 @@ def whole_graph() -> Graph:
 def test_influence_of_a_pruned_graph_is_a_share_of_the_influence_of_the_whole_graph() -> None:
     graph = whole_graph()
     whole = cumulative_shares(graph, None)
-    np.testing.assert_allclose(whole[:4], [0.45, 1.0, 0.8375, 0.95])
-    pruned = prune(graph, 0.8, 1.0)
+    assert whole[:4].tolist() == [0.78125, 0.90625, 0.40625, 1.0]
+    pruned = prune(graph, 0.75, 1.0)
     assert len(pruned.nodes) == 4, "feature 1 is pruned"
-    np.testing.assert_allclose(cumulative_shares(pruned, None)[:3], [0.45, 0.8375, 0.95])
+    assert cumulative_shares(pruned, None)[:3].tolist() == [0.78125, 0.40625, 0.875]
 
 
 def test_the_end_of_the_slider_shows_every_node_that_pruning_kept(tmp_path: Path) -> None:
-    graph = whole_graph()
-    found = written(graph, tmp_path, GraphContext(node_threshold=0.8, edge_threshold=0.98))
-    assert found["metadata"]["node_threshold"] == 0.8
+    graph = prune(whole_graph(), 0.75, 1.0)
+    found = written(graph, tmp_path, GraphContext(node_threshold=0.75, edge_threshold=0.98))
+    assert found["metadata"]["node_threshold"] == 0.75
+    assert found["metadata"]["pruning_settings"] == {"node_threshold": 0.75, "edge_threshold": 0.98}
     features = [node["influence"] for node in found["nodes"] if node["feature_type"] == "cross layer transcoder"]
-    assert features == [pytest.approx(0.45), 0.8]
+    assert features == [0.75]
 
 
 def test_what_is_not_known_is_not_in_the_file(tmp_path: Path) -> None:
@@ -330,6 +333,19 @@ def test_the_file_is_ascii_with_a_line_for_each_node_and_edge(tmp_path: Path) ->
     assert len(lines) == len(graph.nodes) + graph.num_edges + 4
     assert metadata_of(tmp_path / "g.json")["distributed_tracer"]["tokens"] == graph.tokens_P.tolist()
     assert not any(math.isnan(link["weight"]) for link in json.loads((tmp_path / "g.json").read_bytes())["links"])
+
+
+def test_edges_are_python_objects_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = finite(random_graph(num_positions=40, num_active=300, density=0.3))
+    num_bytes = [0, 0]
+    for i, at_once in enumerate((graph.num_edges, 100)):
+        monkeypatch.setattr(viewer, "_EDGES_AT_ONCE", at_once)
+        tracemalloc.start()
+        FORMATS["viewer"].write(graph, tmp_path / "g.json", GraphContext())
+        num_bytes[i] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert graph.num_edges > 30_000
+    assert num_bytes[1] < num_bytes[0] / 2
 
 
 def test_only_the_format_viewer_is_written_for_a_viewer() -> None:
