@@ -16,6 +16,8 @@ _ACTIVE, _ALSO = ("[[", "]]"), ("[", "]")
 """Marks around the token of a context, and around others at which the feature is active, too."""
 _BOLD, _UNDERLINED, _END = "\x1b[1;7m", "\x1b[4m", "\x1b[0m"
 _TEXT = 60
+_SHARES = (0.5, 0.9, 0.99)
+"""Shares of the quantiles that are printed."""
 
 
 def feature_text(summary: Mapping[str, Any], colour: bool = False) -> str:
@@ -59,7 +61,7 @@ def _facts(summary: Mapping[str, Any]) -> list[str]:
             f"{profile['mean_activation']:.3g}"
         )
         shares = zip(profile["quantile_shares"], profile["quantiles"], strict=True)
-        if quantiles := ", ".join(f"{share:.0%} {value:.3g}" for share, value in shares):
+        if quantiles := ", ".join(f"{share:.0%} {value:.3g}" for share, value in shares if share in _SHARES):
             lines.append(f"          quantiles of the activation: {quantiles}")
     return lines
 

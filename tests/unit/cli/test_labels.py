@@ -6,14 +6,17 @@ import json
 from pathlib import Path
 
 import pytest
+from profiles import write_profile
 from random_graphs import random_graph
 from random_stores import make_store
 
 from distributed_tracer.cli.main import main
 from distributed_tracer.graph.labels import Label
 from distributed_tracer.graph.nodes import NodeKind
+from distributed_tracer.profile.feature_profile import Context, FeatureProfile, WeightedToken
 from distributed_tracer.store.annotations import read_annotations
 from distributed_tracer.store.reader import Store, open_store
+from distributed_tracer.text import printable
 
 HOSTILE = "\x1b[2J\r\n<b>\u202e"
 
@@ -101,3 +104,35 @@ def test_a_feature_is_printed_with_its_labels_and_as_json(
     assert found["labels"] == [{"text": HOSTILE, "source": "me"}]
     assert said(capsys, "show", store.url, "--prompt", "a")[0] == 0
     assert said(capsys, "query", store.url, "--feature", f"{layer}:{index}")[0] == 0
+
+
+def profile_of(feature: int, weight: float) -> FeatureProfile:
+    """The profile of a feature of layer 1 that promotes ` Austin` with this weight, and another token with 1."""
+    contexts = (Context(0, "a", 1, 0, ("x", HOSTILE), (0.0, 3.0)), Context(1, "b", 0, 0, ("y",), (1.0,)))
+    promoted = (WeightedToken(3, " Austin", weight), WeightedToken(4, HOSTILE, 1.0))
+    return FeatureProfile(
+        *(1, feature, 2, 2, 40, 2, 3.0, 2.0, (2.5, 2.9), (0.5, 0.99), (1, 1), (0.5, 1.5, 3.5)),
+        contexts=contexts,
+        promoted=promoted,
+    )
+
+
+def test_a_profile_gives_labels_by_rule_and_contexts(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(write_profile(tmp_path / "P", [profile_of(5, 3.0), profile_of(6, 1.5)]))
+    for expected in ("1 new, 0 as before, 0 removed", "0 new, 1 as before, 0 removed"):
+        code, out, _ = said(capsys, "labels", "make", store.url, "--profile", path)
+        assert (code, out) == (0, f"labels by rule: {expected}; the profile has 2 features\n")
+    other = str(write_profile(tmp_path / "Q", [profile_of(6, 3.0)]))
+    assert "1 new, 0 as before, 1 removed" in said(capsys, "labels", "make", store.url, "--profile", other)[1]
+    assert dict(open_store(store.url).labels) == {(1, 6): (Label("says ' Austin'", "rule"),)}
+    code, out, err = said(capsys, "feature", store.url, "1:6", "--profile", path)
+    assert (code, err) == (0, "")
+    assert "labels    \"says ' Austin'\" (rule)\n" in out
+    assert "profile   active at 2 of 40 tokens (5.00%), in 2 of 2 prompts; activation up to 3, mean 2\n" in out
+    assert "quantiles of the activation: 50% 2.5, 99% 2.9\n" in out
+    assert f"       3  x[[{printable(HOSTILE)}]]\n       1  [[y]]  (weaker: quantile 1)\n" in out
+    assert "promotes  ' Austin' +1.5, " in out
+    code, out, err = said(capsys, "feature", store.url, "1:7", "--profile", path)
+    assert (code, err) == (0, "feature 1:7 is active nowhere in the profile\n")
