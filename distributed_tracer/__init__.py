@@ -48,6 +48,7 @@ _PUBLIC = {
     "edges_into": "query.feature_edges",
     "edges_out_of": "query.feature_edges",
     "export_graph": "export.formats",
+    "export_many": "export.many",
     "export_npz": "export.npz",
     "faithfulness": "report.faithfulness",
     "faithfulness_text": "report.faithfulness",

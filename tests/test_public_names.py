@@ -53,6 +53,7 @@ PUBLIC = {
     "edges_into",
     "edges_out_of",
     "export_graph",
+    "export_many",
     "export_npz",
     "faithfulness",
     "faithfulness_text",
