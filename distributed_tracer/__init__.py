@@ -56,6 +56,7 @@ _PUBLIC = {
     "edges_out_of": "query.feature_edges",
     "export_feature_files": "export.features",
     "export_graph": "export.formats",
+    "export_many": "export.many",
     "export_npz": "export.npz",
     "faithfulness": "report.faithfulness",
     "faithfulness_text": "report.faithfulness",

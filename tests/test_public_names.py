@@ -61,6 +61,7 @@ PUBLIC = {
     "edges_out_of",
     "export_feature_files",
     "export_graph",
+    "export_many",
     "export_npz",
     "faithfulness",
     "faithfulness_text",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from ..errors import ConfigError
-from ..names import unknown
 from ..redact import redacted
 from ..text import counted, printable
 from .app import StorePath, progress_bar
@@ -105,13 +104,11 @@ def prepare_upload(path: StorePath, out: str, prompt: Ids = (), where: Where = (
 
 
 def _folder_format(name: str | None) -> Format:
-    from ..export.formats import FORMATS
+    from ..export.formats import FORMATS, format_named
 
     if name is None:
         raise ConfigError(f"several graphs need --format: {', '.join(FORMATS)}")
-    if name not in FORMATS:
-        raise ConfigError(unknown("format", name, FORMATS))
-    return FORMATS[name]
+    return format_named(name)
 
 
 def _chosen(store: Store, where: tuple[str, ...]) -> list[str]:

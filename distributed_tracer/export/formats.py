@@ -72,6 +72,13 @@ def check_export(path: str | Path, format: str | None = None) -> Format:
     return chosen
 
 
+def format_named(name: str) -> Format:
+    """Return the format of this name. Raises ConfigError for an unknown one."""
+    if name not in FORMATS:
+        raise ConfigError(unknown("format", name, FORMATS))
+    return FORMATS[name]
+
+
 def for_viewer(format: Format, viewer: Viewer) -> Format:
     """Return the format `viewer` as it is written for one viewer. Raises ConfigError for another format."""
     if format.name != "viewer":
@@ -86,10 +93,8 @@ def others(format: Format) -> list[str]:
 
 
 def _format(path: str | Path, name: str | None) -> Format:
-    if name is not None and name not in FORMATS:
-        raise ConfigError(unknown("format", name, FORMATS))
     ending = Path(path).suffix.lower()
-    for format in FORMATS.values() if name is None else [FORMATS[name]]:
+    for format in FORMATS.values() if name is None else [format_named(name)]:
         if format.ending == ending:
             return format
     if name is None:

@@ -21,10 +21,10 @@ from ..errors import ConfigError, StoreUnavailable, TracerError
 from ..graph.context import GraphContext
 from ..graph.graph import Graph
 from ..graph.labels import Labels
-from ..store.reader import Store
+from ..store.reader import Store, prompt_list
 from ..table import Table
 from .atomic import check_parent, new_file
-from .formats import Format
+from .formats import Format, format_named
 from .safe_names import safe_name
 
 INDEX, TABLE = "index.jsonl", "index.csv"
@@ -60,16 +60,19 @@ class Exported:
 
 
 def export_many(
-    store: Store, prompt_ids: Iterable[str], folder: str | Path, format: Format, show: Show | None = None
+    store: Store, prompt_ids: Iterable[str], folder: str | Path, format: str | Format, show: Show | None = None
 ) -> Exported:
     """Export the graphs of several prompts into a folder, which is made unless an earlier export has made it.
+
+    `prompt_ids` may be the store itself, for all of its prompts; `format` is the name of one in `FORMATS`.
 
     A file that is there already is left alone if it is of the same graph, labels and groups. If somebody else has
     changed it, it is left alone as well, and the prompt counts as failed. So does a prompt whose graph is damaged or
     does not fit the format; all others are exported. Raises PromptNotFound, ConfigError for a folder with other files,
     and OSError if the folder cannot be written.
     """
-    wanted = {prompt_id: store.entry(prompt_id) for prompt_id in prompt_ids}
+    format = format_named(format) if isinstance(format, str) else format
+    wanted = {prompt_id: store.entry(prompt_id) for prompt_id in prompt_list(prompt_ids)}
     place = Path(folder)
     index = _Index.of(place, format)
     done, fingerprint = Exported(), _Fingerprint(format)

@@ -14,6 +14,7 @@ from distributed_tracer.cli.main import main
 from distributed_tracer.errors import ConfigError, PromptNotFound
 from distributed_tracer.export.formats import FORMATS
 from distributed_tracer.export.many import export_many
+from distributed_tracer.export.safe_names import safe_name
 from distributed_tracer.graph.context import GraphContext
 from distributed_tracer.graph.labels import Label, Labels
 from distributed_tracer.store.reader import Store, open_store
@@ -122,7 +123,7 @@ def test_a_file_that_somebody_changed_is_left_alone_and_named(store: Store, tmp_
     out = tmp_path / "out"
     export_many(store, ["dallas", "con"], out, FORMATS["viewer"])
     (out / "dallas.json").write_text("{}")
-    done = export_many(store, ["dallas", "con"], out, FORMATS["viewer"])
+    done = export_many(store, ["dallas", "con"], out, "viewer")
     assert list(done.failed) == ["dallas"]
     assert "dallas.json was changed after its export and is left alone: remove it" in done.failed["dallas"]
     assert (out / "dallas.json").read_text() == "{}"
@@ -150,6 +151,14 @@ def test_an_index_that_names_a_file_elsewhere_is_not_followed(store: Store, tmp_
     (out / "index.jsonl").write_text(json.dumps({**line, "file": "../victim.json"}))
     assert len(export_many(store, ["con"], out, FORMATS["json"]).written) == 1
     assert (tmp_path / "victim.json").read_text() == "x"
+
+
+def test_a_single_id_is_one_prompt_and_an_unknown_format_is_refused(store: Store, tmp_path: Path) -> None:
+    assert [path.name for path in export_many(store, "con", tmp_path / "out", "json").written] == [
+        f"{safe_name('con')}.json"
+    ]
+    with pytest.raises(ConfigError, match="no format 'jsn'"):
+        export_many(store, store, tmp_path / "none", "jsn")
 
 
 def test_an_unknown_prompt_is_refused_before_anything_is_written(store: Store, tmp_path: Path) -> None:
