@@ -199,7 +199,7 @@ def _links(graph: Graph, ids: Sequence[str]) -> Iterator[str]:
         targets = np.searchsorted(graph.indptr, edges, side="right") - 1
         part = (graph.source_E[edges].tolist(), targets.tolist(), graph.weight_E[edges].tolist())
         for source, target, weight in zip(*part, strict=True):
-            yield f'{{"source": "{ids[source]}", "target": "{ids[target]}", "weight": {weight!r}}}'
+            yield f'{{"source":"{ids[source]}","target":"{ids[target]}","weight":{weight!r}}}'
 
 
 def _items(values: Iterable[str]) -> Iterator[str]:
