@@ -32,6 +32,7 @@ V1 = (
     ("query S --target x", "1 of 5 prompts"),
     ("query S --layer 1", "5 of 5 prompts"),
     ("export S --prompt tokens --out F/graph.npz", "wrote"),
+    ("prepare-upload S --prompt dallas --out F/upload", "wrote 1 graph into"),
     ("draw S --prompt dallas --out F/graph.png", "160 of 847 edges"),
     ("draw S --out F/corpus.png --by hops", "corpus.png"),
     ("verify S", "5 prompts, 239 objects, 135,388 bytes in parts and index: all as written"),
