@@ -1,0 +1,116 @@
+"""Strongest paths: the chains of edges along which most influence flows from tokens to a target, in one graph.
+
+Axes: N node, E edge, K path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from graphlib import CycleError, TopologicalSorter
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ConfigError
+from ..graph.columns import KINDS
+from ..graph.graph import Graph
+from ..graph.influence import edge_shares
+from ..names import unknown
+from ..table import Table
+
+
+def strongest_paths(
+    graph: Graph, k: int = 10, *, target: int | None = None, begin: str | Sequence[str] = "token"
+) -> Table:
+    """Return the `k` paths with the largest share, from nodes of the kinds in `begin` to a target, strongest first.
+
+    The share of a path is the weight of its target times the product, over its edges, of |edge| divided by the
+    normaliser of the row (`row_abs_sum`). It is the part of the influence of the first node that flows along this path:
+    in a graph that was not pruned, the shares of all paths that begin in a node add up to its influence. Columns:
+    share, sign (that of the product of the edges: 1 or -1), edges (their number), nodes (list of node numbers from the
+    first node to the target) and path (their names). `target` is the number of one of the graph's targets; default all.
+    The answer is exact. Raises ConfigError for an unknown kind or target, or if `k` is not positive, and RuntimeError
+    for a graph with a cycle.
+    """
+    kinds = [begin] if isinstance(begin, str) else list(begin)
+    for kind in kinds:
+        if kind not in KINDS[:-1]:
+            raise ConfigError(unknown("kind of node that a path may begin with", kind, KINDS[:-1]))
+    if isinstance(k, bool) or k < 1:
+        raise ConfigError(f"k must be at least 1, not {k}")
+    if target is not None and not 0 <= target < len(graph.targets):
+        raise ConfigError(f"target {target} is not among the {len(graph.targets)} of {graph.prompt_id!r}, from 0")
+    start_N = graph.target_weights_N()
+    if target is not None:
+        start_N[~((graph.nodes.kind_N == KINDS.index("target")) & (graph.nodes.feature_N == target))] = 0.0
+    share_NK, edge_NK, rank_NK = _best(graph, start_N, k)
+    wanted = np.isin(graph.nodes.kind_N, [KINDS.index(kind) for kind in kinds])
+    share_NK = np.where(wanted[:, None], share_NK, 0.0)
+    order = np.argsort(-share_NK, axis=None, kind="stable")[: min(k, np.count_nonzero(share_NK))]
+    paths = [_walk(graph, edge_NK, rank_NK, *divmod(int(place), k)) for place in order]
+    return Table(
+        {
+            "share": share_NK.ravel()[order],
+            "sign": np.array([sign for _, sign in paths], dtype=np.int8),
+            "edges": np.array([len(nodes) - 1 for nodes, _ in paths], dtype=np.int64),
+            "nodes": [nodes for nodes, _ in paths],
+            "path": [" → ".join(map(graph.node_label, nodes)) for nodes, _ in paths],
+        }
+    )
+
+
+def _best(
+    graph: Graph, start_N: npt.NDArray[np.float64], k: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the largest shares [N, K] of the paths from each node to the targets, and how each path goes on.
+
+    A path goes on along an edge, with the path of some rank of the edge's target: int [N, K] each, -1 at targets.
+    """
+    target_E, source_E = graph.target_E(), graph.source_E
+    share_E = np.nan_to_num(edge_shares(target_E, graph.weight_E, graph.row_abs_sum_N.astype(np.float64)))
+    size = len(graph.nodes)
+    by_source = np.argsort(source_E, kind="stable")
+    first_N = np.searchsorted(source_E[by_source], np.arange(size + 1))
+    share_NK = np.zeros((size, k))
+    share_NK[:, 0] = start_N
+    edge_NK, rank_NK = np.full((size, k), -1), np.full((size, k), -1)
+    for node in _targets_first(graph, target_E):
+        edges = by_source[first_N[node] : first_N[node + 1]]
+        if not len(edges):
+            continue
+        found = np.concatenate([share_NK[node, :1], (share_NK[target_E[edges]] * share_E[edges, None]).ravel()])
+        best = np.argsort(-found, kind="stable")[:k]
+        best = best[found[best] > 0]
+        taken = slice(len(best))
+        share_NK[node] = 0.0
+        share_NK[node, taken] = found[best]
+        goes_on = best > 0
+        edge_NK[node, taken] = np.where(goes_on, edges[(best - 1) // k], -1)
+        rank_NK[node, taken] = np.where(goes_on, (best - 1) % k, -1)
+    return share_NK, edge_NK, rank_NK
+
+
+def _targets_first(graph: Graph, target_E: npt.NDArray[np.int32]) -> list[int]:
+    """Return all nodes in an order in which the target of every edge is before its source."""
+    layer_N = graph.nodes.layer_N
+    if (layer_N[graph.source_E] < layer_N[target_E]).all():
+        return [int(node) for node in np.argsort(-layer_N, kind="stable")]
+    after: dict[int, set[int]] = {node: set() for node in range(len(layer_N))}
+    for source, target, _ in graph.edges():
+        after[source].add(target)
+    try:
+        return list(TopologicalSorter(after).static_order())
+    except CycleError:
+        raise RuntimeError(f"the graph of {graph.prompt_id!r} has a cycle, so it has paths without an end") from None
+
+
+def _walk(
+    graph: Graph, edge_NK: npt.NDArray[np.int64], rank_NK: npt.NDArray[np.int64], node: int, rank: int
+) -> tuple[list[int], int]:
+    """Return the nodes of one path, and the sign of the product of its edges."""
+    target_E, nodes, sign = graph.target_E(), [node], 1
+    while (edge := int(edge_NK[node, rank])) >= 0:
+        node, rank = int(target_E[edge]), int(rank_NK[node, rank])
+        nodes.append(node)
+        sign = -sign if graph.weight_E[edge] < 0 else sign
+    return nodes, sign
