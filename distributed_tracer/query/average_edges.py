@@ -33,8 +33,8 @@ def average_edges(
     prompts differ in length, and an edge's weight in one prompt is the sum over the positions of both ends. `feature`
     is the index of a feature, -1 for errors, a token's id, and the number of a target: target 0 is each prompt's first,
     whatever its label. Columns: the kind, layer and feature of source and target; prompts (that have the edge);
-    prompts_with_both (that have both nodes); and three means of the weight, in which a missing edge counts 0:
-    mean_weight over `prompts`, mean_weight_both over `prompts_with_both`, mean_weight_all over all prompts. Rows are
+    prompts_both (that have both nodes); and three means of the weight, in which a missing edge counts 0: mean_weight
+    over `prompts`, mean_weight_both over `prompts_both`, mean_weight_all over all prompts. Rows are
     ordered by the sum of |weight|. `num_buckets` and `buckets_per_pass` are those of `recurring_edges`. Raises
     PromptNotFound.
     """
@@ -46,10 +46,10 @@ def average_edges(
     return Table(
         {
             **{f"{side}_{name}": _column(name, keys[:, i]) for i, (side, name) in enumerate(_names())},
-            "prompts": prompts.astype(np.int64),
-            "prompts_with_both": with_both,
             "mean_weight": weight / prompts,
+            "prompts": prompts.astype(np.int64),
             "mean_weight_both": weight / with_both,
+            "prompts_both": with_both,
             "mean_weight_all": weight / max(len(ids), 1),
         }
     )

@@ -34,7 +34,7 @@ def compare_groups(
 
     Columns: layer, feature; and, with the ending `_a` or `_b`: prompts (whose graphs have the feature), share (of the
     group's prompts), influence (summed over positions; mean over all prompts of the group, 0 where the feature is no
-    node), activation (mean over its nodes, NaN if there are none); and the differences a - b, share_difference and
+    node), activation (mean over its nodes, NaN if there are none). The differences a - b are share_difference and
     influence_difference. Rows are ordered by the size of the difference in `by`, then of the other one. The differences
     only describe these prompts; they are no test. Raises PromptNotFound, and ConfigError for a group without prompts,
     for a prompt that is in both groups, and for an unknown `by`.
@@ -58,9 +58,10 @@ def compare_groups(
     differences = {"share": share["a"] - share["b"], "influence": influence["a"] - influence["b"]}
     other = differences["influence" if by == "share" else "share"]
     best = np.lexsort((*keys.T[::-1], -np.abs(other), -np.abs(differences[by])))[:top]
-    measures = {"prompts": prompts, "share": share, "influence": influence, "activation": activation}
-    columns: dict[str, npt.NDArray[Any]] = {f"{of}_{name}": measures[of][name] for of in measures for name in "ab"}
+    columns: dict[str, npt.NDArray[Any]] = {f"prompts_{name}": prompts[name] for name in "ab"}
     columns |= {f"{of}_difference": values for of, values in differences.items()}
+    measures = {"share": share, "influence": influence, "activation": activation}
+    columns |= {f"{of}_{name}": measures[of][name] for of in measures for name in "ab"}
     return Table({**site_columns(keys[best]), **{name: values[best] for name, values in columns.items()}})
 
 

@@ -1,6 +1,6 @@
 """Prompt vectors: each prompt as a sparse vector over features, by which prompts are compared and grouped.
 
-Axes: I prompt, S feature of the store.
+Axes: I prompt, F feature of these prompts.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class PromptVectors:
     """The prompt of each row."""
     features: Table
     """The layer and the feature of each column, ascending."""
-    matrix_IS: csr_array
+    matrix_IF: csr_array
     """float64 [prompts, features]; a feature that is no node of a prompt's graph is not stored."""
 
     def __repr__(self) -> str:
         sizes = f"{counted(len(self.ids), 'prompt')} x {counted(len(self.features), 'feature')}"
-        return f"<PromptVectors: {sizes}, {self.matrix_IS.nnz:,} values>"
+        return f"<PromptVectors: {sizes}, {self.matrix_IF.nnz:,} values>"
 
     def nearest(self, prompt_id: str, top: int | None = 10) -> Table:
         """Return the other prompts by cosine similarity with one prompt, most similar first, then by id.
@@ -46,8 +46,8 @@ class PromptVectors:
         if prompt_id not in self.ids:
             raise PromptNotFound(f"no prompt {prompt_id!r} among these {len(self.ids)}{hint(prompt_id, self.ids)}")
         own = self.ids.index(prompt_id)
-        unit_IS = self._unit()
-        cosine_I = (unit_IS @ unit_IS[[own]].T).toarray().ravel()
+        unit_IF = self._unit()
+        cosine_I = (unit_IF @ unit_IF[[own]].T).toarray().ravel()
         order = [i for i in np.lexsort((np.array(self.ids, dtype=np.str_), -cosine_I)) if i != own][:top]
         return Table({"prompt": [self.ids[i] for i in order], "cosine": cosine_I[order]})
 
@@ -56,14 +56,14 @@ class PromptVectors:
 
         It is 0 for a prompt without features, also with itself.
         """
-        unit_IS = self._unit()
-        cosine_II: npt.NDArray[np.float64] = (unit_IS @ unit_IS.T).toarray()
+        unit_IF = self._unit()
+        cosine_II: npt.NDArray[np.float64] = (unit_IF @ unit_IF.T).toarray()
         return cosine_II
 
     def _unit(self) -> csr_array:
-        length_I = np.sqrt((self.matrix_IS * self.matrix_IS).sum(axis=1))
+        length_I = np.sqrt((self.matrix_IF * self.matrix_IF).sum(axis=1))
         scale_I = np.divide(1.0, length_I, out=np.zeros(len(self.ids)), where=length_I > 0)
-        return csr_array(self.matrix_IS * scale_I[:, None])
+        return csr_array(self.matrix_IF * scale_I[:, None])
 
 
 def prompt_vectors(
@@ -90,8 +90,8 @@ def prompt_vectors(
         values.append(found[1])
     key, value = np.concatenate(keys), np.concatenate(values)
     sites, column = np.unique(key[:, :2], axis=0, return_inverse=True)
-    matrix_IS = csr_array((value, (key[:, 2], column.reshape(-1))), shape=(len(ids), len(sites)))
-    return PromptVectors(ids, Table(site_columns(sites)), matrix_IS)
+    matrix_IF = csr_array((value, (key[:, 2], column.reshape(-1))), shape=(len(ids), len(sites)))
+    return PromptVectors(ids, Table(site_columns(sites)), matrix_IF)
 
 
 def _by_site(

@@ -1,6 +1,6 @@
 """Strongest paths: the chains of edges along which most influence flows from tokens to a target, in one graph.
 
-Axes: N node, E edge, K path.
+Axes: N node, E edge, I path of a node, strongest first.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def strongest_paths(
     start_N = graph.target_weights_N()
     if target is not None:
         start_N[~((graph.nodes.kind_N == KINDS.index("target")) & (graph.nodes.feature_N == target))] = 0.0
-    share_NK, edge_NK, rank_NK = _best(graph, start_N, k)
+    share_NI, edge_NI, rank_NI = _best(graph, start_N, k)
     wanted = np.isin(graph.nodes.kind_N, [KINDS.index(kind) for kind in kinds])
-    share_NK = np.where(wanted[:, None], share_NK, 0.0)
-    order = np.argsort(-share_NK, axis=None, kind="stable")[: min(k, np.count_nonzero(share_NK))]
-    paths = [_walk(graph, edge_NK, rank_NK, *divmod(int(place), k)) for place in order]
+    share_NI = np.where(wanted[:, None], share_NI, 0.0)
+    order = np.argsort(-share_NI, axis=None, kind="stable")[: min(k, np.count_nonzero(share_NI))]
+    paths = [_walk(graph, edge_NI, rank_NI, *divmod(int(place), k)) for place in order]
     return Table(
         {
-            "share": share_NK.ravel()[order],
+            "share": share_NI.ravel()[order],
             "sign": np.array([sign for _, sign in paths], dtype=np.int8),
             "edges": np.array([len(nodes) - 1 for nodes, _ in paths], dtype=np.int64),
             "nodes": [nodes for nodes, _ in paths],
@@ -62,32 +62,32 @@ def strongest_paths(
 def _best(
     graph: Graph, start_N: npt.NDArray[np.float64], k: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the largest shares [N, K] of the paths from each node to the targets, and how each path goes on.
+    """Return the largest shares [N, I] of the paths from each node to the targets, and how each path goes on.
 
-    A path goes on along an edge, with the path of some rank of the edge's target: int [N, K] each, -1 at targets.
+    A path goes on along an edge, with the path of some rank of the edge's target: int [N, I] each, -1 at targets.
     """
     target_E, source_E = graph.target_E(), graph.source_E
     share_E = np.nan_to_num(edge_shares(target_E, graph.weight_E, graph.row_abs_sum_N.astype(np.float64)))
     size = len(graph.nodes)
     by_source = np.argsort(source_E, kind="stable")
     first_N = np.searchsorted(source_E[by_source], np.arange(size + 1))
-    share_NK = np.zeros((size, k))
-    share_NK[:, 0] = start_N
-    edge_NK, rank_NK = np.full((size, k), -1), np.full((size, k), -1)
+    share_NI = np.zeros((size, k))
+    share_NI[:, 0] = start_N
+    edge_NI, rank_NI = np.full((size, k), -1), np.full((size, k), -1)
     for node in _targets_first(graph, target_E):
         edges = by_source[first_N[node] : first_N[node + 1]]
         if not len(edges):
             continue
-        found = np.concatenate([share_NK[node, :1], (share_NK[target_E[edges]] * share_E[edges, None]).ravel()])
+        found = np.concatenate([share_NI[node, :1], (share_NI[target_E[edges]] * share_E[edges, None]).ravel()])
         best = np.argsort(-found, kind="stable")[:k]
         best = best[found[best] > 0]
         taken = slice(len(best))
-        share_NK[node] = 0.0
-        share_NK[node, taken] = found[best]
+        share_NI[node] = 0.0
+        share_NI[node, taken] = found[best]
         goes_on = best > 0
-        edge_NK[node, taken] = np.where(goes_on, edges[(best - 1) // k], -1)
-        rank_NK[node, taken] = np.where(goes_on, (best - 1) % k, -1)
-    return share_NK, edge_NK, rank_NK
+        edge_NI[node, taken] = np.where(goes_on, edges[(best - 1) // k], -1)
+        rank_NI[node, taken] = np.where(goes_on, (best - 1) % k, -1)
+    return share_NI, edge_NI, rank_NI
 
 
 def _targets_first(graph: Graph, target_E: npt.NDArray[np.int32]) -> list[int]:
@@ -105,12 +105,12 @@ def _targets_first(graph: Graph, target_E: npt.NDArray[np.int32]) -> list[int]:
 
 
 def _walk(
-    graph: Graph, edge_NK: npt.NDArray[np.int64], rank_NK: npt.NDArray[np.int64], node: int, rank: int
+    graph: Graph, edge_NI: npt.NDArray[np.int64], rank_NI: npt.NDArray[np.int64], node: int, rank: int
 ) -> tuple[list[int], int]:
     """Return the nodes of one path, and the sign of the product of its edges."""
     target_E, nodes, sign = graph.target_E(), [node], 1
-    while (edge := int(edge_NK[node, rank])) >= 0:
-        node, rank = int(target_E[edge]), int(rank_NK[node, rank])
+    while (edge := int(edge_NI[node, rank])) >= 0:
+        node, rank = int(target_E[edge]), int(rank_NI[node, rank])
         nodes.append(node)
         sign = -sign if graph.weight_E[edge] < 0 else sign
     return nodes, sign

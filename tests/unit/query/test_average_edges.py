@@ -70,7 +70,7 @@ def rows_of(table: Table) -> list[tuple[object, ...]]:
     return [
         (
             tuple((row[f"{side}_kind"], row[f"{side}_layer"], row[f"{side}_feature"]) for side in ("source", "target")),
-            *(row[name] for name in ("prompts", "prompts_with_both", "mean_weight", "mean_weight_both")),
+            *(row[name] for name in ("prompts", "prompts_both", "mean_weight", "mean_weight_both")),
             row["mean_weight_all"],
         )
         for row in table.rows()

@@ -61,15 +61,15 @@ def test_every_feature_of_every_graph_has_its_value(
         sites, rows = dense_slowly(ids or sorted(store), measure)
         assert vectors.ids == (ids or sorted(store))
         assert [tuple(row.values()) for row in vectors.features.rows()] == sites
-        for own, expected in zip(vectors.matrix_IS.toarray().tolist(), rows, strict=True):
+        for own, expected in zip(vectors.matrix_IF.toarray().tolist(), rows, strict=True):
             assert own == [nearly(value, 12) for value in expected]
-        assert vectors.matrix_IS.nnz == np.count_nonzero(rows)
+        assert vectors.matrix_IF.nnz == np.count_nonzero(rows)
         assert len(repr(vectors)) < 80
 
 
 def test_similarities_are_cosines_and_the_nearest_prompts_come_first(store: Store) -> None:
     vectors = prompt_vectors(store)
-    dense = vectors.matrix_IS.toarray()
+    dense = vectors.matrix_IF.toarray()
     norm = np.sqrt((dense**2).sum(axis=1))
     last = vectors.ids.index("without")
     cosine = vectors.cosine()
