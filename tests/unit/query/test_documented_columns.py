@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+from jobs_of_cases import CASES, TEXTS
 from random_graphs import random_graph
 from random_stores import make_store
 
 from distributed_tracer import (
     Store,
+    Table,
+    attribute,
     average_edges,
     compare_groups,
     cooccurring,
@@ -18,10 +21,15 @@ from distributed_tracer import (
     edges_into,
     edges_out_of,
     feature_counts,
+    load_model,
+    load_transcoders,
+    matching_prompts,
     prompt_vectors,
     recurring_edges,
     strongest_paths,
 )
+from distributed_tracer.evaluate.edge_agreement import agreement_by_distance
+from distributed_tracer.evaluate.faithfulness import FaithfulnessMetric
 from distributed_tracer.graph.columns import STRING_OF_TOKEN, STRINGS_OF_TOKENS
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "analysis.md").read_text(encoding="utf-8")
@@ -54,7 +62,17 @@ def actual(store: Store) -> dict[str, list[str]]:
         "strongest_paths": strongest_paths(store["a"]).columns,
         "prompt_vectors": vectors.nearest("a").columns,
         "dark_matter": dark_matter(store).columns,
+        "matching_prompts": matching_prompts(store, []).columns,
+        'store.checks("edges")': ["prompt", *agreement_by_distance([]).columns],
+        'store.checks("faithfulness")': ["prompt", *rows_of_a_graph().columns],
     }
+
+
+def rows_of_a_graph() -> Table:
+    """What faithfulness says about one graph of a tiny model."""
+    case = CASES / "gpt2_relu_plt"
+    loaded = load_model(str(case / "model")), load_transcoders(str(case / "transcoders"))
+    return FaithfulnessMetric((1.0,)).evaluate_graph(attribute(TEXTS[0], *loaded), *loaded, 8)
 
 
 @pytest.fixture(scope="module")
