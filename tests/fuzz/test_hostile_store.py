@@ -313,7 +313,9 @@ def test_a_hostile_store_is_refused_or_read_and_what_is_refused_is_listed(store:
 
 @pytest.mark.parametrize("array", ["active/position", "active/layer", "nodes/position", "tokens/string_size"])
 @pytest.mark.parametrize("value", [b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x03\x00\x00\x00"])
-def test_a_position_a_layer_or_a_length_that_cannot_be_is_refused_and_listed(store: Path, array: str, value: bytes) -> None:
+def test_a_position_a_layer_or_a_length_that_cannot_be_is_refused_and_listed(
+    store: Path, array: str, value: bytes
+) -> None:
     attack, url = Attack(store, 0), str(store)
     path = sorted(store.glob(f"parts/*/{array}/c/0"))[0]
     raw = bytearray(blosc.decompress(path.read_bytes()))

@@ -5,7 +5,6 @@ Axes: A active feature, N node.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -50,42 +49,36 @@ def active_batches(
     def read() -> Iterator[Batch]:
         sizes: list[Size] = ["num_active", *with_tokens("token" in {*names, *where})]
         sizes += ["num_nodes"] if "is_node" in {*names, *where} else []
-        kept = _check_kept(parts(), url)
-        jobs = (partial(_batch, part_range, names, where) for part_range in part_ranges(_taken(kept), *sizes))
+        _check_kept(parts(), url)
+        firing = ((part, _firing(part, numbers)) for part, numbers in parts())
+        jobs = (partial(_batch, part_range, names, where) for part_range in part_ranges(firing, *sizes))
         return found_ahead(jobs, _AHEAD, if_none)
 
     return TableStream({name: _KNOWN[name] for name in names}, read)
 
 
-def _taken(parts: deque[tuple[Part, list[int]]]) -> Iterator[tuple[Part, list[int]]]:
-    """Yield the parts and keep none of them, because a part keeps the small arrays that were read of it."""
-    while parts:
-        yield parts.popleft()
+def _firing(part: Part, numbers: Sequence[int]) -> list[int]:
+    """Return those of some prompts of a part that have active features."""
+    return [number for number in numbers if part.manifest.prompts[number].num_active]
 
 
-def _check_kept(parts: Iterable[tuple[Part, list[int]]], url: str) -> deque[tuple[Part, list[int]]]:
-    """Return the parts with the prompts that have active features. Raises ConfigError if a part lacks these features.
+def _check_kept(parts: Iterable[tuple[Part, list[int]]], url: str) -> None:
+    """Raise ConfigError if parts lack the active features of some prompts.
 
-    The objects that their commits list are looked at, so nothing else is read.
+    The objects that the commits list are looked at, so nothing else is read.
     """
-    found: deque[tuple[Part, list[int]]] = deque()
     lacking: list[str] = []
     total = 0
     for part, numbers in parts:
-        entries = part.manifest.prompts
-        firing = [number for number in numbers if entries[number].num_active]
-        found.append((part, firing))
         total += len(numbers)
         if not any(name.startswith("active/layer/") for name in part.manifest.objects):
-            lacking += [entries[number].id for number in firing]
+            lacking += [part.manifest.prompts[number].id for number in _firing(part, numbers)]
     if lacking:
         raise ConfigError(
             f"{counted(len(lacking), 'prompt')} of {total} in {url} were stored without active features "
-            f"(--no-store-active): {listed(lacking)}. Leave out these prompts, which fill whole "
-            f"parts (the column part of the table of prompts), or read the features that are nodes: "
-            f"nodes(where={{'kind': 'feature'}})"
+            f"(--no-store-active): {listed(lacking)}. Leave out these prompts, which fill whole parts (the column part "
+            f"of the table of prompts), or read the features that are nodes: nodes(where={{'kind': 'feature'}})"
         )
-    return found
 
 
 def _batch(part_range: PartRange, names: Sequence[str], where: Conditions) -> Batch | None:
