@@ -37,7 +37,8 @@ def compare_groups(
     node), activation (mean over its nodes, NaN if there are none). The differences a - b are share_difference and
     influence_difference. Rows are ordered by the size of the difference in `by`, then of the other one. The differences
     only describe these prompts; they are no test. Raises PromptNotFound, and ConfigError for a group without prompts,
-    for a prompt that is in both groups, and for an unknown `by`.
+    for a prompt that is in both groups, for an unknown `by`, and for `by="influence"` with imported graphs whose
+    influence is not known, which is NaN otherwise.
     """
     if by not in _ORDERS:
         raise ConfigError(unknown("order", by, _ORDERS))
@@ -56,6 +57,8 @@ def compare_groups(
         influence[name] = influences / len(group)
         activation[name] = np.divide(activations, num_nodes, out=np.full(len(keys), np.nan), where=num_nodes > 0)
     differences = {"share": share["a"] - share["b"], "influence": influence["a"] - influence["b"]}
+    if by == "influence" and np.isnan(differences[by]).any():
+        raise ConfigError("the influence of features is not known for some of these graphs: try by='share'")
     other = differences["influence" if by == "share" else "share"]
     best = np.lexsort((*keys.T[::-1], -np.abs(other), -np.abs(differences[by])))[:top]
     columns: dict[str, npt.NDArray[Any]] = {f"prompts_{name}": prompts[name] for name in "ab"}

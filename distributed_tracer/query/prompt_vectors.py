@@ -17,7 +17,7 @@ from ..errors import ConfigError, PromptNotFound
 from ..names import hint, unknown
 from ..store.reader import Store, prompt_list
 from ..table import Table
-from ..text import counted
+from ..text import counted, listed
 from .sum_by_key import as_keys, site_columns
 
 _MEASURES = ("influence", "activation", "presence")
@@ -75,7 +75,7 @@ def prompt_vectors(
 
     A value is the feature's influence, summed over positions; or its largest activation over positions; or 1. Rows are
     in the order of `prompt_ids` (default: sorted ids). Memory holds one value for each feature of each graph. Raises
-    PromptNotFound, and ConfigError for an unknown measure.
+    PromptNotFound, and ConfigError for an unknown measure and for imported graphs of which it is not known.
     """
     if measure not in _MEASURES:
         raise ConfigError(unknown("measure", measure, _MEASURES))
@@ -89,6 +89,8 @@ def prompt_vectors(
         keys.append(found[0])
         values.append(found[1])
     key, value = np.concatenate(keys), np.concatenate(values)
+    if unknown_I := sorted({ids[number] for number in key[np.isnan(value), 2]}):
+        raise ConfigError(f"the {measure} of features is not known for {listed(unknown_I)}: try measure='presence'")
     sites, column = np.unique(key[:, :2], axis=0, return_inverse=True)
     matrix_IF = csr_array((value, (key[:, 2], column.reshape(-1))), shape=(len(ids), len(sites)))
     return PromptVectors(ids, Table(site_columns(sites)), matrix_IF)

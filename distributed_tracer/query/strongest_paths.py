@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,18 @@ from ..graph.graph import Graph
 from ..graph.influence import edge_shares
 from ..names import unknown
 from ..table import Table
+from ..text import short
+
+_ROWS = ("whole", "stored")
 
 
 def strongest_paths(
-    graph: Graph, k: int = 10, *, target: int | None = None, begin: str | Sequence[str] = "token"
+    graph: Graph,
+    k: int = 10,
+    *,
+    target: int | None = None,
+    begin: str | Sequence[str] = "token",
+    rows: Literal["whole", "stored"] = "whole",
 ) -> Table:
     """Return the `k` paths with the largest share, from nodes of the kinds in `begin` to a target, strongest first.
 
@@ -29,8 +38,9 @@ def strongest_paths(
     in a graph that was not pruned, the shares of all paths that begin in a node add up to its influence. Columns:
     share, sign (that of the product of the edges: 1 or -1), edges (their number), nodes (list of node numbers from the
     first node to the target) and path (their names). `target` is the number of one of the graph's targets; default all.
-    The answer is exact. Raises ConfigError for an unknown kind or target, or if `k` is not positive, and RuntimeError
-    for a graph with a cycle.
+    With `rows="stored"`, an edge's share is that of the edges that are stored, and not of the whole row before pruning.
+    The answer is exact. Raises ConfigError for an unknown kind or target, if `k` is not positive, and for an imported
+    graph of which the sums of rows or the weights of targets are not known; RuntimeError for a graph with a cycle.
     """
     kinds = [begin] if isinstance(begin, str) else list(begin)
     for kind in kinds:
@@ -43,7 +53,8 @@ def strongest_paths(
     start_N = graph.target_weights_N()
     if target is not None:
         start_N[~((graph.nodes.kind_N == KINDS.index("target")) & (graph.nodes.feature_N == target))] = 0.0
-    share_NI, edge_NI, rank_NI = _best(graph, start_N, k)
+    share_E = edge_shares(graph.target_E(), graph.weight_E, _row_sums(graph, rows, start_N))
+    share_NI, edge_NI, rank_NI = _best(graph, np.nan_to_num(share_E), start_N, k)
     wanted = np.isin(graph.nodes.kind_N, [KINDS.index(kind) for kind in kinds])
     share_NI = np.where(wanted[:, None], share_NI, 0.0)
     order = np.argsort(-share_NI, axis=None, kind="stable")[: min(k, np.count_nonzero(share_NI))]
@@ -59,15 +70,31 @@ def strongest_paths(
     )
 
 
+def _row_sums(graph: Graph, rows: str, start_N: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return what each row is normalised by. Raises ConfigError if it is not known, nor the weight of each target."""
+    if rows not in _ROWS:
+        raise ConfigError(unknown("way to normalise rows", rows, _ROWS))
+    sums_N = graph.row_abs_sum_N.astype(np.float64)
+    if rows == "stored":
+        sums_N = np.bincount(graph.target_E(), np.abs(graph.weight_E), len(graph.nodes)).astype(np.float64)
+    num_rows = int(np.isnan(sums_N[np.diff(graph.indptr) > 0]).sum())
+    if num_rows or np.isnan(start_N).any():
+        raise ConfigError(
+            f"the shares of paths in the graph of {short(graph.prompt_id)} are not known: nor are the sums of "
+            f"{num_rows:,} of its rows and the weights of {int(np.isnan(start_N).sum()):,} of its targets. Without "
+            f"sums, rows='stored' takes shares of the edges that are stored"
+        )
+    return sums_N
+
+
 def _best(
-    graph: Graph, start_N: npt.NDArray[np.float64], k: int
+    graph: Graph, share_E: npt.NDArray[np.float64], start_N: npt.NDArray[np.float64], k: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the largest shares [N, I] of the paths from each node to the targets, and how each path goes on.
 
     A path goes on along an edge, with the path of some rank of the edge's target: int [N, I] each, -1 at targets.
     """
     target_E, source_E = graph.target_E(), graph.source_E
-    share_E = np.nan_to_num(edge_shares(target_E, graph.weight_E, graph.row_abs_sum_N.astype(np.float64)))
     size = len(graph.nodes)
     by_source = np.argsort(source_E, kind="stable")
     first_N = np.searchsorted(source_E[by_source], np.arange(size + 1))

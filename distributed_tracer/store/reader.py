@@ -6,14 +6,10 @@ Opening a store reads its commits only; everything else is read when it is neede
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, TypeVar
-
-import numpy as np
-import numpy.typing as npt
 
 from ..errors import ConfigError, PromptNotFound, StoreCorrupt, StoreNotFound
 from ..graph.context import GraphContext
@@ -35,7 +31,6 @@ from .format.digest import store_digest
 from .format.graph_columns import metadata_of
 from .format.part_manifest import PartManifest, PromptSummary
 from .format.run_file import is_imported, parse_run
-from .format.schema import Columns
 from .index import Index, newest_index
 from .object_names import RUN
 from .part import Part
@@ -44,6 +39,7 @@ from .read.conditions import Conditions, wanted_values
 from .read.edge_batches import edge_batches
 from .read.feature_bounds import check_active_layers, check_feature, check_layer, check_layers, check_site
 from .read.node_batches import node_batches
+from .read.node_scan import NodeScan
 from .read.occurrences import occurrences
 from .read.part_range import PartRange
 from .read.prefetch import prefetch
@@ -72,22 +68,6 @@ def open_store(path: str) -> Store:
     later = list(read_commits(root, index.covered if index else ()))
     catalogue = (index.catalogue if index else Catalogue()).with_commits(later)
     return Store(root, info, catalogue, index, dict(later[:_KEPT_MANIFESTS]))
-
-
-@dataclass(frozen=True, eq=False)
-class NodeScan:
-    """Columns of the node tables of all prompts of one part, concatenated.
-
-    `prompt_N` gives each node's prompt as an index into `ids`.
-    """
-
-    ids: list[str]
-    prompt_N: npt.NDArray[np.int32]
-    columns: Columns
-
-    def __repr__(self) -> str:
-        sizes = f"{counted(len(self.prompt_N), 'node')} of {counted(len(self.ids), 'prompt')}"
-        return f"<NodeScan: {sizes}, {', '.join(self.columns)}>"
 
 
 @former_names(receipt="manifest", receipts="manifests")

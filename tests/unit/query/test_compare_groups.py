@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,16 @@ def test_the_other_way_round_the_differences_have_the_other_sign(store: Store) -
     one, other = compare_groups(store, A, B), compare_groups(store, B, A)
     assert one["feature"].tolist() == other["feature"].tolist()
     assert one["share_difference"].tolist() == (-other["share_difference"]).tolist()
+
+
+def test_influence_that_is_not_known_is_not_compared(tmp_path: Path) -> None:
+    unknown = replace(crowded(1), influence_N=np.full_like(crowded(1).influence_N, np.nan))
+    store = make_store(str(tmp_path), [unknown, crowded(2)])
+    table = compare_groups(store, "p1", "p2")
+    assert np.isnan(table["influence_difference"]).any()
+    assert not np.isnan(table["share_difference"]).any()
+    with pytest.raises(ConfigError, match="the influence of features is not known for some of these graphs: try by="):
+        compare_groups(store, "p1", "p2", by="influence")
 
 
 def test_groups_that_cannot_be_compared_are_refused(store: Store, tmp_path: Path) -> None:

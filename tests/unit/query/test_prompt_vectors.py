@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,15 @@ def test_similarities_are_cosines_and_the_nearest_prompts_come_first(store: Stor
     assert found["prompt"].tolist() == [vectors.ids[i] for i in order]
     assert found["cosine"].tolist() == [nearly(expected[own, i], 30) for i in order]
     assert len(vectors.nearest("p2", top=2)) == 2
+
+
+def test_influence_that_is_not_known_is_no_vector(tmp_path: Path) -> None:
+    unknown = replace(crowded(1), influence_N=np.full_like(crowded(1).influence_N, np.nan))
+    store = make_store(str(tmp_path), [unknown, crowded(2)])
+    with pytest.raises(ConfigError, match="the influence of features is not known for 'p1': try measure='presence'"):
+        prompt_vectors(store)
+    assert prompt_vectors(store, "p2").ids == ["p2"]
+    assert prompt_vectors(store, measure="presence").matrix_IF.nnz > 0
 
 
 def test_wrong_questions_are_answered_with_what_there_is(store: Store, tmp_path: Path) -> None:

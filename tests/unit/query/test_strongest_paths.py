@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from random_graphs import random_graph
 from rounding import nearly
 
@@ -72,6 +73,26 @@ def test_the_paths_that_begin_in_a_node_add_up_to_its_influence() -> None:
         of_node[nodes[0]] += share
     assert of_node.tolist() == [nearly(value, 1000) for value in total_N.tolist()]
     assert len(found) > 50
+
+
+def test_sums_of_rows_that_are_not_known_are_not_guessed() -> None:
+    graph = upward(1)
+    pruned = replace(graph, row_abs_sum_N=np.full_like(graph.row_abs_sum_N, np.nan))
+    with pytest.raises(
+        ConfigError, match=r"'up' are not known: nor are the sums of \d+ of its rows and .* 0 of its tar"
+    ):
+        strongest_paths(pruned)
+    stored = strongest_paths(pruned, 30, rows="stored")
+    whole = strongest_paths(graph, 30)  # of a graph with all of its edges; its sums are float32
+    assert stored["nodes"].tolist() == whole["nodes"].tolist()
+    assert stored["share"].tolist() == [nearly(share, 5, torch.float32) for share in whole["share"].tolist()]
+    doubled = replace(graph, row_abs_sum_N=2 * graph.row_abs_sum_N)
+    halved = nearly(whole["share"].tolist()[0] / 2 ** whole["edges"].tolist()[0], 50)
+    assert strongest_paths(doubled, 1, rows="whole")["share"][0] == halved
+    assert strongest_paths(doubled, 30, rows="stored")["share"].tolist() == stored["share"].tolist()
+    weightless = replace(graph, targets=tuple(replace(target, weight=np.nan) for target in graph.targets))
+    with pytest.raises(ConfigError, match="the weights of 2 of its targets"):
+        strongest_paths(weightless, rows="stored")
 
 
 def test_paths_are_named_for_people() -> None:
