@@ -207,6 +207,9 @@ def _author(given: str | None) -> str:
         return ""
 
 
-for _function in (add, make, list_, export, remove):
-    labels_app.command(name=_function.__name__.rstrip("_"))(bound(_function))
+OF_LABELS = {function.__name__.rstrip("_"): function for function in (add, make, list_, export, remove)}
+"""The commands of `labels`, by name."""
+
+for _name, _function in OF_LABELS.items():
+    labels_app.command(name=_name)(bound(_function))
 labels_app.__doc__ = "Labels of features: add, make, list, export and remove them."

@@ -28,14 +28,14 @@ COMMANDS: tuple[Callable[..., int], ...] = (
     *(setup.bundle, setup.verify_bundle, setup.version),
 )
 """All commands, in the order in which `--help` lists them."""
-_GROUPS = {"labels": labels.labels_app}
-"""Commands that have commands of their own."""
-_NAMES = [*(function.__name__.replace("_", "-") for function in COMMANDS), *_GROUPS]
+_NAMES: list[str] = []
 
 for _function in COMMANDS:
+    _NAMES.append(_function.__name__.replace("_", "-"))
     app.command(bound(_function))
-for _name, _group in _GROUPS.items():
-    app.command(_group, name=_name)
+    if _function is labels.feature:  # a group of commands, which `--help` lists beside this one
+        _NAMES.append("labels")
+        app.command(labels.labels_app, name="labels")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

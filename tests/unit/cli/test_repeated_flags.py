@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 
 import pytest
-from test_public_names import OPTIONS
+from test_public_names import OF_LABELS, OPTIONS
 
+from distributed_tracer.cli import labels
 from distributed_tracer.cli.main import COMMANDS, main
 from distributed_tracer.cli.repeated_flags import SEVERAL, settled
 from distributed_tracer.errors import ConfigError
@@ -41,8 +42,10 @@ def test_a_list_without_a_value_is_refused() -> None:
 
 def test_the_flags_that_take_several_values_are_those_of_tuples() -> None:
     found, functions = set(), {function.__name__.replace("_", "-"): function for function in COMMANDS}
-    for command in OPTIONS:
-        for name, parameter in inspect.signature(functions[command]).parameters.items():
+    functions |= {f"labels {name}": function for name, function in labels.OF_LABELS.items()}
+    assert functions.keys() == (OPTIONS | OF_LABELS).keys() - {"labels"}
+    for function in functions.values():
+        for name, parameter in inspect.signature(function).parameters.items():
             annotation = str(parameter.annotation)
             if "tuple[" in annotation and "Positional" not in annotation:
                 found.add(f"--{name.replace('_', '-')}")
@@ -50,14 +53,14 @@ def test_the_flags_that_take_several_values_are_those_of_tuples() -> None:
     assert found < set().union(*OPTIONS.values())
 
 
-@pytest.mark.parametrize("command", OPTIONS)
+@pytest.mark.parametrize("command", OPTIONS | OF_LABELS)
 def test_every_flag_of_every_command_given_twice_adds_up_or_is_refused(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for flag in OPTIONS[command]:
-        given = [command, flag, "1", flag, "2"]
+    for flag in (OPTIONS | OF_LABELS)[command]:
+        given = [*command.split(), flag, "1", flag, "2"]
         if flag in SEVERAL:
-            assert settled(given) == [command, flag, "1", "2"]
+            assert settled(given) == [*command.split(), flag, "1", "2"]
         else:
             assert main(given) == 1
             name = f"--{flag.removeprefix('--no-')}" if flag.startswith("--no-") else flag
