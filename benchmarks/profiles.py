@@ -5,7 +5,8 @@
 The texts are this repository's documents and sources. First the model alone reads all windows, as the library's own
 forward pass. Then a whole profile is made, with a clock around each of its stages: the forward pass with hooks,
 encoding, counting (with the choice of contexts), writing parts, merging them, and the decoders' effects. The last
-column divides the seconds by those of the forward pass alone.
+column divides the seconds by those of the forward pass alone. Seconds are those of all processors together, so that
+other programs on the machine change little.
 """
 
 from __future__ import annotations
@@ -55,26 +56,24 @@ def seconds_of_forward_alone(job: ProfileJob) -> float:
     """Return how long the library's forward pass takes over all windows."""
     inputs = load_harvest_inputs(job.config(), job.context_length)
     model = load_model(str(job.model))
-    windows = [
-        stretch.tokens for piece in inputs.pieces() for stretch in cut(piece.tokens or (), inputs.context_length, 1)
-    ]
+    windows = [span.tokens for piece in inputs.pieces() for span in cut(piece.tokens or (), inputs.context_length, 1)]
     with torch.no_grad():
         model.hf(input_ids=torch.tensor([windows[0]]), use_cache=False, logits_to_keep=1)  # compiles kernels
-        start = time.perf_counter()
+        start = time.process_time()
         for window in windows:
             model.hf(input_ids=torch.tensor([window]), use_cache=False, logits_to_keep=1)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def timed(seconds: Counter[str], stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function with its seconds added to those of a stage."""
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             return function(*args, **kwargs)
         finally:
-            seconds[stage] += time.perf_counter() - start
+            seconds[stage] += time.process_time() - start
 
     return run
 
@@ -139,8 +138,8 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"peak memory {peak:.1f} GB")
     if options.json:
-        figures = {"tokens": num_tokens, "alone": alone, "peak_gb": peak, "bytes": num_bytes, **seconds}
-        options.json.write_text(json.dumps(figures, indent=2))
+        results = {"tokens": num_tokens, "alone": alone, "peak_gb": peak, "bytes": num_bytes, **seconds}
+        options.json.write_text(json.dumps(results, indent=2))
 
 
 if __name__ == "__main__":

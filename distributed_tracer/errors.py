@@ -6,6 +6,7 @@ TracerError
 │   ├── CorpusError                    a malformed prompt file; says file and line
 │   ├── PromptError                    one prompt that cannot be traced: too long, unknown token, empty
 │   ├── TargetError                    a target that does not resolve to a direction
+│   ├── GraphFileError                 a file of a graph that another tool wrote, malformed or of an unknown form
 │   ├── InterventionError              an intervention on a feature, position or layer that does not exist
 │   ├── ModelError                     a model that is missing or cannot be read
 │   │   └── UnknownArchitecture            a model without a row in model/architectures.py
@@ -56,6 +57,10 @@ class PromptError(InputError):
 
 class TargetError(InputError):
     """A target does not resolve to a direction."""
+
+
+class GraphFileError(InputError):
+    """A file that should hold a graph is malformed, or says what no graph here can hold."""
 
 
 class InterventionError(InputError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,11 @@ def _scores(rng: np.random.Generator, num_layers: int) -> Scores:
     )
 
 
+def finite(graph: Graph) -> Graph:
+    """Return the graph with weights that JSON can hold."""
+    return replace(graph, weight_E=np.nan_to_num(graph.weight_E, nan=0.25))
+
+
 AWKWARD = {
     "plain": random_graph(),
     "unpruned": random_graph("all", seed=1, pruned=False, num_selected=10),
@@ -109,6 +115,15 @@ AWKWARD = {
     "wide": random_graph("wide", seed=8, num_positions=17_000, num_active=60, density=2e-5, pruned=False),
 }
 """Graphs that a store must return bit for bit, by what makes them difficult; `wide` has over 65,535 nodes."""
+
+
+def with_edges_upwards(graph: Graph) -> Graph:
+    """The graph without the edges that no model can have, from a layer to itself or down."""
+    target_E = graph.target_E()
+    keep_E = graph.nodes.layer_N[graph.source_E] < graph.nodes.layer_N[target_E]
+    degree_N = np.bincount(target_E[keep_E], minlength=len(graph.nodes))
+    indptr = np.concatenate([[0], np.cumsum(degree_N)]).astype(np.int64)
+    return replace(graph, source_E=graph.source_E[keep_E], weight_E=graph.weight_E[keep_E], indptr=indptr)
 
 
 def assert_same(one: Graph, other: Graph) -> None:

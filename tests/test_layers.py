@@ -28,7 +28,7 @@ LAYERS = (
     ("store",),
     ("profile",),
     ("trace",),
-    ("query", "export", "report", "intervene"),
+    ("query", "export", "importers", "report", "intervene"),
     ("plot", "labels"),
     ("runtime",),
     ("job",),
@@ -69,7 +69,8 @@ LAYER_OF = {part: number for number, parts in enumerate(LAYERS) for part in part
 WITHOUT_TORCH = (
     *("errors", "shapes", "text", "redact", "moved", "documents", "plain_values", "names", "table", "prompt", "config"),
     "table_stream",
-    *("artifacts", "corpus", "graph", "plan", "store", "profile", "query", "export", "report", "plot", "labels", "ops"),
+    *("artifacts", "corpus", "graph", "plan", "store", "profile", "query", "export", "importers", "report", "plot"),
+    *("labels", "ops"),
 )
 
 

@@ -126,11 +126,14 @@ def verify_edges(
     from ..evaluate.edge_effects import EdgeEffectMetric, tolerance_of
     from ..evaluate.job import EvaluationJob, run_evaluation
     from ..report.edge_check import edge_check, edge_check_text
+    from ..store.format.run_file import check_traced
     from ..store.reader import open_store
 
     if tolerance is not None and not tolerance >= 0:
         raise ConfigError(f"--tolerance must be at least 0, not {tolerance}")
-    allowed = tolerance_of(open_store(path).info["identity"]) if tolerance is None else tolerance
+    info = open_store(path).info
+    check_traced(info, "an evaluation")
+    allowed = tolerance_of(info["identity"]) if tolerance is None else tolerance
     job = EvaluationJob(path, EdgeEffectMetric(sources, seed), sample, seed, model, transcoders, device_map, run)
     checked = run_evaluation(job)
     found = edge_check(checked.table, allowed)

@@ -14,7 +14,7 @@ from ..errors import ConfigError, TracerError
 from ..names import unknown
 from ..redact import redacted, redacted_argument
 from ..text import printable
-from . import draw, evaluate, exchange, features, inspect, labels, maintain, run, setup
+from . import draw, evaluate, exchange, features, import_graphs, inspect, labels, maintain, run, setup
 from .app import app, bound, discard_output, parse
 from .repeated_flags import settled
 
@@ -22,17 +22,19 @@ COMMANDS: tuple[Callable[..., int], ...] = (
     *(run.trace, run.plan, setup.doctor, run.submit),
     *(inspect.status, inspect.show, inspect.query, labels.feature, evaluate.intervene),
     *(maintain.compact, maintain.verify, evaluate.verify_edges, evaluate.faithfulness, maintain.repair),
+    *(exchange.export, exchange.prepare_upload, import_graphs.import_, draw.draw, inspect.info, inspect.digest),
     *(features.profile, features.export_features),
-    *(exchange.export, draw.draw, inspect.info, inspect.digest),
     *(maintain.copy, maintain.merge, maintain.split, maintain.gc),
     *(setup.bundle, setup.verify_bundle, setup.version),
 )
 """All commands, in the order in which `--help` lists them."""
+_OF_COMMANDS = {function.__name__.strip("_").replace("_", "-"): function for function in COMMANDS}
+"""Commands by name; `import` is a word of Python's, so its function has another name."""
 _NAMES: list[str] = []
 
-for _function in COMMANDS:
-    _NAMES.append(_function.__name__.replace("_", "-"))
-    app.command(bound(_function))
+for _name, _function in _OF_COMMANDS.items():
+    _NAMES.append(_name)
+    app.command(name=_name)(bound(_function))
     if _function is labels.feature:  # a group of commands, which `--help` lists beside this one
         _NAMES.append("labels")
         app.command(labels.labels_app, name="labels")

@@ -12,14 +12,19 @@ from ..redact import redacted_argument
 
 SEVERAL = frozenset({"--where", "--set", "--platform"})
 """Flags, of any command, that take several values."""
+SEVERAL_OF = {"export": frozenset({"--prompt"}), "prepare-upload": frozenset({"--prompt"})}
+"""Flags that take several values in these commands and one value in others."""
 
 
 def settled(args: Sequence[str], several: Collection[str] = SEVERAL) -> list[str]:
-    """Return the arguments with each flag once: the values of a repeated flag of `several` are joined.
+    """Return the arguments with each flag once: the values of a repeated flag that takes several are joined.
+
+    These are the flags of `several`, and those of SEVERAL_OF for the command, which is the first argument.
 
     Arguments after `--` stay as they are. Raises ConfigError for any other flag that is given twice, also as `--x` and
     `--no-x`, and for a flag of `several` without a value.
     """
+    several = {*several, *SEVERAL_OF.get(args[0] if args else "", ())}
     end = list(args).index("--") if "--" in args else len(args)
     kept: list[list[str]] = [[]]
     first: dict[str, list[str]] = {}

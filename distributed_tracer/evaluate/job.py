@@ -30,6 +30,7 @@ from ..runtime.signals import GracefulShutdown, NothingBegun
 from ..runtime.telemetry.logs import log_outcomes
 from ..runtime.telemetry.progress import ProgressTracker
 from ..store.evaluations import EvaluatedPrompt, EvaluationResults, evaluation_results, new_check, write_check
+from ..store.format.run_file import check_traced
 from ..store.ledger import Ledger
 from ..store.reader import Store, open_store
 from ..table import Table
@@ -133,6 +134,7 @@ def job_config(job: EvaluationJob, identity: Mapping[str, Any]) -> JobConfig:
 
 def _run(job: EvaluationJob, on_outcome: Callable[[Outcome], None]) -> EvaluationSummary:
     started, store = time.monotonic(), open_store(job.store)
+    check_traced(store.info, "an evaluation")
     config = job_config(job, store.info["identity"])
     files = FilesInUse(config.model.model, config.transcoders.transcoders)
     Ledger(job.store).create_or_check({"identity": store.info["identity"], "content": files.identity["content"]})

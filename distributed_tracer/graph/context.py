@@ -48,7 +48,7 @@ class GraphContext:
 
     @classmethod
     def of_run(cls, info: Mapping[str, Any], **known: Any) -> GraphContext:
-        """Make the context that run.json gives to every graph of a store. `known` are further fields."""
+        """Make the context that run.json gives to every traced graph of a store. `known` are further fields."""
         identity = info.get("identity", {})
         trace = identity.get("trace", {})
         pruned = {} if trace.get("keep_all") else trace
@@ -58,5 +58,21 @@ class GraphContext:
             content=info.get("content"),
             node_threshold=pruned.get("node_threshold"),
             edge_threshold=pruned.get("edge_threshold"),
+            **known,
+        )
+
+    @classmethod
+    def of_imported(cls, metadata: Mapping[str, Any], **known: Any) -> GraphContext:
+        """Make the context of an imported graph, of which its metadata say what the file said. `known` are further
+        fields."""
+        node_threshold, edge_threshold = (
+            value if isinstance(value := metadata.get(f"imported_{name}_threshold"), int | float) else None
+            for name in ("node", "edge")
+        )
+        return cls(
+            model=str(metadata.get("imported_model", "")),
+            transcoders=str(metadata.get("imported_transcoders", "")),
+            node_threshold=node_threshold,
+            edge_threshold=edge_threshold,
             **known,
         )

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
+from ..text import short
 from .graph import Graph
 from .influence import Floats, edge_shares, influence
 from .nodes import NodeKind
@@ -35,9 +36,10 @@ def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.9
     Tokens and targets always stay, and so does every item that equals the last item needed, up to round-off. Then nodes
     without an outgoing edge and features without an incoming edge are removed until there are no more of them.
     Influence, row sums and scores stay those of the whole graph. Raises ConfigError for a threshold that is not in
-    (0, 1].
+    (0, 1], and for an imported graph whose influence or weights of targets are not known.
     """
     check_thresholds(node_threshold, edge_threshold)
+    _check_known(graph)
     kind_N, target_E, source_E = graph.nodes.kind_N, graph.target_E(), graph.source_E
     stays_N = (kind_N == NodeKind.TOKEN) | (kind_N == NodeKind.TARGET)
     influence_N = graph.influence_N.astype(np.float64)
@@ -55,6 +57,17 @@ def check_thresholds(node_threshold: float, edge_threshold: float) -> None:
     for name, share in (("node_threshold", node_threshold), ("edge_threshold", edge_threshold)):
         if not isinstance(share, Real) or not 0.0 < share <= 1.0:
             raise ConfigError(f"{name} must be in (0, 1], not {share!r}")
+
+
+def _check_known(graph: Graph) -> None:
+    """Raise ConfigError if nothing says which nodes are influential."""
+    unknown = int(np.isnan(graph.influence_N).sum())
+    weights = int(np.isnan([target.weight for target in graph.targets]).sum())
+    if unknown or weights:
+        raise ConfigError(
+            f"the graph of {short(graph.prompt_id)} cannot be pruned: the influence of {unknown:,} of its nodes and "
+            f"the weights of {weights:,} of its targets are not known"
+        )
 
 
 def _cut(score: Floats, share: float, round_off: float) -> float:

@@ -6,7 +6,8 @@ after the MLP is applied, and so is that of the final norm; the scales of both d
 that weights of one feature can be compared with each other, but not with logits. From each weight the mean over the
 vocabulary is subtracted, which changes no probability.
 
-Axes: F feature, D model width, V vocabulary, K place in a list, X feature of another block.
+Axes: F feature, D model width, V vocabulary, L layer, X feature of another block,
+Y place in a list.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def write_decoder_effects(
 def top_tokens(
     model: Model, transcoders: Transcoders, layer: int, features: range, count: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return ids and weights of the most promoted tokens and of the most suppressed ones, each [F, K]."""
+    """Return ids and weights of the most promoted tokens and of the most suppressed ones, each [F, Y]."""
     count = min(count, len(model.unembed_VD))
     vector_FD = model.final_norm.jvp(feature_vectors(model, transcoders, layer, features))
     vector_FD = vector_FD.to(model.unembed_VD.device, model.unembed_VD.dtype)
@@ -70,7 +71,7 @@ def top_tokens(
 def nearest(
     model: Model, transcoders: Transcoders, layer: int, features: range, count: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return layers, indices and cosines of the features with the most similar vectors, each [F, K]."""
+    """Return layers, indices and cosines of the features with the most similar vectors, each [F, Y]."""
     own_FD = _directions(model, transcoders, layer, features)
     if not count:
         none_F0 = torch.empty((len(features), 0), dtype=torch.long)
@@ -116,8 +117,8 @@ def _best(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the `count` with the largest cosines of both; of equal ones, those of `a`."""
     layer_FX, index_FX, cosine_FX = (torch.cat([x, y], dim=1) for x, y in zip(a, b, strict=True))
-    order_FK = cosine_FX.argsort(dim=1, descending=True, stable=True)[:, :count]
-    return layer_FX.gather(1, order_FK), index_FX.gather(1, order_FK), cosine_FX.gather(1, order_FK)
+    order_FY = cosine_FX.argsort(dim=1, descending=True, stable=True)[:, :count]
+    return layer_FX.gather(1, order_FY), index_FX.gather(1, order_FY), cosine_FX.gather(1, order_FY)
 
 
 def _blocks(num_features: int, width: int) -> list[range]:
@@ -127,7 +128,7 @@ def _blocks(num_features: int, width: int) -> list[range]:
 
 
 def _joined(parts: tuple[Tensor, ...]) -> Ragged:
-    """Return blocks of rows, each [F, K], as rows."""
+    """Return blocks of rows, each [F, Y], as rows."""
     values = np.concatenate([part.numpy(force=True).ravel() for part in parts])
     widths = np.concatenate([np.full(part.shape[0], part.shape[1], dtype=np.int64) for part in parts])
     kind = values.dtype if values.dtype != np.int64 else np.int32

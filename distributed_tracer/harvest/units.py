@@ -49,10 +49,10 @@ class HarvestInputs:
         for number, prompt in self.numbered():
             assert prompt.tokens is not None
             num_leading = num_zeroed_positions(prompt.tokens, self.model.architecture)
-            for piece, stretch in enumerate(cut(prompt.tokens, PIECE_TOKENS, num_leading)):
-                about = {PROMPT_NUMBER: number, PROMPT_ID: prompt.id, PIECE: piece, PIECE_FIRST: stretch.first}
-                name = prompt.id if not piece else f"{prompt.id}\n(tokens from {stretch.first})"
-                yield Prompt(name, tokens=stretch.tokens, metadata=about)
+            for piece, span in enumerate(cut(prompt.tokens, PIECE_TOKENS, num_leading)):
+                about = {PROMPT_NUMBER: number, PROMPT_ID: prompt.id, PIECE: piece, PIECE_FIRST: span.first}
+                name = prompt.id if not piece else f"{prompt.id}\n(tokens from {span.first})"
+                yield Prompt(name, tokens=span.tokens, metadata=about)
 
 
 def layer_prompt(layer: int) -> Prompt:

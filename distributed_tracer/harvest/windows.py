@@ -1,7 +1,6 @@
-"""Windows: how long texts are cut into stretches that the model reads, and into pieces that workers get.
+"""Windows: how long texts are cut into spans that the model reads, and into pieces that workers get.
 
-Every stretch after the first begins with the prompt's own leading special tokens, because a model expects them. Axes:
-none; tokens are plain integers.
+Every span after the first begins with the prompt's own leading special tokens, because a model expects them.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ each piece counts as a prompt of its own."""
 
 
 @dataclass(frozen=True)
-class Stretch:
+class TokenSpan:
     """Tokens to read at once. The first `num_leading` of them repeat the beginning of the prompt, or are its beginning.
 
     `first` is the position in the prompt of the first token after them.
@@ -25,9 +24,9 @@ class Stretch:
     first: int
 
 
-def cut(tokens: Sequence[int], length: int, num_leading: int) -> Iterator[Stretch]:
-    """Yield stretches of at most `length` tokens, which must be more than `num_leading`."""
+def cut(tokens: Sequence[int], length: int, num_leading: int) -> Iterator[TokenSpan]:
+    """Yield spans of at most `length` tokens, which must be more than `num_leading`."""
     leading = tuple(tokens[:num_leading])
     step = length - num_leading
     for first in range(num_leading, max(len(tokens), num_leading + 1), step):
-        yield Stretch((*leading, *tokens[first : first + step]), first)
+        yield TokenSpan((*leading, *tokens[first : first + step]), first)

@@ -102,20 +102,20 @@ class HarvestWorker:
         assert tokens is not None, "pieces are tokenized"
         num_leading = num_zeroed_positions(tokens, self.loaded.model.shape.architecture)
         found, num_tokens = [], 0
-        for stretch in cut(tokens, self._settings.context_length, num_leading):
-            is_first = about[PIECE] == 0 and stretch.first == num_leading
+        for span in cut(tokens, self._settings.context_length, num_leading):
+            is_first = about[PIECE] == 0 and span.first == num_leading
             skipped = 0 if is_first else num_leading
             window = Window(
                 number=about[PROMPT_NUMBER],
                 piece=about[PIECE],
                 prompt_id=about[PROMPT_ID],
-                first=0 if is_first else about[PIECE_FIRST] + stretch.first - num_leading,
+                first=0 if is_first else about[PIECE_FIRST] + span.first - num_leading,
                 depth=skipped,
-                num_tokens=len(stretch.tokens) - skipped,
-                active_L=self._active(stretch.tokens, num_leading, skipped),
+                num_tokens=len(span.tokens) - skipped,
+                active_L=self._active(span.tokens, num_leading, skipped),
             )
             found.append(window)
-            num_tokens += len(stretch.tokens) - num_leading
+            num_tokens += len(span.tokens) - num_leading
             self.loaded.phases.step()
         return found, num_tokens
 

@@ -1,30 +1,25 @@
 """Reads groups of features that a person made in a graph viewer, as Supernodes. The input is not trusted.
 
-The graph viewers in use keep these groups as `supernodes`, lists of a name and node ids, beside `pinnedIds` and
-`clerps` (names of single nodes), either in a page's address or under `qParams` in a graph's JSON file. A node's id is
-`layer_feature_position`.
+`graph/viewer_groups.py` says what viewers save, and where.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from .. import plain_values
 from ..documents.json_text import parse_json
 from ..documents.text import read_text
 from ..errors import InterventionError
+from ..graph.viewer_groups import SavedGroups, cantor_pair, features_of_ids, saved_groups, saved_in_address
 from .supernode import Feature, Supernode
 
-_SITE = re.compile(r"([0-9]{1,9})_([0-9]{1,9})_([0-9]{1,9})")
 _MAX_BYTES = 256 * 2**20
 """Largest JSON file that is read. A graph of ten thousand nodes with all its edges has 100 MB."""
-_MAX_FIELDS = 1000
 _NO_FEATURES = ("embedding", "logit", "mlp reconstruction error")
 
 
@@ -48,11 +43,7 @@ def groups_of_url(url: str, num_layers: int) -> ViewerSupernodes:
     way. The id of an error node looks like that of a feature of layer 0; only the JSON file tells them apart. Raises
     InterventionError.
     """
-    try:
-        found = parse_qs(urlsplit(url).query, max_num_fields=_MAX_FIELDS)
-    except ValueError as error:
-        raise InterventionError(f"not an address: {error}") from None
-    return _groups({name: values[0] for name, values in found.items()}, {}, {}, num_layers)
+    return _supernodes(saved_in_address(url, InterventionError), {}, {}, num_layers)
 
 
 def groups_of_file(path: str | PathLike[str], num_layers: int) -> ViewerSupernodes:
@@ -63,55 +54,44 @@ def groups_of_file(path: str | PathLike[str], num_layers: int) -> ViewerSupernod
         raise InterventionError(f"cannot read {str(path)!r}: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("qParams", {}), dict):
         raise InterventionError(f"{str(path)!r} is not the JSON of a graph: no object with qParams")
-    nodes = [node for node in _list(document.get("nodes", [])) if isinstance(node, dict)]
+    listed = document.get("nodes", [])
+    nodes = [node for node in (listed if isinstance(listed, list) else []) if isinstance(node, dict)]
     kinds = {str(node.get("node_id")): str(node.get("feature_type")) for node in nodes}
     activations = {str(node.get("node_id")): node.get("activation") for node in nodes}
-    return _groups(document.get("qParams", {}), kinds, activations, num_layers)
+    return _supernodes(saved_groups(document.get("qParams", {}), InterventionError), kinds, activations, num_layers)
 
 
-def _groups(
-    saved: Mapping[str, Any], kinds: Mapping[str, str], activations: Mapping[str, Any], num_layers: int
+def _supernodes(
+    saved: SavedGroups, kinds: Mapping[str, str], activations: Mapping[str, Any], num_layers: int
 ) -> ViewerSupernodes:
-    groups = [group for group in map(_texts, _list(saved.get("supernodes"))) if group]
-    pinned = saved.get("pinnedIds") or []
-    pinned = pinned.split(",") if isinstance(pinned, str) else _texts(pinned)
-    names = {clerp[0]: clerp[1] for clerp in map(_texts, _list(saved.get("clerps"))) if len(clerp) >= 2}
-    grouped = {node_id for _, *members in groups for node_id in members}
-    singles = [[_name(node_id, names), node_id] for node_id in dict.fromkeys(pinned) if node_id not in grouped]
+    sites = features_of_ids((one for one in saved.ids if kinds.get(one) not in _NO_FEATURES), num_layers)
+    names, grouped = dict(saved.names), {one for _, members in saved.groups for one in members}
+    singles = [(_name(one, sites, names), (one,)) for one in dict.fromkeys(saved.pins) if one not in grouped]
 
     supernodes, left_out, numbers = list[Supernode](), list[str](), dict[str, int]()
-    for name, *members in groups + singles:
-        sites = {node_id: _site(node_id, kinds, num_layers) for node_id in members}
-        left_out += [node_id for node_id, site in sites.items() if site is None]
-        kept = {node_id: site for node_id, site in sites.items() if site is not None}
+    for name, members in (*saved.groups, *singles):
+        left_out += [one for one in members if one not in sites]
+        kept = {one: sites[one] for one in members if one in sites}
         if kept:
-            values = [activations.get(node_id) for node_id in kept]
+            values = [activations.get(one) for one in kept]
             whole = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
             known = tuple(plain_values.finite(value, "an activation", InterventionError) for value in values if whole)
-            unique = _unique(name, numbers)
-            supernodes.append(Supernode(unique, tuple(kept.values()), activations=known if whole else ()))
+            features = tuple(Feature(layer, position, feature) for layer, feature, position in kept.values())
+            supernodes.append(Supernode(_unique(name, numbers), features, activations=known if whole else ()))
     return ViewerSupernodes(tuple(supernodes), tuple(dict.fromkeys(left_out)))
 
 
-def _site(node_id: str, kinds: Mapping[str, str], num_layers: int) -> Feature | None:
-    found = _SITE.fullmatch(node_id)
-    if found is None or kinds.get(node_id) in _NO_FEATURES:
-        return None
-    layer, feature, position = map(int, found.groups())
-    return Feature(layer, position, feature) if layer < num_layers else None
-
-
-def _name(node_id: str, names: Mapping[str, str]) -> str:
+def _name(node_id: str, sites: Mapping[str, tuple[int, int, int]], names: Mapping[str, str]) -> str:
     """Return the saved name of a node, or its id.
 
-    Viewers save names by node id, or by layer and feature combined to one number with Cantor's pairing function.
+    Viewers save names by node id, by layer and feature combined to one number with Cantor's pairing function, or by
+    node id with this number in the middle.
     """
-    found = _SITE.fullmatch(node_id)
-    if found is None:
-        return names.get(node_id, node_id)
-    layer, feature = int(found[1]), int(found[2])
-    paired = (layer + feature) * (layer + feature + 1) // 2 + feature
-    return names.get(node_id) or names.get(str(paired)) or node_id
+    if node_id not in sites:
+        return names.get(node_id) or node_id
+    layer, feature, position = sites[node_id]
+    paired = cantor_pair(layer, feature)
+    return names.get(node_id) or names.get(str(paired)) or names.get(f"{layer}_{paired}_{position}") or node_id
 
 
 def _unique(name: str, numbers: dict[str, int]) -> str:
@@ -122,20 +102,6 @@ def _unique(name: str, numbers: dict[str, int]) -> str:
         unique = f"{name} ({numbers[name]})"
     numbers[unique] = 1
     return unique
-
-
-def _list(value: Any) -> list[Any]:
-    """Return a list that is given as a list or as JSON text: viewers save both."""
-    value = _parsed(value) if isinstance(value, str) and value else value or []
-    if not isinstance(value, list):
-        raise InterventionError(f"groups are a list, not {type(value).__name__}")
-    return value
-
-
-def _texts(value: Any) -> list[str]:
-    if not isinstance(value, Sequence) or not all(isinstance(item, str) for item in value) or isinstance(value, str):
-        raise InterventionError("a group is a list of a name and node ids, all of them text")
-    return list(value)
 
 
 def _parsed(text: str) -> Any:

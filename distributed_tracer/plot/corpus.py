@@ -28,12 +28,22 @@ def draw_corpus(store: Store, by: str | None = None) -> Figure:
     prompts = store.prompts
     groups = _groups(prompts, by)
     _scores(axes[0, 0], prompts, groups)
-    _ends(axes[0, 1], prompts, groups)
-    _lengths(axes[1, 0], prompts, groups)
+    scored = _scored(prompts, groups)
+    _ends(axes[0, 1], prompts, scored)
+    _lengths(axes[1, 0], prompts, scored)
     _sharing(axes[1, 1], feature_counts(store), len(prompts))
     figure.suptitle(f"{len(prompts):,} attribution graphs", x=0.01, ha="left", fontsize=11)
-    style.add_notes(figure, (), (style.shown(name, 28) for name in groups))
+    num_unknown = len(prompts) - sum(map(len, scored.values()))
+    notes = [f"the scores of {num_unknown:,} imported graphs are not known"] if num_unknown else []
+    style.add_notes(figure, notes, (style.shown(name, 28) for name in groups))
     return figure
+
+
+def _scored(prompts: Table, groups: dict[str, Any]) -> dict[str, Any]:
+    """Return the groups without the prompts whose scores are not known, as those of imported graphs may be."""
+    known = ~np.isnan(prompts["error_share"]) & np.array([len(lengths) > 0 for lengths in prompts["path_length_H"]])
+    no_influence = np.isfinite(prompts["replacement"])  # of a graph whose influence ends nowhere, no length is known
+    return {name: of_name for name, rows in groups.items() if len(of_name := rows[(known | no_influence)[rows]])}
 
 
 def _groups(prompts: Table, by: str | None) -> dict[str, Any]:

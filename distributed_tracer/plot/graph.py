@@ -147,8 +147,8 @@ def _draw_edges(
     both_E = np.flatnonzero(np.isin(target_E, shown_N) & np.isin(source_E, shown_N))
     if not len(both_E):
         return 0
-    passing_N = graph.influence_N + graph.target_weights_N()
-    share = np.abs(graph.weight_E[both_E]) / graph.row_abs_sum_N[target_E[both_E]]
+    passing_N = _passing(graph)
+    share = np.abs(graph.weight_E[both_E]) / _row_sums(graph)[target_E[both_E]]
     passed = share * passing_N[target_E[both_E]]
     best = np.argsort(-passed, kind="stable")[:max_edges][::-1]
     edges, strength = both_E[best], passed[best] / max(passed.max(initial=0.0), 1e-30)
@@ -164,13 +164,29 @@ def _draw_edges(
     return len(edges)
 
 
+def _passing(graph: Graph) -> npt.NDArray[np.float64]:
+    """Return what flows through each node: its influence, or the weight of a target. Imported graphs may not have it:
+    if none of it is known, all nodes count the same."""
+    passing_N = graph.influence_N + graph.target_weights_N()
+    inner_N = graph.nodes.kind_N != NodeKind.TARGET
+    if np.isnan(passing_N[inner_N]).all():
+        return np.ones(len(passing_N))
+    return np.nan_to_num(passing_N)
+
+
+def _row_sums(graph: Graph) -> npt.NDArray[np.float64]:
+    """Return the sum of |edge| of each row; of an imported graph, whose sums may be unknown, that of its own edges."""
+    own_N = np.bincount(graph.target_E(), weights=np.abs(graph.weight_E), minlength=len(graph.nodes))
+    return np.where(np.isnan(graph.row_abs_sum_N), own_N, graph.row_abs_sum_N)
+
+
 def _draw_nodes(
     axes: Any,
     graph: Graph,
     shown_N: npt.NDArray[np.intp],
     layout: _Layout,
 ) -> None:
-    size_N = graph.influence_N + graph.target_weights_N()
+    size_N = _passing(graph)
     largest = size_N[shown_N].max(initial=1e-30)
     for kind, marker in _MARKERS.items():
         of_kind = shown_N[graph.nodes.kind_N[shown_N] == kind]
@@ -219,9 +235,10 @@ def _label(axes: Any, layout: _Layout, node: int, text: str, size: float) -> Non
 def _title(axes: Any, graph: Graph) -> None:
     scores = graph.scores
     text = style.words(graph.text or graph.prompt_id, 90)
+    known = f"replacement {scores.replacement:.2f}, completeness {scores.completeness:.2f}, "
     axes.set_title(
-        f"{text}\nreplacement {scores.replacement:.2f}, completeness {scores.completeness:.2f}, "
-        f"{len(graph.nodes):,} nodes, {graph.num_edges:,} edges",
+        f"{text}\n{known if np.isfinite(scores.replacement) else ''}{len(graph.nodes):,} nodes, "
+        f"{graph.num_edges:,} edges",
         loc="left",
         fontsize=9,
     )

@@ -5,7 +5,7 @@ its strongest token (the first one of equal ones); of windows with equal activat
 *sample*: the `sample` active tokens with the smallest hashes. Both are choices of the smallest by one order, so the
 choice from a union is the choice from the union of the choices, exactly.
 
-Axes: I candidate, F feature, X active token in the stretch of any candidate.
+Axes: I candidate, F feature, X active token in the span of any candidate.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from .counts import ranks_in_runs, run_starts
 from .ragged import Ragged, concatenate
 
 ACTIVE_TOKEN = np.dtype([("offset", "<i2"), ("activation", "<f4")])
-"""An active token of a stretch: its place in it, from 0, and the feature's activation."""
+"""An active token of a span: its place in it, from 0, and the feature's activation."""
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Active tokens of features of one layer, ascending by feature, and the stretches of text around them.
+    """Active tokens of features of one layer, ascending by feature, and the spans of text around them.
 
-    `stretch` has the tokens of the stretch at which the feature is active, as ACTIVE_TOKEN. Positions count the tokens
+    `span` has the tokens of the span at which the feature is active, as ACTIVE_TOKEN. Positions count the tokens
     of the prompt.
     """
 
@@ -41,15 +41,15 @@ class Candidates:
     stop_I: npt.NDArray[np.int32]
     strongest_I: npt.NDArray[np.bool_]
     sampled_I: npt.NDArray[np.bool_]
-    stretch: Ragged
+    span: Ragged
 
     @classmethod
     def none(cls) -> Candidates:
         """Return no candidates."""
         kinds = (*("<i4", "<f4", "<u8"), *("<i4",) * 4, "?", "?")
-        stretch = Ragged(np.empty(0, dtype=ACTIVE_TOKEN), np.zeros(1, dtype=np.int64))
+        span = Ragged(np.empty(0, dtype=ACTIVE_TOKEN), np.zeros(1, dtype=np.int64))
         arrays: dict[str, Any] = dict(zip(COLUMNS, (np.empty(0, dtype=kind) for kind in kinds), strict=True))
-        return cls(**arrays, stretch=stretch)
+        return cls(**arrays, span=span)
 
     def __len__(self) -> int:
         return len(self.feature_I)
@@ -57,21 +57,21 @@ class Candidates:
     @property
     def num_bytes(self) -> int:
         """Bytes of all arrays."""
-        return self.stretch.num_bytes + sum(int(getattr(self, name).nbytes) for name in COLUMNS)
+        return self.span.num_bytes + sum(int(getattr(self, name).nbytes) for name in COLUMNS)
 
     def take(self, index_I: npt.NDArray[np.intp]) -> Candidates:
         """Return the candidates at `index_I`."""
         arrays = {name: getattr(self, name)[index_I] for name in COLUMNS}
-        return Candidates(**arrays, stretch=self.stretch.take(index_I))
+        return Candidates(**arrays, span=self.span.take(index_I))
 
     def between(self, first: int, last: int) -> Candidates:
         """Return the candidates of the features from `first` to `last - 1`."""
         low, high = np.searchsorted(self.feature_I, [first, last]).tolist()
         arrays = {name: getattr(self, name)[low:high] for name in COLUMNS}
-        return Candidates(**arrays, stretch=self.stretch.slice(low, high))
+        return Candidates(**arrays, span=self.span.slice(low, high))
 
 
-COLUMNS = tuple(entry.name for entry in fields(Candidates) if entry.name != "stretch")
+COLUMNS = tuple(entry.name for entry in fields(Candidates) if entry.name != "span")
 """Names of the columns that have one value for each candidate."""
 
 
@@ -147,4 +147,4 @@ def _by_hash(candidates: Candidates) -> npt.NDArray[np.intp]:
 def join(parts: Sequence[Candidates]) -> Candidates:
     """Return the candidates of all parts, one part after the other; there must be at least one part."""
     arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}
-    return Candidates(**arrays, stretch=concatenate([part.stretch for part in parts]))
+    return Candidates(**arrays, span=concatenate([part.span for part in parts]))

@@ -1,7 +1,7 @@
 """Chunk: the active features of some texts, and the LayerState that they make.
 
-Axes: P place: a token of the chunk's texts, one text after the other; A active feature; W window; R run of active
-tokens of one feature; I candidate.
+A place is a position in all texts of the chunk, one after the other. Axes: P position in the chunk, A active feature,
+F feature, L layer, I candidate, Y window or run of active tokens of one feature, X active token of several runs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Active = tuple[npt.NDArray[np.integer], npt.NDArray[np.integer], npt.NDArray[np.
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """A stretch of a prompt that the model reads at once, without repeated leading tokens.
+    """A span of a prompt that the model reads at once, without repeated leading tokens.
 
     `first` is the position of its first token in the prompt, and `depth` that in what the model reads.
     """
@@ -70,18 +70,18 @@ class Chunk:
 
     def __init__(self, windows: list[Window], radius: int, seed: int) -> None:
         self._windows = windows
-        size_W = np.array([window.num_tokens for window in windows])
-        self._stop_W = np.cumsum(size_W)
-        self._start_W = self._stop_W - size_W
-        self._window_P = np.repeat(np.arange(len(windows)), size_W)
-        offset_P = np.arange(size_W.sum()) - self._start_W[self._window_P]
+        size_Y = np.array([window.num_tokens for window in windows])
+        self._stop_Y = np.cumsum(size_Y)
+        self._start_Y = self._stop_Y - size_Y
+        self._window_P = np.repeat(np.arange(len(windows)), size_Y)
+        offset_P = np.arange(size_Y.sum()) - self._start_Y[self._window_P]
         self._position_P = offset_P + np.array([window.first for window in windows])[self._window_P]
         depth_P = offset_P + np.array([window.depth for window in windows])[self._window_P]
         self._range_P = np.searchsorted(POSITION_STARTS, depth_P, side="right") - 1
         self._prompt_P = np.array([window.number for window in windows])[self._window_P]
         pieces = [(window.number, window.piece) for window in windows]
-        self._piece_W = np.cumsum([a != b for a, b in zip(pieces, [None, *pieces], strict=False)])
-        positions = np.split(self._position_P, self._stop_W[:-1])
+        self._piece_Y = np.cumsum([a != b for a, b in zip(pieces, [None, *pieces], strict=False)])
+        positions = np.split(self._position_P, self._stop_Y[:-1])
         keys = [position_keys(seed, window.prompt_id, p) for window, p in zip(windows, positions, strict=True)]
         self._key_P, self._radius = np.concatenate(keys), radius
 
@@ -94,14 +94,14 @@ class Chunk:
         feature_A = np.concatenate([feature_A for _, feature_A, _ in parts])
         if not len(feature_A):
             return empty_state()
-        place_A = np.concatenate([place + start for (place, _, _), start in zip(parts, self._start_W, strict=True)])
+        place_A = np.concatenate([place + start for (place, _, _), start in zip(parts, self._start_Y, strict=True)])
         activation_A = np.concatenate([activation_A for _, _, activation_A in parts])
         site_A = feature_A.astype(np.uint64) << np.uint64(32) | place_A.astype(np.uint64)
         order_A = np.argsort(site_A)
         site_A, feature_A, place_A = site_A[order_A], feature_A[order_A], place_A[order_A]
         activation_A = activation_A[order_A]
         start_F = run_starts(feature_A)
-        prompt_start_R = run_starts(feature_A.astype(np.int64) << 32 | self._piece_W[self._window_P[place_A]])
+        prompt_start_Y = run_starts(feature_A.astype(np.int64) << 32 | self._piece_Y[self._window_P[place_A]])
         whole_A = np.floor(activation_A)
         rest_A = activation_A.astype(np.float64) - whole_A
         fraction_A = np.rint(np.ldexp(rest_A, FRACTION_BITS)).astype(np.int64)
@@ -109,7 +109,7 @@ class Chunk:
         return LayerState(
             feature_A[start_F].astype(np.int32),
             np.diff(start_F, append=len(feature_A)),
-            np.diff(np.searchsorted(prompt_start_R, start_F), append=len(prompt_start_R)),
+            np.diff(np.searchsorted(prompt_start_Y, start_F), append=len(prompt_start_Y)),
             np.minimum.reduceat(activation_A, start_F),
             np.maximum.reduceat(activation_A, start_F),
             *carried(np.add.reduceat(whole_A.astype(np.int64), start_F), np.add.reduceat(fraction_A, start_F)),
@@ -135,8 +135,8 @@ class Chunk:
         strongest_A = self._peaks(feature_A, place_A, activation_A, limits)
         index_I = np.flatnonzero(sampled_A | strongest_A)
         place_I = place_A[index_I]
-        start_I = np.maximum(place_I - self._radius, self._start_W[self._window_P[place_I]])
-        stop_I = np.minimum(place_I + self._radius + 1, self._stop_W[self._window_P[place_I]])
+        start_I = np.maximum(place_I - self._radius, self._start_Y[self._window_P[place_I]])
+        stop_I = np.minimum(place_I + self._radius + 1, self._stop_Y[self._window_P[place_I]])
         found = choose(
             Candidates(
                 feature_A[index_I].astype(np.int32),
@@ -153,7 +153,7 @@ class Chunk:
             sizes.per_quantile,
             sizes.sample,
         )
-        return self._with_stretches(found, site_A, place_A, activation_A)
+        return self._with_spans(found, site_A, place_A, activation_A)
 
     def _peaks(
         self,
@@ -163,19 +163,19 @@ class Chunk:
         limits: Limits,
     ) -> npt.NDArray[np.bool_]:
         """Return a mask [A] of the strongest token of each feature in each window, unless it is below the limit."""
-        start_R = run_starts(feature_A.astype(np.int64) << 32 | self._window_P[place_A])
-        max_R = np.maximum.reduceat(activation_A, start_R)
-        size_R = np.diff(start_R, append=len(feature_A))
-        wanted_R = np.flatnonzero(max_R >= limits.activation_F[feature_A[start_R]])
-        index_X, indptr = ranges(start_R[wanted_R], start_R[wanted_R] + size_R[wanted_R])
-        run_X = np.repeat(wanted_R, np.diff(indptr))
-        is_peak_X = activation_A[index_X] == max_R[run_X]
+        start_Y = run_starts(feature_A.astype(np.int64) << 32 | self._window_P[place_A])
+        max_Y = np.maximum.reduceat(activation_A, start_Y)
+        size_Y = np.diff(start_Y, append=len(feature_A))
+        wanted_Y = np.flatnonzero(max_Y >= limits.activation_F[feature_A[start_Y]])
+        index_X, indptr = ranges(start_Y[wanted_Y], start_Y[wanted_Y] + size_Y[wanted_Y])
+        run_X = np.repeat(wanted_Y, np.diff(indptr))
+        is_peak_X = activation_A[index_X] == max_Y[run_X]
         index_X, run_X = index_X[is_peak_X], run_X[is_peak_X]
         mask_A = np.zeros(len(feature_A), dtype=bool)
         mask_A[index_X[run_starts(run_X)]] = True
         return mask_A
 
-    def _with_stretches(
+    def _with_spans(
         self,
         found: Candidates,
         site_A: npt.NDArray[np.uint64],
@@ -197,5 +197,5 @@ class Chunk:
             position_I=found.position_I + shift_I,
             start_I=found.start_I + shift_I,
             stop_I=found.stop_I + shift_I,
-            stretch=Ragged(active_X, indptr),
+            span=Ragged(active_X, indptr),
         )

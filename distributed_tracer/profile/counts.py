@@ -2,7 +2,7 @@
 
 A key is a feature's number followed by a few bits, such as those of a bin.
 
-Axes: X key.
+Axes: I key that occurs, also several times; X distinct key.
 """
 
 from __future__ import annotations

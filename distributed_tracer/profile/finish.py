@@ -1,6 +1,6 @@
 """Finish: the parts of a profile become its Parquet files, one layer and one range of features after another.
 
-Axes: F feature, I candidate, X bin or range of positions of any feature, Q quantile.
+Axes: F feature, I candidate, X bin or range of positions of any feature, Y quantile.
 """
 
 from __future__ import annotations
@@ -100,16 +100,16 @@ def feature_columns(layer: int, state: LayerState) -> Columns:
 
 
 def quantiles(state: LayerState) -> npt.NDArray[np.float32]:
-    """Return the quantiles [F, Q] of each feature's activations: the activation of rank ceil(share * count).
+    """Return the quantiles [F, Y] of each feature's activations: the activation of rank ceil(share * count).
 
     The smallest and the largest are exact; others are the middle of the bin that holds the activation.
     """
     bin_X, start_F = _local(state.bins.key_X, state.feature_F, BIN_BITS)
-    rank_FQ = np.maximum(1, -(-state.num_tokens_F[:, None] * np.array(QUANTILES) // 1000))
-    middle_FQ = middles(rank_bins(bin_X, state.bins.count_X, start_F[:-1], rank_FQ))
-    found_FQ = np.clip(middle_FQ, state.min_F[:, None], state.max_F[:, None]).astype(np.float32)
-    found_FQ[:, 0], found_FQ[:, -1] = state.min_F, state.max_F
-    return found_FQ
+    rank_FY = np.maximum(1, -(-state.num_tokens_F[:, None] * np.array(QUANTILES) // 1000))
+    middle_FY = middles(rank_bins(bin_X, state.bins.count_X, start_F[:-1], rank_FY))
+    found_FY = np.clip(middle_FY, state.min_F[:, None], state.max_F[:, None]).astype(np.float32)
+    found_FY[:, 0], found_FY[:, -1] = state.min_F, state.max_F
+    return found_FY
 
 
 def context_columns(state: LayerState, sizes: Sizes) -> Columns:
@@ -123,8 +123,8 @@ def context_columns(state: LayerState, sizes: Sizes) -> Columns:
         "start": candidates.start_I,
         "stop": candidates.stop_I,
         "activation": candidates.activation_I,
-        "offsets": Ragged(candidates.stretch.values_X["offset"].astype(np.int32), candidates.stretch.indptr),
-        "activations": Ragged(candidates.stretch.values_X["activation"].copy(), candidates.stretch.indptr),
+        "offsets": Ragged(candidates.span.values_X["offset"].astype(np.int32), candidates.span.indptr),
+        "activations": Ragged(candidates.span.values_X["activation"].copy(), candidates.span.indptr),
     }
 
 
@@ -137,11 +137,11 @@ def with_quantiles(state: LayerState, sizes: Sizes) -> tuple[Candidates, npt.NDA
     """
     candidates = state.candidates
     bin_X, start_F = _local(state.bins.key_X, state.feature_F, BIN_BITS)
-    share_Q = np.arange(1, sizes.intervals)
-    rank_FQ = -(-state.num_tokens_F[:, None] * share_Q // sizes.intervals)
-    border_FQ = rank_bins(bin_X, state.bins.count_X, start_F[:-1], rank_FQ)
+    share_Y = np.arange(1, sizes.intervals)
+    rank_FY = -(-state.num_tokens_F[:, None] * share_Y // sizes.intervals)
+    border_FY = rank_bins(bin_X, state.bins.count_X, start_F[:-1], rank_FY)
     row_I = np.searchsorted(state.feature_F, candidates.feature_I)
-    above_I = (bins_of(candidates.activation_I)[:, None] > border_FQ[row_I]).sum(axis=1)
+    above_I = (bins_of(candidates.activation_I)[:, None] > border_FY[row_I]).sum(axis=1)
     quantile_I = np.where(candidates.strongest_I, 0, sizes.intervals - above_I)
     # candidates are in the order of (feature, hash), which a stable sort keeps within each quantile
     order_I = np.argsort(candidates.feature_I.astype(np.int64) << 8 | quantile_I, kind="stable")
@@ -171,6 +171,6 @@ def _filled(range_X: npt.NDArray[np.int64], count_X: npt.NDArray[np.int64]) -> n
     return counts
 
 
-def _rows(values_FQ: npt.NDArray[Any]) -> Ragged:
-    num_rows, width = values_FQ.shape
-    return Ragged(values_FQ.ravel(), np.arange(num_rows + 1, dtype=np.int64) * width)
+def _rows(values_FY: npt.NDArray[Any]) -> Ragged:
+    num_rows, width = values_FY.shape
+    return Ragged(values_FY.ravel(), np.arange(num_rows + 1, dtype=np.int64) * width)

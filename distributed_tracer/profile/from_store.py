@@ -3,7 +3,7 @@
 Graphs that were stored without their active features are profiled from their nodes. What a feature does at tokens where
 it is no node is then unknown, and counts are those of nodes.
 
-Axes: A active feature, N node, P position.
+Axes: A active feature, P position, L layer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""LayerRows: rows of one Parquet file of a profile, found by the number in the column that the file is sorted by."""
+"""LayerRows: rows of one Parquet file of a profile, found by the number in the column that the file is sorted by.
+
+Axes: I row.
+"""
 
 from __future__ import annotations
 

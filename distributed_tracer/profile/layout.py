@@ -10,6 +10,8 @@ A profile is a folder:
     tokens.parquet                id and name of every token that the other files mention
 
 `profile.json` is written last, so that a folder without it is unfinished.
+
+Axes: I row, X entry of any row.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 A part is one uncompressed `.npz` file. A worker writes it to `work/written`, and it counts once it is moved to
 `work/parts`: a worker that dies between the two loses its part, so that no text counts twice.
+
+Axes: F feature, X key.
 """
 
 from __future__ import annotations
@@ -97,7 +99,7 @@ class Part:
             positions=Counts(found["position_key"], found["position_count"]),
             candidates=Candidates(
                 **{name: found[name] for name in candidates.COLUMNS},
-                stretch=Ragged(found["stretch"], found["stretch_indptr"]),
+                span=Ragged(found["span"], found["span_indptr"]),
             ),
         )
 
@@ -122,13 +124,13 @@ def _arrays(state: LayerState) -> dict[str, Any]:
         "position_key": state.positions.key_X,
         "position_count": state.positions.count_X,
         **{name: getattr(chosen, name) for name in candidates.COLUMNS},
-        "stretch": chosen.stretch.values_X,
-        "stretch_indptr": chosen.stretch.indptr,
+        "span": chosen.span.values_X,
+        "span_indptr": chosen.span.indptr,
     }
 
 
 _COUNTS = ("bin_key", "bin_count", "position_key", "position_count")
-_NAMES = (*COLUMNS, *_COUNTS, *candidates.COLUMNS, "stretch", "stretch_indptr")
+_NAMES = (*COLUMNS, *_COUNTS, *candidates.COLUMNS, "span", "span_indptr")
 
 
 def done_units(parts: Iterable[Part]) -> set[str]:

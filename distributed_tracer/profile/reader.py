@@ -1,4 +1,7 @@
-"""open_profile and Profile: how a profile is read. Opening reads its document only."""
+"""open_profile and Profile: how a profile is read. Opening reads its document only.
+
+Axes: P position, X token of any prompt.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from ..redact import redacted
 from ..store.backend.base import Backend
 from ..store.backend.open import open_backend
 from ..store.format.failure import Failure, read_failures
+from ..store.format.run_file import is_imported
 from ..store.format.run_record import RunEnd, RunRecord, read_run_end, read_runs
 from ..store.maintenance.unreferenced import orphans
 from ..store.object_names import failure_name
@@ -116,7 +117,9 @@ def status_text(status: dict[str, Any], now: datetime | None = None) -> str:
     lines = [
         f"store    {status['store']}",
         f"made     {info.get('created', 'at an unknown time')} by {info.get('command', 'an unknown command')}",
-        f"model    {identity.get('model')} with {identity.get('transcoders')}",
+        "model    that of each imported graph, as far as it is known"
+        if is_imported(info)
+        else f"model    {identity.get('model')} with {identity.get('transcoders')}",
         f"done     {status['done']:,} prompts: {status['nodes']:,} nodes, {status['edges']:,} edges in "
         f"{status['parts']:,} parts of {status['bytes']:,} bytes",
         *_progress_lines(status, now),

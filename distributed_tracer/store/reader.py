@@ -32,8 +32,9 @@ from .commits import read_commit, read_commits
 from .evaluations import check_kind, evaluation_results
 from .format.annotation import PromptGroups
 from .format.digest import store_digest
+from .format.graph_columns import metadata_of
 from .format.part_manifest import PartManifest, PromptSummary
-from .format.run_file import parse_run
+from .format.run_file import is_imported, parse_run
 from .format.schema import Columns
 from .index import Index, newest_index
 from .object_names import RUN
@@ -125,7 +126,9 @@ class Store:
             "url": short(self.url, 200),
             "graphs": counted(len(self), "graph"),
             "parts": counted(len(self.catalogue.commits), "part"),
-            "model": short(str(identity.get("model", "unknown")), 200),
+            "model": "various models (imported)"
+            if is_imported(self.info)
+            else short(str(identity.get("model", "unknown")), 200),
             "transcoders": short(str(identity.get("transcoders", "unknown")), 200),
             "edges": counted(num_edges, "edge"),
             "prompts": listed(self.catalogue.ids),
@@ -190,10 +193,14 @@ class Store:
 
         Raises PromptNotFound, and StoreCorrupt for a damaged annotation.
         """
-        self._find(prompt_id)
+        commit, row = self.catalogue.place(self._find(prompt_id))
         said = self._groups.get(prompt_id)
-        known = {"groups": said.groups, "pins": said.pins} if said else {}
-        return GraphContext.of_run(self.info, labels=self.labels, **known)
+        known = {"labels": self.labels, **({"groups": said.groups, "pins": said.pins} if said else {})}
+        if is_imported(self.info):
+            part = self.part(commit)
+            with part.decoding("metadata"):
+                return GraphContext.of_imported(metadata_of(part.prompt(row)), **known)
+        return GraphContext.of_run(self.info, **known)
 
     @cached_property
     def labels(self) -> Labels:

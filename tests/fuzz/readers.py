@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import graph_files
 import model_files
 import numpy as np
 import pyarrow
@@ -458,6 +459,9 @@ GROUPS = {
 }
 GRAPH = {"qParams": GROUPS, "nodes": [{"node_id": "20_15589_10", "feature_type": "x", "activation": 7.5}]}
 
+PICKLE = graph_files.record(graph_files.PT, "data.pkl")
+ARRAY = graph_files.record(graph_files.NPZ, "active_features.npy")
+MATRIX = graph_files.record(graph_files.NPZ, "adjacency.npy")
 LABELS = b"""{"layer": 2, "index": 46, "text": "capital", "source": "me"}
 {"modelId": "m", "layer": "5-transcoder-hp", "index": "3", "description": "x", "explanationModelName": "g"}
 """
@@ -495,6 +499,27 @@ READERS = {
     ),
     "groups": Reader(read_groups, (json.dumps(GRAPH).encode(),)),
     "groups-address": Reader(read_groups_address, (b"supernodes=[[%22a%22,%221_2_3%22]]&pinnedIds=1_2_4&clerps=[]",)),
+    "graph-pt": Reader(partial(graph_files.read_file, "g.pt"), (graph_files.PT,)),
+    "graph-pickle": Reader(
+        partial(graph_files.read_inside, graph_files.PT, PICKLE[0], "g.pt"), (PICKLE[1],)
+    ),
+    "graph-viewer": Reader(
+        partial(graph_files.read_file, "g.json", options=graph_files.DROP), graph_files.VIEWERS
+    ),
+    "graph-node-link": Reader(partial(graph_files.read_file, "g.json"), (graph_files.NODE_LINK,)),
+    "graph-npz": Reader(partial(graph_files.read_file, "g.npz"), (graph_files.NPZ,)),
+    "graph-npy": Reader(
+        partial(graph_files.read_inside, graph_files.NPZ, ARRAY[0], "g.npz"), (ARRAY[1],)
+    ),
+    "graph-matrix": Reader(
+        partial(graph_files.read_inside, graph_files.NPZ, MATRIX[0], "g.npz"), (MATRIX[1],)
+    ),
+    "graph-nodes": Reader(
+        partial(graph_files.read_table, graph_files.TABLES, "nodes.parquet"), (graph_files.TABLES["nodes.parquet"],)
+    ),
+    "graph-edges": Reader(
+        partial(graph_files.read_table, graph_files.TABLES, "edges.parquet"), (graph_files.TABLES["edges.parquet"],)
+    ),
     "labels": Reader(partial(read_labels, "l.jsonl"), (LABELS,)),
     "labels-csv": Reader(partial(read_labels, "l.csv"), (LABEL_TABLE,)),
     "labels-gz": Reader(partial(read_labels, "l.jsonl.gz"), (gzip.compress(LABELS, mtime=0),)),

@@ -29,6 +29,20 @@ def provenance_of(run: bytes | None) -> dict[str, Any]:
     return {name: info[name] for name in _COPIED if name in info} if isinstance(info, dict) else {}
 
 
+def is_imported(info: Mapping[str, Any]) -> bool:
+    """Whether a store holds graphs that were imported from files, and none that this program traced."""
+    return bool(info.get("identity", {}).get("imported"))
+
+
+def check_traced(info: Mapping[str, Any], what: str) -> None:
+    """Raise StoreMismatch for a store of imported graphs, about `what`, which only traced ones have."""
+    if is_imported(info):
+        raise StoreMismatch(
+            f"{what} needs the model, the transcoders and the settings with which a store's graphs were traced, and "
+            "nothing says them of imported graphs"
+        )
+
+
 def parse_run(data: bytes, url: str) -> dict[str, Any]:
     """Return the content of run.json.
 

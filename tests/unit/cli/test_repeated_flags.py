@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 
 import pytest
 from test_public_names import OF_LABELS, OPTIONS
 
 from distributed_tracer.cli import labels
 from distributed_tracer.cli.main import COMMANDS, main
-from distributed_tracer.cli.repeated_flags import SEVERAL, settled
+from distributed_tracer.cli.repeated_flags import SEVERAL, SEVERAL_OF, settled
 from distributed_tracer.errors import ConfigError
+
+FLAGS = OPTIONS | OF_LABELS
 
 
 def test_values_of_a_repeated_list_follow_one_another() -> None:
@@ -41,25 +44,29 @@ def test_a_list_without_a_value_is_refused() -> None:
 
 
 def test_the_flags_that_take_several_values_are_those_of_tuples() -> None:
-    found, functions = set(), {function.__name__.replace("_", "-"): function for function in COMMANDS}
+    found, functions = dict[str, set[str]](), {_name_of(function): function for function in COMMANDS}
     functions |= {f"labels {name}": function for name, function in labels.OF_LABELS.items()}
-    assert functions.keys() == (OPTIONS | OF_LABELS).keys() - {"labels"}
-    for function in functions.values():
-        for name, parameter in inspect.signature(function).parameters.items():
-            annotation = str(parameter.annotation)
-            if "tuple[" in annotation and "Positional" not in annotation:
-                found.add(f"--{name.replace('_', '-')}")
-    assert found == SEVERAL
-    assert found < set().union(*OPTIONS.values())
+    assert functions.keys() == FLAGS.keys() - {"labels"}
+    for command, function in functions.items():
+        parameters = inspect.signature(function, eval_str=True).parameters
+        hints = {f"--{name.replace('_', '-')}": str(one.annotation) for name, one in parameters.items()}
+        found[command] = {flag for flag, hint in hints.items() if "tuple[" in hint and "Positional" not in hint}
+    assert {flag for flags in found.values() for flag in flags} - {"--prompt"} == SEVERAL
+    for command, flags in found.items():
+        assert flags & FLAGS[command] - SEVERAL == SEVERAL_OF.get(command, set()), command
 
 
-@pytest.mark.parametrize("command", OPTIONS | OF_LABELS)
+def _name_of(function: Callable[..., int]) -> str:
+    return function.__name__.strip("_").replace("_", "-")
+
+
+@pytest.mark.parametrize("command", FLAGS)
 def test_every_flag_of_every_command_given_twice_adds_up_or_is_refused(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for flag in (OPTIONS | OF_LABELS)[command]:
+    for flag in FLAGS[command]:
         given = [*command.split(), flag, "1", flag, "2"]
-        if flag in SEVERAL:
+        if flag in SEVERAL | SEVERAL_OF.get(command, set()):
             assert settled(given) == [*command.split(), flag, "1", "2"]
         else:
             assert main(given) == 1

@@ -57,7 +57,7 @@ def unpaired(number: int) -> tuple[int, int]:
 
 
 def packed_feature(folder: Path, number: int) -> Any:
-    """Read a feature as `loadFeatureFromBinary` of the viewer does, and its server: the end of the range belongs to it."""
+    """Read a feature as `loadFeatureFromBinary` of the viewer and its server do: the end of the range belongs to it."""
     layer, feature = unpaired(number)
     index = json.loads(gzip.decompress((folder / "features" / "index.json.gz").read_bytes()))[str(layer)]
     start, end = index["offsets"][feature], index["offsets"][feature + 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import asdict, replace
@@ -14,7 +15,7 @@ import networkx
 import numpy as np
 import pytest
 from pyarrow import parquet
-from random_graphs import AWKWARD, random_graph
+from random_graphs import AWKWARD, finite, random_graph
 from random_stores import make_store
 
 from distributed_tracer.cli.exchange import ExportFormat
@@ -118,7 +119,7 @@ def test_graphml_declares_every_key_once_and_uses_no_other(hostile: Graph, tmp_p
 @pytest.mark.parametrize("case", [*GRAPHS, "hostile"])
 def test_node_link_json_is_what_networkx_writes_and_reads(case: str, hostile: Graph, tmp_path: Path) -> None:
     graph = GRAPHS.get(case, hostile)
-    assert export_graph(graph, tmp_path / "g.json") == []
+    assert export_graph(graph, tmp_path / "g.json", "json") == []
 
     def refuse(constant: str) -> None:
         pytest.fail(f"{constant} is not JSON")
@@ -161,7 +162,7 @@ def test_parquet_holds_the_tables_bit_for_bit_and_the_rest_as_json(case: str, ho
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_an_export_is_whole_or_not_there(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / f"g{FORMATS[name].ending}"
+    path, graph = tmp_path / f"g{FORMATS[name].ending}", finite(GRAPHS["plain"])
 
     def full(_: Any) -> None:
         raise OSError("the disk is full")
@@ -169,47 +170,57 @@ def test_an_export_is_whole_or_not_there(name: str, tmp_path: Path, monkeypatch:
     with monkeypatch.context() as broken:
         broken.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="the disk is full"):
-            export_graph(GRAPHS["plain"], path)
+            export_graph(graph, path, name)
     assert not any(tmp_path.iterdir())
-    export_graph(GRAPHS["plain"], path)
+    export_graph(graph, path, name)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize("name", sorted(set(FORMATS) - {"parquet"}))
 def test_a_file_that_is_there_is_replaced(name: str, tmp_path: Path) -> None:
-    path = tmp_path / f"g{FORMATS[name].ending}"
-    export_graph(GRAPHS["plain"], path)
+    path, graph = tmp_path / f"g{FORMATS[name].ending}", finite(GRAPHS["plain"])
+    export_graph(graph, path, name)
     first = path.read_bytes()
     path.write_bytes(b"old")
-    export_graph(GRAPHS["plain"], path, name)
+    export_graph(graph, path, name)
     assert path.read_bytes() == first
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_an_ending_of_another_format_is_refused_with_the_list_of_formats(name: str, tmp_path: Path) -> None:
-    for other in set(FORMATS) - {name}:
-        with pytest.raises(ConfigError, match=rf"in the format {name} ends in \.{name}, unlike ") as refused:
-            export_graph(GRAPHS["plain"], tmp_path / f"g.{other}", name)
-        assert all(f"{known} (.{known})" in str(refused.value) for known in FORMATS)
-    assert check_export(tmp_path / f"g.{name}".upper()) is check_export(tmp_path / f"g.{name}", name) is FORMATS[name]
+    ending = FORMATS[name].ending
+    for other in {format.ending for format in FORMATS.values()} - {ending}:
+        with pytest.raises(ConfigError, match=rf"in the format {name} ends in {re.escape(ending)}, unlike ") as refused:
+            export_graph(GRAPHS["plain"], tmp_path / f"g{other}", name)
+        assert all(f"{known.name} ({known.ending})" in str(refused.value) for known in FORMATS.values())
+    assert check_export(tmp_path / f"g{ending}".upper(), name) is check_export(tmp_path / f"g{ending}", name)
+    assert check_export(tmp_path / f"g{ending}").ending == ending
     assert not any(tmp_path.iterdir())
+
+
+def test_of_formats_with_one_ending_the_first_is_written_and_the_others_are_named(tmp_path: Path) -> None:
+    graph = finite(GRAPHS["plain"])
+    assert export_graph(graph, tmp_path / "g.json") == [".json is json here: --format viewer is another"]
+    assert json.loads((tmp_path / "g.json").read_bytes())["directed"]
+    assert export_graph(graph, tmp_path / "g.npz") == []
 
 
 def test_unknown_formats_and_endings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no format 'graphm'; there are npz, .*Did you mean 'graphml'"):
         check_export(tmp_path / "g.graphml", "graphm")
     for name in ("g", "g.xml", "g.npz.gz", ".json"):
-        with pytest.raises(ConfigError, match=r"ends in \.npz or \.graphml or \.parquet or \.json, unlike "):
+        with pytest.raises(ConfigError, match=r"ends in \.npz or \.graphml or \.parquet or \.json or \.pt.*, unlike "):
             check_export(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_directory_in_the_way_and_a_missing_parent_are_refused(name: str, tmp_path: Path) -> None:
-    (tmp_path / f"d.{name}").mkdir()
-    with pytest.raises(ConfigError, match=rf"d\.{name} (is a directory|exists, and a folder replaces nothing)"):
-        check_export(tmp_path / f"d.{name}")
-    with pytest.raises(ConfigError, match=rf"there is no directory .*none to write g\.{name} to"):
-        check_export(tmp_path / "none" / f"g.{name}")
+    ending = FORMATS[name].ending
+    (tmp_path / f"d{ending}").mkdir()
+    with pytest.raises(ConfigError, match=rf"d\{ending} (is a directory|exists, and a folder replaces nothing)"):
+        check_export(tmp_path / f"d{ending}", name)
+    with pytest.raises(ConfigError, match=rf"there is no directory .*none to write g\{ending} to"):
+        check_export(tmp_path / "none" / f"g{ending}", name)
 
 
 def test_a_folder_replaces_neither_a_file_nor_a_link(tmp_path: Path) -> None:

@@ -39,6 +39,15 @@ def test_groups_are_read_from_an_address() -> None:
     assert [supernode.name for supernode in groups_of_url(paired, num_layers=26).supernodes] == ["says places"]
 
 
+def test_addresses_of_published_notebooks_have_the_layer_in_the_number() -> None:
+    url = address(supernodes=json.dumps([["", "23_2312237_10"], ["a, b", "4_413154_9"]]), pinnedIds="7_706861_9")
+    assert groups_of_url(url, num_layers=26).supernodes == (
+        Supernode("", (Feature(23, 10, 12237),)),
+        Supernode("a, b", (Feature(4, 9, 13154),)),
+        Supernode("7_706861_9", (Feature(7, 9, 6861),)),
+    )
+
+
 def saved(path: Path, **changed: Any) -> Path:
     node = {"node_id": "20_15589_10", "feature_type": "cross layer transcoder", "activation": 7.5}
     error = {"node_id": "0_3_9", "feature_type": "mlp reconstruction error", "activation": None}
