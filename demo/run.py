@@ -147,6 +147,7 @@ def try_next(path: Path, store: Store) -> str:
     return "\n".join(
         [
             f"{program} show {path} --prompt {EXAMPLE}",
+            f"{program} feature {path} {feature}",
             f"{program} query {path} --feature {feature}",
             f"{program} draw {path} --prompt {EXAMPLE} --out {path.parent}/graph.svg",
             f"{program} export {path} --prompt {EXAMPLE} --out {path.parent}/graph.npz",

@@ -79,9 +79,11 @@ def make(path: StorePath, profile: str, author: str | None = None) -> int:
     from ..labels.in_store import replace_labels
     from ..labels.rules import RULE, rule_labels
     from ..profile.reader import open_profile
+    from ..query.feature_summary import check_profile
     from ..store.reader import open_store
 
     store, known = open_store(path), open_profile(profile)
+    check_profile(store, known)
     done = replace_labels(store, RULE, rule_labels(known.features()), _author(author))
     print(
         f"labels by rule: {done.num_added:,} new, {done.num_there:,} as before, {done.num_removed:,} removed; the "
@@ -177,7 +179,7 @@ def feature(
         json: Whether to print the answer as JSON.
     """
     from ..profile.reader import open_profile
-    from ..query.feature_summary import feature_summary
+    from ..query.feature_summary import check_profile, feature_summary
     from ..report.feature import feature_text
     from ..store.reader import open_store
 
@@ -185,8 +187,11 @@ def feature(
     layer, index = parse_feature(feature, "a feature")
     store = open_store(path)
     known = None
-    if profile is not None and (known := open_profile(profile).feature(layer, index)) is None:
-        print(f"feature {layer}:{index} is active nowhere in the profile", file=sys.stderr)
+    if profile is not None:
+        opened = open_profile(profile)
+        check_profile(store, opened)
+        if (known := opened.feature(layer, index)) is None:
+            print(f"feature {layer}:{index} is active nowhere in the profile", file=sys.stderr)
     found = feature_summary(store, layer, index, known, top)
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     print_answer(found if json else feature_text(found, colour))
@@ -202,6 +207,9 @@ def _author(given: str | None) -> str:
         return ""
 
 
-for _function in (add, make, list_, export, remove):
-    labels_app.command(name=_function.__name__.rstrip("_"))(bound(_function))
+OF_LABELS = {function.__name__.rstrip("_"): function for function in (add, make, list_, export, remove)}
+"""The commands of `labels`, by name."""
+
+for _name, _function in OF_LABELS.items():
+    labels_app.command(name=_name)(bound(_function))
 labels_app.__doc__ = "Labels of features: add, make, list, export and remove them."

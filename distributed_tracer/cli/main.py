@@ -28,16 +28,16 @@ COMMANDS: tuple[Callable[..., int], ...] = (
     *(setup.bundle, setup.verify_bundle, setup.version),
 )
 """All commands, in the order in which `--help` lists them."""
-_GROUPS = {"labels": labels.labels_app}
-"""Commands that have commands of their own."""
 _OF_COMMANDS = {function.__name__.strip("_").replace("_", "-"): function for function in COMMANDS}
 """Commands by name; `import` is a word of Python's, so its function has another name."""
-_NAMES = [*_OF_COMMANDS, *_GROUPS]
+_NAMES: list[str] = []
 
 for _name, _function in _OF_COMMANDS.items():
+    _NAMES.append(_name)
     app.command(name=_name)(bound(_function))
-for _name, _group in _GROUPS.items():
-    app.command(_group, name=_name)
+    if _function is labels.feature:  # a group of commands, which `--help` lists beside this one
+        _NAMES.append("labels")
+        app.command(labels.labels_app, name="labels")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..graph.labels import Label, labels_text
 from ..report.interventions import SHOWN_SUPERNODES, shown_supernodes
 from . import style
 
@@ -21,10 +22,11 @@ Places = dict[str, tuple[float, float]]
 def draw_interventions(summary: dict[str, Any], max_supernodes: int = SHOWN_SUPERNODES) -> Figure:
     """Draw a summary of `InterventionGraph.apply`: supernodes from low to high layers, with lines to their children.
 
-    A box gives the activation that is left of its supernode as a share of its reference activation. Supernodes that
-    were set have a label; those that were swapped in stand beside the ones they replace; those that are nearly off are
-    grey. Bars show the probabilities of next tokens. If there are more than `max_supernodes`, those that were set and
-    the first others are drawn, and a line below says so. Raises ConfigError without matplotlib.
+    A box gives the activation that is left of its supernode as a share of its reference activation, and in small print
+    the labels of its features, if the summary has them. Supernodes that were set have a label; those that were swapped
+    in stand beside the ones they replace; those that are nearly off are grey. Bars show the probabilities of next
+    tokens. If there are more than `max_supernodes`, those that were set and the first others are drawn, and a line
+    below says so. Raises ConfigError without matplotlib.
     """
     supernodes = [summary["supernodes"][place] for place in shown_supernodes(summary, max_supernodes)]
     rows = _rows(supernodes)
@@ -46,7 +48,12 @@ def draw_interventions(summary: dict[str, Any], max_supernodes: int = SHOWN_SUPE
     _draw_tokens(bars, summary["next_tokens"])
     num_all = len(summary["supernodes"])
     left_out = f"drawn are {len(supernodes):,} of {num_all:,} supernodes" if len(supernodes) < num_all else ""
-    names = [*(supernode["name"] for supernode in supernodes), *(token["token"] for token in summary["next_tokens"])]
+    said = map(_said, supernodes)
+    names = [
+        *(supernode["name"] for supernode in supernodes),
+        *said,
+        *(token["token"] for token in summary["next_tokens"]),
+    ]
     style.add_notes(figure, [left_out], (style.shown(text, 110) for text in (summary["prompt"], *names)))
     return figure
 
@@ -135,9 +142,16 @@ def _draw_box(axes: Any, supernode: dict[str, Any], x: float, y: float) -> None:
     axes.text(x, y + 0.09, style.words(supernode["name"], 38), ha="center", va="center", fontsize=7, color=colour)
     if after is not None:
         axes.text(x, y - 0.14, f"{after:.0%}", ha="center", va="center", fontsize=8, color=colour, weight="bold")
+    if said := _said(supernode):
+        axes.text(x, y - 0.25, style.words(said, 50), ha="center", va="center", fontsize=4.5, color="#666666")
     if setting is not None:
         label = {"boxstyle": "round,pad=0.2", "facecolor": style.NEGATIVE, "edgecolor": "none"}
         axes.text(x - _BOX / 2, y + 0.3, setting, ha="left", va="center", fontsize=7, color="white", bbox=label)
+
+
+def _said(supernode: dict[str, Any]) -> str:
+    """Return the labels of a supernode's features, if `with_labels` has added some."""
+    return labels_text(Label(label["text"], label["source"]) for label in supernode.get("labels", ()))
 
 
 def _draw_tokens(bars: Any, tokens: list[dict[str, Any]]) -> None:

@@ -27,6 +27,8 @@ V1 = (
     ("query S --feature 1:118 --show edges-into", "26 edges in 1 prompts"),
     ("query S --feature 1:118 --show edges-out", "19 edges in 1 prompts"),
     ("query S --feature 1:118 --show together", "21 other features in the same prompts"),
+    ("labels add S F/labels.csv", "added 1 label; 0 were there"),
+    ("feature S 1:118", "labels    'a label' ("),
     ("query S --where hops=2", "1 of 5 prompts"),
     ("query S --token is", "2 of 5 prompts"),
     ("query S --target x", "1 of 5 prompts"),
@@ -64,6 +66,7 @@ def run(command: str, folder: Path) -> int:
 
 def copied(version: str, folder: Path) -> Path:
     shutil.copytree(ARCHIVE / version, folder / "store")
+    (folder / "labels.csv").write_text("layer,index,text\n1,118,a label\n")
     (folder / "prompts.jsonl").write_text('{"id": "new", "text": "Fact: the capital of"}\n')
     return folder / "store"
 
@@ -72,7 +75,8 @@ def test_no_version_and_no_command_is_missed() -> None:
     assert {path.name for path in ARCHIVE.iterdir() if path.is_dir()} == ANSWERS.keys()
     for commands in ANSWERS.values():
         assert {command.split()[0] for command, _ in commands} == {
-            one.__name__.replace("_", "-") for one in COMMANDS
+            *(one.__name__.replace("_", "-") for one in COMMANDS),
+            "labels",
         } - NO_STORE
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 
 import pytest
-from test_public_names import OPTIONS
+from test_public_names import OF_LABELS, OPTIONS
 
+from distributed_tracer.cli import labels
 from distributed_tracer.cli.main import COMMANDS, main
 from distributed_tracer.cli.repeated_flags import SEVERAL, SEVERAL_OF, settled
 from distributed_tracer.errors import ConfigError
+
+FLAGS = OPTIONS | OF_LABELS
 
 
 def test_values_of_a_repeated_list_follow_one_another() -> None:
@@ -40,24 +44,30 @@ def test_a_list_without_a_value_is_refused() -> None:
 
 
 def test_the_flags_that_take_several_values_are_those_of_tuples() -> None:
-    found, functions = dict[str, set[str]](), {one.__name__.strip("_").replace("_", "-"): one for one in COMMANDS}
-    for command in OPTIONS.keys() & functions.keys():  # a group of commands has its flags in functions of its own
-        parameters = inspect.signature(functions[command], eval_str=True).parameters
+    found, functions = dict[str, set[str]](), {_name_of(function): function for function in COMMANDS}
+    functions |= {f"labels {name}": function for name, function in labels.OF_LABELS.items()}
+    assert functions.keys() == FLAGS.keys() - {"labels"}
+    for command, function in functions.items():
+        parameters = inspect.signature(function, eval_str=True).parameters
         hints = {f"--{name.replace('_', '-')}": str(one.annotation) for name, one in parameters.items()}
         found[command] = {flag for flag, hint in hints.items() if "tuple[" in hint and "Positional" not in hint}
     assert {flag for flags in found.values() for flag in flags} - {"--prompt"} == SEVERAL
     for command, flags in found.items():
-        assert flags & OPTIONS[command] - SEVERAL == SEVERAL_OF.get(command, set()), command
+        assert flags & FLAGS[command] - SEVERAL == SEVERAL_OF.get(command, set()), command
 
 
-@pytest.mark.parametrize("command", OPTIONS)
+def _name_of(function: Callable[..., int]) -> str:
+    return function.__name__.strip("_").replace("_", "-")
+
+
+@pytest.mark.parametrize("command", FLAGS)
 def test_every_flag_of_every_command_given_twice_adds_up_or_is_refused(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for flag in OPTIONS[command]:
-        given = [command, flag, "1", flag, "2"]
+    for flag in FLAGS[command]:
+        given = [*command.split(), flag, "1", flag, "2"]
         if flag in SEVERAL | SEVERAL_OF.get(command, set()):
-            assert settled(given) == [command, flag, "1", "2"]
+            assert settled(given) == [*command.split(), flag, "1", "2"]
         else:
             assert main(given) == 1
             name = f"--{flag.removeprefix('--no-')}" if flag.startswith("--no-") else flag

@@ -8,13 +8,14 @@ import pytest
 from random_graphs import random_graph
 from random_stores import make_store
 
-from distributed_tracer.errors import ConfigError
+from distributed_tracer.errors import ConfigError, StoreNotFound
 from distributed_tracer.graph.labels import Label
 from distributed_tracer.labels.in_store import (
     Added,
     add_labels,
     label_rows,
     label_sources,
+    labels_at,
     remove_labels,
     replace_labels,
     write_label_file,
@@ -89,3 +90,15 @@ def test_an_exported_file_adds_nothing_to_the_store_that_it_is_of(name: str, sto
 def test_a_file_of_another_format_is_refused(store: Store, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"ends in \.jsonl or \.csv"):
         write_label_file(store.labels, tmp_path / "l.xlsx")
+
+
+def test_labels_are_those_of_a_store_or_of_a_file(store: Store, tmp_path: Path) -> None:
+    add_labels(store, ROWS)
+    labels = open_store(store.url).labels
+    write_label_file(labels, tmp_path / "l.jsonl")
+    assert dict(labels_at(store.url)) == dict(labels_at(str(tmp_path / "l.jsonl"))) == dict(labels)
+    (tmp_path / "l.csv").write_text("layer,index,text\n1,2,x\n1,y,x\n1,,x\n")
+    with pytest.raises(ConfigError, match=r"l.csv:3: no whole number from 0: found 'y' as an index and 1 more"):
+        labels_at(str(tmp_path / "l.csv"))
+    with pytest.raises(StoreNotFound):
+        labels_at(str(tmp_path / "nothing"))

@@ -8,8 +8,10 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib import pyplot
 
+from distributed_tracer.graph.labels import Label, Labels
 from distributed_tracer.plot.interventions import draw_interventions
 from distributed_tracer.plot.style import notes, save_figure
+from distributed_tracer.report.interventions import with_labels
 
 
 def supernode(name: str, layer: int | None, position: int | str = 9, **changed: Any) -> dict[str, Any]:
@@ -47,6 +49,18 @@ def test_layers_go_up_positions_to_the_right_and_labels_are_on_top() -> None:
     assert {"0%", "10%", "90%", "200%", "×0", "×2"} <= at.keys()
     assert all(c.isprintable() for label in figure.axes[1].get_yticklabels() for c in label.get_text())
     pyplot.close(figure)
+
+
+def test_labels_of_features_are_in_the_boxes() -> None:
+    hostile = "\x1b[2Jstate $x$\u202e"
+    labels = Labels.of([(1, 5, Label("a state", "me")), (2, 5, Label(hostile, "me"))])
+    figure = draw_interventions(with_labels(SUMMARY, labels))
+    at = texts(figure)
+    assert at["'a state'"][0] == at["California"][0]
+    (said,) = [text for text in at if "state $x$" in text or "x1b" in text]
+    assert said.isprintable()
+    assert "'a state'" not in texts(draw_interventions(SUMMARY))
+    pyplot.close("all")
 
 
 def test_what_is_swapped_in_takes_over_the_lines() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from profiles import write_profile
 from random_graphs import random_graph
 from random_stores import make_store
 
@@ -18,8 +19,9 @@ from distributed_tracer.graph.graph import Graph, Target
 from distributed_tracer.graph.labels import Label
 from distributed_tracer.graph.nodes import ActiveTable, NodeTable
 from distributed_tracer.profile.feature_profile import Context, FeatureProfile, Neighbour, WeightedToken
+from distributed_tracer.profile.reader import open_profile
 from distributed_tracer.query.average_neighbours import average_neighbours
-from distributed_tracer.query.feature_summary import feature_summary
+from distributed_tracer.query.feature_summary import check_profile, feature_summary
 from distributed_tracer.store.annotations import write_labels
 from distributed_tracer.store.reader import Store, open_store
 
@@ -148,3 +150,19 @@ def test_a_feature_of_no_graph_is_told_from_one_that_does_not_exist(store: Store
     assert found["contexts"] == found["acts_in"] == found["driven_by"] == found["together"] == []
     with pytest.raises(ConfigError, match="layer 2 is not among the 2"):
         feature_summary(store, 2, 0)
+
+
+def test_a_profile_of_other_transcoders_is_refused(store: Store, tmp_path: Path) -> None:
+    content = {"model": "sha256:1", "transcoders": "sha256:2"}
+    written = [FeatureProfile(1, 7, 1, 1, 10, 1, 1.0, 1.0)]
+    profile = open_profile(write_profile(tmp_path / "P", written, {"content": content, "transcoders": "t\x1b"}))
+    check_profile(store, profile)  # the store does not record any
+    store.info["content"] = dict(content)
+    check_profile(store, profile)
+    store.info["content"]["transcoders"] = "sha256:3"
+    with pytest.raises(ConfigError, match=r"another set of transcoders \('t\\x1b', 'sha256:2'\) than .*'sha256:3'\)"):
+        check_profile(store, profile)
+    store.info |= {"content": content, "num_features": [8, 8]}
+    profile.info = {**profile.info, "features_of_layers": [8, 16]}
+    with pytest.raises(ConfigError, match=r"\[8, 16\] features in their layers, and those of .* have \[8, 8\]"):
+        check_profile(store, profile)
