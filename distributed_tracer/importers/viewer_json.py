@@ -2,7 +2,7 @@
 
 Nodes are read by their fields and their `feature_type`. Their ids only connect them, and are not taken apart, except
 for what stands nowhere else: the id of a token. The graph in such a file is pruned, so the sums of its rows, its
-scores and the active features that are no nodes are unknown. Axes: N node, P position.
+scores and the active features that are no nodes are unknown. Axes: N node, E edge.
 """
 
 from __future__ import annotations
