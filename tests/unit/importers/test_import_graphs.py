@@ -77,6 +77,23 @@ def test_a_bad_file_stops_no_other_and_a_second_call_skips_what_is_there(folder:
     assert len(open_store(url).manifests) == 1
 
 
+def test_an_import_that_is_stopped_keeps_what_it_has_and_goes_on(folder: Path, tmp_path: Path) -> None:
+    url = str(tmp_path / "store")
+
+    def stop(done: int, of: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_graphs([folder / f"{name}.json" for name in "abc"], url, show=stop)
+    assert list(open_store(url)) == ["graph a", "graph b"]
+    assert status_of(url)["run"]["end"]["how"] == "stopped"
+    done = import_graphs([folder / f"{name}.json" for name in "abc"], url)
+    assert (done.num_imported, done.num_there) == (1, 2)
+    store = open_store(url)
+    assert all(len(store.context(prompt_id).groups) == 3 for prompt_id in store)
+
+
 def test_processes_read_files_with_the_same_result(folder: Path, tmp_path: Path) -> None:
     one, two = str(tmp_path / "one"), str(tmp_path / "two")
     import_graphs(folder, one)
