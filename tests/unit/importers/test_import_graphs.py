@@ -74,6 +74,8 @@ def test_a_bad_file_stops_no_other_and_a_second_call_skips_what_is_there(folder:
     assert list(open_store(url)) == ["graph a", "graph b", "graph c"]
     again = import_graphs([folder / "a.json", str(folder / "[bc].json")], url)
     assert (again.num_imported, again.num_there, again.exit_code) == (0, 3, 0)
+    run = status_of(url)["run"]
+    assert (run["num_prompts"], run["num_done"], run["num_left"]) == (3, 3, 0)
     assert len(open_store(url).manifests) == 1
 
 
