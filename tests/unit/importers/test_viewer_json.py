@@ -149,6 +149,14 @@ def test_saved_groups_pins_and_names_are_found_whatever_their_form() -> None:
         assert found.notes == ("left out 1 member of groups or pins that mean no node, or two: 'nothing'",)
 
 
+def test_labels_of_a_scan_that_differs_from_run_to_run_have_a_source_without_it() -> None:
+    found = with_fields(document(), 1, clerp="x")
+    found["metadata"] |= {"scan": "custom-8573", "transcoder_list": ["a/b", "c/d"]}
+    context = read_viewer(found).context
+    assert context.labels.get(2, 7) == (Label("x", "clerps"),)
+    assert context.transcoders == "a/b, c/d"
+
+
 def test_influence_that_is_no_share_is_left_out() -> None:
     found = read_viewer(with_fields(document(), 1, influence=2.5))
     assert found.influence == "unknown"
