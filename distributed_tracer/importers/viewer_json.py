@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from .. import plain_values
 from ..errors import GraphFileError
+from ..graph.feature_numbers import FeatureNode, indices_of
 from ..graph.graph import Target
 from ..graph.nodes import NodeKind, NodeTable
 from ..text import counted, short
 from .cumulative_shares import own_shares
-from .feature_numbers import FeatureNode, indices_of
 from .imported_graph import MAX_LAYERS, ImportedGraph, InfluenceOrigin, assemble
 from .json_fields import list_of, number, object_of, single, text, whole
 from .link_ends import Link, ends_of, places_by_id

@@ -13,6 +13,7 @@ from viewer_documents import CLT, ERROR, document, node
 
 from distributed_tracer.errors import GraphFileError
 from distributed_tracer.graph.context import Group, NodeKey
+from distributed_tracer.graph.feature_numbers import FeatureNode, indices_of
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.labels import Label
 from distributed_tracer.graph.nodes import NodeKind
@@ -20,7 +21,6 @@ from distributed_tracer.graph.prune import prune
 from distributed_tracer.graph.viewer_groups import cantor_pair
 from distributed_tracer.importers.circuit_tracer import read_circuit_tracer
 from distributed_tracer.importers.cumulative_shares import ROUND_OFF, own_shares
-from distributed_tracer.importers.feature_numbers import FeatureNode, indices_of
 from distributed_tracer.importers.viewer_json import read_viewer
 
 
