@@ -58,8 +58,8 @@ def read_document(folder: Path) -> dict[str, Any] | None:
         return None
     except OSError as error:
         raise ProfileError(f"{path} cannot be read: {error.strerror}") from error
-    parse_json(data, ProfileError)  # bounds depth and numbers
     try:
+        parse_json(data, ValueError)  # bounds depth and numbers
         document = load_checksummed(data)
         if document["format"] != FORMAT:
             raise ValueError(f"its format is {short(str(document['format']))}")
@@ -69,12 +69,23 @@ def read_document(folder: Path) -> dict[str, Any] | None:
             document["num_tokens"], document["num_prompts"] = (int(document[n]) for n in ("num_tokens", "num_prompts"))
             document["layers"] = sorted(int(layer) for layer in document["layers"])
             document["quantile_shares"] = [float(share) for share in document["quantile_shares"]]
+            document["num_features"] = int(document["num_features"])
+            for name in ("settings", "failed"):
+                if not isinstance(document.setdefault(name, {}), dict):
+                    raise ValueError(f"its {name} are not an object")
+            missing = {layer_file(kind, layer) for kind in (FEATURES, CONTEXTS) for layer in document["layers"]}
+            if missing := {*missing, PROMPTS, TOKENS} - document["files"].keys():
+                raise ValueError(f"it lists no {min(missing)}")
     except MALFORMED as error:
-        raise ProfileError(f"{path} is not a profile, or it is damaged: {short(str(error), 200)}") from error
+        raise _no_profile(path, f"{type(error).__name__}: {error}") from error
     if document["format_version"] != FORMAT_VERSION:
         version = short(str(document["format_version"]))
         raise ProfileError(f"{path} has format version {version}; this program reads {FORMAT_VERSION}")
     return document
+
+
+def _no_profile(path: Path, why: str) -> ProfileError:
+    return ProfileError(f"{path} is not a profile, or it is damaged: {short(why, 200)}")
 
 
 class Profile:
@@ -95,7 +106,7 @@ class Profile:
         return html_facts("profile of features", self._facts())
 
     def _facts(self) -> dict[str, str]:
-        settings = self.info.get("settings", {})
+        settings = self.info["settings"]
         named = {
             name: short(str(settings[name]), 200) for name in ("model", "transcoders", "store") if settings.get(name)
         }
@@ -128,7 +139,8 @@ class Profile:
         """Return the profile of one feature; None if it is active nowhere. Raises ProfileError for damaged files."""
         if layer not in self.layers:
             return None
-        return next(self._between(layer, index, index), None)
+        found = self._between(layer, index, index)
+        return found[0] if found else None
 
     def features(self, layers: Iterable[int] | None = None) -> Iterator[FeatureProfile]:
         """Yield the profiles of all features, or of those of some layers, in the order of (layer, feature).
@@ -142,7 +154,10 @@ class Profile:
                     yield from self._between(layer, first, last)
 
     def table(self) -> Table:
-        """Return one row per feature: layer, feature, counts, density and activations; `docs/profiles.md` has them."""
+        """Return one row per feature: layer, feature, counts, density and activations; `docs/profiles.md` has them.
+
+        Raises ProfileError for damaged files.
+        """
         columns: dict[str, list[npt.NDArray[Any]]] = {name: [np.empty(0, kind)] for name, kind in _SUMMARY.items()}
         for layer in self.layers:
             found = self._rows(layer_file(FEATURES, layer)).columns(list(_SUMMARY))
@@ -155,8 +170,16 @@ class Profile:
     def _open(self, name: str, key: str = "feature") -> LayerRows:
         return LayerRows(self.path / name, self.info["files"][name], key)
 
-    def _between(self, layer: int, first: int, last: int) -> Iterator[FeatureProfile]:
-        """Yield the features of a layer from index `first` to `last`."""
+    def _between(self, layer: int, first: int, last: int) -> list[FeatureProfile]:
+        """Return the features of a layer from index `first` to `last`. Raises ProfileError if the files disagree."""
+        try:
+            return list(self._read(layer, first, last))
+        except (*MALFORMED, IndexError) as error:
+            if isinstance(error, ProfileError):
+                raise
+            raise _no_profile(self.path, f"{type(error).__name__}: {error}") from error
+
+    def _read(self, layer: int, first: int, last: int) -> Iterator[FeatureProfile]:
         found = self._rows(layer_file(FEATURES, layer)).read(first, last).to_pylist()
         if not found:
             return

@@ -10,6 +10,7 @@ import io
 import json
 import random
 import struct
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import graph_files
 import model_files
 import numpy as np
 import pyarrow
+from profiles import write_profile
 from pyarrow import parquet
 
 from distributed_tracer.artifacts.checkpoint_files import INDEX, damaged, shards
@@ -36,6 +38,8 @@ from distributed_tracer.intervene.viewer_supernodes import groups_of_file, group
 from distributed_tracer.labels.label_file import read_label_file
 from distributed_tracer.ops.bundle.bundle import remove_stale_wheels
 from distributed_tracer.ops.bundle.manifest import NAME, Manifest, problems, read_manifest, summary
+from distributed_tracer.profile.feature_profile import Context, FeatureProfile
+from distributed_tracer.profile.reader import open_profile
 from distributed_tracer.prompt import TargetSpec
 from distributed_tracer.redact import redacted, redacted_url
 from distributed_tracer.runtime.telemetry.untrusted_text import in_short, plain_lines
@@ -469,6 +473,30 @@ LABEL_TABLE = b'layer,index,text,source\r\n2,46,"a ""b""\nc",me\r\n3,1,\xc3\xa9,
 LABEL_PARQUET = io.BytesIO()
 parquet.write_table(pyarrow.table({"layer": [2, 3], "feature": [46, 1], "label": ["x", "y"]}), LABEL_PARQUET)
 
+
+# profiles of features
+
+
+def profile_document(folder: Path) -> bytes:
+    context = Context(0, "p1", 1, 0, ("a", "b"), (0.0, 2.5))
+    feature = FeatureProfile(0, 3, 2, 1, 60, 5, 2.5, 1.5, contexts=(context,), min_activation=0.5)
+    return (write_profile(folder, [feature], {"model": "m"}) / "profile.json").read_bytes()
+
+
+def read_profile(data: bytes, folder: Path) -> None:
+    profile_document(folder)
+    (folder / "profile.json").write_bytes(data)
+    profile = open_profile(folder)
+    assert len(repr(profile) + profile._repr_html_()) < LONGEST_MESSAGE
+    for feature in profile.features():
+        assert profile.feature(feature.layer, feature.feature) == feature
+    profile.table()
+
+
+with tempfile.TemporaryDirectory() as whole_profile:
+    PROFILE = profile_document(Path(whole_profile))
+
+
 READERS = {
     "jsonl": Reader(partial(read_corpus, "p.jsonl"), (JSONL,)),
     "csv": Reader(partial(read_corpus, "p.csv"), (CSV, b'text,messages\n,"[{""role"":""user"",""content"":""x""}]"\n')),
@@ -497,6 +525,7 @@ READERS = {
     "foreign-text": Reader(
         read_foreign_text, (b"\x1b[31mred\x1b[0m 10%\r100%\n\x1b]0;title\x07x\x9b1m\t\x1bP1\x1b\\", b"see http://a:b@h/?x=1")
     ),
+    "profile": Reader(read_profile, (PROFILE, PROFILE.partition(b',"sha256"')[0] + b"}")),
     "groups": Reader(read_groups, (json.dumps(GRAPH).encode(),)),
     "groups-address": Reader(read_groups_address, (b"supernodes=[[%22a%22,%221_2_3%22]]&pinnedIds=1_2_4&clerps=[]",)),
     "graph-pt": Reader(partial(graph_files.read_file, "g.pt"), (graph_files.PT,)),
