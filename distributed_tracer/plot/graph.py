@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph.graph import Graph
+from ..graph.labels import Labels
 from ..graph.nodes import NodeKind
 from . import style
 
@@ -27,13 +28,15 @@ _COLOURS = {
 }
 
 
-def draw_graph(graph: Graph, *, max_nodes: int = 60, max_edges: int = 160, num_labels: int = 20) -> Figure:
+def draw_graph(
+    graph: Graph, *, labels: Labels | None = None, max_nodes: int = 60, max_edges: int = 160, num_labels: int = 20
+) -> Figure:
     """Draw the most influential nodes and the strongest edges between them.
 
     The area of a node shows its influence, the width of an edge the influence that it passes on; blue edges raise their
-    target, orange ones lower it. The `num_labels` most influential features are labelled `layer:index`. A line below
-    the picture says what is left out; long prompts are drawn without the positions that have none of these nodes.
-    Raises ConfigError without matplotlib.
+    target, orange ones lower it. The `num_labels` most influential features are labelled `layer:index`, and below it
+    with what `labels` say about them, wrapped and shortened. A line below the picture says what is left out; long
+    prompts are drawn without the positions that have none of these nodes. Raises ConfigError without matplotlib.
     """
     shown_N = _most_influential(graph, max_nodes)
     layout = _layout(graph, shown_N)
@@ -42,7 +45,7 @@ def draw_graph(graph: Graph, *, max_nodes: int = 60, max_edges: int = 160, num_l
     figure, axes = style.new_figure(max(7.0, 1.2 + 0.75 * width), 2.6 + row_height * graph.num_layers)
     num_edges = _draw_edges(axes, graph, shown_N, layout, max_edges)
     _draw_nodes(axes, graph, shown_N, layout)
-    _draw_labels(axes, graph, shown_N, layout, num_labels)
+    named = _draw_labels(axes, graph, shown_N, layout, num_labels, labels or Labels())
     here_P = np.flatnonzero(np.diff(layout.borders_P))
     centres = (layout.borders_P[1:] + layout.borders_P[:-1])[here_P] / 2
     axes.set_xticks(centres, [style.label(graph.token_strings[p]) for p in here_P], rotation=35, ha="right")
@@ -53,8 +56,8 @@ def draw_graph(graph: Graph, *, max_nodes: int = 60, max_edges: int = 160, num_l
     for border in np.unique(layout.borders_P)[1:-1]:
         axes.axvline(border, color="#eeeeee", linewidth=0.7, zorder=0)
     _title(axes, graph)
-    labels = [target.label for target in graph.targets]
-    texts = (graph.text or graph.prompt_id, *(graph.token_strings[p] for p in here_P), *labels)
+    of_targets = [target.label for target in graph.targets]
+    texts = (graph.text or graph.prompt_id, *(graph.token_strings[p] for p in here_P), *of_targets, *named)
     style.add_notes(
         figure, _left_out(graph, shown_N, num_edges, len(here_P)), (style.shown(text, 90) for text in texts)
     )
@@ -102,6 +105,7 @@ def _most_influential(graph: Graph, max_nodes: int) -> npt.NDArray[np.intp]:
 _INNER = (NodeKind.FEATURE, NodeKind.ERROR)
 _MOST_POSITIONS = 64  # a prompt of thousands of tokens would be a picture of hundreds of thousands of pixels
 _TALLEST = 27.0  # inches for all layers
+_LABEL, _LABEL_LINE = 40, 16  # characters of what somebody says about a feature: of one text, and of a line
 _STEP = 0.55  # distance between nodes of one layer and position: enough for a label
 _ONE_ROW = 3  # more nodes than this at one layer and position are drawn in two rows
 
@@ -210,14 +214,20 @@ def _draw_labels(
     shown_N: npt.NDArray[np.intp],
     layout: _Layout,
     num_labels: int,
-) -> None:
-    nodes = graph.nodes
+    labels: Labels,
+) -> list[str]:
+    """Name the most influential features and all targets. Return the texts of `labels` that were written."""
+    nodes, named = graph.nodes, []
     features = shown_N[nodes.kind_N[shown_N] == NodeKind.FEATURE]
     for node in features[np.argsort(-graph.influence_N[features], kind="stable")[:num_labels]]:
-        _label(axes, layout, node, f"{nodes.layer_N[node]}:{nodes.feature_N[node]}", size=6)
+        site = (int(nodes.layer_N[node]), int(nodes.feature_N[node]))
+        text = labels.text(*site, length=_LABEL)
+        named += [text] if text else []
+        _label(axes, layout, node, "\n".join([f"{site[0]}:{site[1]}", *style.wrapped(text, _LABEL_LINE, 2)]), size=6)
     for node in nodes.where(NodeKind.TARGET):
         target = graph.targets[nodes.feature_N[node]]
         _label(axes, layout, node, f"{style.label(target.label)}\n{target.weight:.2f}", size=7)
+    return named
 
 
 def _label(axes: Any, layout: _Layout, node: int, text: str, size: float) -> None:

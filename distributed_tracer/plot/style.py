@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,6 +103,11 @@ def label(text: str, limit: int = 14) -> str:
 def words(text: str, limit: int) -> str:
     """Return a text as a label, with plain spaces."""
     return fonts.readable(shown(text, limit).replace("␣", " ", 1))
+
+
+def wrapped(text: str, width: int, max_lines: int) -> list[str]:
+    """Return a text as lines of a label, each of at most `width` characters; what does not fit ends in an ellipsis."""
+    return textwrap.wrap(words(text, width * max_lines), width, max_lines=max_lines, placeholder="…")
 
 
 def shown(text: str, limit: int = 14) -> str:
