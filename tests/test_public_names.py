@@ -187,7 +187,7 @@ OPTIONS = {
         *JSON,
     },
     "export-features": {"--out", "--packed", "--no-packed"},
-    "draw": {"--out", "--prompt", "--by"},
+    "draw": {*("--out", "--prompt", "--by", "--layers", "--top", "--edges", "--labels", "--size", "--width")},
     "info": JSON,
     "digest": set(),
     "copy": set(),

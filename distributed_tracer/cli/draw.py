@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any, Literal
+
+import tyro
+
 from ..errors import ConfigError
 from ..text import printable
-from .app import StorePath
+from .app import StorePath, check_count
+
+LayerRange = Annotated[str | None, tyro.conf.arg(metavar="FIRST:END")]
+Inches = Annotated[float | None, tyro.conf.arg(metavar="INCHES")]
+Count = Annotated[int | None, tyro.conf.arg(metavar="N")]
 
 
-def draw(path: StorePath, out: str, prompt: str | None = None, by: str | None = None) -> int:
+def draw(
+    path: StorePath,
+    out: str,
+    prompt: str | None = None,
+    by: str | None = None,
+    layers: LayerRange = None,
+    top: Count = None,
+    edges: Count = None,
+    labels: Count = None,
+    size: Literal["column", "page", "screen"] | None = None,
+    width: Inches = None,
+) -> int:
     """Draw one graph or, without a prompt, the whole store.
 
     Args:
@@ -15,17 +34,46 @@ def draw(path: StorePath, out: str, prompt: str | None = None, by: str | None = 
         out: File for the picture, which ends in .png, .pdf or .svg.
         prompt: Id of the prompt whose graph to draw; without it, all prompts of the store are drawn.
         by: Metadata column that determines the colours of the prompts in a picture of the whole store.
+        layers: Layers of a graph to draw. 10:20 are the layers 10 to 19; one number is one layer.
+        top: Largest number of features and errors to draw, the most influential ones. Without it, the number depends
+            on the width.
+        edges: Largest number of edges to draw, those that pass on most influence.
+        labels: Largest number of features that have a label, the most influential ones.
+        size: Size of the picture of a graph. column is 3.3 inches wide, for one column of a paper; page is 7 inches;
+            screen, the default, is as wide as the graph needs.
+        width: Width of the picture of a graph in inches, instead of a size.
     """
     from ..plot.corpus import draw_corpus
-    from ..plot.graph import draw_graph
+    from ..plot.graph import draw_graph, picture_width
+    from ..plot.selection import parse_layers
     from ..plot.style import check_picture, notes, save_figure
     from ..store.reader import open_store
 
+    given: dict[str, Any] = {"--top": top, "--edges": edges, "--labels": labels}
+    for flag, count in given.items():
+        check_count(flag, count or 0)
+    picture_width(size, width)
+    given |= {"--layers": layers, "--size": size, "--width": width}
     check_picture(out)
     if by is not None and prompt is not None:
         raise ConfigError("--by colours the prompts of a whole store: it does not go with --prompt")
+    if prompt is None and (used := [flag for flag, value in given.items() if value is not None]):
+        raise ConfigError(f"{', '.join(used)} say how one graph is drawn: name it with --prompt")
+    chosen = None if layers is None else parse_layers(layers)
     store = open_store(path)
-    figure = draw_corpus(store, by) if prompt is None else draw_graph(store.graph(prompt))
+    if prompt is None:
+        figure = draw_corpus(store, by)
+    else:
+        figure = draw_graph(
+            store.graph(prompt),
+            labels=store.context(prompt).labels,
+            layers=chosen,
+            max_nodes=top,
+            max_edges=edges,
+            num_labels=labels,
+            size=size,
+            width=width,
+        )
     save_figure(figure, out)
     print("\n".join(map(printable, [out, *notes(figure)])))
     return 0

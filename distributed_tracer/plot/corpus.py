@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@style.in_own_style
 def draw_corpus(store: Store, by: str | None = None) -> Figure:
     """Draw four panels over all prompts. `by` names a metadata column that gives the colours.
 

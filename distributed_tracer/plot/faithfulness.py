@@ -21,6 +21,7 @@ _NAMES = {
 }
 
 
+@style.in_own_style
 def draw_faithfulness(table: Table) -> Figure:
     """Draw the restored share of the targets' logit and the KL divergence from the model, in two panels.
 

@@ -51,17 +51,17 @@ def font_with(character: str) -> str | None:
 
 def families() -> list[str]:
     """Return the value for `font.family`: the first font, and the fonts that earlier texts needed."""
-    from matplotlib import pyplot
+    from matplotlib import rcParams
 
-    known: list[str] = pyplot.rcParams["font.family"]
+    known: list[str] = rcParams["font.family"]
     return known if known[0] == FIRST else [FIRST]
 
 
 def _use(name: str) -> None:
-    from matplotlib import pyplot
+    from matplotlib import rcParams
 
-    if name not in pyplot.rcParams["font.family"]:
-        pyplot.rcParams["font.family"] = [*pyplot.rcParams["font.family"], name]
+    if name not in rcParams["font.family"]:
+        rcParams["font.family"] = [*rcParams["font.family"], name]
 
 
 @cache

@@ -1,254 +1,235 @@
-"""Picture of one attribution graph: positions to the right, layers upward, edges between the most influential nodes.
-
-Axes: N node, E edge, P position.
-"""
+"""Picture of one attribution graph: positions to the right, layers upward, edges between the most influential nodes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ..errors import ConfigError
 from ..graph.graph import Graph
 from ..graph.labels import Labels
 from ..graph.nodes import NodeKind
+from ..names import unknown
+from ..plain_values import finite, integer
 from . import style
+from .panel import COLOURS, MARKERS, NARROW, Limits, Panel, Sizes, draw_panel, make_panel, sizes_of, span, text_size
+from .selection import INNER, chosen_layers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MARKERS = {NodeKind.FEATURE: "o", NodeKind.ERROR: "D", NodeKind.TOKEN: "s", NodeKind.TARGET: "s"}
-_COLOURS = {
-    NodeKind.FEATURE: style.FEATURE,
-    NodeKind.ERROR: style.ERROR,
-    NodeKind.TOKEN: style.TOKEN,
-    NodeKind.TARGET: style.TARGET,
-}
+WIDTHS = {"column": 3.3, "page": 7.0, "screen": None}
+"""Width of a picture in inches by size: one column of a paper, both columns, or as wide as the graph needs."""
+_NARROWEST, _WIDEST = 2.5, 60.0
+_LEAST_WIDTH = 5.0  # inches, of a picture as wide as it needs
+_MOST_POSITIONS = 64  # a prompt of thousands of tokens would be a picture of hundreds of thousands of pixels
+_LIMITS = ((5.0, Limits(24, 60, 10)), (9.0, Limits(40, 110, 20)), (math.inf, Limits(60, 160, 20)))
+"""What is drawn unless the caller says so, for pictures narrower than so many inches."""
+_MARGIN = 0.08
+_SCREEN_DPI, _PRINT_DPI = 150, 300  # of PNG
 
 
+@style.in_own_style
 def draw_graph(
-    graph: Graph, *, labels: Labels | None = None, max_nodes: int = 60, max_edges: int = 160, num_labels: int = 20
+    graph: Graph,
+    *,
+    labels: Labels | None = None,
+    layers: range | slice | Iterable[int] | None = None,
+    max_nodes: int | None = None,
+    max_edges: int | None = None,
+    num_labels: int | None = None,
+    size: str | None = None,
+    width: float | None = None,
 ) -> Figure:
     """Draw the most influential nodes and the strongest edges between them.
 
     The area of a node shows its influence, the width of an edge the influence that it passes on; blue edges raise their
     target, orange ones lower it. The `num_labels` most influential features are labelled `layer:index`, and below it
-    with what `labels` say about them, wrapped and shortened. A line below the picture says what is left out; long
-    prompts are drawn without the positions that have none of these nodes. Raises ConfigError without matplotlib.
+    with what `labels` say about them, wrapped and shortened. Layers without drawn nodes are folded. Lines below the
+    picture say what is left out; long prompts are drawn without the positions that have none of these nodes.
+
+    `layers` are drawn alone, all of them by default: `range(10, 20)`. `size` is `column` (3.3 inches wide, for one
+    column of a paper), `page` (7 inches), or `screen` (as wide as the graph needs, the default); `width` is a width in
+    inches instead. A narrow picture has fewer nodes, edges and labels unless `max_nodes`, `max_edges` and `num_labels`
+    say how many; labels that do not fit beside each other are left out. Text has at least 6 points. Raises ConfigError
+    for values that are not understood, for a picture that would be too tall, and without matplotlib.
     """
-    shown_N = _most_influential(graph, max_nodes)
-    layout = _layout(graph, shown_N)
-    width = layout.borders_P[-1] - layout.borders_P[0]
-    row_height = min(0.85, _TALLEST / graph.num_layers)
-    figure, axes = style.new_figure(max(7.0, 1.2 + 0.75 * width), 2.6 + row_height * graph.num_layers)
-    num_edges = _draw_edges(axes, graph, shown_N, layout, max_edges)
-    _draw_nodes(axes, graph, shown_N, layout)
-    named = _draw_labels(axes, graph, shown_N, layout, num_labels, labels or Labels())
-    here_P = np.flatnonzero(np.diff(layout.borders_P))
-    centres = (layout.borders_P[1:] + layout.borders_P[:-1])[here_P] / 2
-    axes.set_xticks(centres, [style.label(graph.token_strings[p]) for p in here_P], rotation=35, ha="right")
-    layers = [f"layer {layer}" for layer in range(graph.num_layers)]
-    axes.set_yticks(range(-1, graph.num_layers + 1), ["tokens", *layers, "targets"])
-    axes.set_xlim(layout.borders_P[0], layout.borders_P[-1])
-    axes.set_ylim(-1.4, graph.num_layers + 0.7)
-    for border in np.unique(layout.borders_P)[1:-1]:
-        axes.axvline(border, color="#eeeeee", linewidth=0.7, zorder=0)
-    _title(axes, graph)
-    of_targets = [target.label for target in graph.targets]
-    texts = (graph.text or graph.prompt_id, *(graph.token_strings[p] for p in here_P), *of_targets, *named)
-    style.add_notes(
-        figure, _left_out(graph, shown_N, num_edges, len(here_P)), (style.shown(text, 90) for text in texts)
+    wanted = picture_width(size, width)
+    limits = _limits(wanted, max_nodes, max_edges, num_labels)
+    chosen = chosen_layers(layers, graph.num_layers)
+    inner = None if wanted is None else wanted - 2 * _MARGIN
+    most = max(_MOST_POSITIONS, limits.nodes + len(graph.targets))
+    panel = make_panel(graph, chosen, limits, inner, labels or Labels(), most)
+    if wanted is None and panel.width < _LEAST_WIDTH:
+        panel = make_panel(graph, chosen, limits, _LEAST_WIDTH, labels or Labels(), most)
+    lines = style.note_lines(
+        [*left_out(panel), *_without_names(panel, num_labels)],
+        [style.shown(graph.text or graph.prompt_id, 90), *panel.texts],
     )
+    return compose([panel], [_title(graph)], legend_entries([panel]), lines, sizes_of(wanted))
+
+
+def picture_width(size: str | None, width: float | None) -> float | None:
+    """Return the width of a picture in inches; None stands for as wide as it needs. Raises ConfigError."""
+    if size is not None and width is not None:
+        raise ConfigError(f"a picture has a size or a width: give {size!r} or {width!r}, not both")
+    if size is not None and size not in WIDTHS:
+        raise ConfigError(unknown("size of a picture", size, WIDTHS))
+    if width is None:
+        return WIDTHS[size or "screen"]
+    inches = finite(width, "the width of a picture", ConfigError)
+    if not _NARROWEST <= inches <= _WIDEST:
+        raise ConfigError(f"a picture is {_NARROWEST} to {_WIDEST:.0f} inches wide, not {inches:g}")
+    return inches
+
+
+def _limits(width: float | None, *given: int | None) -> Limits:
+    usual = next(limits for below, limits in _LIMITS if (width or _WIDEST) < below)
+    found = []
+    for name, value, default in zip(("max_nodes", "max_edges", "num_labels"), given, usual, strict=True):
+        found.append(default if value is None else integer(value, name, ConfigError))
+        if found[-1] < 0:
+            raise ConfigError(f"{name} must not be negative, not {found[-1]}")
+    return Limits(*found)
+
+
+def left_out(panel: Panel) -> list[str]:
+    """Return lines that say what of the graph is not in the picture; none if everything is."""
+    graph, selection = panel.graph, panel.selection
+    num_inner, num_shown = int(np.isin(graph.nodes.kind_N, INNER).sum()), len(selection.of_kinds(graph, *INNER))
+    counts = [
+        (num_shown, num_inner, "features and errors, the most influential"),
+        (len(selection.edge_E), graph.num_edges, "edges, those that pass on most"),
+        (len(panel.layout.positions_P), len(graph.tokens_P), "positions"),
+        (len(selection.layers), graph.num_layers, f"layers, from {selection.layers.start}"),
+    ]
+    drawn = [f"{some:,} of {all_:,} {what}" for some, all_, what in counts if some < all_]
+    folded = [span(band.first, band.last) for band in panel.layout.bands if band.is_folded]
+    lines = [f"drawn are {'; '.join(drawn)}"] if drawn else []
+    return [*lines, f"folded are layers without drawn nodes: {', '.join(folded)}"] if folded else lines
+
+
+def _without_names(panel: Panel, asked: int | None) -> list[str]:
+    features = panel.selection.of_kinds(panel.graph, NodeKind.FEATURE)
+    named = sum(int(panel.graph.nodes.kind_N[node]) == NodeKind.FEATURE for node in panel.names)
+    wanted = min(asked or 0, len(features))
+    return [f"only {named} of the {wanted} most influential features have room for a label"] if named < wanted else []
+
+
+def legend_entries(panels: Sequence[Panel], features: dict[str, str] | None = None) -> list[tuple[str, Any]]:
+    """Return names and samples of what the panels show. `features` are names and colours of kinds of features."""
+    from matplotlib.lines import Line2D
+
+    def marker(kind: NodeKind, colour: str) -> Any:
+        return Line2D([], [], marker=MARKERS[kind], color=colour, linestyle="", markersize=4)
+
+    entries = []
+    for kind in NodeKind:
+        if any(len(panel.selection.of_kinds(panel.graph, kind)) for panel in panels):
+            named = features if features and kind is NodeKind.FEATURE else {f"{kind.name.lower()}s": COLOURS[kind]}
+            entries += [(name, marker(kind, colour)) for name, colour in named.items()]
+    weights = np.concatenate([panel.graph.weight_E[panel.selection.edge_E] for panel in panels])
+    for name, colour, has in (
+        ("raises", style.POSITIVE, (weights > 0).any()),
+        ("lowers", style.NEGATIVE, (weights <= 0).any()),
+    ):
+        entries += [(name, Line2D([], [], color=colour, linewidth=1.5))] if has else []
+    return entries
+
+
+def compose(
+    panels: Sequence[Panel],
+    titles: Sequence[str],
+    entries: Sequence[tuple[str, Any]],
+    notes: list[str],
+    sizes: Sizes,
+    colours: Sequence[dict[int, str]] | None = None,
+) -> Figure:
+    """Return a figure with panels side by side, their titles above, and a legend and notes below. Nothing overlaps."""
+    gap = 0.25
+    width = sum(panel.width for panel in panels) + gap * (len(panels) - 1) + 2 * _MARGIN
+    wrapped = [_wrap(title, panel.width, sizes.title) for title, panel in zip(titles, panels, strict=True)]
+    title_height = max(text_size("\n".join(lines), sizes.title)[1] for lines in wrapped) + 0.1
+    note_text = "\n".join(line for note in notes for line in _wrap(note, width - 2 * _MARGIN, sizes.note))
+    note_height = text_size(note_text, sizes.note)[1] + 0.04 if note_text else 0.0
+    columns, legend_height = _legend_size(entries, width - 2 * _MARGIN, sizes.note)
+    body = max(panel.height for panel in panels)
+    below = max(panel.below for panel in panels)
+    height = _MARGIN + title_height + body + legend_height + note_height + _MARGIN
+    figure = style.new_picture(width, height, dpi=_PRINT_DPI if sizes is NARROW else _SCREEN_DPI)
+    x = _MARGIN
+    for number, (panel, lines) in enumerate(zip(panels, wrapped, strict=True)):
+        y = _MARGIN + note_height + legend_height + below - panel.below
+        draw_panel(figure, panel, x, y, colours[number] if colours else {})
+        top = (_MARGIN + note_height + legend_height + body + title_height) / height
+        figure.text(x / width, top, "\n".join(lines), ha="left", va="top", fontsize=sizes.title, linespacing=1.15)
+        x += panel.width + gap
+    if entries:
+        names, handles = zip(*entries, strict=True)
+        figure.legend(
+            handles,
+            names,
+            loc="lower left",
+            bbox_to_anchor=(_MARGIN / width, (_MARGIN + note_height) / height),
+            ncols=columns,
+            frameon=False,
+            fontsize=sizes.note,
+            borderpad=0,
+            borderaxespad=0,
+            handlelength=_HANDLE,
+            handletextpad=_HANDLE_GAP,
+            columnspacing=_HANDLE_GAP * 3,
+            labelspacing=0.35,
+        )
+    figure.text(
+        _MARGIN / width,
+        _MARGIN / height,
+        note_text,
+        ha="left",
+        va="bottom",
+        fontsize=sizes.note,
+        color="#444444",
+        linespacing=1.15,
+    )
+    figure.notes = notes
     return figure
 
 
-def _left_out(graph: Graph, shown_N: npt.NDArray[np.intp], num_edges: int, num_positions: int) -> list[str]:
-    """Return a line that says what of the graph is not in the picture, if anything is left out."""
-    num_inner, num_shown = (
-        int(np.isin(kinds, _INNER).sum()) for kinds in (graph.nodes.kind_N, graph.nodes.kind_N[shown_N])
-    )
-    counts = [
-        (num_shown, num_inner, "features and errors, the most influential"),
-        (num_edges, graph.num_edges, "edges, those that pass on most"),
-        (num_positions, len(graph.tokens_P), "positions"),
+_HANDLE, _HANDLE_GAP = 1.3, 0.4  # in sizes of the font: length of a sample in the legend, and the gap beside it
+
+
+def _legend_size(entries: Sequence[tuple[str, Any]], width: float, size: float) -> tuple[int, float]:
+    """Return the number of columns of the legend that fit, and its height in inches."""
+    if not entries:
+        return 1, 0.0
+    widest = max(text_size(name, size)[0] for name, _ in entries) + (_HANDLE + 4 * _HANDLE_GAP) * size / 72
+    columns = min(max(int(width / widest), 1), len(entries))
+    return columns, math.ceil(len(entries) / columns) * size * 1.4 / 72 + 0.06
+
+
+def _wrap(text: str, width: float, size: float) -> list[str]:
+    """Return the lines of a text such that none is wider than `width` inches."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        count = max(len(line), 1)
+        while True:
+            wrapped = textwrap.wrap(line, count) or [""]
+            if count <= 8 or max(text_size(part, size)[0] for part in wrapped) <= width:
+                break
+            count = int(count * 0.93)
+        lines += wrapped
+    return lines
+
+
+def _title(graph: Graph) -> str:
+    scores = [
+        f"{name} {value:.2f}"
+        for name, value in (("replacement", graph.scores.replacement), ("completeness", graph.scores.completeness))
+        if math.isfinite(value)
     ]
-    drawn = [f"{some:,} of {all_:,} {what}" for some, all_, what in counts if some < all_]
-    return [f"drawn are {'; '.join(drawn)}"] if drawn else []
-
-
-@dataclass(frozen=True, eq=False)
-class _Layout:
-    """Coordinates of every node (NaN if it is not shown), and the borders of the positions' columns."""
-
-    x_N: npt.NDArray[np.float64]
-    y_N: npt.NDArray[np.float64]
-    borders_P: npt.NDArray[np.float64]
-
-
-def _most_influential(graph: Graph, max_nodes: int) -> npt.NDArray[np.intp]:
-    """Return the nodes to show: all targets, the `max_nodes` most influential features and errors, and the tokens.
-
-    For a long prompt, the tokens are those at the positions of the other nodes, and then the most influential ones.
-    """
-    inner = np.flatnonzero(np.isin(graph.nodes.kind_N, _INNER))
-    best = inner[np.argsort(-graph.influence_N[inner], kind="stable")[:max_nodes]]
-    tokens, targets = graph.nodes.where(NodeKind.TOKEN), graph.nodes.where(NodeKind.TARGET)
-    if len(graph.tokens_P) > _MOST_POSITIONS:
-        needed = np.isin(graph.nodes.position_N[tokens], graph.nodes.position_N[np.concatenate([best, targets])])
-        order = np.lexsort((-graph.influence_N[tokens], ~needed))
-        tokens = tokens[order[: max(_MOST_POSITIONS, int(needed.sum()))]]
-    return np.sort(np.concatenate([best, tokens, targets]))
-
-
-_INNER = (NodeKind.FEATURE, NodeKind.ERROR)
-_MOST_POSITIONS = 64  # a prompt of thousands of tokens would be a picture of hundreds of thousands of pixels
-_TALLEST = 27.0  # inches for all layers
-_LABEL, _LABEL_LINE = 40, 16  # characters of what somebody says about a feature: of one text, and of a line
-_STEP = 0.55  # distance between nodes of one layer and position: enough for a label
-_ONE_ROW = 3  # more nodes than this at one layer and position are drawn in two rows
-
-
-def _layout(graph: Graph, shown_N: npt.NDArray[np.intp]) -> _Layout:
-    """Return coordinates: nodes of one layer and position side by side, each position's column as wide as it needs."""
-    nodes, x_N, y_N = graph.nodes, np.full(len(graph.nodes), np.nan), np.full(len(graph.nodes), np.nan)
-    sites: dict[tuple[int, int], list[int]] = {}
-    for node in shown_N.tolist():
-        sites.setdefault((int(nodes.position_N[node]), int(nodes.layer_N[node])), []).append(node)
-    width_P = np.zeros(len(graph.tokens_P))
-    width_P[nodes.position_N[shown_N]] = 1.0
-    for (position, layer), members in sites.items():
-        if layer < graph.num_layers:  # targets may extend into the empty space beside them
-            width_P[position] = max(width_P[position], _STEP * (_columns(len(members)) + 0.6))
-    borders_P = np.concatenate([[0.0], np.cumsum(width_P)])
-    for (position, layer), members in sites.items():
-        is_target = layer == graph.num_layers
-        two_rows = len(members) > _ONE_ROW and not is_target
-        count = len(members) if is_target else _columns(len(members))
-        right = min(borders_P[position] + width_P[position] / 2 + (count - 1) * _STEP / 2, borders_P[-1] - 0.4)
-        for place, node in enumerate(reversed(members)):
-            x_N[node] = right - (place // 2 if two_rows else place) * _STEP
-            y_N[node] = layer + (0.17 - 0.34 * (place % 2) if two_rows else 0.0)
-    return _Layout(x_N, y_N, borders_P)
-
-
-def _columns(num_members: int) -> int:
-    return num_members if num_members <= _ONE_ROW else (num_members + 1) // 2
-
-
-def _draw_edges(
-    axes: Any,
-    graph: Graph,
-    shown_N: npt.NDArray[np.intp],
-    layout: _Layout,
-    max_edges: int,
-) -> int:
-    """Draw the edges that pass on the most influence, and return how many there are."""
-    from matplotlib.collections import LineCollection
-
-    target_E, source_E = graph.target_E(), graph.source_E
-    both_E = np.flatnonzero(np.isin(target_E, shown_N) & np.isin(source_E, shown_N))
-    if not len(both_E):
-        return 0
-    passing_N = _passing(graph)
-    share = np.abs(graph.weight_E[both_E]) / _row_sums(graph)[target_E[both_E]]
-    passed = share * passing_N[target_E[both_E]]
-    best = np.argsort(-passed, kind="stable")[:max_edges][::-1]
-    edges, strength = both_E[best], passed[best] / max(passed.max(initial=0.0), 1e-30)
-    source, target = source_E[edges], target_E[edges]
-    lines = np.stack([layout.x_N[[source, target]].T, layout.y_N[[source, target]].T], 2)
-    colours = [style.POSITIVE if weight > 0 else style.NEGATIVE for weight in graph.weight_E[edges]]
-    strength = np.sqrt(strength)
-    axes.add_collection(
-        LineCollection(
-            list(lines), colors=colours, linewidths=0.3 + 2.2 * strength, alpha=0.12 + 0.65 * strength, zorder=1
-        )
-    )
-    return len(edges)
-
-
-def _passing(graph: Graph) -> npt.NDArray[np.float64]:
-    """Return what flows through each node: its influence, or the weight of a target. Imported graphs may not have it:
-    if none of it is known, all nodes count the same."""
-    passing_N = graph.influence_N + graph.target_weights_N()
-    inner_N = graph.nodes.kind_N != NodeKind.TARGET
-    if np.isnan(passing_N[inner_N]).all():
-        return np.ones(len(passing_N))
-    return np.nan_to_num(passing_N)
-
-
-def _row_sums(graph: Graph) -> npt.NDArray[np.float64]:
-    """Return the sum of |edge| of each row; of an imported graph, whose sums may be unknown, that of its own edges."""
-    own_N = np.bincount(graph.target_E(), weights=np.abs(graph.weight_E), minlength=len(graph.nodes))
-    return np.where(np.isnan(graph.row_abs_sum_N), own_N, graph.row_abs_sum_N)
-
-
-def _draw_nodes(
-    axes: Any,
-    graph: Graph,
-    shown_N: npt.NDArray[np.intp],
-    layout: _Layout,
-) -> None:
-    size_N = _passing(graph)
-    largest = size_N[shown_N].max(initial=1e-30)
-    for kind, marker in _MARKERS.items():
-        of_kind = shown_N[graph.nodes.kind_N[shown_N] == kind]
-        axes.scatter(
-            layout.x_N[of_kind],
-            layout.y_N[of_kind],
-            s=14 + 190 * size_N[of_kind] / largest,
-            marker=marker,
-            color=_COLOURS[kind],
-            edgecolors="white",
-            linewidths=0.6,
-            zorder=2,
-            label=f"{kind.name.lower()}s",
-        )
-    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=4, frameon=False, markerscale=0.8)
-
-
-def _draw_labels(
-    axes: Any,
-    graph: Graph,
-    shown_N: npt.NDArray[np.intp],
-    layout: _Layout,
-    num_labels: int,
-    labels: Labels,
-) -> list[str]:
-    """Name the most influential features and all targets. Return the texts of `labels` that were written."""
-    nodes, named = graph.nodes, []
-    features = shown_N[nodes.kind_N[shown_N] == NodeKind.FEATURE]
-    for node in features[np.argsort(-graph.influence_N[features], kind="stable")[:num_labels]]:
-        site = (int(nodes.layer_N[node]), int(nodes.feature_N[node]))
-        text = labels.text(*site, length=_LABEL)
-        named += [text] if text else []
-        _label(axes, layout, node, "\n".join([f"{site[0]}:{site[1]}", *style.wrapped(text, _LABEL_LINE, 2)]), size=6)
-    for node in nodes.where(NodeKind.TARGET):
-        target = graph.targets[nodes.feature_N[node]]
-        _label(axes, layout, node, f"{style.label(target.label)}\n{target.weight:.2f}", size=7)
-    return named
-
-
-def _label(axes: Any, layout: _Layout, node: int, text: str, size: float) -> None:
-    axes.annotate(
-        text,
-        (layout.x_N[node], layout.y_N[node]),
-        xytext=(0, 7),
-        textcoords="offset points",
-        ha="center",
-        fontsize=size,
-        bbox={"boxstyle": "square,pad=0.05", "facecolor": "white", "alpha": 0.65, "linewidth": 0},
-    )
-
-
-def _title(axes: Any, graph: Graph) -> None:
-    scores = graph.scores
-    text = style.words(graph.text or graph.prompt_id, 90)
-    known = f"replacement {scores.replacement:.2f}, completeness {scores.completeness:.2f}, "
-    axes.set_title(
-        f"{text}\n{known if np.isfinite(scores.replacement) else ''}{len(graph.nodes):,} nodes, "
-        f"{graph.num_edges:,} edges",
-        loc="left",
-        fontsize=9,
-    )
+    sizes = f"{len(graph.nodes):,} nodes, {graph.num_edges:,} edges"
+    return f"{style.words(graph.text or graph.prompt_id, 90)}\n{', '.join([*scores, sizes])}"

@@ -19,6 +19,7 @@ _WIDTHS = (2.8, 0.4, 4.0)  # of lines: width at full activation, the share of it
 Places = dict[str, tuple[float, float]]
 
 
+@style.in_own_style
 def draw_interventions(summary: dict[str, Any], max_supernodes: int = SHOWN_SUPERNODES) -> Figure:
     """Draw a summary of `InterventionGraph.apply`: supernodes from low to high layers, with lines to their children.
 

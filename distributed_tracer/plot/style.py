@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, TypeVar
 
 from ..errors import ConfigError
 from ..moved import renamed
@@ -14,6 +15,11 @@ from . import fonts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from .picture import Picture
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 POSITIVE, NEGATIVE, FEATURE, ERROR, TOKEN, TARGET, CONSTANT = (
     "#2b6cb0",
@@ -29,24 +35,54 @@ ENDINGS = (".png", ".pdf", ".svg")
 
 
 def new_figure(width: float, height: float, **options: Any) -> tuple[Figure, Any]:
-    """Return an empty figure of this size in inches, and its axes. Raises ConfigError without matplotlib."""
+    """Return an empty figure of this size in inches, and its axes. Raises ConfigError without matplotlib.
+
+    The figure does not belong to pyplot. `options` are those of `Figure.subplots`.
+    """
+    figure = new_picture(width, height, layout="constrained")
+    return figure, figure.subplots(**options)
+
+
+def new_picture(width: float, height: float, layout: str | None = None, dpi: int = 150) -> Picture:
+    """Return an empty figure of this size in inches, without axes. `dpi` is for PNG. Raises ConfigError without
+    matplotlib."""
     import_matplotlib()
-    import matplotlib
+    from .picture import Picture
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    _set_style()
+    return Picture(width, height, layout, dpi)
 
-    pyplot.rcParams.update(
+
+def _set_style() -> None:
+    from matplotlib import rcParams
+
+    rcParams.update(
         {
             "font.family": fonts.families(),
             "font.size": 9,
             "text.parse_math": False,  # a prompt may hold dollar signs
             "axes.spines.top": False,
             "axes.spines.right": False,
-            "figure.dpi": 150,
         }
     )
-    return pyplot.subplots(figsize=(width, height), layout="constrained", **options)
+
+
+def in_own_style(draw: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Return the function such that the settings of matplotlib are as before when it returns.
+
+    The function raises ConfigError without matplotlib.
+    """
+
+    @wraps(draw)
+    def drawn(*args: _P.args, **options: _P.kwargs) -> _T:
+        import_matplotlib()
+        from matplotlib import rc_context
+
+        with rc_context():
+            _set_style()
+            return draw(*args, **options)
+
+    return drawn
 
 
 def import_matplotlib() -> None:
@@ -72,22 +108,36 @@ def check_picture(path: str) -> None:
 def save_figure(figure: Figure, path: str) -> None:
     """Write the picture in the format that the ending names. Raises ConfigError unless that is .png, .pdf or .svg."""
     check_picture(path)
-    from matplotlib import pyplot
-
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
-    pyplot.close(figure)
+    write_figure(figure, path, Path(path).suffix.lower()[1:])
+
+
+def write_figure(figure: Figure, file: str | BinaryIO, format: str) -> None:
+    """Write the picture as `png`, `pdf` or `svg`. The same picture gives the same bytes."""
+    from matplotlib import rc_context
+
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    with rc_context({"svg.hashsalt": "distributed_tracer"}):
+        figure.savefig(file, format=format, metadata=undated.get(format))
 
 
 def add_notes(figure: Figure, lines: Iterable[str], texts: Iterable[str]) -> None:
     """Add lines under the picture: what it leaves out, and which fonts are missing for the `texts` in it."""
-    if found := [line for line in (*lines, fonts.missing(texts)) if line]:
+    found = note_lines(lines, texts)
+    if found:
         figure.supxlabel("\n".join(found), x=0.01, ha="left", fontsize=7, color="#555555")
+    figure.notes = found  # type: ignore[attr-defined]  # a Picture has it
+
+
+def note_lines(lines: Iterable[str], texts: Iterable[str]) -> list[str]:
+    """Return the lines that are not empty, and one about the characters of `texts` that no font has, if there are
+    any."""
+    return [line for line in (*lines, fonts.missing(texts)) if line]
 
 
 def notes(figure: Figure) -> list[str]:
-    """Return the lines under the picture."""
-    return str(figure.get_supxlabel()).splitlines()
+    """Return the lines under the picture, which say what it leaves out."""
+    return list(getattr(figure, "notes", ()))
 
 
 def label(text: str, limit: int = 14) -> str:

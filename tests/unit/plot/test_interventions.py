@@ -6,7 +6,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from matplotlib import pyplot
 
 from distributed_tracer.graph.labels import Label, Labels
 from distributed_tracer.plot.interventions import draw_interventions
@@ -48,7 +47,6 @@ def test_layers_go_up_positions_to_the_right_and_labels_are_on_top() -> None:
     assert at["capital"][0] < at["Texas"][0] < at["California"][0]
     assert {"0%", "10%", "90%", "200%", "×0", "×2"} <= at.keys()
     assert all(c.isprintable() for label in figure.axes[1].get_yticklabels() for c in label.get_text())
-    pyplot.close(figure)
 
 
 def test_labels_of_features_are_in_the_boxes() -> None:
@@ -69,7 +67,6 @@ def test_what_is_swapped_in_takes_over_the_lines() -> None:
     arrows = [note for note in figure.axes[0].texts if not note.get_text()]
     starts = sorted(round(note.xyann[0], 3) for note in arrows)
     assert starts == sorted(round(at[name][0], 3) for name in ("capital", "California", "California"))
-    pyplot.close(figure)
 
 
 @pytest.mark.parametrize("ending", ["png", "svg"])
@@ -93,4 +90,3 @@ def test_of_hundreds_of_supernodes_those_that_were_set_and_the_first_are_drawn()
     assert len({at[f"s{i}"][1] for i in range(23)}) == 4, "six in a row"
     assert notes(figure)[0] == "drawn are 24 of 352 supernodes"
     assert max(figure.get_size_inches()) * figure.dpi < 4_000
-    pyplot.close(figure)
