@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..export.many import Exported
     from ..store.reader import Store
 
-ExportFormat = Annotated[str | None, tyro.conf.arg(metavar="npz|graphml|parquet|json|viewer|circuit-tracer")]
+ExportFormat = Annotated[str | None, tyro.conf.arg(metavar="npz|graphml|parquet|json|viewer|circuit-tracer|html|svg|png")]
 Ids = Annotated[tuple[str, ...], tyro.conf.arg(metavar="ID")]
 Where = Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE")]
 For = Annotated[str | None, tyro.conf.arg(name="for", metavar="circuit-tracer|neuronpedia")]
@@ -51,7 +51,8 @@ def export(
         format: Format of the files. The ending of a file's name says it already, and both must agree. npz is a NumPy
             archive with a dense matrix; graphml is XML for tools that show and measure graphs; json is the node-link
             form of networkx; viewer is the JSON of graph viewers, which ends in .json as well; circuit-tracer is its
-            own .pt file.
+            own .pt file; html is a page to explore or to mail, which needs nothing else; svg and png are the drawing
+            that `draw` makes without options.
         audience: Viewer for which the format viewer is written, circuit-tracer by default.
         scan: Name under which that viewer looks up features, if it is not the one that the store suggests.
     """

@@ -15,7 +15,9 @@ from .circuit_tracer import write_circuit_tracer
 from .graphml import write_graphml
 from .node_link import write_node_link
 from .npz import write_npz
+from .page import write_page
 from .parquet import check_parquet, write_parquet
+from .pictures import check_drawing, write_png, write_svg
 from .viewer import Viewer, write_folder_file
 
 
@@ -47,6 +49,9 @@ FORMATS = {
         Format("json", ".json", check_file, write_node_link),
         Format("viewer", ".json", check_file, Viewer().write, write_folder_file),
         Format("circuit-tracer", ".pt", check_file, write_circuit_tracer),
+        Format("html", ".html", check_file, write_page),
+        Format("svg", ".svg", check_drawing, write_svg),
+        Format("png", ".png", check_drawing, write_png),
     )
 }
 """Every format, by name. Of several with one ending, the first is meant by a file's name alone."""

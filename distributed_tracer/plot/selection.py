@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
+from ..graph.edge_strength import passed_influence
 from ..graph.graph import Graph
 from ..graph.nodes import NodeKind
 from ..plain_values import integer
@@ -59,23 +60,11 @@ def select(graph: Graph, layers: range, max_nodes: int, max_edges: int, most_pos
     return Selection(shown, *_strongest(graph, shown, max_edges), layers)
 
 
-def passed_on(graph: Graph) -> npt.NDArray[np.float64]:
-    """Return for each edge [E] the influence that it passes on: its share of its row times the influence of the
-    explained node. A row whose sum is unknown, as in an imported graph, is normalised by its own edges."""
-    target_E, size_E = graph.target_E(), np.abs(np.nan_to_num(graph.weight_E.astype(np.float64), posinf=0, neginf=0))
-    known_N = graph.row_abs_sum_N.astype(np.float64)
-    own_N = np.bincount(target_E, size_E, len(graph.nodes))
-    row_N = np.where(np.isfinite(known_N) & (known_N > 0), known_N, own_N)
-    passing_N = np.nan_to_num(graph.influence_N) + graph.target_weights_N()
-    passed: npt.NDArray[np.float64] = size_E / np.maximum(row_N, 1e-30)[target_E] * passing_N[target_E]
-    return passed
-
-
 def _strongest(
     graph: Graph, shown_N: npt.NDArray[np.intp], max_edges: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
     both_E = np.flatnonzero(np.isin(graph.target_E(), shown_N) & np.isin(graph.source_E, shown_N))
-    passed = passed_on(graph)[both_E]
+    passed = passed_influence(graph)[both_E]
     best = np.argsort(-passed, kind="stable")[:max_edges][::-1]
     return both_E[best], passed[best] / max(passed.max(initial=0.0), 1e-30)
 

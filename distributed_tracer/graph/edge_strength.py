@@ -1,0 +1,36 @@
+"""Strength of edges: what each edge adds to the node that it explains, and how much influence it passes on.
+
+Axes: N node, E edge.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from .graph import Graph
+
+
+def row_sums(graph: Graph) -> npt.NDArray[np.float64]:
+    """Return the sum of |edge| of each node's row [N], zero for nodes without one.
+
+    Where the sum before pruning is unknown, as in an imported graph, it is that of the edges that the graph has.
+    """
+    known_N = graph.row_abs_sum_N.astype(np.float64)
+    own_N = np.bincount(graph.target_E(), _sizes(graph), len(graph.nodes))
+    return np.where(np.isfinite(known_N) & (known_N > 0), known_N, own_N)
+
+
+def passed_influence(graph: Graph) -> npt.NDArray[np.float64]:
+    """Return for each edge [E] the influence that it passes on: its share of its row times the influence of the
+    explained node."""
+    target_E = graph.target_E()
+    passing_N = np.nan_to_num(graph.influence_N.astype(np.float64)) + graph.target_weights_N()
+    passed_E: npt.NDArray[np.float64] = _sizes(graph) / np.maximum(row_sums(graph), 1e-30)[target_E]
+    return passed_E * passing_N[target_E]
+
+
+def _sizes(graph: Graph) -> npt.NDArray[np.float64]:
+    """Return |edge|, with zero for weights that are not finite."""
+    sizes_E: npt.NDArray[np.float64] = np.abs(graph.weight_E.astype(np.float64))
+    return np.where(np.isfinite(sizes_E), sizes_E, 0.0)
