@@ -1,17 +1,20 @@
-"""Commands that draw: draw."""
+"""Commands that draw: draw, compare."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
 import tyro
+from tyro.conf import Positional
 
 from ..errors import ConfigError
 from ..text import printable
-from .app import StorePath, check_count
+from .app import StorePath, check_count, print_answer
 
 LayerRange = Annotated[str | None, tyro.conf.arg(metavar="FIRST:END")]
 Inches = Annotated[float | None, tyro.conf.arg(metavar="INCHES")]
+PromptA = Annotated[Positional[str], tyro.conf.arg(metavar="A")]
+PromptB = Annotated[Positional[str], tyro.conf.arg(metavar="B")]
 Count = Annotated[int | None, tyro.conf.arg(metavar="N")]
 
 
@@ -76,4 +79,41 @@ def draw(
         )
     save_figure(figure, out)
     print("\n".join(map(printable, [out, *notes(figure)])))
+    return 0
+
+
+def compare(path: StorePath, a: PromptA, b: PromptB, out: str | None = None, top: int = 10, json: bool = False) -> int:
+    """Compare the graphs of two prompts: answers, scores, and which features and edges they share.
+
+    Features are shared at aligned positions: where the tokens agree and, between those, counted from the end.
+
+    Args:
+        path: Directory or URL of a store.
+        a: Id of a prompt.
+        b: Id of another prompt.
+        out: File for a picture of both graphs side by side, which ends in .png, .pdf or .svg.
+        top: Number of features and of edges to print: of those that both graphs have, and of those that one has alone.
+        json: Whether to print the answer as JSON.
+    """
+    from ..query.compare import compare_graphs
+    from ..report.compare import comparison_summary, comparison_text
+    from ..store.reader import open_store
+
+    check_count("--top", top)
+    if out is not None:
+        from ..plot.style import check_picture
+
+        check_picture(out)
+    store = open_store(path)
+    graphs, labels = (store.graph(a), store.graph(b)), store.context(a).labels
+    found = comparison_summary(compare_graphs(*graphs), top, labels)
+    print_answer(found if json else comparison_text(found))
+    if out is not None:
+        from ..plot.compare import draw_comparison
+        from ..plot.style import notes, save_figure
+
+        figure = draw_comparison(*graphs, labels=labels)
+        save_figure(figure, out)
+        if not json:
+            print("\n".join(map(printable, ["", out, *notes(figure)])))
     return 0

@@ -22,8 +22,8 @@ COMMANDS: tuple[Callable[..., int], ...] = (
     *(run.trace, run.plan, setup.doctor, run.submit),
     *(inspect.status, inspect.show, inspect.query, labels.feature, evaluate.intervene),
     *(maintain.compact, maintain.verify, evaluate.verify_edges, evaluate.faithfulness, maintain.repair),
-    *(exchange.export, exchange.prepare_upload, import_graphs.import_, draw.draw, inspect.info, inspect.digest),
-    *(features.profile, features.export_features),
+    *(exchange.export, exchange.prepare_upload, import_graphs.import_, draw.draw, draw.compare),
+    *(inspect.info, inspect.digest, features.profile, features.export_features),
     *(maintain.copy, maintain.merge, maintain.split, maintain.gc),
     *(setup.bundle, setup.verify_bundle, setup.version),
 )

@@ -26,7 +26,7 @@ WIDTHS = {"column": 3.3, "page": 7.0, "screen": None}
 """Width of a picture in inches by size: one column of a paper, both columns, or as wide as the graph needs."""
 _NARROWEST, _WIDEST = 2.5, 60.0
 _LEAST_WIDTH = 5.0  # inches, of a picture as wide as it needs
-_MOST_POSITIONS = 64  # a prompt of thousands of tokens would be a picture of hundreds of thousands of pixels
+MOST_POSITIONS = 64  # a prompt of thousands of tokens would be a picture of hundreds of thousands of pixels
 _LIMITS = ((5.0, Limits(24, 60, 10)), (9.0, Limits(40, 110, 20)), (math.inf, Limits(60, 160, 20)))
 """What is drawn unless the caller says so, for pictures narrower than so many inches."""
 _MARGIN = 0.08
@@ -62,7 +62,7 @@ def draw_graph(
     limits = _limits(wanted, max_nodes, max_edges, num_labels)
     chosen = chosen_layers(layers, graph.num_layers)
     inner = None if wanted is None else wanted - 2 * _MARGIN
-    most = max(_MOST_POSITIONS, limits.nodes + len(graph.targets))
+    most = max(MOST_POSITIONS, limits.nodes + len(graph.targets))
     panel = make_panel(graph, chosen, limits, inner, labels or Labels(), most)
     if wanted is None and panel.width < _LEAST_WIDTH:
         panel = make_panel(graph, chosen, limits, _LEAST_WIDTH, labels or Labels(), most)
@@ -70,7 +70,7 @@ def draw_graph(
         [*left_out(panel), *_without_names(panel, num_labels)],
         [style.shown(graph.text or graph.prompt_id, 90), *panel.texts],
     )
-    return compose([panel], [_title(graph)], legend_entries([panel]), lines, sizes_of(wanted))
+    return compose([panel], [title(graph)], legend_entries([panel]), lines, sizes_of(wanted))
 
 
 def picture_width(size: str | None, width: float | None) -> float | None:
@@ -225,7 +225,8 @@ def _wrap(text: str, width: float, size: float) -> list[str]:
     return lines
 
 
-def _title(graph: Graph) -> str:
+def title(graph: Graph) -> str:
+    """Return the title of a graph's picture: its text, scores and sizes."""
     scores = [
         f"{name} {value:.2f}"
         for name, value in (("replacement", graph.scores.replacement), ("completeness", graph.scores.completeness))

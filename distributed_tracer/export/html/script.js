@@ -4,7 +4,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const [FEATURE, ERROR, TOKEN, TARGET] = [0, 1, 2, 3];
   const KINDS = ["feature", "error", "token", "target"];
-  const CELL = 30, ROW = 30, PAD = 14, FOLDED = 10, LEFT = 74, BELOW = 74, ABOVE = 24;
+  const CELL = 30, ROW = 30, PAD = 14, FOLDED = 10, LEFT = 74, BELOW = 74, ABOVE = 48;
   const ALL_POSITIONS = 150, LISTED = 200, MOST_LABELS = 400;
 
   const decode = (text, Type) => {
