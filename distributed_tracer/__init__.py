@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import moved
+from . import moved, notebook
 
 __version__ = "0.1.0"
 
@@ -110,4 +110,11 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
 
 
+def _graph_drawing(graph: Any) -> str:
+    from .plot.notebook import graph_drawing
+
+    return graph_drawing(graph)
+
+
 moved.install()
+notebook.register("Graph", _graph_drawing)

@@ -18,7 +18,7 @@ import distributed_tracer
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "distributed_tracer"
 LAYERS = (
-    ("errors", "shapes", "text", "redact", "moved"),
+    ("errors", "shapes", "text", "redact", "moved", "notebook"),
     ("documents",),
     ("plain_values", "names"),
     ("table",),
@@ -70,7 +70,20 @@ INNER = {
 MOST_LINES = 450
 LAYER_OF = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 WITHOUT_TORCH = (
-    *("errors", "shapes", "text", "redact", "moved", "documents", "plain_values", "names", "table", "prompt", "config"),
+    *(
+        "errors",
+        "shapes",
+        "text",
+        "redact",
+        "moved",
+        "notebook",
+        "documents",
+        "plain_values",
+        "names",
+        "table",
+        "prompt",
+        "config",
+    ),
     "table_stream",
     *("artifacts", "corpus", "graph", "plan", "store", "profile", "query", "export", "importers", "report", "plot"),
     *("labels", "ops"),

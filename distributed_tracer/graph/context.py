@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ..text import counted, short
 from .labels import Labels
 
 
@@ -45,6 +46,11 @@ class GraphContext:
     """The share of the influence that pruning kept; `edge_threshold` likewise. None if they are not known, or if the
     graph was not pruned."""
     edge_threshold: float | None = None
+
+    def __repr__(self) -> str:
+        counts = ((len(self.labels), "labelled feature"), (len(self.groups), "group"), (len(self.pins), "pin"))
+        known = ", ".join(counted(number, noun) for number, noun in counts)
+        return f"<GraphContext of {short(self.model, 200)}: {known}>"
 
     @classmethod
     def of_run(cls, info: Mapping[str, Any], **known: Any) -> GraphContext:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..notebook import drawing
 from ..table_stream import Batch, TableStream
 from ..text import counted, html_facts, listed, short
 from .columns import EDGE_COLUMNS, KINDS, NODE_COLUMNS, edge_columns, node_columns
@@ -56,6 +57,9 @@ class GraphTables(NamedTuple):
 
     nodes: Any
     edges: Any
+
+    def __repr__(self) -> str:
+        return f"GraphTables(nodes: {counted(len(self.nodes), 'row')}, edges: {counted(len(self.edges), 'row')})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +106,9 @@ class Graph:
         return f"<Graph {facts['prompt']}: {facts['text']}, {counts}; targets {labels or 'none'}; {facts['scores']}>"
 
     def _repr_html_(self) -> str:
-        """Return the HTML that notebooks display. Text from the prompt is escaped."""
-        return html_facts("attribution graph", self._facts())
+        """Return the HTML that notebooks display: facts and, with matplotlib, a drawing. Text from the prompt is
+        escaped."""
+        return html_facts("attribution graph", self._facts()) + drawing(self)
 
     def _facts(self) -> dict[str, str]:
         kinds = ", ".join(counted(len(self.nodes.where(kind)), kind.name.lower()) for kind in NodeKind)

@@ -28,7 +28,7 @@ _NARROWEST, _WIDEST = 2.5, 60.0
 _LEAST_WIDTH = 5.0  # inches, of a picture as wide as it needs
 MOST_POSITIONS = 64  # a prompt of thousands of tokens would be a picture of hundreds of thousands of pixels
 _LIMITS = ((5.0, Limits(24, 60, 10)), (9.0, Limits(40, 110, 20)), (math.inf, Limits(60, 160, 20)))
-"""What is drawn unless the caller says so, for pictures narrower than so many inches."""
+"""What is drawn unless the caller says so, for pictures that are narrower than the first number, in inches."""
 _MARGIN = 0.08
 _SCREEN_DPI, _PRINT_DPI = 150, 300  # of PNG
 

@@ -1,7 +1,7 @@
 """Layout of a graph's picture in inches: a column for each position, a band for each layer, and no two nodes overlap.
 
 A node takes a cell that holds its marker and, above it, its label. The cells of one layer and position are laid out in
-rows. Axes: N node, P drawn position.
+rows. Axes: N node, P position that is drawn.
 """
 
 from __future__ import annotations

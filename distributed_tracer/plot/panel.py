@@ -1,6 +1,6 @@
 """Panel: the drawing of one graph with its axes, in inches, to be placed on a figure.
 
-Axes: N node, P drawn position.
+Axes: N node, E edge, P position that is drawn.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Two graphs compared: which nodes and edges both have, and with which influence and weights.
 
-Axes: N node of one graph, E edge of one graph, U node of either graph.
+Axes: N node, E edge, P position.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..graph.edge_strength import passed_influence
 from ..graph.graph import Graph
 from ..graph.nodes import NodeKind
 from ..table import Table
-from ..text import counted
+from ..text import counted, short
 
 _IN = ("both", "a", "b")
 
@@ -27,10 +27,11 @@ _IN = ("both", "a", "b")
 class GraphComparison:
     """What two graphs, a and b, share, and in what they differ.
 
-    **Positions** are aligned by the tokens: stretches of equal tokens, the longest first, and between them the last
-    position with the last, the one before with the one before, and so on. A **feature** is shared if both graphs have
-    its layer and index at aligned positions, an error or a token likewise, a target if it is the same token (or has the
-    same label, if it is no token). An **edge** is shared if both its nodes are, and both graphs have it.
+    **Positions** are aligned by the tokens: the common beginning, the common end, then the longest equal stretches; and
+    between them the last position with the last, the one before with the one before, and so on. A **feature** is shared
+    if both graphs have its layer and index at aligned positions, an error or a token likewise, a target if it is the
+    same token (or has the same label, if it is no token). An **edge** is shared if both its nodes are, and both graphs
+    have it.
 
     A Jaccard index is the number of shared items, divided by the number of items of either graph. An overlap is the sum
     of the smaller values divided by the sum of the larger ones: of influence for features, of the influence that edges
@@ -59,8 +60,9 @@ class GraphComparison:
     def __repr__(self) -> str:
         shared = int((self.features["in"] == "both").sum())
         return (
-            f"<GraphComparison {self.a.prompt_id!r} and {self.b.prompt_id!r}: {counted(shared, 'shared feature')}, "
-            f"Jaccard {self.feature_jaccard:.2f} of features, {self.edge_jaccard:.2f} of edges>"
+            f"<GraphComparison {short(self.a.prompt_id)} and {short(self.b.prompt_id)}: "
+            f"{counted(shared, 'shared feature')}, Jaccard {self.feature_jaccard:.2f} of features, "
+            f"{self.edge_jaccard:.2f} of edges>"
         )
 
 
@@ -88,12 +90,29 @@ def compare_graphs(a: Graph, b: Graph) -> GraphComparison:
     )
 
 
+_MOST_COMPARED = 10_000_000
+"""Largest number of pairs of equal tokens that are compared, which takes seconds. Beyond it, positions between the
+common beginning and the common end are aligned from the end alone."""
+
+
 def aligned_positions(tokens_a: npt.NDArray[np.int32], tokens_b: npt.NDArray[np.int32]) -> list[tuple[int, int]]:
-    """Return pairs of positions that belong together: equal tokens, and between them the same place from the end."""
+    """Return pairs of positions that belong together: equal tokens, and between them the same place from the end.
+
+    The common beginning of both prompts counts first, then their common end, then the longest equal stretches.
+    """
+    one, other = tokens_a.tolist(), tokens_b.tolist()
+    shorter = min(len(one), len(other))
+    head = next((n for n in range(shorter) if one[n] != other[n]), shorter)
+    tail = next((n for n in range(shorter - head) if one[-1 - n] != other[-1 - n]), shorter - head)
+    middle_a, middle_b = one[head : len(one) - tail], other[head : len(other) - tail]
+    counts = Counter(middle_b)
+    blocks = [(0, 0, head)]
+    if sum(counts[token] for token in middle_a) <= _MOST_COMPARED:
+        found = SequenceMatcher(None, middle_a, middle_b, autojunk=False).get_matching_blocks()
+        blocks += [(head + start_a, head + start_b, size) for start_a, start_b, size in found if size]
+    blocks.append((len(one) - tail, len(other) - tail, tail))
     pairs, end_a, end_b = list[tuple[int, int]](), 0, 0
-    for start_a, start_b, size in SequenceMatcher(
-        None, tokens_a.tolist(), tokens_b.tolist(), False
-    ).get_matching_blocks():
+    for start_a, start_b, size in blocks:
         unequal = min(start_a - end_a, start_b - end_b)
         pairs += zip(range(start_a - unequal, start_a), range(start_b - unequal, start_b), strict=True)
         pairs += zip(range(start_a, start_a + size), range(start_b, start_b + size), strict=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache, partial
-from itertools import chain
+from itertools import chain, islice
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from ..moved import former_names
 from ..names import hint
 from ..table import Table
 from ..table_stream import TableStream
-from ..text import and_more, counted, html_facts, listed, short
+from ..text import and_more, counted, html_facts, html_table, listed, short
 from .annotations import read_groups, read_labels
 from .backend.base import Backend
 from .backend.open import open_backend
@@ -50,6 +50,8 @@ from .read.select import predicates, prompts_with, rows_where
 _OPEN_PARTS = 64
 _KEPT_MANIFESTS = 1024
 _NAMED = 5
+_SHOWN = 10
+_SHOWN_COLUMNS = ("id", "num_tokens", "num_nodes", "num_edges", "replacement", "completeness")
 _ANY: Mapping[str, Any] = MappingProxyType({})
 T = TypeVar("T")
 
@@ -101,8 +103,12 @@ class Store:
         return f"<Store {facts['url']}: {facts['graphs']} in {facts['parts']}, of {facts['model']}>"
 
     def _repr_html_(self) -> str:
-        """Return a summary for notebooks. Text that comes from prompts and from run.json is escaped."""
-        return html_facts("store of attribution graphs", self._facts())
+        """Return a summary and the first prompts for notebooks, without reading anything. Text that comes from prompts
+        and from run.json is escaped."""
+        entries = [self.entry(name) for name in islice(self, _SHOWN)]
+        rows = ([_shown(getattr(entry, name)) for name in _SHOWN_COLUMNS] for entry in entries)
+        foot = f"{len(entries):,} of {counted(len(self), 'graph')}; prompts has texts and metadata too"
+        return html_facts("store of attribution graphs", self._facts()) + html_table(_SHOWN_COLUMNS, rows, foot)
 
     def _facts(self) -> dict[str, str]:
         identity = self.info.get("identity", {})
@@ -415,6 +421,13 @@ class Store:
         except (KeyError, TypeError):
             close = hint(prompt_id, self.catalogue.ids)
             raise PromptNotFound(f"no prompt {prompt_id!r} among the {len(self)} in {self.url}{close}") from None
+
+
+def _shown(value: str | float | None) -> str:
+    """Return a value as a cell of a notebook's table."""
+    if isinstance(value, str):
+        return short(value)
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
 def prompt_list(prompt_ids: str | Iterable[str]) -> list[str]:

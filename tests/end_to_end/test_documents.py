@@ -41,6 +41,7 @@ SUBSTITUTIONS = {
     r"--store S\b": "--store graphs",
     r"\bSTORE\b": "graphs",
     r"\bID\b": "two-hop-dallas",
+    r"\bOTHER\b": "two-hop-houston",
     r"\bLAYER:INDEX\b": "2:46",
     r'"\.\.\."': '"Fact: the capital of the state containing Dallas is"',
     r"s3://bucket/graphs": "copied",

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import re
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from random_graphs import random_graph
 from random_stores import make_store
 
+from distributed_tracer.graph.context import GraphContext, Group, NodeKey
 from distributed_tracer.graph.graph import Graph
+from distributed_tracer.graph.labels import Label, Labels
 from distributed_tracer.intervene.supernode import Supernode
+from distributed_tracer.query.compare import compare_graphs
 from distributed_tracer.store.reader import Store
 
 EVIL = "<script>alert(1)</script>\x1b[2J\u202e" + "x" * 10_000
@@ -28,7 +36,13 @@ def store(tmp_path: Path) -> Store:
 def shown(store: Store) -> list[Any]:
     graph = store.graph("b")
     supernode = Supernode(EVIL, [(1, 2, i) for i in range(500)])
-    return [evil_graph(), graph.nodes, graph.active, store, store.nodes(), supernode]
+    groups = tuple(Group(EVIL, (NodeKey("feature", 1, 2, 3),)) for _ in range(500))
+    labels = Labels.of((1, index, Label(EVIL, EVIL)) for index in range(500))
+    context = GraphContext(labels=labels, groups=groups, model=EVIL)
+    return [
+        *(evil_graph(), graph.nodes, graph.active, graph.to_pandas(), graph.to_arrow(), store, store.nodes()),
+        *(supernode, context, labels, compare_graphs(evil_graph(), graph)),
+    ]
 
 
 def test_a_repr_is_a_short_line_that_cannot_steer_the_terminal(store: Store) -> None:
@@ -47,7 +61,34 @@ def test_a_graph_says_what_it_is() -> None:
 def test_notebooks_get_small_tables_in_which_nothing_is_html(store: Store) -> None:
     for thing in (evil_graph(), store, store.prompts):
         html = thing._repr_html_()
-        assert len(html) < 20_000, type(thing)
+        assert len(html) < 400_000, type(thing)
         assert "<script" not in html, type(thing)
         assert "&lt;script&gt;" in html, type(thing)
         assert html.isprintable(), type(thing)
+
+
+def test_notebooks_get_the_drawing_of_a_graph_as_an_image_that_can_run_nothing() -> None:
+    graph = replace(evil_graph(), token_strings=(EVIL,) * len(evil_graph().tokens_P))
+    html = graph._repr_html_()
+    found = re.findall(
+        r'<img alt="([^"]*)" width="\d+" style="max-width: 100%" src="data:image/svg\+xml;base64,([^"]*)">', html
+    )
+    ((name, drawn),) = found
+    assert html.count("<img") == 1
+    assert name.startswith("drawing of the attribution graph")
+    tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(base64.b64decode(drawn)).iter()}
+    assert "path" in tags
+    assert "script" not in tags
+
+
+def test_without_matplotlib_notebooks_get_the_facts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    html = random_graph("p")._repr_html_()
+    assert "<img" not in html
+    assert html.endswith("</table>")
+
+
+def test_a_notebook_shows_the_first_prompts_of_a_store_without_reading_any(store: Store) -> None:
+    html = store._repr_html_()
+    assert f"<td>{store.entry(next(iter(store))).num_edges:,}</td>" in html
+    assert "2 of 2 graphs" in html
