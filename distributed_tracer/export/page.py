@@ -11,10 +11,11 @@ import base64
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -140,9 +141,13 @@ def _facts(graph: Graph, context: GraphContext) -> list[str]:
         *(f"{name} {value:.2f}" for name, value in scores.items() if math.isfinite(value)),
         counted(len(graph.nodes), "node"),
         counted(graph.num_edges, "edge"),
-        *([f"model {context.model}"] if context.model else []),
-        *([f"transcoders {context.transcoders}"] if context.transcoders else []),
+        *(f"{what} {_place(place)}" for what in ("model", "transcoders") if (place := getattr(context, what))),
     ]
+
+
+def _place(place: str) -> str:
+    """Return a hub id, or of a directory its name alone: a page is mailed, and paths say whose machine made it."""
+    return place if re.fullmatch(r"[\w.-]+/[\w./@-]+", place) and ".." not in place else PurePath(place).name or place
 
 
 def _policy(script: str, style: str) -> str:

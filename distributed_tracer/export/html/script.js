@@ -395,7 +395,10 @@
     for (let edge = 0; edge < ends.length; edge++) if (ends[edge] === node) found.push(edge);
     return found;
   };
-  const groupsOf = (node) => data.groups.filter((group) => group.members.includes(node)).map((group) => visible(group.name).replace("␣", " "));
+  const groups = new Map(); // the names of the groups of each node
+  for (const group of data.groups)
+    for (const node of group.members) groups.set(node, [...(groups.get(node) ?? []), visible(group.name).replace("␣", " ")]);
+  const groupsOf = (node) => groups.get(node) ?? [];
   function describe() {
     const node = state.selected, panel = element("selected");
     panel.replaceChildren();
@@ -454,6 +457,7 @@
     if (!wasShown) choose();
     if (node >= 0) bringIntoView(node);
     describe();
+    element("said").textContent = node < 0 ? "nothing is selected" : `${KINDS[kind[node]]} ${cut(name(node), 200)}, influence ${number(influence[node])}`;
     redraw();
   }
   function strongest(ends, other) {

@@ -164,6 +164,15 @@ def test_what_is_beyond_the_limits_is_left_out_and_said(monkeypatch: pytest.Monk
     assert len(array(data["source"], "<i4")) == 30
 
 
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [("org/name@main", "org/name@main"), ("/home/somebody/secret/model", "model"), ("../secret/model", "model")],
+)
+def test_a_page_does_not_say_on_whose_machine_it_was_made(place: str, said: str, tmp_path: Path) -> None:
+    _, data = exported(random_graph("p"), GraphContext(model=place, transcoders=place), tmp_path / "g.html")
+    assert data["facts"][-2:] == [f"model {said}", f"transcoders {said}"]
+
+
 def test_the_policy_allows_this_script_and_this_style_and_nothing_else(evil: Graph, tmp_path: Path) -> None:
     elements, _ = exported(evil, context_of(evil), tmp_path / "g.html")
     ((_, meta),) = (item for item in elements.found if item[1].get("http-equiv") == "Content-Security-Policy")
