@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
+from typing import Any
 
 FIRST = "DejaVu Sans"
 _PREFERRED = ("Noto Sans CJK SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "SimHei", "PingFang SC", "Noto Sans")
@@ -17,6 +18,8 @@ _NO_TEXT = re.compile(r"cm[a-z]+\d|STIX(NonUnicode|Size)|Last ?Resort")
 """Fonts that come with matplotlib for formulas, and one that has a box for every character."""
 _EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "BOPOMOFO", "FULLWIDTH", "HALFWIDTH")
 _NAMED = 5
+LINE_HEIGHT = 1.22
+"""Height of a line of text, in sizes of its font."""
 
 
 def readable(text: str) -> str:
@@ -55,6 +58,30 @@ def families() -> list[str]:
 
     known: list[str] = rcParams["font.family"]
     return known if known[0] == FIRST else [FIRST]
+
+
+def text_size(text: str, size: float) -> tuple[float, float]:
+    """Return width and height in inches of a text of some lines, drawn in `size` points."""
+    lines, names = text.split("\n"), tuple(families())
+    return max(_line_width(line, size, names) for line in lines), len(lines) * size * LINE_HEIGHT / 72
+
+
+@lru_cache(4096)
+def _line_width(line: str, size: float, names: tuple[str, ...]) -> float:
+    from matplotlib.font_manager import FontProperties
+
+    if not line:
+        return 0.0
+    prop = FontProperties(family=list(names), size=size)
+    width, _, _ = _renderer().get_text_width_height_descent(line, prop, False)
+    return float(width) / 72
+
+
+@cache
+def _renderer() -> Any:
+    from matplotlib.backends.backend_agg import RendererAgg
+
+    return RendererAgg(1, 1, 72)  # type: ignore[no-untyped-call]
 
 
 def _use(name: str) -> None:

@@ -16,7 +16,9 @@ from ..graph.nodes import NodeKind
 from ..names import unknown
 from ..plain_values import finite, integer
 from . import style
-from .panel import COLOURS, MARKERS, NARROW, Limits, Panel, Sizes, draw_panel, make_panel, sizes_of, span, text_size
+from .draw_panel import COLOURS, MARKERS, draw_panel, span
+from .fonts import text_size
+from .panel import NARROW, Limits, Panel, Sizes, make_panel, sizes_of
 from .selection import INNER, chosen_layers
 
 if TYPE_CHECKING:

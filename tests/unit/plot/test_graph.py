@@ -111,6 +111,14 @@ def test_no_text_overlaps_another_or_is_cut_off_and_none_is_too_small_to_print(c
         assert not box.overlaps(its), f"{one} and {other}"
 
 
+@pytest.mark.parametrize("size", ["column", "page"])
+def test_wide_names_of_the_first_tokens_do_not_widen_the_picture(size: str) -> None:
+    graph = replace(plain(random_graph("p", num_positions=12)), token_strings=("W" * 30,) * 12)
+    figure = draw_graph(graph, size=size)
+    assert round(figure.get_size_inches()[0], 3) == {"column": 3.3, "page": 7.0}[size]
+    assert min(text.get_window_extent().x0 for text in texts_of(figure).values()) >= -1
+
+
 def test_layers_without_drawn_nodes_are_folded_and_said() -> None:
     graph = plain(random_graph("p", num_layers=12, num_active=8, density=0.5))
     figure = draw_graph(graph, max_nodes=2)
