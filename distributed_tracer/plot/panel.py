@@ -122,8 +122,8 @@ def _laid_out(
     most_positions: int,
     sizes: Sizes,
 ) -> Panel:
-    """Select and lay out a graph in a drawing that is `room` inches wide. The panel's `left` is what the names of tokens
-    need."""
+    """Select and lay out a graph in a drawing that is `room` inches wide. The panel's `left` is what the names of
+    tokens need."""
     if room is not None:
         most_positions = min(most_positions, max(int(room / sizes.column), 1))
     num_names = limits.names
