@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from ..export.many import Exported
     from ..store.reader import Store
 
-ExportFormat = Annotated[str | None, tyro.conf.arg(metavar="npz|graphml|parquet|json|viewer|circuit-tracer|html|svg|png")]
+ExportFormat = Annotated[
+    str | None, tyro.conf.arg(metavar="npz|graphml|parquet|json|viewer|circuit-tracer|html|svg|png")
+]
 Ids = Annotated[tuple[str, ...], tyro.conf.arg(metavar="ID")]
 Where = Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE")]
 For = Annotated[str | None, tyro.conf.arg(name="for", metavar="circuit-tracer|neuronpedia")]

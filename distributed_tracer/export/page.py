@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from ..graph.columns import KINDS
 from ..graph.context import GraphContext, NodeKey
-from ..graph.edge_strength import passed_influence, row_sums
+from ..graph.edge_strength import passed_influence, passing_influence, row_sums
 from ..graph.graph import Graph
 from ..graph.nodes import NodeKind
 from ..text import counted, printable
@@ -114,7 +114,7 @@ def page_data(graph: Graph, context: GraphContext) -> dict[str, Any]:
 
 
 def _kept_nodes(graph: Graph) -> npt.NDArray[np.intp]:
-    order = np.nan_to_num(graph.influence_N.astype(np.float64))
+    order = passing_influence(graph)
     order[graph.nodes.where(NodeKind.TARGET)] = np.inf
     return np.sort(np.argsort(-order, kind="stable")[:MOST_NODES])
 
@@ -174,5 +174,5 @@ def _array(values: npt.NDArray[Any], dtype: str) -> str:
     return base64.b64encode(np.ascontiguousarray(values).astype(dtype).tobytes()).decode("ascii")
 
 
-def _number(value: float) -> float:
-    return float(value) if math.isfinite(value) else 0.0
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

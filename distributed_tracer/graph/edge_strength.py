@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .graph import Graph
+from .nodes import NodeKind
 
 
 def row_sums(graph: Graph) -> npt.NDArray[np.float64]:
@@ -21,13 +22,27 @@ def row_sums(graph: Graph) -> npt.NDArray[np.float64]:
     return np.where(np.isfinite(known_N) & (known_N > 0), known_N, own_N)
 
 
+def has_influence(graph: Graph) -> bool:
+    """Whether the influence of any feature, error or token is known. Imported graphs may have none."""
+    return bool(np.isfinite(graph.influence_N[graph.nodes.kind_N != NodeKind.TARGET]).any())
+
+
+def passing_influence(graph: Graph) -> npt.NDArray[np.float64]:
+    """Return what flows through each node [N]: its influence, or the weight of a target.
+
+    What is not known counts as nothing; in a graph of which no influence is known, all nodes count the same.
+    """
+    if len(graph.nodes) and not has_influence(graph):
+        return np.ones(len(graph.nodes))
+    return np.nan_to_num(graph.influence_N.astype(np.float64)) + np.nan_to_num(graph.target_weights_N())
+
+
 def passed_influence(graph: Graph) -> npt.NDArray[np.float64]:
     """Return for each edge [E] the influence that it passes on: its share of its row times the influence of the
     explained node."""
     target_E = graph.target_E()
-    passing_N = np.nan_to_num(graph.influence_N.astype(np.float64)) + graph.target_weights_N()
     passed_E: npt.NDArray[np.float64] = _sizes(graph) / np.maximum(row_sums(graph), 1e-30)[target_E]
-    return passed_E * passing_N[target_E]
+    return passed_E * passing_influence(graph)[target_E]
 
 
 def _sizes(graph: Graph) -> npt.NDArray[np.float64]:

@@ -42,9 +42,6 @@ class Labels:
         num_labels = sum(map(len, self.of_feature.values()))
         return f"<Labels: {counted(num_labels, 'label')} of {counted(len(self), 'feature')}>"
 
-    def __repr__(self) -> str:
-        return f"<Labels of {counted(len(self), 'feature')}>"
-
     def __len__(self) -> int:
         """Return the number of features that have a label."""
         return len(self.of_feature)

@@ -49,7 +49,7 @@ def draw_comparison(
     both, only_a, only_b = (int((found.features["in"] == side).sum()) for side in ("both", "a", "b"))
     said = (
         f"features: {both:,} in both graphs, {only_a:,} only in the left one, {only_b:,} only in the right one; "
-        f"overlap of influence {found.feature_overlap:.2f}, of edges {found.edge_overlap:.2f}"
+        f"Jaccard {found.feature_jaccard:.2f} of features, {found.edge_jaccard:.2f} of edges"
     )
     sides = [
         f"{side}: {line}" for side, panel in zip(("left", "right"), panels, strict=True) for line in left_out(panel)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ConfigError
+from ..graph.edge_strength import has_influence
 from ..graph.graph import Graph
 from ..graph.labels import Labels
 from ..graph.nodes import NodeKind
@@ -103,9 +104,12 @@ def left_out(panel: Panel) -> list[str]:
     """Return lines that say what of the graph is not in the picture; none if everything is."""
     graph, selection = panel.graph, panel.selection
     num_inner, num_shown = int(np.isin(graph.nodes.kind_N, INNER).sum()), len(selection.of_kinds(graph, *INNER))
+    nodes, edges = "the most influential", "those that pass on most"
+    if not has_influence(graph):
+        nodes, edges = "whose influence is not known", "the largest shares of their rows"
     counts = [
-        (num_shown, num_inner, "features and errors, the most influential"),
-        (len(selection.edge_E), graph.num_edges, "edges, those that pass on most"),
+        (num_shown, num_inner, f"features and errors, {nodes}"),
+        (len(selection.edge_E), graph.num_edges, f"edges, {edges}"),
         (len(panel.layout.positions_P), len(graph.tokens_P), "positions"),
         (len(selection.layers), graph.num_layers, f"layers, from {selection.layers.start}"),
     ]

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
+from ..graph.edge_strength import passing_influence
 from ..graph.graph import Graph
 from ..graph.labels import Labels
 from ..graph.nodes import NodeKind
@@ -166,13 +167,14 @@ def _names(graph: Graph, selection: Selection, labels: Labels, num_names: int) -
     for node in selection.of_kinds(graph, NodeKind.TARGET).tolist():
         target = graph.targets[nodes.feature_N[node]]
         texts.append(style.shown(target.label))
-        found[node] = f"{style.label(target.label)}\n{target.weight:.2f}"
+        weight = f"\n{target.weight:.2f}" if math.isfinite(target.weight) else ""
+        found[node] = f"{style.label(target.label)}{weight}"
     return found, texts
 
 
 def _marker_areas(graph: Graph, selection: Selection, sizes: Sizes) -> dict[int, float]:
     shown = selection.shown_N
-    size = np.nan_to_num(graph.influence_N.astype(np.float64) + graph.target_weights_N())[shown]
+    size = passing_influence(graph)[shown]
     areas = sizes.least_marker + sizes.more_marker * size / max(size.max(initial=0.0), 1e-30)
     return dict(zip(shown.tolist(), areas.tolist(), strict=True))
 

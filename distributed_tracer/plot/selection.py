@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
-from ..graph.edge_strength import passed_influence
+from ..graph.edge_strength import passed_influence, passing_influence
 from ..graph.graph import Graph
 from ..graph.nodes import NodeKind
 from ..plain_values import integer
@@ -45,7 +45,7 @@ def select(graph: Graph, layers: range, max_nodes: int, max_edges: int, most_pos
     If the prompt has more than `most_positions`, those with targets come first, then those whose chosen nodes have most
     influence; nodes elsewhere are not shown.
     """
-    nodes, influence_N = graph.nodes, np.nan_to_num(graph.influence_N.astype(np.float64))
+    nodes, influence_N = graph.nodes, passing_influence(graph)
     is_inner_N = np.isin(nodes.kind_N, INNER) & np.isin(nodes.layer_N, np.arange(layers.start, layers.stop))
     inner = np.flatnonzero(is_inner_N)
     best = inner[np.argsort(-influence_N[inner], kind="stable")[:max_nodes]]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..graph.edge_strength import passed_influence
+from ..graph.edge_strength import has_influence, passed_influence
 from ..graph.graph import Graph
 from ..graph.nodes import NodeKind
 from ..table import Table
@@ -35,7 +35,8 @@ class GraphComparison:
 
     A Jaccard index is the number of shared items, divided by the number of items of either graph. An overlap is the sum
     of the smaller values divided by the sum of the larger ones: of influence for features, of the influence that edges
-    pass on for edges, where an edge that raises its target in one graph and lowers it in the other shares nothing.
+    pass on for edges, where an edge that raises its target in one graph and lowers it in the other shares nothing. It
+    is NaN if a graph was imported and its influence is not known.
     """
 
     a: Graph
@@ -155,15 +156,14 @@ def _features(a: Graph, b: Graph, node_a: npt.NDArray[np.intp], node_b: npt.NDAr
     is_feature |= _at(b.nodes.kind_N, node_b, 255) == NodeKind.FEATURE
     here_a, here_b = node_a[is_feature], node_b[is_feature]
     influence_a, influence_b = (
-        np.nan_to_num(_at(graph.influence_N.astype(np.float64), here, 0.0))
-        for graph, here in ((a, here_a), (b, here_b))
+        _at(graph.influence_N.astype(np.float64), here, 0.0) for graph, here in ((a, here_a), (b, here_b))
     )
     layer = np.where(here_a >= 0, _at(a.nodes.layer_N, here_a, -1), _at(b.nodes.layer_N, here_b, -1)).astype(np.int64)
     index = np.where(here_a >= 0, _at(a.nodes.feature_N, here_a, -1), _at(b.nodes.feature_N, here_b, -1))
     key = layer << 40 | index.astype(np.int64)
     is_both = (here_a >= 0) & (here_b >= 0)
     elsewhere = ~is_both & np.isin(key, key[here_a >= 0]) & np.isin(key, key[here_b >= 0])
-    order = np.argsort(-np.maximum(influence_a, influence_b), kind="stable")
+    order = np.argsort(-np.nan_to_num(np.fmax(influence_a, influence_b)), kind="stable")
     columns = {
         "in": _sides(here_a, here_b),
         "layer": layer,
@@ -176,7 +176,8 @@ def _features(a: Graph, b: Graph, node_a: npt.NDArray[np.intp], node_b: npt.NDAr
         "activation_b": _at(b.nodes.activation_N.astype(np.float64), here_b, 0.0),
         "elsewhere": elsewhere,
     }
-    return Table({name: values[order] for name, values in columns.items()}), _overlap(influence_a, influence_b)
+    overlap = _overlap(*map(np.nan_to_num, (influence_a, influence_b))) if _has_influence(a, b) else np.nan
+    return Table({name: values[order] for name, values in columns.items()}), overlap
 
 
 def _edges(
@@ -214,7 +215,11 @@ def _edges(
         "passed_b": passed[1, order],
     }
     signed = passed * np.sign(np.nan_to_num(weights))
-    return Table(columns), _overlap(*signed)
+    return Table(columns), _overlap(*signed) if _has_influence(a, b) else np.nan
+
+
+def _has_influence(*graphs: Graph) -> bool:
+    return all(has_influence(graph) or not len(graph.nodes) for graph in graphs)
 
 
 def _names(graph: Graph, nodes: npt.NDArray[np.intp]) -> npt.NDArray[np.object_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -45,20 +46,20 @@ def comparison_text(summary: dict[str, Any]) -> str:
     lines = []
     for side in ("a", "b"):
         graph = summary[side]
-        answers = ", ".join(f"{target['label']!r} {target['weight']:.3f}" for target in graph["targets"])
+        answers = ", ".join(f"{target['label']!r} {_known(target['weight'])}" for target in graph["targets"])
         scores, nodes = graph["scores"], graph["num_nodes"]
         text = "(given as tokens)" if graph["text"] is None else graph["text"]
         lines += [
             f"{side}        {graph['prompt']}: {text}",
             f"answers  {answers or 'none'}",
-            f"scores   replacement {scores['replacement']:.3f}, completeness {scores['completeness']:.3f}",
+            f"scores   replacement {_known(scores['replacement'])}, completeness {_known(scores['completeness'])}",
             f"graph    {graph['num_edges']:,} edges; "
             + ", ".join(f"{count:,} {kind}s" for kind, count in nodes.items()),
         ]
     shared = [
         f"{what}s: {summary[f'num_{what}s']['both']:,} shared, {summary[f'num_{what}s']['a']:,} only in a, "
         f"{summary[f'num_{what}s']['b']:,} only in b; Jaccard {summary[f'{what}_jaccard']:.3f}, "
-        f"overlap of influence {summary[f'{what}_overlap']:.3f}"
+        f"overlap of influence {_known(summary[f'{what}_overlap'])}"
         for what in ("feature", "edge")
     ]
     aligned, lengths = len(summary["aligned_positions"]), (summary["a"]["num_tokens"], summary["b"]["num_tokens"])
@@ -76,6 +77,10 @@ def comparison_text(summary: dict[str, Any]) -> str:
             table = Table({name: [row[name] for row in rows] for name in names})
             blocks.append(f"{what} {title}\n{table.format(len(table))}")
     return "\n\n".join(blocks)
+
+
+def _known(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else "unknown"
 
 
 def _of_graph(graph: Graph) -> dict[str, Any]:

@@ -48,10 +48,13 @@
 
   // --- what is shown -------------------------------------------------------------------------------------------------
   const inner = [...Array(count).keys()].filter((node) => kind[node] <= ERROR);
-  inner.sort((a, b) => (influence[b] || 0) - (influence[a] || 0) || a - b);
-  const total = inner.reduce((sum, node) => sum + (influence[node] || 0), 0) || 1;
+  // In an imported graph of which no influence is known, all nodes count the same.
+  const isKnown = inner.some((node) => Number.isFinite(influence[node]));
+  const flow = (node) => (isKnown ? influence[node] || 0 : 1);
+  inner.sort((a, b) => flow(b) - flow(a) || a - b);
+  const total = inner.reduce((sum, node) => sum + flow(node), 0) || 1;
   const covered = new Map(); // the share of influence of all nodes that come before this one
-  inner.reduce((sum, node) => (covered.set(node, sum / total), sum + (influence[node] || 0)), 0);
+  inner.reduce((sum, node) => (covered.set(node, sum / total), sum + flow(node)), 0);
   const state = { share: 1, edges: 0, selected: -1, group: -1, scale: 1, stretch: 1, x: 0, y: 0, isFitted: true };
   if (inner.length > 300) state.share = covered.get(inner[300]);
   state.edges = Math.min(source.length, 600);
@@ -133,10 +136,10 @@
   const tall = () => state.scale * state.stretch; // pixels for one unit of height
   const screenY = (y) => (y - state.y) * tall();
   const radius = (node) => {
-    const size = kind[node] === TARGET ? data.targets[feature[node]].weight : influence[node] || 0;
+    const size = kind[node] === TARGET ? data.targets[feature[node]].weight ?? largest : flow(node);
     return (3 + 5 * Math.sqrt(Math.min(size / largest, 1))) * Math.min(Math.max(state.scale, 0.5), 1.6);
   };
-  const largest = Math.max(1e-30, ...inner.slice(0, 1).map((node) => influence[node] || 0));
+  const largest = Math.max(1e-30, ...inner.slice(0, 1).map(flow));
   const redraw = () => {
     if (!pending) requestAnimationFrame(draw);
     pending = true;
@@ -238,7 +241,7 @@
       if (done.has(node)) continue;
       done.add(node);
       const lines = [cut(shortName(node), 16)];
-      if (kind[node] === TARGET) lines.push(data.targets[feature[node]].weight.toFixed(2));
+      if (kind[node] === TARGET && data.targets[feature[node]].weight !== null) lines.push(data.targets[feature[node]].weight.toFixed(2));
       const said = labelText(node);
       if (said) lines.push(cut(said, 24));
       const wide = Math.max(...lines.map((text) => pen.measureText(text).width)) + 4, tall = 12 * lines.length;
@@ -408,7 +411,7 @@
     }
     const facts = { kind: KINDS[kind[node]], token: `${token(position[node])} at ${position[node]}` };
     if (kind[node] <= ERROR) facts.layer = layer[node];
-    if (kind[node] === TARGET) facts.weight = number(data.targets[feature[node]].weight);
+    if (kind[node] === TARGET) facts.weight = number(data.targets[feature[node]].weight ?? NaN);
     if (kind[node] === FEATURE) facts.activation = number(activation[node]);
     facts.influence = number(influence[node]);
     if (groupsOf(node).length) facts.groups = groupsOf(node).join("\n");

@@ -209,7 +209,7 @@ def test_unknown_formats_and_endings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no format 'graphm'; there are npz, .*Did you mean 'graphml'"):
         check_export(tmp_path / "g.graphml", "graphm")
     for name in ("g", "g.xml", "g.npz.gz", ".json"):
-        with pytest.raises(ConfigError, match=r"ends in \.npz or \.graphml or \.parquet or \.json or \.pt or \.html or .*, unlike "):
+        with pytest.raises(ConfigError, match=r"ends in \.npz or \.graphml or .* or \.pt or \.html or .*, unlike "):
             check_export(tmp_path / name)
 
 

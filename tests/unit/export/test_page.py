@@ -295,6 +295,18 @@ def test_a_browser_answers_clicks_keys_search_and_sliders(opened: Any, tmp_path:
     assert "token" in shown.text_content("#selected h2")
 
 
+def test_a_browser_shows_a_graph_whose_influence_is_not_known(opened: Any, tmp_path: Path) -> None:
+    graph = random_graph("p", num_active=400)
+    unknown = np.full(len(graph.nodes), np.nan, dtype=np.float32)
+    targets = tuple(replace(target, weight=float("nan")) for target in graph.targets)
+    export_graph(replace(graph, influence_N=unknown, row_abs_sum_N=unknown, targets=targets), tmp_path / "g.html")
+    shown = opened(tmp_path / "g.html")
+    assert re.search(r", 300 of \d+ features", shown.text_content("#share-said"))
+    shown.focus("#canvas")
+    shown.keyboard.press("ArrowUp")
+    assert "unknown" in shown.text_content("#selected dl")
+
+
 def test_a_browser_shows_thousands_of_nodes_and_a_hundred_thousand_edges(opened: Any, tmp_path: Path) -> None:
     graph = random_graph("p", num_layers=20, num_positions=60, num_active=5_000, density=1 / 244)
     export_graph(graph, tmp_path / "g.html")

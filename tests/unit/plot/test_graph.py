@@ -132,6 +132,20 @@ def test_layers_without_drawn_nodes_are_folded_and_said() -> None:
     assert len(names) < 8
 
 
+def test_a_graph_whose_influence_is_not_known_is_drawn_and_says_so() -> None:
+    graph = plain(random_graph("p", num_active=40))
+    unknown = np.full(len(graph.nodes), np.nan, dtype=np.float32)
+    scores = replace(graph.scores, replacement=float("nan"), completeness=float("nan"))
+    targets = tuple(replace(target, weight=float("nan")) for target in graph.targets)
+    graph = replace(graph, influence_N=unknown, row_abs_sum_N=unknown, scores=scores, targets=targets)
+    figure = draw_graph(graph, max_nodes=9, max_edges=7)
+    assert "9 of" in notes(figure)[0]
+    assert "features and errors, whose influence is not known; 7 of" in notes(figure)[0]
+    assert not any("nan" in text.get_text() for text in texts_of(figure).values())
+    areas = np.concatenate([nodes.get_sizes() for nodes in figure.axes[0].collections[1:]])
+    assert len(set(areas.tolist())) == 1, "all nodes count the same"
+
+
 def test_chosen_layers_alone_are_drawn() -> None:
     graph = plain(random_graph("p", num_layers=6, num_active=60))
     for layers in (range(2, 4), slice(2, 4), [3, 2]):

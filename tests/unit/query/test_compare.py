@@ -133,6 +133,20 @@ def assert_overlaps_by_slow_counting(found: GraphComparison) -> None:
     assert found.edge_overlap == pytest.approx(smaller / larger, abs=tolerance)
 
 
+def test_what_is_not_known_of_an_imported_graph_is_unknown_and_no_number(a: Graph) -> None:
+    unknown = np.full(len(a.nodes), np.nan, dtype=np.float32)
+    scores = replace(a.scores, replacement=float("nan"), completeness=float("nan"))
+    targets = tuple(replace(target, weight=float("nan")) for target in a.targets)
+    b = replace(a, influence_N=unknown, row_abs_sum_N=unknown, scores=scores, targets=targets)
+    found = compare_graphs(a, b)
+    assert (found.feature_jaccard, found.edge_jaccard) == (1, 1)
+    assert np.isnan([found.feature_overlap, found.edge_overlap, *found.features["influence_b"]]).all()
+    text = comparison_text(comparison_summary(found, 2))
+    assert "overlap of influence unknown" in text
+    assert "replacement unknown, completeness unknown" in text
+    assert "'t0' unknown" in text
+
+
 def test_a_feature_at_another_position_is_not_shared_but_said_to_be_elsewhere(a: Graph) -> None:
     position_N = a.nodes.position_N.copy()
     place = int(np.flatnonzero(position_N[: len(a.nodes.where(NodeKind.FEATURE))] < 5)[-1])
