@@ -234,7 +234,7 @@ def test_stores_of_imported_graphs_are_compacted_merged_split_and_verified(url: 
 def test_pictures_say_what_is_not_known(url: str) -> None:
     store = open_store(url)
     for prompt_id in store:
-        title = draw_graph(store.graph(prompt_id)).axes[0].get_title(loc="left")
+        title = draw_graph(store.graph(prompt_id)).texts[0].get_text()
         assert "nan" not in title
         assert ("replacement" in title) == (prompt_id in ("linked", "llama_relu_plt"))
     texts = [text.get_text() for text in draw_corpus(store).texts]
