@@ -8,36 +8,30 @@ Workers write parts; the driver commits them. Once every text is examined or has
 from __future__ import annotations
 
 import logging
-import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..artifacts.files_in_use import FilesInUse
 from ..config import JobConfig
-from ..errors import CommitRefused, ConfigError
-from ..job.provenance import made_by, versions
-from ..job.summary import KEPT_FAILURES, describe_counts, describe_unfinished
+from ..errors import ConfigError
 from ..plan.work import Outcome, WorkUnit
 from ..profile.from_store import harvest_store, store_settings
 from ..profile.layout import WEIGHTS, import_parquet, layer_file
-from ..profile.parts import commit_part, done_units, open_parts
+from ..profile.parts import done_units, open_parts
 from ..profile.reader import Profile, open_profile
 from ..profile.work_folder import check_folder, work_folder
-from ..redact import redacted, without_secrets
 from ..runtime.execute import run_units
 from ..runtime.signals import GracefulShutdown, NothingBegun
 from ..runtime.telemetry.logs import log_outcomes
 from ..runtime.telemetry.progress import ProgressTracker
 from ..shapes import TranscoderShape
-from ..store.format.part_manifest import PartManifest
 from ..store.reader import open_store
 from .estimate import ProfileEstimate, estimate
+from .recorder import HarvestRecorder, ProfileSummary
 from .settings import SHORTEST_CONTEXT, HarvestSettings, ProfileJob
 from .units import HarvestInputs, layer_prompt, load_harvest_inputs
 from .write_profile import write_profile_of_store, write_profile_of_texts
@@ -46,44 +40,6 @@ if TYPE_CHECKING:
     from .worker import HarvestWorker
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ProfileSummary:
-    """How a job went. The profile is finished if `num_left` is 0 and no decoders failed."""
-
-    folder: Path
-    num_done: int
-    """Number of units (texts or pieces of them, and layers) that this call examined."""
-    num_skipped: int
-    """Number of units that were done before."""
-    failed: tuple[Outcome, ...]
-    num_left: int
-    num_features: int | None
-    """Number of features that are active anywhere; None if the profile is not finished."""
-    seconds: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the summary as plain data for JSON."""
-        failed = {outcome.prompt_id: redacted(f"{outcome.phase}: {outcome.reason}") for outcome in self.failed}
-        counts = {"num_done": self.num_done, "num_skipped": self.num_skipped, "num_left": self.num_left}
-        return {"profile": str(self.folder), "num_features": self.num_features, **counts, "failed": failed}
-
-    @property
-    def exit_code(self) -> int:
-        """0 if all is examined, 3 if something failed, 130 if the job was stopped."""
-        return 130 if self.num_left else 3 if self.failed else 0
-
-    def describe(self) -> str:
-        """Return the summary as a few lines of text."""
-        num_failed = len(self.failed)
-        lines = [describe_counts("examined", self.num_done, self.num_skipped, num_failed, self.seconds)]
-        lines += describe_unfinished(self.failed, num_failed, self.num_left)
-        if self.num_features is not None:
-            lines.append(f"wrote {self.folder}: {self.num_features:,} features")
-        elif not self.num_left:
-            lines.append("not finished, as decoders failed: run the same command again")
-        return "\n".join(lines)
 
 
 def run_profile(job: ProfileJob, announce: Callable[[str], None] = _log.info) -> ProfileSummary:
@@ -127,7 +83,7 @@ def _run(job: ProfileJob, announce: Callable[[str], None], on_outcome: Callable[
     if check_folder(job.folder, settings):
         return _finished(open_profile(job.folder), started)
     with work_folder(job.folder, settings):
-        recorder = _Recorder(job.folder, on_outcome)
+        recorder = HarvestRecorder(job.folder, on_outcome)
         for prompt_id, phase, reason in inputs.prompts.rejected():
             recorder(Outcome(prompt_id, "failed", phase, reason))
         found = estimate(job, config, inputs)
@@ -176,7 +132,7 @@ def _run_store(job: ProfileJob, started: float, on_outcome: Callable[[Outcome], 
     if check_folder(job.folder, settings):
         return _finished(open_profile(job.folder), started)
     with work_folder(job.folder, settings):
-        recorder, num_units = _Recorder(job.folder, on_outcome), 0
+        recorder, num_units = HarvestRecorder(job.folder, on_outcome), 0
         if files is not None and shape is not None:
             harvest = HarvestSettings.of(job, SHORTEST_CONTEXT)
             num_units = _execute(config, harvest, lambda: layer_units(job.folder, shape, 1.0), files, recorder)
@@ -194,7 +150,7 @@ def _execute(
     harvest: HarvestSettings,
     units: Callable[[], Iterator[WorkUnit]],
     files: FilesInUse,
-    recorder: _Recorder,
+    recorder: HarvestRecorder,
 ) -> int:
     """Let workers examine units, and return the number of these. `units` yields the same ones each time until then."""
     expected = [unit.expected_seconds for unit in units()]
@@ -228,46 +184,3 @@ def _finished(profile: Profile, started: float) -> ProfileSummary:
     failed = tuple(Outcome(id_, "failed", *reason.split(": ", 1)) for id_, reason in profile.info["failed"].items())
     num_prompts, seconds = profile.info["num_prompts"], time.monotonic() - started
     return ProfileSummary(profile.path, 0, num_prompts, failed, 0, len(profile), seconds)
-
-
-class _Recorder:
-    """Counts outcomes, keeps failures, and commits parts."""
-
-    def __init__(self, folder: Path, on_outcome: Callable[[Outcome], None]) -> None:
-        self._folder, self._on_outcome = folder, on_outcome
-        self.num_done = self.num_failed_units = 0
-        self.failed: list[Outcome] = []
-        self.failed_layers = False
-
-    def __call__(self, outcome: Outcome) -> None:
-        self.num_done += outcome.status == "done"
-        if outcome.status == "failed":
-            is_unit = outcome.phase not in ("read", "tokenize")
-            self.num_failed_units += is_unit
-            self.failed_layers |= outcome.prompt_id.startswith("(decoders of layer ") and is_unit
-            self.failed.append(outcome)
-        self._on_outcome(outcome)
-
-    def about(self, config: JobConfig | None) -> dict[str, Any]:
-        """Return what the profile says of the run: command and versions, and the first failures by the unit's id."""
-        failed = {one.prompt_id: redacted(f"{one.phase}: {one.reason}") for one in self.failed[:KEPT_FAILURES]}
-        by = {"versions": versions(), "command": without_secrets(shlex.join(sys.argv))}
-        return {"made_by": by if config is None else made_by(config), "failed": failed, "num_failed": len(self.failed)}
-
-    def summary(self, num_skipped: int, num_left: int, num_features: int | None, seconds: float) -> ProfileSummary:
-        """Return the summary of the run."""
-        counts = (self.num_done, num_skipped, tuple(self.failed), num_left, num_features)
-        return ProfileSummary(self._folder, *counts, seconds)
-
-    def commit(self, *manifests: PartManifest) -> None:
-        """Let parts count. Raises CommitRefused that names those that are gone."""
-        refused = {}
-        for manifest in manifests:
-            try:
-                commit_part(self._folder, manifest.part)
-            except FileNotFoundError:
-                refused[manifest.part] = f"part {manifest.part} of {self._folder} is gone: no other run may write there"
-        if refused:
-            error = CommitRefused(next(iter(refused.values())))
-            error.parts = refused
-            raise error

@@ -1,4 +1,4 @@
-"""Document: `profile.json`, which makes a folder a profile. It is written last and removed by nobody."""
+"""Document: `profile.json`, which makes a folder a profile and is written last; texts and tokens beside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..store.format.checksummed_json import dump_checksummed
+from ..documents.json_text import parse_json
+from ..errors import ProfileError
+from ..store.format.checksummed_json import MALFORMED, dump_checksummed, load_checksummed
+from ..text import short
 from .layout import (
     CONTEXTS,
     DOCUMENT,
@@ -77,3 +80,43 @@ def write_prompts(folder: Path, prompts: Iterator[tuple[int, str, Sequence[int],
                 return
 
     write_parquet(folder / PROMPTS, tables())
+
+
+def read_document(folder: Path) -> dict[str, Any] | None:
+    """Return the document of the profile in a folder; None if it has none. Raises ProfileError if it is damaged."""
+    path = folder / DOCUMENT
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ProfileError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        parse_json(data, ValueError)  # bounds depth and numbers
+        document = load_checksummed(data)
+        if document["format"] != FORMAT:
+            raise ValueError(f"its format is {short(str(document['format']))}")
+        if document["format_version"] == FORMAT_VERSION:
+            files = document["files"].items()
+            document["files"] = {str(name): (int(size), str(digest)) for name, (size, digest) in files}
+            document["num_tokens"], document["num_prompts"] = (int(document[n]) for n in ("num_tokens", "num_prompts"))
+            document["layers"] = sorted(int(layer) for layer in document["layers"])
+            document["quantile_shares"] = [float(share) for share in document["quantile_shares"]]
+            document["num_features"] = int(document["num_features"])
+            for name in ("settings", "failed"):
+                if not isinstance(document.setdefault(name, {}), dict):
+                    raise ValueError(f"its {name} are not an object")
+            missing = {layer_file(kind, layer) for kind in (FEATURES, CONTEXTS) for layer in document["layers"]}
+            if missing := {*missing, PROMPTS, TOKENS} - document["files"].keys():
+                raise ValueError(f"it lists no {min(missing)}")
+    except MALFORMED as error:
+        raise no_profile(path, f"{type(error).__name__}: {error}") from error
+    if document["format_version"] != FORMAT_VERSION:
+        version = short(str(document["format_version"]))
+        raise ProfileError(f"{path} has format version {version}; this program reads {FORMAT_VERSION}")
+    return document
+
+
+def no_profile(path: Path, why: str) -> ProfileError:
+    """Return the error for a file that is not what a profile has there."""
+    return ProfileError(f"{path} is not a profile, or it is damaged: {short(why, 200)}")

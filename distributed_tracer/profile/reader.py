@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..documents.json_text import parse_json
 from ..errors import ProfileError
-from ..store.format.checksummed_json import MALFORMED, load_checksummed
+from ..store.format.checksummed_json import MALFORMED
 from ..table import Table
 from ..text import counted, html_facts, short
+from .document import no_profile, read_document
 from .feature_profile import Context, FeatureProfile, Neighbour, WeightedToken
 from .layer_rows import LayerRows
-from .layout import CONTEXTS, DOCUMENT, FEATURES, FORMAT, FORMAT_VERSION, PROMPTS, TOKENS, WEIGHTS, WORK, layer_file
+from .layout import CONTEXTS, DOCUMENT, FEATURES, PROMPTS, TOKENS, WEIGHTS, WORK, layer_file
 
 _OPEN_FILES = 96
 _SUMMARY = {
@@ -47,45 +47,6 @@ def open_profile(path: str | Path) -> Profile:
             raise ProfileError(f"{folder} is a profile that is not finished: run the same `profile` command again")
         raise ProfileError(f"there is no profile at {folder}: it has no {DOCUMENT}")
     return Profile(folder, document)
-
-
-def read_document(folder: Path) -> dict[str, Any] | None:
-    """Return the document of the profile in a folder; None if it has none. Raises ProfileError if it is damaged."""
-    path = folder / DOCUMENT
-    try:
-        data = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise ProfileError(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        parse_json(data, ValueError)  # bounds depth and numbers
-        document = load_checksummed(data)
-        if document["format"] != FORMAT:
-            raise ValueError(f"its format is {short(str(document['format']))}")
-        if document["format_version"] == FORMAT_VERSION:
-            files = document["files"].items()
-            document["files"] = {str(name): (int(size), str(digest)) for name, (size, digest) in files}
-            document["num_tokens"], document["num_prompts"] = (int(document[n]) for n in ("num_tokens", "num_prompts"))
-            document["layers"] = sorted(int(layer) for layer in document["layers"])
-            document["quantile_shares"] = [float(share) for share in document["quantile_shares"]]
-            document["num_features"] = int(document["num_features"])
-            for name in ("settings", "failed"):
-                if not isinstance(document.setdefault(name, {}), dict):
-                    raise ValueError(f"its {name} are not an object")
-            missing = {layer_file(kind, layer) for kind in (FEATURES, CONTEXTS) for layer in document["layers"]}
-            if missing := {*missing, PROMPTS, TOKENS} - document["files"].keys():
-                raise ValueError(f"it lists no {min(missing)}")
-    except MALFORMED as error:
-        raise _no_profile(path, f"{type(error).__name__}: {error}") from error
-    if document["format_version"] != FORMAT_VERSION:
-        version = short(str(document["format_version"]))
-        raise ProfileError(f"{path} has format version {version}; this program reads {FORMAT_VERSION}")
-    return document
-
-
-def _no_profile(path: Path, why: str) -> ProfileError:
-    return ProfileError(f"{path} is not a profile, or it is damaged: {short(why, 200)}")
 
 
 class Profile:
@@ -177,7 +138,7 @@ class Profile:
         except (*MALFORMED, IndexError) as error:
             if isinstance(error, ProfileError):
                 raise
-            raise _no_profile(self.path, f"{type(error).__name__}: {error}") from error
+            raise no_profile(self.path, f"{type(error).__name__}: {error}") from error
 
     def _read(self, layer: int, first: int, last: int) -> Iterator[FeatureProfile]:
         found = self._rows(layer_file(FEATURES, layer)).read(first, last).to_pylist()

@@ -13,9 +13,9 @@ from typing import Any
 from ..documents.json_text import parse_json
 from ..errors import ConfigError, ProfileError
 from ..store.format.run_file import differences
+from .document import read_document
 from .layout import DOCUMENT, WORK, new_file
 from .parts import remove_written
-from .reader import read_document
 
 _SETTINGS, _LOCK = "settings.json", "lock"
 _NAMES = ("model", "transcoders", "store")

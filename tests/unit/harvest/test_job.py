@@ -16,8 +16,9 @@ from profile_jobs import contents, profile_job
 
 from distributed_tracer.config import TraceConfig
 from distributed_tracer.errors import ConfigError, CorpusError, TracerError
-from distributed_tracer.harvest import job as job_module
-from distributed_tracer.harvest.job import ProfileSummary, plan_profile, run_profile
+from distributed_tracer.harvest import recorder as recorder_module
+from distributed_tracer.harvest.job import plan_profile, run_profile
+from distributed_tracer.harvest.recorder import ProfileSummary
 from distributed_tracer.harvest.settings import ProfileJob
 from distributed_tracer.harvest.units import PIECE_TOKENS
 from distributed_tracer.model.load import load_model
@@ -121,7 +122,7 @@ def test_pieces_of_a_very_long_text_are_units(tmp_path: Path, monkeypatch: pytes
 def test_a_killed_job_goes_on_and_ends_with_the_same_files(
     expected: ProfileSummary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit, commits = job_module.commit_part, []
+    commit, commits = recorder_module.commit_part, []
 
     def killed(folder: Path, name: str) -> None:
         commits.append(name)
@@ -131,7 +132,7 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_files(
 
     job = profile_job(tmp_path, ROWS, part_seconds=1e-9)
     with monkeypatch.context() as patch:
-        patch.setattr(job_module, "commit_part", killed)
+        patch.setattr(recorder_module, "commit_part", killed)
         with pytest.raises(KeyboardInterrupt):
             run_profile(job)
     assert not (tmp_path / "profile" / "profile.json").exists()
