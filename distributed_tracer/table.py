@@ -18,6 +18,8 @@ from .text import html_table
 from .text import printable as printable
 
 _WIDEST = 40
+_SHOWN = 20
+_LINE = 120
 
 
 class Table:
@@ -49,7 +51,13 @@ class Table:
             raise KeyError(unknown("column", name, self._columns)) from None
 
     def __repr__(self) -> str:
-        return f"{self.format()}\n{len(self)} rows"
+        """Return the first rows, of the first columns that fit into a line, and the names of all other columns."""
+        cells = self._cells(min(_SHOWN, len(self)))
+        ends = np.cumsum([width + 2 for width in _widths(cells)])
+        number = max(1, int(np.count_nonzero(ends - 2 <= _LINE)))
+        others = [printable(name) for name in self.columns[number:]]
+        text = _aligned([line[:number] for line in cells], len(self) - _SHOWN)
+        return f"{text}\n{len(self)} rows" + (f"; columns not shown: {', '.join(others)}" if others else "")
 
     def _repr_html_(self) -> str:
         """Return the first 20 rows as HTML for notebooks; all text is escaped."""
@@ -92,6 +100,14 @@ class Table:
         arrow = import_module("pyarrow")
         return arrow.table({name: _arrow(arrow, values) for name, values in self._columns.items()})
 
+    def __arrow_c_stream__(self, requested_schema: object = None) -> Any:
+        """Return an Arrow stream of the table, converted as by `to_arrow` (Arrow PyCapsule interface).
+
+        DuckDB and other programs that read Arrow streams thus take the table under the name of its variable. Raises
+        ImportError if pyarrow is not installed.
+        """
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
     def to_polars(self) -> Any:
         """Return a polars.DataFrame, converted as by `to_arrow`. Raises ImportError if polars or pyarrow is not
         installed."""
@@ -111,16 +127,27 @@ class Table:
     def format(self, max_rows: int = 20) -> str:
         """Return plain text for a terminal: at most `max_rows` rows, with long values cut and control characters
         escaped."""
-        shown = list(self.take(np.arange(min(max_rows, len(self)))).rows())
-        lines = [[printable(name) for name in self._columns], *([_cell(v) for v in row.values()] for row in shown)]
-        widths = [max(_width(line[i]) for line in lines) for i in range(len(self._columns))]
-        text = [
-            "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        ]
-        if len(self) > max_rows:
-            text.append(f"... {len(self) - max_rows} more")
-        return "\n".join(text)
+        return _aligned(self._cells(min(max_rows, len(self))), len(self) - max_rows)
+
+    def _cells(self, num_rows: int) -> list[list[str]]:
+        """Return the names of the columns and the first rows as text."""
+        shown = self.take(np.arange(num_rows)).rows()
+        return [[printable(name) for name in self._columns], *([_cell(v) for v in row.values()] for row in shown)]
+
+
+def _aligned(cells: Sequence[Sequence[str]], num_more: int) -> str:
+    """Return lines of cells as text with aligned columns, and how many more rows there are, if any."""
+    widths = _widths(cells)
+    text = [
+        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]
+    return "\n".join([*text, *([f"... {num_more} more"] if num_more > 0 else [])])
+
+
+def _widths(cells: Sequence[Sequence[str]]) -> list[int]:
+    """Return the largest number of terminal columns of each column of cells."""
+    return [max(map(_width, column)) for column in zip(*cells, strict=True)]
 
 
 def _objects(values: Sequence[Any]) -> npt.NDArray[np.object_]:

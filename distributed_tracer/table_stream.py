@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .table import Table
+from .text import printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,8 @@ Batch = Mapping[str, "npt.NDArray[Any] | CategoricalColumn"]
 class TableStream:
     """A table that is read while it is iterated over, as a sequence of Tables; each iteration reads the store again.
 
-    Nothing is kept: memory holds the batch in use and the batch that is being read.
+    Nothing is kept: memory holds the batch in use and the batch that is being read. DuckDB, Polars and other programs
+    that read Arrow streams take it as a table under the name of the variable, and read it anew for each question.
     """
 
     def __init__(self, kinds: Mapping[str, str], read: Callable[[], Iterator[Batch]]) -> None:
@@ -51,7 +53,7 @@ class TableStream:
         return list(self._kinds)
 
     def __repr__(self) -> str:
-        return f"Batches({', '.join(self._kinds)}): iterate for Tables, or call table, reader, to_pandas, to_polars"
+        return f"<TableStream: {printable(', '.join(self._kinds))}; iterate for Tables, or call table(), to_pandas()>"
 
     def __iter__(self) -> Iterator[Table]:
         for batch in self._read():
@@ -86,6 +88,15 @@ class TableStream:
             for batch in self._read()
         )
         return arrow.RecordBatchReader.from_batches(schema, batches)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> Any:
+        """Return a new Arrow stream of all rows each time it is asked for one (Arrow PyCapsule interface).
+
+        So a program may read the table as often as it likes, also twice at the same time for a self-join. Nothing is
+        read before the stream is. `requested_schema` asks for other types of columns. Raises ImportError if pyarrow is
+        not installed.
+        """
+        return self.reader().__arrow_c_stream__(requested_schema)
 
     def to_arrow(self) -> Any:
         """Return all rows as a pyarrow.Table. Raises ImportError if pyarrow is not installed."""

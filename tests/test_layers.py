@@ -11,6 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from notebooks import cells
 
 import distributed_tracer
 
@@ -84,9 +85,10 @@ def part_of(path: Path) -> str:
 
 
 def imported_names(path: Path) -> Iterator[str]:
-    """Full dotted names of all that a file imports, also inside functions and under TYPE_CHECKING."""
+    """Full dotted names of all that a file or a notebook imports, also inside functions and under TYPE_CHECKING."""
     package = path.relative_to(ROOT).parent.parts
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    source = "\n".join(cell.source for cell in cells(path)) if path.suffix == ".ipynb" else path.read_text("utf-8")
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -196,7 +198,7 @@ def test_an_import_going_up_is_seen_wherever_it_hides(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize("folder", ["jobs", "demo", "examples"])
 def test_scripts_use_only_the_names_that_the_package_itself_exports(folder: str) -> None:
     public = {f"distributed_tracer.{name}" for name in distributed_tracer.__all__}
-    for path in modules(ROOT / folder):
+    for path in [*modules(ROOT / folder), *(ROOT / folder).rglob("*.ipynb")]:
         found = {name for name in imported_names(path) if name.startswith("distributed_tracer.")}
         assert found <= public, f"{path.relative_to(ROOT)} imports {sorted(found - public)}"
 

@@ -13,7 +13,6 @@ import distributed_tracer
 from distributed_tracer.cli.main import main
 
 PUBLIC = {
-    "__version__",
     "AblationResult",
     "CorpusConfig",
     "EdgeEffectMetric",
@@ -34,6 +33,7 @@ PUBLIC = {
     "Profile",
     "ProfileJob",
     "Prompt",
+    "PromptVectors",
     "ReplacementModel",
     "RunConfig",
     "SERIES",
@@ -41,14 +41,19 @@ PUBLIC = {
     "StoreConfig",
     "Supernode",
     "Table",
+    "TableStream",
     "TargetSpec",
     "TraceConfig",
     "TracerError",
     "TranscoderConfig",
+    "__version__",
     "add_labels",
     "attribute",
+    "average_edges",
     "cluster_supernodes",
     "compact",
+    "compare_groups",
+    "cooccurring",
     "copy_store",
     "dark_matter",
     "draw_corpus",
@@ -80,6 +85,7 @@ PUBLIC = {
     "open_store",
     "plan_job",
     "plan_text",
+    "prompt_vectors",
     "prune",
     "read_label_file",
     "recurring_edges",
@@ -90,6 +96,7 @@ PUBLIC = {
     "run_with_cache",
     "save_figure",
     "split_store",
+    "strongest_paths",
 }
 RUN = {
     "--workers",

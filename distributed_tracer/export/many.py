@@ -8,6 +8,7 @@ file systems ignore case.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ..documents.json_text import to_json_types
+from ..documents.json_text import parse_json, to_json_types
 from ..documents.text import MAX_INDEX_BYTES, read_text
 from ..errors import ConfigError, StoreUnavailable, TracerError
 from ..graph.context import GraphContext
@@ -25,7 +26,7 @@ from ..store.reader import Store, prompt_list
 from ..table import Table
 from .atomic import check_parent, new_file
 from .formats import Format, format_named
-from .safe_names import safe_name
+from .safe_names import SAFE, safe_name
 
 INDEX, TABLE = "index.jsonl", "index.csv"
 _COLUMNS = (
@@ -209,9 +210,9 @@ def _encoded(line: dict[str, Any]) -> bytes:
 def _parsed(line: str) -> dict[str, Any] | None:
     """Return a line of an index, or None for one that was not written whole or names a file elsewhere."""
     with suppress(ValueError, KeyError, TypeError):
-        found = json.loads(line)
+        found = parse_json(line, ValueError)
         names = [found[name] for name in ("prompt", "file", "format", "made_from")]
-        inside = Path(found["file"]).name == found["file"]
+        inside = re.fullmatch(rf"(?!\.+$)[{SAFE}]+", found["file"])
         if inside and all(isinstance(name, str) for name in names) and isinstance(found["notes"], list):
             return {**found, "num_bytes": int(found["num_bytes"]), "notes": [str(note) for note in found["notes"]]}
     return None

@@ -143,7 +143,7 @@ class Viewer:
             yield f"{counted(num_changed, 'token')} with NUL or half a surrogate pair, which U+FFFD replaces"
         texts = [*graph.token_strings, *(target.label for target in graph.targets), *_labels(graph, context).values()]
         if not self.for_neuronpedia and (num_changed := sum(without_markup(text) != text for text in texts)):
-            yield f"{counted(num_changed, 'label')} or tokens with HTML, which the viewer would obey: < is ‹ there"
+            yield f"{counted(num_changed, 'label')} with HTML, which the viewer would obey: < is ‹ there"
         if self.for_neuronpedia and not (graph.nodes.layer_N[graph.nodes.kind_N < NodeKind.TOKEN] > 0).any():
             yield "Neuronpedia shows no graph whose features and errors are all in layer 0"
         if not self.for_neuronpedia and len(graph.tokens_P) == 1:
@@ -199,7 +199,7 @@ def _links(graph: Graph, ids: Sequence[str]) -> Iterator[str]:
         targets = np.searchsorted(graph.indptr, edges, side="right") - 1
         part = (graph.source_E[edges].tolist(), targets.tolist(), graph.weight_E[edges].tolist())
         for source, target, weight in zip(*part, strict=True):
-            yield f'{{"source": "{ids[source]}", "target": "{ids[target]}", "weight": {weight!r}}}'
+            yield f'{{"source":"{ids[source]}","target":"{ids[target]}","weight":{weight!r}}}'
 
 
 def _items(values: Iterable[str]) -> Iterator[str]:

@@ -1,4 +1,8 @@
-"""Columns of the tables of nodes and edges: their names and dtypes, the same for one graph and for a whole store."""
+"""Columns of the tables of nodes, edges and active features: their names and dtypes.
+
+Those of nodes and edges are the same for one graph and for a whole store. A store also has the columns of token
+strings, which it reads only if they are asked for by name.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +36,29 @@ SIDES = ("source", "target")
 OF_NODES = {
     (side if name == "node" else f"{side}_{name}"): (side, name)
     for side in SIDES
-    for name in ("node", "kind", "layer", "position", "feature")
+    for name in ("node", "kind", "layer", "position", "feature", "token")
 }
 """For each column of the edge table that describes a node: which end of the edge, and which column of the node
 table."""
-EDGE_COLUMNS = {"prompt": "", **{name: NODE_COLUMNS[of] for name, (_, of) in OF_NODES.items()}, "weight": "f4"}
+EDGE_COLUMNS = {
+    "prompt": "",
+    **{name: NODE_COLUMNS[of] for name, (_, of) in OF_NODES.items() if of in NODE_COLUMNS},
+    "weight": "f4",
+}
 """dtype of each column, by name; empty for text."""
+ACTIVE_COLUMNS = {
+    "prompt": "",
+    "layer": "i2",
+    "position": "i4",
+    "feature": "i4",
+    "activation": "f4",
+    "is_node": "?",
+}
+"""dtype of each column, by name; empty for text. `is_node` says whether the feature is a node of the graph."""
+STRING_OF_TOKEN = {"token": ""}
+"""Column of nodes and of active features that is read on request: the string of the token at their position."""
+STRINGS_OF_TOKENS = {f"{side}_token": "" for side in SIDES}
+"""Columns of edges that are read on request: the strings of the tokens at the positions of both nodes."""
 
 
 def node_columns(prompt_id: str, nodes: NodeTable, others: Mapping[str, npt.NDArray[Any]]) -> Batch:

@@ -142,8 +142,8 @@ class Graph:
     def selected_features(self) -> npt.NDArray[np.int64]:
         """Return the index into `active` of every feature node, in node order."""
         features = self.nodes.take(self.nodes.where(NodeKind.FEATURE))
-        wanted = _site_key(features.layer_N, features.position_N, features.feature_N)
-        return np.searchsorted(_site_key(self.active.layer_A, self.active.position_A, self.active.feature_A), wanted)
+        wanted = site_key(features.layer_N, features.position_N, features.feature_N)
+        return np.searchsorted(site_key(self.active.layer_A, self.active.position_A, self.active.feature_A), wanted)
 
     def dense_index_N(self) -> npt.NDArray[np.int64]:
         """Return the place of each node in the dense order, which has all errors and tokens, whether pruned or not.
@@ -268,7 +268,7 @@ class Graph:
         return TableStream(NODE_COLUMNS, lambda: iter((nodes,))), TableStream(EDGE_COLUMNS, edges)
 
 
-def _site_key(
+def site_key(
     layer: npt.NDArray[np.int16], position: npt.NDArray[np.int32], feature: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.int64]:
     """Return one integer for each (layer, position, feature), in their order, from 12, 20 and 31 bits."""

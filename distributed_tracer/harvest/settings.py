@@ -74,6 +74,8 @@ class ProfileJob:
             raise ConfigError("texts are read by a model: give --model and --transcoders")
         if (self.model is None) != (self.transcoders is None):
             raise ConfigError("promoted tokens need both --model and --transcoders: give both or neither")
+        if "://" in self.out:
+            raise ConfigError(f"a profile is a folder that all workers see, not an address: {self.out}")
         limits = {"contexts": (1, 127), "quantiles": (1, 100), "around": (0, LARGEST_RADIUS), "seed": (0, 2**63)}
         limits |= {"top_tokens": (0, 1_000), "neighbours": (0, 1_000)}
         for name, (least, most) in limits.items():

@@ -1,7 +1,7 @@
 """Import of the `.pt` files that circuit-tracer's `Graph.to_pt` writes, of all of its versions up to 0.4.
 
 Such a file has the whole matrix of edges, so influence and scores follow from it as `trace` computes them. It has no
-names of tokens. Axes: A active feature, F feature, K target, L layer, M node in dense order, P position.
+names of tokens. Axes: A active feature, F feature, K target, N node, E edge, M node in dense order.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import get_context
@@ -36,6 +36,7 @@ from .token_names import names_of_tokenizer, unnamed
 IDENTITY = {"imported": True}
 """What makes a store one of imported graphs: a run of `trace` never continues it, and imports continue no other."""
 _AUTHOR = "import"
+_VERSIONS = {"versions": {"distributed_tracer": __version__}}
 _SHOWN = 20
 Show = Callable[[int, int], None]
 
@@ -123,10 +124,11 @@ def import_graphs(
     options = ImportOptions(prefix, drop_unknown, num_layers)
     if tokenizer is not None:
         names_of_tokenizer(tokenizer)  # a mistake shows at once
-    writer = _Writer(store)
-    with writer.run(len(paths)):
-        for number, read in enumerate(_read_all(paths, options, tokenizer, writer.hashes, processes), start=1):
-            writer.take(read)
+    writer, found = _Writer(store), list(_hashed(paths))
+    with writer.run(found):
+        read = partial(_read_one, options, tokenizer)
+        for number, file in enumerate(_read_all(found, read, writer.hashes, processes), start=1):
+            writer.take(file)
             if show:
                 show(number, len(paths))
         writer.flush()
@@ -154,15 +156,22 @@ def _paths(files: Iterable[str | Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _read_all(
-    paths: list[Path], options: ImportOptions, tokenizer: str | None, known: set[str], processes: int
-) -> Iterator[_Read]:
-    """Yield what is in each file, in order; only a few files are in memory at a time."""
-    jobs = (partial(_read_one, path, options, tokenizer, known) for path in paths)
+def _hashed(paths: list[Path]) -> Iterator[_Read]:
+    """Yield the hash of each file, or the reason why it cannot be read."""
+    for path in paths:
+        try:
+            yield _Read(path, content_hash(path), None)
+        except OSError as error:
+            yield _Read(path, "", None, f"{type(error).__name__}: {error.strerror}")
+
+
+def _read_all(files: list[_Read], read: Callable[[_Read], _Read], known: set[str], processes: int) -> Iterator[_Read]:
+    """Yield what is in each file, in order, unless its content is known or it cannot be read; only a few files are in
+    memory at a time."""
+    jobs = (partial(_same if file.reason or file.hash in known else read, file) for file in files)
     if processes == 1:
         yield from (job() for job in jobs)
         return
-    jobs = (partial(_read_one, path, options, tokenizer, frozenset()) for path in paths)
     pool: Executor = ProcessPoolExecutor(processes, get_context("spawn"))
     try:
         yield from results_in_order(pool, jobs, 2 * processes - 1)
@@ -174,19 +183,19 @@ def _read_all(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _read_one(path: Path, options: ImportOptions, tokenizer: str | None, known: Iterable[str]) -> _Read:
-    """Read one file, unless its content is known. Whatever is wrong with it concerns this file alone."""
-    digest = ""
+def _same(file: _Read) -> _Read:
+    return file
+
+
+def _read_one(options: ImportOptions, tokenizer: str | None, file: _Read) -> _Read:
+    """Read one file. Whatever is wrong with it concerns this file alone."""
     try:
-        digest = content_hash(path)
-        if digest in known:
-            return _Read(path, digest, None)
-        found = read_graph_file(path, options, unnamed if tokenizer is None else names_of_tokenizer(tokenizer))
-        return _Read(path, digest, found)
+        names = unnamed if tokenizer is None else names_of_tokenizer(tokenizer)
+        return replace(file, found=read_graph_file(file.path, options, names))
     except TracerError as error:
-        return _Read(path, digest, None, str(error))
+        return replace(file, reason=str(error))
     except Exception as error:
-        return _Read(path, digest, None, f"{type(error).__name__}: {error}")
+        return replace(file, reason=f"{type(error).__name__}: {error}")
 
 
 class _Writer:
@@ -202,7 +211,7 @@ class _Writer:
                 "identity": IDENTITY,
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "command": without_secrets(shlex.join(sys.argv)),
-                "versions": {"distributed_tracer": __version__},
+                **_VERSIONS,
             }
         )
         self._hash_of = dict(self._ledger.content_hashes())
@@ -216,11 +225,11 @@ class _Writer:
         self._new_labels: list[tuple[int, int, Label]] = []
 
     @contextmanager
-    def run(self, num_files: int) -> Iterator[None]:
-        """Record the run: how many graphs there are to be, and how it ended."""
-        self._ledger.start_run(
-            num_files, 0, StoreConfig("").part_seconds, {"versions": {"distributed_tracer": __version__}}
-        )
+    def run(self, files: list[_Read]) -> Iterator[None]:
+        """Record the run: how many graphs there are to be, how many of them are there, and how it ended."""
+        different = {file.hash or str(file.path) for file in files}
+        num_done = len(different & self.hashes)
+        self._ledger.start_run(len(different), num_done, StoreConfig("").part_seconds, _VERSIONS)
         try:
             yield
         except BaseException as error:

@@ -1,7 +1,7 @@
 """Import of the node-link JSON that `export --format json` writes, and of the two tables that Parquet has of it.
 
 JSON has no numbers that are not finite: null stands for them, and is read as NaN. JSON has no sums of rows and no
-constants; Parquet has both. Axes: N node, E edge.
+constants; Parquet has both. Axes: N node, E edge, L layer.
 """
 
 from __future__ import annotations

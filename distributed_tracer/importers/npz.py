@@ -1,7 +1,7 @@
 """Import of the NumPy archives that `export_npz` writes.
 
 Such an archive has neither texts nor names, scores or metadata, and it does not say which of the errors without
-edges were pruned. Axes: A active feature, F feature, K target, M node in dense order, P position.
+edges were pruned. Axes: A active feature, F feature, K target, M node in dense order, N node, E edge.
 """
 
 from __future__ import annotations

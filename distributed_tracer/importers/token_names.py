@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 NameTokens = Callable[[Sequence[int]], tuple[str, ...]]
 """Returns the names of tokens, given their ids; -1 is no token."""
@@ -13,6 +14,7 @@ def unnamed(tokens: Sequence[int]) -> tuple[str, ...]:
     return tuple(f"<token {token if token >= 0 else '?'}>" for token in tokens)
 
 
+@lru_cache(maxsize=1)
 def names_of_tokenizer(place: str) -> NameTokens:
     """Return the function that names tokens as a tokenizer does: a directory, or an id on the hub.
 

@@ -2,7 +2,7 @@
 
 Nodes are read by their fields and their `feature_type`. Their ids only connect them, and are not taken apart, except
 for what stands nowhere else: the id of a token. The graph in such a file is pruned, so the sums of its rows, its
-scores and the active features that are no nodes are unknown. Axes: N node, P position.
+scores and the active features that are no nodes are unknown. Axes: N node, E edge.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from .. import plain_values
 from ..errors import GraphFileError
+from ..graph.feature_numbers import FeatureNode, indices_of
 from ..graph.graph import Target
 from ..graph.nodes import NodeKind, NodeTable
 from ..text import counted, short
 from .cumulative_shares import own_shares
-from .feature_numbers import FeatureNode, indices_of
-from .imported_graph import MAX_LAYERS, ImportedGraph, assemble
+from .imported_graph import MAX_LAYERS, ImportedGraph, InfluenceOrigin, assemble
 from .json_fields import list_of, number, object_of, single, text, whole
 from .link_ends import Link, ends_of, places_by_id
 from .node_link import target_of
@@ -279,7 +279,7 @@ def _links(
     return ends_E2[:, 0], ends_E2[:, 1], np.array(weights, dtype=np.float32), len(given) - len(links)
 
 
-def _origin(shares_N: npt.NDArray[np.float64]) -> Any:
+def _origin(shares_N: npt.NDArray[np.float64]) -> InfluenceOrigin:
     return "unknown" if np.isnan(shares_N).all() else "shares"
 
 

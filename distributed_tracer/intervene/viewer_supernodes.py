@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -14,12 +15,14 @@ from typing import Any
 from .. import plain_values
 from ..documents.json_text import parse_json
 from ..documents.text import read_text
-from ..errors import InterventionError
+from ..errors import GraphFileError, InterventionError
+from ..graph.feature_numbers import FeatureNode, indices_of
 from ..graph.viewer_groups import SavedGroups, cantor_pair, features_of_ids, saved_groups, saved_in_address
 from .supernode import Feature, Supernode
 
 _MAX_BYTES = 256 * 2**20
 """Largest JSON file that is read. A graph of ten thousand nodes with all its edges has 100 MB."""
+_LAYER = re.compile(r"[0-9]{1,5}")
 _NO_FEATURES = ("embedding", "logit", "mlp reconstruction error")
 
 
@@ -43,7 +46,7 @@ def groups_of_url(url: str, num_layers: int) -> ViewerSupernodes:
     way. The id of an error node looks like that of a feature of layer 0; only the JSON file tells them apart. Raises
     InterventionError.
     """
-    return _supernodes(saved_in_address(url, InterventionError), {}, {}, num_layers)
+    return _supernodes(saved_in_address(url, InterventionError), {}, {}, num_layers, {})
 
 
 def groups_of_file(path: str | PathLike[str], num_layers: int) -> ViewerSupernodes:
@@ -58,13 +61,44 @@ def groups_of_file(path: str | PathLike[str], num_layers: int) -> ViewerSupernod
     nodes = [node for node in (listed if isinstance(listed, list) else []) if isinstance(node, dict)]
     kinds = {str(node.get("node_id")): str(node.get("feature_type")) for node in nodes}
     activations = {str(node.get("node_id")): node.get("activation") for node in nodes}
-    return _supernodes(saved_groups(document.get("qParams", {}), InterventionError), kinds, activations, num_layers)
+    saved = saved_groups(document.get("qParams", {}), InterventionError)
+    return _supernodes(saved, kinds, activations, num_layers, _sites(nodes, document.get("metadata")))
+
+
+def _sites(nodes: Sequence[Mapping[str, Any]], metadata: Any) -> dict[str, tuple[int, int, int]]:
+    """Return layer, index and position of each feature node that has them as fields, by its id."""
+    version = metadata.get("schema_version") if isinstance(metadata, Mapping) else None
+    found = []
+    for node in nodes:
+        layer, position, number = (_whole(node.get(name)) for name in ("layer", "ctx_idx", "feature"))
+        is_feature = node.get("feature_type") == "cross layer transcoder" and isinstance(node.get("node_id"), str)
+        if is_feature and layer is not None and position is not None and number is not None:
+            found.append(FeatureNode(node["node_id"], layer, position, number))
+    try:
+        indices = indices_of(found, version if type(version) is int else 0)
+    except GraphFileError as error:
+        raise InterventionError(str(error)) from error
+    return {node.node_id: (node.layer, index, node.position) for node, index in zip(found, indices, strict=True)}
+
+
+def _whole(value: Any) -> int | None:
+    """Return a number from 0 on, which may be given as text, as layers are; None for anything else."""
+    if isinstance(value, str) and _LAYER.fullmatch(value):
+        return int(value)
+    return value if type(value) is int and 0 <= value < 2**63 else None
 
 
 def _supernodes(
-    saved: SavedGroups, kinds: Mapping[str, str], activations: Mapping[str, Any], num_layers: int
+    saved: SavedGroups,
+    kinds: Mapping[str, str],
+    activations: Mapping[str, Any],
+    num_layers: int,
+    by_fields: Mapping[str, tuple[int, int, int]],
 ) -> ViewerSupernodes:
-    sites = features_of_ids((one for one in saved.ids if kinds.get(one) not in _NO_FEATURES), num_layers)
+    """Make supernodes of what was saved. `by_fields` are the features that the file has."""
+    unknown = (one for one in saved.ids if one not in by_fields and kinds.get(one) not in _NO_FEATURES)
+    of_model = {one: site for one, site in by_fields.items() if site[0] < num_layers}
+    sites = {**features_of_ids(unknown, num_layers), **of_model}
     names, grouped = dict(saved.names), {one for _, members in saved.groups for one in members}
     singles = [(_name(one, sites, names), (one,)) for one in dict.fromkeys(saved.pins) if one not in grouped]
 

@@ -11,6 +11,8 @@ from .layer_state import LayerState, Sizes, empty_state, merge
 
 CHUNK_ACTIVE = 2**21
 """Number of active features that are examined together; they take some 200 bytes each meanwhile."""
+_ACTIVE_BYTES = 12
+"""Bytes of an active feature until it is counted: place, feature and activation."""
 MOST_OF_CHUNK = 2**22
 """Bound of a chunk, so that its sums are exact."""
 
@@ -75,8 +77,8 @@ class Accumulator:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of the states and of the prompts that were added since."""
-        waiting = sum(array.nbytes for window in self._windows for active in window.active_L for array in active)
+        """Bytes of the states, and about those of the prompts that were added since."""
+        waiting = _ACTIVE_BYTES * self._num_active
         return waiting + sum(layer.state.num_bytes + layer.later_bytes for layer in self._layers)
 
     def states(self) -> list[LayerState]:

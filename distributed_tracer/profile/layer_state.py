@@ -38,7 +38,7 @@ class Sizes:
     def sample(self) -> int:
         """Number of active tokens in the sample from which the contexts of the intervals are taken.
 
-        With three times as many as are wanted, an interval gets fewer contexts than wanted for 1 feature in 2,000.
+        With three times as many as are wanted, an interval gets fewer contexts than wanted once in 1,300 times.
         """
         return 3 * self.per_quantile * self.intervals
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from ..graph.nodes import NodeKind
 from ..store.index import Index
 from ..store.read.feature_bounds import check_feature, check_site
-from ..store.reader import NodeScan, Store
+from ..store.read.node_scan import NodeScan
+from ..store.reader import Store
 from ..table import Table
 from .sum_by_key import KeyedSums, as_keys, merge_sums, site_columns, sum_by_key
 

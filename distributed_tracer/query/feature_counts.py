@@ -6,7 +6,8 @@ import numpy as np
 
 from ..graph.nodes import NodeKind
 from ..store.index import Index
-from ..store.reader import NodeScan, Store
+from ..store.read.node_scan import NodeScan
+from ..store.reader import Store
 from ..table import Table
 from .sum_by_key import KeyedSums, as_keys, as_values, merge_sums, site_columns, sum_by_key
 

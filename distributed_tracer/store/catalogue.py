@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..text import counted
 from .format.part_manifest import PartManifest, PromptSummary, finite
 from .format.schema import SIZES, Columns
 from .object_names import committed_part
@@ -64,6 +65,9 @@ class Catalogue:
     They are the number of the prompt's commit, its row in that part, the number of the run that traced it (-1 if not
     known), its sizes, and its scores (NaN if not finite).
     """
+
+    def __repr__(self) -> str:
+        return f"<Catalogue: {counted(len(self), 'prompt')} in {counted(len(self.commits), 'part')}>"
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -6,14 +6,10 @@ Opening a store reads its commits only; everything else is read when it is neede
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, TypeVar
-
-import numpy as np
-import numpy.typing as npt
 
 from ..errors import ConfigError, PromptNotFound, StoreCorrupt, StoreNotFound
 from ..graph.context import GraphContext
@@ -35,14 +31,15 @@ from .format.digest import store_digest
 from .format.graph_columns import metadata_of
 from .format.part_manifest import PartManifest, PromptSummary
 from .format.run_file import is_imported, parse_run
-from .format.schema import Columns
 from .index import Index, newest_index
 from .object_names import RUN
 from .part import Part
+from .read.active_batches import active_batches
 from .read.conditions import Conditions, wanted_values
 from .read.edge_batches import edge_batches
-from .read.feature_bounds import check_feature, check_layer, check_layers, check_site
+from .read.feature_bounds import check_active_layers, check_feature, check_layer, check_layers, check_site
 from .read.node_batches import node_batches
+from .read.node_scan import NodeScan
 from .read.occurrences import occurrences
 from .read.part_range import PartRange
 from .read.prefetch import prefetch
@@ -71,18 +68,6 @@ def open_store(path: str) -> Store:
     later = list(read_commits(root, index.covered if index else ()))
     catalogue = (index.catalogue if index else Catalogue()).with_commits(later)
     return Store(root, info, catalogue, index, dict(later[:_KEPT_MANIFESTS]))
-
-
-@dataclass(frozen=True, eq=False)
-class NodeScan:
-    """Columns of the node tables of all prompts of one part, concatenated.
-
-    `prompt_N` gives each node's prompt as an index into `ids`.
-    """
-
-    ids: list[str]
-    prompt_N: npt.NDArray[np.int32]
-    columns: Columns
 
 
 @former_names(receipt="manifest", receipts="manifests")
@@ -137,6 +122,10 @@ class Store:
     def __len__(self) -> int:
         return len(self.catalogue)
 
+    def __getitem__(self, prompt_id: str) -> Graph:
+        """Return the graph of one prompt: the same as `graph`."""
+        return self.graph(prompt_id)
+
     def __contains__(self, prompt_id: object) -> bool:
         return prompt_id in self.catalogue.number_of
 
@@ -161,9 +150,21 @@ class Store:
     def prompts(self) -> Table:
         """Table with one row per prompt, sorted by id.
 
-        Its columns are text, sizes, scores, labels of the targets, part, and one for each metadata key.
+        Its columns are text, sizes, scores, labels of the targets, part, and one for each metadata key. `prompt_table`
+        has the tokens too.
         """
         return prompt_table(list(self._parts()))
+
+    def prompt_table(
+        self, prompt_ids: str | Iterable[str] | None = None, columns: str | Sequence[str] | None = None
+    ) -> Table:
+        """Return the table `prompts` for some prompts, or with chosen columns.
+
+        Two further columns must be named to be read: `tokens` and `token_strings`, lists of the ids and of the strings
+        of each prompt's tokens. Memory grows with the number of tokens. Raises PromptNotFound, and ConfigError for an
+        unknown column.
+        """
+        return prompt_table(list(self._parts_of(prompt_ids)), columns)
 
     @cached_property
     def num_layers(self) -> int:
@@ -248,9 +249,10 @@ class Store:
     ) -> TableStream:
         """Return the node tables of all or of some prompts as columns (see NODE_COLUMNS), in bounded memory.
 
-        `where` maps columns to conditions, all of which must hold: `{"kind": "feature", "layer": [2, 3]}`. A condition
-        may also be a function that maps the column to a boolean mask. Raises PromptNotFound, and ConfigError for a
-        column, kind or layer that does not exist.
+        A further column, `token`, is the string of the token at the node's position; it is read only if `columns` or
+        `where` names it. `where` maps columns to conditions, all of which must hold: `{"kind": "feature",
+        "layer": [2, 3]}`. A condition may also be a function that maps the column to a boolean mask. Raises
+        PromptNotFound, and ConfigError for a column, kind or layer that does not exist.
         """
         return node_batches(
             self._read(prompt_ids, where), columns, where, lambda: check_layers(where, self.num_layers, self.url)
@@ -264,11 +266,30 @@ class Store:
     ) -> TableStream:
         """Return the edges of all or of some prompts, each with the properties of its two nodes (see EDGE_COLUMNS).
 
-        The arguments and errors are those of `nodes`. The edges of a part that has no node that meets the conditions
-        are not read.
+        The arguments and errors are those of `nodes`; the further columns are `source_token` and `target_token`. The
+        edges of a part that has no node that meets the conditions are not read.
         """
         return edge_batches(
             self._read(prompt_ids, where), columns, where, lambda: check_layers(where, self.num_layers, self.url)
+        )
+
+    def active(
+        self,
+        prompt_ids: str | Iterable[str] | None = None,
+        columns: str | Sequence[str] | None = None,
+        where: Conditions = _ANY,
+    ) -> TableStream:
+        """Return all active features of all or of some prompts, also those that are no nodes (see ACTIVE_COLUMNS).
+
+        The arguments and errors are those of `nodes`, with `token` as a further column. Iterating over the table raises
+        ConfigError if prompts were stored without their active features (`--no-store-active`).
+        """
+        return active_batches(
+            self._read(prompt_ids, where),
+            columns,
+            where,
+            self.url,
+            lambda: check_active_layers(where, self.num_layers, self.url),
         )
 
     def select(
@@ -283,9 +304,11 @@ class Store:
     ) -> list[str]:
         """Return the ids of all prompts that meet all conditions, in sorted order; reads no edges.
 
-        `metadata` maps metadata keys to conditions, as in `nodes`. `token` must be among the tokens of the prompt, and
-        `target` must be one of its explained targets. Both are given as a token id or as a text, which matches with or
-        without a space before it; a text that begins with a space, or that is in double quotes (`'"Texas"'`), must
+        `metadata` maps metadata keys to conditions, as in `nodes`, and likewise other columns of `prompts`, such as
+        sizes and scores. If a metadata key has the name of another column, it means the metadata here, as
+        `metadata.<key>` always does; the column then has bounds only. `token` must be among the tokens of the prompt,
+        and `target` must be one of its explained targets. Both are given as a token id or as a text, which matches with
+        or without a space before it; a text that begins with a space, or that is in double quotes (`'"Texas"'`), must
         match exactly. With `layer`, some feature of that layer must be a node of the graph; with `feature`, a pair
         (layer, index), that very feature must be one. `bounds` are named `min_` or `max_` followed by a score or a
         size: `min_replacement=0.8`, `max_num_tokens=20`. Raises ConfigError for a key, bound, layer or feature that

@@ -18,6 +18,7 @@ from torch import Tensor
 from ..config import DecoderPlace
 from ..errors import TranscoderError
 from ..shapes import TranscoderShape
+from ..text import counted
 from ..threads import linear
 from .activation import Activation, Candidates, candidate_mask, merge
 from .fold import encoder_bias, feature_scales, scaled
@@ -72,7 +73,10 @@ class LoadedTranscoders:
         self.layers = layers
 
     def __repr__(self) -> str:
-        return f"<LoadedTranscoders {self.shape}, {self.dtype}, on {self.device}, decoders: {self.decoders}>"
+        shape, least, most = self.shape, min(self.shape.features_L), max(self.shape.features_L)
+        features = counted(most, "feature") if least == most else f"{least:,} to {counted(most, 'feature')}"
+        kind = f"{shape.kind}: {counted(shape.num_layers, 'layer')} of {features}, {shape.activation}"
+        return f"<LoadedTranscoders {kind}, {self.dtype}, on {self.device}, decoders: {self.decoders}>"
 
     @property
     def decoders(self) -> DecoderPlace:

@@ -13,8 +13,8 @@ from distributed_tracer.cli.main import COMMANDS, main
 from distributed_tracer.store.reader import open_store
 
 ARCHIVE = ROOT / "tests/archive"
-NO_STORE = {"submit", "intervene", "bundle", "verify-bundle", "version"}
-"""Commands that take no store."""
+NO_STORE = {"submit", "intervene", "import", "bundle", "verify-bundle", "version"}
+"""Commands that take no store, or none of traced graphs."""
 CASE = "--model tests/cases/llama_relu_plt/model --transcoders tests/cases/llama_relu_plt/transcoders"
 RUN = f"{CASE} --prompts F/prompts.jsonl --store S --round-size 16 --sweep-rows 32"
 
@@ -34,6 +34,7 @@ V1 = (
     ("query S --target x", "1 of 5 prompts"),
     ("query S --layer 1", "5 of 5 prompts"),
     ("export S --prompt tokens --out F/graph.npz", "wrote"),
+    ("prepare-upload S --prompt dallas --out F/upload", "wrote 1 graph into"),
     ("draw S --prompt dallas --out F/graph.png", "160 of 847 edges"),
     ("draw S --out F/corpus.png --by hops", "corpus.png"),
     ("verify S", "5 prompts, 239 objects, 135,388 bytes in parts and index: all as written"),
@@ -74,7 +75,7 @@ def test_no_version_and_no_command_is_missed() -> None:
     assert {path.name for path in ARCHIVE.iterdir() if path.is_dir()} == ANSWERS.keys()
     for commands in ANSWERS.values():
         assert {command.split()[0] for command, _ in commands} == {
-            *(one.__name__.replace("_", "-") for one in COMMANDS),
+            *(one.__name__.strip("_").replace("_", "-") for one in COMMANDS),
             "labels",
         } - NO_STORE
 

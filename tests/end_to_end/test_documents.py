@@ -28,7 +28,10 @@ from test_public_names import OF_LABELS, OPTIONS
 from distributed_tracer.cli.app import app, registry
 from distributed_tracer.cli.main import main
 
-PROMPTS = ("two-hop-dallas", "two-hop-houston", "state-capital-texas", "contrast-dallas")
+PROMPTS = (
+    *("two-hop-amarillo", "two-hop-dallas", "two-hop-houston", "state-capital-texas", "contrast-dallas"),
+    *("two-hop-oakland", "two-hop-san-jose", "two-hop-stockton", "opposite-fr-cold", "opposite-fr-hot"),
+)
 """Of the demo's corpus, those that are traced here: few, as this is about what is typed."""
 
 SUBSTITUTIONS = {

@@ -473,6 +473,7 @@ LABEL_TABLE = b'layer,index,text,source\r\n2,46,"a ""b""\nc",me\r\n3,1,\xc3\xa9,
 LABEL_PARQUET = io.BytesIO()
 parquet.write_table(pyarrow.table({"layer": [2, 3], "feature": [46, 1], "label": ["x", "y"]}), LABEL_PARQUET)
 
+
 # profiles of features
 
 

@@ -15,6 +15,7 @@ import re
 import resource
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,13 @@ from numcodecs import blosc, zstd
 from random_graphs import random_graph
 from random_stores import make_store, write_part
 
-from distributed_tracer.errors import StoreCorrupt, StoreError
+from distributed_tracer.errors import ConfigError, StoreCorrupt, StoreError
 from distributed_tracer.graph.context import Group, NodeKey
 from distributed_tracer.graph.labels import Label
+from distributed_tracer.query.average_edges import average_edges
+from distributed_tracer.query.compare_groups import compare_groups
 from distributed_tracer.query.feature_edges import edges_into, edges_out_of
+from distributed_tracer.query.prompt_vectors import prompt_vectors
 from distributed_tracer.report.status import status_of, status_text
 from distributed_tracer.store.annotations import write_groups, write_labels
 from distributed_tracer.store.backend.open import open_backend
@@ -202,6 +206,24 @@ def _tables(url: str) -> None:
         list(batches)
 
 
+def _on_request(url: str) -> None:
+    """What is read only where it is named: strings of tokens, and active features."""
+    found = open_store(url)
+    found.prompt_table(columns=["tokens", "token_strings"])
+    for batches in (found.nodes(columns="token"), found.edges(columns=["source_token", "target_token"])):
+        list(batches)
+    with suppress(ConfigError):  # a commit that lists no active features says that none were stored
+        list(found.active(columns=["prompt", "layer", "activation", "is_node", "token"]))
+
+
+def _questions(url: str) -> None:
+    found = open_store(url)
+    prompt_vectors(found).cosine()
+    average_edges(found, top=5, num_buckets=64)
+    with suppress(ConfigError):  # there may be a single prompt left
+        compare_groups(found, list(found)[:1], list(found)[1:])
+
+
 def _prompts(url: str) -> None:
     table = open_store(url).prompts
     repr(table)
@@ -239,6 +261,8 @@ READERS: tuple[Callable[[str], object], ...] = (
     _figures,
     _annotations,
     _tables,
+    _on_request,
+    _questions,
     _prompts,
     _features,
     _graphs,
@@ -285,6 +309,25 @@ def test_a_hostile_store_is_refused_or_read_and_what_is_refused_is_listed(store:
         number += 1
     assert num_refused >= (number - FIRST) // 20, "a third is to be expected"
     assert refusals(url) == []
+
+
+@pytest.mark.parametrize("array", ["active/position", "active/layer", "nodes/position", "tokens/string_size"])
+@pytest.mark.parametrize("value", [b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x03\x00\x00\x00"])
+def test_a_position_a_layer_or_a_length_that_cannot_be_is_refused_and_listed(
+    store: Path, array: str, value: bytes
+) -> None:
+    attack, url = Attack(store, 0), str(store)
+    path = sorted(store.glob(f"parts/*/{array}/c/0"))[0]
+    raw = bytearray(blosc.decompress(path.read_bytes()))
+    raw[: len(value)] = value
+    attack.write(path, blosc.compress(bytes(raw), b"zstd", 1))
+    attack.seal(path)
+    try:
+        found = refusals(url)
+        assert found, "a layer or a position that is not there, or a text of another length"
+        assert verify(open_backend(url)).damages, found
+    finally:
+        attack.undo()
 
 
 @pytest.mark.parametrize("rows", [[1 << 21, 1], [1, 0]])

@@ -91,6 +91,16 @@ def test_the_plain_text_is_aligned_cut_and_counts_what_it_leaves_out() -> None:
     assert repr(TABLE).endswith("3 rows")
 
 
+def test_the_short_text_of_a_wide_table_fits_into_a_line_and_names_the_other_columns() -> None:
+    wide = Table({f"column_{i}": ["x" * 30] * 25 for i in range(6)})
+    *lines, foot = repr(wide).split("\n")
+    assert max(map(len, lines)) == 3 * 30 + 2 * 2
+    assert lines[-1] == "... 5 more"
+    assert foot == "25 rows; columns not shown: column_3, column_4, column_5"
+    assert len(wide.format().split("\n")[0]) > 150
+    assert repr(Table({})) == "\n0 rows"
+
+
 def test_a_table_can_be_written_for_other_programs(tmp_path: Path) -> None:
     given = Table({"id": ["a", "b,\n\udc00"], "n": np.array([1, 2]), "x": np.array([0.1, np.nan]), "m": [None, "é"]})
     given.write_csv(tmp_path / "t.csv")

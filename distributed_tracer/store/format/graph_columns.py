@@ -186,14 +186,22 @@ def _metadata_json(graph: Graph) -> str:
 
 
 def _check_rows(columns: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Raise ValueError if edges, positions, layers, targets or text sizes refer to something that does not exist."""
+    """Raise ValueError if edges, positions, layers, targets or text sizes refer to something that does not exist.
+
+    The positions and layers are those of nodes and, where they are stored, of active features.
+    """
     check_edges(columns)
     is_target_N = columns["nodes/kind"] == NodeKind.TARGET
-    for what, values, end in (
-        ("position", columns["nodes/position"], len(columns["tokens/token"])),
-        ("layer", columns["nodes/layer"], int(columns["prompts/num_layers"][0]) + 1),
+    num_positions, num_layers = len(columns["tokens/token"]), int(columns["prompts/num_layers"][0])
+    bounds = [
+        ("position", columns["nodes/position"], num_positions),
+        ("layer", columns["nodes/layer"], num_layers + 1),
         ("target", columns["nodes/feature"][is_target_N], len(columns["targets/weight"])),
-    ):
+    ]
+    if "active/layer" in columns:
+        bounds.append(("position of an active feature", columns["active/position"], num_positions))
+        bounds.append(("layer of an active feature", columns["active/layer"], num_layers))
+    for what, values, end in bounds:
         if len(values) and not -(what == "layer") <= int(values.min()) <= int(values.max()) < end:
             raise ValueError(f"{what} {values.min()} to {values.max()} of {end}")
     for texts in ("targets/label", "tokens/string"):

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ...errors import StoreCorrupt
+from ...text import counted
 from ..object_names import PART_NAME
 from .checksummed_json import LARGEST, MALFORMED, dump_checksummed, load_checksummed, objects_of
 from .schema import FORMAT_VERSION, SIZES
@@ -45,6 +46,9 @@ class PartManifest:
     """Time of the commit (UTC, ISO 8601); empty before the commit, or where the time is not known."""
     run: str = field(default="", compare=False)
     """Run that made the commit; empty before the commit, or where the run is not known."""
+
+    def __repr__(self) -> str:
+        return f"<PartManifest {self.part}: {counted(len(self.prompts), 'prompt')}, {self.num_bytes:,} bytes>"
 
     @property
     def prompt_ids(self) -> tuple[str, ...]:

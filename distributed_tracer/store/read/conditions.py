@@ -14,6 +14,7 @@ from ...names import hint, unknown
 Conditions = Mapping[str, Any]
 """Conditions by column: a value; a list, tuple, set, range or array of values; or a function that returns a mask."""
 
+_KINDS_HELD = {"": "text", "?": "booleans"}
 _SEVERAL = (list, tuple, set, frozenset, range, np.ndarray)
 
 
@@ -70,7 +71,7 @@ def check_columns(what: str, names: Iterable[str], where: Conditions, known: Map
     check_names(what, [*names, *where], known)
     for name, condition in where.items():
         if not callable(condition):
-            check_kinds(name, wanted_values(condition), {"numbers" if known[name] else "text"})
+            check_kinds(name, wanted_values(condition), {_KINDS_HELD.get(known[name], "numbers")})
 
 
 def check_kinds(name: str, wanted: Iterable[Any], held: Collection[str]) -> None:

@@ -10,15 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import StoreCorrupt
-from ...graph.columns import EDGE_COLUMNS, KINDS, OF_NODES, SIDES, edge_columns
+from ...graph.columns import EDGE_COLUMNS, KINDS, OF_NODES, SIDES, STRINGS_OF_TOKENS, edge_columns
 from ...table_stream import Batch, TableStream
 from ..part import Part
 from .conditions import Conditions, check_columns, check_values, column_names, meets
-from .node_batches import node_columns, node_mask
-from .part_range import PartRange, part_ranges
+from .node_batches import node_columns, node_mask, with_tokens
+from .part_range import PartRange, Size, part_ranges
 from .prefetch import found_ahead
 
 _AHEAD = 1
+_KNOWN = {**EDGE_COLUMNS, **STRINGS_OF_TOKENS}
 
 
 def edge_batches(
@@ -32,15 +33,16 @@ def edge_batches(
     Raises ConfigError for columns and values that do not exist. `if_none` is called if no edge meets the conditions.
     """
     names = column_names(columns, EDGE_COLUMNS)
-    check_columns("column of edges", names, where, EDGE_COLUMNS)
+    check_columns("column of edges", names, where, _KNOWN)
     for kind in {"source_kind", "target_kind"} & where.keys():
         check_values(kind, where[kind], KINDS)
 
     def read() -> Iterator[Batch]:
-        jobs = (partial(_batch, part_range, names, where) for part_range in part_ranges(parts(), "num_edges"))
+        sizes: list[Size] = ["num_edges", *with_tokens(not STRINGS_OF_TOKENS.keys().isdisjoint({*names, *where}))]
+        jobs = (partial(_batch, part_range, names, where) for part_range in part_ranges(parts(), *sizes))
         return found_ahead(jobs, _AHEAD, if_none)
 
-    return TableStream({name: EDGE_COLUMNS[name] for name in names}, read)
+    return TableStream({name: _KNOWN[name] for name in names}, read)
 
 
 def _batch(part_range: PartRange, names: Sequence[str], where: Conditions) -> Batch | None:

@@ -55,5 +55,15 @@ def check_layers(where: Conditions, num_layers: int, url: str) -> None:
             raise ConfigError(f"{name!r} is from -1 (tokens) to {num_layers} (targets) in {url}, not {wanted}")
 
 
+def check_active_layers(where: Conditions, num_layers: int, url: str) -> None:
+    """Raise ConfigError if no active feature can be of the layers that the conditions ask for.
+
+    Called if nothing met the conditions.
+    """
+    wanted = wanted_values(where["layer"]) if "layer" in where and not callable(where["layer"]) else []
+    if num_layers and wanted and not any(0 <= layer < num_layers for layer in wanted):
+        raise ConfigError(f"'layer' is from 0 to {num_layers - 1} for active features in {url}, not {wanted}")
+
+
 def _is_number(given: Any) -> bool:
     return isinstance(given, Integral) and not isinstance(given, bool) and int(given) >= 0

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...graph.columns import KINDS, NODE_COLUMNS
+from ...graph.columns import KINDS, NODE_COLUMNS, STRING_OF_TOKEN
 from ...table_stream import Batch, CategoricalColumn, TableStream
 from ..part import Part
 from .conditions import Conditions, check_columns, check_values, column_names, meets
-from .part_range import PartRange, part_ranges
+from .part_range import PartRange, Size, part_ranges
 from .prefetch import found_ahead
 
 _AHEAD = 2
 _STORED = NODE_COLUMNS.keys() - {"prompt", "node"}
+_KNOWN = {**NODE_COLUMNS, **STRING_OF_TOKEN}
 
 
 def node_batches(
@@ -31,15 +32,21 @@ def node_batches(
     Raises ConfigError for columns and values that do not exist. `if_none` is called if no node meets the conditions.
     """
     names = column_names(columns, NODE_COLUMNS)
-    check_columns("column of nodes", names, where, NODE_COLUMNS)
+    check_columns("column of nodes", names, where, _KNOWN)
     if "kind" in where:
         check_values("kind", where["kind"], KINDS)
 
     def read() -> Iterator[Batch]:
-        jobs = (partial(_batch, part_range, names, where) for part_range in part_ranges(parts(), "num_nodes"))
+        sizes: list[Size] = ["num_nodes", *with_tokens("token" in {*names, *where})]
+        jobs = (partial(_batch, part_range, names, where) for part_range in part_ranges(parts(), *sizes))
         return found_ahead(jobs, _AHEAD, if_none)
 
-    return TableStream({name: NODE_COLUMNS[name] for name in names}, read)
+    return TableStream({name: _KNOWN[name] for name in names}, read)
+
+
+def with_tokens(are_read: bool) -> list[Size]:
+    """Return the size that limits a part range in addition where token strings are read."""
+    return ["num_tokens"] if are_read else []
 
 
 def _batch(part_range: PartRange, names: Sequence[str], where: Conditions) -> Batch | None:
@@ -52,20 +59,26 @@ def _batch(part_range: PartRange, names: Sequence[str], where: Conditions) -> Ba
 
 def node_mask(part_range: PartRange, where: Conditions) -> npt.NDArray[np.bool_]:
     """Return a boolean mask of the nodes that meet all conditions; reads only the columns that have conditions."""
-    mask_N = np.ones(len(part_range.prompt_N), dtype=bool)
-    for name, values in node_columns(part_range, list(where)).items():
+    return rows_meeting(node_columns(part_range, list(where)), where, len(part_range.prompt_N))
+
+
+def rows_meeting(columns: Batch, where: Conditions, num_rows: int) -> npt.NDArray[np.bool_]:
+    """Return a boolean mask [rows] of the rows that meet all conditions on the given columns."""
+    mask = np.ones(num_rows, dtype=bool)
+    for name, values in columns.items():
         if isinstance(values, CategoricalColumn):
-            mask_N &= meets(np.array(values.names, dtype=object), where[name])[values.codes]
+            mask &= meets(np.array(values.names, dtype=object), where[name])[values.codes]
         else:
-            mask_N &= meets(values, where[name])
-    return mask_N
+            mask &= meets(values, where[name])
+    return mask
 
 
 def node_columns(
     part_range: PartRange, names: Sequence[str], index: npt.NDArray[np.intp] | None = None
 ) -> dict[str, npt.NDArray[Any] | CategoricalColumn]:
     """Return columns of all nodes of a part range, or of the nodes at `index`, in ascending order."""
-    stored = part_range.part.nodes([name for name in names if name in _STORED], part_range.rows("num_nodes", index))
+    read = {"position" if name == "token" else name for name in names}
+    stored = part_range.part.nodes(sorted(read & _STORED), part_range.rows("num_nodes", index))
     chosen = slice(None) if index is None else index
 
     def column(name: str) -> npt.NDArray[Any] | CategoricalColumn:
@@ -73,6 +86,8 @@ def node_columns(
             return CategoricalColumn(part_range.prompt_N[chosen], [entry.id for entry in part_range.entries])
         if name == "node":
             return part_range.node_N[chosen]
+        if name == "token":
+            return part_range.tokens_at(part_range.prompt_N[chosen], stored["position"])
         return CategoricalColumn(stored[name].astype(np.int32), KINDS) if name == "kind" else stored[name]
 
     return {name: column(name) for name in names}

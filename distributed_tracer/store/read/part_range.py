@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from ...errors import StoreCorrupt
+from ...table_stream import CategoricalColumn
 from ..format.part_manifest import PromptSummary
+from ..format.schema import COLUMNS
 from ..format.zarr_decode import Rows
 from ..part import Part
 
 ROWS = 1 << 20
 """Maximum number of rows of a part range, unless a single prompt has more."""
 
+Size = Literal["num_tokens", "num_nodes", "num_edges", "num_active"]
+"""A size of a prompt, which is its number of rows in one of the tables."""
+
 
 @dataclass(frozen=True, eq=False)
 class PartRange:
-    """Prompts of a part, by number, ascending. All of its properties come from the commit: nothing is read."""
+    """Prompts of a part, by number, ascending. All of its properties except `tokens` come from the commit."""
 
     part: Part
     numbers: Sequence[int]
@@ -33,12 +40,12 @@ class PartRange:
     @cached_property
     def num_nodes(self) -> npt.NDArray[np.intp]:
         """Number of nodes of each prompt: int [prompts]."""
-        return np.array([entry.num_nodes for entry in self.entries], dtype=np.intp)
+        return self.sizes("num_nodes")
 
     @cached_property
     def prompt_N(self) -> npt.NDArray[np.int32]:
         """For each node of the range, the index of its prompt in `entries`: int32 [nodes]."""
-        return np.repeat(np.arange(len(self.entries), dtype=np.int32), self.num_nodes)
+        return self.prompt_of_rows("num_nodes")
 
     @cached_property
     def first_node(self) -> npt.NDArray[np.intp]:
@@ -50,8 +57,38 @@ class PartRange:
         """For each node of the range, its number within its graph: int32 [nodes]."""
         return (np.arange(len(self.prompt_N)) - self.first_node[self.prompt_N]).astype(np.int32)
 
-    def rows(self, of: Literal["num_nodes", "num_edges"], index: npt.NDArray[np.intp] | None = None) -> Rows:
-        """Return the range's rows in the part's node or edge table, or those of the rows at `index` (ascending)."""
+    @cached_property
+    def tokens(self) -> CategoricalColumn:
+        """The string of each token of the range, by prompt and position. Raises StoreCorrupt."""
+        pointers = self.part.pointers(COLUMNS["tokens/string"])
+        wanted = {"tokens/string_size": self.rows("num_tokens"), "tokens/string": _ranges(pointers, self.numbers)}
+        read = self.part.read(wanted)
+        ends, text = np.cumsum(read["tokens/string_size"], dtype=np.int64).tolist(), read["tokens/string"].tobytes()
+        if (ends or [0])[-1] != len(text):
+            raise StoreCorrupt(f"{self.part.objects.where}: tokens/string are not as long as tokens/string_size say")
+        code_of: dict[bytes, int] = {}
+        codes = (code_of.setdefault(text[begin:end], len(code_of)) for begin, end in pairwise([0, *ends]))
+        codes_T = np.fromiter(codes, np.int32, len(ends))
+        with self.part.decoding("what its tokens are called"):
+            return CategoricalColumn(codes_T, [name.decode("utf-8", "surrogatepass") for name in code_of])
+
+    def tokens_at(self, prompt: npt.NDArray[np.int32], position: npt.NDArray[np.int32]) -> CategoricalColumn:
+        """Return the string of the token at each position of a prompt, given as an index into `entries`."""
+        num_tokens = self.sizes("num_tokens")
+        if ((position < 0) | (position >= num_tokens[prompt])).any():
+            raise StoreCorrupt(f"{self.part.objects.where}: there are positions without a token")
+        return self.tokens.take((np.cumsum(num_tokens) - num_tokens)[prompt] + position)
+
+    def sizes(self, of: Size) -> npt.NDArray[np.intp]:
+        """Return the number of rows of each prompt in a table: int [prompts]."""
+        return np.array([getattr(entry, of) for entry in self.entries], dtype=np.intp)
+
+    def prompt_of_rows(self, of: Size) -> npt.NDArray[np.int32]:
+        """Return, for each of the range's rows of a table, the index of its prompt in `entries`: int32 [rows]."""
+        return np.repeat(np.arange(len(self.entries), dtype=np.int32), self.sizes(of))
+
+    def rows(self, of: Size, index: npt.NDArray[np.intp] | None = None) -> Rows:
+        """Return the range's rows in one of the part's tables, or those of the rows at `index` (ascending)."""
         sizes = np.array([getattr(entry, of) for entry in self.part.manifest.prompts], dtype=np.intp)
         first = np.cumsum(sizes) - sizes
         own, own_first = sizes[self.numbers], first[self.numbers]
@@ -64,14 +101,19 @@ class PartRange:
         return rows
 
 
-def part_ranges(
-    parts: Iterable[tuple[Part, list[int]]], size: Literal["num_nodes", "num_edges"]
-) -> Iterator[PartRange]:
-    """Yield all of the given prompts as ranges of at most `ROWS` nodes or edges each."""
+def _ranges(pointers: npt.NDArray[np.int64], numbers: Sequence[int]) -> Rows:
+    """Return the rows of some prompts of a part, given the first row of each prompt of the part."""
+    if numbers[-1] - numbers[0] + 1 == len(numbers):
+        return slice(int(pointers[numbers[0]]), int(pointers[numbers[-1] + 1]))
+    return np.concatenate([np.arange(pointers[number], pointers[number + 1]) for number in numbers])
+
+
+def part_ranges(parts: Iterable[tuple[Part, list[int]]], *sizes: Size) -> Iterator[PartRange]:
+    """Yield all of the given prompts as ranges that have at most `ROWS` rows of each of some tables."""
     for part, numbers in parts:
         begin, total = 0, 0
         for place, number in enumerate(numbers):
-            own = getattr(part.manifest.prompts[number], size)
+            own = max(getattr(part.manifest.prompts[number], size) for size in sizes)
             if place > begin and total + own > ROWS:
                 yield PartRange(part, numbers[begin:place])
                 begin, total = place, 0

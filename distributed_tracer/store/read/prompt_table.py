@@ -15,6 +15,8 @@ from ...errors import StoreCorrupt
 from ...table import Table
 from ..format.schema import COLUMNS, SCORES, SIZES
 from ..part import Part
+from .conditions import check_names, column_names
+from .part_range import PartRange
 
 _PARTS_AT_ONCE = 8
 _NAMES = (
@@ -29,29 +31,36 @@ _NAMES = (
     "targets",
     "part",
 )
+_TOKENS = ("tokens", "token_strings")
 METADATA = "metadata."
 """Prefix of the column of a metadata key whose name would otherwise clash with another column."""
 
 
-def prompt_table(parts: Sequence[tuple[Part, list[int]]]) -> Table:
+def prompt_table(parts: Sequence[tuple[Part, list[int]]], names: str | Sequence[str] | None = None) -> Table:
     """Return one row for each of the given rows of the parts, sorted by id.
 
     Columns: id, text (None if the prompt was given as tokens), sizes and num_layers (int64), the scores (float64;
     `error_share` is the sum over layers, `error_share_L` and `path_length_H` are tuples), targets (labels), part, and
-    every metadata key, None where absent. A key that is also one of these names, or that begins with `metadata.`,
-    becomes the column `metadata.<key>`.
+    every metadata key, None where absent. `names` chooses columns; two of them must be named to be read: `tokens` and
+    `token_strings`, the list of the ids and of the strings of all tokens. A metadata key that is also one of these
+    names, or that begins with `metadata.`, becomes the column `metadata.<key>`. Raises ConfigError for an unknown name.
     """
+    wanted = None if names is None else column_names(names, ())
+    with_tokens = wanted is not None and not set(_TOKENS).isdisjoint(wanted)
     with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
-        found = list(pool.map(lambda both: _decoded(*both), parts))
-    lists = {name: list(chain.from_iterable(of_part[name] for of_part in found)) for name in (*_NAMES, "metadata")}
+        found = list(pool.map(lambda both: _decoded(both[0], both[1], with_tokens), parts))
+    own_names = (*_NAMES, *_TOKENS) if with_tokens else _NAMES
+    lists = {name: list(chain.from_iterable(of_part[name] for of_part in found)) for name in (*own_names, "metadata")}
     order = sorted(range(len(lists["id"])), key=lists["id"].__getitem__)
-    columns = {name: _column(name, [lists[name][i] for i in order]) for name in _NAMES}
+    columns = {name: _column(name, [lists[name][i] for i in order]) for name in own_names}
     metadata = [lists["metadata"][i] for i in order]
     for key in dict.fromkeys(chain.from_iterable(metadata)):
-        columns[f"{METADATA}{key}" if key in _NAMES or key.startswith(METADATA) else key] = [
-            own.get(key) for own in metadata
-        ]
-    return Table(columns)
+        hidden = key in _NAMES or key in _TOKENS or key.startswith(METADATA)
+        columns[f"{METADATA}{key}" if hidden else key] = [own.get(key) for own in metadata]
+    if wanted is None:
+        return Table(columns)
+    check_names("column of prompts", wanted, [*columns, *(() if with_tokens else _TOKENS)])
+    return Table({name: columns[name] for name in wanted})
 
 
 def _column(name: str, values: list[Any]) -> npt.NDArray[Any] | list[Any]:
@@ -60,10 +69,20 @@ def _column(name: str, values: list[Any]) -> npt.NDArray[Any] | list[Any]:
     return np.array(values, dtype=np.float64) if name in SCORES or name == "error_share" else values
 
 
-def _decoded(part: Part, numbers: Sequence[int]) -> dict[str, list[Any]]:
+def _decoded(part: Part, numbers: Sequence[int], with_tokens: bool) -> dict[str, list[Any]]:
     """Return the columns of some prompts of a part. Raises StoreCorrupt for bytes that are not text."""
     with part.decoding("what it says of prompts"):
-        return _columns(part, numbers)
+        columns = _columns(part, numbers)
+    return {**columns, **(_token_lists(part, numbers) if with_tokens else {})}
+
+
+def _token_lists(part: Part, numbers: Sequence[int]) -> dict[str, list[Any]]:
+    """Return the ids and the strings of the tokens of some prompts, ascending, as a list for each prompt."""
+    own = PartRange(part, numbers)
+    ids = part.read({"tokens/token": own.rows("num_tokens")})["tokens/token"]
+    ends = np.cumsum(own.sizes("num_tokens"))[:-1]
+    values = (ids, own.tokens.values)
+    return {name: [of.tolist() for of in np.split(all_, ends)] for name, all_ in zip(_TOKENS, values, strict=True)}
 
 
 def _columns(part: Part, numbers: Sequence[int]) -> dict[str, list[Any]]:

@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from ...errors import ConfigError, StoreCorrupt
 from ...graph.nodes import NodeKind
-from ...names import hint
+from ...names import hint, unknown
 from ...table import Table
 from ..format.schema import COLUMNS
 from ..part import Part
-from .conditions import Conditions, check_kinds, check_names, kind_of, meets, wanted_values
+from .conditions import Conditions, check_kinds, kind_of, meets, wanted_values
 from .prompt_table import METADATA
 
 _PARTS_AT_ONCE = 8
@@ -29,16 +29,21 @@ _PARTS_AT_ONCE = 8
 def rows_where(prompts: Table, metadata: Conditions, bounds: Mapping[str, float]) -> npt.NDArray[np.bool_]:
     """Return a mask of the rows of the table of prompts with such metadata, and scores and sizes within the bounds.
 
-    `bounds` are named `min_<column>` and `max_<column>`. A score that is NaN is within no bounds. Raises ConfigError
-    for a column that does not exist, a value of a kind that no prompt has there, and a bound that is not a number.
+    `metadata` may have conditions on other columns too: a key is one of metadata if there is such metadata, else a
+    column, and `metadata.<key>` always is one of metadata. `bounds` are named `min_<column>` and `max_<column>`. A
+    score that is NaN is within no bounds. Raises ConfigError for a column that does not exist, a value of a kind that
+    no prompt has there, and a bound that is not a number.
     """
     mask = np.ones(len(prompts), dtype=bool)
     if not isinstance(metadata, Mapping):
         raise ConfigError(f"conditions on metadata are a mapping such as {{'topic': 'capitals'}}, not {metadata!r}")
-    known = metadata_columns(prompts)
-    check_names("metadata", metadata, known)
+    own = metadata_columns(prompts)
+    named = {**own, **{name: name for name in prompts.columns if name not in own and name not in own.values()}}
+    column_of = {**{f"{METADATA}{key}": column for key, column in own.items()}, **named}
     for key, condition in metadata.items():
-        values = prompts[known[key]]
+        if key not in column_of:
+            raise ConfigError(unknown("metadata, score or size", key, named))
+        values = prompts[column_of[key]]
         if not callable(condition):
             check_kinds(key, wanted_values(condition), {kind_of(value) for value in values.tolist()} - {"missing"})
         mask &= meets(values, condition)

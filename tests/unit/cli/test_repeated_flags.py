@@ -76,4 +76,4 @@ def test_every_flag_of_every_command_given_twice_adds_up_or_is_refused(
 
 def test_a_mistyped_command_is_answered_with_the_closest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["shwo", "S"]) == 1
-    assert capsys.readouterr().err.rstrip().endswith("version. Did you mean 'show'?")
+    assert capsys.readouterr().err.rstrip().endswith(". Did you mean 'show'?")

@@ -143,12 +143,16 @@ def test_a_folder_with_other_files_or_of_another_format_is_refused(store: Store,
         export_many(store, ["con"], tmp_path / "out", FORMATS["npz"])
 
 
-def test_an_index_that_names_a_file_elsewhere_is_not_followed(store: Store, tmp_path: Path) -> None:
+HARMFUL = ("../victim.json", "/etc/passwd", "a/b.json", "..", ".", "", "x\\y", "\x00", 7, None)
+
+
+@pytest.mark.parametrize("file", HARMFUL)
+def test_an_index_that_names_a_file_elsewhere_is_not_followed(file: object, store: Store, tmp_path: Path) -> None:
     out = tmp_path / "out"
     export_many(store, ["con"], out, FORMATS["json"])
     (line,) = lines(out)
     (tmp_path / "victim.json").write_text("x")
-    (out / "index.jsonl").write_text(json.dumps({**line, "file": "../victim.json"}))
+    (out / "index.jsonl").write_text(json.dumps({**line, "file": file}) + "\n[[[\n\n7\n" + "[" * 100_000)
     assert len(export_many(store, ["con"], out, FORMATS["json"]).written) == 1
     assert (tmp_path / "victim.json").read_text() == "x"
 

@@ -283,7 +283,7 @@ def test_no_label_or_token_acts_as_html_in_the_viewer_that_shows_them_as_html(tm
     context = GraphContext(labels=Labels.of([(key.layer, key.feature, Label(HARMFUL[0], "x"))]))
     path = tmp_path / "g.json"
     notes = FORMATS["viewer"].write(graph, path, context)
-    assert "6 labels or tokens with HTML, which the viewer would obey: < is ‹ there" in notes
+    assert "6 labels with HTML, which the viewer would obey: < is ‹ there" in notes
     found = json.loads(path.read_bytes())
     assert not any(
         "<img" in text.lower() for text in [*found["metadata"]["prompt_tokens"], *(n["clerp"] for n in found["nodes"])]

@@ -254,6 +254,7 @@ def test_a_corpus_without_a_text_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "match"),
     [
+        ({"out": "s3://bucket/p"}, "a profile is a folder that all workers see, not an address: s3://bucket/p"),
         ({"contexts": 0}, "contexts must be from 1 to 127, not 0"),
         ({"quantiles": 101}, "quantiles must be from 1 to 100, not 101"),
         ({"around": -1}, "around must be from 0 to 10,000, not -1"),

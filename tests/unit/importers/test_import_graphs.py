@@ -74,7 +74,26 @@ def test_a_bad_file_stops_no_other_and_a_second_call_skips_what_is_there(folder:
     assert list(open_store(url)) == ["graph a", "graph b", "graph c"]
     again = import_graphs([folder / "a.json", str(folder / "[bc].json")], url)
     assert (again.num_imported, again.num_there, again.exit_code) == (0, 3, 0)
+    run = status_of(url)["run"]
+    assert (run["num_prompts"], run["num_done"], run["num_left"]) == (3, 3, 0)
     assert len(open_store(url).manifests) == 1
+
+
+def test_an_import_that_is_stopped_keeps_what_it_has_and_goes_on(folder: Path, tmp_path: Path) -> None:
+    url = str(tmp_path / "store")
+
+    def stop(done: int, of: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_graphs([folder / f"{name}.json" for name in "abc"], url, show=stop)
+    assert list(open_store(url)) == ["graph a", "graph b"]
+    assert status_of(url)["run"]["end"]["how"] == "stopped"
+    done = import_graphs([folder / f"{name}.json" for name in "abc"], url)
+    assert (done.num_imported, done.num_there) == (1, 2)
+    store = open_store(url)
+    assert all(len(store.context(prompt_id).groups) == 3 for prompt_id in store)
 
 
 def test_processes_read_files_with_the_same_result(folder: Path, tmp_path: Path) -> None:

@@ -116,6 +116,21 @@ def sites(graph: Graph) -> tuple[list[int], ...]:
     return features.layer_N.tolist(), features.position_N.tolist(), features.feature_N.tolist()
 
 
+def test_a_file_for_circuit_tracer_comes_back_with_every_active_feature(tmp_path: Path) -> None:
+    graph = with_edges_upwards(random_graph(num_selected=12, num_targets=2))
+    targets = tuple(replace(target, token_id=7) for target in graph.targets)
+    graph = replace(graph, weight_E=np.nan_to_num(graph.weight_E), targets=targets)
+    found = back(graph, tmp_path / "g.pt", context=GraphContext(transcoders="a/b"))
+    again = found.graph
+    assert again.adjacency().tobytes() == (graph.adjacency() + np.float32(0)).tobytes(), "-0 is no edge"
+    for name in ("layer_A", "position_A", "feature_A", "activation_A"):
+        assert getattr(again.active, name).tobytes() == getattr(graph.active, name).tobytes(), name
+    np.testing.assert_array_equal(again.selected_features(), graph.selected_features())
+    np.testing.assert_array_equal(again.tokens_P, graph.tokens_P)
+    assert [(target.label, target.token_id) for target in again.targets] == [(t.label, 7) for t in targets]
+    assert (again.text, again.num_layers, found.context.transcoders) == (graph.text, 3, "a/b")
+
+
 def test_shares_of_influence_survive_any_number_of_exports(tmp_path: Path) -> None:
     graph = with_edges_upwards(random_graph(seed=5))
     graph = replace(graph, weight_E=np.nan_to_num(graph.weight_E))

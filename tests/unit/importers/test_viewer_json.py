@@ -13,6 +13,7 @@ from viewer_documents import CLT, ERROR, document, node
 
 from distributed_tracer.errors import GraphFileError
 from distributed_tracer.graph.context import Group, NodeKey
+from distributed_tracer.graph.feature_numbers import FeatureNode, indices_of
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.labels import Label
 from distributed_tracer.graph.nodes import NodeKind
@@ -20,7 +21,6 @@ from distributed_tracer.graph.prune import prune
 from distributed_tracer.graph.viewer_groups import cantor_pair
 from distributed_tracer.importers.circuit_tracer import read_circuit_tracer
 from distributed_tracer.importers.cumulative_shares import ROUND_OFF, own_shares
-from distributed_tracer.importers.feature_numbers import FeatureNode, indices_of
 from distributed_tracer.importers.viewer_json import read_viewer
 
 
@@ -147,6 +147,14 @@ def test_saved_groups_pins_and_names_are_found_whatever_their_form() -> None:
             (0, 2): (Label("at the node", "m/clerps"), Label("a, b", "m/clerps")),
         }
         assert found.notes == ("left out 1 member of groups or pins that mean no node, or two: 'nothing'",)
+
+
+def test_labels_of_a_scan_that_differs_from_run_to_run_have_a_source_without_it() -> None:
+    found = with_fields(document(), 1, clerp="x")
+    found["metadata"] |= {"scan": "custom-8573", "transcoder_list": ["a/b", "c/d"]}
+    context = read_viewer(found).context
+    assert context.labels.get(2, 7) == (Label("x", "clerps"),)
+    assert context.transcoders == "a/b, c/d"
 
 
 def test_influence_that_is_no_share_is_left_out() -> None:

@@ -25,6 +25,12 @@ def replacement(request: pytest.FixtureRequest) -> ReplacementModel:
     return ReplacementModel.load(str(DEMO / "model"), str(DEMO / "transcoders" / request.param))
 
 
+def test_a_replacement_model_prints_as_one_short_line(replacement: ReplacementModel) -> None:
+    kind = replacement.transcoders.shape.kind
+    assert f"<LoadedTranscoders {kind}: 4 layers of 512 features, jumprelu, torch.float32, on cpu" in repr(replacement)
+    assert len(repr(replacement)) < 250
+
+
 def test_decoders_may_stay_in_their_files() -> None:
     files = ReplacementModel.load(str(DEMO / "model"), str(DEMO / "transcoders/plt"), decoders="files")
     assert files.transcoders.decoders == "files"  # type: ignore[attr-defined]

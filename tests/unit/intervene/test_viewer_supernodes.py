@@ -48,6 +48,27 @@ def test_addresses_of_published_notebooks_have_the_layer_in_the_number() -> None
     )
 
 
+def test_features_of_a_file_are_known_by_their_fields_whatever_their_ids(tmp_path: Path) -> None:
+    fields = {"feature_type": "cross layer transcoder", "ctx_idx": 4}
+    nodes = [
+        {**fields, "node_id": "12_cro_2082_4", "layer": 12, "feature": 2_195_547, "activation": 2.0},
+        {**fields, "node_id": "n1", "layer": "0", "feature": 44},
+    ]
+    document = {"metadata": {"schema_version": 1}, "nodes": nodes}
+    document["qParams"] = {"supernodes": [["x", "12_cro_2082_4"], ["y", "n1", "none"]]}
+    (tmp_path / "g.json").write_text(json.dumps(document))
+    found = groups_of_file(tmp_path / "g.json", num_layers=26)
+    assert found.supernodes == (
+        Supernode("x", (Feature(12, 4, 2082),), activations=(2.0,)),
+        Supernode("y", (Feature(0, 4, 8),)),
+    )
+    assert found.left_out == ("none",)
+    nodes[1]["feature"] = 43
+    (tmp_path / "g.json").write_text(json.dumps(document))
+    with pytest.raises(InterventionError, match="node 'n1' has the feature 43, which is no Cantor pair with layer 0"):
+        groups_of_file(tmp_path / "g.json", num_layers=26)
+
+
 def saved(path: Path, **changed: Any) -> Path:
     node = {"node_id": "20_15589_10", "feature_type": "cross layer transcoder", "activation": 7.5}
     error = {"node_id": "0_3_9", "feature_type": "mlp reconstruction error", "activation": None}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -147,3 +148,13 @@ def test_threads_may_read_one_store(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         for number, graph in enumerate(pool.map(store.graph, [f"p{i % 6}" for i in range(24)])):
             assert_same(graph, GRAPHS[number % 6])
+
+
+def test_what_a_store_consists_of_prints_as_one_short_line(tmp_path: Path) -> None:
+    store = make_store(str(tmp_path), [random_graph(f"prompt {i}", seed=i) for i in range(40)])
+    shown = [store, store.nodes(), store.active(), store.manifest(0), store.catalogue, next(store.scan_nodes(["kind"]))]
+    for text in map(repr, shown):
+        assert "\n" not in text
+        assert len(text) < 250, text
+    assert repr(store.manifest(0)).startswith(f"<PartManifest {store.manifest(0).part}: 40 prompts, ")
+    assert re.fullmatch(r"<NodeScan: [\d,]+ nodes of 40 prompts, kind>", repr(shown[-1]))

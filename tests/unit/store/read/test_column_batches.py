@@ -232,6 +232,35 @@ def test_duckdb_questions_the_edges_of_a_whole_store(store: Store) -> None:
     assert duckdb.sql(question).fetchall() == [(*key, count) for key, count in sorted(counts.items())]
 
 
+def test_duckdb_reads_a_table_anew_for_each_question_and_twice_within_one(store: Store) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    nodes = store.nodes(columns=["prompt", "node", "kind"])
+    active, prompts = store.active(), store.prompts
+    total = len(nodes.table())
+    for _ in range(2):
+        assert duckdb.sql("select count(*) from nodes").fetchall() == [(total,)]
+        joined = duckdb.sql("select count(*) from nodes a join nodes b using (prompt, node) where a.kind = b.kind")
+        assert joined.fetchall() == [(total,)]
+    question = "select count(*) from active join prompts on id = prompt where is_node group by num_nodes order by all"
+    assert len(duckdb.sql(question).fetchall()) > 3
+    assert len(active.table()) + len(prompts) > 0
+
+
+def test_each_stream_is_a_new_one_and_reads_nothing_before_it_is_read(store: Store) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    edges = store.edges()
+    unread, first, second = (edges.__arrow_c_stream__() for _ in range(3))
+    for stream in (second, first):
+        assert len(arrow.RecordBatchReader._import_from_c_capsule(stream).read_all()) == len(edges.table())
+    assert len(arrow.table(edges)) == len(edges.table())
+    assert len(arrow.table(store.prompts)) == len(store)
+    for chunk in (Path(store.url) / "parts").glob("*/edges/*/c/*"):
+        chunk.unlink()
+    edges.__arrow_c_stream__()
+    with pytest.raises(arrow.ArrowException, match="edges/"):
+        arrow.RecordBatchReader._import_from_c_capsule(unread).read_all()
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_frames_of_other_libraries(store: Store, library: str) -> None:
     pytest.importorskip(library)

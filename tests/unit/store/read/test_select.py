@@ -55,8 +55,15 @@ CONDITIONS: dict[str, tuple[dict[str, Any], Callable[[Graph], bool]]] = {
         {"metadata": {"topic": lambda topics: np.array([bool(topic) for topic in topics])}},
         lambda g: "topic" in g.metadata,
     ),
+    "size": ({"metadata": {"num_tokens": [4, 6]}}, lambda g: len(g.tokens_P) in (4, 6)),
+    "score": ({"metadata": {"replacement": lambda scores: scores > 0.5}}, lambda g: g.scores.replacement > 0.5),
+    "size and metadata": (
+        {"metadata": {"num_tokens": 5, "metadata.hops": 2}},
+        lambda g: len(g.tokens_P) == 5 and g.metadata.get("hops") == 2,
+    ),
+    "named like a column, in full": ({"metadata": {"metadata.text": "x"}}, lambda g: g.metadata.get("text") == "x"),
     "named like a column": ({"metadata": {"text": "x"}}, lambda g: g.metadata.get("text") == "x"),
-    "score": ({"min_replacement": 0.5}, lambda g: g.scores.replacement >= 0.5),
+    "score within bounds": ({"min_replacement": 0.5}, lambda g: g.scores.replacement >= 0.5),
     "sizes": (
         {"max_num_tokens": 5, "min_num_edges": 200},
         lambda g: len(g.tokens_P) <= 5 and g.num_edges >= 200,
@@ -100,7 +107,10 @@ def test_no_edge_is_read(store: Store) -> None:
 
 
 def test_what_there_is_not_is_answered_with_what_there_is(store: Store) -> None:
-    with pytest.raises(ConfigError, match=r"no metadata 'topics'; there are (\w+, ){2}\w+\. Did you mean 'topic'\?$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"no metadata, score or size 'topics'; there are topic, hops, text, id, .* Did you mean 'topic'\?$",
+    ):
         store.select({"topics": "states"})
     with pytest.raises(ConfigError, match="no bound 'min_id'; min_ and max_ go with num_tokens, "):
         store.select(min_id=3)
@@ -139,6 +149,15 @@ def test_metadata_are_compared_with_values_of_their_own_kind(tmp_path: Path) -> 
         store.select({"flag": "True"})
     with pytest.raises(ConfigError, match="conditions on metadata are a mapping"):
         store.select("flag=true")  # type: ignore[arg-type]
+
+
+def test_a_metadata_key_hides_the_size_of_its_name_which_still_has_bounds(tmp_path: Path) -> None:
+    graphs = [random_graph(f"p{i}", seed=i, num_positions=4 + i, metadata={"num_tokens": 5 - i}) for i in range(3)]
+    store = make_store(str(tmp_path), graphs)
+    assert store.select({"num_tokens": 5}) == store.select({"metadata.num_tokens": 5}) == ["p0"]
+    assert store.select(min_num_tokens=5, max_num_tokens=5) == ["p1"]
+    with pytest.raises(ConfigError, match="'num_nodes' holds numbers, not text such as '20'"):
+        store.select({"num_nodes": "20"})
 
 
 def test_an_empty_store_has_none(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..errors import GraphFileError
-from ..graph.viewer_groups import cantor_pair
 from ..text import short
+from .viewer_groups import cantor_pair
 
 LARGEST = 2**31 - 1
 _CHANCE = 4
