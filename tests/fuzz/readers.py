@@ -551,7 +551,6 @@ READERS = {
     ),
     "labels": Reader(partial(read_labels, "l.jsonl"), (LABELS,)),
     "labels-csv": Reader(partial(read_labels, "l.csv"), (LABEL_TABLE,)),
-    "labels-gz": Reader(partial(read_labels, "l.jsonl.gz"), (gzip.compress(LABELS, mtime=0),)),
     "labels-parquet": Reader(partial(read_labels, "l.parquet"), (LABEL_PARQUET.getvalue(),)),
     "where": Reader(
         read_where,
