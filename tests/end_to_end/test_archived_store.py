@@ -13,7 +13,7 @@ from distributed_tracer.cli.main import COMMANDS, main
 from distributed_tracer.store.reader import open_store
 
 ARCHIVE = ROOT / "tests/archive"
-NO_STORE = {"submit", "intervene", "import", "bundle", "verify-bundle", "version"}
+NO_STORE = {"submit", "intervene", "import", "export-features", "bundle", "verify-bundle", "version"}
 """Commands that take no store, or none of traced graphs."""
 CASE = "--model tests/cases/llama_relu_plt/model --transcoders tests/cases/llama_relu_plt/transcoders"
 RUN = f"{CASE} --prompts F/prompts.jsonl --store S --round-size 16 --sweep-rows 32"
@@ -29,6 +29,8 @@ V1 = (
     ("query S --feature 1:118 --show together", "21 other features in the same prompts"),
     ("labels add S F/labels.csv", "added 1 label; 0 were there"),
     ("feature S 1:118", "labels    'a label' ("),
+    ("profile --store S --out F/profile --local --no-progress", "390 features"),
+    ("feature S 1:118 --profile F/profile", "contexts from the profile's texts"),
     ("query S --where hops=2", "1 of 5 prompts"),
     ("query S --token is", "2 of 5 prompts"),
     ("query S --target x", "1 of 5 prompts"),
