@@ -17,11 +17,12 @@ from ..errors import ConfigError
 from ..graph.context import GraphContext
 from ..graph.graph import Graph
 from ..graph.nodes import NodeKind
+from ..graph.viewer_groups import cantor_pair
 from ..names import unknown
 from ..text import counted, short
 from .atomic import new_file
 from .safe_names import is_safe, safe_name
-from .viewer_nodes import cantor_pair, label_text, node_entries, node_ids, without_markup
+from .viewer_nodes import label_text, node_entries, node_ids, without_markup
 from .viewer_state import ViewerState
 
 AUDIENCES = ("circuit-tracer", "neuronpedia")

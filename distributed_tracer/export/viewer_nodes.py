@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ..graph.graph import Graph
 from ..graph.labels import Labels
 from ..graph.nodes import NodeKind
+from ..graph.viewer_groups import cantor_pair
 
 _FEATURE_TYPES = {
     NodeKind.FEATURE: "cross layer transcoder",
@@ -34,12 +35,6 @@ def without_markup(text: str) -> str:
     circuit-tracer's viewer shows labels and tokens as HTML when the mouse is over a node.
     """
     return _MARKUP.sub("‹", text)
-
-
-def cantor_pair(layer: int, feature: int) -> int:
-    """Return the one number that stands for a layer and a feature's index in it (Cantor's pairing function)."""
-    total = layer + feature
-    return total * (total + 1) // 2 + feature
 
 
 def node_ids(graph: Graph) -> list[str]:

@@ -23,7 +23,7 @@ from ..documents.text import shortened
 from ..errors import GraphFileError
 from .archives import archive_errors
 
-MAX_PICKLE_BYTES = 16 * 2**20
+MAX_PICKLE_BYTES = 2 * 2**20
 """Largest pickle that is read. That of a graph has a few kilobytes: it names its tensors, and holds their shapes."""
 _MAX_AXES = 8
 _REBUILD = ("torch._utils _rebuild_tensor_v2",)

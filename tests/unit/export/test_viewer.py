@@ -19,12 +19,13 @@ from distributed_tracer.errors import ConfigError
 from distributed_tracer.export import viewer
 from distributed_tracer.export.formats import FORMATS, export_graph, for_viewer
 from distributed_tracer.export.viewer import Viewer, metadata_of, scan_of
-from distributed_tracer.export.viewer_nodes import cantor_pair, cumulative_shares, node_ids, without_markup
+from distributed_tracer.export.viewer_nodes import cumulative_shares, node_ids, without_markup
 from distributed_tracer.graph.context import GraphContext, Group, NodeKey
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.labels import Label, Labels
 from distributed_tracer.graph.nodes import ActiveTable, NodeKind, NodeTable
 from distributed_tracer.graph.prune import prune
+from distributed_tracer.graph.viewer_groups import cantor_pair
 
 GRAPHS = {name: finite(graph) for name, graph in AWKWARD.items() if name != "wide"}
 KINDS = ("feature", "error", "token", "target")
