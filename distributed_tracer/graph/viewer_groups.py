@@ -53,7 +53,7 @@ def saved_in_address(url: str, refuse: Refuse) -> SavedGroups:
     """Return what the address of a viewer's page says, local or public. Nothing is fetched. Raises `refuse`."""
     try:
         query = urlsplit(url).query
-        found = parse_qs(query, max_num_fields=_MAX_FIELDS, keep_blank_values=True)
+        found = parse_qs(query, max_num_fields=_MAX_FIELDS)
     except ValueError as error:
         raise refuse(f"not an address: {error}") from None
     return saved_groups({name: values[0] for name, values in found.items()}, refuse)
