@@ -58,7 +58,6 @@ def test_labels_of_features_are_in_the_boxes() -> None:
     (said,) = [text for text in at if "state $x$" in text or "x1b" in text]
     assert said.isprintable()
     assert "'a state'" not in texts(draw_interventions(SUMMARY))
-    pyplot.close("all")
 
 
 def test_what_is_swapped_in_takes_over_the_lines() -> None:
