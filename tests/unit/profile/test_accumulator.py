@@ -146,6 +146,13 @@ def test_contexts_are_those_that_the_rule_names(prompts: list[list[Window]], lay
             assert row["activations"] == activation_A[near].tolist()
 
 
+def test_the_sample_of_a_feature_has_the_smallest_hashes(prompts: list[list[Window]]) -> None:
+    candidates = states_of(prompts)[0].candidates
+    for feature, tokens in active_tokens(prompts, 0).items():
+        mine = candidates.sampled_I & (candidates.feature_I == feature)
+        assert candidates.hash_I[mine].tolist() == sorted(token[1] for token in tokens)[: SIZES.sample]
+
+
 def _quantile(activation: float, values: Any) -> int:
     """The quantile of an activation, by the bins' rule, in plain arithmetic."""
     ordered = [int(v.view(np.int32)) if v >= 0 else -(int(v.view(np.int32)) & 0x7FFFFFFF) - 1 for v in values]
