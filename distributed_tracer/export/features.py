@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..graph.viewer_groups import cantor_pair
 from ..profile.feature_profile import Context, FeatureProfile
 from ..profile.reader import Profile
 from .atomic import check_folder, new_folder
@@ -44,7 +45,7 @@ def export_feature_files(profile: Profile, out: str | Path, packed: bool = False
             _write_packed(profile, folder / "features", name)
         else:
             for feature in profile:
-                path = folder / f"{cantor(feature.layer, feature.feature)}.json"
+                path = folder / f"{cantor_pair(feature.layer, feature.feature)}.json"
                 path.write_bytes(_encoded(feature_record(feature, name)))
     how = "serve it with features_dir=OUT/features" if packed else "put it beside the viewer's index.html"
     scan = "begins with /" if packed else "is ./ and the name of the folder"
@@ -52,11 +53,6 @@ def export_feature_files(profile: Profile, out: str | Path, packed: bool = False
     if profile.info.get("num_incomplete"):
         notes.append("activations that the store does not know are written as 0")
     return notes
-
-
-def cantor(layer: int, index: int) -> int:
-    """Return the Cantor pairing of a layer and a feature's index."""
-    return (layer + index) * (layer + index + 1) // 2 + index
 
 
 def feature_record(feature: FeatureProfile, transcoders: str) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from ..documents.json_text import parse_json
 from ..documents.text import read_text
 from ..errors import GraphFileError, InterventionError
 from ..graph.feature_numbers import FeatureNode, indices_of
-from ..graph.viewer_groups import SavedGroups, cantor_pair, features_of_ids, saved_groups, saved_in_address
+from ..graph.viewer_groups import SavedGroups as Saved
+from ..graph.viewer_groups import cantor_pair, features_of_ids, saved_groups, saved_in_address
 from .supernode import Feature, Supernode
 
 _MAX_BYTES = 256 * 2**20
@@ -89,7 +90,7 @@ def _whole(value: Any) -> int | None:
 
 
 def _supernodes(
-    saved: SavedGroups,
+    saved: Saved,
     kinds: Mapping[str, str],
     activations: Mapping[str, Any],
     num_layers: int,
