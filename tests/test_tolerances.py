@@ -26,6 +26,8 @@ ALLOWED: dict[str, dict[float, str]] = {
     "killing.py": {0.001: "seconds"},
     "random_graphs.py": {1e-42: "a subnormal weight", 2e-5: "density of edges", 1e-6: "a score"},
     "unit/benchmarks/test_model_shapes.py": {0.005: "parameters of models are published with two decimals"},
+    "unit/harvest/test_job.py": {1e-9: "seconds"},
+    "unit/profile/test_from_store.py": {1e-9: "a share of memory"},
     "unit/artifacts/test_fingerprint.py": {1e-3: "a changed weight"},
     "unit/ops/doctor/test_cluster_checks.py": {0.004: "seconds", 0.002: "seconds"},
     "unit/model/test_library_check.py": {0.0014: "what the library allows, by its formula"},

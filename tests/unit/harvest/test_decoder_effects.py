@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from jobs_of_cases import CASES
+from rounding import largest, round_off
 from torch import Tensor
 
 from distributed_tracer.harvest import decoder_effects
@@ -46,13 +47,17 @@ def test_promoted_tokens_are_those_of_decoder_times_unembedding(case: str) -> No
     weight_D = norm.weight + 1 if model.shape.architecture.startswith("gemma") else norm.weight
     if model.final_norm.centred:
         vector_SD = vector_SD - vector_SD.mean(-1, keepdim=True)
-    logit_SV = (vector_SD * weight_D) @ model.hf.get_output_embeddings().weight.T
+    unembed_VD = model.hf.get_output_embeddings().weight
+    logit_SV = (vector_SD * weight_D) @ unembed_VD.T
+    # Every logit, and the mean of them all, is a sum of products, whose absolute values bound every sum on the way.
+    terms = (len(transcoders.shape.writes_to(layer)) + 2) * model.shape.d_model
+    off = round_off(torch.float32, terms, 2 * largest((vector_SD * weight_D).abs() @ unembed_VD.abs().T))
     logit_SV -= logit_SV.mean(-1, keepdim=True)
     promoted, weights, suppressed, lowest = top_tokens(model, transcoders, layer, range(len(vector_SD)), 4)
-    torch.testing.assert_close(weights, logit_SV.topk(4).values, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(lowest, logit_SV.topk(4, largest=False).values, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(logit_SV.gather(1, promoted), weights, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(logit_SV.gather(1, suppressed), lowest, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(weights, logit_SV.topk(4).values, atol=off, rtol=0)
+    torch.testing.assert_close(lowest, logit_SV.topk(4, largest=False).values, atol=off, rtol=0)
+    torch.testing.assert_close(logit_SV.gather(1, promoted), weights, atol=off, rtol=0)
+    torch.testing.assert_close(logit_SV.gather(1, suppressed), lowest, atol=off, rtol=0)
 
 
 @pytest.mark.parametrize("case", CASE_NAMES[:2])
@@ -66,11 +71,12 @@ def test_neighbours_are_the_nearest_of_the_layer_and_the_adjacent_ones(case: str
     cosine_SX = vectors[layer] @ torch.cat([vectors[other] for other in others]).T
     cosine_SX[range(len(vectors[layer])), [sites.index((layer, s)) for s in range(len(vectors[layer]))]] = -2
     layers, indices, cosines = nearest(model, transcoders, layer, range(len(vectors[layer])), 3)
-    torch.testing.assert_close(cosines, cosine_SX.topk(3).values, atol=1e-5, rtol=1e-4)
+    off = round_off(torch.float32, (transcoders.shape.num_layers + 2) * model.shape.d_model)  # of cosines, at most 1
+    torch.testing.assert_close(cosines, cosine_SX.topk(3).values, atol=off, rtol=0)
     for feature, (near_layers, near) in enumerate(zip(layers.tolist(), indices.tolist(), strict=True)):
         assert (layer, feature) not in zip(near_layers, near, strict=True)
         found = [cosine_SX[feature, sites.index(site)] for site in zip(near_layers, near, strict=True)]
-        torch.testing.assert_close(torch.stack(found), cosines[feature], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(torch.stack(found), cosines[feature], atol=off, rtol=0)
 
 
 def test_blocks_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
