@@ -43,8 +43,8 @@ class ProfileEstimate:
         """Return the plan as one line."""
         return (
             f"to examine: {counted(self.num_tokens, 'token')} of {counted(self.num_texts, 'text')}, in about "
-            f"{self.seconds:,.0f} seconds on {counted(self.num_workers, 'worker')} with "
-            f"{format_bytes(self.memory_bytes)} of memory each; at most about {format_bytes(self.disk_bytes)} on disk"
+            f"{counted(max(1, round(self.seconds)), 'second')} beside loading on {counted(self.num_workers, 'worker')} "
+            f"with {format_bytes(self.memory_bytes)} of memory each; at most about {format_bytes(self.disk_bytes)} on disk"
         )
 
 

@@ -12,11 +12,12 @@ from typing import Any
 from ..config import JobConfig
 from ..errors import CommitRefused
 from ..job.provenance import made_by, versions
-from ..job.summary import KEPT_FAILURES, describe_counts, describe_unfinished
+from ..job.summary import KEPT_FAILURES, describe_unfinished
 from ..plan.work import Outcome
 from ..profile.parts import commit_part
 from ..redact import redacted, without_secrets
 from ..store.format.part_manifest import PartManifest
+from ..text import counted
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class ProfileSummary:
     num_features: int | None
     """Number of features that are active anywhere; None if the profile is not finished."""
     seconds: float
+    num_layers: int = 0
+    """Number of the units in `num_done` that are layers."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as plain data for JSON."""
@@ -48,7 +51,12 @@ class ProfileSummary:
     def describe(self) -> str:
         """Return the summary as a few lines of text."""
         num_failed = len(self.failed)
-        lines = [describe_counts("examined", self.num_done, self.num_skipped, num_failed, self.seconds)]
+        layers = f", and the decoders of {counted(self.num_layers, 'layer')}" if self.num_layers else ""
+        num_texts = self.num_done - self.num_layers
+        lines = [
+            f"{counted(num_texts, 'text')} examined, {self.num_skipped:,} skipped (done before), {num_failed:,} failed"
+            f"{layers}, in {self.seconds:,.1f} seconds"
+        ]
         lines += describe_unfinished(self.failed, num_failed, self.num_left)
         if self.num_features is not None:
             lines.append(f"wrote {self.folder}: {self.num_features:,} features")
@@ -62,16 +70,18 @@ class HarvestRecorder:
 
     def __init__(self, folder: Path, on_outcome: Callable[[Outcome], None]) -> None:
         self._folder, self._on_outcome = folder, on_outcome
-        self.num_done = self.num_failed_units = 0
+        self.num_done = self.num_layers = self.num_failed_units = 0
         self.failed: list[Outcome] = []
         self.failed_layers = False
 
     def __call__(self, outcome: Outcome) -> None:
+        is_layer = outcome.prompt_id.startswith("(decoders of layer ")
         self.num_done += outcome.status == "done"
+        self.num_layers += is_layer and outcome.status == "done"
         if outcome.status == "failed":
             is_unit = outcome.phase not in ("read", "tokenize")
             self.num_failed_units += is_unit
-            self.failed_layers |= outcome.prompt_id.startswith("(decoders of layer ") and is_unit
+            self.failed_layers |= is_layer and is_unit
             self.failed.append(outcome)
         self._on_outcome(outcome)
 
@@ -84,7 +94,7 @@ class HarvestRecorder:
     def summary(self, num_skipped: int, num_left: int, num_features: int | None, seconds: float) -> ProfileSummary:
         """Return the summary of the run."""
         counts = (self.num_done, num_skipped, tuple(self.failed), num_left, num_features)
-        return ProfileSummary(self._folder, *counts, seconds)
+        return ProfileSummary(self._folder, *counts, seconds, self.num_layers)
 
     def commit(self, *manifests: PartManifest) -> None:
         """Let parts count. Raises CommitRefused that names those that are gone."""

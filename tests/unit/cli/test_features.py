@@ -31,6 +31,7 @@ def test_a_profile_is_made_and_what_failed_is_named(tmp_path: Path, capsys: pyte
     said = capsys.readouterr()
     assert said.err.startswith("to examine: ")
     assert "failed in read: '\\x1b[31mbad': " in said.out
+    assert said.out.startswith("2 texts examined, 0 skipped (done before), 1 failed, and the decoders of 4 layers, in ")
     assert said.out.splitlines()[-1] == f"wrote {tmp_path / 'p'}: {len(open_profile(tmp_path / 'p')):,} features"
     assert typed(tmp_path, "--contexts", "1", "--top-tokens", "2", "--context-length", "8", "--json") == 3
     again = json.loads(capsys.readouterr().out)
