@@ -44,7 +44,8 @@ class ProfileEstimate:
         return (
             f"to examine: {counted(self.num_tokens, 'token')} of {counted(self.num_texts, 'text')}, in about "
             f"{counted(max(1, round(self.seconds)), 'second')} beside loading on {counted(self.num_workers, 'worker')} "
-            f"with {format_bytes(self.memory_bytes)} of memory each; at most about {format_bytes(self.disk_bytes)} on disk"
+            f"with {format_bytes(self.memory_bytes)} of memory each; at most about {format_bytes(self.disk_bytes)} on "
+            "disk"
         )
 
 

@@ -67,7 +67,7 @@ def test_positions_are_aligned_by_equal_tokens_and_between_them_from_the_end(
     assert aligned_positions(np.array(one), np.array(other)) == pairs
 
 
-@pytest.mark.parametrize("case", AWKWARD.keys() - {"wide"})
+@pytest.mark.parametrize("case", sorted(AWKWARD.keys() - {"wide"}))
 def test_a_graph_shares_everything_with_itself(case: str) -> None:
     graph = AWKWARD[case]
     found = compare_graphs(graph, graph)
