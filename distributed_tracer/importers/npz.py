@@ -159,6 +159,8 @@ def _shape(file: Any, name: str) -> tuple[int, ...]:
     expected, axes = _ARRAYS[name]
     if dtype != np.dtype(expected) or len(shape) != axes or (fortran and axes > 1):
         raise GraphFileError(f"its array {name} is {dtype} with {len(shape)} axes, expected {expected} with {axes}")
+    if min(shape, default=0) < 0:
+        raise GraphFileError(f"its array {name} has a negative size: {shape}")
     return tuple(map(int, shape))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..documents.json_text import parse_json
 from ..errors import ProfileError
-from ..store.format.checksummed_json import MALFORMED, dump_checksummed, load_checksummed
+from ..store.format.checksummed_json import LARGEST, MALFORMED, dump_checksummed, load_checksummed
 from ..text import short
 from .layout import (
     CONTEXTS,
@@ -99,10 +99,12 @@ def read_document(folder: Path) -> dict[str, Any] | None:
         if document["format_version"] == FORMAT_VERSION:
             files = document["files"].items()
             document["files"] = {str(name): (int(size), str(digest)) for name, (size, digest) in files}
-            document["num_tokens"], document["num_prompts"] = (int(document[n]) for n in ("num_tokens", "num_prompts"))
+            for name in ("num_tokens", "num_prompts", "num_features"):
+                document[name] = int(document[name])
+                if not 0 <= document[name] < LARGEST:
+                    raise ValueError(f"{name} is {document[name]}")
             document["layers"] = sorted(int(layer) for layer in document["layers"])
             document["quantile_shares"] = [float(share) for share in document["quantile_shares"]]
-            document["num_features"] = int(document["num_features"])
             for name in ("settings", "failed"):
                 if not isinstance(document.setdefault(name, {}), dict):
                     raise ValueError(f"its {name} are not an object")
