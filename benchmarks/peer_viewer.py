@@ -14,8 +14,8 @@ d3-jetpack 2.3, dagre 0.8.5 and pako 2.1. ENV has playwright. FOLDER is what the
 
 Every graph is opened and every node of it clicked, and the lines that the page then draws are compared with the edges
 of the file. In the graphs of `--look`, the mouse is put on every feature, and what the page shows of it is compared
-with its feature file: examples with their tokens and which of them are coloured, promoted tokens, bars of the
-histogram. `--address` is what `export` prints for groups and pins: the page at it must show those of the file. Requests
+with its label and its feature file: examples with their tokens and which of them are coloured, promoted tokens, bars of
+the histogram, frequency. `--address` is what `export` prints for groups and pins: the page at it must show those of the file. Requests
 to hosts other than this machine are refused and counted. The exit code is 1 if anything differs.
 """
 
@@ -258,16 +258,21 @@ def look(options: argparse.Namespace, document: dict[str, Any], visit: Visit, sl
     visit.page.reload()
     visit.page.wait_for_selector(".link-graph text.node", state="attached")
     scan, differ, shown = document["metadata"]["scan"], [], 0
+    labels = {node["node_id"]: node["clerp"] for node in document["nodes"]}
     for node_id, kind, number, x, y in visit.page.evaluate(SPOTS):
         if kind != "cross layer transcoder":
             continue
         visit.page.mouse.move(x, y)
-        record = feature_record(options, scan, number)
+        try:
+            record = feature_record(options, scan, number)
+        except OSError as error:
+            differ.append([node_id, f"no feature file: {error.strerror}"])
+            continue
         problem, panel = "", {}
         for _ in range(40):  # the page loads the file and waits up to 200 ms before it shows it
             visit.page.wait_for_timeout(50)
             panel = visit.page.evaluate(PANEL)
-            problem = panel_differs(panel, record)
+            problem = panel_differs(panel, record, labels[node_id])
             if not problem:
                 break
         shown += not problem
@@ -303,8 +308,8 @@ def unpaired(number: int) -> tuple[int, int]:
     return diagonal - index, index
 
 
-def panel_differs(panel: dict[str, Any], record: dict[str, Any]) -> str:
-    """Return in what a shown feature differs from its file; empty if it does not.
+def panel_differs(panel: dict[str, Any], record: dict[str, Any], label: str) -> str:
+    """Return in what a shown feature differs from its file and its label; empty if it does not.
 
     The page joins neighbouring tokens of the same activation, so texts are compared whole, and of the colours the text
     that has one.
@@ -315,6 +320,7 @@ def panel_differs(panel: dict[str, Any], record: dict[str, Any]) -> str:
     coloured = [["".join(text for text, on in example if on) for example in side] for side in (panel["examples"], wanted)]
     rows = [row for row in (record["top_logits"], record["bottom_logits"]) if row]
     checks = {
+        "label": panel["label"] == label,
         "examples": len(examples) == len(panel["examples"]),
         "texts": whole[0] == whole[1],
         "colours": coloured[0] == coloured[1],
