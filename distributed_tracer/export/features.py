@@ -2,8 +2,8 @@
 
 Plain: one file `CANTOR.json` for each feature, where CANTOR is the Cantor pairing of layer and index by which graphs of
 the viewer name features. Packed: `features/index.json.gz` has the name and the offsets of one file for each layer; at
-each offset of `features/layer_N.bin` is a little-endian uint32 and as many bytes of zlib with the JSON. The viewer reads
-from one feature's offset to the next one's, so there is one for every feature and one for the end.
+each offset of `features/layer_N.bin` is a little-endian uint32 and as many bytes of zlib with the JSON. The viewer
+reads from one feature's offset to the next one's, so there is one for every feature and one for the end.
 
 Features that are active nowhere have files too, with the tokens that they promote: where the viewer finds no file, or
 no such tokens, it goes on showing those of the feature before.
@@ -24,10 +24,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..errors import ConfigError
 from ..graph.viewer_groups import cantor_pair
 from ..profile.feature_profile import Context, FeatureProfile
 from ..profile.reader import Profile
-from ..errors import ConfigError
 from .atomic import check_folder, new_folder
 from .viewer import elsewhere
 
@@ -65,9 +65,9 @@ def export_feature_files(profile: Profile, out: str | Path, packed: bool = False
 def feature_record(feature: FeatureProfile, transcoders: str, intervals: int = 0) -> dict[str, Any]:
     """Return what the viewer shows of a feature.
 
-    `intervals` is the number of quantiles of contexts beside the strongest; 0 is as many as the feature has contexts of.
-    Its histogram has bins of equal width, into which the counts of the profile's are spread evenly. `quantile_values`
-    are the 100 percentiles according to the same bins.
+    `intervals` is the number of quantiles of contexts beside the strongest; 0 is the highest one of its contexts. The
+    histogram has bins of equal width, into which the counts of the profile's are spread evenly; it begins at 0 if all
+    activations are equal. `quantile_values` are the 100 percentiles according to the same bins.
     """
     groups = groupby(feature.contexts, key=lambda context: context.quantile)
     intervals = intervals or max((context.quantile for context in feature.contexts), default=0)

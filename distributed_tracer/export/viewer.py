@@ -157,7 +157,9 @@ def elsewhere(scan: str) -> str:
     """Return why circuit-tracer's viewer does not find features beside its page at a local scan; empty if it does."""
     if scan == "./features":
         return f"circuit-tracer's viewer asks another host for the features at {scan}"
-    return f"circuit-tracer's server has graphs at {scan}, and no features" if scan in ("./data", "./graph_data") else ""
+    if scan in ("./data", "./graph_data"):
+        return f"circuit-tracer's server has graphs at {scan}, and no features"
+    return ""
 
 
 def scan_of(transcoders: str) -> str:
