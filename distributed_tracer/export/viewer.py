@@ -149,6 +149,17 @@ class Viewer:
             yield "Neuronpedia shows no graph whose features and errors are all in layer 0"
         if not self.for_neuronpedia and len(graph.tokens_P) == 1:
             yield "circuit-tracer's viewer shows no nodes of a prompt of one token"
+        if not self.for_neuronpedia and (found := elsewhere(self.scan_of(context))):
+            yield f"{found}: give another scan, which is ./ and the name of a folder of feature files"
+
+
+def elsewhere(scan: str) -> str:
+    """Return why circuit-tracer's viewer does not find features beside its page at a local scan; empty if it does."""
+    if scan == "./features":
+        return f"circuit-tracer's viewer asks another host for the features at {scan}"
+    if scan in ("./data", "./graph_data"):
+        return f"circuit-tracer's server has graphs at {scan}, and no features"
+    return ""
 
 
 def scan_of(transcoders: str) -> str:

@@ -5,10 +5,10 @@ Axes: P position, X token of any prompt.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from .feature_profile import Context, FeatureProfile, Neighbour, WeightedToken
 from .layer_rows import LayerRows
 from .layout import CONTEXTS, DOCUMENT, FEATURES, PROMPTS, TOKENS, WEIGHTS, WORK, layer_file
 
+T = TypeVar("T")
 _OPEN_FILES = 96
 _SUMMARY = {
     "layer": np.int16,
@@ -114,6 +115,18 @@ class Profile:
                 for first, last in self._rows(layer_file(FEATURES, layer)).ranges():
                     yield from self._between(layer, first, last)
 
+    def decoders(self, layer: int) -> Iterator[tuple[int, tuple[WeightedToken, ...], tuple[WeightedToken, ...]]]:
+        """Yield index, promoted and suppressed tokens of every feature of a layer, active or not, in order.
+
+        Yields nothing if the profile has no weights. Raises ProfileError for damaged files.
+        """
+        name = layer_file(WEIGHTS, layer)
+        if name not in self.info["files"]:
+            return
+        for first, last in self._rows(name).ranges():
+            for index, tokens in self._whole(partial(self._weights, layer, first, last)).items():
+                yield index, tokens["promoted"], tokens["suppressed"]
+
     def table(self) -> Table:
         """Return one row per feature: layer, feature, counts, density and activations; `docs/profiles.md` has them.
 
@@ -133,8 +146,12 @@ class Profile:
 
     def _between(self, layer: int, first: int, last: int) -> list[FeatureProfile]:
         """Return the features of a layer from index `first` to `last`. Raises ProfileError if the files disagree."""
+        return self._whole(lambda: list(self._read(layer, first, last)))
+
+    def _whole(self, read: Callable[[], T]) -> T:
+        """Return what is read. Raises ProfileError if the files disagree."""
         try:
-            return list(self._read(layer, first, last))
+            return read()
         except (*MALFORMED, IndexError) as error:
             if isinstance(error, ProfileError):
                 raise

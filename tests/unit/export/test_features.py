@@ -17,7 +17,7 @@ from rounding import nearly
 
 from distributed_tracer.cli.main import main
 from distributed_tracer.errors import ConfigError
-from distributed_tracer.export.features import export_feature_files
+from distributed_tracer.export.features import export_feature_files, feature_record
 from distributed_tracer.graph.viewer_groups import cantor_pair
 from distributed_tracer.profile.feature_profile import Context, FeatureProfile, WeightedToken
 from distributed_tracer.profile.reader import open_profile
@@ -72,7 +72,8 @@ def test_packed_and_plain_files_say_the_same(written: Path, tmp_path: Path) -> N
     export_feature_files(open_profile(written), tmp_path / "plain")
     export_feature_files(open_profile(written), tmp_path / "packed", packed=True)
     sites = [(feature.layer, feature.feature) for feature in ALL]
-    assert {path.name for path in (tmp_path / "plain").iterdir()} == {f"{cantor_pair(*site)}.json" for site in sites}
+    known = {(layer, number) for layer, last in sites for number in range(last + 1)}
+    assert {path.name for path in (tmp_path / "plain").iterdir()} == {f"{cantor_pair(*site)}.json" for site in known}
     for site in sites:
         plain = json.loads((tmp_path / "plain" / f"{cantor_pair(*site)}.json").read_bytes())
         assert packed_feature(tmp_path / "packed", cantor_pair(*site)) == plain
@@ -80,9 +81,24 @@ def test_packed_and_plain_files_say_the_same(written: Path, tmp_path: Path) -> N
 
 
 def test_a_feature_that_is_active_nowhere_has_an_empty_record(written: Path, tmp_path: Path) -> None:
-    export_feature_files(open_profile(written), tmp_path / "packed", packed=True)
-    found = packed_feature(tmp_path / "packed", cantor_pair(2, 45))
+    export_feature_files(open_profile(written), tmp_path / "plain")
+    found = json.loads((tmp_path / "plain" / f"{cantor_pair(2, 45)}.json").read_bytes())
     assert (found["index"], found["examples_quantiles"], found["activation_frequency"]) == (45, [], 0)
+
+
+def test_a_feature_that_is_active_nowhere_has_its_own_promoted_tokens(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = open_profile(written)
+    tokens = [(45, (WeightedToken(7, " Austin", 0.5),), (WeightedToken(9, "\n", -0.5),))]
+    monkeypatch.setattr(profile, "decoders", lambda layer: iter(tokens if layer == 2 else []))
+    export_feature_files(profile, tmp_path / "packed", packed=True)
+    found = [packed_feature(tmp_path / "packed", cantor_pair(2, number)) for number in (44, 45, 46)]
+    assert [(one["top_logits"], one["bottom_logits"]) for one in found] == [
+        ([], []),
+        ([" Austin"], ["\n"]),
+        ([" Austin", " Dallas"], ["\n"]),
+    ]
 
 
 def test_a_record_has_what_the_viewer_draws(written: Path, tmp_path: Path) -> None:
@@ -109,8 +125,31 @@ def test_a_record_has_what_the_viewer_draws(written: Path, tmp_path: Path) -> No
 def test_one_activation_makes_a_whole_record(written: Path, tmp_path: Path) -> None:
     export_feature_files(open_profile(written), tmp_path / "plain")
     found = json.loads((tmp_path / "plain" / f"{cantor_pair(0, 3)}.json").read_bytes())
-    assert sum(found["histogram"]) == 1
+    assert (found["act_min"], found["act_max"]) == (0, 2)  # the viewer divides by their difference
+    assert (found["histogram"][-1], sum(found["histogram"])) == (1, 1)
     assert set(found["quantile_values"]) == {2.0}
+
+
+def test_one_negative_activation_is_in_the_first_bin() -> None:
+    found = feature_record(replace(ONCE, min_activation=-2.0, max_activation=-2.0, bin_edges=(-2.5, -2.0)), "t")
+    assert (found["act_min"], found["act_max"]) == (-2, 0)
+    assert (found["histogram"][0], sum(found["histogram"])) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["features", "data", "graph_data"])
+def test_plain_files_are_not_written_where_the_viewer_does_not_look(written: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"at \./{name}.*give the folder another name"):
+        export_feature_files(open_profile(written), tmp_path / name)
+    assert not (tmp_path / name).exists()
+    export_feature_files(open_profile(written), tmp_path / name, packed=True)
+
+
+def test_the_interval_of_a_quantile_does_not_depend_on_the_contexts_that_a_feature_has(tmp_path: Path) -> None:
+    written = write_profile(tmp_path / "p", [TEXAS], {"quantiles": 4})
+    export_feature_files(open_profile(written), tmp_path / "plain")
+    found = json.loads((tmp_path / "plain" / f"{cantor_pair(2, 46)}.json").read_bytes())
+    names = [quantile["quantile_name"] for quantile in found["examples_quantiles"]]
+    assert names == ["Strongest", "Activations from 75% to 100%", "Activations from 50% to 75%"]
 
 
 @pytest.mark.parametrize("site", [(0, 0), (41, 16_383), (79, 1_048_575)])

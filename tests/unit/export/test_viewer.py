@@ -321,6 +321,14 @@ def test_graphs_that_a_viewer_cannot_show_are_said_so(tmp_path: Path) -> None:
     assert "Neuronpedia shows no graph whose features and errors are all in layer 0" in notes
 
 
+def test_a_scan_at_which_the_viewer_finds_no_features_is_said_so(tmp_path: Path) -> None:
+    context = GraphContext(transcoders="/models/features")
+    (note,) = FORMATS["viewer"].write(GRAPHS["plain"], tmp_path / "g.json", context)
+    assert note.startswith("circuit-tracer's viewer asks another host for the features at ./features: give another")
+    renamed = for_viewer(FORMATS["viewer"], Viewer(scan="./plt"))
+    assert not renamed.write(GRAPHS["plain"], tmp_path / "g.json", context)
+
+
 def test_a_weight_that_json_cannot_hold_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"1 edge of 'p' with a weight that is not finite"):
         export_graph(AWKWARD["plain"], tmp_path / "g.json", "viewer")

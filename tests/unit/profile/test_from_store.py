@@ -46,6 +46,16 @@ def test_with_a_model_promoted_tokens_are_added(store: Store, tmp_path: Path) ->
     assert found == list(open_profile(of_texts.folder))
 
 
+def test_a_decoder_is_read_of_every_feature_of_a_layer(tmp_path: Path) -> None:
+    profile = open_profile(run_profile(profile_job(tmp_path, plain_rows(1), out="texts")).folder)
+    decoders = list(profile.decoders(1))
+    active = {feature.feature: (feature.promoted, feature.suppressed) for feature in profile.features([1])}
+    assert [index for index, *_ in decoders] == list(range(profile.info["features_of_layers"][1]))
+    assert len(active) < len(decoders)
+    assert {index: tuple(tokens) for index, *tokens in decoders if index in active} == active
+    assert {len(tokens) for _, *both in decoders for tokens in both} == {3}
+
+
 def test_a_store_without_active_features_is_profiled_from_its_nodes(tmp_path: Path) -> None:
     config = job(tmp_path, plain_rows(3), store_active=False)
     run_job(config)
