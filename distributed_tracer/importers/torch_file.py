@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import pickletools
+import warnings
 import zipfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -135,10 +136,12 @@ class _Machine:
 
     def run(self) -> Any:
         try:
-            for opcode, argument, _ in pickletools.genops(io.BytesIO(self._records.pickle)):
-                if opcode.name == "STOP":
-                    return self._stack.pop()
-                self._step(opcode.name, argument)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about escapes in texts of Python 2, which are refused below
+                for opcode, argument, _ in pickletools.genops(io.BytesIO(self._records.pickle)):
+                    if opcode.name == "STOP":
+                        return self._stack.pop()
+                    self._step(opcode.name, argument)
         except (ValueError, IndexError, KeyError, TypeError, AttributeError, UnicodeError) as error:
             if isinstance(error, GraphFileError):
                 raise

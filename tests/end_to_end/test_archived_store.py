@@ -38,6 +38,7 @@ V1 = (
     ("export S --prompt tokens --out F/graph.npz", "wrote"),
     ("prepare-upload S --prompt dallas --out F/upload", "wrote 1 graph into"),
     ("draw S --prompt dallas --out F/graph.png", "160 of 847 edges"),
+    ("compare S dallas tokens", "positions: "),
     ("draw S --out F/corpus.png --by hops", "corpus.png"),
     ("verify S", "5 prompts, 239 objects, 135,388 bytes in parts and index: all as written"),
     ("repair S --dry-run", "nothing is damaged"),

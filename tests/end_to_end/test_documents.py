@@ -233,6 +233,8 @@ def test_commands_and_flags_within_lines_exist(document: str) -> None:
             name = " ".join(rest[:2]) if " ".join(rest[:2]) in OF_LABELS else rest[0]
             assert name in OPTIONS | OF_LABELS, f"{document}:{line}: there is no {name}"
             known = (OPTIONS | OF_LABELS)[name]
+        elif program == "python" and rest and rest[0].startswith("benchmarks/"):
+            known = {*re.findall(r'"(--[a-z-]+)"', (ROOT / rest[0]).read_text(encoding="utf-8"))}
         else:
             known = set().union(*(OPTIONS | OF_LABELS).values(), FOREIGN_FLAGS, ray_flags())
         assert flags <= known, f"{document}:{line}: {code}"

@@ -188,6 +188,8 @@ class Command:
 def test_nothing_in_a_file_is_executed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(GraphFileError, match=r"asks for '(__builtin__|builtins)\.print', which is no part of a graph"):
         torch_values(archive(tmp_path / "g.pt", pickle.dumps(Command(), protocol=2)), ())
+    with pytest.raises(GraphFileError, match="the instruction STRING"):
+        torch_values(archive(tmp_path / "g.pt", b"S'\\o'\n."), ())
     assert capsys.readouterr().out == ""
 
 
