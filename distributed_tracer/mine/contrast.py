@@ -235,8 +235,8 @@ def _warnings(facts: Mapping[str, Any], num_unknown: int) -> list[str]:
         )
     if facts["measure"] == "influence" and num_unknown:
         found.append(
-            f"{counted(num_unknown, 'value')} of influence are not known, because features are active without being "
-            "nodes of the stored graphs (pruning, or the budget of nodes): they are left out, and means are those of "
-            "the prompts in which features are important enough to be kept; measure='activation' has no such gaps"
+            f"influence is not known for {counted(num_unknown, 'pair')} of a prompt and a feature: the feature is "
+            "active without being a node of the stored graph (pruning, or the budget of nodes). These are left out; "
+            "means are those of prompts in which features matter enough to be kept; measure='activation' has no gaps"
         )
     return found

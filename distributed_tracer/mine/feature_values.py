@@ -132,8 +132,8 @@ def _active_sites(
 def _node_sums(of_nodes: Sequence[tuple[npt.NDArray[Any], ...]], kept: Ints, num_prompts: int, rows: Ints) -> Floats:
     """Return the influence of each row, summed over positions from the first to the last.
 
-    `of_nodes` are feature, prompt, position and influence of all nodes. Every node that is a feature is active, so that
-    it has a row.
+    `of_nodes` are feature, prompt, position and influence of all nodes. Raises ConfigError for a node without a row,
+    that is, for a feature that is a node but not active.
     """
     if not of_nodes:
         return np.zeros(len(rows))
@@ -141,7 +141,14 @@ def _node_sums(of_nodes: Sequence[tuple[npt.NDArray[Any], ...]], kept: Ints, num
     is_kept = np.isin(key, kept)
     place = np.searchsorted(kept, key[is_kept]) * num_prompts + prompt[is_kept]
     order = np.lexsort((position[is_kept], place))
-    sums: Floats = np.bincount(np.searchsorted(rows, place[order]), influence[is_kept][order], len(rows)).astype(float)
+    place = place[order]
+    row = np.searchsorted(rows, place)
+    if not np.isin(place, rows).all():
+        raise ConfigError(
+            "some graphs have nodes that are not among their active features, as imported graphs do: it is not known "
+            "where features are inactive"
+        )
+    sums: Floats = np.bincount(row, influence[is_kept][order], len(rows)).astype(np.float64)
     return sums
 
 

@@ -22,8 +22,9 @@ _ELEMENTS = 1 << 21
 _FLOOR = 1e-8
 """The least squared standard error, where the values of a column have variance 1: the statistic stays finite where
 the values within both sets are equal. It is the same for all assignments, so that the test stays exact."""
-_TIES = 1.0 - 1e-7
-"""Statistics that differ by less, relatively, are equal: round-off differs between assignments."""
+_TIES = 1e-7
+"""Statistics that differ by less than this, in their own size or in standard deviations, are equal: round-off differs
+between assignments."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +153,7 @@ def _tested(
     for first in range(0, len(assignments), at_once):
         found = statistic(assignments[first : first + at_once])
         if first == 0:
-            observed = found[0] * _TIES
+            observed = found[0] * (1 - _TIES) - _TIES
         reached += (found >= observed).sum(0)
         largest[first : first + at_once] = found[:, varies].max(axis=1, initial=0.0)
     return PermutationTest(np.where(varies, reached / len(assignments), np.nan), observed, largest, is_exact)

@@ -86,7 +86,8 @@ def prompt_sets(
             raise ConfigError("no pair has prompts in both sets: the values that name pairs must be equal in both")
         kept = [pair in both for pair in pairs]
         if not all(kept):
-            warnings.append(f"{counted(kept.count(False), 'prompt')} without a partner in the other set are left out")
+            left_out = counted(kept.count(False), "prompt")
+            warnings.append(f"{left_out} are left out, as their pairs have no prompts in the other set")
         ids, clusters, pairs, texts = (list(compress(values, kept)) for values in (ids, clusters, pairs, texts))
         is_a = is_a[np.array(kept)]
         _check_pairs(pairs, clusters)
@@ -151,12 +152,12 @@ def _doubts(
     common = sorted({*of_sets["a"]} & {*of_sets["b"]})
     if common and not is_paired:
         found.append(
-            f"{counted(len(common), 'cluster')} have prompts in both sets ({listed(common)}) and are taken as "
-            "independent: compare within them, as pairs"
+            f"in both sets are {counted(len(common), 'cluster')} ({listed(common)}), which are taken as independent: "
+            "compare within them, as pairs"
         )
     clusters_of = defaultdict(set)
     for text, cluster in zip(texts, clusters, strict=True):
         clusters_of[text].add(cluster)
     if repeated := [text for text, names in clusters_of.items() if text is not None and len(names) > 1]:
-        found.append(f"{counted(len(repeated), 'text')} are in several clusters, such as {short(sorted(repeated)[0])}")
+        found.append(f"in several clusters are {counted(len(repeated), 'text')}, such as {short(sorted(repeated)[0])}")
     return found
