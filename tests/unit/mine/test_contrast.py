@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -301,3 +302,11 @@ def test_a_store_without_features_gives_an_empty_table(tmp_path: Path) -> None:
     result = contrast_features(store, ["p0", "p1"], ["p2", "p3"])
     assert len(result.features) == len(result.found) == 0
     assert_array_equal(result.features.columns, ["layer", "feature", *COLUMNS, "differing_tokens"])
+
+
+def test_the_document_describes_all_columns_and_no_others(store: Store) -> None:
+    document = (Path(__file__).parents[3] / "docs" / "contrast.md").read_text(encoding="utf-8")
+    section = document.partition("\n## The columns\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.split("\n") if line.startswith("| ")]
+    described = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(described) == sorted(contrast_features(store, A, B).features.columns)
