@@ -108,7 +108,8 @@ def contrast_features(
         )
     ]
     columns = {name: np.concatenate([block.columns[name] for block in found]) for name in found[0].columns}
-    columns["p_max"] = p_of_largest([block.magnitude for block in found])
+    p_max = p_of_largest([block.magnitude for block in found])
+    columns["p_max"] = np.where(np.isnan(columns["p_permutation"]), np.nan, p_max)
     columns |= {"q": q_values(columns["p"]), "q_by": q_values(columns["p"], "by")}
     tokens = token_shares(store, sets)
     order = np.lexsort((read.feature, read.layer, -np.abs(np.nan_to_num(columns["g"])), columns["p"]))
@@ -189,7 +190,7 @@ class _Block:
                 "half_2": _difference(a[~first_a], b[~first_b], sets.pairs is not None),
                 "p": np.where(enough, two_part(p_magnitude, presence.p), np.nan),
                 "p_welch": tests.p,
-                "p_permutation": magnitude.p,
+                "p_permutation": np.where(enough, magnitude.p, np.nan),
                 "p_presence": np.where(enough, presence.p, np.nan),
                 "presence_a": known_mean(share_a),
                 "presence_b": known_mean(share_b),

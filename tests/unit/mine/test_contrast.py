@@ -239,7 +239,8 @@ def test_what_makes_numbers_doubtful_is_said(store: Store, options: dict[str, An
     assert warning in repr(result)
     if options == {"cluster": "num_tokens"}:
         assert result.facts["tested"] == len(result.found) == 0
-        assert np.isnan(result.features["p"]).all()
+        for name in ("p", "q", "q_by", "p_max", "p_welch", "p_permutation", "p_presence", "t", "g"):
+            assert np.isnan(result.features[name]).all(), name
 
 
 def test_too_few_clusters_for_any_finding_are_no_proof_of_equality(store: Store) -> None:
