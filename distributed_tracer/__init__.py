@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "AblationResult": "evaluate.ablation",
+    "ContrastResult": "mine.contrast",
     "CorpusConfig": "config",
     "EdgeEffectMetric": "evaluate.edge_effects",
     "EvaluationJob": "evaluate.job",
@@ -49,6 +50,7 @@ _PUBLIC = {
     "compact": "store.maintenance.compact",
     "compare_graphs": "query.compare",
     "compare_groups": "query.compare_groups",
+    "contrast_features": "mine.contrast",
     "cooccurring": "query.cooccurrence",
     "copy_store": "store.maintenance.copy",
     "dark_matter": "query.dark_matter",

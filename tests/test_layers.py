@@ -29,7 +29,7 @@ LAYERS = (
     ("store",),
     ("profile",),
     ("trace",),
-    ("query", "importers", "intervene"),
+    ("query", "mine", "importers", "intervene"),
     ("report",),
     ("plot",),
     ("export",),
@@ -87,7 +87,7 @@ WITHOUT_TORCH = (
     ),
     "table_stream",
     *("artifacts", "corpus", "graph", "plan", "store", "profile", "query", "export", "importers", "report", "plot"),
-    *("labels", "ops"),
+    *("mine", "labels", "ops"),
 )
 
 

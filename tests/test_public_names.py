@@ -14,6 +14,7 @@ from distributed_tracer.cli.main import main
 
 PUBLIC = {
     "AblationResult",
+    "ContrastResult",
     "CorpusConfig",
     "EdgeEffectMetric",
     "EvaluationJob",
@@ -54,6 +55,7 @@ PUBLIC = {
     "compact",
     "compare_graphs",
     "compare_groups",
+    "contrast_features",
     "cooccurring",
     "copy_store",
     "dark_matter",
