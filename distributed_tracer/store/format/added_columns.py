@@ -46,8 +46,9 @@ def scales_of(columns: Mapping[str, npt.NDArray[Any]]) -> NormScales | None:
 
 
 def computed_of(columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_] | None:
-    """Return which rows of a prompt's active features were computed [A]; None if that is not known."""
+    """Return which rows of a prompt's active features were computed [A]; None if that is not known, or if no feature is
+    active, so that the other prompts of a part make no difference."""
     computed_A = columns.get(_COMPUTED)
-    if computed_A is None or (computed_A == COLUMNS[_COMPUTED].unknown).any():
+    if computed_A is None or not len(computed_A) or (computed_A == COLUMNS[_COMPUTED].unknown).any():
         return None
     return computed_A.astype(np.bool_)

@@ -82,7 +82,7 @@ class Column:
 
     @property
     def chunk_rows(self) -> int:
-        """Number of rows (of values, if there is a row `by_layer`) of a full chunk; an array with fewer is one chunk."""
+        """Number of rows of a full chunk; an array with fewer is one chunk. With `by_layer`, the number of values."""
         return 1 << 15 if self.axis in _LOOKED_UP and not self.by_layer else 1 << 17
 
     @property

@@ -75,13 +75,14 @@ def _with_unknown(column: Column, prompts: Sequence[Columns]) -> npt.NDArray[Any
     An array `by_layer` has as many columns as the prompt with the most layers needs.
     """
     length_of = "active/layer" if column.axis == "active" else "tokens/token"
-    width = max((values.shape[1] for columns in prompts if (values := columns.get(column.name)) is not None), default=0) if column.by_layer else None
     ends = np.cumsum([0, *(len(columns[length_of]) for columns in prompts)]).tolist()
-    shape = (ends[-1],) if width is None else (ends[-1], width)
-    found = np.full(shape, column.unknown, dtype=column.dtype)
-    for begin, end, columns in zip(ends, ends[1:], prompts, strict=False):
-        if (values := columns.get(column.name)) is not None:
-            found[begin:end, *(slice(size) for size in values.shape[1:])] = values
+    known = [
+        (slice(*ends[i : i + 2]), columns[column.name]) for i, columns in enumerate(prompts) if column.name in columns
+    ]
+    row_shape = (max(values.shape[1] for _, values in known),) if column.by_layer else ()
+    found = np.full((ends[-1], *row_shape), column.unknown, dtype=column.dtype)
+    for rows, values in known:
+        found[(rows, *map(slice, values.shape[1:]))] = values
     return found
 
 

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import StoreCorrupt
+from ...graph.norm_scales import NormScales
 from ...table_stream import CategoricalColumn
-from ..format.part_manifest import PromptSummary
 from ..format.added_columns import SCALES
+from ..format.part_manifest import PromptSummary
 from ..format.schema import COLUMNS
 from ..format.zarr_decode import Rows
 from ..part import Part

@@ -82,7 +82,9 @@ def direct_parts(case: Case, scales: NormScales, *, magnitude: bool = False) -> 
 
     parts = torch.zeros(len(features) + len(case.directions.targets), len(features), dtype=torch.float64)
     ends = [(layer, p, None) for layer, p in zip(layer_A, position_A, strict=True)]
-    ends += [(LAYERS, p, vector) for p, vector in zip(case.directions.position_K, case.directions.vector_KD, strict=True)]
+    ends += [
+        (LAYERS, p, vector) for p, vector in zip(case.directions.position_K, case.directions.vector_KD, strict=True)
+    ]
     for row, (end, p, vector) in enumerate(ends):
         if vector is not None:
             g_D = final(signed(vector)) * final_P[p]
