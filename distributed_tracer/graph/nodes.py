@@ -45,8 +45,9 @@ class ActiveTable:
     def take(self, index: npt.NDArray[np.int64]) -> ActiveTable:
         """Return the table of the features at `index`."""
         computed_A = None if self.computed_A is None else self.computed_A[index]
-        columns = (self.layer_A, self.position_A, self.feature_A, self.activation_A)
-        return ActiveTable(*(column[index] for column in columns), computed_A)
+        return ActiveTable(
+            self.layer_A[index], self.position_A[index], self.feature_A[index], self.activation_A[index], computed_A
+        )
 
     def activation(self, layer: int, position: int, feature: int) -> float:
         """Return the activation of one feature at one position; 0 if the feature is not active there."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -154,8 +155,8 @@ def metadata_of(columns: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
 
 def _active_of(columns: Mapping[str, npt.NDArray[Any]], nodes: NodeTable) -> ActiveTable:
     if "active/layer" in columns:
-        names = ("layer", "position", "feature", "activation")
-        return ActiveTable(*(columns[f"active/{name}"] for name in names), computed_of(columns))
+        stored = (columns[f"active/{name}"] for name in ("layer", "position", "feature", "activation"))
+        return replace(ActiveTable(*stored), computed_A=computed_of(columns))
     features = nodes.take(nodes.where(NodeKind.FEATURE))
     return ActiveTable(features.layer_N, features.position_N, features.feature_N, features.activation_N)
 
