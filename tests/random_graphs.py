@@ -9,6 +9,7 @@ import numpy as np
 
 from distributed_tracer.graph.graph import Graph, Scores, Target
 from distributed_tracer.graph.nodes import ActiveTable, NodeTable
+from distributed_tracer.graph.norm_scales import NormScales
 
 _QUIET_NAN = np.array([0x7FC12345], dtype=np.uint32).view(np.float32)[0]  # a NaN with a payload
 
@@ -92,6 +93,17 @@ def _scores(rng: np.random.Generator, num_layers: int) -> Scores:
     )
 
 
+def with_added_columns(graph: Graph, seed: int = 0) -> Graph:
+    """The graph with what early versions did not store: norm scales, and which features' rows were computed."""
+    rng = np.random.default_rng(seed)
+    size, num_layers = len(graph.tokens_P), graph.num_layers
+    read_PL, write_PL = rng.lognormal(0.0, 1.0, (2, size, num_layers)).astype(np.float32)
+    scales = NormScales(read_PL, write_PL, rng.lognormal(0.0, 1.0, size).astype(np.float32))
+    computed_A = rng.random(len(graph.active)) < 0.5
+    computed_A[graph.selected_features()] = True
+    return replace(graph, scales=scales, active=replace(graph.active, computed_A=computed_A))
+
+
 def finite(graph: Graph) -> Graph:
     """Return the graph with weights that JSON can hold."""
     return replace(graph, weight_E=np.nan_to_num(graph.weight_E, nan=0.25))
@@ -131,9 +143,12 @@ def assert_same(one: Graph, other: Graph) -> None:
     for name in ("prompt_id", "text", "token_strings", "num_layers", "constant_node", "metadata"):
         assert getattr(one, name) == getattr(other, name), name
     assert repr((one.targets, one.scores)) == repr((other.targets, other.scores))
-    for part in (lambda graph: graph, lambda graph: graph.nodes, lambda graph: graph.active):
-        for name, values in vars(part(one)).items():
+    assert (one.scales is None) == (other.scales is None)
+    assert (one.active.computed_A is None) == (other.active.computed_A is None)
+    tables = [(graph, graph.nodes, graph.active, *([graph.scales] if graph.scales else [])) for graph in (one, other)]
+    for part, same in zip(*tables, strict=True):
+        for name, values in vars(part).items():
             if isinstance(values, np.ndarray):
-                there = getattr(part(other), name)
+                there = getattr(same, name)
                 assert values.dtype == there.dtype, name
                 assert values.tobytes() == there.tobytes(), name

@@ -19,6 +19,7 @@ from ..table_stream import Batch, TableStream
 from ..text import counted, html_facts, listed, short
 from .columns import EDGE_COLUMNS, KINDS, NODE_COLUMNS, edge_columns, node_columns
 from .nodes import ActiveTable, NodeKind, NodeTable
+from .norm_scales import NormScales
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ class Graph:
     constant_node: bool
     """Whether the constant takes part in the normalisation of rows."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    scales: NormScales | None = None
+    """The frozen norm scales; None if they are not known: the graph was imported, or stored by an early version."""
 
     def __repr__(self) -> str:
         facts = self._facts()

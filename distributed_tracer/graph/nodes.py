@@ -32,6 +32,9 @@ class ActiveTable:
     position_A: npt.NDArray[np.int32]
     feature_A: npt.NDArray[np.int32]
     activation_A: npt.NDArray[np.float32]
+    computed_A: npt.NDArray[np.bool_] | None = None
+    """Whether the row of the feature was computed, in which case pruning alone decided whether it is a node. None if
+    that is not known: the graph was imported, or stored by an early version or without its active features."""
 
     def __repr__(self) -> str:
         return f"<ActiveTable: {counted(len(self), 'active feature')} of layers {_span(self.layer_A)}>"
@@ -41,7 +44,10 @@ class ActiveTable:
 
     def take(self, index: npt.NDArray[np.int64]) -> ActiveTable:
         """Return the table of the features at `index`."""
-        return ActiveTable(self.layer_A[index], self.position_A[index], self.feature_A[index], self.activation_A[index])
+        computed_A = None if self.computed_A is None else self.computed_A[index]
+        return ActiveTable(
+            self.layer_A[index], self.position_A[index], self.feature_A[index], self.activation_A[index], computed_A
+        )
 
     def activation(self, layer: int, position: int, feature: int) -> float:
         """Return the activation of one feature at one position; 0 if the feature is not active there."""

@@ -132,6 +132,7 @@ def assemble(
         scores=unknown_scores(num_layers) if scores is None else scores,
         constant_node=constant_node,
         metadata=metadata or {},
+        scales=None,
     )
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..threads import einsum, multiply
 from .forward_cache import ForwardCache
+from .hooks import FINAL
 from .layer import Layer
 from .model import Model
 
@@ -178,6 +179,24 @@ def site_to_residual(
         scale_P1 = cache.scales_P1[(layer, "mlp_post")]
         x_XD = norm.jvp(x_XD, scale_P1 if position_X is None else scale_P1[position_X])
     return x_XD if residual_scale == 1 else x_XD * residual_scale
+
+
+def transcoder_scales(model: Model, cache: ForwardCache, device: torch.device) -> Tensor:
+    """Return every frozen scale through which transcoders read and write and targets read: [X, P] on `device`.
+
+    X has the read scale of each layer (see `residual_gradient`), then the write scale of each layer (see
+    `site_to_residual`), then the scale of the final norm. A scale is 1 where there is no norm.
+    """
+    final_P1 = cache.scales_P1[(len(model.layers), FINAL)].to(device, non_blocking=True)
+    one_P1, reads, writes = torch.ones_like(final_P1), [], []
+    for number, layer in enumerate(model.layers):
+        reads_norm = layer.mlp_norm is not None and cache.input_site != "hook_resid_mid"
+        writes_norm = layer.mlp_post_norm is not None and cache.output_site != "hook_mlp_out"
+        read_P1 = cache.scales_P1[(number, "mlp")].to(device, non_blocking=True) if reads_norm else one_P1
+        write_P1 = cache.scales_P1[(number, "mlp_post")].to(device, non_blocking=True) if writes_norm else one_P1
+        reads.append(read_P1)
+        writes.append(write_P1 if layer.residual_scale == 1 else write_P1 * layer.residual_scale)
+    return torch.cat([*reads, *writes, final_P1], 1).T
 
 
 def constant_to_residual(

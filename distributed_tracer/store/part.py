@@ -90,7 +90,7 @@ class Part:
     @property
     def keeps_active(self) -> bool:
         """Whether the part holds all active features, not only those that are nodes."""
-        return any(column.optional for column in self._body)
+        return self.has("active/layer")
 
     def columns(self, numbers: Iterable[int]) -> Iterator[tuple[int, Columns]]:
         """Yield all arrays of several prompts, as `columns_of` makes them.
@@ -103,7 +103,8 @@ class Part:
     def absent(self, number: int) -> Columns:
         """Return zeros for the active features of a prompt, which the part may lack, as arrays of their table."""
         num_active = self.manifest.prompts[number].num_active
-        return {column.name: np.zeros(num_active, column.dtype) for column in BODY if column.optional}
+        missing = (column for column in BODY if column.axis == "active" and not column.added)
+        return {column.name: np.zeros(num_active, column.dtype) for column in missing}
 
     def nodes(self, names: Sequence[str], rows: Rows | None = None) -> Columns:
         """Return columns of the node table by short name (`kind`, `layer`, ...), of all prompts or of some rows."""

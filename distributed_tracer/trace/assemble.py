@@ -2,12 +2,12 @@
 
 Axes: R row of a graph (features in node order, then targets), M node in dense order (features, errors, tokens: every
 node but targets), N node, A active feature, F feature selected, C column picked, E edge, B row of a batch, K target,
-L layer, P position, W number of edges walked.
+L layer, P position, W number of edges walked, X norm scale (those of `transcoder_scales`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..graph.graph import Graph, Scores
 from ..graph.nodes import NodeTable
+from ..graph.norm_scales import NormScales
 from ..prompt import Prompt
 from ..threads import product
 from .column_selection import Picked
@@ -34,9 +35,11 @@ def assemble(
     directions: ResolvedTargets,
     features: ActiveFeatures,
     frontier: Frontier,
+    scale_XP: Tensor | None = None,
 ) -> DenseGraph:
     """Put the rows in node order, drop the columns of features that were not chosen, and score the graph that is left.
 
+    `scale_XP` is from `transcoder_scales`; without it the graph has no norm scales.
     Raises PromptError if a row is not finite or does not add up to its node's value (see `Frontier.closing_error`).
     """
     assert prompt.tokens is not None
@@ -44,11 +47,12 @@ def assemble(
     active, num_targets = features.table(), len(directions.targets)
     selected_F, order_F = frontier.features_F.sort()
     row_R = torch.cat([order_F + num_targets, frontier.node_R[:num_targets].argsort()])
-    selected = active.take(selected_F.numpy(force=True))
+    index_F = selected_F.numpy(force=True)
+    active, selected = replace(active, computed_A=_marked(index_F, len(active))), active.take(index_F)
     nodes = NodeTable.build(selected, num_layers, tokens_P, np.array(directions.position_K, dtype=np.int32))
     count_L = np.bincount(selected.layer_A, minlength=num_layers).tolist()
     edges_RM, sum_3R = _dense(frontier, _picked(features, selected_F), row_R, num_layers, len(tokens_P))
-    scored = _score(directions, frontier, edges_RM, sum_3R, row_R, count_L, len(tokens_P))
+    scored = _score(directions, frontier, edges_RM, sum_3R, row_R, count_L, len(tokens_P), scale_XP)
     bare = Graph(
         prompt_id=prompt.id,
         text=prompt.text,
@@ -66,6 +70,7 @@ def assemble(
         scores=scored.scores,
         constant_node=frontier.config.constant_node,
         metadata=dict(prompt.metadata),
+        scales=scored.scales,
     )
     return DenseGraph(bare, edges_RM, scored.influence_M.float(), scored.in_sums_R, frontier.weight_K, count_L)
 
@@ -81,6 +86,7 @@ class _Scored:
     attributes_R: dict[str, Floats]
     """The attributes of rows, by their names in Graph."""
     scores: Scores
+    scales: NormScales | None
 
 
 def _score(
@@ -91,6 +97,7 @@ def _score(
     row_R: Tensor,
     count_L: list[int],
     num_positions: int,
+    scale_XP: Tensor | None,
 ) -> _Scored:
     """Follow the edges down from the targets, and read the results from the device in one transfer.
 
@@ -109,7 +116,10 @@ def _score(
         "row_abs_sum_all_N": frontier.abs_sum_R[row_R],
         "row_abs_dropped_N": frontier.dropped_R[row_R],
     }
-    total_M, to_error, ends, *of_rows = _on_host(walks.total_M, to_error_R, ends_W2, *on_device.values())
+    frozen_XP = ends_W2.new_empty(0, num_positions) if scale_XP is None else scale_XP.double()
+    total_M, to_error, ends, scale, *of_rows = _on_host(
+        walks.total_M, to_error_R, ends_W2, frozen_XP, *on_device.values()
+    )
     num_features, weight_K = sum(count_L), np.array([target.weight for target in directions.targets])
     influence_N = np.append(total_M, np.zeros(len(weight_K)))
     scores = _scores(
@@ -119,7 +129,24 @@ def _score(
         ends,
         frontier.closing_error(),
     )
-    return _Scored(walks.total_M, influence_N, in_sums_R, dict(zip(on_device, of_rows, strict=True)), scores)
+    attributes_R = dict(zip(on_device, of_rows, strict=True))
+    return _Scored(walks.total_M, influence_N, in_sums_R, attributes_R, scores, _norm_scales(scale))
+
+
+def _norm_scales(scale_XP: Floats) -> NormScales | None:
+    """Return the scales in float32; None if there are none."""
+    scale_PX, num_layers = np.ascontiguousarray(scale_XP.T, dtype=np.float32), len(scale_XP) // 2
+    if not num_layers:
+        return None
+    read_PL, write_PL, final_P1 = np.split(scale_PX, [num_layers, 2 * num_layers], axis=1)
+    return NormScales(np.ascontiguousarray(read_PL), np.ascontiguousarray(write_PL), final_P1[:, 0].copy())
+
+
+def _marked(index_F: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.bool_]:
+    """Return a mask of the given size that is true at some places."""
+    mask = np.zeros(size, dtype=np.bool_)
+    mask[index_F] = True
+    return mask
 
 
 def _on_host(*tensors: Tensor) -> list[Floats]:

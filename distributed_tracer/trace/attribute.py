@@ -12,6 +12,7 @@ from ..config import TraceConfig
 from ..errors import PromptError
 from ..graph.graph import Graph
 from ..model.forward_cache import ForwardCache, run_with_cache
+from ..model.frozen import transcoder_scales
 from ..model.model import Model
 from ..model.tokenize import num_zeroed_positions, token_strings, tokenize
 from ..plan.sizing import with_round_size
@@ -68,7 +69,8 @@ def attribute_dense(
         while (chosen_F := frontier.next_round()) is not None:
             for block in rows.of_features(chosen_F):
                 frontier.add_rows(block)
-    return assemble(prompt, token_strings(prompt.tokens, model.tokenizer), directions, features, frontier)
+    scales = transcoder_scales(model, cache, transcoders.device)
+    return assemble(prompt, token_strings(prompt.tokens, model.tokenizer), directions, features, frontier, scales)
 
 
 def run_and_encode(

@@ -1,7 +1,8 @@
 """Digest: the content of a store as 64 hex digits, independent of how the content is stored.
 
 Two stores have the same digest if and only if they hold the same prompts with bitwise identical graphs. Parts, chunks,
-compression, the order of writing, times and provenance do not affect it.
+compression, the order of writing, times and provenance do not affect it. Neither do arrays that were added to the
+format later, so that a graph that is traced again has the digest of the graph that an early version stored.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ def graph_digest(graph: Graph) -> bytes:
     metadata = json.dumps(dict(graph.metadata), sort_keys=True, separators=(",", ":")).encode()
     sha = hashlib.sha256()
     for name, column in COLUMNS.items():
+        if column.added:
+            continue
         content = metadata if name == "prompts/metadata" else columns[name].tobytes()
         sha.update(f"{name}:{column.dtype}:".encode() + len(content).to_bytes(8, "little") + content)
     return sha.digest()

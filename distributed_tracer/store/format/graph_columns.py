@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from ...errors import StoreError
 from ...graph.graph import Graph, Scores, Target
 from ...graph.nodes import ActiveTable, NodeKind, NodeTable
+from .added_columns import added_columns_of, computed_of, scales_of
 from .schema import COLUMNS, SCORES, Columns
 
 
@@ -43,6 +45,7 @@ def columns_of(graph: Graph) -> Columns:
         "active/position": graph.active.position_A,
         "active/feature": graph.active.feature_A,
         "active/activation": graph.active.activation_A,
+        **added_columns_of(graph),
     }
     _check(graph, columns)
     return columns
@@ -112,6 +115,7 @@ def graph_of(columns: Mapping[str, npt.NDArray[Any]]) -> Graph:
         scores=scores_of(columns),
         constant_node=bool(columns["prompts/constant_node"][0]),
         metadata=metadata_of(columns),
+        scales=scales_of(columns),
     )
 
 
@@ -151,8 +155,8 @@ def metadata_of(columns: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
 
 def _active_of(columns: Mapping[str, npt.NDArray[Any]], nodes: NodeTable) -> ActiveTable:
     if "active/layer" in columns:
-        names = ("layer", "position", "feature", "activation")
-        return ActiveTable(*(columns[f"active/{name}"] for name in names))
+        stored = (columns[f"active/{name}"] for name in ("layer", "position", "feature", "activation"))
+        return replace(ActiveTable(*stored), computed_A=computed_of(columns))
     features = nodes.take(nodes.where(NodeKind.FEATURE))
     return ActiveTable(features.layer_N, features.position_N, features.feature_N, features.activation_N)
 
@@ -227,6 +231,8 @@ def _check(graph: Graph, columns: Columns) -> None:
             raise StoreError(f"{where}: {name} is {values.dtype}, not {np.dtype(column.dtype)}")
         if len(values) != sizes.setdefault(column.axis, len(values)):
             raise StoreError(f"{where}: {name} has {len(values)} entries for {sizes[column.axis]} of its kind")
+        if column.by_layer and values.shape[1:] != (graph.num_layers,):
+            raise StoreError(f"{where}: {name} has shape {values.shape} for {graph.num_layers} layers")
     if len(graph.source_E) and not 0 <= int(graph.source_E.min()) <= int(graph.source_E.max()) < len(graph.nodes):
         raise StoreError(
             f"{where}: sources run from {graph.source_E.min()} to {graph.source_E.max()}, "

@@ -64,23 +64,36 @@ class Column:
     """Smallest permitted value, where readers rely on one."""
     most: int | None = None
     """Largest permitted value, where readers rely on one."""
+    by_layer: bool = False
+    """Whether there is a second axis: the layers of the model."""
+    unknown: float | None = None
+    """The value of every row of a prompt that lacks the array while others of its part have it.
+
+    Only arrays that were added to the format later have one: they are not part of the digest, and a part may lack them.
+    """
 
     @property
     def dimension_names(self) -> tuple[str, ...]:
         """Names of the array's axes for Zarr and xarray; arrays with equal names have equal lengths."""
         if self.name == "prompts/pointers":
             return ("pointer", "axis")  # it has one row more than there are prompts
-        return (self.axis, "score") if self.names else (self.axis,)
+        second = "score" if self.names else "model_layer" if self.by_layer else None
+        return (self.axis,) if second is None else (self.axis, second)
 
     @property
     def chunk_rows(self) -> int:
-        """Number of rows of a full chunk; an array with fewer rows is one chunk of its own length."""
-        return 1 << 15 if self.axis in _LOOKED_UP else 1 << 17
+        """Number of rows of a full chunk; an array with fewer is one chunk. With `by_layer`, the number of values."""
+        return 1 << 15 if self.axis in _LOOKED_UP and not self.by_layer else 1 << 17
+
+    @property
+    def added(self) -> bool:
+        """Whether the array was added to the format later: see `unknown`."""
+        return self.unknown is not None
 
     @property
     def optional(self) -> bool:
         """Whether a part may lack the array."""
-        return self.axis == "active"
+        return self.axis == "active" or self.added
 
     @property
     def fill_value(self) -> int | float:
@@ -128,6 +141,10 @@ BODY = (
     Column("active/position", "i4", "active"),
     Column("active/feature", "i4", "active"),
     Column("active/activation", "f4", "active"),
+    Column("active/computed", "u1", "active", most=2, unknown=2),
+    Column("scales/read", "f4", "token", by_layer=True, unknown=float("nan")),
+    Column("scales/write", "f4", "token", by_layer=True, unknown=float("nan")),
+    Column("scales/final", "f4", "token", unknown=float("nan")),
 )
 """Large arrays, of which only the rows of the wanted prompts are read."""
 

@@ -79,8 +79,8 @@ def _layout(column: Column, document: dict[str, Any]) -> Layout:
     dtypes = {np.dtype(column.dtype).name} | ({"uint16"} if column.name == "edges/source" else set())
     if document["data_type"] not in dtypes:
         raise ValueError(f"{column.name} is {document['data_type']}, not {' or '.join(sorted(dtypes))}")
-    row_shape = (len(column.names),) if column.names else ()
-    if tuple(shape[1:]) != row_shape or tuple(chunks[1:]) != row_shape:
+    row_shape = tuple(shape[1:2]) if column.by_layer else (len(column.names),) if column.names else ()
+    if tuple(shape[1:]) != row_shape or tuple(chunks[1:]) != row_shape or column.by_layer > len(row_shape):
         raise ValueError(f"{column.name} has shape {shape}, chunks {chunks}")
     if not all(type(size) is int and 0 <= size < _LARGEST for size in (*shape, *chunks)) or chunks[0] < 1:
         raise ValueError(f"{column.name} has shape {shape}, chunks of {chunks[0]} rows")

@@ -29,7 +29,12 @@ def encode_part(
     `prompts` are the results of `columns_of` for each prompt, in the order of the part; `provenance` is the result of
     `provenance_of`.
     """
-    kept = [column for column in COLUMNS.values() if store_active or column.axis != "active"]
+    kept = [
+        column
+        for column in COLUMNS.values()
+        if (store_active or column.axis != "active")
+        and (not column.added or any(column.name in columns for columns in prompts))
+    ]
     arrays = [(column, _concatenated(column, prompts, weight_bits)) for column in kept]
     return encode_group("part", [*arrays, (POINTER_COLUMN, pointers_of(prompts))], provenance)
 
@@ -48,18 +53,37 @@ def encode_group(
 
 def pointers_of(prompts: Sequence[Columns]) -> npt.NDArray[np.int64]:
     """Return where each prompt's rows begin on each axis, and where the last ones end: int64 [prompts + 1, axes]."""
-    one_of = {column.axis: name for name, column in COLUMNS.items()}
+    one_of = {column.axis: name for name, column in COLUMNS.items() if not column.added}
     sizes = [[len(columns[one_of[axis]]) for axis in POINTERS] for columns in prompts]
     return np.concatenate([np.zeros((1, len(POINTERS)), dtype=np.int64), np.cumsum(sizes, axis=0, dtype=np.int64)])
 
 
 def _concatenated(column: Column, prompts: Sequence[Columns], weight_bits: int) -> npt.NDArray[Any]:
+    if column.added:
+        return _with_unknown(column, prompts)
     values = np.concatenate([columns[column.name] for columns in prompts])
     if column.name == "edges/weight":
         return round_weights(values, weight_bits)
     if column.name == "edges/source" and all(len(columns["nodes/kind"]) < _NARROW_NODES for columns in prompts):
         return values.astype(np.uint16)
     return values
+
+
+def _with_unknown(column: Column, prompts: Sequence[Columns]) -> npt.NDArray[Any]:
+    """Return an array that some of the prompts may lack, with `column.unknown` in place of what is not known.
+
+    An array `by_layer` has as many columns as the prompt with the most layers needs.
+    """
+    length_of = "active/layer" if column.axis == "active" else "tokens/token"
+    ends = np.cumsum([0, *(len(columns[length_of]) for columns in prompts)]).tolist()
+    known = [
+        (slice(*ends[i : i + 2]), columns[column.name]) for i, columns in enumerate(prompts) if column.name in columns
+    ]
+    row_shape = (max(values.shape[1] for _, values in known),) if column.by_layer else ()
+    found = np.full((ends[-1], *row_shape), column.unknown, dtype=column.dtype)
+    for rows, values in known:
+        found[(rows, *map(slice, values.shape[1:]))] = values
+    return found
 
 
 async def _put_all(
@@ -75,11 +99,12 @@ async def _put_all(
 
 
 async def _put(group: zarr.AsyncGroup, column: Column, values: npt.NDArray[Any]) -> None:
+    rows = column.chunk_rows // values.shape[1] if column.by_layer else column.chunk_rows
     array = await group.create_array(
         column.name,
         shape=values.shape,
         dtype=values.dtype,
-        chunks=(min(column.chunk_rows, max(1, len(values))), *values.shape[1:]),
+        chunks=(min(rows, max(1, len(values))), *values.shape[1:]),
         compressors=_compressor(values.dtype),
         fill_value=column.fill_value,
         dimension_names=column.dimension_names,

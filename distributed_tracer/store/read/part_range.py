@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import StoreCorrupt
+from ...graph.norm_scales import NormScales
 from ...table_stream import CategoricalColumn
+from ..format.added_columns import SCALES
 from ..format.part_manifest import PromptSummary
 from ..format.schema import COLUMNS
 from ..format.zarr_decode import Rows
@@ -71,6 +73,18 @@ class PartRange:
         codes_T = np.fromiter(codes, np.int32, len(ends))
         with self.part.decoding("what its tokens are called"):
             return CategoricalColumn(codes_T, [name.decode("utf-8", "surrogatepass") for name in code_of])
+
+    @cached_property
+    def scales(self) -> NormScales | None:
+        """The norm scales at each position of the range, by prompt and position, in float32: `read_PL` and `write_PL`
+        [positions, layers], `final_P` [positions].
+
+        They are NaN for a prompt whose scales are not known. None if the part has none. Raises StoreCorrupt.
+        """
+        if not self.part.has(SCALES[0]):
+            return None
+        read = self.part.read({name: self.rows("num_tokens") for name in SCALES})
+        return NormScales(*(read[name] for name in SCALES))
 
     def tokens_at(self, prompt: npt.NDArray[np.int32], position: npt.NDArray[np.int32]) -> CategoricalColumn:
         """Return the string of the token at each position of a prompt, given as an index into `entries`."""

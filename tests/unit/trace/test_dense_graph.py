@@ -46,6 +46,16 @@ def test_whole_and_pruned_graphs_are_those_made_edge_by_edge(case: str) -> None:
             assert_same(dense.pruned(*thresholds), prune(expected, *thresholds), OFF)
 
 
+def test_a_graph_says_which_rows_were_computed_whether_they_are_pruned_or_not() -> None:
+    dense = assemble(*random_rows(num_chosen=60))
+    whole = dense.whole()
+    for graph in (whole, dense.pruned(0.3, 0.6), prune(whole, 0.3, 0.6)):
+        assert graph.active.computed_A is not None
+        assert np.array_equal(np.flatnonzero(graph.active.computed_A), whole.selected_features())
+        assert len(graph.active) > 60 == graph.active.computed_A.sum()
+    assert 0 < len(dense.pruned(0.3, 0.6).selected_features()) < 60
+
+
 def test_graphs_are_the_same_bit_for_bit_with_one_two_and_three_threads() -> None:
     rows = random_rows(per_site=14, num_positions=12, num_chosen=None, rows=256)
     made: list[tuple[Graph, Graph]] = []

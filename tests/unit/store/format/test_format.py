@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import zarr
-from random_graphs import AWKWARD, random_graph
+from random_graphs import AWKWARD, random_graph, with_added_columns
 from random_stores import make_store
 
 import distributed_tracer
@@ -80,7 +80,7 @@ def test_sources_are_narrow_unless_a_graph_is_wide(tmp_path: Path) -> None:
 
 
 def test_arrays_open_without_consolidated_metadata_and_all_chunks_are_there(tmp_path: Path) -> None:
-    make_store(str(tmp_path), AWKWARD.values())
+    make_store(str(tmp_path), [*AWKWARD.values(), with_added_columns(random_graph("with scales", num_layers=4))])
     (part,) = (tmp_path / "parts").iterdir()
     metadata = json.loads((part / "zarr.json").read_text())["consolidated_metadata"]["metadata"]
     arrays = {name for name, document in metadata.items() if document["node_type"] == "array"}
@@ -89,10 +89,11 @@ def test_arrays_open_without_consolidated_metadata_and_all_chunks_are_there(tmp_
         array = zarr.open_array(str(part / name), mode="r")
         assert array.nchunks_initialized == array.nchunks == -(-array.shape[0] // array.chunks[0])
         assert array.chunks[0] in (max(1, array.shape[0]), 1 << 15, 1 << 17)
+        assert array.chunks[1:] == array.shape[1:]
 
 
 def test_every_array_written_is_in_the_description_and_no_other(tmp_path: Path) -> None:
-    make_store(str(tmp_path), [random_graph("a")])
+    make_store(str(tmp_path), [with_added_columns(random_graph("a"))])
     compact(str(tmp_path))
     description = (Path(distributed_tracer.__file__).parent / "store" / "FORMAT.md").read_text()
     groups = [*(tmp_path / "parts").iterdir(), *(tmp_path / "index").glob("*/")]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from random_graphs import AWKWARD, assert_same, random_graph
+from random_graphs import AWKWARD, assert_same, random_graph, with_added_columns
 
 from distributed_tracer.errors import StoreError
 from distributed_tracer.store.format.graph_columns import columns_of, graph_of
@@ -19,7 +19,8 @@ def test_columns_and_back_is_the_same_graph(case: str) -> None:
 
 
 def test_there_is_a_column_for_each_array_of_the_format() -> None:
-    assert list(columns_of(GRAPH)) == list(COLUMNS)
+    assert list(columns_of(with_added_columns(GRAPH))) == list(COLUMNS)
+    assert list(columns_of(GRAPH)) == [name for name, column in COLUMNS.items() if not column.added]
 
 
 @pytest.mark.parametrize(

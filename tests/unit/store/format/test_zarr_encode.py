@@ -35,7 +35,9 @@ def test_weights_of_10_bits_take_half() -> None:
 
 def test_all_but_bytes_are_shuffled() -> None:
     document = json.loads(
-        encode_group("part", [(c, np.zeros(9, c.dtype)) for c in COLUMNS.values() if not c.names])["zarr.json"]
+        encode_group(
+            "part", [(c, np.zeros((9, 2) if c.by_layer else 9, c.dtype)) for c in COLUMNS.values() if not c.names]
+        )["zarr.json"]
     )
     for name, array in document["consolidated_metadata"]["metadata"].items():
         if array["node_type"] == "array":
