@@ -47,12 +47,12 @@ def layer_file(kind: str, layer: int) -> str:
     return f"{kind}/layer_{layer:04d}.parquet"
 
 
-def import_parquet() -> Any:
-    """Return the module pyarrow.parquet. Raises ConfigError if pyarrow is not installed."""
+def import_parquet(what: str = "a profile") -> Any:
+    """Return the module pyarrow.parquet. Raises ConfigError, which says what needs it, if pyarrow is not installed."""
     try:
         return import_module("pyarrow.parquet")
     except ImportError as error:
-        raise ConfigError("a profile needs pyarrow: pip install 'distributed-tracer[parquet]'") from error
+        raise ConfigError(f"{what} needs pyarrow: pip install 'distributed-tracer[parquet]'") from error
 
 
 def arrow_table(columns: Columns) -> Any:
