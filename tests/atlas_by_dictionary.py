@@ -47,7 +47,7 @@ def atlas_of(graphs: Iterable[Graph], clusters: Mapping[str, Any] | None = None)
         _edge_row(source, target, found, sites[target], where, rows, total, clusters is not None)
         for (target, source), found in sorted(pairs.items())
     ]
-    return edges, [_feature_row(site, found) for site, found in sorted(sites.items()) if site[1] == 0]
+    return edges, [_feature_row(site, found, len(rows[site])) for site, found in sorted(sites.items()) if site[1] == 0]
 
 
 def _add_graph(graph: Graph, pairs: Any, sites: Any, where: Any, rows: Any, clusters: Any) -> None:
@@ -176,11 +176,12 @@ def _edge_row(
     return row | {f"{what}_at_{name}": pair[f"{what}_at_{name}"] for what in ("instances", "sum") for name in classes}
 
 
-def _feature_row(site: Site, found: Row) -> Row:
+def _feature_row(site: Site, found: Row, num_row: int) -> Row:
     return {
         "layer": site[0],
         "feature": site[2],
         "prompts": found["prompts"],
+        "prompts_row": num_row,
         "nodes": found["nodes"],
         "nodes_unknown": found["nodes_unknown"],
         "sum_activation": found["sum_activation"],

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -25,7 +25,7 @@ from ..redact import redacted
 from ..store.format.run_file import is_imported
 from ..store.reader import Store
 from ..text import counted
-from .columns import EDGE_COLUMNS, FEATURE_COLUMNS, arrow_table, ratio_columns, rebatched, with_means
+from .columns import EDGE_COLUMNS, FEATURE_COLUMNS, Column, arrow_table, ratio_columns, rebatched, with_means
 from .incidences import Incidences
 from .pairs import PAIR_BYTES, PairReduction, Rows, key_ranges
 from .prompts import ChosenPrompts, choose_prompts
@@ -150,8 +150,7 @@ def write_atlas(folder: Path, work: Path, prompts: ChosenPrompts, sites: Sites, 
     spill.write(scan_ranges(prompts, plan.read_rows))
     incidences = Incidences(work, spill, len(prompts))
     features = _feature_rows(sites, incidences)
-    tables = rebatched([arrow_table(FEATURE_COLUMNS, features, of_graphs)], ROWS_OF_GROUP)
-    write_parquet(folder / TABLES / "features.parquet", iter(tables), ROWS_OF_GROUP)
+    _write(folder / TABLES / "features.parquet", [arrow_table(FEATURE_COLUMNS, features, of_graphs)], FEATURE_COLUMNS)
     num_rows = 0
 
     def counting(batches: Iterator[Rows]) -> Iterator[Any]:
@@ -162,11 +161,16 @@ def write_atlas(folder: Path, work: Path, prompts: ChosenPrompts, sites: Sites, 
 
     batches = _edge_rows(spill, PairReduction(sites, incidences, prompts), plan)
     for layer, own in groupby(batches, key=lambda rows: int(rows["target_layer"][0])):
-        tables = rebatched(counting(own), ROWS_OF_GROUP)
-        write_parquet(folder / TABLES / layer_file("edges", layer), iter(tables), ROWS_OF_GROUP)
+        _write(folder / TABLES / layer_file("edges", layer), counting(own), EDGE_COLUMNS)
     if not num_rows:
         raise ConfigError(f"the chosen graphs of {prompts.store.url} have no edges to mine")
     return {"num_edge_rows": num_rows, "num_feature_rows": len(features["layer"])}
+
+
+def _write(path: Path, tables: Iterable[Any], columns: Mapping[str, Column]) -> None:
+    """Write pyarrow.Tables as one file, which does not depend on how the rows are divided into these tables."""
+    repeated = [name for name, column in columns.items() if column.kind != "f8"]  # a dictionary of sums saves nothing
+    write_parquet(path, iter(rebatched(tables, ROWS_OF_GROUP)), ROWS_OF_GROUP, repeated)
 
 
 def _edge_rows(spill: Spill, reduction: PairReduction, plan: AtlasPlan) -> Iterator[Rows]:

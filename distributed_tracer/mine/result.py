@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,7 +32,7 @@ from ..text import counted, html_facts, short
 
 FORMAT, FORMAT_VERSION = "distributed_tracer result", 1
 DOCUMENT, TABLES, WORK = "provenance.json", "tables", "work"
-_LOCK, _SETTINGS = "lock", "settings.json"
+_LOCK = "mining.lock"
 
 
 def open_result(path: str | Path) -> Result:
@@ -221,21 +220,19 @@ def _own(name: str) -> str:
 def check_folder(folder: Path, settings: Mapping[str, Any]) -> bool:
     """Return whether the folder has the finished result of these settings. Nothing is written.
 
-    Raises ConfigError for a folder that has another result, finished or not, and names every setting that differs; for
-    a folder that has other files; and for one whose parent does not exist.
+    Raises ConfigError for a folder that has another finished result, and names every setting that differs; for a folder
+    that has other files; and for one whose parent does not exist.
     """
     if not folder.parent.is_dir():
         raise ConfigError(f"there is no directory {folder.parent} to write {folder.name} to")
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} exists and is no directory: a result is a folder of its own")
-    document, begun = read_document(folder), folder / WORK / _SETTINGS
-    there = document["settings"] if document is not None else None
-    if there is None and begun.exists():
-        there = parse_json(begun.read_bytes(), ResultError)
-    if there is None:
-        if folder.is_dir() and any(entry.name != WORK for entry in folder.iterdir()):
+    document = read_document(folder)
+    if document is None:
+        is_begun = (folder / WORK / _LOCK).exists()
+        if folder.is_dir() and any(folder.iterdir()) and not is_begun:
             raise ConfigError(f"{folder} has files and is no result of mining: give a folder that is new or empty")
-    elif lines := differences(there, dict(settings), ("the result", "this run")):
+    elif lines := differences(document["settings"], settings, ("the result", "this run")):
         raise ConfigError(
             f"{folder} has a result that was made otherwise:\n  "
             + "\n  ".join(lines)
@@ -262,8 +259,6 @@ def work_folder(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
             raise ConfigError(
                 f"another run is making the result {folder}: wait for it, or name another folder"
             ) from error
-        with new_file(work / _SETTINGS) as path:
-            path.write_text(json.dumps(settings), encoding="ascii")
         shutil.rmtree(folder / TABLES, ignore_errors=True)
         temporary = work / "records"
         shutil.rmtree(temporary, ignore_errors=True)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -69,12 +69,18 @@ def arrow_table(columns: Columns) -> Any:
     return arrow.table({name: array(values) for name, values in columns.items()})
 
 
-def write_parquet(path: Path, tables: Iterator[Any], rows_of_group: int | None = None) -> None:
-    """Write pyarrow.Tables of one schema, at least one, as one file, which appears whole or not at all."""
+def write_parquet(
+    path: Path, tables: Iterator[Any], rows_of_group: int | None = None, dictionary: Sequence[str] | None = None
+) -> None:
+    """Write pyarrow.Tables of one schema, at least one, as one file, which appears whole or not at all.
+
+    `dictionary` names the columns to be dictionary-encoded (default: all).
+    """
     parquet = import_parquet()
     with new_file(path) as temporary:
         first = next(tables)
-        with parquet.ParquetWriter(temporary, first.schema, compression="zstd") as writer:
+        encoded = True if dictionary is None else list(dictionary)
+        with parquet.ParquetWriter(temporary, first.schema, compression="zstd", use_dictionary=encoded) as writer:
             writer.write_table(first, rows_of_group)
             for table in tables:
                 writer.write_table(table, rows_of_group)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import random
 import tracemalloc
 from dataclasses import replace
@@ -75,10 +74,8 @@ def test_every_number_equals_that_of_a_dictionary_bit_for_bit(result: Result) ->
     edges, features = atlas_of(GRAPHS, clusters)
     for name, expected in (("edges", edges), ("features", features)):
         found = result.table(name)
-        assert len(found) == len(expected) > 100
+        assert len(found) == len(expected) > 30
         for column in found.columns:
-            if column == "prompts_row" and name == "features":
-                continue
             values = np.array([row[column] for row in expected])
             same = found[column] == values
             if values.dtype.kind == "f":
@@ -121,12 +118,12 @@ def test_files_do_not_depend_on_row_batches_of_the_reduction(
 def test_files_do_not_depend_on_parts_their_order_compaction_or_merging(result: Result, tmp_path: Path) -> None:
     shuffled = GRAPHS.copy()
     random.Random(1).shuffle(shuffled)
-    parts = [list(group) for group in itertools.batched(shuffled, 2)]
+    parts = [shuffled[first : first + 2] for first in range(0, len(shuffled), 2)]
     stores = {"shuffled": make_store(str(tmp_path / "shuffled"), *parts)}
     compact(make_store(str(tmp_path / "compacted"), *reversed(parts)).url)
     stores["compacted"] = open_store(str(tmp_path / "compacted"))
     halves = [make_store(str(tmp_path / name), own).url for name, own in (("a", shuffled[:4]), ("b", shuffled[4:]))]
-    merge_stores(halves, str(tmp_path / "merged"))
+    merge_stores(str(tmp_path / "merged"), halves)
     stores["merged"] = open_store(str(tmp_path / "merged"))
     for name, one in stores.items():
         assert tables(mine_atlas(one, tmp_path / f"of-{name}", cluster="family")) == tables(result), name
@@ -163,10 +160,18 @@ def test_a_run_that_was_stopped_leaves_no_result_and_the_same_command_completes(
         open_result(tmp_path / "r")
     (tmp_path / "r" / "work" / "records").mkdir()  # as a process that was killed leaves it
     (tmp_path / "r" / "work" / "records" / "edges_0000").write_bytes(b"rest")
-    with pytest.raises(ConfigError, match="made otherwise"):
-        mine_atlas(store, tmp_path / "r")
     assert tables(mine_atlas(store, tmp_path / "r", cluster="family")) == tables(result)
     assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["provenance.json", "tables"]
+
+
+def test_a_folder_with_other_files_is_refused_and_stays_as_it_is(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "r" / "work").mkdir(parents=True)
+    (tmp_path / "r" / "tables").mkdir()
+    with pytest.raises(ConfigError, match="has files and is no result of mining"):
+        mine_atlas(store, tmp_path / "r")
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["tables", "work"]
+    with pytest.raises(ConfigError, match="there is no directory"):
+        mine_atlas(store, tmp_path / "none" / "r")
 
 
 def test_a_full_disk_is_a_clear_error(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
