@@ -1,6 +1,6 @@
 """mine_atlas: statistics of every edge between sites and of every feature, over all graphs of a store.
 
-    find sites ─▶ spill records into partitions ─▶ nodes of each site ─▶ edges of each partition ─▶ provenance.json
+find sites ─▶ spill records into partitions ─▶ nodes of each site ─▶ edges of each partition ─▶ provenance.json
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def _edge_rows(spill: Spill, reduction: PairReduction, plan: AtlasPlan) -> Itera
 
 def _feature_rows(sites: Sites, incidences: Incidences) -> dict[str, npt.NDArray[Any]]:
     sums, own = incidences.sums, np.flatnonzero(sites.is_kind(NodeKind.FEATURE))
-    columns = {
+    columns: Rows = {
         "layer": sites.layer_S,
         "feature": sites.feature_S,
         "prompts": sums.num_prompts_S,
@@ -207,7 +207,8 @@ def describe_graphs(store: Store) -> str:
         return "graphs of which it is not recorded whether they are pruned"
     if trace["keep_all"]:
         return "complete graphs"
-    return f"pruned graphs (node threshold {trace['node_threshold']}, edge threshold {trace['edge_threshold']})"
+    thresholds = (trace.get(f"{of}_threshold") for of in ("node", "edge"))
+    return "pruned graphs (node threshold {}, edge threshold {})".format(*thresholds)
 
 
 def _about(prompts: ChosenPrompts) -> dict[str, Any]:

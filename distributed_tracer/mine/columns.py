@@ -129,7 +129,8 @@ def ratio_columns(rows: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray
 
 
 def _ratio(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    return np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    found: npt.NDArray[np.float64] = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    return found
 
 
 def arrow_table(columns: Mapping[str, Column], rows: Mapping[str, npt.NDArray[Any]], of_graphs: str) -> Any:

@@ -77,7 +77,8 @@ class Incidences:
             low_X = np.where(below_X, middle_X + 1, low_X)
             high_X = np.where(is_open_X & ~below_X, middle_X, high_X)
         is_there_X = low_X < end_X
-        return is_there_X & (self.rank_I[np.where(is_there_X, low_X, 0)] == rank_X)
+        found_X: npt.NDArray[np.bool_] = is_there_X & (self.rank_I[np.where(is_there_X, low_X, 0)] == rank_X)
+        return found_X
 
 
 def _reduced(
@@ -95,6 +96,9 @@ def _reduced(
 
     def by_incidence(values_N: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.bincount(of_N, weights=values_N, minlength=num_incidences)
+
+    def by_node(values_N: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.bincount(site_N, weights=values_N, minlength=num_sites)
 
     def by_site(values_I: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.bincount(site_I, weights=values_I, minlength=num_sites)
@@ -127,8 +131,8 @@ def _reduced(
         num_dropped_unknown_S=counted(has_row_I & ~is_dropped_known_I),
         dropped_S=by_site(np.where(has_row_I & is_dropped_known_I, dropped_I, 0.0)),
         num_activation_unknown_S=np.bincount(site_N[~is_active_N], minlength=num_sites),
-        activation_S=np.bincount(site_N, weights=activation_N, minlength=num_sites),
-        activation_squared_S=np.bincount(site_N, weights=activation_N * activation_N, minlength=num_sites),
+        activation_S=by_node(activation_N),
+        activation_squared_S=by_node(activation_N * activation_N),
         num_influence_unknown_S=counted(~is_influence_known_I),
         influence_S=by_site(np.where(is_influence_known_I, influence_I, 0.0)),
         num_error_share_S=counted(is_share_I),

@@ -120,7 +120,7 @@ class PairReduction:
         weight_E = np.where(is_known_E, records["weight"], 0).astype(np.float64) + 0.0  # no negative zeros
         is_known_Q = np.bincount(of_E, weights=~is_known_E, minlength=len(first_Q)) == 0
 
-        def over_prompts(values_Q: npt.NDArray[Any], mask_Q: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        def over_prompts(values_Q: npt.NDArray[Any], mask_Q: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
             return np.bincount(pair_Q, weights=np.where(mask_Q, values_Q, 0.0), minlength=num_pairs)
 
         def counted(pair: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
@@ -180,7 +180,7 @@ class PairReduction:
         """Return what the two sites of each pair are, and the denominators of each pair."""
         sites, sums, total = self._sites, self._incidences.sums, len(self._prompts)
         target_R, source_R = np.divmod(key_R, len(sites))
-        ends = {}
+        ends: Rows = {}
         for side, site_R in (("source", source_R), ("target", target_R)):
             ends[f"{side}_kind"] = sites.kind_S[site_R]
             ends[f"{side}_layer"] = sites.layer_S[site_R]
@@ -223,9 +223,7 @@ class PairReduction:
         return both_R
 
 
-def _distinct(
-    pair_Q: npt.NDArray[np.intp], cluster_Q: npt.NDArray[np.int32], num_pairs: int
-) -> npt.NDArray[np.int64]:
+def _distinct(pair_Q: npt.NDArray[np.intp], cluster_Q: npt.NDArray[np.int32], num_pairs: int) -> npt.NDArray[np.int64]:
     """Return the number of distinct clusters of each pair; -1 stands for no cluster."""
     has_Q = cluster_Q >= 0
     found = np.unique(pair_Q[has_Q].astype(np.int64) << 32 | cluster_Q[has_Q])

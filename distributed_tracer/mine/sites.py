@@ -72,7 +72,8 @@ def collect_sites(nodes: Iterable[tuple[npt.NDArray[np.int64], npt.NDArray[np.in
     found = [tuple(np.empty(0, dtype=np.int64) for _ in range(3))]
     waiting = 0
     for code_N, in_degree_N in nodes:
-        found.append(_joined([(code_N, np.ones(len(code_N), dtype=np.int64), in_degree_N)]))
+        ones_N = np.ones(len(code_N), dtype=np.int64)
+        found.append(_joined([(code_N, ones_N, in_degree_N.astype(np.int64))]))
         waiting += len(found[-1][0])
         if waiting > max(_SETTLE, len(found[0][0])):
             found, waiting = [_joined(found)], 0

@@ -156,7 +156,7 @@ def test_a_run_that_was_stopped_leaves_no_result_and_the_same_command_completes(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(atlas, stop_at, stop)
         mine_atlas(store, tmp_path / "r", cluster="family")
-    with pytest.raises(ResultError, match="not finished: run the same `mine` command again"):
+    with pytest.raises(ResultError, match=r"not finished: run the same `mine` command again"):
         open_result(tmp_path / "r")
     (tmp_path / "r" / "work" / "records").mkdir()  # as a process that was killed leaves it
     (tmp_path / "r" / "work" / "records" / "edges_0000").write_bytes(b"rest")
@@ -209,9 +209,9 @@ def test_memory_that_is_too_small_is_refused_with_what_is_needed(store: Store) -
 def test_what_cannot_be_mined_is_refused(store: Store, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="has no graphs to mine"):
         mine_atlas(make_store(str(tmp_path / "empty")), tmp_path / "r")
-    with pytest.raises(ConfigError, match="no prompt of .* meets num_tokens>=100"):
+    with pytest.raises(ConfigError, match=r"no prompt of .* meets num_tokens>=100"):
         mine_atlas(store, tmp_path / "r", where="num_tokens>=100")
-    with pytest.raises(ConfigError, match="no metadata 'famly'.*family"):
+    with pytest.raises(ConfigError, match=r"no metadata 'famly'.*family"):
         mine_atlas(store, tmp_path / "r", cluster="famly")
     mixed = make_store(str(tmp_path / "mixed"), [random_graph("a"), random_graph("b", num_layers=4)])
     with pytest.raises(ConfigError, match=r"3 \(such as 'a'\), 4 \(such as 'b'\).*--where num_layers=3"):
@@ -233,7 +233,7 @@ def test_a_result_says_what_its_columns_mean_and_where_it_comes_from(result: Res
     assert result.info["num_edge_rows"] == len(result.table("edges", "sum"))
     with pytest.raises(ConfigError, match="no column 'weight'"):
         result.stream("edges", ["weight"])
-    with pytest.raises(ConfigError, match="no table 'edge'.*edges"):
+    with pytest.raises(ConfigError, match=r"no table 'edge'.*edges"):
         result.table("edge")
 
 
