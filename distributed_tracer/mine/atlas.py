@@ -1,6 +1,8 @@
 """mine_atlas: statistics of every edge between sites and of every feature, over all graphs of a store.
 
 find sites ─▶ spill records into partitions ─▶ nodes of each site ─▶ edges of each partition ─▶ provenance.json
+
+Axes: I site.
 """
 
 from __future__ import annotations
@@ -184,18 +186,18 @@ def _edge_rows(spill: Spill, reduction: PairReduction, plan: AtlasPlan) -> Itera
 def _feature_rows(sites: Sites, incidences: Incidences) -> dict[str, npt.NDArray[Any]]:
     sums, own = incidences.sums, np.flatnonzero(sites.is_kind(NodeKind.FEATURE))
     columns: Rows = {
-        "layer": sites.layer_S,
-        "feature": sites.feature_S,
-        "prompts": sums.num_prompts_S,
-        "prompts_row": sums.num_row_S,
-        "nodes": sums.num_nodes_S,
-        "nodes_unknown": sums.num_activation_unknown_S,
-        "sum_activation": sums.activation_S,
-        "sum_activation_squared": sums.activation_squared_S,
-        "prompts_influence_unknown": sums.num_influence_unknown_S,
-        "sum_influence": sums.influence_S,
-        "prompts_error_share": sums.num_error_share_S,
-        "sum_error_share": sums.error_share_S,
+        "layer": sites.layer_I,
+        "feature": sites.feature_I,
+        "prompts": sums.num_prompts_I,
+        "prompts_row": sums.num_row_I,
+        "nodes": sums.num_nodes_I,
+        "nodes_unknown": sums.num_activation_unknown_I,
+        "sum_activation": sums.activation_I,
+        "sum_activation_squared": sums.activation_squared_I,
+        "prompts_influence_unknown": sums.num_influence_unknown_I,
+        "sum_influence": sums.influence_I,
+        "prompts_error_share": sums.num_error_share_I,
+        "sum_error_share": sums.error_share_I,
     }
     return ratio_columns({name: values[own] for name, values in columns.items()})
 

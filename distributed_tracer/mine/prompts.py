@@ -29,7 +29,7 @@ class ChosenPrompts:
 
     store: Store
     ids: Sequence[str]
-    cluster_I: npt.NDArray[np.int32] | None
+    clusters: npt.NDArray[np.int32] | None
     """Number of the cluster of each prompt by rank, -1 for none; None if no field was named."""
 
     def __len__(self) -> int:
@@ -53,12 +53,12 @@ class ChosenPrompts:
     @property
     def num_clusters(self) -> int | None:
         """Number of distinct clusters; None if no field was named."""
-        return None if self.cluster_I is None else int(self.cluster_I.max(initial=-1)) + 1
+        return None if self.clusters is None else int(self.clusters.max(initial=-1)) + 1
 
     @property
     def num_without_cluster(self) -> int | None:
         """Number of prompts that lack the field; None if no field was named."""
-        return None if self.cluster_I is None else int(np.count_nonzero(self.cluster_I < 0))
+        return None if self.clusters is None else int(np.count_nonzero(self.clusters < 0))
 
     def digest(self) -> str:
         """Return a hash of the prompts' ids, of what was asked, and of the sizes of their graphs."""
@@ -90,7 +90,7 @@ def choose_prompts(store: Store, where: str | Sequence[str], cluster: str | None
     """
     if not len(store):
         raise ConfigError(f"{store.url} has no graphs to mine")
-    ids, cluster_I = list(store), None
+    ids, clusters = list(store), None
     if where or cluster is not None:
         table = store.prompts
         if where:
@@ -103,10 +103,10 @@ def choose_prompts(store: Store, where: str | Sequence[str], cluster: str | None
             own = metadata_columns(table)
             if cluster.removeprefix(METADATA) not in own:
                 raise ConfigError(unknown("metadata", cluster, own))
-            cluster_I = _clusters(table[own[cluster.removeprefix(METADATA)]].tolist())
+            clusters = _clusters(table[own[cluster.removeprefix(METADATA)]].tolist())
     if len(ids) > MOST_PROMPTS:
         raise ConfigError(f"{len(ids):,} prompts: at most {MOST_PROMPTS:,} can be mined at once; choose with --where")
-    return ChosenPrompts(store, ids, cluster_I)
+    return ChosenPrompts(store, ids, clusters)
 
 
 def _clusters(values: Sequence[object]) -> npt.NDArray[np.int32]:

@@ -1,6 +1,6 @@
 """Scan: reads the nodes and edges of part ranges, without building graphs.
 
-Axes: N node of a part range, E edge of a part range, K target of a part range.
+Axes: I prompt of a part range, N node of it, E edge of it, K target of it, X target of all prompts of the range.
 """
 
 from __future__ import annotations

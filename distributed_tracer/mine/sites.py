@@ -3,7 +3,7 @@
 A site is (layer, kind, feature): features by their index, errors by layer alone, tokens by token id, targets by token
 id. Targets that are not the logit of one token share the token id -1, and so do tokens whose id is not known.
 
-Axes: N node, S site.
+Axes: N node, I site, X entry of several lists of sites.
 """
 
 from __future__ import annotations
@@ -34,37 +34,37 @@ def site_codes(
 class Sites:
     """All sites of some graphs, in the order of their codes; a site's number is its place."""
 
-    code_S: npt.NDArray[np.int64]
-    num_nodes_S: npt.NDArray[np.int64]
+    code_I: npt.NDArray[np.int64]
+    num_nodes_I: npt.NDArray[np.int64]
     """Number of nodes at each site, over all prompts and positions."""
-    num_edges_S: npt.NDArray[np.int64]
+    num_edges_I: npt.NDArray[np.int64]
     """Number of edges into these nodes."""
 
     def __len__(self) -> int:
-        return len(self.code_S)
+        return len(self.code_I)
 
     @cached_property
-    def layer_S(self) -> npt.NDArray[np.int16]:
+    def layer_I(self) -> npt.NDArray[np.int16]:
         """Layer of each site: -1 for tokens, the number of layers for targets."""
-        return ((self.code_S >> (_FEATURE_BITS + _KIND_BITS)) - 1).astype(np.int16)
+        return ((self.code_I >> (_FEATURE_BITS + _KIND_BITS)) - 1).astype(np.int16)
 
     @cached_property
-    def kind_S(self) -> npt.NDArray[np.int8]:
+    def kind_I(self) -> npt.NDArray[np.int8]:
         """NodeKind of each site."""
-        return ((self.code_S >> _FEATURE_BITS) & ((1 << _KIND_BITS) - 1)).astype(np.int8)
+        return ((self.code_I >> _FEATURE_BITS) & ((1 << _KIND_BITS) - 1)).astype(np.int8)
 
     @cached_property
-    def feature_S(self) -> npt.NDArray[np.int32]:
+    def feature_I(self) -> npt.NDArray[np.int32]:
         """Feature index or token id of each site; -1 for errors."""
-        return ((self.code_S & ((1 << _FEATURE_BITS) - 1)) - 1).astype(np.int32)
+        return ((self.code_I & ((1 << _FEATURE_BITS) - 1)) - 1).astype(np.int32)
 
     def numbers(self, code_N: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
         """Return the number of each node's site, given codes that all exist."""
-        return np.searchsorted(self.code_S, code_N).astype(np.int32)
+        return np.searchsorted(self.code_I, code_N).astype(np.int32)
 
     def is_kind(self, kind: NodeKind) -> npt.NDArray[np.bool_]:
         """Return a mask of the sites of one kind."""
-        return np.asarray(self.kind_S == kind)
+        return np.asarray(self.kind_I == kind)
 
 
 def collect_sites(nodes: Iterable[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]]) -> Sites:
@@ -83,7 +83,7 @@ def collect_sites(nodes: Iterable[tuple[npt.NDArray[np.int64], npt.NDArray[np.in
 def _joined(found: list[tuple[npt.NDArray[np.int64], ...]]) -> tuple[npt.NDArray[np.int64], ...]:
     """Return distinct codes, ascending, and the sums of the two counts of each."""
     code_X, *counts = (np.concatenate([one[place] for one in found]) for place in range(3))
-    code_S, site_X = np.unique(code_X, return_inverse=True)
+    code_I, site_X = np.unique(code_X, return_inverse=True)
     # float64 sums of counts are exact below 2^53
-    sums = (np.bincount(site_X, weights=count_X, minlength=len(code_S)).astype(np.int64) for count_X in counts)
-    return code_S, *sums
+    sums = (np.bincount(site_X, weights=count_X, minlength=len(code_I)).astype(np.int64) for count_X in counts)
+    return code_I, *sums

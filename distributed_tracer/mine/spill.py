@@ -3,7 +3,7 @@
 A partition is a range of sites. It holds the nodes at these sites and the edges into these nodes, in the order in which
 they were read, which is the canonical order within each prompt.
 
-Axes: S site, E edge, N node, X partition.
+Axes: I site, E edge, N node.
 """
 
 from __future__ import annotations
@@ -21,14 +21,18 @@ from .scan import ScannedRange
 from .sites import Sites
 
 EDGE_RECORD = np.dtype([("key", "<i8"), ("rank_class", "<u4"), ("weight", "<f4")])
-"""An edge: target site * number of sites + source site; rank of the prompt * 8 + position class; weight."""
+"""What is recorded of an edge.
+
+Its key is the target site * the number of sites + the source site, and `rank_class` is the rank of the prompt * 8 + the
+position class.
+"""
 NODE_RECORD = np.dtype(
     [
         *(("site", "<i4"), ("rank", "<i4"), ("in_degree", "<i4"), ("activation", "<f4"), ("influence", "<f4")),
         *(("row_abs_sum", "<f4"), ("row_abs_dropped", "<f4"), ("unused", "<i4"), ("error_abs", "<f8")),
     ]
 )
-"""A node; `error_abs` is the sum of |weight| over the edges into it that come from errors."""
+"""What is recorded of a node; `error_abs` is the sum of |weight| over the edges into it that come from errors."""
 CLASSES = ("0", "1", "2_3", "4_7", "8_up", "negative")
 """Classes of the distance of an edge: position of the target minus position of the source."""
 CLASS_BITS = 3
@@ -44,9 +48,9 @@ def partition_starts(sites: Sites, num_partitions: int) -> npt.NDArray[np.int64]
 
     Partitions have about the same number of records. A site is never divided.
     """
-    before_S = np.concatenate([[0], np.cumsum(sites.num_edges_S + sites.num_nodes_S)])
-    wanted = before_S[-1] * np.arange(1, num_partitions) // max(1, num_partitions)
-    cuts = np.searchsorted(before_S, wanted)
+    before_I = np.concatenate([[0], np.cumsum(sites.num_edges_I + sites.num_nodes_I)])
+    wanted = before_I[-1] * np.arange(1, num_partitions) // max(1, num_partitions)
+    cuts = np.searchsorted(before_I, wanted)
     return np.unique(np.concatenate([[0], cuts, [len(sites)]]))
 
 
@@ -55,7 +59,7 @@ class Spill:
 
     def __init__(self, folder: Path, sites: Sites, starts: npt.NDArray[np.int64]) -> None:
         self.folder, self.sites, self.starts = folder, sites, starts
-        self._is_error_S = sites.is_kind(NodeKind.ERROR)
+        self._is_error_I = sites.is_kind(NodeKind.ERROR)
 
     def write(self, ranges: Iterator[ScannedRange]) -> None:
         """Write the nodes and edges of all part ranges."""
@@ -83,7 +87,7 @@ class Spill:
         records["rank_class"] = (rank_N.astype(np.uint32) << CLASS_BITS)[target_E] | _CLASS_OF[distance_E]
         records["weight"] = weight_E
         _append(edges, records, partition_N[target_E])
-        from_errors = np.flatnonzero(self._is_error_S[site_N][source_E])
+        from_errors = np.flatnonzero(self._is_error_I[site_N][source_E])
         of_nodes = np.zeros(len(site_N), dtype=NODE_RECORD)
         for name in ("in_degree", "activation", "influence", "row_abs_sum", "row_abs_dropped"):
             of_nodes[name] = scanned.nodes[name]
