@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from atlas_by_dictionary import atlas_of
 from random_graphs import random_graph
@@ -81,7 +82,13 @@ def test_every_number_equals_that_of_a_dictionary_bit_for_bit(result: Result) ->
             if values.dtype.kind == "f":
                 same |= np.isnan(found[column].astype(float)) & np.isnan(values)
             assert same.all(), (name, column, found[column][~same][:3], values[~same][:3])
-    assert {"negative", "8_up"} <= {column.partition("_at_")[2] for column in result.table("edges").columns}
+
+
+def test_each_file_of_edges_has_the_targets_of_its_layer(result: Result) -> None:
+    files = result.files("edges")
+    assert [file.name for file in files] == [f"layer_{layer:04d}.parquet" for layer in range(4)]
+    for layer, file in enumerate(files):
+        assert set(pq.read_table(file, columns=["target_layer"])["target_layer"].to_pylist()) == {layer}
 
 
 def test_the_store_has_everything_that_makes_the_comparison_strict(result: Result) -> None:
