@@ -45,8 +45,9 @@ _READ_BYTES = 160
 _SHARE = 0.6
 """Share of the memory that is planned for; the rest is for the allocator's gaps and for files that are written."""
 _MOST_READ = 1_500_000
-_EDGES_PER_SECOND = 1e6
-"""Edges that one core mines in a second, rounded down; see docs/mining.md."""
+_EDGES_PER_SECOND = 5e5
+"""Edges that one core mines in a second: a cautious figure for graphs such as those of benchmarks/synthetic_graphs.py,
+of whose edges most are of a pair that no other prompt has."""
 
 
 @dataclass(frozen=True)
