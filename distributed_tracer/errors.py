@@ -23,6 +23,7 @@ TracerError
 │   ├── StoreCorrupt                   checksums or sizes in the store do not match
 │   └── PromptNotFound                 the store has no such prompt (also KeyError)
 ├── ProfileError (also ValueError) a profile of features that is missing, unfinished or damaged
+├── ResultError (also ValueError)  a result of mining that is missing, unfinished or damaged, or that cannot be written
 ├── BundleError                    a bundle for machines without internet that is damaged or cannot be made
 ├── OutOfMemory                    the device has too little memory; fewer rows per sweep may fit
 ├── WorkerLost                     a worker process died; its work goes to another one
@@ -134,6 +135,10 @@ class PromptNotFound(StoreError, KeyError):
 
 class ProfileError(TracerError, ValueError):
     """A profile of features is missing, unfinished or damaged."""
+
+
+class ResultError(TracerError, ValueError):
+    """A result of mining is missing, unfinished or damaged, or the disk has no room for it."""
 
 
 class BundleError(TracerError):

@@ -84,8 +84,10 @@ PUBLIC = {
     "load_viewer_supernodes",
     "matching_prompts",
     "merge_stores",
+    "mine_atlas",
     "new_figure",
     "open_profile",
+    "open_result",
     "open_store",
     "plan_job",
     "plan_text",
@@ -213,6 +215,7 @@ OPTIONS = {
     "verify-bundle": set(),
     "version": set(),
     "labels": set(),
+    "mine": set(),
 }
 OF_LABELS = {
     "labels add": {"--source", "--format", "--author"},
@@ -222,6 +225,8 @@ OF_LABELS = {
     "labels remove": {"--source", "--author"},
 }
 """Options of the commands of `labels`."""
+OF_MINE = {"mine atlas": {"--out", "--memory-gb", "--where", "--cluster", "--dry-run", "--no-dry-run", *JSON}}
+"""Options of the commands of `mine`."""
 
 
 def help_of(*command: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -243,6 +248,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_commands_are_these(capsys: pytest.CaptureFixture[str]) -> None:
     assert names_in(help_of(capsys=capsys)) == OPTIONS.keys()
     assert {f"labels {name}" for name in names_in(help_of("labels", capsys=capsys))} == OF_LABELS.keys()
+    assert {f"mine {name}" for name in names_in(help_of("mine", capsys=capsys))} == OF_MINE.keys()
 
 
 def names_in(text: str) -> set[str]:
@@ -252,12 +258,12 @@ def names_in(text: str) -> set[str]:
     return set("".join(found[1].split()).split(","))
 
 
-@pytest.mark.parametrize("command", OPTIONS | OF_LABELS)
+@pytest.mark.parametrize("command", OPTIONS | OF_LABELS | OF_MINE)
 def test_options_are_these(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     lines = (line.strip("│| ") for line in help_of(*command.split(), capsys=capsys).splitlines())
     listed = (line.split("  ")[0] for line in lines if re.match(r"(-h, )?--[a-z]", line))
     names = {name for line in listed for name in re.findall(r"(?<!\S)--[a-z][a-z-]*", line)}
-    assert names == (OPTIONS | OF_LABELS)[command] | {"--help"}
+    assert names == (OPTIONS | OF_LABELS | OF_MINE)[command] | {"--help"}
 
 
 def test_the_package_runs_as_a_module() -> None:

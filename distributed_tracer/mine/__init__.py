@@ -1,1 +1,1 @@
-"""Mining: statistics over the graphs of many prompts, with the cluster of prompts as the unit of evidence."""
+"""Mining: statistics over all graphs of a store, made out of core, and tests over clusters of prompts."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -47,12 +47,12 @@ def layer_file(kind: str, layer: int) -> str:
     return f"{kind}/layer_{layer:04d}.parquet"
 
 
-def import_parquet() -> Any:
-    """Return the module pyarrow.parquet. Raises ConfigError if pyarrow is not installed."""
+def import_parquet(what: str = "a profile") -> Any:
+    """Return the module pyarrow.parquet. Raises ConfigError, which says what needs it, if pyarrow is not installed."""
     try:
         return import_module("pyarrow.parquet")
     except ImportError as error:
-        raise ConfigError("a profile needs pyarrow: pip install 'distributed-tracer[parquet]'") from error
+        raise ConfigError(f"{what} needs pyarrow: pip install 'distributed-tracer[parquet]'") from error
 
 
 def arrow_table(columns: Columns) -> Any:
@@ -69,12 +69,18 @@ def arrow_table(columns: Columns) -> Any:
     return arrow.table({name: array(values) for name, values in columns.items()})
 
 
-def write_parquet(path: Path, tables: Iterator[Any], rows_of_group: int | None = None) -> None:
-    """Write pyarrow.Tables of one schema, at least one, as one file, which appears whole or not at all."""
+def write_parquet(
+    path: Path, tables: Iterator[Any], rows_of_group: int | None = None, dictionary: Sequence[str] | None = None
+) -> None:
+    """Write pyarrow.Tables of one schema, at least one, as one file, which appears whole or not at all.
+
+    `dictionary` names the columns to be dictionary-encoded (default: all).
+    """
     parquet = import_parquet()
     with new_file(path) as temporary:
         first = next(tables)
-        with parquet.ParquetWriter(temporary, first.schema, compression="zstd") as writer:
+        encoded = True if dictionary is None else list(dictionary)
+        with parquet.ParquetWriter(temporary, first.schema, compression="zstd", use_dictionary=encoded) as writer:
             writer.write_table(first, rows_of_group)
             for table in tables:
                 writer.write_table(table, rows_of_group)

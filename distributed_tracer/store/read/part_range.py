@@ -23,7 +23,7 @@ from ..part import Part
 ROWS = 1 << 20
 """Maximum number of rows of a part range, unless a single prompt has more."""
 
-Size = Literal["num_tokens", "num_nodes", "num_edges", "num_active"]
+Size = Literal["num_tokens", "num_targets", "num_nodes", "num_edges", "num_active"]
 """A size of a prompt, which is its number of rows in one of the tables."""
 
 
@@ -122,13 +122,19 @@ def _ranges(pointers: npt.NDArray[np.int64], numbers: Sequence[int]) -> Rows:
     return np.concatenate([np.arange(pointers[number], pointers[number + 1]) for number in numbers])
 
 
-def part_ranges(parts: Iterable[tuple[Part, list[int]]], *sizes: Size) -> Iterator[PartRange]:
-    """Yield all of the given prompts as ranges that have at most `ROWS` rows of each of some tables."""
+def part_ranges(
+    parts: Iterable[tuple[Part, list[int]]], *sizes: Size, most_rows: int | None = None
+) -> Iterator[PartRange]:
+    """Yield all of the given prompts as ranges that have at most `most_rows` rows of each of some tables.
+
+    The default is `ROWS`. A single prompt may have more.
+    """
+    limit = ROWS if most_rows is None else most_rows
     for part, numbers in parts:
         begin, total = 0, 0
         for place, number in enumerate(numbers):
             own = max(getattr(part.manifest.prompts[number], size) for size in sizes)
-            if place > begin and total + own > ROWS:
+            if place > begin and total + own > limit:
                 yield PartRange(part, numbers[begin:place])
                 begin, total = place, 0
             total += own

@@ -1,0 +1,66 @@
+"""Commands that mine all graphs of a store: mine atlas."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import tyro
+
+from ..redact import redacted
+from ..text import counted, printable
+from .app import StorePath, bound, print_answer
+
+mine_app = tyro.extras.SubcommandApp()
+
+
+def atlas(
+    path: StorePath,
+    out: str,
+    memory_gb: float = 2.0,
+    where: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE")] = (),
+    cluster: str | None = None,
+    dry_run: bool = False,
+    json: bool = False,
+) -> int:
+    """Make a table of all edges between features, tokens, errors and targets, over prompts and positions.
+
+    The result is a folder of Parquet files. docs/mining.md has every column and its definition. After an interruption,
+    the same command begins anew and completes.
+
+    Args:
+        path: Directory or URL of a store.
+        out: Folder of the result: new, empty, or begun by this command.
+        memory_gb: Memory in 10^9 bytes to use, beside that of the program itself; more of the work is done on disk if
+            it is small.
+        where: Conditions that prompts must meet, all of them, in the form that `query` takes.
+        cluster: Metadata whose equal values make prompts a cluster, such as a template; clusters are then counted too.
+        dry_run: Whether to say only what the atlas will take.
+        json: Whether to print the provenance of the result as JSON.
+    """
+    from ..mine.atlas import mine_atlas, plan_atlas
+    from ..store.reader import open_store
+
+    store = open_store(path)
+    if dry_run:
+        print(plan_atlas(store, memory_gb, where, cluster).describe())
+        return 0
+    result = mine_atlas(store, out, memory_gb, where, cluster)
+    info = result.info
+    if json:
+        print_answer(dict(info))
+        return 0
+    edges, features = counted(info["num_edge_rows"], "edge"), counted(info["num_feature_rows"], "feature")
+    lines = [f"{edges} and {features} of {counted(info['num_prompts'], 'prompt')} in {redacted(out)}"]
+    lines.append(f"statistics of {info['graphs']}")
+    if info["num_clusters"] is not None:
+        lines.append(f"{counted(info['num_clusters'], 'cluster')}; {info['num_without_cluster']:,} prompts have none")
+    print("\n".join(map(printable, lines)))
+    return 0
+
+
+OF_MINE = {"atlas": atlas}
+"""The commands of `mine`, by name."""
+
+for _name, _function in OF_MINE.items():
+    mine_app.command(name=_name)(bound(_function))
+mine_app.__doc__ = "Statistics over all graphs of a store: atlas."

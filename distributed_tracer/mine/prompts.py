@@ -1,0 +1,116 @@
+"""Chosen prompts: the prompts that are mined, their ranks and clusters, and the part ranges in which they are read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from ..documents.json_text import to_json_types
+from ..errors import ConfigError
+from ..names import unknown
+from ..store.read.part_range import PartRange, part_ranges
+from ..store.read.prompt_table import METADATA
+from ..store.read.select import metadata_columns
+from ..store.read.where import rows_meeting
+from ..store.reader import Store
+
+MOST_PROMPTS = 1 << 28
+"""Bound of the number of prompts, so that a rank and a position class fit into 32 bits."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenPrompts:
+    """Prompts of a store in the order of their ids. A prompt's rank is its place in this order."""
+
+    store: Store
+    ids: Sequence[str]
+    clusters: npt.NDArray[np.int32] | None
+    """Number of the cluster of each prompt by rank, -1 for none; None if no field was named."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def rank_of(self) -> dict[str, int]:
+        """Rank of each prompt, by id."""
+        return {prompt_id: rank for rank, prompt_id in enumerate(self.ids)}
+
+    @cached_property
+    def num_nodes(self) -> int:
+        """Number of nodes of all prompts."""
+        return sum(self.store.entry(prompt_id).num_nodes for prompt_id in self.ids)
+
+    @cached_property
+    def num_edges(self) -> int:
+        """Number of edges of all prompts."""
+        return sum(self.store.entry(prompt_id).num_edges for prompt_id in self.ids)
+
+    @property
+    def num_clusters(self) -> int | None:
+        """Number of distinct clusters; None if no field was named."""
+        return None if self.clusters is None else int(self.clusters.max(initial=-1)) + 1
+
+    @property
+    def num_without_cluster(self) -> int | None:
+        """Number of prompts that lack the field; None if no field was named."""
+        return None if self.clusters is None else int(np.count_nonzero(self.clusters < 0))
+
+    def digest(self) -> str:
+        """Return a hash of the prompts' ids, of what was asked, and of the sizes of their graphs."""
+        digest = hashlib.sha256()
+        for prompt_id in self.ids:
+            entry = self.store.entry(prompt_id)
+            sizes = (entry.num_tokens, entry.num_targets, entry.num_nodes, entry.num_edges)
+            digest.update(repr((prompt_id, entry.asked, sizes)).encode("utf-8", "backslashreplace"))
+        return f"sha256:{digest.hexdigest()}"
+
+    def ranges(self, *sizes: str, rows: int) -> Iterator[tuple[PartRange, npt.NDArray[np.int32]]]:
+        """Yield part ranges of at most `rows` rows of some tables, and the rank of each of their prompts."""
+        for commit in range(len(self.store.catalogue.commits)):
+            held = self.store.catalogue.rows(commit)
+            if not held:
+                continue
+            part = self.store.part(commit)
+            numbers = [row for row in held if part.manifest.prompts[row].id in self.rank_of]
+            for part_range in part_ranges([(part, numbers)], *sizes, most_rows=rows):  # type: ignore[arg-type]
+                ranks = [self.rank_of[entry.id] for entry in part_range.entries]
+                yield part_range, np.array(ranks, dtype=np.int32)
+
+
+def choose_prompts(store: Store, where: str | Sequence[str], cluster: str | None) -> ChosenPrompts:
+    """Return the prompts that meet all conditions, or all prompts.
+
+    Raises ConfigError if there are none, if the models of the graphs have different numbers of layers, and for a
+    condition or a cluster field that names nothing.
+    """
+    if not len(store):
+        raise ConfigError(f"{store.url} has no graphs to mine")
+    ids, clusters = list(store), None
+    if where or cluster is not None:
+        table = store.prompts
+        if where:
+            table = table.where(rows_meeting(table, where))
+        ids = table["id"].tolist()
+        if not ids:
+            conditions = [where] if isinstance(where, str) else where
+            raise ConfigError(f"no prompt of {store.url} meets {' '.join(conditions)}")
+        if cluster is not None:
+            own = metadata_columns(table)
+            if cluster.removeprefix(METADATA) not in own:
+                raise ConfigError(unknown("metadata", cluster, own))
+            clusters = _clusters(table[own[cluster.removeprefix(METADATA)]].tolist())
+    if len(ids) > MOST_PROMPTS:
+        raise ConfigError(f"{len(ids):,} prompts: at most {MOST_PROMPTS:,} can be mined at once; choose with --where")
+    return ChosenPrompts(store, ids, clusters)
+
+
+def _clusters(values: Sequence[object]) -> npt.NDArray[np.int32]:
+    """Return a number for each value, equal for equal values; -1 for a missing one."""
+    texts = [None if value is None else repr(to_json_types(value)) for value in values]
+    numbers = {text: number for number, text in enumerate(sorted({text for text in texts if text is not None}))}
+    return np.array([-1 if text is None else numbers[text] for text in texts], dtype=np.int32)

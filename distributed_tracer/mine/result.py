@@ -1,0 +1,273 @@
+"""Result: the folder that a mining command writes, and how it is read. It needs the optional package pyarrow.
+
+    provenance.json                   what was mined, from what, with what; size and SHA-256 of every other file
+    tables/edges/layer_0003.parquet   rows of the table of edges whose targets are in layer 3
+    tables/features.parquet           a table in one file
+
+`provenance.json` is written last, so that a folder without it is unfinished.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..documents.json_text import parse_json
+from ..errors import ConfigError, ResultError
+from ..names import unknown
+from ..profile.layout import import_parquet, new_file, size_and_digest
+from ..store.format.checksummed_json import MALFORMED, dump_checksummed, load_checksummed
+from ..store.format.run_file import differences
+from ..table import Table
+from ..table_stream import Batch, CategoricalColumn, TableStream
+from ..text import counted, html_facts, short
+
+FORMAT, FORMAT_VERSION = "distributed_tracer result", 1
+DOCUMENT, TABLES, WORK = "provenance.json", "tables", "work"
+_LOCK = "mining.lock"
+
+
+def open_result(path: str | Path) -> Result:
+    """Return the result of mining in a folder.
+
+    Raises ResultError if there is none, if it is not finished or damaged, or if it is of a format that this program
+    does not know.
+    """
+    folder = Path(path).expanduser()
+    document = read_document(folder)
+    if document is None:
+        if (folder / WORK).is_dir():
+            raise ResultError(f"{folder} is a result that is not finished: run the same `mine` command again")
+        raise ResultError(f"there is no result of mining at {folder}: it has no {DOCUMENT}")
+    return Result(folder, document)
+
+
+class Result:
+    """Tables of statistics over many graphs. They are read when they are asked for."""
+
+    def __init__(self, folder: Path, document: Mapping[str, Any]) -> None:
+        self.path = folder
+        self.info = document
+        """Where the result comes from: settings, store, counts, limits, versions; see docs/mining.md."""
+        self._checked = lru_cache(None)(self._check)
+
+    def __repr__(self) -> str:
+        facts = self._facts()
+        return f"<Result {facts['path']}: {facts['what']} of {facts['prompts']}; tables {facts['tables']}>"
+
+    def _repr_html_(self) -> str:
+        """Return a summary for notebooks; all text is escaped."""
+        return html_facts("result of mining", self._facts())
+
+    def _facts(self) -> dict[str, str]:
+        return {
+            "path": short(str(self.path), 200),
+            "what": short(str(self.info["what"])),
+            "prompts": counted(self.info["num_prompts"], "prompt"),
+            "graphs": short(str(self.info["graphs"]), 200),
+            "tables": ", ".join(self.tables),
+        }
+
+    @property
+    def tables(self) -> list[str]:
+        """Names of the tables."""
+        return sorted({_table_of(name) for name in self.info["files"]})
+
+    def files(self, table: str) -> list[Path]:
+        """Return the Parquet files of a table, in the order of its rows, for programs that read Parquet themselves.
+
+        Raises ConfigError for an unknown table.
+        """
+        if table not in self.tables:
+            raise ConfigError(unknown("table", table, self.tables))
+        return [self.path / name for name in sorted(self.info["files"], key=_order) if _table_of(name) == table]
+
+    def stream(self, table: str, columns: str | Sequence[str] | None = None) -> TableStream:
+        """Return a table, or some of its columns, that is read while it is iterated over, a row group at a time.
+
+        Raises ConfigError for an unknown table or column, ResultError for damaged files.
+        """
+        files = self.files(table)
+        schema = self._file(files[0]).schema_arrow
+        names = [columns] if isinstance(columns, str) else list(schema.names if columns is None else columns)
+        for name in names:
+            if name not in schema.names:
+                raise ConfigError(unknown("column", name, schema.names))
+
+        def read() -> Iterator[Batch]:
+            for file in files:
+                found = self._file(file)
+                for group in range(found.num_row_groups):
+                    yield _batch(found.read_row_group(group, names, use_threads=False))
+
+        return TableStream({name: _kind(schema.field(name).type) for name in names}, read)
+
+    def table(self, table: str, columns: str | Sequence[str] | None = None) -> Table:
+        """Return a whole table, or some of its columns, in memory; the errors are those of `stream`."""
+        return self.stream(table, columns).table()
+
+    def describe(self, table: str) -> Table:
+        """Return the name, unit and meaning of each column of a table, as its files have them."""
+        fields = list(self._file(self.files(table)[0]).schema_arrow)
+        about = [{key.decode(): value.decode() for key, value in (field.metadata or {}).items()} for field in fields]
+        return Table(
+            {
+                "column": [field.name for field in fields],
+                "unit": [one.get("unit", "") for one in about],
+                "meaning": [one.get("meaning", "") for one in about],
+            }
+        )
+
+    def _file(self, path: Path) -> Any:
+        self._checked(path)
+        try:
+            return import_parquet("a result of mining").ParquetFile(path)
+        except (import_module("pyarrow").ArrowException, OSError) as error:
+            raise ResultError(f"{path} is not a file of a result: {error}") from error
+
+    def _check(self, path: Path) -> None:
+        try:
+            found = size_and_digest(path)
+        except OSError as error:
+            raise ResultError(f"{path} cannot be read: {error.strerror}") from error
+        if found != (expected := self.info["files"][path.relative_to(self.path).as_posix()]):
+            raise ResultError(
+                f"{path} is not as it was written: {found[0]:,} bytes, expected {expected[0]:,}, or other content"
+            )
+
+
+def _table_of(name: str) -> str:
+    return name.split("/")[1].removesuffix(".parquet")
+
+
+def _order(name: str) -> tuple[str, int]:
+    """Return a key that sorts files by table, then by layer."""
+    return _table_of(name), int(name.rpartition("layer_")[2].removesuffix(".parquet")) if "layer_" in name else 0
+
+
+def _kind(type_: Any) -> str:
+    """Return numpy's short name of an Arrow type; empty for text."""
+    return "" if str(type_).startswith("dictionary") else np.dtype(type_.to_pandas_dtype()).str[1:]
+
+
+def _batch(table: Any) -> Batch:
+    columns: dict[str, Any] = {}
+    for name, values in zip(table.column_names, table.combine_chunks().itercolumns(), strict=True):
+        array = values.combine_chunks() if hasattr(values, "combine_chunks") else values
+        if hasattr(array, "dictionary"):
+            columns[name] = CategoricalColumn(
+                array.indices.to_numpy(zero_copy_only=False).astype(np.int32), array.dictionary.to_pylist()
+            )
+        else:
+            columns[name] = array.to_numpy(zero_copy_only=False)
+    return columns
+
+
+def write_document(folder: Path, fields: Mapping[str, Any]) -> None:
+    """Write `provenance.json`, which makes the folder a result, for the files in `tables`."""
+    paths = sorted((folder / TABLES).rglob("*.parquet"))
+    files = {path.relative_to(folder).as_posix(): list(size_and_digest(path)) for path in paths}
+    document = {"format": FORMAT, "format_version": FORMAT_VERSION, **fields, "files": files}
+    with new_file(folder / DOCUMENT) as path:
+        path.write_bytes(dump_checksummed(document))
+
+
+def read_document(folder: Path) -> dict[str, Any] | None:
+    """Return the document of the result in a folder; None if it has none. Raises ResultError if it is damaged."""
+    path = folder / DOCUMENT
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ResultError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        parse_json(data, ValueError)  # bounds depth and numbers
+        document = load_checksummed(data)
+        if document["format"] != FORMAT:
+            raise ValueError(f"its format is {short(str(document['format']))}")
+        if document["format_version"] == FORMAT_VERSION:
+            document["num_prompts"] = int(document["num_prompts"])
+            document["files"] = {_own(name): (int(size), str(sha)) for name, (size, sha) in document["files"].items()}
+            if not isinstance(document["settings"], dict):
+                raise ValueError("its settings are not an object")
+            if not {"what", "graphs"} <= document.keys():
+                raise ValueError("it does not say what it is of")
+    except MALFORMED as error:
+        why = short(f"{type(error).__name__}: {error}", 200)
+        raise ResultError(f"{path} is not a result of mining, or it is damaged: {why}") from error
+    if document["format_version"] != FORMAT_VERSION:
+        version = short(str(document["format_version"]))
+        raise ResultError(f"{path} has format version {version}; this program reads {FORMAT_VERSION}")
+    return document
+
+
+def _own(name: str) -> str:
+    """Return the name of a file of a result. Raises ValueError for a path that leads elsewhere."""
+    if not name.startswith(f"{TABLES}/") or not name.endswith(".parquet") or ".." in name.split("/"):
+        raise ValueError(f"its files include {short(name)}")
+    return name
+
+
+def check_folder(folder: Path, settings: Mapping[str, Any]) -> bool:
+    """Return whether the folder has the finished result of these settings. Nothing is written.
+
+    Raises ConfigError for a folder that has another finished result, and names every setting that differs; for a folder
+    that has other files; and for one whose parent does not exist.
+    """
+    if not folder.parent.is_dir():
+        raise ConfigError(f"there is no directory {folder.parent} to write {folder.name} to")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} exists and is no directory: a result is a folder of its own")
+    document = read_document(folder)
+    if document is None:
+        is_begun = (folder / WORK / _LOCK).exists()
+        if folder.is_dir() and any(folder.iterdir()) and not is_begun:
+            raise ConfigError(f"{folder} has files and is no result of mining: give a folder that is new or empty")
+    elif lines := differences(document["settings"], settings, ("the result", "this run")):
+        raise ConfigError(
+            f"{folder} has a result that was made otherwise:\n  "
+            + "\n  ".join(lines)
+            + "\n  Give the run the same settings and store, or another folder."
+        )
+    return document is not None
+
+
+@contextmanager
+def work_folder(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield an empty folder for temporary files inside a result's folder, in which no other run works meanwhile.
+
+    What a killed run has left is removed: work begins anew. At the end the temporary files are removed too, and if the
+    result is not finished, so is all else that was written. Raises ConfigError as `check_folder` does, and if another
+    run is at work.
+    """
+    check_folder(folder, settings)
+    work = folder / WORK
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"another run is making the result {folder}: wait for it, or name another folder"
+            ) from error
+        shutil.rmtree(folder / TABLES, ignore_errors=True)
+        temporary = work / "records"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if (folder / DOCUMENT).exists():
+                shutil.rmtree(work, ignore_errors=True)
+            else:
+                shutil.rmtree(folder / TABLES, ignore_errors=True)

@@ -1,0 +1,89 @@
+"""Sites: what nodes of different prompts have in common, a key without positions, and a dense number for each.
+
+A site is (layer, kind, feature): features by their index, errors by layer alone, tokens by token id, targets by token
+id. Targets that are not the logit of one token share the token id -1, and so do tokens whose id is not known.
+
+Axes: N node, I site, X entry of several lists of sites.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from ..graph.nodes import NodeKind
+
+_KIND_BITS, _FEATURE_BITS = 2, 32
+_SETTLE = 1 << 20
+"""Number of sites that are collected before equal ones are joined."""
+
+
+def site_codes(
+    layer_N: npt.NDArray[np.integer], kind_N: npt.NDArray[np.integer], feature_N: npt.NDArray[np.integer]
+) -> npt.NDArray[np.int64]:
+    """Return one integer for each (layer, kind, feature), in their order. Layers and features begin at -1."""
+    code_N = (layer_N.astype(np.int64) + 1) << _KIND_BITS | kind_N
+    return code_N << _FEATURE_BITS | (feature_N.astype(np.int64) + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Sites:
+    """All sites of some graphs, in the order of their codes; a site's number is its place."""
+
+    code_I: npt.NDArray[np.int64]
+    num_nodes_I: npt.NDArray[np.int64]
+    """Number of nodes at each site, over all prompts and positions."""
+    num_edges_I: npt.NDArray[np.int64]
+    """Number of edges into these nodes."""
+
+    def __len__(self) -> int:
+        return len(self.code_I)
+
+    @cached_property
+    def layer_I(self) -> npt.NDArray[np.int16]:
+        """Layer of each site: -1 for tokens, the number of layers for targets."""
+        return ((self.code_I >> (_FEATURE_BITS + _KIND_BITS)) - 1).astype(np.int16)
+
+    @cached_property
+    def kind_I(self) -> npt.NDArray[np.int8]:
+        """NodeKind of each site."""
+        return ((self.code_I >> _FEATURE_BITS) & ((1 << _KIND_BITS) - 1)).astype(np.int8)
+
+    @cached_property
+    def feature_I(self) -> npt.NDArray[np.int32]:
+        """Feature index or token id of each site; -1 for errors."""
+        return ((self.code_I & ((1 << _FEATURE_BITS) - 1)) - 1).astype(np.int32)
+
+    def numbers(self, code_N: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+        """Return the number of each node's site, given codes that all exist."""
+        return np.searchsorted(self.code_I, code_N).astype(np.int32)
+
+    def is_kind(self, kind: NodeKind) -> npt.NDArray[np.bool_]:
+        """Return a mask of the sites of one kind."""
+        return np.asarray(self.kind_I == kind)
+
+
+def collect_sites(nodes: Iterable[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]]) -> Sites:
+    """Return the sites of all nodes, which are given as batches of site codes and in-degrees."""
+    found = [tuple(np.empty(0, dtype=np.int64) for _ in range(3))]
+    waiting = 0
+    for code_N, in_degree_N in nodes:
+        ones_N = np.ones(len(code_N), dtype=np.int64)
+        found.append(_joined([(code_N, ones_N, in_degree_N.astype(np.int64))]))
+        waiting += len(found[-1][0])
+        if waiting > max(_SETTLE, len(found[0][0])):
+            found, waiting = [_joined(found)], 0
+    return Sites(*_joined(found))
+
+
+def _joined(found: list[tuple[npt.NDArray[np.int64], ...]]) -> tuple[npt.NDArray[np.int64], ...]:
+    """Return distinct codes, ascending, and the sums of the two counts of each."""
+    code_X, *counts = (np.concatenate([one[place] for one in found]) for place in range(3))
+    code_I, site_X = np.unique(code_X, return_inverse=True)
+    # float64 sums of counts are exact below 2^53
+    sums = (np.bincount(site_X, weights=count_X, minlength=len(code_I)).astype(np.int64) for count_X in counts)
+    return code_I, *sums
