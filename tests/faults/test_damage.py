@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from jobs_of_cases import job, plain_rows
 from ledgers import record_failure
-from random_graphs import assert_same, random_graph
+from random_graphs import assert_same, random_graph, with_added_columns
 from random_stores import make_store
 
 from distributed_tracer.cli.main import main
@@ -36,7 +36,7 @@ from distributed_tracer.store.maintenance.verify import verify
 from distributed_tracer.store.reader import open_store
 from distributed_tracer.store.writer import PartWriter
 
-GRAPHS = [random_graph(f"p{i}", seed=i, num_active=12, num_positions=3) for i in range(3)]
+GRAPHS = [with_added_columns(random_graph(f"p{i}", seed=i, num_active=12, num_positions=3), i) for i in range(3)]
 OTHER = random_graph("other", seed=9, num_active=12, num_positions=3)
 
 
