@@ -11,8 +11,9 @@ import numpy as np
 
 from distributed_tracer.profile.document import write_document, write_prompts, write_tokens
 from distributed_tracer.profile.feature_profile import Context, FeatureProfile
-from distributed_tracer.profile.layout import CONTEXTS, FEATURES, WEIGHTS, arrow_table, layer_file, write_parquet
+from distributed_tracer.profile.layout import CONTEXTS, FEATURES, WEIGHTS, arrow_table, layer_file
 from distributed_tracer.profile.ragged import Ragged
+from distributed_tracer.table_folder import write_parquet
 
 
 def write_profile(folder: Path, profiles: Sequence[FeatureProfile], settings: dict[str, Any] | None = None) -> Path:

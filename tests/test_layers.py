@@ -27,6 +27,7 @@ LAYERS = (
     ("artifacts", "corpus", "graph", "plan"),
     ("model", "transcoder"),
     ("store",),
+    ("table_folder",),
     ("profile",),
     ("trace",),
     ("query", "mine", "importers", "intervene"),
@@ -87,7 +88,7 @@ WITHOUT_TORCH = (
     ),
     "table_stream",
     *("artifacts", "corpus", "graph", "plan", "store", "profile", "query", "export", "importers", "report", "plot"),
-    *("mine", "labels", "ops"),
+    *("mine", "labels", "ops", "table_folder"),
 )
 
 

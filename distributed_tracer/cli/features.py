@@ -62,7 +62,7 @@ def profile(
         neighbours: Number of nearest decoders of each feature; 0 leaves them out.
         seed: Seed by which contexts are sampled.
         memory_gb: Memory in 10^9 bytes that each worker uses for counts and contexts, beside the weights.
-        part_seconds: Number of seconds after which a worker writes what it has; a crash loses what is not written.
+        part_seconds: Seconds after which a worker writes its counts as a part; a crash loses unwritten counts.
         dry_run: Whether to say only what the profile will take.
         json: Whether to print the summary as JSON.
     """

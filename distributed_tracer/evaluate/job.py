@@ -64,7 +64,7 @@ class EvaluationJob:
     part_prompts: int = 64
     """A worker writes its results once it has evaluated this many prompts."""
     part_seconds: float = 30.0
-    """A worker also writes its results after this many seconds. A crash loses what is not written."""
+    """A worker also writes its results after this many seconds. A crash loses unwritten results."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metric", present_metric(self.metric))

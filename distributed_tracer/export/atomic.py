@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import ConfigError
+from ..table_folder import sync
 
 
 def check_file(destination: Path) -> None:
@@ -58,7 +59,7 @@ def new_folder(destination: Path) -> Iterator[Path]:
     try:
         yield temporary
         for entry in (*temporary.rglob("*"), temporary):
-            _sync(entry)
+            sync(entry)
         os.rename(temporary, destination)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -66,11 +67,3 @@ def new_folder(destination: Path) -> Iterator[Path]:
 
 def _temporary(destination: Path) -> Path:
     return destination.with_name(f".{destination.name}.{uuid.uuid4().hex}{destination.suffix}.tmp")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..documents.json_text import to_json_types
-from ..errors import ConfigError
 from ..graph.context import GraphContext
 from ..graph.graph import Graph
 from ..graph.labels import Labels
+from ..table_folder import import_parquet
 from .atomic import new_folder
 from .node_labels import as_objects
 
@@ -20,10 +20,7 @@ _SCHEMA_KEY = b"distributed_tracer"
 
 def check_parquet() -> None:
     """Raise ConfigError if pyarrow is not installed."""
-    try:
-        import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise ConfigError("writing Parquet needs pyarrow: pip install 'distributed-tracer[parquet]'") from error
+    import_parquet("writing Parquet")
 
 
 def write_parquet(graph: Graph, destination: Path, context: GraphContext) -> list[str]:
@@ -33,7 +30,7 @@ def write_parquet(graph: Graph, destination: Path, context: GraphContext) -> lis
     both files has `Graph.attributes` as JSON under the key `distributed_tracer`. In columns, half
     surrogates are replaced as in the store's tables.
     """
-    parquet = import_module("pyarrow.parquet")
+    parquet = import_parquet("writing Parquet")
     described = {_SCHEMA_KEY: json.dumps(to_json_types(graph.attributes()), allow_nan=False).encode("ascii")}
     with new_folder(destination) as folder:
         tables = graph.to_arrow()

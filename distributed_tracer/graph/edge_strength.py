@@ -30,7 +30,7 @@ def has_influence(graph: Graph) -> bool:
 def passing_influence(graph: Graph) -> npt.NDArray[np.float64]:
     """Return what flows through each node [N]: its influence, or the weight of a target.
 
-    What is not known counts as nothing; in a graph of which no influence is known, all nodes count the same.
+    An unknown influence counts as 0; in a graph of which no influence is known, all nodes count the same.
     """
     if len(graph.nodes) and not has_influence(graph):
         return np.ones(len(graph.nodes))

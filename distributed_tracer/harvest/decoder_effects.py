@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from ..model.model import Model
-from ..profile.layout import FEATURES_OF_GROUP, WEIGHTS, arrow_table, layer_file, write_parquet
+from ..profile.layout import FEATURES_OF_GROUP, WEIGHTS, arrow_table, layer_file
 from ..profile.ragged import Ragged
+from ..table_folder import write_parquet
 from ..threads import linear, multiply
 from ..transcoder.base import Transcoders
 

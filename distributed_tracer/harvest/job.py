@@ -20,7 +20,7 @@ from ..config import JobConfig
 from ..errors import ConfigError
 from ..plan.work import Outcome, WorkUnit
 from ..profile.from_store import harvest_store, store_settings
-from ..profile.layout import WEIGHTS, import_parquet, layer_file
+from ..profile.layout import WEIGHTS, layer_file
 from ..profile.parts import done_units, open_parts
 from ..profile.reader import Profile, open_profile
 from ..profile.work_folder import check_folder, work_folder
@@ -30,6 +30,7 @@ from ..runtime.telemetry.logs import log_outcomes
 from ..runtime.telemetry.progress import ProgressTracker
 from ..shapes import TranscoderShape
 from ..store.reader import open_store
+from ..table_folder import import_parquet
 from .estimate import ProfileEstimate, estimate
 from .recorder import HarvestRecorder, ProfileSummary
 from .settings import SHORTEST_CONTEXT, HarvestSettings, ProfileJob
@@ -50,7 +51,7 @@ def run_profile(job: ProfileJob, announce: Callable[[str], None] = _log.info) ->
     Raises ConfigError if the folder has another profile, or if pyarrow is missing; InputError if something is wrong
     with the whole job, before any work; FilesChanged, StoreError and WorkerLost as `run_job` does.
     """
-    import_parquet()
+    import_parquet("a profile")
     with log_outcomes(job.run.log_format) as log_outcome:
         return _run(job, announce, log_outcome)
 

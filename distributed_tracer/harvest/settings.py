@@ -62,7 +62,7 @@ class ProfileJob:
     memory_gb: float = 4.0
     """Memory in 10^9 bytes that each worker uses for counts and contexts, without weights; more is kept on disk."""
     part_seconds: float = 300.0
-    """Number of seconds after which a worker writes what it has. A crash loses what is not yet written."""
+    """Number of seconds after which a worker writes its counts as a part. A crash loses unwritten counts."""
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:

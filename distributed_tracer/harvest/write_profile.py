@@ -13,8 +13,9 @@ from ..model.token_names import names_of
 from ..profile.document import write_document, write_prompts, write_tokens
 from ..profile.finish import QUANTILES, finish_layer
 from ..profile.from_store import StoreTexts
-from ..profile.layout import WEIGHTS, import_parquet, layer_file
+from ..profile.layout import WEIGHTS, layer_file
 from ..profile.parts import done_units, open_parts
+from ..table_folder import import_parquet
 from .settings import ProfileJob
 from .units import PROMPT_NUMBER, HarvestInputs
 

@@ -22,10 +22,11 @@ import numpy.typing as npt
 from .. import __version__
 from ..errors import ConfigError, ResultError
 from ..graph.nodes import NodeKind
-from ..profile.layout import import_parquet, layer_file, write_parquet
+from ..profile.layout import layer_file
 from ..redact import redacted
 from ..store.format.run_file import is_imported
 from ..store.reader import Store
+from ..table_folder import import_parquet, write_parquet
 from ..text import counted
 from .columns import EDGE_COLUMNS, FEATURE_COLUMNS, Column, arrow_table, ratio_columns, rebatched, with_means
 from .incidences import Incidences

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,18 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from ..documents.json_text import parse_json
 from ..errors import ConfigError, ResultError
 from ..names import unknown
-from ..profile.layout import import_parquet, new_file, size_and_digest
-from ..store.format.checksummed_json import MALFORMED, dump_checksummed, load_checksummed
-from ..store.format.run_file import differences
 from ..table import Table
+from ..table_folder import TableFolder, import_parquet
 from ..table_stream import Batch, CategoricalColumn, TableStream
 from ..text import counted, html_facts, short
 
-FORMAT, FORMAT_VERSION = "distributed_tracer result", 1
 DOCUMENT, TABLES, WORK = "provenance.json", "tables", "work"
+RESULT = TableFolder(
+    "result", "result of mining", DOCUMENT, "distributed_tracer result", 1, ResultError, decided_by="store"
+)
 _LOCK = "mining.lock"
 
 
@@ -134,14 +132,7 @@ class Result:
             raise ResultError(f"{path} is not a file of a result: {error}") from error
 
     def _check(self, path: Path) -> None:
-        try:
-            found = size_and_digest(path)
-        except OSError as error:
-            raise ResultError(f"{path} cannot be read: {error.strerror}") from error
-        if found != (expected := self.info["files"][path.relative_to(self.path).as_posix()]):
-            raise ResultError(
-                f"{path} is not as it was written: {found[0]:,} bytes, expected {expected[0]:,}, or other content"
-            )
+        RESULT.check_file(path, self.info["files"][path.relative_to(self.path).as_posix()])
 
 
 def _table_of(name: str) -> str:
@@ -173,48 +164,23 @@ def _batch(table: Any) -> Batch:
 
 def write_document(folder: Path, fields: Mapping[str, Any]) -> None:
     """Write `provenance.json`, which makes the folder a result, for the files in `tables`."""
-    paths = sorted((folder / TABLES).rglob("*.parquet"))
-    files = {path.relative_to(folder).as_posix(): list(size_and_digest(path)) for path in paths}
-    document = {"format": FORMAT, "format_version": FORMAT_VERSION, **fields, "files": files}
-    with new_file(folder / DOCUMENT) as path:
-        path.write_bytes(dump_checksummed(document))
+    RESULT.write(folder, fields, sorted((folder / TABLES).rglob("*.parquet")))
 
 
 def read_document(folder: Path) -> dict[str, Any] | None:
     """Return the document of the result in a folder; None if it has none. Raises ResultError if it is damaged."""
-    path = folder / DOCUMENT
-    try:
-        data = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise ResultError(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        parse_json(data, ValueError)  # bounds depth and numbers
-        document = load_checksummed(data)
-        if document["format"] != FORMAT:
-            raise ValueError(f"its format is {short(str(document['format']))}")
-        if document["format_version"] == FORMAT_VERSION:
-            document["num_prompts"] = int(document["num_prompts"])
-            document["files"] = {_own(name): (int(size), str(sha)) for name, (size, sha) in document["files"].items()}
-            if not isinstance(document["settings"], dict):
-                raise ValueError("its settings are not an object")
-            if not {"what", "graphs"} <= document.keys():
-                raise ValueError("it does not say what it is of")
-    except MALFORMED as error:
-        why = short(f"{type(error).__name__}: {error}", 200)
-        raise ResultError(f"{path} is not a result of mining, or it is damaged: {why}") from error
-    if document["format_version"] != FORMAT_VERSION:
-        version = short(str(document["format_version"]))
-        raise ResultError(f"{path} has format version {version}; this program reads {FORMAT_VERSION}")
-    return document
+    return RESULT.read(folder, _check)
 
 
-def _own(name: str) -> str:
-    """Return the name of a file of a result. Raises ValueError for a path that leads elsewhere."""
-    if not name.startswith(f"{TABLES}/") or not name.endswith(".parquet") or ".." in name.split("/"):
-        raise ValueError(f"its files include {short(name)}")
-    return name
+def _check(document: dict[str, Any]) -> None:
+    document["num_prompts"] = int(document["num_prompts"])
+    for name in document["files"]:
+        if not name.startswith(f"{TABLES}/") or not name.endswith(".parquet") or ".." in name.split("/"):
+            raise ValueError(f"its files include {short(name)}")
+    if not isinstance(document["settings"], dict):
+        raise ValueError("its settings are not an object")
+    if not {"what", "graphs"} <= document.keys():
+        raise ValueError("it does not say what it is of")
 
 
 def check_folder(folder: Path, settings: Mapping[str, Any]) -> bool:
@@ -223,21 +189,14 @@ def check_folder(folder: Path, settings: Mapping[str, Any]) -> bool:
     Raises ConfigError for a folder that has another finished result, and names every setting that differs; for a folder
     that has other files; and for one whose parent does not exist.
     """
-    if not folder.parent.is_dir():
-        raise ConfigError(f"there is no directory {folder.parent} to write {folder.name} to")
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} exists and is no directory: a result is a folder of its own")
+    RESULT.check_place(folder)
     document = read_document(folder)
     if document is None:
         is_begun = (folder / WORK / _LOCK).exists()
         if folder.is_dir() and any(folder.iterdir()) and not is_begun:
-            raise ConfigError(f"{folder} has files and is no result of mining: give a folder that is new or empty")
-    elif lines := differences(document["settings"], settings, ("the result", "this run")):
-        raise ConfigError(
-            f"{folder} has a result that was made otherwise:\n  "
-            + "\n  ".join(lines)
-            + "\n  Give the run the same settings and store, or another folder."
-        )
+            raise RESULT.has_other_files(folder)
+    else:
+        RESULT.check_same(folder, document["settings"], settings)
     return document is not None
 
 
@@ -251,14 +210,7 @@ def work_folder(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
     """
     check_folder(folder, settings)
     work = folder / WORK
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / _LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(
-                f"another run is making the result {folder}: wait for it, or name another folder"
-            ) from error
+    with RESULT.locked(folder, work / _LOCK):
         shutil.rmtree(folder / TABLES, ignore_errors=True)
         temporary = work / "records"
         shutil.rmtree(temporary, ignore_errors=True)

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..table_folder import write_parquet
 from .activation_bins import BIN_BITS, bins_of, histogram, lower_edges, middles, rank_bins
 from .candidates import Candidates
 from .counts import ranks_in_runs
 from .layer_state import FRACTION_BITS, POSITION_BITS, POSITION_STARTS, LayerState, Sizes, empty_state, merge
-from .layout import CONTEXTS, FEATURES, FEATURES_OF_GROUP, Columns, arrow_table, layer_file, write_parquet
+from .layout import CONTEXTS, FEATURES, FEATURES_OF_GROUP, Columns, arrow_table, layer_file
 from .parts import Part
 from .ragged import Ragged
 

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ProfileError
-from .layout import import_parquet, size_and_digest
+from ..table_folder import import_parquet
+from .layout import PROFILE
 
 
 class LayerRows:
@@ -22,15 +23,8 @@ class LayerRows:
 
     def __init__(self, path: Path, expected: tuple[int, str], key: str = "feature") -> None:
         """Open a file. Raises ProfileError if it is not the one that has the `expected` size and SHA-256."""
-        parquet, arrow = import_parquet(), import_module("pyarrow")
-        try:
-            found = size_and_digest(path)
-        except OSError as error:
-            raise ProfileError(f"{path} cannot be read: {error.strerror}") from error
-        if found != expected:
-            raise ProfileError(
-                f"{path} is not as it was written: {found[0]:,} bytes, expected {expected[0]:,}, or other content"
-            )
+        parquet, arrow = import_parquet("a profile"), import_module("pyarrow")
+        PROFILE.check_file(path, expected)
         try:
             self._file = parquet.ParquetFile(path)
             column = self._file.schema_arrow.get_field_index(key)

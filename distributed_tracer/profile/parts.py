@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import ProfileError
+from ..table_folder import new_file, sync
 from . import candidates
 from .candidates import Candidates
 from .counts import Counts
 from .layer_state import COLUMNS, LayerState
-from .layout import WORK, new_file, sync
+from .layout import WORK
 from .ragged import Ragged
 
 _WRITTEN, _PARTS = f"{WORK}/written", f"{WORK}/parts"

@@ -17,10 +17,10 @@ from ..errors import ProfileError
 from ..store.format.checksummed_json import MALFORMED
 from ..table import Table
 from ..text import counted, html_facts, short
-from .document import no_profile, read_document
+from .document import read_document
 from .feature_profile import Context, FeatureProfile, Neighbour, WeightedToken
 from .layer_rows import LayerRows
-from .layout import CONTEXTS, DOCUMENT, FEATURES, PROMPTS, TOKENS, WEIGHTS, WORK, layer_file
+from .layout import CONTEXTS, DOCUMENT, FEATURES, PROFILE, PROMPTS, TOKENS, WEIGHTS, WORK, layer_file
 
 T = TypeVar("T")
 _OPEN_FILES = 96
@@ -155,7 +155,7 @@ class Profile:
         except (*MALFORMED, IndexError) as error:
             if isinstance(error, ProfileError):
                 raise
-            raise no_profile(self.path, f"{type(error).__name__}: {error}") from error
+            raise PROFILE.damaged(self.path, f"{type(error).__name__}: {error}") from error
 
     def _read(self, layer: int, first: int, last: int) -> Iterator[FeatureProfile]:
         found = self._rows(layer_file(FEATURES, layer)).read(first, last).to_pylist()

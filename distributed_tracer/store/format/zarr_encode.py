@@ -70,7 +70,7 @@ def _concatenated(column: Column, prompts: Sequence[Columns], weight_bits: int) 
 
 
 def _with_unknown(column: Column, prompts: Sequence[Columns]) -> npt.NDArray[Any]:
-    """Return an array that some of the prompts may lack, with `column.unknown` in place of what is not known.
+    """Return an array that some of the prompts may lack, with `column.unknown` in place of unknown values.
 
     An array `by_layer` has as many columns as the prompt with the most layers needs.
     """

@@ -14,7 +14,8 @@ from distributed_tracer.harvest import decoder_effects
 from distributed_tracer.harvest.decoder_effects import nearest, top_tokens, write_decoder_effects
 from distributed_tracer.model.load import load_model
 from distributed_tracer.model.model import Model
-from distributed_tracer.profile.layout import WEIGHTS, import_parquet, layer_file
+from distributed_tracer.profile.layout import WEIGHTS, layer_file
+from distributed_tracer.table_folder import import_parquet
 from distributed_tracer.transcoder.load import load_transcoders
 from distributed_tracer.transcoder.loaded import LoadedTranscoders
 

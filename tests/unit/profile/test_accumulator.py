@@ -19,9 +19,10 @@ from distributed_tracer.profile.activation_bins import RELATIVE_ERROR
 from distributed_tracer.profile.chunk import Window, check_activations
 from distributed_tracer.profile.finish import QUANTILES, context_columns, feature_columns, finish_layer
 from distributed_tracer.profile.layer_state import LayerState, Sizes, merge
-from distributed_tracer.profile.layout import CONTEXTS, FEATURES, import_parquet, layer_file
+from distributed_tracer.profile.layout import CONTEXTS, FEATURES, layer_file
 from distributed_tracer.profile.parts import commit_part, open_parts, remove_written, write_part
 from distributed_tracer.profile.sampling_hash import hashes, position_keys
+from distributed_tracer.table_folder import import_parquet
 
 LAYERS, FEATURES_OF_LAYER, PROMPTS = 2, 9, 40
 SIZES = Sizes(per_quantile=2, intervals=3)
