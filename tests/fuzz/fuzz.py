@@ -70,10 +70,10 @@ class Lines:
 
 
 def fuzz(name: str, reader: Reader, seconds: float, rng: random.Random, corpus: list[bytes]) -> int:
-    """Executions with new inputs until the time is over; the number of findings."""
+    """Executions with new inputs for so many seconds of a processor; the number of findings."""
     lines, kinds = Lines(), set[str]()
     started, used, num_runs, num_found = time.monotonic(), time.process_time(), 0, 0
-    while time.monotonic() - started < seconds:
+    while time.process_time() - used < seconds:
         data = corpus[num_runs] if num_runs < len(corpus) else mutated(rng.choice(corpus), tuple(corpus), rng)
         num_runs += 1
         begun = time.process_time()
@@ -111,7 +111,7 @@ def fuzz(name: str, reader: Reader, seconds: float, rng: random.Random, corpus: 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("readers", nargs="*", choices=[[], *READERS], help="all without any")
-    parser.add_argument("--seconds", type=float, default=60.0, help="for each reader")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of a processor, for each reader")
     parser.add_argument("--seed", type=int, default=None)
     args = parser.parse_args()
     names = args.readers or READERS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -182,15 +183,15 @@ def archive(path: Path, pickled: bytes, compression: int = zipfile.ZIP_STORED, *
 
 class Command:
     def __reduce__(self) -> tuple[Any, ...]:
-        return print, ("executed",)
+        return os.system, ("echo executed",)
 
 
-def test_nothing_in_a_file_is_executed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(GraphFileError, match=r"asks for '(__builtin__|builtins)\.print', which is no part of a graph"):
+def test_nothing_in_a_file_is_executed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(GraphFileError, match=r"asks for '(posix|nt)\.system', which is no part of a graph"):
         torch_values(archive(tmp_path / "g.pt", pickle.dumps(Command(), protocol=2)), ())
     with pytest.raises(GraphFileError, match="the instruction STRING"):
         torch_values(archive(tmp_path / "g.pt", b"S'\\o'\n."), ())
-    assert capsys.readouterr().out == ""
+    assert capfd.readouterr().out == ""
 
 
 def tensor(numel: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> bytes:
