@@ -11,7 +11,6 @@ import errno
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import __version__
 from ..errors import ConfigError, ResultError
 from ..graph.nodes import NodeKind
 from ..profile.layout import layer_file
-from ..redact import redacted
-from ..store.format.run_file import is_imported
 from ..store.reader import Store
 from ..table_folder import import_parquet, write_parquet
 from ..text import counted
 from .columns import EDGE_COLUMNS, FEATURE_COLUMNS, Column, arrow_table, ratio_columns, rebatched, with_means
+from .findings import describe_graphs, provenance
 from .incidences import Incidences
 from .pairs import PAIR_BYTES, PairReduction, Rows, key_ranges
 from .prompts import ChosenPrompts, choose_prompts
@@ -143,7 +140,7 @@ def mine_atlas(
             sites = find_sites(prompts, estimate.plan.read_rows)
             plan = AtlasPlan.of(memory_gb, prompts.num_edges + prompts.num_nodes, len(sites))
             counts = write_atlas(folder, work, prompts, sites, plan)
-            write_document(folder, {"what": "atlas", "settings": settings, **_about(prompts), **counts})
+            write_document(folder, {"what": "atlas", "settings": settings, **provenance(prompts), **counts})
     return open_result(folder)
 
 
@@ -202,33 +199,6 @@ def _feature_rows(sites: Sites, incidences: Incidences) -> dict[str, npt.NDArray
         "sum_error_share": sums.error_share_I,
     }
     return ratio_columns({name: values[own] for name, values in columns.items()})
-
-
-def describe_graphs(store: Store) -> str:
-    """Return what kind of graphs a store holds: pruned or complete, as far as it is recorded."""
-    trace = store.info.get("identity", {}).get("trace", {})
-    if is_imported(store.info) or not isinstance(trace, dict) or "keep_all" not in trace:
-        return "graphs of which it is not recorded whether they are pruned"
-    if trace["keep_all"]:
-        return "complete graphs"
-    thresholds = (trace.get(f"{of}_threshold") for of in ("node", "edge"))
-    return "pruned graphs (node threshold {}, edge threshold {})".format(*thresholds)
-
-
-def _about(prompts: ChosenPrompts) -> dict[str, Any]:
-    """Return where the statistics come from."""
-    store = prompts.store
-    return {
-        "store": redacted(store.url),
-        "identity": store.info.get("identity", {}),
-        "graphs": describe_graphs(store),
-        "num_prompts": len(prompts),
-        "num_nodes": prompts.num_nodes,
-        "num_edges": prompts.num_edges,
-        "num_clusters": prompts.num_clusters,
-        "num_without_cluster": prompts.num_without_cluster,
-        "versions": {"distributed_tracer": __version__, **{name: version(name) for name in ("numpy", "pyarrow")}},
-    }
 
 
 @contextmanager

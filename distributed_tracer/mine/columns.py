@@ -16,7 +16,7 @@ COUNT, EDGE, NO_UNIT = "count", "unit of the target: pre-activation of a feature
 
 
 class Column(NamedTuple):
-    """A column: numpy's short name of its dtype (empty for text), its unit, and what it means."""
+    """A column: numpy's short name of its dtype (empty for text, `kind` for NodeKinds), its unit, and what it means."""
 
     kind: str
     unit: str
@@ -37,7 +37,7 @@ EDGE_COLUMNS: dict[str, Column] = {
         f"{side}_{name}": column
         for side in ("source", "target")
         for name, column in {
-            "kind": Column("", "", f"kind of the {side}: {', '.join(KINDS)}"),
+            "kind": Column("kind", "", f"kind of the {side}: {', '.join(KINDS)}"),
             "layer": Column("i2", NO_UNIT, f"layer of the {side}: -1 for tokens, the number of layers for targets"),
             "feature": Column("i4", NO_UNIT, f"{side}'s feature index; token id for tokens and targets; -1 for errors"),
         }.items()
@@ -136,7 +136,7 @@ def _ratio(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.int64]) -> npt.
 def arrow_table(columns: Mapping[str, Column], rows: Mapping[str, npt.NDArray[Any]], of_graphs: str) -> Any:
     """Return rows as a pyarrow.Table with the unit and the meaning of each column in its metadata.
 
-    `of_graphs` says what kind of graphs the statistics are of. Kinds of nodes are given as numbers.
+    `of_graphs` says what kind of graphs the statistics are of. Kinds of nodes are given as numbers, text as strings.
     """
     arrow = import_module("pyarrow")
     text = arrow.dictionary(arrow.int8(), arrow.string())
@@ -145,14 +145,22 @@ def arrow_table(columns: Mapping[str, Column], rows: Mapping[str, npt.NDArray[An
         if name not in rows:
             continue
         about = {"unit": column.unit, "meaning": column.meaning, "graphs": of_graphs}
-        if column.kind:
+        if column.kind == "kind":
+            kind = text
+            arrays.append(arrow.DictionaryArray.from_arrays(arrow.array(rows[name], arrow.int8()), arrow.array(KINDS)))
+        elif column.kind:
             kind = arrow.from_numpy_dtype(np.dtype(column.kind))
             arrays.append(arrow.array(np.ascontiguousarray(rows[name]), kind))
         else:
-            kind = text
-            arrays.append(arrow.DictionaryArray.from_arrays(arrow.array(rows[name]), arrow.array(KINDS)))
+            kind = arrow.string()
+            arrays.append(arrow.array([_encodable(str(value)) for value in rows[name]], kind))
         fields.append(arrow.field(name, kind, nullable=False, metadata=about))
     return arrow.Table.from_arrays(arrays, schema=arrow.schema(fields, metadata={"graphs": of_graphs}))
+
+
+def _encodable(text: str) -> str:
+    """Return a text that UTF-8 can encode: half surrogates become replacement characters."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def rebatched(tables: Iterable[Any], num_rows: int) -> Iterable[Any]:

@@ -75,6 +75,16 @@ class Result:
         }
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What a reader must know to judge the tables, such as the number of tests; docs/mining.md describes them."""
+        return dict(self.info.get("facts", {}))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes the numbers less certain than they look, and what the data cannot say."""
+        return tuple(self.info.get("warnings", ()))
+
+    @property
     def tables(self) -> list[str]:
         """Names of the tables."""
         return sorted({_table_of(name) for name in self.info["files"]})
@@ -146,7 +156,7 @@ def _order(name: str) -> tuple[str, int]:
 
 def _kind(type_: Any) -> str:
     """Return numpy's short name of an Arrow type; empty for text."""
-    return "" if str(type_).startswith("dictionary") else np.dtype(type_.to_pandas_dtype()).str[1:]
+    return "" if str(type_).startswith(("dictionary", "string")) else np.dtype(type_.to_pandas_dtype()).str[1:]
 
 
 def _batch(table: Any) -> Batch:
@@ -179,6 +189,9 @@ def _check(document: dict[str, Any]) -> None:
             raise ValueError(f"its files include {short(name)}")
     if not isinstance(document["settings"], dict):
         raise ValueError("its settings are not an object")
+    if not isinstance(document.get("facts", {}), dict) or not isinstance(document.get("warnings", []), list):
+        raise ValueError("its facts or its warnings are of another kind")
+    document["warnings"] = [str(text) for text in document.get("warnings", [])]
     if not {"what", "graphs"} <= document.keys():
         raise ValueError("it does not say what it is of")
 

@@ -1,0 +1,97 @@
+"""Findings: tables that fit into memory, and the result folder that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import ConfigError
+from ..graph.columns import KINDS
+from ..redact import redacted
+from ..store.format.run_file import is_imported
+from ..store.reader import Store
+from ..table_folder import import_parquet, write_parquet
+from .columns import Column, arrow_table
+from .prompts import ChosenPrompts
+from .result import TABLES, Result, check_folder, open_result, work_folder, write_document
+
+
+@dataclass(frozen=True, eq=False)
+class FindingTable:
+    """A table of a result. A result has a table of each of its names, if need be without rows."""
+
+    columns: Mapping[str, Column]
+    """Name, kind, unit and meaning of each column, in their order."""
+    rows: Mapping[str, Any]
+    """Values of each column: an array, or strings for text, of equal lengths."""
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What a mining command has found."""
+
+    tables: Mapping[str, FindingTable]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Numbers of tests, of clusters and the like, as JSON: what a reader must know to judge the tables."""
+    warnings: tuple[str, ...] = ()
+    """What makes these numbers less certain than they look, and what the data cannot say; sentences for people."""
+
+
+def mine_findings(
+    out: str | Path, what: str, prompts: ChosenPrompts, options: Mapping[str, Any], find: Callable[[], Findings]
+) -> Result:
+    """Write what `find` finds into the folder `out`, and return the result; a finished one is returned as it is.
+
+    `what` is the name of the command, and `options` has all that determines the result beside the prompts and the
+    clusters: conditions, thresholds, seeds, as JSON. Raises ConfigError for a folder with another result.
+    """
+    import_parquet("a result of mining")
+    folder = Path(out).expanduser()
+    settings = {"what": what, "prompts": prompts.digest(), **options}
+    if not check_folder(folder, settings):
+        with work_folder(folder, settings):
+            findings = find()
+            of_graphs = describe_graphs(prompts.store)
+            for name, table in findings.tables.items():
+                if missing := table.columns.keys() ^ table.rows.keys():
+                    raise ConfigError(f"the table {name} has no values or no description of {sorted(missing)}")
+                own = arrow_table(table.columns, table.rows, of_graphs)
+                write_parquet(folder / TABLES / f"{name}.parquet", iter([own]))
+            found = {"facts": dict(findings.facts), "warnings": list(findings.warnings)}
+            write_document(folder, {"what": what, "settings": settings, **provenance(prompts), **found})
+    return open_result(folder)
+
+
+def provenance(prompts: ChosenPrompts) -> dict[str, Any]:
+    """Return where statistics come from, for the document of a result."""
+    store = prompts.store
+    return {
+        "store": redacted(store.url),
+        "identity": store.info.get("identity", {}),
+        "graphs": describe_graphs(store),
+        "num_prompts": len(prompts),
+        "num_nodes": prompts.num_nodes,
+        "num_edges": prompts.num_edges,
+        "num_clusters": prompts.num_clusters,
+        "num_without_cluster": prompts.num_without_cluster,
+        "versions": {"distributed_tracer": __version__, **{name: version(name) for name in ("numpy", "pyarrow")}},
+    }
+
+
+def describe_graphs(store: Store) -> str:
+    """Return what kind of graphs a store holds: pruned or complete, as far as it is recorded."""
+    trace = store.info.get("identity", {}).get("trace", {})
+    if is_imported(store.info) or not isinstance(trace, dict) or "keep_all" not in trace:
+        return "graphs of which it is not recorded whether they are pruned"
+    if trace["keep_all"]:
+        return "complete graphs"
+    thresholds = (trace.get(f"{of}_threshold") for of in ("node", "edge"))
+    return "pruned graphs (node threshold {}, edge threshold {})".format(*thresholds)
+
+
+KIND_COLUMN = Column("kind", "", f"kind of a node, one of {', '.join(KINDS)}")
+"""Column of kinds of nodes, whose values are numbers of NodeKind."""
