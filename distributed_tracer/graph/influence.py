@@ -25,9 +25,13 @@ class Influence:
 
 
 def edge_shares(target_E: Ints, weight_E: npt.NDArray[np.float32], row_sum_N: Floats) -> Floats:
-    """Return each |edge| as a share of its row's normaliser. The share is zero in rows whose normaliser is zero."""
+    """Return each |edge| as a share of its row's normaliser.
+
+    The share is zero where the weight is not finite, and in rows whose normaliser is zero or not finite.
+    """
     sums_E = row_sum_N[target_E]
-    return np.divide(np.abs(weight_E), sums_E, out=np.zeros(len(weight_E)), where=sums_E > 0)
+    is_known_E = np.isfinite(weight_E) & np.isfinite(sums_E) & (sums_E > 0)
+    return np.divide(np.abs(weight_E), sums_E, out=np.zeros(len(weight_E)), where=is_known_E)
 
 
 def influence(target_E: Ints, source_E: Ints, share_E: Floats, start_N: Floats) -> Influence:

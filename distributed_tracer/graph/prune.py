@@ -36,7 +36,7 @@ def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.9
     Tokens and targets always stay, and so does every item that equals the last item needed, up to round-off. Then nodes
     without an outgoing edge and features without an incoming edge are removed until there are no more of them.
     Influence, row sums and scores stay those of the whole graph. Raises ConfigError for a threshold that is not in
-    (0, 1], and for an imported graph whose influence or weights of targets are not known.
+    (0, 1], and for an imported graph whose influence or weights of targets or edges are not known or not finite.
     """
     check_thresholds(node_threshold, edge_threshold)
     _check_known(graph)
@@ -61,12 +61,16 @@ def check_thresholds(node_threshold: float, edge_threshold: float) -> None:
 
 def _check_known(graph: Graph) -> None:
     """Raise ConfigError if nothing says which nodes are influential."""
-    unknown = int(np.isnan(graph.influence_N).sum())
-    weights = int(np.isnan([target.weight for target in graph.targets]).sum())
-    if unknown or weights:
+    values = {
+        "the influence of {} nodes": graph.influence_N,
+        "the weights of {} targets": np.array([target.weight for target in graph.targets]),
+        "the weights of {} edges": graph.weight_E,
+    }
+    counts = {what: int(np.count_nonzero(~np.isfinite(numbers))) for what, numbers in values.items()}
+    if any(counts.values()):
         raise ConfigError(
-            f"the graph of {short(graph.prompt_id)} cannot be pruned: the influence of {unknown:,} of its nodes and "
-            f"the weights of {weights:,} of its targets are not known"
+            f"the graph of {short(graph.prompt_id)} cannot be pruned, because these are not known or not finite: "
+            + ", ".join(what.format(f"{count:,}") for what, count in counts.items() if count)
         )
 
 

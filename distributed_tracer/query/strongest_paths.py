@@ -54,7 +54,7 @@ def strongest_paths(
     if target is not None:
         start_N[~((graph.nodes.kind_N == KINDS.index("target")) & (graph.nodes.feature_N == target))] = 0.0
     share_E = edge_shares(graph.target_E(), graph.weight_E, _row_sums(graph, rows, start_N))
-    share_NI, edge_NI, rank_NI = _best(graph, np.nan_to_num(share_E), start_N, k)
+    share_NI, edge_NI, rank_NI = _best(graph, share_E, start_N, k)
     wanted = np.isin(graph.nodes.kind_N, [KINDS.index(kind) for kind in kinds])
     share_NI = np.where(wanted[:, None], share_NI, 0.0)
     order = np.argsort(-share_NI, axis=None, kind="stable")[: min(k, np.count_nonzero(share_NI))]

@@ -12,7 +12,9 @@ from tiny import CASES
 
 from distributed_tracer.config import TraceConfig
 from distributed_tracer.errors import ConfigError
+from distributed_tracer.graph.edge_strength import row_sums
 from distributed_tracer.graph.graph import Graph
+from distributed_tracer.graph.influence import edge_shares
 from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.graph.prune import prune
 from distributed_tracer.model.load import load_model
@@ -68,6 +70,19 @@ def test_a_graph_without_influence_keeps_tokens_and_targets() -> None:
     )
     kept = prune(silent)
     assert {NodeKind(k) for k in np.unique(kept.nodes.kind_N)} >= {NodeKind.TOKEN, NodeKind.TARGET}
+
+
+@pytest.mark.parametrize("weight", [np.inf, -np.inf, np.nan])
+def test_a_graph_with_an_edge_that_is_not_finite_is_refused_and_has_paths_without_it(weight: float) -> None:
+    whole = random_graph()
+    assert np.flatnonzero(np.isnan(whole.weight_E)).tolist() == [0]
+    weight_E = np.where(np.arange(len(whole.weight_E)) == 3, np.float32(weight), whole.weight_E)
+    broken = replace(whole, weight_E=weight_E)
+    with pytest.raises(ConfigError, match=r"not known or not finite: the weights of 2 edges"):
+        prune(broken)
+    share_E = edge_shares(broken.target_E(), weight_E, row_sums(broken))
+    assert share_E[3] == 0
+    assert np.isfinite(share_E).all()
 
 
 @pytest.mark.parametrize("share", [80, 0.0, -0.1, float("nan"), "0.8", None])

@@ -243,7 +243,7 @@ def test_pictures_say_what_is_not_known(url: str) -> None:
 
 def test_what_needs_unknown_numbers_is_refused(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     bare = open_store(url).graph("bare")
-    with pytest.raises(ConfigError, match="cannot be pruned: the influence of 44 of its nodes and the weights of 0"):
+    with pytest.raises(ConfigError, match=r"cannot be pruned, because .*: the influence of 44 nodes"):
         prune(bare)
     assert len(prune(open_store(url).graph("viewer/llama_relu_plt"), 0.5, 0.9).nodes) < len(bare.nodes)
     for command in (["verify-edges", url], ["faithfulness", url]):
