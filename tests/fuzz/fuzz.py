@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -122,6 +123,7 @@ def main() -> int:
                 checked(READERS[name], seed, path)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, used + MEMORY_BYTES))
+    warnings.simplefilter("error", RuntimeWarning)  # as the suite has it
     rng = random.Random(args.seed)
     found = sum(fuzz(name, READERS[name], args.seconds, rng, list(READERS[name].seeds)) for name in names)
     return 1 if found else 0
