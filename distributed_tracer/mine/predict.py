@@ -95,11 +95,11 @@ def _columns(vectors: Mapping[str, Floats], name: str, has: npt.NDArray[np.intp]
 
 
 def shuffled(label_I: Floats, cluster_I: npt.NDArray[Any], number: int, seed: int) -> list[Floats]:
-    """Return labels that say nothing: those of whole clusters go to other clusters.
+    """Return labels that say nothing: those of whole clusters go to other clusters, and within them to any prompt.
 
-    Labels in the order of clusters are given to prompts in another, random order of clusters. Prompts of one cluster
-    thus get labels that were together before, up to the edges where sizes of clusters differ: shuffling prompts one by
-    one would make labels look independent that are not.
+    Labels in the order of clusters are given to prompts in another, random order of clusters, and in random order
+    within each. Prompts of one cluster thus get labels that were together before, up to the edges where sizes of
+    clusters differ: shuffling all prompts at once would make labels look independent that are not.
     """
     in_order = np.argsort(cluster_I, kind="stable")
     _, place_I = np.unique(cluster_I, return_inverse=True)
@@ -107,7 +107,7 @@ def shuffled(label_I: Floats, cluster_I: npt.NDArray[Any], number: int, seed: in
     for _ in range(number):
         rank_C = random.permutation(int(place_I.max()) + 1)
         other = np.empty_like(label_I)
-        other[np.argsort(rank_C[place_I], kind="stable")] = label_I[in_order]
+        other[np.lexsort((random.random(len(label_I)), rank_C[place_I]))] = label_I[in_order]
         found.append(other)
     return found
 

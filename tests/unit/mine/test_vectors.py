@@ -17,6 +17,7 @@ from distributed_tracer.errors import ConfigError
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.mine import vectors
+from distributed_tracer.mine.predict import _Judged, shuffled
 from distributed_tracer.mine.prompts import choose_prompts
 from distributed_tracer.mine.result import Result
 from distributed_tracer.mine.vectors import mine_vectors, read_vectors
@@ -209,9 +210,17 @@ def test_labels_that_say_nothing_are_not_found_also_where_clusters_share_them(tm
     assert abs(np.mean([row["auroc_shuffled"] for row in found]) - 0.5) < 0.03
 
 
-def test_the_auroc_is_that_of_all_pairs_of_one_fold_and_its_interval_leaves_out_clusters() -> None:
-    from distributed_tracer.mine.predict import _Judged
+def test_shuffled_labels_stay_together_as_far_as_they_were_in_clusters() -> None:
+    cluster = np.repeat(np.arange(10), 6)
+    same = shuffled((cluster < 5).astype(float), cluster, 50, 0)
+    assert all(len({*label[cluster == one]}) == 1 for label in same for one in range(10))
+    varied = shuffled(np.tile([0.0, 1.0], 30), cluster, 50, 0)
+    assert all(label[cluster == one].sum() == 3 for label in varied for one in range(10))
+    for labels in (same, varied):
+        assert len({label.tobytes() for label in labels}) > 30
 
+
+def test_the_auroc_is_that_of_all_pairs_of_one_fold_and_its_interval_leaves_out_clusters() -> None:
     rng = np.random.default_rng(3)
     score, label = rng.integers(0, 6, 40).astype(float), (rng.random(40) < 0.4).astype(float)
     cluster = rng.integers(0, 10, 40)
