@@ -1,0 +1,76 @@
+"""What workers need to know of a job, and the tokens and folds that they and the driver read in the same order.
+
+Axes: I prompt by rank, T token of all prompts, by rank and position.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import StoreMismatch
+from ..mine.clusters import Clusters, Ints, clusters_of
+from ..mine.prompts import ChosenPrompts, choose_prompts
+from ..mine.ridge import folds_of
+from ..store.reader import open_store
+
+FOLDS = 5
+_TOKENS_AT_ONCE = 1 << 22
+
+
+@dataclass(frozen=True)
+class LinearErrorSettings:
+    """The prompts, by what they are chosen; `digest` is what `ChosenPrompts.digest` says of them."""
+
+    store: str
+    where: tuple[str, ...]
+    cluster: str | None
+    digest: str
+    seed: int
+    folder: str
+    """Folder for a file of each layer, which all workers must see."""
+
+    def layer_path(self, layer: int) -> Path:
+        """Return the file of a layer."""
+        return Path(self.folder) / f"layer_{layer:04d}.npz"
+
+    def corpus(self) -> Corpus:
+        """Read the tokens of the prompts. Raises StoreMismatch if the store has other prompts now."""
+        prompts = choose_prompts(open_store(self.store), self.where, self.cluster)
+        if prompts.digest() != self.digest:
+            raise StoreMismatch(f"the prompts of {self.store} have changed since the job began: run it again")
+        return Corpus.of(prompts, clusters_of(prompts, self.cluster), self.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """The tokens of all prompts, 4 bytes each, and the fold of each prompt."""
+
+    token_T: npt.NDArray[np.int32]
+    first_I: Ints
+    """First token of each prompt, and the number of all tokens."""
+    fold_I: Ints
+
+    @classmethod
+    def of(cls, prompts: ChosenPrompts, clusters: Clusters, seed: int) -> Corpus:
+        """Read the tokens. Raises ConfigError for fewer than 3 clusters."""
+        fold_I = folds_of(clusters, seed, FOLDS)
+        length_I = np.array([prompts.store.entry(prompt_id).num_tokens for prompt_id in prompts.ids], np.int64)
+        first_I = np.append(0, np.cumsum(length_I))
+        token_T = np.zeros(first_I[-1], np.int32)
+        for part_range, rank_I in prompts.ranges("num_tokens", rows=_TOKENS_AT_ONCE):
+            read = part_range.part.read({"tokens/token": part_range.rows("num_tokens")})["tokens/token"]
+            sizes = part_range.sizes("num_tokens")
+            within = np.arange(len(read)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+            token_T[np.repeat(first_I[rank_I], sizes) + within] = read
+        return cls(token_T, first_I, fold_I)
+
+    def __len__(self) -> int:
+        return len(self.fold_I)
+
+    def tokens(self, rank: int) -> tuple[int, ...]:
+        """Return the tokens of a prompt."""
+        return tuple(self.token_T[self.first_I[rank] : self.first_I[rank + 1]].tolist())

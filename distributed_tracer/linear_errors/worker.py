@@ -1,0 +1,190 @@
+"""LinearErrorWorker: fits the errors of some layers at a time, reading all prompts twice. It does not use Ray.
+
+The first pass adds up products of inputs and errors for each fold, always in the order of prompts and in float64. Then
+each fold is predicted from the others, and the second pass says what is left. A layer's numbers do not depend on which
+layers are fitted with it, nor on the number of workers.
+
+Axes: P position, D model width, K fold, I prompt by rank, N row of a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..artifacts.files_in_use import Content, What
+from ..config import JobConfig
+from ..mine.linear_errors import LayerErrors
+from ..mine.ridge import FoldFit, FoldSums, cross_fit
+from ..model.forward_cache import run_with_cache
+from ..model.tokenize import num_zeroed_positions
+from ..plan.work import Outcome, WorkUnit
+from ..runtime.prompt_attempt import LoadedModel, PromptAttempts
+from ..runtime.reply import WorkerReply
+from ..threads import few_on_one_thread, product
+from ..trace.device import matmul_precision
+from ..trace.encode import encode
+from ..transcoder.shard import Shard
+from .settings import FOLDS, Corpus, LinearErrorSettings
+
+LAYERS = "layers"
+"""Key of a unit's metadata: the layers to fit."""
+_BLOCK = 1_024
+"""Number of rows whose products are computed at once."""
+
+
+class LinearErrorWorker:
+    """Fits groups of layers, one after another, and writes a file for each layer."""
+
+    loaded: LoadedModel
+
+    def __init__(
+        self,
+        settings: LinearErrorSettings,
+        config: JobConfig,
+        threads: int,
+        shard: Shard = Shard(),  # noqa: B008  (Shard is frozen)
+        expected: Mapping[What, Content] | None = None,
+    ) -> None:
+        """Load the model and transcoders, and read the tokens.
+
+        Raises InputError as `LoadedModel` does, and StoreError if the store cannot be read.
+        """
+        self._settings = settings
+        self.loaded = LoadedModel(config, threads, shard, expected)
+        self._attempts = PromptAttempts(self.loaded, self._work, lambda unit: (1,), "encode")
+        self._corpus: Corpus = settings.corpus()
+        self._durable: list[str] = []
+        self.loaded.phases.start("idle")
+
+    def trace(self, *units: WorkUnit) -> WorkerReply:
+        """Fit the layers of the units. Raises FilesChanged if the numbers may be of two models."""
+        outcomes = self._attempts.run(units)
+        durable, self._durable = tuple(self._durable), []
+        return WorkerReply(outcomes, durable=durable)
+
+    def flush(self) -> WorkerReply:
+        """Return nothing: what is fitted is written."""
+        return WorkerReply()
+
+    def _work(self, unit: WorkUnit, size: int, outcome: Outcome) -> Outcome:
+        layers = list(unit.prompt.metadata[LAYERS])
+        width, num_prompts = self.loaded.model.shape.d_model, len(self._corpus)
+        sums = {layer: _Sums(width) for layer in layers}
+        for rank, of_layers in self._errors(layers):
+            for layer, (x_PD, error_PD) in of_layers.items():
+                sums[layer].add(int(self._corpus.fold_I[rank]), x_PD, error_PD)
+        fits = {layer: _Fit(cross_fit(sums.pop(layer).finished(), together=True)) for layer in layers}
+        left = {layer: _Left(num_prompts, len(self._corpus.token_T)) for layer in layers}
+        for rank, of_layers in self._errors(layers):
+            first = int(self._corpus.first_I[rank + 1])
+            for layer, (x_PD, error_PD) in of_layers.items():
+                left[layer].add(rank, first, fits[layer].rest(int(self._corpus.fold_I[rank]), x_PD, error_PD))
+        self.loaded.files.check()
+        for layer in layers:
+            left[layer].finished(fits[layer].penalty_K).write(self._settings.layer_path(layer))
+        self._durable.append(unit.prompt.id)
+        return outcome
+
+    def _errors(self, layers: Sequence[int]) -> Iterator[tuple[int, dict[int, tuple[Tensor, Tensor]]]]:
+        """Yield each prompt's rank, with what the transcoders of the layers read and miss at its last positions, in
+        float64 on the CPU. A layer whose values are not all finite is left out."""
+        model, transcoders = self.loaded.model, self.loaded.transcoders
+        shape = transcoders.shape
+        for rank in range(len(self._corpus)):
+            tokens = self._corpus.tokens(rank)
+            zeroed = num_zeroed_positions(tokens, model.shape.architecture)
+            with (
+                torch.no_grad(),
+                matmul_precision("float32"),
+                few_on_one_thread(model.input_device, len(tokens), model.shape.d_model),
+            ):
+                cache = run_with_cache(model, tokens, shape.input_site, shape.output_site)
+                vectors = encode(model, cache, transcoders, zeroed, model.dtype, keep_vectors=False).source_vectors
+            found = {}
+            for layer in layers:
+                pair = tuple(
+                    values_PD[zeroed:].to("cpu", torch.float64)
+                    for values_PD in (cache.inputs_PD[layer], vectors.error_LPD[layer])
+                )
+                if len(pair[0]) and all(bool(values.isfinite().all()) for values in pair):
+                    found[layer] = (pair[0], pair[1])
+            self.loaded.phases.step()
+            yield rank, found
+
+
+class _Sums:
+    """Sums over the rows of each fold, in float64. Rows of a fold wait until they are a block."""
+
+    def __init__(self, width: int) -> None:
+        self._n_K = np.zeros(FOLDS)
+        self._sum_KD2 = torch.zeros(3, FOLDS, width, dtype=torch.float64)
+        self._products_2KDD = torch.zeros(2, FOLDS, width, width, dtype=torch.float64)
+        self._waiting: list[list[tuple[Tensor, Tensor]]] = [[] for _ in range(FOLDS)]
+
+    def add(self, fold: int, x_PD: Tensor, error_PD: Tensor) -> None:
+        self._waiting[fold].append((x_PD, error_PD))
+        if sum(len(x) for x, _ in self._waiting[fold]) >= _BLOCK:
+            self._multiply(fold)
+
+    def finished(self) -> FoldSums:
+        for fold in range(FOLDS):
+            self._multiply(fold)
+        x_KD, error_KD, square_KD = (sums_KD.numpy() for sums_KD in self._sum_KD2)
+        xx_KDD, xe_KDD = (products_KDD.numpy() for products_KDD in self._products_2KDD)
+        used = self._n_K > 0  # fewer clusters than folds
+        sums = (self._n_K, x_KD, error_KD, xx_KDD, xe_KDD, square_KD)
+        return FoldSums(*(sums if used.all() else (values[used] for values in sums)))
+
+    def _multiply(self, fold: int) -> None:
+        if not self._waiting[fold]:
+            return
+        x_ND, error_ND = (torch.cat(parts) for parts in zip(*self._waiting[fold], strict=True))
+        self._waiting[fold] = []
+        self._n_K[fold] += len(x_ND)
+        for sums_KD, values_ND in zip(self._sum_KD2, (x_ND, error_ND, error_ND.square()), strict=True):
+            sums_KD[fold] += values_ND.sum(0)
+        self._products_2KDD[0, fold] += product(x_ND.T, x_ND)
+        self._products_2KDD[1, fold] += product(x_ND.T, error_ND)
+
+
+class _Fit:
+    """What predicts the errors of each fold."""
+
+    def __init__(self, fits: Sequence[FoldFit]) -> None:
+        self._fits = [
+            [torch.from_numpy(values) for values in (fit.mean_x_D, fit.mean_y_Y, fit.weights_DY)] for fit in fits
+        ]
+        self.penalty_K = np.array([fit.penalty_Y[0] for fit in fits])
+
+    def rest(self, fold: int, x_PD: Tensor, error_PD: Tensor) -> Tensor:
+        """Return |error|², |error - constant|² and |error - constant - linear map|² at each position [3, P]."""
+        mean_x_D, mean_error_D, weights_DD = self._fits[fold]
+        varying_PD = error_PD - mean_error_D
+        rest_PD = varying_PD - product(x_PD - mean_x_D, weights_DD)
+        return torch.stack([values_PD.square().sum(1) for values_PD in (error_PD, varying_PD, rest_PD)])
+
+
+class _Left:
+    """What is left of the errors of a layer, prompt by prompt."""
+
+    def __init__(self, num_prompts: int, num_tokens: int) -> None:
+        self._tokens_I = np.zeros(num_prompts, np.int64)
+        self._squares_3I = np.zeros((3, num_prompts))
+        self._rest_T = np.full(num_tokens, np.nan, np.float32)
+
+    def add(self, rank: int, end: int, squares_3P: Tensor) -> None:
+        """Add the last positions of a prompt, whose tokens end at `end`."""
+        squares = squares_3P.numpy()
+        self._tokens_I[rank] = squares.shape[1]
+        self._squares_3I[:, rank] = squares.sum(axis=1)
+        whole_P, rest_P = squares[0], squares[2]
+        ratio_P = np.sqrt(np.divide(rest_P, whole_P, out=np.zeros_like(rest_P), where=whole_P > 0))
+        self._rest_T[end - len(ratio_P) : end] = ratio_P
+
+    def finished(self, penalty_K: np.ndarray) -> LayerErrors:
+        square_I, varying_I, rest_I = self._squares_3I
+        return LayerErrors(self._tokens_I, square_I, varying_I, rest_I, self._rest_T, penalty_K)
