@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -36,13 +35,12 @@ from ..runtime.telemetry.progress import ProgressTracker
 from ..shapes import ModelShape, TranscoderShape
 from ..store.format.run_file import check_traced
 from ..store.reader import Store
-from ..text import format_bytes, listed
+from ..text import counted, format_bytes, listed
 from .settings import FOLDS, Corpus, LinearErrorSettings
 
 if TYPE_CHECKING:
     from .worker import LinearErrorWorker
 
-_log = logging.getLogger(__name__)
 LOCAL = RunConfig(local=True, progress=False)
 _MATRICES_OF_FIT = 8
 """Number of matrices of the model's width that a fit needs beside the sums."""
@@ -54,7 +52,7 @@ def mine_dark_matter(
     *,
     where: str | Sequence[str] = (),
     cluster: str | None = None,
-    by: Sequence[str] = (),
+    classes: Sequence[str] = (),
     top: int = 1_000,
     model: str | None = None,
     transcoders: str | None = None,
@@ -70,37 +68,74 @@ def mine_dark_matter(
     describes the tables. Raises ConfigError for arguments that do not fit, StoreMismatch for another model or other
     transcoders, StoreError if the store cannot be read, ResultError if layers could not be fitted.
     """
-    if (model is None) != (transcoders is None):
-        raise ConfigError("the linear part needs both --model and --transcoders: give both or neither")
-    prompts = choose_prompts(store, where, cluster)
-    clusters_of(prompts, cluster)
-    check_fields(prompts, by)
+    prompts = _chosen(store, where, cluster, classes)
     conditions = (where,) if isinstance(where, str) else tuple(where)
-    options: dict[str, Any] = {"where": list(conditions), "cluster": cluster, "by": list(by), "top": top}
-    if model is None or transcoders is None:
-        return mine_findings(
-            out, "dark-matter", prompts, options, lambda: dark_matter_findings(prompts, cluster, by, top)
-        )
-    check_traced(store.info, "the linear part of errors")
-    config = _config(store, model, transcoders, device_map, run)
-    files = FilesInUse(model, transcoders)
-    _check_content(store, files.identity.get("content", {}))
-    options |= {"seed": seed, "forward_dtype": config.model.forward_dtype, **files.identity}
-    named = hashlib.sha256(json.dumps([prompts.digest(), options], sort_keys=True, default=str).encode()).hexdigest()[
-        :16
-    ]
-    folder = Path(out).expanduser().absolute() / WORK / f"linear_{named}"
-    settings = LinearErrorSettings(store.url, conditions, cluster, prompts.digest(), seed, str(folder))
+    options: dict[str, Any] = {"where": list(conditions), "cluster": cluster, "classes": list(classes), "top": top}
 
     def find() -> Findings:
-        found = dark_matter_findings(prompts, cluster, by, top)
+        return dark_matter_findings(prompts, cluster, classes, top)
+
+    config = _config(store, model, transcoders, device_map, run)
+    if config is None:
+        return mine_findings(out, "dark-matter", prompts, options, find)
+    files = FilesInUse(config.model.model, config.transcoders.transcoders)
+    _check_content(store, files.identity.get("content", {}))
+    options |= {"seed": seed, "forward_dtype": config.model.forward_dtype, **files.identity}
+    name = hashlib.sha256(json.dumps([prompts.digest(), options], sort_keys=True, default=str).encode()).hexdigest()
+    folder = Path(out).expanduser().absolute() / WORK / f"linear_{name[:16]}"
+    settings = LinearErrorSettings(store.url, conditions, cluster, prompts.digest(), seed, str(folder))
+
+    def find_both() -> Findings:
+        found = find()
         table, facts, doubts = _fitted(prompts, settings, config, files, memory_gb)
         return Findings({**found.tables, "linear": table}, {**found.facts, **facts}, (*found.warnings, *doubts))
 
-    return mine_findings(out, "dark-matter", prompts, options, find)
+    return mine_findings(out, "dark-matter", prompts, options, find_both)
 
 
-def _config(store: Store, model: str, transcoders: str, device_map: str, run: RunConfig) -> JobConfig:
+def describe_dark_matter(
+    store: Store,
+    *,
+    where: str | Sequence[str] = (),
+    cluster: str | None = None,
+    classes: Sequence[str] = (),
+    model: str | None = None,
+    transcoders: str | None = None,
+    device_map: str = "auto",
+    memory_gb: float = 4.0,
+    run: RunConfig = LOCAL,
+) -> str:
+    """Return what `mine_dark_matter` would take, and refuse what it would refuse. Reads no graphs and no weights."""
+    prompts = _chosen(store, where, cluster, classes)
+    lines = [f"{counted(len(prompts), 'prompt')}, {counted(prompts.num_nodes, 'node')} to read"]
+    if (config := _config(store, model, transcoders, device_map, run)) is not None:
+        shapes, num_tokens = _shapes(config), sum(store.entry(prompt_id).num_tokens for prompt_id in prompts.ids)
+        layers, workers = range(shapes[0].num_layers), 1 if config.run.local else config.run.workers
+        groups = layer_groups(layers, shapes[0].d_model, memory_gb, workers)
+        seconds = _seconds(config, *shapes, num_tokens) * len(groups) / workers
+        lines.append(
+            f"{counted(len(layers), 'layer')} in {counted(len(groups), 'group')}, each of which reads "
+            f"{counted(num_tokens, 'token')} twice: about {max(1, round(seconds)):,} s beside loading and fitting"
+        )
+    return "\n".join(lines)
+
+
+def _chosen(store: Store, where: str | Sequence[str], cluster: str | None, classes: Sequence[str]) -> ChosenPrompts:
+    prompts = choose_prompts(store, where, cluster)
+    clusters_of(prompts, cluster)
+    check_fields(prompts, classes)
+    return prompts
+
+
+def _config(
+    store: Store, model: str | None, transcoders: str | None, device_map: str, run: RunConfig
+) -> JobConfig | None:
+    """Return the configuration for workers; None without a model. Raises ConfigError, StoreMismatch."""
+    if (model is None) != (transcoders is None):
+        raise ConfigError("the linear part needs both --model and --transcoders: give both or neither")
+    if model is None or transcoders is None:
+        return None
+    check_traced(store.info, "the linear part of errors")
     dtype = store.info["identity"].get("forward_dtype", "float32")
     models = ModelConfig(model, dtype, device_map), TranscoderConfig(transcoders)
     return JobConfig(*models, CorpusConfig(""), StoreConfig(store.url), TraceConfig(), run)
@@ -118,14 +153,10 @@ def _fitted(
     prompts: ChosenPrompts, settings: LinearErrorSettings, config: JobConfig, files: FilesInUse, memory_gb: float
 ) -> Any:
     """Let workers fit the layers that are not fitted yet, and return what `linear_errors` makes of all."""
-    from ..model.load import model_shape  # these load torch, which is not needed without a model
-    from ..transcoder.load import check_fits, transcoder_shape
-
     clusters = clusters_of(prompts, settings.cluster)
     corpus = Corpus.of(prompts, clusters, settings.seed)
     with files.loading():
-        shapes = model_shape(config.model.model), transcoder_shape(config.transcoders.transcoders)
-        check_fits(shapes[1], shapes[0])
+        shapes = _shapes(config)
     left = [layer for layer in range(shapes[0].num_layers) if not settings.layer_path(layer).exists()]
     groups = layer_groups(left, shapes[0].d_model, memory_gb, 1 if config.run.local else config.run.workers)
     Path(settings.folder).mkdir(parents=True, exist_ok=True)
@@ -135,6 +166,15 @@ def _fitted(
         _execute(settings, config, units, files)
     layers = [LayerErrors.read(settings.layer_path(layer)) for layer in range(shapes[0].num_layers)]
     return linear_errors(prompts, clusters, corpus.first_I, layers)
+
+
+def _shapes(config: JobConfig) -> tuple[ModelShape, TranscoderShape]:
+    from ..model.load import model_shape  # these load torch, which is not needed without a model
+    from ..transcoder.load import check_fits, transcoder_shape
+
+    model, transcoders = model_shape(config.model.model), transcoder_shape(config.transcoders.transcoders)
+    check_fits(transcoders, model)
+    return model, transcoders
 
 
 def layer_groups(layers: Sequence[int], width: int, memory_gb: float, workers: int) -> list[list[int]]:

@@ -19,6 +19,7 @@ from ..store.reader import open_store
 
 FOLDS = 5
 _TOKENS_AT_ONCE = 1 << 22
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,15 @@ class LinearErrorSettings:
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """The tokens of all prompts, 4 bytes each, and the fold of each prompt."""
+    """The tokens of all prompts and the fold of each prompt. Memory is 13 bytes for each token."""
 
     token_T: npt.NDArray[np.int32]
     first_I: Ints
     """First token of each prompt, and the number of all tokens."""
     fold_I: Ints
+    is_new_T: npt.NDArray[np.bool_]
+    """Whether no prompt of another fold begins with the same tokens up to here. Where one does, a causal model reads
+    and misses the same in both, and the fold is not left out."""
 
     @classmethod
     def of(cls, prompts: ChosenPrompts, clusters: Clusters, seed: int) -> Corpus:
@@ -66,7 +70,7 @@ class Corpus:
             sizes = part_range.sizes("num_tokens")
             within = np.arange(len(read)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
             token_T[np.repeat(first_I[rank_I], sizes) + within] = read
-        return cls(token_T, first_I, fold_I)
+        return cls(token_T, first_I, fold_I, new_prefixes(token_T, first_I, fold_I))
 
     def __len__(self) -> int:
         return len(self.fold_I)
@@ -74,3 +78,35 @@ class Corpus:
     def tokens(self, rank: int) -> tuple[int, ...]:
         """Return the tokens of a prompt."""
         return tuple(self.token_T[self.first_I[rank] : self.first_I[rank + 1]].tolist())
+
+    def is_new(self, rank: int) -> npt.NDArray[np.bool_]:
+        """Return `is_new_T` of the positions of a prompt."""
+        return self.is_new_T[self.first_I[rank] : self.first_I[rank + 1]]
+
+
+def new_prefixes(token_T: npt.NDArray[np.int32], first_I: Ints, fold_I: Ints) -> npt.NDArray[np.bool_]:
+    """Return for each token whether the text up to it begins prompts of one fold only.
+
+    Texts are compared by hashes of 64 bits.
+    """
+    length_I = np.diff(first_I)
+    hash_T, hash_I = np.zeros(len(token_T), np.uint64), np.zeros(len(length_I), np.uint64)
+    for position in range(int(length_I.max(initial=0))):
+        own = np.flatnonzero(length_I > position)
+        place = first_I[own] + position
+        hash_I[own] = _mixed(hash_I[own] + token_T[place].astype(np.uint64) + _ODD)
+        hash_T[place] = hash_I[own]
+    _, text_T = np.unique(hash_T, return_inverse=True)
+    fold_T = np.repeat(fold_I, length_I)
+    lowest, highest = np.full(len(token_T), FOLDS), np.full(len(token_T), -1)
+    np.minimum.at(lowest, text_T, fold_T)
+    np.maximum.at(highest, text_T, fold_T)
+    is_new_T: npt.NDArray[np.bool_] = (lowest == highest)[text_T]
+    return is_new_T
+
+
+def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Return a hash of 64-bit numbers: the finalizer of SplitMix64 (Steele, Lea and Flood 2014)."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

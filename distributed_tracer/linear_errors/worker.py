@@ -19,6 +19,7 @@ from ..artifacts.files_in_use import Content, What
 from ..config import JobConfig
 from ..mine.linear_errors import LayerErrors
 from ..mine.ridge import FoldFit, FoldSums, cross_fit
+from ..mine.statistics import Floats, Mask
 from ..model.forward_cache import run_with_cache
 from ..model.tokenize import num_zeroed_positions
 from ..plan.work import Outcome, WorkUnit
@@ -75,14 +76,17 @@ class LinearErrorWorker:
         width, num_prompts = self.loaded.model.shape.d_model, len(self._corpus)
         sums = {layer: _Sums(width) for layer in layers}
         for rank, of_layers in self._errors(layers):
+            is_new_P = self._corpus.is_new(rank)
             for layer, (x_PD, error_PD) in of_layers.items():
-                sums[layer].add(int(self._corpus.fold_I[rank]), x_PD, error_PD)
+                own_P = torch.from_numpy(is_new_P[-len(x_PD) :])
+                sums[layer].add(int(self._corpus.fold_I[rank]), x_PD[own_P], error_PD[own_P])
         fits = {layer: _Fit(cross_fit(sums.pop(layer).finished(), together=True)) for layer in layers}
         left = {layer: _Left(num_prompts, len(self._corpus.token_T)) for layer in layers}
         for rank, of_layers in self._errors(layers):
-            first = int(self._corpus.first_I[rank + 1])
+            end, is_new_P = int(self._corpus.first_I[rank + 1]), self._corpus.is_new(rank)
             for layer, (x_PD, error_PD) in of_layers.items():
-                left[layer].add(rank, first, fits[layer].rest(int(self._corpus.fold_I[rank]), x_PD, error_PD))
+                squares_3P = fits[layer].rest(int(self._corpus.fold_I[rank]), x_PD, error_PD).numpy()
+                left[layer].add(rank, end, squares_3P, is_new_P[-len(x_PD) :])
         self.loaded.files.check()
         for layer in layers:
             left[layer].finished(fits[layer].penalty_K).write(self._settings.layer_path(layer))
@@ -176,15 +180,14 @@ class _Left:
         self._squares_3I = np.zeros((3, num_prompts))
         self._rest_T = np.full(num_tokens, np.nan, np.float32)
 
-    def add(self, rank: int, end: int, squares_3P: Tensor) -> None:
-        """Add the last positions of a prompt, whose tokens end at `end`."""
-        squares = squares_3P.numpy()
-        self._tokens_I[rank] = squares.shape[1]
-        self._squares_3I[:, rank] = squares.sum(axis=1)
-        whole_P, rest_P = squares[0], squares[2]
+    def add(self, rank: int, end: int, squares_3P: Floats, is_new_P: Mask) -> None:
+        """Add the last positions of a prompt, whose tokens end at `end`. Only new ones count in the sums."""
+        self._tokens_I[rank] = np.count_nonzero(is_new_P)
+        self._squares_3I[:, rank] = squares_3P[:, is_new_P].sum(axis=1)
+        whole_P, rest_P = squares_3P[0], squares_3P[2]
         ratio_P = np.sqrt(np.divide(rest_P, whole_P, out=np.zeros_like(rest_P), where=whole_P > 0))
         self._rest_T[end - len(ratio_P) : end] = ratio_P
 
-    def finished(self, penalty_K: np.ndarray) -> LayerErrors:
+    def finished(self, penalty_K: Floats) -> LayerErrors:
         square_I, varying_I, rest_I = self._squares_3I
         return LayerErrors(self._tokens_I, square_I, varying_I, rest_I, self._rest_T, penalty_K)

@@ -35,7 +35,7 @@ def _with_ends(name: str, column: Column) -> dict[str, Column]:
 
 LINEAR: dict[str, Column] = {
     "layer": Column("i2", NO_UNIT, "layer of the errors"),
-    "tokens": Column("i8", COUNT, "positions of errors, without the leading special tokens"),
+    "tokens": Column("i8", COUNT, "positions of errors, of those whose text so far no other fold has"),
     "prompts": Column("i8", COUNT, "prompts of these positions"),
     "clusters": Column("i8", COUNT, "clusters of these prompts"),
     **_with_ends("constant", Column("f8", NO_UNIT, f"share of |error|² that one constant vector explains, {_JUDGED}")),
@@ -52,10 +52,11 @@ LINEAR: dict[str, Column] = {
 
 @dataclass(frozen=True, eq=False)
 class LayerErrors:
-    """What was found of the errors of one layer. Squares are sums over the positions of a prompt."""
+    """What was found of the errors of one layer. Squares are sums over those positions of a prompt that count."""
 
     tokens_I: Ints
-    """Number of positions; 0 for a prompt that is left out because values are not finite."""
+    """Number of positions that count: those at which no prompt of another fold has the same text so far. 0 for a prompt
+    that has none, or whose values are not finite."""
     square_I: Floats
     """Σ |error|²."""
     varying_I: Floats
@@ -63,7 +64,7 @@ class LayerErrors:
     rest_I: Floats
     """Σ |error - constant - linear map|²."""
     rest_T: npt.NDArray[np.float32]
-    """|error - constant - linear map| / |error| at each position; NaN where there is no error."""
+    """|error - constant - linear map| / |error| at every position; NaN where there is no error."""
     penalty_K: Floats
 
     def write(self, path: Path) -> None:
@@ -93,15 +94,21 @@ def linear_errors(
         rows.append({"layer": layer, **of_prompts, "share": share[0], **_three("share_nonlinear", nonlinear)})
     share, rest = (sum(row[name] for row in rows) for name in ("share", "share_nonlinear"))
     num_left_out = int(np.count_nonzero(np.any([found.tokens_I == 0 for found in layers], axis=0)))
+    num_tokens, num_judged = len(layers[0].rest_T), int(layers[0].tokens_I.sum())
     facts = {
         "nonlinear_of_influence": rest / share if share > 0 else float("nan"),
-        "prompts_without_errors": num_left_out,
+        "tokens": num_tokens,
+        "tokens_judged": num_judged,
+        "prompts_not_judged": num_left_out,
     }
     doubts = [
         "share_nonlinear is an estimate: it takes the influence of an error to follow its length, and no path to change"
     ]
     if num_left_out:
-        doubts.append(f"{num_left_out:,} prompts have no errors to fit, or values that are not finite")
+        doubts.append(
+            f"{num_left_out:,} prompts do not count in the fit: prompts of other folds have the same text, or values "
+            "are not finite"
+        )
     return FindingTable(LINEAR, {name: [row[name] for row in rows] for name in LINEAR}), facts, doubts
 
 

@@ -20,6 +20,7 @@ from ..graph.nodes import NodeKind
 from ..store.format.schema import COLUMNS
 from ..store.read.part_range import PartRange
 from ..store.reader import Store
+from ..text import counted, format_bytes
 from .clusters import Clusters, clusters_of
 from .error_influence import scores_of_layers, target_weights
 from .findings import Findings, FindingTable, mine_findings
@@ -55,12 +56,7 @@ def mine_vectors(
     `memory_gb` bounds the memory for reading, in 10^9 bytes; the vectors are kept beside it. Raises ConfigError for
     arguments that do not fit, StoreError if the store cannot be read.
     """
-    if not memory_gb >= _LEAST_MEMORY_GB:
-        raise ConfigError(f"the memory must be at least {_LEAST_MEMORY_GB} GB, not {memory_gb}")
-    prompts = choose_prompts(store, where, cluster)
-    clusters = clusters_of(prompts, cluster)
-    for field in predict:
-        check_predicted(prompts, field, clusters, shuffles)
+    prompts, clusters = _chosen(store, where, cluster, predict, shuffles, memory_gb)
     options: dict[str, Any] = {"where": [where] if isinstance(where, str) else list(where), "cluster": cluster}
     options |= {"predict": list(predict), "shuffles": shuffles if predict else None, "seed": seed}
 
@@ -68,6 +64,43 @@ def mine_vectors(
         return vector_findings(prompts, clusters, predict, shuffles, seed, int(memory_gb * 1e9) // _ROW_BYTES)
 
     return mine_findings(out, "vectors", prompts, options, find)
+
+
+def describe_vectors(
+    store: Store,
+    *,
+    where: str | Sequence[str] = (),
+    cluster: str | None = None,
+    predict: Sequence[str] = (),
+    shuffles: int = 199,
+    memory_gb: float = 2.0,
+) -> str:
+    """Return what `mine_vectors` would take, and refuse what it would refuse. Reads no graphs."""
+    prompts, _ = _chosen(store, where, cluster, predict, shuffles, memory_gb)
+    nodes, edges = counted(prompts.num_nodes, "node"), counted(prompts.num_edges, "edge")
+    num_columns = len(vector_columns(max(1, store.num_layers)))
+    memory = format_bytes(8 * num_columns * len(prompts))
+    return (
+        f"{nodes} and {edges} of {counted(len(prompts), 'prompt')} to read\n"
+        f"{counted(num_columns, 'column')}, which take {memory} of memory beside what is read at once"
+    )
+
+
+def _chosen(
+    store: Store,
+    where: str | Sequence[str],
+    cluster: str | None,
+    predict: Sequence[str],
+    shuffles: int,
+    memory_gb: float,
+) -> tuple[ChosenPrompts, Clusters]:
+    if not memory_gb >= _LEAST_MEMORY_GB:
+        raise ConfigError(f"the memory must be at least {_LEAST_MEMORY_GB} GB, not {memory_gb}")
+    prompts = choose_prompts(store, where, cluster)
+    clusters = clusters_of(prompts, cluster)
+    for field in predict:
+        check_predicted(prompts, field, clusters, shuffles)
+    return prompts, clusters
 
 
 def vector_findings(
