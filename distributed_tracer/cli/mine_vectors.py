@@ -49,7 +49,7 @@ def vectors(
         out: Folder of the result: new, empty, or begun by this command.
         where: Conditions that prompts must meet, all of them, in the form that `query` takes.
         cluster: Metadata whose equal values make prompts a cluster, such as a template; folds are of whole clusters.
-        predict: Metadata with 2 to 20 values that a linear classifier is to tell, in folds that it has not seen.
+        predict: Metadata with 2 to 20 values that a linear classifier is to predict, in folds that it has not seen.
         shuffles: Number of times that labels are shuffled and predicted likewise.
         seed: Seed of the folds and of the shuffles.
         memory_gb: Memory in 10^9 bytes for what is read at once.

@@ -49,7 +49,7 @@ OF_LAYER: dict[str, Column] = {
 }
 PREDICTIONS: dict[str, Column] = {
     "field": Column("", "", "metadata field that is predicted"),
-    "value": Column("", "", "value that is told from all others"),
+    "value": Column("", "", "value that is predicted, against all others"),
     "columns": Column("", "", "columns that predict: prompt, graph, or both"),
     "prompts": Column("i8", COUNT, "prompts that have the field"),
     "positive": Column("i8", COUNT, "of these, those with the value"),
@@ -64,15 +64,17 @@ PREDICTIONS: dict[str, Column] = {
     "gain_high": Column("f8", NO_UNIT, "upper end of that interval"),
     "auroc_shuffled": Column("f8", NO_UNIT, "mean `auroc` for shuffled labels"),
     "p": Column("f8", NO_UNIT, "(1 + shuffles with as high an auroc) / (1 + shuffles)"),
-    "accuracy": Column("f8", NO_UNIT, "mean over clusters of the share of prompts that are told right"),
+    "accuracy": Column("f8", NO_UNIT, "mean over clusters of the share of prompts whose label is predicted right"),
     "accuracy_low": Column("f8", NO_UNIT, "lower end of the 95% interval of `accuracy` over clusters"),
     "accuracy_high": Column("f8", NO_UNIT, "upper end of that interval"),
-    "accuracy_majority": Column("f8", NO_UNIT, "the same, if each fold is told what most prompts of the others are"),
+    "accuracy_majority": Column(
+        "f8", NO_UNIT, "the same, if each fold is predicted to be what most prompts of the others are"
+    ),
 }
 
 
 def vector_columns(num_layers: int) -> dict[str, Column]:
-    """Return the columns of the vectors of a model with so many layers."""
+    """Return the columns of the vectors of a model with this number of layers."""
     return {**ABOUT, **OF_PROMPT, **OF_GRAPH, **{name: OF_LAYER[stem] for name, stem, _ in of_layers(num_layers)}}
 
 

@@ -52,7 +52,7 @@ def mine_vectors(
 ) -> Result:
     """Write one vector for each prompt into the folder `out`, and return the result.
 
-    `predict` names metadata fields, which a classifier is to tell from the vectors; docs/vectors.md says how.
+    `predict` names metadata fields, which a classifier is to predict from the vectors; docs/vectors.md says how.
     `memory_gb` bounds the memory for reading, in 10^9 bytes; the vectors are kept beside it. Raises ConfigError for
     arguments that do not fit, StoreError if the store cannot be read.
     """
