@@ -16,6 +16,7 @@ from random_stores import make_store
 from rounding import nearly
 from scipy import stats
 
+from distributed_tracer.cli.main import main
 from distributed_tracer.errors import ConfigError
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.nodes import NodeKind
@@ -234,3 +235,16 @@ def test_one_prompt_has_no_interval_and_keeps_its_share(tmp_path: Path) -> None:
     row = rows(found, "layers")[0]
     assert np.isnan([row["low"], row["high"]]).all()
     assert row["share"] == pytest.approx(GRAPHS[0].scores.error_share_L[0], rel=0, abs=UNIT)
+
+
+def test_text_from_outside_is_printed_harmlessly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "\x1b[31mred\u202e"
+    graphs = [
+        replace(one, token_strings=(hostile,) * len(one.tokens_P), metadata={"topic": hostile + one.metadata["topic"]})
+        for one in GRAPHS
+    ]
+    store = make_store(str(tmp_path / "s"), graphs)
+    assert main(["mine", "dark-matter", store.url, "--out", str(tmp_path / "r"), "--cluster", "topic"]) == 0
+    said = capsys.readouterr().out
+    assert "red" in said
+    assert not {"\x1b", "\u202e"} & {*said}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 from random_graphs import random_graph
 from random_stores import make_store
 
+from distributed_tracer.cli.main import main
 from distributed_tracer.errors import ConfigError
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.nodes import NodeKind
@@ -251,3 +253,25 @@ def test_what_cannot_be_predicted_is_refused_before_anything_is_read(
         mine_vectors(many, tmp_path / "r", cluster="same", predict=["topic"])
     with pytest.raises(ConfigError, match=r"0\.05 GB"):
         mine_vectors(many, tmp_path / "r", memory_gb=0.01)
+
+
+def test_the_command_says_what_predicts_and_what_it_would_take(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hostile = "\x1b[31mred\u202e"
+    graphs = [graph(number, topic=number % 6, label=hostile if number % 2 else "plain") for number in range(18)]
+    store = make_store(str(tmp_path / "s"), graphs)
+    command = ["mine", "vectors", store.url, "--out", str(tmp_path / "r"), "--cluster", "topic", "--predict", "label"]
+    assert main([*command, "--dry-run"]) == 0
+    assert "edges of 18 prompts to read" in capsys.readouterr().out
+    assert not (tmp_path / "r").exists()
+    assert main([*command, "--shuffles", "19"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("18 prompts: 34 numbers of each graph, 5 numbers that need none; 6 clusters in 5 folds")
+    assert "what predicts label:" in said
+    assert "warning: there are only 6 clusters" in said
+    assert not {"\x1b", "\u202e"} & {*said}
+    assert main([*command, "--shuffles", "19", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["facts"]["columns_of_prompts"] == 5
+    assert main([*command, "--seed", "1"]) == 1
+    assert "made otherwise" in capsys.readouterr().err
