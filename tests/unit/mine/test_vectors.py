@@ -22,7 +22,8 @@ from distributed_tracer.mine import vectors
 from distributed_tracer.mine.predict import _Judged, shuffled
 from distributed_tracer.mine.prompts import choose_prompts
 from distributed_tracer.mine.result import Result
-from distributed_tracer.mine.vectors import mine_vectors, read_vectors
+from distributed_tracer.mine.vector_values import read_vectors
+from distributed_tracer.mine.vectors import mine_vectors
 from distributed_tracer.store.maintenance.compact import compact
 from distributed_tracer.store.reader import Store, open_store
 
@@ -127,6 +128,23 @@ def test_every_vector_is_that_of_its_graph_alone_bit_for_bit(store: Store) -> No
                 np.float64(value).tobytes() == found[name][rank].tobytes() or np.isnan([value, found[name][rank]]).all()
             ), name
     assert any(np.isnan(column).any() for column in found.values())
+
+
+def test_numbers_that_are_not_finite_stay_in_their_own_row(tmp_path: Path) -> None:
+    strange = replace(
+        GRAPHS[4],
+        weight_E=np.full_like(GRAPHS[4].weight_E, -np.inf),
+        influence_N=np.full_like(GRAPHS[4].influence_N, np.inf),
+        scores=replace(GRAPHS[4].scores, path_length_H=(np.inf, 1.0), error_share_L=(np.nan,) * LAYERS),
+    )
+    found = read_vectors(choose_prompts(make_store(str(tmp_path / "s"), [*GRAPHS[:4], strange]), (), None))
+    assert np.isnan(
+        [found[name][4] for name in ("graph_edge_negative", "graph_influence_entropy", "graph_path_mean")]
+    ).all()
+    expected = read_vectors(choose_prompts(make_store(str(tmp_path / "s2"), GRAPHS[:4]), (), None))
+    assert {name: column[:4].tobytes() for name, column in found.items()} == {
+        n: c.tobytes() for n, c in expected.items()
+    }
 
 
 def test_no_bit_depends_on_parts_their_order_compaction_or_how_much_is_read(store: Store, tmp_path: Path) -> None:
