@@ -4,6 +4,8 @@
 
 Workers write a file for each layer into the result's folder for temporary files. An interrupted job goes on with the
 layers that are left.
+
+Axes: I prompt by rank, L layer, X token of all prompts.
 """
 
 from __future__ import annotations
@@ -160,7 +162,7 @@ def _fitted(
     left = [layer for layer in range(shapes[0].num_layers) if not settings.layer_path(layer).exists()]
     groups = layer_groups(left, shapes[0].d_model, memory_gb, 1 if config.run.local else config.run.workers)
     Path(settings.folder).mkdir(parents=True, exist_ok=True)
-    seconds = _seconds(config, *shapes, len(corpus.token_T))
+    seconds = _seconds(config, *shapes, len(corpus.token_X))
     units = [WorkUnit(_unit(group), seconds + len(group)) for group in groups]
     if units:
         _execute(settings, config, units, files)

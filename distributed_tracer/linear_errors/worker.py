@@ -4,7 +4,7 @@ The first pass adds up products of inputs and errors for each fold, always in th
 each fold is predicted from the others, and the second pass says what is left. A layer's numbers do not depend on which
 layers are fitted with it, nor on the number of workers.
 
-Axes: P position, D model width, K fold, I prompt by rank, N row of a block.
+Axes: P position, D model width, I prompt by rank, L layer, X token of all prompts, by rank and position.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class LinearErrorWorker:
                 own_P = torch.from_numpy(is_new_P[-len(x_PD) :])
                 sums[layer].add(int(self._corpus.fold_I[rank]), x_PD[own_P], error_PD[own_P])
         fits = {layer: _Fit(cross_fit(sums.pop(layer).finished(), together=True)) for layer in layers}
-        left = {layer: _Left(num_prompts, len(self._corpus.token_T)) for layer in layers}
+        left = {layer: _Left(num_prompts, len(self._corpus.token_X)) for layer in layers}
         for rank, of_layers in self._errors(layers):
             end, is_new_P = int(self._corpus.first_I[rank + 1]), self._corpus.is_new(rank)
             for layer, (x_PD, error_PD) in of_layers.items():
@@ -89,7 +89,7 @@ class LinearErrorWorker:
                 left[layer].add(rank, end, squares_3P, is_new_P[-len(x_PD) :])
         self.loaded.files.check()
         for layer in layers:
-            left[layer].finished(fits[layer].penalty_K).write(self._settings.layer_path(layer))
+            left[layer].finished(fits[layer].penalties).write(self._settings.layer_path(layer))
         self._durable.append(unit.prompt.id)
         return outcome
 
@@ -124,9 +124,9 @@ class _Sums:
     """Sums over the rows of each fold, in float64. Rows of a fold wait until they are a block."""
 
     def __init__(self, width: int) -> None:
-        self._n_K = np.zeros(FOLDS)
-        self._sum_KD2 = torch.zeros(3, FOLDS, width, dtype=torch.float64)
-        self._products_2KDD = torch.zeros(2, FOLDS, width, width, dtype=torch.float64)
+        self._n = np.zeros(FOLDS)
+        self._sums = torch.zeros(3, FOLDS, width, dtype=torch.float64)
+        self._products = torch.zeros(2, FOLDS, width, width, dtype=torch.float64)
         self._waiting: list[list[tuple[Tensor, Tensor]]] = [[] for _ in range(FOLDS)]
 
     def add(self, fold: int, x_PD: Tensor, error_PD: Tensor) -> None:
@@ -137,32 +137,30 @@ class _Sums:
     def finished(self) -> FoldSums:
         for fold in range(FOLDS):
             self._multiply(fold)
-        x_KD, error_KD, square_KD = (sums_KD.numpy() for sums_KD in self._sum_KD2)
-        xx_KDD, xe_KDD = (products_KDD.numpy() for products_KDD in self._products_2KDD)
-        used = self._n_K > 0  # fewer clusters than folds
-        sums = (self._n_K, x_KD, error_KD, xx_KDD, xe_KDD, square_KD)
+        x, error, square = (sums.numpy() for sums in self._sums)
+        xx, xe = (products.numpy() for products in self._products)
+        used = self._n > 0  # fewer clusters than folds
+        sums = (self._n, x, error, xx, xe, square)
         return FoldSums(*(sums if used.all() else (values[used] for values in sums)))
 
     def _multiply(self, fold: int) -> None:
         if not self._waiting[fold]:
             return
-        x_ND, error_ND = (torch.cat(parts) for parts in zip(*self._waiting[fold], strict=True))
+        x, error = (torch.cat(parts) for parts in zip(*self._waiting[fold], strict=True))
         self._waiting[fold] = []
-        self._n_K[fold] += len(x_ND)
-        for sums_KD, values_ND in zip(self._sum_KD2, (x_ND, error_ND, error_ND.square()), strict=True):
-            sums_KD[fold] += values_ND.sum(0)
-        self._products_2KDD[0, fold] += product(x_ND.T, x_ND)
-        self._products_2KDD[1, fold] += product(x_ND.T, error_ND)
+        self._n[fold] += len(x)
+        for sums, values in zip(self._sums, (x, error, error.square()), strict=True):
+            sums[fold] += values.sum(0)
+        self._products[0, fold] += product(x.T, x)
+        self._products[1, fold] += product(x.T, error)
 
 
 class _Fit:
     """What predicts the errors of each fold."""
 
     def __init__(self, fits: Sequence[FoldFit]) -> None:
-        self._fits = [
-            [torch.from_numpy(values) for values in (fit.mean_x_D, fit.mean_y_Y, fit.weights_DY)] for fit in fits
-        ]
-        self.penalty_K = np.array([fit.penalty_Y[0] for fit in fits])
+        self._fits = [[torch.from_numpy(values) for values in (fit.mean_x, fit.mean_y, fit.weights)] for fit in fits]
+        self.penalties = np.array([fit.penalty[0] for fit in fits])
 
     def rest(self, fold: int, x_PD: Tensor, error_PD: Tensor) -> Tensor:
         """Return |error|², |error - constant|² and |error - constant - linear map|² at each position [3, P]."""
@@ -178,7 +176,7 @@ class _Left:
     def __init__(self, num_prompts: int, num_tokens: int) -> None:
         self._tokens_I = np.zeros(num_prompts, np.int64)
         self._squares_3I = np.zeros((3, num_prompts))
-        self._rest_T = np.full(num_tokens, np.nan, np.float32)
+        self._rest = np.full(num_tokens, np.nan, np.float32)
 
     def add(self, rank: int, end: int, squares_3P: Floats, is_new_P: Mask) -> None:
         """Add the last positions of a prompt, whose tokens end at `end`. Only new ones count in the sums."""
@@ -186,8 +184,8 @@ class _Left:
         self._squares_3I[:, rank] = squares_3P[:, is_new_P].sum(axis=1)
         whole_P, rest_P = squares_3P[0], squares_3P[2]
         ratio_P = np.sqrt(np.divide(rest_P, whole_P, out=np.zeros_like(rest_P), where=whole_P > 0))
-        self._rest_T[end - len(ratio_P) : end] = ratio_P
+        self._rest[end - len(ratio_P) : end] = ratio_P
 
-    def finished(self, penalty_K: Floats) -> LayerErrors:
+    def finished(self, penalties: Floats) -> LayerErrors:
         square_I, varying_I, rest_I = self._squares_3I
-        return LayerErrors(self._tokens_I, square_I, varying_I, rest_I, self._rest_T, penalty_K)
+        return LayerErrors(self._tokens_I, square_I, varying_I, rest_I, self._rest, penalties)

@@ -1,6 +1,6 @@
 """Clusters of chosen prompts, and means over them of shares that add up exactly.
 
-Axes: I prompt by rank, C cluster, E entry (a part of a prompt's share), R row (a cluster and a key), K key.
+Axes: I prompt by rank, X key.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Clusters:
 
     def means(self, value_I: Floats, counted_I: npt.NDArray[np.bool_]) -> Floats:
         """Return the mean of the prompts that count of each cluster that has any, in the order of clusters."""
-        size_C = self.sizes(counted_I)
-        sum_C = np.bincount(self.number_I[counted_I], value_I[counted_I], len(self.names))
-        means: Floats = sum_C[size_C > 0] / size_C[size_C > 0]
+        sizes = self.sizes(counted_I)
+        sums = np.bincount(self.number_I[counted_I], value_I[counted_I], len(self.names))
+        means: Floats = sums[sizes > 0] / sizes[sizes > 0]
         return means
 
     def doubts(self) -> list[str]:
@@ -97,21 +97,21 @@ def value_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(to_json_types(value), sort_keys=True)
 
 
-def interval_of_means(mean_C: Floats) -> tuple[float, float, float]:
+def interval_of_means(means: Floats) -> tuple[float, float, float]:
     """Return mean, and ends of Student's 95% interval, of one value for each cluster; NaN for what is not known."""
-    if not len(mean_C):
+    if not len(means):
         return float("nan"), float("nan"), float("nan")
-    mean = float(mean_C.mean())
-    half = float(student_half(np.array([np.square(mean_C - mean).sum()]), len(mean_C))[0])
+    mean = float(means.mean())
+    half = float(student_half(np.array([np.square(means - mean).sum()]), len(means))[0])
     return mean, mean - half, mean + half
 
 
-def student_half(squares_K: Floats, num_clusters: int) -> Floats:
+def student_half(squares_X: Floats, num_clusters: int) -> Floats:
     """Return half the width of Student's 95% interval of means over clusters, from sums of squared deviations."""
     if num_clusters < 2:
-        return np.full(len(squares_K), np.nan)
+        return np.full(len(squares_X), np.nan)
     t = float(stats.t.ppf((1 + CONFIDENCE) / 2, num_clusters - 1))
-    half: Floats = t * np.sqrt(squares_K / (num_clusters - 1) / num_clusters)
+    half: Floats = t * np.sqrt(squares_X / (num_clusters - 1) / num_clusters)
     return half
 
 
@@ -119,14 +119,14 @@ def student_half(squares_K: Floats, num_clusters: int) -> Floats:
 class KeyMeans:
     """Means over all clusters for each key, keys ascending. A cluster that lacks a key has 0 there."""
 
-    key_K: Ints
-    mean_K: Floats
-    low_K: Floats
-    high_K: Floats
-    prompts_K: Ints
+    key_X: Ints
+    mean_X: Floats
+    low_X: Floats
+    high_X: Floats
+    prompts_X: Ints
     """Number of prompts that have the key."""
-    entries_K: Ints
-    mean_present_K: Floats
+    entries_X: Ints
+    mean_present_X: Floats
     """Mean over these prompts."""
 
 
@@ -141,40 +141,40 @@ class ClusterSums:
         self._rows = [np.zeros((0, 5), np.int64)]
         self._num_waiting = 0
 
-    def add(self, rank_E: npt.NDArray[np.int32], key_E: Ints, share_E: Ints) -> None:
+    def add(self, rank: npt.NDArray[np.int32], key: Ints, share: Ints) -> None:
         """Add the shares of whole prompts, in units of UNIT."""
-        order = np.lexsort((key_E, rank_E))
-        rank_E, key_E, share_E = rank_E[order], key_E[order], share_E[order]
-        first = np.flatnonzero(np.append(True, (np.diff(rank_E) != 0) | (np.diff(key_E) != 0)))[: len(key_E)]
+        order = np.lexsort((key, rank))
+        rank, key, share = rank[order], key[order], share[order]
+        first = np.flatnonzero(np.append(True, (np.diff(rank) != 0) | (np.diff(key) != 0)))[: len(key)]
         if not len(first):
             return
-        counts = np.diff(np.append(first, len(key_E)))
-        cluster = self._clusters.number_I[rank_E[first]].astype(np.int64)
-        sums: Ints = np.add.reduceat(share_E, first)
-        self._rows.append(np.stack([key_E[first], cluster, sums, np.ones_like(sums), counts], axis=1))
+        counts = np.diff(np.append(first, len(key)))
+        cluster = self._clusters.number_I[rank[first]].astype(np.int64)
+        sums: Ints = np.add.reduceat(share, first)
+        self._rows.append(np.stack([key[first], cluster, sums, np.ones_like(sums), counts], axis=1))
         self._num_waiting += len(first)
         if self._num_waiting > _MOST_WAITING:
             self._reduce()
 
-    def means(self, size_C: Ints) -> KeyMeans:
-        """Return the means of all that was added over the clusters that have prompts: `size_C` is their number."""
+    def means(self, sizes: Ints) -> KeyMeans:
+        """Return the means of all that was added over the clusters that have prompts: `sizes` is their number."""
         self._reduce()
         (rows,) = self._rows
-        key_K, place_R = np.unique(rows[:, 0], return_inverse=True)
-        number, size = int(np.count_nonzero(size_C)), len(key_K)
-        of_cluster_R = rows[:, 2] * UNIT / size_C[rows[:, 1]]
-        mean_K = np.bincount(place_R, of_cluster_R, size) / number
-        squares_K = np.bincount(place_R, np.square(of_cluster_R - mean_K[place_R]), size).astype(np.float64)
-        squares_K += (number - np.bincount(place_R, minlength=size)) * np.square(mean_K)
-        half_K = student_half(squares_K, number)
-        share_K, prompts_K, entries_K = (self._sums(rows[:, column], place_R, size) for column in (2, 3, 4))
-        means = (mean_K, mean_K - half_K, mean_K + half_K)
-        return KeyMeans(key_K, *means, prompts_K, entries_K, share_K * UNIT / prompts_K)
+        key_X, place = np.unique(rows[:, 0], return_inverse=True)
+        number, size = int(np.count_nonzero(sizes)), len(key_X)
+        of_cluster = rows[:, 2] * UNIT / sizes[rows[:, 1]]
+        mean_X = np.bincount(place, of_cluster, size) / number
+        squares_X = np.bincount(place, np.square(of_cluster - mean_X[place]), size).astype(np.float64)
+        squares_X += (number - np.bincount(place, minlength=size)) * np.square(mean_X)
+        half_X = student_half(squares_X, number)
+        share_X, prompts_X, entries_X = (self._sums(rows[:, column], place, size) for column in (2, 3, 4))
+        means = (mean_X, mean_X - half_X, mean_X + half_X)
+        return KeyMeans(key_X, *means, prompts_X, entries_X, share_X * UNIT / prompts_X)
 
     @staticmethod
-    def _sums(values_R: Ints, place_R: Ints, size: int) -> Ints:
+    def _sums(values: Ints, place: Ints, size: int) -> Ints:
         sums = np.zeros(size, np.int64)
-        np.add.at(sums, place_R, values_R)
+        np.add.at(sums, place, values)
         return sums
 
     def _reduce(self) -> None:

@@ -2,6 +2,8 @@
 
 Every mean is over clusters of the means of their prompts, and every share is a part of all influence that ends
 anywhere. The shares of a table add up to those of the table of layers, exactly: they are integers in units of 2^-40.
+
+Axes: I prompt by rank, L layer, X key of a place, Y error node.
 """
 
 from __future__ import annotations
@@ -91,30 +93,30 @@ class _Reading:
             self._sums = {name: ClusterSums(self._clusters) for name in ("layers", *PARTITIONS)}
         self.is_known_I[found.rank_I] = found.is_known_I
         self._num_tokens_I[found.rank_I], self._whole_IL[found.rank_I] = found.num_tokens_I, found.whole_IL
-        np.add.at(self._placed_I, found.rank_E, found.share_E)
+        np.add.at(self._placed_I, found.rank_Y, found.share_Y)
         places = {
-            "layer": found.layer_E,
-            "position": found.position_E,
-            "from_end": found.from_end_E,
+            "layer": found.layer_Y,
+            "position": found.position_Y,
+            "from_end": found.from_end_Y,
             "token": self._token_numbers(found),
         }
         for name, by in {"layers": ("layer",), **PARTITIONS}.items():
-            key_E = places[by[-1]] + (places["layer"] * _LAYER if len(by) > 1 else 0)
-            self._sums[name].add(found.rank_E, key_E, found.share_E)
+            key_Y = places[by[-1]] + (places["layer"] * _LAYER if len(by) > 1 else 0)
+            self._sums[name].add(found.rank_Y, key_Y, found.share_Y)
         self._add_strongest(found)
 
     def _token_numbers(self, found: ErrorNodes) -> Ints:
         """Return a number for the name of each node's token, the same in all part ranges."""
-        used, code_E = np.unique(found.token_E.codes, return_inverse=True)
-        names = [found.token_E.names[code] for code in used.tolist()]
+        used, code_Y = np.unique(found.token_Y.codes, return_inverse=True)
+        names = [found.token_Y.names[code] for code in used.tolist()]
         numbers = [self._token_of.setdefault(name, len(self._token_of)) for name in names]
-        return np.array(numbers, np.int64)[code_E]
+        return np.array(numbers, np.int64)[code_Y]
 
     def _add_strongest(self, found: ErrorNodes) -> None:
-        columns = (found.rank_E, found.layer_E, found.position_E)
-        order = np.lexsort((*columns[::-1], -found.share_E))[: self._top]
-        rows = zip(*(column[order].tolist() for column in (-found.share_E, *columns, found.from_end_E)), strict=True)
-        tokens = found.token_E.take(order).values.tolist()
+        columns = (found.rank_Y, found.layer_Y, found.position_Y)
+        order = np.lexsort((*columns[::-1], -found.share_Y))[: self._top]
+        rows = zip(*(column[order].tolist() for column in (-found.share_Y, *columns, found.from_end_Y)), strict=True)
+        tokens = found.token_Y.take(order).values.tolist()
         self._strongest += [(*row, token) for row, token in zip(rows, tokens, strict=True)]
         self._strongest = sorted(self._strongest)[: self._top]
 
@@ -132,7 +134,7 @@ class _Reading:
         facts = {
             "prompts": num_known,
             "prompts_unknown": len(self._prompts) - num_known,
-            "clusters": int(np.count_nonzero(self._size_C)),
+            "clusters": int(np.count_nonzero(self._sizes)),
             "cluster_field": self._clusters.field,
             **dict(zip(("share", "share_low", "share_high"), ends, strict=True)),
             "share_of_errors_placed": placed / whole if whole else float("nan"),
@@ -140,7 +142,7 @@ class _Reading:
         return Findings(tables, facts, tuple(self._doubts(facts)))
 
     @cached_property
-    def _size_C(self) -> Ints:
+    def _sizes(self) -> Ints:
         return self._clusters.sizes(self.is_known_I)
 
     @cached_property
@@ -149,14 +151,14 @@ class _Reading:
         return share_I
 
     def _layers(self) -> dict[str, Any]:
-        placed = self._sums["layers"].means(self._size_C)
+        placed = self._sums["layers"].means(self._sizes)
         placed_L = np.zeros(self._whole_IL.shape[1])
-        placed_L[placed.key_K] = placed.mean_K
+        placed_L[placed.key_X] = placed.mean_X
         known = np.flatnonzero(self.is_known_I)
         whole = [
             self._clusters.means(share_I, self.is_known_I) for share_I in self._whole_IL.T.astype(np.float64) * UNIT
         ]
-        share_L, low_L, high_L = np.array([interval_of_means(mean_C) for mean_C in whole]).reshape(-1, 3).T
+        share_L, low_L, high_L = np.array([interval_of_means(means) for means in whole]).reshape(-1, 3).T
         largest_L = known[self._whole_IL[known].argmax(axis=0)]
         return {
             "layer": np.arange(len(share_L)),
@@ -171,21 +173,21 @@ class _Reading:
 
     def _partition(self, name: str, by: Sequence[str]) -> dict[str, Any]:
         """Return the rows of a table of places, the largest share first."""
-        found, tokens = self._sums[name].means(self._size_C), list(self._token_of)
-        columns: dict[str, Any] = {by[-1]: found.key_K % _LAYER}
+        found, tokens = self._sums[name].means(self._sizes), list(self._token_of)
+        columns: dict[str, Any] = {by[-1]: found.key_X % _LAYER}
         if len(by) > 1:
-            columns["layer"] = found.key_K // _LAYER
+            columns["layer"] = found.key_X // _LAYER
         if "token" in columns:
             columns["token"] = np.array([tokens[number] for number in columns["token"].tolist()], dtype=np.str_)
-        order = np.lexsort((*(columns[place] for place in reversed(by)), -found.mean_K))
+        order = np.lexsort((*(columns[place] for place in reversed(by)), -found.mean_X))
         rows = {
             **columns,
-            "share": found.mean_K,
-            "low": found.low_K,
-            "high": found.high_K,
-            "prompts": found.prompts_K,
-            "nodes": found.entries_K,
-            "share_present": found.mean_present_K,
+            "share": found.mean_X,
+            "low": found.low_X,
+            "high": found.high_X,
+            "prompts": found.prompts_X,
+            "nodes": found.entries_X,
+            "share_present": found.mean_present_X,
         }
         return {name: rows[name][order] for name in means_table(*by)}
 
@@ -198,8 +200,8 @@ class _Reading:
                 continue
             for value in distinct:
                 own_I = self.is_known_I & np.array([other == value for other in values], dtype=bool)
-                mean_C = self._clusters.means(self._share_I, own_I)
-                row = (field, value, np.count_nonzero(own_I), len(mean_C), *interval_of_means(mean_C))
+                means = self._clusters.means(self._share_I, own_I)
+                row = (field, value, np.count_nonzero(own_I), len(means), *interval_of_means(means))
                 rows.append(row)
         return _as_columns(CLASSES, rows)
 

@@ -3,7 +3,7 @@
 A share is a part of all influence that ends anywhere: in errors, tokens and the constant. Rows are normalised to 1, so
 that this whole is the sum of the weights of the targets.
 
-Axes: I prompt, L layer, E error node.
+Axes: I prompt, K target, L layer, N node, Y error node.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class ErrorNodes:
     """Share of the influence that ends in the errors of each layer, before pruning; 0 where it is not known."""
     is_known_I: Mask
     """Whether a prompt's scores, target weights and influence are known and agree. Only such prompts have entries."""
-    rank_E: npt.NDArray[np.int32]
-    layer_E: Ints
-    position_E: Ints
-    from_end_E: Ints
+    rank_Y: npt.NDArray[np.int32]
+    layer_Y: Ints
+    position_Y: Ints
+    from_end_Y: Ints
     """Number of tokens after the position: 0 at the last token."""
-    share_E: Ints
-    token_E: CategoricalColumn
+    share_Y: Ints
+    token_Y: CategoricalColumn
 
 
 def error_nodes(prompts: ChosenPrompts) -> Iterator[ErrorNodes]:
@@ -95,34 +95,34 @@ def target_weights(part_range: PartRange) -> Floats:
 
 def _of_range(part_range: PartRange, rank_I: npt.NDArray[np.int32]) -> ErrorNodes:
     nodes = part_range.part.nodes(_NAMES, part_range.rows("num_nodes"))
-    node_E = np.flatnonzero(nodes["kind"] == NodeKind.ERROR)
-    prompt_E, num_prompts = part_range.prompt_N[node_E], len(rank_I)
+    node_Y = np.flatnonzero(nodes["kind"] == NodeKind.ERROR)
+    prompt_Y, num_prompts = part_range.prompt_N[node_Y], len(rank_I)
     error_IL, weight_I = scores_of_layers(part_range), target_weights(part_range)
     num_tokens_I = part_range.sizes("num_tokens").astype(np.int64)
-    layer_E, position_E = (nodes[name][node_E].astype(np.int64) for name in ("layer", "position"))
-    if ((layer_E < 0) | (layer_E >= error_IL.shape[1]) | (position_E < 0)).any():
+    layer_Y, position_Y = (nodes[name][node_Y].astype(np.int64) for name in ("layer", "position"))
+    if ((layer_Y < 0) | (layer_Y >= error_IL.shape[1]) | (position_Y < 0)).any():
         raise StoreCorrupt(f"{part_range.part.objects.where}: errors are of layers that the model does not have")
     with np.errstate(divide="ignore", invalid="ignore"):
-        share_E = nodes["influence"][node_E].astype(np.float64) / weight_I[prompt_E]
-    kept_I = np.bincount(prompt_E, share_E, num_prompts)
+        share_Y = nodes["influence"][node_Y].astype(np.float64) / weight_I[prompt_Y]
+    kept_I = np.bincount(prompt_Y, share_Y, num_prompts)
     with np.errstate(invalid="ignore"):
         is_known_I = np.isfinite(error_IL).all(axis=1) & np.isfinite(kept_I) & np.isfinite(weight_I) & (weight_I > 0)
         is_known_I &= (error_IL >= 0).all(axis=1) & (error_IL.sum(axis=1) <= 1 + _MOST_EXCESS)
         is_known_I &= kept_I <= error_IL.sum(axis=1) + _MOST_EXCESS
-        is_known_I &= np.bincount(prompt_E, ~(share_E >= 0), num_prompts) == 0
-    own = np.flatnonzero(is_known_I[prompt_E])
-    prompt_E, position_E = prompt_E[own], position_E[own]
+        is_known_I &= np.bincount(prompt_Y, ~(share_Y >= 0), num_prompts) == 0
+    own = np.flatnonzero(is_known_I[prompt_Y])
+    prompt_Y, position_Y = prompt_Y[own], position_Y[own]
     return ErrorNodes(
         rank_I,
         num_tokens_I,
         in_units(np.where(is_known_I[:, None], error_IL, 0.0)),
         is_known_I,
-        rank_I[prompt_E],
-        layer_E[own],
-        position_E,
-        num_tokens_I[prompt_E] - 1 - position_E,
-        in_units(share_E[own]),
-        part_range.tokens_at(prompt_E, position_E.astype(np.int32)),
+        rank_I[prompt_Y],
+        layer_Y[own],
+        position_Y,
+        num_tokens_I[prompt_Y] - 1 - position_Y,
+        in_units(share_Y[own]),
+        part_range.tokens_at(prompt_Y, position_Y.astype(np.int32)),
     )
 
 

@@ -1,6 +1,6 @@
 """Linear errors: how much of what transcoders miss is a linear function of what they read, judged on clusters left out.
 
-Axes: I prompt by rank, T token of all prompts, by rank and position, L layer, C cluster.
+Axes: I prompt by rank, X token of all prompts, by rank and position, L layer, Y error node.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ class LayerErrors:
     """Σ |error - constant|²."""
     rest_I: Floats
     """Σ |error - constant - linear map|²."""
-    rest_T: npt.NDArray[np.float32]
+    rest_X: npt.NDArray[np.float32]
     """|error - constant - linear map| / |error| at every position; NaN where there is no error."""
-    penalty_K: Floats
+    penalties: Floats
 
     def write(self, path: Path) -> None:
         """Write the arrays to a file, which appears whole or not at all."""
@@ -80,10 +80,10 @@ class LayerErrors:
 
 
 def linear_errors(
-    prompts: ChosenPrompts, clusters: Clusters, first_T: Ints, layers: Sequence[LayerErrors]
+    prompts: ChosenPrompts, clusters: Clusters, first_I: Ints, layers: Sequence[LayerErrors]
 ) -> tuple[FindingTable, dict[str, Any], list[str]]:
-    """Return the table of all layers, facts and warnings. `first_T` is the first token of each prompt."""
-    influence_IL, rest_IL, is_known_I = _influence(prompts, first_T, layers)
+    """Return the table of all layers, facts and warnings. `first_I` is the first token of each prompt."""
+    influence_IL, rest_IL, is_known_I = _influence(prompts, first_I, layers)
     rows = []
     for layer, found in enumerate(layers):
         of_prompts = _fit_columns(found, clusters)
@@ -94,7 +94,7 @@ def linear_errors(
         rows.append({"layer": layer, **of_prompts, "share": share[0], **_three("share_nonlinear", nonlinear)})
     share, rest = (sum(row[name] for row in rows) for name in ("share", "share_nonlinear"))
     num_left_out = int(np.count_nonzero(np.any([found.tokens_I == 0 for found in layers], axis=0)))
-    num_tokens, num_judged = len(layers[0].rest_T), int(layers[0].tokens_I.sum())
+    num_tokens, num_judged = len(layers[0].rest_X), int(layers[0].tokens_I.sum())
     facts = {
         "nonlinear_of_influence": rest / share if share > 0 else float("nan"),
         "tokens": num_tokens,
@@ -116,49 +116,49 @@ def _fit_columns(found: LayerErrors, clusters: Clusters) -> dict[str, Any]:
     """Return the columns of the fit: per prompt the mean over its positions, per cluster that over its prompts."""
     has_I = found.tokens_I > 0
     tokens_I = np.maximum(found.tokens_I, 1)
-    square_C, varying_C, rest_C = (
+    square, varying, rest = (
         clusters.means(values / tokens_I, has_I) for values in (found.square_I, found.varying_I, found.rest_I)
     )
     return {
         "tokens": int(found.tokens_I.sum()),
         "prompts": int(np.count_nonzero(has_I)),
-        "clusters": len(square_C),
-        **_three("constant", _explained(varying_C, square_C)),
-        **_three("linear", _explained(rest_C, square_C)),
-        **_three("r2", _explained(rest_C, varying_C)),
-        "penalty": float(np.median(found.penalty_K)),
+        "clusters": len(square),
+        **_three("constant", _explained(varying, square)),
+        **_three("linear", _explained(rest, square)),
+        **_three("r2", _explained(rest, varying)),
+        "penalty": float(np.median(found.penalties)),
     }
 
 
-def _explained(rest_C: Floats, whole_C: Floats) -> tuple[float, float, float]:
+def _explained(rest: Floats, whole_means: Floats) -> tuple[float, float, float]:
     """Return 1 - Σ rest / Σ whole over clusters, and the ends of its interval.
 
     The interval is that of a ratio of means (Cochran 1977, "Sampling Techniques", chapter 6), with Student's t.
     """
-    whole = float(whole_C.mean()) if len(whole_C) else 0.0
+    whole = float(whole_means.mean()) if len(whole_means) else 0.0
     if not whole > 0:
         return float("nan"), float("nan"), float("nan")
-    ratio = float(rest_C.mean()) / whole
-    deviation_C = (rest_C - ratio * whole_C) / whole
-    half = float(student_half(np.array([np.square(deviation_C).sum()]), len(whole_C))[0])
+    ratio = float(rest.mean()) / whole
+    deviations = (rest - ratio * whole_means) / whole
+    half = float(student_half(np.array([np.square(deviations).sum()]), len(whole_means))[0])
     return 1 - ratio, 1 - ratio - half, 1 - ratio + half
 
 
 def _influence(
-    prompts: ChosenPrompts, first_T: Ints, layers: Sequence[LayerErrors]
+    prompts: ChosenPrompts, first_I: Ints, layers: Sequence[LayerErrors]
 ) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
     """Return for each prompt and layer the influence that ends in errors, and that in their nonlinear part."""
-    rest_LT = [np.nan_to_num(found.rest_T, nan=1.0) for found in layers]
+    rest_LX = [np.nan_to_num(found.rest_X, nan=1.0) for found in layers]
     influence_IL, rest_IL = np.zeros((2, len(prompts), len(layers)))
     is_known_I = np.zeros(len(prompts), bool)
     for nodes in error_nodes(prompts):
         is_known_I[nodes.rank_I] = nodes.is_known_I
-        place_E = first_T[nodes.rank_E] + nodes.position_E
-        for layer, rest_T in enumerate(rest_LT):
-            own = np.flatnonzero(nodes.layer_E == layer)
-            rank_E, share_E = nodes.rank_E[own], nodes.share_E[own] * UNIT
-            np.add.at(influence_IL[:, layer], rank_E, share_E)
-            np.add.at(rest_IL[:, layer], rank_E, share_E * rest_T[place_E[own]])
+        place_Y = first_I[nodes.rank_Y] + nodes.position_Y
+        for layer, rest_X in enumerate(rest_LX):
+            own = np.flatnonzero(nodes.layer_Y == layer)
+            rank_Y, share_Y = nodes.rank_Y[own], nodes.share_Y[own] * UNIT
+            np.add.at(influence_IL[:, layer], rank_Y, share_Y)
+            np.add.at(rest_IL[:, layer], rank_Y, share_Y * rest_X[place_Y[own]])
     return influence_IL, rest_IL, is_known_I
 
 

@@ -3,7 +3,7 @@
 The classifier is ridge regression on labels of 0 and 1. Folds are of whole clusters. The same is done with shuffled
 labels, and the result says how often those are predicted as well.
 
-Axes: I prompt that has the field, D column, Y label (the real one first, then the shuffled ones), C cluster, K fold.
+Axes: I prompt that has the field, Y label (the real one first, then the shuffled ones).
 """
 
 from __future__ import annotations
@@ -105,9 +105,9 @@ def shuffled(label_I: Floats, cluster_I: npt.NDArray[Any], number: int, seed: in
     _, place_I = np.unique(cluster_I, return_inverse=True)
     random, found = np.random.default_rng(seed), []
     for _ in range(number):
-        rank_C = random.permutation(int(place_I.max()) + 1)
+        rank = random.permutation(int(place_I.max()) + 1)
         other = np.empty_like(label_I)
-        other[np.lexsort((random.random(len(label_I)), rank_C[place_I]))] = label_I[in_order]
+        other[np.lexsort((random.random(len(label_I)), rank[place_I]))] = label_I[in_order]
         found.append(other)
     return found
 
@@ -121,15 +121,15 @@ class _Judged:
         pairs = [_won(score, label, fold_I) for score, label in zip(score_IY.T, label_IY.T, strict=True)]
         self.auroc, *shuffles = (_share(won.sum(), against.sum()) for won, against in pairs)
         self._shuffles = np.array(shuffles)
-        self.without_C = self._leaving_out()
+        self.without = self._leaving_out()
 
     @classmethod
-    def of(cls, x_ID: Floats, label_IY: Floats, cluster_I: npt.NDArray[Any], fold_I: npt.NDArray[Any]) -> _Judged:
+    def of(cls, x: Floats, label_IY: Floats, cluster_I: npt.NDArray[Any], fold_I: npt.NDArray[Any]) -> _Judged:
         folds, fold_I = np.unique(fold_I, return_inverse=True)
         score_IY = np.zeros_like(label_IY)
-        for fold, fit in enumerate(cross_fit(FoldSums.of(x_ID, label_IY, fold_I, len(folds)), together=False)):
+        for fold, fit in enumerate(cross_fit(FoldSums.of(x, label_IY, fold_I, len(folds)), together=False)):
             own = fold_I == fold
-            score_IY[own] = fit.mean_y_Y + (x_ID[own] - fit.mean_x_D) @ fit.weights_DY
+            score_IY[own] = fit.mean_y + (x[own] - fit.mean_x) @ fit.weights
         return cls(score_IY, label_IY, np.unique(cluster_I, return_inverse=True)[1], fold_I)
 
     def _leaving_out(self) -> Floats:
@@ -146,7 +146,7 @@ class _Judged:
         ])  # fmt: skip
 
     def row(self) -> dict[str, Any]:
-        low, high = _jackknife(self.auroc, self.without_C)
+        low, high = _jackknife(self.auroc, self.without)
         is_right_I = (self._score_I > 0.5) == (self._label_I > 0.5)
         accuracy = interval_of_means(self._means(is_right_I.astype(np.float64)))
         as_high = int(np.count_nonzero(self._shuffles >= self.auroc))
@@ -166,7 +166,7 @@ class _Judged:
         if of_prompts is self:
             return dict.fromkeys(("gain", "gain_low", "gain_high"), float("nan"))
         gain = self.auroc - of_prompts.auroc
-        low, high = _jackknife(gain, self.without_C - of_prompts.without_C)
+        low, high = _jackknife(gain, self.without - of_prompts.without)
         return {"gain": gain, "gain_low": low, "gain_high": high}
 
     def _means(self, value_I: Floats) -> Floats:
@@ -199,12 +199,12 @@ def _share(won: float, pairs: float) -> float:
     return float(won / pairs) if pairs > 0 else float("nan")
 
 
-def _jackknife(estimate: float, without_C: Floats) -> tuple[float, float]:
+def _jackknife(estimate: float, without: Floats) -> tuple[float, float]:
     """Return the 95% interval of an estimate from those without each cluster (Efron and Stein 1981, "The jackknife
     estimate of variance", Annals of Statistics 9); NaN if one of them is not known."""
-    number = len(without_C)
+    number = len(without)
     if number < 2:
         return float("nan"), float("nan")
-    squares = float(np.square(without_C - without_C.mean()).sum())
+    squares = float(np.square(without - without.mean()).sum())
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, number - 1)) * (squares * (number - 1) / number) ** 0.5
     return estimate - half, estimate + half

@@ -3,7 +3,7 @@
 Each fold has the sums of its rows, and all else follows from these. A fold is predicted from the other folds. Their
 penalty is the one with the smallest error on the fold after it, which is left out of the fit for this choice.
 
-Axes: K fold, D input, Y output, G penalty.
+Axes: I prompt.
 """
 
 from __future__ import annotations
@@ -29,20 +29,22 @@ _CONSTANT = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class FoldSums:
-    """Sums over the rows of each fold: number of rows, inputs, outputs, and their products."""
+    """Sums over the rows of each fold: number of rows [folds], inputs [folds, inputs], outputs [folds, outputs],
+    products of inputs [folds, inputs, inputs] and with outputs [folds, inputs, outputs], and squared outputs [folds,
+    outputs]."""
 
-    n_K: Floats
-    x_KD: Floats
-    y_KY: Floats
-    xx_KDD: Floats
-    xy_KDY: Floats
-    yy_KY: Floats
+    n: Floats
+    x: Floats
+    y: Floats
+    xx: Floats
+    xy: Floats
+    yy: Floats
 
     @classmethod
-    def of(cls, x_ND: Floats, y_NY: Floats, fold_N: npt.NDArray[Any], num_folds: int) -> FoldSums:
+    def of(cls, x: Floats, y: Floats, fold_of_row: npt.NDArray[Any], num_folds: int) -> FoldSums:
         """Return the sums of rows in memory, added from the first to the last within each fold."""
-        masks = [fold_N == fold for fold in range(num_folds)]
-        rows = [(x_ND[mask], y_NY[mask]) for mask in masks]
+        masks = [fold_of_row == fold for fold in range(num_folds)]
+        rows = [(x[mask], y[mask]) for mask in masks]
         return cls(
             np.array([len(x) for x, _ in rows], np.float64),
             np.stack([x.sum(axis=0) for x, _ in rows]),
@@ -55,93 +57,93 @@ class FoldSums:
 
 @dataclass(frozen=True, eq=False)
 class FoldFit:
-    """What predicts a fold: mean_y_Y + (x - mean_x_D) @ weights_DY."""
+    """What predicts a fold: mean_y [outputs] + (x - mean_x [inputs]) @ weights [inputs, outputs]; penalty [outputs]."""
 
-    mean_x_D: Floats
-    mean_y_Y: Floats
-    weights_DY: Floats
-    penalty_Y: Floats
+    mean_x: Floats
+    mean_y: Floats
+    weights: Floats
+    penalty: Floats
 
 
 def cross_fit(sums: FoldSums, together: bool) -> list[FoldFit]:
     """Return what predicts each fold. With `together`, all outputs have one penalty, otherwise each has its own.
 
-    Takes 2 eigenvalue decompositions of D x D for each fold.
+    Takes 2 eigenvalue decompositions of all inputs for each fold.
     """
-    return [_fit_fold(sums, fold, together) for fold in range(len(sums.n_K))]
+    return [_fit_fold(sums, fold, together) for fold in range(len(sums.n))]
 
 
 def _fit_fold(sums: FoldSums, fold: int, together: bool) -> FoldFit:
-    judge = (fold + 1) % len(sums.n_K)
-    if judge == fold or len(sums.n_K) < 3:
+    judge = (fold + 1) % len(sums.n)
+    if judge == fold or len(sums.n) < 3:
         raise ConfigError("a penalty is chosen on a fold of its own, which takes at least 3 folds")
-    chooser = _Path(sums, [other for other in range(len(sums.n_K)) if other not in (fold, judge)])
-    error_GY = chooser.errors(sums, judge, together)
-    best_Y: Ints = error_GY.argmin(axis=0).astype(np.int64)  # the first, which is the largest penalty
-    return _Path(sums, [other for other in range(len(sums.n_K)) if other != fold]).fit(best_Y)
+    chooser = _Path(sums, [other for other in range(len(sums.n)) if other not in (fold, judge)])
+    errors = chooser.errors(sums, judge, together)
+    best: Ints = errors.argmin(axis=0).astype(np.int64)  # the first, which is the largest penalty
+    return _Path(sums, [other for other in range(len(sums.n)) if other != fold]).fit(best)
 
 
 class _Path:
     """Ridge regression on some folds, for all penalties."""
 
     def __init__(self, sums: FoldSums, folds: Sequence[int]) -> None:
-        self.n = float(_added(sums.n_K, folds))
-        self.mean_x_D, self.mean_y_Y = _added(sums.x_KD, folds) / self.n, _added(sums.y_KY, folds) / self.n
-        xx_DD = _added(sums.xx_KDD, folds)
-        xy_DY = _added(sums.xy_KDY, folds) - self.n * np.outer(self.mean_x_D, self.mean_y_Y)
-        square_D = np.diagonal(xx_DD) / self.n
-        xx_DD = xx_DD - self.n * np.outer(self.mean_x_D, self.mean_x_D)
-        variance_D = np.diagonal(xx_DD) / self.n
-        varies_D = variance_D > _CONSTANT * square_D
-        self.per_deviation_D = np.where(varies_D, 1 / np.sqrt(np.where(varies_D, variance_D, 1.0)), 0.0)
-        value_D, self.basis_DD = np.linalg.eigh(xx_DD * np.outer(self.per_deviation_D, self.per_deviation_D))
-        self.value_D = np.maximum(value_D, 0.0)
-        self.along_DY = self.basis_DD.T @ (xy_DY * self.per_deviation_D[:, None])
+        self.n = float(_added(sums.n, folds))
+        self.mean_x, self.mean_y = _added(sums.x, folds) / self.n, _added(sums.y, folds) / self.n
+        xx = _added(sums.xx, folds)
+        xy = _added(sums.xy, folds) - self.n * np.outer(self.mean_x, self.mean_y)
+        square = np.diagonal(xx) / self.n
+        xx = xx - self.n * np.outer(self.mean_x, self.mean_x)
+        variance = np.diagonal(xx) / self.n
+        varies = variance > _CONSTANT * square
+        self.per_deviation = np.where(varies, 1 / np.sqrt(np.where(varies, variance, 1.0)), 0.0)
+        value, self.basis = np.linalg.eigh(xx * np.outer(self.per_deviation, self.per_deviation))
+        self.value = np.maximum(value, 0.0)
+        self.along = self.basis.T @ (xy * self.per_deviation[:, None])
 
-    def fit(self, penalty_Y: Ints) -> FoldFit:
+    def fit(self, penalty: Ints) -> FoldFit:
         """Return the fit with the penalties of these numbers."""
-        shrunk_DY = self._shrink_GD()[penalty_Y].T * self.along_DY
-        weights_DY = (self.basis_DD @ shrunk_DY) * self.per_deviation_D[:, None]
-        return FoldFit(self.mean_x_D, self.mean_y_Y, weights_DY, np.array(PENALTIES)[penalty_Y])
+        shrunk = self._shrink()[penalty].T * self.along
+        weights = (self.basis @ shrunk) * self.per_deviation[:, None]
+        return FoldFit(self.mean_x, self.mean_y, weights, np.array(PENALTIES)[penalty])
 
     def errors(self, sums: FoldSums, fold: int, together: bool) -> Floats:
-        """Return the sums of squared errors [G, Y] of a fold that is not among those of the fit.
+        """Return the sums of squared errors [penalties, outputs] of a fold that is not among those of the fit.
 
         With `together`, each output has the sum over all of them.
         """
-        n, x_D, y_Y = sums.n_K[fold], sums.x_KD[fold], sums.y_KY[fold]
-        mean_x_D, mean_y_Y = self.mean_x_D, self.mean_y_Y
-        xx_DD = sums.xx_KDD[fold] - np.outer(x_D, mean_x_D) - np.outer(mean_x_D, x_D)
-        xx_DD += n * np.outer(mean_x_D, mean_x_D)
-        xy_DY = sums.xy_KDY[fold] - np.outer(x_D, mean_y_Y) - np.outer(mean_x_D, y_Y)
-        xy_DY += n * np.outer(mean_x_D, mean_y_Y)
-        yy_Y = sums.yy_KY[fold] - 2 * mean_y_Y * y_Y + n * mean_y_Y**2
-        scale_D, basis_DD = self.per_deviation_D, self.basis_DD
-        held_DD = basis_DD.T @ (xx_DD * np.outer(scale_D, scale_D)) @ basis_DD
-        held_DY = basis_DD.T @ (xy_DY * scale_D[:, None])
+        n, x, y = sums.n[fold], sums.x[fold], sums.y[fold]
+        mean_x, mean_y = self.mean_x, self.mean_y
+        xx = sums.xx[fold] - np.outer(x, mean_x) - np.outer(mean_x, x)
+        xx += n * np.outer(mean_x, mean_x)
+        xy = sums.xy[fold] - np.outer(x, mean_y) - np.outer(mean_x, y)
+        xy += n * np.outer(mean_x, mean_y)
+        yy = sums.yy[fold] - 2 * mean_y * y + n * mean_y**2
+        scale, basis = self.per_deviation, self.basis
+        held_xx = basis.T @ (xx * np.outer(scale, scale)) @ basis
+        held_xy = basis.T @ (xy * scale[:, None])
         if together:
-            linear_D = (self.along_DY * held_DY).sum(axis=1)
-            square_DD = held_DD * (self.along_DY @ self.along_DY.T)
-            shrink_GD = self._shrink_GD()
-            total_G = yy_Y.sum() - 2 * shrink_GD @ linear_D + ((shrink_GD @ square_DD) * shrink_GD).sum(axis=1)
-            return np.repeat(total_G[:, None], len(yy_Y), axis=1)
+            linear = (self.along * held_xy).sum(axis=1)
+            squares = held_xx * (self.along @ self.along.T)
+            shrink = self._shrink()
+            totals = yy.sum() - 2 * shrink @ linear + ((shrink @ squares) * shrink).sum(axis=1)
+            return np.repeat(totals[:, None], len(yy), axis=1)
         rows = []
-        for shrink_D in self._shrink_GD():
-            shrunk_DY = shrink_D[:, None] * self.along_DY
-            rows.append(yy_Y - 2 * (shrunk_DY * held_DY).sum(axis=0) + (shrunk_DY * (held_DD @ shrunk_DY)).sum(axis=0))
+        for shrunk_by in self._shrink():
+            shrunk = shrunk_by[:, None] * self.along
+            rows.append(yy - 2 * (shrunk * held_xy).sum(axis=0) + (shrunk * (held_xx @ shrunk)).sum(axis=0))
         return np.stack(rows)
 
-    def _shrink_GD(self) -> Floats:
-        """Return what each penalty makes of the solution along each eigenvector."""
-        penalty_G1 = np.array(PENALTIES)[:, None] * self.n
-        shrink_GD: Floats = np.where(np.isinf(penalty_G1), 0.0, 1 / (self.value_D + penalty_G1))
-        return shrink_GD
+    def _shrink(self) -> Floats:
+        """Return what each penalty makes of the solution along each eigenvector [penalties, inputs]."""
+        penalties = np.array(PENALTIES)[:, None] * self.n
+        shrink: Floats = np.where(np.isinf(penalties), 0.0, 1 / (self.value + penalties))
+        return shrink
 
 
-def _added(values_K: Floats, folds: Sequence[int]) -> Floats:
-    total: Floats = values_K[folds[0]].copy()
+def _added(values: Floats, folds: Sequence[int]) -> Floats:
+    total: Floats = values[folds[0]].copy()
     for fold in folds[1:]:
-        total += values_K[fold]
+        total += values[fold]
     return total
 
 
@@ -155,15 +157,15 @@ def folds_of(clusters: Clusters, seed: int, most: int = 5) -> Ints:
         raise ConfigError(
             f"{len(clusters)} clusters cannot be divided into folds: there must be at least 3; name another --cluster"
         )
-    names, size_C = clusters.names, clusters.sizes(np.ones(len(clusters.number_I), bool))
+    names, sizes = clusters.names, clusters.sizes(np.ones(len(clusters.number_I), bool))
     order = sorted(
         range(len(names)),
         key=lambda number: blake2b(f"{seed}:{names[number]}".encode("utf-8", "surrogatepass")).digest(),
     )
-    fold_C = np.zeros(len(names), np.int64)
-    held_K = np.zeros(min(most, len(names)), np.int64)
+    fold_of_cluster = np.zeros(len(names), np.int64)
+    held = np.zeros(min(most, len(names)), np.int64)
     for number in order:
-        fold_C[number] = held_K.argmin()
-        held_K[fold_C[number]] += size_C[number]
-    folds: Ints = fold_C[clusters.number_I]
+        fold_of_cluster[number] = held.argmin()
+        held[fold_of_cluster[number]] += sizes[number]
+    folds: Ints = fold_of_cluster[clusters.number_I]
     return folds

@@ -3,8 +3,7 @@
 Sums over the nodes and edges of a graph are added in their order in float64, so that a row is the same bit for bit
 however prompts are divided into parts and however many are read at once.
 
-Axes: I prompt of a part range, N node of it, F feature node, E edge, K target, L layer, Q prompt and layer, H number of
-edges walked.
+Axes: I prompt of a part range, N node, F feature that is a node, E edge, K target, L layer.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ def _of_range(scanned: ScannedRange) -> dict[str, Floats]:
     feature_N = np.flatnonzero(kind_N == NodeKind.FEATURE)
     prompt_F, influence_F = prompt_N[feature_N], nodes["influence"][feature_N].astype(np.float64)
     total_I, largest_I = _sum(prompt_F, influence_F, num_prompts), _max(prompt_F, influence_F, num_prompts)
-    mean_H, deviation_H = _paths(part_range)
+    path_mean_I, path_deviation_I = _paths(part_range)
     edge_mean_I, negative_I = _edges(scanned)
     found = {
         **_of_prompts(part_range, weight_I),
@@ -79,8 +78,8 @@ def _of_range(scanned: ScannedRange) -> dict[str, Floats]:
         "graph_influence": _ratio(total_I, weight_I),
         "graph_influence_entropy": _entropy(prompt_F, influence_F, total_I),
         "graph_influence_max": _ratio(largest_I, total_I),
-        "graph_path_mean": mean_H,
-        "graph_path_deviation": deviation_H,
+        "graph_path_mean": path_mean_I,
+        "graph_path_deviation": path_deviation_I,
         "graph_edge_mean_abs": edge_mean_I,
         "graph_edge_negative": negative_I,
     }
@@ -123,12 +122,12 @@ def _by_layer(
     """Return the columns of layers [prompts, layers], given the number of prompt and layer of each feature node."""
     size = len(weight_I) * num_layers
     influence_F, activation_F = (nodes[name][feature_N].astype(np.float64) for name in ("influence", "activation"))
-    count_Q, weight_Q = np.bincount(place_F, minlength=size).astype(np.float64), np.repeat(weight_I, num_layers)
+    count, weight = np.bincount(place_F, minlength=size).astype(np.float64), np.repeat(weight_I, num_layers)
     found = {
-        "graph_features_layer_": count_Q,
-        "graph_influence_layer_": _ratio(_sum(place_F, influence_F, size), weight_Q),
-        "graph_influence_max_layer_": _ratio(_max(place_F, influence_F, size), weight_Q),
-        "graph_activation_mean_layer_": _ratio(_sum(place_F, activation_F, size), count_Q),
+        "graph_features_layer_": count,
+        "graph_influence_layer_": _ratio(_sum(place_F, influence_F, size), weight),
+        "graph_influence_max_layer_": _ratio(_max(place_F, influence_F, size), weight),
+        "graph_activation_mean_layer_": _ratio(_sum(place_F, activation_F, size), count),
         "graph_activation_max_layer_": _max(place_F, activation_F, size),
     }
     return {stem: column.reshape(-1, num_layers) for stem, column in found.items()}
@@ -139,12 +138,12 @@ def _paths(part_range: PartRange) -> tuple[Floats, Floats]:
     part, num_prompts = part_range.part, len(part_range.numbers)
     pointers, stored = part.pointers(COLUMNS["prompts/path_length"]), part.head["prompts/path_length"]
     shares = [stored[pointers[number] : pointers[number + 1]].astype(np.float64) for number in part_range.numbers]
-    share_H = np.concatenate([np.zeros(0), *shares])
-    prompt_H = np.repeat(np.arange(num_prompts), [len(own) for own in shares])
-    length_H = np.concatenate([np.zeros(0), *(np.arange(1.0, len(own) + 1) for own in shares)])
-    whole_I = _sum(prompt_H, share_H, num_prompts)
-    mean_I = _ratio(_sum(prompt_H, length_H * share_H, num_prompts), whole_I)
-    variance_I = _ratio(_sum(prompt_H, np.square(length_H - mean_I[prompt_H]) * share_H, num_prompts), whole_I)
+    share = np.concatenate([np.zeros(0), *shares])
+    prompt = np.repeat(np.arange(num_prompts), [len(own) for own in shares])
+    length = np.concatenate([np.zeros(0), *(np.arange(1.0, len(own) + 1) for own in shares)])
+    whole_I = _sum(prompt, share, num_prompts)
+    mean_I = _ratio(_sum(prompt, length * share, num_prompts), whole_I)
+    variance_I = _ratio(_sum(prompt, np.square(length - mean_I[prompt]) * share, num_prompts), whole_I)
     return mean_I, np.sqrt(variance_I)
 
 

@@ -140,8 +140,8 @@ def test_errors_are_those_of_tracing(store: Store, files: dict[str, str], tmp_pa
             assert errors.tokens_I[rank] == is_new.sum() > 0
             assert errors.square_I[rank] == pytest.approx(square_P[is_new].sum(), rel=1e-9)
             first = corpus.first_I[rank]
-            assert np.isnan(errors.rest_T[first])
-            assert not np.isnan(errors.rest_T[first + 1 : corpus.first_I[rank + 1]]).any()
+            assert np.isnan(errors.rest_X[first])
+            assert not np.isnan(errors.rest_X[first + 1 : corpus.first_I[rank + 1]]).any()
 
 
 def test_no_bit_depends_on_how_many_layers_are_fitted_at_once_nor_on_an_interruption(
@@ -200,7 +200,7 @@ def test_text_that_every_fold_has_explains_nothing(store: Store, files: dict[str
     even = mined(shared, tmp_path / "r", files).table("linear").take([EVEN])
     assert even["tokens"][0] == 2 * 30
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settings_module, "new_prefixes", lambda token_T, *_: np.ones(len(token_T), bool))
+        patch.setattr(settings_module, "new_prefixes", lambda token_X, *_: np.ones(len(token_X), bool))
         by_heart = mined(shared, tmp_path / "by_heart", files).table("linear").take([EVEN])
     assert even["r2_high"][0] < 0.6 < 0.8 < by_heart["r2"][0]
 

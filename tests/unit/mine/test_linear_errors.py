@@ -26,16 +26,13 @@ def fitted(seed: int, signal: float) -> dict[str, Any]:
     fold_I = folds_of(CLUSTERS, seed)
     rows = (x.reshape(-1, WIDTH), error.reshape(-1, WIDTH), np.repeat(fold_I, TOKENS))
     fits = cross_fit(FoldSums.of(*rows, 5), together=True)
-    varying = np.stack([error[rank] - fits[fold_I[rank]].mean_y_Y for rank in range(PROMPTS)])
+    varying = np.stack([error[rank] - fits[fold_I[rank]].mean_y for rank in range(PROMPTS)])
     rest = np.stack(
-        [
-            varying[rank] - (x[rank] - fits[fold_I[rank]].mean_x_D) @ fits[fold_I[rank]].weights_DY
-            for rank in range(PROMPTS)
-        ]
+        [varying[rank] - (x[rank] - fits[fold_I[rank]].mean_x) @ fits[fold_I[rank]].weights for rank in range(PROMPTS)]
     )
     squares = [np.square(values).sum((1, 2)) for values in (error, varying, rest)]
     tokens = np.full(PROMPTS, TOKENS, np.int64)
-    found = LayerErrors(tokens, *squares, np.zeros(0, np.float32), np.array([fit.penalty_Y[0] for fit in fits]))
+    found = LayerErrors(tokens, *squares, np.zeros(0, np.float32), np.array([fit.penalty[0] for fit in fits]))
     return _fit_columns(found, CLUSTERS)
 
 

@@ -19,8 +19,8 @@ def explained(x: Floats, y: Floats, fold: npt.NDArray[np.int64], together: bool 
     rest, base = np.zeros_like(y), np.zeros_like(y)
     for number, fit in enumerate(cross_fit(FoldSums.of(x, y, fold, FOLDS), together)):
         own = fold == number
-        base[own] = y[own] - fit.mean_y_Y
-        rest[own] = base[own] - (x[own] - fit.mean_x_D) @ fit.weights_DY
+        base[own] = y[own] - fit.mean_y
+        rest[own] = base[own] - (x[own] - fit.mean_x) @ fit.weights
     found: Floats = 1 - np.square(rest).sum(0) / np.square(base).sum(0)
     return found
 
@@ -60,16 +60,16 @@ def test_errors_from_sums_are_those_of_the_rows_and_decide_the_penalty(inputs: F
         weights = 0 * z[:8, :2] if np.isinf(penalty) else np.linalg.solve(gram, z[train].T @ centred[train])
         errors.append(np.square(centred[judge] - z[judge] @ weights).sum(0))
     best = np.array(errors).sum(1).argmin() if together else np.array(errors).argmin(0)
-    assert fit.penalty_Y.tolist() == np.broadcast_to(np.array(PENALTIES)[best], 2).tolist()
-    assert 0 < fit.penalty_Y[0] < np.inf
+    assert fit.penalty.tolist() == np.broadcast_to(np.array(PENALTIES)[best], 2).tolist()
+    assert 0 < fit.penalty[0] < np.inf
 
 
 def test_no_fold_takes_part_in_its_own_fit(inputs: Floats) -> None:
     y = np.random.default_rng(3).normal(size=(400, 1))
     changed = y + 100 * (FOLD == 0)[:, None]
     fits = [cross_fit(FoldSums.of(inputs, values, FOLD, FOLDS), True) for values in (y, changed)]
-    assert fits[0][0].weights_DY.tobytes() == fits[1][0].weights_DY.tobytes()
-    assert fits[0][1].mean_y_Y != fits[1][1].mean_y_Y
+    assert fits[0][0].weights.tobytes() == fits[1][0].weights.tobytes()
+    assert fits[0][1].mean_y != fits[1][1].mean_y
 
 
 def test_folds_hold_whole_clusters_of_like_numbers_of_prompts_and_need_three_of_them() -> None:

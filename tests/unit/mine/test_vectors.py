@@ -254,7 +254,7 @@ def test_the_auroc_is_that_of_all_pairs_of_one_fold_and_its_interval_leaves_out_
     judged = _Judged(np.stack([score, score], 1), np.stack([label, label], 1), cluster, fold)
     assert judged.auroc == pytest.approx(by_pairs(range(40)), rel=1e-12)
     left_out = [by_pairs(np.flatnonzero(cluster != one)) for one in range(10)]
-    assert judged.without_C.tolist() == pytest.approx(left_out, rel=1e-12)
+    assert judged.without.tolist() == pytest.approx(left_out, rel=1e-12)
 
 
 def test_what_cannot_be_predicted_is_refused_before_anything_is_read(
