@@ -148,7 +148,8 @@ def _check_content(store: Store, content: Mapping[str, Any]) -> None:
     theirs = store.info.get("content", {})
     for name in sorted(theirs.keys() & content.keys()):
         if theirs[name] != content[name]:
-            raise StoreMismatch(f"{store.url} was made with another {name}: the errors of its graphs are not these")
+            what = {"model": "another model"}.get(name, "other transcoders")
+            raise StoreMismatch(f"{store.url} was made with {what}: the errors of its graphs are not these")
 
 
 def _fitted(
