@@ -80,6 +80,8 @@ _PUBLIC = {
     "matching_prompts": "query.matching_prompts",
     "merge_stores": "store.maintenance.merge",
     "mine_atlas": "mine.atlas",
+    "mine_dark_matter": "linear_errors.job",
+    "mine_vectors": "mine.vectors",
     "new_figure": "plot.style",
     "open_profile": "profile.reader",
     "open_result": "mine.result",

@@ -37,7 +37,7 @@ LAYERS = (
     ("labels",),
     ("runtime",),
     ("job",),
-    ("evaluate", "harvest", "pipeline"),
+    ("evaluate", "harvest", "linear_errors", "pipeline"),
     ("ops",),
     ("cli",),
     ("__init__", "__main__"),

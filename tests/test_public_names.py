@@ -85,6 +85,8 @@ PUBLIC = {
     "matching_prompts",
     "merge_stores",
     "mine_atlas",
+    "mine_dark_matter",
+    "mine_vectors",
     "new_figure",
     "open_profile",
     "open_result",
@@ -225,7 +227,12 @@ OF_LABELS = {
     "labels remove": {"--source", "--author"},
 }
 """Options of the commands of `labels`."""
-OF_MINE = {"mine atlas": {"--out", "--memory-gb", "--where", "--cluster", "--dry-run", "--no-dry-run", *JSON}}
+MINED = {"--out", "--memory-gb", "--where", "--cluster", "--dry-run", "--no-dry-run", *JSON}
+OF_MINE = {
+    "mine atlas": MINED,
+    "mine dark-matter": {*MINED, "--classes", "--top", "--seed", "--model", "--transcoders", "--device-map", *RUN},
+    "mine vectors": {*MINED, "--predict", "--shuffles", "--seed"},
+}
 """Options of the commands of `mine`."""
 
 

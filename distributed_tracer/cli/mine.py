@@ -1,7 +1,8 @@
-"""Commands that mine all graphs of a store: mine atlas."""
+"""Commands that mine all graphs of a store: mine atlas, and those in files of their own."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import tyro
@@ -9,6 +10,8 @@ import tyro
 from ..redact import redacted
 from ..text import counted, printable
 from .app import StorePath, bound, print_answer
+from .mine_errors import dark_matter
+from .mine_vectors import vectors
 
 mine_app = tyro.extras.SubcommandApp()
 
@@ -58,9 +61,13 @@ def atlas(
     return 0
 
 
-OF_MINE = {"atlas": atlas}
+OF_MINE: dict[str, Callable[..., int]] = {
+    "atlas": atlas,
+    "dark-matter": dark_matter,
+    "vectors": vectors,
+}
 """The commands of `mine`, by name."""
 
 for _name, _function in OF_MINE.items():
     mine_app.command(name=_name)(bound(_function))
-mine_app.__doc__ = "Statistics over all graphs of a store: atlas."
+mine_app.__doc__ = "Statistics over all graphs of a store: atlas, dark-matter, vectors."

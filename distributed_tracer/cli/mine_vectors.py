@@ -1,0 +1,86 @@
+"""The command mine vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from ..redact import redacted
+from ..text import counted, printable
+from .app import StorePath, print_answer
+
+if TYPE_CHECKING:
+    from ..mine.result import Result
+
+_SHOWN = (
+    "value",
+    "columns",
+    "positive",
+    "clusters",
+    "auroc",
+    "auroc_low",
+    "auroc_high",
+    "gain",
+    "gain_low",
+    "gain_high",
+)
+
+
+def vectors(
+    path: StorePath,
+    out: str,
+    where: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE")] = (),
+    cluster: str | None = None,
+    predict: Annotated[tuple[str, ...], tyro.conf.arg(metavar="FIELD")] = (),
+    shuffles: int = 199,
+    seed: int = 0,
+    memory_gb: float = 2.0,
+    dry_run: bool = False,
+    json: bool = False,
+) -> int:
+    """Make one row of numbers for each graph, beside numbers that need no graph, and say what they predict.
+
+    The result is a folder of Parquet files; docs/vectors.md has every column.
+
+    Args:
+        path: Directory or URL of a store.
+        out: Folder of the result: new, empty, or begun by this command.
+        where: Conditions that prompts must meet, all of them, in the form that `query` takes.
+        cluster: Metadata whose equal values make prompts a cluster, such as a template; folds are of whole clusters.
+        predict: Metadata with 2 to 20 values that a linear classifier is to predict, in folds that it has not seen.
+        shuffles: Number of times that labels are shuffled and predicted likewise.
+        seed: Seed of the folds and of the shuffles.
+        memory_gb: Memory in 10^9 bytes for what is read at once.
+        dry_run: Whether to say only what it will take.
+        json: Whether to print the provenance of the result as JSON.
+    """
+    from ..mine.vectors import describe_vectors, mine_vectors
+    from ..store.reader import open_store
+
+    store = open_store(path)
+    chosen: dict[str, Any] = {"where": where, "cluster": cluster, "predict": predict, "shuffles": shuffles}
+    if dry_run:
+        print(describe_vectors(store, **chosen, memory_gb=memory_gb))
+        return 0
+    result = mine_vectors(store, out, **chosen, seed=seed, memory_gb=memory_gb)
+    print_answer(dict(result.info) if json else "\n".join(_answer(result, out)))
+    return 0
+
+
+def _answer(result: Result, out: str) -> Iterator[str]:
+    facts = result.facts
+    columns = f"{counted(facts['columns_of_graphs'], 'number')} of each graph"
+    others = f"{counted(facts['columns_of_prompts'], 'number')} that need none"
+    clusters, folds = counted(facts["clusters"], "cluster"), counted(facts["folds"], "fold")
+    yield f"{counted(facts['prompts'], 'prompt')}: {columns}, {others}; {clusters} in {folds}"
+    if "predictions" in result.tables:
+        table = result.table("predictions")
+        for field in dict.fromkeys(table["field"].tolist()):
+            yield f"what predicts {printable(field)}:"
+            own = table.where(table["field"] == field)
+            shown = type(table)({name: own[name] for name in (*_SHOWN, "auroc_shuffled", "p")})
+            yield from (f"  {line}" for line in shown.format(60).splitlines())
+    yield from (f"warning: {printable(text)}" for text in result.warnings)
+    yield f"statistics of {result.info['graphs']}, in {printable(redacted(out))}"
