@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import tyro
@@ -9,6 +10,7 @@ import tyro
 from ..redact import redacted
 from ..text import counted, printable
 from .app import StorePath, bound, print_answer
+from .mine_weights import weights
 
 mine_app = tyro.extras.SubcommandApp()
 
@@ -58,7 +60,10 @@ def atlas(
     return 0
 
 
-OF_MINE = {"atlas": atlas}
+OF_MINE: dict[str, Callable[..., int]] = {
+    "atlas": atlas,
+    "weights": weights,
+}
 """The commands of `mine`, by name."""
 
 for _name, _function in OF_MINE.items():

@@ -1,6 +1,6 @@
 """direct_edges: each edge of a graph as the sum of what is carried directly, by linear skips, and by attention.
 
-Axes: E edge, P position, L layer, N node, X edge that is examined, R node that such an edge goes into, D model width.
+Axes: E edge, P position, L layer, N node, X edge that is examined, R row of a graph, F feature, D model width.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Scales are left out: a feature j of layer l reads along U[j], and a feature i writes V[i, m] at layer m, as section 6 of
 store/FORMAT.md defines them, with the weights of the norms between the residual stream and the transcoders.
 
-Axes: F feature requested, X vector or pair of vectors, D model width.
+Axes: F feature requested, X vector or pair of vectors, D model width, L layer.
 """
 
 from __future__ import annotations
