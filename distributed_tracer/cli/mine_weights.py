@@ -102,9 +102,10 @@ def _answer(result: Any, out: str) -> list[str]:
         f"{counted(facts['num_compared'], 'pair')} of {counted(facts['num_features'], 'feature')} compared at "
         f"{counted(facts['num_positions'], 'position')} of {counted(result.info['num_prompts'], 'prompt')} in "
         f"{counted(facts['num_clusters'], 'cluster')}; result in {redacted(out)}",
-        f"strong pairs: {facts['num_interference']:,} interference, {facts['num_together']:,} together more than by "
-        f"chance, {facts['num_unknown']:,} unknown, of {facts['num_tested_more']:,}; gated pairs: "
-        f"{facts['num_gated']:,} of {facts['num_tested_gated']:,} tested",
+        f"strong pairs: {facts['num_tested_more']:,}, of which {facts['num_interference']:,} interference, "
+        f"{facts['num_inhibition']:,} inhibition or interference, {facts['num_together']:,} together more than by "
+        f"chance, {facts['num_unknown']:,} unknown",
+        f"gated pairs: {facts['num_gated']:,} of {facts['num_tested_gated']:,} tested",
     ]
     pairs = result.table("pairs")
     shown: list[tuple[str, Any, tuple[str, ...]]] = [

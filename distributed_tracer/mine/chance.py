@@ -5,9 +5,11 @@ some words several times. So the variance of the number of common sites is large
 features that are independent of each other, but each of which is correlated with itself within clusters,
 
     E[n] = lambda = n_i n_j / T
-    Var[n] = lambda + sum over classes of pairs of sites of max(0, A_i A_j / M - M (n_i n_j / T²)²)
+    Var[n] = lambda + sum over classes of pairs of sites of max(0, M c_i c_j)
+    c_i = A_i / M - (n_i / T)²
 
-where a class has M ordered pairs of sites, at A_i of which feature i is active at both. There are three classes: pairs
+where a class has M ordered pairs of sites, at A_i of which feature i is active at both, so that c_i is the covariance
+of its activity at two sites (n - lambda is the sum over sites of products of two centred variables). There are three classes: pairs
 in a prompt, pairs in a cluster at the same position of two prompts, and all other pairs in a cluster. The sum is exact
 for pairs that are exchangeable within their class. Counts divided by the inflation d = Var[n] / lambda are then
 compared with a Poisson variable of mean lambda / d, as effective counts of clustered samples are (Rao and Scott 1992,
@@ -73,11 +75,14 @@ class Chance:
         """Return the expected number of common sites of pairs of features, and the inflation of its variance."""
         product_X = a.num_sites_F[a_X].astype(np.float64) * b.num_sites_F[b_X]
         lambda_X = product_X / max(1, self.num_sites)
-        share_X = product_X / max(1, self.num_sites) ** 2
+        shares = [of.num_sites_F / max(1, self.num_sites) for of in (a, b)]
         extra_X = np.zeros(len(a_X))
         for number, of_a_F, of_b_F in zip(self.pairs, a.by_class, b.by_class, strict=True):
             if number:
-                extra_X += np.maximum(0.0, of_a_F[a_X] * of_b_F[b_X] / number - number * share_X**2)
+                a_F, b_F = (
+                    of_F / number - share_F**2 for of_F, share_F in zip((of_a_F, of_b_F), shares, strict=True)
+                )
+                extra_X += np.maximum(0.0, number * a_F[a_X] * b_F[b_X])
         return lambda_X, 1.0 + extra_X / lambda_X
 
 

@@ -133,6 +133,7 @@ def _result(
         name: int((table["finding"] == of).sum())
         for name, table, of in (
             ("interference", together, "interference"),
+            ("inhibition", together, "inhibition or interference"),
             ("together", together, "together"),
             ("unknown", together, "unknown"),
             ("gated", gated, "gated"),
@@ -199,7 +200,9 @@ def _together(values: PairValues, columns: Mapping[str, npt.NDArray[Any]], q: fl
         found |= {f"p_{name}": p, f"q_{name}": q_values(p)}
     finding = np.where(np.isnan(found["p_fewer"]), "unknown", "as by chance").astype(object)
     finding[found["q_more"] <= q] = "together"
-    finding[found["q_fewer"] <= q] = "interference"
+    is_apart = found["q_fewer"] <= q
+    finding[is_apart & (values.weight > 0)] = "interference"
+    finding[is_apart & (values.weight < 0)] = "inhibition or interference"
     order = np.nan_to_num(found["p_fewer"], nan=2.0), found["p_more"], -np.abs(values.weight)
     return _table(TOGETHER, {**columns, **found, "finding": finding}, own, *order)
 

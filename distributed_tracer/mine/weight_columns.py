@@ -49,7 +49,12 @@ TOGETHER: dict[str, Column] = {
     "q_fewer": Column("f8", NO_UNIT, "smallest false discovery rate (Benjamini-Hochberg) at which these are too few"),
     "p_more": Column("f8", NO_UNIT, "P(so many common positions by chance)"),
     "q_more": Column("f8", NO_UNIT, "smallest false discovery rate at which these are too many"),
-    "finding": Column("", "", "interference, together, as by chance, or unknown (no power to see interference)"),
+    "finding": Column(
+        "",
+        "",
+        "interference (too rarely together, weight > 0), inhibition or interference (weight < 0), together, as by "
+        "chance, or unknown (no power to see that they avoid each other)",
+    ),
 }
 GATED: dict[str, Column] = {
     **ENDS,
