@@ -13,10 +13,12 @@ _PUBLIC = {
     "ContrastResult": "mine.contrast",
     "CorpusConfig": "config",
     "EdgeEffectMetric": "evaluate.edge_effects",
+    "EdgeParts": "mine.direct_edges",
     "EvaluationJob": "evaluate.job",
     "FaithfulnessMetric": "evaluate.faithfulness",
     "Feature": "intervene.supernode",
     "FeatureProfile": "profile.feature_profile",
+    "FeatureVectors": "mine.feature_vectors",
     "ForwardCache": "model.forward_cache",
     "Graph": "graph.graph",
     "Intervention": "intervene.intervention",
@@ -43,6 +45,7 @@ _PUBLIC = {
     "TraceConfig": "config",
     "TracerError": "errors",
     "TranscoderConfig": "config",
+    "VirtualWeights": "mine.virtual_weights",
     "add_labels": "labels.in_store",
     "attribute": "trace.attribute",
     "average_edges": "query.average_edges",
@@ -100,6 +103,7 @@ _PUBLIC = {
     "save_figure": "plot.style",
     "split_store": "store.maintenance.split",
     "strongest_paths": "query.strongest_paths",
+    "virtual_weights": "mine.virtual_weights",
 }
 """Public names and the modules that define them. Modules may move; these names change only with a line in the
 changelog."""

@@ -17,10 +17,12 @@ PUBLIC = {
     "ContrastResult",
     "CorpusConfig",
     "EdgeEffectMetric",
+    "EdgeParts",
     "EvaluationJob",
     "FaithfulnessMetric",
     "Feature",
     "FeatureProfile",
+    "FeatureVectors",
     "ForwardCache",
     "Graph",
     "Intervention",
@@ -47,6 +49,7 @@ PUBLIC = {
     "TraceConfig",
     "TracerError",
     "TranscoderConfig",
+    "VirtualWeights",
     "__version__",
     "add_labels",
     "attribute",
@@ -105,6 +108,7 @@ PUBLIC = {
     "save_figure",
     "split_store",
     "strongest_paths",
+    "virtual_weights",
 }
 RUN = {
     "--workers",
@@ -227,7 +231,13 @@ OF_LABELS = {
     "labels remove": {"--source", "--author"},
 }
 """Options of the commands of `labels`."""
-OF_MINE = {"mine atlas": {"--out", "--memory-gb", "--where", "--cluster", "--dry-run", "--no-dry-run", *JSON}}
+OF_MINE = {
+    "mine atlas": {"--out", "--memory-gb", "--where", "--cluster", "--dry-run", "--no-dry-run", *JSON},
+    "mine weights": {
+        *("--out", "--transcoders", "--model", "--where", "--cluster", "--top", "--candidates", "--min-positions"),
+        *("--q", "--memory-gb", "--dry-run", "--no-dry-run", *JSON),
+    },
+}
 """Options of the commands of `mine`."""
 
 

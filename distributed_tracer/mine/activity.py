@@ -184,7 +184,7 @@ class Activity:
         if most * _BYTES_OF_ROW > memory_gb * 1e9:
             raise ConfigError(
                 f"two layers have {counted(most, 'active feature')}, which need --memory-gb "
-                f"{most * _BYTES_OF_ROW / 1e9:.2f}, not {memory_gb}; or choose fewer prompts with --where"
+                f"{most * _BYTES_OF_ROW / 1e9:.2g}, not {memory_gb}; or choose fewer prompts with --where"
             )
 
     def _load(self, layer: int) -> LayerActivity:

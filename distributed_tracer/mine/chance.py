@@ -9,11 +9,11 @@ features that are independent of each other, but each of which is correlated wit
     c_i = A_i / M - (n_i / T)²
 
 where a class has M ordered pairs of sites, at A_i of which feature i is active at both, so that c_i is the covariance
-of its activity at two sites (n - lambda is the sum over sites of products of two centred variables). There are three classes: pairs
-in a prompt, pairs in a cluster at the same position of two prompts, and all other pairs in a cluster. The sum is exact
-for pairs that are exchangeable within their class. Counts divided by the inflation d = Var[n] / lambda are then
-compared with a Poisson variable of mean lambda / d, as effective counts of clustered samples are (Rao and Scott 1992,
-"A simple method for the analysis of clustered binary data", Biometrics 48).
+of its activity at two sites; n - lambda is the sum over sites of products of two centred variables. There are three
+classes: pairs in a prompt, pairs in a cluster at the same position of two prompts, and all other pairs in a cluster.
+The sum is exact for pairs that are exchangeable within their class. Counts divided by the inflation d = Var[n] / lambda
+are then compared with a Poisson variable of mean lambda / d, as effective counts of clustered samples are (Rao and
+Scott 1992, "A simple method for the analysis of clustered binary data", Biometrics 48).
 
 Axes: F feature, I site, X pair of features.
 """
@@ -79,9 +79,7 @@ class Chance:
         extra_X = np.zeros(len(a_X))
         for number, of_a_F, of_b_F in zip(self.pairs, a.by_class, b.by_class, strict=True):
             if number:
-                a_F, b_F = (
-                    of_F / number - share_F**2 for of_F, share_F in zip((of_a_F, of_b_F), shares, strict=True)
-                )
+                a_F, b_F = (of_F / number - share_F**2 for of_F, share_F in zip((of_a_F, of_b_F), shares, strict=True))
                 extra_X += np.maximum(0.0, number * a_F[a_X] * b_F[b_X])
         return lambda_X, 1.0 + extra_X / lambda_X
 
