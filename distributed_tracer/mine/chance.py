@@ -15,7 +15,7 @@ The sum is exact for pairs that are exchangeable within their class. Counts divi
 are then compared with a Poisson variable of mean lambda / d, as effective counts of clustered samples are (Rao and
 Scott 1992, "A simple method for the analysis of clustered binary data", Biometrics 48).
 
-Axes: F feature, I site, X pair of features.
+Axes: A active feature, F feature, I site, X pair of features.
 """
 
 from __future__ import annotations

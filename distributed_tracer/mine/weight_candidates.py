@@ -3,7 +3,7 @@
 Strong pairs are the largest in |weight|, whether or not the two features are ever active together, so that tests on how
 often they are do not see how they were chosen. Active pairs are the largest in |TWERA|.
 
-Axes: F feature that is looked at, X pair of features, D model width.
+Axes: A active feature, F feature that is looked at, I site, X pair of features, D model width.
 """
 
 from __future__ import annotations

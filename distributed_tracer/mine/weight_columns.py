@@ -45,9 +45,9 @@ TOGETHER: dict[str, Column] = {
     **ENDS,
     **_WHERE_ACTIVE,
     "inflation": Column("f8", NO_UNIT, "variance of positions_both / expected, if both features were independent"),
-    "p_fewer": Column("f8", NO_UNIT, "P(so few common positions by chance); NaN where too few are expected to say"),
+    "p_fewer": Column("f8", NO_UNIT, "P(as few common positions or fewer by chance); NaN where no power"),
     "q_fewer": Column("f8", NO_UNIT, "smallest false discovery rate (Benjamini-Hochberg) at which these are too few"),
-    "p_more": Column("f8", NO_UNIT, "P(so many common positions by chance)"),
+    "p_more": Column("f8", NO_UNIT, "P(as many common positions or more by chance)"),
     "q_more": Column("f8", NO_UNIT, "smallest false discovery rate at which these are too many"),
     "finding": Column(
         "",

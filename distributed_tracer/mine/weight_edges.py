@@ -1,6 +1,6 @@
 """PairEdges: what the stored edges between chosen pairs of features are made of, averaged over clusters.
 
-Axes: X pair of features, E edge, N node.
+Axes: X pair of features, E edge, N node, L layer.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 All sums run over sites in the order of prompt ids, then positions, in float64.
 
-Axes: X pair of features, L layer, I site.
+Axes: A active feature, F feature, X pair of features, L layer, I site.
 """
 
 from __future__ import annotations

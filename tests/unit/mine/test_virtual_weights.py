@@ -291,7 +291,8 @@ def test_a_store_without_scales_gives_what_needs_none_and_says_what_is_missing(t
     assert_array_equal(found.together["finding"], full.together["finding"])
     half = virtual_weights(make_store(str(tmp_path / "half"), graphs[:60], early[60:]), vectors, cluster="topic")
     for result in (half, full):
-        scale = result.pairs["scale"][result.pairs["positions_both"] > 0]
+        scale = result.pairs["scale"][np.isfinite(result.pairs["scale"])]
+        assert len(scale) >= len(full.pairs) - 1  # the rare pair may have met in early prompts only
         assert scale.tolist() == nearly([2.0] * len(scale), terms=1000)
     assert half.facts["num_prompts_without_scales"] == 60
 
