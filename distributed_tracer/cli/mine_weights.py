@@ -116,7 +116,9 @@ def _answer(result: Any, out: str) -> list[str]:
     shown.append(("interference", found, ("weight", "positions_both", "expected", "inflation", "q_fewer")))
     gated = result.table("gated")
     found = gated.where(gated["finding"] == "gated")
-    shown.append(("gated", found, ("effect", "share", "share_high", "edge", "clusters_edges", "q_sign")))
+    shown.append(
+        ("gated", found, ("effect", "share", "gate_layer", "gate_feature", "share_with", "share_without", "q_sign"))
+    )
     for title, table, columns in shown:
         if len(table):
             lines += ["", f"{title}:", *_rows(table, columns)]

@@ -21,19 +21,43 @@ Axes: A active feature, F feature, I site, X pair of features.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from .activity import Activity, LayerActivity
+from .activity import LayerActivity
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 T = TypeVar("T", float, Floats)
 LEAST_EXPECTED = 5.0
 """Effective number of expected common sites below which "never together" says nothing: P(0) is 0.007 there."""
+
+
+class SiteCodes(Protocol):
+    """What chance needs to know of sites: which count, and what they share."""
+
+    @property
+    def is_live_I(self) -> npt.NDArray[np.bool_]:
+        """Whether each site counts."""
+        ...
+
+    @property
+    def rank_I(self) -> npt.NDArray[np.integer[Any]]:
+        """Prompt of each site."""
+        ...
+
+    @property
+    def cell_I(self) -> npt.NDArray[np.integer[Any]]:
+        """Pair of cluster and position of each site, as one number."""
+        ...
+
+    @property
+    def cluster_I(self) -> npt.NDArray[np.integer[Any]]:
+        """Cluster of each site."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,17 +79,17 @@ class Chance:
     cluster."""
 
     @classmethod
-    def of(cls, activity: Activity) -> Chance:
+    def of(cls, sites: SiteCodes) -> Chance:
         """Count the pairs of the sites at which features are active."""
-        live = np.flatnonzero(activity.is_live_I)
-        found = (_ordered_pairs(codes[live]) for codes in _codes(activity))
+        live = np.flatnonzero(sites.is_live_I)
+        found = (_ordered_pairs(codes[live]) for codes in _codes(sites))
         return cls(len(live), _classes(*found))
 
-    def self_pairs(self, activity: Activity, layer: LayerActivity) -> SelfPairs:
+    def self_pairs(self, sites: SiteCodes, layer: LayerActivity) -> SelfPairs:
         """Return the numbers of pairs of all features of a layer."""
         number = len(layer.feature_F)
         counts = []
-        for code_I in _codes(activity):
+        for code_I in _codes(sites):
             base = int(code_I.max(initial=0)) + 1
             key, count = np.unique(layer.column_A * base + code_I[layer.site_A], return_counts=True)
             counts.append(np.bincount(key // base, count * (count - 1.0), number).astype(np.float64))
@@ -101,9 +125,9 @@ def p_more(num_both_X: Ints, expected_X: Floats, inflation_X: Floats) -> Floats:
     return np.where(num_both_X > 0, p_X, 1.0)
 
 
-def _codes(activity: Activity) -> tuple[npt.NDArray[np.integer[Any]], ...]:
+def _codes(sites: SiteCodes) -> tuple[npt.NDArray[np.integer[Any]], ...]:
     """Return the prompt, the pair of cluster and position, and the cluster of each site, as numbers."""
-    return activity.rank_I, activity.cell_I, activity.cluster_I
+    return sites.rank_I, sites.cell_I, sites.cluster_I
 
 
 def _classes(in_prompt: T, in_cell: T, in_cluster: T) -> tuple[T, T, T]:

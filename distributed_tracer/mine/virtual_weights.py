@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from ..errors import ConfigError
 from ..store.reader import Store
@@ -32,14 +31,8 @@ from .statistics import q_values
 from .weight_candidates import Candidates, choose_pairs
 from .weight_columns import CALIBRATION, GATED, PAIRS, TOGETHER
 from .weight_edges import PairEdges, pair_edges
+from .weight_gates import Gates, find_gates
 from .weight_pairs import PairValues, pair_values
-
-GATE_EFFECT = 0.25
-"""A gated pair's direct effect is at least this share of the target's mean activation."""
-GATE_SHARE = 0.2
-"""A gated pair's target is active at no more than this share of the source's positions: upper end of the interval."""
-LEAST_CLUSTERS = 5
-"""Clusters below which the sign of an effect is not tested: the smallest p-value of four is 0.06."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +120,7 @@ def _result(
 ) -> VirtualWeights:
     columns = _columns(values, edges)
     pairs = _table(PAIRS, columns, np.flatnonzero(values.is_active), -np.abs(values.twera))
-    together, gated = _together(values, columns, q), _gated(values, edges, columns, q)
+    together, gated = _together(values, columns, q), _gated(find_gates(activity, values, edges, q), columns)
     prompts = activity.prompts
     count = {
         name: int((table["finding"] == of).sum())
@@ -207,19 +200,10 @@ def _together(values: PairValues, columns: Mapping[str, npt.NDArray[Any]], q: fl
     return _table(TOGETHER, {**columns, **found, "finding": finding}, own, *order)
 
 
-def _gated(values: PairValues, edges: PairEdges, columns: Mapping[str, npt.NDArray[Any]], q: float) -> Table:
-    effect = values.weight * values.scale
-    with np.errstate(invalid="ignore"):
-        is_candidate = (effect >= GATE_EFFECT) & (values.share_high <= GATE_SHARE) & (values.num_both > 0)
-    own = np.flatnonzero(is_candidate & (values.clusters_source >= LEAST_CLUSTERS))
-    p = np.full(len(effect), np.nan)
-    p[own] = stats.binom.sf(edges.clusters_with_sign[own] - 1, edges.clusters[own], 0.5)
-    p[edges.clusters < LEAST_CLUSTERS] = np.nan
-    q_sign = q_values(p)
-    finding = np.where(np.isnan(p), "unknown", "not shown").astype(object)
-    finding[q_sign <= q] = "gated"
-    found = {"effect": effect, "p_sign": p, "q_sign": q_sign, "finding": finding}
-    return _table(GATED, {**columns, **found}, own, np.nan_to_num(p, nan=2.0), -np.nan_to_num(effect))
+def _gated(gates: Gates, columns: Mapping[str, npt.NDArray[Any]]) -> Table:
+    own = {**{name: of[gates.pair] for name, of in columns.items()}, **gates.columns}
+    order = np.nan_to_num(own["p_sign"], nan=2.0), -own["effect"]
+    return _table(GATED, own, np.arange(len(gates.pair)), *order)
 
 
 def _calibration(pairs: Table) -> Table:

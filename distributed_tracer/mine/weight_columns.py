@@ -69,6 +69,11 @@ GATED: dict[str, Column] = {
     "p_sign": Column("f8", NO_UNIT, "one-sided sign test over clusters_edges; NaN for fewer than 5"),
     "q_sign": Column("f8", NO_UNIT, "smallest false discovery rate at which the sign is stable"),
     "finding": Column("", "", "gated, not shown, or unknown (too few clusters have edges)"),
+    "gate_layer": Column("i2", NO_UNIT, "layer of the feature that opens the gate; -1 if none was found"),
+    "gate_feature": Column("i4", NO_UNIT, "index of that feature; -1 if none was found"),
+    "share_with": Column("f8", NO_UNIT, "share of the positions of source and gate at which the target is active"),
+    "share_without": Column("f8", NO_UNIT, "the same for positions of the source without the gate"),
+    "q_gate": Column("f8", NO_UNIT, "smallest false discovery rate at which target and gate go together there"),
 }
 CALIBRATION: dict[str, Column] = {
     "distance": Column("i8", "layers", "layer of the target - layer of the source"),

@@ -239,6 +239,8 @@ def test_interference_union_gate_and_lack_of_power_are_told_apart(tmp_path: Path
     gated = {(row["source_feature"], row["target_feature"]): row["finding"] for row in found.gated.rows()}
     assert gated == {(3, 3): "gated"}
     row = next(iter(found.gated.rows()))
+    assert (row["gate_layer"], row["gate_feature"]) == (0, 4)
+    assert row["share_without"] == 0 < 0.3 < row["share_with"]
     assert row["share_low"] < row["share"] < row["share_high"] <= 0.2
     assert row["clusters_with_sign"] == row["clusters_edges"] > 5
     assert row["edge_direct"] + row["edge_attention"] == row["edge"]
@@ -264,6 +266,29 @@ def test_a_target_whose_edges_change_their_sign_is_not_called_gated(tmp_path: Pa
     ]
     found = virtual_weights(make_store(str(tmp_path), mixed), vectors_with(WEIGHTS), cluster="topic")
     assert found.gated["finding"].tolist() == ["not shown"]
+    assert found.gated["gate_feature"].tolist() == [-1]
+
+
+def test_a_gate_that_no_feature_opens_is_not_named(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    graphs = []
+    for graph in planted(0):
+        columns = graph.active.layer_A, graph.active.position_A, graph.active.feature_A, graph.active.activation_A
+        kept = [
+            row for row in zip(*(column.tolist() for column in columns), strict=True) if row[:1] + row[2:3] != (1, 3)
+        ]
+        sites = {row[:3]: row[3] for row in kept}
+        edges = {}
+        for layer, position, feature in list(sites):
+            if (layer, feature) == (0, 3) and rng.random() < 0.12:
+                sites[1, position, 3] = 1.0
+                edges[(0, position, 3), (1, position, 3)] = 2.0 * sites[0, position, 3]
+        graphs.append(graph_with(graph.prompt_id, sites, edges, 8, read=2.0, topic=graph.metadata["topic"]))
+    found = virtual_weights(make_store(str(tmp_path), graphs), vectors_with(WEIGHTS), cluster="topic")
+    row = next(iter(found.gated.rows()))
+    assert (row["source_feature"], row["target_feature"], row["finding"]) == (3, 3, "gated")
+    assert (row["gate_layer"], row["gate_feature"]) == (-1, -1)
+    assert np.isnan(row["q_gate"])
 
 
 def test_the_same_bits_for_any_parts_compacted_and_merged(tmp_path: Path) -> None:
