@@ -26,6 +26,7 @@ from .columns import Column
 from .direct_edges import WITHOUT_SCALES
 from .feature_vectors import FeatureVectors, feature_vectors
 from .findings import Findings, FindingTable
+from .prompt_sets import FEW_CLUSTERS
 from .prompts import ChosenPrompts, choose_prompts
 from .statistics import q_values
 from .weight_candidates import Candidates, choose_pairs
@@ -243,6 +244,10 @@ def _warnings(prompts: ChosenPrompts, vectors: FeatureVectors, facts: Mapping[st
         )
     elif prompts.num_without_cluster:
         found.append(f"{counted(prompts.num_without_cluster, 'prompt')} without a cluster count as one each")
+    if facts["num_clusters"] < FEW_CLUSTERS:
+        found.append(
+            f"only {counted(facts['num_clusters'], 'cluster')}: chance and intervals over clusters are rough estimates"
+        )
     if without := facts["num_prompts_without_scales"]:
         found.append(
             f"for {counted(without, 'prompt')} of {len(prompts):,} {WITHOUT_SCALES}. The columns direct, scale and "

@@ -41,13 +41,13 @@ class Gates:
 def find_gates(activity: Activity, values: PairValues, edges: PairEdges, q: float) -> Gates:
     """Test which pairs have a large, stable effect on a target that is rarely active, and look for the condition.
 
-    Candidates have a direct effect of at least EFFECT, a share of at most SHARE over LEAST_CLUSTERS clusters or more,
-    and are together somewhere. The sign test over clusters asks whether their stored edges have the sign of the weight.
+    Candidates have a direct effect of at least EFFECT, a share of at most SHARE, and are together in LEAST_CLUSTERS
+    clusters or more. The sign test over clusters asks whether their stored edges have the sign of the weight.
     """
     effect = values.weight * values.scale
     with np.errstate(invalid="ignore"):
-        is_candidate = (effect >= EFFECT) & (values.share_high <= SHARE) & (values.num_both > 0)
-    own = np.flatnonzero(is_candidate & (values.clusters_source >= LEAST_CLUSTERS))
+        is_candidate = (effect >= EFFECT) & (values.share_high <= SHARE)
+    own = np.flatnonzero(is_candidate & (values.clusters_both >= LEAST_CLUSTERS))
     p = stats.binom.sf(edges.clusters_with_sign[own] - 1, edges.clusters[own], 0.5)
     p = np.where(edges.clusters[own] >= LEAST_CLUSTERS, p, np.nan)
     q_sign = q_values(p)
