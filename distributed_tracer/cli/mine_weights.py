@@ -87,7 +87,7 @@ def weights(
         return found.findings()
 
     numbers = {"top": top, "candidates": candidates, "min_positions": min_positions, "q": q}
-    options = {"where": list(where), "cluster": cluster, **numbers}
+    options = {"where": list(where), "cluster": cluster, **numbers, "transcoders": transcoders, "model": model}
     result = mine_findings(folder, "weights", prompts, options, find)
     if json:
         print_answer(dict(result.info))
@@ -102,7 +102,7 @@ def _answer(result: Any, out: str) -> list[str]:
         f"{counted(facts['num_compared'], 'pair')} of {counted(facts['num_features'], 'feature')} compared at "
         f"{counted(facts['num_positions'], 'position')} of {counted(result.info['num_prompts'], 'prompt')} in "
         f"{counted(facts['num_clusters'], 'cluster')}; result in {redacted(out)}",
-        f"strong pairs: {facts['num_tested_more']:,}, of which {facts['num_interference']:,} interference, "
+        f"strong pairs: {facts['num_strong']:,}, of which {facts['num_interference']:,} interference, "
         f"{facts['num_inhibition']:,} inhibition or interference, {facts['num_together']:,} together more than by "
         f"chance, {facts['num_unknown']:,} unknown",
         f"gated pairs: {facts['num_gated']:,} of {facts['num_tested_gated']:,} tested",

@@ -154,6 +154,10 @@ class Activity:
                 site_I = np.repeat(first - first_row, num_tokens) + np.arange(int(num_tokens.sum()))
                 scales = part_range.scales
                 self.scales[site_I] = np.nan
+                if scales is not None and scales.read_PL.shape[1] < self.num_layers:
+                    raise StoreCorrupt(
+                        f"{where}: norm scales of {scales.read_PL.shape[1]} layers, not {self.num_layers}"
+                    )
                 if scales is not None:
                     self.scales[site_I, 0] = scales.read_PL[:, : self.num_layers]
                     self.scales[site_I, 1] = scales.write_PL[:, : self.num_layers]

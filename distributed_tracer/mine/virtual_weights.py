@@ -121,7 +121,7 @@ def _result(
 ) -> VirtualWeights:
     columns = _columns(values, edges)
     pairs = _table(PAIRS, columns, np.flatnonzero(values.is_active), -np.abs(values.twera))
-    together, gated = _together(values, columns, q), _gated(find_gates(activity, values, edges, q), columns)
+    together, gated = _together(activity, values, columns, q), _gated(find_gates(activity, values, edges, q), columns)
     prompts = activity.prompts
     count = {
         name: int((table["finding"] == of).sum())
@@ -140,7 +140,8 @@ def _result(
         "num_features": chosen.num_features,
         "num_compared": chosen.num_compared,
         "num_tested_fewer": int((~np.isnan(together["p_fewer"])).sum()),
-        "num_tested_more": len(together),
+        "num_tested_more": int((~np.isnan(together["p_more"])).sum()),
+        "num_strong": len(together),
         "num_tested_gated": int((~np.isnan(gated["p_sign"])).sum()),
         **{f"num_{name}": number for name, number in count.items()},
         "num_prompts_without_scales": activity.num_without_scales,
@@ -185,19 +186,20 @@ def _table(
     return Table({name: values[name][rows] for name in columns})
 
 
-def _together(values: PairValues, columns: Mapping[str, npt.NDArray[Any]], q: float) -> Table:
+def _together(activity: Activity, values: PairValues, columns: Mapping[str, npt.NDArray[Any]], q: float) -> Table:
     own = np.flatnonzero(values.is_strong)
     found: dict[str, npt.NDArray[Any]] = {}
     for name, test in (("fewer", p_fewer), ("more", p_more)):
         p = np.full(len(values.weight), np.nan)
-        p[own] = test(values.num_both[own], values.expected[own], values.inflation[own])
+        if activity.num_clusters >= FEW_CLUSTERS:  # the covariance in fewer clusters is hardly known
+            p[own] = test(values.num_both[own], values.expected[own], values.inflation[own])
         found |= {f"p_{name}": p, f"q_{name}": q_values(p)}
     finding = np.where(np.isnan(found["p_fewer"]), "unknown", "as by chance").astype(object)
     finding[found["q_more"] <= q] = "together"
     is_apart = found["q_fewer"] <= q
     finding[is_apart & (values.weight > 0)] = "interference"
     finding[is_apart & (values.weight < 0)] = "inhibition or interference"
-    order = np.nan_to_num(found["p_fewer"], nan=2.0), found["p_more"], -np.abs(values.weight)
+    order = *(np.nan_to_num(found[f"p_{name}"], nan=2.0) for name in ("fewer", "more")), -np.abs(values.weight)
     return _table(TOGETHER, {**columns, **found, "finding": finding}, own, *order)
 
 
@@ -244,18 +246,19 @@ def _warnings(prompts: ChosenPrompts, vectors: FeatureVectors, facts: Mapping[st
         )
     elif prompts.num_without_cluster:
         found.append(f"{counted(prompts.num_without_cluster, 'prompt')} without a cluster count as one each")
-    if facts["num_clusters"] < FEW_CLUSTERS:
-        found.append(
-            f"only {counted(facts['num_clusters'], 'cluster')}: chance and intervals over clusters are rough estimates"
-        )
     if without := facts["num_prompts_without_scales"]:
         found.append(
             f"for {counted(without, 'prompt')} of {len(prompts):,} {WITHOUT_SCALES}. The columns direct, scale and "
             "edge, edge_direct, edge_attention, and gated pairs, are without them; all others need no scales"
         )
-    if unknown := facts["num_unknown"]:
+    if facts["num_clusters"] < FEW_CLUSTERS:
         found.append(
-            f"whether {unknown:,} of {counted(facts['num_tested_more'], 'strong pair')} are interference is unknown: "
+            f"only {counted(facts['num_clusters'], 'cluster')}: whether features are together by chance is not tested "
+            f"with fewer than {FEW_CLUSTERS}"
+        )
+    elif unknown := facts["num_unknown"]:
+        found.append(
+            f"whether {unknown:,} of {counted(facts['num_strong'], 'strong pair')} are interference is unknown: "
             f"fewer than {LEAST_EXPECTED:g} common positions are expected of them by chance, after correction for "
             "clusters; more prompts in more clusters can tell"
         )

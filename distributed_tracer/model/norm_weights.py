@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..artifacts import hub
 from ..artifacts.checkpoint_files import layout
 from ..artifacts.location import split_revision
+from ..documents.text import shortened
 from ..errors import ModelError, ShapeMismatch
 from ..shapes import TranscoderShape
 from ..text import and_more
@@ -72,7 +73,7 @@ def transcoder_norms(model: str, shape: TranscoderShape, dtype: str = "float32")
         if path is not None and weighted and _has_weight(layer.get_submodule(path))
         for name in [f"{sites.layers}.{number}.{path}.weight"]
     ]
-    weights = _read(model, wanted) if wanted else {}
+    weights = read_weights(model, _folder(model), wanted) if wanted else {}
 
     def norm(number: int, path: str | None, weighted: bool) -> Norm | None:
         if path is None:
@@ -103,9 +104,12 @@ def _norm(stored: Tensor | None, sites: ArchitectureSpec, dtype: torch.dtype) ->
     return Norm(weight_D, None, norm.eps, norm.centred)
 
 
-def _read(model: str, wanted: Sequence[str]) -> dict[str, Tensor]:
-    """Return tensors of a checkpoint by the names of their parameters in the library's model."""
-    folder = _folder(model)
+def read_weights(model: str, folder: Path, wanted: Sequence[str]) -> dict[str, Tensor]:
+    """Return tensors of a checkpoint by the names of their parameters in the library's model.
+
+    `model` is the name in error messages. Raises ModelError for files that are damaged, for tensors that are missing or
+    ambiguous, and for numbers that are NaN or infinite.
+    """
     with _reading(model):
         file_of: dict[str, Path] = {}
         for path in sorted(folder.glob("*.safetensors")):
@@ -116,6 +120,9 @@ def _read(model: str, wanted: Sequence[str]) -> dict[str, Tensor]:
         for name, stored in names.items():
             with safe_open(file_of[stored], framework="pt") as tensors:
                 found[name] = tensors.get_tensor(stored).clone()
+    for name, tensor in found.items():
+        if not tensor.is_floating_point() or not tensor.isfinite().all():
+            raise ModelError(f"{name} of model {model!r} has numbers that are no finite floats, in {tensor.dtype}")
     return found
 
 
@@ -128,7 +135,7 @@ def _stored_name(model: str, name: str, file_of: Mapping[str, Any]) -> str:
     known = [stored for stored in file_of if f".{stored}".endswith(f".{ending}")]
     if len(known) == 1:
         return known[0]
-    found = f"there are {', '.join(known[:3])}{and_more(len(known) - 3)}" if known else "there is none"
+    found = f"there are {', '.join(map(shortened, known[:3]))}{and_more(len(known) - 3)}" if known else "there is none"
     raise ModelError(
         f"cannot tell which tensor of model {model!r} is {ending!r}, the weight of a norm: {found}. Save the model "
         "with `save_pretrained`, which writes the library's names"
@@ -156,4 +163,6 @@ def _reading(model: str) -> Iterator[None]:
     except (SafetensorError, OSError, ValueError) as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(f"cannot read the norms of model {model!r}: {error}; is the download complete?") from error
+        raise ModelError(
+            f"cannot read the norms of model {model!r}: {shortened(str(error))}; is the download complete?"
+        ) from error

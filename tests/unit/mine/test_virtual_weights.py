@@ -248,6 +248,14 @@ def test_interference_union_gate_and_lack_of_power_are_told_apart(tmp_path: Path
     assert any("fewer than 5 common positions" in text for text in found.warnings)
 
 
+def test_too_few_clusters_say_nothing_of_chance(tmp_path: Path) -> None:
+    graphs = [replace(graph, metadata={"family": number % 7}) for number, graph in enumerate(planted(0))]
+    found = virtual_weights(make_store(str(tmp_path), graphs), vectors_with(WEIGHTS), cluster="family")
+    assert set(found.together["finding"]) == {"unknown"}
+    assert (found.facts["num_tested_fewer"], found.facts["num_tested_more"], found.facts["num_strong"]) == (0, 0, 36)
+    assert any("only 7 clusters" in text for text in found.warnings)
+
+
 def test_a_negative_weight_between_features_that_avoid_each_other_may_be_inhibition(tmp_path: Path) -> None:
     weights = WEIGHTS.copy()
     weights[0, 0] = -1.0
