@@ -68,4 +68,4 @@ OF_MINE: dict[str, Callable[..., int]] = {
 
 for _name, _function in OF_MINE.items():
     mine_app.command(name=_name)(bound(_function))
-mine_app.__doc__ = "Statistics over all graphs of a store: atlas."
+mine_app.__doc__ = f"Statistics over all graphs of a store: {', '.join(OF_MINE)}."

@@ -36,6 +36,7 @@ from distributed_tracer.model.norm_weights import transcoder_norms
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.maintenance.compact import compact
+from distributed_tracer.store.maintenance.merge import merge_stores
 from distributed_tracer.store.reader import Store, open_store
 from distributed_tracer.trace.attribute import attribute
 from distributed_tracer.transcoder.load import load_transcoders, transcoders_by_layer
@@ -311,6 +312,12 @@ def test_the_same_bits_for_any_parts_compacted_and_merged(tmp_path: Path) -> Non
     url = str(tmp_path / "many")
     store = make_store(url, graphs[20:], graphs[5:20:2], graphs[4:20:2], [*graphs[:4], graphs[19]])
     assert same(whole, virtual_weights(store, vectors, cluster="topic", min_positions=2))
+    halves = [str(tmp_path / name) for name in ("first", "second")]
+    for half, part in zip(halves, (graphs[12:], graphs[:12]), strict=True):
+        make_store(half, part)
+    merge_stores(str(tmp_path / "merged"), halves)
+    merged = open_store(str(tmp_path / "merged"))
+    assert same(whole, virtual_weights(merged, vectors, cluster="topic", min_positions=2))
     compact(url)
     assert same(whole, virtual_weights(open_store(url), vectors, cluster="topic", min_positions=2))
     assert not same(whole, virtual_weights(store, vectors, where="topic<=1", cluster="topic", min_positions=2))
