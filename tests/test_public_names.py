@@ -17,10 +17,12 @@ PUBLIC = {
     "ContrastResult",
     "CorpusConfig",
     "EdgeEffectMetric",
+    "EdgeParts",
     "EvaluationJob",
     "FaithfulnessMetric",
     "Feature",
     "FeatureProfile",
+    "FeatureVectors",
     "ForwardCache",
     "Graph",
     "Intervention",
@@ -47,6 +49,7 @@ PUBLIC = {
     "TraceConfig",
     "TracerError",
     "TranscoderConfig",
+    "VirtualWeights",
     "__version__",
     "add_labels",
     "attribute",
@@ -64,6 +67,7 @@ PUBLIC = {
     "draw_faithfulness",
     "draw_graph",
     "draw_interventions",
+    "direct_edges",
     "edge_check",
     "edge_check_text",
     "edges_into",
@@ -77,6 +81,7 @@ PUBLIC = {
     "feature_counts",
     "feature_summary",
     "feature_text",
+    "feature_vectors",
     "import_graphs",
     "interventions_text",
     "load_model",
@@ -105,6 +110,7 @@ PUBLIC = {
     "save_figure",
     "split_store",
     "strongest_paths",
+    "virtual_weights",
 }
 RUN = {
     "--workers",
@@ -232,6 +238,7 @@ OF_MINE = {
     "mine atlas": MINED,
     "mine dark-matter": {*MINED, "--classes", "--top", "--seed", "--model", "--transcoders", "--device-map", *RUN},
     "mine vectors": {*MINED, "--predict", "--shuffles", "--seed"},
+    "mine weights": {*MINED, "--transcoders", "--model", "--top", "--candidates", "--min-positions", "--q"},
 }
 """Options of the commands of `mine`."""
 

@@ -12,6 +12,7 @@ from ..text import counted, printable
 from .app import StorePath, bound, print_answer
 from .mine_errors import dark_matter
 from .mine_vectors import vectors
+from .mine_weights import weights
 
 mine_app = tyro.extras.SubcommandApp()
 
@@ -65,9 +66,10 @@ OF_MINE: dict[str, Callable[..., int]] = {
     "atlas": atlas,
     "dark-matter": dark_matter,
     "vectors": vectors,
+    "weights": weights,
 }
 """The commands of `mine`, by name."""
 
 for _name, _function in OF_MINE.items():
     mine_app.command(name=_name)(bound(_function))
-mine_app.__doc__ = "Statistics over all graphs of a store: atlas, dark-matter, vectors."
+mine_app.__doc__ = f"Statistics over all graphs of a store: {', '.join(OF_MINE)}."

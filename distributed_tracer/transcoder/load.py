@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Protocol, cast, get_args
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Literal, Protocol, cast, get_args, overload
 
 import torch
 
@@ -17,7 +18,7 @@ from ..plan.machine import free_bytes_of, free_cpu_bytes
 from ..shapes import ModelShape, TranscoderShape
 from ..text import and_more, printable
 from .formats import circuit_tracer, gemma_scope, gemma_scope_2, openmoss, saelens, sparsify
-from .loaded import LoadedTranscoders, load_layer
+from .loaded import LayerWeights, LoadedTranscoders, load_layer
 from .shard import Shard
 from .spec import TranscoderSpec, read_shape
 
@@ -41,6 +42,7 @@ class Format(Protocol):
 
 _FORMATS: tuple[Format, ...] = (circuit_tracer, saelens, openmoss, sparsify, gemma_scope, gemma_scope_2)
 _DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_KEPT_LAYERS = 2
 
 
 @former_arguments(slice="shard")
@@ -80,6 +82,48 @@ def load_transcoders(
         for number, layer in enumerate(files.layers)
     ]
     return LoadedTranscoders(shape, layers, _DTYPES[dtype], device, shard)
+
+
+def transcoders_by_layer(source: str, dtype: str = "float32") -> LoadedTranscoders:
+    """Return the transcoders at `source` for reading their vectors layer by layer, on a CPU.
+
+    A layer is read when it is used, and of its decoders only the rows requested. At most two layers are kept, so that
+    memory holds the encoders of two layers. Raises TranscoderError as `load_transcoders` does, for weights that are not
+    finite when their layer is read.
+    """
+    if dtype not in _DTYPES:
+        raise TranscoderError(f"unknown dtype {dtype!r}; known are {', '.join(_DTYPES)}")
+    files = _describe(source)
+    shape, device, whole = read_shape(files), torch.device("cpu"), Shard()
+
+    def read(layer: int) -> LayerWeights:
+        features = whole.features(shape.features_L[layer])
+        return load_layer(files.layers[layer], layer, features, whole, _DTYPES[dtype], device, "files")
+
+    return LoadedTranscoders(shape, _LayersOnDemand(shape.num_layers, read), _DTYPES[dtype], device, whole)
+
+
+class _LayersOnDemand(Sequence[LayerWeights]):
+    """The weights of layers, each of which is read when it is used."""
+
+    def __init__(self, num_layers: int, read: Callable[[int], LayerWeights]) -> None:
+        self._num_layers, self._read = num_layers, lru_cache(_KEPT_LAYERS)(read)
+
+    def __len__(self) -> int:
+        return self._num_layers
+
+    @overload
+    def __getitem__(self, layer: int) -> LayerWeights: ...
+
+    @overload
+    def __getitem__(self, layer: slice) -> Sequence[LayerWeights]: ...
+
+    def __getitem__(self, layer: int | slice) -> LayerWeights | Sequence[LayerWeights]:
+        if isinstance(layer, slice):
+            return [self[number] for number in range(*layer.indices(len(self)))]
+        if not -len(self) <= layer < len(self):
+            raise IndexError(f"layer {layer} of {len(self)}")
+        return self._read(layer % len(self))
 
 
 def transcoder_shape(source: str) -> TranscoderShape:

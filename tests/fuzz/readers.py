@@ -36,6 +36,7 @@ from distributed_tracer.intervene.parse_settings import parse_settings
 from distributed_tracer.intervene.supernode import Feature, Supernode
 from distributed_tracer.intervene.viewer_supernodes import groups_of_file, groups_of_url
 from distributed_tracer.labels.label_file import read_label_file
+from distributed_tracer.model.norm_weights import read_weights
 from distributed_tracer.ops.bundle.bundle import remove_stale_wheels
 from distributed_tracer.ops.bundle.manifest import NAME, Manifest, problems, read_manifest, summary
 from distributed_tracer.profile.feature_profile import Context, FeatureProfile
@@ -266,6 +267,9 @@ def read_configs(data: bytes, folder: Path) -> None:
     read_config(folder / ("c.json" if data[:1] in b"{[" else "c.yaml"))
 
 
+NORM = "model.layers.0.norm.weight"
+
+
 def read_index(data: bytes, folder: Path) -> None:
     (folder / "a.safetensors").write_bytes(safetensors(LAYER))
     (folder / INDEX).write_bytes(data)
@@ -279,6 +283,11 @@ def read_safetensors(data: bytes, folder: Path) -> None:
     path.write_bytes(struct.pack("<Q", len(data)) + data + bytes(68) if data.startswith(b"{") else data)
     assert all(len(sentence) < LONGEST_MESSAGE for sentence in damaged(folder, [path.name]))
     read_all(path)
+
+
+def read_norm(data: bytes, folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(data)
+    read_weights("m", folder, [NORM])
 
 
 def read_npz(data: bytes, folder: Path) -> None:
@@ -511,6 +520,7 @@ READERS = {
     "sparsify": Reader(partial(read_folder_of, "cfg.json", "sae.safetensors", MODULES), (SPARSIFY,)),
     "index": Reader(read_index, (json.dumps({"weight_map": {"W_enc": "a.safetensors", "x": "b"}}).encode(),)),
     "safetensors": Reader(read_safetensors, (safetensors(LAYER), safetensors(LAYER)[8:-68])),
+    "norm": Reader(read_norm, (safetensors({NORM: [4]}), safetensors({NORM.removeprefix("model."): [4], "b": [1]}))),
     "npz": Reader(read_npz, (npz(W=FLOATS, b=np.ones(3)), npy(FLOATS), npy(np.asfortranarray(FLOATS)))),
     "model-config": Reader(model_files.read_model_config, model_files.CONFIGS),
     "whole-config": Reader(partial(model_files.read_whole_model, "config.json"), model_files.WHOLE_CONFIGS),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from rounding import largest, round_off
 from safetensors.torch import load_file, save_file
+from tiny import save_transcoders
 from torch import Tensor
 from transcoder_formats import (
     FORMATS,
@@ -26,7 +28,7 @@ from transcoder_formats import (
 from distributed_tracer.errors import ShapeMismatch, TranscoderError
 from distributed_tracer.plan import machine
 from distributed_tracer.shapes import ModelShape
-from distributed_tracer.transcoder import loaded
+from distributed_tracer.transcoder import load, loaded
 from distributed_tracer.transcoder.load import check_fits, load_transcoders, transcoder_shape
 from distributed_tracer.transcoder.shard import Shard
 
@@ -241,3 +243,33 @@ def test_a_gpu_gives_what_the_cpu_gives(tmp_path: Path) -> None:
             assert rows_AD.is_cuda
             assert torch.equal(rows_AD.cpu(), cpu.decoder_rows(layer, ours[1], NUM_LAYERS - 1))
             assert torch.equal(cuda.encoder_rows(layer, theirs[1])[0].cpu(), cpu.encoder_rows(layer, ours[1])[0])
+
+
+@pytest.mark.parametrize("kind", ["plt", "clt"])
+def test_layers_that_are_read_when_used_are_those_loaded_at_once_and_only_two_are_kept(
+    kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = str(save_transcoders(tmp_path, kind=kind))
+    whole, read = load_transcoders(source), list[int]()
+    original = load.load_layer
+
+    def counting(files: Any, layer: int, *rest: Any) -> Any:
+        read.append(layer)
+        return original(files, layer, *rest)
+
+    monkeypatch.setattr(load, "load_layer", counting)
+    by_layer = load.transcoders_by_layer(source)
+    assert read == []
+    features = torch.tensor([3, 0, 39])
+    for layer in (0, 1, 0, 2, 0):
+        assert torch.equal(by_layer.encoder_rows(layer, features)[0], whole.encoder_rows(layer, features)[0])
+        for to in whole.shape.writes_to(layer):
+            assert torch.equal(by_layer.decoder_rows(layer, features, to), whole.decoder_rows(layer, features, to))
+    assert read == [0, 1, 2]  # the layer used last but one stays
+    by_layer.encoder_rows(1, features)
+    assert read == [0, 1, 2, 1]
+    assert len(by_layer.layers[0:2]) == 2
+    with pytest.raises(IndexError, match="layer 3 of 3"):
+        by_layer.layers[3]
+    with pytest.raises(TranscoderError, match="unknown dtype 'int8'"):
+        load.transcoders_by_layer(source, "int8")
