@@ -103,6 +103,7 @@ PUBLIC = {
     "save_figure",
     "split_store",
     "strongest_paths",
+    "write_report",
 }
 RUN = {
     "--workers",
@@ -193,6 +194,7 @@ OPTIONS = {
         *JSON,
     },
     "export-features": {"--out", "--packed", "--no-packed"},
+    "report": {"--out", "--store", "--top"},
     "draw": {*("--out", "--prompt", "--by", "--layers", "--top", "--edges", "--labels", "--size", "--width")},
     "compare": {"--out", "--top", *JSON},
     "info": JSON,
