@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "AblationResult": "evaluate.ablation",
     "ContrastResult": "mine.contrast",
+    "ChainsResult": "mine.mine_chains",
     "CorpusConfig": "config",
     "EdgeEffectMetric": "evaluate.edge_effects",
     "EvaluationJob": "evaluate.job",
@@ -44,6 +45,9 @@ _PUBLIC = {
     "TracerError": "errors",
     "TranscoderConfig": "config",
     "add_labels": "labels.in_store",
+    "atlas_edges": "mine.atlas_edges",
+    "atlas_edges_into": "mine.atlas_edges",
+    "atlas_edges_out_of": "mine.atlas_edges",
     "attribute": "trace.attribute",
     "average_edges": "query.average_edges",
     "cluster_supernodes": "intervene.cluster_supernodes",
@@ -97,6 +101,7 @@ _PUBLIC = {
     "run_with_cache": "model.forward_cache",
     "save_figure": "plot.style",
     "split_store": "store.maintenance.split",
+    "strongest_chains": "mine.mine_chains",
     "strongest_paths": "query.strongest_paths",
     "write_report": "result_page.page",
 }

@@ -14,6 +14,7 @@ from distributed_tracer.cli.main import main
 
 PUBLIC = {
     "AblationResult",
+    "ChainsResult",
     "ContrastResult",
     "CorpusConfig",
     "EdgeEffectMetric",
@@ -49,6 +50,9 @@ PUBLIC = {
     "TranscoderConfig",
     "__version__",
     "add_labels",
+    "atlas_edges",
+    "atlas_edges_into",
+    "atlas_edges_out_of",
     "attribute",
     "average_edges",
     "cluster_supernodes",
@@ -102,6 +106,7 @@ PUBLIC = {
     "run_with_cache",
     "save_figure",
     "split_store",
+    "strongest_chains",
     "strongest_paths",
     "write_report",
 }
@@ -169,7 +174,7 @@ OPTIONS = {
     "submit": {"--address", "--follow", "--no-follow", "--stop", "--python"},
     "status": {"--watch", *JSON},
     "show": {"--prompt", "--top", *JSON},
-    "query": {"--feature", "--show", "--where", "--token", "--target", "--layer", "--limit", *JSON},
+    "query": {"--feature", "--show", "--where", "--token", "--target", "--layer", "--limit", "--store", *JSON},
     "feature": {"--profile", "--top", *JSON},
     "intervene": {
         *("--model", "--forward-dtype", "--device-map", "--transcoders", "--text", "--set", "--groups", "--labels"),
@@ -227,7 +232,14 @@ OF_LABELS = {
     "labels remove": {"--source", "--author"},
 }
 """Options of the commands of `labels`."""
-OF_MINE = {"mine atlas": {"--out", "--memory-gb", "--where", "--cluster", "--dry-run", "--no-dry-run", *JSON}}
+OF_MINE = {
+    "mine atlas": {"--out", "--memory-gb", "--where", "--cluster", "--dry-run", "--no-dry-run", *JSON},
+    "mine chains": {
+        *("--atlas", "--out", "--top", "--begin", "--target", "--min-edges", "--min-prompts", "--where", "--cluster"),
+        *("--memory-gb", "--dry-run", "--no-dry-run"),
+        *JSON,
+    },
+}
 """Options of the commands of `mine`."""
 
 

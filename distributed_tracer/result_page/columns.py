@@ -10,7 +10,17 @@ from typing import Any, NamedTuple
 from ..table import Table
 from .values import Names, value_text, words
 
-_INTERVALS = ("difference", "mean_difference", "estimate", "effect", "mean", "frequency", "share", "value")
+_INTERVALS = (
+    "difference",
+    "mean_difference",
+    "estimate",
+    "effect",
+    "mean_share",
+    "mean",
+    "frequency",
+    "share",
+    "value",
+)
 """Columns that `low` and `high` without another name may be the interval of."""
 _TEXTS = ("prompt", "token", "name", "path", "text", "id")
 

@@ -33,7 +33,7 @@ def network(edges: Sequence[Edge], name_of: dict[Key, tuple[str, str]], caption:
     columns = _columns(edges)
     step = (_WIDTH - 40) / max(len(columns), 1)
     tallest = max(map(len, columns.values()))
-    height = _TOP + 18 + _ROW * tallest
+    height = _TOP + 18 + _ROW * (tallest + 0.5)
     place: dict[Key, tuple[float, float]] = {}
     shown = {key: svg.cut(_shown(key, *known), int((step - 34) / _CHARACTER)) for key, known in name_of.items()}
     marks = []
@@ -41,12 +41,12 @@ def network(edges: Sequence[Edge], name_of: dict[Key, tuple[str, str]], caption:
         x = 20 + step * number
         title = "tokens" if layer == -1 else "targets" if keys[0][1] == "target" else f"layer {layer}"
         marks.append(svg.text_at(x, 16, title, "start", "name"))
-        first = _TOP + _ROW * (tallest - len(keys)) / 2 + 12
+        first = _TOP + _ROW * (tallest - len(keys) + number % 2) / 2 + 12  # lines pass between the names of a column
         for row, key in enumerate(keys):
             place[key] = (x, first + _ROW * row)
     largest = max((abs(edge.weight) for edge in edges if math.isfinite(edge.weight)), default=1.0) or 1.0
     for edge in reversed(edges):  # the strongest is on top
-        size = abs(edge.weight) / largest if math.isfinite(edge.weight) else 0.0
+        size = math.sqrt(abs(edge.weight) / largest) if math.isfinite(edge.weight) else 0.0
         (x1, y1), (x2, y2) = place[edge.source], place[edge.target]
         x1, x2 = x1 + 13 + _CHARACTER * len(shown[edge.source]), x2 - 6  # after the name of the source
         bend = (x2 - x1) / 2

@@ -26,6 +26,8 @@ PLOTTED = 2_000
 """Largest number of rows that a picture has."""
 _COLUMNS = 24
 """Largest number of columns of a table of which no view says what readers want first."""
+_LONG = 24
+"""Texts longer than this have a wide column."""
 _TEXT = 300
 """Longest text of a cell."""
 _TILES = ("tested", "tests", "num_tests", "found", "num_found", "replicated")
@@ -69,7 +71,7 @@ class Section:
         """Return what the result is of."""
         info = self._result.info
         store = info.get("store")
-        of = f" of the store {place_text(str(store))}" if store else ""
+        of = f" of the store “{place_text(str(store))}”" if store else ""
         clusters = info.get("num_clusters")
         grouped = f" in {counted(clusters, 'cluster')}" if isinstance(clusters, int) else ""
         return f"From {counted(info['num_prompts'], 'prompt')}{grouped}{of}: {info['graphs']}."
@@ -99,7 +101,7 @@ class Section:
             found.append(f"{counted(int(without), 'prompt')} without a cluster.")
         if str(info["graphs"]).startswith("pruned"):
             found.append("The graphs are pruned: an edge or a feature that is absent may have been removed.")
-        items = "".join(f"<li>{text(warning, 1_000)}</li>" for warning in found)
+        items = "".join(f"<li>{text(warning[:1].upper() + warning[1:], 1_000)}</li>" for warning in found)
         return (
             f'<div class="limits"><h3>What the data cannot say</h3><ul>{items}</ul></div>'
             if items
@@ -191,7 +193,8 @@ class Section:
         value = row[head]
         if isinstance(value, int | float) and not isinstance(value, bool):
             return f'<td class="number" data-v="{"" if value != value else repr(value)}">{number_text(value)}</td>'
-        return f"<td>{text(visible(value_text(value)))}</td>"
+        said = visible(value_text(value))
+        return f"<td{' class=long' if len(said) > _LONG else ''}>{text(said)}</td>"
 
     def _provenance(self) -> str:
         """Return all facts, and the settings and versions that the result was made with."""

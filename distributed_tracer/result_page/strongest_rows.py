@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ..mine.result import Result
+from ..mine.strongest import By, Strongest
 from ..table import Table
-
-By = Literal["largest", "largest absolute", "smallest"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def strongest_rows(
     the rows that are returned.
     """
     names = list(dict.fromkeys([*columns, *order.least, *counted, *([order.column] if order.column else [])]))
-    kept: Table | None = None
+    kept = Strongest(most, order.column, order.by)
     num_rows, num_left_out = 0, 0
     counts = {name: np.zeros(BINS, dtype=np.int64) for name in counted}
     for batch in result.stream(table, names):
@@ -75,23 +73,6 @@ def strongest_rows(
         for name, least in order.least.items():
             meets &= batch[name] >= least
         num_left_out += int(np.count_nonzero(~meets))
-        if order.column:
-            joined = batch.where(meets) if kept is None else _joined(kept, batch.where(meets))
-            kept = joined.take(_places(joined[order.column], order.by)[:most])
-        elif kept is None or len(kept) < most:
-            rest = batch.where(meets)
-            kept = rest if kept is None else _joined(kept, rest)
-            kept = kept.take(np.arange(min(most, len(kept))))
-    if kept is None:
-        kept = result.table(table, names)
-    return StrongestRows(kept, num_rows, num_left_out, counts)
-
-
-def _places(values: npt.NDArray[Any], by: By) -> npt.NDArray[np.intp]:
-    numbers = values.astype(np.float64)
-    key = {"largest": -numbers, "largest absolute": -np.abs(numbers), "smallest": numbers}[by]
-    return np.argsort(key, kind="stable")  # NaN is last
-
-
-def _joined(a: Table, b: Table) -> Table:
-    return Table({name: np.concatenate([a[name], b[name]]) for name in a.columns})
+        kept.add(batch.where(meets))
+    rows = result.table(table, names) if kept.table is None else kept.table
+    return StrongestRows(rows, num_rows, num_left_out, counts)
