@@ -111,11 +111,9 @@ def _in_range(
     kept = np.flatnonzero((site_N[source_E] >= 0) & (site_N[target_E] >= 0))
     kept = kept[position_N[source_E[kept]] <= position_N[target_E[kept]]]
     source_E, target_E = source_E[kept], target_E[kept]
-    row_E = row_N[target_E]
-    share_E = np.divide(
-        np.abs(weight_E[kept].astype(np.float64)), row_E, out=np.full(len(kept), np.nan), where=row_E > 0
-    )
-    share_E[~np.isfinite(share_E)] = np.nan
+    row_E, strength_E = row_N[target_E], np.abs(weight_E[kept].astype(np.float64))
+    is_known_E = np.isfinite(strength_E) & (row_E > 0) & (row_E < np.inf)
+    share_E = np.divide(strength_E, row_E, out=np.full(len(kept), np.nan), where=is_known_E)
     key_E = site_N[source_E] * len(wanted.sites) + site_N[target_E]
     order = np.argsort(key_E, kind="stable")
     starts = np.searchsorted(key_E[order], wanted.pairs)

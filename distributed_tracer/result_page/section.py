@@ -20,7 +20,7 @@ from .pictures import pictures
 from .strongest_rows import Order, StrongestRows, strongest_rows
 from .svg import cut
 from .value_pictures import histogram
-from .values import Names, number_text, place_text, value_text, visible, words
+from .values import Names, number_text, place_text, value_text, visible, without_folders, words
 
 PLOTTED = 2_000
 """Largest number of rows that a picture has."""
@@ -91,7 +91,7 @@ class Section:
     def _warnings(self) -> str:
         """Return what the data cannot say: the result's own warnings, and what follows from what it is of."""
         info = self._result.info
-        found = list(self._result.warnings)
+        found = [without_folders(warning) for warning in self._result.warnings]
         if info.get("num_clusters") is None and "clusters_a" not in self._result.facts:
             found.append(
                 "No clusters were named: prompts that share a template count as if they were independent, so that the "

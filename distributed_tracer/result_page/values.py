@@ -56,6 +56,11 @@ def place_text(text: str) -> str:
     return re.split(r"[?#]", PurePath(text.replace("\\", "/")).name)[0] or text if is_place else text
 
 
+def without_folders(sentence: str) -> str:
+    """Return a sentence with the last name of each path in it instead of the whole path."""
+    return re.sub(r"(?<![\w.:/])~?/(?:[^\s/]+/)+(?=[^\s/])", "", sentence)
+
+
 def visible(text: str) -> str:
     """Return a text with a mark for the space that it begins or ends with, as tokens do."""
     if text[:1] == " ":
