@@ -16,6 +16,8 @@ from .strongest_rows import StrongestRows
 from .values import Names, words
 
 Floats = npt.NDArray[np.float64]
+MOST_DOTS = 2_000
+"""Largest number of rows that a picture has a mark for."""
 _LONGEST_UNIT = 40
 
 

@@ -7,12 +7,12 @@ import numpy.typing as npt
 
 from . import svg
 from .columns import first_of, intervals_of
-from .drawn import Drawn, range_of
+from .drawn import MOST_DOTS, Drawn, range_of
 from .strongest_rows import BINS
 from .values import number_text, words
 
 EFFECTS = ("g", "effect", "log_ratio", "log_odds", "difference", "mean_difference")
-P_VALUES = ("p", "p_value")
+P_VALUES = ("p", "p_value", "p_fewer", "p_more", "p_sign")
 _ROWS = 25
 _PILED = 0.02
 """Share of the rows with the smallest p-value above which the caption says why they are on one line."""
@@ -23,7 +23,7 @@ _CHARACTER = 6.8
 
 def volcano(drawn: Drawn) -> list[str]:
     """Return a picture of effects against p-values, if the table has both."""
-    effect, p = first_of(drawn.numbers, *EFFECTS), first_of(drawn.numbers, *P_VALUES)
+    effect, p = first_of(drawn.numbers, *EFFECTS), first_of(drawn.numbers, *P_VALUES[:2])
     if not effect or not p:
         return []
     effect_I, p_I = drawn.values(effect), drawn.values(p)
@@ -34,18 +34,21 @@ def volcano(drawn: Drawn) -> list[str]:
     q, is_found_I = drawn.facts.get("q"), is_known_I
     if "q" in drawn.numbers and isinstance(q, float):
         is_found_I = drawn.values("q") <= q
-    reach = float(np.abs(effect_I[is_known_I]).max()) * 1.05
+    size_I = np.abs(np.where(is_known_I, effect_I, 0.0))
+    reach = float(size_I[is_found_I & is_known_I].max(initial=0.0) or size_I.max() or 1.0) * 1.05
     top = float(height_I[is_known_I].max()) * 1.08
     plot = svg.Plot((-reach, reach), (0, top), drawn.axis(effect), f"−log10 {p}")
     plot.vertical(0)
-    for row in np.flatnonzero(is_known_I)[::-1].tolist():
+    for row in np.flatnonzero(is_known_I)[:MOST_DOTS][::-1].tolist():
         x, y = float(effect_I[row]), float(height_I[row])
+        place = min(max(x, -reach), reach)
         css = "quiet" if not is_found_I[row] else "positive" if x >= 0 else "negative"
         about = f"{' '.join(drawn.row_names[row]).strip()}: {words(effect)} {number_text(x)}, "
         about += f"p {number_text(float(p_I[row]))}"
-        plot.marks.append(svg.dot(plot.x(x), plot.y(y), f"dot {css}", 3.2, about))
+        plot.marks.append(svg.dot(plot.x(place), plot.y(y), f"dot {css}", 3.2, about))
     said = f"{words(effect)} of each row against its p-value: far up and far out is strong"
     said += f"; coloured: q ≤ {number_text(q)}" if is_found_I is not is_known_I else ""
+    said += "; rows beyond an end of the axis stand at it" if (size_I > reach).any() else ""
     p_known = p_I[is_known_I]
     is_piled = (p_known <= p_known.min()).mean() > _PILED
     said += "; the rows in one line have the smallest p-value that the test can give" if is_piled else ""
@@ -66,8 +69,8 @@ def histograms_of_p(drawn: Drawn) -> list[str]:
             about = f"{count:,} of {total:,} are from {number / BINS:g} to {(number + 1) / BINS:g}"
             plot.marks.append(svg.bar(plot.x(number / BINS), top, width, plot.y(0) - top, "bar", about))
         plot.horizontal(total / BINS, "level")
-        said = f"All {total:,} p-values: without any effect the bars reach the dashed line"
-        found.append(plot.drawn(f"{said}; a pile at 1 is that of cautious tests"))
+        said = f"All {total:,} values of {words(column)}: without any effect the bars reach the dashed line"
+        found.append(plot.drawn(f"{said}; tests that are cautious pile up at 1"))
     return found
 
 
@@ -76,7 +79,7 @@ def intervals(drawn: Drawn) -> list[str]:
     for estimate, low, high in intervals_of(drawn.numbers):
         values = np.stack([drawn.values(name) for name in (estimate, low, high)], axis=1)
         rows = np.flatnonzero(np.isfinite(values).all(axis=1))[:_ROWS]
-        if len(rows) > 1:
+        if len(rows) > 1 and (values[rows, 1] < values[rows, 2]).any():
             return [_with_intervals(drawn, estimate, rows, values[rows])]
     return []
 

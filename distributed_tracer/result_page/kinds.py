@@ -29,6 +29,10 @@ class KindView:
     title: str
     question: str
     tables: Mapping[str, TableView] = field(default_factory=dict)
+    tiles: tuple[str, ...] = ()
+    """Facts that a reader wants first."""
+    has_clusters: bool = True
+    """Whether its numbers are over prompts that may share a cluster."""
 
 
 KINDS_OF_RESULTS: Mapping[str, KindView] = {
@@ -71,29 +75,69 @@ KINDS_OF_RESULTS: Mapping[str, KindView] = {
     "weights": KindView(
         "Virtual weights",
         "Which pairs of features are connected by their weights alone, which of them act together, and which never do?",
+        {
+            "pairs": TableView(
+                "Strongest pairs",
+                (
+                    *(*_ENDS, "direct", "twera", "era", "weight", "scale", "positions_both", "clusters_both"),
+                    *("expected", "edges", "clusters_edges", "edge", "edge_direct", "edge_attention"),
+                ),
+            ),
+            "together": TableView("Pairs that act together more or less often than by chance"),
+            "gated": TableView("Pairs that act only when something else is there"),
+            "calibration": TableView("Virtual weights against exact direct means, by distance in layers"),
+        },
+        ("num_interference", "num_together", "num_gated", "num_unknown"),
     ),
     "similar": KindView(
         "Similar prompts",
         "Which prompts have like graphs, and above all: which have like graphs though their texts are unlike?",
+        {
+            "unlike_texts": TableView("Like graphs, unlike texts"),
+            "neighbours": TableView("Most similar graphs of each prompt"),
+        },
+        ("pairs_compared", "listed", "by_chance", "correlation_with_texts"),
     ),
     "consensus": KindView(
         "Consensus graph",
         "Which edges are in the graphs of most clusters, and which stay in if some clusters are removed?",
+        {"edges": TableView("Most frequent edges"), "nodes": TableView("Most frequent nodes")},
+        ("edges_seen", "edges_in", "edges_certified", "nodes_in"),
     ),
     "stability": KindView(
-        "Stability of one graph",
+        "Stability over thresholds",
         "Which nodes and edges of a graph stay over the thresholds of pruning?",
+        {
+            "settings": TableView("What each pair of thresholds keeps"),
+            "steps": TableView("What neighbouring pairs of thresholds share"),
+            "edges": TableView("Edges"),
+            "nodes": TableView("Nodes"),
+        },
+        ("nodes_any", "nodes_stable", "edges_any", "edges_stable"),
+        has_clusters=False,
     ),
     "dark-matter": KindView(
         "Influence through errors",
         "How much influence passes through what the transcoders leave unexplained, and where?",
+        {
+            "layers": TableView("By layer"),
+            "positions_from_end": TableView("By distance from the end"),
+            "layers_from_end": TableView("By layer and distance from the end"),
+            "classes": TableView("By class of prompts"),
+            "tokens": TableView("By token"),
+            "linear": TableView("Linear part of the errors"),
+            "prompts": TableView("Prompts with the largest share", (), Order("share"), ("share",)),
+            "strongest": TableView("Strongest single errors"),
+        },
     ),
     "vectors": KindView(
         "Graphs as vectors",
         "What does each graph look like in numbers, beside what its prompt alone says?",
         {
-            "prompts": TableView(histograms=("replacement", "completeness", "error_share", "entropy")),
-            "vectors": TableView(histograms=("replacement", "completeness", "error_share", "entropy")),
+            "predictions": TableView("What the numbers predict on clusters that were left out"),
+            "vectors": TableView(
+                "Prompts", (), histograms=("graph_replacement", "graph_completeness", "graph_error_share")
+            ),
         },
     ),
     "chains": KindView(

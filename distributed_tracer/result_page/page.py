@@ -19,7 +19,7 @@ from ..mine.result import Result, open_result
 from ..mine.token_names import token_names
 from ..store.reader import Store
 from ..text import counted
-from .section import Section, text
+from .section import Section, tests_of, text
 from .values import Names, place_text
 
 _TOP = 100
@@ -78,12 +78,7 @@ def report_page(results: Sequence[Result], store: Store | None = None, top: int 
 
 def _head(sections: Sequence[Section], results: Sequence[Result], stores: Sequence[str]) -> str:
     """Return what stands below the title: how many results, how many tests, and a link to each result."""
-    tests = [
-        number
-        for result in results
-        for name in ("tested", "num_tests", "tests")
-        if isinstance(number := result.facts.get(name), int)
-    ]
+    tests = [number for result in results for number in tests_of(result).values()]
     made = f"{sum(tests):,} tests were made for them" if tests else "no tests were made for them"
     facts = f"{counted(len(results), 'result')} of mining; {made}."
     if len(stores) > 1:

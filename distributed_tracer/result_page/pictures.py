@@ -15,8 +15,8 @@ from .value_pictures import against, bars, heat_map
 from .values import number_text, words
 
 WEIGHTS = (
-    *("mean_share", "share", "sum_share", "mean_row", "weight", "mean_weight", "twera", "era"),
-    *("frequency", "mean", "sum"),
+    *("mean_share", "share", "sum_share", "direct", "twera", "era", "mean_row", "mean_weight", "weight"),
+    *("frequency", "mean", "sum", "difference"),
 )
 """Columns that say how strong an edge is, those first that are comparable between edges."""
 _EDGES = 30

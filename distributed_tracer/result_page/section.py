@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -22,20 +23,28 @@ from .svg import cut
 from .value_pictures import histogram
 from .values import Names, number_text, place_text, value_text, visible, without_folders, words
 
-PLOTTED = 2_000
-"""Largest number of rows that a picture has."""
+MOST_READ = 20_000
+"""Largest number of rows that are read for pictures; of dots, a picture has fewer."""
 _COLUMNS = 24
 """Largest number of columns of a table of which no view says what readers want first."""
 _LONG = 24
 """Texts longer than this have a wide column."""
 _TEXT = 300
 """Longest text of a cell."""
-_TILES = ("tested", "tests", "num_tests", "found", "num_found", "replicated")
+_IS_TEST = re.compile(r"(num_)?test(s|ed)(_.*)?")
+"""Names of facts that are numbers of tests."""
+_TILES = ("found", "num_found", "replicated", "share")
 
 
 def text(value: str, length: int = _TEXT) -> str:
     """Return text as HTML: cut, escaped, and without characters that control or reverse text."""
     return escape(cut(value, length))
+
+
+def tests_of(result: Result) -> dict[str, int]:
+    """Return the numbers of tests that a result says it has made, by the names of its facts."""
+    facts = result.facts.items()
+    return {name: value for name, value in facts if _IS_TEST.fullmatch(name) and type(value) is int}
 
 
 class Section:
@@ -82,9 +91,10 @@ class Section:
         found: list[tuple[str, Any]] = [("prompts", info["num_prompts"])]
         if isinstance(info.get("num_clusters"), int):
             found.append(("clusters", info["num_clusters"]))
-        found += [(words(name), facts[name]) for name in _TILES if name in facts]
-        if not any(name in facts for name in _TILES[:3]):
-            found.append(("tests made", "none"))
+        tests = tests_of(self._result)
+        found += [(words(name), number) for name, number in tests.items()] or [("tests made", "none")]
+        shown = (name for name in (*self._view.tiles, *_TILES) if name in facts)
+        found += [(words(name), facts[name]) for name in dict.fromkeys(shown)]
         tiles = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value_text(value))}</dd></div>" for name, value in found)
         return f'<dl class="tiles">{tiles}</dl>'
 
@@ -92,14 +102,14 @@ class Section:
         """Return what the data cannot say: the result's own warnings, and what follows from what it is of."""
         info = self._result.info
         found = [without_folders(warning) for warning in self._result.warnings]
-        if info.get("num_clusters") is None and "clusters_a" not in self._result.facts:
+        if info.get("num_clusters") is None and "clusters_a" not in self._result.facts and self._view.has_clusters:
             found.append(
                 "No clusters were named: prompts that share a template count as if they were independent, so that the "
                 "numbers of prompts say more than the evidence does."
             )
         elif without := info.get("num_without_cluster"):
             found.append(f"{counted(int(without), 'prompt')} without a cluster.")
-        if str(info["graphs"]).startswith("pruned"):
+        if str(info["graphs"]).startswith("pruned") and not any("pruned" in warning for warning in found):
             found.append("The graphs are pruned: an edge or a feature that is absent may have been removed.")
         items = "".join(f"<li>{text(warning[:1].upper() + warning[1:], 1_000)}</li>" for warning in found)
         return (
@@ -113,11 +123,13 @@ class Section:
         about = {row["column"]: row for row in result.describe(name).rows()}
         kinds = result.stream(name).kinds
         texts = [column for column, kind in kinds.items() if not kind]
-        columns = _expanded([c for c in view.columns if c in kinds], kinds) or list(kinds)[:_COLUMNS]
+        columns = [column for column in view.columns if column in kinds] or list(kinds)[:_COLUMNS]
+        columns += [end.text for end in ends_of(list(kinds), texts) if end.text and end.layer in columns]
+        columns = list(dict.fromkeys(columns))
         order = view.order.known(list(kinds))
         of_p = [column for column in P_VALUES if column in kinds]
         plotted = [*columns, *(c for c in ("p", "q", "half_1", "half_2", *view.histograms) if c in kinds)]
-        rows = strongest_rows(result, name, plotted, order, max(PLOTTED, self._top), of_p)
+        rows = strongest_rows(result, name, plotted, order, max(MOST_READ, self._top), of_p)
         units = {column: str(row["unit"]) for column, row in about.items()}
         drawn = Drawn(rows, texts, units, self._names, result.facts)
         images = pictures(drawn)
@@ -164,7 +176,7 @@ class Section:
         about: Mapping[str, Mapping[str, Any]],
     ) -> str:
         ends = ends_of(columns, texts)
-        of_end = {column: end for end in ends for column in (end.kind, end.layer, end.feature) if column}
+        of_end = {column: end for end in ends for column in end.columns if column}
         heads: list[End | str] = list(dict.fromkeys(of_end.get(column, column) for column in columns))
         head = "".join(_head(one, about, texts) for one in heads)
         q = self._result.facts.get("q")
@@ -217,10 +229,6 @@ def _placed(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_placed(one) for one in value]
     return place_text(value) if isinstance(value, str) else value
-
-
-def _expanded(columns: Sequence[str], kinds: Mapping[str, str]) -> list[str]:
-    return [column for column in columns if column in kinds]
 
 
 def _head(head: End | str, about: Mapping[str, Mapping[str, Any]], texts: Sequence[str]) -> str:

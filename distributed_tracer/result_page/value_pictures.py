@@ -6,12 +6,12 @@ import numpy as np
 
 from . import svg
 from .columns import ends_of, first_of, intervals_of
-from .drawn import Drawn, Floats, range_of
+from .drawn import MOST_DOTS, Drawn, Floats, range_of
 from .strongest_rows import BINS
 from .values import number_text, words
 
 PAIRS = (
-    (("similarity_texts", "tokens_jaccard", "baseline", "token_overlap"), ("similarity", "ruzicka", "cosine")),
+    (("text", "token_overlap", "baseline"), ("ruzicka", "similarity", "cosine")),
     (("half_1",), ("half_2",)),
     (("twera", "era", "expected"), ("direct", "mean_direct", "direct_mean", "observed")),
     (("product_of_shares",), ("mean_share",)),
@@ -19,9 +19,10 @@ PAIRS = (
 """Pairs of columns that are drawn against one another: for each axis the names that it may have."""
 KEYS = ("layer", "position", "from_end", "threshold", "node_threshold", "edge_threshold")
 """Columns of numbers that may number the rows of a table."""
-VALUES = ("share", "frequency", "similarity", "jaccard")
-_MOST_BARS, _MOST_CELLS = 200, 2_000
-_LEFT, _TOP, _CELL = 66, 14, 22
+VALUES = ("share", "frequency", "passed")
+_MAPS = (("layer", "from_end"), ("layer", "position"), ("node_threshold", "edge_threshold"))
+_MOST_BARS, _MOST_SIDE = 200, 60
+_LEFT, _TOP, _CELL, _WIDEST_CELL = 66, 14, 22, 44
 
 
 def bars(drawn: Drawn) -> list[str]:
@@ -49,39 +50,42 @@ def bars(drawn: Drawn) -> list[str]:
 
 
 def heat_map(drawn: Drawn) -> list[str]:
-    """Return a map of the first column of shares by layer and by place, if these two number the rows."""
-    place, value = first_of(drawn.numbers, "from_end", "position"), _value(drawn)
-    if "layer" not in drawn.numbers or not place or not value or not 0 < len(drawn.table) <= _MOST_CELLS:
+    """Return a map of the mean of a column by layer and place, or by both thresholds of pruning."""
+    pairs = [pair for pair in _MAPS if {*pair} <= {*drawn.numbers}]
+    value = _value(drawn)
+    if not pairs or not value or ends_of(drawn.table.columns, drawn.texts):
         return []
-    keys = np.stack([drawn.table["layer"].astype(np.int64), drawn.table[place].astype(np.int64)], axis=1)
-    if len(np.unique(keys, axis=0)) < len(keys):
+    (up, across), value_I = pairs[0], drawn.values(value)
+    is_known_I = np.isfinite(value_I)
+    (rows, row_I), (columns, column_I) = (
+        np.unique(drawn.values(name)[is_known_I], return_inverse=True) for name in (up, across)
+    )
+    shape = len(rows), len(columns)
+    if min(shape) < 2 or max(shape) > _MOST_SIDE:
         return []
-    (low_layer, low_place), (high_layer, high_place) = keys.min(axis=0).tolist(), keys.max(axis=0).tolist()
-    width, num_layers = high_place - low_place + 1, high_layer - low_layer + 1
-    if width * num_layers > _MOST_CELLS or width < 2 or num_layers < 2:
-        return []
-    cell = min(_CELL, (svg.WIDTH - _LEFT - 20) / width)
-    value_I = np.nan_to_num(drawn.values(value))
-    largest = float(np.abs(value_I).max()) or 1.0
+    place_I = row_I * shape[1] + column_I
+    counts = np.bincount(place_I, minlength=shape[0] * shape[1])
+    sums = np.bincount(place_I, value_I[is_known_I], len(counts))
+    largest = float(np.max(np.abs(sums[counts > 0] / counts[counts > 0]))) or 1.0
+    cell = min(_WIDEST_CELL, (svg.WIDTH - _LEFT - 20) / shape[1])
+    bottom = _TOP + _CELL * shape[0]
     marks = []
-    for (layer, at), one in zip(keys.tolist(), value_I.tolist(), strict=True):
-        x, y = _LEFT + cell * (at - low_place), _TOP + _CELL * (high_layer - layer)
-        about = f"layer {layer}, {words(place)} {at}: {number_text(one)}"
-        css = f'class="cell {"positive" if one >= 0 else "negative"}" fill-opacity="{abs(one) / largest:.3f}"'
-        size = f'x="{x:.1f}" y="{y:.1f}" width="{cell - 1:.1f}" height="{_CELL - 1}"'
-        marks.append(f"<rect {size} {css}>{svg.hint(about)}</rect>")
-    bottom = _TOP + _CELL * num_layers
-    marks += [
-        svg.text_at(_LEFT - 6, _TOP + _CELL * (high_layer - layer) + 15, str(layer), "end")
-        for layer in range(low_layer, high_layer + 1, max(1, num_layers // 12))
-    ]
-    marks += [
-        svg.text_at(_LEFT + cell * (at - low_place + 0.5), bottom + 15, str(at))
-        for at in range(low_place, high_place + 1, max(1, width // 10))
-    ]
-    marks.append(svg.text_at(_LEFT + cell * width / 2, bottom + 34, drawn.axis(place), css="name"))
-    caption = f"{words(value)} by layer (upwards) and {words(place)}; the darkest cell is {number_text(largest)}"
-    return [svg.picture(marks, caption, svg.WIDTH, bottom + 46)]
+    for place in np.flatnonzero(counts).tolist():
+        (row, column), mean = divmod(place, shape[1]), float(sums[place] / counts[place])
+        about = f"{words(up)} {number_text(float(rows[row]))}, {words(across)} {number_text(float(columns[column]))}: "
+        css = f'class="cell {"positive" if mean >= 0 else "negative"}" fill-opacity="{abs(mean) / largest:.3f}"'
+        size = f'x="{_LEFT + cell * column:.1f}" y="{bottom - _CELL * (row + 1)}" width="{cell - 1:.1f}"'
+        marks.append(f'<rect {size} height="{_CELL - 1}" {css}>{svg.hint(about + number_text(mean))}</rect>')
+    for row in range(0, shape[0], 1 + shape[0] // 20):
+        y = bottom - _CELL * row - 7
+        marks.append(svg.text_at(_LEFT - 6, y, svg.tick_label(float(rows[row])), "end"))
+    for column in range(0, shape[1], 1 + shape[1] // 12):
+        x = _LEFT + cell * (column + 0.5)
+        marks.append(svg.text_at(x, bottom + 15, svg.tick_label(float(columns[column]))))
+    marks.append(svg.text_at(_LEFT + cell * shape[1] / 2, bottom + 34, drawn.axis(across), css="name"))
+    is_mean = "mean of " if (counts > 1).any() else ""
+    caption = f"{is_mean}{words(value)} by {words(up)} (upwards) and {words(across)}"
+    return [svg.picture(marks, f"{caption}; the darkest cell is {number_text(largest)}", svg.WIDTH, bottom + 46)]
 
 
 def against(drawn: Drawn) -> list[str]:
@@ -92,7 +96,7 @@ def against(drawn: Drawn) -> list[str]:
         if not x_name or not y_name:
             continue
         x_I, y_I = drawn.values(x_name), drawn.values(y_name)
-        known = np.flatnonzero(np.isfinite(x_I) & np.isfinite(y_I))
+        known = np.flatnonzero(np.isfinite(x_I) & np.isfinite(y_I))[:MOST_DOTS]
         if len(known) < 3:
             continue
         plot = svg.Plot(range_of(x_I[known]), range_of(y_I[known]), drawn.axis(x_name), drawn.axis(y_name))
@@ -125,7 +129,7 @@ def histogram(values: Floats, drawn: Drawn, column: str) -> list[str]:
 def _key(drawn: Drawn) -> str:
     """Return the column that numbers the rows; empty if several do, or if rows are about features."""
     keys = [name for name in KEYS if name in drawn.numbers]
-    return keys[0] if len(keys) == 1 and not drawn.texts and not ends_of(drawn.table.columns) else ""
+    return keys[0] if len(keys) == 1 and not ends_of(drawn.table.columns, drawn.texts) else ""
 
 
 def _value(drawn: Drawn) -> str:
