@@ -31,6 +31,8 @@ class KindView:
     tables: Mapping[str, TableView] = field(default_factory=dict)
     tiles: tuple[str, ...] = ()
     """Facts that a reader wants first."""
+    has_more_tables: bool = True
+    """Whether tables without a view are shown too: not those from which a program computes what is shown."""
     has_clusters: bool = True
     """Whether its numbers are over prompts that may share a cluster."""
 
@@ -45,7 +47,7 @@ KINDS_OF_RESULTS: Mapping[str, KindView] = {
                 (
                     *_ENDS,
                     *("sum_share", "prompts_share", "prompts", "clusters", "prompts_row", "prompts_both", "lift"),
-                    *("mean_row", "mean_present", "sum_abs", "sum_dropped"),
+                    *("mean_row", "mean_row_low", "mean_row_high", "mean_present", "sum_abs", "sum_dropped"),
                 ),
                 Order("sum_share", "largest absolute", {"prompts": 2, "source_layer": 0}, "sum_abs"),
             ),
@@ -55,6 +57,7 @@ KINDS_OF_RESULTS: Mapping[str, KindView] = {
                 Order("sum_influence", "largest"),
             ),
         },
+        has_more_tables=False,
     ),
     "contrast": KindView(
         "Contrast of two sets of prompts",

@@ -74,7 +74,8 @@ class Section:
 
     def _tables(self) -> list[str]:
         known = [name for name in self._view.tables if name in self._result.tables]
-        return [*known, *(name for name in self._result.tables if name not in known)]
+        others = [name for name in self._result.tables if name not in known]
+        return [*known, *(others if self._view.has_more_tables or not known else ())]
 
     def _basis(self) -> str:
         """Return what the result is of."""

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from random_graphs import random_graph
 from random_stores import make_store
+from results_in_batches import ResultInBatches
 
 from distributed_tracer.cli.main import main
 from distributed_tracer.errors import ConfigError
 from distributed_tracer.graph.labels import Label
 from distributed_tracer.labels.in_store import add_labels
-from distributed_tracer.mine import atlas as atlas_module
 from distributed_tracer.mine.atlas import mine_atlas
 from distributed_tracer.mine.atlas_edges import atlas_edges, atlas_edges_into, atlas_edges_out_of, atlas_feature
 from distributed_tracer.mine.findings import Findings, FindingTable, mine_findings
 from distributed_tracer.mine.prompts import choose_prompts
-from distributed_tracer.mine.result import Result
+from distributed_tracer.mine.result import Result, open_result
 from distributed_tracer.store.reader import open_store
 
 
@@ -28,15 +28,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("questions")
     graphs = [random_graph(f"p{number}", seed=number % 2, num_active=30) for number in range(4)]
     add_labels(make_store(str(path / "store"), graphs), [(*a_feature(graphs[0]), Label("\x1b[31m<b>", "me"))])
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(atlas_module, "ROWS_OF_GROUP", 50)  # several row groups are read
-        mine_atlas(open_store(str(path / "store")), path / "atlas")
+    mine_atlas(open_store(str(path / "store")), path / "atlas")
     return path
 
 
 @pytest.fixture(scope="module")
 def atlas(folder: Path) -> Result:
-    return Result(folder / "atlas", mine_atlas(open_store(str(folder / "store")), folder / "atlas").info)
+    return ResultInBatches(folder / "atlas", open_result(folder / "atlas").info)
 
 
 def a_feature(graph: Any) -> tuple[int, int]:

@@ -15,6 +15,7 @@ import pytest
 from atlas_by_dictionary import site_of
 from random_graphs import random_graph
 from random_stores import make_store
+from results_in_batches import ResultInBatches
 
 from distributed_tracer.errors import ConfigError
 from distributed_tracer.graph.columns import KINDS
@@ -79,7 +80,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def atlas(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Result:
-    return mine_atlas(store, tmp_path_factory.mktemp("chains") / "atlas", cluster="family")
+    found = mine_atlas(store, tmp_path_factory.mktemp("chains") / "atlas", cluster="family")
+    return ResultInBatches(found.path, found.info)
 
 
 def code(layer: int, kind: int, feature: int) -> Code:
