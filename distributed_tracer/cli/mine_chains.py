@@ -84,6 +84,7 @@ def chains(
         print(printable(f"{row['chain']:>3}  {row['path']}"))
         interval = f" ({row['low']:.3g} to {row['high']:.3g})" if math.isfinite(row["low"]) else ""
         whole = f"whole in {row['prompts']:,} of {counted(row['prompts_target'], 'prompt')} with the target"
-        numbers = f"strength {row['strength']:.3g}, mean share {row['mean_share']:.3g}{interval}"
+        share = f"mean share {row['mean_share']:.3g}" if row["prompts_target"] else "mean share unknown"
+        numbers = f"strength {row['strength']:.3g}, {share}{interval}"
         print(f"     {numbers}, {whole}, {counted(row['clusters'], 'cluster')}")
     return 0

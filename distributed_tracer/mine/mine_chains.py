@@ -99,8 +99,10 @@ class ChainPlan:
         supports = chain_support(self.prompts, [chain.sites for chain in chains])
         is_same = self.atlas.info["settings"].get("prompts") == self.prompts.digest()
         num_whole = sum(support.prompts > 0 for support in supports)
+        num_with_target = sum(support.prompts_target > 0 for support in supports)
         facts = {
             "chains": len(chains),
+            "with_their_target": num_with_target,
             "whole_in_a_graph": num_whole,
             "begin": list(self.begin),
             "target": self.target,
@@ -109,7 +111,7 @@ class ChainPlan:
             "prompts": len(self.prompts),
             "prompts_of_the_atlas": is_same,
         }
-        warnings = tuple(_warnings(len(chains), num_whole, is_same, self.prompts))
+        warnings = tuple(_warnings((len(chains), num_with_target, num_whole), is_same, self.prompts))
         return ChainsResult(chain_table(chains, supports, self.token_names), edge_table(chains), facts, warnings)
 
 
@@ -196,11 +198,19 @@ def _chain_prompts(
     return choose_prompts(store, conditions, settings.get("cluster") if cluster is None else cluster)
 
 
-def _warnings(num_chains: int, num_whole: int, is_same: bool, prompts: ChosenPrompts) -> Iterable[str]:
-    if num_whole < num_chains:
+def _warnings(numbers: tuple[int, int, int], is_same: bool, prompts: ChosenPrompts) -> Iterable[str]:
+    """Yield warnings; `numbers` are those of all chains, of those whose target occurs, and of those that are whole."""
+    num_chains, num_with_target, num_whole = numbers
+    if num_with_target < num_chains:
         yield (
-            f"{num_chains - num_whole:,} of {counted(num_chains, 'chain')} are whole in no graph of these prompts: the "
-            "edges come from different prompts, and a product of means does not see that"
+            f"{num_chains - num_with_target:,} of {counted(num_chains, 'chain')} end in a target that no graph of "
+            "these prompts has: these prompts cannot say anything about them"
+        )
+    if num_whole < num_with_target:
+        yield (
+            f"{num_with_target - num_whole:,} of {counted(num_with_target, 'chain')} are whole in no graph of "
+            "these prompts, though their targets are there: the edges come from different prompts, which a product of "
+            "means does not see"
         )
     if is_same:
         yield (

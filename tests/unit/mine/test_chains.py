@@ -318,7 +318,14 @@ def test_other_prompts_than_those_of_the_atlas_confirm_a_chain_or_do_not(tmp_pat
     assert not other.facts["prompts_of_the_atlas"]
     assert same.chains["prompts"].tolist() == [4]
     assert other.chains["prompts"].tolist() == [0]
+    assert other.facts["with_their_target"] == 1
     assert sum("same prompts" in text for text in (*same.warnings, *other.warnings)) == 1
+    elsewhere = [replace(one, token_id=40 + place) for place, one in enumerate(graphs[0].targets)]
+    third = make_store(str(tmp_path / "t"), [replace(graphs[0], targets=tuple(elsewhere))])
+    found = strongest_chains(third, atlas, 1)
+    assert math.isnan(found.chains["mean_share"][0])
+    assert (found.facts["with_their_target"], found.chains["prompts_target"].tolist()) == (0, [0])
+    assert any("a target that no graph" in text for text in found.warnings)
 
 
 def test_chains_become_a_result_that_says_what_its_columns_mean(store: Store, atlas: Result, tmp_path: Path) -> None:
