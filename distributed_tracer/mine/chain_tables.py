@@ -1,4 +1,7 @@
-"""Tables of chains: their columns, and what stands in them."""
+"""Tables of chains: their columns, and what stands in them.
+
+Axes: I site of a chain.
+"""
 
 from __future__ import annotations
 

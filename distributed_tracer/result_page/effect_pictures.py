@@ -1,4 +1,7 @@
-"""Pictures of tests and estimates: volcano plot, histogram of p-values, and estimates with their intervals."""
+"""Pictures of tests and estimates: volcano plot, histogram of p-values, and estimates with their intervals.
+
+Axes: I row of a table.
+"""
 
 from __future__ import annotations
 

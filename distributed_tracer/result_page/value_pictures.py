@@ -1,4 +1,7 @@
-"""Pictures of values: bars by layer or position, a map of two of these, two columns against one another, histograms."""
+"""Pictures of values: bars by layer or position, a map of two of these, two columns against one another, histograms.
+
+Axes: I row of a table.
+"""
 
 from __future__ import annotations
 

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from atlas_by_dictionary import site_of
 from random_graphs import random_graph
 from random_stores import make_store
 from results_in_batches import ResultInBatches
+from rounding import of_roundings
 
 from distributed_tracer.errors import ConfigError
 from distributed_tracer.graph.columns import KINDS
@@ -32,6 +34,8 @@ from distributed_tracer.mine.sites import site_codes
 from distributed_tracer.store.maintenance.compact import compact
 from distributed_tracer.store.reader import Store, open_store
 
+ROUNDING = of_roundings(torch.float64, 200)
+"""For sums of a few dozen products."""
 Code = int
 Site = tuple[str, int, int]
 
@@ -138,7 +142,7 @@ def test_the_strongest_chains_are_those_of_a_search_through_all_bit_for_bit(
     for chain in found:
         assert chain.sites in sites_of[chain.strength]
         assert len(chain.shares) == len(chain.prompts) == len(chain.sites) - 1 >= min_edges
-        assert math.prod(map(abs, chain.shares)) == pytest.approx(chain.product)
+        assert math.prod(map(abs, chain.shares)) == chain.product
         assert min(chain.prompts) >= min_prompts
     assert len({chain.sites for chain in found}) == len(found)
 
@@ -184,7 +188,7 @@ def test_support_and_shares_are_those_of_a_search_through_every_graph(store: Sto
             if not math.isnan(value := sum(found[graph.prompt_id])):
                 values[graph.metadata["family"]].append(value)
         means = [sum(own) / len(own) for own in values.values()]
-        assert support.share == pytest.approx(sum(means) / len(means))
+        assert support.share == pytest.approx(sum(means) / len(means), rel=ROUNDING)
         assert math.isnan(support.low) == (len(set(means)) == 1)
         assert math.isnan(support.low) or 0 <= support.low < support.share < support.high
 
@@ -265,7 +269,7 @@ def test_a_planted_chain_is_found_first_with_the_prompts_and_clusters_that_have_
     assert best_chains(made(tmp_path, graphs, "t")[1], 1)[0].sites == CHAIN
     assert (first["edges"], first["sign"], first["prompts"], first["clusters"]) == (3, -1, 6, 3)
     assert "0:888 → 1:999" in first["path"]
-    assert first["mean_share"] == pytest.approx(first["product_of_shares"], rel=0.2)
+    assert 0.8 < first["mean_share"] / first["product_of_shares"] < 1.25
     assert first["low"] < first["mean_share"] < first["high"]
     edges = found.edges.where(found.edges["chain"] == 1)
     assert edges["source_feature"].tolist() == [777, 888, 999]
@@ -305,7 +309,7 @@ def test_a_share_that_is_not_known_is_counted_and_left_out_of_the_mean(weight: f
     found = chain_support(choose_prompts(store, (), None), [CHAIN])[0]
     assert (found.prompts, found.prompts_unknown, found.prompts_target) == (4, 1, 4)
     known = [sum(ways(graph, CHAIN)) for graph in graphs[1:]]
-    assert found.share == pytest.approx(sum(known) / 3)
+    assert found.share == pytest.approx(sum(known) / 3, rel=ROUNDING)
 
 
 def test_other_prompts_than_those_of_the_atlas_confirm_a_chain_or_do_not(tmp_path: Path) -> None:
@@ -352,7 +356,7 @@ def test_what_cannot_be_answered_is_refused_by_name(store: Store, atlas: Result,
         ({"target": "nonsense"}, "nonsense"),
         ({"min_edges": 0}, "number of edges"),
         ({"min_prompts": 99}, "no chain from token to a target"),
-        ({"memory_gb": 1e-6}, "--memory-gb"),
+        ({"k": 100_000, "memory_gb": 0.02}, "--memory-gb"),
         ({"where": "family=none"}, "no prompt of"),
     ):
         with pytest.raises(ConfigError, match=says):

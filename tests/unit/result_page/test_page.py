@@ -99,7 +99,7 @@ def _column(name: str, values: Any) -> Column:
 
 def contrast_rows(count: int = 40) -> dict[str, Any]:
     g = RNG.normal(0, 1, count)
-    p = np.clip(RNG.random(count), 1e-4, 1)
+    p = RNG.random(count)
     return {
         "layer": np.full(count, 1, np.int64),
         "feature": np.arange(count, dtype=np.int64),
