@@ -36,7 +36,7 @@ EVIL = (
     "<!--<script>",
     "<img src=x onerror=\"document.title='run'\">",
     "\u2028\u2029\u202e\x00\x1b[2J",
-    "half \udc00 & &lt; ' \" `${1}` {body} {policy}",
+    "half \udc00 & &lt; ' \" `${1}` {body} {script}",
 )
 SOURCES = Path(page_module.__file__).parent / "html"
 RNG = np.random.default_rng(0)
@@ -144,7 +144,10 @@ def evil(store: Store, tmp_path: Path) -> Result:
         "p": RNG.random(5),
     }
     said = {"facts": {EVIL[0]: EVIL[2], "q": 0.5}, "warnings": EVIL, "options": {EVIL[2]: [EVIL[0]]}}
-    return made(store, tmp_path / "<b onclick=x>", EVIL[0], {"a<b>": rows}, "family", **said)
+    drawn = {"name": list(EVIL), "share": np.ones(5), "low": np.zeros(5), "high": np.full(5, 2.0)}
+    edges = {**edge_rows(), "source_layer": np.array([1, 1] * 6, np.int16), "source_kind": [0] * 12}
+    tables = {"a<b>": rows, "intervals": drawn, "edges": {**edges, "target_layer": np.array([2, 3] * 6, np.int16)}}
+    return made(store, tmp_path / "<b onclick=x>", EVIL[0], tables, "family", **said)
 
 
 def test_hostile_texts_stay_texts(store: Store, evil: Result, tmp_path: Path) -> None:
@@ -152,8 +155,9 @@ def test_hostile_texts_stay_texts(store: Store, evil: Result, tmp_path: Path) ->
     tags = {tag for tag, _ in elements.found}
     assert not tags & {"img", "b", "iframe", "object", "link", "form"}
     assert elements.number_of("script") == 1
-    for said in (EVIL[0], EVIL[2], "<!--<script>", "\\u202e\\x00\\x1b[2J", "{body} {policy}", "<b onclick=x>"):
+    for said in (EVIL[0], EVIL[2], "<!--<script>", "\\u202e\\x00\\x1b[2J", "{body} {script}", "<b onclick=x>"):
         assert said in elements.text, said
+    assert elements.number_of("svg") == 3
     assert not re.search(r"[\u202e\x00\x1b]|[\ud800-\udfff]", elements.text)
     plain = written(made(store, tmp_path / "plain", "plain", {"t": {"x": np.ones(2)}}), tmp_path / "plain.html")
     assert elements.code == plain.code
