@@ -64,7 +64,7 @@ def best_chains(
     A chain has at least `min_edges` edges, and every edge is one that at least `min_prompts` prompts have. `target` is
     the token id of a target; default all. The answer is exact: no chain that is left out is stronger. Of equal ones
     those come first whose last edge comes from the earlier site in the order of layer, kind and number. Raises
-    ConfigError for an argument out of range, an unknown kind or target, a result that is no atlas, edges that do not go
+    ConfigError for an argument out of range, an unknown kind, a result that is no atlas, edges that do not go
     up, and if the chains do not fit into the memory.
     """
     for kind in begin:
@@ -74,7 +74,7 @@ def best_chains(
         if isinstance(value, bool) or value < 1:
             raise ConfigError(f"the {name} must be at least 1, not {value}")
     check_atlas(atlas)
-    code_I = _site_codes(atlas)
+    code_I = _site_codes(atlas, min_prompts)
     need = _bytes(len(code_I), k, min_edges) / 1e9
     if need > memory_gb:
         raise ConfigError(
@@ -87,10 +87,10 @@ def best_chains(
     return table.best(target, atlas.info["num_prompts"])
 
 
-def chain_bytes(atlas: Result, k: int, min_edges: int) -> tuple[int, int]:
-    """Return the number of nodes of an atlas's average graph, and the bytes that `best_chains` takes for them."""
+def chain_bytes(atlas: Result, k: int, min_edges: int, min_prompts: int) -> tuple[int, int]:
+    """Return the number of nodes that edges in enough prompts have, and the bytes that `best_chains` takes for them."""
     check_atlas(atlas)
-    num_sites = len(_site_codes(atlas))
+    num_sites = len(_site_codes(atlas, min_prompts))
     return num_sites, _bytes(num_sites, k, min_edges)
 
 
@@ -148,8 +148,6 @@ class _ChainTable:
         is_wanted_I = self._sites.is_kind(NodeKind.TARGET)
         if target is not None:
             is_wanted_I &= self._sites.feature_I == target
-            if not is_wanted_I.any():
-                raise ConfigError(f"no graph of the atlas has a target with the token id {target}")
         ends = np.flatnonzero(is_wanted_I)
         strength = self._product_IXY[ends, self._last] * (self._num_prompts_I[ends] / num_prompts)[:, None]
         places = (divmod(int(place), self._k) for place in _largest(strength.ravel(), self._k))
@@ -183,12 +181,13 @@ def codes_of(edges: Table, side: str) -> Ints:
     return site_codes(edges[f"{side}_layer"], kinds, edges[f"{side}_feature"])
 
 
-def _site_codes(atlas: Result) -> Ints:
-    """Return the codes of all sites that have an edge, ascending."""
-    found = [np.zeros(0, dtype=np.int64)]
-    for batch in atlas.stream("edges", list(ENDS)):
-        found = [np.unique(np.concatenate([*found, codes_of(batch, "source"), codes_of(batch, "target")]))]
-    return found[0]
+def _site_codes(atlas: Result, min_prompts: int) -> Ints:
+    """Return the codes of all sites that have an edge which is in at least `min_prompts` prompts, ascending."""
+    found = np.zeros(0, dtype=np.int64)
+    for batch in atlas.stream("edges", [*ENDS, "prompts"]):
+        edges = batch.where(batch["prompts"] >= min_prompts)
+        found = np.unique(np.concatenate([found, codes_of(edges, "source"), codes_of(edges, "target")]))
+    return found
 
 
 def _by_target(atlas: Result, min_prompts: int) -> Iterator[_Edges]:

@@ -74,7 +74,7 @@ class ChainPlan:
 
     def describe(self) -> str:
         """Return lines for people."""
-        num_sites, num_bytes = chain_bytes(self.atlas, self.k, self.min_edges)
+        num_sites, num_bytes = chain_bytes(self.atlas, self.k, self.min_edges, self.min_prompts)
         return (
             f"{counted(self.k, 'chain')} of an average graph of {counted(num_sites, 'node')}, which take "
             f"{num_bytes / 1e9:.3f} GB\n"
@@ -92,8 +92,9 @@ class ChainPlan:
         settings = self.k, self.begin, self.target, self.min_edges, self.min_prompts, self.memory_gb
         chains = best_chains(self.atlas, *settings)
         if not chains:
+            end = "a target" if self.target is None else f"the target with token id {self.target}"
             raise ConfigError(
-                f"the atlas at {self.atlas.path} has no chain from {' or '.join(self.begin)} to a target that has at "
+                f"the atlas at {self.atlas.path} has no chain from {' or '.join(self.begin)} to {end} that has at "
                 f"least {counted(self.min_edges, 'edge')}, each in at least {counted(self.min_prompts, 'prompt')}"
             )
         supports = chain_support(self.prompts, [chain.sites for chain in chains])

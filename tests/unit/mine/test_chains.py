@@ -352,7 +352,7 @@ def test_what_cannot_be_answered_is_refused_by_name(store: Store, atlas: Result,
     for options, says in (
         ({"k": 0}, "number of chains must be at least 1"),
         ({"begin": "target"}, "kind of node that a chain may begin with"),
-        ({"target": 12345}, "no graph of the atlas has a target with the token id 12345"),
+        ({"target": 12345}, "no chain from token to the target with token id 12345"),
         ({"target": "nonsense"}, "nonsense"),
         ({"min_edges": 0}, "number of edges"),
         ({"min_prompts": 99}, "no chain from token to a target"),
