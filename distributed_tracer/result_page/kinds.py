@@ -31,6 +31,10 @@ class KindView:
     tables: Mapping[str, TableView] = field(default_factory=dict)
     tiles: tuple[str, ...] = ()
     """Facts that a reader wants first."""
+    tests: tuple[str, ...] = ()
+    """Facts that are numbers of tests, though their names do not say so."""
+    makes_tests: bool = True
+    """Whether such results are made with tests; others describe."""
     has_more_tables: bool = True
     """Whether tables without a view are shown too: not those from which a program computes what is shown."""
     has_clusters: bool = True
@@ -57,6 +61,7 @@ KINDS_OF_RESULTS: Mapping[str, KindView] = {
                 Order("sum_influence", "largest"),
             ),
         },
+        makes_tests=False,
         has_more_tables=False,
     ),
     "contrast": KindView(
@@ -99,13 +104,15 @@ KINDS_OF_RESULTS: Mapping[str, KindView] = {
             "unlike_texts": TableView("Like graphs, unlike texts"),
             "neighbours": TableView("Most similar graphs of each prompt"),
         },
-        ("pairs_compared", "listed", "by_chance", "correlation_with_texts"),
+        ("listed", "by_chance", "correlation_with_texts"),
+        ("pairs_unlike",),
     ),
     "consensus": KindView(
         "Consensus graph",
         "Which edges are in the graphs of most clusters, and which stay in if some clusters are removed?",
         {"edges": TableView("Most frequent edges"), "nodes": TableView("Most frequent nodes")},
         ("edges_seen", "edges_in", "edges_certified", "nodes_in"),
+        makes_tests=False,
     ),
     "stability": KindView(
         "Stability over thresholds",
@@ -117,6 +124,7 @@ KINDS_OF_RESULTS: Mapping[str, KindView] = {
             "nodes": TableView("Nodes"),
         },
         ("nodes_any", "nodes_stable", "edges_any", "edges_stable"),
+        makes_tests=False,
         has_clusters=False,
     ),
     "dark-matter": KindView(
@@ -132,6 +140,7 @@ KINDS_OF_RESULTS: Mapping[str, KindView] = {
             "prompts": TableView("Prompts with the largest share", (), Order("share"), ("share",)),
             "strongest": TableView("Strongest single errors"),
         },
+        makes_tests=False,
     ),
     "vectors": KindView(
         "Graphs as vectors",
@@ -148,6 +157,8 @@ KINDS_OF_RESULTS: Mapping[str, KindView] = {
         "Along which chains from tokens to targets does most influence flow on average, and in how many graphs is each "
         "chain there as a whole?",
         {"chains": TableView("Strongest chains"), "edges": TableView("Edges of these chains")},
+        ("chains", "with_their_target", "whole_in_a_graph"),
+        makes_tests=False,
     ),
 }
 """Kinds of results by the name of the command that makes them."""

@@ -79,7 +79,7 @@ def report_page(results: Sequence[Result], store: Store | None = None, top: int 
 def _head(sections: Sequence[Section], results: Sequence[Result], stores: Sequence[str]) -> str:
     """Return what stands below the title: how many results, how many tests, and a link to each result."""
     tests = [number for result in results for number in tests_of(result).values()]
-    made = f"{sum(tests):,} tests were made for them" if tests else "no tests were made for them"
+    made = f"{sum(tests):,} tests were made for them" if tests else "none of them records tests"
     facts = f"{counted(len(results), 'result')} of mining; {made}."
     if len(stores) > 1:
         facts += f" They are of {len(stores)} different stores: compare with care."

@@ -43,8 +43,8 @@ def text(value: str, length: int = _TEXT) -> str:
 
 def tests_of(result: Result) -> dict[str, int]:
     """Return the numbers of tests that a result says it has made, by the names of its facts."""
-    facts = result.facts.items()
-    return {name: value for name, value in facts if _IS_TEST.fullmatch(name) and type(value) is int}
+    named, facts = view_of(str(result.info["what"])).tests, result.facts.items()
+    return {name: value for name, value in facts if (name in named or _IS_TEST.fullmatch(name)) and type(value) is int}
 
 
 class Section:
@@ -93,7 +93,9 @@ class Section:
         if isinstance(info.get("num_clusters"), int):
             found.append(("clusters", info["num_clusters"]))
         tests = tests_of(self._result)
-        found += [(words(name), number) for name, number in tests.items()] or [("tests made", "none")]
+        found += [(words(name), number) for name, number in tests.items()] or [
+            ("tests made", "not recorded" if self._view.makes_tests else "none")
+        ]
         shown = (name for name in (*self._view.tiles, *_TILES) if name in facts)
         found += [(words(name), facts[name]) for name in dict.fromkeys(shown)]
         tiles = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value_text(value))}</dd></div>" for name, value in found)

@@ -201,6 +201,9 @@ def test_every_kind_is_shown_with_tests_warnings_tables_and_pictures(store: Stor
     assert "3 results of mining; 40 tests were made for them" in elements.text
     assert elements.text.count("What the data cannot say") == 3
     assert "Few clusters, says the command" in elements.text
+    assert elements.text.count("tests madenone") == 2, "an atlas and shares of errors describe"
+    unknown = written(made(store, tmp_path / "u", "of tomorrow", {"t": layers}), tmp_path / "unknown.html")
+    assert "tests madenot recorded" in unknown.text
     assert elements.text.count("No clusters were named") == 2
     assert "␣a" in elements.text
     captions = [str(attrs["aria-label"]) for tag, attrs in elements.found if tag == "svg"]
