@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "AblationResult": "evaluate.ablation",
     "ContrastResult": "mine.contrast",
+    "ChainsResult": "mine.mine_chains",
     "CorpusConfig": "config",
     "EdgeEffectMetric": "evaluate.edge_effects",
     "EdgeParts": "mine.direct_edges",
@@ -47,6 +48,9 @@ _PUBLIC = {
     "TranscoderConfig": "config",
     "VirtualWeights": "mine.virtual_weights",
     "add_labels": "labels.in_store",
+    "atlas_edges": "mine.atlas_edges",
+    "atlas_edges_into": "mine.atlas_edges",
+    "atlas_edges_out_of": "mine.atlas_edges",
     "attribute": "trace.attribute",
     "average_edges": "query.average_edges",
     "cluster_supernodes": "intervene.cluster_supernodes",
@@ -104,8 +108,10 @@ _PUBLIC = {
     "run_with_cache": "model.forward_cache",
     "save_figure": "plot.style",
     "split_store": "store.maintenance.split",
+    "strongest_chains": "mine.mine_chains",
     "strongest_paths": "query.strongest_paths",
     "virtual_weights": "mine.virtual_weights",
+    "write_report": "result_page.page",
 }
 """Public names and the modules that define them. Modules may move; these names change only with a line in the
 changelog."""

@@ -52,6 +52,11 @@ class TableStream:
         """Names of the columns, in order."""
         return list(self._kinds)
 
+    @property
+    def kinds(self) -> dict[str, str]:
+        """NumPy's short name of the dtype of each column, such as `f8`; empty for text."""
+        return dict(self._kinds)
+
     def __repr__(self) -> str:
         return f"<TableStream: {printable(', '.join(self._kinds))}; iterate for Tables, or call table(), to_pandas()>"
 

@@ -34,7 +34,7 @@ LAYERS = (
     ("report",),
     ("plot",),
     ("export",),
-    ("labels",),
+    ("labels", "result_page"),
     ("runtime",),
     ("job",),
     ("evaluate", "harvest", "linear_errors", "pipeline"),
@@ -88,7 +88,7 @@ WITHOUT_TORCH = (
     ),
     "table_stream",
     *("artifacts", "corpus", "graph", "plan", "store", "profile", "query", "export", "importers", "report", "plot"),
-    *("mine", "labels", "ops", "table_folder"),
+    *("mine", "labels", "ops", "result_page", "table_folder"),
 )
 
 

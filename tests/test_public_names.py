@@ -14,6 +14,7 @@ from distributed_tracer.cli.main import main
 
 PUBLIC = {
     "AblationResult",
+    "ChainsResult",
     "ContrastResult",
     "CorpusConfig",
     "EdgeEffectMetric",
@@ -52,6 +53,9 @@ PUBLIC = {
     "VirtualWeights",
     "__version__",
     "add_labels",
+    "atlas_edges",
+    "atlas_edges_into",
+    "atlas_edges_out_of",
     "attribute",
     "average_edges",
     "cluster_supernodes",
@@ -109,8 +113,10 @@ PUBLIC = {
     "run_with_cache",
     "save_figure",
     "split_store",
+    "strongest_chains",
     "strongest_paths",
     "virtual_weights",
+    "write_report",
 }
 RUN = {
     "--workers",
@@ -176,7 +182,7 @@ OPTIONS = {
     "submit": {"--address", "--follow", "--no-follow", "--stop", "--python"},
     "status": {"--watch", *JSON},
     "show": {"--prompt", "--top", *JSON},
-    "query": {"--feature", "--show", "--where", "--token", "--target", "--layer", "--limit", *JSON},
+    "query": {"--feature", "--show", "--where", "--token", "--target", "--layer", "--limit", "--store", *JSON},
     "feature": {"--profile", "--top", *JSON},
     "intervene": {
         *("--model", "--forward-dtype", "--device-map", "--transcoders", "--text", "--set", "--groups", "--labels"),
@@ -201,6 +207,7 @@ OPTIONS = {
         *JSON,
     },
     "export-features": {"--out", "--packed", "--no-packed"},
+    "report": {"--out", "--store", "--top"},
     "draw": {*("--out", "--prompt", "--by", "--layers", "--top", "--edges", "--labels", "--size", "--width")},
     "compare": {"--out", "--top", *JSON},
     "info": JSON,
@@ -239,6 +246,7 @@ OF_MINE = {
     "mine dark-matter": {*MINED, "--classes", "--top", "--seed", "--model", "--transcoders", "--device-map", *RUN},
     "mine vectors": {*MINED, "--predict", "--shuffles", "--seed"},
     "mine weights": {*MINED, "--transcoders", "--model", "--top", "--candidates", "--min-positions", "--q"},
+    "mine chains": {*MINED, "--atlas", "--top", "--begin", "--target", "--min-edges", "--min-prompts"},
 }
 """Options of the commands of `mine`."""
 

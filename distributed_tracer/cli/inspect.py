@@ -9,6 +9,8 @@ from typing import Literal
 from ..errors import ConfigError
 from .app import StorePath, check_count, parse_feature, print_answer
 
+FeatureQuery = Literal["occurrences", "edges-into", "edges-out", "together"]
+
 
 def status(path: StorePath, json: bool = False, watch: float | None = None) -> int:
     """Report what a store holds: prompts done and failed with reasons, the progress of a run, and what made the store.
@@ -54,18 +56,23 @@ def show(path: StorePath, prompt: str, top: int = 10, json: bool = False) -> int
 def query(
     path: StorePath,
     feature: str | None = None,
-    show: Literal["occurrences", "edges-into", "edges-out", "together"] = "occurrences",
+    show: FeatureQuery = "occurrences",
     where: tuple[str, ...] = (),
     token: str | None = None,
     target: str | None = None,
     layer: int | None = None,
     limit: int = 50,
+    store: str | None = None,
     json: bool = False,
 ) -> int:
     """Ask about one feature over all prompts or, with any other condition, which prompts meet all conditions.
 
+    If PATH is an atlas that `mine atlas` has written, the answer is one of averages over its prompts: with a feature,
+    the feature's statistics or the strongest edges into it or out of it; else the strongest edges that meet all
+    conditions, such as source_kind=feature or "clusters>=5".
+
     Args:
-        path: Directory or URL of a store.
+        path: Directory or URL of a store, or folder of an atlas.
         feature: Feature to ask about, by layer and index, as in 12:3045.
         show: What to print about the feature: where it is active, the strongest edges into it or out of it, or which
             features occur in the same prompts.
@@ -77,8 +84,10 @@ def query(
             leading space have the same meaning as for a token.
         layer: Layer of which the graph must contain a feature.
         limit: Number of rows to print; JSON has them all.
+        store: Directory or URL of the store of an atlas, for labels of features and the text of tokens.
         json: Whether to print the answer as JSON.
     """
+    from ..mine.result import is_result
     from ..query.feature_answer import answer_feature_query
     from ..query.matching_prompts import matching_prompts, why_none
     from ..store.reader import open_store
@@ -86,15 +95,42 @@ def query(
     check_count("--limit", limit)
     site = None if feature is None else parse_feature(feature)
     of_prompts = bool(where) or not (token is None and target is None and layer is None)
+    if is_result(path):
+        return _query_atlas(path, site, show, where, (token, target, layer), limit, store, json)
     if show != "occurrences" and (site is None or of_prompts):
         raise ConfigError(f"--show {show} is about a feature: it goes with --feature alone")
-    store = open_store(path)
+    if store is not None:
+        raise ConfigError("--store goes with an atlas; a store has its own labels")
+    opened = open_store(path)
     if site is None or of_prompts:
-        found = matching_prompts(store, where, token, target, layer, site)
-        why = "" if len(found) else "".join(f"\n{reason}" for reason in why_none(store, where, token, target))
-        summary = f"{len(found)} of {len(store)} prompts{why}"
+        found = matching_prompts(opened, where, token, target, layer, site)
+        why = "" if len(found) else "".join(f"\n{reason}" for reason in why_none(opened, where, token, target))
+        summary = f"{len(found)} of {len(opened)} prompts{why}"
     else:
-        found, summary = answer_feature_query(store, *site, show)
+        found, summary = answer_feature_query(opened, *site, show)
+    print_answer(list(found.rows()) if json else f"{found.format(limit)}\n{summary}")
+    return 0
+
+
+def _query_atlas(
+    path: str,
+    site: tuple[int, int] | None,
+    show: FeatureQuery,
+    where: tuple[str, ...],
+    of_prompts: tuple[str | int | None, ...],
+    limit: int,
+    store: str | None,
+    json: bool,
+) -> int:
+    """Answer a question to an atlas."""
+    from ..mine.atlas_answer import answer_atlas_query
+    from ..mine.result import open_result
+    from ..store.reader import open_store
+
+    if any(value is not None for value in of_prompts):
+        raise ConfigError("--token, --target and --layer choose prompts of a store: of an atlas, --where chooses edges")
+    opened = None if store is None else open_store(store)
+    found, summary = answer_atlas_query(open_result(path), site, show, where, None if json else limit, opened)
     print_answer(list(found.rows()) if json else f"{found.format(limit)}\n{summary}")
     return 0
 

@@ -10,6 +10,7 @@ import tyro
 from ..redact import redacted
 from ..text import counted, printable
 from .app import StorePath, bound, print_answer
+from .mine_chains import chains
 from .mine_errors import dark_matter
 from .mine_vectors import vectors
 from .mine_weights import weights
@@ -64,6 +65,7 @@ def atlas(
 
 OF_MINE: dict[str, Callable[..., int]] = {
     "atlas": atlas,
+    "chains": chains,
     "dark-matter": dark_matter,
     "vectors": vectors,
     "weights": weights,

@@ -52,7 +52,7 @@ def page(data: Mapping[str, Any], title: str) -> str:
         folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "script.js", "style.css")
     )
     parts = {
-        "policy": _policy(script, style),
+        "policy": security_policy(script, style),
         "title": escape(printable(title[:_TITLE])),
         "style": style,
         "data": _embedded(data),
@@ -150,8 +150,8 @@ def _place(place: str) -> str:
     return place if re.fullmatch(r"[\w.-]+/[\w./@-]+", place) and ".." not in place else PurePath(place).name or place
 
 
-def _policy(script: str, style: str) -> str:
-    """Return the content security policy, which allows this script and this style, and no address at all."""
+def security_policy(script: str, style: str) -> str:
+    """Return the content security policy of a page, which allows this script and this style, and no address at all."""
     script_hash, style_hash = (
         base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii") for text in (script, style)
     )

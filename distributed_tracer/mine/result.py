@@ -48,6 +48,12 @@ def open_result(path: str | Path) -> Result:
     return Result(folder, document)
 
 
+def is_result(path: str | Path) -> bool:
+    """Return whether a path is the folder of a result of mining, finished or not; a URL is none."""
+    folder = Path(path).expanduser()
+    return "://" not in str(path) and ((folder / DOCUMENT).is_file() or (folder / WORK / _LOCK).exists())
+
+
 class Result:
     """Tables of statistics over many graphs. They are read when they are asked for."""
 

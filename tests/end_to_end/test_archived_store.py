@@ -13,7 +13,7 @@ from distributed_tracer.cli.main import COMMANDS, main
 from distributed_tracer.store.reader import open_store
 
 ARCHIVE = ROOT / "tests/archive"
-NO_STORE = {"submit", "intervene", "import", "export-features", "bundle", "verify-bundle", "version"}
+NO_STORE = {"submit", "intervene", "import", "export-features", "report", "bundle", "verify-bundle", "version"}
 """Commands that take no store, or none of traced graphs."""
 CASE = "--model tests/cases/llama_relu_plt/model --transcoders tests/cases/llama_relu_plt/transcoders"
 RUN = f"{CASE} --prompts F/prompts.jsonl --store S --round-size 16 --sweep-rows 32"

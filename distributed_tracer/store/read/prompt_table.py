@@ -108,13 +108,13 @@ def _columns(part: Part, numbers: Sequence[int]) -> dict[str, list[Any]]:
         "error_share": [sum(share) for share in error_share_L],
         "error_share_L": error_share_L,
         "path_length_H": [tuple(share) for share in own("prompts/path_length", head["prompts/path_length"].tolist())],
-        "targets": own("targets/label_size", _labels(part)),
+        "targets": own("targets/label_size", target_labels(part)),
         "part": [part.manifest.part] * len(entries),
         "metadata": _metadata(part, own("prompts/metadata", head["prompts/metadata"].tobytes()), numbers),
     }
 
 
-def _labels(part: Part) -> list[str]:
+def target_labels(part: Part) -> list[str]:
     """Return the labels of all targets of a part."""
     data, sizes = part.head["targets/label"].tobytes(), part.head["targets/label_size"]
     return [_text(data[first:end]) for first, end in pairwise([0, *np.cumsum(sizes).tolist()])]
