@@ -153,6 +153,10 @@ def _edge_row(
         row |= {f"{side}_kind": KINDS[site[1]], f"{side}_layer": site[0], f"{side}_feature": site[2]}
     prompts, unknown = len(pair["present"]), pair["prompts_unknown"]
     both = len(where[source] & where[target])
+
+    def bound(number: float) -> float:
+        return math.nan if of_target["dropped_unknown"] else ratio(number, len(rows[target]) - unknown)
+
     row |= {"prompts": prompts, "prompts_unknown": unknown}
     row |= {"clusters": len(pair["clusters"])} if with_clusters else {}
     row |= {
@@ -166,6 +170,8 @@ def _edge_row(
         **{name: pair[name] if math.isfinite(pair[name]) else math.nan for name in ("min", "max")},
         "mean_present": ratio(pair["sum"], prompts - unknown),
         "mean_row": ratio(pair["sum"], len(rows[target]) - unknown),
+        "mean_row_low": bound(pair["sum"] - of_target["dropped"]),
+        "mean_row_high": bound(pair["sum"] + of_target["dropped"]),
         "mean_all": ratio(pair["sum"], total - unknown),
         "sum_dropped": of_target["dropped"],
         "prompts_dropped_unknown": of_target["dropped_unknown"],
