@@ -1,4 +1,4 @@
-"""Random graphs whose features and tokens recur, for statistics over graphs."""
+"""Random graphs whose features and tokens recur, and the comparison of atlases that are made of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from random_graphs import random_graph
 
 from distributed_tracer.graph.graph import Graph
+from distributed_tracer.mine.result import Result
 
 FEW_FEATURES = 12
 
@@ -33,3 +34,12 @@ def graph(number: int, num_active: int = 60) -> Graph:
         row_abs_sum_N=row_abs_sum_N,
         metadata={"family": f"f{number % 3}"} if number % 5 else {},
     )
+
+
+def assert_same_statistics(found: Result, expected: Result) -> None:
+    """Every column has the same bits, if the rows of both are read whole."""
+    for name in ("edges", "features", "sites"):
+        ours, theirs = found.table(name), expected.table(name)
+        assert ours.columns == theirs.columns
+        for column in ours.columns:
+            assert np.array_equal(ours[column], theirs[column], equal_nan=ours[column].dtype.kind == "f"), column

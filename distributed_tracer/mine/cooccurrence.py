@@ -11,7 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 _LOOKUPS_AT_ONCE = 1 << 20
+_WORDS_AT_ONCE = 1 << 17
 _BITS = 64
+_LOOKUP_WORDS = 8
+"""Words of two sets of bits that are compared in about the time in which one prompt is looked up."""
 _MOST_BITSET_BYTES = 1 << 26
 
 
@@ -32,35 +35,36 @@ class CoOccurrence:
         self._bitsets(num_prompts)
 
     def _bitsets(self, num_prompts: int) -> None:
-        """Make sets of bits of the sites that are in many prompts, as far as the memory for them reaches."""
+        """Make a set of bits of each site, or of those in most prompts as far as the memory for them reaches."""
         num_words = -(-num_prompts // _BITS)
         most = max(1, _MOST_BITSET_BYTES // (8 * num_words))
-        often_I = np.flatnonzero(self._count_I > _BITS)
-        if len(often_I) > most:
-            often_I = np.sort(often_I[np.argsort(-self._count_I[often_I], kind="stable")[:most]])
+        often = np.sort(np.argsort(-self._count_I, kind="stable")[:most])
         self._bitset_I = np.full(len(self._count_I), -1, dtype=np.int32)
-        self._bitset_I[often_I] = np.arange(len(often_I))
-        count = self._count_I[often_I]
-        place = np.repeat(self._start_I[often_I] - (np.cumsum(count) - count), count) + np.arange(int(count.sum()))
-        bytes_ = np.zeros((len(often_I), 8 * num_words), dtype=np.uint8)
-        prompt, row = self._prompts[place], np.repeat(np.arange(len(often_I)), count)
-        np.bitwise_or.at(bytes_, (row, prompt >> 3), np.uint8(1) << (prompt & 7).astype(np.uint8))
-        self._bytes = bytes_
-        self._words_W = bytes_.view(np.uint64)
+        self._bitset_I[often] = np.arange(len(often))
+        self._bytes = np.empty((len(often), 8 * num_words), dtype=np.uint8)
+        step = max(1, _MOST_BITSET_BYTES // (2 * _BITS * num_words))
+        for begin in range(0, len(often), step):
+            own = often[begin : begin + step]
+            count, is_there = self._count_I[own], np.zeros((len(own), _BITS * num_words), dtype=bool)
+            is_there[np.repeat(np.arange(len(own)), count), self._prompts[_rows(self._start_I[own], count)]] = True
+            self._bytes[begin : begin + step] = np.packbits(is_there, axis=1, bitorder="little")
+        self._words = self._bytes.view(np.uint64)
 
     def both(self, source_X: npt.NDArray[np.integer], target_X: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
         """Return the number of prompts in which both sites of each pair are nodes."""
         swap_X = self._count_I[source_X] > self._count_I[target_X]
         rare_X, other_X = np.where(swap_X, target_X, source_X), np.where(swap_X, source_X, target_X)
         both_X = np.zeros(len(rare_X), dtype=np.int64)
-        is_often_X = self._bitset_I[rare_X] >= 0
-        is_often_X &= self._bitset_I[other_X] >= 0
-        often, seldom = np.flatnonzero(is_often_X), np.flatnonzero(~is_often_X)
-        step = max(1, _LOOKUPS_AT_ONCE // max(1, self._words_W.shape[1]))
+        num_words = self._words.shape[1]
+        has_bits_X = (self._bitset_I[rare_X] >= 0) & (self._bitset_I[other_X] >= 0)
+        has_bits_X &= self._count_I[rare_X] * _LOOKUP_WORDS >= num_words
+        often, seldom = np.flatnonzero(has_bits_X), np.flatnonzero(~has_bits_X)
+        step = max(1, _WORDS_AT_ONCE // num_words)
         for begin in range(0, len(often), step):
             own = often[begin : begin + step]
-            words = self._words_W[self._bitset_I[rare_X[own]]] & self._words_W[self._bitset_I[other_X[own]]]
-            both_X[own] = np.bitwise_count(words).sum(axis=1)
+            words = self._words[self._bitset_I[rare_X[own]]]
+            words &= self._words[self._bitset_I[other_X[own]]]
+            both_X[own] = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
         ends = np.cumsum(self._count_I[rare_X[seldom]])
         begin = 0
         while begin < len(seldom):
@@ -75,8 +79,7 @@ class CoOccurrence:
         """Look every prompt of the rarer site up among those of the other."""
         count_X = self._count_I[rare_X]
         pair_B = np.repeat(np.arange(len(rare_X)), count_X)
-        shift_X = self._start_I[rare_X] - (np.cumsum(count_X) - count_X)
-        prompt_B = self._prompts[np.repeat(shift_X, count_X) + np.arange(len(pair_B))]
+        prompt_B = self._prompts[_rows(self._start_I[rare_X], count_X)]
         bitset_B = self._bitset_I[other_X][pair_B]
         is_found_B = np.zeros(len(pair_B), dtype=bool)
         has_bits = np.flatnonzero(bitset_B >= 0)
@@ -103,3 +106,10 @@ class CoOccurrence:
         is_there_B = low_B < end_B
         is_there_B[is_there_B] = self._prompts[low_B[is_there_B]] == prompt_B[is_there_B]
         return np.asarray(is_there_B)
+
+
+def _rows(start: npt.NDArray[np.int64], count: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the rows of ranges that begin at `start` and have `count` rows, one range after another."""
+    found = np.repeat(start - (np.cumsum(count) - count), count)
+    found += np.arange(len(found))
+    return found

@@ -12,7 +12,7 @@ import duckdb
 import numpy as np
 import pytest
 from atlas_by_dictionary import atlas_of
-from mined_graphs import graph
+from mined_graphs import assert_same_statistics, graph
 from random_graphs import random_graph
 from random_stores import make_store
 
@@ -42,15 +42,6 @@ def result(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Result:
 def tables(result: Result) -> dict[str, bytes]:
     """The bytes of all files of the tables."""
     return {name: (result.path / name).read_bytes() for name in result.info["files"]}
-
-
-def assert_same_statistics(found: Result, expected: Result) -> None:
-    """Every column has the same bits, if the rows of both are read whole."""
-    for name in ("edges", "features", "sites"):
-        ours, theirs = found.table(name), expected.table(name)
-        assert ours.columns == theirs.columns
-        for column in ours.columns:
-            assert np.array_equal(ours[column], theirs[column], equal_nan=ours[column].dtype.kind == "f"), column
 
 
 def test_every_number_equals_that_of_a_dictionary_bit_for_bit(result: Result) -> None:
