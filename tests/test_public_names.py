@@ -225,7 +225,19 @@ OF_LABELS = {
     "labels remove": {"--source", "--author"},
 }
 """Options of the commands of `labels`."""
-OF_MINE = {"mine atlas": {"--out", "--memory-gb", "--where", "--cluster", "--dry-run", "--no-dry-run", *JSON}}
+OF_MINE = {
+    "mine atlas": {
+        "--out",
+        "--memory-gb",
+        "--where",
+        "--cluster",
+        "--fold",
+        "--no-fold",
+        "--dry-run",
+        "--no-dry-run",
+        *JSON,
+    }
+}
 """Options of the commands of `mine`."""
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, ResultError
+from ..errors import ResultError
 from ..store.reader import Store
 from ..table_folder import import_parquet
 from ..text import counted
@@ -24,6 +24,7 @@ from .columns import is_encodable
 from .findings import provenance
 from .prompts import ChosenPrompts, choose_prompts
 from .result import ADDED_TABLES, ATLAS, RESULT, TABLES, Result, document_at, open_result, work_folder, write_document
+from .sites import Sites
 from .spill import EDGE_RECORD, NODE_RECORD
 
 FOLD_SHARE = 0.25
@@ -125,8 +126,9 @@ def _added(folder: Path, document: Mapping[str, Any], prompts: ChosenPrompts, se
 
 def _mine(folder: Path, prompts: ChosenPrompts, memory_gb: float, settings: Mapping[str, Any]) -> None:
     with _room(folder, prompts), work_folder(folder) as work:
-        built, counts = build_tables(folder / TABLES, work, prompts, memory_gb)
-        atlas = {**built, "added": []}
+        built = build_tables(folder / TABLES, work, prompts, memory_gb)
+        counts = {"num_edge_rows": built.num_pairs, "num_feature_rows": built.sites.num_features}
+        atlas = {**built.description, "added": []}
         fields = {"what": "atlas", "settings": settings, **provenance(prompts), **counts, ATLAS: atlas}
         write_document(folder, fields)
 
@@ -146,9 +148,10 @@ def _add(
         for left in (folder / ADDED_TABLES).glob("*"):
             if f"{ADDED_TABLES}/{left.name}" not in {one["folder"] for one in before["added"]}:
                 shutil.rmtree(left)  # a run that was killed wrote it
-        built, _ = build_tables(folder / name, work, added, memory_gb, before["cuts"])
-        atlas = {**before, "added": [*before["added"], {"folder": name, **built}]}
-        counts = {"num_edge_rows": None, "num_feature_rows": None}
+        built = build_tables(folder / name, work, added, memory_gb, before["cuts"])
+        sites = Sites.of_codes([Atlas(folder, document).code_I, built.sites.code_I])
+        counts = {"num_edge_rows": None, "num_feature_rows": sites.num_features}  # pairs of both are not known
+        atlas = {**before, "added": [*before["added"], {"folder": name, **built.description}]}
         fields = {"what": "atlas", "settings": settings, **provenance(prompts), **counts, ATLAS: atlas}
         write_document(folder, fields, document["files"])
 

@@ -27,6 +27,7 @@ from .prompts import ChosenPrompts
 from .reduce_block import BlockTask, ReducedBlock, reduce_block
 from .scan import find_sites, scan_ranges
 from .site_tables import feature_rows, site_rows, starts_of
+from .sites import Sites
 from .spill import Spill, partition_starts, write_spill
 
 LEAST_MEMORY_GB = 0.05
@@ -62,15 +63,26 @@ class AtlasPlan:
         return cls(min(_MOST_READ, max(1, int(left / _READ_BYTES))), max(1, int(left / EDGE_BYTES)))
 
 
+@dataclass(frozen=True, eq=False)
+class BuiltTables:
+    """The stored tables of some prompts."""
+
+    description: dict[str, Any]
+    """How they are divided, as JSON."""
+    num_pairs: int
+    """Pairs of sites with an edge."""
+    sites: Sites
+
+
 def build_tables(
     tables: Path, work: Path, prompts: ChosenPrompts, memory_gb: float, cuts: Sequence[int] | None = None
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> BuiltTables:
     """Write the stored tables of prompts to the folder `tables`, with temporary files in `work`.
 
-    `cuts` has the code of the first site of each partition of the atlas that the prompts are added to. Returns how the
-    tables are divided, and the numbers of rows, for the document. Raises ConfigError if the graphs have no edges.
+    `cuts` has the code of the first site of each partition of the atlas that the prompts are added to; then only the
+    tables are written that its reader needs. Raises ConfigError if an atlas would have no edges.
     """
-    if not prompts.num_edges:
+    if cuts is None and not prompts.num_edges:
         raise ConfigError(f"the chosen graphs of {prompts.store.url} have no edges to mine")
     sites = find_sites(prompts, AtlasPlan.of(memory_gb).read_rows)
     plan = AtlasPlan.of(memory_gb, len(sites))
@@ -85,17 +97,12 @@ def build_tables(
     sums = SiteSums.joined([one.sums for one in found])
     _write(tables / "sites.parquet", SITE_COLUMNS, site_rows(sites, sums), of_graphs)
     _write(tables / "prompts.parquet", PROMPT_COLUMNS, _prompt_rows(prompts), of_graphs)
-    features = feature_rows(sites, sums)
     if cuts is None:
-        _write(tables / "features.parquet", FEATURE_COLUMNS, features, of_graphs)
+        _write(tables / "features.parquet", FEATURE_COLUMNS, feature_rows(sites, sums), of_graphs)
+        cuts = sites.code_I[starts[:-1]].tolist()
     rows = {table: [number for one in found for number in one.num_rows[table]] for table in found[0].num_rows}
-    built = {
-        **({} if cuts is not None else {"cuts": sites.code_I[starts[:-1]].tolist()}),
-        "num_edges": prompts.num_edges,
-        **division(rows),
-    }
-    counts = {"num_edge_rows": sum(one.num_pairs for one in found), "num_feature_rows": len(features["layer"])}
-    return built, counts
+    description = {"cuts": list(cuts), "num_edges": prompts.num_edges, **division(rows)}
+    return BuiltTables(description, sum(one.num_pairs for one in found), sites)
 
 
 def _prompt_rows(prompts: ChosenPrompts) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Atlas: the result of `mine atlas`, whose table of edges is computed from stored tables while it is read."""
+"""Atlas: the result of `mine atlas`, whose table of edges is computed from stored tables while it is read.
+
+Axes: I site.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import ConfigError
 from ..names import unknown
@@ -43,13 +47,13 @@ class Atlas(Result):
         """
         if self._added:
             raise ConfigError(
-                f"{self.path} has the tables of prompts that were added in files of their own: read it with stream() or "
-                "table(), or run `mine atlas` with --fold, which makes it anew"
+                f"{self.path} has the tables of prompts that were added in files of their own: read it with stream() "
+                "or table(), or run `mine atlas` with --fold, which makes it anew"
             )
         if table == "edges":
             raise ConfigError(
-                f"the table edges of {self.path} is made while it is read, with stream() or table(): its files are those "
-                "of edges_once, edges_recurring and sites, which docs/mining.md joins"
+                f"the table edges of {self.path} is made while it is read, with stream() or table(): its files are "
+                "those of edges_once, edges_recurring and sites, which docs/mining.md joins"
             )
         return super().files(table)
 
@@ -81,6 +85,11 @@ class Atlas(Result):
                 "meaning": [column.meaning for column in known.values()],
             }
         )
+
+    @property
+    def code_I(self) -> npt.NDArray[np.int64]:
+        """Codes of all sites."""
+        return self._tables.sites.code_I
 
     @property
     def graph_digests(self) -> set[str]:

@@ -65,12 +65,7 @@ class AtlasTables:
     @cached_property
     def sites(self) -> Sites:
         """All sites."""
-        if not self.is_joined:
-            code_I = self._segments[0].code_I
-        else:
-            code_I = np.unique(np.concatenate([one.code_I for one in self._segments]))
-        none_I = np.zeros(len(code_I), dtype=np.int64)
-        return Sites(code_I, none_I, none_I)
+        return Sites.of_codes([one.code_I for one in self._segments])
 
     @cached_property
     def starts(self) -> npt.NDArray[np.int64]:
@@ -161,4 +156,6 @@ def _segment(folder: Path, division: Mapping[str, Any], open_file: Callable[[Pat
     sites = open_file(folder / "sites.parquet").read(list(SITE_COLUMNS), use_threads=False)
     prompts = open_file(folder / "prompts.parquet").read(["id", "cluster", "graph"], use_threads=False).to_pydict()
     columns = {name: column_values(sites[name], column) for name, column in SITE_COLUMNS.items()}
-    return _Segment(BlockReader(folder, division, open_file), columns, prompts["id"], prompts["cluster"], prompts["graph"])
+    return _Segment(
+        BlockReader(folder, division, open_file), columns, prompts["id"], prompts["cluster"], prompts["graph"]
+    )

@@ -31,6 +31,8 @@ STORED: dict[str, Mapping[str, Column]] = {
     "instances": INSTANCE_COLUMNS,
 }
 """Columns of the tables that are stored by partition."""
+_COMPRESSION = {"nodes": "lz4", "edges_recurring": "lz4"}
+"""Codec of the tables that it makes much smaller."""
 
 
 def block_path(folder: Path, table: str, block: int) -> Path:
@@ -94,7 +96,7 @@ class BlockWriter:
                     if column.kind not in NAMES and name in rows.column_names
                 },
             }
-            writer = import_parquet().ParquetWriter(path, rows.schema, compression="lz4", **encodings)
+            writer = import_parquet().ParquetWriter(path, rows.schema, compression=_COMPRESSION.get(table, "none"), **encodings)
             self._writers[table] = self._stack.enter_context(writer)
         self._writers[table].write_table(rows, GROUP_ROWS)
         self._rows[table][-1] += rows.num_rows

@@ -89,9 +89,7 @@ class CoOccurrence:
         is_found_B[rest] = self._contains(other_X[pair_B[rest]], prompt_B[rest])
         return np.bincount(pair_B[is_found_B], minlength=len(rare_X))
 
-    def _contains(
-        self, site_B: npt.NDArray[np.integer], prompt_B: npt.NDArray[np.int32]
-    ) -> npt.NDArray[np.bool_]:
+    def _contains(self, site_B: npt.NDArray[np.integer], prompt_B: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
         """Return whether each site is a node in each prompt, by a binary search for all at once."""
         if not len(site_B):
             return np.zeros(0, dtype=bool)

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .sequential import sums_by
+
 
 @dataclass(frozen=True, eq=False)
 class SiteSums:
@@ -91,8 +93,8 @@ class Incidences:
             num_dropped_unknown_I=self._counted(self._has_row_X & ~is_dropped_known_X),
             dropped_I=self._by_site(np.where(self._has_row_X & is_dropped_known_X, dropped_X, 0.0)),
             num_activation_unknown_I=np.bincount(self._site_N[~is_active_N], minlength=num_sites),
-            activation_I=np.bincount(self._site_N, weights=activation_N, minlength=num_sites),
-            activation_squared_I=np.bincount(self._site_N, weights=activation_N * activation_N, minlength=num_sites),
+            activation_I=sums_by(self._site_N, activation_N, num_sites),
+            activation_squared_I=sums_by(self._site_N, activation_N * activation_N, num_sites),
             num_influence_unknown_I=self._counted(~is_influence_known_X),
             influence_I=self._by_site(np.where(is_influence_known_X, influence_X, 0.0)),
             num_error_share_I=self._counted(is_share_X),
@@ -120,7 +122,7 @@ class Incidences:
         return sum_X, np.bincount(self.of_N, weights=is_unknown_N, minlength=len(self)) == 0
 
     def _by_site(self, values_X: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return np.bincount(self.site_X, weights=values_X, minlength=self._num_sites)
+        return sums_by(self.site_X, values_X, self._num_sites)
 
     def _counted(self, mask_X: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         return np.bincount(self.site_X[mask_X], minlength=self._num_sites)

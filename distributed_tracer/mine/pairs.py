@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .sequential import sums_by
 from .spill import CLASSES
 
 Rows = dict[str, npt.NDArray[Any]]
@@ -50,8 +51,13 @@ class Edges:
 
     def take(self, index_E: npt.NDArray[Any] | slice) -> Edges:
         """Return the edges at `index_E`, an index, a mask or a slice."""
-        columns = (self.source_E, self.target_E, self.prompt_E, self.weight_E, self.class_E)
-        return Edges(*(values[index_E] for values in columns))
+        return Edges(
+            self.source_E[index_E],
+            self.target_E[index_E],
+            self.prompt_E[index_E],
+            self.weight_E[index_E],
+            self.class_E[index_E],
+        )
 
 
 class Moments:
@@ -77,7 +83,8 @@ class Moments:
     def _column(self, name: str) -> npt.NDArray[Any]:
         of, _, distance = name.partition("_at_")
         if distance:
-            return self._counts_at[CLASSES.index(distance)] if of == "instances" else self._sum_at(distance)
+            at: npt.NDArray[Any] = self._counts_at if of == "instances" else self._sums_at
+            return np.asarray(at[CLASSES.index(distance)])
         found: npt.NDArray[Any] = getattr(self, "_clusters_of_pairs" if name == "clusters" else f"_{name}")
         return found
 
@@ -127,7 +134,7 @@ class Moments:
         return self._within_prompt(self._weight_E)
 
     def _within_prompt(self, values_E: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return values_E if self._of_E is None else np.bincount(self._of_E, weights=values_E)
+        return values_E if self._of_E is None else sums_by(self._of_E, values_E, len(self._first_Y))
 
     def _over_prompts(
         self, values_Y: npt.NDArray[np.float64], mask_Y: npt.NDArray[np.bool_] | None = None
@@ -136,7 +143,7 @@ class Moments:
             values_Y = np.where(mask_Y, values_Y, 0.0)
         elif self._is_known_E is not None:
             values_Y = np.where(self._is_known_Y, values_Y, 0.0)
-        return np.bincount(self._pair_Y, weights=values_Y, minlength=self._num_pairs)
+        return sums_by(self._pair_Y, values_Y, self._num_pairs)
 
     def _counted(self, mask_E: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         return np.bincount(self._pair_E[mask_E], minlength=self._num_pairs)
@@ -227,10 +234,7 @@ class Moments:
     @cached_property
     def _sums_at(self) -> npt.NDArray[np.float64]:
         num_bins = self._num_pairs * len(CLASSES)
-        return np.bincount(self._bin_E, weights=self._weight_E, minlength=num_bins).reshape(len(CLASSES), -1)
-
-    def _sum_at(self, distance: str) -> npt.NDArray[np.float64]:
-        return self._sums_at[CLASSES.index(distance)]
+        return sums_by(self._bin_E, self._weight_E, num_bins).reshape(len(CLASSES), -1)
 
 
 STORED_MOMENTS = (

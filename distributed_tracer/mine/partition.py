@@ -82,11 +82,16 @@ class Partition:
             yield records[keep_E], node_E[keep_E]
             begin = stop
 
-    def _piece(self, first: int, end: int, low: int = 0, high: int | None = None) -> tuple[Edges, npt.NDArray[np.int32]]:
+    def _piece(
+        self, first: int, end: int, low: int = 0, high: int | None = None
+    ) -> tuple[Edges, npt.NDArray[np.int32]]:
         """Return the edges from sources `low` to `high - 1` into the targets `first` to `end - 1`."""
         is_whole = high is None and first <= self.nodes["site"][0] and end > self.nodes["site"][-1]
         if is_whole:
-            records, degree_U = np.concatenate([np.empty(0, EDGE_RECORD), *self._spill.edges(self._number)]), self._degree_U
+            records, degree_U = (
+                np.concatenate([np.empty(0, EDGE_RECORD), *self._spill.edges(self._number)]),
+                self._degree_U,
+            )
         else:
             found = list(self._records(first, end, low, self._num_sites if high is None else high))
             records = np.concatenate([one for one, _ in found])
@@ -106,7 +111,7 @@ class Partition:
         return Edges(source_E, target_E, self._prompt_N[node_E], weight_E, class_E), node_E
 
 
-def _by_source(source_E: npt.NDArray[np.uint32], target_E: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
+def _by_source(source_E: npt.NDArray[np.integer], target_E: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
     """Return the stable order by target, then by source, of edges that are ordered by target already.
 
     It sorts by digits of 16 bits, which numpy does in linear time.

@@ -190,7 +190,11 @@ def read_document(folder: Path) -> dict[str, Any] | None:
 def _check(document: dict[str, Any]) -> None:
     document["num_prompts"] = int(document["num_prompts"])
     for name in document["files"]:
-        if not name.startswith((f"{TABLES}/", f"{ADDED_TABLES}/")) or not name.endswith(".parquet") or ".." in name.split("/"):
+        if (
+            not name.startswith((f"{TABLES}/", f"{ADDED_TABLES}/"))
+            or not name.endswith(".parquet")
+            or ".." in name.split("/")
+        ):
             raise ValueError(f"its files include {short(name)}")
     if not isinstance(document["settings"], dict):
         raise ValueError("its settings are not an object")

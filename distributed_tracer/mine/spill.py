@@ -71,7 +71,7 @@ def write_spill(path: Path, ranges: Iterable[ScannedRange], sites: Sites, starts
 
 def write_array(file: Any, records: npt.NDArray[Any]) -> int:
     """Append records to a file and return their number of bytes."""
-    file.write(memoryview(records.view(np.uint8)))
+    file.write(records.data.cast("B") if len(records) else b"")
     return records.nbytes
 
 
