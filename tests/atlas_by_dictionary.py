@@ -47,7 +47,26 @@ def atlas_of(graphs: Iterable[Graph], clusters: Mapping[str, Any] | None = None)
         _edge_row(source, target, found, sites[target], where, rows, total, clusters is not None)
         for (target, source), found in sorted(pairs.items())
     ]
-    return edges, [_feature_row(site, found, len(rows[site])) for site, found in sorted(sites.items()) if site[1] == 0]
+    features = [_feature_row(site, found, len(rows[site])) for site, found in sorted(sites.items()) if site[1] == 0]
+    for row in features:
+        row |= _active_row((row["layer"], row["feature"]), graphs)
+    return edges, features
+
+
+def _active_row(feature: tuple[int, int], graphs: list[Graph]) -> Row:
+    """Prompts in which a feature is active, and in which the edges into it were computed."""
+    active = [zip(graph.active.layer_A.tolist(), graph.active.feature_A.tolist(), strict=True) for graph in graphs]
+    computed = [
+        {name for name, done in zip(zip(one.layer_A, one.feature_A, strict=True), one.computed_A, strict=True) if done}
+        for one in (graph.active for graph in graphs)
+        if one.computed_A is not None
+    ]
+    return {
+        "prompts_active": sum(feature in set(one) for one in active),
+        "prompts_active_known": len(graphs),
+        "prompts_computed": sum(feature in one for one in computed),
+        "prompts_computed_known": len(computed),
+    }
 
 
 def _add_graph(graph: Graph, pairs: Any, sites: Any, where: Any, rows: Any, clusters: Any) -> None:

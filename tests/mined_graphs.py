@@ -26,8 +26,14 @@ def graph(number: int, num_active: int = 60) -> Graph:
     weight_E[5:9] = [0.0, 1e30, -1e30, np.inf][: len(weight_E[5:9])]
     rng = np.random.default_rng(number)
     row_abs_sum_N = np.where(rng.random(len(nodes)) < 0.1, np.nan, found.row_abs_sum_N).astype(np.float32)
+    active = replace(
+        found.active,
+        feature_A=found.active.feature_A % FEW_FEATURES,
+        computed_A=None if number % 3 == 0 else rng.random(len(found.active)) < 0.5,
+    )
     return replace(
         found,
+        active=active,
         nodes=replace(nodes, feature_N=feature_N),
         targets=targets,
         weight_E=weight_E,

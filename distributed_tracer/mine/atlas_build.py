@@ -18,15 +18,16 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..table_folder import write_parquet
+from .active import count_active
 from .block_files import division
-from .columns import FEATURE_COLUMNS, PROMPT_COLUMNS, SITE_COLUMNS, Column, arrow_table
+from .columns import ACTIVE_COLUMNS, FEATURE_COLUMNS, PROMPT_COLUMNS, SITE_COLUMNS, Column, arrow_table
 from .findings import describe_graphs
 from .incidences import SiteSums
 from .partition import EDGE_BYTES
 from .prompts import ChosenPrompts
 from .reduce_block import BlockTask, ReducedBlock, reduce_block
 from .scan import find_sites, scan_ranges
-from .site_tables import feature_rows, site_rows, starts_of
+from .site_tables import active_rows, feature_rows, site_rows, starts_of
 from .sites import Sites
 from .spill import Spill, partition_starts, write_spill
 
@@ -95,13 +96,21 @@ def build_tables(
         reduce_block(task, spill, block).save(work / f"block_{block:04d}.npz")
     found = [ReducedBlock.load(work / f"block_{block:04d}.npz") for block in range(task.num_blocks)]
     sums = SiteSums.joined([one.sums for one in found])
+    active = count_active(prompts, plan.read_rows)
+    _write(tables / "active.parquet", ACTIVE_COLUMNS, active_rows(active), of_graphs)
     _write(tables / "sites.parquet", SITE_COLUMNS, site_rows(sites, sums), of_graphs)
     _write(tables / "prompts.parquet", PROMPT_COLUMNS, _prompt_rows(prompts), of_graphs)
     if cuts is None:
-        _write(tables / "features.parquet", FEATURE_COLUMNS, feature_rows(sites, sums), of_graphs)
+        _write(tables / "features.parquet", FEATURE_COLUMNS, feature_rows(sites, sums, active), of_graphs)
         cuts = sites.code_I[starts[:-1]].tolist()
     rows = {table: [number for one in found for number in one.num_rows[table]] for table in found[0].num_rows}
-    description = {"cuts": list(cuts), "num_edges": prompts.num_edges, **division(rows)}
+    description = {
+        "cuts": list(cuts),
+        "num_edges": prompts.num_edges,
+        "num_active_known": active.num_active_known,
+        "num_computed_known": active.num_computed_known,
+        **division(rows),
+    }
     return BuiltTables(description, sum(one.num_pairs for one in found), sites)
 
 

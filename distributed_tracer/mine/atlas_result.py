@@ -109,7 +109,8 @@ class Atlas(Result):
             yield self._rows.rows(partition, names)
 
     def _of_sites(self, table: str) -> Rows:
-        return feature_rows(self._tables.sites, self._tables.sums) if table == "features" else self._tables.denominators
+        tables = self._tables
+        return feature_rows(tables.sites, tables.sums, tables.active) if table == "features" else tables.denominators
 
     @cached_property
     def _rows(self) -> EdgeRows:

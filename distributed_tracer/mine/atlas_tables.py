@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..graph.nodes import NodeKind
+from .active import ActiveCounts
 from .block_files import BlockReader, column_values
-from .columns import INSTANCE_COLUMNS, SITE_COLUMNS, STORED_NODE_COLUMNS
+from .columns import ACTIVE_COLUMNS, INSTANCE_COLUMNS, SITE_COLUMNS, STORED_NODE_COLUMNS
 from .incidences import Incidences, SiteSums
 from .pairs import Edges, Rows
 from .site_tables import site_rows, starts_of
@@ -34,6 +36,8 @@ class _Segment:
     ids: Sequence[str]
     clusters: Sequence[str]
     graphs: Sequence[str]
+    active: Callable[[], ActiveCounts]
+    """Reads in how many prompts features are active."""
 
     @cached_property
     def code_I(self) -> npt.NDArray[np.int64]:
@@ -94,6 +98,11 @@ class AtlasTables:
     def denominators(self) -> Rows:
         """Columns of the table of sites."""
         return self._segments[0].sites if not self.is_joined else site_rows(self.sites, self.sums)
+
+    @property
+    def active(self) -> ActiveCounts:
+        """In how many prompts features are active."""
+        return ActiveCounts.joined(one.active() for one in self._segments)
 
     @cached_property
     def sums(self) -> SiteSums:
@@ -156,6 +165,18 @@ def _segment(folder: Path, division: Mapping[str, Any], open_file: Callable[[Pat
     sites = open_file(folder / "sites.parquet").read(list(SITE_COLUMNS), use_threads=False)
     prompts = open_file(folder / "prompts.parquet").read(["id", "cluster", "graph"], use_threads=False).to_pydict()
     columns = {name: column_values(sites[name], column) for name, column in SITE_COLUMNS.items()}
-    return _Segment(
-        BlockReader(folder, division, open_file), columns, prompts["id"], prompts["cluster"], prompts["graph"]
-    )
+
+    def active() -> ActiveCounts:
+        found = open_file(folder / "active.parquet").read(list(ACTIVE_COLUMNS), use_threads=False)
+        rows = {name: column_values(found[name], column) for name, column in ACTIVE_COLUMNS.items()}
+        kinds = np.full(len(found), NodeKind.FEATURE, dtype=np.int64)
+        return ActiveCounts(
+            site_codes(rows["layer"], kinds, rows["feature"]),
+            rows["prompts_active"],
+            rows["prompts_computed"],
+            division["num_active_known"],
+            division["num_computed_known"],
+        )
+
+    blocks = BlockReader(folder, division, open_file)
+    return _Segment(blocks, columns, prompts["id"], prompts["cluster"], prompts["graph"], active)

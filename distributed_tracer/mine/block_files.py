@@ -96,7 +96,9 @@ class BlockWriter:
                     if column.kind not in NAMES and name in rows.column_names
                 },
             }
-            writer = import_parquet().ParquetWriter(path, rows.schema, compression=_COMPRESSION.get(table, "none"), **encodings)
+            writer = import_parquet().ParquetWriter(
+                path, rows.schema, compression=_COMPRESSION.get(table, "none"), **encodings
+            )
             self._writers[table] = self._stack.enter_context(writer)
         self._writers[table].write_table(rows, GROUP_ROWS)
         self._rows[table][-1] += rows.num_rows

@@ -152,9 +152,17 @@ FEATURE_COLUMNS: dict[str, Column] = {
         "f8", NO_UNIT, "per prompt |edges| from error nodes / row_abs_sum, both over its nodes, then the sum of prompts"
     ),
     "mean_error_share": Column("f8", NO_UNIT, "sum_error_share / prompts_error_share"),
+    "prompts_active": Column("i8", COUNT, "of prompts_active_known, those in which it is active, node or not"),
+    "prompts_active_known": Column("i8", COUNT, "prompts whose active features are stored, the same for all features"),
+    "prompts_computed": Column("i8", COUNT, "of prompts_computed_known, those in which edges into it were computed"),
+    "prompts_computed_known": Column("i8", COUNT, "prompts of which it is known which edges were computed, for all"),
 }
 
 
+ACTIVE_COLUMNS: dict[str, Column] = {
+    name: FEATURE_COLUMNS[name] for name in ("layer", "feature", "prompts_active", "prompts_computed")
+}
+"""Columns of the stored table of active features, which has also those that are no node of any graph."""
 NAMES = {"kind": KINDS, "distance": CLASSES}
 """Text of columns whose rows are given as numbers."""
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph.nodes import NodeKind
+from .active import ActiveCounts
 from .columns import ratio_columns
 from .incidences import SiteSums
 from .sites import Sites
@@ -37,7 +38,7 @@ def site_rows(sites: Sites, sums: SiteSums) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def feature_rows(sites: Sites, sums: SiteSums) -> dict[str, npt.NDArray[Any]]:
+def feature_rows(sites: Sites, sums: SiteSums, active: ActiveCounts) -> dict[str, npt.NDArray[Any]]:
     """Return the table of features."""
     columns: dict[str, npt.NDArray[Any]] = {
         "layer": sites.layer_I,
@@ -54,4 +55,18 @@ def feature_rows(sites: Sites, sums: SiteSums) -> dict[str, npt.NDArray[Any]]:
         "sum_error_share": sums.error_share_I,
     }
     own = np.flatnonzero(sites.is_kind(NodeKind.FEATURE))
-    return ratio_columns({name: values[own] for name, values in columns.items()})
+    return {
+        **ratio_columns({name: values[own] for name, values in columns.items()}),
+        **active.rows(sites.code_I[own]),
+    }
+
+
+def active_rows(active: ActiveCounts) -> dict[str, npt.NDArray[Any]]:
+    """Return the table of active features."""
+    features = Sites.of_codes([active.code_I])
+    return {
+        "layer": features.layer_I,
+        "feature": features.feature_I,
+        "prompts_active": active.num_active_I,
+        "prompts_computed": active.num_computed_I,
+    }

@@ -12,12 +12,12 @@ import duckdb
 import numpy as np
 import pytest
 from atlas_by_dictionary import atlas_of
-from mined_graphs import assert_same_statistics, graph
+from mined_graphs import FEW_FEATURES, assert_same_statistics, graph
 from random_graphs import random_graph
 from random_stores import make_store
 
 from distributed_tracer.errors import ConfigError, ResultError
-from distributed_tracer.mine import atlas, atlas_build, block_files, cooccurrence, reduce_block, spill
+from distributed_tracer.mine import active, atlas, atlas_build, block_files, cooccurrence, reduce_block, spill
 from distributed_tracer.mine.atlas import mine_atlas, plan_atlas
 from distributed_tracer.mine.atlas_build import AtlasPlan
 from distributed_tracer.mine.partition import EDGE_BYTES
@@ -161,6 +161,22 @@ def test_chosen_prompts_give_the_atlas_of_a_store_that_has_only_them(store: Stor
     assert chosen.info["num_prompts"] == len(own)
 
 
+def test_what_a_store_does_not_say_of_active_features_is_unknown_and_not_zero(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = ["prompts_active", "prompts_active_known", "prompts_computed", "prompts_computed_known"]
+    own = [[GRAPHS[0]], [GRAPHS[1]], GRAPHS[2:4]]
+    mixed = make_store(str(tmp_path / "mixed"), *own)  # of the first it is not known which edges were computed
+    found = mine_atlas(mixed, tmp_path / "mixed-result").table("features", columns)
+    assert set(found["prompts_active_known"]) == {4}
+    assert set(found["prompts_computed_known"]) == {2}
+    assert found["prompts_active"].max() == 4
+    without = make_store(str(tmp_path / "without"), GRAPHS[:4], store_active=False)
+    assert not any(mine_atlas(without, tmp_path / "r").table("features", columns)[name].any() for name in columns)
+    monkeypatch.setattr(active, "_MOST_PLACES", FEW_FEATURES)  # of one layer
+    assert not any(mine_atlas(store, tmp_path / "few").table("features", columns)[name].any() for name in columns)
+
+
 def test_a_finished_result_is_left_as_it_is_and_another_is_not_overwritten(store: Store, tmp_path: Path) -> None:
     first = mine_atlas(store, tmp_path / "r")
     times = [file.stat().st_mtime_ns for file in first.files("instances")]
@@ -248,7 +264,7 @@ def test_what_cannot_be_mined_is_refused(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_result_says_what_its_columns_mean_and_where_it_comes_from(result: Result) -> None:
-    stored = {"edges_once", "edges_recurring", "features", "instances", "nodes", "prompts", "sites"}
+    stored = {"active", "edges_once", "edges_recurring", "features", "instances", "nodes", "prompts", "sites"}
     assert set(result.tables) == {"edges", *stored}
     for table in result.tables:
         about = result.describe(table)
