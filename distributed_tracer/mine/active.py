@@ -19,7 +19,9 @@ from .sites import site_codes
 _COMPUTED, _UNKNOWN = 1, 2
 """Values of `active/computed`."""
 _MOST_PLACES = 1 << 27
-"""Most features of all layers that are counted: 12 bytes each."""
+"""Most features of all layers that are counted: 11 bytes each."""
+_MOST_RECENT = 255
+"""Most prompts that are counted in a byte."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,39 +96,61 @@ class _Counter:
     """Counts by layer and feature in arrays with a place for each."""
 
     def __init__(self) -> None:
-        self._counts = np.zeros((2, 1, 1), dtype=np.int32)
-        self._last = np.zeros(1, dtype=np.int32)
+        self._num_layers, self._num_features = 1, 1
+        self._counts = np.zeros((2, 1), dtype=np.int32)
+        self._recent = np.zeros((2, 1), dtype=np.uint8)
+        """Counts of the last prompts, which are added to the others before they overflow."""
+        self._num_recent = 0
+        self._seen = np.zeros(1, dtype=np.uint8)
         self._known = [0, 0]
 
     def keys(self, layer_A: npt.NDArray[np.int16], feature_A: npt.NDArray[np.int32]) -> npt.NDArray[np.int64] | None:
         """Return the place of each active feature, after making room for all of them; None if there are too many."""
-        _, num_layers, num_features = self._counts.shape
         if len(layer_A):
-            most_layers = max(num_layers, int(layer_A.max()) + 1)
-            most_features = max(num_features, int(feature_A.max()) + 1)
-            if most_layers * most_features > _MOST_PLACES:
+            num_layers = max(self._num_layers, int(layer_A.max()) + 1)
+            num_features = max(self._num_features, int(feature_A.max()) + 1)
+            if num_layers * num_features > _MOST_PLACES:
                 return None
-            if (most_layers, most_features) != (num_layers, num_features):
-                larger = np.zeros((2, most_layers, most_features), dtype=np.int32)
-                larger[:, :num_layers, :num_features] = self._counts
-                self._counts, self._last = larger, np.zeros(most_layers * most_features, dtype=np.int32)
-        return layer_A.astype(np.int64) * self._counts.shape[2] + feature_A
+            if (num_layers, num_features) != (self._num_layers, self._num_features):
+                self._grow(num_layers, num_features)
+        return layer_A.astype(np.int64) * self._num_features + feature_A
 
     def add(self, key_A: npt.NDArray[np.int64], computed_A: npt.NDArray[np.uint8] | None) -> None:
         """Count the active features of one prompt."""
+        if self._num_recent == _MOST_RECENT:
+            self._settle()
+        self._num_recent += 1
         self._add(0, key_A)
         if computed_A is not None and not (computed_A == _UNKNOWN).any():
             self._add(1, key_A[computed_A == _COMPUTED])
 
+    def found(self) -> ActiveCounts:
+        """Return what was counted."""
+        self._settle()
+        place_I = np.flatnonzero(self._counts[0])
+        layer_I, feature_I = np.divmod(place_I, self._num_features)
+        code_I = site_codes(layer_I, np.full(len(layer_I), NodeKind.FEATURE, dtype=np.int64), feature_I)
+        active_I, computed_I = (counts[place_I].astype(np.int64) for counts in self._counts)
+        return ActiveCounts(code_I, active_I, computed_I, *self._known)
+
     def _add(self, which: int, key_A: npt.NDArray[np.int64]) -> None:
-        number_A = np.arange(len(key_A), dtype=np.int32)
-        self._last[key_A] = number_A
-        distinct = key_A[self._last[key_A] == number_A]  # the last of the positions at which a feature is active
-        self._counts[which].reshape(-1)[distinct] += 1
+        self._seen.fill(0)
+        self._seen[key_A] = 1  # once, at however many positions it is active
+        self._recent[which] += self._seen
         self._known[which] += 1
 
-    def found(self) -> ActiveCounts:
-        layer_I, feature_I = np.nonzero(self._counts[0])
-        code_I = site_codes(layer_I, np.full(len(layer_I), NodeKind.FEATURE, dtype=np.int64), feature_I)
-        active_I, computed_I = (counts[layer_I, feature_I].astype(np.int64) for counts in self._counts)
-        return ActiveCounts(code_I, active_I, computed_I, *self._known)
+    def _settle(self) -> None:
+        self._counts += self._recent
+        self._recent.fill(0)
+        self._num_recent = 0
+
+    def _grow(self, num_layers: int, num_features: int) -> None:
+        self._settle()
+        larger = np.zeros((2, num_layers, num_features), dtype=np.int32)
+        larger[:, : self._num_layers, : self._num_features] = self._counts.reshape(2, self._num_layers, -1)
+        self._num_layers, self._num_features = num_layers, num_features
+        self._counts = larger.reshape(2, -1)
+        self._recent, self._seen = (
+            np.zeros(self._counts.shape, dtype=np.uint8),
+            np.zeros(len(self._counts[0]), np.uint8),
+        )

@@ -99,18 +99,21 @@ def mine_atlas(
     if document is None:
         _mine(folder, prompts, memory_gb, settings)
         return open_result(folder)
-    added = _added(folder, document, prompts, settings)
+    atlas = Atlas(folder, document) if ATLAS in document else None
+    added = _added(folder, document, atlas, prompts, settings)
     before = document.get(ATLAS, {"added": []})["added"]
     num_added = added.num_edges + sum(one["num_edges"] for one in before)
     has_plain_ids = all(map(is_encodable, prompts.ids))  # ids of files are compared when tables are joined
     if num_added and (fold or num_added > FOLD_SHARE * prompts.num_edges or not has_plain_ids):
         _mine(folder, prompts, memory_gb, settings)
-    elif len(added):
-        _add(folder, document, prompts, added, memory_gb, settings)
+    elif atlas is not None and len(added):
+        _add(atlas, prompts, added, memory_gb, settings)
     return open_result(folder)
 
 
-def _added(folder: Path, document: Mapping[str, Any], prompts: ChosenPrompts, settings: Any) -> ChosenPrompts:
+def _added(
+    folder: Path, document: Mapping[str, Any], atlas: Atlas | None, prompts: ChosenPrompts, settings: Mapping[str, Any]
+) -> ChosenPrompts:
     """Return the prompts that the finished result in `folder` does not have.
 
     Raises ConfigError if it is another result, or if it has prompts that were not chosen or other graphs of them.
@@ -118,7 +121,7 @@ def _added(folder: Path, document: Mapping[str, Any], prompts: ChosenPrompts, se
     if document["settings"] == settings:
         return prompts.without(prompts.graph_digests)
     is_same = {**document["settings"], "prompts": settings["prompts"]} == settings
-    known = Atlas(folder, document).graph_digests if is_same and ATLAS in document else set[str]()
+    known = atlas.graph_digests if is_same and atlas is not None else set[str]()
     if not known or not known <= set(prompts.graph_digests):
         RESULT.check_same(folder, document["settings"], settings)
     return prompts.without(known)
@@ -128,32 +131,31 @@ def _mine(folder: Path, prompts: ChosenPrompts, memory_gb: float, settings: Mapp
     with _room(folder, prompts), work_folder(folder) as work:
         built = build_tables(folder / TABLES, work, prompts, memory_gb)
         counts = {"num_edge_rows": built.num_pairs, "num_feature_rows": built.sites.num_features}
-        atlas = {**built.description, "added": []}
-        fields = {"what": "atlas", "settings": settings, **provenance(prompts), **counts, ATLAS: atlas}
+        division = {**built.description, "added": []}
+        fields = {"what": "atlas", "settings": settings, **provenance(prompts), **counts, ATLAS: division}
         write_document(folder, fields)
 
 
 def _add(
-    folder: Path,
-    document: Mapping[str, Any],
+    atlas: Atlas,
     prompts: ChosenPrompts,
     added: ChosenPrompts,
     memory_gb: float,
     settings: Mapping[str, Any],
 ) -> None:
     """Add tables of the prompts `added` to an atlas, which then has all of `prompts`."""
-    before = document[ATLAS]
+    folder, before = atlas.path, atlas.info[ATLAS]
     with _room(folder, added), work_folder(folder, is_kept=True) as work:
         name = f"{ADDED_TABLES}/{len(before['added']) + 1:04d}"
         for left in (folder / ADDED_TABLES).glob("*"):
             if f"{ADDED_TABLES}/{left.name}" not in {one["folder"] for one in before["added"]}:
                 shutil.rmtree(left)  # a run that was killed wrote it
         built = build_tables(folder / name, work, added, memory_gb, before["cuts"])
-        sites = Sites.of_codes([Atlas(folder, document).code_I, built.sites.code_I])
+        sites = Sites.of_codes([atlas.code_I, built.sites.code_I])
         counts = {"num_edge_rows": None, "num_feature_rows": sites.num_features}  # pairs of both are not known
-        atlas = {**before, "added": [*before["added"], {"folder": name, **built.description}]}
-        fields = {"what": "atlas", "settings": settings, **provenance(prompts), **counts, ATLAS: atlas}
-        write_document(folder, fields, document["files"])
+        division = {**before, "added": [*before["added"], {"folder": name, **built.description}]}
+        fields = {"what": "atlas", "settings": settings, **provenance(prompts), **counts, ATLAS: division}
+        write_document(folder, fields, atlas.info["files"])
 
 
 @contextmanager

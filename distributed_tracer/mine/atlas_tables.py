@@ -20,7 +20,7 @@ import numpy.typing as npt
 from ..graph.nodes import NodeKind
 from .active import ActiveCounts
 from .block_files import BlockReader, column_values
-from .columns import ACTIVE_COLUMNS, INSTANCE_COLUMNS, SITE_COLUMNS, STORED_NODE_COLUMNS
+from .columns import ACTIVE_COLUMNS, INSTANCE_COLUMNS, SITE_COLUMNS, STORED_NODE_COLUMNS, Column
 from .incidences import Incidences, SiteSums
 from .pairs import Edges, Rows
 from .site_tables import site_rows, starts_of
@@ -32,16 +32,15 @@ class _Segment:
     """The tables of an atlas, or of prompts that were added to it."""
 
     blocks: BlockReader
-    sites: Rows
+    code_I: npt.NDArray[np.int64]
+    """Codes of its sites."""
+    sites: Callable[[], Rows]
+    """Reads the table of sites."""
     ids: Sequence[str]
     clusters: Sequence[str]
     graphs: Sequence[str]
     active: Callable[[], ActiveCounts]
     """Reads in how many prompts features are active."""
-
-    @cached_property
-    def code_I(self) -> npt.NDArray[np.int64]:
-        return site_codes(self.sites["layer"], self.sites["kind"], self.sites["feature"])
 
 
 class AtlasTables:
@@ -97,7 +96,7 @@ class AtlasTables:
     @cached_property
     def denominators(self) -> Rows:
         """Columns of the table of sites."""
-        return self._segments[0].sites if not self.is_joined else site_rows(self.sites, self.sums)
+        return self._segments[0].sites() if not self.is_joined else site_rows(self.sites, self.sums)
 
     @property
     def active(self) -> ActiveCounts:
@@ -162,14 +161,13 @@ class AtlasTables:
 
 
 def _segment(folder: Path, division: Mapping[str, Any], open_file: Callable[[Path], Any]) -> _Segment:
-    sites = open_file(folder / "sites.parquet").read(list(SITE_COLUMNS), use_threads=False)
-    prompts = open_file(folder / "prompts.parquet").read(["id", "cluster", "graph"], use_threads=False).to_pydict()
-    columns = {name: column_values(sites[name], column) for name, column in SITE_COLUMNS.items()}
+    def table(name: str, columns: Mapping[str, Column]) -> Rows:
+        found = open_file(folder / f"{name}.parquet").read(list(columns), use_threads=False)
+        return {name: column_values(found[name], column) for name, column in columns.items()}
 
     def active() -> ActiveCounts:
-        found = open_file(folder / "active.parquet").read(list(ACTIVE_COLUMNS), use_threads=False)
-        rows = {name: column_values(found[name], column) for name, column in ACTIVE_COLUMNS.items()}
-        kinds = np.full(len(found), NodeKind.FEATURE, dtype=np.int64)
+        rows = table("active", ACTIVE_COLUMNS)
+        kinds = np.full(len(rows["layer"]), NodeKind.FEATURE, dtype=np.int64)
         return ActiveCounts(
             site_codes(rows["layer"], kinds, rows["feature"]),
             rows["prompts_active"],
@@ -178,5 +176,14 @@ def _segment(folder: Path, division: Mapping[str, Any], open_file: Callable[[Pat
             division["num_computed_known"],
         )
 
-    blocks = BlockReader(folder, division, open_file)
-    return _Segment(blocks, columns, prompts["id"], prompts["cluster"], prompts["graph"], active)
+    ends = table("sites", {name: SITE_COLUMNS[name] for name in ("layer", "kind", "feature")})
+    prompts = open_file(folder / "prompts.parquet").read(["id", "cluster", "graph"], use_threads=False).to_pydict()
+    return _Segment(
+        BlockReader(folder, division, open_file),
+        site_codes(**{f"{name}_N": values for name, values in ends.items()}),
+        lambda: table("sites", SITE_COLUMNS),
+        prompts["id"],
+        prompts["cluster"],
+        prompts["graph"],
+        active,
+    )

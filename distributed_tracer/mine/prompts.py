@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -93,9 +93,14 @@ class ChosenPrompts:
         sizes = (entry.num_tokens, entry.num_targets, entry.num_nodes, entry.num_edges)
         return repr((prompt_id, entry.asked, sizes)).encode("utf-8", "backslashreplace")
 
-    def ranges(self, *sizes: str, rows: int) -> Iterator[tuple[PartRange, npt.NDArray[np.int32]]]:
-        """Yield part ranges of at most `rows` rows of some tables, and the rank of each of their prompts."""
-        for commit in range(len(self.store.catalogue.commits)):
+    def ranges(
+        self, *sizes: str, rows: int, commits: Iterable[int] | None = None
+    ) -> Iterator[tuple[PartRange, npt.NDArray[np.int32]]]:
+        """Yield part ranges of at most `rows` rows of some tables, and the rank of each of their prompts.
+
+        They are those of some of the store's commits, by number, or of all.
+        """
+        for commit in range(len(self.store.catalogue.commits)) if commits is None else commits:
             held = self.store.catalogue.rows(commit)
             if not held:
                 continue

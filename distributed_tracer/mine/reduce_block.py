@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..table_folder import new_file
 from .block_files import BLOCK, BlockWriter
 from .columns import INSTANCE_COLUMNS, STORED_NODE_COLUMNS
 from .incidences import SiteSums
@@ -63,10 +64,10 @@ class ReducedBlock:
     num_pairs: int
 
     def save(self, path: Path) -> None:
-        """Write it to a file."""
+        """Write it to a file, which appears whole."""
         sums = {field.name: getattr(self.sums, field.name) for field in fields(SiteSums)}
         rows = {f"rows/{table}": np.array(rows, dtype=np.int64) for table, rows in self.num_rows.items()}
-        with path.open("wb") as file:
+        with new_file(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **sums, **rows, num_pairs=np.array(self.num_pairs))  # type: ignore[arg-type]
 
     @classmethod

@@ -43,7 +43,10 @@ class Sites:
     @classmethod
     def of_codes(cls, codes: Sequence[npt.NDArray[np.int64]]) -> Sites:
         """Return the sites that have any of these codes; their numbers of nodes and edges are not known."""
-        code_I = codes[0] if len(codes) == 1 else np.unique(np.concatenate(codes))
+        code_I = codes[0]
+        if len(codes) > 1:
+            ordered = np.sort(np.concatenate(codes), kind="stable")  # runs; numpy's `unique` hashes, which takes longer
+            code_I = ordered[np.diff(ordered, prepend=-1) > 0]
         return cls(code_I, np.full(len(code_I), -1), np.full(len(code_I), -1))
 
     def __len__(self) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph.nodes import NodeKind
+from ..table_folder import new_file
 from .scan import ScannedRange
 from .sites import Sites
 
@@ -52,7 +53,7 @@ def partition_starts(sites: Sites) -> npt.NDArray[np.int64]:
 
 
 def write_spill(path: Path, ranges: Iterable[ScannedRange], sites: Sites, starts: npt.NDArray[np.int64]) -> None:
-    """Write the nodes and edges of part ranges to `path`, and where they are to `path`.npy.
+    """Write the nodes and edges of part ranges to `path`, and then where they are to `path`.npy, which appears whole.
 
     `starts` has the first site of each partition, followed by the number of sites.
     """
@@ -65,7 +66,7 @@ def write_spill(path: Path, ranges: Iterable[ScannedRange], sites: Sites, starts
             place += write_array(file, nodes)
             edges_at.append(place + EDGE_RECORD.itemsize * np.append(0, edge_ends_Q))
             place += write_array(file, edges)
-    with path.with_suffix(".npy").open("wb") as file:
+    with new_file(path.with_suffix(".npy")) as index, index.open("wb") as file:
         np.save(file, np.array([nodes_at, edges_at], dtype=np.int64).reshape(2, len(nodes_at), len(starts)))
 
 
