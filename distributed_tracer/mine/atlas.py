@@ -1,7 +1,9 @@
 """mine_atlas: statistics of every edge between sites and of every feature, over all graphs of a store.
 
 Prompts that the store has got since the atlas was made are added to it in tables of their own, which a reader joins
-with the others, until they are so many that the atlas is made anew.
+with the others, until a quarter of the edges was added and the atlas is made anew.
+
+Axes: I site.
 """
 
 from __future__ import annotations

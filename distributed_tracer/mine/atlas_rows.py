@@ -1,6 +1,6 @@
 """EdgeRows: the rows of the table of edges of an atlas, all columns, from its stored tables.
 
-Axes: X pair of sites (by target, then by source), E edge, S pair with a single edge, R pair with more.
+Axes: X pair of sites (by target, then by source), E edge, I site.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ class EdgeRows:
             return self._reduced(self._tables.edges(partition), partition, names)
         recurring = self._tables.recurring(partition, ["source", "target", *names])
         once = self._reduced(self._tables.once(partition), partition, names)
-        key_S, key_R = (one["target"].astype(np.int64) << 32 | one["source"] for one in (once, recurring))
-        place_R = np.searchsorted(key_S, key_R) + np.arange(len(key_R))
-        is_once_X = np.ones(len(key_S) + len(key_R), dtype=bool)
-        is_once_X[place_R] = False
+        once_keys, recurring_keys = (one["target"].astype(np.int64) << 32 | one["source"] for one in (once, recurring))
+        places = np.searchsorted(once_keys, recurring_keys) + np.arange(len(recurring_keys))
+        is_once_X = np.ones(len(once_keys) + len(recurring_keys), dtype=bool)
+        is_once_X[places] = False
         rows = {}
-        for name, values_R in recurring.items():
-            rows[name] = np.empty(len(is_once_X), dtype=values_R.dtype)
-            rows[name][place_R], rows[name][is_once_X] = values_R, once[name]
+        for name, values in recurring.items():
+            rows[name] = np.empty(len(is_once_X), dtype=values.dtype)
+            rows[name][places], rows[name][is_once_X] = values, once[name]
         return rows
 
     def _reduced(self, edges: Edges, partition: int, names: list[str]) -> Rows:

@@ -3,7 +3,7 @@
 Sites and prompts are numbered over all tables, in the order of codes and of ids, so that what is read is what tables of
 all prompts would have.
 
-Axes: I site, N node (by site, then by prompt), E edge (by target, then by source, then by prompt), P prompt.
+Axes: I site, N node (by site, then by prompt), E edge (by target, then by source, then by prompt).
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class AtlasTables:
         """Number of the cluster of each prompt by rank, equal for equal clusters; -1 for none."""
         number_of = {"": -1}
         found = np.empty(self.num_prompts, dtype=np.int32)
-        for one, rank_P in zip(self._segments, self._ranks, strict=True):
-            found[rank_P] = [number_of.setdefault(text, len(number_of) - 1) for text in one.clusters]
+        for one, ranks in zip(self._segments, self._ranks, strict=True):
+            found[ranks] = [number_of.setdefault(text, len(number_of) - 1) for text in one.clusters]
         return found
 
     @cached_property
@@ -138,11 +138,11 @@ class AtlasTables:
     def _joined(self, table: str, partition: int, names: Iterable[str]) -> Rows:
         """Return columns of all tables of a name, with numbers of sites and prompts over all."""
         found = []
-        for one, site_I, rank_P in zip(self._segments, self._places, self._ranks, strict=True):
+        for one, site_I, ranks in zip(self._segments, self._places, self._ranks, strict=True):
             rows = one.blocks.read(table, partition, names) if table in one.blocks.num_rows else {}
             if self.is_joined and rows:
                 rows = {**rows, **{name: site_I[rows[name]] for name in ("site", "source", "target") if name in rows}}
-                rows["prompt"] = rank_P[rows["prompt"]]
+                rows["prompt"] = ranks[rows["prompt"]]
             if rows:
                 found.append(rows)
         return found[0] if len(found) == 1 else {name: np.concatenate([one[name] for one in found]) for name in names}

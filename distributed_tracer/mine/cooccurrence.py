@@ -1,6 +1,6 @@
 """CoOccurrence: the number of prompts in which both sites of a pair are nodes.
 
-Axes: I site, X pair of sites, X' some of these pairs, W word of 64 prompts, B row of a batch of questions.
+Axes: I site, X pair of sites, B row of a batch of questions.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Partition: the nodes and edges that several tasks have spilled for a range of target sites, in order.
 
-Axes: N node, E edge, I site; U node in the order in which nodes were written.
+Axes: N node, E edge, I site; Y node in the order in which nodes were written.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Partition:
     def __init__(self, spill: Spill, number: int, first: int, end: int, num_sites: int) -> None:
         self._spill, self._number, self._num_sites = spill, number, num_sites
         nodes = spill.nodes(number)
-        self._site_U, self._degree_U = nodes["site"].copy(), nodes["in_degree"].copy()
+        self._site_Y, self._degree_Y = nodes["site"].copy(), nodes["in_degree"].copy()
         self._order_N = np.argsort(nodes["site"].astype(np.int64) << 32 | nodes["prompt"], kind="stable")
         self.nodes = nodes[self._order_N]
         """Nodes by site, then by prompt, then in the order of their graphs."""
@@ -68,16 +68,16 @@ class Partition:
     def _records(
         self, first: int, end: int, low: int, high: int
     ) -> Iterator[tuple[npt.NDArray[np.void], npt.NDArray[np.int32]]]:
-        """Yield the records of edges between ranges of sites and their nodes (U), in the order of the file."""
+        """Yield the records of edges between ranges of sites and their nodes (Y), in the order of the file."""
         begin = 0
-        ends_U = np.cumsum(self._degree_U, dtype=np.int64)
+        ends_Y = np.cumsum(self._degree_Y, dtype=np.int64)
         done = 0
         for records in self._spill.edges(self._number):
             done += len(records)
-            stop = int(np.searchsorted(ends_U, done, side="right"))
-            node_E = np.repeat(np.arange(begin, stop, dtype=np.int32), self._degree_U[begin:stop])
+            stop = int(np.searchsorted(ends_Y, done, side="right"))
+            node_E = np.repeat(np.arange(begin, stop, dtype=np.int32), self._degree_Y[begin:stop])
             source_E = records["source_class"] >> CLASS_BITS
-            site_E = self._site_U[node_E]
+            site_E = self._site_Y[node_E]
             keep_E = (site_E >= first) & (site_E < end) & (source_E >= low) & (source_E < high)
             yield records[keep_E], node_E[keep_E]
             begin = stop
@@ -88,18 +88,18 @@ class Partition:
         """Return the edges from sources `low` to `high - 1` into the targets `first` to `end - 1`."""
         is_whole = high is None and first <= self.nodes["site"][0] and end > self.nodes["site"][-1]
         if is_whole:
-            records, degree_U = (
+            records, degree_Y = (
                 np.concatenate([np.empty(0, EDGE_RECORD), *self._spill.edges(self._number)]),
-                self._degree_U,
+                self._degree_Y,
             )
         else:
             found = list(self._records(first, end, low, self._num_sites if high is None else high))
             records = np.concatenate([one for one, _ in found])
-            degree_U = np.bincount(np.concatenate([node_E for _, node_E in found]), minlength=len(self._degree_U))
+            degree_Y = np.bincount(np.concatenate([node_E for _, node_E in found]), minlength=len(self._degree_Y))
             del found
-        packed_E = records.view(np.int64)[gathered_rows(degree_U, self._order_N)]  # faster than a record
+        packed_E = records.view(np.int64)[gathered_rows(degree_Y, self._order_N)]  # faster than a record
         del records
-        degree_N = degree_U[self._order_N]
+        degree_N = degree_Y[self._order_N]
         target_E = np.repeat(self._site_N, degree_N)
         order_E = _by_source(packed_E.view(EDGE_RECORD)["source_class"] >> CLASS_BITS, target_E - target_E[0])
         packed_E = packed_E[order_E]

@@ -4,7 +4,7 @@ A partition is a range of sites. It holds the nodes at these sites and the edges
 each part range that was read, the nodes of all partitions one after another and then their edges; within a partition
 they are in the order of their graphs. An index beside it says where each partition's are.
 
-Axes: I site, N node, E edge, Q partition, R part range.
+Axes: I site, N node, E edge, X partition.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ def write_spill(path: Path, ranges: Iterable[ScannedRange], sites: Sites, starts
     nodes_at, edges_at, place = [], [], 0
     with path.open("wb") as file:
         for scanned in ranges:
-            nodes, edges, node_ends_Q, edge_ends_Q = _divided(scanned, sites, starts, is_error_I)
-            nodes_at.append(place + NODE_RECORD.itemsize * np.append(0, node_ends_Q))
+            nodes, edges, node_ends_X, edge_ends_X = _divided(scanned, sites, starts, is_error_I)
+            nodes_at.append(place + NODE_RECORD.itemsize * np.append(0, node_ends_X))
             place += write_array(file, nodes)
-            edges_at.append(place + EDGE_RECORD.itemsize * np.append(0, edge_ends_Q))
+            edges_at.append(place + EDGE_RECORD.itemsize * np.append(0, edge_ends_X))
             place += write_array(file, edges)
     with new_file(path.with_suffix(".npy")) as index, index.open("wb") as file:
         np.save(file, np.array([nodes_at, edges_at], dtype=np.int64).reshape(2, len(nodes_at), len(starts)))
@@ -108,8 +108,8 @@ def _divided(
         nodes[name] = scanned.nodes[name][order_N]
     absolute_E = np.abs(weight_E[from_error_E]).astype(np.float64)
     nodes["error_abs"] = np.bincount(node_E, weights=absolute_E, minlength=num_nodes)
-    node_ends_Q = np.cumsum(np.bincount(partition_N, minlength=num_partitions))
-    return nodes, records, node_ends_Q, np.append(0, np.cumsum(degree_N))[node_ends_Q]
+    node_ends_X = np.cumsum(np.bincount(partition_N, minlength=num_partitions))
+    return nodes, records, node_ends_X, np.append(0, np.cumsum(degree_N))[node_ends_X]
 
 
 def gathered_rows(degree_N: npt.NDArray[np.integer], order_N: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:

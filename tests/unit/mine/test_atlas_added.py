@@ -12,7 +12,7 @@ import pytest
 from mined_graphs import assert_same_statistics, graph
 from random_stores import make_store
 
-from distributed_tracer.errors import ConfigError
+from distributed_tracer.errors import ConfigError, ResultError
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.mine import atlas, scan, spill
 from distributed_tracer.mine.atlas import mine_atlas
@@ -140,3 +140,24 @@ def test_additions_do_not_depend_on_parts(whole: Result, tmp_path: Path) -> None
     other = make_store(str(tmp_path / "b"), GRAPHS[9:], GRAPHS[3:9], GRAPHS[:3])
     assert len(Ledger(other.url).done()) == 12
     assert_same_statistics(mine_atlas(open_store(other.url), tmp_path / "r", cluster="family"), whole)
+
+
+def test_an_atlas_whose_folding_was_stopped_is_completed_by_the_same_command(
+    whole: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine_atlas(grown(tmp_path / "store", GRAPHS[:9]), tmp_path / "r", cluster="family")
+    store = grown(tmp_path / "store", GRAPHS[9:])
+    mine_atlas(store, tmp_path / "r", cluster="family")
+
+    def stop(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("distributed_tracer.mine.atlas_build.reduce_block", stop)
+        with pytest.raises(KeyboardInterrupt):
+            mine_atlas(store, tmp_path / "r", cluster="family", fold=True)
+    with pytest.raises(ResultError, match="not finished: run the same `mine` command again"):
+        open_result(tmp_path / "r")
+    folded = mine_atlas(store, tmp_path / "r", cluster="family", fold=True)
+    assert folded.info["atlas"]["added"] == []
+    assert_same_statistics(folded, whole)
