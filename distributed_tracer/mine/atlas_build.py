@@ -29,7 +29,7 @@ from .reduce_block import BlockTask, ReducedBlock, reduce_block
 from .scan import find_sites, scan_ranges
 from .site_tables import active_rows, feature_rows, site_rows, starts_of
 from .sites import Sites
-from .spill import Spill, partition_starts, write_spill
+from .spill import MOST_SITES, Spill, partition_starts, write_spill
 
 LEAST_MEMORY_GB = 0.05
 _SITE_BYTES = 200
@@ -57,6 +57,10 @@ class AtlasPlan:
         """
         if not memory_gb >= LEAST_MEMORY_GB:
             raise ConfigError(f"the memory must be at least {LEAST_MEMORY_GB} GB, not {memory_gb}")
+        if num_sites > MOST_SITES:
+            raise ConfigError(
+                f"{num_sites:,} different nodes: at most {MOST_SITES:,} can be mined; choose with --where"
+            )
         left = _SHARE * memory_gb * 1e9 - _SITE_BYTES * num_sites
         if left < _SHARE * LEAST_MEMORY_GB * 1e9 / 2:
             least = (_SITE_BYTES * num_sites / _SHARE + LEAST_MEMORY_GB * 1e9) / 1e9

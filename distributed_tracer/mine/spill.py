@@ -22,6 +22,8 @@ from .scan import ScannedRange
 from .sites import Sites
 
 CLASS_BITS = 3
+MOST_SITES = 1 << (32 - CLASS_BITS)
+"""Bound of the number of sites, so that a site and a distance class fit into 32 bits."""
 EDGE_RECORD = np.dtype([("source_class", "<u4"), ("weight", "<f4")])
 """What is recorded of an edge: its source site * 8 + its distance class, and its weight. The target is a node's."""
 NODE_RECORD = np.dtype(

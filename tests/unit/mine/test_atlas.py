@@ -246,6 +246,8 @@ def test_memory_that_is_too_small_is_refused_with_what_is_needed(store: Store) -
         plan_atlas(store, memory_gb=0.01)
     with pytest.raises(ConfigError, match=r"10,000,000 different nodes need at least --memory-gb 3\.38, not 1"):
         AtlasPlan.of(1.0, 10**7)
+    with pytest.raises(ConfigError, match=r"1,000,000,000 different nodes: at most 536,870,912 can be mined"):
+        AtlasPlan.of(1000, 10**9)
     assert AtlasPlan.of(3.4, 10**7).most_edges > 0
 
 
