@@ -41,9 +41,15 @@ class TableFolder:
     decided_by: str
     """What a run must have the same to continue a folder."""
 
-    def write(self, folder: Path, fields: Mapping[str, Any], files: Iterable[Path]) -> None:
-        """Write the document for `files`, which lie in the folder."""
-        found = {path.relative_to(folder).as_posix(): list(size_and_digest(path)) for path in files}
+    def write(
+        self, folder: Path, fields: Mapping[str, Any], files: Iterable[Path], known: Mapping[str, tuple[int, str]] = {}
+    ) -> None:
+        """Write the document for `files`, which lie in the folder.
+
+        `known` has the sizes and SHA-256 of files that a document had before.
+        """
+        names = [path.relative_to(folder).as_posix() for path in files]
+        found = {name: list(known[name] if name in known else size_and_digest(folder / name)) for name in names}
         document = {"format": self.format, "format_version": self.version, **fields, "files": found}
         with new_file(folder / self.document) as path:
             path.write_bytes(dump_checksummed(document))

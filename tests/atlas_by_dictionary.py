@@ -47,7 +47,26 @@ def atlas_of(graphs: Iterable[Graph], clusters: Mapping[str, Any] | None = None)
         _edge_row(source, target, found, sites[target], where, rows, total, clusters is not None)
         for (target, source), found in sorted(pairs.items())
     ]
-    return edges, [_feature_row(site, found, len(rows[site])) for site, found in sorted(sites.items()) if site[1] == 0]
+    features = [_feature_row(site, found, len(rows[site])) for site, found in sorted(sites.items()) if site[1] == 0]
+    for row in features:
+        row |= _active_row((row["layer"], row["feature"]), graphs)
+    return edges, features
+
+
+def _active_row(feature: tuple[int, int], graphs: list[Graph]) -> Row:
+    """Prompts in which a feature is active, and in which the edges into it were computed."""
+    active = [zip(graph.active.layer_A.tolist(), graph.active.feature_A.tolist(), strict=True) for graph in graphs]
+    computed = [
+        {name for name, done in zip(zip(one.layer_A, one.feature_A, strict=True), one.computed_A, strict=True) if done}
+        for one in (graph.active for graph in graphs)
+        if one.computed_A is not None
+    ]
+    return {
+        "prompts_active": sum(feature in set(one) for one in active),
+        "prompts_active_known": len(graphs),
+        "prompts_computed": sum(feature in one for one in computed),
+        "prompts_computed_known": len(computed),
+    }
 
 
 def _add_graph(graph: Graph, pairs: Any, sites: Any, where: Any, rows: Any, clusters: Any) -> None:
@@ -153,6 +172,10 @@ def _edge_row(
         row |= {f"{side}_kind": KINDS[site[1]], f"{side}_layer": site[0], f"{side}_feature": site[2]}
     prompts, unknown = len(pair["present"]), pair["prompts_unknown"]
     both = len(where[source] & where[target])
+
+    def bound(number: float) -> float:
+        return math.nan if of_target["dropped_unknown"] else ratio(number, len(rows[target]) - unknown)
+
     row |= {"prompts": prompts, "prompts_unknown": unknown}
     row |= {"clusters": len(pair["clusters"])} if with_clusters else {}
     row |= {
@@ -166,6 +189,8 @@ def _edge_row(
         **{name: pair[name] if math.isfinite(pair[name]) else math.nan for name in ("min", "max")},
         "mean_present": ratio(pair["sum"], prompts - unknown),
         "mean_row": ratio(pair["sum"], len(rows[target]) - unknown),
+        "mean_row_low": bound(pair["sum"] - of_target["dropped"]),
+        "mean_row_high": bound(pair["sum"] + of_target["dropped"]),
         "mean_all": ratio(pair["sum"], total - unknown),
         "sum_dropped": of_target["dropped"],
         "prompts_dropped_unknown": of_target["dropped_unknown"],

@@ -242,7 +242,7 @@ OF_LABELS = {
 """Options of the commands of `labels`."""
 MINED = {"--out", "--memory-gb", "--where", "--cluster", "--dry-run", "--no-dry-run", *JSON}
 OF_MINE = {
-    "mine atlas": MINED,
+    "mine atlas": {*MINED, "--fold", "--no-fold"},
     "mine dark-matter": {*MINED, "--classes", "--top", "--seed", "--model", "--transcoders", "--device-map", *RUN},
     "mine vectors": {*MINED, "--predict", "--shuffles", "--seed"},
     "mine weights": {*MINED, "--transcoders", "--model", "--top", "--candidates", "--min-positions", "--q"},

@@ -24,13 +24,14 @@ def atlas(
     memory_gb: float = 2.0,
     where: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE")] = (),
     cluster: str | None = None,
+    fold: bool = False,
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
     """Make a table of all edges between features, tokens, errors and targets, over prompts and positions.
 
     The result is a folder of Parquet files. docs/mining.md has every column and its definition. After an interruption,
-    the same command begins anew and completes.
+    the same command begins anew and completes. If the store has more prompts since then, it reads and adds only these.
 
     Args:
         path: Directory or URL of a store.
@@ -39,6 +40,7 @@ def atlas(
             it is small.
         where: Conditions that prompts must meet, all of them, in the form that `query` takes.
         cluster: Metadata whose equal values make prompts a cluster, such as a template; clusters are then counted too.
+        fold: Whether to make an atlas anew to which prompts were added, so that other programs can read its tables.
         dry_run: Whether to say only what the atlas will take.
         json: Whether to print the provenance of the result as JSON.
     """
@@ -49,13 +51,18 @@ def atlas(
     if dry_run:
         print(plan_atlas(store, memory_gb, where, cluster).describe())
         return 0
-    result = mine_atlas(store, out, memory_gb, where, cluster)
+    result = mine_atlas(store, out, memory_gb, where, cluster, fold)
     info = result.info
     if json:
         print_answer(dict(info))
         return 0
-    edges, features = counted(info["num_edge_rows"], "edge"), counted(info["num_feature_rows"], "feature")
-    lines = [f"{edges} and {features} of {counted(info['num_prompts'], 'prompt')} in {redacted(out)}"]
+    prompts, features = counted(info["num_prompts"], "prompt"), counted(info["num_feature_rows"], "feature")
+    if info["num_edge_rows"] is None:  # of an atlas to which prompts were added
+        lines = [
+            f"edges between {features} of {prompts} in {redacted(out)}; tables of added prompts are joined on reading"
+        ]
+    else:
+        lines = [f"{counted(info['num_edge_rows'], 'edge')} and {features} of {prompts} in {redacted(out)}"]
     lines.append(f"statistics of {info['graphs']}")
     if info["num_clusters"] is not None:
         lines.append(f"{counted(info['num_clusters'], 'cluster')}; {info['num_without_cluster']:,} prompts have none")

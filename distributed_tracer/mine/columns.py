@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -10,13 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph.columns import KINDS
+from .pairs import STORED_MOMENTS
 from .spill import CLASSES
 
 COUNT, EDGE, NO_UNIT = "count", "unit of the target: pre-activation of a feature, or the target's value", "1"
 
 
 class Column(NamedTuple):
-    """A column: numpy's short name of its dtype (empty for text, `kind` for NodeKinds), its unit, and what it means."""
+    """A column: numpy's short name of its dtype, its unit, and what it means.
+
+    The dtype is empty for text, `kind` for numbers of NodeKind and `distance` for numbers of CLASSES, which are text in
+    a file.
+    """
 
     kind: str
     unit: str
@@ -61,6 +66,8 @@ EDGE_COLUMNS: dict[str, Column] = {
     "max": Column("f8", EDGE, "largest finite weight of any instance; NaN if there is none"),
     "mean_present": Column("f8", EDGE, "sum / (prompts - prompts_unknown); NaN if that is 0"),
     "mean_row": Column("f8", EDGE, "sum / (prompts_row - prompts_unknown): absent edges of computed rows count as 0"),
+    "mean_row_low": Column("f8", EDGE, "least that mean_row can be in view of sum_dropped; NaN if that is unknown"),
+    "mean_row_high": Column("f8", EDGE, "most that mean_row can be in view of sum_dropped; NaN if that is unknown"),
     "mean_all": Column("f8", EDGE, "sum / (all prompts - prompts_unknown): every absent edge counts as 0"),
     "sum_dropped": Column(
         "f8",
@@ -85,7 +92,48 @@ EDGE_COLUMNS: dict[str, Column] = {
         for name in CLASSES
     },
 }
-"""Columns of the table of edges; `clusters` is there only if a cluster field was named."""
+"""Columns of the edges as a reader gets them; `clusters` is there only if a cluster field was named."""
+
+_SITE = "number of the {}'s site in the table of sites"
+_ENDS = {
+    "source": Column("i4", NO_UNIT, _SITE.format("source")),
+    "target": Column("i4", NO_UNIT, _SITE.format("target")),
+}
+_PROMPT = Column("i4", NO_UNIT, "number of the prompt in the table of prompts")
+INSTANCE_COLUMNS: dict[str, Column] = {
+    **_ENDS,
+    "prompt": _PROMPT,
+    "weight": Column("f4", EDGE, "weight of the edge, as stored"),
+    "distance": Column("distance", "positions", "target position - source position: 0, 1, 2_3, 4_7, 8_up, or negative"),
+}
+"""Columns of the stored tables of single edges."""
+RECURRING_COLUMNS = {**_ENDS, **{name: EDGE_COLUMNS[name] for name in STORED_MOMENTS}}
+"""Columns of the stored table of pairs that have more than one edge."""
+STORED_NODE_COLUMNS: dict[str, Column] = {
+    "site": Column("i4", NO_UNIT, _SITE.format("node")),
+    "prompt": _PROMPT,
+    "in_degree": Column("i4", COUNT, "edges into the node"),
+    "activation": Column("f4", "activation", "activation of the feature; NaN for other nodes"),
+    "influence": Column("f4", NO_UNIT, "influence of the node"),
+    "row_abs_sum": Column("f4", EDGE, "sum of |edge| into the node before pruning; NaN if its edges were not computed"),
+    "row_abs_dropped": Column("f4", EDGE, "of it, what --keep-row-mass removed"),
+    "error_abs": Column("f8", EDGE, "sum of |edge| into the node from errors"),
+}
+SITE_COLUMNS: dict[str, Column] = {
+    "site": Column("i4", NO_UNIT, "number of the site: its place in the order of layer, kind and feature"),
+    "kind": Column("kind", "", f"kind of its nodes: {', '.join(KINDS)}"),
+    "layer": Column("i2", NO_UNIT, "layer: -1 for tokens, the number of layers for targets"),
+    "feature": Column("i4", NO_UNIT, "feature index; token id for tokens and targets; -1 for errors"),
+    "nodes": Column("i8", COUNT, "nodes at this site, over prompts and positions"),
+    "prompts": Column("i8", COUNT, "prompts in whose graph it is a node: prompts_source and prompts_target of edges"),
+    **{name: EDGE_COLUMNS[name] for name in ("prompts_row", "prompts_dropped_unknown", "sum_dropped")},
+}
+PROMPT_COLUMNS: dict[str, Column] = {
+    "prompt": Column("i4", NO_UNIT, "number of the prompt: its place in the order of ids"),
+    "id": Column("", "", "id of the prompt"),
+    "cluster": Column("", "", "its cluster as JSON; empty if it has none or if no field was named"),
+    "graph": Column("", "", "hash of what was asked and of the sizes of the graph"),
+}
 
 FEATURE_COLUMNS: dict[str, Column] = {
     "layer": Column("i2", NO_UNIT, "layer of the feature"),
@@ -104,18 +152,37 @@ FEATURE_COLUMNS: dict[str, Column] = {
         "f8", NO_UNIT, "per prompt |edges| from error nodes / row_abs_sum, both over its nodes, then the sum of prompts"
     ),
     "mean_error_share": Column("f8", NO_UNIT, "sum_error_share / prompts_error_share"),
+    "prompts_active": Column("i8", COUNT, "of prompts_active_known, those in which it is active, node or not"),
+    "prompts_active_known": Column("i8", COUNT, "prompts whose active features are stored, the same for all features"),
+    "prompts_computed": Column("i8", COUNT, "of prompts_computed_known, those in which edges into it were computed"),
+    "prompts_computed_known": Column("i8", COUNT, "prompts of which it is known which edges were computed, for all"),
 }
 
 
-def with_means(rows: Mapping[str, npt.NDArray[Any]], num_prompts: int) -> dict[str, npt.NDArray[Any]]:
-    """Return the columns of edges with the means over three denominators."""
-    unknown = rows["prompts_unknown"]
+ACTIVE_COLUMNS: dict[str, Column] = {
+    name: FEATURE_COLUMNS[name] for name in ("layer", "feature", "prompts_active", "prompts_computed")
+}
+"""Columns of the stored table of active features, which has also those that are no node of any graph."""
+NAMES = {"kind": KINDS, "distance": CLASSES}
+"""Text of columns whose rows are given as numbers."""
+
+
+def edge_means(rows: Mapping[str, npt.NDArray[Any]], num_prompts: int) -> dict[str, npt.NDArray[Any]]:
+    """Return the means of edges over three denominators, and the bounds of the second."""
+    unknown, num_row = rows["prompts_unknown"], rows["prompts_row"] - rows["prompts_unknown"]
+    is_bounded = rows["prompts_dropped_unknown"] == 0
     return {
-        **rows,
         "mean_present": _ratio(rows["sum"], rows["prompts"] - unknown),
-        "mean_row": _ratio(rows["sum"], rows["prompts_row"] - unknown),
+        "mean_row": _ratio(rows["sum"], num_row),
+        "mean_row_low": np.where(is_bounded, _ratio(rows["sum"] - rows["sum_dropped"], num_row), np.nan),
+        "mean_row_high": np.where(is_bounded, _ratio(rows["sum"] + rows["sum_dropped"], num_row), np.nan),
         "mean_all": _ratio(rows["sum"], num_prompts - unknown),
     }
+
+
+MEANS = ("mean_present", "mean_row", "mean_row_low", "mean_row_high", "mean_all")
+OF_MEANS = ("sum", "prompts", "prompts_unknown", "prompts_row", "prompts_dropped_unknown", "sum_dropped")
+"""Columns from which `edge_means` makes MEANS."""
 
 
 def ratio_columns(rows: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -136,18 +203,18 @@ def _ratio(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.int64]) -> npt.
 def arrow_table(columns: Mapping[str, Column], rows: Mapping[str, npt.NDArray[Any]], of_graphs: str) -> Any:
     """Return rows as a pyarrow.Table with the unit and the meaning of each column in its metadata.
 
-    `of_graphs` says what kind of graphs the statistics are of. Kinds of nodes are given as numbers, text as strings.
+    `of_graphs` says what kind of graphs the statistics are of. Kinds of nodes and distances are given as numbers, text
+    as strings.
     """
     arrow = import_module("pyarrow")
-    text = arrow.dictionary(arrow.int8(), arrow.string())
     fields, arrays = [], []
     for name, column in columns.items():
         if name not in rows:
             continue
         about = {"unit": column.unit, "meaning": column.meaning, "graphs": of_graphs}
-        if column.kind == "kind":
-            kind = text
-            arrays.append(arrow.DictionaryArray.from_arrays(arrow.array(rows[name], arrow.int8()), arrow.array(KINDS)))
+        if column.kind in NAMES:
+            kind, names = arrow.dictionary(arrow.int8(), arrow.string()), arrow.array(NAMES[column.kind])
+            arrays.append(arrow.DictionaryArray.from_arrays(arrow.array(rows[name], arrow.int8()), names))
         elif column.kind:
             kind = arrow.from_numpy_dtype(np.dtype(column.kind))
             arrays.append(arrow.array(np.ascontiguousarray(rows[name]), kind))
@@ -163,17 +230,6 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
-def rebatched(tables: Iterable[Any], num_rows: int) -> Iterable[Any]:
-    """Yield tables of exactly `num_rows` rows each, except the last, so that a file does not depend on batches."""
-    arrow = import_module("pyarrow")
-    waiting: list[Any] = []
-    total = 0
-    for table in tables:
-        waiting.append(table)
-        total += table.num_rows
-        while total >= num_rows:
-            joined = arrow.concat_tables(waiting).combine_chunks()
-            yield joined.slice(0, num_rows).combine_chunks()
-            waiting, total = [joined.slice(num_rows)], total - num_rows
-    if total:
-        yield arrow.concat_tables(waiting).combine_chunks()
+def is_encodable(text: str) -> bool:
+    """Whether a text is in a file as it is."""
+    return _encodable(text) == text

@@ -53,7 +53,7 @@ def mine_findings(
     folder = Path(out).expanduser()
     settings = {"what": what, "prompts": prompts.digest(), **options}
     if not check_folder(folder, settings):
-        with work_folder(folder, settings):
+        with work_folder(folder):
             findings = find()
             of_graphs = describe_graphs(prompts.store)
             for name, table in findings.tables.items():

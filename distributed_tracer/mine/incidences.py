@@ -1,26 +1,28 @@
-"""Incidences: what is known of each site in each prompt where it is a node, and of each site over all prompts.
+"""Incidences: what is known of a site in each prompt where it is a node, and of each site over all prompts.
 
-Axes: N node, I site, X incidence of a site and a prompt (by site, then by rank of the prompt), B row of a batch of
-questions.
+All float sums are sequential: over the nodes of one prompt in the order of its graph, and over prompts in the order of
+their ids. They therefore depend on nothing but the graphs.
+
+Axes: N node (by site, then by prompt, then in the order of its graph), I site of a range, X incidence of a site and a
+prompt (by site, then by prompt).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .spill import Spill
-
-_RANKS, _ROW_SUMS = "ranks", "row_sums"
+from .sequential import sums_by
 
 
 @dataclass(frozen=True, eq=False)
 class SiteSums:
-    """Counts and sums of each site over all prompts. Sums are in the order of prompts, then of nodes."""
+    """Counts and sums of each site over all prompts."""
 
     num_nodes_I: npt.NDArray[np.int64]
     num_prompts_I: npt.NDArray[np.int64]
@@ -39,104 +41,88 @@ class SiteSums:
     num_error_share_I: npt.NDArray[np.int64]
     error_share_I: npt.NDArray[np.float64]
 
+    @classmethod
+    def joined(cls, parts: Sequence[SiteSums]) -> SiteSums:
+        """Return the sums of all sites, given those of consecutive ranges of sites."""
+        return cls(*(np.concatenate([getattr(one, field.name) for one in parts]) for field in fields(cls)))
+
 
 class Incidences:
-    """Sums of all sites in memory, and the incidences in files of the work folder, by site."""
+    """The incidences of a range of sites.
 
-    def __init__(self, folder: Path, spill: Spill, num_prompts: int) -> None:
-        self._folder = folder
-        found = []
-        with (folder / _RANKS).open("wb") as ranks, (folder / _ROW_SUMS).open("wb") as row_sums:
-            for number in range(len(spill.starts) - 1):
-                first, end = spill.starts[number : number + 2].tolist()
-                rank_X, row_sum_X, sums = _reduced(spill.nodes(number), first, end)
-                ranks.write(rank_X.tobytes())
-                row_sums.write(row_sum_X.tobytes())
-                found.append(sums)
-                spill.remove("nodes", number)
-        names = [entry.name for entry in fields(SiteSums)]
-        self.sums = SiteSums(**{name: np.concatenate([getattr(one, name) for one in found]) for name in names})
-        self.start_I = np.concatenate([[0], np.cumsum(self.sums.num_prompts_I)])
-        """First incidence of each site, followed by the number of incidences."""
-        self.num_prompts = num_prompts
-        self.ranks: npt.NDArray[np.int32] = np.memmap(folder / _RANKS, dtype=np.int32, mode="r")
-        """Ranks of the prompts of all incidences, mapped from the file: its pages are the operating system's."""
+    `nodes` has the columns of NODE_RECORD of all nodes at the sites from `first` to `end - 1`, ordered as the axis N
+    says.
+    """
 
-    def row_sums(self, first: int, end: int) -> npt.NDArray[np.float64]:
-        """Return the sum of `row_abs_sum` at each incidence of the sites from `first` to `end - 1`; NaN if unknown."""
-        begin, stop = int(self.start_I[first]), int(self.start_I[end])
-        return np.fromfile(self._folder / _ROW_SUMS, dtype=np.float64, count=stop - begin, offset=8 * begin)
+    def __init__(self, nodes: Any, first: int, end: int) -> None:
+        self._nodes, self._num_sites = nodes, end - first
+        self._site_N = nodes["site"] - np.int32(first)
+        is_new_N = np.ones(len(self._site_N), dtype=bool)
+        is_new_N[1:] = (self._site_N[1:] != self._site_N[:-1]) | (nodes["prompt"][1:] != nodes["prompt"][:-1])
+        self.of_N: npt.NDArray[np.intp] = np.cumsum(is_new_N) - 1
+        """Incidence of each node."""
+        first_X = np.flatnonzero(is_new_N)
+        self.site_X: npt.NDArray[np.int32] = self._site_N[first_X]
+        """Site of each incidence, counted from `first`."""
+        self.prompt_X: npt.NDArray[np.int32] = nodes["prompt"][first_X]
 
-    def contains(self, site_B: npt.NDArray[np.integer], rank_B: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
-        """Return whether each site is a node in the prompt of each rank, by a binary search for all at once."""
-        low_B, end_B = self.start_I[site_B], self.start_I[site_B + 1]
-        high_B = end_B.copy()
-        for _ in range(int((end_B - low_B).max(initial=0)).bit_length()):
-            middle_B = (low_B + high_B) >> 1
-            is_open_B = low_B < high_B
-            below_B = is_open_B & (self.ranks[np.where(is_open_B, middle_B, 0)] < rank_B)
-            low_B = np.where(below_B, middle_B + 1, low_B)
-            high_B = np.where(is_open_B & ~below_B, middle_B, high_B)
-        is_there_B = low_B < end_B
-        found_B: npt.NDArray[np.bool_] = is_there_B & (self.ranks[np.where(is_there_B, low_B, 0)] == rank_B)
-        return found_B
+    def __len__(self) -> int:
+        return len(self.site_X)
 
+    @cached_property
+    def row_sum_X(self) -> npt.NDArray[np.float64]:
+        """Sum of `row_abs_sum` over the nodes whose edges were computed; NaN if it is not known or not positive."""
+        sum_X, is_known_X = self._sum_where_known("row_abs_sum", self._has_row_N)
+        return np.where(self._has_row_X & is_known_X & (sum_X > 0), sum_X, np.nan)
 
-def _reduced(
-    nodes: npt.NDArray[Any], first: int, end: int
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], SiteSums]:
-    """Return the ranks and row sums of the incidences of the sites from `first` to `end - 1`, and the sites' sums."""
-    nodes = nodes[np.lexsort((nodes["rank"], nodes["site"]))]
-    site_N, rank_N = nodes["site"] - first, nodes["rank"]
-    num_sites = end - first
-    is_new_N = np.ones(len(nodes), dtype=bool)
-    is_new_N[1:] = (site_N[1:] != site_N[:-1]) | (rank_N[1:] != rank_N[:-1])
-    first_X = np.flatnonzero(is_new_N)
-    of_N = np.cumsum(is_new_N) - 1
-    num_incidences, site_X = len(first_X), site_N[first_X]
+    @property
+    def sums(self) -> SiteSums:
+        """Counts and sums of each site of the range."""
+        nodes, num_sites = self._nodes, self._num_sites
+        dropped_X, is_dropped_known_X = self._sum_where_known("row_abs_dropped", self._has_row_N)
+        error_X, is_error_known_X = self._sum_where_known("error_abs", self._has_row_N)
+        is_share_X = np.isfinite(self.row_sum_X) & is_error_known_X
+        share_X = np.divide(error_X, self.row_sum_X, out=np.zeros(len(self)), where=is_share_X)
+        influence_X, is_influence_known_X = self._sum_where_known("influence", None)
+        is_active_N = np.isfinite(nodes["activation"])
+        activation_N = np.where(is_active_N, nodes["activation"], 0).astype(np.float64)
+        return SiteSums(
+            num_nodes_I=np.bincount(self._site_N, minlength=num_sites),
+            num_prompts_I=np.bincount(self.site_X, minlength=num_sites),
+            num_row_I=self._counted(self._has_row_X),
+            num_dropped_unknown_I=self._counted(self._has_row_X & ~is_dropped_known_X),
+            dropped_I=self._by_site(np.where(self._has_row_X & is_dropped_known_X, dropped_X, 0.0)),
+            num_activation_unknown_I=np.bincount(self._site_N[~is_active_N], minlength=num_sites),
+            activation_I=sums_by(self._site_N, activation_N, num_sites),
+            activation_squared_I=sums_by(self._site_N, activation_N * activation_N, num_sites),
+            num_influence_unknown_I=self._counted(~is_influence_known_X),
+            influence_I=self._by_site(np.where(is_influence_known_X, influence_X, 0.0)),
+            num_error_share_I=self._counted(is_share_X),
+            error_share_I=self._by_site(share_X),
+        )
 
-    def by_incidence(values_N: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.bincount(of_N, weights=values_N, minlength=num_incidences)
+    @cached_property
+    def _has_row_N(self) -> npt.NDArray[np.bool_]:
+        return np.asarray(~np.isnan(self._nodes["row_abs_sum"]) | (self._nodes["in_degree"] > 0))
 
-    def by_node(values_N: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.bincount(site_N, weights=values_N, minlength=num_sites)
+    @cached_property
+    def _has_row_X(self) -> npt.NDArray[np.bool_]:
+        return np.asarray(np.bincount(self.of_N, weights=self._has_row_N, minlength=len(self)) > 0)
 
-    def by_site(values_X: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.bincount(site_X, weights=values_X, minlength=num_sites)
-
-    def counted(mask_X: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        return np.bincount(site_X[mask_X], minlength=num_sites)
-
-    def sum_where_known(values_N: npt.NDArray[Any], has_N: npt.NDArray[np.bool_]) -> tuple[Any, Any]:
+    def _sum_where_known(self, name: str, has_N: npt.NDArray[np.bool_] | None) -> tuple[Any, Any]:
         """Return the sum over each incidence's nodes, and whether the values of all of its nodes with `has` are
         finite."""
-        is_known_N = np.isfinite(values_N)
-        sum_X = by_incidence(np.where(has_N & is_known_N, values_N, 0).astype(np.float64))
-        return sum_X, by_incidence(has_N & ~is_known_N) == 0
+        values_N = self._nodes[name]
+        is_used_N = is_known_N = np.isfinite(values_N)
+        is_unknown_N = ~is_known_N
+        if has_N is not None:
+            is_used_N, is_unknown_N = has_N & is_known_N, has_N & is_unknown_N
+        used_N = np.where(is_used_N, values_N, 0).astype(np.float64)
+        sum_X = np.bincount(self.of_N, weights=used_N, minlength=len(self))
+        return sum_X, np.bincount(self.of_N, weights=is_unknown_N, minlength=len(self)) == 0
 
-    has_row_N = ~np.isnan(nodes["row_abs_sum"]) | (nodes["in_degree"] > 0)
-    has_row_X = by_incidence(has_row_N) > 0
-    row_sum_X, is_row_known_X = sum_where_known(nodes["row_abs_sum"], has_row_N)
-    row_sum_X = np.where(has_row_X & is_row_known_X & (row_sum_X > 0), row_sum_X, np.nan)
-    dropped_X, is_dropped_known_X = sum_where_known(nodes["row_abs_dropped"], has_row_N)
-    error_X, is_error_known_X = sum_where_known(nodes["error_abs"], has_row_N)
-    is_share_X = np.isfinite(row_sum_X) & is_error_known_X
-    share_X = np.divide(error_X, row_sum_X, out=np.zeros(num_incidences), where=is_share_X)
-    influence_X, is_influence_known_X = sum_where_known(nodes["influence"], np.ones(len(nodes), dtype=bool))
-    is_active_N = np.isfinite(nodes["activation"])
-    activation_N = np.where(is_active_N, nodes["activation"], 0).astype(np.float64)
-    sums = SiteSums(
-        num_nodes_I=np.bincount(site_N, minlength=num_sites),
-        num_prompts_I=np.bincount(site_X, minlength=num_sites),
-        num_row_I=counted(has_row_X),
-        num_dropped_unknown_I=counted(has_row_X & ~is_dropped_known_X),
-        dropped_I=by_site(np.where(has_row_X & is_dropped_known_X, dropped_X, 0.0)),
-        num_activation_unknown_I=np.bincount(site_N[~is_active_N], minlength=num_sites),
-        activation_I=by_node(activation_N),
-        activation_squared_I=by_node(activation_N * activation_N),
-        num_influence_unknown_I=counted(~is_influence_known_X),
-        influence_I=by_site(np.where(is_influence_known_X, influence_X, 0.0)),
-        num_error_share_I=counted(is_share_X),
-        error_share_I=by_site(share_X),
-    )
-    return rank_N[first_X], row_sum_X, sums
+    def _by_site(self, values_X: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return sums_by(self.site_X, values_X, self._num_sites)
+
+    def _counted(self, mask_X: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        return np.bincount(self.site_X[mask_X], minlength=self._num_sites)

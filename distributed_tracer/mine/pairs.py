@@ -1,231 +1,250 @@
-"""Pairs: reduces records of edges to one row for each pair of sites that any prompt has an edge between.
+"""Pairs: statistics of each pair of sites that any prompt has an edge between, from its edges.
 
 All float sums are sequential: over the edges of one prompt in the canonical order of its graph, and over prompts in the
 order of their ids. They therefore depend on nothing but the graphs.
 
-Axes: E edge, I site, X pair of sites (a row of the result), Y pair of sites in one prompt, B row of a batch of
-questions.
+Axes: E edge (by target site, then by source site, then by prompt, then in the order of its graph), X pair of sites, Y
+pair of sites in one prompt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .incidences import Incidences
-from .prompts import ChosenPrompts
-from .sites import Sites
-from .spill import CLASS_BITS, CLASSES, Spill
-
-PAIR_BYTES = 96
-"""Bytes that a record takes while the pairs of a key range are sorted."""
-_PAIRS_AT_ONCE = 1 << 15
-_LOOKUPS_AT_ONCE = 1 << 20
-_EDGES_AT_ONCE = 1 << 19
+from .sequential import sums_by
+from .spill import CLASSES
 
 Rows = dict[str, npt.NDArray[Any]]
 
 
-def key_ranges(spill: Spill, number: int, most_edges: int) -> Iterator[tuple[int, int]]:
-    """Yield ranges of keys that cover a partition, each within one layer and of at most `most_edges` edges.
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """Edges between sites, in the order of the axis E. A prompt is given by its rank, a distance by its class."""
 
-    A single pair of sites may have more. A target site with more edges is divided by its sources.
+    source_E: npt.NDArray[np.int32]
+    target_E: npt.NDArray[np.int32]
+    prompt_E: npt.NDArray[np.int32]
+    weight_E: npt.NDArray[np.float32]
+    class_E: npt.NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.source_E)
+
+    @cached_property
+    def first_X(self) -> npt.NDArray[np.intp]:
+        """First edge of each pair."""
+        is_new_E = np.ones(len(self), dtype=bool)
+        is_new_E[1:] = self.source_E[1:] != self.source_E[:-1]
+        is_new_E[1:] |= self.target_E[1:] != self.target_E[:-1]
+        return np.flatnonzero(is_new_E)
+
+    @cached_property
+    def count_X(self) -> npt.NDArray[np.intp]:
+        """Number of edges of each pair."""
+        return np.diff(self.first_X, append=len(self))
+
+    def take(self, index_E: npt.NDArray[Any] | slice) -> Edges:
+        """Return the edges at `index_E`, an index, a mask or a slice."""
+        return Edges(
+            self.source_E[index_E],
+            self.target_E[index_E],
+            self.prompt_E[index_E],
+            self.weight_E[index_E],
+            self.class_E[index_E],
+        )
+
+
+class Moments:
+    """Counts and sums of pairs, each computed when it is asked for.
+
+    `row_sum` returns, for edges by index, the sum of `row_abs_sum` over the target's nodes in the edge's prompt, NaN
+    where it is not known. `clusters` has the number of each prompt's cluster by rank, -1 for none.
     """
-    sites, size = spill.sites, len(spill.sites)
-    first, end = spill.starts[number : number + 2].tolist()
-    begin, total = first, 0
-    for site in range(first, end):
-        own = int(sites.num_edges_I[site])
-        if site > begin and (total + own > most_edges or sites.layer_I[site] != sites.layer_I[begin]):
-            yield begin * size, site * size
-            begin, total = site, 0
-        total += own
-        if total > most_edges:
-            yield from _source_ranges(spill, number, site, most_edges)
-            begin, total = site + 1, 0
-    if begin < end:
-        yield begin * size, end * size
 
-
-def _source_ranges(spill: Spill, number: int, target: int, most_edges: int) -> Iterator[tuple[int, int]]:
-    """Yield the key ranges of one target site, divided by its sources."""
-    size = len(spill.sites)
-    count_I = np.zeros(size, dtype=np.int64)
-    for block in spill.edge_blocks(number):
-        key = block["key"]
-        own = key[(key >= target * size) & (key < (target + 1) * size)]
-        count_I += np.bincount(own - target * size, minlength=size)
-    begin, total = 0, 0
-    for source in np.flatnonzero(count_I).tolist():
-        if total and total + int(count_I[source]) > most_edges:
-            yield target * size + begin, target * size + source
-            begin, total = source, 0
-        total += int(count_I[source])
-    yield target * size + begin, (target + 1) * size
-
-
-class PairReduction:
-    """Turns the records of a key range into rows of the table of edges."""
-
-    def __init__(self, sites: Sites, incidences: Incidences, prompts: ChosenPrompts) -> None:
-        self._sites, self._incidences, self._prompts = sites, incidences, prompts
-
-    def rows(self, records: npt.NDArray[Any]) -> Iterator[Rows]:
-        """Yield the rows of all pairs of the records, by key, in batches. All targets must be of one layer."""
-        records = self._ordered(records)
-        if not len(records):
-            return
-        key_E = np.ascontiguousarray(records["key"])
-        first_X = np.flatnonzero(np.concatenate([[True], key_E[1:] != key_E[:-1]]))
-        end_X = np.append(first_X[1:], len(key_E))
-        target_lo, target_hi = int(key_E[0]) // len(self._sites), int(key_E[-1]) // len(self._sites)
-        row_sums = self._incidences.row_sums(target_lo, target_hi + 1)
-        begin = 0
-        while begin < len(first_X):
-            most = int(np.searchsorted(end_X, first_X[begin] + _EDGES_AT_ONCE, side="right"))
-            stop = max(begin + 1, min(most, begin + _PAIRS_AT_ONCE))
-            batch = records[first_X[begin] : end_X[stop - 1]]
-            yield self._batch(batch, first_X[begin:stop] - first_X[begin], target_lo, row_sums)
-            begin = stop
-
-    def _ordered(self, records: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the records by key, then by rank of the prompt; equal ones in the order in which they were read."""
-        if not len(records):
-            return records
-        key_E, rank_E = records["key"], records["rank_class"] >> CLASS_BITS
-        base, bits = int(key_E.min()), len(self._prompts).bit_length()
-        if (int(key_E.max()) - base).bit_length() + bits < 63:
-            order_E = np.argsort((key_E - base) << bits | rank_E, kind="stable")
-        else:
-            order_E = np.lexsort((rank_E, key_E))
-        return records[order_E]
-
-    def _batch(
+    def __init__(
         self,
-        records: npt.NDArray[Any],
-        first_X: npt.NDArray[np.intp],
-        target_lo: int,
-        row_sums: npt.NDArray[np.float64],
-    ) -> Rows:
-        num_pairs = len(first_X)
-        rank_E, class_E = records["rank_class"] >> CLASS_BITS, records["rank_class"] & ((1 << CLASS_BITS) - 1)
-        pair_E = np.repeat(np.arange(num_pairs), np.diff(first_X, append=len(records)))
-        is_new_E = np.ones(len(records), dtype=bool)
-        is_new_E[1:] = (rank_E[1:] != rank_E[:-1]) | (pair_E[1:] != pair_E[:-1])
-        of_E, first_Y = np.cumsum(is_new_E) - 1, np.flatnonzero(is_new_E)
-        pair_Y, rank_Y = pair_E[first_Y], rank_E[first_Y].astype(np.int64)
-        is_known_E = np.isfinite(records["weight"])
-        weight_E = np.where(is_known_E, records["weight"], 0).astype(np.float64) + 0.0  # no negative zeros
-        is_known_Y = np.bincount(of_E, weights=~is_known_E, minlength=len(first_Y)) == 0
+        edges: Edges,
+        row_sum: Callable[[npt.NDArray[np.intp]], npt.NDArray[np.float64]],
+        clusters: npt.NDArray[np.int32] | None = None,
+    ) -> None:
+        self._edges, self._row_sum, self._clusters = edges, row_sum, clusters
+        self._num_pairs = len(edges.first_X)
 
-        def over_prompts(values_Y: npt.NDArray[Any], mask_Y: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
-            return np.bincount(pair_Y, weights=np.where(mask_Y, values_Y, 0.0), minlength=num_pairs)
+    def columns(self, names: Iterable[str]) -> Rows:
+        """Return columns by name: those of MOMENTS."""
+        return {name: self._column(name) for name in names}
 
-        def counted(pair: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
-            return np.bincount(pair, minlength=num_pairs)
-
-        sum_Y = np.bincount(of_E, weights=weight_E, minlength=len(first_Y))
-        abs_Y = np.bincount(of_E, weights=np.abs(weight_E), minlength=len(first_Y))
-        row_sum_Y = self._row_sums(records["key"][first_Y] // len(self._sites), rank_Y, target_lo, row_sums)
-        has_share_Y = is_known_Y & np.isfinite(row_sum_Y)
-        share_Y = np.divide(sum_Y, row_sum_Y, out=np.zeros(len(sum_Y)), where=has_share_Y)
-        least_X = np.minimum.reduceat(np.where(is_known_E, weight_E, np.inf), first_X)
-        most_X = np.maximum.reduceat(np.where(is_known_E, weight_E, -np.inf), first_X)
-        by_class = pair_E * len(CLASSES) + class_E
-        num_bins = num_pairs * len(CLASSES)
-        counts = np.bincount(by_class, minlength=num_bins).reshape(num_pairs, -1)
-        sums_at = np.bincount(by_class, weights=weight_E, minlength=num_bins).reshape(num_pairs, -1)
-        key_X = records["key"][first_X]
-        clusters = self._prompts.clusters
-        return {
-            **self._ends(key_X),
-            "prompts": counted(pair_Y),
-            "prompts_unknown": counted(pair_Y[~is_known_Y]),
-            **({} if clusters is None else {"clusters": _distinct(pair_Y, clusters[rank_Y], num_pairs)}),
-            "instances": counted(pair_E),
-            "instances_positive": counted(pair_E[weight_E > 0]),
-            "instances_negative": counted(pair_E[weight_E < 0]),
-            "instances_unknown": counted(pair_E[~is_known_E]),
-            "sum": over_prompts(sum_Y, is_known_Y),
-            "sum_abs": over_prompts(abs_Y, is_known_Y),
-            "sum_squares": over_prompts(sum_Y * sum_Y, is_known_Y),
-            "min": np.where(np.isfinite(least_X), least_X, np.nan),
-            "max": np.where(np.isfinite(most_X), most_X, np.nan),
-            **{f"instances_at_{name}": counts[:, place] for place, name in enumerate(CLASSES)},
-            **{f"sum_at_{name}": sums_at[:, place] for place, name in enumerate(CLASSES)},
-            "prompts_share": counted(pair_Y[has_share_Y]),
-            "sum_share": over_prompts(share_Y, has_share_Y),
-        }
-
-    def _row_sums(
-        self,
-        target_Y: npt.NDArray[np.int64],
-        rank_Y: npt.NDArray[np.int64],
-        target_lo: int,
-        row_sums: npt.NDArray[np.float64],
-    ) -> npt.NDArray[np.float64]:
-        """Return the sum of `row_abs_sum` over the nodes of each target in each prompt; NaN where it is unknown."""
-        incidences, num_prompts = self._incidences, len(self._prompts)
-        low, high = int(target_Y[0]), int(target_Y[-1]) + 1
-        begin, end = (int(incidences.start_I[site]) for site in (low, high))
-        site = np.repeat(np.arange(low, high), np.diff(incidences.start_I[low : high + 1]))
-        known = site * num_prompts + incidences.ranks[begin:end]
-        place_Y = np.searchsorted(known, target_Y * num_prompts + rank_Y)
-        found: npt.NDArray[np.float64] = row_sums[begin - int(incidences.start_I[target_lo]) + place_Y]
+    def _column(self, name: str) -> npt.NDArray[Any]:
+        of, _, distance = name.partition("_at_")
+        if distance:
+            at: npt.NDArray[Any] = self._counts_at if of == "instances" else self._sums_at
+            return np.asarray(at[CLASSES.index(distance)])
+        found: npt.NDArray[Any] = getattr(self, "_clusters_of_pairs" if name == "clusters" else f"_{name}")
         return found
 
-    def _ends(self, key_X: npt.NDArray[np.int64]) -> Rows:
-        """Return what the two sites of each pair are, and the denominators of each pair."""
-        sites, sums, total = self._sites, self._incidences.sums, len(self._prompts)
-        target_X, source_X = np.divmod(key_X, len(sites))
-        ends: Rows = {}
-        for side, site_X in (("source", source_X), ("target", target_X)):
-            ends[f"{side}_kind"] = sites.kind_I[site_X]
-            ends[f"{side}_layer"] = sites.layer_I[site_X]
-            ends[f"{side}_feature"] = sites.feature_I[site_X]
-        both_X = self._both(source_X, target_X)
-        source_prompts_X, target_prompts_X = sums.num_prompts_I[source_X], sums.num_prompts_I[target_X]
-        return {
-            **ends,
-            "prompts_source": source_prompts_X,
-            "prompts_target": target_prompts_X,
-            "prompts_both": both_X,
-            "prompts_row": sums.num_row_I[target_X],
-            "prompts_dropped_unknown": sums.num_dropped_unknown_I[target_X],
-            "sum_dropped": sums.dropped_I[target_X],
-            "lift": both_X * float(total) / (source_prompts_X * target_prompts_X.astype(np.float64)),
-        }
+    @cached_property
+    def _pair_E(self) -> npt.NDArray[np.intp]:
+        return np.repeat(np.arange(self._num_pairs), self._edges.count_X)
 
-    def _both(self, source_X: npt.NDArray[np.int64], target_X: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return the number of prompts in which both sites of each pair are nodes: every prompt of the rarer site is
-        looked up among those of the other."""
-        num_prompts_I, start_I = self._incidences.sums.num_prompts_I, self._incidences.start_I
-        swap_X = num_prompts_I[source_X] > num_prompts_I[target_X]
-        rare_X, other_X = np.where(swap_X, target_X, source_X), np.where(swap_X, source_X, target_X)
-        count_X, both_X = num_prompts_I[rare_X], np.zeros(len(source_X), dtype=np.int64)
-        is_all_X = num_prompts_I[other_X] == len(self._prompts)
-        both_X[is_all_X] = count_X[is_all_X]
-        ask_X = np.flatnonzero(~is_all_X)
-        ends = np.cumsum(count_X[ask_X])
-        begin = 0
-        while begin < len(ask_X):
-            done = int(ends[begin - 1]) if begin else 0
-            stop = max(begin + 1, int(np.searchsorted(ends, done + _LOOKUPS_AT_ONCE, side="right")))
-            own = ask_X[begin:stop]
-            pair_B = np.repeat(np.arange(len(own)), count_X[own])
-            first_B = np.cumsum(count_X[own]) - count_X[own]
-            place_B = np.arange(len(pair_B)) + (start_I[rare_X[own]] - first_B)[pair_B]
-            found_B = self._incidences.contains(other_X[own][pair_B], self._incidences.ranks[place_B])
-            both_X[own] = np.bincount(pair_B[found_B], minlength=len(own))
-            begin = stop
-        return both_X
+    @cached_property
+    def _first_Y(self) -> npt.NDArray[np.intp]:
+        """First edge of each pair in each prompt."""
+        is_new_E = np.zeros(len(self._edges), dtype=bool)
+        is_new_E[self._edges.first_X] = True
+        is_new_E[1:] |= self._edges.prompt_E[1:] != self._edges.prompt_E[:-1]
+        return np.flatnonzero(is_new_E)
+
+    @cached_property
+    def _of_E(self) -> npt.NDArray[np.intp] | None:
+        """The Y of each edge; None if each is its own."""
+        if len(self._first_Y) == len(self._edges):
+            return None
+        return np.repeat(np.arange(len(self._first_Y)), np.diff(self._first_Y, append=len(self._edges)))
+
+    @cached_property
+    def _pair_Y(self) -> npt.NDArray[np.intp]:
+        return self._pair_E[self._first_Y]
+
+    @cached_property
+    def _is_known_E(self) -> npt.NDArray[np.bool_] | None:
+        """Whether each weight is finite; None if all are."""
+        is_known_E = np.isfinite(self._edges.weight_E)
+        return None if is_known_E.all() else is_known_E
+
+    @cached_property
+    def _is_known_Y(self) -> npt.NDArray[np.bool_]:
+        if self._is_known_E is None:
+            return np.ones(len(self._first_Y), dtype=bool)
+        return np.asarray(np.logical_and.reduceat(self._is_known_E, self._first_Y))
+
+    @cached_property
+    def _weight_E(self) -> npt.NDArray[np.float64]:
+        known_E, weight_E = self._is_known_E, self._edges.weight_E
+        chosen_E = weight_E if known_E is None else np.where(known_E, weight_E, 0)
+        return chosen_E.astype(np.float64) + 0.0  # no negative zeros
+
+    @cached_property
+    def _sum_Y(self) -> npt.NDArray[np.float64]:
+        return self._within_prompt(self._weight_E)
+
+    def _within_prompt(self, values_E: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return values_E if self._of_E is None else sums_by(self._of_E, values_E, len(self._first_Y))
+
+    def _over_prompts(
+        self, values_Y: npt.NDArray[np.float64], mask_Y: npt.NDArray[np.bool_] | None = None
+    ) -> npt.NDArray[np.float64]:
+        if mask_Y is not None:
+            values_Y = np.where(mask_Y, values_Y, 0.0)
+        elif self._is_known_E is not None:
+            values_Y = np.where(self._is_known_Y, values_Y, 0.0)
+        return sums_by(self._pair_Y, values_Y, self._num_pairs)
+
+    def _counted(self, mask_E: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        return np.bincount(self._pair_E[mask_E], minlength=self._num_pairs)
+
+    @property
+    def _prompts(self) -> npt.NDArray[np.int64]:
+        return np.bincount(self._pair_Y, minlength=self._num_pairs)
+
+    @property
+    def _prompts_unknown(self) -> npt.NDArray[np.int64]:
+        return np.bincount(self._pair_Y[~self._is_known_Y], minlength=self._num_pairs)
+
+    @property
+    def _clusters_of_pairs(self) -> npt.NDArray[np.int64]:
+        assert self._clusters is not None
+        cluster_Y = self._clusters[self._edges.prompt_E[self._first_Y]]
+        has_Y = cluster_Y >= 0
+        found = np.unique(self._pair_Y[has_Y].astype(np.int64) << 32 | cluster_Y[has_Y])
+        return np.bincount(found >> 32, minlength=self._num_pairs)
+
+    @property
+    def _instances(self) -> npt.NDArray[np.int64]:
+        return self._edges.count_X.astype(np.int64)
+
+    @property
+    def _instances_positive(self) -> npt.NDArray[np.int64]:
+        return self._counted(self._weight_E > 0)
+
+    @property
+    def _instances_negative(self) -> npt.NDArray[np.int64]:
+        return self._counted(self._weight_E < 0)
+
+    @property
+    def _instances_unknown(self) -> npt.NDArray[np.int64]:
+        if self._is_known_E is None:
+            return np.zeros(self._num_pairs, dtype=np.int64)
+        return self._counted(~self._is_known_E)
+
+    @property
+    def _sum(self) -> npt.NDArray[np.float64]:
+        return self._over_prompts(self._sum_Y)
+
+    @property
+    def _sum_abs(self) -> npt.NDArray[np.float64]:
+        return self._over_prompts(self._within_prompt(np.abs(self._weight_E)))
+
+    @property
+    def _sum_squares(self) -> npt.NDArray[np.float64]:
+        return self._over_prompts(self._sum_Y * self._sum_Y)
+
+    @property
+    def _min(self) -> npt.NDArray[np.float64]:
+        return self._extreme(np.minimum, np.inf)
+
+    @property
+    def _max(self) -> npt.NDArray[np.float64]:
+        return self._extreme(np.maximum, -np.inf)
+
+    def _extreme(self, ufunc: np.ufunc, none: float) -> npt.NDArray[np.float64]:
+        weight_E = self._weight_E if self._is_known_E is None else np.where(self._is_known_E, self._weight_E, none)
+        found = ufunc.reduceat(weight_E, self._edges.first_X) if len(weight_E) else weight_E
+        return np.where(np.isfinite(found), found, np.nan)
+
+    @cached_property
+    def _row_sum_Y(self) -> npt.NDArray[np.float64]:
+        """Sum of each target's rows in each prompt; NaN where it or the sum of weights is not known."""
+        return np.where(self._is_known_Y, self._row_sum(self._first_Y), np.nan)
+
+    @property
+    def _prompts_share(self) -> npt.NDArray[np.int64]:
+        return np.bincount(self._pair_Y[np.isfinite(self._row_sum_Y)], minlength=self._num_pairs)
+
+    @property
+    def _sum_share(self) -> npt.NDArray[np.float64]:
+        has_Y = np.isfinite(self._row_sum_Y)
+        share_Y = np.divide(self._sum_Y, self._row_sum_Y, out=np.zeros(len(has_Y)), where=has_Y)
+        return self._over_prompts(share_Y, has_Y)
+
+    @cached_property
+    def _bin_E(self) -> npt.NDArray[np.intp]:
+        return self._pair_E + self._num_pairs * self._edges.class_E.astype(np.intp)
+
+    @cached_property
+    def _counts_at(self) -> npt.NDArray[np.int64]:
+        num_bins = self._num_pairs * len(CLASSES)
+        return np.bincount(self._bin_E, minlength=num_bins).reshape(len(CLASSES), -1)
+
+    @cached_property
+    def _sums_at(self) -> npt.NDArray[np.float64]:
+        num_bins = self._num_pairs * len(CLASSES)
+        return sums_by(self._bin_E, self._weight_E, num_bins).reshape(len(CLASSES), -1)
 
 
-def _distinct(pair_Y: npt.NDArray[np.intp], cluster_Y: npt.NDArray[np.int32], num_pairs: int) -> npt.NDArray[np.int64]:
-    """Return the number of distinct clusters of each pair; -1 stands for no cluster."""
-    has_Y = cluster_Y >= 0
-    found = np.unique(pair_Y[has_Y].astype(np.int64) << 32 | cluster_Y[has_Y])
-    return np.bincount(found >> 32, minlength=num_pairs)
+STORED_MOMENTS = (
+    *("prompts", "prompts_unknown", "clusters", "instances", "instances_positive", "instances_negative"),
+    *("instances_unknown", "sum", "sum_abs", "sum_squares", "min", "max", "prompts_share", "sum_share"),
+)
+"""Moments that an atlas stores of pairs with more than one edge."""
+MOMENTS = (
+    *STORED_MOMENTS,
+    *(f"instances_at_{name}" for name in CLASSES),
+    *(f"sum_at_{name}" for name in CLASSES),
+)
+"""Columns that follow from the edges of a pair and the row sums of its target."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -31,6 +31,8 @@ class ChosenPrompts:
     ids: Sequence[str]
     clusters: npt.NDArray[np.int32] | None
     """Number of the cluster of each prompt by rank, -1 for none; None if no field was named."""
+    cluster_names: Sequence[str] = ()
+    """Value of each cluster, as text."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -64,14 +66,41 @@ class ChosenPrompts:
         """Return a hash of the prompts' ids, of what was asked, and of the sizes of their graphs."""
         digest = hashlib.sha256()
         for prompt_id in self.ids:
-            entry = self.store.entry(prompt_id)
-            sizes = (entry.num_tokens, entry.num_targets, entry.num_nodes, entry.num_edges)
-            digest.update(repr((prompt_id, entry.asked, sizes)).encode("utf-8", "backslashreplace"))
+            digest.update(self._described(prompt_id))
         return f"sha256:{digest.hexdigest()}"
 
-    def ranges(self, *sizes: str, rows: int) -> Iterator[tuple[PartRange, npt.NDArray[np.int32]]]:
-        """Yield part ranges of at most `rows` rows of some tables, and the rank of each of their prompts."""
-        for commit in range(len(self.store.catalogue.commits)):
+    @cached_property
+    def graph_digests(self) -> list[str]:
+        """A hash of each prompt's id, of what was asked, and of the sizes of its graph, by rank."""
+        return [hashlib.sha256(self._described(prompt_id)).hexdigest() for prompt_id in self.ids]
+
+    @property
+    def cluster_texts(self) -> list[str]:
+        """Value of each prompt's cluster, as text, by rank; empty if it has none or if no field was named."""
+        if self.clusters is None:
+            return [""] * len(self)
+        return ["" if number < 0 else self.cluster_names[number] for number in self.clusters.tolist()]
+
+    def without(self, graph_digests: Collection[str]) -> ChosenPrompts:
+        """Return the prompts whose graphs' digests are not among `graph_digests`."""
+        known = frozenset(graph_digests)
+        kept = [rank for rank, digest in enumerate(self.graph_digests) if digest not in known]
+        clusters = None if self.clusters is None else self.clusters[kept]
+        return replace(self, ids=[self.ids[rank] for rank in kept], clusters=clusters)
+
+    def _described(self, prompt_id: str) -> bytes:
+        entry = self.store.entry(prompt_id)
+        sizes = (entry.num_tokens, entry.num_targets, entry.num_nodes, entry.num_edges)
+        return repr((prompt_id, entry.asked, sizes)).encode("utf-8", "backslashreplace")
+
+    def ranges(
+        self, *sizes: str, rows: int, commits: Iterable[int] | None = None
+    ) -> Iterator[tuple[PartRange, npt.NDArray[np.int32]]]:
+        """Yield part ranges of at most `rows` rows of some tables, and the rank of each of their prompts.
+
+        They are those of some of the store's commits, by number, or of all.
+        """
+        for commit in range(len(self.store.catalogue.commits)) if commits is None else commits:
             held = self.store.catalogue.rows(commit)
             if not held:
                 continue
@@ -90,7 +119,9 @@ def choose_prompts(store: Store, where: str | Sequence[str], cluster: str | None
     """
     if not len(store):
         raise ConfigError(f"{store.url} has no graphs to mine")
-    ids, clusters = list(store), None
+    ids = list(store)
+    clusters: npt.NDArray[np.int32] | None = None
+    names: Sequence[str] = ()
     if where or cluster is not None:
         table = store.prompts
         if where:
@@ -103,14 +134,15 @@ def choose_prompts(store: Store, where: str | Sequence[str], cluster: str | None
             own = metadata_columns(table)
             if cluster.removeprefix(METADATA) not in own:
                 raise ConfigError(unknown("metadata", cluster, own))
-            clusters = _clusters(table[own[cluster.removeprefix(METADATA)]].tolist())
+            clusters, names = _clusters(table[own[cluster.removeprefix(METADATA)]].tolist())
     if len(ids) > MOST_PROMPTS:
         raise ConfigError(f"{len(ids):,} prompts: at most {MOST_PROMPTS:,} can be mined at once; choose with --where")
-    return ChosenPrompts(store, ids, clusters)
+    return ChosenPrompts(store, ids, clusters, names)
 
 
-def _clusters(values: Sequence[object]) -> npt.NDArray[np.int32]:
-    """Return a number for each value, equal for equal values; -1 for a missing one."""
+def _clusters(values: Sequence[object]) -> tuple[npt.NDArray[np.int32], list[str]]:
+    """Return a number for each value, equal for equal values and -1 for a missing one, and the text of each number."""
     texts = [None if value is None else repr(to_json_types(value)) for value in values]
-    numbers = {text: number for number, text in enumerate(sorted({text for text in texts if text is not None}))}
-    return np.array([-1 if text is None else numbers[text] for text in texts], dtype=np.int32)
+    names = sorted({text for text in texts if text is not None})
+    numbers = {text: number for number, text in enumerate(names)}
+    return np.array([-1 if text is None else numbers[text] for text in texts], dtype=np.int32), names

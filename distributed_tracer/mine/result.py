@@ -26,7 +26,9 @@ from ..table_folder import TableFolder, import_parquet
 from ..table_stream import Batch, CategoricalColumn, TableStream
 from ..text import counted, html_facts, short
 
-DOCUMENT, TABLES, WORK = "provenance.json", "tables", "work"
+DOCUMENT, TABLES, ADDED_TABLES, WORK = "provenance.json", "tables", "added", "work"
+ATLAS = "atlas"
+"""Field of the document that says how an atlas is divided."""
 RESULT = TableFolder(
     "result", "result of mining", DOCUMENT, "distributed_tracer result", 1, ResultError, decided_by="store"
 )
@@ -34,7 +36,7 @@ _LOCK = "mining.lock"
 
 
 def open_result(path: str | Path) -> Result:
-    """Return the result of mining in a folder.
+    """Return the result of mining in a folder; that of an atlas is an `Atlas`.
 
     Raises ResultError if there is none, if it is not finished or damaged, or if it is of a format that this program
     does not know.
@@ -45,6 +47,9 @@ def open_result(path: str | Path) -> Result:
         if (folder / WORK).is_dir():
             raise ResultError(f"{folder} is a result that is not finished: run the same `mine` command again")
         raise ResultError(f"there is no result of mining at {folder}: it has no {DOCUMENT}")
+    if ATLAS in document:
+        found: Result = import_module(".atlas_result", __package__).Atlas(folder, document)
+        return found
     return Result(folder, document)
 
 
@@ -93,7 +98,7 @@ class Result:
     @property
     def tables(self) -> list[str]:
         """Names of the tables."""
-        return sorted({_table_of(name) for name in self.info["files"]})
+        return sorted({_table_of(name) for name in self.info["files"] if name.startswith(f"{TABLES}/")})
 
     def files(self, table: str) -> list[Path]:
         """Return the Parquet files of a table, in the order of its rows, for programs that read Parquet themselves.
@@ -102,7 +107,8 @@ class Result:
         """
         if table not in self.tables:
             raise ConfigError(unknown("table", table, self.tables))
-        return [self.path / name for name in sorted(self.info["files"], key=_order) if _table_of(name) == table]
+        own = (name for name in self.info["files"] if name.startswith(f"{TABLES}/"))
+        return [self.path / name for name in sorted(own) if _table_of(name) == table]
 
     def stream(self, table: str, columns: str | Sequence[str] | None = None) -> TableStream:
         """Return a table, or some of its columns, that is read while it is iterated over, a row group at a time.
@@ -155,11 +161,6 @@ def _table_of(name: str) -> str:
     return name.split("/")[1].removesuffix(".parquet")
 
 
-def _order(name: str) -> tuple[str, int]:
-    """Return a key that sorts files by table, then by layer."""
-    return _table_of(name), int(name.rpartition("layer_")[2].removesuffix(".parquet")) if "layer_" in name else 0
-
-
 def _kind(type_: Any) -> str:
     """Return numpy's short name of an Arrow type; empty for text."""
     return "" if str(type_).startswith(("dictionary", "string")) else np.dtype(type_.to_pandas_dtype()).str[1:]
@@ -178,9 +179,13 @@ def _batch(table: Any) -> Batch:
     return columns
 
 
-def write_document(folder: Path, fields: Mapping[str, Any]) -> None:
-    """Write `provenance.json`, which makes the folder a result, for the files in `tables`."""
-    RESULT.write(folder, fields, sorted((folder / TABLES).rglob("*.parquet")))
+def write_document(folder: Path, fields: Mapping[str, Any], known: Mapping[str, tuple[int, str]] = {}) -> None:
+    """Write `provenance.json`, which makes the folder a result, for the files in `tables` and `added`.
+
+    `known` has the sizes and SHA-256 of files that the document had before.
+    """
+    files = [file for name in (TABLES, ADDED_TABLES) for file in sorted((folder / name).rglob("*.parquet"))]
+    RESULT.write(folder, fields, files, known)
 
 
 def read_document(folder: Path) -> dict[str, Any] | None:
@@ -191,7 +196,11 @@ def read_document(folder: Path) -> dict[str, Any] | None:
 def _check(document: dict[str, Any]) -> None:
     document["num_prompts"] = int(document["num_prompts"])
     for name in document["files"]:
-        if not name.startswith(f"{TABLES}/") or not name.endswith(".parquet") or ".." in name.split("/"):
+        if (
+            not name.startswith((f"{TABLES}/", f"{ADDED_TABLES}/"))
+            or not name.endswith(".parquet")
+            or ".." in name.split("/")
+        ):
             raise ValueError(f"its files include {short(name)}")
     if not isinstance(document["settings"], dict):
         raise ValueError("its settings are not an object")
@@ -208,29 +217,37 @@ def check_folder(folder: Path, settings: Mapping[str, Any]) -> bool:
     Raises ConfigError for a folder that has another finished result, and names every setting that differs; for a folder
     that has other files; and for one whose parent does not exist.
     """
-    RESULT.check_place(folder)
-    document = read_document(folder)
-    if document is None:
-        is_begun = (folder / WORK / _LOCK).exists()
-        if folder.is_dir() and any(folder.iterdir()) and not is_begun:
-            raise RESULT.has_other_files(folder)
-    else:
+    document = document_at(folder)
+    if document is not None:
         RESULT.check_same(folder, document["settings"], settings)
     return document is not None
 
 
+def document_at(folder: Path) -> dict[str, Any] | None:
+    """Return the document of the result in a folder; None if it has none. Nothing is written.
+
+    Raises ConfigError for a folder that has other files, and for one whose parent does not exist.
+    """
+    RESULT.check_place(folder)
+    document = read_document(folder)
+    if document is None and folder.is_dir() and any(folder.iterdir()) and not (folder / WORK / _LOCK).exists():
+        raise RESULT.has_other_files(folder)
+    return document
+
+
 @contextmanager
-def work_folder(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
+def work_folder(folder: Path, is_kept: bool = False) -> Iterator[Path]:
     """Yield an empty folder for temporary files inside a result's folder, in which no other run works meanwhile.
 
     What a killed run has left is removed: work begins anew. At the end the temporary files are removed too, and if the
-    result is not finished, so is all else that was written. Raises ConfigError as `check_folder` does, and if another
-    run is at work.
+    result is not finished, so is all else that was written. With `is_kept` the tables of a finished result stay.
+    Raises ConfigError if another run is at work.
     """
-    check_folder(folder, settings)
     work = folder / WORK
     with RESULT.locked(folder, work / _LOCK):
-        shutil.rmtree(folder / TABLES, ignore_errors=True)
+        if not is_kept:
+            (folder / DOCUMENT).unlink(missing_ok=True)
+            _remove_tables(folder)
         temporary = work / "records"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
@@ -241,4 +258,9 @@ def work_folder(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
             if (folder / DOCUMENT).exists():
                 shutil.rmtree(work, ignore_errors=True)
             else:
-                shutil.rmtree(folder / TABLES, ignore_errors=True)
+                _remove_tables(folder)
+
+
+def _remove_tables(folder: Path) -> None:
+    for name in (TABLES, ADDED_TABLES):
+        shutil.rmtree(folder / name, ignore_errors=True)

@@ -8,7 +8,7 @@ Axes: N node, I site, X entry of several lists of sites.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -40,8 +40,22 @@ class Sites:
     num_edges_I: npt.NDArray[np.int64]
     """Number of edges into these nodes."""
 
+    @classmethod
+    def of_codes(cls, codes: Sequence[npt.NDArray[np.int64]]) -> Sites:
+        """Return the sites that have any of these codes; their numbers of nodes and edges are not known."""
+        code_I = codes[0]
+        if len(codes) > 1:
+            ordered = np.sort(np.concatenate(codes), kind="stable")  # runs; numpy's `unique` hashes, which takes longer
+            code_I = ordered[np.diff(ordered, prepend=-1) > 0]
+        return cls(code_I, np.full(len(code_I), -1), np.full(len(code_I), -1))
+
     def __len__(self) -> int:
         return len(self.code_I)
+
+    @property
+    def num_features(self) -> int:
+        """Number of sites that are features."""
+        return int(np.count_nonzero(self.is_kind(NodeKind.FEATURE)))
 
     @cached_property
     def layer_I(self) -> npt.NDArray[np.int16]:

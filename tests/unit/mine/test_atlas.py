@@ -5,51 +5,28 @@ from __future__ import annotations
 import errno
 import random
 import tracemalloc
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from atlas_by_dictionary import atlas_of
+from mined_graphs import FEW_FEATURES, assert_same_statistics, graph
 from random_graphs import random_graph
 from random_stores import make_store
 
 from distributed_tracer.errors import ConfigError, ResultError
-from distributed_tracer.graph.graph import Graph
-from distributed_tracer.mine import atlas, spill
-from distributed_tracer.mine.atlas import AtlasPlan, mine_atlas, plan_atlas
+from distributed_tracer.mine import active, atlas, atlas_build, block_files, cooccurrence, reduce_block, spill
+from distributed_tracer.mine.atlas import mine_atlas, plan_atlas
+from distributed_tracer.mine.atlas_build import AtlasPlan
+from distributed_tracer.mine.partition import EDGE_BYTES
+from distributed_tracer.mine.prompts import choose_prompts
 from distributed_tracer.mine.result import Result, open_result
-from distributed_tracer.mine.spill import EDGE_RECORD
+from distributed_tracer.mine.scan import scan_ranges
 from distributed_tracer.store.maintenance.compact import compact
 from distributed_tracer.store.maintenance.merge import merge_stores
 from distributed_tracer.store.reader import Store, open_store
-
-FEW_FEATURES = 12
-
-
-def graph(number: int, num_active: int = 60) -> Graph:
-    """A random graph whose features and tokens recur in other graphs and at several positions of one graph."""
-    sizes: Any = {"num_positions": 12, "num_active": num_active, "num_targets": 3, "density": 0.25}
-    found = random_graph(f"prompt-{number:02d}", seed=number, **sizes)
-    nodes = found.nodes
-    modulus_N = np.where(nodes.kind_N == 0, FEW_FEATURES, np.where(nodes.kind_N == 2, 4, 1 << 30))
-    targets = tuple(replace(target, token_id=target.token_id % 3) for target in found.targets)
-    feature_N = np.where(nodes.feature_N < 0, nodes.feature_N, nodes.feature_N % modulus_N).astype(np.int32)
-    weight_E = found.weight_E.copy()
-    weight_E[5:9] = [0.0, 1e30, -1e30, np.inf][: len(weight_E[5:9])]
-    rng = np.random.default_rng(number)
-    row_abs_sum_N = np.where(rng.random(len(nodes)) < 0.1, np.nan, found.row_abs_sum_N).astype(np.float32)
-    return replace(
-        found,
-        nodes=replace(nodes, feature_N=feature_N),
-        targets=targets,
-        weight_E=weight_E,
-        row_abs_sum_N=row_abs_sum_N,
-        metadata={"family": f"f{number % 3}"} if number % 5 else {},
-    )
-
 
 GRAPHS = [graph(number) for number in range(9)]
 
@@ -66,8 +43,7 @@ def result(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Result:
 
 def tables(result: Result) -> dict[str, bytes]:
     """The bytes of all files of the tables."""
-    files = [*result.files("edges"), *result.files("features")]
-    return {file.relative_to(result.path).as_posix(): file.read_bytes() for file in files}
+    return {name: (result.path / name).read_bytes() for name in result.info["files"]}
 
 
 def test_every_number_equals_that_of_a_dictionary_bit_for_bit(result: Result) -> None:
@@ -84,11 +60,35 @@ def test_every_number_equals_that_of_a_dictionary_bit_for_bit(result: Result) ->
             assert same.all(), (name, column, found[column][~same][:3], values[~same][:3])
 
 
-def test_each_file_of_edges_has_the_targets_of_its_layer(result: Result) -> None:
-    files = result.files("edges")
-    assert [file.name for file in files] == [f"layer_{layer:04d}.parquet" for layer in range(4)]
-    for layer, file in enumerate(files):
-        assert set(pq.read_table(file, columns=["target_layer"])["target_layer"].to_pylist()) == {layer}
+def test_stored_tables_and_the_documented_sql_give_the_same_rows(result: Result) -> None:
+    """The pairs of the two stored tables are different, and their moments are those of the table of edges."""
+    con = duckdb.connect()
+    for name in ("edges_once", "edges_recurring", "instances", "sites"):
+        con.execute(f"create view {name} as from read_parquet({[str(file) for file in result.files(name)]})")
+    found = con.execute(
+        """
+        with pairs as (
+            select source, target, prompts, sum, sum_abs from edges_recurring
+            union all
+            select source, target, 1, case when isfinite(weight) then weight else 0 end,
+                   case when isfinite(weight) then abs(weight) else 0 end from edges_once)
+        select s.layer, s.feature, t.layer, t.feature, p.prompts, s.prompts, t.prompts_row, p.sum, p.sum_abs
+        from pairs p join sites s on p.source = s.site join sites t on p.target = t.site order by target, source
+        """
+    ).fetchnumpy()
+    names = ["source_layer", "source_feature", "target_layer", "target_feature", "prompts", "prompts_source"]
+    edges = result.table("edges", [*names, "prompts_row", "sum", "sum_abs", "instances"])
+    assert len(result.table("edges_once")) == (edges["instances"] == 1).sum() > 30
+    assert len(result.table("instances")) == edges["instances"][edges["instances"] > 1].sum() > 30
+    for ours, theirs in zip(edges.columns[:-1], found.values(), strict=True):
+        assert np.array_equal(edges[ours], theirs), ours
+
+
+def test_columns_that_are_asked_for_alone_are_those_of_the_whole_table(result: Result) -> None:
+    whole = result.table("edges")
+    for column in whole.columns:
+        alone = result.table("edges", column)[column]
+        assert np.array_equal(alone, whole[column], equal_nan=alone.dtype.kind == "f"), column
 
 
 def test_the_store_has_everything_that_makes_the_comparison_strict(result: Result) -> None:
@@ -101,25 +101,44 @@ def test_the_store_has_everything_that_makes_the_comparison_strict(result: Resul
     assert (table["clusters"] < table["prompts"]).any()
 
 
-@pytest.mark.parametrize(
-    "plan", [AtlasPlan(1, 300, 1), AtlasPlan(700, 40, 2), AtlasPlan(10_000, 1_000, 7)], ids=["1", "2", "7"]
-)
-def test_files_do_not_depend_on_partitions_nor_on_how_much_is_read_or_sorted_at_once(
+@pytest.mark.parametrize("plan", [AtlasPlan(1, 300), AtlasPlan(700, 40), AtlasPlan(10_000, 1_000)], ids=str)
+def test_files_do_not_depend_on_how_much_is_read_or_ordered_at_once(
     plan: AtlasPlan, store: Store, result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(AtlasPlan, "of", lambda *args: plan)
-    monkeypatch.setattr(spill, "_BLOCK", 100)
+    monkeypatch.setattr(reduce_block, "_PAIRS_AT_ONCE", 7)
     assert tables(mine_atlas(store, tmp_path / "r", cluster="family")) == tables(result)
 
 
-def test_files_do_not_depend_on_row_batches_of_the_reduction(
+def test_files_do_not_depend_on_how_ranges_are_divided_among_tasks(
     store: Store, result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from distributed_tracer.mine import pairs
+    """Each task writes a file of some part ranges, and blocks are reduced from all files in any order."""
 
-    for name, value in (("_PAIRS_AT_ONCE", 3), ("_LOOKUPS_AT_ONCE", 5), ("_EDGES_AT_ONCE", 7)):
-        monkeypatch.setattr(pairs, name, value)
+    def tasks(path: Path, ranges: Any, *args: Any) -> None:
+        prompts = choose_prompts(store, (), "family")
+        for number, commits in enumerate(([1], [], [0])):
+            spill.write_spill(path.with_name(f"task_{number}"), scan_ranges(prompts, 1, commits=commits), *args)
+
+    monkeypatch.setattr(AtlasPlan, "of", lambda *args: AtlasPlan(1, 10_000))
+    monkeypatch.setattr(atlas_build, "write_spill", tasks)
+    monkeypatch.setattr(
+        atlas_build, "Spill", lambda paths: spill.Spill([paths[0].with_name(f"task_{number}") for number in (2, 0, 1)])
+    )
     assert tables(mine_atlas(store, tmp_path / "r", cluster="family")) == tables(result)
+
+
+@pytest.mark.parametrize(("records", "group"), [(40, 9), (600, 50), (10**9, 1000)])
+def test_statistics_do_not_depend_on_partitions_blocks_and_row_groups(
+    records: int, group: int, store: Store, result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spill, "PARTITION_RECORDS", records)
+    monkeypatch.setattr(block_files, "GROUP_ROWS", group)
+    monkeypatch.setattr(cooccurrence, "_LOOKUPS_AT_ONCE", 5)
+    monkeypatch.setattr(active, "_MOST_RECENT", 2)
+    found = mine_atlas(store, tmp_path / "r", cluster="family")
+    assert (len(found.info["atlas"]["cuts"]) > 16) == (records < 1000)
+    assert_same_statistics(found, result)
 
 
 def test_files_do_not_depend_on_parts_their_order_compaction_or_merging(result: Result, tmp_path: Path) -> None:
@@ -144,16 +163,32 @@ def test_chosen_prompts_give_the_atlas_of_a_store_that_has_only_them(store: Stor
     assert chosen.info["num_prompts"] == len(own)
 
 
+def test_what_a_store_does_not_say_of_active_features_is_unknown_and_not_zero(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = ["prompts_active", "prompts_active_known", "prompts_computed", "prompts_computed_known"]
+    own = [[GRAPHS[0]], [GRAPHS[1]], GRAPHS[2:4]]
+    mixed = make_store(str(tmp_path / "mixed"), *own)  # of the first it is not known which edges were computed
+    found = mine_atlas(mixed, tmp_path / "mixed-result").table("features", columns)
+    assert set(found["prompts_active_known"]) == {4}
+    assert set(found["prompts_computed_known"]) == {2}
+    assert found["prompts_active"].max() == 4
+    without = make_store(str(tmp_path / "without"), GRAPHS[:4], store_active=False)
+    assert not any(mine_atlas(without, tmp_path / "r").table("features", columns)[name].any() for name in columns)
+    monkeypatch.setattr(active, "_MOST_PLACES", FEW_FEATURES)  # of one layer
+    assert not any(mine_atlas(store, tmp_path / "few").table("features", columns)[name].any() for name in columns)
+
+
 def test_a_finished_result_is_left_as_it_is_and_another_is_not_overwritten(store: Store, tmp_path: Path) -> None:
     first = mine_atlas(store, tmp_path / "r")
-    times = [file.stat().st_mtime_ns for file in first.files("edges")]
-    again = mine_atlas(store, tmp_path / "r", memory_gb=0.1)
-    assert [file.stat().st_mtime_ns for file in again.files("edges")] == times
+    times = [file.stat().st_mtime_ns for file in first.files("instances")]
+    again = mine_atlas(store, tmp_path / "r", memory_gb=0.1, fold=True)
+    assert [file.stat().st_mtime_ns for file in again.files("instances")] == times
     with pytest.raises(ConfigError, match=r"made otherwise:\n  cluster: the result has null, this run"):
         mine_atlas(store, tmp_path / "r", cluster="family")
 
 
-@pytest.mark.parametrize("stop_at", ["Incidences", "write_document"])
+@pytest.mark.parametrize("stop_at", ["write_spill", "reduce_block", "write_document"])
 def test_a_run_that_was_stopped_leaves_no_result_and_the_same_command_completes(
     stop_at: str, store: Store, result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,13 +196,13 @@ def test_a_run_that_was_stopped_leaves_no_result_and_the_same_command_completes(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(atlas, stop_at, stop)
+        patch.setattr(atlas if stop_at == "write_document" else atlas_build, stop_at, stop)
         with pytest.raises(KeyboardInterrupt):
             mine_atlas(store, tmp_path / "r", cluster="family")
     with pytest.raises(ResultError, match=r"not finished: run the same `mine` command again"):
         open_result(tmp_path / "r")
     (tmp_path / "r" / "work" / "records").mkdir()  # as a process that was killed leaves it
-    (tmp_path / "r" / "work" / "records" / "edges_0000").write_bytes(b"rest")
+    (tmp_path / "r" / "work" / "records" / "spill").write_bytes(b"rest")
     assert tables(mine_atlas(store, tmp_path / "r", cluster="family")) == tables(result)
     assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["provenance.json", "tables"]
 
@@ -186,22 +221,23 @@ def test_a_full_disk_is_a_clear_error(store: Store, tmp_path: Path, monkeypatch:
     def full(*args: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(spill, "_append", full)
+    monkeypatch.setattr(spill, "write_array", full)
     with pytest.raises(ResultError, match=r"the disk of .*r is full: .* GB of temporary files and the tables must fit"):
         mine_atlas(store, tmp_path / "r")
-    assert list((tmp_path / "r").rglob("edges_*")) == []
+    assert list((tmp_path / "r").rglob("*.parquet")) == []
 
 
 def test_memory_stays_below_the_option(tmp_path: Path) -> None:
-    """The records of all edges alone are larger than the option."""
-    many = [graph(number, 800) for number in range(22)]
-    assert sum(one.num_edges for one in many) * EDGE_RECORD.itemsize > 55e6
+    """What an edge takes while it is ordered, times the edges of the largest partition, is more than the option."""
+    many = [graph(number, 800) for number in range(12)]
     store = make_store(str(tmp_path / "store"), many[:11], many[11:])
     del many
     tracemalloc.start()
-    mine_atlas(store, tmp_path / "r", memory_gb=0.05)
+    found = mine_atlas(store, tmp_path / "r", memory_gb=0.05)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
+    rows = found.info["atlas"]["rows"]
+    assert max(map(sum, zip(rows["edges_once"], rows["instances"], strict=True))) * EDGE_BYTES > 0.05e9
     assert peak < 0.05e9
 
 
@@ -209,8 +245,10 @@ def test_memory_that_is_too_small_is_refused_with_what_is_needed(store: Store) -
     with pytest.raises(ConfigError, match=r"at least 0\.05 GB, not 0\.01"):
         plan_atlas(store, memory_gb=0.01)
     with pytest.raises(ConfigError, match=r"10,000,000 different nodes need at least --memory-gb 3\.38, not 1"):
-        AtlasPlan.of(1.0, 10**9, 10**7)
-    assert AtlasPlan.of(3.4, 10**9, 10**7).most_edges > 0
+        AtlasPlan.of(1.0, 10**7)
+    with pytest.raises(ConfigError, match=r"1,000,000,000 different nodes: at most 536,870,912 can be mined"):
+        AtlasPlan.of(1000, 10**9)
+    assert AtlasPlan.of(3.4, 10**7).most_edges > 0
 
 
 def test_what_cannot_be_mined_is_refused(store: Store, tmp_path: Path) -> None:
@@ -230,7 +268,8 @@ def test_what_cannot_be_mined_is_refused(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_result_says_what_its_columns_mean_and_where_it_comes_from(result: Result) -> None:
-    assert set(result.tables) == {"edges", "features"}
+    stored = {"active", "edges_once", "edges_recurring", "features", "instances", "nodes", "prompts", "sites"}
+    assert set(result.tables) == {"edges", *stored}
     for table in result.tables:
         about = result.describe(table)
         assert about["column"].tolist() == result.stream(table).columns
@@ -242,6 +281,8 @@ def test_a_result_says_what_its_columns_mean_and_where_it_comes_from(result: Res
         result.stream("edges", ["weight"])
     with pytest.raises(ConfigError, match=r"no table 'edge'.*edges"):
         result.table("edge")
+    with pytest.raises(ConfigError, match=r"made while it is read.*edges_once, edges_recurring"):
+        result.files("edges")
 
 
 def test_a_damaged_file_or_document_is_an_error(store: Store, tmp_path: Path) -> None:

@@ -1,0 +1,131 @@
+"""build_tables: the stored tables of an atlas, or of prompts that are added to one.
+
+find sites ─▶ write_spill: part ranges into partitions ─▶ reduce_block: tables of each block ─▶ tables of all sites
+
+The tasks in the middle are independent of one another; each reads files and writes files.
+
+Axes: I site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..table_folder import write_parquet
+from .active import count_active
+from .block_files import division
+from .columns import ACTIVE_COLUMNS, FEATURE_COLUMNS, PROMPT_COLUMNS, SITE_COLUMNS, Column, arrow_table
+from .findings import describe_graphs
+from .incidences import SiteSums
+from .partition import EDGE_BYTES
+from .prompts import ChosenPrompts
+from .reduce_block import BlockTask, ReducedBlock, reduce_block
+from .scan import find_sites, scan_ranges
+from .site_tables import active_rows, feature_rows, site_rows, starts_of
+from .sites import Sites
+from .spill import MOST_SITES, Spill, partition_starts, write_spill
+
+LEAST_MEMORY_GB = 0.05
+_SITE_BYTES = 200
+_READ_BYTES = 160
+"""Bytes that an edge takes while a part range is divided into partitions."""
+_SHARE = 0.6
+"""Share of the memory that is planned for; the rest is for the allocator's gaps and for files that are written."""
+_MOST_READ = 1_500_000
+
+
+@dataclass(frozen=True)
+class AtlasPlan:
+    """How the work is divided. The result does not depend on it."""
+
+    read_rows: int
+    """Nodes or edges that are read at once, unless a single graph has more."""
+    most_edges: int
+    """Edges that are ordered at once, unless a single pair of sites has more."""
+
+    @classmethod
+    def of(cls, memory_gb: float, num_sites: int = 0) -> AtlasPlan:
+        """Return the plan for an amount of memory in 10^9 bytes.
+
+        Raises ConfigError if it is too small.
+        """
+        if not memory_gb >= LEAST_MEMORY_GB:
+            raise ConfigError(f"the memory must be at least {LEAST_MEMORY_GB} GB, not {memory_gb}")
+        if num_sites > MOST_SITES:
+            raise ConfigError(
+                f"{num_sites:,} different nodes: at most {MOST_SITES:,} can be mined; choose with --where"
+            )
+        left = _SHARE * memory_gb * 1e9 - _SITE_BYTES * num_sites
+        if left < _SHARE * LEAST_MEMORY_GB * 1e9 / 2:
+            least = (_SITE_BYTES * num_sites / _SHARE + LEAST_MEMORY_GB * 1e9) / 1e9
+            raise ConfigError(f"{num_sites:,} different nodes need at least --memory-gb {least:.2f}, not {memory_gb}")
+        return cls(min(_MOST_READ, max(1, int(left / _READ_BYTES))), max(1, int(left / EDGE_BYTES)))
+
+
+@dataclass(frozen=True, eq=False)
+class BuiltTables:
+    """The stored tables of some prompts."""
+
+    description: dict[str, Any]
+    """How they are divided, as JSON."""
+    num_pairs: int
+    """Pairs of sites with an edge."""
+    sites: Sites
+
+
+def build_tables(
+    tables: Path, work: Path, prompts: ChosenPrompts, memory_gb: float, cuts: Sequence[int] | None = None
+) -> BuiltTables:
+    """Write the stored tables of prompts to the folder `tables`, with temporary files in `work`.
+
+    `cuts` has the code of the first site of each partition of the atlas that the prompts are added to; then only the
+    tables are written that its reader needs. Raises ConfigError if an atlas would have no edges.
+    """
+    if cuts is None and not prompts.num_edges:
+        raise ConfigError(f"the chosen graphs of {prompts.store.url} have no edges to mine")
+    sites = find_sites(prompts, AtlasPlan.of(memory_gb).read_rows)
+    plan = AtlasPlan.of(memory_gb, len(sites))
+    starts = partition_starts(sites) if cuts is None else starts_of(sites.code_I, cuts)
+    of_graphs = describe_graphs(prompts.store)
+    task = BlockTask(tables, len(sites), starts, plan.most_edges, of_graphs, prompts.clusters, cuts is not None)
+    write_spill(work / "spill", scan_ranges(prompts, plan.read_rows), sites, starts)
+    spill = Spill([work / "spill"])
+    for block in range(task.num_blocks):
+        reduce_block(task, spill, block).save(work / f"block_{block:04d}.npz")
+    found = [ReducedBlock.load(work / f"block_{block:04d}.npz") for block in range(task.num_blocks)]
+    sums = SiteSums.joined([one.sums for one in found])
+    active = count_active(prompts, plan.read_rows)
+    _write(tables / "active.parquet", ACTIVE_COLUMNS, active_rows(active), of_graphs)
+    _write(tables / "sites.parquet", SITE_COLUMNS, site_rows(sites, sums), of_graphs)
+    _write(tables / "prompts.parquet", PROMPT_COLUMNS, _prompt_rows(prompts), of_graphs)
+    if cuts is None:
+        _write(tables / "features.parquet", FEATURE_COLUMNS, feature_rows(sites, sums, active), of_graphs)
+        cuts = sites.code_I[starts[:-1]].tolist()
+    rows = {table: [number for one in found for number in one.num_rows[table]] for table in found[0].num_rows}
+    description = {
+        "cuts": list(cuts),
+        "num_edges": prompts.num_edges,
+        "num_active_known": active.num_active_known,
+        "num_computed_known": active.num_computed_known,
+        **division(rows),
+    }
+    return BuiltTables(description, sum(one.num_pairs for one in found), sites)
+
+
+def _prompt_rows(prompts: ChosenPrompts) -> dict[str, Any]:
+    return {
+        "prompt": np.arange(len(prompts), dtype=np.int32),
+        "id": list(prompts.ids),
+        "cluster": prompts.cluster_texts,
+        "graph": prompts.graph_digests,
+    }
+
+
+def _write(path: Path, columns: Mapping[str, Column], rows: Mapping[str, Any], of_graphs: str) -> None:
+    write_parquet(path, iter([arrow_table(columns, rows, of_graphs)]))

@@ -1,0 +1,133 @@
+"""reduce_block: what one block of partitions has of an atlas, from the nodes and edges that tasks have spilled.
+
+A task reads files and writes files, needs nothing from other blocks, and writes the same whatever the work is divided
+into.
+
+Axes: E edge, N node, X pair of sites, B row of a batch (an edge of some pairs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..table_folder import new_file
+from .block_files import BLOCK, BlockWriter
+from .columns import INSTANCE_COLUMNS, STORED_NODE_COLUMNS
+from .incidences import SiteSums
+from .pairs import STORED_MOMENTS, Edges, Moments
+from .partition import Partition
+from .spill import Spill
+
+BASE = ("nodes", "edges_once", "edges_recurring", "instances")
+"""Stored tables of an atlas that was made at once."""
+ADDED = ("nodes", "instances")
+"""Stored tables of the prompts that were added to one."""
+_PAIRS_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class BlockTask:
+    """What all blocks of an atlas have in common."""
+
+    tables: Path
+    """Folder of the stored tables."""
+    num_sites: int
+    starts: npt.NDArray[np.int64]
+    """First site of each partition, followed by the number of sites."""
+    most_edges: int
+    """Edges that are ordered at once, unless a single pair has more."""
+    of_graphs: str
+    clusters: npt.NDArray[np.int32] | None
+    """Number of each prompt's cluster by rank; -1 for none."""
+    is_added: bool = False
+    """Whether the prompts are added to an atlas: then only what its reader needs is written."""
+
+    @property
+    def num_blocks(self) -> int:
+        return -(-(len(self.starts) - 1) // BLOCK)
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedBlock:
+    """What a block has found."""
+
+    num_rows: Mapping[str, list[int]]
+    """Rows of each stored table and partition."""
+    sums: SiteSums
+    """Sums of the block's sites."""
+    num_pairs: int
+
+    def save(self, path: Path) -> None:
+        """Write it to a file, which appears whole."""
+        sums = {field.name: getattr(self.sums, field.name) for field in fields(SiteSums)}
+        rows = {f"rows/{table}": np.array(rows, dtype=np.int64) for table, rows in self.num_rows.items()}
+        with new_file(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **sums, **rows, num_pairs=np.array(self.num_pairs))  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: Path) -> ReducedBlock:
+        """Read it from a file."""
+        with np.load(path) as saved:
+            rows = {name.removeprefix("rows/"): saved[name].tolist() for name in saved if name.startswith("rows/")}
+            sums = SiteSums(**{field.name: saved[field.name] for field in fields(SiteSums)})
+            return cls(rows, sums, int(saved["num_pairs"]))
+
+
+def reduce_block(task: BlockTask, spill: Spill, block: int) -> ReducedBlock:
+    """Write the stored tables of a block."""
+    sums, num_pairs = [], 0
+    with BlockWriter(task.tables, block, ADDED if task.is_added else BASE, task.of_graphs) as writer:
+        for number in range(block * BLOCK, min((block + 1) * BLOCK, len(task.starts) - 1)):
+            first, end = task.starts[number : number + 2].tolist()
+            partition = Partition(spill, number, first, end, task.num_sites)
+            sums.append(partition.incidences.sums)
+            writer.add("nodes", {name: partition.nodes[name] for name in STORED_NODE_COLUMNS})
+            for edges, node_E in partition.pieces(task.most_edges):
+                num_pairs += len(edges.first_X)
+                if task.is_added:
+                    writer.add("instances", instance_rows(edges))
+                else:
+                    _add_pairs(writer, edges, node_E, partition, task.clusters)
+            writer.end_partition()
+        found = writer.num_rows
+    return ReducedBlock(found, SiteSums.joined(sums), num_pairs)
+
+
+def _add_pairs(
+    writer: BlockWriter,
+    edges: Edges,
+    node_E: npt.NDArray[np.int32],
+    partition: Partition,
+    clusters: npt.NDArray[np.int32] | None,
+) -> None:
+    """Add pairs with a single edge as they are, and statistics and edges of the others."""
+    is_once_X = edges.count_X == 1
+    writer.add("edges_once", instance_rows(edges.take(edges.first_X[is_once_X])))
+    index_E = np.flatnonzero(np.repeat(~is_once_X, edges.count_X))
+    recurring = edges.take(index_E)
+    writer.add("instances", instance_rows(recurring))
+    of_N, row_sum_X = partition.incidences.of_N, partition.incidences.row_sum_X
+    names = [name for name in STORED_MOMENTS if name != "clusters" or clusters is not None]
+    cuts = np.append(recurring.first_X, len(recurring))
+    for begin in range(0, len(recurring.first_X), _PAIRS_AT_ONCE):
+        own = slice(int(cuts[begin]), int(cuts[min(begin + _PAIRS_AT_ONCE, len(cuts) - 1)]))
+        batch, node_B = recurring.take(own), node_E[index_E[own]]
+
+        def row_sum(index: npt.NDArray[np.intp], node_B: npt.NDArray[np.int32] = node_B) -> npt.NDArray[np.float64]:
+            found: npt.NDArray[np.float64] = row_sum_X[of_N[node_B[index]]]
+            return found
+
+        ends_X = {"source": batch.source_E[batch.first_X], "target": batch.target_E[batch.first_X]}
+        writer.add("edges_recurring", {**ends_X, **Moments(batch, row_sum, clusters).columns(names)})
+
+
+def instance_rows(edges: Edges) -> dict[str, npt.NDArray[Any]]:
+    """Return edges as rows of the stored tables of single edges."""
+    columns = (edges.source_E, edges.target_E, edges.prompt_E, edges.weight_E, edges.class_E)
+    return dict(zip(INSTANCE_COLUMNS, columns, strict=True))
