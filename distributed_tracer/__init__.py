@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "AblationResult": "evaluate.ablation",
+    "ConsensusGraph": "mine.consensus",
     "ContrastResult": "mine.contrast",
     "CorpusConfig": "config",
     "EdgeEffectMetric": "evaluate.edge_effects",
@@ -31,9 +32,11 @@ _PUBLIC = {
     "ProfileJob": "harvest.settings",
     "Prompt": "prompt",
     "PromptVectors": "query.prompt_vectors",
+    "PruningStability": "mine.stability",
     "ReplacementModel": "intervene.replacement_model",
     "RunConfig": "config",
     "SERIES": "plot.style",
+    "SimilarPrompts": "mine.similar",
     "Store": "store.reader",
     "StoreConfig": "config",
     "Supernode": "intervene.supernode",
@@ -50,6 +53,7 @@ _PUBLIC = {
     "compact": "store.maintenance.compact",
     "compare_graphs": "query.compare",
     "compare_groups": "query.compare_groups",
+    "consensus_graph": "mine.consensus",
     "contrast_features": "mine.contrast",
     "cooccurring": "query.cooccurrence",
     "copy_store": "store.maintenance.copy",
@@ -88,6 +92,7 @@ _PUBLIC = {
     "plan_text": "report.plan",
     "prompt_vectors": "query.prompt_vectors",
     "prune": "graph.prune",
+    "pruning_stability": "mine.stability",
     "read_label_file": "labels.label_file",
     "recurring_edges": "query.recurring_edges",
     "rule_labels": "labels.rules",
@@ -96,6 +101,7 @@ _PUBLIC = {
     "run_profile": "harvest.job",
     "run_with_cache": "model.forward_cache",
     "save_figure": "plot.style",
+    "similar_prompts": "mine.similar",
     "split_store": "store.maintenance.split",
     "strongest_paths": "query.strongest_paths",
 }

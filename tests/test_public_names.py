@@ -14,6 +14,7 @@ from distributed_tracer.cli.main import main
 
 PUBLIC = {
     "AblationResult",
+    "ConsensusGraph",
     "ContrastResult",
     "CorpusConfig",
     "EdgeEffectMetric",
@@ -35,9 +36,11 @@ PUBLIC = {
     "ProfileJob",
     "Prompt",
     "PromptVectors",
+    "PruningStability",
     "ReplacementModel",
     "RunConfig",
     "SERIES",
+    "SimilarPrompts",
     "Store",
     "StoreConfig",
     "Supernode",
@@ -55,6 +58,7 @@ PUBLIC = {
     "compact",
     "compare_graphs",
     "compare_groups",
+    "consensus_graph",
     "contrast_features",
     "cooccurring",
     "copy_store",
@@ -93,6 +97,7 @@ PUBLIC = {
     "plan_text",
     "prompt_vectors",
     "prune",
+    "pruning_stability",
     "read_label_file",
     "recurring_edges",
     "rule_labels",
@@ -101,6 +106,7 @@ PUBLIC = {
     "run_profile",
     "run_with_cache",
     "save_figure",
+    "similar_prompts",
     "split_store",
     "strongest_paths",
 }
@@ -225,7 +231,18 @@ OF_LABELS = {
     "labels remove": {"--source", "--author"},
 }
 """Options of the commands of `labels`."""
-OF_MINE = {"mine atlas": {"--out", "--memory-gb", "--where", "--cluster", "--dry-run", "--no-dry-run", *JSON}}
+MINE = {"--out", "--memory-gb", "--where", "--dry-run", "--no-dry-run", *JSON}
+OF_MINE = {
+    "mine atlas": {"--cluster", *MINE},
+    "mine consensus": {
+        *("--cluster", "--rule", "--threshold", "--within", "--share", "--subsample", "--samples", "--resamples"),
+        *("--seed", *MINE),
+    },
+    "mine similar": {
+        *("--prompt", "--cluster", "--edges", "--top", "--samples", "--max-text", "--q", "--seed", *MINE),
+    },
+    "mine stability": {"--prompt", "--node-thresholds", "--edge-thresholds", *MINE},
+}
 """Options of the commands of `mine`."""
 
 

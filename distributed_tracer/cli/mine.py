@@ -1,7 +1,8 @@
-"""Commands that mine all graphs of a store: mine atlas."""
+"""Commands that mine all graphs of a store: mine atlas, and those of other modules."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import tyro
@@ -9,6 +10,9 @@ import tyro
 from ..redact import redacted
 from ..text import counted, printable
 from .app import StorePath, bound, print_answer
+from .mine_consensus import consensus
+from .mine_similar import similar
+from .mine_stability import stability
 
 mine_app = tyro.extras.SubcommandApp()
 
@@ -58,9 +62,14 @@ def atlas(
     return 0
 
 
-OF_MINE = {"atlas": atlas}
+OF_MINE: dict[str, Callable[..., int]] = {
+    "atlas": atlas,
+    "consensus": consensus,
+    "similar": similar,
+    "stability": stability,
+}
 """The commands of `mine`, by name."""
 
 for _name, _function in OF_MINE.items():
     mine_app.command(name=_name)(bound(_function))
-mine_app.__doc__ = "Statistics over all graphs of a store: atlas."
+mine_app.__doc__ = f"Statistics over all graphs of a store: {', '.join(OF_MINE)}."

@@ -2,26 +2,27 @@
 
 inclusion in each cluster ─▶ frequency, interval, weight ─▶ rule of the graph ─▶ clusters that may be removed
 
-Axes: I item (a node or an edge), X cluster.
+Axes: I item (a node or an edge), Y item in a cluster.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 from ..errors import ConfigError
-from ..names import unknown as unknown_name
+from ..graph.columns import KINDS
 from ..store.reader import Store
 from ..table import Table
 from ..text import counted
-from .certify import as_fraction, covering, reaches, removal_radius, sampled_radius
-from .findings import describe_graphs
+from .certify import as_fraction, reaches, removal_radius
+from .consensus_columns import TABLES
+from .consensus_rule import CONFIDENCE, ConsensusRule, Rule, subsampled, weights_over_clusters
+from .findings import Findings, describe_graphs
 from .inclusion import Inclusion, Unknown, edge_inclusion, node_inclusion
 from .prompt_sets import FEW_CLUSTERS
 from .prompts import ChosenPrompts, choose_prompts
@@ -31,12 +32,7 @@ from .site_names import site_names
 from .sites import Sites
 
 Floats = npt.NDArray[np.float64]
-Rule = Literal["frequency", "share"]
-RULES = ("frequency", "share")
-CONFIDENCE = 0.999
-"""Confidence that all sampled certificates of one graph hold together."""
 _READ_ROWS = 1_000_000
-_ELEMENTS = 1 << 23
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,36 +48,15 @@ class ConsensusGraph:
     warnings: tuple[str, ...]
     """What makes these numbers less certain than they look."""
 
+    def findings(self) -> Findings:
+        """Return what a result folder holds of it."""
+        tables = {name: getattr(self, name) for name in TABLES}
+        return Findings.of(TABLES, tables, self.facts, self.warnings)
+
     def __repr__(self) -> str:
         facts = ", ".join(f"{name} {value}" for name, value in self.facts.items())
         warnings = "".join(f"\nwarning: {text}" for text in self.warnings)
         return f"{facts}{warnings}\n{self.edges.format(10)}"
-
-
-@dataclass(frozen=True)
-class ConsensusRule:
-    """When a node or an edge is in a consensus graph."""
-
-    rule: Rule = "frequency"
-    threshold: float = 0.5
-    within: float = 0.5
-    share: float = 0.8
-    subsample: int | None = None
-    samples: int = 1_000
-    resamples: int = 1_000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.rule not in RULES:
-            raise ConfigError(unknown_name("rule", self.rule, RULES))
-        for name in ("threshold", "within", "share"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must be in (0, 1], not {getattr(self, name)!r}")
-        if self.rule == "share" and self.threshold == 1:
-            raise ConfigError("threshold must be below 1 for the rule `share`: no sample shows a probability of 1")
-        for name in ("samples", "resamples"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 100:
-                raise ConfigError(f"{name} must be an integer of at least 100, not {getattr(self, name)!r}")
 
 
 def consensus_graph(
@@ -148,7 +123,7 @@ def consensus_among(prompts: ChosenPrompts, rule: ConsensusRule, memory_gb: floa
     }
     chosen = None
     if rule.rule == "share":
-        chosen = _subsampled(edges, num, subsample, rule)
+        chosen = subsampled(edges, num, subsample, rule)
         keep = chosen["selected_high"] >= rule.threshold
         edges, chosen = edges.where(keep), {name: values[keep] for name, values in chosen.items()}
         facts |= {"share": rule.share, "subsample": subsample, "samples": rule.samples, "confidence": CONFIDENCE}
@@ -168,30 +143,6 @@ def consensus_among(prompts: ChosenPrompts, rule: ConsensusRule, memory_gb: floa
     return ConsensusGraph(edge_table, node_table, facts, tuple(_doubts(prompts, facts)))
 
 
-def _subsampled(edges: Inclusion, num: int, size: int, rule: ConsensusRule) -> dict[str, npt.NDArray[Any]]:
-    """Return how often random subsamples of clusters choose each edge, with bounds, and the certified radius."""
-    rng = np.random.default_rng(rule.seed)
-    value_IX = csr_array((edges.value_Y, (edges.item_Y, edges.cluster_Y)), shape=(len(edges.key_I), num))
-    count_I = np.zeros(len(edges.key_I), dtype=np.int64)
-    at_once = max(1, _ELEMENTS // max(1, len(edges.key_I)))
-    for first in range(0, rule.samples, at_once):
-        draws = min(at_once, rule.samples - first)
-        drawn = np.zeros((num, draws))
-        for number in range(draws):
-            drawn[rng.choice(num, size, replace=False), number] = 1.0 / size
-        for values in (value_IX @ drawn).T:
-            count_I += covering(values, rule.share)
-    # a bound for each edge, so that all of them hold together (Bonferroni); both ends count
-    confidence = 1 - (1 - CONFIDENCE) / max(1, len(count_I))
-    low, high = clopper_pearson(count_I, rule.samples, confidence)
-    return {
-        "selected": count_I / rule.samples,
-        "selected_low": low,
-        "selected_high": high,
-        "radius": sampled_radius(low, num, size, rule.threshold),
-    }
-
-
 def _edge_table(
     prompts: ChosenPrompts,
     sites: Sites,
@@ -209,14 +160,14 @@ def _edge_table(
     else:
         radius, status = chosen["radius"], np.where(chosen["radius"] >= 0, "in", "abstains")
         selected = {name: chosen[name] for name in ("selected", "selected_low", "selected_high")}
-    share, low, high = _weights(edges, num, rule)
+    share, low, high = weights_over_clusters(edges, num, rule)
     signed = np.bincount(edges.item_Y, edges.signed_Y, len(edges.key_I)) / num
     order = np.lexsort((edges.key_I, -share, -edges.clusters_I))
     names = site_names(prompts, sites, np.concatenate([source[order], target[order]]))
     columns: dict[str, Any] = {"source": names[: len(order)], "target": names[len(order) :]}
     for side, number in (("source", source), ("target", target)):
         columns |= {
-            f"{side}_kind": sites.kind_I[number][order],
+            f"{side}_kind": np.array(KINDS, dtype=object)[sites.kind_I[number][order]],
             f"{side}_layer": sites.layer_I[number][order],
             f"{side}_feature": sites.feature_I[number][order],
         }
@@ -251,7 +202,7 @@ def _node_table(prompts: ChosenPrompts, sites: Sites, nodes: Inclusion, num: int
     return Table(
         {
             "node": site_names(prompts, sites, site),
-            "kind": sites.kind_I[site],
+            "kind": np.array(KINDS, dtype=object)[sites.kind_I[site]],
             "layer": sites.layer_I[site],
             "feature": sites.feature_I[site],
             **{name: column[order] for name, column in values.items()},
@@ -262,24 +213,6 @@ def _node_table(prompts: ChosenPrompts, sites: Sites, nodes: Inclusion, num: int
 def _frequencies(clusters_I: npt.NDArray[np.int64], num: int) -> dict[str, Floats]:
     low, high = clopper_pearson(clusters_I, num)
     return {"frequency": clusters_I / num, "low": low, "high": high}
-
-
-def _weights(edges: Inclusion, num: int, rule: ConsensusRule) -> tuple[Floats, Floats, Floats]:
-    """Return the mean share over clusters, and the ends of its percentile interval over bootstraps of clusters."""
-    number_of = len(edges.key_I)
-    share_I = np.bincount(edges.item_Y, edges.value_Y, number_of) / num
-    if not number_of or num < 2:
-        return share_I, np.full(number_of, np.nan), np.full(number_of, np.nan)
-    rng = np.random.default_rng(rule.seed)
-    counts = rng.multinomial(num, np.full(num, 1 / num), rule.resamples).T / num
-    value_IX = csr_array((edges.value_Y, (edges.item_Y, edges.cluster_Y)), shape=(number_of, num))
-    ends = [
-        np.quantile(value_IX[first : first + at_once] @ counts, (0.025, 0.975), axis=1)
-        for at_once in (max(1, _ELEMENTS // rule.resamples),)
-        for first in range(0, number_of, at_once)
-    ]
-    low, high = np.concatenate(ends, axis=1)
-    return share_I, low, high
 
 
 def _doubts(prompts: ChosenPrompts, facts: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from ..graph.columns import KINDS
 from ..redact import redacted
 from ..store.format.run_file import is_imported
 from ..store.reader import Store
+from ..table import Table
 from ..table_folder import import_parquet, write_parquet
 from .columns import Column, arrow_table
 from .prompts import ChosenPrompts
@@ -39,6 +40,29 @@ class Findings:
     """Numbers of tests, of clusters and the like, as JSON: what a reader must know to judge the tables."""
     warnings: tuple[str, ...] = ()
     """What makes these numbers less certain than they look, and what the data cannot say; sentences for people."""
+
+    @classmethod
+    def of(
+        cls,
+        columns: Mapping[str, Mapping[str, Column]],
+        tables: Mapping[str, Table],
+        facts: Mapping[str, Any],
+        warnings: tuple[str, ...],
+    ) -> Findings:
+        """Return findings of tables in memory, of which `columns` describe every column, in the same order."""
+        found = {}
+        for name, described in columns.items():
+            table = tables[name]
+            if table.columns != [*described]:
+                raise ConfigError(f"the table {name} has the columns {table.columns}, not {[*described]}")
+            found[name] = FindingTable(
+                described,
+                {
+                    column: table[column] if about.kind in ("", "kind") else table[column].astype(about.kind)
+                    for column, about in described.items()
+                },
+            )
+        return cls(found, facts, warnings)
 
 
 def mine_findings(

@@ -97,6 +97,15 @@ class Unknown:
     edges: int = 0
 
 
+def num_passes(num_edges: int, memory_gb: float) -> int:
+    """Return how often the store is read so that the records of one time fit into half of the memory."""
+    return max(1, -(-num_edges // _most_records(memory_gb)))
+
+
+def _most_records(memory_gb: float) -> int:
+    return max(1, int(memory_gb * 1e9 / 2) // RECORD_BYTES)
+
+
 def edge_inclusion(
     prompts: ChosenPrompts,
     sites: Sites,
@@ -110,12 +119,10 @@ def edge_inclusion(
     The store is read as often as needed to hold the records of a range of targets in half of `memory_gb`. `unknown`
     counts prompts whose influence is not known, which have no edges, and edges whose weight is not finite.
     """
-    most = max(1, int(memory_gb * 1e9 / 2) // RECORD_BYTES)
-    num_passes = max(1, -(-prompts.num_edges // most))
-    starts = partition_starts(sites, num_passes)
+    starts = partition_starts(sites, num_passes(prompts.num_edges, memory_gb))
     for number, (first, end) in enumerate(zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)):
         records: list[Record] = []
-        for shares in read_edge_shares(prompts, sites, min(_READ_ROWS, most), "all", first, end):
+        for shares in read_edge_shares(prompts, sites, min(_READ_ROWS, _most_records(memory_gb)), "all", first, end):
             records.append((shares.key_X, shares.rank_X, shares.share_X, shares.signed_X))
             if not number:
                 unknown.prompts += int(np.count_nonzero(~shares.known_I))
@@ -136,9 +143,9 @@ def node_inclusion(
             influence_N = scanned.nodes["influence"].astype(np.float64)[order]
             influence_N[~np.isfinite(influence_N)] = 0.0
             is_first = np.concatenate([[True], (np.diff(site_N) != 0) | (np.diff(rank_N) != 0)])[: len(order)]
-            sums: Floats = np.bincount(
-                np.cumsum(is_first) - 1, influence_N, int(np.count_nonzero(is_first))
-            ).astype(np.float64)
+            sums: Floats = np.bincount(np.cumsum(is_first) - 1, influence_N, int(np.count_nonzero(is_first))).astype(
+                np.float64
+            )
             yield site_N[is_first], rank_N[is_first], sums, sums
 
     return Inclusion.of(records(), cluster_of, within)

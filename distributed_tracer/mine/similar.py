@@ -9,29 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import spearmanr
 
 from ..errors import ConfigError
 from ..store.reader import Store
 from ..table import Table
 from ..text import counted, listed
-from .beyond_texts import TextStrata, least_excess, separation
+from .beyond_texts import TextStrata, least_excess
+from .findings import Findings
+from .pair_list import PAIR, PairList, correlation, sample_of, separations
 from .prompt_similarity import GraphVectors, PromptComparison, Similarities, TextVectors
 from .prompts import ChosenPrompts, choose_prompts
 from .proportions import clopper_pearson
+from .similar_columns import TABLES
 
 Floats = npt.NDArray[np.float64]
 Edges = Literal["features", "all"]
 MOST_LISTED = 10_000
 """Number of pairs in the table `unlike_texts` at most: the strongest ones."""
-_MOST_COMPARED = 1_500
-"""Number of prompts at most whose pairs say what equally alike texts have in common."""
-_PAIR = ("rank_a", "rank_b", "ruzicka", "cosine", "text", "common_1", "common_2")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +44,11 @@ class SimilarPrompts:
     """Numbers of prompts and pairs, how well graphs and texts tell clusters apart, and the settings."""
     warnings: tuple[str, ...]
     """What makes these numbers less certain than they look."""
+
+    def findings(self) -> Findings:
+        """Return what a result folder holds of it."""
+        tables = {name: getattr(self, name) for name in TABLES}
+        return Findings.of(TABLES, tables, self.facts, self.warnings)
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name} {value}" for name, value in self.facts.items())
@@ -118,10 +121,10 @@ def similar_among(
         "values": graphs.num_values,
     }
     chosen = known if prompt_id is None else np.array([prompts.rank_of[prompt_id]], dtype=np.intp)
-    nearest, strata, unlike = [], None, _Pairs()
+    nearest, strata, unlike = [], None, PairList()
     if prompt_id is None and len(known) > 2:
-        sample = _sample(prompts, known, seed)
-        compared = _Pairs()
+        sample = sample_of(prompts, known, seed)
+        compared = PairList()
         for rank in sample.tolist():
             compared.add(rank, sample[sample > rank], comparison.with_all(rank))
         pairs = compared.columns()
@@ -134,12 +137,12 @@ def similar_among(
             "pairs_compared": len(pairs["text"]),
             "pairs_unlike": int(unlike_text.sum()),
             "listed_of_compared": num_listed,
-            "least_excess": least,
-            "by_chance": by_chance,
+            "least_excess": least if num_listed else None,
+            "by_chance": by_chance if num_listed else None,
             "max_text": max_text,
             "q": q,
-            "correlation_with_texts": _correlation(pairs),
-            **_separations(prompts, pairs, strata),
+            "correlation_with_texts": correlation(pairs),
+            **separations(prompts, pairs, strata),
         }
     for rank in chosen.tolist():
         found = comparison.with_all(rank)
@@ -159,35 +162,6 @@ def similar_among(
     )
 
 
-class _Pairs:
-    """Pairs of prompts, a row for each."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self._blocks: list[dict[str, npt.NDArray[Any]]] = []
-
-    def add(self, rank: int, others: npt.NDArray[np.intp], found: Similarities) -> None:
-        """Add the pairs of one prompt with some others."""
-        self.total += len(others)
-        if len(others):
-            columns = (found.ruzicka_I, found.cosine_I, found.text_I, *found.common_2I)
-            values = (np.full(len(others), rank), others, *(values[others] for values in columns))
-            self._blocks.append(dict(zip(_PAIR, values, strict=True)))
-
-    def columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return all pairs."""
-        empty = {name: np.zeros(0, dtype=np.intp if "rank" in name else np.float64) for name in _PAIR}
-        return {name: np.concatenate([block[name] for block in (empty, *self._blocks)]) for name in _PAIR}
-
-    def keep(self, most: int, strata: TextStrata, at_end: bool = False) -> None:
-        """Forget all but the strongest pairs, once there are twice as many as `most`, or at the end."""
-        if at_end or sum(len(block["text"]) for block in self._blocks) > 2 * most:
-            found = self.columns()
-            excess = found["ruzicka"] - strata.ruzicka_Y[strata.numbers(found["text"])]
-            order = np.lexsort((found["rank_b"], found["rank_a"], -excess))[:most]
-            self._blocks = [{name: values[order] for name, values in found.items()}]
-
-
 def _check(top: int, samples: int | None, max_text: float, q: float) -> None:
     for name, number, least in (("top", top, 1), ("samples", samples, 16)):
         if number is not None and (not isinstance(number, int) or number < least):
@@ -198,43 +172,10 @@ def _check(top: int, samples: int | None, max_text: float, q: float) -> None:
         raise ConfigError(f"q is a share between 0 and 1, not {q!r}")
 
 
-def _sample(prompts: ChosenPrompts, known: npt.NDArray[np.intp], seed: int) -> npt.NDArray[np.intp]:
-    """Return the ranks of at most 1,500 prompts, ascending, chosen by a hash of seed and id."""
-    if len(known) <= _MOST_COMPARED:
-        return known
-    hashes = [
-        blake2b(f"{seed}:{prompts.ids[rank]}".encode("utf-8", "surrogatepass")).digest() for rank in known.tolist()
-    ]
-    order = sorted(range(len(known)), key=hashes.__getitem__)
-    return np.sort(known[order[:_MOST_COMPARED]])
-
-
-def _correlation(pairs: Mapping[str, npt.NDArray[Any]]) -> float:
-    """Return Spearman's rank correlation of the similarities of graphs and texts; NaN if either does not vary."""
-    graph, text = pairs["ruzicka"], pairs["text"]
-    if len({*graph[:1].tolist()} | {*graph.tolist()}) < 2 or len({*text.tolist()}) < 2:
-        return float("nan")
-    return float(spearmanr(graph, text).statistic)
-
-
-def _separations(prompts: ChosenPrompts, pairs: Mapping[str, npt.NDArray[Any]], strata: TextStrata) -> dict[str, float]:
-    """Return how well graphs, texts, and graphs of equally alike texts tell pairs of one cluster from other pairs."""
-    if prompts.clusters is None:
-        return {}
-    a, b = (prompts.clusters[pairs[name].astype(np.intp)] for name in ("rank_a", "rank_b"))
-    has = (a >= 0) & (b >= 0)
-    graph, text, is_same = pairs["ruzicka"][has], pairs["text"][has], (a == b)[has]
-    return {
-        "separation_graphs": separation(graph, is_same),
-        "separation_texts": separation(text, is_same),
-        "separation_beyond_texts": separation(graph, is_same, strata.numbers(text)),
-    }
-
-
 def _nearest(rank: int, found: Similarities, known: npt.NDArray[np.intp], top: int) -> dict[str, npt.NDArray[Any]]:
     others = known[(known != rank) & (found.ruzicka_I[known] > 0)]
     order = others[np.argsort(-found.ruzicka_I[others], kind="stable")[:top]]
-    pairs = _Pairs()
+    pairs = PairList()
     pairs.add(rank, order, found)
     return pairs.columns()
 
@@ -242,7 +183,7 @@ def _nearest(rank: int, found: Similarities, known: npt.NDArray[np.intp], top: i
 def _neighbours(
     prompts: ChosenPrompts, nearest: Sequence[Mapping[str, npt.NDArray[Any]]], samples: int | None
 ) -> Table:
-    found = {name: np.concatenate([block[name] for block in nearest]) for name in _PAIR}
+    found = {name: np.concatenate([block[name] for block in nearest]) for name in PAIR}
     place = np.concatenate([np.arange(1, len(block["text"]) + 1) for block in nearest])
     return Table(
         {
@@ -255,7 +196,7 @@ def _neighbours(
 
 
 def _unlike_texts(
-    prompts: ChosenPrompts, texts: TextVectors, unlike: _Pairs, strata: TextStrata | None, samples: int | None
+    prompts: ChosenPrompts, texts: TextVectors, unlike: PairList, strata: TextStrata | None, samples: int | None
 ) -> Table:
     if strata is not None:
         unlike.keep(MOST_LISTED, strata, at_end=True)
