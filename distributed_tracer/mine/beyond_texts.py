@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-_STRATA = 20
+_LEAST_PAIRS, _MOST_STRATA = 50, 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +29,20 @@ class TextStrata:
 
     @classmethod
     def of(cls, text_I: Floats, common_2I: Floats, ruzicka_I: Floats) -> TextStrata:
-        """Return the strata of some pairs; there must be one at least. At most 20 have about equally many pairs."""
-        cuts = np.unique(np.quantile(text_I, np.linspace(0, 1, _STRATA + 1)))[1:-1]
+        """Return the strata of some pairs, of which there must be one at least.
+
+        Pairs of equal overlap are in one stratum, and neighbouring overlaps are joined until a stratum has at least 50
+        pairs, and at least one in 200 of all. Pairs of one stratum should be alike in text: what is left of the
+        differences between their texts would count as being beyond texts.
+        """
+        values, counts = np.unique(text_I, return_counts=True)
+        least, cuts, size = max(_LEAST_PAIRS, len(text_I) // _MOST_STRATA), list[float](), 0
+        for value, count in zip(values[::-1].tolist(), counts[::-1].tolist(), strict=True):
+            size += count
+            if size >= least:
+                cuts.append(value)
+                size = 0
+        cuts = np.array(cuts[-2::-1], dtype=np.float64)
         stratum_I = np.searchsorted(cuts, text_I, side="right")
         medians = [
             [float(np.median(values[stratum_I == number])) for number in range(len(cuts) + 1)]
@@ -52,10 +64,11 @@ def least_excess(excess_2I: Floats, stratum_I: npt.NDArray[np.intp], q: float) -
 
     The second number is how many pairs have it, and the third is the estimated share of chance among them. If what
     remains beyond texts is chance, an excess in one half of the edges says nothing of the other half. Then the number
-    of pairs with an excess in both is, in each stratum, the product of the numbers with an excess in either, divided by
-    the number of pairs. The estimate is 1 + this expected number, divided by the number found; the 1 is that of Barber
-    and Candès 2015, "Controlling the false discovery rate via knockoffs" (Annals of Statistics 43), without which a
-    few pairs could stand out by luck. The excess is infinite if no threshold keeps the estimate at `q`.
+    of pairs with an excess in both halves is, in each stratum, expected to be n_10 n_01 / n_00, where the others are
+    counted that have it in the first half alone, in the second half alone, and in neither. The estimate is 1 + the sum
+    of this over strata, divided by the number found. The 1 is that of Barber and Candès 2015, "Controlling the false
+    discovery rate via knockoffs" (Annals of Statistics 43), without which a few pairs could stand out by luck. The
+    excess is infinite if no threshold keeps the estimate at `q`.
     """
     both_I = excess_2I.min(axis=0)
     least_X = np.unique(both_I[both_I > 0])
@@ -63,8 +76,11 @@ def least_excess(excess_2I: Floats, stratum_I: npt.NDArray[np.intp], q: float) -
     expected_X = np.zeros(len(least_X))
     for number in np.unique(stratum_I):
         own = excess_2I[:, stratum_I == number]
-        first, second = (len(values) - np.searchsorted(np.sort(values), least_X) for values in own)
-        expected_X += first * second / own.shape[1]
+        first, second, both = (
+            len(values) - np.searchsorted(np.sort(values), least_X) for values in (*own, own.min(axis=0))
+        )
+        neither = own.shape[1] - first - second + both
+        expected_X += (first - both) * (second - both) / np.maximum(neither, 1)
     by_chance_X = (1 + expected_X) / np.maximum(found_X, 1)
     fitting = np.flatnonzero(by_chance_X <= q)
     if not len(fitting):

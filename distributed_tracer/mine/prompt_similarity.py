@@ -66,7 +66,7 @@ class GraphVectors:
         if samples is not None and samples * len(prompts) > most:
             needed = samples * len(prompts) * BYTES_PER_VALUE / 1e9
             raise ConfigError(
-                f"{samples} samples of {len(prompts):,} prompts need --memory-gb {needed:.1f}, not {memory_gb}: "
+                f"{samples} samples of {len(prompts):,} prompts need --memory-gb {needed:.2g}, not {memory_gb}: "
                 "allow it, or take fewer samples"
             )
         most_rows = max(1, min(_READ_ROWS, most))
@@ -88,7 +88,7 @@ class GraphVectors:
             if samples is None and num_held > most:
                 raise ConfigError(
                     f"the edges of {len(prompts):,} prompts do not fit into --memory-gb {memory_gb} ({num_held:,} of "
-                    f"them need {num_held * BYTES_PER_VALUE / 1e9:.1f} GB): allow more memory, choose "
+                    f"them need {num_held * BYTES_PER_VALUE / 1e9:.2g} GB): allow more memory, choose "
                     "prompts with --where, or estimate the similarities with --samples 256"
                 )
         index = InvertedIndex.of(len(prompts), *_joined(columns))
