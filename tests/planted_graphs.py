@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +14,11 @@ from distributed_tracer.graph.nodes import ActiveTable, NodeKind, NodeTable
 
 Site = tuple[int, int]
 """Layer and index of a feature."""
+Edges = dict[tuple[Site, Site], float]
+"""The weight of each edge, by source and target."""
 
 
-def planted_graph(prompt: str, tokens: Sequence[int], edges: Mapping[tuple[Site, Site], float], **metadata: Any) -> Graph:
+def planted_graph(prompt: str, tokens: Sequence[int], edges: Edges, **metadata: Any) -> Graph:
     """The graph that has exactly these edges from feature to feature. Every feature has influence 1, and the row sums
     are those of its edges. The target and the tokens are nodes without edges."""
     base = random_graph(
@@ -53,9 +55,11 @@ def planted_graph(prompt: str, tokens: Sequence[int], edges: Mapping[tuple[Site,
     )
 
 
-def random_edges(rng: np.random.Generator, count: int, first: int = 0, num_features: int = 40) -> dict[tuple[Site, Site], float]:
+def random_edges(
+    rng: np.random.Generator, count: int, first: int = 0, num_features: int = 40
+) -> dict[tuple[Site, Site], float]:
     """Random edges between features of adjacent layers, numbered from `first`, with weights of both signs."""
-    found = {}
+    found: Edges = {}
     for _ in range(count):
         layer = int(rng.integers(0, 3))
         source, target = ((layer + step, first + int(rng.integers(0, num_features))) for step in (0, 1))

@@ -14,7 +14,7 @@ from .mine_answer import Where, print_result
 if TYPE_CHECKING:
     from ..mine.result import Result
 
-_SHOWN = ("ruzicka", "cosine", "text", "same_cluster")
+_SHOWN = ("ruzicka", "cosine", "text")
 
 
 def similar(
@@ -83,7 +83,7 @@ def similar(
         print_answer(dict(result.info))
         return 0
     if prompt is not None:
-        shown = result.table("neighbours", ["neighbour", *_SHOWN])
+        shown = result.table("neighbours", ["neighbour", *_SHOWN, *(["same_cluster"] if cluster else [])])
         print_result(result, out, [f"graphs similar to that of {prompt}:", shown.format(top)])
         return 0
     print_result(result, out, [*_facts(result.facts, cluster), *_unlike(result)])
@@ -97,7 +97,7 @@ def _facts(facts: Mapping[str, Any], cluster: str | None) -> Iterator[str]:
     if facts.get("separation_graphs") is not None:
         names = {"graphs": "graphs", "texts": "texts", "beyond_texts": "graphs of equally alike texts"}
         values = ", ".join(f"{name} {facts[f'separation_{key}']:.3f}" for key, name in names.items())
-        yield f"pairs of one {cluster} told from other pairs (area under the ROC curve): {values}"
+        yield f"area under the ROC curve for pairs of one {cluster} among all pairs: {values}"
 
 
 def _unlike(result: Result) -> Iterator[str]:

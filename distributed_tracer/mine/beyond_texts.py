@@ -36,13 +36,13 @@ class TextStrata:
         differences between their texts would count as being beyond texts.
         """
         values, counts = np.unique(text_I, return_counts=True)
-        least, cuts, size = max(_LEAST_PAIRS, len(text_I) // _MOST_STRATA), list[float](), 0
+        least, begins, size = max(_LEAST_PAIRS, len(text_I) // _MOST_STRATA), list[float](), 0
         for value, count in zip(values[::-1].tolist(), counts[::-1].tolist(), strict=True):
             size += count
             if size >= least:
-                cuts.append(value)
+                begins.append(value)
                 size = 0
-        cuts = np.array(cuts[-2::-1], dtype=np.float64)
+        cuts = np.array(begins[-2::-1], dtype=np.float64)
         stratum_I = np.searchsorted(cuts, text_I, side="right")
         medians = [
             [float(np.median(values[stratum_I == number])) for number in range(len(cuts) + 1)]

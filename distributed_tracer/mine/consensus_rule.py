@@ -1,6 +1,6 @@
 """The rule of a consensus graph, and what it needs over many random choices of clusters.
 
-Axes: I edge, X cluster.
+Axes: I edge, X cluster, Y edge in a cluster.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..documents.json_text import to_json_types
 from ..errors import ConfigError
 from ..graph.columns import KINDS
 from ..redact import redacted
@@ -37,7 +38,8 @@ class Findings:
 
     tables: Mapping[str, FindingTable]
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """Numbers of tests, of clusters and the like, as JSON: what a reader must know to judge the tables."""
+    """Numbers of tests, of clusters and the like, as JSON: what a reader must know to judge the tables. A number that
+    is not finite is stored as null."""
     warnings: tuple[str, ...] = ()
     """What makes these numbers less certain than they look, and what the data cannot say; sentences for people."""
 
@@ -85,7 +87,7 @@ def mine_findings(
                     raise ConfigError(f"the table {name} has no values or no description of {sorted(missing)}")
                 own = arrow_table(table.columns, table.rows, of_graphs)
                 write_parquet(folder / TABLES / f"{name}.parquet", iter([own]))
-            found = {"facts": dict(findings.facts), "warnings": list(findings.warnings)}
+            found = {"facts": to_json_types(findings.facts), "warnings": list(findings.warnings)}
             write_document(folder, {"what": what, "settings": settings, **provenance(prompts), **found})
     return open_result(folder)
 

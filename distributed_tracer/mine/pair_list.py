@@ -1,4 +1,7 @@
-"""Pairs of prompts with the similarities of their graphs and texts, and what they say together."""
+"""Pairs of prompts with the similarities of their graphs and texts, and what they say together.
+
+Axes: I prompt, Y stratum of pairs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Names of sites for people: `feature 2:46`, `error of layer 2`, and tokens and targets by their text."""
+"""Names of sites for people: `feature 2:46`, `error of layer 2`, and tokens and targets by their text.
+
+Axes: I prompt of a part range.
+"""
 
 from __future__ import annotations
 

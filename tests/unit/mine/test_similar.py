@@ -126,9 +126,7 @@ def test_similarities_do_not_change_when_weights_and_rows_are_scaled_together(tm
         row_N, weight_E = (np.float32(by) * values for values in (graph.row_abs_sum_N, graph.weight_E))
         return replace(graph, row_abs_sum_N=row_N, weight_E=weight_E)
 
-    plain, other = (
-        make_store(str(tmp_path / str(by)), [scaled(graph, by) for graph in GRAPHS]) for by in (1.0, 4.0)
-    )
+    plain, other = (make_store(str(tmp_path / str(by)), [scaled(graph, by) for graph in GRAPHS]) for by in (1.0, 4.0))
     assert both_tables(similar_prompts(plain)) == both_tables(similar_prompts(other))
 
 
