@@ -27,7 +27,7 @@ def similar(
     top: int = 10,
     samples: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
     max_text: float = 0.5,
-    q: float = 0.1,
+    q: float = 0.05,
     memory_gb: float = 2.0,
     seed: int = 0,
     dry_run: bool = False,

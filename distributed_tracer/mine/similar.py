@@ -66,7 +66,7 @@ def similar_prompts(
     top: int = 10,
     samples: int | None = None,
     max_text: float = 0.5,
-    q: float = 0.1,
+    q: float = 0.05,
     memory_gb: float = 2.0,
     seed: int = 0,
 ) -> SimilarPrompts:

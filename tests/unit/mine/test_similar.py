@@ -261,9 +261,9 @@ def test_what_cannot_be_compared_is_refused_or_said(store: Store, tmp_path: Path
         with pytest.raises(ConfigError, match=name):
             similar_prompts(store, **{name: value})
     with pytest.raises(ConfigError, match=r"do not fit into --memory-gb 1e-05 .* --samples 256"):
-        similar_prompts(store, memory_gb=1e-5)
+        similar_prompts(store, memory_gb=1 / 100_000)
     with pytest.raises(ConfigError, match=r"256 samples of 8 prompts need --memory-gb 0\.0002"):
-        similar_prompts(store, memory_gb=1e-5, samples=256)
+        similar_prompts(store, memory_gb=1 / 100_000, samples=256)
     unknown = replace(GRAPHS[0], influence_N=np.full_like(GRAPHS[0].influence_N, np.nan), prompt_id="unknown")
     bare = random_graph("bare", density=0.0)
     mixed = make_store(str(tmp_path / "mixed"), [unknown, bare, *GRAPHS[:3]])

@@ -176,7 +176,7 @@ def test_wrong_settings_are_refused(store: Store) -> None:
         with pytest.raises(ConfigError, match="edge"):
             pruning_stability(store, edge_thresholds=thresholds)
     with pytest.raises(ConfigError, match=r"nodes and edges need about --memory-gb 0\.\d+, not 1e-05"):
-        pruning_stability(store, memory_gb=1e-5)
+        pruning_stability(store, memory_gb=1 / 100_000)
     with pytest.raises(PromptNotFound):
         pruning_stability(store, "p9")
 
