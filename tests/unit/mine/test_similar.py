@@ -111,12 +111,14 @@ def test_results_are_the_same_bits_for_any_parts_order_and_reading(
 ) -> None:
     expected = repr(both_tables(similar_prompts(store, samples=samples, max_text=1.0, q=0.9)))
     shuffled = random.Random(1).sample(GRAPHS, len(GRAPHS))
-    compact(make_store(str(tmp_path / "compacted"), shuffled[:3], shuffled[3:5], shuffled[5:]).url)
+    for name in ("shuffled", "compacted"):
+        make_store(str(tmp_path / name), shuffled[:3], shuffled[3:5], shuffled[5:])
+    compact(str(tmp_path / "compacted"))
     halves = [make_store(str(tmp_path / name), own).url for name, own in (("a", shuffled[:5]), ("b", shuffled[5:]))]
     merge_stores(str(tmp_path / "merged"), halves)
     for most in (1, 100, 1 << 20):
         monkeypatch.setattr(prompt_similarity, "_READ_ROWS", most)
-        for name in ("compacted", "merged"):
+        for name in ("shuffled", "compacted", "merged"):
             found = similar_prompts(open_store(str(tmp_path / name)), samples=samples, max_text=1.0, q=0.9)
             assert repr(both_tables(found)) == expected
 
@@ -159,6 +161,13 @@ def test_sketches_estimate_similarities_within_their_bounds() -> None:
         assert abs(errors[-1]) <= math.sqrt(math.log(2e9) / (2 * samples))
     assert np.mean(covered) > 0.9
     assert abs(np.mean(errors)) < 3 * 0.5 / math.sqrt(samples * len(errors))
+
+
+def test_weights_smaller_than_the_cells_in_which_darts_are_thrown_count_by_their_size() -> None:
+    rng = np.random.default_rng(0)
+    one, other = (dict(enumerate((own / own.sum()).tolist())) for own in rng.uniform(0.5, 1.5, (2, 4_000)))
+    matches = [(sketch(one, 256, seed) == sketch(other, 256, seed)).mean() for seed in range(8)]
+    assert abs(np.mean(matches) - ruzicka(one, other)) < 4 * 0.5 / math.sqrt(256 * 8)
 
 
 def test_equal_vectors_have_equal_sketches_and_disjoint_ones_share_nothing() -> None:
