@@ -22,7 +22,7 @@ HOSTILE = "p\x1b[31m-forged\nerror: the disk has failed"
 def path(tmp_path_factory: pytest.TempPathFactory) -> str:
     rng = np.random.default_rng(0)
     core = random_edges(rng, 30, first=100)
-    names = [HOSTILE, *(f"p{number}" for number in range(1, 12))]
+    names = [HOSTILE, *(f"p{number}" for number in range(1, 16))]
     graphs = [
         planted_graph(
             name,
@@ -46,14 +46,14 @@ COMMANDS = {
 }
 SAYS = {
     "similar": (
-        "66 pairs, of which 66 have unlike texts",
+        "120 pairs, of which 120 have unlike texts",
         "area under the ROC curve for pairs of one topic",
         "by chance:",
     ),
     "similar of one prompt": ("graphs similar to that of p3:",),
     "similar by samples": ("similarities are estimates from 64 samples",),
-    "consensus": ("6 prompts in 6 clusters", "edges stay whichever cluster is removed", "there are only 6 clusters"),
-    "consensus of shares": ("12 prompts in 6 clusters", "nodes are listed by their frequency"),
+    "consensus": ("8 prompts in 8 clusters", "edges stay whichever cluster is removed"),
+    "consensus of shares": ("16 prompts in 8 clusters", "nodes are listed by their frequency"),
     "stability": ("4 settings of 1 graph", "at the largest edge threshold", "edges_shared_with_next"),
 }
 

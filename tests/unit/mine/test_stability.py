@@ -86,8 +86,8 @@ def test_neighbouring_settings_share_what_their_graphs_share(found: PruningStabi
     for row in found.steps.rows():
         if row["prompt"] != graph.prompt_id:
             continue
-        one = labels(prune(graph, row["node_threshold"], row["edge_threshold"]))
-        other = labels(prune(graph, row["next_node_threshold"], row["next_edge_threshold"]))
+        one: tuple[set[Any], ...] = labels(prune(graph, row["node_threshold"], row["edge_threshold"]))
+        other: tuple[set[Any], ...] = labels(prune(graph, row["next_node_threshold"], row["next_edge_threshold"]))
         for name, a, b in zip(("nodes", "edges"), one, other, strict=True):
             assert row[f"{name}_jaccard"] == (len(a & b) / len(a | b) if a | b else 1.0)
         grown = row[f"next_{row['grows']}"] > row[row["grows"]]
