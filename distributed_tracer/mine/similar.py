@@ -7,6 +7,7 @@ Axes: I prompt, Y pair of prompts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -100,13 +101,11 @@ def similar_among(
 ) -> SimilarPrompts:
     """Return what `similar_prompts` returns, for prompts that are chosen already."""
     _check(top, samples, max_text, q)
-    if prompt_id is not None and prompt_id not in prompts.rank_of:
-        prompts.store.entry(prompt_id)  # raises PromptNotFound
-        raise ConfigError(f"prompt {prompt_id!r} is not among the {counted(len(prompts), 'prompt')} that meet --where")
+    own_rank = None if prompt_id is None else prompts.rank(prompt_id)
     graphs = GraphVectors.read(prompts, edges, samples, memory_gb, seed)
     comparison = PromptComparison(graphs, TextVectors.read(prompts))
     known = np.array([rank for rank in range(len(prompts)) if rank not in graphs.unknown], dtype=np.intp)
-    if (prompt_id is not None and prompts.rank_of[prompt_id] in graphs.unknown) or not len(known):
+    if own_rank in graphs.unknown or not len(known):
         raise ConfigError(
             f"the influence in the graph of {listed([prompt_id or prompts.ids[0]])} is not known, as in imported "
             "graphs without it, so that no edge has a share of it"
@@ -120,31 +119,15 @@ def similar_among(
         "edges_unknown": graphs.num_unknown_edges,
         "values": graphs.num_values,
     }
-    chosen = known if prompt_id is None else np.array([prompts.rank_of[prompt_id]], dtype=np.intp)
-    nearest, strata, unlike = [], None, PairList()
+    nearest, strata, least, unlike = [], None, math.inf, PairList()
     if prompt_id is None and len(known) > 2:
         sample = sample_of(prompts, known, seed)
         compared = PairList()
         for rank in sample.tolist():
             compared.add(rank, sample[sample > rank], comparison.with_all(rank))
-        pairs = compared.columns()
-        common = np.stack([pairs["common_1"], pairs["common_2"]])
-        strata = TextStrata.of(pairs["text"], common, pairs["ruzicka"])
-        unlike_text = pairs["text"] <= max_text
-        excess = strata.excess(pairs["text"], common)[:, unlike_text]
-        least, num_listed, by_chance = least_excess(excess, strata.numbers(pairs["text"][unlike_text]), q)
-        facts |= {
-            "pairs_compared": len(pairs["text"]),
-            "pairs_unlike": int(unlike_text.sum()),
-            "listed_of_compared": num_listed,
-            "least_excess": least if num_listed else None,
-            "by_chance": by_chance if num_listed else None,
-            "max_text": max_text,
-            "q": q,
-            "correlation_with_texts": correlation(pairs),
-            **separations(prompts, pairs, strata),
-        }
-    for rank in chosen.tolist():
+        strata, least, of_pairs = _beyond_texts(prompts, compared.columns(), max_text, q)
+        facts |= of_pairs
+    for rank in known.tolist() if own_rank is None else [own_rank]:
         found = comparison.with_all(rank)
         nearest.append(_nearest(rank, found, known, top))
         if strata is not None:
@@ -160,6 +143,29 @@ def similar_among(
         facts,
         tuple(_doubts(prompts, facts, comparison.texts.num_unknown, prompt_id, len(known))),
     )
+
+
+def _beyond_texts(
+    prompts: ChosenPrompts, pairs: Mapping[str, npt.NDArray[Any]], max_text: float, q: float
+) -> tuple[TextStrata, float, dict[str, Any]]:
+    """Return what equally alike texts have in common, the least excess of pairs that are listed, and facts."""
+    text, common = pairs["text"], np.stack([pairs["common_1"], pairs["common_2"]])
+    strata = TextStrata.of(text, common, pairs["ruzicka"])
+    is_unlike = text <= max_text
+    excess = strata.excess(text, common)[:, is_unlike]
+    least, num_listed, by_chance = least_excess(excess, strata.numbers(text[is_unlike]), q)
+    facts = {
+        "pairs_compared": len(text),
+        "pairs_unlike": int(is_unlike.sum()),
+        "listed_of_compared": num_listed,
+        "least_excess": least if num_listed else None,
+        "by_chance": by_chance if num_listed else None,
+        "max_text": max_text,
+        "q": q,
+        "correlation_with_texts": correlation(pairs),
+        **separations(prompts, pairs, strata),
+    }
+    return strata, least, facts
 
 
 def _check(top: int, samples: int | None, max_text: float, q: float) -> None:

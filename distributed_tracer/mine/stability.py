@@ -103,10 +103,13 @@ def stability_among(prompts: ChosenPrompts, prompt_id: str | None, grid: Grid, m
 
 
 def num_rows(prompts: ChosenPrompts, prompt_id: str | None) -> int:
-    """Return the number of nodes and edges of one prompt, or of all chosen ones. Raises PromptNotFound."""
+    """Return the number of nodes and edges of one prompt, or of all chosen ones.
+
+    Raises PromptNotFound, and ConfigError for a prompt that was not chosen.
+    """
     if prompt_id is None:
         return prompts.num_nodes + prompts.num_edges
-    entry = prompts.store.entry(prompt_id)
+    entry = prompts.store.entry(prompts.ids[prompts.rank(prompt_id)])
     return entry.num_nodes + entry.num_edges
 
 

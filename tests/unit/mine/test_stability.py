@@ -179,6 +179,8 @@ def test_wrong_settings_are_refused(store: Store) -> None:
         pruning_stability(store, memory_gb=1 / 100_000)
     with pytest.raises(PromptNotFound):
         pruning_stability(store, "p9")
+    with pytest.raises(ConfigError, match="'p1' is not among the 1 prompt that meet"):
+        pruning_stability(store, "p1", where="id=p3")
 
 
 def test_the_command_has_the_default_thresholds_of_the_function() -> None:
