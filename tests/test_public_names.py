@@ -15,6 +15,7 @@ from distributed_tracer.cli.main import main
 PUBLIC = {
     "AblationResult",
     "ChainsResult",
+    "ConsensusGraph",
     "ContrastResult",
     "CorpusConfig",
     "EdgeEffectMetric",
@@ -38,9 +39,11 @@ PUBLIC = {
     "ProfileJob",
     "Prompt",
     "PromptVectors",
+    "PruningStability",
     "ReplacementModel",
     "RunConfig",
     "SERIES",
+    "SimilarPrompts",
     "Store",
     "StoreConfig",
     "Supernode",
@@ -62,6 +65,7 @@ PUBLIC = {
     "compact",
     "compare_graphs",
     "compare_groups",
+    "consensus_graph",
     "contrast_features",
     "cooccurring",
     "copy_store",
@@ -104,6 +108,7 @@ PUBLIC = {
     "plan_text",
     "prompt_vectors",
     "prune",
+    "pruning_stability",
     "read_label_file",
     "recurring_edges",
     "rule_labels",
@@ -112,6 +117,7 @@ PUBLIC = {
     "run_profile",
     "run_with_cache",
     "save_figure",
+    "similar_prompts",
     "split_store",
     "strongest_chains",
     "strongest_paths",
@@ -247,6 +253,12 @@ OF_MINE = {
     "mine vectors": {*MINED, "--predict", "--shuffles", "--seed"},
     "mine weights": {*MINED, "--transcoders", "--model", "--top", "--candidates", "--min-positions", "--q"},
     "mine chains": {*MINED, "--atlas", "--top", "--begin", "--target", "--min-edges", "--min-prompts"},
+    "mine consensus": {
+        *MINED,
+        *("--rule", "--threshold", "--within", "--share", "--subsample", "--samples", "--resamples", "--seed"),
+    },
+    "mine similar": {*MINED, "--prompt", "--edges", "--top", "--samples", "--max-text", "--q", "--seed"},
+    "mine stability": MINED - {"--cluster"} | {"--prompt", "--node-thresholds", "--edge-thresholds"},
 }
 """Options of the commands of `mine`."""
 

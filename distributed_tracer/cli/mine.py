@@ -11,7 +11,10 @@ from ..redact import redacted
 from ..text import counted, printable
 from .app import StorePath, bound, print_answer
 from .mine_chains import chains
+from .mine_consensus import consensus
 from .mine_errors import dark_matter
+from .mine_similar import similar
+from .mine_stability import stability
 from .mine_vectors import vectors
 from .mine_weights import weights
 
@@ -73,7 +76,10 @@ def atlas(
 OF_MINE: dict[str, Callable[..., int]] = {
     "atlas": atlas,
     "chains": chains,
+    "consensus": consensus,
     "dark-matter": dark_matter,
+    "similar": similar,
+    "stability": stability,
     "vectors": vectors,
     "weights": weights,
 }

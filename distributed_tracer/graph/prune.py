@@ -38,6 +38,14 @@ def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.9
     Influence, row sums and scores stay those of the whole graph. Raises ConfigError for a threshold that is not in
     (0, 1], and for an imported graph whose influence or weights of targets or edges are not known or not finite.
     """
+    return _take(graph, *kept_by_pruning(graph, node_threshold, edge_threshold), graph.target_E())
+
+
+def kept_by_pruning(graph: Graph, node_threshold: float, edge_threshold: float) -> tuple[Mask, npt.NDArray[np.intp]]:
+    """Return which nodes `prune` keeps [N], and the numbers of the edges that it keeps, ascending.
+
+    The errors are those of `prune`.
+    """
     check_thresholds(node_threshold, edge_threshold)
     _check_known(graph)
     kind_N, target_E, source_E = graph.nodes.kind_N, graph.target_E(), graph.source_E
@@ -49,7 +57,7 @@ def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.9
     edge_I = edge_I[score_I >= _cut(score_I, edge_threshold, ROUND_OFF)]
     target_I, source_I = target_E[edge_I], source_E[edge_I]
     keep_N = _without_dangling(keep_N, stays_N, kind_N == NodeKind.FEATURE, target_I, source_I)
-    return _take(graph, keep_N, edge_I[keep_N[target_I] & keep_N[source_I]], target_E)
+    return keep_N, edge_I[keep_N[target_I] & keep_N[source_I]]
 
 
 def check_thresholds(node_threshold: float, edge_threshold: float) -> None:

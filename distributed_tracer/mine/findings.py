@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..documents.json_text import to_json_types
 from ..errors import ConfigError
 from ..graph.columns import KINDS
 from ..redact import redacted
 from ..store.format.run_file import is_imported
 from ..store.reader import Store
+from ..table import Table
 from ..table_folder import import_parquet, write_parquet
 from .columns import Column, arrow_table
 from .prompts import ChosenPrompts
@@ -36,9 +38,33 @@ class Findings:
 
     tables: Mapping[str, FindingTable]
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """Numbers of tests, of clusters and the like, as JSON: what a reader must know to judge the tables."""
+    """Numbers of tests, of clusters and the like, as JSON: what a reader must know to judge the tables. A number that
+    is not finite is stored as null."""
     warnings: tuple[str, ...] = ()
     """What makes these numbers less certain than they look, and what the data cannot say; sentences for people."""
+
+    @classmethod
+    def of(
+        cls,
+        columns: Mapping[str, Mapping[str, Column]],
+        tables: Mapping[str, Table],
+        facts: Mapping[str, Any],
+        warnings: tuple[str, ...],
+    ) -> Findings:
+        """Return findings of tables in memory, of which `columns` describe every column, in the same order."""
+        found = {}
+        for name, described in columns.items():
+            table = tables[name]
+            if table.columns != [*described]:
+                raise ConfigError(f"the table {name} has the columns {table.columns}, not {[*described]}")
+            found[name] = FindingTable(
+                described,
+                {
+                    column: table[column] if about.kind in ("", "kind") else table[column].astype(about.kind)
+                    for column, about in described.items()
+                },
+            )
+        return cls(found, facts, warnings)
 
 
 def mine_findings(
@@ -61,7 +87,7 @@ def mine_findings(
                     raise ConfigError(f"the table {name} has no values or no description of {sorted(missing)}")
                 own = arrow_table(table.columns, table.rows, of_graphs)
                 write_parquet(folder / TABLES / f"{name}.parquet", iter([own]))
-            found = {"facts": dict(findings.facts), "warnings": list(findings.warnings)}
+            found = {"facts": to_json_types(findings.facts), "warnings": list(findings.warnings)}
             write_document(folder, {"what": what, "settings": settings, **provenance(prompts), **found})
     return open_result(folder)
 

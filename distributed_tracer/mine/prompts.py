@@ -18,6 +18,7 @@ from ..store.read.prompt_table import METADATA
 from ..store.read.select import metadata_columns
 from ..store.read.where import rows_meeting
 from ..store.reader import Store
+from ..text import counted, short
 
 MOST_PROMPTS = 1 << 28
 """Bound of the number of prompts, so that a rank and a position class fit into 32 bits."""
@@ -41,6 +42,16 @@ class ChosenPrompts:
     def rank_of(self) -> dict[str, int]:
         """Rank of each prompt, by id."""
         return {prompt_id: rank for rank, prompt_id in enumerate(self.ids)}
+
+    def rank(self, prompt_id: str) -> int:
+        """Return the rank of a prompt.
+
+        Raises PromptNotFound if the store does not have it, and ConfigError if it was not chosen.
+        """
+        if prompt_id not in self.rank_of:
+            self.store.entry(prompt_id)
+            raise ConfigError(f"{short(prompt_id)} is not among the {counted(len(self), 'prompt')} that meet --where")
+        return self.rank_of[prompt_id]
 
     @cached_property
     def num_nodes(self) -> int:

@@ -40,6 +40,9 @@ V1 = (
     ("draw S --prompt dallas --out F/graph.png", "160 of 847 edges"),
     ("compare S dallas tokens", "positions: "),
     ("draw S --out F/corpus.png --by hops", "corpus.png"),
+    ("mine similar S --out F/similar", "10 pairs, of which 10 have unlike texts"),
+    ("mine consensus S --out F/consensus", "in the consensus graph are 0 of 1,371 edges and 6 of 117 nodes"),
+    ("mine stability S --out F/stability --prompt dallas", "73 of 847 edges are kept at all settings"),
     ("verify S", "5 prompts, 239 objects, 135,388 bytes in parts and index: all as written"),
     ("repair S --dry-run", "nothing is damaged"),
     ("verify-edges S --sample 1 --local", "direct effects agree to 0.0001 in all graphs"),
@@ -79,7 +82,7 @@ def test_no_version_and_no_command_is_missed() -> None:
     for commands in ANSWERS.values():
         assert {command.split()[0] for command, _ in commands} == {
             *(one.__name__.strip("_").replace("_", "-") for one in COMMANDS),
-            "labels",
+            *("labels", "mine"),
         } - NO_STORE
 
 

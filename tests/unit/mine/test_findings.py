@@ -14,6 +14,7 @@ from distributed_tracer.mine.columns import Column
 from distributed_tracer.mine.findings import KIND_COLUMN, Findings, FindingTable, mine_findings
 from distributed_tracer.mine.prompts import ChosenPrompts, choose_prompts
 from distributed_tracer.mine.result import open_result
+from distributed_tracer.table import Table
 
 pytest.importorskip("pyarrow")
 
@@ -44,6 +45,18 @@ def test_findings_are_read_back_with_facts_and_warnings_and_found_once(tmp_path:
     assert again.table("pairs")["token"].tolist() == table["token"].tolist()
     with pytest.raises(ConfigError, match="seed"):
         mine_findings(tmp_path / "out", "pairs", prompts, {"seed": 1}, never)
+
+
+def test_a_fact_that_is_not_known_is_null_and_tables_have_the_columns_that_are_described(
+    tmp_path: Path, prompts: ChosenPrompts
+) -> None:
+    table = Table({"token": ["a"], "kind": [0], "p": [1]})
+    findings = Findings.of({"pairs": COLUMNS}, {"pairs": table}, {"share": float("nan")}, ())
+    result = mine_findings(tmp_path / "out", "pairs", prompts, {}, lambda: findings)
+    assert result.facts == {"share": None}
+    assert result.table("pairs")["p"].dtype == "float64"
+    with pytest.raises(ConfigError, match=r"the table pairs has the columns \['token'\], not \['token', 'kind', 'p'\]"):
+        Findings.of({"pairs": COLUMNS}, {"pairs": Table({"token": ["a"]})}, {}, ())
 
 
 def test_a_table_without_rows_keeps_its_columns(tmp_path: Path, prompts: ChosenPrompts) -> None:

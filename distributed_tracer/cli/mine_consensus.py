@@ -1,0 +1,103 @@
+"""mine consensus: the graph that clusters of prompts have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from ..text import counted
+from .app import StorePath, print_answer
+from .mine_answer import Where, print_result
+
+
+def consensus(
+    path: StorePath,
+    out: str,
+    where: Where = (),
+    cluster: str | None = None,
+    rule: Literal["frequency", "share"] = "frequency",
+    threshold: float = 0.5,
+    within: float = 0.5,
+    share: float = 0.8,
+    subsample: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
+    samples: int = 1_000,
+    resamples: int = 1_000,
+    memory_gb: float = 2.0,
+    seed: int = 0,
+    dry_run: bool = False,
+    json: bool = False,
+) -> int:
+    """Find the nodes and edges that many clusters of prompts have, and how many clusters may go without losing them.
+
+    The result is a folder of Parquet files with nodes and edges, without positions. docs/similar.md has the
+    definitions.
+
+    Args:
+        path: Directory or URL of a store.
+        out: Folder of the result: new, empty, or begun by this command.
+        where: Conditions that prompts must meet, all of them, in the form that `query` takes.
+        cluster: Metadata whose equal values make prompts a cluster, such as a template. Without it, each prompt is a
+            cluster.
+        rule: Rule of the graph. frequency takes what at least a share `threshold` of the clusters include. share takes
+            the edges that at least a share `threshold` of all subsamples of clusters choose, each the largest mean
+            shares of influence.
+        threshold: Share of the clusters, or of the subsamples, that must have an edge.
+        within: Share of the prompts of a cluster that must have an edge so that the cluster includes it.
+        share: Share of influence that the edges chosen by a subsample cover together.
+        subsample: Number of clusters in a subsample; by default a quarter of them.
+        samples: Number of subsamples that are drawn, with the rule share.
+        resamples: Number of bootstraps of clusters for the intervals of weights.
+        memory_gb: Memory in 10^9 bytes to use, beside that of the program itself; the store is read several times if
+            it is small.
+        seed: Seed of the subsamples and of the bootstraps.
+        dry_run: Whether to say only what it will take.
+        json: Whether to print the provenance of the result as JSON.
+    """
+    from ..mine.consensus import consensus_among
+    from ..mine.consensus_rule import ConsensusRule
+    from ..mine.findings import mine_findings
+    from ..mine.inclusion import num_passes
+    from ..mine.prompts import choose_prompts
+    from ..store.reader import open_store
+
+    rules = ConsensusRule(rule, threshold, within, share, subsample, samples, resamples, seed)
+    prompts = choose_prompts(open_store(path), where, cluster)
+    if dry_run:
+        print(
+            f"{counted(len(prompts), 'prompt')}, {counted(prompts.num_edges, 'edge')}\n"
+            f"the edges are read in {counted(num_passes(prompts.num_edges, memory_gb), 'part')}, one after another"
+        )
+        return 0
+    options: dict[str, Any] = {
+        "where": list(where),
+        "cluster": cluster,
+        "rule": rule,
+        "threshold": threshold,
+        "within": within,
+    }
+    options |= {"share": share, "subsample": subsample, "samples": samples, "resamples": resamples, "seed": seed}
+    result = mine_findings(
+        out, "consensus", prompts, options, lambda: consensus_among(prompts, rules, memory_gb).findings()
+    )
+    if json:
+        print_answer(dict(result.info))
+        return 0
+    facts = result.facts
+    lines = [
+        f"{counted(facts['prompts'], 'prompt')} in {counted(facts['clusters'], 'cluster')}",
+        f"in the consensus graph are {facts['edges_in']:,} of {facts['edges_seen']:,} edges and "
+        f"{facts['nodes_in']:,} of {facts['nodes_seen']:,} nodes, with {facts['share_covered']:.1%} of the influence "
+        "that edges pass on",
+        f"{counted(facts['edges_certified'], 'edge')} stay whichever cluster is removed",
+    ]
+    if facts["edges_undecided"]:
+        lines.append(f"{counted(facts['edges_undecided'], 'edge')} are undecided: more samples would say it")
+    shown = ["source", "target", "clusters", "frequency", "low", "high", "share", "radius"]
+    edges = result.table("edges", shown)
+    edges = edges.where(edges["radius"] >= 0)
+    if len(edges):
+        strongest = edges.take((-edges["share"]).argsort(kind="stable"))
+        lines += ["those with the largest shares of influence:", strongest.format(20)]
+    print_result(result, out, lines)
+    return 0
