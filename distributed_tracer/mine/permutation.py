@@ -65,10 +65,13 @@ def exchange_labels(values: Floats, is_a: Mask, draws: int, seed: int = 0) -> Pe
     assignments, is_exact = _assignments(is_a, draws, seed)
     known = (~np.isnan(values)).astype(np.float64)
     scaled = _scaled(values)
-    total, squares, counts = scaled.sum(0), (scaled**2).sum(0), known.sum(0)
+    scaled_squares = scaled**2
+    total, squares, counts = scaled.sum(0), scaled_squares.sum(0), known.sum(0)
+    size_a = None if np.isnan(values).any() else float(is_a.sum())
 
     def statistic(rows: Floats) -> Floats:
-        n_a, sum_a, square_a = rows @ known, rows @ scaled, rows @ scaled**2
+        n_a = rows @ known if size_a is None else size_a
+        sum_a, square_a = rows @ scaled, rows @ scaled_squares
         n_b, sum_b, square_b = counts - n_a, total - sum_a, squares - square_a
         defined = (n_a > 1) & (n_b > 1)
         n_a, n_b = np.where(defined, n_a, 2.0), np.where(defined, n_b, 2.0)

@@ -18,8 +18,9 @@ from rounding import nearly
 from distributed_tracer.errors import ConfigError, PromptNotFound
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.nodes import ActiveTable, NodeKind, NodeTable
-from distributed_tracer.mine import contrast
-from distributed_tracer.mine.contrast import COLUMNS, ContrastResult, contrast_features
+from distributed_tracer.mine import set_tests
+from distributed_tracer.mine.contrast import ContrastResult, contrast_features
+from distributed_tracer.mine.set_tests import COLUMNS
 from distributed_tracer.mine.statistics import welch
 from distributed_tracer.store.reader import Store
 
@@ -165,7 +166,7 @@ def test_results_do_not_depend_on_the_order_of_prompts_on_parts_or_on_blocks_bit
     shuffled = [GRAPHS[number] for number in order]
     other = make_store(str(tmp_path), shuffled[:9], shuffled[9:40], shuffled[40:])
     assert same(contrast_features(other, [*A[::-1], A[3]], iter(B[::-1]), cluster="topic"), expected)
-    monkeypatch.setattr(contrast, "_ELEMENTS", 3 * len(GRAPHS))
+    monkeypatch.setattr(set_tests, "ELEMENTS", 3 * len(GRAPHS))
     assert same(
         contrast_features(other, A, B, cluster={graph.prompt_id: graph.metadata["topic"] for graph in GRAPHS}), expected
     )
