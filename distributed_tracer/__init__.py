@@ -50,6 +50,7 @@ _PUBLIC = {
     "compact": "store.maintenance.compact",
     "compare_graphs": "query.compare",
     "compare_groups": "query.compare_groups",
+    "contrast_edges": "mine.contrast_edges",
     "contrast_features": "mine.contrast",
     "cooccurring": "query.cooccurrence",
     "copy_store": "store.maintenance.copy",

@@ -67,6 +67,19 @@ def _source_ranges(spill: Spill, number: int, target: int, most_edges: int) -> I
     yield target * size + begin, (target + 1) * size
 
 
+def ordered(records: npt.NDArray[Any], num_prompts: int) -> npt.NDArray[Any]:
+    """Return the records by key, then by rank of the prompt; equal ones in the order in which they were read."""
+    if not len(records):
+        return records
+    key_E, rank_E = records["key"], records["rank_class"] >> CLASS_BITS
+    base, bits = int(key_E.min()), num_prompts.bit_length()
+    if (int(key_E.max()) - base).bit_length() + bits < 63:
+        order_E = np.argsort((key_E - base) << bits | rank_E, kind="stable")
+    else:
+        order_E = np.lexsort((rank_E, key_E))
+    return records[order_E]
+
+
 class PairReduction:
     """Turns the records of a key range into rows of the table of edges."""
 
@@ -75,7 +88,7 @@ class PairReduction:
 
     def rows(self, records: npt.NDArray[Any]) -> Iterator[Rows]:
         """Yield the rows of all pairs of the records, by key, in batches. All targets must be of one layer."""
-        records = self._ordered(records)
+        records = ordered(records, len(self._prompts))
         if not len(records):
             return
         key_E = np.ascontiguousarray(records["key"])
@@ -90,18 +103,6 @@ class PairReduction:
             batch = records[first_X[begin] : end_X[stop - 1]]
             yield self._batch(batch, first_X[begin:stop] - first_X[begin], target_lo, row_sums)
             begin = stop
-
-    def _ordered(self, records: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the records by key, then by rank of the prompt; equal ones in the order in which they were read."""
-        if not len(records):
-            return records
-        key_E, rank_E = records["key"], records["rank_class"] >> CLASS_BITS
-        base, bits = int(key_E.min()), len(self._prompts).bit_length()
-        if (int(key_E.max()) - base).bit_length() + bits < 63:
-            order_E = np.argsort((key_E - base) << bits | rank_E, kind="stable")
-        else:
-            order_E = np.lexsort((rank_E, key_E))
-        return records[order_E]
 
     def _batch(
         self,
@@ -144,7 +145,7 @@ class PairReduction:
             **self._ends(key_X),
             "prompts": counted(pair_Y),
             "prompts_unknown": counted(pair_Y[~is_known_Y]),
-            **({} if clusters is None else {"clusters": _distinct(pair_Y, clusters[rank_Y], num_pairs)}),
+            **({} if clusters is None else {"clusters": distinct(pair_Y, clusters[rank_Y], num_pairs)}),
             "instances": counted(pair_E),
             "instances_positive": counted(pair_E[weight_E > 0]),
             "instances_negative": counted(pair_E[weight_E < 0]),
@@ -224,7 +225,7 @@ class PairReduction:
         return both_X
 
 
-def _distinct(pair_Y: npt.NDArray[np.intp], cluster_Y: npt.NDArray[np.int32], num_pairs: int) -> npt.NDArray[np.int64]:
+def distinct(pair_Y: npt.NDArray[np.intp], cluster_Y: npt.NDArray[np.int32], num_pairs: int) -> npt.NDArray[np.int64]:
     """Return the number of distinct clusters of each pair; -1 stands for no cluster."""
     has_Y = cluster_Y >= 0
     found = np.unique(pair_Y[has_Y].astype(np.int64) << 32 | cluster_Y[has_Y])

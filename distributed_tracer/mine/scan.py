@@ -5,7 +5,7 @@ Axes: I prompt of a part range, N node of it, E edge of it, K target of it, X ta
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -63,12 +63,15 @@ class ScannedRange:
         return source_E, stored["edges/weight"]
 
 
-def scan_ranges(prompts: ChosenPrompts, most_rows: int, with_values: bool = True) -> Iterator[ScannedRange]:
+def scan_ranges(
+    prompts: ChosenPrompts, most_rows: int, with_values: bool = True, also: Sequence[str] = ()
+) -> Iterator[ScannedRange]:
     """Yield the nodes of all prompts in part ranges of at most `most_rows` nodes and edges.
 
-    Without values, only what determines sites is read, and the ranges are limited by nodes alone.
+    Without values, only what determines sites is read, and the ranges are limited by nodes alone. `also` names further
+    columns of nodes to read.
     """
-    names = (*_OF_SITES, *(_OF_NODES if with_values else ()))
+    names = (*_OF_SITES, *(_OF_NODES if with_values else ()), *also)
     sizes = ("num_nodes", "num_edges") if with_values else ("num_nodes",)
     for part_range, rank_I in prompts.ranges(*sizes, rows=most_rows):
         nodes = part_range.part.nodes(names, part_range.rows("num_nodes"))

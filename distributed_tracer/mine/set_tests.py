@@ -30,7 +30,7 @@ from .statistics import (
     welch,
 )
 
-ELEMENTS = 1 << 22
+ELEMENTS = 1 << 21
 """Number of values in a block, unless there are more prompts."""
 COLUMNS = (
     *("mean_a", "mean_b", "difference", "low", "high", "g", "g_low", "g_high", "half_1", "half_2"),

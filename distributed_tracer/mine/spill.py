@@ -66,15 +66,20 @@ class Spill:
         num_partitions = len(self.starts) - 1
         with ExitStack() as stack:
             nodes, edges = (
-                [stack.enter_context(self._path(kind, number).open("wb")) for number in range(num_partitions)]
+                [stack.enter_context(self.path(kind, number).open("wb")) for number in range(num_partitions)]
                 for kind in ("nodes", "edges")
             )
             for scanned in ranges:
-                self._write_range(scanned, nodes, edges)
+                self.write_range(scanned, nodes, edges)
 
-    def _write_range(self, scanned: ScannedRange, nodes: Sequence[BinaryIO], edges: Sequence[BinaryIO]) -> None:
+    def partitions(self, site_N: npt.NDArray[np.integer]) -> npt.NDArray[np.uint16]:
+        """Return the number of the partition of each node's site."""
+        return (np.searchsorted(self.starts, site_N, side="right") - 1).astype(np.uint16)
+
+    def write_range(self, scanned: ScannedRange, nodes: Sequence[BinaryIO], edges: Sequence[BinaryIO]) -> None:
+        """Append the records of one part range to the files of the partitions."""
         site_N, rank_N = self.sites.numbers(scanned.code_N), scanned.rank_N
-        partition_N = (np.searchsorted(self.starts, site_N, side="right") - 1).astype(np.uint16)
+        partition_N = self.partitions(site_N)
         target_E = scanned.target_E
         source_E, weight_E = scanned.edges()
         position_N = scanned.nodes["position"]
@@ -86,7 +91,7 @@ class Spill:
         records["key"] = (site_N.astype(np.int64) * len(self.sites))[target_E] + site_N[source_E]
         records["rank_class"] = (rank_N.astype(np.uint32) << CLASS_BITS)[target_E] | _CLASS_OF[distance_E]
         records["weight"] = weight_E
-        _append(edges, records, partition_N[target_E])
+        append(edges, records, partition_N[target_E])
         from_errors = np.flatnonzero(self._is_error_I[site_N][source_E])
         of_nodes = np.zeros(len(site_N), dtype=NODE_RECORD)
         for name in ("in_degree", "activation", "influence", "row_abs_sum", "row_abs_dropped"):
@@ -95,15 +100,15 @@ class Spill:
         of_nodes["error_abs"] = np.bincount(
             target_E[from_errors], weights=np.abs(weight_E[from_errors]).astype(np.float64), minlength=len(site_N)
         )
-        _append(nodes, of_nodes, partition_N)
+        append(nodes, of_nodes, partition_N)
 
     def nodes(self, number: int) -> npt.NDArray[Any]:
         """Return the records of the nodes of one partition."""
-        return np.fromfile(self._path("nodes", number), dtype=NODE_RECORD)
+        return np.fromfile(self.path("nodes", number), dtype=NODE_RECORD)
 
     def edge_blocks(self, number: int) -> Iterator[npt.NDArray[Any]]:
         """Yield the records of the edges of one partition in blocks."""
-        with self._path("edges", number).open("rb") as file:
+        with self.path("edges", number).open("rb") as file:
             while len(block := np.fromfile(file, dtype=EDGE_RECORD, count=_BLOCK)):
                 yield block
 
@@ -114,13 +119,14 @@ class Spill:
 
     def remove(self, kind: str, number: int) -> None:
         """Remove a file that is not needed any more."""
-        self._path(kind, number).unlink()
+        self.path(kind, number).unlink()
 
-    def _path(self, kind: str, number: int) -> Path:
+    def path(self, kind: str, number: int) -> Path:
+        """Return the file of one partition's records."""
         return self.folder / f"{kind}_{number:04d}"
 
 
-def _append(files: Sequence[BinaryIO], records: npt.NDArray[Any], partition: npt.NDArray[np.uint16]) -> None:
+def append(files: Sequence[BinaryIO], records: npt.NDArray[Any], partition: npt.NDArray[np.uint16]) -> None:
     """Append each record to the file of its partition, in the order of the records."""
     ordered = records[np.argsort(partition, kind="stable")]
     ends = np.cumsum(np.bincount(partition, minlength=len(files))).tolist()
