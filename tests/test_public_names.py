@@ -16,6 +16,7 @@ PUBLIC = {
     "AblationResult",
     "ContrastResult",
     "CorpusConfig",
+    "EdgeContrastResult",
     "EdgeEffectMetric",
     "EvaluationJob",
     "FaithfulnessMetric",
@@ -55,6 +56,7 @@ PUBLIC = {
     "compact",
     "compare_graphs",
     "compare_groups",
+    "contrast_edges",
     "contrast_features",
     "cooccurring",
     "copy_store",
@@ -85,6 +87,7 @@ PUBLIC = {
     "matching_prompts",
     "merge_stores",
     "mine_atlas",
+    "mine_contrast",
     "new_figure",
     "open_profile",
     "open_result",
@@ -225,7 +228,13 @@ OF_LABELS = {
     "labels remove": {"--source", "--author"},
 }
 """Options of the commands of `labels`."""
-OF_MINE = {"mine atlas": {"--out", "--memory-gb", "--where", "--cluster", "--dry-run", "--no-dry-run", *JSON}}
+OF_MINE = {
+    "mine atlas": {"--out", "--memory-gb", "--where", "--cluster", "--dry-run", "--no-dry-run", *JSON},
+    "mine contrast": {
+        *("--a", "--b", "--of", "--measure", "--cluster", "--paired", "--test", "--q", "--min-clusters"),
+        *("--permutations", "--seed", "--where", "--out", "--memory-gb", "--dry-run", "--no-dry-run", *JSON),
+    },
+}
 """Options of the commands of `mine`."""
 
 

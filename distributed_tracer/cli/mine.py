@@ -1,7 +1,8 @@
-"""Commands that mine all graphs of a store: mine atlas."""
+"""Commands that mine all graphs of a store: mine atlas, mine contrast."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import tyro
@@ -9,6 +10,7 @@ import tyro
 from ..redact import redacted
 from ..text import counted, printable
 from .app import StorePath, bound, print_answer
+from .mine_contrast import contrast
 
 mine_app = tyro.extras.SubcommandApp()
 
@@ -58,9 +60,9 @@ def atlas(
     return 0
 
 
-OF_MINE = {"atlas": atlas}
+OF_MINE: dict[str, Callable[..., int]] = {"atlas": atlas, "contrast": contrast}
 """The commands of `mine`, by name."""
 
 for _name, _function in OF_MINE.items():
     mine_app.command(name=_name)(bound(_function))
-mine_app.__doc__ = "Statistics over all graphs of a store: atlas."
+mine_app.__doc__ = "Statistics over all graphs of a store: atlas, contrast."

@@ -136,7 +136,7 @@ def mine_atlas(
         "cluster": cluster,
     }
     if not check_folder(folder, settings):
-        with _room(folder, estimate), work_folder(folder, settings) as work:
+        with room(folder, estimate), work_folder(folder, settings) as work:
             sites = find_sites(prompts, estimate.plan.read_rows)
             plan = AtlasPlan.of(memory_gb, prompts.num_edges + prompts.num_nodes, len(sites))
             counts = write_atlas(folder, work, prompts, sites, plan)
@@ -202,7 +202,7 @@ def _feature_rows(sites: Sites, incidences: Incidences) -> dict[str, npt.NDArray
 
 
 @contextmanager
-def _room(folder: Path, estimate: AtlasEstimate) -> Iterator[None]:
+def room(folder: Path, estimate: AtlasEstimate) -> Iterator[None]:
     """Raise ResultError, which says what is needed, if the disk becomes full."""
     try:
         yield

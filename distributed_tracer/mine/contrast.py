@@ -99,16 +99,17 @@ def features_of_sets(store: Store, sets: PromptSets, measure: str, settings: Con
         tests.add(*read.matrices(len(sets.ids), block))
     columns = tests.columns()
     tokens = token_shares(store, sets)
+    differing = share_of_differing_tokens(read, tokens)
     order = by_p(columns, read.layer, read.feature)
     features = Table(
         {
             "layer": read.layer[order],
             "feature": read.feature[order],
             **{name: columns[name][order] for name in COLUMNS},
-            "differing_tokens": share_of_differing_tokens(read, tokens)[order],
+            "differing_tokens": differing[order],
         }
     )
-    facts = tests.facts(columns, measure, read.num_rare)
+    facts = tests.facts(columns, measure, read.num_rare, differing)
     warnings = tests.warnings(facts, "features")
     if measure == "influence" and (num_unknown := int(read.is_unknown.sum())):
         warnings.append(

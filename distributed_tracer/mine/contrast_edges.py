@@ -103,7 +103,7 @@ def edges_of_sets(
     columns = tests.columns()
     num_prompts = {"a": int(sets.is_a.sum()), "b": int((~sets.is_a).sum())}
     columns |= {f"rows_{end}": number - columns[f"unknown_{end}"] for end, number in num_prompts.items()}
-    order = by_p(columns, target, source)
+    order, differing = by_p(columns, target, source), np.concatenate(shares)
     sites = reader.sites
     ends = {
         f"{side}_{name}": values
@@ -119,10 +119,10 @@ def edges_of_sets(
         {
             **ends,
             **{name: columns[name][order] for name in (*COLUMNS, *OF_TARGET)},
-            "differing_tokens": np.concatenate(shares)[order],
+            "differing_tokens": differing[order],
         }
     )
-    facts = tests.facts(columns, measure, reader.num_rare)
+    facts = tests.facts(columns, measure, reader.num_rare, differing)
     found = columns["q"] <= settings.q
     facts["found_by_presence_alone"] = int(np.count_nonzero(found & np.isnan(columns["p_welch"])))
     return EdgeContrastResult(edges, tokens, (*tests.warnings(facts, "edges"), *_warnings(columns, facts)), facts)

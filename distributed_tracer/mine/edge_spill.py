@@ -86,9 +86,7 @@ class EdgeSpill(Spill):
             self.name_of[site] = min(name, self.name_of.get(site, name))
 
 
-def _of_kind(
-    kind_N: npt.NDArray[np.int8], site_N: npt.NDArray[np.int32], kind: NodeKind
-) -> list[tuple[int, int]]:
+def _of_kind(kind_N: npt.NDArray[np.int8], site_N: npt.NDArray[np.int32], kind: NodeKind) -> list[tuple[int, int]]:
     """Return the site and the number of each node of one kind."""
     nodes = np.flatnonzero(kind_N == kind)
     return list(zip(site_N[nodes].tolist(), nodes.tolist(), strict=True))

@@ -32,8 +32,8 @@ class EdgeBlock:
     key: Ints
     """Number of the target's site * number of sites + number of the source's site."""
     value: Floats
-    """Sum of weights over positions / sum of `row_abs_sum` over the target's nodes with a row; 0 for an absent edge; NaN
-    where the target has no row, or where the share is not known."""
+    """Sum of weights over positions / sum of `row_abs_sum` over the target's nodes with a row. It is 0 for an absent
+    edge, and NaN where the target has no row or the share is not known."""
     present: Floats
     """1 where the graph has the edge."""
     missing: Floats
@@ -98,9 +98,7 @@ class EdgeReader:
         key_E, rank_E = records["key"], (records["rank_class"] >> CLASS_BITS).astype(np.int64)
         first_X = np.flatnonzero(np.concatenate([[True], key_E[1:] != key_E[:-1]]))
         pair_E = np.repeat(np.arange(len(first_X)), np.diff(first_X, append=len(records)))
-        first_Y = np.flatnonzero(
-            np.concatenate([[True], (rank_E[1:] != rank_E[:-1]) | (pair_E[1:] != pair_E[:-1])])
-        )
+        first_Y = np.flatnonzero(np.concatenate([[True], (rank_E[1:] != rank_E[:-1]) | (pair_E[1:] != pair_E[:-1])]))
         pair_Y, rank_Y = pair_E[first_Y], rank_E[first_Y]
         clusters = self._prompts.clusters
         assert clusters is not None
@@ -145,7 +143,8 @@ class _Rows:
         is_new = np.ones(len(records), dtype=bool)
         is_new[1:] = (site[1:] != site[:-1]) | (rank[1:] != rank[:-1])
         first, of = np.flatnonzero(is_new), np.cumsum(is_new) - 1
-        row_sum, missing = (np.bincount(of, weights=records[name]) for name in ("row_sum", "missing"))
+        row_sum: Floats = np.bincount(of, weights=records["row_sum"]).astype(np.float64)
+        missing: Floats = np.bincount(of, weights=records["missing"]).astype(np.float64)
         row_sum = np.where(np.isfinite(row_sum) & (row_sum > 0), row_sum, np.nan)
         share = np.maximum(missing / row_sum, 0.0)  # round-off of a complete row may be below 0
         return cls(site[first], rank[first], row_sum, np.where(np.isfinite(share), share, np.nan))

@@ -27,6 +27,8 @@ from ..table_stream import Batch, CategoricalColumn, TableStream
 from ..text import counted, html_facts, short
 
 DOCUMENT, TABLES, WORK = "provenance.json", "tables", "work"
+RECORDS = "records"
+"""Folder within WORK for temporary files, empty when work begins."""
 RESULT = TableFolder(
     "result", "result of mining", DOCUMENT, "distributed_tracer result", 1, ResultError, decided_by="store"
 )
@@ -225,7 +227,7 @@ def work_folder(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
     work = folder / WORK
     with RESULT.locked(folder, work / _LOCK):
         shutil.rmtree(folder / TABLES, ignore_errors=True)
-        temporary = work / "records"
+        temporary = work / RECORDS
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         try:

@@ -115,11 +115,10 @@ class SetTests:
             for end, mask in (("a", sets.is_a), ("b", ~sets.is_a))
             for name, counts in (("prompts", present), ("unknown", is_unknown))
         }
-        means = {
-            f"{name}_{end}": known_mean(by_unit)
-            for name, matrix in (also or {}).items()
-            for end, by_unit in zip("ab", sets.by_unit(matrix), strict=False)
-        }
+        means: Columns = {}
+        for name, matrix in (also or {}).items():
+            of_a, of_b, *_ = sets.by_unit(matrix)
+            means |= {f"{name}_a": known_mean(of_a), f"{name}_b": known_mean(of_b)}
         self._magnitudes.append(magnitude)
         self._blocks.append(
             {
@@ -145,11 +144,15 @@ class SetTests:
         found["p_max"] = np.where(np.isnan(found["p_permutation"]), np.nan, p_of_largest(self._magnitudes))
         return found | {"q": q_values(found["p"]), "q_by": q_values(found["p"], "by")}
 
-    def facts(self, columns: Columns, measure: str, num_rare: int) -> dict[str, Any]:
-        """Return numbers of prompts, clusters, tests and assignments, and the settings."""
+    def facts(self, columns: Columns, measure: str, num_rare: int, differing_tokens: Floats) -> dict[str, Any]:
+        """Return numbers of prompts, clusters, tests and assignments, and the settings.
+
+        `differing_tokens` says for each row in which share of its places tokens differ between the sets.
+        """
         sets, settings = self.sets, self.settings
         num_tested = int((~np.isnan(columns["p"])).sum())
-        num_found = int((columns["q"] <= settings.q).sum())
+        is_found = columns["q"] <= settings.q
+        num_found = int(is_found.sum())
         sides = (("a", sets.is_a), ("b", ~sets.is_a))
         return {
             "measure": measure,
@@ -160,6 +163,7 @@ class SetTests:
             "not_tested": len(columns["p"]) - num_tested,
             "too_rare": num_rare,
             "found": num_found,
+            "found_at_differing_tokens": int((is_found & (differing_tokens == 1)).sum()),
             "q": settings.q,
             "assignments": len(self._magnitudes[0].largest),
             "exact": self._magnitudes[0].is_exact,
