@@ -146,8 +146,9 @@ class _Rows:
         row_sum: Floats = np.bincount(of, weights=records["row_sum"]).astype(np.float64)
         missing: Floats = np.bincount(of, weights=records["missing"]).astype(np.float64)
         row_sum = np.where(np.isfinite(row_sum) & (row_sum > 0), row_sum, np.nan)
-        share = np.maximum(missing / row_sum, 0.0)  # round-off of a complete row may be below 0
-        return cls(site[first], rank[first], row_sum, np.where(np.isfinite(share), share, np.nan))
+        share = np.where(np.isfinite(missing), missing, np.nan) / row_sum
+        # round-off of a complete row may be below 0
+        return cls(site[first], rank[first], row_sum, np.maximum(share, 0.0))
 
     def matrices(self, target_X: Ints, num_prompts: int) -> tuple[Floats, Floats]:
         """Return the row sum, and the share of the missing mass, of each edge's target [prompts, edges]."""
