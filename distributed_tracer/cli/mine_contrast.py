@@ -21,8 +21,8 @@ Conditions = Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE")]
 def contrast(
     path: StorePath,
     a: Conditions,
-    b: Conditions,
     out: str,
+    b: Conditions = (),
     of: Literal["features", "edges"] = "features",
     measure: str | None = None,
     cluster: str | None = None,
@@ -44,8 +44,8 @@ def contrast(
     Args:
         path: Directory or URL of a store.
         a: Conditions that the prompts of set a meet, all of them, in the form that `query` takes.
-        b: Conditions that the prompts of set b meet.
         out: Folder of the result: new, empty, or begun by this command.
+        b: Conditions that the prompts of set b meet. Without them, these are all prompts that are not in set a.
         of: What is compared.
         measure: What is compared of features, influence (the default) or activation; of edges it is share.
         cluster: Metadata whose equal values make prompts a cluster, such as a template. Without it, prompts count as

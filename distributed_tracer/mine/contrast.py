@@ -100,7 +100,7 @@ def features_of_sets(store: Store, sets: PromptSets, measure: str, settings: Con
     columns = tests.columns()
     tokens = token_shares(store, sets)
     differing = share_of_differing_tokens(read, tokens)
-    order = by_p(columns, read.layer, read.feature)
+    order = by_p(columns, columns["g"], read.layer, read.feature)
     features = Table(
         {
             "layer": read.layer[order],

@@ -103,7 +103,7 @@ def edges_of_sets(
     columns = tests.columns()
     num_prompts = {"a": int(sets.is_a.sum()), "b": int((~sets.is_a).sum())}
     columns |= {f"rows_{end}": number - columns[f"unknown_{end}"] for end, number in num_prompts.items()}
-    order, differing = by_p(columns, target, source), np.concatenate(shares)
+    order, differing = by_p(columns, columns["difference"], target, source), np.concatenate(shares)
     sites = reader.sites
     ends = {
         f"{side}_{name}": values

@@ -66,7 +66,7 @@ class ContrastPlan:
 def plan_contrast(
     store: Store,
     a: str | Sequence[str],
-    b: str | Sequence[str],
+    b: str | Sequence[str] = (),
     *,
     of: Of = "features",
     where: str | Sequence[str] = (),
@@ -104,7 +104,7 @@ def mine_contrast(
     store: Store,
     out: str | Path,
     a: str | Sequence[str],
-    b: str | Sequence[str],
+    b: str | Sequence[str] = (),
     *,
     of: Of = "features",
     where: str | Sequence[str] = (),
@@ -120,7 +120,8 @@ def mine_contrast(
 ) -> Result:
     """Write the contrast of the prompts that meet the conditions `a` with those that meet `b` into the folder `out`.
 
-    `where` holds conditions for the prompts of both sets. `of` says whether features or edges are compared; the other
+    `where` holds conditions for the prompts of both sets. Without `b`, set b has all of these prompts that are not in
+    set a. `of` says whether features or edges are compared; the other
     arguments are those of `contrast_features` and `contrast_edges`. The measure of features is influence or activation,
     that of edges is share. The tables are `features` or `edges`, and `tokens`. Raises ConfigError for sets that are
     empty or overlap and for arguments that do not fit, and ResultError if the disk is full.
@@ -169,15 +170,19 @@ def write_contrast(plan: ContrastPlan, out: str | Path) -> Result:
 def _sets(store: Store, conditions: dict[str, list[str]]) -> tuple[list[str], list[str]]:
     """Return the ids of both sets. Raises ConfigError for sets without conditions or prompts, and for common ones."""
     table = store.prompts
+    if not conditions["a"]:
+        raise ConfigError("set a has no conditions: give some, such as language=fr, as --a")
     if conditions["where"]:
         table = table.where(rows_meeting(table, conditions["where"]))
-    found = {}
+    found: dict[str, list[str]] = {}
     for name in ("a", "b"):
-        if not conditions[name]:
-            raise ConfigError(f"set {name} has no conditions: give some, such as language=fr, as --{name}")
-        ids = table["id"][rows_meeting(table, conditions[name])].tolist() if len(table) else []
+        if conditions[name]:
+            ids = table["id"][rows_meeting(table, conditions[name])].tolist() if len(table) else []
+        else:
+            in_a = {*found["a"]}
+            ids = [prompt for prompt in table["id"].tolist() if prompt not in in_a]
         if not ids:
-            every = [*conditions["where"], *conditions[name]]
+            every = [*conditions["where"], *conditions[name]] or ["anything else than set a"]
             raise ConfigError(
                 f"set {name} has no prompts: none of {len(store):,} of {store.url} meets {' '.join(every)}"
             )

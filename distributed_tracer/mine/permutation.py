@@ -67,8 +67,10 @@ def exchange_labels(values: Floats, is_a: Mask, draws: int, seed: int = 0) -> Pe
     leaves a set with fewer than two known values.
     """
     assignments, is_exact = _assignments(is_a.tobytes(), draws, seed)
-    known = (~np.isnan(values)).astype(np.float64)
     scaled = _scaled(values)
+    varies = (scaled != 0).any(0)
+    values, scaled = values[:, varies], scaled[:, varies]
+    known = (~np.isnan(values)).astype(np.float64)
     scaled_squares = scaled**2
     total, squares, counts = scaled.sum(0), scaled_squares.sum(0), known.sum(0)
     size_a = None if np.isnan(values).any() else float(is_a.sum())
@@ -84,7 +86,7 @@ def exchange_labels(values: Floats, is_a: Mask, draws: int, seed: int = 0) -> Pe
         error = np.sqrt(np.maximum(error_a + error_b, _FLOOR))
         return np.where(defined, np.abs(sum_a / n_a - sum_b / n_b) / error, 0.0)
 
-    return _tested(statistic, assignments, (scaled != 0).any(0), is_exact)
+    return _tested(statistic, assignments, varies, is_exact)
 
 
 def exchange_presence(shares: Floats, is_a: Mask, draws: int, seed: int = 0) -> PermutationTest:
@@ -96,6 +98,8 @@ def exchange_presence(shares: Floats, is_a: Mask, draws: int, seed: int = 0) -> 
     """
     assignments, is_exact = _assignments(is_a.tobytes(), draws, seed)
     scaled, size_a, size_b = _scaled(shares), int(is_a.sum()), int((~is_a).sum())
+    varies = (scaled != 0).any(0)
+    scaled = scaled[:, varies]
     total = scaled.sum(0)
 
     def statistic(rows: Floats) -> Floats:
@@ -103,7 +107,7 @@ def exchange_presence(shares: Floats, is_a: Mask, draws: int, seed: int = 0) -> 
         difference: Floats = np.abs(sum_a / size_a - (total - sum_a) / size_b)
         return difference
 
-    return _tested(statistic, assignments, (scaled != 0).any(0), is_exact)
+    return _tested(statistic, assignments, varies, is_exact)
 
 
 def flip_signs(differences: Floats, draws: int, seed: int = 0) -> PermutationTest:
@@ -115,7 +119,7 @@ def flip_signs(differences: Floats, draws: int, seed: int = 0) -> PermutationTes
     signs, is_exact = _signs(len(differences), draws, seed)
     known = np.where(np.isnan(differences), 0.0, differences)
     size = np.sqrt((known**2).sum(0))
-    scaled: Floats = np.divide(known, size, out=np.zeros_like(known), where=size > 0)
+    scaled = known[:, size > 0] / size[size > 0]
     return _tested(lambda rows: np.abs(rows @ scaled), signs, size > 0, is_exact)
 
 
@@ -163,12 +167,16 @@ def _signs(num_units: int, draws: int, seed: int) -> tuple[Labels, bool]:
 def _tested(
     statistic: Callable[[Floats], Floats], assignments: Labels, varies: Mask, is_exact: bool
 ) -> PermutationTest:
-    reached, largest = np.zeros(len(varies)), np.zeros(len(assignments))
-    at_once = max(1, _ELEMENTS // max(1, len(varies)))
-    for first in range(0, len(assignments), at_once):
+    """Count assignments. `statistic` maps rows of labels to statistics [rows, columns that vary]."""
+    num_columns = int(varies.sum())
+    reached, observed, largest = np.zeros(num_columns), np.zeros(num_columns), np.zeros(len(assignments))
+    at_once = max(1, _ELEMENTS // max(1, num_columns))
+    for first in range(0, len(assignments) if num_columns else 0, at_once):
         found = statistic(assignments[first : first + at_once].astype(np.float64))
         if first == 0:
             observed = found[0] * (1 - _TIES) - _TIES
         reached += (found >= observed).sum(0)
-        largest[first : first + at_once] = found[:, varies].max(axis=1, initial=0.0)
-    return PermutationTest(np.where(varies, reached / len(assignments), np.nan), observed, largest, is_exact)
+        largest[first : first + at_once] = found.max(axis=1, initial=0.0)
+    p, of_all = np.full(len(varies), np.nan), np.zeros(len(varies))
+    p[varies], of_all[varies] = reached / len(assignments), observed
+    return PermutationTest(p, of_all, largest, is_exact)

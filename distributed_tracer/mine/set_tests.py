@@ -188,9 +188,9 @@ class SetTests:
         return found
 
 
-def by_p(columns: Columns, *keys: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
-    """Return the order of the rows: the smallest p first, then the largest g, then by the keys."""
-    return np.lexsort((*reversed(keys), -np.abs(np.nan_to_num(columns["g"])), columns["p"]))
+def by_p(columns: Columns, size: Floats, *keys: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """Return the order of the rows: the smallest p first, then the largest size of either sign, then by the keys."""
+    return np.lexsort((*reversed(keys), -np.abs(np.nan_to_num(size)), columns["p"]))
 
 
 def _difference(a: Floats, b: Floats, is_paired: bool) -> Floats:

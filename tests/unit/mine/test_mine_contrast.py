@@ -72,7 +72,8 @@ def test_a_result_holds_what_the_function_returns(store: Store, tmp_path: Path, 
         (["set=a"], ["half=0"], {}, r"in both sets are 'a0', 'a10', 'a12' and 9 more \(24 prompts in a, 24 in b\)"),
         (["set=a"], ["set=c"], {}, "set b has no prompts: none of 48 of .* meets set=c"),
         (["set=a"], ["set=b"], {"where": ["half=7"]}, "set a has no prompts: none of 48 of .* meets half=7 set=a"),
-        (["set=a"], [], {}, "set b has no conditions"),
+        ([], ["set=b"], {}, "set a has no conditions"),
+        (["set=a"], [], {"where": ["set=a"]}, "set b has no prompts: none of 48 of .* meets set=a"),
         (["sett=a"], ["set=b"], {}, "'sett'"),
         (["set=a"], ["set=b"], {"measure": "share"}, r"measure 'share'.*influence.*\(of features\)"),
         (["set=a"], ["set=b"], {"of": "edges", "measure": "influence"}, r"measure 'influence'.*\(of edges\)"),
@@ -94,6 +95,12 @@ def test_where_limits_both_sets(store: Store) -> None:
     sets = plan_contrast(store, "set=a", "set=b", where="half=0").sets
     assert (len(sets.ids), int(sets.is_a.sum())) == (24, 12)
     assert all(int(prompt[1:]) % 2 == 0 for prompt in sets.ids)
+
+
+def test_without_conditions_set_b_is_all_other_prompts(store: Store) -> None:
+    sets = plan_contrast(store, "topic=a0", where="half=0").sets
+    assert [prompt for prompt, is_a in zip(sets.ids, sets.is_a, strict=True) if is_a] == ["a0"]
+    assert len(sets.ids) == 24
 
 
 @pytest.mark.parametrize("of", ["features", "edges"])
