@@ -64,7 +64,7 @@ def contrast_edges(
 
     The two ends of an edge are features, errors, tokens or targets, without positions. The arguments and the errors are
     those of `contrast_features`. `memory_gb` bounds, in 10^9 bytes, what is read at once; blocks of values, the labels
-    that are exchanged and the rows of the result (about 0.4 kB per edge that enough clusters have) are beyond it. What
+    that are exchanged and the rows of the result (about 1 kB per edge that enough clusters have) are beyond it. What
     does not fit is kept in temporary files in `folder`, or where the system has such files. The result depends neither
     on memory nor on how the store is divided into parts.
     """

@@ -173,12 +173,13 @@ class SetTests:
     def warnings(self, facts: Mapping[str, Any], noun: str) -> list[str]:
         """Return warnings about the sets and about the tests; `noun` is what is tested, in the plural."""
         found, least = list(self.sets.warnings), 1 / facts["assignments"]
-        too_large = facts["exact"] and least * 2 * facts["tested"] > facts["q"]
+        too_large = least * 2 * facts["tested"] > facts["q"]
         if facts["test"] == "both" and too_large and not facts["found"]:
+            remedy = "there are no more of them" if facts["exact"] else "draw more of them (permutations)"
             found.append(
                 f"with {counted(facts['assignments'], 'assignment')} of labels to clusters no p-value is below "
                 f"{2 * least:.2g}, too large for {counted(facts['tested'], 'test')} at q = {facts['q']:g} unless many "
-                f"{noun} differ: finding nothing says nothing here"
+                f"{noun} differ: finding nothing says nothing here; {remedy}"
             )
         if facts["test"] == "welch" and min(facts["clusters_a"], facts["clusters_b"]) < FEW_CLUSTERS:
             found.append(

@@ -250,10 +250,19 @@ def test_too_few_clusters_for_any_finding_are_no_proof_of_equality(store: Store)
     ]
     result = contrast_features(store, *ids, cluster="topic")
     assert result.facts["found"] == 0
-    assert any("finding nothing says nothing here" in text for text in result.warnings)
+    assert any("finding nothing says nothing here; there are no more" in text for text in result.warnings)
     least = 2 / result.facts["assignments"]
     assert result.facts["assignments"] == 20
     assert row_of(result, *PLANTED)["p"] >= least > row_of(result, *PLANTED)["p_welch"]
+
+
+def test_too_few_assignments_that_are_drawn_are_no_proof_of_equality_either(store: Store) -> None:
+    few = contrast_features(store, A, B, cluster="topic", permutations=99)
+    assert few.facts["found"] == 0
+    assert any("finding nothing says nothing here; draw more of them (permutations)" in text for text in few.warnings)
+    more = contrast_features(store, A, B, cluster="topic", permutations=999)
+    assert more.facts["found"] == 2
+    assert not any("says nothing" in text for text in more.warnings)
 
 
 @pytest.mark.parametrize(
