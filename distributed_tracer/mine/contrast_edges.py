@@ -4,6 +4,8 @@ The value of an edge in a prompt is its share of the row that it belongs to: the
 divided by the sum of |edge| into its target. It is zero where the target's row was computed and the graph has no such
 edge. It is unknown where the target has no row: there is no edge to measure. So means are those over prompts in which
 the target's row was computed. Presence needs no row: a graph has an edge or has none.
+
+Axes: I site.
 """
 
 from __future__ import annotations

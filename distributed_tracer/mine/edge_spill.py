@@ -1,6 +1,6 @@
 """EdgeSpill: records of the edges of two sets of prompts, and of the rows that they are shares of.
 
-Axes: E edge, N node, K target.
+Axes: E edge, I prompt of a part range, N node.
 """
 
 from __future__ import annotations

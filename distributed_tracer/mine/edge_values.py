@@ -1,6 +1,6 @@
 """The values of edges in prompts, as shares of the rows that they belong to: absent is not zero.
 
-Axes: E edge (a record), X pair of sites, Y pair of sites in one prompt, R row of a target in one prompt, T target.
+Axes: E edge (a record), X pair of sites, Y pair of sites in one prompt, I row of a target in one prompt.
 """
 
 from __future__ import annotations
@@ -129,11 +129,11 @@ class EdgeReader:
 class _Rows:
     """The rows of the targets of one partition, by site, then by rank."""
 
-    site_R: npt.NDArray[np.int32]
-    rank_R: npt.NDArray[np.int32]
-    row_sum_R: Floats
+    site_I: npt.NDArray[np.int32]
+    rank_I: npt.NDArray[np.int32]
+    row_sum_I: Floats
     """Sum over the target's nodes in the prompt; NaN if it is not known or 0."""
-    missing_R: Floats
+    missing_I: Floats
     """Share of the target's |edges| that the graph lacks; NaN if it is not known."""
 
     @classmethod
@@ -152,13 +152,13 @@ class _Rows:
 
     def matrices(self, target_X: Ints, num_prompts: int) -> tuple[Floats, Floats]:
         """Return the row sum, and the share of the missing mass, of each edge's target [prompts, edges]."""
-        target_T, of_X = np.unique(target_X, return_inverse=True)
-        begin, end = np.searchsorted(self.site_R, [target_T[0], target_T[-1] + 1])
-        own = np.flatnonzero(np.isin(self.site_R[begin:end], target_T)) + begin
-        place = self.rank_R[own], np.searchsorted(target_T, self.site_R[own])
+        targets, of_X = np.unique(target_X, return_inverse=True)
+        begin, end = np.searchsorted(self.site_I, [targets[0], targets[-1] + 1])
+        own = np.flatnonzero(np.isin(self.site_I[begin:end], targets)) + begin
+        place = self.rank_I[own], np.searchsorted(targets, self.site_I[own])
         found = []
-        for values_R in (self.row_sum_R, self.missing_R):
-            matrix = np.full((num_prompts, len(target_T)), np.nan)
-            matrix[place] = values_R[own]
+        for values_I in (self.row_sum_I, self.missing_I):
+            matrix = np.full((num_prompts, len(targets)), np.nan)
+            matrix[place] = values_I[own]
             found.append(matrix[:, of_X])
         return found[0], found[1]

@@ -186,7 +186,7 @@ def test_a_full_disk_is_a_clear_error(store: Store, tmp_path: Path, monkeypatch:
     def full(*args: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(spill, "_append", full)
+    monkeypatch.setattr(spill, "append", full)
     with pytest.raises(ResultError, match=r"the disk of .*r is full: .* GB of temporary files and the tables must fit"):
         mine_atlas(store, tmp_path / "r")
     assert list((tmp_path / "r").rglob("edges_*")) == []

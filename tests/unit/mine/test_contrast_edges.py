@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from atlas_by_dictionary import Site
 from edge_sets import NAMES, TARGET, Edge, edge_graph, share_means, values_of
 from numpy.testing import assert_array_equal
 from random_stores import make_store
+from rounding import nearly, round_off
 
 from distributed_tracer.errors import ConfigError
 from distributed_tracer.graph.columns import KINDS
@@ -106,7 +108,7 @@ def test_a_planted_edge_is_found_by_its_share_and_a_target_of_one_set_by_presenc
     found = {edge for edge, row in rows_of(result).items() if row["q"] <= 0.05}
     rows = rows_of(result)
     assert PLANTED in found
-    assert rows[PLANTED]["p_welch"] < 1e-3
+    assert rows[PLANTED]["p_welch"] < 0.01
     others = found - {PLANTED}
     assert all(ONLY_A in edge or edge[0] == PLANTED[0] for edge in others)  # shares of one row add up
     into = [edge for edge in others if edge[0] == ONLY_A]
@@ -155,7 +157,7 @@ def test_within_pairs_a_row_counts_where_both_prompts_have_it(store: Store) -> N
         if len(sides) == 2:
             topics.setdefault(pair // 3, []).append(sides["a"] - sides["b"])
     expected = np.mean([np.mean(differences) for differences in topics.values()])
-    assert row["difference"] == pytest.approx(expected, rel=1e-12)
+    assert row["difference"] == nearly(expected, 1000)
     assert row["clusters_a"] == row["clusters_b"] == len(topics)
     assert row["p_permutation"] < 0.01
 
@@ -192,7 +194,7 @@ def test_complete_rows_lack_nothing_and_no_warning_says_so(tmp_path: Path) -> No
     result = contrast_edges(make_store(str(tmp_path), graphs), *ids, permutations=99)
     for name in "ab":
         missing = result.edges[f"missing_{name}"]
-        assert missing[~np.isnan(missing)].max() < 1e-6
+        assert missing[~np.isnan(missing)].max() < round_off(torch.float32, 30)
     assert not any("absent edge" in text or "not known" in text for text in result.warnings)
 
 
@@ -236,7 +238,7 @@ def test_sets_without_common_edges_give_an_empty_table(tmp_path: Path) -> None:
 
 def test_too_little_memory_is_refused(store: Store) -> None:
     with pytest.raises(ConfigError, match="memory must be at least"):
-        contrast_edges(store, A, B, memory_gb=0.001)
+        contrast_edges(store, A, B, memory_gb=0.01)
 
 
 def test_the_document_describes_the_columns_of_edges(result: EdgeContrastResult) -> None:

@@ -79,7 +79,7 @@ def test_a_result_holds_what_the_function_returns(store: Store, tmp_path: Path, 
         (["set=a"], ["set=b"], {"of": "edges", "measure": "influence"}, r"measure 'influence'.*\(of edges\)"),
         (["set=a"], ["set=b"], {"of": "nodes"}, "kind of rows 'nodes'"),
         (["set=a"], ["set=b"], {"cluster": "subject"}, "names a cluster 'subject'"),
-        (["set=a"], ["set=b"], {"memory_gb": 0.001}, "memory must be at least"),
+        (["set=a"], ["set=b"], {"memory_gb": 0.01}, "memory must be at least"),
         (["set=a"], ["set=b"], {"seed": -1}, "seed must be an integer of at least 0"),
     ],
 )
