@@ -95,7 +95,7 @@ def edges_of_sets(
         keys, shares = [np.zeros(0, np.int64)], [np.zeros(0)]
         for block in reader.blocks(settings.min_clusters, tests.columns_at_once):
             row = np.where(np.isnan(block.value), 0.0, 1.0)
-            tests.add(block.value, block.present, {"row_share": row, "missing": _where_known(block.missing, row)})
+            tests.add(block.value, block.present, {"row_share": row, "missing": block.missing})
             keys.append(block.key)
             shares.append(block.differing_tokens)
     if len(keys) == 1:
@@ -134,10 +134,6 @@ def prompts_of(store: Store, sets: PromptSets) -> ChosenPrompts:
     """Return the prompts of both sets with the numbers of their clusters."""
     clusters = np.unique(np.array(sets.clusters, dtype=object), return_inverse=True)[1].astype(np.int32)
     return ChosenPrompts(store, sets.ids, clusters)
-
-
-def _where_known(missing: Floats, row: Floats) -> Floats:
-    return np.where(row > 0, missing, np.nan)
 
 
 def _warnings(columns: Mapping[str, Floats], facts: Mapping[str, object]) -> list[str]:

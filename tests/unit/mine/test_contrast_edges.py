@@ -102,6 +102,18 @@ def test_means_presence_and_bounds_are_those_of_dictionaries_bit_for_bit(result:
     assert {("missing", False, False), ("presence", False, True)} <= seen
 
 
+def test_an_edge_is_tested_if_enough_clusters_of_both_sets_together_have_it(store: Store) -> None:
+    clusters: dict[Edge, set[str]] = {}
+    prompts: dict[Edge, int] = {}
+    for graph in GRAPHS:
+        for edge in values_of(graph)[0]:
+            clusters.setdefault(edge, set()).add(OPTIONS["cluster"][graph.prompt_id])
+            prompts[edge] = prompts.get(edge, 0) + 1
+    enough = {edge for edge, names in clusters.items() if len(names) >= 17}
+    assert enough < {edge for edge, number in prompts.items() if number >= 17}
+    assert rows_of(contrast_edges(store, A, B, **OPTIONS, permutations=99, min_clusters=17)).keys() == enough
+
+
 def test_a_planted_edge_is_found_by_its_share_and_a_target_of_one_set_by_presence_alone(
     result: EdgeContrastResult,
 ) -> None:
