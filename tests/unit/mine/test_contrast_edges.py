@@ -221,7 +221,8 @@ def test_shuffled_labels_of_clusters_find_nothing(store: Store) -> None:
 
 
 def test_stores_that_differ_by_cluster_alone_show_nothing_unless_clusters_are_ignored(tmp_path: Path) -> None:
-    with_clusters, without = [], []
+    with_clusters: list[int] = []
+    without: list[int] = []
     for number in range(4):
         rng = np.random.default_rng(100 + number)
         graphs = []
