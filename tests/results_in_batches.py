@@ -1,4 +1,4 @@
-"""A result whose tables are read a few rows at a time, as those of a large one are."""
+"""An atlas whose tables are read a few rows at a time, as those of a large one are."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from distributed_tracer.mine.result import Result
+from distributed_tracer.mine.atlas_result import Atlas
 from distributed_tracer.table import Table
 from distributed_tracer.table_stream import Batch, TableStream
 
 
-class ResultInBatches(Result):
+class ResultInBatches(Atlas):
     """Yields at most seven rows at once."""
 
     def stream(self, table: str, columns: str | Sequence[str] | None = None) -> TableStream:

@@ -12,6 +12,7 @@ from ..text import counted, printable
 from .app import StorePath, bound, print_answer
 from .mine_chains import chains
 from .mine_consensus import consensus
+from .mine_contrast import contrast
 from .mine_errors import dark_matter
 from .mine_similar import similar
 from .mine_stability import stability
@@ -77,6 +78,7 @@ OF_MINE: dict[str, Callable[..., int]] = {
     "atlas": atlas,
     "chains": chains,
     "consensus": consensus,
+    "contrast": contrast,
     "dark-matter": dark_matter,
     "similar": similar,
     "stability": stability,

@@ -66,7 +66,7 @@ def plan_atlas(
     """Return what `mine_atlas` would take, and refuse what it would refuse of these arguments. Reads no graphs."""
     prompts = choose_prompts(store, where, cluster)
     AtlasPlan.of(memory_gb)
-    return AtlasEstimate(len(prompts), prompts.num_nodes, prompts.num_edges)
+    return _estimate(prompts)
 
 
 def mine_atlas(
@@ -130,7 +130,7 @@ def _added(
 
 
 def _mine(folder: Path, prompts: ChosenPrompts, memory_gb: float, settings: Mapping[str, Any]) -> None:
-    with _room(folder, prompts), work_folder(folder) as work:
+    with room(folder, _estimate(prompts).temporary_bytes), work_folder(folder) as work:
         built = build_tables(folder / TABLES, work, prompts, memory_gb)
         counts = {"num_edge_rows": built.num_pairs, "num_feature_rows": built.sites.num_features}
         division = {**built.description, "added": []}
@@ -147,7 +147,7 @@ def _add(
 ) -> None:
     """Add tables of the prompts `added` to an atlas, which then has all of `prompts`."""
     folder, before = atlas.path, atlas.info[ATLAS]
-    with _room(folder, added), work_folder(folder, is_kept=True) as work:
+    with room(folder, _estimate(added).temporary_bytes), work_folder(folder, is_kept=True) as work:
         name = f"{ADDED_TABLES}/{len(before['added']) + 1:04d}"
         for left in (folder / ADDED_TABLES).glob("*"):
             if f"{ADDED_TABLES}/{left.name}" not in {one["folder"] for one in before["added"]}:
@@ -160,16 +160,19 @@ def _add(
         write_document(folder, fields, atlas.info["files"])
 
 
+def _estimate(prompts: ChosenPrompts) -> AtlasEstimate:
+    return AtlasEstimate(len(prompts), prompts.num_nodes, prompts.num_edges)
+
+
 @contextmanager
-def _room(folder: Path, prompts: ChosenPrompts) -> Iterator[None]:
+def room(folder: Path, temporary_bytes: int) -> Iterator[None]:
     """Raise ResultError, which says what is needed, if the disk becomes full."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        needed = AtlasEstimate(len(prompts), prompts.num_nodes, prompts.num_edges).temporary_bytes
         raise ResultError(
-            f"the disk of {folder} is full: {needed / 1e9:.3f} GB of temporary files and the tables "
+            f"the disk of {folder} is full: {temporary_bytes / 1e9:.3f} GB of temporary files and the tables "
             "must fit there; make room or name another folder, and run the same command again"
         ) from error

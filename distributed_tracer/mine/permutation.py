@@ -11,12 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from math import comb
 
 import numpy as np
+import numpy.typing as npt
 
 from .statistics import Floats, Mask
+
+Labels = npt.NDArray[np.int8]
 
 _ELEMENTS = 1 << 21
 _FLOOR = 1e-8
@@ -62,13 +66,18 @@ def exchange_labels(values: Floats, is_a: Mask, draws: int, seed: int = 0) -> Pe
     permutation tests for non-i.i.d. hypotheses", Statistics & Probability Letters 36). It is 0 where an assignment
     leaves a set with fewer than two known values.
     """
-    assignments, is_exact = _assignments(is_a, draws, seed)
-    known = (~np.isnan(values)).astype(np.float64)
+    assignments, is_exact = _assignments(is_a.tobytes(), draws, seed)
     scaled = _scaled(values)
-    total, squares, counts = scaled.sum(0), (scaled**2).sum(0), known.sum(0)
+    varies = (scaled != 0).any(0)
+    values, scaled = values[:, varies], scaled[:, varies]
+    known = (~np.isnan(values)).astype(np.float64)
+    scaled_squares = scaled**2
+    total, squares, counts = scaled.sum(0), scaled_squares.sum(0), known.sum(0)
+    size_a = None if np.isnan(values).any() else float(is_a.sum())
 
     def statistic(rows: Floats) -> Floats:
-        n_a, sum_a, square_a = rows @ known, rows @ scaled, rows @ scaled**2
+        n_a = rows @ known if size_a is None else size_a
+        sum_a, square_a = rows @ scaled, rows @ scaled_squares
         n_b, sum_b, square_b = counts - n_a, total - sum_a, squares - square_a
         defined = (n_a > 1) & (n_b > 1)
         n_a, n_b = np.where(defined, n_a, 2.0), np.where(defined, n_b, 2.0)
@@ -77,7 +86,7 @@ def exchange_labels(values: Floats, is_a: Mask, draws: int, seed: int = 0) -> Pe
         error = np.sqrt(np.maximum(error_a + error_b, _FLOOR))
         return np.where(defined, np.abs(sum_a / n_a - sum_b / n_b) / error, 0.0)
 
-    return _tested(statistic, assignments, (scaled != 0).any(0), is_exact)
+    return _tested(statistic, assignments, varies, is_exact)
 
 
 def exchange_presence(shares: Floats, is_a: Mask, draws: int, seed: int = 0) -> PermutationTest:
@@ -87,8 +96,10 @@ def exchange_presence(shares: Floats, is_a: Mask, draws: int, seed: int = 0) -> 
     statistic is the difference of the mean shares. If every cluster has one prompt, this is Fisher's exact test in a
     table of two by two.
     """
-    assignments, is_exact = _assignments(is_a, draws, seed)
+    assignments, is_exact = _assignments(is_a.tobytes(), draws, seed)
     scaled, size_a, size_b = _scaled(shares), int(is_a.sum()), int((~is_a).sum())
+    varies = (scaled != 0).any(0)
+    scaled = scaled[:, varies]
     total = scaled.sum(0)
 
     def statistic(rows: Floats) -> Floats:
@@ -96,7 +107,7 @@ def exchange_presence(shares: Floats, is_a: Mask, draws: int, seed: int = 0) -> 
         difference: Floats = np.abs(sum_a / size_a - (total - sum_a) / size_b)
         return difference
 
-    return _tested(statistic, assignments, (scaled != 0).any(0), is_exact)
+    return _tested(statistic, assignments, varies, is_exact)
 
 
 def flip_signs(differences: Floats, draws: int, seed: int = 0) -> PermutationTest:
@@ -105,17 +116,10 @@ def flip_signs(differences: Floats, draws: int, seed: int = 0) -> PermutationTes
     If labels do not matter within a pair, each difference is as likely with one sign as with the other (Fisher 1935).
     The statistic is |sum| / root of the sum of squares, which orders the assignments like |Student's t|.
     """
-    num_units = len(differences)
-    is_exact = 2**num_units <= draws + 1
-    if is_exact:
-        bits = (np.arange(2**num_units)[:, None] >> np.arange(num_units)) & 1
-        signs = 1.0 - 2.0 * bits.astype(np.float64)
-    else:
-        drawn = np.random.default_rng(seed).integers(0, 2, (draws, num_units))
-        signs = np.concatenate([np.ones((1, num_units)), 1.0 - 2.0 * drawn])
+    signs, is_exact = _signs(len(differences), draws, seed)
     known = np.where(np.isnan(differences), 0.0, differences)
     size = np.sqrt((known**2).sum(0))
-    scaled: Floats = np.divide(known, size, out=np.zeros_like(known), where=size > 0)
+    scaled = known[:, size > 0] / size[size > 0]
     return _tested(lambda rows: np.abs(rows @ scaled), signs, size > 0, is_exact)
 
 
@@ -131,29 +135,48 @@ def _scaled(values: Floats) -> Floats:
     return scaled
 
 
-def _assignments(is_a: Mask, draws: int, seed: int) -> tuple[Floats, bool]:
-    """Return rows with 1 for the units of set a and 0 for others, the observed one first, and whether these are all."""
-    num_units, num_a = len(is_a), int(is_a.sum())
+@lru_cache(maxsize=1)
+def _assignments(is_a: bytes, draws: int, seed: int) -> tuple[Labels, bool]:
+    """Return rows with 1 for the units of set a and 0 for others, the observed one first, and whether these are all.
+
+    `is_a` has a byte for each unit. The last answer is kept, since blocks of quantities have the same labels.
+    """
+    observed = np.frombuffer(is_a, dtype=np.int8)
+    num_units, num_a = len(observed), int(observed.sum())
     if comb(num_units, num_a) > draws + 1:
-        drawn = np.random.default_rng(seed).permuted(np.tile(is_a, (draws, 1)), axis=1)
-        return np.concatenate([is_a[None], drawn]).astype(np.float64), False
-    observed = tuple(np.flatnonzero(is_a).tolist())
-    every = [observed, *(chosen for chosen in combinations(range(num_units), num_a) if chosen != observed)]
-    rows = np.zeros((len(every), num_units))
+        drawn = np.random.default_rng(seed).permuted(np.tile(observed, (draws, 1)), axis=1)
+        return np.concatenate([observed[None], drawn]), False
+    own = tuple(np.flatnonzero(observed).tolist())
+    every = [own, *(chosen for chosen in combinations(range(num_units), num_a) if chosen != own)]
+    rows = np.zeros((len(every), num_units), dtype=np.int8)
     for row, chosen in zip(rows, every, strict=True):
-        row[list(chosen)] = 1.0
+        row[list(chosen)] = 1
     return rows, True
 
 
+@lru_cache(maxsize=1)
+def _signs(num_units: int, draws: int, seed: int) -> tuple[Labels, bool]:
+    """Return rows of signs, the observed ones first, which are all positive, and whether these are all."""
+    if 2**num_units <= draws + 1:
+        bits = (np.arange(2**num_units)[:, None] >> np.arange(num_units)) & 1
+        return (1 - 2 * bits).astype(np.int8), True
+    drawn = np.random.default_rng(seed).integers(0, 2, (draws, num_units))
+    return np.concatenate([np.ones((1, num_units), dtype=np.int8), (1 - 2 * drawn).astype(np.int8)]), False
+
+
 def _tested(
-    statistic: Callable[[Floats], Floats], assignments: Floats, varies: Mask, is_exact: bool
+    statistic: Callable[[Floats], Floats], assignments: Labels, varies: Mask, is_exact: bool
 ) -> PermutationTest:
-    reached, largest = np.zeros(len(varies)), np.zeros(len(assignments))
-    at_once = max(1, _ELEMENTS // max(1, len(varies)))
-    for first in range(0, len(assignments), at_once):
-        found = statistic(assignments[first : first + at_once])
+    """Count assignments. `statistic` maps rows of labels to statistics [rows, columns that vary]."""
+    num_columns = int(varies.sum())
+    reached, observed, largest = np.zeros(num_columns), np.zeros(num_columns), np.zeros(len(assignments))
+    at_once = max(1, _ELEMENTS // max(1, num_columns))
+    for first in range(0, len(assignments) if num_columns else 0, at_once):
+        found = statistic(assignments[first : first + at_once].astype(np.float64))
         if first == 0:
             observed = found[0] * (1 - _TIES) - _TIES
         reached += (found >= observed).sum(0)
-        largest[first : first + at_once] = found[:, varies].max(axis=1, initial=0.0)
-    return PermutationTest(np.where(varies, reached / len(assignments), np.nan), observed, largest, is_exact)
+        largest[first : first + at_once] = found.max(axis=1, initial=0.0)
+    p, of_all = np.full(len(varies), np.nan), np.zeros(len(varies))
+    p[varies], of_all[varies] = reached / len(assignments), observed
+    return PermutationTest(p, of_all, largest, is_exact)

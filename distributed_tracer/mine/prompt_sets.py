@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 
@@ -14,7 +14,7 @@ from ..errors import ConfigError
 from ..names import unknown
 from ..store.read.prompt_table import METADATA
 from ..store.read.select import metadata_columns
-from ..store.reader import Store
+from ..store.reader import Store, prompt_list
 from ..table import Table
 from ..text import and_more, counted, listed, short
 from .statistics import Floats, Mask, cluster_means
@@ -59,6 +59,20 @@ class PromptSets:
     def sizes(self, is_in: Mask) -> tuple[tuple[str, int], ...]:
         """Return the numbers of prompts and of clusters of one set."""
         return ("prompts", int(is_in.sum())), ("clusters", len({*compress(self.clusters, is_in)}))
+
+
+def two_sets(a_ids: str | Iterable[str], b_ids: str | Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the ids of both sets without repetitions. Raises ConfigError for a prompt in both, and an empty set."""
+    a, b = (list(dict.fromkeys(prompt_list(ids))) for ids in (a_ids, b_ids))
+    if common := sorted({*a} & {*b}):
+        raise ConfigError(
+            f"in both sets are {listed(common[:3])}{and_more(len(common) - 3)} ({counted(len(a), 'prompt')} in a, "
+            f"{len(b):,} in b): leave them out of one"
+        )
+    for name, ids in (("a", a), ("b", b)):
+        if not ids:
+            raise ConfigError(f"set {name} has no prompts")
+    return a, b
 
 
 def prompt_sets(

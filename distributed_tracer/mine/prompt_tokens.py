@@ -36,12 +36,17 @@ def token_shares(store: Store, sets: PromptSets) -> Table:
     return Table({"token": [every[row] for row in order], **shares, "only_in": only})
 
 
+def differing_tokens(tokens: Table) -> set[str]:
+    """Return the tokens that occur in the prompts of one set only, given what `token_shares` returns."""
+    return {*compress(tokens["token"].tolist(), (tokens["only_in"] != "").tolist())}
+
+
 def share_of_differing_tokens(read: FeatureValues, tokens: Table) -> Floats:
     """Return for each feature the share of its active positions whose token occurs in the prompts of one set only.
 
     A feature with a share of 1 may be no more than a name of these tokens.
     """
-    differing = {*compress(tokens["token"].tolist(), (tokens["only_in"] != "").tolist())}
+    differing = differing_tokens(tokens)
     differs = np.fromiter((token in differing for token in read.site_token), np.float64, len(read.site_token))
     num_features = len(read.keys)
     counts = np.bincount(read.site_column, minlength=num_features)

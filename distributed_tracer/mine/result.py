@@ -27,6 +27,8 @@ from ..table_stream import Batch, CategoricalColumn, TableStream
 from ..text import counted, html_facts, short
 
 DOCUMENT, TABLES, ADDED_TABLES, WORK = "provenance.json", "tables", "added", "work"
+RECORDS = "records"
+"""Folder within WORK for temporary files, empty when work begins."""
 ATLAS = "atlas"
 """Field of the document that says how an atlas is divided."""
 RESULT = TableFolder(
@@ -248,7 +250,7 @@ def work_folder(folder: Path, is_kept: bool = False) -> Iterator[Path]:
         if not is_kept:
             (folder / DOCUMENT).unlink(missing_ok=True)
             _remove_tables(folder)
-        temporary = work / "records"
+        temporary = work / RECORDS
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         try:

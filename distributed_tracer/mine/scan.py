@@ -5,7 +5,7 @@ Axes: I prompt of a part range, N node of it, E edge of it, K target of it, X ta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -64,14 +64,18 @@ class ScannedRange:
 
 
 def scan_ranges(
-    prompts: ChosenPrompts, most_rows: int, with_values: bool = True, commits: Iterable[int] | None = None
+    prompts: ChosenPrompts,
+    most_rows: int,
+    with_values: bool = True,
+    commits: Iterable[int] | None = None,
+    also: Sequence[str] = (),
 ) -> Iterator[ScannedRange]:
     """Yield the nodes of all prompts in part ranges of at most `most_rows` nodes and edges.
 
     `commits` names some of the store's commits by number, so that a task can read a share. Without values, only what
-    determines sites is read, and the ranges are limited by nodes alone.
+    determines sites is read, and the ranges are limited by nodes alone. `also` names further columns of nodes to read.
     """
-    names = (*_OF_SITES, *(_OF_NODES if with_values else ()))
+    names = (*_OF_SITES, *(_OF_NODES if with_values else ()), *also)
     sizes = ("num_nodes", "num_edges") if with_values else ("num_nodes",)
     for part_range, rank_I in prompts.ranges(*sizes, rows=most_rows, commits=commits):
         nodes = part_range.part.nodes(names, part_range.rows("num_nodes"))

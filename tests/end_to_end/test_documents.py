@@ -56,6 +56,7 @@ NOT_RUN = {
     r"python3 -m venv ": "fetches packages",
     r"python benchmarks/": "minutes",
     r"python examples/interventions/success_rates\.py": "minutes; tests/unit/examples hold its parts",
+    r"python examples/interventions/shared_name\.py": "needs the whole demo; tests/unit/examples hold its parts",
     r"python examples/smollm2/": "needs a package of 100 MB with the weights",
     r"printf .* > out/prompts\.txt": "for the commands after it, which need that package",
     r"distributed-tracer .*out/smollm2": "needs that package",

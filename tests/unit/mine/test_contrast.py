@@ -18,8 +18,9 @@ from rounding import nearly
 from distributed_tracer.errors import ConfigError, PromptNotFound
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.nodes import ActiveTable, NodeKind, NodeTable
-from distributed_tracer.mine import contrast
-from distributed_tracer.mine.contrast import COLUMNS, ContrastResult, contrast_features
+from distributed_tracer.mine import set_tests
+from distributed_tracer.mine.contrast import ContrastResult, contrast_features
+from distributed_tracer.mine.set_tests import COLUMNS
 from distributed_tracer.mine.statistics import welch
 from distributed_tracer.store.reader import Store
 
@@ -165,7 +166,7 @@ def test_results_do_not_depend_on_the_order_of_prompts_on_parts_or_on_blocks_bit
     shuffled = [GRAPHS[number] for number in order]
     other = make_store(str(tmp_path), shuffled[:9], shuffled[9:40], shuffled[40:])
     assert same(contrast_features(other, [*A[::-1], A[3]], iter(B[::-1]), cluster="topic"), expected)
-    monkeypatch.setattr(contrast, "_ELEMENTS", 3 * len(GRAPHS))
+    monkeypatch.setattr(set_tests, "ELEMENTS", 3 * len(GRAPHS))
     assert same(
         contrast_features(other, A, B, cluster={graph.prompt_id: graph.metadata["topic"] for graph in GRAPHS}), expected
     )
@@ -249,10 +250,19 @@ def test_too_few_clusters_for_any_finding_are_no_proof_of_equality(store: Store)
     ]
     result = contrast_features(store, *ids, cluster="topic")
     assert result.facts["found"] == 0
-    assert any("finding nothing says nothing here" in text for text in result.warnings)
+    assert any("finding nothing says nothing here; there are no more" in text for text in result.warnings)
     least = 2 / result.facts["assignments"]
     assert result.facts["assignments"] == 20
     assert row_of(result, *PLANTED)["p"] >= least > row_of(result, *PLANTED)["p_welch"]
+
+
+def test_too_few_assignments_that_are_drawn_are_no_proof_of_equality_either(store: Store) -> None:
+    few = contrast_features(store, A, B, cluster="topic", permutations=99)
+    assert few.facts["found"] == 0
+    assert any("finding nothing says nothing here; draw more of them (permutations)" in text for text in few.warnings)
+    more = contrast_features(store, A, B, cluster="topic", permutations=999)
+    assert more.facts["found"] == 2
+    assert not any("says nothing" in text for text in more.warnings)
 
 
 @pytest.mark.parametrize(

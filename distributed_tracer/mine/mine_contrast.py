@@ -1,0 +1,212 @@
+"""mine_contrast: a contrast of two sets that conditions describe, as the folder of a result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..graph.columns import KINDS
+from ..names import unknown
+from ..store.read.where import rows_meeting
+from ..store.reader import Store
+from ..text import counted, printable
+from .atlas import room
+from .atlas_build import AtlasPlan
+from .contrast import FEATURE_MEASURES, Contrast, features_of_sets
+from .contrast_columns import EDGE_COLUMNS, FEATURE_COLUMNS, TOKEN_COLUMNS
+from .contrast_edges import EDGE_MEASURES, edges_of_sets, prompts_of
+from .edge_records import EDGE_RECORD, ROW_RECORD
+from .findings import Findings, FindingTable, mine_findings
+from .prompt_sets import PromptSets, prompt_sets, two_sets
+from .prompts import ChosenPrompts
+from .result import RECORDS, WORK, Result
+from .set_tests import ContrastSettings
+
+Of = Literal["features", "edges"]
+_MEASURES = {"features": FEATURE_MEASURES, "edges": EDGE_MEASURES}
+
+
+@dataclass(frozen=True, eq=False)
+class ContrastPlan:
+    """Two sets that are to be compared, and how."""
+
+    store: Store
+    sets: PromptSets
+    of: Of
+    measure: str
+    settings: ContrastSettings
+    memory_gb: float
+    asked: dict[str, Any]
+    """The conditions and names that determine the sets."""
+
+    @property
+    def prompts(self) -> ChosenPrompts:
+        """The prompts of both sets."""
+        return prompts_of(self.store, self.sets)
+
+    @property
+    def temporary_bytes(self) -> int:
+        """A bound of the bytes of temporary files: not every node has a computed row."""
+        if self.of == "features":
+            return 0
+        return EDGE_RECORD.itemsize * self.prompts.num_edges + ROW_RECORD.itemsize * self.prompts.num_nodes
+
+    def describe(self) -> str:
+        """Return lines for people."""
+        sets, prompts = self.sets, self.prompts
+        lines = [f"warning: {text}" for text in sets.warnings]
+        for name, is_in in (("a", sets.is_a), ("b", ~sets.is_a)):
+            (_, num_prompts), (_, num_clusters) = sets.sizes(is_in)
+            lines.append(f"set {name}: {counted(num_prompts, 'prompt')} in {counted(num_clusters, 'cluster')}")
+        lines.append(f"{counted(prompts.num_nodes, 'node')} and {counted(prompts.num_edges, 'edge')}")
+        if self.of == "edges":
+            lines.append(f"{self.temporary_bytes / 1e9:.3f} GB of temporary files")
+        lines.append(f"at most {counted(self.settings.permutations, 'assignment')} of labels for every tested row")
+        return "\n".join(map(printable, lines))
+
+
+def plan_contrast(
+    store: Store,
+    a: str | Sequence[str],
+    b: str | Sequence[str] = (),
+    *,
+    of: Of = "features",
+    where: str | Sequence[str] = (),
+    cluster: str | None = None,
+    paired: str | None = None,
+    measure: str | None = None,
+    test: Literal["both", "welch"] = "both",
+    q: float = 0.05,
+    min_clusters: int = 3,
+    permutations: int = 9_999,
+    seed: int = 0,
+    memory_gb: float = 2.0,
+) -> ContrastPlan:
+    """Return what `mine_contrast` would do with these arguments, or refuse what it would refuse. Reads no graphs."""
+    if of not in _MEASURES:
+        raise ConfigError(unknown("kind of rows", of, tuple(_MEASURES)))
+    known = _MEASURES[of]
+    if measure is not None and measure not in known:
+        raise ConfigError(f"{unknown('measure', measure, known)} (of {of})")
+    settings = ContrastSettings(test, q, min_clusters, permutations, seed)
+    conditions = {
+        name: [given] if isinstance(given, str) else list(given)
+        for name, given in (("a", a), ("b", b), ("where", where))
+    }
+    chosen = _sets(store, conditions)
+    sets = prompt_sets(store, chosen, cluster, paired)
+    AtlasPlan.of(memory_gb)  # too little memory is refused at once
+    return ContrastPlan(
+        store, sets, of, measure or known[0], settings, memory_gb, {**conditions, "cluster": cluster, "paired": paired}
+    )
+
+
+def mine_contrast(
+    store: Store,
+    out: str | Path,
+    a: str | Sequence[str],
+    b: str | Sequence[str] = (),
+    *,
+    of: Of = "features",
+    where: str | Sequence[str] = (),
+    cluster: str | None = None,
+    paired: str | None = None,
+    measure: str | None = None,
+    test: Literal["both", "welch"] = "both",
+    q: float = 0.05,
+    min_clusters: int = 3,
+    permutations: int = 9_999,
+    seed: int = 0,
+    memory_gb: float = 2.0,
+) -> Result:
+    """Write the contrast of the prompts that meet the conditions `a` with those that meet `b` into the folder `out`.
+
+    `where` holds conditions for the prompts of both sets. Without `b`, set b has all of these prompts that are not in
+    set a. `of` says whether features or edges are compared; the other
+    arguments are those of `contrast_features` and `contrast_edges`. The measure of features is influence or activation,
+    that of edges is share. The tables are `features` or `edges`, and `tokens`. Raises ConfigError for sets that are
+    empty or overlap and for arguments that do not fit, and ResultError if the disk is full.
+    """
+    plan = plan_contrast(
+        store,
+        a,
+        b,
+        of=of,
+        where=where,
+        cluster=cluster,
+        paired=paired,
+        measure=measure,
+        test=test,
+        q=q,
+        min_clusters=min_clusters,
+        permutations=permutations,
+        seed=seed,
+        memory_gb=memory_gb,
+    )
+    return write_contrast(plan, out)
+
+
+def write_contrast(plan: ContrastPlan, out: str | Path) -> Result:
+    """Do what a plan says, and write the result into the folder `out`."""
+    folder = Path(out).expanduser()
+
+    def find() -> Findings:
+        if plan.of == "features":
+            return _findings("features", features_of_sets(plan.store, plan.sets, plan.measure, plan.settings))
+        work = folder / WORK / RECORDS
+        with room(folder, plan.temporary_bytes):
+            found = edges_of_sets(plan.store, plan.sets, plan.measure, plan.settings, plan.memory_gb, work)
+        return _findings("edges", found)
+
+    settings = plan.settings
+    options = {
+        **plan.asked,
+        "of": plan.of,
+        "measure": plan.measure,
+        **{name: getattr(settings, name) for name in ("test", "q", "min_clusters", "permutations", "seed")},
+    }
+    return mine_findings(folder, "contrast", plan.prompts, options, find)
+
+
+def _sets(store: Store, conditions: dict[str, list[str]]) -> tuple[list[str], list[str]]:
+    """Return the ids of both sets. Raises ConfigError for sets without conditions or prompts, and for common ones."""
+    table = store.prompts
+    if not conditions["a"]:
+        raise ConfigError("set a has no conditions: give some, such as language=fr, as --a")
+    if conditions["where"]:
+        table = table.where(rows_meeting(table, conditions["where"]))
+    found: dict[str, list[str]] = {}
+    for name in ("a", "b"):
+        if conditions[name]:
+            ids = table["id"][rows_meeting(table, conditions[name])].tolist() if len(table) else []
+        else:
+            in_a = {*found["a"]}
+            ids = [prompt for prompt in table["id"].tolist() if prompt not in in_a]
+        if not ids:
+            every = [*conditions["where"], *conditions[name]] or ["anything else than set a"]
+            raise ConfigError(
+                f"set {name} has no prompts: none of {len(store):,} of {store.url} meets {' '.join(every)}"
+            )
+        found[name] = ids
+    return two_sets(found["a"], found["b"])
+
+
+def _findings(name: str, found: Contrast) -> Findings:
+    rows = {column: found.rows[column] for column in found.rows.columns}
+    for column in ("source_kind", "target_kind"):
+        if column in rows:
+            rows[column] = np.array([KINDS.index(kind) for kind in rows[column]], dtype=np.int8)
+    columns = FEATURE_COLUMNS if name == "features" else EDGE_COLUMNS
+    tokens = {column: found.tokens[column] for column in TOKEN_COLUMNS}
+    facts = {
+        key: None if isinstance(value, float) and math.isnan(value) else value for key, value in found.facts.items()
+    }
+    return Findings(
+        {name: FindingTable(columns, rows), "tokens": FindingTable(TOKEN_COLUMNS, tokens)}, facts, found.warnings
+    )
