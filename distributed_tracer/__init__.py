@@ -98,6 +98,7 @@ _PUBLIC = {
     "save_figure": "plot.style",
     "split_store": "store.maintenance.split",
     "strongest_paths": "query.strongest_paths",
+    "task_runner": "runtime.task_runner",
 }
 """Public names and the modules that define them. Modules may move; these names change only with a line in the
 changelog."""

@@ -28,7 +28,7 @@ LAYERS = (
     ("model", "transcoder"),
     ("store",),
     ("table_folder",),
-    ("profile",),
+    ("profile", "tasks"),
     ("trace",),
     ("query", "mine", "importers", "intervene"),
     ("report",),
@@ -56,10 +56,10 @@ INNER = {
         ("telemetry",),
         (
             *("executor", "failures", "local", "overlapped_writer", "prompt_attempt", "reply", "schedule"),
-            *("shared_rows", "signals", "worker"),
+            *("shared_rows", "signals", "task_attempts", "task_process", "task_processes", "worker"),
         ),
         ("ray",),
-        ("execute",),
+        ("execute", "task_runner"),
     ),
     "transcoder": (
         ("activation", "base", "fold", "shard", "sharded", "spec", "tensor_files", "loaded"),
@@ -88,7 +88,7 @@ WITHOUT_TORCH = (
     ),
     "table_stream",
     *("artifacts", "corpus", "graph", "plan", "store", "profile", "query", "export", "importers", "report", "plot"),
-    *("mine", "labels", "ops", "table_folder"),
+    *("mine", "labels", "ops", "table_folder", "tasks"),
 )
 
 

@@ -1,41 +1,34 @@
 """mine_atlas: statistics of every edge between sites and of every feature, over all graphs of a store.
 
-find sites ─▶ spill records into partitions ─▶ nodes of each site ─▶ edges of each partition ─▶ provenance.json
-
-Axes: I site.
+phases of tasks (atlas_tasks.py) ─▶ tables ─▶ provenance.json
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from ..errors import ConfigError, ResultError
-from ..graph.nodes import NodeKind
 from ..profile.layout import layer_file
 from ..store.reader import Store
-from ..table_folder import import_parquet, write_parquet
+from ..table_folder import import_parquet
+from ..tasks.phases import Execute, Phases, perform_here
+from ..tasks.task import Done, Task, TaskFunction
 from ..text import counted
-from .columns import EDGE_COLUMNS, FEATURE_COLUMNS, Column, arrow_table, ratio_columns, rebatched, with_means
+from . import atlas_tasks as tasks
 from .findings import describe_graphs, provenance
-from .incidences import Incidences
-from .pairs import PAIR_BYTES, PairReduction, Rows, key_ranges
+from .pairs import PAIR_BYTES
 from .prompts import ChosenPrompts, choose_prompts
-from .result import TABLES, Result, check_folder, open_result, work_folder, write_document
-from .scan import find_sites, scan_ranges
+from .result import TABLES, Result, check_folder, open_result, place_file, work_phases, write_document
+from .scan import check_one_model
 from .sites import Sites
-from .spill import EDGE_RECORD, MOST_PARTITIONS, NODE_RECORD, Spill, partition_starts
+from .spill import EDGE_RECORD, MOST_PARTITIONS, NODE_RECORD, partition_starts
 
-ROWS_OF_GROUP = 1 << 16
-"""Number of rows of each row group, so that files do not depend on how the work was divided."""
 LEAST_MEMORY_GB = 0.05
 _SITE_BYTES = 200
 _READ_BYTES = 160
@@ -43,6 +36,8 @@ _READ_BYTES = 160
 _SHARE = 0.6
 """Share of the memory that is planned for; the rest is for the allocator's gaps and for files that are written."""
 _MOST_READ = 1_500_000
+_PIECE_ROWS = 1 << 23
+"""Nodes or edges of the prompts of a task, unless a single graph has more."""
 _EDGES_PER_SECOND = 5e5
 """Edges that one core mines in a second: a cautious figure for graphs such as those of benchmarks/synthetic_graphs.py,
 of whose edges most are of a pair that no other prompt has."""
@@ -116,14 +111,17 @@ def mine_atlas(
     memory_gb: float = 2.0,
     where: str | Sequence[str] = (),
     cluster: str | None = None,
+    run: Execute = perform_here,
 ) -> Result:
     """Write the atlas of a store, or of the prompts that meet `where`, into the folder `out`, and return it.
 
     `memory_gb` bounds the memory that is used, in 10^9 bytes, beside that of the program itself. `where` holds
-    conditions as `query` takes them, and `cluster` names the metadata whose values are the clusters of prompts. The
-    tables do not depend on memory, nor on how the store is divided into parts. A folder that has the finished atlas of
-    the same graphs is left as it is; what a killed run has left is removed, and the work begins anew. Raises
-    ConfigError for arguments that do not fit, StoreError if the store cannot be read, ResultError if the disk is full.
+    conditions as `query` takes them, and `cluster` names the metadata whose values are the clusters of prompts. `run`
+    does the work: `task_runner` gives one for several processes or a cluster, each of whose workers uses that memory.
+    The tables do not depend on memory and workers, nor on how the store is divided into parts. A folder that has the
+    finished atlas of the same graphs is left as it is, and what a killed run has finished there is not done again.
+    Raises ConfigError for arguments that do not fit, StoreError if the store cannot be read, ResultError if the disk is
+    full, and WorkerLost.
     """
     import_parquet("a result of mining")
     folder = Path(out).expanduser()
@@ -136,69 +134,50 @@ def mine_atlas(
         "cluster": cluster,
     }
     if not check_folder(folder, settings):
-        with _room(folder, estimate), work_folder(folder, settings) as work:
-            sites = find_sites(prompts, estimate.plan.read_rows)
-            plan = AtlasPlan.of(memory_gb, prompts.num_edges + prompts.num_nodes, len(sites))
-            counts = write_atlas(folder, work, prompts, sites, plan)
+        given = {"store": store.url}
+        with _room(folder, estimate), work_phases(folder, settings, run, given) as phases:
+            counts = write_atlas(folder, phases, prompts, memory_gb, estimate.plan)
             write_document(folder, {"what": "atlas", "settings": settings, **provenance(prompts), **counts})
     return open_result(folder)
 
 
-def write_atlas(folder: Path, work: Path, prompts: ChosenPrompts, sites: Sites, plan: AtlasPlan) -> dict[str, int]:
-    """Write the tables of an atlas with temporary files in `work`; return the numbers of rows."""
-    of_graphs = describe_graphs(prompts.store)
-    spill = Spill(work, sites, partition_starts(sites, plan.num_partitions))
-    spill.write(scan_ranges(prompts, plan.read_rows))
-    incidences = Incidences(work, spill, len(prompts))
-    features = _feature_rows(sites, incidences)
-    _write(folder / TABLES / "features.parquet", [arrow_table(FEATURE_COLUMNS, features, of_graphs)], FEATURE_COLUMNS)
-    num_rows = 0
+def write_atlas(
+    folder: Path, phases: Phases, prompts: ChosenPrompts, memory_gb: float, plan: AtlasPlan
+) -> dict[str, int]:
+    """Write the tables of an atlas by phases of tasks; return the numbers of rows."""
+    of_graphs, pieces = describe_graphs(prompts.store), list(prompts.pieces(_PIECE_ROWS))
 
-    def counting(batches: Iterator[Rows]) -> Iterator[Any]:
-        nonlocal num_rows
-        for rows in batches:
-            num_rows += len(rows["prompts"])
-            yield arrow_table(EDGE_COLUMNS, with_means(rows, len(prompts)), of_graphs)
+    def run(phase: str, function: TaskFunction, *arguments: dict[str, Any], **common: Any) -> list[Done]:
+        return phases.run(phase, [Task(function, {**one, **common}) for one in arguments])
 
-    batches = _edge_rows(spill, PairReduction(sites, incidences, prompts), plan)
-    for layer, own in groupby(batches, key=lambda rows: int(rows["target_layer"][0])):
-        _write(folder / TABLES / layer_file("edges", layer), counting(own), EDGE_COLUMNS)
-    if not num_rows:
+    of_pieces: list[dict[str, Any]] = [{"piece": piece} for piece in pieces]
+    found = run("piece_sites", tasks.find_sites_of_piece, *of_pieces, read_rows=plan.read_rows)
+    check_one_model({int(number): id_ for one in reversed(found) for number, id_ in one.value.items()})
+    clusters = None if prompts.clusters is None else prompts.clusters.tolist()
+    (joined,) = run("sites", tasks.join_sites, {"folders": [one.folder for one in found], "clusters": clusters})
+    sites = Sites.load(phases.work / joined.folder)
+    plan = AtlasPlan.of(memory_gb, prompts.num_edges + prompts.num_nodes, len(sites))
+    starts = partition_starts(sites, plan.num_partitions)
+    of_sites = {"sites": joined.folder, "starts": starts.tolist()}
+    spilled = run("spill", tasks.spill_piece, *of_pieces, **of_sites, read_rows=plan.read_rows)
+    of_spill = {**of_sites, "spills": [one.folder for one in spilled]}
+    numbers = [{"number": number} for number in range(len(starts) - 1)]
+    of_nodes = run("nodes", tasks.reduce_nodes, *numbers, **of_spill)
+    (incidences,) = run("incidences", tasks.join_incidences, {"folders": [one.folder for one in of_nodes]})
+    phases.release("nodes")
+    about = {"incidences": incidences.folder, "of_graphs": of_graphs}
+    (features,) = run("features", tasks.write_features, {"sites": joined.folder, **about})
+    layer_of = sites.layer_I[starts[:-1]].tolist()
+    layers = {layer: [number for number, its in enumerate(layer_of) if its == layer] for layer in sorted(set(layer_of))}
+    common = {**of_spill, **about, "num_prompts": len(prompts), "most_edges": plan.most_edges}
+    edges = run("edges", tasks.write_edges, *({"partitions": own} for own in layers.values()), **common)
+    phases.release("spill")
+    if not (num_rows := sum(one.value for one in edges)):
         raise ConfigError(f"the chosen graphs of {prompts.store.url} have no edges to mine")
-    return {"num_edge_rows": num_rows, "num_feature_rows": len(features["layer"])}
-
-
-def _write(path: Path, tables: Iterable[Any], columns: Mapping[str, Column]) -> None:
-    """Write pyarrow.Tables as one file, which does not depend on how the rows are divided into these tables."""
-    repeated = [name for name, column in columns.items() if column.kind != "f8"]  # a dictionary of sums saves nothing
-    write_parquet(path, iter(rebatched(tables, ROWS_OF_GROUP)), ROWS_OF_GROUP, repeated)
-
-
-def _edge_rows(spill: Spill, reduction: PairReduction, plan: AtlasPlan) -> Iterator[Rows]:
-    """Yield the rows of all pairs, by target site, then by source site."""
-    for number in range(len(spill.starts) - 1):
-        for first, end in key_ranges(spill, number, plan.most_edges):
-            yield from reduction.rows(spill.edges(number, first, end))
-        spill.remove("edges", number)
-
-
-def _feature_rows(sites: Sites, incidences: Incidences) -> dict[str, npt.NDArray[Any]]:
-    sums, own = incidences.sums, np.flatnonzero(sites.is_kind(NodeKind.FEATURE))
-    columns: Rows = {
-        "layer": sites.layer_I,
-        "feature": sites.feature_I,
-        "prompts": sums.num_prompts_I,
-        "prompts_row": sums.num_row_I,
-        "nodes": sums.num_nodes_I,
-        "nodes_unknown": sums.num_activation_unknown_I,
-        "sum_activation": sums.activation_I,
-        "sum_activation_squared": sums.activation_squared_I,
-        "prompts_influence_unknown": sums.num_influence_unknown_I,
-        "sum_influence": sums.influence_I,
-        "prompts_error_share": sums.num_error_share_I,
-        "sum_error_share": sums.error_share_I,
-    }
-    return ratio_columns({name: values[own] for name, values in columns.items()})
+    files = {layer_file("edges", layer): one for layer, one in zip(layers, edges, strict=True) if one.value}
+    for name, done in {"features.parquet": features, **files}.items():
+        place_file(phases.work / done.folder / tasks.TABLE, folder / TABLES / name)
+    return {"num_edge_rows": num_rows, "num_feature_rows": features.value}
 
 
 @contextmanager
@@ -210,6 +189,7 @@ def _room(folder: Path, estimate: AtlasEstimate) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise ResultError(
-            f"the disk of {folder} is full: {estimate.temporary_bytes / 1e9:.3f} GB of temporary files and the tables "
-            "must fit there; make room or name another folder, and run the same command again"
+            f"the disk of {folder} is full: {estimate.temporary_bytes:,} bytes of temporary files and the tables must "
+            f"fit there, and {shutil.disk_usage(folder).free:,} bytes are free; make room, and run the same command "
+            "again, which goes on from there"
         ) from error

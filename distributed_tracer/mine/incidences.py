@@ -6,7 +6,9 @@ questions.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, fields
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy.typing as npt
 
 from .spill import Spill
 
-_RANKS, _ROW_SUMS = "ranks", "row_sums"
+_RANKS, _ROW_SUMS, _SUMS = "ranks", "row_sums", "sums.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,24 +43,15 @@ class SiteSums:
 
 
 class Incidences:
-    """Sums of all sites in memory, and the incidences in files of the work folder, by site."""
+    """Sums of all sites in memory, and the incidences in files of a folder, by site."""
 
-    def __init__(self, folder: Path, spill: Spill, num_prompts: int) -> None:
+    def __init__(self, folder: Path) -> None:
+        """Read what `join_incidences` wrote."""
         self._folder = folder
-        found = []
-        with (folder / _RANKS).open("wb") as ranks, (folder / _ROW_SUMS).open("wb") as row_sums:
-            for number in range(len(spill.starts) - 1):
-                first, end = spill.starts[number : number + 2].tolist()
-                rank_X, row_sum_X, sums = _reduced(spill.nodes(number), first, end)
-                ranks.write(rank_X.tobytes())
-                row_sums.write(row_sum_X.tobytes())
-                found.append(sums)
-                spill.remove("nodes", number)
-        names = [entry.name for entry in fields(SiteSums)]
-        self.sums = SiteSums(**{name: np.concatenate([getattr(one, name) for one in found]) for name in names})
+        with np.load(folder / _SUMS) as sums:
+            self.sums = SiteSums(**{entry.name: sums[entry.name] for entry in fields(SiteSums)})
         self.start_I = np.concatenate([[0], np.cumsum(self.sums.num_prompts_I)])
         """First incidence of each site, followed by the number of incidences."""
-        self.num_prompts = num_prompts
         self.ranks: npt.NDArray[np.int32] = np.memmap(folder / _RANKS, dtype=np.int32, mode="r")
         """Ranks of the prompts of all incidences, mapped from the file: its pages are the operating system's."""
 
@@ -80,6 +73,29 @@ class Incidences:
         is_there_B = low_B < end_B
         found_B: npt.NDArray[np.bool_] = is_there_B & (self.ranks[np.where(is_there_B, low_B, 0)] == rank_B)
         return found_B
+
+
+def reduce_nodes(folder: Path, spill: Spill, number: int) -> None:
+    """Write the incidences and the sums of the sites of one partition into a folder."""
+    first, end = spill.starts[number : number + 2].tolist()
+    rank_X, row_sum_X, sums = _reduced(spill.nodes(number), first, end)
+    (folder / _RANKS).write_bytes(rank_X.tobytes())
+    (folder / _ROW_SUMS).write_bytes(row_sum_X.tobytes())
+    np.savez(folder / _SUMS, **{entry.name: getattr(sums, entry.name) for entry in fields(SiteSums)})
+
+
+def join_incidences(folder: Path, partitions: Sequence[Path]) -> None:
+    """Write the incidences of all partitions, whose folders are given in their order, into one folder."""
+    for name in (_RANKS, _ROW_SUMS):
+        with (folder / name).open("wb") as joined:
+            for partition in partitions:
+                with (partition / name).open("rb") as file:
+                    shutil.copyfileobj(file, joined)
+    found = [np.load(partition / _SUMS) for partition in partitions]
+    names = [entry.name for entry in fields(SiteSums)]
+    np.savez(folder / _SUMS, **{name: np.concatenate([one[name] for one in found]) for name in names})
+    for one in found:
+        one.close()
 
 
 def _reduced(

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from .incidences import Incidences
-from .prompts import ChosenPrompts
 from .sites import Sites
 from .spill import CLASS_BITS, CLASSES, Spill
 
@@ -70,8 +69,10 @@ def _source_ranges(spill: Spill, number: int, target: int, most_edges: int) -> I
 class PairReduction:
     """Turns the records of a key range into rows of the table of edges."""
 
-    def __init__(self, sites: Sites, incidences: Incidences, prompts: ChosenPrompts) -> None:
-        self._sites, self._incidences, self._prompts = sites, incidences, prompts
+    def __init__(
+        self, sites: Sites, incidences: Incidences, num_prompts: int, clusters: npt.NDArray[np.int32] | None
+    ) -> None:
+        self._sites, self._incidences, self._num_prompts, self._clusters = sites, incidences, num_prompts, clusters
 
     def rows(self, records: npt.NDArray[Any]) -> Iterator[Rows]:
         """Yield the rows of all pairs of the records, by key, in batches. All targets must be of one layer."""
@@ -96,7 +97,7 @@ class PairReduction:
         if not len(records):
             return records
         key_E, rank_E = records["key"], records["rank_class"] >> CLASS_BITS
-        base, bits = int(key_E.min()), len(self._prompts).bit_length()
+        base, bits = int(key_E.min()), self._num_prompts.bit_length()
         if (int(key_E.max()) - base).bit_length() + bits < 63:
             order_E = np.argsort((key_E - base) << bits | rank_E, kind="stable")
         else:
@@ -139,7 +140,7 @@ class PairReduction:
         counts = np.bincount(by_class, minlength=num_bins).reshape(num_pairs, -1)
         sums_at = np.bincount(by_class, weights=weight_E, minlength=num_bins).reshape(num_pairs, -1)
         key_X = records["key"][first_X]
-        clusters = self._prompts.clusters
+        clusters = self._clusters
         return {
             **self._ends(key_X),
             "prompts": counted(pair_Y),
@@ -168,7 +169,7 @@ class PairReduction:
         row_sums: npt.NDArray[np.float64],
     ) -> npt.NDArray[np.float64]:
         """Return the sum of `row_abs_sum` over the nodes of each target in each prompt; NaN where it is unknown."""
-        incidences, num_prompts = self._incidences, len(self._prompts)
+        incidences, num_prompts = self._incidences, self._num_prompts
         low, high = int(target_Y[0]), int(target_Y[-1]) + 1
         begin, end = (int(incidences.start_I[site]) for site in (low, high))
         site = np.repeat(np.arange(low, high), np.diff(incidences.start_I[low : high + 1]))
@@ -179,7 +180,7 @@ class PairReduction:
 
     def _ends(self, key_X: npt.NDArray[np.int64]) -> Rows:
         """Return what the two sites of each pair are, and the denominators of each pair."""
-        sites, sums, total = self._sites, self._incidences.sums, len(self._prompts)
+        sites, sums, total = self._sites, self._incidences.sums, self._num_prompts
         target_X, source_X = np.divmod(key_X, len(sites))
         ends: Rows = {}
         for side, site_X in (("source", source_X), ("target", target_X)):
@@ -206,7 +207,7 @@ class PairReduction:
         swap_X = num_prompts_I[source_X] > num_prompts_I[target_X]
         rare_X, other_X = np.where(swap_X, target_X, source_X), np.where(swap_X, source_X, target_X)
         count_X, both_X = num_prompts_I[rare_X], np.zeros(len(source_X), dtype=np.int64)
-        is_all_X = num_prompts_I[other_X] == len(self._prompts)
+        is_all_X = num_prompts_I[other_X] == self._num_prompts
         both_X[is_all_X] = count_X[is_all_X]
         ask_X = np.flatnonzero(~is_all_X)
         ends = np.cumsum(count_X[ask_X])

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,11 +20,13 @@ from typing import Any
 
 import numpy as np
 
+from .. import __version__
 from ..errors import ConfigError, ResultError
 from ..names import unknown
 from ..table import Table
-from ..table_folder import TableFolder, import_parquet
+from ..table_folder import TableFolder, import_parquet, sync
 from ..table_stream import Batch, CategoricalColumn, TableStream
+from ..tasks.phases import Execute, Phases
 from ..text import counted, html_facts, short
 
 DOCUMENT, TABLES, WORK = "provenance.json", "tables", "work"
@@ -177,6 +180,16 @@ def write_document(folder: Path, fields: Mapping[str, Any]) -> None:
     RESULT.write(folder, fields, sorted((folder / TABLES).rglob("*.parquet")))
 
 
+def place_file(made: Path, path: Path) -> None:
+    """Make a file of a task a file of the result, without taking it from the task, which may be needed again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(made, path)
+    except OSError:  # a file system without links
+        shutil.copyfile(made, path)
+    sync(path)
+
+
 def read_document(folder: Path) -> dict[str, Any] | None:
     """Return the document of the result in a folder; None if it has none. Raises ResultError if it is damaged."""
     return RESULT.read(folder, _check)
@@ -236,3 +249,23 @@ def work_folder(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
                 shutil.rmtree(work, ignore_errors=True)
             else:
                 shutil.rmtree(folder / TABLES, ignore_errors=True)
+
+
+@contextmanager
+def work_phases(
+    folder: Path, settings: Mapping[str, Any], execute: Execute, given: Mapping[str, Any]
+) -> Iterator[Phases]:
+    """Yield the phases of tasks that make a result, in whose folder no other run works meanwhile.
+
+    Tasks that a killed or failed run with the same settings has finished count; what it has left otherwise is removed.
+    `given` holds arguments of all tasks that say where something is. Once the result is finished, the work folder is
+    removed. Raises ConfigError as `check_folder` does, and if another run is at work.
+    """
+    check_folder(folder, settings)
+    work = folder / WORK
+    with RESULT.locked(folder, work / _LOCK):
+        shutil.rmtree(folder / TABLES, ignore_errors=True)
+        try:
+            yield Phases(work / "phases", {"version": __version__, **settings}, execute, given)
+        finally:
+            shutil.rmtree(work if (folder / DOCUMENT).exists() else folder / TABLES, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Spill: records of nodes and edges in files of the work folder, one file for each range of sites.
+"""Spill: records of nodes and edges in files, one file of each folder for each range of sites.
 
 A partition is a range of sites. It holds the nodes at these sites and the edges into these nodes, in the order in which
 they were read, which is the canonical order within each prompt.
@@ -39,34 +39,36 @@ CLASS_BITS = 3
 _CLASS_OF = np.array([5, 0, 1, 2, 2, 3, 3, 3, 3, 4], dtype=np.uint32)
 """Class of each distance from -1 (and less) to 8 (and more)."""
 MOST_PARTITIONS = 256
-"""Bound of the number of partitions, whose files are open at the same time."""
+"""Bound of the number of partitions, to which at most the number of layers is added. Their files are open at the same
+time."""
 _BLOCK = 1 << 20
 
 
 def partition_starts(sites: Sites, num_partitions: int) -> npt.NDArray[np.int64]:
     """Return the first site of each partition, followed by the number of sites: [partitions + 1].
 
-    Partitions have about the same number of records. A site is never divided.
+    Partitions have about the same number of records, and each lies within a layer. A site is never divided.
     """
     before_I = np.concatenate([[0], np.cumsum(sites.num_edges_I + sites.num_nodes_I)])
     wanted = before_I[-1] * np.arange(1, num_partitions) // max(1, num_partitions)
     cuts = np.searchsorted(before_I, wanted)
-    return np.unique(np.concatenate([[0], cuts, [len(sites)]]))
+    of_layers = np.flatnonzero(np.diff(sites.layer_I)) + 1
+    return np.unique(np.concatenate([[0], cuts, of_layers, [len(sites)]]))
 
 
 class Spill:
-    """Files of all partitions, which are written once and then read."""
+    """Files of all partitions in some folders, each of which is written once; then all are read."""
 
-    def __init__(self, folder: Path, sites: Sites, starts: npt.NDArray[np.int64]) -> None:
-        self.folder, self.sites, self.starts = folder, sites, starts
+    def __init__(self, sites: Sites, starts: Sequence[int], folders: Sequence[Path] = ()) -> None:
+        self.sites, self.starts, self.folders = sites, np.array(starts, dtype=np.int64), folders
         self._is_error_I = sites.is_kind(NodeKind.ERROR)
 
-    def write(self, ranges: Iterator[ScannedRange]) -> None:
-        """Write the nodes and edges of all part ranges."""
+    def write(self, folder: Path, ranges: Iterator[ScannedRange]) -> None:
+        """Write the nodes and edges of some part ranges into a folder."""
         num_partitions = len(self.starts) - 1
         with ExitStack() as stack:
             nodes, edges = (
-                [stack.enter_context(self._path(kind, number).open("wb")) for number in range(num_partitions)]
+                [stack.enter_context(_path(folder, kind, number).open("wb")) for number in range(num_partitions)]
                 for kind in ("nodes", "edges")
             )
             for scanned in ranges:
@@ -99,25 +101,24 @@ class Spill:
 
     def nodes(self, number: int) -> npt.NDArray[Any]:
         """Return the records of the nodes of one partition."""
-        return np.fromfile(self._path("nodes", number), dtype=NODE_RECORD)
+        found = [np.fromfile(_path(folder, "nodes", number), dtype=NODE_RECORD) for folder in self.folders]
+        return np.concatenate([np.empty(0, dtype=NODE_RECORD), *found])
 
     def edge_blocks(self, number: int) -> Iterator[npt.NDArray[Any]]:
         """Yield the records of the edges of one partition in blocks."""
-        with self._path("edges", number).open("rb") as file:
-            while len(block := np.fromfile(file, dtype=EDGE_RECORD, count=_BLOCK)):
-                yield block
+        for folder in self.folders:
+            with _path(folder, "edges", number).open("rb") as file:
+                while len(block := np.fromfile(file, dtype=EDGE_RECORD, count=_BLOCK)):
+                    yield block
 
     def edges(self, number: int, first: int, end: int) -> npt.NDArray[Any]:
         """Return the records of the edges of one partition whose keys are from `first` to `end - 1`."""
         found = [block[(block["key"] >= first) & (block["key"] < end)] for block in self.edge_blocks(number)]
         return np.concatenate([np.empty(0, dtype=EDGE_RECORD), *found])
 
-    def remove(self, kind: str, number: int) -> None:
-        """Remove a file that is not needed any more."""
-        self._path(kind, number).unlink()
 
-    def _path(self, kind: str, number: int) -> Path:
-        return self.folder / f"{kind}_{number:04d}"
+def _path(folder: Path, kind: str, number: int) -> Path:
+    return folder / f"{kind}_{number:04d}"
 
 
 def _append(files: Sequence[BinaryIO], records: npt.NDArray[Any], partition: npt.NDArray[np.uint16]) -> None:
