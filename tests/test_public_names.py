@@ -103,6 +103,7 @@ PUBLIC = {
     "save_figure",
     "split_store",
     "strongest_paths",
+    "task_runner",
 }
 RUN = {
     "--workers",
@@ -225,7 +226,8 @@ OF_LABELS = {
     "labels remove": {"--source", "--author"},
 }
 """Options of the commands of `labels`."""
-OF_MINE = {"mine atlas": {"--out", "--memory-gb", "--where", "--cluster", "--dry-run", "--no-dry-run", *JSON}}
+WORKERS = {"--workers", "--ray-address"}
+OF_MINE = {"mine atlas": {"--out", "--memory-gb", "--where", "--cluster", *WORKERS, "--dry-run", "--no-dry-run", *JSON}}
 """Options of the commands of `mine`."""
 
 

@@ -1,6 +1,8 @@
 """mine_atlas: statistics of every edge between sites and of every feature, over all graphs of a store.
 
 phases of tasks (atlas_tasks.py) ─▶ tables ─▶ provenance.json
+
+Axes: I site.
 """
 
 from __future__ import annotations

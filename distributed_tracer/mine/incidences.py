@@ -7,8 +7,8 @@ questions.
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, fields
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,8 @@ def reduce_nodes(folder: Path, spill: Spill, number: int) -> None:
     rank_X, row_sum_X, sums = _reduced(spill.nodes(number), first, end)
     (folder / _RANKS).write_bytes(rank_X.tobytes())
     (folder / _ROW_SUMS).write_bytes(row_sum_X.tobytes())
-    np.savez(folder / _SUMS, **{entry.name: getattr(sums, entry.name) for entry in fields(SiteSums)})
+    arrays: dict[str, Any] = {entry.name: getattr(sums, entry.name) for entry in fields(SiteSums)}
+    np.savez(folder / _SUMS, **arrays)
 
 
 def join_incidences(folder: Path, partitions: Sequence[Path]) -> None:
@@ -93,7 +94,8 @@ def join_incidences(folder: Path, partitions: Sequence[Path]) -> None:
                     shutil.copyfileobj(file, joined)
     found = [np.load(partition / _SUMS) for partition in partitions]
     names = [entry.name for entry in fields(SiteSums)]
-    np.savez(folder / _SUMS, **{name: np.concatenate([one[name] for one in found]) for name in names})
+    arrays: dict[str, Any] = {name: np.concatenate([one[name] for one in found]) for name in names}
+    np.savez(folder / _SUMS, **arrays)
     for one in found:
         one.close()
 

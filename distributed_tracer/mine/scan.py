@@ -63,7 +63,9 @@ class ScannedRange:
         return source_E, stored["edges/weight"]
 
 
-def scan_ranges(prompts: ChosenPrompts | PromptPiece, most_rows: int, with_values: bool = True) -> Iterator[ScannedRange]:
+def scan_ranges(
+    prompts: ChosenPrompts | PromptPiece, most_rows: int, with_values: bool = True
+) -> Iterator[ScannedRange]:
     """Yield the nodes of all prompts in part ranges of at most `most_rows` nodes and edges.
 
     Without values, only what determines sites is read, and the ranges are limited by nodes alone.

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from threading import Thread
 
@@ -19,8 +19,7 @@ from ..tasks.task import Done, TaskCall, portable
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_NUM_THREADS"), "1")
 _MAIN = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    f"from {__name__} import serve; serve(int(sys.argv[1]))"
+    f"import json, sys; sys.path[:] = json.loads(sys.argv[2]); from {__name__} import serve; serve(int(sys.argv[1]))"
 )
 """Program of the process. It imports from the same folders as this process, and, unlike a process of multiprocessing,
 does not run the main script again."""
@@ -50,10 +49,8 @@ class TaskProcess:
 
     def give(self, call: TaskCall) -> None:
         """Begin a task. A process that has died is noticed when its answer is read."""
-        try:
+        with suppress(OSError):
             self.connection.send(call)
-        except OSError:
-            pass
 
     def answer(self) -> Done | Exception:
         """Return what the task left, or the error that it raised. Raises EOFError or OSError if the process died."""

@@ -25,26 +25,33 @@ def task_runner(run: RunConfig) -> Iterator[Execute]:
     With `ray_address`, or with the environment variable RAY_ADDRESS, up to `workers` tasks run at a time on that
     cluster, and the results must lie on a file system that all of its machines share. Otherwise several workers are
     processes on this machine, and a single one is this process. A first SIGINT, SIGTERM or SIGHUP lets the tasks under
-    way finish and then raises KeyboardInterrupt; what is finished is kept. Raises ConfigError if there is no cluster.
+    way finish and then raises KeyboardInterrupt; what is finished is kept. Processes start, and a cluster is used, once
+    there is work; the work raises ConfigError if there is no cluster.
     """
-    address = run.ray_address or os.environ.get("RAY_ADDRESS")
     with ExitStack() as stack:
-        if address and address != "local" and not run.local:
-            keep_ray_offline()
-            from .ray.cluster import connected
-            from .ray.tasks import RayTasks
-
-            stack.enter_context(connected(run))
-            perform: _Perform = RayTasks(run).run
-        elif run.workers > 1 and not run.local:
-            perform = stack.enter_context(closing(TaskProcesses(run.workers, run.attempts))).run
-        else:
-            perform = _here
+        perform: _Perform | None = None
 
         def execute(calls: Sequence[TaskCall]) -> Iterator[tuple[TaskCall, Done]]:
+            nonlocal perform
+            perform = perform or _performer(run, stack)
             return _supervised(run, perform, calls)
 
         yield execute
+
+
+def _performer(run: RunConfig, stack: ExitStack) -> _Perform:
+    """Return what does tasks as the configuration asks for; `stack` ends it."""
+    address = run.ray_address or os.environ.get("RAY_ADDRESS")
+    if address and address != "local" and not run.local:
+        keep_ray_offline()
+        from .ray.cluster import connected
+        from .ray.tasks import RayTasks
+
+        stack.enter_context(connected(run))
+        return RayTasks(run).run
+    if run.workers > 1 and not run.local:
+        return stack.enter_context(closing(TaskProcesses(run.workers, run.attempts))).run
+    return _here
 
 
 def _here(calls: Iterable[TaskCall]) -> Generator[tuple[TaskCall, Done], None, None]:

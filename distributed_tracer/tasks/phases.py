@@ -1,9 +1,9 @@
 """Phases: runs phases of tasks in a work folder, and skips every task that an earlier run has finished.
 
-    work/token                  names the folder, so that other machines can check that they see the same one
-    work/PHASE/HASH/            files of a finished task, and task.json
-    work/PHASE/.HASH.*.tmp/     a task that is under way or was killed
-    work/PHASE/released         the files of this phase are not needed any more: only the markers are kept
+work/token                  names the folder, so that other machines can check that they see the same one
+work/PHASE/HASH/            files of a finished task, and task.json
+work/PHASE/.HASH.*.tmp/     a task that is under way or was killed
+work/PHASE/released         the files of this phase are not needed any more: only the markers are kept
 """
 
 from __future__ import annotations
@@ -72,8 +72,9 @@ class Phases:
         elif left := [folder for folder in folders if is_released or not done.get(folder)]:
             self._restore()
             (top / _RELEASED).unlink(missing_ok=True)
-            self._clear(top, keep={folder for folder in folders if folder not in left})
-            done |= self._perform([(folder, task) for folder, task in zip(folders, tasks, strict=True) if folder in left])
+            self._clear(top, keep=set(folders) - set(left))
+            task_of = dict(zip(folders, tasks, strict=True))
+            done |= self._perform([(folder, task_of[folder]) for folder in left])
         return [found for folder in folders if (found := done[folder]) is not None]
 
     def release(self, phase: str) -> None:

@@ -16,6 +16,7 @@ import shutil
 import traceback
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,11 +152,9 @@ def portable(error: Exception) -> Exception:
     """Return an error that can be sent to another process; one that does not come from us says where it happened."""
     if not isinstance(error, TracerError | OSError):
         error.add_note("".join(traceback.format_exception(error)).rstrip())
-    try:
+    with suppress(Exception):  # many errors with their own constructor arguments cannot be pickled
         if type(pickle.loads(pickle.dumps(error))) is type(error):  # a pickle of our own
             return error
-    except Exception:  # noqa: S110  (many errors with their own constructor arguments cannot be pickled)
-        pass
     found = TracerError(f"{type(error).__name__}: {error}")
     for note in getattr(error, "__notes__", ()):
         found.add_note(note)
