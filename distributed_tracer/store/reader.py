@@ -41,7 +41,7 @@ from .read.feature_bounds import check_active_layers, check_feature, check_layer
 from .read.node_batches import node_batches
 from .read.node_scan import NodeScan
 from .read.occurrences import occurrences
-from .read.part_range import PartRange
+from .read.part_range import PartRange, Size, part_ranges
 from .read.prefetch import prefetch
 from .read.process_map import call_with_context, map_in_processes, reorder
 from .read.prompt_table import prompt_table
@@ -330,6 +330,16 @@ class Store:
         for has in predicates(token, target, layer):
             found = sorted(prompts_with(self._parts_of(found), has))
         return found if feature is None else sorted({*found} & {*self.occurrences(*feature)["prompt"]})
+
+    def ranges(
+        self, prompt_ids: str | Iterable[str] | None, *sizes: Size, most_rows: int | None = None
+    ) -> Iterator[PartRange]:
+        """Yield all prompts, or those of one or several ids, as ranges of a part, part by part.
+
+        Each has at most `most_rows` rows of the tables with these sizes, unless a single prompt has more; the default
+        is about a million. Raises PromptNotFound.
+        """
+        return part_ranges(self._parts_of(prompt_ids), *sizes, most_rows=most_rows)
 
     def scan_nodes(self, names: Sequence[str], first: int = 0) -> Iterator[NodeScan]:
         """Yield columns of all node tables by short name (`kind`, `layer`, `feature`, `influence`, ...), part by part.
