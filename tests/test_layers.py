@@ -49,7 +49,7 @@ INNER = {
         ("format",),
         ("annotations", "arrays", "catalogue", "checked_objects", "commits", "evaluations", "index", "part"),
         ("read",),
-        ("index_builder", "ledger", "reader", "writer"),
+        ("index_builder", "joined_part", "ledger", "reader", "writer"),
         ("maintenance",),
     ),
     "runtime": (

@@ -112,5 +112,6 @@ def _counted(edges: Iterable[PairBatch], is_chosen_B: npt.NDArray[np.bool_]) -> 
     is_first_Y[1:] = pair_Y[1:] != pair_Y[:-1]
     of_Y = np.cumsum(is_first_Y) - 1
     pair_X = pair_Y[is_first_Y]
-    weight_X, strength_X = (np.bincount(of_Y, values, minlength=len(pair_X)) for values in (weight_Y, np.abs(weight_Y)))
-    return StrongEdges(pair_X, np.bincount(of_Y, minlength=len(pair_X)), weight_X, strength_X)
+    prompts_X = np.bincount(of_Y, minlength=len(pair_X))
+    sums = (np.bincount(of_Y, values, len(pair_X)).astype(np.float64) for values in (weight_Y, np.abs(weight_Y)))
+    return StrongEdges(pair_X, prompts_X, *sums)

@@ -222,10 +222,11 @@ class Store:
     def graphs(self, prompt_ids: str | Iterable[str] | None = None) -> Iterator[Graph]:
         """Iterate over all graphs, or over those of one or several ids, in no particular order.
 
-        Each part is read once and is not kept. The next part is read while the current one is used, so memory holds two
-        parts.
+        Some hundred graphs of a part are read at a time (two million edges or active features), and the next ones while
+        these are used. A graph is a view of the arrays that were read with it, and keeps them in memory.
         """
-        jobs = (partial(part.graphs, rows) for part, rows in self._parts_of(prompt_ids))
+        parts = self._parts_of(prompt_ids)
+        jobs = (partial(part.graphs, group) for part, rows in parts for group in part.stretches(rows))
         return chain.from_iterable(prefetch(jobs))
 
     def map(
