@@ -9,8 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from threading import Thread
 
@@ -76,18 +75,18 @@ def serve(descriptor: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # sent to a whole group or unit: for the driver
         signal.signal(number, signal.SIG_IGN)
     Thread(target=_end_with_driver, args=(descriptor,), daemon=True).start()
+    os.dup2(2, 1)  # what libraries print goes to standard error: standard output has the answer of the command alone
     connection = Connection(descriptor)
-    with _printing_to_stderr():
-        while True:
-            try:
-                call: TaskCall = connection.recv()
-            except EOFError:
-                return
-            try:
-                answer: Done | Exception = call.perform()
-            except Exception as error:
-                answer = portable(error)
-            connection.send(answer)
+    while True:
+        try:
+            call: TaskCall = connection.recv()
+        except EOFError:
+            return
+        try:
+            answer: Done | Exception = call.perform()
+        except Exception as error:
+            answer = portable(error)
+        connection.send(answer)
 
 
 def _end_with_driver(descriptor: int) -> None:
@@ -96,10 +95,3 @@ def _end_with_driver(descriptor: int) -> None:
     poller.register(descriptor, 0)  # a hang-up is always reported
     poller.poll()
     os._exit(1)
-
-
-@contextmanager
-def _printing_to_stderr() -> Iterator[None]:
-    """Let what libraries print go to standard error: standard output has the answer of the command alone."""
-    os.dup2(2, 1)
-    yield

@@ -83,7 +83,9 @@ class Phases:
         top = self.work / phase
         (top / _RELEASED).touch()
         for path in top.glob("*/*"):
-            if path.name != MARKER:
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != MARKER:
                 path.unlink()
 
     def _restore(self) -> None:

@@ -31,8 +31,9 @@ MARKER, TOKEN = "task.json", "token"
 TaskFunction = Callable[..., Any]
 """Function at the top level of a module, called as `function(place, **arguments)` with a Place.
 
-It writes files directly into the folder `place.out`, may read what earlier phases left in `place.work`, and returns a
-small value that JSON can hold. Files and value must depend on nothing but its arguments and what it reads there.
+It writes files into the folder `place.out`, or into folders in it, may read what earlier phases left in `place.work`,
+and returns a small value that JSON can hold. Files and value must depend on nothing but its arguments and what it reads
+there.
 """
 
 
@@ -75,7 +76,7 @@ class Done:
     folder: str
     """Folder of its files, relative to the work folder, so that it can be an argument of later tasks."""
     files: Mapping[str, tuple[int, str]]
-    """Size and SHA-256 of each file, by name."""
+    """Size and SHA-256 of each file, by its path in the folder."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ class TaskCall:
         temporary.mkdir(parents=True)
         try:
             value = self.task.function(Place(work, temporary, self.given), **self.task.arguments)
-            files = {path.name: list(size_and_digest(path)) for path in sorted(temporary.iterdir())}
+            paths = [path for path in sorted(temporary.rglob("*")) if path.is_file()]
+            files = {path.relative_to(temporary).as_posix(): list(size_and_digest(path)) for path in paths}
             document = {"task": self.task.name, "folder": self.folder, "value": value, "files": files}
             (temporary / MARKER).write_bytes(dump_checksummed(document))
             try:

@@ -13,6 +13,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 import pytest
+import ray
 from killing import finish, kill_until_done
 from random_graphs import random_graph
 from random_stores import make_store
@@ -105,6 +106,23 @@ def test_machines_of_a_cluster_that_do_not_share_the_folder_are_noticed_before_t
     with pytest.raises(ConfigError, match=r"does not see the folder .*/r/work/phases: all machines"):
         mine_atlas(store, tmp_path / "r", run=unshared)
     assert list((tmp_path / "r").rglob("task.json")) == []
+
+
+@pytest.mark.ray
+def test_a_cluster_without_a_free_cpu_is_an_error_in_time(ray_cluster: None, store: Store, tmp_path: Path) -> None:
+    class Holding:
+        def holds(self) -> bool:
+            return True
+
+    holding = ray.remote(num_cpus=2)(Holding).remote()
+    assert ray.get(holding.holds.remote())
+    run = replace(TWO, ray_address="auto", placement_seconds=0.5)
+    with (
+        task_runner(run) as execute,
+        pytest.raises(ConfigError, match=r"no CPU of the cluster was free within 0\.5 seconds; free: 0 of 2 CPUs"),
+    ):
+        mine_atlas(store, tmp_path / "r", run=execute)
+    ray.kill(holding)
 
 
 def test_a_driver_that_is_killed_again_and_again_makes_the_same_bytes(

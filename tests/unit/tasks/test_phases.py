@@ -15,6 +15,8 @@ from distributed_tracer.tasks.task import TOKEN, Done, Place, Task, TaskCall, po
 
 def double(place: Place, number: int) -> int:
     (place.out / "number").write_text(str(2 * number))
+    (place.out / "more").mkdir()
+    (place.out / "more" / "text").write_text("text")
     return 2 * number
 
 
@@ -54,7 +56,7 @@ def test_results_come_in_the_order_of_tasks_and_finished_tasks_are_not_done_agai
     assert doubled(tmp_path, [3, 4, 1], context=1)[1] == ["double"] * 3
 
 
-@pytest.mark.parametrize("name", ["number", "task.json"])
+@pytest.mark.parametrize("name", ["number", "more/text", "task.json"])
 @pytest.mark.parametrize("change", ["flip", "shorten", "remove"])
 def test_a_damaged_task_is_done_again(name: str, change: str, tmp_path: Path) -> None:
     doubled(tmp_path)
@@ -109,7 +111,7 @@ def summed(work: Path, numbers: Sequence[int] = (1, 2)) -> tuple[int, list[str]]
 
 def test_released_files_are_gone_and_their_tasks_still_count(tmp_path: Path) -> None:
     assert summed(tmp_path) == (6, ["add"])
-    assert list(tmp_path.rglob("number")) == []
+    assert [*tmp_path.rglob("number"), *tmp_path.rglob("text")] == []
     assert summed(tmp_path) == (6, [])
 
 
