@@ -1,4 +1,7 @@
-"""The average graph of a group of prompts: its strongest edges, with every number that a mean may be taken over."""
+"""The average graph of a group of prompts: its strongest edges, with every number that a mean may be taken over.
+
+Axes: X edge of the answer.
+"""
 
 from __future__ import annotations
 

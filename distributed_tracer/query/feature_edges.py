@@ -1,6 +1,6 @@
 """Feature edges: all edges into or out of one feature, over all prompts.
 
-Axes: E edge, X node that is the feature.
+Axes: E edge, N node, X node that is the feature.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Recurring edges: the strongest edges between features that recur over prompts, disregarding positions."""
+"""Recurring edges: the strongest edges between features that recur over prompts, disregarding positions.
+
+Axes: X edge of the answer.
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ buckets, with many edges per bucket, which gives an upper bound for each edge. T
 fullest buckets exactly. What has to be counted after that are the buckets whose bound reaches the weakest edge of the
 answer so far, which usually are none.
 
-Axes: B bucket, E edge, X pair of sites, Y pair of sites in one prompt.
+Axes: I bucket, E edge, X pair of sites, Y pair of sites in one prompt.
 """
 
 from __future__ import annotations
@@ -57,31 +57,31 @@ def strongest_edges(
     `edges` is iterated over once for each pass. `num_buckets` and `buckets_per_pass` trade memory for passes; they do
     not change the answer.
     """
-    bound_B = np.zeros(num_buckets)
-    count_B = np.zeros(num_buckets, dtype=np.int64)
+    bound_I = np.zeros(num_buckets)
+    count_I = np.zeros(num_buckets, dtype=np.int64)
     for batch in edges:
         bucket_E = _bucket(batch.pair_E, num_buckets)
         with np.errstate(invalid="ignore"):
-            np.add.at(bound_B, bucket_E, np.abs(batch.weight_E).astype(np.float64))
-        np.add.at(count_B, bucket_E, np.ones(len(bucket_E), dtype=np.int64))  # a scalar would be slow
-    bound_B[np.isnan(bound_B)] = np.inf
-    bound_B *= 1 + count_B * 2.0**-51  # more than all roundings of these sums and of those that are compared with them
-    is_left_B, best = count_B > 0, _counted([], np.zeros(0, dtype=bool))
+            np.add.at(bound_I, bucket_E, np.abs(batch.weight_E).astype(np.float64))
+        np.add.at(count_I, bucket_E, np.ones(len(bucket_E), dtype=np.int64))  # a scalar would be slow
+    bound_I[np.isnan(bound_I)] = np.inf
+    bound_I *= 1 + count_I * 2.0**-51  # more than all roundings of these sums and of those that are compared with them
+    is_left_I, best = count_I > 0, _counted([], np.zeros(0, dtype=bool))
     num_passes = 0
     while True:
         weakest = best.strength_X[-1] if 0 < top == len(best.pair_X) else -np.inf
-        left = np.flatnonzero(is_left_B & ~(bound_B < weakest))  # a weakest edge of NaN excludes nothing
+        left = np.flatnonzero(is_left_I & ~(bound_I < weakest))  # a weakest edge of NaN excludes nothing
         if not len(left):
             return best
         most = min(buckets_per_pass, buckets_per_pass if num_passes else _FEW_BUCKETS)
         if len(left) > most:
-            left = left[np.argpartition(-bound_B[left], most - 1)[:most]]
-        left = left[np.argsort(-bound_B[left], kind="stable")]
-        fits = int(np.searchsorted(np.cumsum(count_B[left]), _MOST_EDGES, side="right"))
+            left = left[np.argpartition(-bound_I[left], most - 1)[:most]]
+        left = left[np.argsort(-bound_I[left], kind="stable")]
+        fits = int(np.searchsorted(np.cumsum(count_I[left]), _MOST_EDGES, side="right"))
         chosen = np.zeros(num_buckets, dtype=bool)
         chosen[left[: max(1, fits)]] = True
         best = best.joined(_counted(edges, chosen)).strongest(top, min_prompts)
-        is_left_B &= ~chosen
+        is_left_I &= ~chosen
         num_passes += 1
 
 
@@ -94,11 +94,11 @@ def _bucket(pair_E: npt.NDArray[np.int64], num_buckets: int) -> npt.NDArray[np.i
     return mixed_E.view(np.int64)
 
 
-def _counted(edges: Iterable[PairBatch], is_chosen_B: npt.NDArray[np.bool_]) -> StrongEdges:
+def _counted(edges: Iterable[PairBatch], is_chosen_I: npt.NDArray[np.bool_]) -> StrongEdges:
     """Return all edges of the chosen buckets."""
     found: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]] = []
     for batch in edges:
-        own = np.flatnonzero(is_chosen_B[_bucket(batch.pair_E, len(is_chosen_B))])
+        own = np.flatnonzero(is_chosen_I[_bucket(batch.pair_E, len(is_chosen_I))])
         found.append((batch.pair_E[own], batch.prompt_E[own], batch.weight_E[own]))
     nothing = (np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
     pair_E, prompt_E, weight_E = (np.concatenate(column) for column in zip(nothing, *found, strict=True))

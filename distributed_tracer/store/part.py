@@ -20,9 +20,9 @@ from .format.part_manifest import PartManifest
 from .format.schema import BODY, COLUMNS, HEAD, POINTER_COLUMN, POINTERS, SIZES, Axis, Column, Columns
 from .format.zarr_decode import Layout, Rows
 
-STRETCH = 1 << 21
-"""Maximum number of rows of a table that are read for several prompts at once. The chunks at both ends of a stretch are
-decoded for its neighbours, too: of edges they hold a sixteenth of it."""
+ROWS_AT_ONCE = 1 << 21
+"""Maximum number of rows of a table that are read for several prompts at once. The chunk at the end of these rows is
+often decoded for the next ones, too: of edges, it holds a sixteenth of them."""
 
 
 class Part:
@@ -54,10 +54,10 @@ class Part:
         body = self.read({column.name: self._own(column, number) for column in self._body})
         return self._graph(number, body)
 
-    def stretches(self, numbers: Iterable[int]) -> Iterator[list[int]]:
+    def groups_to_read(self, numbers: Iterable[int]) -> Iterator[list[int]]:
         """Yield prompts, given in ascending order, in groups that fit into memory.
 
-        From the first to the last prompt of a group there are at most `STRETCH` edges and as many active features,
+        From the first to the last prompt of a group there are at most `ROWS_AT_ONCE` edges and as many active features,
         unless a single prompt has more.
         """
         entries = self.manifest.prompts
@@ -65,7 +65,7 @@ class Part:
         ends = np.concatenate([np.zeros((1, 2), dtype=np.int64), np.cumsum(sizes, axis=0)])
         group: list[int] = []
         for number in numbers:
-            if group and (ends[number + 1] - ends[group[0]]).max() > STRETCH:
+            if group and (ends[number + 1] - ends[group[0]]).max() > ROWS_AT_ONCE:
                 yield group
                 group = []
             group.append(number)
@@ -90,10 +90,10 @@ class Part:
     def bodies(self, numbers: Iterable[int], names: Collection[str] = ()) -> Iterator[tuple[int, Columns]]:
         """Yield the large arrays, or some of them, of several prompts, which are given in ascending order.
 
-        They are views of the arrays of a stretch of prompts, which are read together.
+        They are views of arrays in which the prompts of a group are read together.
         """
         columns = [column for column in self._body if not names or column.name in names]
-        for group in self.stretches(numbers):
+        for group in self.groups_to_read(numbers):
             begin = {c.name: self._own(c, group[0]).start for c in columns}
             body = self.read({c.name: slice(begin[c.name], self._own(c, group[-1]).stop) for c in columns})
             for number in group:

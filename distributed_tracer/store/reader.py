@@ -226,7 +226,7 @@ class Store:
         these are used. A graph is a view of the arrays that were read with it, and keeps them in memory.
         """
         parts = self._parts_of(prompt_ids)
-        jobs = (partial(part.graphs, group) for part, rows in parts for group in part.stretches(rows))
+        jobs = (partial(part.graphs, group) for part, rows in parts for group in part.groups_to_read(rows))
         return chain.from_iterable(prefetch(jobs))
 
     def map(

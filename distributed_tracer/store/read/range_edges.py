@@ -1,4 +1,7 @@
-"""The edges of a part range, as node numbers within the range, without building graphs."""
+"""The edges of a part range, as node numbers within the range, without building graphs.
+
+Axes: N node, E edge, X chosen node or prompt.
+"""
 
 from __future__ import annotations
 

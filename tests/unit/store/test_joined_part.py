@@ -10,18 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from random_graphs import AWKWARD, random_graph
+from random_graphs import AWKWARD, assert_same, random_graph
 from random_stores import make_store
 
 from distributed_tracer.config import StoreConfig
 from distributed_tracer.errors import StoreCorrupt
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.store import joined_part
+from distributed_tracer.store import part as part_module
 from distributed_tracer.store.format import zarr_encode
+from distributed_tracer.store.format.digest import store_digest
 from distributed_tracer.store.format.part_manifest import PartManifest
 from distributed_tracer.store.format.schema import Column
 from distributed_tracer.store.joined_part import write_joined_part
 from distributed_tracer.store.maintenance.compact import compact
+from distributed_tracer.store.maintenance.split import split_store
 from distributed_tracer.store.part import Part
 from distributed_tracer.store.reader import Store, open_store
 from distributed_tracer.store.writer import PartWriter
@@ -130,3 +133,19 @@ def test_a_compacted_store_has_one_part_of_the_same_graphs(tmp_path: Path) -> No
     after = open_store(store.url)
     assert after.digest() == store.digest()
     assert len(after.catalogue.commits) == 1
+
+
+@pytest.mark.parametrize("rows", [1, 200, 1 << 20])
+def test_graphs_are_the_same_however_many_are_read_at_once(
+    rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(str(tmp_path / "store"), GRAPHS)
+    monkeypatch.setattr(part_module, "ROWS_AT_ONCE", rows)
+    groups = list(store.part(0).groups_to_read([0, 1, 3, 5]))
+    assert [number for group in groups for number in group] == [0, 1, 3, 5]
+    assert len(groups) == (1 if rows > 10_000 else 4)
+    wanted = [GRAPHS[number].prompt_id for number in (0, 1, 3, 5)]
+    for found in store.graphs(wanted):
+        assert_same(found, GRAPHS[int(found.prompt_id[1:])])
+    assert split_store(store, str(tmp_path / "split"), wanted) == 4
+    assert open_store(str(tmp_path / "split")).digest() == store_digest(store.graphs(wanted))
