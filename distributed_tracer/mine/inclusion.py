@@ -17,7 +17,6 @@ from .edge_shares import read_edge_shares
 from .prompts import ChosenPrompts
 from .scan import scan_ranges
 from .sites import Sites
-from .spill import partition_starts
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -119,7 +118,7 @@ def edge_inclusion(
     The store is read as often as needed to hold the records of a range of targets in half of `memory_gb`. `unknown`
     counts prompts whose influence is not known, which have no edges, and edges whose weight is not finite.
     """
-    starts = partition_starts(sites, num_passes(prompts.num_edges, memory_gb))
+    starts = sites.ranges(num_passes(prompts.num_edges, memory_gb))
     for number, (first, end) in enumerate(zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)):
         records: list[Record] = []
         for shares in read_edge_shares(prompts, sites, min(_READ_ROWS, _most_records(memory_gb)), "all", first, end):

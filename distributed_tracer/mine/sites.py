@@ -97,6 +97,13 @@ class Sites:
         """Return the number of each node's site, given codes that all exist."""
         return np.searchsorted(self.code_I, code_N).astype(np.int32)
 
+    def ranges(self, num_ranges: int) -> npt.NDArray[np.int64]:
+        """Return the first site of each of at most `num_ranges` ranges with about the same numbers of nodes and edges,
+        followed by the number of sites."""
+        before_I = np.concatenate([[0], np.cumsum(self.num_edges_I + self.num_nodes_I)])
+        wanted = before_I[-1] * np.arange(1, num_ranges) // max(1, num_ranges)
+        return np.unique(np.concatenate([[0], np.searchsorted(before_I, wanted), [len(self)]]))
+
     def is_kind(self, kind: NodeKind) -> npt.NDArray[np.bool_]:
         """Return a mask of the sites of one kind."""
         return np.asarray(self.kind_I == kind)

@@ -48,10 +48,8 @@ def partition_starts(sites: Sites) -> npt.NDArray[np.int64]:
 
     Partitions have about the same number of records, and follow from the graphs alone. A site is never divided.
     """
-    before_I = np.concatenate([[0], np.cumsum(sites.num_edges_I + sites.num_nodes_I)])
-    num_partitions = min(MOST_PARTITIONS, 1 + int(before_I[-1]) // PARTITION_RECORDS)
-    wanted = before_I[-1] * np.arange(1, num_partitions) // num_partitions
-    return np.unique(np.concatenate([[0], np.searchsorted(before_I, wanted), [len(sites)]]))
+    num_records = int(sites.num_edges_I.sum() + sites.num_nodes_I.sum())
+    return sites.ranges(min(MOST_PARTITIONS, 1 + num_records // PARTITION_RECORDS))
 
 
 def write_spill(path: Path, ranges: Iterable[ScannedRange], sites: Sites, starts: npt.NDArray[np.int64]) -> None:
