@@ -139,7 +139,7 @@ def _mine(folder: Path, prompts: ChosenPrompts, memory_gb: float, settings: Mapp
         counts = {"num_edge_rows": built.num_pairs, "num_feature_rows": built.sites.num_features}
         division = {**built.description, "added": []}
         fields = {"what": "atlas", "settings": settings, **provenance(prompts), **counts, ATLAS: division}
-        write_document(folder, fields)
+        write_document(folder, fields, {f"{TABLES}/{file}": known for file, known in built.files.items()})
 
 
 def _add(
@@ -163,7 +163,8 @@ def _add(
         counts = {"num_edge_rows": None, "num_feature_rows": sites.num_features}  # pairs of both are not known
         division = {**before, "added": [*before["added"], {"folder": name, **built.description}]}
         fields = {"what": "atlas", "settings": settings, **provenance(prompts), **counts, ATLAS: division}
-        write_document(folder, fields, atlas.info["files"])
+        known = {f"{name}/{file}": expected for file, expected in built.files.items()}
+        write_document(folder, fields, {**atlas.info["files"], **known})
 
 
 @contextmanager

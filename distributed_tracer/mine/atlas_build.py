@@ -81,6 +81,8 @@ class BuiltTables:
     num_pairs: int
     """Pairs of sites with an edge."""
     sites: Sites
+    files: Mapping[str, tuple[int, str]]
+    """Size and SHA-256 of the files that tasks have written, relative to the folder of the tables."""
 
 
 def build_tables(
@@ -124,9 +126,12 @@ def build_tables(
     numbers = range(num_blocks(starts))
     made = phases.run("blocks", [Task(tasks.write_block, {"block": number, **common}) for number in numbers])
     phases.release("spill")
+    files = {}
     for done in made:
-        for name in done.files.keys() - {tasks.BLOCK}:
-            place_file(phases.work / done.folder / name, tables / name)
+        for name, expected in done.files.items():
+            if name != tasks.BLOCK:
+                place_file(phases.work / done.folder / name, tables / name)
+                files[name] = expected
     blocks = [ReducedBlock.load(phases.work / done.folder / tasks.BLOCK) for done in made]
     sums = SiteSums.joined([one.sums for one in blocks])
     active = ActiveCounts.joined(ActiveCounts.load(phases.work / one.folder, *one.value) for one in counted)
@@ -144,7 +149,7 @@ def build_tables(
         "num_computed_known": active.num_computed_known,
         **division(rows),
     }
-    return BuiltTables(description, sum(one.num_pairs for one in blocks), sites)
+    return BuiltTables(description, sum(one.num_pairs for one in blocks), sites, files)
 
 
 def _prompt_rows(prompts: ChosenPrompts) -> dict[str, Any]:
