@@ -119,6 +119,7 @@ _PUBLIC = {
     "split_store": "store.maintenance.split",
     "strongest_chains": "mine.mine_chains",
     "strongest_paths": "query.strongest_paths",
+    "task_runner": "runtime.task_runner",
     "virtual_weights": "mine.virtual_weights",
     "write_report": "result_page.page",
 }

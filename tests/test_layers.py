@@ -28,7 +28,7 @@ LAYERS = (
     ("model", "transcoder"),
     ("store",),
     ("table_folder",),
-    ("profile",),
+    ("profile", "tasks"),
     ("trace",),
     ("query", "mine", "importers", "intervene"),
     ("report",),
@@ -49,17 +49,17 @@ INNER = {
         ("format",),
         ("annotations", "arrays", "catalogue", "checked_objects", "commits", "evaluations", "index", "part"),
         ("read",),
-        ("index_builder", "ledger", "reader", "writer"),
+        ("index_builder", "joined_part", "ledger", "reader", "writer"),
         ("maintenance",),
     ),
     "runtime": (
         ("telemetry",),
         (
             *("executor", "failures", "local", "overlapped_writer", "prompt_attempt", "reply", "schedule"),
-            *("shared_rows", "signals", "worker"),
+            *("shared_rows", "signals", "task_attempts", "task_process", "task_processes", "worker"),
         ),
         ("ray",),
-        ("execute",),
+        ("execute", "task_runner"),
     ),
     "transcoder": (
         ("activation", "base", "fold", "shard", "sharded", "spec", "tensor_files", "loaded"),
@@ -88,7 +88,7 @@ WITHOUT_TORCH = (
     ),
     "table_stream",
     *("artifacts", "corpus", "graph", "plan", "store", "profile", "query", "export", "importers", "report", "plot"),
-    *("mine", "labels", "ops", "result_page", "table_folder"),
+    *("mine", "labels", "ops", "result_page", "table_folder", "tasks"),
 )
 
 

@@ -124,6 +124,7 @@ PUBLIC = {
     "split_store",
     "strongest_chains",
     "strongest_paths",
+    "task_runner",
     "virtual_weights",
     "write_report",
 }
@@ -251,7 +252,7 @@ OF_LABELS = {
 """Options of the commands of `labels`."""
 MINED = {"--out", "--memory-gb", "--where", "--cluster", "--dry-run", "--no-dry-run", *JSON}
 OF_MINE = {
-    "mine atlas": {*MINED, "--fold", "--no-fold"},
+    "mine atlas": {*MINED, "--fold", "--no-fold", "--workers", "--ray-address"},
     "mine dark-matter": {*MINED, "--classes", "--top", "--seed", "--model", "--transcoders", "--device-map", *RUN},
     "mine vectors": {*MINED, "--predict", "--shuffles", "--seed"},
     "mine weights": {*MINED, "--transcoders", "--model", "--top", "--candidates", "--min-positions", "--q"},

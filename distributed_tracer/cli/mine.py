@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from ..config import RunConfig
 from ..redact import redacted
 from ..text import counted, printable
 from .app import StorePath, bound, print_answer
@@ -29,33 +30,42 @@ def atlas(
     where: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE")] = (),
     cluster: str | None = None,
     fold: bool = False,
+    workers: int = 1,
+    ray_address: str | None = None,
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
     """Make a table of all edges between features, tokens, errors and targets, over prompts and positions.
 
     The result is a folder of Parquet files. docs/mining.md has every column and its definition. After an interruption,
-    the same command begins anew and completes. If the store has more prompts since then, it reads and adds only these.
+    the same command goes on. If the store has more prompts since then, it reads and adds only these.
 
     Args:
         path: Directory or URL of a store.
         out: Folder of the result: new, empty, or begun by this command.
-        memory_gb: Memory in 10^9 bytes to use, beside that of the program itself; more of the work is done on disk if
-            it is small.
+        memory_gb: Memory in 10^9 bytes that each worker uses, beside that of the program itself; more of the work is
+            done on disk if it is small.
         where: Conditions that prompts must meet, all of them, in the form that `query` takes.
         cluster: Metadata whose equal values make prompts a cluster, such as a template; clusters are then counted too.
         fold: Whether to make an atlas anew to which prompts were added, so that other programs can read its tables.
+        workers: Number of processes on this machine or, on a cluster, of tasks at a time. The result does not depend
+            on it.
+        ray_address: Address of a running Ray cluster that does the work; `auto` is the one that this machine belongs
+            to. All of its machines must see the store and `--out` under the same paths.
         dry_run: Whether to say only what the atlas will take.
         json: Whether to print the provenance of the result as JSON.
     """
     from ..mine.atlas import mine_atlas, plan_atlas
+    from ..runtime.task_runner import task_runner
     from ..store.reader import open_store
 
+    config = RunConfig(workers=workers, ray_address=ray_address)
     store = open_store(path)
     if dry_run:
         print(plan_atlas(store, memory_gb, where, cluster).describe())
         return 0
-    result = mine_atlas(store, out, memory_gb, where, cluster, fold)
+    with task_runner(config) as run:
+        result = mine_atlas(store, out, memory_gb, where, cluster, fold, run)
     info = result.info
     if json:
         print_answer(dict(info))

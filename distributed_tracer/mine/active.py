@@ -5,21 +5,23 @@ Axes: A active feature of a part range (by prompt), I feature (layer and index).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..graph.nodes import NodeKind
-from .prompts import ChosenPrompts
-from .sites import site_codes
+from .prompts import ChosenPrompts, PromptPiece
+from .sites import Sites, site_codes
 
 _COMPUTED, _UNKNOWN = 1, 2
 """Values of `active/computed`."""
 _MOST_PLACES = 1 << 27
 """Most features of all layers that are counted: 11 bytes each."""
+_SAVED = ("code_I", "num_active_I", "num_computed_I")
 _MOST_RECENT = 255
 """Most prompts that are counted in a byte."""
 
@@ -38,11 +40,26 @@ class ActiveCounts:
     """Prompts whose active features are stored."""
     num_computed_known: int = 0
     """Prompts of which it is known which edges were computed."""
+    is_too_many: bool = False
+    """Whether there are more layers and features than are counted, so that nothing is known of any prompt."""
+
+    def save(self, folder: Path) -> None:
+        """Write the arrays into a folder."""
+        for name in _SAVED:
+            (folder / name).write_bytes(getattr(self, name).tobytes())  # numpy would hide that the disk is full
+
+    @classmethod
+    def load(cls, folder: Path, num_active_known: int, num_computed_known: int, is_too_many: bool) -> ActiveCounts:
+        """Return counts whose arrays were written into a folder."""
+        code_I, active_I, computed_I = (np.fromfile(folder / name, dtype=np.int64) for name in _SAVED)
+        return cls(code_I, active_I, computed_I, num_active_known, num_computed_known, is_too_many)
 
     @classmethod
     def joined(cls, parts: Iterable[ActiveCounts]) -> ActiveCounts:
-        """Return the counts of several sets of prompts together."""
+        """Return the counts of several sets of prompts together, as `count_active` counts them at once."""
         found = list(parts)
+        if any(one.is_too_many for one in found) or _num_places(found) > _MOST_PLACES:
+            return _TOO_MANY
         code_I, of_I = np.unique(np.concatenate([one.code_I for one in found]), return_inverse=True)
 
         def total(name: str) -> npt.NDArray[np.int64]:
@@ -68,7 +85,21 @@ class ActiveCounts:
         return found
 
 
-def count_active(prompts: ChosenPrompts, most_rows: int) -> ActiveCounts:
+_NONE = np.empty(0, dtype=np.int64)
+_TOO_MANY = ActiveCounts(_NONE, _NONE, _NONE, is_too_many=True)
+
+
+def _num_places(parts: Sequence[ActiveCounts]) -> int:
+    """Return the number of layers * the number of features, as `_Counter` would have of all prompts."""
+    sites = [Sites.of_codes([one.code_I]) for one in parts]
+    num_layers, num_features = (
+        1 + max((int(getattr(one, name).max(initial=0)) for one in sites), default=0)
+        for name in ("layer_I", "feature_I")
+    )
+    return num_layers * num_features
+
+
+def count_active(prompts: ChosenPrompts | PromptPiece, most_rows: int) -> ActiveCounts:
     """Return in how many prompts each feature is active, reading at most `most_rows` active features at once.
 
     Prompts in parts that do not keep active features count in nothing. If there are more layers and features than could
@@ -85,7 +116,7 @@ def count_active(prompts: ChosenPrompts, most_rows: int) -> ActiveCounts:
         ends = np.cumsum(part_range.sizes("num_active")).tolist()
         key_A = counter.keys(read["active/layer"], read["active/feature"])
         if key_A is None:
-            return _Counter().found()
+            return _TOO_MANY
         for begin, end in zip([0, *ends], ends, strict=False):
             computed = read["active/computed"][begin:end] if "active/computed" in read else None
             counter.add(key_A[begin:end], computed)
@@ -131,7 +162,7 @@ class _Counter:
         layer_I, feature_I = np.divmod(place_I, self._num_features)
         code_I = site_codes(layer_I, np.full(len(layer_I), NodeKind.FEATURE, dtype=np.int64), feature_I)
         active_I, computed_I = (counts[place_I].astype(np.int64) for counts in self._counts)
-        return ActiveCounts(code_I, active_I, computed_I, *self._known)
+        return ActiveCounts(code_I, active_I, computed_I, self._known[0], self._known[1])
 
     def _add(self, which: int, key_A: npt.NDArray[np.int64]) -> None:
         self._seen.fill(0)

@@ -19,13 +19,14 @@ from typing import Any
 from ..errors import ResultError
 from ..store.reader import Store
 from ..table_folder import import_parquet
+from ..tasks.phases import Execute, perform_here
 from ..text import counted
 from .atlas_build import AtlasPlan, build_tables
 from .atlas_result import Atlas
 from .columns import is_encodable
 from .findings import provenance
 from .prompts import ChosenPrompts, choose_prompts
-from .result import ADDED_TABLES, ATLAS, RESULT, TABLES, Result, document_at, open_result, work_folder, write_document
+from .result import ADDED_TABLES, ATLAS, RESULT, TABLES, Result, document_at, open_result, work_phases, write_document
 from .sites import Sites
 from .spill import EDGE_RECORD, NODE_RECORD
 
@@ -76,16 +77,18 @@ def mine_atlas(
     where: str | Sequence[str] = (),
     cluster: str | None = None,
     fold: bool = False,
+    run: Execute = perform_here,
 ) -> Result:
     """Write the atlas of a store, or of the prompts that meet `where`, into the folder `out`, and return it.
 
     `memory_gb` bounds the memory that is used, in 10^9 bytes, beside that of the program itself. `where` holds
-    conditions as `query` takes them, and `cluster` names the metadata whose values are the clusters of prompts. The
-    statistics do not depend on memory, nor on how the store is divided into parts. A folder that has the finished atlas
-    of the same graphs is left as it is. If the store has more prompts since then, only these are read and added; with
-    `fold`, or if they are more than a quarter, the atlas is made anew, so that its stored tables have all prompts. What
-    a killed run has left is removed, and its work begins anew. Raises ConfigError for arguments that do not fit,
-    StoreError if the store cannot be read, ResultError if the disk is full.
+    conditions as `query` takes them, and `cluster` names the metadata whose values are the clusters of prompts. `run`
+    does the work: `task_runner` gives one for several processes or a cluster, each of whose workers uses that memory.
+    The files do not depend on memory and workers, nor on how the store is divided into parts. A folder that has the
+    finished atlas of the same graphs is left as it is, and what a killed run has finished there is not done again. If
+    the store has more prompts since then, only these are read and added; with `fold`, or if they are more than a
+    quarter, the atlas is made anew, so that its stored tables have all prompts. Raises ConfigError for arguments that
+    do not fit, StoreError if the store cannot be read, ResultError if the disk is full, and WorkerLost.
     """
     import_parquet("a result of mining")
     folder = Path(out).expanduser()
@@ -99,7 +102,7 @@ def mine_atlas(
     }
     document = document_at(folder)
     if document is None:
-        _mine(folder, prompts, memory_gb, settings)
+        _mine(folder, prompts, memory_gb, settings, run)
         return open_result(folder)
     atlas = Atlas(folder, document) if ATLAS in document else None
     added = _added(folder, document, atlas, prompts, settings)
@@ -107,9 +110,9 @@ def mine_atlas(
     num_added = added.num_edges + sum(one["num_edges"] for one in before)
     has_plain_ids = all(map(is_encodable, prompts.ids))  # ids of files are compared when tables are joined
     if num_added and (fold or num_added > FOLD_SHARE * prompts.num_edges or not has_plain_ids):
-        _mine(folder, prompts, memory_gb, settings)
+        _mine(folder, prompts, memory_gb, settings, run)
     elif atlas is not None and len(added):
-        _add(atlas, prompts, added, memory_gb, settings)
+        _add(atlas, prompts, added, memory_gb, settings, run)
     return open_result(folder)
 
 
@@ -129,13 +132,14 @@ def _added(
     return prompts.without(known)
 
 
-def _mine(folder: Path, prompts: ChosenPrompts, memory_gb: float, settings: Mapping[str, Any]) -> None:
-    with room(folder, _estimate(prompts).temporary_bytes), work_folder(folder) as work:
-        built = build_tables(folder / TABLES, work, prompts, memory_gb)
+def _mine(folder: Path, prompts: ChosenPrompts, memory_gb: float, settings: Mapping[str, Any], run: Execute) -> None:
+    given = {"store": prompts.store.url}
+    with room(folder, _estimate(prompts).temporary_bytes), work_phases(folder, settings, run, given) as phases:
+        built = build_tables(folder / TABLES, phases, prompts, memory_gb)
         counts = {"num_edge_rows": built.num_pairs, "num_feature_rows": built.sites.num_features}
         division = {**built.description, "added": []}
         fields = {"what": "atlas", "settings": settings, **provenance(prompts), **counts, ATLAS: division}
-        write_document(folder, fields)
+        write_document(folder, fields, {f"{TABLES}/{file}": known for file, known in built.files.items()})
 
 
 def _add(
@@ -144,20 +148,26 @@ def _add(
     added: ChosenPrompts,
     memory_gb: float,
     settings: Mapping[str, Any],
+    run: Execute,
 ) -> None:
     """Add tables of the prompts `added` to an atlas, which then has all of `prompts`."""
     folder, before = atlas.path, atlas.info[ATLAS]
-    with room(folder, _estimate(added).temporary_bytes), work_folder(folder, is_kept=True) as work:
+    given = {"store": prompts.store.url}
+    with (
+        room(folder, _estimate(added).temporary_bytes),
+        work_phases(folder, settings, run, given, is_kept=True) as phases,
+    ):
         name = f"{ADDED_TABLES}/{len(before['added']) + 1:04d}"
         for left in (folder / ADDED_TABLES).glob("*"):
             if f"{ADDED_TABLES}/{left.name}" not in {one["folder"] for one in before["added"]}:
                 shutil.rmtree(left)  # a run that was killed wrote it
-        built = build_tables(folder / name, work, added, memory_gb, before["cuts"])
+        built = build_tables(folder / name, phases, added, memory_gb, before["cuts"])
         sites = Sites.of_codes([atlas.code_I, built.sites.code_I])
         counts = {"num_edge_rows": None, "num_feature_rows": sites.num_features}  # pairs of both are not known
         division = {**before, "added": [*before["added"], {"folder": name, **built.description}]}
         fields = {"what": "atlas", "settings": settings, **provenance(prompts), **counts, ATLAS: division}
-        write_document(folder, fields, atlas.info["files"])
+        known = {f"{name}/{file}": expected for file, expected in built.files.items()}
+        write_document(folder, fields, {**atlas.info["files"], **known})
 
 
 def _estimate(prompts: ChosenPrompts) -> AtlasEstimate:
@@ -173,6 +183,6 @@ def room(folder: Path, temporary_bytes: int) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise ResultError(
-            f"the disk of {folder} is full: {temporary_bytes / 1e9:.3f} GB of temporary files and the tables "
-            "must fit there; make room or name another folder, and run the same command again"
+            f"the disk of {folder} is full: {temporary_bytes:,} bytes of temporary files and the tables must fit "
+            f"there, and {shutil.disk_usage(folder).free:,} bytes are free; make room, and run the same command again"
         ) from error

@@ -1,8 +1,6 @@
 """build_tables: the stored tables of an atlas, or of prompts that are added to one.
 
-find sites ─▶ write_spill: part ranges into partitions ─▶ reduce_block: tables of each block ─▶ tables of all sites
-
-The tasks in the middle are independent of one another; each reads files and writes files.
+phases of tasks (atlas_tasks.py) ─▶ tables of each block of partitions ─▶ tables of all sites
 
 Axes: I site.
 """
@@ -18,18 +16,22 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..table_folder import write_parquet
-from .active import count_active
+from ..tasks.phases import Phases
+from ..tasks.task import Done, Task, TaskFunction
+from . import atlas_tasks as tasks
+from .active import ActiveCounts
 from .block_files import division
 from .columns import ACTIVE_COLUMNS, FEATURE_COLUMNS, PROMPT_COLUMNS, SITE_COLUMNS, Column, arrow_table
 from .findings import describe_graphs
 from .incidences import SiteSums
 from .partition import EDGE_BYTES
 from .prompts import ChosenPrompts
-from .reduce_block import BlockTask, ReducedBlock, reduce_block
-from .scan import find_sites, scan_ranges
-from .site_tables import active_rows, feature_rows, site_rows, starts_of
+from .reduce_block import ReducedBlock, num_blocks
+from .result import place_file
+from .scan import check_one_model
+from .site_tables import active_rows, feature_rows, site_rows
 from .sites import Sites
-from .spill import MOST_SITES, Spill, partition_starts, write_spill
+from .spill import MOST_SITES
 
 LEAST_MEMORY_GB = 0.05
 _SITE_BYTES = 200
@@ -38,6 +40,8 @@ _READ_BYTES = 160
 _SHARE = 0.6
 """Share of the memory that is planned for; the rest is for the allocator's gaps and for files that are written."""
 _MOST_READ = 1_500_000
+PIECE_ROWS = 1 << 23
+"""Nodes or edges of the prompts of a task, unless a single graph has more."""
 
 
 @dataclass(frozen=True)
@@ -77,37 +81,67 @@ class BuiltTables:
     num_pairs: int
     """Pairs of sites with an edge."""
     sites: Sites
+    files: Mapping[str, tuple[int, str]]
+    """Size and SHA-256 of the files that tasks have written, relative to the folder of the tables."""
 
 
 def build_tables(
-    tables: Path, work: Path, prompts: ChosenPrompts, memory_gb: float, cuts: Sequence[int] | None = None
+    tables: Path, phases: Phases, prompts: ChosenPrompts, memory_gb: float, cuts: Sequence[int] | None = None
 ) -> BuiltTables:
-    """Write the stored tables of prompts to the folder `tables`, with temporary files in `work`.
+    """Write the stored tables of prompts to the folder `tables`, by phases of tasks.
 
     `cuts` has the code of the first site of each partition of the atlas that the prompts are added to; then only the
-    tables are written that its reader needs. Raises ConfigError if an atlas would have no edges.
+    tables are written that its reader needs. Raises ConfigError if an atlas would have no edges, and if the models of
+    the graphs have different numbers of layers.
     """
     if cuts is None and not prompts.num_edges:
         raise ConfigError(f"the chosen graphs of {prompts.store.url} have no edges to mine")
-    sites = find_sites(prompts, AtlasPlan.of(memory_gb).read_rows)
+    of_graphs, pieces = describe_graphs(prompts.store), list(prompts.pieces(PIECE_ROWS))
+
+    def of_pieces(phase: str, function: TaskFunction, **common: Any) -> list[Done]:
+        return phases.run(phase, [Task(function, {"piece": piece, **common}) for piece in pieces])
+
+    read_rows = AtlasPlan.of(memory_gb).read_rows
+    found = of_pieces("piece_sites", tasks.find_sites_of_piece, read_rows=read_rows)
+    check_one_model({int(number): id_ for one in reversed(found) for number, id_ in one.value.items()})
+    clusters = None if prompts.clusters is None else prompts.clusters.tolist()
+    join = {
+        "folders": [one.folder for one in found],
+        "clusters": clusters,
+        "cuts": None if cuts is None else list(cuts),
+    }
+    (joined,) = phases.run("sites", [Task(tasks.join_sites, join)])
+    phases.release("piece_sites")
+    sites, starts = Sites.load(phases.work / joined.folder), tasks.load_starts(phases.work / joined.folder)
     plan = AtlasPlan.of(memory_gb, len(sites))
-    starts = partition_starts(sites) if cuts is None else starts_of(sites.code_I, cuts)
-    of_graphs = describe_graphs(prompts.store)
-    task = BlockTask(tables, len(sites), starts, plan.most_edges, of_graphs, prompts.clusters, cuts is not None)
-    write_spill(work / "spill", scan_ranges(prompts, plan.read_rows), sites, starts)
-    spill = Spill([work / "spill"])
-    for block in range(task.num_blocks):
-        reduce_block(task, spill, block).save(work / f"block_{block:04d}.npz")
-    found = [ReducedBlock.load(work / f"block_{block:04d}.npz") for block in range(task.num_blocks)]
-    sums = SiteSums.joined([one.sums for one in found])
-    active = count_active(prompts, plan.read_rows)
+    counted = of_pieces("active", tasks.count_active_of_piece, read_rows=plan.read_rows)
+    spilled = of_pieces("spill", tasks.spill_piece, sites=joined.folder, read_rows=plan.read_rows)
+    common = {
+        "sites": joined.folder,
+        "spills": [one.folder for one in spilled],
+        "most_edges": plan.most_edges,
+        "of_graphs": of_graphs,
+        "is_added": cuts is not None,
+    }
+    numbers = range(num_blocks(starts))
+    made = phases.run("blocks", [Task(tasks.write_block, {"block": number, **common}) for number in numbers])
+    phases.release("spill")
+    files = {}
+    for done in made:
+        for name, expected in done.files.items():
+            if name != tasks.BLOCK:
+                place_file(phases.work / done.folder / name, tables / name)
+                files[name] = expected
+    blocks = [ReducedBlock.load(phases.work / done.folder / tasks.BLOCK) for done in made]
+    sums = SiteSums.joined([one.sums for one in blocks])
+    active = ActiveCounts.joined(ActiveCounts.load(phases.work / one.folder, *one.value) for one in counted)
     _write(tables / "active.parquet", ACTIVE_COLUMNS, active_rows(active), of_graphs)
     _write(tables / "sites.parquet", SITE_COLUMNS, site_rows(sites, sums), of_graphs)
     _write(tables / "prompts.parquet", PROMPT_COLUMNS, _prompt_rows(prompts), of_graphs)
     if cuts is None:
         _write(tables / "features.parquet", FEATURE_COLUMNS, feature_rows(sites, sums, active), of_graphs)
         cuts = sites.code_I[starts[:-1]].tolist()
-    rows = {table: [number for one in found for number in one.num_rows[table]] for table in found[0].num_rows}
+    rows = {table: [number for one in blocks for number in one.num_rows[table]] for table in blocks[0].num_rows}
     description = {
         "cuts": list(cuts),
         "num_edges": prompts.num_edges,
@@ -115,7 +149,7 @@ def build_tables(
         "num_computed_known": active.num_computed_known,
         **division(rows),
     }
-    return BuiltTables(description, sum(one.num_pairs for one in found), sites)
+    return BuiltTables(description, sum(one.num_pairs for one in blocks), sites, files)
 
 
 def _prompt_rows(prompts: ChosenPrompts) -> dict[str, Any]:

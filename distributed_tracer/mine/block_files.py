@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..table_folder import import_parquet, new_file
+from ..table_folder import import_parquet
 from .columns import INSTANCE_COLUMNS, NAMES, RECURRING_COLUMNS, STORED_NODE_COLUMNS, Column, arrow_table
 
 BLOCK = 16
@@ -41,7 +41,7 @@ def block_path(folder: Path, table: str, block: int) -> Path:
 
 
 class BlockWriter:
-    """Writes the tables of one block into `folder`. The files appear when the block is closed without an error.
+    """Writes the tables of one block into `folder`, which a task has for itself: the files are not synced.
 
     A table without rows has no file.
     """
@@ -86,7 +86,8 @@ class BlockWriter:
 
     def _write(self, table: str, rows: Any) -> None:
         if table not in self._writers:
-            path = self._stack.enter_context(new_file(block_path(self._folder, table, self._block)))
+            path = block_path(self._folder, table, self._block)
+            path.parent.mkdir(parents=True, exist_ok=True)
             encodings: dict[str, Any] = {
                 "write_statistics": [name for name in ("target", "source", "site") if name in rows.column_names],
                 "use_dictionary": [name for name, column in STORED[table].items() if column.kind in NAMES],

@@ -27,7 +27,7 @@ from .inclusion import Inclusion, Unknown, edge_inclusion, node_inclusion
 from .prompt_sets import FEW_CLUSTERS
 from .prompts import ChosenPrompts, choose_prompts
 from .proportions import clopper_pearson
-from .scan import find_sites
+from .scan import find_sites_of_one_model
 from .site_names import site_names
 from .sites import Sites
 
@@ -100,7 +100,7 @@ def consensus_among(prompts: ChosenPrompts, rule: ConsensusRule, memory_gb: floa
     subsample = max(1, num // 4) if rule.subsample is None else rule.subsample
     if not 1 <= subsample <= num:
         raise ConfigError(f"subsample must be from 1 to the number of clusters, {num}, not {subsample!r}")
-    sites = find_sites(prompts, _READ_ROWS)
+    sites = find_sites_of_one_model(prompts, _READ_ROWS)
     within, threshold = as_fraction(rule.within), as_fraction(rule.threshold)
     # an interval that does not reach the threshold says that the item is not in the graph
     reach = clopper_pearson(np.arange(num + 1), num)[1] >= rule.threshold

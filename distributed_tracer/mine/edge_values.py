@@ -17,8 +17,7 @@ from .atlas_build import AtlasPlan
 from .edge_records import ordered
 from .edge_spill import OF_ROWS, EdgeSpill
 from .prompts import ChosenPrompts
-from .scan import find_sites, scan_ranges
-from .sites import Sites
+from .scan import find_sites_of_one_model, scan_ranges
 from .spill import CLASS_BITS
 from .statistics import Floats
 
@@ -57,7 +56,7 @@ class EdgeReader:
     ) -> None:
         """Divide all edges among temporary files in the folder `work`. The clusters are those of `prompts`."""
         self._prompts = prompts
-        self.sites: Sites = find_sites(prompts, AtlasPlan.of(memory_gb).read_rows)
+        self.sites = find_sites_of_one_model(prompts, AtlasPlan.of(memory_gb).read_rows)
         self._plan = AtlasPlan.of(memory_gb, len(self.sites))
         self._spill = EdgeSpill(work, self.sites, labels, differing)
         self._spill.write(scan_ranges(prompts, self._plan.read_rows, also=OF_ROWS))

@@ -18,7 +18,7 @@ from ..text import short
 from .edge_shares import EdgeShares, read_edge_shares
 from .inverted_index import BYTES_PER_VALUE, InvertedIndex
 from .prompts import ChosenPrompts
-from .scan import find_sites
+from .scan import find_sites_of_one_model
 from .sites import Sites
 from .weighted_sketch import mixed, weighted_sketch
 
@@ -70,7 +70,7 @@ class GraphVectors:
                 "allow it, or take fewer samples"
             )
         most_rows = max(1, min(_READ_ROWS, most))
-        sites = find_sites(prompts, most_rows)
+        sites = find_sites_of_one_model(prompts, most_rows)
         half_I = (mixed(sites.code_I.astype(np.uint64), seed % (1 << 64)) & np.uint64(1)).astype(bool)
         columns: Columns = []
         unknown: set[int] = set()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,10 @@ import numpy.typing as npt
 from ..documents.json_text import to_json_types
 from ..errors import ConfigError
 from ..names import unknown
-from ..store.read.part_range import PartRange, part_ranges
+from ..store.backend.open import open_backend
+from ..store.commits import read_commit
+from ..store.part import Part
+from ..store.read.part_range import PartRange, Size, part_ranges
 from ..store.read.prompt_table import METADATA
 from ..store.read.select import metadata_columns
 from ..store.read.where import rows_meeting
@@ -104,22 +108,58 @@ class ChosenPrompts:
         sizes = (entry.num_tokens, entry.num_targets, entry.num_nodes, entry.num_edges)
         return repr((prompt_id, entry.asked, sizes)).encode("utf-8", "backslashreplace")
 
-    def ranges(
-        self, *sizes: str, rows: int, commits: Iterable[int] | None = None
-    ) -> Iterator[tuple[PartRange, npt.NDArray[np.int32]]]:
-        """Yield part ranges of at most `rows` rows of some tables, and the rank of each of their prompts.
+    def pieces(self, most_rows: int) -> Iterator[dict[str, Any]]:
+        """Yield all prompts in pieces of one part and of at most `most_rows` nodes and edges, unless a single prompt
+        has more: arguments of tasks, which `PromptPiece.open` takes."""
+        for commit, about in enumerate(self.store.catalogue.commits):
+            if not (held := self.store.catalogue.rows(commit)):
+                continue
+            part = self.store.part(commit)
+            numbers = [row for row in held if part.manifest.prompts[row].id in self.rank_of]
+            for own in part_ranges([(part, numbers)], "num_edges", "num_nodes", most_rows=most_rows):
+                ranks = [self.rank_of[entry.id] for entry in own.entries]
+                yield {"commit": about.name, "rows": list(own.numbers), "ranks": ranks}
 
-        They are those of some of the store's commits, by number, or of all.
-        """
-        for commit in range(len(self.store.catalogue.commits)) if commits is None else commits:
+    def ranges(self, *sizes: Size, rows: int) -> Iterator[tuple[PartRange, npt.NDArray[np.int32]]]:
+        """Yield part ranges of at most `rows` rows of some tables, and the rank of each of their prompts."""
+        for commit in range(len(self.store.catalogue.commits)):
             held = self.store.catalogue.rows(commit)
             if not held:
                 continue
             part = self.store.part(commit)
             numbers = [row for row in held if part.manifest.prompts[row].id in self.rank_of]
-            for part_range in part_ranges([(part, numbers)], *sizes, most_rows=rows):  # type: ignore[arg-type]
+            for part_range in part_ranges([(part, numbers)], *sizes, most_rows=rows):
                 ranks = [self.rank_of[entry.id] for entry in part_range.entries]
                 yield part_range, np.array(ranks, dtype=np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class PromptPiece:
+    """Some of the chosen prompts, all of one part, which is read without opening the store."""
+
+    part: Part
+    numbers: Sequence[int]
+    """Rows of the prompts in the part, ascending."""
+    ranks: Sequence[int]
+
+    @classmethod
+    def open(cls, url: str, piece: Mapping[str, Any]) -> PromptPiece:
+        """Return a piece that `ChosenPrompts.pieces` yielded. Raises StoreError if its part is not there any more."""
+        return cls(_part(url, piece["commit"]), piece["rows"], piece["ranks"])
+
+    def ranges(self, *sizes: Size, rows: int) -> Iterator[tuple[PartRange, npt.NDArray[np.int32]]]:
+        """Yield part ranges of at most `rows` rows of some tables, and the rank of each of their prompts."""
+        begin = 0
+        for part_range in part_ranges([(self.part, list(self.numbers))], *sizes, most_rows=rows):
+            end = begin + len(part_range.numbers)
+            yield part_range, np.array(self.ranks[begin:end], dtype=np.int32)
+            begin = end
+
+
+@lru_cache(2)
+def _part(url: str, commit: str) -> Part:
+    root = open_backend(url)
+    return Part(root, read_commit(root, commit))
 
 
 def choose_prompts(store: Store, where: str | Sequence[str], cluster: str | None) -> ChosenPrompts:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..table_folder import new_file
 from .block_files import BLOCK, BlockWriter
 from .columns import INSTANCE_COLUMNS, STORED_NODE_COLUMNS
 from .incidences import SiteSums
@@ -48,10 +48,6 @@ class BlockTask:
     is_added: bool = False
     """Whether the prompts are added to an atlas: then only what its reader needs is written."""
 
-    @property
-    def num_blocks(self) -> int:
-        return -(-(len(self.starts) - 1) // BLOCK)
-
 
 @dataclass(frozen=True, eq=False)
 class ReducedBlock:
@@ -64,11 +60,12 @@ class ReducedBlock:
     num_pairs: int
 
     def save(self, path: Path) -> None:
-        """Write it to a file, which appears whole."""
+        """Write it to a file."""
         sums = {field.name: getattr(self.sums, field.name) for field in fields(SiteSums)}
         rows = {f"rows/{table}": np.array(rows, dtype=np.int64) for table, rows in self.num_rows.items()}
-        with new_file(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **sums, **rows, num_pairs=np.array(self.num_pairs))  # type: ignore[arg-type]
+        content = BytesIO()
+        np.savez(content, **sums, **rows, num_pairs=np.array(self.num_pairs))  # type: ignore[arg-type]
+        path.write_bytes(content.getvalue())  # numpy would hide that the disk is full
 
     @classmethod
     def load(cls, path: Path) -> ReducedBlock:
@@ -77,6 +74,11 @@ class ReducedBlock:
             rows = {name.removeprefix("rows/"): saved[name].tolist() for name in saved if name.startswith("rows/")}
             sums = SiteSums(**{field.name: saved[field.name] for field in fields(SiteSums)})
             return cls(rows, sums, int(saved["num_pairs"]))
+
+
+def num_blocks(starts: npt.NDArray[np.int64]) -> int:
+    """Return the number of blocks, given the first site of each partition, followed by the number of sites."""
+    return -(-(len(starts) - 1) // BLOCK)
 
 
 def reduce_block(task: BlockTask, spill: Spill, block: int) -> ReducedBlock:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,11 +20,13 @@ from typing import Any
 
 import numpy as np
 
+from .. import __version__
 from ..errors import ConfigError, ResultError
 from ..names import unknown
 from ..table import Table
-from ..table_folder import TableFolder, import_parquet
+from ..table_folder import TableFolder, import_parquet, sync
 from ..table_stream import Batch, CategoricalColumn, TableStream
+from ..tasks.phases import Execute, Phases
 from ..text import counted, html_facts, short
 
 DOCUMENT, TABLES, ADDED_TABLES, WORK = "provenance.json", "tables", "added", "work"
@@ -190,6 +193,17 @@ def write_document(folder: Path, fields: Mapping[str, Any], known: Mapping[str, 
     RESULT.write(folder, fields, files, known)
 
 
+def place_file(made: Path, path: Path) -> None:
+    """Make a file of a task a file of the result, without taking it from the task, which may be needed again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(made, path)
+    except OSError:  # a file system without links
+        shutil.copyfile(made, path)
+    sync(path)
+    sync(path.parent)
+
+
 def read_document(folder: Path) -> dict[str, Any] | None:
     """Return the document of the result in a folder; None if it has none. Raises ResultError if it is damaged."""
     return RESULT.read(folder, _check)
@@ -238,18 +252,16 @@ def document_at(folder: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def work_folder(folder: Path, is_kept: bool = False) -> Iterator[Path]:
+def work_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder for temporary files inside a result's folder, in which no other run works meanwhile.
 
     What a killed run has left is removed: work begins anew. At the end the temporary files are removed too, and if the
-    result is not finished, so is all else that was written. With `is_kept` the tables of a finished result stay.
-    Raises ConfigError if another run is at work.
+    result is not finished, so is all else that was written. Raises ConfigError if another run is at work.
     """
     work = folder / WORK
     with RESULT.locked(folder, work / _LOCK):
-        if not is_kept:
-            (folder / DOCUMENT).unlink(missing_ok=True)
-            _remove_tables(folder)
+        (folder / DOCUMENT).unlink(missing_ok=True)
+        _remove_tables(folder)
         temporary = work / RECORDS
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
@@ -261,6 +273,31 @@ def work_folder(folder: Path, is_kept: bool = False) -> Iterator[Path]:
                 shutil.rmtree(work, ignore_errors=True)
             else:
                 _remove_tables(folder)
+
+
+@contextmanager
+def work_phases(
+    folder: Path, settings: Mapping[str, Any], execute: Execute, given: Mapping[str, Any], is_kept: bool = False
+) -> Iterator[Phases]:
+    """Yield the phases of tasks that make a result, in whose folder no other run works meanwhile.
+
+    Tasks that a killed or failed run with the same settings has finished count; what it has left otherwise is removed.
+    `given` holds arguments of all tasks that say where something is. With `is_kept` the tables of a finished result
+    stay. At the end the work folder is removed, unless an exception is raised. Raises ConfigError if another run is at
+    work.
+    """
+    work = folder / WORK
+    with RESULT.locked(folder, work / _LOCK):
+        if not is_kept:
+            (folder / DOCUMENT).unlink(missing_ok=True)
+            _remove_tables(folder)
+        try:
+            yield Phases(work / "phases", {"version": __version__, **settings}, execute, given)
+        except BaseException:
+            if not (folder / DOCUMENT).exists():
+                _remove_tables(folder)
+            raise
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _remove_tables(folder: Path) -> None:

@@ -5,7 +5,7 @@ Axes: I prompt of a part range, N node of it, E edge of it, K target of it, X ta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from ..errors import ConfigError, StoreCorrupt
 from ..graph.nodes import NodeKind
-from ..store.read.part_range import PartRange
-from .prompts import ChosenPrompts
+from ..store.read.part_range import PartRange, Size
+from .prompts import ChosenPrompts, PromptPiece
 from .sites import Sites, collect_sites, site_codes
 
 _OF_SITES = ("kind", "layer", "feature", "in_degree")
@@ -64,29 +64,22 @@ class ScannedRange:
 
 
 def scan_ranges(
-    prompts: ChosenPrompts,
-    most_rows: int,
-    with_values: bool = True,
-    commits: Iterable[int] | None = None,
-    also: Sequence[str] = (),
+    prompts: ChosenPrompts | PromptPiece, most_rows: int, with_values: bool = True, also: Sequence[str] = ()
 ) -> Iterator[ScannedRange]:
     """Yield the nodes of all prompts in part ranges of at most `most_rows` nodes and edges.
 
-    `commits` names some of the store's commits by number, so that a task can read a share. Without values, only what
-    determines sites is read, and the ranges are limited by nodes alone. `also` names further columns of nodes to read.
+    Without values, only what determines sites is read, and the ranges are limited by nodes alone. `also` names further
+    columns of nodes to read.
     """
     names = (*_OF_SITES, *(_OF_NODES if with_values else ()), *also)
-    sizes = ("num_nodes", "num_edges") if with_values else ("num_nodes",)
-    for part_range, rank_I in prompts.ranges(*sizes, rows=most_rows, commits=commits):
+    sizes: tuple[Size, ...] = ("num_nodes", "num_edges") if with_values else ("num_nodes",)
+    for part_range, rank_I in prompts.ranges(*sizes, rows=most_rows):
         nodes = part_range.part.nodes(names, part_range.rows("num_nodes"))
         yield ScannedRange(part_range, rank_I, nodes, _codes(part_range, nodes))
 
 
-def find_sites(prompts: ChosenPrompts, most_rows: int) -> Sites:
-    """Return the sites of all nodes of the chosen prompts.
-
-    Raises ConfigError if the models of the graphs have different numbers of layers.
-    """
+def find_sites(prompts: ChosenPrompts | PromptPiece, most_rows: int) -> tuple[Sites, dict[int, str]]:
+    """Return the sites of all nodes of the chosen prompts, and the id of a prompt for each number of layers."""
     num_layers: dict[int, str] = {}
 
     def batches() -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]]:
@@ -94,15 +87,26 @@ def find_sites(prompts: ChosenPrompts, most_rows: int) -> Sites:
             own = scanned.part_range
             layers = own.part.read({"prompts/num_layers": np.array(own.numbers, dtype=np.intp)})["prompts/num_layers"]
             num_layers.update(zip(layers.tolist(), (entry.id for entry in own.entries), strict=True))
-            if len(num_layers) > 1:
-                listed = ", ".join(f"{number} (such as {id_!r})" for number, id_ in sorted(num_layers.items()))
-                raise ConfigError(
-                    f"the graphs are of models with different numbers of layers: {listed}; features of different "
-                    f"models are not the same, so choose one with --where num_layers={min(num_layers)}"
-                )
             yield scanned.code_N, scanned.nodes["in_degree"]
 
-    return collect_sites(batches())
+    return collect_sites(batches()), num_layers
+
+
+def find_sites_of_one_model(prompts: ChosenPrompts, most_rows: int) -> Sites:
+    """Return the sites of all nodes of the chosen prompts. Raises ConfigError as `check_one_model` does."""
+    sites, num_layers = find_sites(prompts, most_rows)
+    check_one_model(num_layers)
+    return sites
+
+
+def check_one_model(num_layers: Mapping[int, str]) -> None:
+    """Raise ConfigError if the models of the graphs have different numbers of layers, given a prompt for each."""
+    if len(num_layers) > 1:
+        listed = ", ".join(f"{number} (such as {id_!r})" for number, id_ in sorted(num_layers.items()))
+        raise ConfigError(
+            f"the graphs are of models with different numbers of layers: {listed}; features of different "
+            f"models are not the same, so choose one with --where num_layers={min(num_layers)}"
+        )
 
 
 def _codes(part_range: PartRange, nodes: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.int64]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ import numpy.typing as npt
 from ..graph.nodes import NodeKind
 
 _KIND_BITS, _FEATURE_BITS = 2, 32
+_SAVED = ("code_I", "num_nodes_I", "num_edges_I")
+_NONE = tuple(np.empty(0, dtype=np.int64) for _ in _SAVED)
 _SETTLE = 1 << 20
 """Number of sites that are collected before equal ones are joined."""
 
@@ -72,6 +75,24 @@ class Sites:
         """Feature index or token id of each site; -1 for errors."""
         return ((self.code_I & ((1 << _FEATURE_BITS) - 1)) - 1).astype(np.int32)
 
+    def save(self, folder: Path) -> None:
+        """Write the sites into a folder."""
+        for name in _SAVED:
+            (folder / name).write_bytes(getattr(self, name).tobytes())  # numpy would hide that the disk is full
+
+    @classmethod
+    def load(cls, folder: Path) -> Sites:
+        """Return the sites that were written into a folder."""
+        return cls(*(np.fromfile(folder / name, dtype=np.int64) for name in _SAVED))
+
+    @classmethod
+    def joined(cls, several: Iterable[Sites]) -> Sites:
+        """Return the sites of all of these, with the sums of their counts."""
+        found = _NONE
+        for one in several:
+            found = _joined([found, tuple(getattr(one, name) for name in _SAVED)])
+        return cls(*found)
+
     def numbers(self, code_N: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
         """Return the number of each node's site, given codes that all exist."""
         return np.searchsorted(self.code_I, code_N).astype(np.int32)
@@ -90,7 +111,7 @@ class Sites:
 
 def collect_sites(nodes: Iterable[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]]) -> Sites:
     """Return the sites of all nodes, which are given as batches of site codes and in-degrees."""
-    found = [tuple(np.empty(0, dtype=np.int64) for _ in range(3))]
+    found = [_NONE]
     waiting = 0
     for code_N, in_degree_N in nodes:
         ones_N = np.ones(len(code_N), dtype=np.int64)

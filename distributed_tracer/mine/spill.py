@@ -10,6 +10,7 @@ Axes: I site, N node, E edge, X partition.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph.nodes import NodeKind
-from ..table_folder import new_file
 from .scan import ScannedRange
 from .sites import Sites
 
@@ -53,7 +53,7 @@ def partition_starts(sites: Sites) -> npt.NDArray[np.int64]:
 
 
 def write_spill(path: Path, ranges: Iterable[ScannedRange], sites: Sites, starts: npt.NDArray[np.int64]) -> None:
-    """Write the nodes and edges of part ranges to `path`, and then where they are to `path`.npy, which appears whole.
+    """Write the nodes and edges of part ranges to `path`, and then where they are to `path`.npy.
 
     `starts` has the first site of each partition, followed by the number of sites.
     """
@@ -66,8 +66,9 @@ def write_spill(path: Path, ranges: Iterable[ScannedRange], sites: Sites, starts
             place += write_array(file, nodes)
             edges_at.append(place + EDGE_RECORD.itemsize * np.append(0, edge_ends_X))
             place += write_array(file, edges)
-    with new_file(path.with_suffix(".npy")) as index, index.open("wb") as file:
-        np.save(file, np.array([nodes_at, edges_at], dtype=np.int64).reshape(2, len(nodes_at), len(starts)))
+    index, content = np.array([nodes_at, edges_at], dtype=np.int64).reshape(2, len(nodes_at), len(starts)), BytesIO()
+    np.save(content, index)
+    path.with_suffix(".npy").write_bytes(content.getvalue())  # numpy would hide that the disk is full
 
 
 def write_array(file: Any, records: npt.NDArray[Any]) -> int:

@@ -1,25 +1,28 @@
 """Feature edges: all edges into or out of one feature, over all prompts.
 
-Axes: E edge, X node that is the feature.
+Axes: E edge, N node, X node that is the feature.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ..graph.nodes import NodeKind
-from ..store.format.schema import Columns
+from ..errors import StoreCorrupt
+from ..graph.columns import KINDS
+from ..store.read.part_range import PartRange, part_ranges
+from ..store.read.prefetch import prefetch
+from ..store.read.range_edges import edges_into_nodes, range_edges
 from ..store.reader import Store
 from ..table import Table
 
-_END = ("nodes/kind", "nodes/layer", "nodes/position", "nodes/feature")
-_NAMES = (*_END, "nodes/in_degree", "edges/source", "edges/weight")
+_END = ("kind", "layer", "position", "feature")
 _READS_AT_ONCE = 16
 _FEW = 15
 """If fewer than one in this many prompts of a part are wanted, they are read one by one. A chunk of edges holds about
@@ -55,44 +58,68 @@ def _edges(
     for prompt, node in zip(hits["prompt"].tolist(), hits["node"].tolist(), strict=True):
         if prompt_ids is None or prompt in prompt_ids:
             nodes_of[prompt].append(node)
-    found = {}
-    for prompt, columns in _bodies(store, list(nodes_of)):
-        found[prompt] = _of_prompt(columns, np.array(nodes_of[prompt]), other)
-    rows = [found[prompt] for prompt in sorted(found)]
-    ids = [prompt for prompt in sorted(found) for _ in range(len(found[prompt][0]))]
-    values = [np.concatenate(column) for column in zip(*rows, strict=True)] if rows else [np.zeros(0, np.int32)] * 6
+    ids = sorted(nodes_of)
+    rank_of = {prompt: rank for rank, prompt in enumerate(ids)}
+    ranks, found = list[npt.NDArray[np.int64]](), list[tuple[npt.NDArray[np.generic], ...]]()
+    for part_range, place_E, columns in _edges_of_ranges(store, nodes_of, other):
+        ranks.append(np.array([rank_of.get(entry.id, -1) for entry in part_range.entries], dtype=np.int64)[place_E])
+        found.append(columns)
+    rank_E = np.concatenate([np.empty(0, dtype=np.int64), *ranks])
+    order = np.argsort(rank_E, kind="stable")
+    values = [np.concatenate(column)[order] for column in zip(*found, strict=True)] or [np.zeros(0, np.int32)] * 6
     names = ("position", "kind", "layer", f"{other}_position", other, "weight")
-    kinds = [NodeKind(kind).name.lower() for kind in values[1].tolist()]
-    return Table({"prompt": ids, **dict(zip(names, values, strict=True)), "kind": kinds})
+    columns_of = dict(zip(names, values, strict=True))
+    kinds = [KINDS[kind] for kind in values[1].tolist()]
+    return Table({"prompt": [ids[rank] for rank in rank_E[order].tolist()], **columns_of, "kind": kinds})
 
 
-def _bodies(store: Store, prompts: list[str]) -> Iterator[tuple[str, Columns]]:
-    """Yield nodes and edges of prompts: many of a part are read at once, few are read one by one in several threads."""
-    rows_of: dict[int, dict[int, str]] = defaultdict(dict)
-    for prompt in prompts:
+_Found = tuple[PartRange, npt.NDArray[np.int32], tuple[npt.NDArray[np.generic], ...]]
+"""Edges of a range: the place of each one's prompt in the range, and the columns of the answer."""
+
+
+def _edges_of_ranges(
+    store: Store, nodes_of: Mapping[str, Sequence[int]], other: Literal["source", "target"]
+) -> Iterator[_Found]:
+    """Yield the edges in ranges of prompts: where many prompts of a part are wanted, a range has all prompts between
+    the first and the last of them; few are read one by one, in several threads."""
+    rows_of: dict[int, dict[int, Sequence[int]]] = defaultdict(dict)
+    for prompt, nodes in nodes_of.items():
         commit, row = store.catalogue.place(store.catalogue.number_of[prompt])
-        rows_of[commit][row] = prompt
-    few: list[tuple[int, int]] = []
+        rows_of[commit][row] = nodes
+    many, few = list[Callable[[], _Found]](), list[Callable[[], _Found]]()
     for commit, rows in rows_of.items():
+        part = store.part(commit)
         if len(rows) * _FEW < len(store.catalogue.numbers(commit)):
-            few += [(commit, row) for row in rows]
+            few += [partial(_of_range, PartRange(part, [row]), rows, other) for row in rows]
             continue
-        for row, columns in store.part(commit).bodies(rows, _NAMES):
-            yield rows[row], columns
+        between = list(range(min(rows), max(rows) + 1))
+        for part_range in part_ranges([(part, between)], "num_nodes", "num_edges"):
+            if not rows.keys().isdisjoint(part_range.numbers):
+                many.append(partial(_of_range, part_range, rows, other))
+    yield from prefetch(many)
     with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
-        read = pool.map(lambda place: store.part(place[0]).body(place[1], _NAMES), few)
-        for (commit, row), columns in zip(few, read, strict=True):
-            yield rows_of[commit][row], columns
+        yield from pool.map(lambda job: job(), few)
 
 
-def _of_prompt(
-    columns: Columns, node_X: npt.NDArray[np.int64], other: Literal["source", "target"]
-) -> tuple[npt.NDArray[np.generic], ...]:
-    """Return, per edge, the feature's position; kind, layer, position and feature of the other end; and the weight."""
-    in_degree = columns["nodes/in_degree"]
-    source_E, target_E = columns["edges/source"], np.repeat(np.arange(len(in_degree)), in_degree)
-    own_E, other_E = (target_E, source_E) if other == "source" else (source_E, target_E)
-    chosen = np.flatnonzero(np.isin(own_E, node_X))
-    chosen = chosen[np.argsort(own_E[chosen], kind="stable")]
-    ends = (columns[name][other_E[chosen]] for name in _END)
-    return (columns["nodes/position"][own_E[chosen]], *ends, columns["edges/weight"][chosen])
+def _of_range(
+    part_range: PartRange, nodes_of: Mapping[int, Sequence[int]], other: Literal["source", "target"]
+) -> _Found:
+    """Return the edges of the nodes that are wanted, by the row of their prompt in the part. The columns are the
+    feature's position; kind, layer, position and feature of the other end; and the weight. Raises StoreCorrupt."""
+    first, places = part_range.first_node.tolist(), range(len(part_range.numbers))
+    wanted = {i: nodes_of[part_range.numbers[i]] for i in places if part_range.numbers[i] in nodes_of}
+    node_X = np.sort(np.array([first[i] + node for i, nodes in wanted.items() for node in nodes], dtype=np.intp))
+    nodes = part_range.part.nodes((*_END, "in_degree"), part_range.rows("num_nodes"))
+    if len(node_X) and node_X[-1] >= len(nodes["kind"]):
+        raise StoreCorrupt(f"{part_range.part.objects.where}: an index names nodes that are not there")
+    if other == "source":
+        other_E, own_E, weight_E = edges_into_nodes(part_range, nodes["in_degree"], node_X)
+    else:
+        source_E, target_E, weight_E = range_edges(part_range, nodes["in_degree"])
+        is_own_N = np.zeros(len(nodes["kind"]), dtype=bool)
+        is_own_N[node_X] = True
+        chosen = np.flatnonzero(is_own_N[source_E])
+        chosen = chosen[np.argsort(source_E[chosen], kind="stable")]
+        own_E, other_E, weight_E = source_E[chosen], target_E[chosen], weight_E[chosen]
+    ends = (nodes[name][other_E] for name in _END)
+    return part_range, part_range.prompt_N[own_E], (nodes["position"][own_E], *ends, weight_E)

@@ -1,103 +1,117 @@
 """The strongest edges over many graphs, found exactly and in bounded memory.
 
-There are far more distinct edges than memory holds. The first pass therefore only adds up strengths in a table of
-buckets, with many edges per bucket, which gives an upper bound for each edge. The next pass counts the edges of the
-fullest buckets exactly. It is the last pass if the weakest edge of the answer is stronger than every bucket left out.
+There are far more distinct edges than memory holds. The first pass therefore only adds up |weights| in a table of
+buckets, with many edges per bucket, which gives an upper bound for each edge. The next pass counts the edges of the few
+fullest buckets exactly. What has to be counted after that are the buckets whose bound reaches the weakest edge of the
+answer so far, which usually are none.
+
+Axes: I bucket, E edge, X pair of sites, Y pair of sites in one prompt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from ..graph.graph import Graph
-from .sum_by_key import KeyedSums, merge_sums, sum_by_key
+from .site_pairs import PairBatch
 
-EdgesOf = Callable[[Graph], tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]
-"""A function that returns one graph's edges as distinct keys [n, columns], and their weights [n]."""
+_FEW_BUCKETS = 4096
+"""Buckets of the first exact pass."""
+_MOST_EDGES = 1 << 21
+"""Edges that are counted exactly at once, unless a single bucket has more."""
+_MULTIPLIER = np.int64(-7046029254386353131)
+
+
+@dataclass(frozen=True, eq=False)
+class StrongEdges:
+    """Pairs of sites with what was counted of each, the strongest first."""
+
+    pair_X: npt.NDArray[np.int64]
+    prompts_X: npt.NDArray[np.int64]
+    weight_X: npt.NDArray[np.float64]
+    """Sum over prompts, in the order of their ids, of the prompt's weight: the sum over all positions of both ends."""
+    strength_X: npt.NDArray[np.float64]
+    """Sum over prompts of the |prompt's weight|."""
+
+    def strongest(self, top: int, min_prompts: int = 0) -> StrongEdges:
+        """Return the strongest edges that enough prompts have; of equally strong ones, those of the first sites."""
+        enough = np.flatnonzero(self.prompts_X >= min_prompts)
+        return self._take(enough[np.lexsort((self.pair_X[enough], -self.strength_X[enough]))[:top]])
+
+    def joined(self, other: StrongEdges) -> StrongEdges:
+        """Return the edges of both, which have none in common."""
+        return StrongEdges(*(np.concatenate([getattr(self, n), getattr(other, n)]) for n in self.__annotations__))
+
+    def _take(self, index: npt.NDArray[np.intp]) -> StrongEdges:
+        return StrongEdges(*(getattr(self, name)[index] for name in self.__annotations__))
 
 
 def strongest_edges(
-    graphs: Callable[[], Iterable[Graph]],
-    edges_of: EdgesOf,
-    top: int,
-    min_graphs: int,
-    num_buckets: int,
-    buckets_per_pass: int,
-) -> KeyedSums:
-    """Return the `top` edges by the sum of |weight| over all graphs, among those that at least `min_graphs` have.
+    edges: Iterable[PairBatch], top: int, min_prompts: int, num_buckets: int, buckets_per_pass: int
+) -> StrongEdges:
+    """Return the `top` edges by strength among those that at least `min_prompts` prompts have.
 
-    `graphs` is called once for each pass. The values are the number of graphs, the sum of weights and the sum of
-    |weights|; the strongest edge comes first. `num_buckets` and `buckets_per_pass` trade memory for passes; they do not
-    change the answer.
+    `edges` is iterated over once for each pass. `num_buckets` and `buckets_per_pass` trade memory for passes; they do
+    not change the answer.
     """
-    bound: npt.NDArray[np.float64] = np.zeros(num_buckets)
-    keys = np.zeros((0, 0), np.int64)
-    for graph in graphs():
-        keys, weights = edges_of(graph)
-        np.add.at(bound, _bucket(keys, num_buckets), np.abs(weights))
-    fullest = np.argsort(-bound, kind="stable")[: np.count_nonzero(bound)]
-    best: KeyedSums = (keys[:0], np.zeros((0, 3)))
-    for first in range(0, len(fullest), buckets_per_pass):
-        wanted = np.zeros(num_buckets, dtype=bool)
-        wanted[fullest[first : first + buckets_per_pass]] = True
-        best = _strongest(merge_sums(best, _count(graphs(), edges_of, wanted, min_graphs, best)), top)
-        left = bound[fullest[first + buckets_per_pass :][:1]]
-        if len(best[0]) == top and (best[1][-1, 2] > left).all():
-            break
-    return best
+    bound_I = np.zeros(num_buckets)
+    count_I = np.zeros(num_buckets, dtype=np.int64)
+    for batch in edges:
+        bucket_E = _bucket(batch.pair_E, num_buckets)
+        with np.errstate(invalid="ignore"):
+            np.add.at(bound_I, bucket_E, np.abs(batch.weight_E).astype(np.float64))
+        np.add.at(count_I, bucket_E, np.ones(len(bucket_E), dtype=np.int64))  # a scalar would be slow
+    bound_I[np.isnan(bound_I)] = np.inf
+    bound_I *= 1 + count_I * 2.0**-51  # more than all roundings of these sums and of those that are compared with them
+    is_left_I, best = count_I > 0, _counted([], np.zeros(0, dtype=bool))
+    num_passes = 0
+    while True:
+        weakest = best.strength_X[-1] if 0 < top == len(best.pair_X) else -np.inf
+        left = np.flatnonzero(is_left_I & ~(bound_I < weakest))  # a weakest edge of NaN excludes nothing
+        if not len(left):
+            return best
+        most = min(buckets_per_pass, buckets_per_pass if num_passes else _FEW_BUCKETS)
+        if len(left) > most:
+            left = left[np.argpartition(-bound_I[left], most - 1)[:most]]
+        left = left[np.argsort(-bound_I[left], kind="stable")]
+        fits = int(np.searchsorted(np.cumsum(count_I[left]), _MOST_EDGES, side="right"))
+        chosen = np.zeros(num_buckets, dtype=bool)
+        chosen[left[: max(1, fits)]] = True
+        best = best.joined(_counted(edges, chosen)).strongest(top, min_prompts)
+        is_left_I &= ~chosen
+        num_passes += 1
 
 
-def sums_of_pairs(
-    key_N: npt.NDArray[np.int64],
-    source_E: npt.NDArray[np.int32],
-    target_E: npt.NDArray[np.int32],
-    weight_E: npt.NDArray[np.float32],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return one graph's edges between nodes of distinct keys, [n, source's and target's columns], with summed weights.
-
-    `key_N` has a row of columns for each node. The sums are over all nodes that have the same key.
-    """
-    sites, site_N = np.unique(key_N, axis=0, return_inverse=True)
-    site_N = site_N.reshape(-1)
-    pair_E = site_N[source_E] * len(sites) + site_N[target_E]
-    pairs, place_E = np.unique(pair_E, return_inverse=True)
-    weights = np.bincount(place_E, weights=weight_E, minlength=len(pairs)).astype(np.float64)
-    return np.concatenate([sites[pairs // len(sites)], sites[pairs % len(sites)]], axis=1), weights
+def _bucket(pair_E: npt.NDArray[np.int64], num_buckets: int) -> npt.NDArray[np.int64]:
+    """Return a number below `num_buckets` for each pair, which looks random."""
+    mixed_E = (pair_E * _MULTIPLIER).view(np.uint64)
+    mixed_E >>= np.uint64(32)
+    mixed_E *= np.uint64(num_buckets)
+    mixed_E >>= np.uint64(32)
+    return mixed_E.view(np.int64)
 
 
-def _bucket(keys: npt.NDArray[np.int64], num_buckets: int) -> npt.NDArray[np.intp]:
-    mixed = np.zeros(len(keys), dtype=np.uint64)
-    for column in keys.T:
-        mixed = (mixed ^ column.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(32)
-    return (mixed % np.uint64(num_buckets)).astype(np.intp)
-
-
-def _count(
-    graphs: Iterable[Graph], edges_of: EdgesOf, wanted: npt.NDArray[np.bool_], min_graphs: int, empty: KeyedSums
-) -> KeyedSums:
-    """Return graphs, sum of weights and sum of |weights| per edge, for all edges in the buckets that are `wanted`."""
-    waiting: list[KeyedSums] = [(empty[0][:0], empty[1][:0])]
-    for graph in graphs:
-        keys, weights = edges_of(graph)
-        chosen = wanted[_bucket(keys, len(wanted))]
-        weights = weights[chosen]
-        waiting.append((keys[chosen], np.column_stack([np.ones(len(weights)), weights, np.abs(weights)])))
-        if sum(len(keys) for keys, _ in waiting[1:]) > max(1 << 20, len(waiting[0][0])):
-            waiting = [_all(waiting)]
-    keys, sums = _all(waiting)
-    enough = sums[:, 0] >= min_graphs
-    return keys[enough], sums[enough]
-
-
-def _all(waiting: list[KeyedSums]) -> KeyedSums:
-    return sum_by_key(np.concatenate([keys for keys, _ in waiting]), np.concatenate([sums for _, sums in waiting]))
-
-
-def _strongest(edges: KeyedSums, top: int) -> KeyedSums:
-    keys, sums = edges
-    best = np.lexsort((*keys.T[::-1], -sums[:, 2]))[:top]
-    return keys[best], sums[best]
+def _counted(edges: Iterable[PairBatch], is_chosen_I: npt.NDArray[np.bool_]) -> StrongEdges:
+    """Return all edges of the chosen buckets."""
+    found: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]] = []
+    for batch in edges:
+        own = np.flatnonzero(is_chosen_I[_bucket(batch.pair_E, len(is_chosen_I))])
+        found.append((batch.pair_E[own], batch.prompt_E[own], batch.weight_E[own]))
+    nothing = (np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
+    pair_E, prompt_E, weight_E = (np.concatenate(column) for column in zip(nothing, *found, strict=True))
+    order = np.lexsort((prompt_E, pair_E))  # stable: the edges of a prompt stay in the order of its graph
+    pair_E, prompt_E, weight_E = pair_E[order], prompt_E[order], weight_E[order]
+    is_new_E = np.ones(len(pair_E), dtype=bool)
+    is_new_E[1:] = (pair_E[1:] != pair_E[:-1]) | (prompt_E[1:] != prompt_E[:-1])
+    pair_Y = pair_E[is_new_E]
+    weight_Y = np.bincount(np.cumsum(is_new_E) - 1, weights=weight_E, minlength=len(pair_Y))
+    is_first_Y = np.ones(len(pair_Y), dtype=bool)
+    is_first_Y[1:] = pair_Y[1:] != pair_Y[:-1]
+    of_Y = np.cumsum(is_first_Y) - 1
+    pair_X = pair_Y[is_first_Y]
+    prompts_X = np.bincount(of_Y, minlength=len(pair_X))
+    sums = (np.bincount(of_Y, values, len(pair_X)).astype(np.float64) for values in (weight_Y, np.abs(weight_Y)))
+    return StrongEdges(pair_X, prompts_X, *sums)

@@ -14,13 +14,13 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from ..config import LogFormat
-from ..plan.work import WorkUnit
 from .telemetry.logs import stopping_line
 
 ECHO_SECONDS = 2.0
+_T = TypeVar("_T")
 
 
 class NothingBegun(KeyboardInterrupt):
@@ -56,7 +56,7 @@ class GracefulShutdown:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def take_until_stopped(self, units: Iterable[WorkUnit]) -> Iterator[WorkUnit]:
+    def take_until_stopped(self, units: Iterable[_T]) -> Iterator[_T]:
         """Yield the units until a signal requests a stop."""
         for unit in units:
             if self.requested:

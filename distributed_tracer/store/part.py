@@ -20,6 +20,10 @@ from .format.part_manifest import PartManifest
 from .format.schema import BODY, COLUMNS, HEAD, POINTER_COLUMN, POINTERS, SIZES, Axis, Column, Columns
 from .format.zarr_decode import Layout, Rows
 
+ROWS_AT_ONCE = 1 << 21
+"""Maximum number of rows of a table that are read for several prompts at once. The chunk at the end of these rows is
+often decoded for the next ones, too: of edges, it holds a sixteenth of them."""
+
 
 class Part:
     """Reads the arrays and graphs of one part."""
@@ -50,6 +54,24 @@ class Part:
         body = self.read({column.name: self._own(column, number) for column in self._body})
         return self._graph(number, body)
 
+    def groups_to_read(self, numbers: Iterable[int]) -> Iterator[list[int]]:
+        """Yield prompts, given in ascending order, in groups that fit into memory.
+
+        From the first to the last prompt of a group there are at most `ROWS_AT_ONCE` edges and as many active features,
+        unless a single prompt has more.
+        """
+        entries = self.manifest.prompts
+        sizes = np.array([(entry.num_edges, entry.num_active) for entry in entries], dtype=np.int64).reshape(-1, 2)
+        ends = np.concatenate([np.zeros((1, 2), dtype=np.int64), np.cumsum(sizes, axis=0)])
+        group: list[int] = []
+        for number in numbers:
+            if group and (ends[number + 1] - ends[group[0]]).max() > ROWS_AT_ONCE:
+                yield group
+                group = []
+            group.append(number)
+        if group:
+            yield group
+
     def graphs(self, numbers: Sequence[int]) -> Iterator[Graph]:
         """Yield the graphs of several prompts.
 
@@ -66,18 +88,18 @@ class Part:
         return (self._graph(number, {c.name: own(c, number) for c in self._body}) for number in numbers)
 
     def bodies(self, numbers: Iterable[int], names: Collection[str] = ()) -> Iterator[tuple[int, Columns]]:
-        """Yield the large arrays, or some of them, of several prompts.
+        """Yield the large arrays, or some of them, of several prompts, which are given in ascending order.
 
-        They are views of the arrays of the whole part, which are read once.
+        They are views of arrays in which the prompts of a group are read together.
         """
         columns = [column for column in self._body if not names or column.name in names]
-        body = self._arrays.read_all(column.name for column in columns)
-        for number in numbers:
-            yield number, self._checked(number, {c.name: body[c.name][self._own(c, number)] for c in columns})
-
-    def body(self, number: int, names: Collection[str]) -> Columns:
-        """Return some large arrays of one prompt; reads only this prompt's own rows."""
-        return self._checked(number, self.read({name: self._own(COLUMNS[name], number) for name in names}))
+        for group in self.groups_to_read(numbers):
+            begin = {c.name: self._own(c, group[0]).start for c in columns}
+            body = self.read({c.name: slice(begin[c.name], self._own(c, group[-1]).stop) for c in columns})
+            for number in group:
+                own = {c.name: self._own(c, number) for c in columns}
+                shifted = {name: slice(rows.start - begin[name], rows.stop - begin[name]) for name, rows in own.items()}
+                yield number, self._checked(number, {name: body[name][rows] for name, rows in shifted.items()})
 
     def has(self, name: str) -> bool:
         """Whether the part has an array of this name."""

@@ -41,7 +41,7 @@ from .read.feature_bounds import check_active_layers, check_feature, check_layer
 from .read.node_batches import node_batches
 from .read.node_scan import NodeScan
 from .read.occurrences import occurrences
-from .read.part_range import PartRange
+from .read.part_range import PartRange, Size, part_ranges
 from .read.prefetch import prefetch
 from .read.process_map import call_with_context, map_in_processes, reorder
 from .read.prompt_table import prompt_table
@@ -222,10 +222,11 @@ class Store:
     def graphs(self, prompt_ids: str | Iterable[str] | None = None) -> Iterator[Graph]:
         """Iterate over all graphs, or over those of one or several ids, in no particular order.
 
-        Each part is read once and is not kept. The next part is read while the current one is used, so memory holds two
-        parts.
+        Some hundred graphs of a part are read at a time (two million edges or active features), and the next ones while
+        these are used. A graph is a view of the arrays that were read with it, and keeps them in memory.
         """
-        jobs = (partial(part.graphs, rows) for part, rows in self._parts_of(prompt_ids))
+        parts = self._parts_of(prompt_ids)
+        jobs = (partial(part.graphs, group) for part, rows in parts for group in part.groups_to_read(rows))
         return chain.from_iterable(prefetch(jobs))
 
     def map(
@@ -330,6 +331,16 @@ class Store:
         for has in predicates(token, target, layer):
             found = sorted(prompts_with(self._parts_of(found), has))
         return found if feature is None else sorted({*found} & {*self.occurrences(*feature)["prompt"]})
+
+    def ranges(
+        self, prompt_ids: str | Iterable[str] | None, *sizes: Size, most_rows: int | None = None
+    ) -> Iterator[PartRange]:
+        """Yield all prompts, or those of one or several ids, as ranges of a part, part by part.
+
+        Each has at most `most_rows` rows of the tables with these sizes, unless a single prompt has more; the default
+        is about a million. Raises PromptNotFound.
+        """
+        return part_ranges(self._parts_of(prompt_ids), *sizes, most_rows=most_rows)
 
     def scan_nodes(self, names: Sequence[str], first: int = 0) -> Iterator[NodeScan]:
         """Yield columns of all node tables by short name (`kind`, `layer`, `feature`, `influence`, ...), part by part.

@@ -15,6 +15,7 @@ import pytest
 from preload import compiled
 from random_graphs import random_graph
 from random_stores import make_store, whole, write_part
+from small_disks import mounted_disk
 
 from distributed_tracer.errors import StoreError, StoreUnavailable
 from distributed_tracer.store.backend.open import open_backend
@@ -206,13 +207,8 @@ def test_a_file_system_without_hard_links_is_refused_at_once_and_nothing_is_left
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Six megabytes."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(place)]
-    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("nothing can be mounted here")
-    yield place
-    subprocess.run(["umount", str(place)], check=True, capture_output=True)
+    with mounted_disk(tmp_path / "disk", 6) as place:
+        yield place
 
 
 def test_on_a_full_disk_what_is_committed_stays_and_gc_makes_room(small_disk: Path) -> None:

@@ -14,14 +14,25 @@ from .estimate import DurationModel
 
 
 class ProgressTracker:
-    """Counts prompts by status, and estimates the time left from the prompts traced so far.
+    """Counts prompts, or other work, by status, and estimates the time left from the prompts traced so far.
 
     The clock starts at the first outcome, so that loading the model is not counted. Memory is used only for prompts
     that are neither done nor failed.
     """
 
-    def __init__(self, num_prompts: int, expected_seconds: float, clock: Callable[[], float] | None = None) -> None:
-        """Create a tracker; `expected_seconds` is the duration of all prompts together according to the plan."""
+    def __init__(
+        self,
+        num_prompts: int,
+        expected_seconds: float,
+        clock: Callable[[], float] | None = None,
+        of: str = "prompts",
+        before: str = "loading the model",
+    ) -> None:
+        """Create a tracker; `expected_seconds` is the duration of all prompts together according to the plan.
+
+        `of` says what is counted, and `before` what the run does until the first outcome.
+        """
+        self._of, self._before = of, before
         self.total = num_prompts
         self.num_worked = 0
         """Number of prompts that are traced, done or failed."""
@@ -59,7 +70,7 @@ class ProgressTracker:
     def line(self) -> str:
         """Return a line with the numbers of done, failed and all prompts, prompts per second, and the time left."""
         if self._first is None:
-            return f"0 of {self.total:,} done, loading the model"
+            return f"0 of {self.total:,} done, {self._before}"
         text = f"{self._count['done']:,} of {self.total:,} done, {self._count['failed']:,} failed"
         if waiting := self._count["traced"]:
             text += f", {waiting:,} not written yet"
@@ -67,7 +78,7 @@ class ProgressTracker:
         now = self._clock()
         seconds_left = self.seconds_left(now)
         if self.num_worked > num_then and now > since:
-            text += f", {(self.num_worked - num_then) / (now - since):.2f} prompts/s"
+            text += f", {(self.num_worked - num_then) / (now - since):.2f} {self._of}/s"
         if seconds_left is not None:
             text += f", {_hours(seconds_left)} left"
         return text
@@ -95,7 +106,7 @@ def _bar(tracker: ProgressTracker) -> Iterator[Callable[[Outcome], None]]:
 
     columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%  {task.description}"))
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("loading the model", total=tracker.total)
+        task = progress.add_task(tracker.line(), total=tracker.total)
 
         def show(outcome: Outcome) -> None:
             tracker.add(outcome)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from .schema import COLUMNS, FORMAT_VERSION, POINTER_COLUMN, POINTERS, Column, C
 
 _NARROW_NODES = 65_536
 _ONE_BLOCK = 1 << 20
+_CHUNKS_AT_ONCE = 8
 
 
 def encode_part(
@@ -51,6 +53,65 @@ def encode_group(
     return {**encoded, "zarr.json": _consolidated(encoded)}
 
 
+@dataclass(frozen=True)
+class ArrayStream:
+    """An array that is encoded while it is made."""
+
+    column: Column
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    blocks: Callable[[], Iterator[npt.NDArray[Any]]]
+    """Yields its rows in order, in blocks of any lengths."""
+
+
+def stream_group(
+    kind: str,
+    arrays: Iterable[ArrayStream],
+    put: Callable[[dict[str, bytes]], None],
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Encode a Zarr group as `encode_group` does, to the byte, but pass its objects to `put` a few chunks at a time.
+
+    The root's zarr.json comes last.
+    """
+    attributes = {**(provenance or {}), "format": f"distributed_tracer {kind}", "format_version": FORMAT_VERSION}
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, _stream(attributes, arrays, put)).result()
+
+
+async def _stream(
+    attributes: dict[str, Any], arrays: Iterable[ArrayStream], put: Callable[[dict[str, bytes]], None]
+) -> None:
+    objects: dict[str, Any] = {}
+    group = await zarr.api.asynchronous.create_group(store=MemoryStore(objects), attributes=attributes)
+    for one in arrays:
+        array = await _created(group, one.column, one.shape, one.dtype)
+        first = 0
+        for block in _of_length(one.blocks(), array.chunks[0] * _CHUNKS_AT_ONCE):
+            await array.setitem(slice(first, first + len(block)), block)
+            first += len(block)
+            chunks = [key for key in objects if not key.endswith("zarr.json")]
+            put({key: objects.pop(key).to_bytes() for key in chunks})
+        assert first == one.shape[0], f"{one.column.name} has {first} rows, not {one.shape[0]}"
+    encoded = {key: objects[key].to_bytes() for key in sorted(objects)}
+    put({**encoded, "zarr.json": _consolidated(encoded)})
+
+
+def _of_length(blocks: Iterable[npt.NDArray[Any]], num_rows: int) -> Iterator[npt.NDArray[Any]]:
+    """Yield the rows of all blocks in blocks of `num_rows` rows each, except the last."""
+    waiting: list[npt.NDArray[Any]] = []
+    total = 0
+    for block in blocks:
+        waiting.append(block)
+        total += len(block)
+        while total >= num_rows:
+            joined = np.concatenate(waiting) if len(waiting) > 1 else waiting[0]
+            yield joined[:num_rows]
+            waiting, total = [joined[num_rows:]], total - num_rows
+    if total:
+        yield np.concatenate(waiting)
+
+
 def pointers_of(prompts: Sequence[Columns]) -> npt.NDArray[np.int64]:
     """Return where each prompt's rows begin on each axis, and where the last ones end: int64 [prompts + 1, axes]."""
     one_of = {column.axis: name for name, column in COLUMNS.items() if not column.added}
@@ -64,9 +125,14 @@ def _concatenated(column: Column, prompts: Sequence[Columns], weight_bits: int) 
     values = np.concatenate([columns[column.name] for columns in prompts])
     if column.name == "edges/weight":
         return round_weights(values, weight_bits)
-    if column.name == "edges/source" and all(len(columns["nodes/kind"]) < _NARROW_NODES for columns in prompts):
+    if column.name == "edges/source" and has_narrow_nodes(len(columns["nodes/kind"]) for columns in prompts):
         return values.astype(np.uint16)
     return values
+
+
+def has_narrow_nodes(num_nodes: Iterable[int]) -> bool:
+    """Whether the sources of edges fit into 16 bits, given the number of nodes of each prompt."""
+    return all(number < _NARROW_NODES for number in num_nodes)
 
 
 def _with_unknown(column: Column, prompts: Sequence[Columns]) -> npt.NDArray[Any]:
@@ -99,20 +165,26 @@ async def _put_all(
 
 
 async def _put(group: zarr.AsyncGroup, column: Column, values: npt.NDArray[Any]) -> None:
-    rows = column.chunk_rows // values.shape[1] if column.by_layer else column.chunk_rows
-    array = await group.create_array(
+    array = await _created(group, column, values.shape, values.dtype)
+    if values.size:
+        await array.setitem(Ellipsis, values)
+
+
+async def _created(
+    group: zarr.AsyncGroup, column: Column, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> zarr.AsyncArray[Any]:
+    rows = column.chunk_rows // shape[1] if column.by_layer else column.chunk_rows
+    return await group.create_array(
         column.name,
-        shape=values.shape,
-        dtype=values.dtype,
-        chunks=(min(rows, max(1, len(values))), *values.shape[1:]),
-        compressors=_compressor(values.dtype),
+        shape=shape,
+        dtype=dtype,
+        chunks=(min(rows, max(1, shape[0])), *shape[1:]),
+        compressors=_compressor(dtype),
         fill_value=column.fill_value,
         dimension_names=column.dimension_names,
         attributes={"columns": list(column.names)} if column.names else None,
         config={"write_empty_chunks": True},  # a missing chunk is then always damage
     )
-    if values.size:
-        await array.setitem(Ellipsis, values)
 
 
 def _compressor(dtype: np.dtype[Any]) -> BloscCodec | ZstdCodec:

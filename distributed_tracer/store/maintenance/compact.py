@@ -17,16 +17,15 @@ import numpy as np
 from ...config import StoreConfig
 from ..catalogue import Catalogue, CommitInfo
 from ..format.part_manifest import PartManifest
-from ..format.zarr_encode import MANTISSA_BITS
 from ..index_builder import write_index
+from ..joined_part import write_joined_part
 from ..ledger import Ledger
 from ..part import Part
 from ..reader import Store, open_store
-from ..writer import PartWriter
 
 PART_PROMPTS = 16_384
 PART_EDGES = 32_000_000
-"""Maximum number of edges of a large part, which is assembled in memory: 350 MB of edges."""
+"""Maximum number of edges of a large part."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +89,8 @@ def _groups(store: Store, part_prompts: int, part_edges: int) -> Iterator[list[i
 
 def _merged(store: Store, commits: list[int]) -> PartManifest:
     """Write one part with the prompts of several parts, their graphs bitwise unchanged, and return its manifest."""
-    keeps_active = store.part(commits[0]).keeps_active
-    writer = PartWriter(store.url, StoreConfig(store.url, weight_bits=MANTISSA_BITS, store_active=keeps_active))
-    for commit in commits:
-        part = store.part(commit)
-        for row, columns in part.columns(store.catalogue.rows(commit)):
-            writer.keep(part.manifest.prompts[row], columns)
-    manifest = writer.flush()
-    assert manifest is not None
-    return manifest
+    sources = [(store.part(commit), store.catalogue.rows(commit)) for commit in commits]
+    return write_joined_part(store.root, sources, StoreConfig(store.url).retry_seconds)
 
 
 def _rearranged(

@@ -17,13 +17,21 @@ from random_graphs import random_graph
 from random_stores import make_store
 
 from distributed_tracer.errors import ConfigError, ResultError
-from distributed_tracer.mine import active, atlas, atlas_build, block_files, cooccurrence, reduce_block, spill
+from distributed_tracer.mine import (
+    active,
+    atlas,
+    atlas_build,
+    atlas_tasks,
+    block_files,
+    cooccurrence,
+    reduce_block,
+    spill,
+)
 from distributed_tracer.mine.atlas import mine_atlas, plan_atlas
 from distributed_tracer.mine.atlas_build import AtlasPlan
 from distributed_tracer.mine.partition import EDGE_BYTES
-from distributed_tracer.mine.prompts import choose_prompts
 from distributed_tracer.mine.result import Result, open_result
-from distributed_tracer.mine.scan import scan_ranges
+from distributed_tracer.mine.sites import site_codes
 from distributed_tracer.store.maintenance.compact import compact
 from distributed_tracer.store.maintenance.merge import merge_stores
 from distributed_tracer.store.reader import Store, open_store
@@ -113,18 +121,10 @@ def test_files_do_not_depend_on_how_much_is_read_or_ordered_at_once(
 def test_files_do_not_depend_on_how_ranges_are_divided_among_tasks(
     store: Store, result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each task writes a file of some part ranges, and blocks are reduced from all files in any order."""
-
-    def tasks(path: Path, ranges: Any, *args: Any) -> None:
-        prompts = choose_prompts(store, (), "family")
-        for number, commits in enumerate(([1], [], [0])):
-            spill.write_spill(path.with_name(f"task_{number}"), scan_ranges(prompts, 1, commits=commits), *args)
-
+    """There is a task for each prompt, and blocks are reduced from the files of tasks in any order."""
+    monkeypatch.setattr(atlas_build, "PIECE_ROWS", 1)
+    monkeypatch.setattr(atlas_tasks, "Spill", lambda paths: spill.Spill(paths[::-1]))
     monkeypatch.setattr(AtlasPlan, "of", lambda *args: AtlasPlan(1, 10_000))
-    monkeypatch.setattr(atlas_build, "write_spill", tasks)
-    monkeypatch.setattr(
-        atlas_build, "Spill", lambda paths: spill.Spill([paths[0].with_name(f"task_{number}") for number in (2, 0, 1)])
-    )
     assert tables(mine_atlas(store, tmp_path / "r", cluster="family")) == tables(result)
 
 
@@ -179,6 +179,23 @@ def test_what_a_store_does_not_say_of_active_features_is_unknown_and_not_zero(
     assert not any(mine_atlas(store, tmp_path / "few").table("features", columns)[name].any() for name in columns)
 
 
+def test_features_that_are_too_many_together_are_unknown_as_if_they_were_counted_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One prompt has a feature in layer 5, another one the feature 9 in layer 0."""
+    ones = np.ones(1, dtype=np.int64)
+    parts = [
+        active.ActiveCounts(site_codes(np.array([layer]), np.zeros(1, np.int64), np.array([feature])), ones, ones, 1, 1)
+        for layer, feature in ((5, 0), (0, 9))
+    ]
+    monkeypatch.setattr(active, "_MOST_PLACES", 60)
+    assert active.ActiveCounts.joined(parts).num_active_known == 2
+    monkeypatch.setattr(active, "_MOST_PLACES", 59)
+    found = active.ActiveCounts.joined(parts)
+    assert (found.num_active_known, len(found.code_I), found.is_too_many) == (0, 0, True)
+    assert active.ActiveCounts.joined([found, parts[0]]).is_too_many
+
+
 def test_a_finished_result_is_left_as_it_is_and_another_is_not_overwritten(store: Store, tmp_path: Path) -> None:
     first = mine_atlas(store, tmp_path / "r")
     times = [file.stat().st_mtime_ns for file in first.files("instances")]
@@ -196,13 +213,12 @@ def test_a_run_that_was_stopped_leaves_no_result_and_the_same_command_completes(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(atlas if stop_at == "write_document" else atlas_build, stop_at, stop)
+        patch.setattr(atlas if stop_at == "write_document" else atlas_tasks, stop_at, stop)
         with pytest.raises(KeyboardInterrupt):
             mine_atlas(store, tmp_path / "r", cluster="family")
+    assert not (tmp_path / "r" / "tables").exists()
     with pytest.raises(ResultError, match=r"not finished: run the same `mine` command again"):
         open_result(tmp_path / "r")
-    (tmp_path / "r" / "work" / "records").mkdir()  # as a process that was killed leaves it
-    (tmp_path / "r" / "work" / "records" / "spill").write_bytes(b"rest")
     assert tables(mine_atlas(store, tmp_path / "r", cluster="family")) == tables(result)
     assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["provenance.json", "tables"]
 
@@ -222,7 +238,7 @@ def test_a_full_disk_is_a_clear_error(store: Store, tmp_path: Path, monkeypatch:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(spill, "write_array", full)
-    with pytest.raises(ResultError, match=r"the disk of .*r is full: .* GB of temporary files and the tables must fit"):
+    with pytest.raises(ResultError, match=r"the disk of .*r is full: [\d,]+ bytes of temporary files and the "):
         mine_atlas(store, tmp_path / "r")
     assert list((tmp_path / "r").rglob("*.parquet")) == []
 

@@ -65,7 +65,7 @@ def test_only_the_new_prompts_are_read(tmp_path: Path, monkeypatch: pytest.Monke
             read.extend(entry.id for entry in scanned.part_range.entries)
             yield scanned
 
-    monkeypatch.setattr("distributed_tracer.mine.atlas_build.scan_ranges", noted)
+    monkeypatch.setattr("distributed_tracer.mine.atlas_tasks.scan_ranges", noted)
     mine_atlas(grown(tmp_path / "store", GRAPHS[10:]), tmp_path / "r")
     assert read == ["prompt-10", "prompt-11"]
 
@@ -118,6 +118,7 @@ def test_an_addition_that_was_stopped_leaves_the_atlas_as_it_was(
     assert left.info == before.info
     assert_same_statistics(left, before)
     (tmp_path / "r" / "added" / "0001" / "rest").write_bytes(b"of another run")
+    monkeypatch.setattr("distributed_tracer.mine.atlas_tasks.write_spill", stop)  # which is done and is not done again
     assert_same_statistics(mine_atlas(store, tmp_path / "r", cluster="family"), whole)
     assert not (tmp_path / "r" / "added" / "0001" / "rest").exists()
 
@@ -153,7 +154,7 @@ def test_an_atlas_whose_folding_was_stopped_is_completed_by_the_same_command(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("distributed_tracer.mine.atlas_build.reduce_block", stop)
+        patch.setattr("distributed_tracer.mine.atlas_tasks.reduce_block", stop)
         with pytest.raises(KeyboardInterrupt):
             mine_atlas(store, tmp_path / "r", cluster="family", fold=True)
     with pytest.raises(ResultError, match="not finished: run the same `mine` command again"):

@@ -13,7 +13,7 @@ from distributed_tracer.errors import PromptNotFound
 from distributed_tracer.graph.columns import KINDS
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.nodes import NodeKind
-from distributed_tracer.query import average_edges as module
+from distributed_tracer.query import site_pairs as module
 from distributed_tracer.query.average_edges import average_edges
 from distributed_tracer.store.reader import Store
 from distributed_tracer.table import Table

@@ -19,6 +19,7 @@ from distributed_tracer.query.feature_counts import feature_counts
 from distributed_tracer.query.feature_edges import edges_into, edges_out_of
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.maintenance.compact import compact
+from distributed_tracer.store.read import part_range
 from distributed_tracer.store.reader import Store, open_store
 
 SITE = (1, 3)
@@ -37,9 +38,13 @@ def crowded(prompt_id: str, seed: int) -> Graph:
 GRAPHS = [crowded(f"p{i}", i) for i in range(12)]
 
 
-@pytest.fixture(params=["plain", "compacted", "half of it compacted"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+@pytest.fixture(params=["plain", "compacted", "half of it compacted", "in short ranges", "with a prompt twice"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     url = str(tmp_path)
+    if request.param == "in short ranges":
+        monkeypatch.setattr(part_range, "ROWS", 300)
+    if request.param == "with a prompt twice":  # the first one counts
+        return make_store(url, GRAPHS[:6], [GRAPHS[6], crowded("p2", 99), *GRAPHS[7:]])
     if request.param == "half of it compacted":
         make_store(url, GRAPHS[:3], GRAPHS[3:7])
         compact(url)
