@@ -138,7 +138,7 @@ def test_a_disk_that_is_full_is_said_with_what_is_needed(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(edge_records, "write_array", full)
-    with pytest.raises(ResultError, match="GB of temporary files"):
+    with pytest.raises(ResultError, match=r"bytes of temporary files .* bytes are free"):
         mine_contrast(store, tmp_path / "out", "set=a", "set=b", of="edges")
     monkeypatch.undo()
     assert mine_contrast(store, tmp_path / "out", "set=a", "set=b", of="edges", permutations=99).facts["tested"]
