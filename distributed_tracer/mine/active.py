@@ -5,10 +5,10 @@ Axes: A active feature of a part range (by prompt), I feature (layer and index).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,19 +56,21 @@ class ActiveCounts:
 
     @classmethod
     def joined(cls, parts: Iterable[ActiveCounts]) -> ActiveCounts:
-        """Return the counts of several sets of prompts together, as `count_active` counts them at once."""
-        found = list(parts)
-        if any(one.is_too_many for one in found) or _num_places(found) > _MOST_PLACES:
+        """Return the counts of several sets of prompts together, as `count_active` counts them at once.
+
+        They are added one after another, so that two are in memory at a time.
+        """
+        return reduce(cls._and, parts, cls(_NONE, _NONE, _NONE))
+
+    def _and(self, other: ActiveCounts) -> ActiveCounts:
+        code_I = np.union1d(self.code_I, other.code_I)
+        if self.is_too_many or other.is_too_many or _num_places(code_I) > _MOST_PLACES:
             return _TOO_MANY
-        code_I, of_I = np.unique(np.concatenate([one.code_I for one in found]), return_inverse=True)
-
-        def total(name: str) -> npt.NDArray[np.int64]:
-            values: Any = np.zeros(len(code_I), dtype=np.int64)
-            np.add.at(values, of_I, np.concatenate([getattr(one, name) for one in found]))
-            return np.asarray(values)
-
-        known = (sum(getattr(one, name) for one in found) for name in ("num_active_known", "num_computed_known"))
-        return cls(code_I, total("num_active_I"), total("num_computed_I"), *known)
+        counts = np.zeros((2, len(code_I)), dtype=np.int64)
+        for one in (self, other):
+            counts[:, np.searchsorted(code_I, one.code_I)] += one.num_active_I, one.num_computed_I
+        known = self.num_active_known + other.num_active_known, self.num_computed_known + other.num_computed_known
+        return ActiveCounts(code_I, counts[0], counts[1], *known)
 
     def rows(self, code_I: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.int64]]:
         """Return columns of the table of features, for features given by code."""
@@ -89,14 +91,10 @@ _NONE = np.empty(0, dtype=np.int64)
 _TOO_MANY = ActiveCounts(_NONE, _NONE, _NONE, is_too_many=True)
 
 
-def _num_places(parts: Sequence[ActiveCounts]) -> int:
+def _num_places(code_I: npt.NDArray[np.int64]) -> int:
     """Return the number of layers * the number of features, as `_Counter` would have of all prompts."""
-    sites = [Sites.of_codes([one.code_I]) for one in parts]
-    num_layers, num_features = (
-        1 + max((int(getattr(one, name).max(initial=0)) for one in sites), default=0)
-        for name in ("layer_I", "feature_I")
-    )
-    return num_layers * num_features
+    sites = Sites.of_codes([code_I])
+    return (1 + int(sites.layer_I.max(initial=0))) * (1 + int(sites.feature_I.max(initial=0)))
 
 
 def count_active(prompts: ChosenPrompts | PromptPiece, most_rows: int) -> ActiveCounts:

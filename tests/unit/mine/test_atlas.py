@@ -196,6 +196,18 @@ def test_features_that_are_too_many_together_are_unknown_as_if_they_were_counted
     assert active.ActiveCounts.joined([found, parts[0]]).is_too_many
 
 
+def test_counts_of_many_pieces_are_added_without_holding_all_of_them() -> None:
+    code_I = site_codes(np.zeros(50_000, np.int64), np.zeros(50_000, np.int64), np.arange(50_000))
+    one = np.ones(len(code_I), np.int64)
+    tracemalloc.start()
+    found = active.ActiveCounts.joined(active.ActiveCounts(code_I.copy(), one, one, 1, 1) for _ in range(60))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.num_active_I.tolist() == [60] * len(code_I)
+    assert found.num_active_known == found.num_computed_known == 60
+    assert peak < 20 * code_I.nbytes
+
+
 def test_a_finished_result_is_left_as_it_is_and_another_is_not_overwritten(store: Store, tmp_path: Path) -> None:
     first = mine_atlas(store, tmp_path / "r")
     times = [file.stat().st_mtime_ns for file in first.files("instances")]
