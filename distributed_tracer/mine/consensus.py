@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from ..text import counted
 from .certify import as_fraction, reaches, removal_radius
 from .consensus_columns import TABLES
 from .consensus_rule import CONFIDENCE, ConsensusRule, Rule, subsampled, weights_over_clusters
-from .findings import Findings, describe_graphs
+from .findings import InMemoryResult, describe_graphs
 from .inclusion import Inclusion, Unknown, edge_inclusion, node_inclusion
 from .prompt_sets import FEW_CLUSTERS
 from .prompts import ChosenPrompts, choose_prompts
@@ -35,9 +35,11 @@ Floats = npt.NDArray[np.float64]
 _READ_ROWS = 1_000_000
 
 
-@dataclass(frozen=True, eq=False)
-class ConsensusGraph:
+@dataclass(frozen=True, eq=False, repr=False)
+class ConsensusGraph(InMemoryResult):
     """The graph that clusters of prompts have in common; docs/similar.md describes the columns."""
+
+    COLUMNS: ClassVar = TABLES
 
     edges: Table
     """The edges that are in the graph, and those of which the data do not say it, the most frequent first."""
@@ -47,16 +49,6 @@ class ConsensusGraph:
     """Numbers of prompts and clusters, of edges in the graph and of those that are not listed, and the settings."""
     warnings: tuple[str, ...]
     """What makes these numbers less certain than they look."""
-
-    def findings(self) -> Findings:
-        """Return what a result folder holds of it."""
-        tables = {name: getattr(self, name) for name in TABLES}
-        return Findings.of(TABLES, tables, self.facts, self.warnings)
-
-    def __repr__(self) -> str:
-        facts = ", ".join(f"{name} {value}" for name, value in self.facts.items())
-        warnings = "".join(f"\nwarning: {text}" for text in self.warnings)
-        return f"{facts}{warnings}\n{self.edges.format(10)}"
 
 
 def consensus_graph(

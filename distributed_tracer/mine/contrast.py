@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -18,7 +18,9 @@ from ..names import unknown
 from ..store.reader import Store
 from ..table import Table
 from ..text import counted
+from .contrast_columns import FEATURE_COLUMNS, TOKEN_COLUMNS
 from .feature_values import read_feature_values
+from .findings import InMemoryResult
 from .prompt_sets import PromptSets, prompt_sets, two_sets
 from .prompt_tokens import share_of_differing_tokens, token_shares
 from .set_tests import COLUMNS, ContrastSettings, SetTests, by_p
@@ -26,8 +28,8 @@ from .set_tests import COLUMNS, ContrastSettings, SetTests, by_p
 FEATURE_MEASURES = ("influence", "activation")
 
 
-@dataclass(frozen=True, eq=False)
-class Contrast:
+@dataclass(frozen=True, eq=False, repr=False)
+class Contrast(InMemoryResult):
     """The differences between two sets of prompts, and what limits them."""
 
     rows: Table
@@ -44,14 +46,11 @@ class Contrast:
         """The rows with a q-value of at most q."""
         return self.rows.where(self.rows["q"] <= self.facts["q"])
 
-    def __repr__(self) -> str:
-        facts = ", ".join(f"{name} {value}" for name, value in self.facts.items())
-        warnings = "".join(f"\nwarning: {text}" for text in self.warnings)
-        return f"{facts}{warnings}\n{self.rows.format(10)}"
-
 
 class ContrastResult(Contrast):
     """The differences between two sets of prompts, feature by feature, and what limits them."""
+
+    COLUMNS: ClassVar = {"features": FEATURE_COLUMNS, "tokens": TOKEN_COLUMNS}
 
     @property
     def features(self) -> Table:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from ..store.reader import Store
 from ..table import Table
 from ..text import counted
 from .contrast import Contrast
+from .contrast_columns import EDGE_COLUMNS, TOKEN_COLUMNS
 from .edge_values import EdgeReader
 from .prompt_sets import PromptSets, prompt_sets, two_sets
 from .prompt_tokens import differing_tokens, token_shares
@@ -40,6 +41,8 @@ _DEFAULT_GB = 2.0
 
 class EdgeContrastResult(Contrast):
     """The differences between two sets of prompts, edge by edge, and what limits them."""
+
+    COLUMNS: ClassVar = {"edges": EDGE_COLUMNS, "tokens": TOKEN_COLUMNS}
 
     @property
     def edges(self) -> Table:

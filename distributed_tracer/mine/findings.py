@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+import numpy as np
 
 from .. import __version__
 from ..documents.json_text import to_json_types
@@ -17,7 +19,7 @@ from ..store.format.run_file import is_imported
 from ..store.reader import Store
 from ..table import Table
 from ..table_folder import import_parquet, write_parquet
-from .columns import Column, arrow_table
+from .columns import NAMES, Column, arrow_table
 from .prompts import ChosenPrompts
 from .result import TABLES, Result, check_folder, open_result, work_folder, write_document
 
@@ -51,7 +53,10 @@ class Findings:
         facts: Mapping[str, Any],
         warnings: tuple[str, ...],
     ) -> Findings:
-        """Return findings of tables in memory, of which `columns` describe every column, in the same order."""
+        """Return findings of tables in memory, of which `columns` describe every column, in the same order.
+
+        Columns of names, such as kinds of nodes, may have the names or their numbers.
+        """
         found = {}
         for name, described in columns.items():
             table = tables[name]
@@ -59,12 +64,28 @@ class Findings:
                 raise ConfigError(f"the table {name} has the columns {table.columns}, not {[*described]}")
             found[name] = FindingTable(
                 described,
-                {
-                    column: table[column] if about.kind in ("", "kind") else table[column].astype(about.kind)
-                    for column, about in described.items()
-                },
+                {column: _stored(about.kind, table[column]) for column, about in described.items()},
             )
         return cls(found, facts, warnings)
+
+
+class InMemoryResult:
+    """What results in memory have in common: data classes with Tables, facts and warnings."""
+
+    COLUMNS: ClassVar[Mapping[str, Mapping[str, Column]]]
+    """Names of the tables that are saved, the main one first, and their columns, in the order of each table."""
+    facts: Mapping[str, Any]
+    warnings: tuple[str, ...]
+
+    def findings(self) -> Findings:
+        """Return what a result folder holds of it."""
+        tables = {name: getattr(self, name) for name in self.COLUMNS}
+        return Findings.of(self.COLUMNS, tables, self.facts, self.warnings)
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{name} {value}" for name, value in self.facts.items())
+        warnings = "".join(f"\nwarning: {text}" for text in self.warnings)
+        return f"{facts}{warnings}\n{getattr(self, next(iter(self.COLUMNS))).format(10)}"
 
 
 def mine_findings(
@@ -106,6 +127,14 @@ def provenance(prompts: ChosenPrompts) -> dict[str, Any]:
         "num_without_cluster": prompts.num_without_cluster,
         "versions": {"distributed_tracer": __version__, **{name: version(name) for name in ("numpy", "pyarrow")}},
     }
+
+
+def _stored(kind: str, values: Any) -> Any:
+    """Return the values of a column of a Table as `arrow_table` takes them."""
+    if kind not in NAMES:
+        return values.astype(kind) if kind else values
+    numbers = {name: number for number, name in enumerate(NAMES[kind])}
+    return np.array([numbers.get(value, value) for value in values.tolist()], dtype=np.int8)
 
 
 def describe_graphs(store: Store) -> str:

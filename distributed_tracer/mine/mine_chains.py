@@ -9,12 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, ClassVar
 
 from ..errors import ConfigError
-from ..graph.columns import KINDS
 from ..names import unknown
 from ..store.reader import Store
 from ..table import Table
@@ -22,16 +19,18 @@ from ..text import counted, short
 from .chain_support import chain_support
 from .chain_tables import CHAIN_COLUMNS, EDGE_COLUMNS, chain_table, edge_table
 from .chains import best_chains, chain_bytes
-from .findings import Findings, FindingTable, mine_findings
+from .findings import InMemoryResult, mine_findings
 from .prompt_sets import FEW_CLUSTERS
 from .prompts import ChosenPrompts, choose_prompts
 from .result import Result
 from .token_names import token_names
 
 
-@dataclass(frozen=True, eq=False)
-class ChainsResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class ChainsResult(InMemoryResult):
     """The strongest chains, and what limits them."""
+
+    COLUMNS: ClassVar = {"chains": CHAIN_COLUMNS, "edges": EDGE_COLUMNS}
 
     chains: Table
     """A row per chain, the largest product of mean shares first; docs/chains.md describes the columns."""
@@ -39,23 +38,6 @@ class ChainsResult:
     """A row per edge of each chain."""
     facts: Mapping[str, Any]
     warnings: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        facts = ", ".join(f"{name} {value}" for name, value in self.facts.items())
-        warnings = "".join(f"\nwarning: {text}" for text in self.warnings)
-        return f"{facts}{warnings}\n{self.chains.format(10)}"
-
-    def findings(self) -> Findings:
-        """Return what is saved as a result of mining."""
-        kinds = {kind: number for number, kind in enumerate(KINDS)}
-        edges = {name: self.edges[name] for name in EDGE_COLUMNS}
-        for side in ("source", "target"):
-            edges[f"{side}_kind"] = np.array([kinds[kind] for kind in edges[f"{side}_kind"]], dtype=np.int8)
-        tables = {
-            "chains": FindingTable(CHAIN_COLUMNS, {name: self.chains[name] for name in CHAIN_COLUMNS}),
-            "edges": FindingTable(EDGE_COLUMNS, edges),
-        }
-        return Findings(tables, self.facts, self.warnings)
 
 
 @dataclass(frozen=True, eq=False)

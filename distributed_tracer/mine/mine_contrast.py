@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from ..errors import ConfigError
-from ..graph.columns import KINDS
 from ..names import unknown
 from ..store.read.where import rows_meeting
 from ..store.reader import Store
 from ..text import counted, printable
 from .atlas import room
 from .atlas_build import AtlasPlan
-from .contrast import FEATURE_MEASURES, Contrast, features_of_sets
-from .contrast_columns import EDGE_COLUMNS, FEATURE_COLUMNS, TOKEN_COLUMNS
+from .contrast import FEATURE_MEASURES, features_of_sets
 from .contrast_edges import EDGE_MEASURES, edges_of_sets, prompts_of
 from .edge_records import EDGE_RECORD, ROW_RECORD
-from .findings import Findings, FindingTable, mine_findings
+from .findings import Findings, mine_findings
 from .prompt_sets import PromptSets, prompt_sets, two_sets
 from .prompts import ChosenPrompts
 from .result import RECORDS, WORK, Result
@@ -158,11 +153,10 @@ def write_contrast(plan: ContrastPlan, out: str | Path) -> Result:
 
     def find() -> Findings:
         if plan.of == "features":
-            return _findings("features", features_of_sets(plan.store, plan.sets, plan.measure, plan.settings))
+            return features_of_sets(plan.store, plan.sets, plan.measure, plan.settings).findings()
         work = folder / WORK / RECORDS
         with room(folder, plan.temporary_bytes):
-            found = edges_of_sets(plan.store, plan.sets, plan.measure, plan.settings, plan.memory_gb, work)
-        return _findings("edges", found)
+            return edges_of_sets(plan.store, plan.sets, plan.measure, plan.settings, plan.memory_gb, work).findings()
 
     settings = plan.settings
     options = {
@@ -195,18 +189,3 @@ def _sets(store: Store, conditions: dict[str, list[str]]) -> tuple[list[str], li
             )
         found[name] = ids
     return two_sets(found["a"], found["b"])
-
-
-def _findings(name: str, found: Contrast) -> Findings:
-    rows = {column: found.rows[column] for column in found.rows.columns}
-    for column in ("source_kind", "target_kind"):
-        if column in rows:
-            rows[column] = np.array([KINDS.index(kind) for kind in rows[column]], dtype=np.int8)
-    columns = FEATURE_COLUMNS if name == "features" else EDGE_COLUMNS
-    tokens = {column: found.tokens[column] for column in TOKEN_COLUMNS}
-    facts = {
-        key: None if isinstance(value, float) and math.isnan(value) else value for key, value in found.facts.items()
-    }
-    return Findings(
-        {name: FindingTable(columns, rows), "tokens": FindingTable(TOKEN_COLUMNS, tokens)}, facts, found.warnings
-    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from ..store.reader import Store
 from ..table import Table
 from ..text import counted, listed
 from .beyond_texts import TextStrata, least_excess
-from .findings import Findings
+from .findings import InMemoryResult
 from .pair_list import PAIR, PairList, correlation, sample_of, separations
 from .prompt_similarity import GraphVectors, PromptComparison, Similarities, TextVectors
 from .prompts import ChosenPrompts, choose_prompts
@@ -33,9 +33,11 @@ MOST_LISTED = 10_000
 """Number of pairs in the table `unlike_texts` at most: the strongest ones."""
 
 
-@dataclass(frozen=True, eq=False)
-class SimilarPrompts:
+@dataclass(frozen=True, eq=False, repr=False)
+class SimilarPrompts(InMemoryResult):
     """Prompts with similar graphs; docs/similar.md describes the columns."""
+
+    COLUMNS: ClassVar = TABLES
 
     neighbours: Table
     """The most similar graphs of each prompt, or of one prompt."""
@@ -45,16 +47,6 @@ class SimilarPrompts:
     """Numbers of prompts and pairs, how well graphs and texts tell clusters apart, and the settings."""
     warnings: tuple[str, ...]
     """What makes these numbers less certain than they look."""
-
-    def findings(self) -> Findings:
-        """Return what a result folder holds of it."""
-        tables = {name: getattr(self, name) for name in TABLES}
-        return Findings.of(TABLES, tables, self.facts, self.warnings)
-
-    def __repr__(self) -> str:
-        facts = ", ".join(f"{name} {value}" for name, value in self.facts.items())
-        warnings = "".join(f"\nwarning: {text}" for text in self.warnings)
-        return f"{facts}{warnings}\n{self.neighbours.format(10)}"
 
 
 def similar_prompts(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ..errors import ConfigError
 from ..store.reader import Store
 from ..table import Table
 from ..text import counted, listed
-from .findings import Findings, describe_graphs
+from .findings import InMemoryResult, describe_graphs
 from .prompts import ChosenPrompts, choose_prompts
 from .pruning_grid import Columns, GraphStability, Grid
 from .stability_columns import TABLES
@@ -23,9 +23,11 @@ _ROW_BYTES = 600
 """Memory of a row of the tables of nodes and edges, with its names."""
 
 
-@dataclass(frozen=True, eq=False)
-class PruningStability:
+@dataclass(frozen=True, eq=False, repr=False)
+class PruningStability(InMemoryResult):
     """Graphs over a grid of pruning thresholds; docs/similar.md describes the columns."""
+
+    COLUMNS: ClassVar = TABLES
 
     settings: Table
     """A row for each prompt and pair of thresholds: sizes, shares and scores of the pruned graph."""
@@ -39,16 +41,6 @@ class PruningStability:
     """Numbers of settings, of stable nodes and edges, and of those that only one setting has."""
     warnings: tuple[str, ...]
     """What the graphs cannot say."""
-
-    def findings(self) -> Findings:
-        """Return what a result folder holds of it."""
-        tables = {name: getattr(self, name) for name in TABLES}
-        return Findings.of(TABLES, tables, self.facts, self.warnings)
-
-    def __repr__(self) -> str:
-        facts = ", ".join(f"{name} {value}" for name, value in self.facts.items())
-        warnings = "".join(f"\nwarning: {text}" for text in self.warnings)
-        return f"{facts}{warnings}\n{self.settings.format(10)}"
 
 
 def pruning_stability(

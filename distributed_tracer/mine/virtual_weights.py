@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ from .chance import LEAST_EXPECTED, Chance, p_fewer, p_more
 from .columns import Column
 from .direct_edges import WITHOUT_SCALES
 from .feature_vectors import FeatureVectors, feature_vectors
-from .findings import Findings, FindingTable
+from .findings import InMemoryResult
 from .prompt_sets import FEW_CLUSTERS
 from .prompts import ChosenPrompts, choose_prompts
 from .statistics import q_values
@@ -36,9 +36,11 @@ from .weight_gates import Gates, find_gates
 from .weight_pairs import PairValues, pair_values
 
 
-@dataclass(frozen=True, eq=False)
-class VirtualWeights:
+@dataclass(frozen=True, eq=False, repr=False)
+class VirtualWeights(InMemoryResult):
     """Virtual weights of a corpus; docs/weights.md describes the columns."""
+
+    COLUMNS: ClassVar = {"pairs": PAIRS, "together": TOGETHER, "gated": GATED, "calibration": CALIBRATION}
 
     pairs: Table
     """The pairs with the largest |TWERA|, the largest first."""
@@ -50,19 +52,6 @@ class VirtualWeights:
     """Exact direct weights against TWERA, by layer distance."""
     facts: Mapping[str, Any]
     warnings: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        facts = ", ".join(f"{name} {value}" for name, value in self.facts.items())
-        return "\n".join([facts, *(f"warning: {text}" for text in self.warnings), self.pairs.format(10)])
-
-    def findings(self) -> Findings:
-        """Return the tables with the units and meanings of their columns, for a result folder."""
-        known = {"pairs": PAIRS, "together": TOGETHER, "gated": GATED, "calibration": CALIBRATION}
-        tables = {
-            name: FindingTable(columns, {column: getattr(self, name)[column] for column in columns})
-            for name, columns in known.items()
-        }
-        return Findings(tables, self.facts, self.warnings)
 
 
 def virtual_weights(
