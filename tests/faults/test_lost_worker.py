@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import threading
 import time
 from dataclasses import replace
 from functools import partial
@@ -84,7 +85,8 @@ def make_stopping_worker(marks: Path, config: JobConfig, threads: int) -> Any:
         def graph_of(self, unit: WorkUnit, config: TraceConfig) -> Graph:
             if unit.prompt.id == "p1" and not list(marks.iterdir()):
                 (marks / str(os.getpid())).touch()
-                os.kill(os.getpid(), signal.SIGSTOP)
+                # to this thread: sent to the process, it may take effect on another thread first, after this prompt
+                signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
             return super().graph_of(unit, config)
 
     return Stopping(config, threads)
