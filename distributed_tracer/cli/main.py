@@ -14,7 +14,21 @@ from ..errors import ConfigError, TracerError
 from ..names import unknown
 from ..redact import redacted, redacted_argument
 from ..text import printable
-from . import draw, evaluate, exchange, features, import_graphs, inspect, labels, maintain, mine, report, run, setup
+from . import (
+    draw,
+    evaluate,
+    exchange,
+    features,
+    import_graphs,
+    inspect,
+    labels,
+    maintain,
+    mine,
+    report,
+    run,
+    serve,
+    setup,
+)
 from .app import app, bound, discard_output, parse
 from .repeated_flags import settled
 
@@ -22,7 +36,7 @@ COMMANDS: tuple[Callable[..., int], ...] = (
     *(run.trace, run.plan, setup.doctor, run.submit),
     *(inspect.status, inspect.show, inspect.query, labels.feature, evaluate.intervene),
     *(maintain.compact, maintain.verify, evaluate.verify_edges, evaluate.faithfulness, maintain.repair),
-    *(exchange.export, exchange.prepare_upload, import_graphs.import_, draw.draw, draw.compare),
+    *(exchange.export, exchange.prepare_upload, import_graphs.import_, draw.draw, draw.compare, serve.serve),
     *(inspect.info, inspect.digest, features.profile, features.export_features, report.report),
     *(maintain.copy, maintain.merge, maintain.split, maintain.gc),
     *(setup.bundle, setup.verify_bundle, setup.version),

@@ -67,13 +67,28 @@ def page(data: Mapping[str, Any], title: str) -> str:
 
 
 def page_data(graph: Graph, context: GraphContext) -> dict[str, Any]:
-    """Return the values of the page: nodes and edges as arrays, texts, and what is left out."""
-    kept_N = _kept_nodes(graph)
+    """Return the values of the page as JSON types, with arrays in base64: see `drawn_values`."""
+    values, arrays = drawn_values(graph, context, MOST_NODES, MOST_EDGES)
+    return {**values, **{name: base64.b64encode(array.tobytes()).decode("ascii") for name, array in arrays.items()}}
+
+
+def drawn_values(
+    graph: Graph, context: GraphContext, most_nodes: int, most_edges: int
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """Return what a page draws of a graph: plain values, and arrays by name, little-endian.
+
+    Nodes are at most `most_nodes`: the targets, then those that pass on most influence, in the order of the graph. Of
+    the edges between them, the `most_edges` that pass on most influence come, the largest first. Per node there are
+    `kind`, `layer`, `position`, `feature`, `activation`, `influence`, and `row`, the sum of |weight| over the edges
+    into the node; per edge `source` and `target`, the numbers of nodes here, and `weight`. The plain values have texts,
+    labels, groups, pins, and under `notes` lines that say what is left out.
+    """
+    kept_N = _kept_nodes(graph, most_nodes)
     number_N = np.full(len(graph.nodes), -1, dtype=np.int32)
     number_N[kept_N] = np.arange(len(kept_N), dtype=np.int32)
     target_E = graph.target_E()
     both_E = np.flatnonzero((number_N[target_E] >= 0) & (number_N[graph.source_E] >= 0))
-    edge_E = both_E[np.argsort(-passed_influence(graph)[both_E], kind="stable")[:MOST_EDGES]]
+    edge_E = both_E[np.argsort(-passed_influence(graph)[both_E], kind="stable")[:most_edges]]
     nodes = graph.nodes.take(kept_N)
     number_of = {
         NodeKey(KINDS[kind], *site): number
@@ -82,23 +97,25 @@ def page_data(graph: Graph, context: GraphContext) -> dict[str, Any]:
         )
     }
     sites = {(key.layer, key.feature) for key in number_of if key.kind == "feature"}
-    return {
+    arrays = {
+        "kind": nodes.kind_N.astype("u1"),
+        "layer": nodes.layer_N.astype("<i2"),
+        "position": nodes.position_N.astype("<i4"),
+        "feature": nodes.feature_N.astype("<i4"),
+        "activation": nodes.activation_N.astype("<f4"),
+        "influence": graph.influence_N[kept_N].astype("<f4"),
+        "row": row_sums(graph)[kept_N].astype("<f4"),
+        "source": number_N[graph.source_E[edge_E]].astype("<i4"),
+        "target": number_N[target_E[edge_E]].astype("<i4"),
+        "weight": graph.weight_E[edge_E].astype("<f4"),
+    }
+    values = {
         "prompt": graph.prompt_id,
         "text": graph.text,
         "tokens": list(graph.token_strings),
         "num_layers": graph.num_layers,
         "targets": [{"label": target.label, "weight": _number(target.weight)} for target in graph.targets],
         "facts": _facts(graph, context),
-        "kind": _array(nodes.kind_N, "u1"),
-        "layer": _array(nodes.layer_N, "<i2"),
-        "position": _array(nodes.position_N, "<i4"),
-        "feature": _array(nodes.feature_N, "<i4"),
-        "activation": _array(nodes.activation_N, "<f4"),
-        "influence": _array(graph.influence_N[kept_N], "<f4"),
-        "row": _array(row_sums(graph)[kept_N], "<f4"),
-        "source": _array(number_N[graph.source_E[edge_E]], "<i4"),
-        "target": _array(number_N[target_E[edge_E]], "<i4"),
-        "weight": _array(graph.weight_E[edge_E], "<f4"),
         "labels": [[*site, [list(label) for label in labels]] for site, labels in context.labels if site in sites],
         "groups": [
             {
@@ -111,12 +128,13 @@ def page_data(graph: Graph, context: GraphContext) -> dict[str, Any]:
         "pins": [number_of[key] for key in context.pins if key in number_of],
         "notes": _left_out(graph, context, len(kept_N), len(edge_E), number_of),
     }
+    return values, arrays
 
 
-def _kept_nodes(graph: Graph) -> npt.NDArray[np.intp]:
+def _kept_nodes(graph: Graph, most_nodes: int) -> npt.NDArray[np.intp]:
     order = passing_influence(graph)
     order[graph.nodes.where(NodeKind.TARGET)] = np.inf
-    return np.sort(np.argsort(-order, kind="stable")[:MOST_NODES])
+    return np.sort(np.argsort(-order, kind="stable")[:most_nodes])
 
 
 def _left_out(
@@ -167,11 +185,6 @@ def _embedded(data: Mapping[str, Any]) -> str:
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
-
-
-def _array(values: npt.NDArray[Any], dtype: str) -> str:
-    """Return an array in base64, little-endian."""
-    return base64.b64encode(np.ascontiguousarray(values).astype(dtype).tobytes()).decode("ascii")
 
 
 def _number(value: float) -> float | None:

@@ -7,7 +7,6 @@ import hashlib
 import itertools
 import json
 import re
-import shutil
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -200,26 +199,6 @@ def test_no_part_of_the_page_names_an_address_or_makes_markup_of_text(tmp_path: 
     assert "<!--" not in script
 
 
-def chromium() -> str:
-    """The browser of this machine, if playwright can drive one."""
-    pytest.importorskip("playwright.sync_api", reason="the page in a browser: playwright is not installed")
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("the page in a browser: there is no Chromium")
-    return found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    program = chromium()
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 @pytest.fixture
 def opened(browser: Any) -> Iterator[Any]:
     """A function that opens a file without any network. Nothing but the file is asked for, and no error is shown."""
@@ -325,6 +304,6 @@ def test_every_file_of_the_package_goes_into_its_wheel() -> None:
     settings = tomllib.loads((package.parent / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = settings["tool"]["setuptools"]["package-data"]["distributed_tracer"]
     packed = {path for pattern in patterns for path in package.glob(pattern)}
-    files = {path for path in package.rglob("*.*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    files = {path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
     assert SOURCES / "script.js" in files
     assert files <= packed

@@ -1,0 +1,15 @@
+"""The HTTP API of `serve`: one module for each group of endpoints, each with a tuple `ENDPOINTS`.
+
+Addresses begin with `/api/v1`. Whatever is asked by prompt has the id as the parameter `prompt`: ids may have any
+characters, and browsers change some of them in paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..endpoint import Endpoint
+from . import about_store, graphs
+
+ALL: tuple[Sequence[Endpoint], ...] = (about_store.ENDPOINTS, graphs.ENDPOINTS)
+"""The groups of endpoints, in the order of the API's document."""

@@ -1,0 +1,98 @@
+"""ServedStore: what all requests share: the store as it is now, what was read of it, and what is kept in memory.
+
+Every method may be called by several threads at once. A Store does not change: when parts have been committed, another
+one takes its place, and requests that have begun go on with theirs.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, TypeVar
+
+from ..graph.context import GraphContext
+from ..graph.graph import Graph
+from ..mine.result import Result, open_result
+from ..profile.reader import Profile, open_profile
+from ..store.reader import Store, open_store
+from .settings import ServeSettings
+
+T = TypeVar("T")
+REFRESH_SECONDS = 5.0
+"""Time after which the store is looked at again, when something is asked of it."""
+
+
+class ByteCache:
+    """Replies by key, the ones used last, up to a number of bytes."""
+
+    def __init__(self, most_bytes: int) -> None:
+        """Create an empty cache that holds `most_bytes`."""
+        self._most, self._bytes, self._lock = most_bytes, 0, threading.Lock()
+        self._kept: OrderedDict[Any, bytes] = OrderedDict()
+
+    def get(self, key: Any, make: Callable[[], bytes]) -> bytes:
+        """Return the reply of a key; `make` makes it where it is not kept. Two threads may make the same at once."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = make()
+        with self._lock:
+            if key not in self._kept and len(made) <= self._most:
+                self._kept[key] = made
+                self._bytes += len(made)
+                while self._bytes > self._most:
+                    self._bytes -= len(self._kept.popitem(last=False)[1])
+        return made
+
+
+class ServedStore:
+    """The store of one server, with its profile and results."""
+
+    def __init__(self, settings: ServeSettings) -> None:
+        """Open the store, the profile and the results that the settings name. Raises what opening them raises."""
+        self.settings = settings
+        self.store: Store = open_store(settings.store)
+        """The store as it was when it was last looked at. Read it once in a request."""
+        self.profile: Profile | None = None if settings.profile is None else open_profile(settings.profile)
+        self.results: tuple[Result, ...] = tuple(open_result(path) for path in settings.mined)
+        self.cache = ByteCache(settings.cache_bytes)
+        self.shared: dict[str, Any] = {}
+        """What groups of endpoints keep between requests, by their own names; see `once`."""
+        self._lock = threading.RLock()
+        self._looked = time.monotonic()
+
+    def refresh(self) -> Store:
+        """Return the store; look for new parts first if that was not done for some seconds."""
+        with self._lock:
+            if time.monotonic() - self._looked < REFRESH_SECONDS:
+                return self.store
+            self._looked = time.monotonic()
+        found = open_store(self.settings.store)
+        if found.catalogue.commits != self.store.catalogue.commits:
+            self.store = found
+        return self.store
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Return the object kept under a name, which the first call makes."""
+        with self._lock:
+            if name not in self.shared:
+                self.shared[name] = make()
+            kept: T = self.shared[name]
+            return kept
+
+    def graph(self, prompt: str) -> Graph:
+        """Return the graph of a prompt. Raises PromptNotFound, StoreCorrupt."""
+        return self.refresh().graph(prompt)
+
+    def context(self, prompt: str) -> GraphContext:
+        """Return what is known about a prompt's graph besides the graph. Raises PromptNotFound, StoreCorrupt."""
+        return self.refresh().context(prompt)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What the store says about its model and transcoders."""
+        return dict(self.store.info.get("identity", {}))
