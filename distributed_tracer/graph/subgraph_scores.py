@@ -7,7 +7,7 @@ whole graph are: the replacement score is the influence of tokens, divided by th
 completeness is the influence-weighted share of incoming |edges| that does not come from errors (Ameisen et al. 2025,
 "Circuit Tracing", on graph pruning and on the evaluation of graphs).
 
-Axes: N node, E edge, X node, then the error of each layer and position.
+Axes: N node, E edge, P position, X node, and after the nodes the error of each layer and position.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def subgraph_scores(
     target_E, source_E, weight_E = _merged(graph, is_merged_N, pruned_errors)
     num_nodes, size = len(graph.nodes), len(graph.nodes) + graph.num_layers * len(graph.tokens_P)
     start_X = np.append(start_N, np.zeros(size - num_nodes))
-    sum_X: Floats = np.bincount(target_E, np.abs(weight_E), size)
+    sum_X: Floats = np.bincount(target_E, np.abs(weight_E), size).astype(np.float64)
     sum_X[:num_nodes] += _constants(graph)
     share_E = edge_shares(target_E, weight_E, sum_X)
     total_X = influence(target_E, source_E, share_E, start_X).total_N
