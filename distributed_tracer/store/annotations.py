@@ -92,17 +92,25 @@ def read_groups(root: Backend, catalogue: Catalogue) -> dict[str, PromptGroups]:
     What several annotations say about a prompt is put together, the oldest first. Prompts that are not in the
     catalogue, or that ask something else there, are left out.
     """
+    counting: dict[str, PromptGroups] = {}
+    for _, said in current_groups(root, catalogue):
+        counting[said.prompt] = together(counting.get(said.prompt), said)
+    return counting
+
+
+def current_groups(root: Backend, catalogue: Catalogue) -> Iterator[tuple[Annotation, PromptGroups]]:
+    """Yield what counts of groups and pins, with the annotation that says it; the oldest first.
+
+    Prompts that are not in the catalogue, or that ask something else there, are left out. Raises StoreCorrupt.
+    """
     found = read_annotations(root, GROUPS)
     void = _void(found)
-    counting: dict[str, PromptGroups] = {}
     for annotation in found:
         for said in annotation.groups():
             number = catalogue.number_of.get(said.prompt)
-            if number is None or catalogue.content_hashes[number] != said.asked:
-                continue
-            if (annotation.name, said.prompt) not in void:
-                counting[said.prompt] = _together(counting.get(said.prompt), said)
-    return counting
+            is_known = number is not None and catalogue.content_hashes[number] == said.asked
+            if is_known and (annotation.name, said.prompt) not in void:
+                yield annotation, said
 
 
 def annotation_keys(root: Backend, kind: str | None = None) -> list[str]:
@@ -190,7 +198,7 @@ def _batches(entries: Iterable[T]) -> Iterator[list[T]]:
         yield batch
 
 
-def _together(before: PromptGroups | None, said: PromptGroups) -> PromptGroups:
+def together(before: PromptGroups | None, said: PromptGroups) -> PromptGroups:
     """Return the groups and pins of both, each once."""
     if before is None:
         return said
