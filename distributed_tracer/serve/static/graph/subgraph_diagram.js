@@ -3,6 +3,7 @@ import { html, useEffect, useMemo, useRef, useState } from "../lib.js";
 import { number, percent } from "../text.js";
 import { bounds, neighbour, shifted } from "./subgraph_scene.js";
 
+const COLOURS = 6; // of groups, as in the graph
 const CLICK = 4; // pixels that a pointer may move while it clicks
 const [LEAST_SCALE, MOST_SCALE, LARGEST_FIT] = [0.1, 6, 1.25];
 
@@ -33,7 +34,7 @@ function Edge({ scene, edge, isFaint, hasShare }) {
 function Box({ box, marks, on }) {
   const { x, y, width, height, title, place, kind, dots, unit } = box;
   const round = kind === "token" || kind === "target" ? 3 : 9, left = x - width / 2, top = y - height / 2;
-  const cls = `sg-box sg-kind-${kind}${marks.isChosen ? " sg-chosen" : ""}${marks.isCurrent ? " sg-current" : ""}${marks.isHovered ? " sg-hovered" : ""}${marks.isFaint ? " sg-faint" : ""}`;
+  const cls = `sg-box sg-kind-${kind}${unit.group >= 0 ? ` sg-colour-${unit.group % COLOURS}` : ""}${marks.isChosen ? " sg-chosen" : ""}${marks.isCurrent ? " sg-current" : ""}${marks.isHovered ? " sg-hovered" : ""}${marks.isFaint ? " sg-faint" : ""}`;
   return html`<g class=${cls} ...${on}>
     ${kind === "group" && html`<rect class="sg-behind" x=${left + 4} y=${top - 4} width=${width} height=${height} rx=${round} />`}
     <rect class="sg-frame" x=${left} y=${top} width=${width} height=${height} rx=${round} />

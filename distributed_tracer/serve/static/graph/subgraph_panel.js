@@ -32,13 +32,14 @@ function changed(label, before, after, merge = null) {
   perform({ label, merge, run: () => change(after), revert: () => change(before) });
 }
 
-export default function SubgraphPanel({ graph, view, act, store, select, hover, hovered = null }) {
+export default function SubgraphPanel({ graph, view, act, store, select, hover, scene: drawing }) {
   const { params } = useAddress();
   const panel = useRef(null), svg = useRef(null), pointer = useRef(false), held = useRef(null), pointed = useRef(null);
   const [chosen, choose] = useState(new Set());
   const [focused, focus] = useState(null);
   const [camera, setCamera] = useState(null);
   const [over, setOver] = useState(null); // the box under the pointer
+  const [hovered, setHovered] = useState(-1); // the node under the pointer in the drawing of the graph
   const [isRenaming, setRenaming] = useState(false);
   const saving = useSaving({ graph, view, act, store });
 
@@ -50,8 +51,7 @@ export default function SubgraphPanel({ graph, view, act, store, select, hover, 
   const scene = useMemo(() => sceneOf(graph, units, strong, placesOf(texts)), [graph, units, strong, texts.join()]);
   const keys = useMemo(() => units.flatMap(({ nodes }) => nodes.map((node) => graph.keyOf(node))), [graph, units]);
   const chosenUnits = units.filter(({ id }) => chosen.has(id));
-  const hoveredNode = hovered === null ? -1 : typeof hovered === "number" ? hovered : graph.nodeOf(hovered);
-  const lit = new Set(over ? [over] : units.filter(({ nodes }) => nodes.includes(hoveredNode)).map(({ id }) => id));
+  const lit = useMemo(() => new Set(over ? [over] : units.filter(({ nodes }) => nodes.includes(hovered)).map(({ id }) => id)), [over, hovered, units]);
 
   // Commands on units. What they change is chosen by id, which a unit keeps as long as its first member stays.
   const nameOf = (some) => (some.length === 1 ? cut(some[0].name, 60) : counted(some.length, "box").replace("boxs", "boxes"));
@@ -136,6 +136,13 @@ export default function SubgraphPanel({ graph, view, act, store, select, hover, 
     addEventListener("blur", listener);
     return () => { removeEventListener("keyup", listener); removeEventListener("blur", listener); };
   }, []);
+
+  useEffect(() => { // the scene may come after the panel
+    const linked = drawing?.current;
+    if (!linked) return undefined;
+    linked.onHover = setHovered;
+    return () => { linked.onHover = null; };
+  });
 
   const zoom = (factor) => setCamera(zoomed(camera ?? fittingIn(scene, svg.current), factor, null, svg.current));
   const pick = (unit, node) => {
