@@ -48,7 +48,7 @@ INNER = {
         ("backend",),
         ("format",),
         (
-            *("annotation_edits", "annotation_log", "annotation_record", "annotations"),
+            *("annotation_edits", "annotation_log", "annotation_record", "annotation_undo", "annotations"),
             *("arrays", "catalogue", "checked_objects", "commits", "evaluations", "index", "part"),
         ),
         ("read",),

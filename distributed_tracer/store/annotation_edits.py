@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from ..errors import ConfigError, StoreCorrupt, StoreError
+from ..errors import ConfigError, StoreCorrupt
 from ..graph.context import Group, NodeKey
 from ..graph.labels import Label
 from ..text import printable, short
@@ -64,7 +64,7 @@ def write_label_edit(
     said = (author or "unknown") if source is None else source
     _check_text("a source", said, LONGEST_NAME, _NOT_IN_NAMES)
     content = None if text is None else {"text": text, "source": said}
-    return _write(root, LABELS, Subject.of_feature(layer, feature), content, author, parents, None, retry_seconds)
+    return write_edit(root, LABELS, Subject.of_feature(layer, feature), content, author, parents, None, retry_seconds)
 
 
 def write_groups_edit(
@@ -86,7 +86,7 @@ def write_groups_edit(
     content = {"groups": said["groups"], "pins": said["pins"]}
     is_said = content["groups"] or content["pins"]
     subject = Subject.of_prompt(prompt, asked)
-    return _write(root, GROUPS, subject, content if is_said else None, author, parents, None, retry_seconds)
+    return write_edit(root, GROUPS, subject, content if is_said else None, author, parents, None, retry_seconds)
 
 
 def write_note(
@@ -103,7 +103,7 @@ def write_note(
         text = text.replace("\r\n", "\n")
         _check_text("a note", text, LONGEST_NOTE, _NOT_IN_LINES)
     content = None if text is None else {"text": text}
-    return _write(root, NOTES, subject, content, author, parents, None, retry_seconds)
+    return write_edit(root, NOTES, subject, content, author, parents, None, retry_seconds)
 
 
 def write_view(
@@ -129,7 +129,7 @@ def write_view(
             raise ConfigError(str(error)) from error
         content = {"name": name, "address": address}
     subject = Subject.of_store() if prompt is None else Subject.of_prompt(*prompt)
-    return _write(root, VIEWS, subject, content, author, parents, None, retry_seconds)
+    return write_edit(root, VIEWS, subject, content, author, parents, None, retry_seconds)
 
 
 def write_result(
@@ -148,7 +148,7 @@ def write_result(
     if name is not None:
         _check_text("the name of a result", name, LONGEST_NAME, _NOT_IN_NAMES)
         content = {"name": name, "result": dict(result)}
-    return _write(root, RESULTS, Subject.of_prompt(prompt, asked), content, author, parents, None, retry_seconds)
+    return write_edit(root, RESULTS, Subject.of_prompt(prompt, asked), content, author, parents, None, retry_seconds)
 
 
 def write_verdict(
@@ -171,86 +171,10 @@ def write_verdict(
         _check_text("a reason", text, LONGEST_NOTE, _NOT_IN_LINES, may_be_empty=True)
         content = {"verdict": verdict, "text": text}
     subject = Subject.of_nodes(prompt, asked, nodes)
-    return _write(root, VERDICTS, subject, content, author, parents, None, retry_seconds)
+    return write_edit(root, VERDICTS, subject, content, author, parents, None, retry_seconds)
 
 
-def undo(
-    root: Root, kind: str, subject: Subject, author: str = "", ref: str | None = None, retry_seconds: float = 0.0
-) -> list[str]:
-    """Bring back what was said about a subject before an edit that counts now; return the `ref` of what was written.
-
-    The edit is the one with the name `ref` or else the latest of this author. Nothing is deleted: what comes back is a
-    new edit, or several if the undone edit had brought several together. Undone again, it goes one edit further back.
-    Raises ConfigError if there is no such edit, or if nothing was said before; StoreError if what was said before is
-    not in this store.
-    """
-    cache = open_log(root, [kind])
-    history = {record.ref: record for record in cache.history(kind, subject)}
-    edit = _edit_to_undo(history, subject, author, ref)
-    origin = _origin(history, edit)
-    if origin is None or not (origin.is_edit or origin is edit):
-        raise ConfigError(f"{subject} is as it was before its first edit: there is nothing more to undo")
-    before = []
-    for parent in origin.parents:
-        if parent in history:
-            before.append(history[parent])
-        elif not cache.has(kind, parent.partition("/")[0]):
-            raise StoreError(f"{parent}, from which this edit of {subject} was made, is not in {cache.root.url}")
-    states = [(parent.content, parent.ref) for parent in before] or [(None, "")]
-    return [
-        _write(cache, kind, subject, content, author, [edit.ref], restores, retry_seconds)
-        for content, restores in states
-    ]
-
-
-def restore(
-    root: Root,
-    kind: str,
-    subject: Subject,
-    ref: str,
-    author: str = "",
-    parents: Sequence[str] = (),
-    retry_seconds: float = 0.0,
-) -> str:
-    """Say again what the record `ref` of a subject's history said, in place of `parents`; return the new `ref`."""
-    cache = open_log(root, [kind])
-    history = {record.ref: record for record in cache.history(kind, subject)}
-    if ref not in history:
-        raise ConfigError(f"nothing of the name {short(ref)} was said about {subject}")
-    return _write(cache, kind, subject, history[ref].content, author, parents, ref, retry_seconds)
-
-
-def _edit_to_undo(
-    history: Mapping[str, AnnotationRecord], subject: Subject, author: str, ref: str | None
-) -> AnnotationRecord:
-    current = [record for record in history.values() if record.current]
-    if ref is not None:
-        if chosen := [record for record in current if record.ref == ref]:
-            return chosen[0]
-        raise ConfigError(f"{short(ref)} is no edit of {subject} that counts now")
-    if own := [record for record in current if record.is_edit and record.author == author]:
-        return own[-1]
-    others = ", ".join(dict.fromkeys(short(record.author) for record in current if record.is_edit)) or "nobody"
-    raise ConfigError(f"no edit of {subject} by {short(author)} counts now; the latest are by {others}")
-
-
-def _origin(history: Mapping[str, AnnotationRecord], edit: AnnotationRecord) -> AnnotationRecord | None:
-    """Return the record that said first what an edit says; None if it brought back that nothing was said.
-
-    Raises StoreError if a record on the way is not in this store.
-    """
-    seen: set[str] = set()
-    while edit.restores is not None:
-        if edit.restores == "":
-            return None
-        if edit.restores not in history or edit.ref in seen:
-            raise StoreError(f"{short(edit.restores)}, which {edit.ref} restores, is not in this store")
-        seen.add(edit.ref)
-        edit = history[edit.restores]
-    return edit
-
-
-def _write(
+def write_edit(
     root: Root,
     kind: str,
     subject: Subject,
@@ -260,7 +184,8 @@ def _write(
     restores: str | None,
     retry_seconds: float,
 ) -> str:
-    """Write one edit and return its `ref`."""
+    """Write what is said about a subject in place of `parents`, or remove these if `content` is None; return the new
+    `ref`. `restores` is the `ref` of the record whose state the edit brings back, if it undoes something."""
     _check_text("an author", author, LONGEST_NAME, _NOT_IN_NAMES, may_be_empty=True)
     _check_subject(kind, subject)
     cache = open_log(root, [kind])

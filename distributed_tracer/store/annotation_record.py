@@ -119,7 +119,7 @@ def label_ref(name: str, row: int) -> str:
 
 def _contents(annotation: Annotation, subject: Subject) -> Iterator[Mapping[str, Any] | None]:
     if annotation.kind == LABELS:
-        (label,) = [label for _, _, label in annotation.labels()] or [None]
+        label = next((label for _, _, label in annotation.labels()), None)
         yield None if label is None else {"text": label.text, "source": label.source}
     elif annotation.kind == GROUPS:
         for said in annotation.groups():
