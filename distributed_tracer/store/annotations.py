@@ -124,28 +124,6 @@ def read_annotations(root: Backend, kind: str) -> list[Annotation]:
     return sorted(found, key=lambda annotation: (annotation.number, annotation.created, annotation.key))
 
 
-def copy_annotations_of(source: Backend, target: Backend, prompt_ids: Collection[str]) -> None:
-    """Copy what is said about features, and what counts of what is said about these prompts. Raises StoreCorrupt.
-
-    An annotation that speaks of these prompts alone keeps its name. Of others, a new one holds what is about them, so
-    that nothing of a prompt that was left out goes along.
-    """
-    for keys in key_batches(annotation_keys(source, LABELS)):
-        for key, data in source.read_many(keys).items():
-            parse_annotation(data, source.url, key)
-            target.put_if_absent(key, data)
-    found = read_annotations(source, GROUPS)
-    void = void_subjects(found)
-    for annotation in found:
-        said = annotation.content["prompts"]
-        kept = [one for one in said if one["id"] in prompt_ids and (annotation.name, one["id"]) not in void]
-        if kept == said and (whole := source.read(annotation.key)) is not None:
-            target.put_if_absent(annotation.key, whole)
-        elif kept:
-            part = replace(annotation, content={**annotation.content, "prompts": kept}).to_json()
-            target.put_if_absent(annotation_key(GROUPS, part), part)
-
-
 def _write(
     root: Backend,
     kind: str,
