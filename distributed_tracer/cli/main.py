@@ -14,7 +14,20 @@ from ..errors import ConfigError, TracerError
 from ..names import unknown
 from ..redact import redacted, redacted_argument
 from ..text import printable
-from . import draw, evaluate, exchange, features, import_graphs, inspect, labels, maintain, mine, report, run, setup
+from . import (
+    draw,
+    evaluate,
+    exchange,
+    features,
+    import_graphs,
+    inspect,
+    labels,
+    maintain,
+    mine,
+    report,
+    run,
+    setup,
+)
 from .app import app, bound, discard_output, parse
 from .repeated_flags import settled
 
@@ -38,6 +51,8 @@ for _name, _function in _OF_COMMANDS.items():
     if _function is labels.feature:  # a group of commands, which `--help` lists beside this one
         _NAMES.append("labels")
         app.command(labels.labels_app, name="labels")
+        _NAMES.append("annotations")
+        app.command(annotate.annotations_app, name="annotations")
     if _function is features.export_features:
         _NAMES.append("mine")
         app.command(mine.mine_app, name="mine")

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..errors import ConfigError, StoreCorrupt
 from ..names import unknown
+from ..text import short
 from .annotation_record import ANNOTATION_KINDS, AnnotationRecord, bulk_record, is_bulk, records_of, subjects_of
 from .annotations import annotation_keys
 from .backend.base import Backend, Larger, key_batches
@@ -70,15 +71,15 @@ class _OfKind:
                 for row in np.flatnonzero((layers == subject.layer) & (features == subject.feature)).tolist():
                     yield self._bulk_record(name, row)
 
-    def all_records(self) -> Iterator[AnnotationRecord]:
-        for subject in list(self.about):
-            for name in self.about[subject]:
-                annotation = self.annotations[name]
-                for record in records_of(annotation, subject):
-                    yield replace(record, current=not self._is_void(annotation, record))
-        for name, (layers, _) in self.bulk.items():
-            for row in range(len(layers)):
-                yield self._bulk_record(name, row)
+    def records_in(self, name: str) -> Iterator[AnnotationRecord]:
+        """Yield all that one annotation says."""
+        annotation = self.annotations[name]
+        if name in self.bulk:
+            yield from (self._bulk_record(name, row) for row in range(len(self.bulk[name][0])))
+            return
+        for subject in dict.fromkeys(subjects_of(annotation)):
+            for record in records_of(annotation, subject):
+                yield replace(record, current=not self._is_void(annotation, record))
 
     def _bulk_record(self, name: str, row: int) -> AnnotationRecord:
         record = bulk_record(self.annotations[name], row)
@@ -145,7 +146,10 @@ class AnnotationCache:
             raise ConfigError(unknown("kind of annotations", kind, ANNOTATION_KINDS, quoted=True))
         with self._lock:
             of_kind = self._kinds[kind]
-            found = list(of_kind.all_records() if subject is None else of_kind.records(subject))
+            if subject is None:
+                found = [record for name in of_kind.annotations for record in of_kind.records_in(name)]
+            else:
+                found = list(of_kind.records(subject))
         return sorted(found, key=lambda record: record.order)
 
     def heads(self, kind: str, subject: Subject | None = None) -> list[AnnotationRecord]:
@@ -161,6 +165,25 @@ class AnnotationCache:
             found = [record for subject in subjects for record in of_kind.records(subject)]
         said = (record for record in found if record.current and record.content is not None)
         return sorted(said, key=lambda record: record.order)
+
+    def records_in(self, annotation: Annotation) -> list[AnnotationRecord]:
+        """Return all that one of these annotations says, also what others have taken the place of."""
+        with self._lock:
+            return list(self._kinds[annotation.kind].records_in(annotation.name))
+
+    def find(self, ref: str) -> AnnotationRecord:
+        """Return the record with this `ref`, of any kind. Raises ConfigError if there is none, or if its annotation
+        says something about several subjects."""
+        name = ref.partition("/")[0]
+        found = []
+        for of_kind in self._kinds.values():
+            with self._lock:
+                if name in of_kind.annotations:
+                    found += [record for record in of_kind.records_in(name) if record.ref == ref]
+        if len(found) != 1:
+            few = f"it speaks about {len(found):,} prompts" if found else "see `annotations list --history`"
+            raise ConfigError(f"no single annotation of the name {short(ref)} in {self.root.url}: {few}")
+        return found[0]
 
     def annotation(self, kind: str, name: str) -> Annotation:
         """Return an annotation as it is stored. Raises KeyError."""

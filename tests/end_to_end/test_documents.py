@@ -23,7 +23,7 @@ import pytest
 import tyro
 from documents import DOCUMENTS, ROOT, Snippet, inline_code, snippets, words
 from ray.scripts.scripts import cli as ray_cli
-from test_public_names import OF_LABELS, OF_MINE, OPTIONS
+from test_public_names import OF_ANNOTATIONS, OF_LABELS, OF_MINE, OPTIONS
 
 from distributed_tracer.cli.app import app, registry
 from distributed_tracer.cli.main import main
@@ -77,7 +77,7 @@ TEXT = {
 }
 """Blocks that nobody types: pictures, and a sample of what is printed, whose form the tests of status hold."""
 
-COMMANDS = OPTIONS | OF_LABELS | OF_MINE
+COMMANDS = OPTIONS | OF_LABELS | OF_ANNOTATIONS | OF_MINE
 """Options of every command, those of groups included."""
 FOREIGN_FLAGS = {
     "--nodes": "sbatch",
@@ -233,7 +233,7 @@ def test_commands_and_flags_within_lines_exist(document: str) -> None:
         program, *rest = code.split() or [""]
         flags = {word.partition("=")[0] for word in code.split() if word.startswith("--") and len(word) > 2}
         if program == "distributed-tracer" and rest:
-            name = " ".join(rest[:2]) if " ".join(rest[:2]) in OF_LABELS | OF_MINE else rest[0]
+            name = " ".join(rest[:2]) if " ".join(rest[:2]) in COMMANDS else rest[0]
             assert name in COMMANDS, f"{document}:{line}: there is no {name}"
             known = COMMANDS[name]
         elif program == "python" and rest and rest[0].startswith("benchmarks/"):
