@@ -15,6 +15,7 @@ from ..names import unknown
 from ..redact import redacted, redacted_argument
 from ..text import printable
 from . import (
+    annotate,
     draw,
     evaluate,
     exchange,
