@@ -117,8 +117,10 @@ class AnnotationCache:
         """Read the annotations of these kinds that others have written since; return how many there are.
 
         Only the folders are listed again: objects never change. Damaged ones go into `problems`. What `repair` has
-        removed is forgotten. Raises StoreError if the store cannot be read.
+        removed is forgotten. Raises ConfigError for an unknown kind, StoreError if the store cannot be read.
         """
+        for kind in kinds:
+            _check_kind(kind)
         with self._refreshing:
             keys = [key for kind in kinds for key in annotation_keys(self.root, kind)]
             known = {key for kind in kinds for key in self._known(kind)}
@@ -142,8 +144,7 @@ class AnnotationCache:
         Removals are among it, with the content None. What others have taken the place of is not `current`. Raises
         ConfigError for an unknown kind.
         """
-        if kind not in self._kinds:
-            raise ConfigError(unknown("kind of annotations", kind, ANNOTATION_KINDS, quoted=True))
+        _check_kind(kind)
         with self._lock:
             of_kind = self._kinds[kind]
             if subject is None:
@@ -236,6 +237,11 @@ class AnnotationCache:
                 self._kinds[kind] = _OfKind()
                 for annotation in kept:
                     self._kinds[kind].add(annotation)
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in ANNOTATION_KINDS:
+        raise ConfigError(unknown("kind of annotations", kind, ANNOTATION_KINDS, quoted=True))
 
 
 def open_log(root: Backend | AnnotationCache, kinds: Collection[str] = ANNOTATION_KINDS) -> AnnotationCache:
