@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..corpus.open_input import name_of, open_source, read_lines
+from ..corpus.row import decode
 from ..documents.json_text import parse_json
 from ..errors import ConfigError, CorpusError
 from ..export.atomic import check_file, new_file
@@ -189,7 +190,7 @@ def _reason(error: Exception) -> str:
 
 def _annotation(data: bytes) -> Annotation:
     """Return the annotation in a line. Raises one of MALFORMED if there is none."""
-    document = parse_json(data, ValueError)
+    document = parse_json(decode(data), ValueError)
     if not isinstance(document, dict) or type(document.get("kind")) is not str:
         raise ValueError("no annotation: expected a JSON object with format, kind, author, created and sha256")
     key = annotation_key(document["kind"], data)
