@@ -17,6 +17,7 @@ from ..graph.context import GraphContext
 from ..graph.graph import Graph
 from ..mine.result import Result, open_result
 from ..profile.reader import Profile, open_profile
+from ..store.annotations import annotation_keys
 from ..store.reader import Store, open_store
 from .settings import ServeSettings
 
@@ -64,6 +65,7 @@ class ServedStore:
         """What groups of endpoints keep between requests, by their own names; see `once`."""
         self._lock = threading.RLock()
         self._looked = time.monotonic()
+        self._annotations = frozenset(annotation_keys(self.store.root))
 
     def refresh(self) -> Store:
         """Return the store; look for new parts first if that was not done for some seconds."""
@@ -72,9 +74,16 @@ class ServedStore:
                 return self.store
             self._looked = time.monotonic()
         found = open_store(self.settings.store)
-        if found.catalogue.commits != self.store.catalogue.commits:
-            self.store = found
+        annotations = frozenset(annotation_keys(found.root))
+        if found.catalogue.commits != self.store.catalogue.commits or annotations != self._annotations:
+            self.store, self._annotations = found, annotations
         return self.store
+
+    def reopen(self) -> None:
+        """Look at the store anew, as after something was written into it."""
+        with self._lock:
+            self._looked = -REFRESH_SECONDS
+        self.refresh()
 
     def once(self, name: str, make: Callable[[], T]) -> T:
         """Return the object kept under a name, which the first call makes."""

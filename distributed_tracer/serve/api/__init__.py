@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..endpoint import Endpoint
-from . import about_store, graphs
+from . import about_store, graphs, groups, interventions, subgraph
 
-ALL: tuple[Sequence[Endpoint], ...] = (about_store.ENDPOINTS, graphs.ENDPOINTS)
+ALL: tuple[Sequence[Endpoint], ...] = (
+    about_store.ENDPOINTS,
+    graphs.ENDPOINTS,
+    groups.ENDPOINTS,
+    subgraph.ENDPOINTS,
+    interventions.ENDPOINTS,
+)
 """The groups of endpoints, in the order of the API's document."""
