@@ -25,7 +25,7 @@ from .brief_words import READING, as_text, score_words
 
 Unit = Literal["characters", "tokens"]
 """What a budget counts. The tokenizer of the reader is not known, so that tokens are estimated."""
-LEAST = {"characters": 1500, "tokens": 900}
+LEAST = {"characters": 1500, "tokens": 800}
 """Smallest budgets: what a brief always says fits, whatever the prompt is."""
 DEFAULT = 4000
 """Budget in characters if none is given."""
@@ -33,6 +33,8 @@ _EXPLAINED = {"characters": 2500, "tokens": 1200}
 """Smallest budgets of briefs that also say how to read them."""
 _TEXT_SHARE = 8
 """The text of the prompt takes at most as many bytes as the budget divided by this."""
+_LETTERS, _DIGIT, _SPACE = re.compile("[A-Za-z]+"), re.compile("[0-9]"), re.compile(" (?=[A-Za-z])")
+_OTHERS, _NOT_ASCII = re.compile("[^A-Za-z0-9\x80-\U0010ffff]+"), re.compile("[\x80-\U0010ffff]+")
 _TURNS = ("answers", "tokens", "routes", "groups", "features", "features", "edges", "errors")
 """Which section adds a row next, over and over."""
 
@@ -77,12 +79,14 @@ def brief_json(summary: dict[str, Any]) -> str:
 def estimated_tokens(text: str) -> int:
     """Return about how many tokens a text has for a language model; for briefs, rather too many than too few.
 
-    Four ASCII letters, or fewer at the end of a word, count as one token, and so does each digit, each line break and
-    each other ASCII character but a single space before a letter; of other characters, each byte in UTF-8 counts.
+    Four ASCII letters count as one token, and so do fewer at the end of a word, two neighbours of the other ASCII
+    characters, or one alone, and each digit; a single space before a letter does not count. Each byte in UTF-8 of all
+    other characters counts.
     """
-    words = sum(-(-len(word) // 4) for word in re.findall("[A-Za-z]+", text))
-    rest = re.sub("[A-Za-z]+| (?=[A-Za-z])", "", text)
-    return words + len(rest.encode("utf-8", "surrogatepass"))
+    letters = sum(-(-len(word) // 4) for word in _LETTERS.findall(text))
+    others = sum(-(-len(run) // 2) for run in _OTHERS.findall(_SPACE.sub("", text)))
+    rest = sum(len(run.encode("utf-8", "surrogatepass")) for run in _NOT_ASCII.findall(text))
+    return letters + others + len(_DIGIT.findall(text)) + rest
 
 
 def _fitting(
@@ -99,19 +103,27 @@ def _fitting(
     budget = plain_values.integer(budget, "a budget", ConfigError)
     if budget < LEAST[unit]:
         raise ConfigError(f"a budget of {budget:,} {unit} is too small: a brief takes {LEAST[unit]:,} {unit} or more")
-    facts = facts_of(graph, context or GraphContext(), nodes, budget // _TEXT_SHARE)
     measure = {"characters": len, "tokens": estimated_tokens}[unit]
+    reading, text_limit = READING if budget >= _EXPLAINED[unit] else "", budget // _TEXT_SHARE
+    chosen = None if nodes is None else list(nodes)
 
     def fits(summary: dict[str, Any]) -> bool:
         return measure(render(summary) + "\n") <= budget  # a printed brief ends with a line break
 
-    order = _order(facts)
-    first, last = 0, len(order)  # all rows, else the most rows that fit: more rows take more room
-    compose = partial(_composed, facts, READING if budget >= _EXPLAINED[unit] else "")
-    best = compose(order)
-    if fits(best):
-        return best
-    best = compose([])
+    facts = facts_of(graph, context or GraphContext(), chosen, text_limit)
+    while text_limit > 1 and not fits(_composed(facts, reading, [])):
+        text_limit //= 2
+        facts = facts_of(graph, context or GraphContext(), chosen, text_limit)
+    return _longest(partial(_composed, facts, reading), _order(facts), fits)
+
+
+def _longest(
+    compose: Callable[[list[str]], dict[str, Any]], order: list[str], fits: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any]:
+    """Return the brief with all rows, or with the most that fit: more rows take more room."""
+    if fits(whole := compose(order)):
+        return whole
+    best, first, last = compose([]), 0, len(order)
     while first < last - 1:
         middle = (first + last) // 2
         found = compose(order[:middle])

@@ -1,6 +1,6 @@
 """Facts of a brief: what it always says of a graph, and rows that it adds while they fit, the most important first.
 
-Axes: N node, E edge, K target.
+Axes: N node, E edge, K target, L layer, P position.
 """
 
 from __future__ import annotations
