@@ -21,7 +21,7 @@ from ..graph.graph import Graph
 from ..names import unknown
 from .brief_facts import MOST, Facts, facts_of
 from .brief_names import rounded
-from .brief_words import READING, as_text, score_words
+from .brief_words import as_text, reading, score_words
 
 Unit = Literal["characters", "tokens"]
 """What a budget counts. The tokenizer of the reader is not known, so that tokens are estimated."""
@@ -104,17 +104,17 @@ def _fitting(
     if budget < LEAST[unit]:
         raise ConfigError(f"a budget of {budget:,} {unit} is too small: a brief takes {LEAST[unit]:,} {unit} or more")
     measure = {"characters": len, "tokens": estimated_tokens}[unit]
-    reading, text_limit = READING if budget >= _EXPLAINED[unit] else "", budget // _TEXT_SHARE
+    is_explained, text_limit = budget >= _EXPLAINED[unit], budget // _TEXT_SHARE
     chosen = None if nodes is None else list(nodes)
 
     def fits(summary: dict[str, Any]) -> bool:
         return measure(render(summary) + "\n") <= budget  # a printed brief ends with a line break
 
     facts = facts_of(graph, context or GraphContext(), chosen, text_limit)
-    while text_limit > 1 and not fits(_composed(facts, reading, [])):
+    while text_limit > 1 and not fits(_composed(facts, is_explained, [])):
         text_limit //= 2
         facts = facts_of(graph, context or GraphContext(), chosen, text_limit)
-    return _longest(partial(_composed, facts, reading), _order(facts), fits)
+    return _longest(partial(_composed, facts, is_explained), _order(facts), fits)
 
 
 def _longest(
@@ -146,7 +146,7 @@ def _order(facts: Facts) -> list[str]:
     return order
 
 
-def _composed(facts: Facts, reading: str, order: list[str]) -> dict[str, Any]:
+def _composed(facts: Facts, is_explained: bool, order: list[str]) -> dict[str, Any]:
     """Return the brief with the next rows of the sections in `order`."""
     shown = {name: facts.sections[name].rows[: order.count(name)] for name in MOST}
     left_out: dict[str, Any] = {}
@@ -160,7 +160,7 @@ def _composed(facts: Facts, reading: str, order: list[str]) -> dict[str, Any]:
     return {
         **facts.head,
         "in_words": score_words(facts.head),
-        **({"reading": reading} if reading else {}),
+        **({"reading": reading(facts.head)} if is_explained else {}),
         **{name: rows for name, rows in shown.items() if rows},
         "left_out": left_out,
     }

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph.context import GraphContext, Group, NodeKey
-from ..graph.edge_strength import Rows, has_influence, passed_influence, row_sums
+from ..graph.edge_strength import Rows, has_influence, has_influence_shares, passed_influence, row_sums
 from ..graph.graph import Graph
 from ..graph.node_keys import node_keys, node_numbers
 from ..graph.nodes import NodeKind
@@ -97,6 +97,10 @@ def _head(graph: Graph, context: GraphContext, text_limit: int) -> dict[str, Any
     for name in ("node_threshold", "edge_threshold"):
         if isinstance(threshold := getattr(context, name), int | float):
             size[name] = rounded(threshold)
+    if isinstance(imported := graph.metadata.get("imported_format"), str):
+        size["imported"] = clipped(imported, TOKEN)
+        if has_influence_shares(graph):
+            size["influence"] = "shares"
     return {
         "prompt": {
             "id": clipped(graph.prompt_id, max(LABEL, text_limit // 2)),
@@ -275,4 +279,5 @@ def _edges(graph: Graph, names: NodeNames) -> Section:
         row: dict[str, Any] = {"from": names.name(int(graph.source_E[edge])), "to": names.name(target)}
         share = weight / sums_N[target] if sums_N[target] > 0 else float("nan")
         rows.append(row | {"weight": rounded(weight), "share": rounded(share)})
-    return Section.of(rows, passed_E[order], None if has_influence(graph) else 0.0)
+    is_known = has_influence(graph) and not has_influence_shares(graph)
+    return Section.of(rows, passed_E[order], None if is_known else 0.0)

@@ -267,6 +267,18 @@ def test_what_an_imported_graph_does_not_say_is_unknown() -> None:
     assert not re.search(r"\bnan\b|\bNone\b", text)
 
 
+def test_an_imported_graph_says_so_and_what_its_influence_is() -> None:
+    graph = replace(traced(), metadata={"imported_format": "viewer", "imported_influence": "shares"})
+    found, text = brief_summary(graph, None, 4000), brief_text(graph, None, 4000)
+    assert (found["graph"]["imported"], found["graph"]["influence"]) == ("viewer", "shares")
+    assert '; imported, format "viewer"\n' in text
+    assert "Influence is a node's share of the influence of all nodes" in text
+    assert found["left_out"]["edges"]["influence"] is None  # the weights of targets are in another unit
+    computed = brief_text(replace(graph, metadata={"imported_format": EVIL, "imported_influence": "file"}), None, 4000)
+    assert "Influence is the part of the answers' weight that flows through a node" in computed
+    assert all(character.isprintable() or character == "\n" for character in computed)
+
+
 def test_scores_are_said_in_words() -> None:
     graph = replace(traced(), scores=Scores(0.75, 0.9, 0.125, (0.0, 0.25, 0.0625), (), 0.0))
     text = brief_text(graph, context_of(graph), MUCH)
