@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -46,15 +46,17 @@ def brief_summary(
     nodes: Iterable[int | NodeKey] | None = None,
     unit: Unit = "characters",
 ) -> dict[str, Any]:
-    """Return a brief as plain data, of which `brief_json` makes at most `budget` characters, or estimated tokens,
-    a line break at the end included.
+    """Return a brief as plain data, which as JSON takes at most `budget` characters, or estimated tokens, a line break
+    at the end included.
+
+    That holds for JSON without spaces, as `brief_json` writes it, whether characters beyond ASCII are escaped or not.
 
     `context` has labels and groups, as `Store.context` returns it. `nodes`, given by number or key, are a subgraph:
     routes, features, edges and errors are then those among them, tokens and targets. Unknown numbers are None. Tokens
     are estimated as `estimated_tokens` does, because the reader's tokenizer is not known. Raises ConfigError for a
     budget that is smaller than that of `LEAST`, and for nodes that the graph does not have.
     """
-    return _fitting(graph, context, budget, nodes, unit, brief_json)
+    return _fitting(graph, context, budget, nodes, unit, (brief_json, _ascii_json))
 
 
 def brief_text(
@@ -68,12 +70,17 @@ def brief_text(
 
     It contains no control characters but line breaks. The arguments and errors are those of `brief_summary`.
     """
-    return as_text(_fitting(graph, context, budget, nodes, unit, as_text))
+    return as_text(_fitting(graph, context, budget, nodes, unit, (as_text,)))
 
 
 def brief_json(summary: dict[str, Any]) -> str:
     """Return a brief as JSON in one line."""
     return json.dumps(summary, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _ascii_json(summary: dict[str, Any]) -> str:
+    """Return a brief as JSON in ASCII, as other encoders write it."""
+    return json.dumps(summary, allow_nan=False, separators=(",", ":"))
 
 
 def estimated_tokens(text: str) -> int:
@@ -95,9 +102,9 @@ def _fitting(
     budget: int,
     nodes: Iterable[int | NodeKey] | None,
     unit: Unit,
-    render: Callable[[dict[str, Any]], str],
+    renders: Sequence[Callable[[dict[str, Any]], str]],
 ) -> dict[str, Any]:
-    """Return the longest brief that takes at most `budget`."""
+    """Return the longest brief that takes at most `budget`, whichever of `renders` writes it."""
     if unit not in LEAST:
         raise ConfigError(unknown("unit of budgets", unit, LEAST))
     budget = plain_values.integer(budget, "a budget", ConfigError)
@@ -108,7 +115,8 @@ def _fitting(
     chosen = None if nodes is None else list(nodes)
 
     def fits(summary: dict[str, Any]) -> bool:
-        return measure(render(summary) + "\n") <= budget  # a printed brief ends with a line break
+        # a printed brief ends with a line break
+        return all(measure(render(summary) + "\n") <= budget for render in renders)
 
     facts = facts_of(graph, context or GraphContext(), chosen, text_limit)
     while text_limit > 1 and not fits(_composed(facts, is_explained, [])):

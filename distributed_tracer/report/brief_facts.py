@@ -222,7 +222,7 @@ def _neighbours(
     rows = merged.take(np.flatnonzero(merged[f"{side}_group"] == group)[:_NEIGHBOURS]).rows()
     return [
         {
-            "name": f"group {quoted(clipped(groups[place].name, TOKEN))}"
+            "name": f"group {quoted(clipped(groups[place].name, LABEL))}"
             if (place := row[f"{other}_group"]) >= 0
             else names.name(row[f"{other}_node"]),
             "share": rounded(row["share"]),

@@ -25,7 +25,7 @@ def reading(head: Mapping[str, Any]) -> str:
 _LEFT_OUT = {
     "answers": "of the answers' weight",
     "tokens": "of the tokens' influence",
-    "groups": "of the groups' influence",
+    "groups": "of the supernodes' influence",
     "features": "of the features' influence",
     "edges": "of what the edges pass on",
     "errors": "of the errors' influence",
@@ -153,7 +153,8 @@ def _left_out(summary: Mapping[str, Any]) -> str:
         if name == "routes":
             parts.append(f"{_percent(row['influence'])} of all influence, which flows along other routes")
         else:
-            parts.append(f"{row['number']:,} {name} ({_percent(row['influence'])} {_LEFT_OUT[name]})")
+            what = "supernodes" if name == "groups" else name
+            parts.append(f"{row['number']:,} {what} ({_percent(row['influence'])} {_LEFT_OUT[name]})")
     return f"left out: {', '.join(parts) or 'nothing'}"
 
 

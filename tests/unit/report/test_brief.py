@@ -73,6 +73,7 @@ def test_a_brief_never_takes_more_than_its_budget_and_uses_most_of_it() -> None:
             line = brief_json(brief_summary(graph, context, budget))
             assert len(text) < budget  # the line break at the end counts
             assert len(line) < budget
+            assert len(json.dumps(json.loads(line), separators=(",", ":"))) < budget
         for budget in (800, 801, 1200, 2000, 7000):
             assert estimated_tokens(brief_text(graph, context, budget, unit="tokens") + "\n") <= budget
             assert estimated_tokens(brief_json(brief_summary(graph, context, budget, unit="tokens")) + "\n") <= budget
