@@ -141,11 +141,8 @@ def _known_influence(graph: Graph) -> Floats:
 def _within(graph: Graph, chosen_N: Mask) -> Graph:
     """Return the graph with the edges among chosen nodes alone; their shares stay those of the whole rows."""
     target_E = graph.target_E()
-    return _with_edges(replace(graph, row_abs_sum_N=_sums(graph)), chosen_N[target_E] & chosen_N[graph.source_E])
-
-
-def _sums(graph: Graph) -> npt.NDArray[np.float32]:
-    return row_sums(graph).astype(np.float32)
+    known = replace(graph, row_abs_sum_N=row_sums(graph).astype(np.float32))
+    return _with_edges(known, chosen_N[target_E] & chosen_N[graph.source_E])
 
 
 def _with_edges(graph: Graph, keep_E: Mask) -> Graph:
@@ -191,6 +188,7 @@ def _routes(graph: Graph, names: NodeNames, head: dict[str, Any]) -> Section:
 
 
 def _groups(graph: Graph, groups: Sequence[Group], chosen_N: Mask) -> Section:
+    """Return the groups that have a chosen node; the others count among those that are left out."""
     keys = node_keys(graph) if groups else []
     number_of = {key: number for number, key in enumerate(keys)}
     is_end_N = np.isin(graph.nodes.kind_N, (NodeKind.TOKEN, NodeKind.TARGET))
@@ -212,23 +210,20 @@ def _groups(graph: Graph, groups: Sequence[Group], chosen_N: Mask) -> Section:
         }
         for place in shown[: MOST["groups"]]
     ]
-    return Section.of(rows, np.array([size_of[place] for place in shown]))
+    sizes = [size_of[place] for place in shown] + [0.0] * (len(groups) - len(shown))
+    return Section.of(rows, np.array(sizes))
 
 
 def _neighbours(
     merged: Table, group: int, side: str, other: str, groups: Sequence[Group], names: NodeNames
 ) -> list[dict[str, Any]]:
     """Return the other ends of a group's strongest edges, which the table has first."""
-    rows = merged.take(np.flatnonzero(merged[f"{side}_group"] == group)[:_NEIGHBOURS]).rows()
-    return [
-        {
-            "name": f"group {quoted(clipped(groups[place].name, LABEL))}"
-            if (place := row[f"{other}_group"]) >= 0
-            else names.name(row[f"{other}_node"]),
-            "share": rounded(row["share"]),
-        }
-        for row in rows
-    ]
+    ends = []
+    for row in merged.take(np.flatnonzero(merged[f"{side}_group"] == group)[:_NEIGHBOURS]).rows():
+        number, node = row[f"{other}_group"], row[f"{other}_node"]
+        name = names.name(node) if number < 0 else f"group {quoted(clipped(groups[number].name, LABEL))}"
+        ends.append({"name": name, "share": rounded(row["share"])})
+    return ends
 
 
 def _nodes(

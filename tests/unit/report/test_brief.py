@@ -210,6 +210,8 @@ def test_groups_have_the_merged_edges_to_and_from_what_feeds_them_most() -> None
         outputs = [edge["share"] for edge in merged if edge["source_group"] == number][:3]
         assert [end["share"] for end in row["from"]] == [float(f"{share:.3g}") for share in inputs]
         assert [end["share"] for end in row["to"]] == [float(f"{share:.3g}") for share in outputs]
+    gone = replace(context, groups=(*context.groups, Group("gone", (NodeKey("feature", 0, 0, 999_999),))))
+    assert brief_summary(graph, gone, MUCH)["left_out"]["groups"] == {"number": 1, "influence": 0.0}
     text = brief_text(graph, context, MUCH)
     assert re.search(r'\n  "cities 2": \S+, 3 nodes, 1 not in the graph; <- ', text)
     assert "supernodes" not in brief_text(graph, None, MUCH)
