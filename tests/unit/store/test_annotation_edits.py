@@ -142,6 +142,17 @@ def test_a_label_that_was_edited_does_not_come_back_when_its_file_is_added_again
     assert texts(store.root) == ["old"]
 
 
+def test_an_edit_that_another_program_withdraws_by_its_row_counts_for_no_reader(tmp_path: Path) -> None:
+    root = store_of(str(tmp_path)).root
+    edit = write_label_edit(root, 0, 5, "x", "ann")
+    content = {**EDIT, "edit": {**EDIT["edit"], "withdraws": [[edit, 0]]}}
+    data = Annotation("labels", "bob", "", 1, (), content).to_json()
+    root.put_if_absent(annotation_key("labels", data), data)
+    assert [record.ref for record in open_log(root).heads("labels") if record.ref == edit] == []
+    assert read_labels(root).get(0, 5) == (Label("x", "ann"),), "that of the other program"
+    assert len(open_log(root).heads("labels")) == 1
+
+
 def test_an_edit_of_groups_takes_the_place_of_those_of_its_prompt_alone(store_url: str) -> None:
     store = store_of(store_url)
     asked = {name: store.entry(name).asked for name in ("a", "b")}
