@@ -162,3 +162,40 @@ export function takingPart(graph, groups, pins, least) {
     if (Math.abs(share) >= least && (source < shown.length || target < shown.length)) found.add(units[source].id).add(units[target].id);
   return others.filter((key) => found.has(key));
 }
+
+/** Return what a graph has of { groups, pins }: an annotation may also name nodes that pruning left out. */
+export function present(graph, { groups, pins }) {
+  const isThere = (key) => graph.nodeOf(key) >= 0;
+  return { groups: groups.map(({ name, members }) => ({ name, members: members.filter(isThere) })), pins: pins.filter(isThere) };
+}
+
+/**
+ * Return { groups, pins } of a view, with the nodes that were saved and that the graph does not have. Those of a group
+ * come into the group that has most of its other members, or its name if it has none; without such a group it is gone.
+ */
+export function withAbsent(graph, view, saved) {
+  const isAbsent = (key) => graph.nodeOf(key) < 0;
+  const groups = view.groups.map(({ name, members }) => ({ name, members: [...members] }));
+  for (const old of saved.groups) {
+    const absent = old.members.filter(isAbsent);
+    if (!absent.length) continue;
+    const isOnlyAbsent = absent.length === old.members.length;
+    const common = groups.map(({ members }) => old.members.filter((key) => members.includes(key)).length);
+    let to = common.indexOf(Math.max(0, ...common));
+    if (!common[to]) to = groups.findIndex(({ name }) => name === old.name);
+    if (to < 0 && isOnlyAbsent) groups.push({ name: old.name, members: absent });
+    else if (to >= 0) groups[to].members = [...new Set([...groups[to].members, ...absent])];
+  }
+  return { groups, pins: [...new Set([...view.pins, ...saved.pins.filter(isAbsent)])] };
+}
+
+/** Return { groups, pins } that have all of two, each once. */
+export function union(one, other) {
+  const groups = new Map([...one.groups, ...other.groups].map((group) => [JSON.stringify([group.name, group.members]), group]));
+  return { groups: [...groups.values()], pins: [...new Set([...one.pins, ...other.pins])] };
+}
+
+export const isSame = (one, other) => canonical(one) === canonical(other);
+// A group of which the graph has no node is not drawn, and does not count as a change.
+const canonical = ({ groups, pins }) =>
+  JSON.stringify([groups.filter(({ members }) => members.length).map(({ name, members }) => [name, members]), pins]);
