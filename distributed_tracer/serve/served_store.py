@@ -18,6 +18,7 @@ from ..graph.graph import Graph
 from ..mine.result import Result, open_result
 from ..profile.reader import Profile, open_profile
 from ..store.reader import Store, open_store
+from .newer_store import newer_store
 from .settings import ServeSettings
 
 T = TypeVar("T")
@@ -71,9 +72,7 @@ class ServedStore:
             if time.monotonic() - self._looked < REFRESH_SECONDS:
                 return self.store
             self._looked = time.monotonic()
-        found = open_store(self.settings.store)
-        if found.catalogue.commits != self.store.catalogue.commits:
-            self.store = found
+        self.store = newer_store(self.store, self.settings.store)
         return self.store
 
     def once(self, name: str, make: Callable[[], T]) -> T:
