@@ -1,7 +1,7 @@
 """Stores of very many prompts with small graphs, quickly made, for measuring what depends on the number of prompts.
 
-A few graphs of `synthetic_graphs.py` are repeated under other ids, texts, scores and metadata, in parts of the size that
-`compact` makes, with an index.
+A few graphs of `synthetic_graphs.py` are repeated under other ids, texts, scores and metadata, in parts of the size
+that `compact` makes, with an index.
 """
 
 from __future__ import annotations
@@ -26,24 +26,7 @@ from distributed_tracer.store.reader import open_store
 from distributed_tracer.store.writer import PartWriter
 
 _PATTERNS = 48
-_WORDS = [
-    "the",
-    "capital",
-    "of",
-    "state",
-    "river",
-    "seven",
-    "mountain",
-    "opposite",
-    "north",
-    "small",
-    "city",
-    "number",
-    "author",
-    "holds",
-    "large",
-    "month",
-]
+_WORDS = ("the", "capital", "of", "state", "river", "seven", "mountain", "opposite", "north", "small", "city", "holds")
 
 
 def make_store(url: str, count: int, part_prompts: int = PART_PROMPTS, with_index: bool = True) -> None:
@@ -86,7 +69,7 @@ def _prompt(
     scores = rng.random(4)
     metadata = (
         f'{{"family":"family-{number % 20}","number":{number},"held_out":{"true" if number % 7 == 0 else "false"},'
-        f'"subject":"{_WORDS[number % 15]} {number % 5000}","difficulty":{rng.normal():.6f}}}'
+        f'"subject":"{_WORDS[number % len(_WORDS)]} {number % 5000}","difficulty":{rng.normal():.6f}}}'
     )
     text = f"Fact {number}: {' '.join(rng.choice(_WORDS, 12))} is"
     entry = PromptSummary(

@@ -50,7 +50,9 @@ class RunProgress:
         """Return how far the latest run is; the answer may be some seconds old.
 
         `run` has what `status --json` says, None if no run is recorded; `state` what became of it; `rate` prompts per
-        second over the latest parts and `seconds_left` at this rate, None where it is not known. Raises StoreCorrupt for a damaged record of a run, StoreUnavailable.
+        second over the latest parts and `seconds_left` at this rate, None where it is not known.
+
+        Raises StoreCorrupt for a damaged record of a run, StoreUnavailable.
         """
         with self._lock:
             if self._answer is None or time.monotonic() - self._answer[0] > _KEPT_SECONDS:

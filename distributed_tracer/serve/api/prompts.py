@@ -25,11 +25,9 @@ from ..served_store import ServedStore
 MOST_ROWS, MOST_IDS, MOST_HISTOGRAMS, MOST_FAILURES = 500, 10_000, 40, 1000
 """Largest numbers of rows, ids, histograms and failed prompts in one reply."""
 _MOST_CHARACTERS = 600
-_WAIT_SECONDS = 0.7
+_WAIT_SECONDS = 0.3
 
-WHERE = Param(
-    "where", "Conditions as on the command line: KEY=VALUE, KEY>=VALUE, KEY<=VALUE. All must hold.", "strings"
-)
+WHERE = Param("where", "Conditions, as on the command line: KEY=VALUE, KEY>=VALUE, KEY<=VALUE.", "strings")
 SEARCH = Param("search", "Text that the id, the text or the answer of a prompt contains, in any case.", default="")
 COLUMN = Param("column", "Name of a column, as in `columns` of /prompts. May be repeated.", "strings")
 

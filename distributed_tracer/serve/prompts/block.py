@@ -34,15 +34,17 @@ class Texts:
 
     def __init__(self, fields: Iterable[tuple[str, str | None, str | None]]) -> None:
         """Keep the fields. A text that is None was not given."""
-        rows = [tuple(fields) for fields in fields]
+        rows = list(fields)
         self._is_given = np.array([text is not None for _, text, _ in rows], dtype=bool)
         encoded = [_row(row) for row in rows]
         self._data = b"".join(encoded)
         self._ends_I = np.fromiter(accumulate(map(len, encoded)), dtype=np.int64, count=len(encoded))
-        folded = [_row(tuple(field.casefold() for field in _given(row))) for row in rows]
-        # ASCII is folded while it is searched; everything else costs too much then
-        self._folded = None if folded == [row.lower() for row in encoded] else b"".join(folded)
-        self._folded_ends_I = np.fromiter(accumulate(map(len, folded)), dtype=np.int64, count=len(folded))
+        self._folded: bytes | None = None
+        self._folded_ends_I = self._ends_I
+        if not all(field.isascii() for row in rows for field in _given(row)):  # ASCII is folded while it is searched
+            folded = [_row(tuple(field.casefold() for field in _given(row))) for row in rows]
+            self._folded = b"".join(folded)
+            self._folded_ends_I = np.fromiter(accumulate(map(len, folded)), dtype=np.int64, count=len(folded))
 
     @property
     def num_bytes(self) -> int:
@@ -92,8 +94,8 @@ class PromptBlock:
     @cached_property
     def num_bytes(self) -> int:
         """Bytes in memory."""
-        arrays = (*(self.numbers or {}).values(), *(self.codes or {}).values())
-        return sum(values.nbytes for values in arrays) + (self.texts.num_bytes if self.texts else 0)
+        own: list[npt.NDArray[Any]] = [*(self.numbers or {}).values(), *(self.codes or {}).values()]
+        return sum(values.nbytes for values in own) + (self.texts.num_bytes if self.texts else 0)
 
 
 def read_block(part: Part, rows: Sequence[int], dictionaries: Dictionaries, keeps_texts: bool) -> PromptBlock:
@@ -122,15 +124,16 @@ def _strongest(
     part: Part, rows: Sequence[int], labels: Sequence[Sequence[str]]
 ) -> tuple[list[str | None], npt.NDArray[np.float64]]:
     """Return label and weight of each prompt's target with the largest weight, the first of equal ones."""
-    pointers, all_weights = part.pointers(COLUMNS["targets/weight"]), part.head["targets/weight"]
-    chosen: list[str | None] = []
-    weights_I = np.full(len(rows), np.nan)
-    for place, row in enumerate(rows):
-        own = all_weights[pointers[row] : pointers[row + 1]]
-        best = int(np.nanargmax(own)) if len(own) and not np.isnan(own).all() else 0
-        chosen.append(labels[place][best] if len(own) else None)
-        weights_I[place] = own[best] if len(own) else np.nan
-    return chosen, weights_I
+    pointers, weights = part.pointers(COLUMNS["targets/weight"]), part.head["targets/weight"]
+    if not len(weights):
+        return [None] * len(rows), np.full(len(rows), np.nan)
+    prompt_of_target = np.repeat(np.arange(len(pointers) - 1), np.diff(pointers))
+    order = np.lexsort((-weights, prompt_of_target))  # the largest of each prompt first; NaN comes last, ties stay
+    has_any_I = np.diff(pointers)[rows] > 0
+    best_I = order[np.minimum(pointers[:-1][rows], len(order) - 1)]
+    places = (best_I - pointers[:-1][rows]).tolist()
+    chosen = [own[place] if own else None for own, place in zip(labels, places, strict=True)]
+    return chosen, np.where(has_any_I, weights[best_I], np.nan)
 
 
 class Dictionaries:

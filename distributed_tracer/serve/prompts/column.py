@@ -1,4 +1,4 @@
-"""PromptColumn: one column of the table of prompts, in 12 bytes or less for each prompt and once for each distinct text.
+"""PromptColumn: a column of the table of prompts, in at most 12 bytes for each prompt, and once for each distinct text.
 
 Axes: I prompt in the order of the catalogue.
 """

@@ -67,7 +67,7 @@ def _bins(column: PromptColumn) -> Binned:
 
 
 def _edges(known: npt.NDArray[np.float64], is_integer: bool) -> tuple[npt.NDArray[np.float64], str]:
-    """Return ascending edges of bins that begin at round numbers, and their scale. The last edge is above all values."""
+    """Return ascending edges of bins that begin at round numbers, and their scale. The last one is above all values."""
     least, most = float(known.min()), float(known.max())
     if least > 0 and most > _SKEWED * float(np.median(known)):
         first, last = math.log10(least), math.log10(most)

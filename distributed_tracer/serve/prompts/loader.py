@@ -93,7 +93,6 @@ class PromptLoader:
         for key in again:
             del self._blocks[key]
         found = self._read_blocks(store)
-        store.catalogue.rank_I  # noqa: B018  sorts the ids here, and not in a request
         problems: list[str] = []
         if keys != self._check_keys or store is not self._read:
             try:
@@ -114,6 +113,7 @@ class PromptLoader:
         if not self._current.is_complete:
             with self._changed:
                 self._current = self._snapshot(store, blocks, False)
+        catalogue.rank_I  # noqa: B018  sorts the ids here, and not in a request
         missing = {commit: None for commit, block in enumerate(blocks) if block is None}
         while missing:
             with self._changed:

@@ -9,7 +9,7 @@ import heapq
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from .block import LABEL, NUMBERS, WEIGHT, PromptBlock
 from .column import MISSING, UNKNOWN, Bools, PromptColumn, Source
 from .histograms import Binned, binned
 
+T = TypeVar("T", bound=np.generic)
 Numbers = npt.NDArray[np.int64]
 _OF_CATALOGUE = (*SIZES, "replacement", "completeness")
 _SOURCES: dict[str, Source] = {
@@ -41,6 +42,7 @@ _SOURCES: dict[str, Source] = {
 """Columns that every store has, beside id, text and part, in the order of the page's list."""
 _OTHER_NAMES = ("id", "text", "targets", "error_share_L", "path_length_H", "tokens", "token_strings", "part")
 _KEPT_BYTES = 96 << 20
+_FIRST_ROWS = 1000
 
 
 class NotYet(Exception):
@@ -186,7 +188,7 @@ class PromptSnapshot:
         return condition.met_by([self.text(number) for number in range(len(self))])
 
     def found(self, wanted: str) -> Bools:
-        """Return which prompts have `wanted` in their id, text or answer, in any case: bool [prompts]. Raises NotYet."""
+        """Return which prompts have a text in their id, text or answer, in any case: bool [prompts]. Raises NotYet."""
         if not self.is_complete:
             raise NotYet(["text"])
 
@@ -218,11 +220,9 @@ class PromptSnapshot:
 
     def page(self, mask: Bools, sort: str, descending: bool, first: int, count: int) -> list[int]:
         """Return the numbers of the matching prompts from place `first` on, in the order of a column or of ids."""
-        if sort == "id" and not descending and "rank_I" not in self.catalogue.__dict__ and first + count <= 1000:
-            ids, numbers = (
-                self.catalogue.ids,
-                np.flatnonzero(mask).tolist(),
-            )  # before all ids are sorted, in the background
+        is_sorted = "rank_I" in self.catalogue.__dict__  # which the background does first
+        if sort == "id" and not (descending or is_sorted) and first + count <= _FIRST_ROWS:
+            ids, numbers = self.catalogue.ids, np.flatnonzero(mask).tolist()
             return heapq.nsmallest(first + count, numbers, key=ids.__getitem__)[first:]
         order = self.order(sort, descending)
         chosen: list[int] = order[mask[order]][first : first + count].tolist()
@@ -248,12 +248,13 @@ class PromptSnapshot:
         own = PromptColumn(name, self.sources[name], numbers, codes, self._values.get(key, ()))
         return None if codes is None and numbers is None else own.cell(row)
 
-    def _keep(self, key: Any, make: Callable[[], npt.NDArray[Any]]) -> Any:
+    def _keep(self, key: Any, make: Callable[[], npt.NDArray[T]]) -> npt.NDArray[T]:
         """Return an array that is kept with those that were used last."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
-                return self._kept[key]
+                kept: npt.NDArray[T] = self._kept[key]
+                return kept
         made = make()
         with self._lock:
             if key not in self._kept:
@@ -272,7 +273,5 @@ class PromptSnapshot:
             count = counted(sum(block.size for block in damaged), "prompt")
             words.append(f"of {count} only sizes and scores are known: {damaged[0].problem}")
         if without:
-            words.append(
-                f"the texts of {counted(without, 'prompt')} are not kept in memory: a search does not find them"
-            )
+            words.append(f"the texts of {counted(without, 'prompt')} are not kept in memory, nor found by a search")
         return [*words, *self.problems]
