@@ -57,9 +57,8 @@ def _bins(column: PromptColumn) -> Binned:
     if not len(known):
         return Binned(column, {"low": [], "high": [], "scale": "linear"}, 0, _places(numbers_I, np.zeros(0)))
     edges, scale = _edges(known, column.is_integer)
-    high = np.nextafter(edges[1:], -np.inf)
-    high[-1] = max(high[-1], known.max())
-    low = edges[:-1]
+    low, high = edges[:-1].copy(), np.nextafter(edges[1:], -np.inf)
+    low[0], high[-1] = known.min(), known.max()
     if column.is_integer:
         low, high = np.ceil(low), np.floor(high)
     facts = {"low": low.tolist(), "high": high.tolist(), "scale": scale}

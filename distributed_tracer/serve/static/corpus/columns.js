@@ -19,15 +19,15 @@ const MEANINGS = {
 export const GROUPS = {
   answer: "Answer", score: "Scores", size: "Sizes", metadata: "Metadata", check: "Evaluations", prompt: "Store",
 };
-const USUAL = ["num_tokens", "num_nodes", "num_edges", "replacement", "completeness"];
+const USUAL = ["num_tokens", "num_nodes", "replacement", "completeness"];
 const COUNTED = ["replacement", "completeness", "num_nodes", "answer.weight"];
 
 export const title = (name) => TITLES[name] ?? visible(name);
 export const meaning = (name) => MEANINGS[name] ?? "";
 
-/** Return the columns of the table that are shown at first: sizes, scores, and three of the metadata. */
+/** Return the columns of the table that are shown at first: sizes, scores, and two of the metadata. */
 export function usualColumns(columns) {
-  const own = columns.filter((column) => column.source === "metadata" && column.kind !== "other").slice(0, 3);
+  const own = columns.filter((column) => column.source === "metadata" && column.kind !== "other").slice(0, 2);
   return [...own.map((column) => column.name), ...USUAL];
 }
 
