@@ -47,7 +47,10 @@ INNER = {
         ("object_names",),
         ("backend",),
         ("format",),
-        ("annotations", "arrays", "catalogue", "checked_objects", "commits", "evaluations", "index", "part"),
+        (
+            *("annotation_edits", "annotation_log", "annotation_record", "annotation_undo", "annotations"),
+            *("arrays", "catalogue", "checked_objects", "commits", "evaluations", "index", "part"),
+        ),
         ("read",),
         ("index_builder", "joined_part", "ledger", "reader", "writer"),
         ("maintenance",),

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import StoreCorrupt
-from ...graph.columns import KINDS
 from ...graph.context import Group, NodeKey
 from ...graph.labels import Label
 from ..object_names import annotation_kind, annotation_name
+from .annotation_entry import ENTRY_KINDS, MOST_ENTRY_BYTES, check_entry
+from .annotation_subject import check_nodes, is_count, subject_name
 from .checksummed_json import LARGEST, MALFORMED, check_depth, dump_checksummed, load_checksummed
 from .schema import FORMAT_VERSION
 
@@ -52,12 +53,21 @@ class Annotation:
 
     @property
     def subjects(self) -> frozenset[str]:
-        """What the annotation is about: sources of labels, or ids of prompts; nothing for unknown kinds."""
+        """What the annotation is about: sources of labels, ids of prompts, or one subject of an entry as JSON; nothing
+        for unknown kinds."""
         if self.kind == LABELS:
             return frozenset(self.content["sources"])
         if self.kind == GROUPS:
             return frozenset(prompt["id"] for prompt in self.content["prompts"])
+        if self.kind in ENTRY_KINDS:
+            return frozenset({subject_name(self.content["subject"])})
         return frozenset()
+
+    @property
+    def withdrawn(self) -> Iterator[tuple[str, int]]:
+        """Single labels of other annotations that do not count any more, as names of annotations and rows there."""
+        edit = self.content.get("edit") if self.kind == LABELS else None
+        return ((name, row) for name, row in edit["withdraws"]) if edit else iter(())
 
     def labels(self) -> Iterator[tuple[int, int, Label]]:
         """Yield layer, index and label of every row of an annotation of the kind `labels`."""
@@ -97,13 +107,19 @@ def parse_annotation(data: bytes, url: str, key: str) -> Annotation:
         kind, number, replaces = document["kind"], document["number"], tuple(document["replaces"])
         if kind != annotation_kind(key):
             raise ValueError(f"an annotation of kind {kind!r}")
-        if not _is_integer(number):
+        if not is_count(number):
             raise ValueError(f"number {number!r}")
         if any(type(text) is not str for text in (document["author"], document["created"], *replaces)):
             raise ValueError("an author, a time or a name that is not text")
         content = {name: value for name, value in document.items() if name not in _ENVELOPE}
         if kind in _CHECKS:
             _CHECKS[kind](content)
+        if kind in ENTRY_KINDS:
+            check_entry(kind, content)
+            if len(data) > MOST_ENTRY_BYTES:
+                raise ValueError(f"{len(data):,} bytes; at most {MOST_ENTRY_BYTES:,} are kept of this kind")
+        if (kind in _CHECKS or kind in ENTRY_KINDS) and type(content.get("restores", "")) is not str:
+            raise ValueError("the name of what it restores is not text")
         flat = _LABEL_COLUMNS if kind == LABELS else ()  # hundreds of thousands of values, all of them checked
         check_depth([value if name != LABELS else _others(value, flat) for name, value in content.items()])
         return Annotation(kind, document["author"], document["created"], number, replaces, content, key)
@@ -159,6 +175,18 @@ def _check_labels(content: Mapping[str, Any]) -> None:
         raise ValueError("a text or a source that is not text")
     if max(numbers, default=-1) >= len(sources):
         raise ValueError("a label of a source that is not there")
+    if "edit" in content:
+        _check_edit(content["edit"], layers, features)
+
+
+def _check_edit(edit: Mapping[str, Any], layers: list[int], features: list[int]) -> None:
+    layer, feature, withdraws = edit["layer"], edit["feature"], edit["withdraws"]
+    if not (is_count(layer) and is_count(feature)) or len(layers) > 1:
+        raise ValueError(f"an edit of feature {layer!r}:{feature!r} with {len(layers):,} labels; expected at most one")
+    if (layers, features) not in (([], []), ([layer], [feature])):
+        raise ValueError(f"an edit of feature {layer}:{feature} with a label of another one")
+    if any(type(name) is not str or not is_count(row) for name, row in withdraws):
+        raise ValueError("a label that is withdrawn, without name or row")
 
 
 def _check_groups(content: Mapping[str, Any]) -> None:
@@ -167,9 +195,7 @@ def _check_groups(content: Mapping[str, Any]) -> None:
         if any(type(text) is not str for text in texts):
             raise ValueError("an id, a hash or a name that is not text")
         for nodes in (prompt["pins"], *(group["nodes"] for group in prompt["groups"])):
-            for kind, *numbers in nodes:
-                if kind not in KINDS or len(numbers) != 3 or not all(_is_integer(number, -1) for number in numbers):
-                    raise ValueError(f"a node {[kind, *numbers]}")
+            check_nodes(nodes)
 
 
 _CHECKS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {LABELS: _check_labels, GROUPS: _check_groups}
@@ -178,7 +204,3 @@ _CHECKS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {LABELS: _check_lab
 def _are_integers(column: list[Any]) -> bool:
     """Whether all values are whole numbers from 0; faster than one by one."""
     return {int} >= {*map(type, column)} and (not column or (min(column) >= 0 and max(column) < LARGEST))
-
-
-def _is_integer(value: object, least: int = 0) -> bool:
-    return type(value) is int and least <= value < LARGEST
