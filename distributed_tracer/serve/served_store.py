@@ -15,8 +15,13 @@ from typing import Any, TypeVar
 
 from ..graph.context import GraphContext
 from ..graph.graph import Graph
+from ..graph.labels import Labels
 from ..mine.result import Result, open_result
 from ..profile.reader import Profile, open_profile
+from ..query.feature_summary import check_profile
+from ..store.annotation_log import AnnotationCache
+from ..store.annotations import counting_labels
+from ..store.format.annotation import LABELS
 from ..store.reader import Store, open_store
 from .settings import ServeSettings
 
@@ -53,28 +58,57 @@ class ServedStore:
     """The store of one server, with its profile and results."""
 
     def __init__(self, settings: ServeSettings) -> None:
-        """Open the store, the profile and the results that the settings name. Raises what opening them raises."""
+        """Open the store, the profile and the results that the settings name. Raises what opening them raises, and
+        ConfigError for a profile of other features."""
         self.settings = settings
         self.store: Store = open_store(settings.store)
         """The store as it was when it was last looked at. Read it once in a request."""
         self.profile: Profile | None = None if settings.profile is None else open_profile(settings.profile)
+        if self.profile is not None:
+            check_profile(self.store, self.profile)
         self.results: tuple[Result, ...] = tuple(open_result(path) for path in settings.mined)
+        self.annotations = AnnotationCache(self.store.root)
+        """What is said about the store. Whoever writes labels calls `read_annotations` afterwards."""
+        self._labels = Labels()
+        self._label_names: list[str] | None = None
         self.cache = ByteCache(settings.cache_bytes)
         self.shared: dict[str, Any] = {}
         """What groups of endpoints keep between requests, by their own names; see `once`."""
         self._lock = threading.RLock()
         self._looked = time.monotonic()
+        self.read_annotations()
 
     def refresh(self) -> Store:
-        """Return the store; look for new parts first if that was not done for some seconds."""
+        """Return the store; look for new parts and annotations first if that was not done for some seconds."""
         with self._lock:
             if time.monotonic() - self._looked < REFRESH_SECONDS:
                 return self.store
             self._looked = time.monotonic()
         found = open_store(self.settings.store)
         if found.catalogue.commits != self.store.catalogue.commits:
+            found.labels = self._labels
             self.store = found
+        self.read_annotations()
         return self.store
+
+    def read_annotations(self) -> None:
+        """Read what was annotated since the last time; labels of the store are then those that count now.
+
+        Damaged annotations are left out: `annotations.problems` has them.
+        """
+        self.annotations.refresh()
+        found = self.annotations.annotations(LABELS)
+        with self._lock:
+            if (names := [one.name for one in found]) != self._label_names:
+                self._labels = Labels.of(row for _, row in counting_labels(found))
+                self._label_names = names
+            self.store.labels = self._labels
+
+    @property
+    def version(self) -> tuple[int, str]:
+        """What tells this state of the graphs from others, for replies that are kept: commits change it."""
+        commits = self.store.catalogue.commits
+        return len(commits), commits[-1].name if commits else ""
 
     def once(self, name: str, make: Callable[[], T]) -> T:
         """Return the object kept under a name, which the first call makes."""

@@ -76,7 +76,11 @@ def current_labels(root: Backend) -> Iterator[tuple[Annotation, tuple[int, int, 
 
     Raises StoreCorrupt.
     """
-    found = read_annotations(root, LABELS)
+    return counting_labels(read_annotations(root, LABELS))
+
+
+def counting_labels(found: Sequence[Annotation]) -> Iterator[tuple[Annotation, tuple[int, int, Label]]]:
+    """Yield each label that counts among all annotations of labels of a store, as `current_labels` does."""
     void, withdrawn = void_subjects(found), withdrawn_rows(found)
     for annotation in found:
         name = annotation.name

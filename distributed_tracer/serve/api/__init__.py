@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..endpoint import Endpoint
-from . import about_store, graphs
+from . import about_store, compare, features, graphs, labels
 
-ALL: tuple[Sequence[Endpoint], ...] = (about_store.ENDPOINTS, graphs.ENDPOINTS)
+ALL: tuple[Sequence[Endpoint], ...] = (
+    about_store.ENDPOINTS,
+    graphs.ENDPOINTS,
+    features.ENDPOINTS,
+    labels.ENDPOINTS,
+    compare.ENDPOINTS,
+)
 """The groups of endpoints, in the order of the API's document."""
