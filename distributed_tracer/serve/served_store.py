@@ -86,7 +86,6 @@ class ServedStore:
             self._looked = time.monotonic()
         found = open_store(self.settings.store)
         if found.catalogue.commits != self.store.catalogue.commits:
-            found.labels = self._labels
             self.store = found
         self.read_annotations()
         return self.store
