@@ -107,7 +107,7 @@ export function SmallGraph({ graph, marked = null, isShared = () => true, onHove
   const said = `${title}: ${counted(numFeatures, "feature")} with ${percent(graph.before[drawn.inner.length]).replace("+", "")} of the influence, and ${counted(drawn.edges.length, "edge")}`;
   return html`<figure class="small-graph">
     <div class="scrolled" tabindex="0" role="group" aria-label=${`Drawing of ${title}`}>
-      <svg ref=${picture} viewBox=${`0 0 ${width} ${height + 8}`} style=${{ minWidth: `${Math.min(width, 1600)}px` }} role="img" aria-label=${said}
+      <svg ref=${picture} viewBox=${`0 0 ${width} ${height + 8}`} style=${{ minWidth: `${Math.round(0.72 * width)}px` }} role="img" aria-label=${said}
         onPointerMove=${(event) => hover(nearest(event))} onPointerLeave=${() => hover(null)} onClick=${(event) => onSelect(nearest(event))}>
         ${fixed}
         ${touching.map((edge) => line(edge, graph.weight[edge] > 0 ? "edge up" : "edge down"))}
