@@ -35,6 +35,7 @@ LAYERS = (
     ("plot",),
     ("export",),
     ("labels", "result_page"),
+    ("annotations",),
     ("runtime",),
     ("job",),
     ("evaluate", "harvest", "linear_errors", "pipeline"),
@@ -91,7 +92,7 @@ WITHOUT_TORCH = (
     ),
     "table_stream",
     *("artifacts", "corpus", "graph", "plan", "store", "profile", "query", "export", "importers", "report", "plot"),
-    *("mine", "labels", "ops", "result_page", "table_folder", "tasks"),
+    *("mine", "labels", "annotations", "ops", "result_page", "table_folder", "tasks"),
 )
 
 

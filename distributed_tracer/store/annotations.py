@@ -71,23 +71,31 @@ def read_labels(root: Backend) -> Labels:
     return Labels.of(label for _, label in current_labels(root))
 
 
-def current_labels(root: Backend) -> Iterator[tuple[Annotation, tuple[int, int, Label]]]:
+def current_labels(
+    root: Backend, withdrawn: dict[tuple[int, int, Label], bool] | None = None
+) -> Iterator[tuple[Annotation, tuple[int, int, Label]]]:
     """Yield each label that counts, as layer, index and label, with the annotation that says it; the oldest first.
 
-    Raises StoreCorrupt.
+    Labels that an edit has withdrawn go into `withdrawn`, with whether the other labels of their source there still
+    count. Raises StoreCorrupt.
     """
-    return counting_labels(read_annotations(root, LABELS))
+    return counting_labels(read_annotations(root, LABELS), withdrawn)
 
 
-def counting_labels(found: Sequence[Annotation]) -> Iterator[tuple[Annotation, tuple[int, int, Label]]]:
+def counting_labels(
+    found: Sequence[Annotation], withdrawn: dict[tuple[int, int, Label], bool] | None = None
+) -> Iterator[tuple[Annotation, tuple[int, int, Label]]]:
     """Yield each label that counts among all annotations of labels of a store, as `current_labels` does."""
-    void, withdrawn = void_subjects(found), withdrawn_rows(found)
+    void, rows_withdrawn = void_subjects(found), withdrawn_rows(found)
     for annotation in found:
         name = annotation.name
         gone = {source for source in annotation.subjects if (name, source) in void}
-        rows_gone = withdrawn.get(name, ())
+        rows_gone = rows_withdrawn.get(name, ())
         for number, row in enumerate(annotation.labels()):
-            if row[2].source not in gone and number not in rows_gone:
+            if number in rows_gone:
+                if withdrawn is not None:
+                    withdrawn[row] = withdrawn.get(row, False) or row[2].source not in gone
+            elif row[2].source not in gone:
                 yield annotation, row
 
 

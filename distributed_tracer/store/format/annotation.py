@@ -99,32 +99,41 @@ def parse_annotation(data: bytes, url: str, key: str) -> Annotation:
     """Return an annotation. Raises StoreCorrupt if it was altered, or is malformed. Of kinds that this program does not
     know, it checks what all kinds have."""
     try:
-        document = load_checksummed(data)
-        if "sha256" not in document:
-            raise ValueError("it has no checksum")
-        if (document["format"], document["format_version"]) != (_FORMAT, FORMAT_VERSION):
-            raise ValueError(f"format {document['format']!r}, version {document['format_version']!r}")
-        kind, number, replaces = document["kind"], document["number"], tuple(document["replaces"])
-        if kind != annotation_kind(key):
-            raise ValueError(f"an annotation of kind {kind!r}")
-        if not is_count(number):
-            raise ValueError(f"number {number!r}")
-        if any(type(text) is not str for text in (document["author"], document["created"], *replaces)):
-            raise ValueError("an author, a time or a name that is not text")
-        content = {name: value for name, value in document.items() if name not in _ENVELOPE}
-        if kind in _CHECKS:
-            _CHECKS[kind](content)
-        if kind in ENTRY_KINDS:
-            check_entry(kind, content)
-            if len(data) > MOST_ENTRY_BYTES:
-                raise ValueError(f"{len(data):,} bytes; at most {MOST_ENTRY_BYTES:,} are kept of this kind")
-        if (kind in _CHECKS or kind in ENTRY_KINDS) and type(content.get("restores", "")) is not str:
-            raise ValueError("the name of what it restores is not text")
-        flat = _LABEL_COLUMNS if kind == LABELS else ()  # hundreds of thousands of values, all of them checked
-        check_depth([value if name != LABELS else _others(value, flat) for name, value in content.items()])
-        return Annotation(kind, document["author"], document["created"], number, replaces, content, key)
+        return load_annotation(data, key)
     except MALFORMED as error:
         raise StoreCorrupt(f"{url}/{key} does not hold annotations: {type(error).__name__}: {error}") from error
+
+
+def load_annotation(data: bytes, key: str) -> Annotation:
+    """Return an annotation as `parse_annotation` does. Raises one of MALFORMED."""
+    document = load_checksummed(data)
+    if "sha256" not in document:
+        raise ValueError("it has no checksum")
+    if (document["format"], document["format_version"]) != (_FORMAT, FORMAT_VERSION):
+        raise ValueError(f"format {document['format']!r}, version {document['format_version']!r}")
+    kind, number, replaces = document["kind"], document["number"], tuple(document["replaces"])
+    if kind != annotation_kind(key):
+        raise ValueError(f"an annotation of kind {kind!r}")
+    if not is_count(number):
+        raise ValueError(f"number {number!r}")
+    if any(type(text) is not str for text in (document["author"], document["created"], *replaces)):
+        raise ValueError("an author, a time or a name that is not text")
+    content = {name: value for name, value in document.items() if name not in _ENVELOPE}
+    _check_content(kind, content, len(data))
+    return Annotation(kind, document["author"], document["created"], number, replaces, content, key)
+
+
+def _check_content(kind: str, content: Mapping[str, Any], num_bytes: int) -> None:
+    if kind in _CHECKS:
+        _CHECKS[kind](content)
+    elif kind in ENTRY_KINDS:
+        check_entry(kind, content)
+        if num_bytes > MOST_ENTRY_BYTES:
+            raise ValueError(f"{num_bytes:,} bytes; at most {MOST_ENTRY_BYTES:,} are kept of this kind")
+    if (kind in _CHECKS or kind in ENTRY_KINDS) and type(content.get("restores", "")) is not str:
+        raise ValueError("the name of what it restores is not text")
+    flat = _LABEL_COLUMNS if kind == LABELS else ()  # hundreds of thousands of values, all of them checked
+    check_depth([value if name != LABELS else _others(value, flat) for name, value in content.items()])
 
 
 def _others(columns: Any, flat: Collection[str]) -> Any:

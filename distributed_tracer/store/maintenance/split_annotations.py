@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 from urllib.parse import unquote_plus
@@ -48,14 +48,32 @@ def _copy_groups(source: Backend, target: Backend, prompt_ids: Collection[str]) 
     found = read_annotations(source, GROUPS)
     void = void_subjects(found)
     for annotation in found:
-        said = annotation.content["prompts"]
-        about = [one for one in said if one["id"] in prompt_ids]
-        kept = [one for one in about if (annotation.name, one["id"]) not in void]
-        if about == said and (whole := source.read(annotation.key)) is not None:
+        part = groups_part(annotation, prompt_ids.__contains__, void)
+        if part is annotation and (whole := source.read(annotation.key)) is not None:
             target.put_if_absent(annotation.key, whole)
-        elif kept:
-            part = replace(annotation, content={**annotation.content, "prompts": kept}).to_json()
-            target.put_if_absent(annotation_key(GROUPS, part), part)
+        elif part is not None:
+            data = part.to_json()
+            target.put_if_absent(annotation_key(GROUPS, data), data)
+
+
+def groups_part(
+    annotation: Annotation, is_kept: Callable[[str], bool], void: Collection[tuple[str, str]]
+) -> Annotation | None:
+    """Return what an annotation says about the prompts that are kept, given by id: the annotation itself if it speaks
+    of no others, None if nothing remains.
+
+    What is void is left out, except that the prompt is still named: what the annotation replaces stays replaced.
+    """
+    said = annotation.content["prompts"]
+    about = [one for one in said if is_kept(one["id"])]
+    if about == said:
+        return annotation
+    kept = [
+        one if (annotation.name, one["id"]) not in void else {**one, "groups": [], "pins": []}
+        for one in about
+        if annotation.replaces or (annotation.name, one["id"]) not in void
+    ]
+    return replace(annotation, content={**annotation.content, "prompts": kept}) if kept else None
 
 
 def _is_about(annotation: Annotation, prompt_ids: Collection[str]) -> bool:
