@@ -79,7 +79,13 @@ def current_labels(
     Labels that an edit has withdrawn go into `withdrawn`, with whether the other labels of their source there still
     count. Raises StoreCorrupt.
     """
-    found = read_annotations(root, LABELS)
+    return counting_labels(read_annotations(root, LABELS), withdrawn)
+
+
+def counting_labels(
+    found: Sequence[Annotation], withdrawn: dict[tuple[int, int, Label], bool] | None = None
+) -> Iterator[tuple[Annotation, tuple[int, int, Label]]]:
+    """Yield each label that counts among all annotations of labels of a store, as `current_labels` does."""
     void, rows_withdrawn = void_subjects(found), withdrawn_rows(found)
     for annotation in found:
         name = annotation.name
