@@ -13,10 +13,12 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, TypeVar
 
+from ..errors import StoreUnavailable
 from ..graph.context import GraphContext
 from ..graph.graph import Graph
 from ..mine.result import Result, open_result
 from ..profile.reader import Profile, open_profile
+from ..redact import redacted
 from ..store.reader import Store, open_store
 from .settings import ServeSettings
 
@@ -63,17 +65,28 @@ class ServedStore:
         self.shared: dict[str, Any] = {}
         """What groups of endpoints keep between requests, by their own names; see `once`."""
         self._lock = threading.RLock()
-        self._looked = time.monotonic()
+        self._looked, self._looking = time.monotonic(), threading.Lock()
+        self.trouble = ""
+        """Why the last look for new parts failed; empty if it did not. What was read before is still shown."""
 
     def refresh(self) -> Store:
-        """Return the store; look for new parts first if that was not done for some seconds."""
-        with self._lock:
-            if time.monotonic() - self._looked < REFRESH_SECONDS:
-                return self.store
+        """Return the store; look for new parts first if that was not done for some seconds.
+
+        One request at a time looks, others go on. If the store does not answer, it stays as it was, and `trouble` says
+        why. Raises StoreNotFound if the store is not there any more.
+        """
+        if time.monotonic() - self._looked < REFRESH_SECONDS or not self._looking.acquire(blocking=False):
+            return self.store
+        try:
+            found = open_store(self.settings.store)
+            if found.catalogue.commits != self.store.catalogue.commits:
+                self.store = found
+            self.trouble = ""
+        except StoreUnavailable as error:
+            self.trouble = redacted(str(error))
+        finally:
             self._looked = time.monotonic()
-        found = open_store(self.settings.store)
-        if found.catalogue.commits != self.store.catalogue.commits:
-            self.store = found
+            self._looking.release()
         return self.store
 
     def once(self, name: str, make: Callable[[], T]) -> T:
