@@ -19,7 +19,8 @@ from ..mine.result import Result, open_result
 from ..mine.token_names import token_names
 from ..store.reader import Store
 from ..text import counted
-from .section import Section, tests_of, text
+from .facts import tests_of
+from .section import Section, text
 from .values import Names, place_text
 
 _TOP = 100
