@@ -61,9 +61,11 @@ def report_page(results: Sequence[Result], store: Store | None = None, top: int 
     sections = [Section(result, number, names, top) for number, result in enumerate(results, 1)]
     body = "\n".join(section.html() for section in sections)
     folder = files(__package__).joinpath("html")
-    template, script, style = (
-        folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "script.js", "style.css")
+    template, script, *styles = (
+        folder.joinpath(name).read_text(encoding="utf-8")
+        for name in ("page.html", "script.js", "style.css", "picture.css")
     )
+    style = "".join(styles)
     stores = sorted({place_text(str(result.info.get("store") or "unknown store")) for result in results})
     title = text(f"Findings in {', '.join(stores)}", 200)
     parts = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,12 @@ import numpy as np
 from ..errors import ConfigError
 from ..mine.result import Result
 from ..names import unknown
-from ..table import Table
 from .columns import ends_of
 from .drawn import Drawn
 from .effect_pictures import P_VALUES
 from .kinds import TableView, view_of
 from .pictures import pictures
+from .row_filter import RowFilter
 from .strongest_rows import Order, StrongestRows, strongest_rows
 from .value_pictures import histogram
 from .values import Names, words
@@ -49,14 +49,16 @@ class ShownTable:
         found += [end.text for end in ends_of(list(kinds), self.texts) if end.text and end.layer in found]
         return list(dict.fromkeys(found))
 
-    def rows(self, most: int, order: Order | None = None, keep: Callable[[Table], Any] | None = None) -> StrongestRows:
+    def rows(self, most: int, order: Order | None = None, row_filter: RowFilter | None = None) -> StrongestRows:
         """Return the first `most` rows, with all columns that are shown or drawn; the whole table is read.
 
-        `order` is another order than the table's own, and `keep` returns a mask of the rows that are wanted.
+        `order` is another order than the table's own, and `row_filter` leaves rows out.
         """
-        also = (column for column in ("p", "q", "half_1", "half_2", *self._view.histograms) if column in self.kinds)
+        also = [column for column in ("p", "q", "half_1", "half_2", *self._view.histograms) if column in self.kinds]
         of_p = [column for column in P_VALUES if column in self.kinds]
-        return strongest_rows(self.result, self.name, [*self.columns, *also], order or self.order, most, of_p, keep)
+        columns = [*self.columns, *also, *(row_filter.columns() if row_filter else ())]
+        keep = row_filter.mask if row_filter else None
+        return strongest_rows(self.result, self.name, columns, order or self.order, most, of_p, keep)
 
     def pictures(self, rows: StrongestRows, names: Names) -> list[str]:
         """Return what can be drawn of some rows of the table; the columns with histograms are read whole."""

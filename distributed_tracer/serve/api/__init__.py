@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..endpoint import Endpoint
-from . import about_store, graphs
+from . import about_store, findings, graphs
 
-ALL: tuple[Sequence[Endpoint], ...] = (about_store.ENDPOINTS, graphs.ENDPOINTS)
+ALL: tuple[Sequence[Endpoint], ...] = (about_store.ENDPOINTS, graphs.ENDPOINTS, findings.ENDPOINTS)
 """The groups of endpoints, in the order of the API's document."""
