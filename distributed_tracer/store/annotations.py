@@ -77,12 +77,13 @@ def current_labels(root: Backend) -> Iterator[tuple[Annotation, tuple[int, int, 
     Raises StoreCorrupt.
     """
     found = read_annotations(root, LABELS)
-    void = _void(found)
+    void, withdrawn = void_subjects(found), withdrawn_rows(found)
     for annotation in found:
         name = annotation.name
         gone = {source for source in annotation.subjects if (name, source) in void}
-        for row in annotation.labels():
-            if row[2].source not in gone:
+        rows_gone = withdrawn.get(name, ())
+        for number, row in enumerate(annotation.labels()):
+            if row[2].source not in gone and number not in rows_gone:
                 yield annotation, row
 
 
@@ -93,7 +94,7 @@ def read_groups(root: Backend, catalogue: Catalogue) -> dict[str, PromptGroups]:
     catalogue, or that ask something else there, are left out.
     """
     found = read_annotations(root, GROUPS)
-    void = _void(found)
+    void = void_subjects(found)
     counting: dict[str, PromptGroups] = {}
     for annotation in found:
         for said in annotation.groups():
@@ -121,28 +122,6 @@ def read_annotations(root: Backend, kind: str) -> list[Annotation]:
     for batch in key_batches(annotation_keys(root, kind)):
         found += [parse_annotation(data, root.url, key) for key, data in root.read_many(batch).items()]
     return sorted(found, key=lambda annotation: (annotation.number, annotation.created, annotation.key))
-
-
-def copy_annotations_of(source: Backend, target: Backend, prompt_ids: Collection[str]) -> None:
-    """Copy what is said about features, and what counts of what is said about these prompts. Raises StoreCorrupt.
-
-    An annotation that speaks of these prompts alone keeps its name. Of others, a new one holds what is about them, so
-    that nothing of a prompt that was left out goes along.
-    """
-    for keys in key_batches(annotation_keys(source, LABELS)):
-        for key, data in source.read_many(keys).items():
-            parse_annotation(data, source.url, key)
-            target.put_if_absent(key, data)
-    found = read_annotations(source, GROUPS)
-    void = _void(found)
-    for annotation in found:
-        said = annotation.content["prompts"]
-        kept = [one for one in said if one["id"] in prompt_ids and (annotation.name, one["id"]) not in void]
-        if kept == said and (whole := source.read(annotation.key)) is not None:
-            target.put_if_absent(annotation.key, whole)
-        elif kept:
-            part = replace(annotation, content={**annotation.content, "prompts": kept}).to_json()
-            target.put_if_absent(annotation_key(GROUPS, part), part)
 
 
 def _write(
@@ -198,6 +177,15 @@ def _together(before: PromptGroups | None, said: PromptGroups) -> PromptGroups:
     return replace(said, groups=tuple(groups), pins=tuple(pins))
 
 
-def _void(found: Iterable[Annotation]) -> set[tuple[str, str]]:
+def void_subjects(found: Iterable[Annotation]) -> set[tuple[str, str]]:
     """Return what does not count any more, as pairs of an annotation's name and a subject."""
     return {(name, subject) for one in found for name in one.replaces for subject in one.subjects}
+
+
+def withdrawn_rows(found: Iterable[Annotation]) -> dict[str, set[int]]:
+    """Return the single labels that do not count any more, as the numbers of their rows, by their annotation's name."""
+    rows: dict[str, set[int]] = {}
+    for one in found:
+        for name, row in one.withdrawn:
+            rows.setdefault(name, set()).add(row)
+    return rows
