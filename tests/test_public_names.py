@@ -191,7 +191,7 @@ OPTIONS = {
     },
     "submit": {"--address", "--follow", "--no-follow", "--stop", "--python"},
     "status": {"--watch", *JSON},
-    "show": {"--prompt", "--top", *JSON},
+    "show": {"--prompt", "--top", "--brief", "--no-brief", "--characters", "--tokens", "--nodes", *JSON},
     "query": {"--feature", "--show", "--where", "--token", "--target", "--layer", "--limit", "--store", *JSON},
     "feature": {"--profile", "--top", *JSON},
     "intervene": {
