@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from ..redact import redacted
 from .encode import arrays_bytes, json_bytes
-from .endpoint import Arrays, File, Json, Reply
+from .endpoint import Arrays, Encoded, File, Json, Reply
 
 _LEAST_BYTES = 2_000
 """Smallest reply that is compressed."""
@@ -53,6 +53,8 @@ def _content(reply: Reply) -> tuple[bytes, str]:
         return json_bytes(reply.value), "application/json"
     if isinstance(reply, Arrays):
         return arrays_bytes(reply.values, reply.arrays), "application/octet-stream"
+    if isinstance(reply, Encoded):
+        return reply.content, "application/octet-stream"
     if isinstance(reply, File):
         return reply.content, reply.media_type
     return reply.text.encode("utf-8", "backslashreplace"), "text/plain; charset=utf-8"

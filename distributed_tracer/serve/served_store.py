@@ -19,6 +19,7 @@ from ..graph.graph import Graph
 from ..mine.result import Result, open_result
 from ..profile.reader import Profile, open_profile
 from ..redact import redacted
+from ..store.annotation_log import AnnotationCache
 from ..store.reader import Store, open_store
 from .settings import ServeSettings
 
@@ -61,11 +62,14 @@ class ServedStore:
         """The store as it was when it was last looked at. Read it once in a request."""
         self.profile: Profile | None = None if settings.profile is None else open_profile(settings.profile)
         self.results: tuple[Result, ...] = tuple(open_result(path) for path in settings.mined)
+        self.annotations = AnnotationCache(self.store.root)
+        """What is said about the store. Whoever writes annotations calls `reopen` afterwards."""
         self.cache = ByteCache(settings.cache_bytes)
         self.shared: dict[str, Any] = {}
         """What groups of endpoints keep between requests, by their own names; see `once`."""
         self._lock = threading.RLock()
         self._looked, self._looking = time.monotonic(), threading.Lock()
+        self.annotations.refresh()
         self.trouble = ""
         """Why the last look for new parts failed; empty if it did not. What was read before is still shown."""
 
@@ -78,16 +82,28 @@ class ServedStore:
         if time.monotonic() - self._looked < REFRESH_SECONDS or not self._looking.acquire(blocking=False):
             return self.store
         try:
+            self._look()
+        finally:
+            self._looking.release()
+        return self.store
+
+    def reopen(self) -> Store:
+        """Return the store as it is now, as after something was written into it."""
+        with self._looking:
+            self._look()
+        return self.store
+
+    def _look(self) -> None:
+        """Take a store with new parts or new annotations in the place of the one before."""
+        try:
             found = open_store(self.settings.store)
-            if found.catalogue.commits != self.store.catalogue.commits:
+            if self.annotations.refresh() or found.catalogue.commits != self.store.catalogue.commits:
                 self.store = found
             self.trouble = ""
         except StoreUnavailable as error:
             self.trouble = redacted(str(error))
         finally:
             self._looked = time.monotonic()
-            self._looking.release()
-        return self.store
 
     def once(self, name: str, make: Callable[[], T]) -> T:
         """Return the object kept under a name, which the first call makes."""

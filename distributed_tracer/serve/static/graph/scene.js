@@ -1,0 +1,230 @@
+// Scene: the canvases of one graph and when each is painted. From below: the ground (bands and names of axes), edges,
+// nodes, and the focus (selected edges, rings, names of what is pointed at).
+//
+// Painting many edges takes long. So while something moves, the edges' canvas is moved as a bitmap, or has the strongest
+// edges only; all edges are painted when the view settles, some milliseconds' worth in each frame.
+import { BELOW, Camera, LEFT } from "./camera.js";
+import { effectsOf } from "./effects.js";
+import { hitTest } from "./hit.js";
+import { layOut } from "./layout.js";
+import { Layer } from "./layer.js";
+import { paintNames, paintNamesOf } from "./names.js";
+import { paintEdges, paintFocus, paintGround, paintLinked, paintMarks, paintNodes, readColours } from "./paint.js";
+import { chooseEdges, chooseNodes } from "./shown.js";
+
+const SETTLED = 140, BUDGET = 7, CHUNK = 1500, DRAFT = 1500; // milliseconds, milliseconds, edges, edges
+const MOST_LINKED = 2000, NAMES = 220, NAMES_MOVING = 60, SLOW = 10; // edges, names, names, milliseconds
+const LAYERS = ["ground", "edges", "nodes", "focus"];
+
+export class Scene {
+  /** `canvases` are elements by the name of their layer; `onCamera` is called when a reader has moved the camera. */
+  constructor(canvases, graph, { onCamera, onFrame = () => {} }) {
+    this.graph = graph;
+    this.layers = Object.fromEntries(LAYERS.map((name) => [name, new Layer(canvases[name])]));
+    Object.assign(this, { onCamera, onFrame, hovered: -1, cursor: -1, view: null, frame: 0, settling: 0, hit: null });
+    Object.assign(this, { nextEdge: Infinity, isMoving: false, dirty: new Set() });
+    this.camera = new Camera(1, 1);
+    this.colours = readColours();
+  }
+
+  /** Take the size of the place that the scene is in. */
+  resize(width, height) {
+    Object.assign(this.camera, { width: Math.max(width - LEFT, 1), height: Math.max(height - BELOW, 1) });
+    this.layers.ground.resize(width, height);
+    for (const name of LAYERS.slice(1)) this.layers[name].resize(this.camera.width, this.camera.height);
+    if (this.view && this.camera.isFitted) this.camera.fit(this.layout);
+    this.repaint();
+  }
+
+  /** Show a view. A view that is only tried, as while a slider moves, is painted with the strongest edges first. */
+  show(view, { isTried = false } = {}) {
+    const before = this.view;
+    this.view = view;
+    const isOther = (...names) => !before || names.some((name) => before[name] !== view[name]);
+    if (isOther("share", "minDensity", "maxDensity", "hidden", "pins", "groups", "node", "open")) this.choose();
+    if (isOther("share", "minDensity", "maxDensity", "hidden", "pins", "groups", "node", "open", "edges")) {
+      this.drawn = chooseEdges(this.graph, this.shown, view.edges);
+      this.dirty.add("edges");
+    }
+    if (isOther("targetA", "targetB")) this.effects = effectsOf(this.graph, view);
+    this.marks = this.marksOf(view);
+    this.linked = this.linkedTo(this.graph.nodeOf(view.node));
+    if (before?.camera !== view.camera || !before) this.applyCamera(view);
+    const node = this.graph.nodeOf(view.node);
+    if (node >= 0 && before?.node !== view.node && this.camera.bringIntoView(this.layout.x[node], this.layout.y[node]))
+      this.dirty.add("edges");
+    if (before?.node !== view.node) this.cursor = -1;
+    this.layers.edges.canvas.style.opacity = node >= 0 ? "0.22" : "1";
+    for (const name of LAYERS) if (name !== "edges") this.dirty.add(name);
+    if (isTried) this.move();
+    this.wake();
+  }
+
+  choose() {
+    Object.assign(this, chooseNodes(this.graph, this.view));
+    this.layout = layOut(this.graph, this.shown, this.view);
+    this.hit = null;
+    if (this.hovered >= 0 && !this.shown[this.hovered]) this.hovered = -1;
+    if (this.camera.isFitted) this.camera.fit(this.layout);
+  }
+
+  applyCamera({ camera }) {
+    const now = this.camera.place;
+    const isThere = camera && ["x", "y", "scale"].every((name) => Math.abs(camera[name] - now[name]) < 0.06);
+    if (camera && !isThere) this.camera.goTo(camera, this.layout);
+    else if (!camera) this.camera.fit(this.layout);
+    else return;
+    this.dirty.add("edges");
+  }
+
+  marksOf({ pins, groups }) {
+    const marks = new Map(), of = (key) => {
+      const node = this.graph.nodeOf(key);
+      if (node >= 0 && !marks.has(node)) marks.set(node, { isPinned: false, groups: [] });
+      return marks.get(node);
+    };
+    for (const key of pins) if (of(key)) of(key).isPinned = true;
+    groups.forEach(({ members }, number) => members.forEach((key) => of(key)?.groups.push(number)));
+    return marks;
+  }
+
+  /** Return the strongest edges of a node that are shown, and which nodes they join; null for no node. */
+  linkedTo(node) {
+    if (node < 0) return null;
+    const { graph, shown } = this, nodes = new Uint8Array(graph.count), edges = [];
+    nodes[node] = 1;
+    for (const edge of [...graph.inputs(node), ...graph.outputs(node)]) {
+      const [one, other] = [graph.source[edge], graph.target[edge]];
+      if (shown[one] && shown[other]) { nodes[one] = nodes[other] = 1; edges.push(edge); }
+    }
+    edges.sort((a, b) => Math.abs(graph.share(b)) - Math.abs(graph.share(a)));
+    return { nodes, edges: edges.slice(0, MOST_LINKED) };
+  }
+
+  /** Paint everything anew, as after a change of colours. */
+  repaint() {
+    this.colours = readColours();
+    for (const name of LAYERS) this.dirty.add(name);
+    if (this.view) this.wake();
+  }
+
+  /** Note that the camera moved: what is painted follows as a bitmap, or is painted anew where that is quick. */
+  moved() {
+    for (const name of ["ground", "focus", "nodes"]) this.dirty.add(name);
+    this.layers.edges.follow(this.camera);
+    this.nextEdge = Infinity;
+    this.move();
+    this.wake();
+  }
+
+  move() {
+    this.isMoving = true;
+    clearTimeout(this.settling);
+    this.settling = setTimeout(() => this.settle(), SETTLED);
+  }
+
+  settle() {
+    this.isMoving = false;
+    for (const name of ["edges", "nodes"]) this.dirty.add(name);
+    this.onCamera(this.camera.isFitted ? null : this.camera.place);
+    this.wake();
+  }
+
+  wake() {
+    if (!this.frame) this.frame = requestAnimationFrame(() => this.paint());
+  }
+
+  paint() {
+    this.frame = 0;
+    const { camera, layers, dirty } = this, began = performance.now();
+    if (dirty.has("ground")) layers.ground.paint(camera, (pen) => paintGround(pen, this));
+    if (dirty.has("edges")) this.beginEdges();
+    else if (this.nextEdge < this.drawn.length) this.paintSomeEdges();
+    if (dirty.has("nodes")) this.paintNodes();
+    if (dirty.has("focus")) layers.focus.paint(camera, (pen) => this.paintFocus(pen));
+    dirty.clear();
+    this.onFrame(performance.now() - began);
+    if (this.nextEdge < this.drawn.length) this.wake();
+  }
+
+  paintNodes() {
+    const { nodes } = this.layers;
+    // Nodes are moved as a bitmap only where painting them takes longer than a frame allows.
+    if (this.isMoving && nodes.camera && nodes.milliseconds > SLOW && !this.dirty.has("edges")) nodes.follow(this.camera);
+    else
+      nodes.paint(this.camera, (pen) => {
+        paintNodes(pen, this);
+        paintMarks(pen, this);
+        paintNames(pen, this, this.isMoving ? NAMES_MOVING : NAMES);
+      });
+  }
+
+  beginEdges() {
+    this.layers.edges.begin(this.camera);
+    const count = this.isMoving ? Math.min(DRAFT, this.drawn.length) : this.drawn.length;
+    this.nextEdge = 0;
+    this.paintSomeEdges(count);
+    if (this.isMoving) this.nextEdge = Infinity;
+  }
+
+  /** Paint edges behind those that are painted, which are stronger, until the time of a frame is over. */
+  paintSomeEdges(most = this.drawn.length) {
+    const { pen } = this.layers.edges, end = performance.now() + BUDGET;
+    pen.globalCompositeOperation = "destination-over";
+    do {
+      const to = Math.min(this.nextEdge + CHUNK, most);
+      paintEdges(pen, this, this.nextEdge, to);
+      this.nextEdge = to;
+    } while (this.nextEdge < most && performance.now() < end);
+    pen.globalCompositeOperation = "source-over";
+  }
+
+  paintFocus(pen) {
+    if (this.linked) {
+      paintLinked(pen, this);
+      paintNodesAgain(pen, this);
+    }
+    paintFocus(pen, this);
+    paintNamesOf(pen, this, [this.graph.nodeOf(this.view.node), this.hovered, this.cursor]);
+  }
+
+  /** The node at a place of the plot, or -1. */
+  nodeAt(x, y) {
+    this.hit ??= hitTest(this.graph, this.shown, this.layout);
+    return this.hit(this.camera, x, y);
+  }
+
+  /** The folded range at a place of the whole scene: "3-17" for positions, "L4-9" for layers, or null. */
+  foldAt(x, y) {
+    const across = this.camera.fromX(x - LEFT), down = this.camera.fromY(y);
+    const is = ({ isFolded, from, to }, at) => isFolded && from <= at && at <= to;
+    const column = x > LEFT && this.layout.columns.find((one) => is(one, across));
+    const band = y < this.camera.height && this.layout.bands.find((one) => is(one, down));
+    if (column) return `${column.first}-${column.last}`;
+    return band ? `L${band.first}-${band.last}` : null;
+  }
+
+  /** Mark the node under the mouse, or that of the keys. */
+  point(name, node) {
+    if (this[name] === node) return;
+    this[name] = node;
+    this.dirty.add("focus");
+    if (name === "cursor") {
+      this.dirty.add("ground");
+      if (node >= 0 && this.camera.bringIntoView(this.layout.x[node], this.layout.y[node])) this.moved();
+    }
+    this.wake();
+  }
+
+  close() {
+    cancelAnimationFrame(this.frame);
+    clearTimeout(this.settling);
+    this.frame = -1; // nothing wakes it any more
+  }
+}
+
+/** The nodes at the ends of the selected edges, over these edges. */
+export function paintNodesAgain(pen, scene) {
+  const shown = scene.linked.nodes.map((is, node) => is & scene.shown[node]);
+  paintNodes(pen, { ...scene, graph: scene.graph, shown });
+}

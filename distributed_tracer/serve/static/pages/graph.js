@@ -1,0 +1,72 @@
+// The graph page: one prompt's graph, drawn, with panels about what is selected in it.
+import { go } from "../address.js";
+import { get, getArrays } from "../api.js";
+import { GraphData } from "../graph_data.js";
+import { useGraphKeys } from "../graph/graph_keys.js";
+import { toggled, useView } from "../graph/commands.js";
+import { Controls } from "../graph/controls.js";
+import { Drawing } from "../graph/drawing.js";
+import { NodeList } from "../graph/node_list.js";
+import { Panels } from "../graph/panel_tabs.js";
+import { pictureOf } from "../graph/picture.js";
+import { Notes, Strip } from "../graph/strip.js";
+import { html, useCallback, useEffect, useRef } from "../lib.js";
+import { NotThere, useLoaded } from "../load.js";
+import { number } from "../text.js";
+import { say } from "../say.js";
+
+export default function GraphPage({ store, params }) {
+  const prompt = params.get("prompt");
+  const graph = useLoaded(async (signal) => {
+    if (!prompt) throw new Error("The address names no prompt: choose one on the page of prompts.");
+    return new GraphData(await getArrays("graph", { prompt }, signal));
+  }, [prompt]);
+  const neighbours = useLoaded((signal) => (prompt ? get("graph_neighbours", { prompt }, signal) : Promise.resolve(null)), [prompt]);
+  if (graph.error || !graph.value || graph.isLoading) return html`<${NotThere} error=${graph.error} what="the graph" />`;
+  return html`<${GraphView} key=${prompt} graph=${graph.value} neighbours=${neighbours.value} store=${store} params=${params} />`;
+}
+
+function GraphView({ graph, neighbours, store, params }) {
+  const { view, act, gone, latest } = useView(graph, params), scene = useRef(null);
+  const select = useCallback((key) => {
+    act(key ? "select" : "clear the selection", { node: key });
+    say(key ? `${graph.name(graph.nodeOf(key))}, influence ${number(graph.influence[graph.nodeOf(key)])}` : "nothing is selected");
+  }, [graph]);
+  const pin = useCallback((key) => {
+    const { pins } = latest();
+    act(pins.includes(key) ? "unpin" : "pin", { pins: toggled(pins, key) });
+    say(`${pins.includes(key) ? "unpinned" : "pinned"} ${graph.name(graph.nodeOf(key))}`);
+  }, [graph]);
+  const unfold = useCallback((range) => act("unfold", { open: [...new Set([...latest().open, range])] }), [graph]);
+  const camera = useCallback((place) => {
+    const { camera: before } = latest();
+    const isSame = place === before || (place && before && ["x", "y", "scale"].every((name) => Math.abs(place[name] - before[name]) < 0.06));
+    if (!isSame) act("move", { camera: place }, { merge: "camera" });
+  }, [graph]);
+  const hover = useCallback((key) => scene.current?.point("hovered", key ? graph.nodeOf(key) : -1), [graph]);
+  const on = { select: (node) => select(node < 0 ? null : graph.keyOf(node)), pin: (node) => pin(graph.keyOf(node)), unfold, camera };
+  const attempt = (changes) => scene.current?.show({ ...latest(), ...changes }, { isTried: true });
+  useGraphKeys({ graph, view, latest, act, scene, select, pin, unfold, neighbours, goTo: (id) => go("graph", { prompt: id }) });
+  useEffect(() => { for (const line of gone) say(line); }, [gone]);
+  const picture = useCallback(() => pictureOf(scene.current), [graph]);
+  return html`<div class="graph-page">
+    <${Strip} graph=${graph} neighbours=${neighbours} />
+    <${Notes} lines=${[...gone, ...graph.notes]} />
+    <div class="graph-main">
+      <section class="graph-left" aria-label="Drawing">
+        <${Controls} graph=${graph} view=${view} act=${act} attempt=${attempt} scene=${() => scene.current} isFolded=${view.open.length > 0} />
+        <${Drawing} graph=${graph} view=${view} holder=${scene} on=${on} />
+        <${Legend} />
+        <${NodeList} graph=${graph} view=${view} select=${select} />
+      </section>
+      <${Panels} graph=${graph} view=${view} act=${act} store=${store} select=${select} hover=${hover} picture=${picture} scene=${scene} />
+    </div></div>`;
+}
+
+function Legend() {
+  const mark = (kind, text) => html`<span><span class=${`mark kind-${kind}`} aria-hidden="true"></span> ${text}</span>`;
+  return html`<p class="legend">${mark(0, "feature")}${mark(1, "error")}${mark(2, "token")}${mark(3, "target")}
+    <span><span class="stroke positive" aria-hidden="true"></span> raises</span>
+    <span><span class="stroke negative" aria-hidden="true"></span> lowers</span>
+    <span class="faint">size: influence · drag to move, wheel to zoom, ctrl-click to pin</span></p>`;
+}
