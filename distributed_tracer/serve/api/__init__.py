@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..endpoint import Endpoint
-from . import about_store, findings, graphs
+from . import about_store, exports, findings, graphs, notes
 
-ALL: tuple[Sequence[Endpoint], ...] = (about_store.ENDPOINTS, graphs.ENDPOINTS, findings.ENDPOINTS)
+ALL: tuple[Sequence[Endpoint], ...] = (
+    about_store.ENDPOINTS,
+    graphs.ENDPOINTS,
+    findings.ENDPOINTS,
+    exports.ENDPOINTS,
+    notes.ENDPOINTS,
+)
 """The groups of endpoints, in the order of the API's document."""

@@ -2,4 +2,6 @@
 // graph, view, act, store, select, hover and picture; the page adds `scene`, the drawing.
 export const PANELS = [
   { name: "node", title: "Node", load: () => import("./node_panel.js"), isThere: () => true },
+  { name: "notes", title: "Notes", load: () => import("./notes_panel.js"), isThere: () => true },
+  { name: "share", title: "Share", load: () => import("./share_panel.js"), isThere: () => true },
 ];
