@@ -57,7 +57,7 @@ export default function NotesPanel({ graph, view, store, select }) {
   const prompt = graph.prompt, node = graph.nodeOf(view.node ?? "");
   const isFeature = node >= 0 && graph.kind[node] === FEATURE;
   return html`
-    <section class="notes" aria-label="Notes">
+    <section class="notes-panel" aria-label="Notes">
       ${store.read_only && html`<p class="faint">This server is read-only: notes can be read, and not written.</p>`}
       ${node >= 0 && html`<${Notes} key=${view.node} title=${`About ${graph.name(node)}`} subject=${{ prompt, node: view.node }} store=${store} />`}
       ${isFeature && html`<${Notes} key=${`f${view.node}`} title=${`About feature ${graph.shortName(node)}, in all prompts`}

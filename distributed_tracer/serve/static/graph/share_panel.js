@@ -31,7 +31,7 @@ export default function SharePanel({ graph, picture }) {
     tell("The picture is saved.");
   });
   return html`
-    <section class="share" aria-label="Share">
+    <section class="share-panel" aria-label="Share">
       <h2>What is seen</h2>
       <p class="buttons">
         <button type="button" onClick=${copy}>Copy link</button>
