@@ -23,7 +23,7 @@ from ..query.feature_summary import check_profile
 from ..redact import redacted
 from ..store.annotation_log import AnnotationCache
 from ..store.annotations import counting_labels
-from ..store.format.annotation import LABELS
+from ..store.format.annotation import GROUPS, LABELS
 from ..store.reader import Store, open_store
 from .newer_store import newer_store
 from .settings import ServeSettings
@@ -79,6 +79,7 @@ class ServedStore:
         self._looked, self._looking = time.monotonic(), threading.Lock()
         self._labels = Labels()
         self._label_names: list[str] | None = None
+        self._group_names: list[str] = []
         self.annotations.refresh()
         self._set_labels(self.store)
         self.trouble = ""
@@ -108,8 +109,11 @@ class ServedStore:
         """Take a store with new parts or new annotations in the place of the one before."""
         try:
             found = newer_store(self.store, self.settings.store)
-            if self.annotations.refresh() and found is self.store:  # it keeps the groups that it has read
+            self.annotations.refresh()
+            groups = [one.name for one in self.annotations.annotations(GROUPS)]
+            if groups != self._group_names and found is self.store:  # it keeps the groups that it has read
                 found = Store(found.root, found.info, found.catalogue, found.index, {})
+            self._group_names = groups
             self._set_labels(found)
             self.store, self.trouble = found, ""
         except StoreUnavailable as error:

@@ -16,7 +16,6 @@ from ...graph.graph import Graph
 from ...graph.node_keys import node_numbers
 from ...plain_values import shown
 from ...store.annotation_edits import write_result
-from ...store.annotation_log import AnnotationCache
 from ...store.format.annotation_entry import RESULTS
 from ...store.format.annotation_subject import Subject
 from ..endpoint import Endpoint, Json
@@ -256,16 +255,12 @@ def keep_result(served: ServedStore, query: Mapping[str, Any], body: Any) -> Jso
     name, result = body.get("name"), body.get("result", {})
     if not (name is None or isinstance(name, str)) or not isinstance(result, Mapping):
         raise ConfigError("a result is kept by a name, which is text, and is a JSON object")
-    ref = write_result(_cache(served), prompt, asked(served, prompt), name, result, author, parents)
+    ref = write_result(served.annotations, prompt, asked(served, prompt), name, result, author, parents)
     return Json({"written": ref, "results": _kept(served, prompt)})
 
 
-def _cache(served: ServedStore) -> AnnotationCache:
-    return served.once("results", lambda: AnnotationCache(served.store.root))
-
-
 def _kept(served: ServedStore, prompt: str) -> list[dict[str, Any]]:
-    cache = _cache(served)
+    cache = served.annotations
     cache.refresh([RESULTS])
     heads = cache.heads(RESULTS, Subject.of_prompt(prompt, asked(served, prompt)))
     return [

@@ -72,7 +72,7 @@ def write_label(served: ServedStore, query: Mapping[str, Any], body: Any) -> Jso
         ref = restore(served.annotations, LABELS, subject, restores, author, parents)
     else:
         ref = write_label_edit(served.annotations, layer, feature, text, author, source, parents)
-    served.read_annotations()
+    served.reopen()
     return Json({"ref": ref, "labels": label_records(served, layer, feature)})
 
 
