@@ -227,6 +227,10 @@ OPTIONS = {
     },
     "export-features": {"--out", "--packed", "--no-packed"},
     "report": {"--out", "--store", "--top"},
+    "serve": {
+        *("--host", "--port", "--profile", "--mined", "--model", "--transcoders", "--device"),
+        *("--author", "--allow-host", "--token-file", "--page", "--read-only", "--no-read-only"),
+    },
     "draw": {*("--out", "--prompt", "--by", "--layers", "--top", "--edges", "--labels", "--size", "--width")},
     "compare": {"--out", "--top", *JSON},
     "info": JSON,

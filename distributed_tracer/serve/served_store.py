@@ -71,7 +71,7 @@ class ServedStore:
             check_profile(self.store, self.profile)
         self.results: tuple[Result, ...] = tuple(open_result(path) for path in settings.mined)
         self.annotations = AnnotationCache(self.store.root)
-        """What is said about the store. Whoever writes annotations calls `reopen` afterwards."""
+        """What is said about the store. Endpoints that write annotations call `reopen` afterwards."""
         self.cache = ByteCache(settings.cache_bytes)
         self.shared: dict[str, Any] = {}
         """What groups of endpoints keep between requests, by their own names; see `once`."""
