@@ -54,13 +54,22 @@ function GraphView({ graph, neighbours, store, params }) {
     <${Notes} lines=${[...gone, ...graph.notes]} />
     <div class="graph-main">
       <section class="graph-left" aria-label="Drawing">
-        <${Controls} graph=${graph} view=${view} act=${act} attempt=${attempt} scene=${() => scene.current} isFolded=${view.open.length > 0} />
-        <${Drawing} graph=${graph} view=${view} holder=${scene} on=${on} />
+        <${Controls} graph=${graph} view=${view} act=${act} attempt=${attempt} />
+        <${Drawing} graph=${graph} view=${view} holder=${scene} on=${on}><${Zoom} act=${act} scene=${scene} isUnfolded=${view.open.length > 0} /><//>
         <${Legend} />
         <${NodeList} graph=${graph} view=${view} select=${select} />
       </section>
       <${Panels} graph=${graph} view=${view} act=${act} store=${store} select=${select} hover=${hover} picture=${picture} scene=${scene} />
     </div></div>`;
+}
+
+function Zoom({ act, scene, isUnfolded }) {
+  const zoom = (factor) => () => { scene.current.camera.zoom(factor); scene.current.moved(); };
+  return html`<div class="zoom" role="group" aria-label="Size">
+    ${isUnfolded && html`<button type="button" title="Fold what was unfolded (f)" onClick=${() => act("fold", { open: [] })}>Fold</button>`}
+    <button type="button" aria-label="Zoom in" title="Zoom in (+)" onClick=${zoom(1.25)}>+</button>
+    <button type="button" aria-label="Zoom out" title="Zoom out (-)" onClick=${zoom(0.8)}>−</button>
+    <button type="button" title="Show all (0)" onClick=${() => act("show all", { camera: null })}>Fit</button></div>`;
 }
 
 function Legend() {
