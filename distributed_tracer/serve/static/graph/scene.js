@@ -71,11 +71,8 @@ export class Scene {
   }
 
   applyCamera({ camera }) {
-    const now = this.camera.place;
-    const isThere = camera && ["x", "y", "scale"].every((name) => Math.abs(camera[name] - now[name]) < 0.06);
-    if (camera && !isThere) this.camera.goTo(camera, this.layout);
-    else if (!camera) this.camera.fit(this.layout);
-    else return;
+    if (camera) this.camera.goTo(camera);
+    else this.camera.fit(this.layout);
     this.dirty.add("edges");
   }
 
