@@ -3,7 +3,7 @@
     python benchmarks/serve_graph.py [--store FOLDER] [--only 3000x100000 ...] [--json out.json]
         [--chromium /usr/bin/chromium] [--width 1440] [--height 900]
 
-Each graph is opened in a fresh page, which is moved and whose sliders are dragged as a reader would, one step per frame.
+Each graph is opened in a fresh page, which is moved and whose sliders are dragged as a reader would, one step a frame.
 The columns of the table are: bytes of the reply before and after compression, beside those of the same graph as the
 JSON of `export --format viewer`; seconds from the request of the page to its first painting of nodes (of a graph that
 the server has in memory, and of one that it has not); the middle and the 95th percentile of the milliseconds between
@@ -52,7 +52,10 @@ async ([what, steps]) => {
   const point = (kind, x, y) => surface.dispatchEvent(new PointerEvent(kind, { pointerId: 1, button: 0, bubbles: true,
     clientX: box.left + x, clientY: box.top + y }));
   surface.setPointerCapture = () => {};
-  const slide = (slider, value) => { slider.value = String(value); slider.dispatchEvent(new Event("input", { bubbles: true })); };
+  const slide = (slider, value) => {
+    slider.value = String(value);
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+  };
   const frame = () => new Promise(requestAnimationFrame);
   const begin = { share: Number(sliders[0].value), edges: Number(sliders[1].value) };
   if (what === "pan") point("pointerdown", 600, 300);

@@ -1,7 +1,7 @@
 // Camera: from units of the layout to pixels of the plot, which lies right of the names of layers and above the tokens.
 export const LEFT = 74, BELOW = 78;
 const ABOVE = 40, BESIDE = 30;
-const LEAST = 0.02, MOST = 12, LEAST_STRETCH = 0.6, MOST_STRETCH = 2;
+const LEAST = 0.02, MOST = 12, LEAST_STRETCH = 0.6, MOST_STRETCH = 6;
 const within = (value, least, most) => Math.min(Math.max(value, least), most);
 
 /** Whether two places are the same; null is the whole. */

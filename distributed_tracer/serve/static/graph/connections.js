@@ -17,7 +17,7 @@ export function NodeRow({ graph, node, share = null, value = null, from = null, 
   return html`<li><button type="button" class="row" onClick=${() => select(key)} onMouseEnter=${() => hover(key)}
       onMouseLeave=${() => hover(null)} onFocus=${() => hover(key)} onBlur=${() => hover(null)}>
     <span class="what"><span class=${`mark kind-${graph.kind[node]}`} aria-hidden="true"></span>
-      <b>${cut(graph.shortName(node), 24)}</b>${" "}${label ? cut(label, 60) : ""}${isHidden ? html` <i>hidden</i>` : ""}</span>
+      <b>${cut(graph.shortName(node), 24)}</b>${" "}${label ? cut(label, 60) : ""}${isHidden ? html` <i>not shown</i>` : ""}</span>
     <${Elsewhere} graph=${graph} node=${node} from=${from} />
     ${value === null ? "" : html`<span class="share faint" title="influence">${number(value)}</span>`}
     ${share === null ? "" : html`<span class=${`share ${sign}`}>${percent(share)}</span>

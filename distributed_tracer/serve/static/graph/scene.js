@@ -124,7 +124,7 @@ export class Scene {
 
   settle() {
     this.isMoving = false;
-    for (const name of ["edges", "nodes"]) this.dirty.add(name);
+    for (const name of ["edges", "nodes", "focus"]) this.dirty.add(name);
     this.onCamera(this.camera.isFitted ? null : this.camera.place);
     this.wake();
   }
@@ -159,7 +159,7 @@ export class Scene {
       nodes.paint(this.camera, (pen) => {
         paintNodes(pen, this);
         paintMarks(pen, this);
-        paintNames(pen, this, this.isMoving ? NAMES_MOVING : NAMES);
+        if (!this.linked) this.paintNames(pen);
       });
   }
 
@@ -194,10 +194,15 @@ export class Scene {
     this.job = null;
   }
 
+  paintNames(pen) {
+    paintNames(pen, this, this.isMoving ? NAMES_MOVING : NAMES);
+  }
+
   paintFocus(pen) {
     if (this.linked) {
       paintLinked(pen, this);
       paintNodesAgain(pen, this);
+      this.paintNames(pen); // over the edges that are drawn here
     }
     paintFocus(pen, this);
     paintNamesOf(pen, this, [this.graph.nodeOf(this.view.node), this.hovered, this.cursor]);
