@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,10 @@ import random_stores
 from random_graphs import AWKWARD, finite, random_graph
 from serving import Server, opened, served, violations
 
+from distributed_tracer.graph.context import Group, NodeKey
 from distributed_tracer.graph.graph import Graph
+from distributed_tracer.store.annotations import write_groups
+from distributed_tracer.store.format.annotation import PromptGroups
 from distributed_tracer.store.reader import Store, open_store
 
 pytestmark = pytest.mark.slow
@@ -150,6 +154,7 @@ def colour(shown: Any, kind: int) -> str:
 
 def picture_of(shown: Any) -> ElementTree.Element:
     """Return the SVG of what is seen, parsed."""
+    shown.evaluate(TWO_FRAMES)
     return ElementTree.fromstring(shown.evaluate(PICTURE + ".svg()"))
 
 
@@ -225,6 +230,30 @@ def test_groups_and_hidden_nodes_live_in_the_address(server: Server, browser: An
         assert asked(shown)["hide"] == [best]
         shown.locator(".hidden > button").click()
         shown.wait_for_function("() => !location.search.includes('hide=')")
+
+
+def test_pins_and_groups_of_the_store_are_shown_until_they_are_taken_away(
+    small_store: Path, browser: Any, tmp_path: Path
+) -> None:
+    shutil.copytree(small_store, tmp_path / "store")
+    store = open_store(str(tmp_path / "store"))
+    graph = store.graph("dallas")
+    nodes = graph.nodes
+    sites = zip(nodes.layer_N.tolist(), nodes.position_N.tolist(), nodes.feature_N.tolist(), strict=True)
+    pin, member = [NodeKey("feature", *site) for site, kind in zip(sites, nodes.kind_N, strict=True) if kind == 0][:2]
+    said = PromptGroups("dallas", store.entry("dallas").asked, (Group(EVIL, (member,)),), (pin,))
+    write_groups(store.root, [said])
+    with served(tmp_path / "store", "--read-only") as server, opened(browser, server, address("dallas")) as shown:
+        show(shown)
+        assert EVIL in shown.text_content(".groups summary")
+        shown.locator(".pins button.row").click()
+        shown.wait_for_url(re.compile("node="))
+        shown.keyboard.press("p")
+        shown.wait_for_url(re.compile("pin=none"))
+        shown.reload()
+        show(shown)
+        assert shown.locator(".pins").count() == 0
+        assert shown.locator(".groups summary").count() == 1
 
 
 def test_the_picture_is_svg_with_texts_and_png_of_the_same_size(server: Server, browser: Any, dallas: Graph) -> None:
