@@ -26,7 +26,7 @@ function Nothing({ graph, shown, select, hover }) {
     <p class="faint">Click a node, or press an arrow key and then Enter. <kbd>?</kbd> lists all keys.</p>
     <h3>Most influential features</h3>
     <ul class="rows">${top.slice(0, 12).map((node) => html`
-      <${NodeRow} key=${node} graph=${graph} node=${node} isHidden=${!shown[node]} select=${select} hover=${hover} />`)}</ul>
+      <${NodeRow} key=${node} graph=${graph} node=${node} value=${graph.influence[node]} isHidden=${!shown[node]} select=${select} hover=${hover} />`)}</ul>
   </section>`;
 }
 
@@ -44,7 +44,7 @@ function factsOf(graph, node, effects) {
 }
 
 const densityOf = (density) =>
-  Number.isFinite(density) ? `in ${number(100 * density)}% of the store's prompts` : "unknown";
+  Number.isFinite(density) ? `in ${Number((100 * density).toPrecision(3))}% of the store's prompts` : "unknown";
 
 function Selected({ graph, view, act, store, shown, node, select, hover }) {
   const key = graph.keyOf(node), kind = graph.kind[node], effects = useMemo(() => effectsOf(graph, view), [view.targetA, view.targetB]);
