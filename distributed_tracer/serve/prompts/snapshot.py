@@ -68,7 +68,7 @@ class PromptSnapshot:
         """Make the table of a store.
 
         `blocks` are by commit, and None where a part was not read; `values` are those that codes of a column stand for;
-        `checks` has figures by column and prompt id.
+        `checks` has results by column and prompt id.
         """
         self.store, self.catalogue, self.blocks = store, store.catalogue, blocks
         self.is_complete, self.problems = is_complete, list(problems)
@@ -142,9 +142,9 @@ class PromptSnapshot:
         numbers_I = self._numbers(key) if has_numbers else None
         return PromptColumn(name, source, numbers_I, self._codes(key), self._values.get(key, ()))
 
-    def _by_id(self, figures: Mapping[str, float]) -> npt.NDArray[np.float64]:
+    def _by_id(self, results: Mapping[str, float]) -> npt.NDArray[np.float64]:
         values_I = np.full(len(self), np.nan)
-        for prompt, value in figures.items():
+        for prompt, value in results.items():
             if prompt in self.catalogue.number_of:
                 values_I[self.catalogue.number_of[prompt]] = value
         return values_I

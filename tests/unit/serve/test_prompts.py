@@ -1,4 +1,4 @@
-"""The table of prompts of a served store: what it says, in which order, and what becomes of it while a store changes."""
+"""The table of prompts of a served store: what it says, in which order, and what becomes of it as a store changes."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_rows_say_what_the_store_says(mixed: ServedStore) -> None:
         ["replacement=null"],
         ["id=p3"],
         ["text=Text 5"],
-        ["part>=8"],
+        ["part>=a"],
     ],
 )
 def test_conditions_mean_what_they_mean_on_the_command_line(where: list[str], mixed: ServedStore) -> None:
@@ -160,10 +160,7 @@ def test_a_condition_that_nothing_can_meet_is_refused_in_the_same_words(where: s
         rows_meeting(open_store(mixed.store.url).prompts, where)
     with pytest.raises(ConfigError) as found:
         rows(mixed, where=[where])
-    assert (
-        str(found.value).split(";")[0].split(". Did")[0].split(": ")[0]
-        == str(expected.value).split(";")[0].split(". Did")[0].split(": ")[0]
-    )
+    assert str(found.value)[:20] == str(expected.value)[:20]
 
 
 def test_order_is_stable_with_ties_by_id_and_what_is_missing_last(mixed: ServedStore) -> None:
@@ -241,7 +238,7 @@ def test_the_bounds_of_a_bin_choose_exactly_the_prompts_that_it_counts(name: str
         "skewed": np.exp(rng.normal(0, 4, 60)).tolist(),
         "one value": [0.1] * 60,
         "huge": (rng.normal(0, 1e300, 60)).tolist(),
-        "negative": (-rng.random(60) * 1e-7).tolist(),
+        "negative": (-rng.random(60) / 10_000_000).tolist(),
     }[name]
     graph = random_graph(num_active=4)
     graphs = [replace(graph, prompt_id=f"p{number:02d}", metadata={"x": value}) for number, value in enumerate(values)]
@@ -339,7 +336,7 @@ def test_parts_that_another_process_commits_meanwhile_appear(tmp_path: Path) -> 
         assert process.stdout is not None
         for line in process.stdout:
             found = ids(served, sort="num_nodes", search="q")
-            assert found[:0] == [] and set(found) >= {f"q{number}" for number in range(int(line) + 1)}
+            assert set(found) >= {f"q{number}" for number in range(int(line) + 1)}
     assert process.returncode == 0
     assert ids(served) == ["p0", *(f"q{number}" for number in range(6))]
 
