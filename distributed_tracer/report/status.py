@@ -57,16 +57,16 @@ def run_status(run: RunRecord, end: RunEnd | None, store: Store, failures: Seque
     A run that ended by itself has recorded how; a run that was killed has not.
     """
     catalogue = store.catalogue
-    is_own_I = catalogue.columns["run"] == (catalogue.runs.index(run.id) if run.id in catalogue.runs else -2)
+    is_own = catalogue.columns["run"] == (catalogue.runs.index(run.id) if run.id in catalogue.runs else -2)
 
     def is_done(prompt_id: str) -> bool:
         number = catalogue.number_of.get(prompt_id)
-        return number is not None and bool(is_own_I[number])
+        return number is not None and bool(is_own[number])
 
     written = {f"commits/{commit.name}": commit.created for commit in catalogue.commits if commit.run == run.id}
     # A prompt whose id the store had under other content failed in this run, though the id is done.
     failed = [failure for failure in failures if failure.run == run.id and not is_done(failure.prompt_id)]
-    num_done = run.num_done + int(is_own_I.sum())
+    num_done = run.num_done + int(is_own.sum())
     times = {f"runs/{run.id}.json": run.started, **written}
     times |= {f"failures/{failure_name(failure.prompt_id)}": failure.time for failure in failed}
     stamped, ahead = _by_the_store(store.root, times)

@@ -1,6 +1,6 @@
 """PromptSnapshot: the table of prompts as it was at one time, of which questions are answered.
 
-Axes: I prompt in the order of the catalogue.
+Axes: I prompt in the order of the catalogue, L layer.
 """
 
 from __future__ import annotations
