@@ -52,7 +52,7 @@ class Dictionary:
         codes, numbers = np.full(len(values), MISSING, np.int32), np.full(len(values), np.nan)
         for row, value in enumerate(values):
             kind = kind_of(value)
-            if (kind == "numbers" and -_EXACT <= value <= _EXACT) or value != value:
+            if kind == "numbers" and (isinstance(value, float) or -_EXACT <= value <= _EXACT):
                 codes[row], numbers[row] = NUMBER, value
             elif kind != "missing":
                 codes[row] = self.code(kind, value)

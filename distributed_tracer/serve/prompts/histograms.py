@@ -62,7 +62,10 @@ def _bins(column: PromptColumn) -> Binned:
     if column.is_integer:
         low, high = np.ceil(low), np.floor(high)
     facts = {"low": low.tolist(), "high": high.tolist(), "scale": scale}
-    return Binned(column, facts, len(low), _places(numbers_I, edges))
+    place_I = _places(numbers_I, edges)
+    if column.codes_I is not None:
+        place_I[column.codes_I >= 0] = len(low)  # integers that no float64 holds
+    return Binned(column, facts, len(low), place_I)
 
 
 def _edges(known: npt.NDArray[np.float64], is_integer: bool) -> tuple[npt.NDArray[np.float64], str]:

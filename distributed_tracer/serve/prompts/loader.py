@@ -52,6 +52,13 @@ class PromptLoader:
                 threading.Thread(target=self._work, name="prompts", daemon=True).start()
             return self._current
 
+    def read_all(self, seconds: float) -> PromptSnapshot:
+        """Return the table when nothing more is being read, or as it is when the time is over."""
+        self.now()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_working, seconds)
+            return self._current
+
     def wait_for(self, snapshot: PromptSnapshot, numbers: Iterable[int], seconds: float) -> PromptSnapshot:
         """Wait until the parts of some prompts have been read, which are read next, or until the time is over.
 

@@ -7,10 +7,10 @@ import { bounds, setWhere, without } from "./view.js";
 const [WIDTH, HEIGHT, FEW] = [200, 56, 6];
 
 /** Return the bins that conditions leave: [first, last], numbers of bins. */
-function chosen({ low, high }, { least, most }) {
+function chosen({ low, high, is_integer: isInteger }, { least, most }) {
   let first = 0, last = low.length - 1;
   if (least !== null) while (first < last && high[first] < least) first++;
-  if (most !== null) while (last > first && low[last] > most) last--;
+  if (most !== null) while (last > first && (low[last] > most || (low[last] === most && high[last] > most && !isInteger))) last--;
   return [first, last];
 }
 

@@ -1,5 +1,5 @@
 // The corpus: all prompts in one table, which is searched, filtered by conditions and histograms, and sorted.
-import { change, go, href } from "../address.js";
+import { change, current, go, href } from "../address.js";
 import { get } from "../api.js";
 import { usualColumns, usualHistograms } from "../corpus/columns.js";
 import { Chips, ConditionField, SearchBox } from "../corpus/filters.js";
@@ -80,38 +80,46 @@ export default function Corpus({ store, params }) {
   const [run, setRun] = useState(null);
   const version = `${run?.num_stored ?? ""}`;
   const { columns, names, counted: counts, rows, bars } = useAnswers(view, version);
-  const [current, setCurrent] = useState({ place: 0, isFocused: false });
+  const at = useRef({ place: 0, isFocused: false }); // the current row; keys may come faster than the page is drawn
+  const [, draw] = useState(0);
   const search = useRef(null);
   const answer = rows.value;
   const known = useMemo(() => new Map(columns.map((column) => [column.name, column])), [columns]);
   const shown = answer ? answer.names.filter((name) => known.has(name)).map((name) => known.get(name)) : [];
-  const place = Math.min(current.place, Math.max(0, (answer?.rows.length ?? 1) - 1));
-  const move = useCallback((to, isFocused = true) => setCurrent({ place: to, isFocused }), []);
+  const here = () => Math.min(at.current.place, Math.max(0, (answer?.rows.length ?? 1) - 1));
+  const move = useCallback((to, isFocused = true) => {
+    at.current = { place: to, isFocused };
+    draw((count) => count + 1);
+  }, []);
 
   const turn = (pages, to = 0) => {
     change({ offset: Math.max(0, view.offset + pages * ROWS) || null });
-    setCurrent({ place: to, isFocused: current.isFocused });
+    move(to, at.current.isFocused);
   };
   const step = (by) => {
     if (!answer?.rows.length) return false;
-    const to = current.isFocused ? place + by : place;
+    const to = at.current.isFocused ? here() + by : here();
     if (to < 0) return view.offset > 0 ? turn(-1, ROWS - 1) : undefined;
     if (to >= answer.rows.length) return view.offset + answer.rows.length < answer.matching ? turn(1) : undefined;
     move(to);
   };
   const pick = (id) => {
-    const picked = view.picked.includes(id) ? view.picked.filter((one) => one !== id) : [...view.picked, id].slice(-2);
+    const before = viewOf(current().params).picked;
+    const picked = before.includes(id) ? before.filter((one) => one !== id) : [...before, id].slice(-2);
     change({ pick: picked }, { replace: true });
     say(picked.length === 2 ? "two prompts are picked: c compares them" : counted(picked.length, "prompt") + " picked");
   };
-  const compare = () => (view.picked.length === 2 ? go("compare", { a: view.picked[0], b: view.picked[1] }) : false);
-  const row = answer?.rows[place];
+  const compare = () => {
+    const [a, b] = viewOf(current().params).picked;
+    return b === undefined ? false : go("compare", { a, b });
+  };
+  const row = () => answer?.rows[here()];
   useKeys("prompts", [
     { keys: ["/"], label: "search", run: () => { search.current?.focus(); search.current?.select(); } },
     { keys: ["j", "ArrowDown"], label: "next row", run: () => step(1) },
     { keys: ["k", "ArrowUp"], label: "row before", run: () => step(-1) },
-    { keys: ["Enter"], label: "open the graph of the row", run: (event) => (row && !event.target.closest?.("a, button, summary, select") ? go("graph", { prompt: row.id }) : false) },
-    { keys: ["x"], label: "pick the row, to compare it", run: () => (row ? pick(row.id) : false) },
+    { keys: ["Enter"], label: "open the graph of the row", run: (event) => (row() && !event.target.closest?.("a, button, summary, select") ? go("graph", { prompt: row().id }) : false) },
+    { keys: ["x"], label: "pick the row, to compare it", run: () => (row() ? pick(row().id) : false) },
     { keys: ["c"], label: "compare the two picked rows", run: compare },
     { keys: ["n"], label: "next page of rows", run: () => (answer && view.offset + answer.rows.length < answer.matching ? turn(1) : false) },
     { keys: ["p"], label: "page of rows before", run: () => (view.offset > 0 ? turn(-1) : false) },
@@ -142,7 +150,7 @@ export default function Corpus({ store, params }) {
         <${Pages} answer=${answer} view=${view} turn=${turn} />
       </div>
       ${answer.problems.map((problem) => html`<p class="failed" role="alert">${visible(problem)}</p>`)}
-      ${answer.rows.length ? html`<${PromptTable} answer=${answer} columns=${shown} view=${view} current=${place} isFocused=${current.isFocused} move=${move} pick=${pick} />`
+      ${answer.rows.length ? html`<${PromptTable} answer=${answer} columns=${shown} view=${view} current=${here()} isFocused=${at.current.isFocused} move=${move} pick=${pick} />`
         : html`<${Nothing} store=${store} answer=${answer} view=${view} />`}`}
     <${Failures} count=${run?.num_failed ?? 0} version=${run?.num_failed} />`;
 }
