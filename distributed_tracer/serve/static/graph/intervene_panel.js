@@ -123,7 +123,7 @@ function Kept({ graph, store, result, settings, show }) {
   };
   const remove = (one) => change_("remove a kept result", (last) => ({ name: null, parents: [last ?? one.ref] }), (last) => ({ ...content(one), parents: [last] }));
   const list = (kept.value?.results ?? []).filter((one) => one.result.next_tokens && one.result.supernodes && one.result.sources);
-  return html`<section class="iv-kept"><h3>Kept results</h3>
+  return html`<section class="iv-kept"><h2>Kept results</h2>
     ${result && !store.read_only && html`<p class="commands"><label>Name <input value=${name} maxlength="500" placeholder=${usual} onInput=${(event) => setName(event.target.value)} /></label>
       <button type="button" onClick=${keep}>Keep this result</button></p>`}
     ${(error || kept.error) && html`<p class="failed" role="alert">${error || kept.error.message}</p>`}
