@@ -19,6 +19,9 @@ const PAGES = {
 };
 const THEMES = ["auto", "light", "dark"];
 
+/** Return what a model is called: a hub id, or the last part of a directory. */
+const lastPart = (model) => visible(/^[\w.-]+\/[\w.-]+$/.test(model) ? model : model.replace(/\/+$/, "").split("/").pop());
+
 function useTheme() {
   const [theme, set] = useState(() => {
     try { return localStorage.getItem("theme") ?? "auto"; } catch { return "auto"; }
@@ -46,7 +49,7 @@ function Header({ store, page }) {
       <a class="skip" href="#page">Skip to the page</a>
       <strong class="name" title=${store ? visible(store.url) : ""}>${store ? visible(store.name) : "distributed_tracer"}</strong>
       <nav aria-label="Pages">${link("")} ${store?.results.length ? link("findings") : ""} ${link("about")}</nav>
-      <span class="facts">${store ? `${counted(store.num_prompts, "prompt")}${store.model ? ` · ${visible(store.model)}` : ""}` : ""}</span>
+      <span class="facts" title=${store?.model ? visible(store.model) : ""}>${store ? `${counted(store.num_prompts, "prompt")}${store.model ? ` · ${lastPart(store.model)}` : ""}` : ""}</span>
       <span class="tools">
         <button type="button" disabled=${!commands.undo} title=${commands.undo ? `undo: ${commands.undo}` : "nothing to undo"} onClick=${() => undo()}>Undo</button>
         <button type="button" disabled=${!commands.redo} title=${commands.redo ? `do again: ${commands.redo}` : "nothing to do again"} onClick=${() => redo()}>Redo</button>
