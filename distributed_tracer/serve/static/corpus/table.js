@@ -58,8 +58,11 @@ function Row({ row, place, columns, view, isLoading, isCurrent, focus, pick }) {
  */
 export function PromptTable({ answer, columns, view, current, isFocused, move, pick }) {
   const body = useRef(null);
+  const isMoving = useRef(false); // by keys, which may be ahead of the focus that follows them
   useEffect(() => {
+    isMoving.current = true;
     if (isFocused) body.current?.querySelector(`a[data-place="${current}"]`)?.focus();
+    isMoving.current = false;
   }, [current, isFocused, answer.offset, answer.rows]);
   return html`
     <div class="scroll" tabindex="-1">
@@ -75,7 +78,7 @@ export function PromptTable({ answer, columns, view, current, isFocused, move, p
         </tr></thead>
         <tbody ref=${body}>${answer.rows.map((row, place) => html`
           <${Row} key=${row.id} row=${row} place=${place} columns=${columns} view=${view} isLoading=${answer.loading < 1}
-            isCurrent=${place === current} focus=${(to) => move(to, true)} pick=${pick} />`)}</tbody>
+            isCurrent=${place === current} focus=${(to) => { if (!isMoving.current) move(to, true); }} pick=${pick} />`)}</tbody>
       </table>
     </div>`;
 }

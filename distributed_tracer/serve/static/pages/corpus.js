@@ -53,7 +53,9 @@ function Pages({ answer, view, turn }) {
 }
 
 /** Ask for rows and histograms. Names of columns come with the first answer, and then the usual ones are asked for. */
-function useAnswers(view, version) {
+function useAnswers(view, run) {
+  const version = run?.num_stored ?? null;
+  const isBehind = (found) => version !== null && found.total < version; // the server is about to read new parts
   const [columns, setColumns] = useState([]);
   const names = view.columns ?? usualColumns(columns);
   const counted_ = view.histograms ?? usualHistograms(columns);
@@ -64,12 +66,12 @@ function useAnswers(view, version) {
       setColumns((before) => (JSON.stringify(before) === JSON.stringify(found.columns) ? before : found.columns));
       return { ...found, names };
     },
-    (found) => (found && (found.waiting_for || found.loading < 1) ? WAIT : null),
+    (found) => (found && (found.waiting_for || found.loading < 1 || isBehind(found)) ? WAIT : null),
     [JSON.stringify([common, view.sort, view.descending, view.offset, names]), version],
   );
   const bars = usePolled(
     (signal) => (columns.length ? get("histograms", { ...common, column: counted_ }, signal) : Promise.resolve(null)),
-    (found) => (found?.waiting_for ? WAIT : null),
+    (found) => (found && (found.waiting_for || isBehind(found)) ? WAIT : null),
     [JSON.stringify([common, counted_, columns.length > 0]), version],
   );
   return { columns, names, counted: counted_, rows, bars };
@@ -78,8 +80,7 @@ function useAnswers(view, version) {
 export default function Corpus({ store, params }) {
   const view = useMemo(() => viewOf(params), [params.toString()]);
   const [run, setRun] = useState(null);
-  const version = `${run?.num_stored ?? ""}`;
-  const { columns, names, counted: counts, rows, bars } = useAnswers(view, version);
+  const { columns, names, counted: counts, rows, bars } = useAnswers(view, run);
   const at = useRef({ place: 0, isFocused: false }); // the current row; keys may come faster than the page is drawn
   const [, draw] = useState(0);
   const search = useRef(null);
