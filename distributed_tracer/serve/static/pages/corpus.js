@@ -97,8 +97,9 @@ export default function Corpus({ store, params }) {
     change({ offset: Math.max(0, view.offset + pages * ROWS) || null });
     move(to, at.current.isFocused);
   };
-  const step = (by) => {
-    if (!answer?.rows.length) return false;
+  const step = (by, event) => {
+    // arrows on a slider move it, and a dialog has keys of its own
+    if (!answer?.rows.length || event.target.type === "range" || document.querySelector("dialog[open]")) return false;
     const to = at.current.isFocused ? here() + by : here();
     if (to < 0) return view.offset > 0 ? turn(-1, ROWS - 1) : undefined;
     if (to >= answer.rows.length) return view.offset + answer.rows.length < answer.matching ? turn(1) : undefined;
@@ -117,8 +118,8 @@ export default function Corpus({ store, params }) {
   const row = () => answer?.rows[here()];
   useKeys("prompts", [
     { keys: ["/"], label: "search", run: () => { search.current?.focus(); search.current?.select(); } },
-    { keys: ["j", "ArrowDown"], label: "next row", run: () => step(1) },
-    { keys: ["k", "ArrowUp"], label: "row before", run: () => step(-1) },
+    { keys: ["j", "ArrowDown"], label: "next row", run: (event) => step(1, event) },
+    { keys: ["k", "ArrowUp"], label: "row before", run: (event) => step(-1, event) },
     { keys: ["Enter"], label: "open the graph of the row", run: (event) => (row() && !event.target.closest?.("a, button, summary, select") ? go("graph", { prompt: row().id }) : false) },
     { keys: ["x"], label: "pick the row, to compare it", run: () => (row() ? pick(row().id) : false) },
     { keys: ["c"], label: "compare the two picked rows", run: compare },
