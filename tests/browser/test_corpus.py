@@ -168,7 +168,7 @@ def test_headers_sort_and_columns_are_chosen(many: Server, browser: Any) -> None
         shown.click("details.chooser >> text=Columns")
         shown.click("fieldset >> label:has-text('rank')")
         shown.wait_for_function(
-            "() => ![...document.querySelectorAll('table.prompts thead th')].some((th) => th.innerText.trim() === 'rank')"
+            "() => ![...document.querySelectorAll('.prompts thead th')].some((th) => th.innerText.trim() === 'rank')"
         )
         shown.click("header.top >> text=Undo")
         shown.wait_for_selector("table.prompts thead >> text=rank")
