@@ -109,7 +109,7 @@ def test_conditions_are_typed_as_on_the_command_line_and_wrong_ones_are_explaine
         shown.fill("form.condition input", "rnak>=240")
         shown.keyboard.press("Enter")
         shown.wait_for_selector("p.failed >> text=Did you mean 'rank'")
-        shown.wait_for_function("document.querySelectorAll('ul.chips li').length === 3")
+        shown.wait_for_function("() => document.querySelectorAll('ul.chips li').length === 3")
         shown.wait_for_load_state("networkidle")
         assert all("400" in problem for problem in shown.problems)
         shown.problems.clear()
@@ -140,7 +140,9 @@ def test_distributions_filter_each_other(many: Server, browser: Any) -> None:
         shown.mouse.down()
         shown.mouse.move(box["x"] + box["width"] * 0.499, box["y"] + 20)
         shown.mouse.up()
-        shown.wait_for_function("!location.search.includes('rank%3E%3D') && location.search.includes('rank%3C%3D')")
+        shown.wait_for_function(
+            "() => !location.search.includes('rank%3E%3D') && location.search.includes('rank%3C%3D')"
+        )
         wait_for_counts(shown, "13 of 250 prompts")
         group.locator("button[aria-pressed=true]").click()
         wait_for_counts(shown, "130 of 250 prompts")
@@ -166,7 +168,7 @@ def test_headers_sort_and_columns_are_chosen(many: Server, browser: Any) -> None
         shown.click("details.chooser >> text=Columns")
         shown.click("fieldset >> label:has-text('rank')")
         shown.wait_for_function(
-            "![...document.querySelectorAll('table.prompts thead th')].some((one) => one.innerText.trim() === 'rank')"
+            "() => ![...document.querySelectorAll('.prompts thead th')].some((th) => th.innerText.trim() === 'rank')"
         )
         shown.click("header.top >> text=Undo")
         shown.wait_for_selector("table.prompts thead >> text=rank")
@@ -178,15 +180,14 @@ def test_keys_move_the_row_open_it_and_pick_two_to_compare(many: Server, browser
         wait_for_counts(shown, "250 prompts")
         for key in ("j", "j", "x", "ArrowDown", "k", "j", "x"):
             shown.keyboard.press(key)
-        focused = "document.activeElement.getAttribute('href')"
-        assert shown.evaluate(focused) == "graph?prompt=p002"
+        shown.wait_for_function("() => document.activeElement.getAttribute('href') === 'graph?prompt=p002'")
         shown.wait_for_selector("p.picked >> text=Compare p001 with p002")
         shown.keyboard.press("n")
         shown.wait_for_selector("text=rows 101 to 200 of 250")
         assert shown.locator("p.picked a").get_attribute("href") == "compare?a=p001&b=p002"
         shown.keyboard.press("p")
         shown.wait_for_selector("text=rows 1 to 100 of 250")
-        shown.evaluate("window.seen = []; history.pushState = (...given) => { seen.push(given[2]); }")
+        shown.evaluate("() => { window.seen = []; history.pushState = (...given) => { seen.push(given[2]); }; }")
         shown.keyboard.press("c")
         shown.locator("table.prompts tbody tr td.prompt").nth(4).click()
         assert shown.evaluate("seen") == ["compare?a=p001&b=p002", "graph?prompt=p004"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...errors import StoreCorrupt
 from ...redact import redacted
 from ...store.format.run_file import is_imported
+from ...store.reader import Store
 from ..endpoint import Endpoint, Json
 from ..served_store import ServedStore
 
@@ -22,7 +24,7 @@ def store_facts(served: ServedStore, query: Mapping[str, Any]) -> Json:
             "model": served.identity.get("model"),
             "transcoders": served.identity.get("transcoders"),
             "is_imported": is_imported(store.info),
-            "num_layers": store.num_layers,
+            "num_layers": _num_layers(store),
             "num_prompts": len(store),
             "num_nodes": int(columns["num_nodes"].sum()),
             "num_edges": int(columns["num_edges"].sum()),
@@ -33,6 +35,14 @@ def store_facts(served: ServedStore, query: Mapping[str, Any]) -> Json:
             "author": settings.author,
         }
     )
+
+
+def _num_layers(store: Store) -> int | None:
+    """Return the number of layers; None if the part that says so is damaged, so that all others can still be shown."""
+    try:
+        return store.num_layers
+    except StoreCorrupt:
+        return None
 
 
 ENDPOINTS = (

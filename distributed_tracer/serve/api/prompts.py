@@ -55,7 +55,7 @@ def prompt_rows(served: ServedStore, query: Mapping[str, Any]) -> Json:
             "rows": [_row(snapshot, number, names) for number in numbers],
             "columns": _columns(snapshot),
             "loading": snapshot.loading,
-            "problems": snapshot.said(),
+            "problems": [*snapshot.said(), *loader.troubles],
         }
     )
 
@@ -73,6 +73,7 @@ def _row(snapshot: PromptSnapshot, number: int, names: Sequence[str]) -> dict[st
         "is_cut": text is not None and len(text) > _MOST_CHARACTERS,
         "is_read": block is not None and not block.problem,
         "answer": _cell(snapshot, LABEL, number)[0],
+        "answer_condition": _condition(LABEL, *_cell(snapshot, LABEL, number)),
         "probability": _cell(snapshot, WEIGHT, number)[0],
         "values": [_cell(snapshot, name, number)[0] for name in names],
         "conditions": [_condition(name, *_cell(snapshot, name, number)) for name in names],

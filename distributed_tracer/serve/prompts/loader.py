@@ -41,6 +41,8 @@ class PromptLoader:
         self._read: Store | None = None
         self._changed = threading.Condition()
         self._wanted: list[int] = []
+        self.troubles: tuple[str, ...] = ()
+        """Why the table could not be brought up to date when that was last tried; empty if it could."""
         self._is_working, self._looked, self._failed = False, -REFRESH_SECONDS, 0.0
         self._current = self._snapshot(served.store, [None] * len(served.store.catalogue.commits), False)
 
@@ -81,10 +83,12 @@ class PromptLoader:
     def _work(self) -> None:
         try:
             self._look()
+            self.troubles = ()
         except (TracerError, OSError) as error:
-            _log.warning("the table of prompts is not up to date: %s", redacted(str(error)))
+            self.troubles = (f"the table is not up to date: {redacted(str(error))}",)
         except Exception:
             _log.exception("the table of prompts could not be read")
+            self.troubles = ("the table is not up to date: the server met an error of its own; its log says more",)
         finally:
             with self._changed:
                 self._is_working, self._looked = False, time.monotonic()

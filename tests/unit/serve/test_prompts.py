@@ -457,6 +457,9 @@ def test_a_damaged_commit_is_an_error_and_not_an_endless_wait(tmp_path: Path) ->
     Ledger(url).commit(write_part(url, graphs[2:]))
     newest = max(Path(url, "commits").iterdir())
     newest.write_bytes(newest.read_bytes()[:-9])
-    assert ids(served) == ["p0", "p1"]
+    found = rows(served)
+    assert [row["id"] for row in found["rows"]] == ["p0", "p1"]
+    assert "the table is not up to date" in found["problems"][0]
+    assert newest.name in found["problems"][0]
     with pytest.raises(StoreCorrupt, match="is not a commit"):
         newer_store(served.store, url)

@@ -30,8 +30,6 @@ function Cell({ column, value, condition, view }) {
   return html`<td><button type="button" class="value" tabindex="-1" title=${`show only ${title(column.name)}: ${visible(String(value))}`} onClick=${filter}>${text}</button></td>`;
 }
 
-const answerCondition = (answer) => `answer.label=${answer}`;
-
 function Row({ row, place, columns, view, isLoading, isCurrent, focus, pick }) {
   const unknown = isLoading && !row.is_read ? "…" : "unknown";
   const text = row.text === null ? html`<span class="faint">${row.is_read ? "given as tokens" : unknown}</span>` : visible(row.text);
@@ -45,8 +43,9 @@ function Row({ row, place, columns, view, isLoading, isCurrent, focus, pick }) {
       <th scope="row"><a href=${address} data-place=${place} tabindex=${isCurrent ? 0 : -1}>${row.id === "" ? "(empty id)" : cut(visible(row.id), 48)}</a></th>
       <td class="prompt" title=${row.text === null ? "" : visible(row.text)}>${text}${row.is_cut ? " …" : ""}</td>
       <td>${row.answer === null ? html`<span class="faint">${row.is_read ? "none" : unknown}</span>`
+        : !row.answer_condition ? cut(tokenText(row.answer), 40)
         : html`<button type="button" class="value" tabindex="-1" title="show only prompts with this answer"
-            onClick=${() => setWhere(`answer: ${tokenText(row.answer)}`, [...without(view.where, "answer.label"), answerCondition(row.answer)])}>${cut(tokenText(row.answer), 40)}</button>`}</td>
+            onClick=${() => setWhere(`answer: ${tokenText(row.answer)}`, [...without(view.where, "answer.label"), row.answer_condition])}>${cut(tokenText(row.answer), 40)}</button>`}</td>
       <td class="number">${row.probability === null ? html`<span class="faint">–</span>` : number(row.probability)}</td>
       ${columns.map((column, n) => html`<${Cell} key=${column.name} column=${column} value=${row.values[n]} condition=${row.conditions[n]} view=${view} />`)}
     </tr>`;
@@ -58,8 +57,11 @@ function Row({ row, place, columns, view, isLoading, isCurrent, focus, pick }) {
  */
 export function PromptTable({ answer, columns, view, current, isFocused, move, pick }) {
   const body = useRef(null);
+  const isMoving = useRef(false); // by keys, which may be ahead of the focus that follows them
   useEffect(() => {
+    isMoving.current = true;
     if (isFocused) body.current?.querySelector(`a[data-place="${current}"]`)?.focus();
+    isMoving.current = false;
   }, [current, isFocused, answer.offset, answer.rows]);
   return html`
     <div class="scroll" tabindex="-1">
@@ -75,7 +77,7 @@ export function PromptTable({ answer, columns, view, current, isFocused, move, p
         </tr></thead>
         <tbody ref=${body}>${answer.rows.map((row, place) => html`
           <${Row} key=${row.id} row=${row} place=${place} columns=${columns} view=${view} isLoading=${answer.loading < 1}
-            isCurrent=${place === current} focus=${(to) => move(to, true)} pick=${pick} />`)}</tbody>
+            isCurrent=${place === current} focus=${(to) => { if (!isMoving.current) move(to, true); }} pick=${pick} />`)}</tbody>
       </table>
     </div>`;
 }

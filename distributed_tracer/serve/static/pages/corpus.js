@@ -53,7 +53,9 @@ function Pages({ answer, view, turn }) {
 }
 
 /** Ask for rows and histograms. Names of columns come with the first answer, and then the usual ones are asked for. */
-function useAnswers(view, version) {
+function useAnswers(view, run) {
+  const version = run?.num_stored ?? null;
+  const isBehind = (found) => version !== null && found.total < version; // the server is about to read new parts
   const [columns, setColumns] = useState([]);
   const names = view.columns ?? usualColumns(columns);
   const counted_ = view.histograms ?? usualHistograms(columns);
@@ -64,12 +66,12 @@ function useAnswers(view, version) {
       setColumns((before) => (JSON.stringify(before) === JSON.stringify(found.columns) ? before : found.columns));
       return { ...found, names };
     },
-    (found) => (found && (found.waiting_for || found.loading < 1) ? WAIT : null),
+    (found) => (found && (found.waiting_for || found.loading < 1 || isBehind(found)) ? WAIT : null),
     [JSON.stringify([common, view.sort, view.descending, view.offset, names]), version],
   );
   const bars = usePolled(
     (signal) => (columns.length ? get("histograms", { ...common, column: counted_ }, signal) : Promise.resolve(null)),
-    (found) => (found?.waiting_for ? WAIT : null),
+    (found) => (found && (found.waiting_for || isBehind(found)) ? WAIT : null),
     [JSON.stringify([common, counted_, columns.length > 0]), version],
   );
   return { columns, names, counted: counted_, rows, bars };
@@ -78,8 +80,7 @@ function useAnswers(view, version) {
 export default function Corpus({ store, params }) {
   const view = useMemo(() => viewOf(params), [params.toString()]);
   const [run, setRun] = useState(null);
-  const version = `${run?.num_stored ?? ""}`;
-  const { columns, names, counted: counts, rows, bars } = useAnswers(view, version);
+  const { columns, names, counted: counts, rows, bars } = useAnswers(view, run);
   const at = useRef({ place: 0, isFocused: false }); // the current row; keys may come faster than the page is drawn
   const [, draw] = useState(0);
   const search = useRef(null);
@@ -96,8 +97,9 @@ export default function Corpus({ store, params }) {
     change({ offset: Math.max(0, view.offset + pages * ROWS) || null });
     move(to, at.current.isFocused);
   };
-  const step = (by) => {
-    if (!answer?.rows.length) return false;
+  const step = (by, event) => {
+    // arrows on a slider move it, and a dialog has keys of its own
+    if (!answer?.rows.length || event.target.type === "range" || document.querySelector("dialog[open]")) return false;
     const to = at.current.isFocused ? here() + by : here();
     if (to < 0) return view.offset > 0 ? turn(-1, ROWS - 1) : undefined;
     if (to >= answer.rows.length) return view.offset + answer.rows.length < answer.matching ? turn(1) : undefined;
@@ -116,8 +118,8 @@ export default function Corpus({ store, params }) {
   const row = () => answer?.rows[here()];
   useKeys("prompts", [
     { keys: ["/"], label: "search", run: () => { search.current?.focus(); search.current?.select(); } },
-    { keys: ["j", "ArrowDown"], label: "next row", run: () => step(1) },
-    { keys: ["k", "ArrowUp"], label: "row before", run: () => step(-1) },
+    { keys: ["j", "ArrowDown"], label: "next row", run: (event) => step(1, event) },
+    { keys: ["k", "ArrowUp"], label: "row before", run: (event) => step(-1, event) },
     { keys: ["Enter"], label: "open the graph of the row", run: (event) => (row() && !event.target.closest?.("a, button, summary, select") ? go("graph", { prompt: row().id }) : false) },
     { keys: ["x"], label: "pick the row, to compare it", run: () => (row() ? pick(row().id) : false) },
     { keys: ["c"], label: "compare the two picked rows", run: compare },
