@@ -24,7 +24,7 @@ from ..errors import ConfigError, InputError, PromptNotFound, StoreUnavailable, 
 from ..redact import redacted
 from .api import ALL
 from .encode import arrays_bytes, json_bytes
-from .endpoint import Arrays, Endpoint, File, Json, Reply, Text, endpoints_by_path
+from .endpoint import Arrays, Encoded, Endpoint, File, Json, Reply, Text, endpoints_by_path
 from .openapi import openapi_document
 from .security import MOST_BODY_BYTES, Access
 from .served_store import ServedStore
@@ -119,6 +119,8 @@ def _response(reply: Reply, request: Request) -> Response:
         return Response(json_bytes(reply.value), reply.status, headers, "application/json")
     if isinstance(reply, Arrays):
         return Response(arrays_bytes(reply.values, reply.arrays), 200, headers, "application/octet-stream")
+    if isinstance(reply, Encoded):
+        return Response(reply.content, 200, headers, "application/octet-stream")
     if isinstance(reply, Text):
         return PlainTextResponse(reply.text.encode("utf-8", "backslashreplace"))
     return Response(reply.content, 200, _file_headers(reply), reply.media_type)

@@ -95,6 +95,14 @@ class Arrays:
 
 
 @dataclass(frozen=True)
+class Encoded:
+    """A reply in the form of `Arrays` that the handler has encoded, so that its bytes can be kept."""
+
+    content: bytes
+    etag: str | None = None
+
+
+@dataclass(frozen=True)
 class File:
     """A reply that a browser saves as a file, or shows where `inline` is set."""
 
@@ -111,7 +119,7 @@ class Text:
     text: str
 
 
-Reply = Json | Arrays | File | Text
+Reply = Json | Arrays | Encoded | File | Text
 Handler = Callable[..., Reply]
 
 

@@ -1,4 +1,7 @@
-"""Endpoint of one graph, as arrays that a page draws."""
+"""Endpoints of one graph: arrays that a page draws, and what surrounds the graph in the store.
+
+Axes: N node.
+"""
 
 from __future__ import annotations
 
@@ -7,38 +10,115 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from ...export.page import drawn_values
-from ..endpoint import Arrays, Endpoint, Param
+from ...graph.context import GraphContext
+from ...graph.edge_strength import has_influence
+from ...graph.labels import Labels
+from ...graph.nodes import NodeKind
+from ...store.reader import Store
+from ..encode import arrays_bytes
+from ..endpoint import Encoded, Endpoint, Json, Param
+from ..feature_density import are_known, densities
 from ..served_store import ServedStore
 
 PROMPT = Param("prompt", "Id of the prompt.", required=True)
 
 
-def graph_arrays(served: ServedStore, query: Mapping[str, Any]) -> Arrays:
-    """Return the nodes, the strongest edges and the texts of a graph; `drawn_values` says what each array has."""
-    prompt, settings = query["prompt"], served.settings
-    graph, context = served.graph(prompt), served.context(prompt)
-    most_edges = min(query["edges"] or settings.most_edges, settings.most_edges)
-    values, arrays = drawn_values(graph, context, settings.most_nodes, most_edges)
+def graph_arrays(served: ServedStore, query: Mapping[str, Any]) -> Encoded:
+    """Return the nodes, the strongest edges and the texts of a graph; `drawn_values` says what each array has.
+
+    There is one more array, `density`: the share of the store's prompts in which a node's feature is a node, NaN where
+    that is not known or where the node is no feature. The reply is kept in memory until the graph's commit, the
+    densities, or what is said about the graph change.
+    """
+    prompt, settings, store = query["prompt"], served.settings, served.refresh()
+    asked_hash, context = asked(served, prompt), store.context(prompt)
+    most_edges = settings.most_edges if query["edges"] is None else min(query["edges"], settings.most_edges)
+    commit, row = store.catalogue.place(store.catalogue.number_of[prompt])
+    limits = (settings.most_nodes, most_edges)
+    said = (_state_of_labels(served, context.labels), context.groups, context.pins)
+    etag = etag_of(store.catalogue.commits[commit].name, row, len(store.catalogue.commits), limits, said)
+
+    def make() -> bytes:
+        return _graph_bytes(served, store, prompt, context, limits, asked_hash)
+
+    return Encoded(served.cache.get(("graph", etag), make), etag)
+
+
+def _graph_bytes(
+    served: ServedStore, store: Store, prompt: str, context: GraphContext, limits: tuple[int, int], asked_hash: str
+) -> bytes:
+    graph = store.graph(prompt)
+    values, arrays = drawn_values(graph, context, *limits)
+    density_N = densities(served, store, arrays["layer"], arrays["feature"])
+    arrays["density"] = np.where(arrays["kind"] == NodeKind.FEATURE, density_N, np.nan).astype("<f4")
     values |= {
         "num_nodes": len(graph.nodes),
         "num_edges": graph.num_edges,
         "scores": asdict(graph.scores),
         "metadata": dict(graph.metadata),
-        "asked": asked(served, prompt),
+        "asked": asked_hash,
+        "notes": [*values["notes"], *_notes(store, has_influence(graph))],
     }
-    return Arrays(values, arrays)
+    return arrays_bytes(values, arrays)
+
+
+def _notes(store: Store, is_influence_known: bool) -> list[str]:
+    """Return lines that say what is not known of a graph."""
+    lines = []
+    if not is_influence_known:
+        lines.append("the influence of nodes is not known, so all nodes and edges count by their effects alone")
+    if not are_known(store):
+        lines.append("densities of features are not known: make an index of the store with `distributed-tracer index`")
+    return lines
+
+
+def graph_neighbours(served: ServedStore, query: Mapping[str, Any]) -> Json:
+    """Return the place of a prompt among the ids of the store in sorted order: its number from 1, and its neighbours.
+
+    Raises PromptNotFound.
+    """
+    store = served.refresh()
+    asked(served, query["prompt"])
+    kept = served.shared.get("sorted ids")
+    if kept is None or kept[0] != store.catalogue.commits:
+        ids = sorted(store.catalogue.ids)
+        kept = (store.catalogue.commits, ids, {name: number for number, name in enumerate(ids)})
+        served.shared["sorted ids"] = kept
+    _, ids, number_of = kept
+    number = number_of[query["prompt"]]
+    return Json(
+        {
+            "number": number + 1,
+            "of": len(ids),
+            "previous": ids[number - 1] if number else None,
+            "next": ids[number + 1] if number + 1 < len(ids) else None,
+        }
+    )
 
 
 def asked(served: ServedStore, prompt: str) -> str:
     """Return the hash of what a prompt asks, by which annotations know it. Raises PromptNotFound."""
-    catalogue = served.store.catalogue
-    return catalogue.content_hashes[catalogue.number_of[prompt]]
+    store = served.store
+    store.entry(prompt)  # raises PromptNotFound, which names ids that are close
+    return store.catalogue.content_hashes[store.catalogue.number_of[prompt]]
 
 
 def etag_of(*parts: object) -> str:
     """Return a short name of what a reply is made of."""
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:20]
+
+
+def _state_of_labels(served: ServedStore, labels: Labels) -> str:
+    """Return a short name of all labels, which is computed once for each reading of them."""
+    kept = served.shared.get("state of labels")
+    if kept is None or kept[0] is not labels:
+        kept = (labels, etag_of(*labels))
+        served.shared["state of labels"] = kept
+    state: str = kept[1]
+    return state
 
 
 ENDPOINTS = (
@@ -49,6 +129,13 @@ ENDPOINTS = (
         (PROMPT, Param("edges", "Largest number of edges; default: the server's limit.", "integer", least=0)),
         returns="application/octet-stream",
         slow=True,
+        tags=("graphs",),
+    ),
+    Endpoint(
+        "/graph_neighbours",
+        "The prompts before and after a prompt, in the order of their ids.",
+        graph_neighbours,
+        (PROMPT,),
         tags=("graphs",),
     ),
 )
