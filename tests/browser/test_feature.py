@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from serving import Server, opened, served, violations
@@ -250,3 +250,39 @@ def test_a_read_only_server_writes_no_label(server: Server, site: tuple[int, int
     assert status == 403
     assert "read-only" in json.dumps(content)
     assert labels_of(server, site) == []
+
+
+def test_from_a_graph_by_a_feature_to_another_graph_at_its_node(
+    server: Server, browser: Any, site: tuple[int, int]
+) -> None:
+    found = server.ask("api/v1/occurrences", layer=site[0], feature=site[1], limit=200)[1]["rows"]
+    first = found[0]
+    other = next(row for row in found if row["prompt"] != first["prompt"])
+    with opened(browser, server, f"graph?{urlencode({'prompt': first['prompt'], 'node': first['key']})}") as shown:
+        shown.wait_for_selector(".feature-slot .label-editor")
+        shown.click(".feature-slot > details > summary")
+        shown.wait_for_selector(".feature-panel .places a")
+        assert violations(shown) == []
+        shown.click("text=Other prompts with this feature")
+        ready(shown)
+        shown.click(f'table.occurrences a:has-text("{other["prompt"]}")')
+        shown.wait_for_selector(".node-panel .feature-slot")
+        query = parse_qs(urlsplit(shown.url).query)
+        assert (query["prompt"], query["node"]) == ([other["prompt"]], [other["key"]])
+        assert f"{site[0]}:{site[1]}" in shown.inner_text(".node-panel h2")
+
+
+def test_a_label_is_edited_beside_a_graph(writable: Server, browser: Any, site: tuple[int, int]) -> None:
+    row = writable.ask("api/v1/occurrences", layer=site[0], feature=site[1])[1]["rows"][0]
+    page = f"graph?{urlencode({'prompt': row['prompt'], 'node': row['key']})}"
+    with opened(browser, writable, page) as shown:
+        shown.wait_for_selector(".label-editor .label-text")
+        shown.click(".add-label")
+        shown.fill(".label-form textarea", "seen beside a graph")
+        shown.press(".label-form textarea", "Enter")
+        shown.wait_for_selector(".label-editor li >> nth=1")
+        assert labels_of(writable, site) == [HOSTILE, "seen beside a graph"]
+        shown.reload()
+        shown.wait_for_function(
+            "() => document.querySelector('.node-panel')?.textContent.includes('seen beside a graph')"
+        )
