@@ -126,7 +126,7 @@ def test_each_occurrence_leads_to_its_node(known: ServedStore) -> None:
 
 
 def test_a_feature_that_is_no_node_and_one_that_cannot_be_are_told_apart(known: ServedStore) -> None:
-    layer, feature = common(known)
+    layer, _ = common(known)
     sizes = known.store.info["num_features"]
     batches = known.store.nodes(columns=["feature"], where={"kind": "feature", "layer": layer})
     nodes = {number for batch in batches for number in batch["feature"].tolist()}
@@ -150,7 +150,7 @@ def test_contexts_of_a_profile_are_linked_where_the_store_has_the_same_text(stor
     prompt, position = row["prompt"], row["position"]
     tokens = known.store.graph(prompt).token_strings
     active = tuple(1.5 if place == position else 0.0 for place in range(len(tokens)))
-    elsewhere = (0.5,) + active[1:]
+    elsewhere = (0.5, *active[1:])
     contexts = (
         Context(0, prompt, position, 0, tuple(tokens), active),
         Context(0, prompt, 0, 0, tuple(tokens), elsewhere),

@@ -87,7 +87,7 @@ function Drawings({ found, graphs, mark, hover, select }) {
   return html`<div class="side-by-side drawings">${["a", "b"].map((side) => html`
     <${SmallGraph} key=${side} graph=${graphs[side]} marked=${own(side)} isShared=${isShared[side]} title=${side.toUpperCase()}
       onHover=${hover} onSelect=${select} />`)}</div>
-    <p class="faint legend"><span class="dot shared"></span> feature of both, at aligned positions
+    <p class="faint compare-legend"><span class="dot shared"></span> feature of both, at aligned positions
       ${" "}<span class="dot own"></span> feature of this graph alone ${" "}◆ error ■ token or target; lines are the edges that pass on most influence</p>`;
 }
 

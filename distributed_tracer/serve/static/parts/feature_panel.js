@@ -62,14 +62,14 @@ function Places({ layer, feature, most }) {
     ${num_nodes > rows.length && html`<p><a href=${href("feature", { layer, feature })}>all ${counted(num_nodes, "node")}</a></p>`}`;
 }
 
-/** What is known about a feature. `isShort` is for the side of another page, which has other headings. */
-export function FeaturePanel({ layer, feature, store, isShort = true }) {
+/** What is known about a feature. `isShort` is for the side of another page, which may show the labels itself. */
+export function FeaturePanel({ layer, feature, store, isShort = true, hasLabels = true }) {
   const loaded = useFeature(layer, feature), facts = loaded.value;
   const isThis = facts && facts.layer === layer && facts.feature === feature;
   if (!isThis) return html`<${NotThere} error=${loaded.error} what=${`feature ${layer}:${feature}`} />`;
   return html`<div class="feature-panel">
-    <p><a href=${href("feature", { layer, feature })}>Page of feature ${layer}:${feature}</a></p>
-    <h3>Labels</h3><${LabelEditor} layer=${layer} feature=${feature} store=${store} initial=${facts.labels} />
+    ${hasLabels && html`<p><a href=${href("feature", { layer, feature })}>Page of feature ${layer}:${feature}</a></p>
+      <h3>Labels</h3><${LabelEditor} layer=${layer} feature=${feature} store=${store} initial=${facts.labels} />`}
     <${Facts} facts=${facts} />
     <h3>Contexts</h3><p class="faint">${contextsSaid(facts)}</p>
     <${Contexts} contexts=${facts.contexts} of=${facts.contexts_of} most=${isShort ? SHORT_CONTEXTS : Infinity} />

@@ -33,25 +33,39 @@ async function write(site, change) {
   return ref;
 }
 
+// A label that was brought back is a new record: by the ref of the old one, that of the one that stands for it now.
+const standing = new Map();
+const standsFor = (ref) => {
+  while (standing.has(ref)) ref = standing.get(ref);
+  return ref;
+};
+
+async function bringBack(site, ref, author, parents) {
+  const made = await write(site, { restores: ref, author, parents });
+  standing.set(ref, made);
+  return made;
+}
+
 /**
  * Do a change of a label through undo. `before` is the label that it replaces or null; `text` is null to remove it.
  * Each step names what it takes the place of, so that nobody else's label goes with it.
  */
 export function changeLabel({ layer, feature }, { before, text, author }) {
   const site = { layer, feature };
-  let now = before?.ref ?? null, made = null;
-  const parents = () => (now ? [now] : []);
+  let made = null, removed = null; // the label that this command wrote, and the removal that took it away
+  const replaced = () => (before ? [standsFor(before.ref)] : removed ? [removed] : []);
   const what = before ? (text === null ? "remove" : "edit") : "add";
   return perform({
     label: `${what} label of ${layer}:${feature}`,
     run: async () => {
-      if (text === null) now = await write(site, { text: null, author, parents: parents() });
-      else if (made) now = await write(site, { restores: made, author, parents: parents() });
-      else now = made = await write(site, { text, author, parents: parents() });
+      if (text === null) removed = await write(site, { text: null, author, parents: replaced() });
+      else if (made) await bringBack(site, made, author, replaced());
+      else made = await write(site, { text, author, parents: replaced() });
     },
     revert: async () => {
-      if (before) now = await write(site, { restores: before.ref, author, parents: parents() });
-      else now = await write(site, { text: null, author, parents: parents() });
+      const parents = [text === null ? removed : standsFor(made)];
+      if (before) await bringBack(site, before.ref, author, parents);
+      else removed = await write(site, { text: null, author, parents });
     },
   });
 }
