@@ -5,11 +5,32 @@ Axes: N node, E edge.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import ConfigError
+from ..names import unknown
 from .graph import Graph
 from .nodes import NodeKind
+
+Rows = Literal["whole", "stored"]
+"""What a row is normalised by: its sum before pruning, or that of the edges that the graph has."""
+_ROWS = ("whole", "stored")
+
+
+def normalisers(graph: Graph, rows: Rows) -> npt.NDArray[np.float64]:
+    """Return what each row is normalised by [N]: NaN where that is not known or where there is no row, with
+    `rows="whole"`.
+
+    Raises ConfigError for another way to normalise.
+    """
+    if rows not in _ROWS:
+        raise ConfigError(unknown("way to normalise rows", rows, _ROWS))
+    if rows == "stored":
+        return np.bincount(graph.target_E(), np.abs(graph.weight_E), len(graph.nodes)).astype(np.float64)
+    return graph.row_abs_sum_N.astype(np.float64)
 
 
 def row_sums(graph: Graph) -> npt.NDArray[np.float64]:
@@ -25,6 +46,12 @@ def row_sums(graph: Graph) -> npt.NDArray[np.float64]:
 def has_influence(graph: Graph) -> bool:
     """Whether the influence of any feature, error or token is known. Imported graphs may have none."""
     return bool(np.isfinite(graph.influence_N[graph.nodes.kind_N != NodeKind.TARGET]).any())
+
+
+def has_influence_shares(graph: Graph) -> bool:
+    """Whether the influence of nodes is a share of that of all nodes, as in graphs that were imported from files of
+    viewers. In other graphs it is a part of the weights of the targets."""
+    return graph.metadata.get("imported_influence") == "shares"
 
 
 def passing_influence(graph: Graph) -> npt.NDArray[np.float64]:

@@ -24,7 +24,7 @@ class Influence:
     walked_WN: Floats
 
 
-def edge_shares(target_E: Ints, weight_E: npt.NDArray[np.float32], row_sum_N: Floats) -> Floats:
+def edge_shares(target_E: Ints, weight_E: npt.NDArray[np.float32] | Floats, row_sum_N: Floats) -> Floats:
     """Return each |edge| as a share of its row's normaliser.
 
     The share is zero where the weight is not finite, and in rows whose normaliser is zero or not finite.

@@ -14,7 +14,9 @@ Axes: F feature node, N node, E edge, K target, I supernode, X token node.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +26,10 @@ from scipy.sparse import csr_array
 from scipy.spatial.distance import squareform
 
 from ..errors import InterventionError
+from ..graph.context import NodeKey
+from ..graph.edge_strength import passing_influence, row_sums
 from ..graph.graph import Graph
+from ..graph.node_keys import node_numbers
 from ..graph.nodes import NodeKind
 from ..moved import former_arguments
 from .supernode import Supernode
@@ -38,40 +43,54 @@ _LEAST_SHARE = 0.05
 
 
 @former_arguments(likeness="min_similarity")
-def cluster_supernodes(graph: Graph, min_similarity: float = 0.3, max_count: int | None = None) -> list[Supernode]:
-    """Group all feature nodes of a (pruned) graph into supernodes with children and activations.
+def cluster_supernodes(
+    graph: Graph,
+    min_similarity: float = 0.3,
+    max_count: int | None = None,
+    nodes: Iterable[int | NodeKey] | None = None,
+) -> list[Supernode]:
+    """Group feature nodes of a (pruned) graph into supernodes with children and activations.
+
+    All features are grouped, or those among `nodes`, given by number or key; paths may pass through the others.
 
     The most influential group comes first. Any two features of a group have a similarity of at least `min_similarity`
     (1: identical, 0: nothing in common), unless that would give more groups than `max_count`. Higher values give more
     and purer groups; the default gives groups that carry a role across layers (docs/interventions.md has measurements).
     A name says which token feeds the group most and which target it moves most, with a minus sign if it lowers that
-    target. The same graph always gives the same groups. Raises InterventionError for a graph that is too large.
+    target. The same graph always gives the same groups. Neither the model nor its transcoders are needed. Where the
+    sums of whole rows are not known, as in an imported graph, shares are of the edges that the graph has; if no
+    influence is known, all nodes count the same. Raises InterventionError for a graph that is too large, and
+    ConfigError for nodes that it does not have.
     """
     if len(graph.nodes) > _MOST_NODES:
         raise InterventionError(
             f"{len(graph.nodes):,} nodes are too many to group: prune to at most {_MOST_NODES:,} first"
         )
     feature_F = graph.nodes.where(NodeKind.FEATURE)
+    if nodes is not None:
+        feature_F = np.intersect1d(feature_F, node_numbers(graph, nodes))
     if not len(feature_F):
         return []
     share_NN = _shares(graph)
     paths_NN = _paths(graph, share_NN)
     group_F = _groups(_similarity(paths_NN, feature_F), min_similarity, max_count)
     members = [feature_F[group_F == group] for group in np.unique(group_F)]
-    members.sort(key=lambda nodes: (-graph.influence_N[nodes].sum(), nodes[0]))
-    names = _unique([_name(graph, paths_NN, nodes) for nodes in members])
-    children = _children(graph, share_NN, members)
+    influence_N = passing_influence(graph).astype(graph.influence_N.dtype)
+    members.sort(key=lambda of_one: (-influence_N[of_one].sum(), of_one[0]))
+    names = unique_names([_name(graph, paths_NN, of_one, influence_N) for of_one in members])
+    children = _children(influence_N, share_NN, members)
     return [
-        replace(Supernode.of_nodes(name, graph, nodes), children=tuple(names[child] for child in of_one))
-        for name, nodes, of_one in zip(names, members, children, strict=True)
+        replace(Supernode.of_nodes(name, graph, numbers), children=tuple(names[child] for child in of_one))
+        for name, numbers, of_one in zip(names, members, children, strict=True)
     ]
 
 
 def _shares(graph: Graph) -> csr_array:
     """Return each edge as a signed share of its row's normaliser."""
     target_E = graph.target_E()
-    sums_E = graph.row_abs_sum_N[target_E].astype(np.float64)
-    share_E = np.divide(graph.weight_E, sums_E, out=np.zeros(len(sums_E)), where=sums_E > 0)
+    sums_E = row_sums(graph)[target_E]
+    is_known_E = (sums_E > 0) & np.isfinite(graph.weight_E)
+    share_E = np.divide(graph.weight_E, sums_E, out=np.zeros(len(sums_E)), where=is_known_E)
     return csr_array((share_E, (target_E, graph.source_E)), shape=(len(graph.nodes),) * 2)
 
 
@@ -113,14 +132,16 @@ def _groups(similarity_FF: Floats, min_similarity: float, max_count: int | None)
     return group_F
 
 
-def _name(graph: Graph, paths_NN: Floats, nodes: npt.NDArray[np.intp]) -> str:
+def _name(
+    graph: Graph, paths_NN: Floats, nodes: npt.NDArray[np.intp], influence_N: npt.NDArray[np.floating[Any]]
+) -> str:
     """Return the name of a group, such as `Dallas → Austin, layers 0-2`."""
     layer_N, tokens, targets = (
         graph.nodes.layer_N,
         graph.nodes.where(NodeKind.TOKEN),
         graph.nodes.where(NodeKind.TARGET),
     )
-    fed_X = np.abs(graph.influence_N[nodes] @ paths_NN[np.ix_(nodes, tokens)])
+    fed_X = np.abs(influence_N[nodes] @ paths_NN[np.ix_(nodes, tokens)])
     name = graph.token_strings[graph.nodes.position_N[tokens[fed_X.argmax()]]].strip()
     if len(targets):
         moved_K = paths_NN[np.ix_(targets, nodes)].sum(1)
@@ -131,7 +152,7 @@ def _name(graph: Graph, paths_NN: Floats, nodes: npt.NDArray[np.intp]) -> str:
     return f"{name}, layer {first}" if first == last else f"{name}, layers {first}-{last}"
 
 
-def _unique(names: list[str]) -> list[str]:
+def unique_names(names: list[str]) -> list[str]:
     """Append numbers to names that occur several times."""
     return [
         f"{name} ({names[: place + 1].count(name)})" if names.count(name) > 1 else name
@@ -139,11 +160,13 @@ def _unique(names: list[str]) -> list[str]:
     ]
 
 
-def _children(graph: Graph, share_NN: csr_array, members: list[npt.NDArray[np.intp]]) -> list[list[int]]:
+def _children(
+    influence_N: npt.NDArray[np.floating[Any]], share_NN: csr_array, members: list[npt.NDArray[np.intp]]
+) -> list[list[int]]:
     """Return, for each group, the groups that receive much of their input directly from it and give less back to it."""
-    member_NI = np.zeros((len(graph.nodes), len(members)))
+    member_NI = np.zeros((len(influence_N), len(members)))
     for group, nodes in enumerate(members):
-        member_NI[nodes, group] = graph.influence_N[nodes] / max(graph.influence_N[nodes].sum(), 1e-30)
+        member_NI[nodes, group] = influence_N[nodes] / max(influence_N[nodes].sum(), 1e-30)
     received_II = (np.abs(share_NN) @ (member_NI > 0).astype(np.float64)).T @ member_NI  # [from, to]
     is_child_II = (received_II >= _LEAST_SHARE) & (received_II > received_II.T)
     return [np.flatnonzero(of_one).tolist() for of_one in is_child_II]

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
 from ..graph.columns import KINDS
+from ..graph.edge_strength import Rows, normalisers
 from ..graph.graph import Graph
 from ..graph.influence import edge_shares
 from ..names import unknown
 from ..table import Table
 from ..text import short
-
-_ROWS = ("whole", "stored")
 
 
 def strongest_paths(
@@ -29,7 +27,7 @@ def strongest_paths(
     *,
     target: int | None = None,
     begin: str | Sequence[str] = "token",
-    rows: Literal["whole", "stored"] = "whole",
+    rows: Rows = "whole",
 ) -> Table:
     """Return the `k` paths with the largest share, from nodes of the kinds in `begin` to a target, strongest first.
 
@@ -70,13 +68,9 @@ def strongest_paths(
     )
 
 
-def _row_sums(graph: Graph, rows: str, start_N: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _row_sums(graph: Graph, rows: Rows, start_N: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return what each row is normalised by. Raises ConfigError if it is not known, nor the weight of each target."""
-    if rows not in _ROWS:
-        raise ConfigError(unknown("way to normalise rows", rows, _ROWS))
-    sums_N = graph.row_abs_sum_N.astype(np.float64)
-    if rows == "stored":
-        sums_N = np.bincount(graph.target_E(), np.abs(graph.weight_E), len(graph.nodes)).astype(np.float64)
+    sums_N = normalisers(graph, rows)
     num_rows = int(np.isnan(sums_N[np.diff(graph.indptr) > 0]).sum())
     if num_rows or np.isnan(start_N).any():
         raise ConfigError(

@@ -228,6 +228,7 @@ export class Scene {
   point(name, node) {
     if (this[name] === node) return;
     this[name] = node;
+    if (name === "hovered") this.onHover?.(node); // panels that are linked with the drawing
     this.dirty.add("focus");
     if (name === "cursor") {
       this.dirty.add("ground");
