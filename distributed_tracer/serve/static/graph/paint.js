@@ -106,7 +106,7 @@ export function paintEdges(pen, { graph, layout: { x, y }, camera, drawn, colour
   const { source, target, weight } = graph, rank = (from + to) / 2 / Math.max(drawn.length, 1);
   const strength = 1 - Math.sqrt(rank), crowd = Math.min(1, Math.sqrt(1500 / Math.max(drawn.length, 1)));
   pen.lineWidth = to <= WIDE ? 1 + strength * (1 - from / WIDE) : 1;
-  pen.globalAlpha = Math.max((0.08 + 0.5 * strength) * Math.max(crowd, 0.2), 0.03);
+  pen.globalAlpha = Math.max((0.08 + 0.5 * strength) * Math.max(crowd, 0.06), 0.015);
   const { x: left, y: top, scale, tall } = camera;
   for (const sign of [1, -1]) {
     pen.strokeStyle = sign > 0 ? colours.positive : colours.negative;
