@@ -35,6 +35,7 @@ LAYERS = (
     ("plot",),
     ("export",),
     ("labels", "result_page"),
+    ("annotations",),
     ("runtime",),
     ("job",),
     ("evaluate", "harvest", "linear_errors", "pipeline"),
@@ -47,7 +48,10 @@ INNER = {
         ("object_names",),
         ("backend",),
         ("format",),
-        ("annotations", "arrays", "catalogue", "checked_objects", "commits", "evaluations", "index", "part"),
+        (
+            *("annotation_edits", "annotation_log", "annotation_record", "annotation_undo", "annotations"),
+            *("arrays", "catalogue", "checked_objects", "commits", "evaluations", "index", "part"),
+        ),
         ("read",),
         ("index_builder", "joined_part", "ledger", "reader", "writer"),
         ("maintenance",),
@@ -88,7 +92,7 @@ WITHOUT_TORCH = (
     ),
     "table_stream",
     *("artifacts", "corpus", "graph", "plan", "store", "profile", "query", "export", "importers", "report", "plot"),
-    *("mine", "labels", "ops", "result_page", "table_folder", "tasks"),
+    *("mine", "labels", "annotations", "ops", "result_page", "table_folder", "tasks"),
 )
 
 

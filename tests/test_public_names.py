@@ -28,6 +28,7 @@ PUBLIC = {
     "FeatureVectors",
     "ForwardCache",
     "Graph",
+    "Group",
     "Intervention",
     "InterventionGraph",
     "JobConfig",
@@ -36,6 +37,7 @@ PUBLIC = {
     "Labels",
     "Model",
     "ModelConfig",
+    "NodeKey",
     "Profile",
     "ProfileJob",
     "Prompt",
@@ -62,6 +64,8 @@ PUBLIC = {
     "atlas_edges_out_of",
     "attribute",
     "average_edges",
+    "brief_summary",
+    "brief_text",
     "cluster_supernodes",
     "compact",
     "compare_graphs",
@@ -99,6 +103,7 @@ PUBLIC = {
     "load_viewer_supernodes",
     "matching_prompts",
     "merge_stores",
+    "merged_edges",
     "mine_atlas",
     "mine_contrast",
     "mine_dark_matter",
@@ -109,6 +114,7 @@ PUBLIC = {
     "open_store",
     "plan_job",
     "plan_text",
+    "position_folds",
     "prompt_vectors",
     "prune",
     "pruning_stability",
@@ -124,6 +130,9 @@ PUBLIC = {
     "split_store",
     "strongest_chains",
     "strongest_paths",
+    "subgraph_scores",
+    "suggest_groups",
+    "target_difference",
     "task_runner",
     "virtual_weights",
     "write_report",
@@ -191,7 +200,7 @@ OPTIONS = {
     },
     "submit": {"--address", "--follow", "--no-follow", "--stop", "--python"},
     "status": {"--watch", *JSON},
-    "show": {"--prompt", "--top", *JSON},
+    "show": {"--prompt", "--top", "--brief", "--no-brief", "--characters", "--tokens", "--nodes", *JSON},
     "query": {"--feature", "--show", "--where", "--token", "--target", "--layer", "--limit", "--store", *JSON},
     "feature": {"--profile", "--top", *JSON},
     "intervene": {
@@ -218,6 +227,10 @@ OPTIONS = {
     },
     "export-features": {"--out", "--packed", "--no-packed"},
     "report": {"--out", "--store", "--top"},
+    "serve": {
+        *("--host", "--port", "--profile", "--mined", "--model", "--transcoders", "--device"),
+        *("--author", "--allow-host", "--token-file", "--page", "--read-only", "--no-read-only"),
+    },
     "draw": {*("--out", "--prompt", "--by", "--layers", "--top", "--edges", "--labels", "--size", "--width")},
     "compare": {"--out", "--top", *JSON},
     "info": JSON,
@@ -240,6 +253,7 @@ OPTIONS = {
     "verify-bundle": set(),
     "version": set(),
     "labels": set(),
+    "annotations": set(),
     "mine": set(),
 }
 OF_LABELS = {
@@ -250,6 +264,15 @@ OF_LABELS = {
     "labels remove": {"--source", "--author"},
 }
 """Options of the commands of `labels`."""
+SAID = {"--kind", "--prompt", "--feature", "--author"}
+OF_ANNOTATIONS = {
+    "annotations list": {*SAID, "--history", "--no-history", "--limit", *JSON},
+    "annotations note": {"--prompt", "--feature", "--author"},
+    "annotations undo": {"--author"},
+    "annotations export": SAID,
+    "annotations import": set(),
+}
+"""Options of the commands of `annotations`."""
 MINED = {"--out", "--memory-gb", "--where", "--cluster", "--dry-run", "--no-dry-run", *JSON}
 OF_MINE = {
     "mine atlas": {*MINED, "--fold", "--no-fold", "--workers", "--ray-address"},
@@ -290,6 +313,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_commands_are_these(capsys: pytest.CaptureFixture[str]) -> None:
     assert names_in(help_of(capsys=capsys)) == OPTIONS.keys()
     assert {f"labels {name}" for name in names_in(help_of("labels", capsys=capsys))} == OF_LABELS.keys()
+    found = {f"annotations {name}" for name in names_in(help_of("annotations", capsys=capsys))}
+    assert found == OF_ANNOTATIONS.keys()
     assert {f"mine {name}" for name in names_in(help_of("mine", capsys=capsys))} == OF_MINE.keys()
 
 
@@ -300,12 +325,12 @@ def names_in(text: str) -> set[str]:
     return set("".join(found[1].split()).split(","))
 
 
-@pytest.mark.parametrize("command", OPTIONS | OF_LABELS | OF_MINE)
+@pytest.mark.parametrize("command", OPTIONS | OF_LABELS | OF_ANNOTATIONS | OF_MINE)
 def test_options_are_these(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     lines = (line.strip("│| ") for line in help_of(*command.split(), capsys=capsys).splitlines())
     listed = (line.split("  ")[0] for line in lines if re.match(r"(-h, )?--[a-z]", line))
     names = {name for line in listed for name in re.findall(r"(?<!\S)--[a-z][a-z-]*", line)}
-    assert names == (OPTIONS | OF_LABELS | OF_MINE)[command] | {"--help"}
+    assert names == (OPTIONS | OF_LABELS | OF_ANNOTATIONS | OF_MINE)[command] | {"--help"}
 
 
 def test_the_package_runs_as_a_module() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json as json_format
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
@@ -115,6 +116,15 @@ def parse_feature(feature: str, flag: str = "--feature") -> tuple[int, int]:
     if not (colon and layer.isdecimal() and index.isdecimal() and len(feature) <= 20):
         raise ConfigError(f"{flag} is LAYER:INDEX, as in 12:3045, not {feature!r}")
     return int(layer), int(index)
+
+
+def parse_node(node: str, flag: str = "--nodes") -> tuple[str, int, int, int]:
+    """Return the key of a feature node as users name it. Raises ConfigError."""
+    parts = re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9})@([0-9]{1,9})", node)
+    if parts is None:
+        raise ConfigError(f"{flag} takes LAYER:INDEX@POSITION, as in 12:3045@7, not {node!r}")
+    layer, index, position = map(int, parts.groups())
+    return "feature", layer, position, index
 
 
 def print_answer(found: Any) -> None:

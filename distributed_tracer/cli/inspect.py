@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import ConfigError
-from .app import StorePath, check_count, parse_feature, print_answer
+from .app import StorePath, check_count, parse_feature, parse_node, print_answer
+
+if TYPE_CHECKING:
+    from ..store.reader import Store
 
 FeatureQuery = Literal["occurrences", "edges-into", "edges-out", "together"]
 
@@ -34,23 +37,61 @@ def status(path: StorePath, json: bool = False, watch: float | None = None) -> i
             return 0
 
 
-def show(path: StorePath, prompt: str, top: int = 10, json: bool = False) -> int:
+def show(
+    path: StorePath,
+    prompt: str,
+    top: int = 10,
+    brief: bool = False,
+    characters: int | None = None,
+    tokens: int | None = None,
+    nodes: tuple[str, ...] = (),
+    json: bool = False,
+) -> int:
     """Print one graph: its targets, scores, most influential nodes and strongest edges.
 
     Args:
         path: Directory or URL of a store.
         prompt: Id of the prompt.
         top: Number of edges to print, and of nodes of each kind.
+        brief: Whether to print a brief instead, which fits a budget and also has main routes, supernodes that were
+            saved, and how much it leaves out. Programs and language-model agents can read it; docs/analysis.md says
+            what is in it.
+        characters: Largest number of characters of a brief, at least 1,500. Default: 4,000.
+        tokens: Largest number of tokens of a brief, at least 800. They are estimated, rather too many than too few.
+        nodes: Features of which the brief is, as LAYER:INDEX@POSITION: 2:46@10 0:39@10. Default: the whole graph.
         json: Whether to print the answer as JSON.
     """
     from ..report.graph import graph_summary, graph_text
     from ..store.reader import open_store
 
     check_count("--top", top)
+    if not brief and (characters is not None or tokens is not None or nodes):
+        raise ConfigError("--characters, --tokens and --nodes go with --brief")
     store = open_store(path)
+    if brief:
+        print_answer(_brief(store, prompt, characters, tokens, nodes, json))
+        return 0
     found = graph_summary(store.graph(prompt), top, store.labels)
     print_answer(found if json else graph_text(found))
     return 0
+
+
+def _brief(
+    store: Store, prompt: str, characters: int | None, tokens: int | None, nodes: tuple[str, ...], json: bool
+) -> str:
+    """Return the brief of one graph, or of its subgraph of `nodes`, as text or JSON."""
+    from ..graph.context import NodeKey
+    from ..report.brief import DEFAULT, Unit, brief_json, brief_summary, brief_text
+
+    if characters is not None and tokens is not None:
+        raise ConfigError("--characters and --tokens exclude each other: give one budget")
+    unit: Unit = "characters" if tokens is None else "tokens"
+    budget = next((given for given in (characters, tokens) if given is not None), DEFAULT)
+    graph, context = store.graph(prompt), store.context(prompt)
+    chosen = [NodeKey(*parse_node(node)) for node in nodes] or None
+    if json:
+        return brief_json(brief_summary(graph, context, budget, chosen, unit))
+    return brief_text(graph, context, budget, chosen, unit)
 
 
 def query(

@@ -59,7 +59,7 @@ def add(
         num_bad += len(file.bad)
     if num_bad > SHOWN_REJECTED:
         print(f"{num_bad - SHOWN_REJECTED:,} more rows that are no labels", file=sys.stderr)
-    done = add_labels(store, (row for file in found for row in file.rows), _author(author))
+    done = add_labels(store, (row for file in found for row in file.rows), account_name(author))
     refused = f"; {counted(num_bad, 'row')} refused" if num_bad else ""
     print(f"added {counted(done.num_added, 'label')}; {done.num_there:,} were there{refused}")
     return 3 if num_bad else 0
@@ -84,7 +84,7 @@ def make(path: StorePath, profile: str, author: str | None = None) -> int:
 
     store, known = open_store(path), open_profile(profile)
     check_profile(store, known)
-    done = replace_labels(store, RULE, rule_labels(known.features()), _author(author))
+    done = replace_labels(store, RULE, rule_labels(known.features()), account_name(author))
     print(
         f"labels by rule: {done.num_added:,} new, {done.num_there:,} as before, {done.num_removed:,} removed; the "
         f"profile has {counted(len(known), 'feature')}"
@@ -157,7 +157,7 @@ def remove(path: StorePath, source: str, author: str | None = None) -> int:
     from ..labels.in_store import remove_labels
     from ..store.reader import open_store
 
-    count = remove_labels(open_store(path), source, _author(author))
+    count = remove_labels(open_store(path), source, account_name(author))
     print(f"removed {counted(count, 'label')} of {short(source)}")
     return 0
 
@@ -198,7 +198,8 @@ def feature(
     return 0
 
 
-def _author(given: str | None) -> str:
+def account_name(given: str | None) -> str:
+    """Return the author that is given, or else the name of the account."""
     if given is not None:
         return given
     try:

@@ -15,6 +15,7 @@ from ..names import unknown
 from ..redact import redacted, redacted_argument
 from ..text import printable
 from . import (
+    annotate,
     draw,
     evaluate,
     exchange,
@@ -52,6 +53,8 @@ for _name, _function in _OF_COMMANDS.items():
     if _function is labels.feature:  # a group of commands, which `--help` lists beside this one
         _NAMES.append("labels")
         app.command(labels.labels_app, name="labels")
+        _NAMES.append("annotations")
+        app.command(annotate.annotations_app, name="annotations")
     if _function is features.export_features:
         _NAMES.append("mine")
         app.command(mine.mine_app, name="mine")

@@ -17,6 +17,7 @@ from ..errors import ConfigError
 from ..names import unknown
 from ..table import Table
 from ..table_stream import Batch, CategoricalColumn, TableStream
+from .atlas_instances import Site, edge_prompts
 from .atlas_rows import EdgeRows
 from .atlas_tables import AtlasTables
 from .columns import EDGE_COLUMNS, FEATURE_COLUMNS, NAMES, SITE_COLUMNS, Column
@@ -95,6 +96,15 @@ class Atlas(Result):
     def graph_digests(self) -> set[str]:
         """Digests of the graphs of all prompts."""
         return self._tables.graph_digests
+
+    @property
+    def prompt_ids(self) -> list[str]:
+        """Ids of all prompts."""
+        return self._tables.prompt_ids
+
+    def prompts_of_edge(self, source: Site, target: Site) -> Table:
+        """Return the prompts whose graph has an edge between two sites, the strongest first: see `edge_prompts`."""
+        return edge_prompts(self._tables, source, target)
 
     @property
     def _added(self) -> list[dict[str, Any]]:

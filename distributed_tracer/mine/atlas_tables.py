@@ -84,6 +84,13 @@ class AtlasTables:
     def num_prompts(self) -> int:
         return sum(len(one.ids) for one in self._segments)
 
+    @property
+    def prompt_ids(self) -> list[str]:
+        """Ids of all prompts, by the numbers that `edges` and `incidences` have."""
+        return (
+            sorted(one for own in self._segments for one in own.ids) if self.is_joined else list(self._segments[0].ids)
+        )
+
     @cached_property
     def clusters(self) -> npt.NDArray[np.int32]:
         """Number of the cluster of each prompt by rank, equal for equal clusters; -1 for none."""

@@ -19,7 +19,8 @@ from ..mine.result import Result, open_result
 from ..mine.token_names import token_names
 from ..store.reader import Store
 from ..text import counted
-from .section import Section, tests_of, text
+from .facts import tests_of
+from .section import Section, text
 from .values import Names, place_text
 
 _TOP = 100
@@ -60,9 +61,11 @@ def report_page(results: Sequence[Result], store: Store | None = None, top: int 
     sections = [Section(result, number, names, top) for number, result in enumerate(results, 1)]
     body = "\n".join(section.html() for section in sections)
     folder = files(__package__).joinpath("html")
-    template, script, style = (
-        folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "script.js", "style.css")
+    template, script, *styles = (
+        folder.joinpath(name).read_text(encoding="utf-8")
+        for name in ("page.html", "script.js", "style.css", "picture.css")
     )
+    style = "".join(styles)
     stores = sorted({place_text(str(result.info.get("store") or "unknown store")) for result in results})
     title = text(f"Findings in {', '.join(stores)}", 200)
     parts = {

@@ -2,49 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-import numpy as np
-
 from ..mine.result import Result
 from ..table import Table
-from ..text import counted, printable
+from ..text import counted
 from .columns import End, ends_of
-from .drawn import Drawn
-from .effect_pictures import P_VALUES
-from .kinds import KindView, TableView, view_of
-from .pictures import pictures
-from .strongest_rows import Order, StrongestRows, strongest_rows
+from .facts import basis_of, limits_of, main_numbers, provenance_of, tables_shown
+from .kinds import KindView, view_of
+from .shown_table import ShownTable
+from .strongest_rows import StrongestRows
 from .svg import cut
-from .value_pictures import histogram
-from .values import Names, number_text, place_text, value_text, visible, without_folders, words
+from .values import Names, number_text, value_text, visible, words
 
 MOST_READ = 20_000
 """Largest number of rows that are read for pictures; of dots, a picture has fewer."""
-_COLUMNS = 24
-"""Largest number of columns of a table of which no view says what readers want first."""
 _LONG = 24
 """Texts longer than this have a wide column."""
 _TEXT = 300
 """Longest text of a cell."""
-_IS_TEST = re.compile(r"(num_)?test(s|ed)(_.*)?")
-"""Names of facts that are numbers of tests."""
-_TILES = ("found", "num_found", "replicated", "share")
 
 
 def text(value: str, length: int = _TEXT) -> str:
     """Return text as HTML: cut, escaped, and without characters that control or reverse text."""
     return escape(cut(value, length))
-
-
-def tests_of(result: Result) -> dict[str, int]:
-    """Return the numbers of tests that a result says it has made, by the names of its facts."""
-    named, facts = view_of(str(result.info["what"])).tests, result.facts.items()
-    return {name: value for name, value in facts if (name in named or _IS_TEST.fullmatch(name)) and type(value) is int}
 
 
 class Section:
@@ -63,58 +46,26 @@ class Section:
             f'<section class="result" id="{self.id}" aria-labelledby="{self.id}-title">',
             f'<h2 id="{self.id}-title">{text(self.title)}</h2>',
             f'<p class="lead">{text(self._view.question)}</p>' if self._view.question else "",
-            f'<p class="basis">{text(self._basis(), 600)}</p>',
+            f'<p class="basis">{text(basis_of(self._result), 600)}</p>',
             self._tiles(),
-            self._warnings(),
-            *(self._table(number, name) for number, name in enumerate(self._tables())),
+            self._limits(),
+            *(self._table(number, name) for number, name in enumerate(tables_shown(self._result))),
             self._provenance(),
             "</section>",
         ]
         return "\n".join(part for part in body if part)
 
-    def _tables(self) -> list[str]:
-        known = [name for name in self._view.tables if name in self._result.tables]
-        others = [name for name in self._result.tables if name not in known]
-        return [*known, *(others if self._view.has_more_tables or not known else ())]
-
-    def _basis(self) -> str:
-        """Return what the result is of."""
-        info = self._result.info
-        store = info.get("store")
-        of = f" of the store “{place_text(str(store))}”" if store else ""
-        clusters = info.get("num_clusters")
-        grouped = f" in {counted(clusters, 'cluster')}" if isinstance(clusters, int) else ""
-        return f"From {counted(info['num_prompts'], 'prompt')}{grouped}{of}: {info['graphs']}."
-
     def _tiles(self) -> str:
         """Return the numbers that a reader wants first."""
-        info, facts = self._result.info, self._result.facts
-        found: list[tuple[str, Any]] = [("prompts", info["num_prompts"])]
-        if isinstance(info.get("num_clusters"), int):
-            found.append(("clusters", info["num_clusters"]))
-        tests = tests_of(self._result)
-        found += [(words(name), number) for name, number in tests.items()] or [
-            ("tests made", "not recorded" if self._view.makes_tests else "none")
-        ]
-        shown = (name for name in (*self._view.tiles, *_TILES) if name in facts)
-        found += [(words(name), facts[name]) for name in dict.fromkeys(shown)]
-        tiles = "".join(f"<div><dt>{text(name)}</dt><dd>{text(value_text(value))}</dd></div>" for name, value in found)
+        tiles = "".join(
+            f"<div><dt>{text(name)}</dt><dd>{text(value_text(value))}</dd></div>"
+            for name, value in main_numbers(self._result)
+        )
         return f'<dl class="tiles">{tiles}</dl>'
 
-    def _warnings(self) -> str:
-        """Return what the data cannot say: the result's own warnings, and what follows from what it is of."""
-        info = self._result.info
-        found = [without_folders(warning) for warning in self._result.warnings]
-        if info.get("num_clusters") is None and "clusters_a" not in self._result.facts and self._view.has_clusters:
-            found.append(
-                "No clusters were named: prompts that share a template count as if they were independent, so that the "
-                "numbers of prompts say more than the evidence does."
-            )
-        elif without := info.get("num_without_cluster"):
-            found.append(f"{counted(int(without), 'prompt')} without a cluster.")
-        if str(info["graphs"]).startswith("pruned") and not any("pruned" in warning for warning in found):
-            found.append("The graphs are pruned: an edge or a feature that is absent may have been removed.")
-        items = "".join(f"<li>{text(warning[:1].upper() + warning[1:], 1_000)}</li>" for warning in found)
+    def _limits(self) -> str:
+        """Return what the data cannot say."""
+        items = "".join(f"<li>{text(warning, 1_000)}</li>" for warning in limits_of(self._result))
         return (
             f'<div class="limits"><h3>What the data cannot say</h3><ul>{items}</ul></div>'
             if items
@@ -122,52 +73,21 @@ class Section:
         )
 
     def _table(self, number: int, name: str) -> str:
-        result, view = self._result, self._view.tables.get(name, TableView())
-        about = {row["column"]: row for row in result.describe(name).rows()}
-        kinds = result.stream(name).kinds
-        texts = [column for column, kind in kinds.items() if not kind]
-        columns = [column for column in view.columns if column in kinds] or list(kinds)[:_COLUMNS]
-        columns += [end.text for end in ends_of(list(kinds), texts) if end.text and end.layer in columns]
-        columns = list(dict.fromkeys(columns))
-        order = view.order.known(list(kinds))
-        of_p = [column for column in P_VALUES if column in kinds]
-        plotted = [*columns, *(c for c in ("p", "q", "half_1", "half_2", *view.histograms) if c in kinds)]
-        rows = strongest_rows(result, name, plotted, order, max(MOST_READ, self._top), of_p)
-        units = {column: str(row["unit"]) for column, row in about.items()}
-        drawn = Drawn(rows, texts, units, self._names, result.facts)
-        images = pictures(drawn)
-        for column in (one for one in view.histograms if one in kinds):
-            images += histogram(result.table(name, column)[column].astype(np.float64), drawn, column)
-        title = view.title or words(name).capitalize()
+        table = ShownTable(self._result, name)
+        rows = table.rows(max(MOST_READ, self._top))
+        images = table.pictures(rows, self._names)
         shown = rows.table.take(list(range(min(self._top, len(rows.table)))))
+        title, texts, about = table.title, table.texts, table.about
         return "\n".join(
             [
                 f"<h3>{text(title)}</h3>",
                 f'<div class="pictures">{"".join(images)}</div>' if any(images) else "",
-                self._rows(f"{self.id}-{number}", title, shown, columns, texts, about)
+                self._rows(f"{self.id}-{number}", title, shown, table.columns, texts, about)
                 if len(shown)
                 else '<p class="basis">The table has no rows.</p>',
-                f'<p class="basis">{text(self._left_out(name, rows, len(shown), order, kinds, columns), 1_000)}</p>',
+                f'<p class="basis">{text(_left_out(table, rows, len(shown)), 1_000)}</p>',
             ]
         )
-
-    def _left_out(
-        self,
-        name: str,
-        rows: StrongestRows,
-        num_shown: int,
-        order: Order,
-        kinds: Mapping[str, str],
-        columns: Sequence[str],
-    ) -> str:
-        """Return what the page has of a table and what it leaves out."""
-        said = f"{num_shown:,} of {counted(rows.num_rows, 'row')} of the table {name}"
-        said += f", {order.describe()}" if order.column else ", in the order of the table"
-        if rows.num_left_out:
-            bounds = " and ".join(f"{words(one)} below {number_text(least)}" for one, least in order.least.items())
-            said += f"; {counted(rows.num_left_out, 'row')} with {bounds} left out"
-        others = [column for column in kinds if column not in columns]
-        return f"{said}. Columns not shown: {', '.join(others)}." if others else f"{said}."
 
     def _rows(
         self,
@@ -213,25 +133,25 @@ class Section:
 
     def _provenance(self) -> str:
         """Return all facts, and the settings and versions that the result was made with."""
-        info = self._result.info
         facts = "".join(
             f"<div><dt>{text(words(name))}</dt><dd>{text(value_text(value))}</dd></div>"
             for name, value in self._result.facts.items()
         )
-        hidden = ("files", "warnings", "facts")
-        rest = {name: _placed(value) for name, value in info.items() if name not in hidden}
-        document = escape("\n".join(map(printable, json.dumps(rest, indent=2, ensure_ascii=False).split("\n"))))
+        document = escape(provenance_of(self._result))
         listed = f'<h3>Facts</h3><dl class="numbers">{facts}</dl>' if facts else ""
         return f"{listed}<details><summary>Where this comes from</summary><pre>{document}</pre></details>"
 
 
-def _placed(value: Any) -> Any:
-    """Return a value of a document with addresses that do not say whose machine made it."""
-    if isinstance(value, Mapping):
-        return {str(name): _placed(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_placed(one) for one in value]
-    return place_text(value) if isinstance(value, str) else value
+def _left_out(table: ShownTable, rows: StrongestRows, num_shown: int) -> str:
+    """Return what the page has of a table and what it leaves out."""
+    order = table.order
+    said = f"{num_shown:,} of {counted(rows.num_rows, 'row')} of the table {table.name}"
+    said += f", {order.describe()}" if order.column else ", in the order of the table"
+    if rows.num_left_out:
+        bounds = " and ".join(f"{words(one)} below {number_text(least)}" for one, least in order.least.items())
+        said += f"; {counted(rows.num_left_out, 'row')} with {bounds} left out"
+    others = [column for column in table.kinds if column not in table.columns]
+    return f"{said}. Columns not shown: {', '.join(others)}." if others else f"{said}."
 
 
 def _head(head: End | str, about: Mapping[str, Mapping[str, Any]], texts: Sequence[str]) -> str:

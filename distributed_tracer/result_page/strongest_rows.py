@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +45,7 @@ class StrongestRows:
     num_rows: int
     """Rows of the whole table."""
     num_left_out: int
-    """Rows of it that are below a least value of the order."""
+    """Rows of it that are below a least value of the order, or not wanted."""
     counts: Mapping[str, npt.NDArray[np.int64]]
     """Of some columns with values from 0 to 1: the number of values in each twentieth, over the whole table."""
 
@@ -53,12 +54,18 @@ BINS = 20
 
 
 def strongest_rows(
-    result: Result, table: str, columns: Sequence[str], order: Order, most: int, counted: Sequence[str] = ()
+    result: Result,
+    table: str,
+    columns: Sequence[str],
+    order: Order,
+    most: int,
+    counted: Sequence[str] = (),
+    keep: Callable[[Table], Any] | None = None,
 ) -> StrongestRows:
     """Return the first `most` rows of a table in an order, with some columns, and histograms of the columns `counted`.
 
-    Equal rows keep the order of the table, and rows whose value is not known come last. Memory holds a row group and
-    the rows that are returned.
+    `keep` returns a mask of the rows of a batch that are wanted; without it all are. Equal rows keep the order of the
+    table, and rows whose value is not known come last. Memory holds a row group and the rows that are returned.
     """
     names = list(dict.fromkeys([*columns, *order.least, *counted, *([order.column] if order.column else [])]))
     kept = Strongest(most, order.column, order.by)
@@ -72,6 +79,8 @@ def strongest_rows(
         meets = np.ones(len(batch), dtype=bool)
         for name, least in order.least.items():
             meets &= batch[name] >= least
+        if keep is not None:
+            meets &= keep(batch)
         num_left_out += int(np.count_nonzero(~meets))
         kept.add(batch.where(meets))
     rows = result.table(table, names) if kept.table is None else kept.table

@@ -144,6 +144,8 @@ class Endpoint:
     returns: str = "application/json"
     slow: bool = False
     """Whether a request may take seconds or much memory: only a few of these run at a time."""
+    alone: bool = False
+    """Whether a request reads whole tables or writes files, for minutes: one of these runs at a time, beside others."""
     tags: Sequence[str] = field(default_factory=tuple)
 
     def arguments(self, query: Mapping[str, Sequence[str]]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import resource
 import socket
 from collections.abc import Callable
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from .served_store import ServedStore
 from .settings import ServeSettings
 
 _BACKLOG = 2048
+_OPEN_FILES = 16_384
 
 
 def run_server(settings: ServeSettings, ready: Callable[[str], None], page: str = "") -> None:
@@ -27,6 +29,7 @@ def run_server(settings: ServeSettings, ready: Callable[[str], None], page: str 
     if page and not is_local_address(page):
         raise ConfigError(f"{page!r} is not a page of this server, such as 'graph?prompt=dallas'")
     served = ServedStore(settings)
+    _allow_many_connections()
     token = settings.token or new_token()
     listening = _listen(settings.host, settings.port)
     try:
@@ -38,6 +41,7 @@ def run_server(settings: ServeSettings, ready: Callable[[str], None], page: str 
             log_level="warning",
             access_log=False,  # its lines would have the token
             server_header=False,
+            http="h11",  # the other parser has no largest size of headers
             ws="none",
             lifespan="off",
             backlog=_BACKLOG,
@@ -49,6 +53,14 @@ def run_server(settings: ServeSettings, ready: Callable[[str], None], page: str 
         uvicorn.Server(config).run(sockets=[listening])
     finally:
         listening.close()
+
+
+def _allow_many_connections() -> None:
+    """Raise this process's own limit of open files, often 1,024, as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:

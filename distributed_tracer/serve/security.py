@@ -16,14 +16,17 @@ import hmac
 import secrets
 from collections.abc import Iterable
 from html import escape
-from http.cookies import CookieError, SimpleCookie
 from importlib.resources import files
 from urllib.parse import parse_qs, urlsplit
 
+import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..errors import ConfigError, StoreUnavailable
+from .responses import error_response
 
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -43,6 +46,8 @@ _ENTER = "/enter"
 _FREE = ("/static/", "/healthz")
 """Paths that need no token: they hold nothing of the store."""
 MOST_BODY_BYTES = 1 << 20
+_BODY_SECONDS = 30.0
+"""Time in which the body of a request must have come."""
 
 
 class Access:
@@ -90,13 +95,17 @@ class Access:
     async def _enter(self, request: Request) -> Response:
         """Set the cookie for a request that knows the token."""
         if request.method == "POST":
-            fields = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=4)
+            try:
+                fields = parse_qs((await body_of(request)).decode("utf-8", "replace"), max_num_fields=4)
+            except (ConfigError, StoreUnavailable, ValueError) as error:  # too long, too slow, too many fields
+                return PlainTextResponse(str(error), 400)
             given, to = ((fields.get(name) or [""])[0] for name in ("token", "next"))
         else:
             given, to = (request.query_params.get(name, "") for name in ("token", "next"))
         if not _equal(given.strip(), self._token):
             return _enter_page(401 if not given else 403)
-        reply = RedirectResponse(to if is_local_address(to) else "./", 303)
+        to = f"./{to}" if to.startswith("?") else to  # of the first page, not of this address
+        reply = RedirectResponse(to if is_local_address(to.removeprefix("./")) else "./", 303)
         # Lax: a link in a message leads to the page; no page of another site can make a change or read a reply
         reply.set_cookie(self._cookie, self._session, httponly=True, samesite="lax", path="/")
         return reply
@@ -106,11 +115,9 @@ class Access:
         return kind.lower() == "bearer" and _equal(given.strip(), self._token)
 
     def _has_cookie(self, headers: Headers) -> bool:
-        try:
-            found = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
-        except CookieError:
-            return False
-        return found is not None and _equal(found.value, self._session)
+        # Read by hand: other servers under this name may have set cookies at which the standard library gives up
+        pairs = (pair.strip().partition("=") for pair in headers.get("cookie", "").split(";"))
+        return any(name == self._cookie and _equal(value, self._session) for name, _, value in pairs)
 
     def _with_headers(self, send: Send) -> Send:
         async def sending(message: Message) -> None:
@@ -124,6 +131,21 @@ class Access:
         return sending
 
 
+async def body_of(request: Request) -> bytes:
+    """Return the body of a request, which is read no further than its largest size, whatever its headers say.
+
+    Raises ConfigError if it is longer, StoreUnavailable if it takes too long.
+    """
+    read = bytearray()
+    with anyio.move_on_after(_BODY_SECONDS):
+        async for chunk in request.stream():
+            read += chunk
+            if len(read) > MOST_BODY_BYTES:
+                raise ConfigError(f"the body of a request has at most {MOST_BODY_BYTES:,} bytes")
+        return bytes(read)
+    raise StoreUnavailable(f"the body of the request did not come within {_BODY_SECONDS:g} s")
+
+
 def new_token() -> str:
     """Return a new secret."""
     return secrets.token_urlsafe(24)
@@ -131,7 +153,10 @@ def new_token() -> str:
 
 def is_local_address(address: str) -> bool:
     """Whether an address leads to a page of this server, relative to its root: `graph?prompt=dallas`."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
     bad = {"\\", "\r", "\n", "\t"} & set(address)
     return bool(address) and not (parts.scheme or parts.netloc or bad or address.startswith(("/", ".")))
 
@@ -154,14 +179,18 @@ def _host_name(host: str) -> str:
 
 
 def _is_same_origin(headers: Headers) -> bool:
-    origin = headers.get("origin", "")
-    return bool(origin) and urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    try:
+        origin = urlsplit(headers.get("origin", "")).netloc.lower()
+    except ValueError:
+        return False
+    return bool(origin) and origin == headers.get("host", "").lower()
 
 
 def _enter_page(status: int, wanted: bool = False) -> Response:
     """Return the page that asks for the token."""
     said = "This token is not the server's." if status == 403 else "This server needs its token."
     if wanted:
-        return PlainTextResponse(f"{said} Give it as `Authorization: Bearer TOKEN`.", status)
+        remedy = "Open the address that it printed, or give the token as `Authorization: Bearer TOKEN`."
+        return error_response(status, "NoToken", f"{said} {remedy}")
     page = files(__package__).joinpath("static", "enter.html").read_text(encoding="utf-8")
     return HTMLResponse(page.replace("{said}", escape(said)), status)

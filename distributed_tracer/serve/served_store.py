@@ -13,12 +13,19 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, TypeVar
 
+from ..errors import StoreUnavailable
 from ..graph.context import GraphContext
 from ..graph.graph import Graph
+from ..graph.labels import Labels
 from ..mine.result import Result, open_result
 from ..profile.reader import Profile, open_profile
-from ..store.annotations import annotation_keys
+from ..query.feature_summary import check_profile
+from ..redact import redacted
+from ..store.annotation_log import AnnotationCache
+from ..store.annotations import counting_labels
+from ..store.format.annotation import GROUPS, LABELS
 from ..store.reader import Store, open_store
+from .newer_store import newer_store
 from .settings import ServeSettings
 
 T = TypeVar("T")
@@ -54,36 +61,80 @@ class ServedStore:
     """The store of one server, with its profile and results."""
 
     def __init__(self, settings: ServeSettings) -> None:
-        """Open the store, the profile and the results that the settings name. Raises what opening them raises."""
+        """Open the store, the profile and the results that the settings name. Raises what opening them raises, and
+        ConfigError for a profile of other features."""
         self.settings = settings
         self.store: Store = open_store(settings.store)
         """The store as it was when it was last looked at. Read it once in a request."""
         self.profile: Profile | None = None if settings.profile is None else open_profile(settings.profile)
+        if self.profile is not None:
+            check_profile(self.store, self.profile)
         self.results: tuple[Result, ...] = tuple(open_result(path) for path in settings.mined)
+        self.annotations = AnnotationCache(self.store.root)
+        """What is said about the store. Endpoints that write annotations call `reopen` afterwards."""
         self.cache = ByteCache(settings.cache_bytes)
         self.shared: dict[str, Any] = {}
         """What groups of endpoints keep between requests, by their own names; see `once`."""
         self._lock = threading.RLock()
-        self._looked = time.monotonic()
-        self._annotations = frozenset(annotation_keys(self.store.root))
+        self._looked, self._looking = time.monotonic(), threading.Lock()
+        self._labels = Labels()
+        self._label_names: list[str] | None = None
+        self._group_names: list[str] = []
+        self.annotations.refresh()
+        self._set_labels(self.store)
+        self.trouble = ""
+        """Why the last look for new parts failed; empty if it did not. What was read before is still shown."""
 
     def refresh(self) -> Store:
-        """Return the store; look for new parts first if that was not done for some seconds."""
-        with self._lock:
-            if time.monotonic() - self._looked < REFRESH_SECONDS:
-                return self.store
-            self._looked = time.monotonic()
-        found = open_store(self.settings.store)
-        annotations = frozenset(annotation_keys(found.root))
-        if found.catalogue.commits != self.store.catalogue.commits or annotations != self._annotations:
-            self.store, self._annotations = found, annotations
+        """Return the store; look for new parts first if that was not done for some seconds.
+
+        One request at a time looks, others go on. If the store does not answer, it stays as it was, and `trouble` says
+        why. Raises StoreNotFound if the store is not there any more.
+        """
+        if time.monotonic() - self._looked < REFRESH_SECONDS or not self._looking.acquire(blocking=False):
+            return self.store
+        try:
+            self._look()
+        finally:
+            self._looking.release()
         return self.store
 
-    def reopen(self) -> None:
-        """Look at the store anew, as after something was written into it."""
-        with self._lock:
-            self._looked = -REFRESH_SECONDS
-        self.refresh()
+    def reopen(self) -> Store:
+        """Return the store as it is now, as after something was written into it."""
+        with self._looking:
+            self._look()
+        return self.store
+
+    def _look(self) -> None:
+        """Take a store with new parts or new annotations in the place of the one before."""
+        try:
+            found = newer_store(self.store, self.settings.store)
+            self.annotations.refresh()
+            groups = [one.name for one in self.annotations.annotations(GROUPS)]
+            if groups != self._group_names and found is self.store:  # it keeps the groups that it has read
+                found = Store(found.root, found.info, found.catalogue, found.index, {})
+            self._group_names = groups
+            self._set_labels(found)
+            self.store, self.trouble = found, ""
+        except StoreUnavailable as error:
+            self.trouble = redacted(str(error))
+        finally:
+            self._looked = time.monotonic()
+
+    def _set_labels(self, store: Store) -> None:
+        """Give a store the labels that count now. Damaged annotations are left out: `annotations.problems` has them."""
+        annotations = self.annotations.annotations(LABELS)
+        names = [one.name for one in annotations]
+        if names != self._label_names:
+            self._labels = Labels.of(row for _, row in counting_labels(annotations))
+            self._label_names = names
+        store.labels = self._labels
+
+    @property
+    def version(self) -> tuple[int, str]:
+        """What tells this state of the graphs from others, for replies that are kept: commits change it."""
+        commits = self.store.catalogue.commits
+        return len(commits), commits[-1].name if commits else ""
 
     def once(self, name: str, make: Callable[[], T]) -> T:
         """Return the object kept under a name, which the first call makes."""

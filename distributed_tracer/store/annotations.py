@@ -71,18 +71,31 @@ def read_labels(root: Backend) -> Labels:
     return Labels.of(label for _, label in current_labels(root))
 
 
-def current_labels(root: Backend) -> Iterator[tuple[Annotation, tuple[int, int, Label]]]:
+def current_labels(
+    root: Backend, withdrawn: dict[tuple[int, int, Label], bool] | None = None
+) -> Iterator[tuple[Annotation, tuple[int, int, Label]]]:
     """Yield each label that counts, as layer, index and label, with the annotation that says it; the oldest first.
 
-    Raises StoreCorrupt.
+    Labels that an edit has withdrawn go into `withdrawn`, with whether the other labels of their source there still
+    count. Raises StoreCorrupt.
     """
-    found = read_annotations(root, LABELS)
-    void = _void(found)
+    return counting_labels(read_annotations(root, LABELS), withdrawn)
+
+
+def counting_labels(
+    found: Sequence[Annotation], withdrawn: dict[tuple[int, int, Label], bool] | None = None
+) -> Iterator[tuple[Annotation, tuple[int, int, Label]]]:
+    """Yield each label that counts among all annotations of labels of a store, as `current_labels` does."""
+    void, rows_withdrawn = void_subjects(found), withdrawn_rows(found)
     for annotation in found:
         name = annotation.name
         gone = {source for source in annotation.subjects if (name, source) in void}
-        for row in annotation.labels():
-            if row[2].source not in gone:
+        rows_gone = rows_withdrawn.get(name, ())
+        for number, row in enumerate(annotation.labels()):
+            if number in rows_gone:
+                if withdrawn is not None:
+                    withdrawn[row] = withdrawn.get(row, False) or row[2].source not in gone
+            elif row[2].source not in gone:
                 yield annotation, row
 
 
@@ -104,7 +117,7 @@ def current_groups(root: Backend, catalogue: Catalogue) -> Iterator[tuple[Annota
     Prompts that are not in the catalogue, or that ask something else there, are left out. Raises StoreCorrupt.
     """
     found = read_annotations(root, GROUPS)
-    void = _void(found)
+    void = void_subjects(found)
     for annotation in found:
         for said in annotation.groups():
             number = catalogue.number_of.get(said.prompt)
@@ -129,28 +142,6 @@ def read_annotations(root: Backend, kind: str) -> list[Annotation]:
     for batch in key_batches(annotation_keys(root, kind)):
         found += [parse_annotation(data, root.url, key) for key, data in root.read_many(batch).items()]
     return sorted(found, key=lambda annotation: (annotation.number, annotation.created, annotation.key))
-
-
-def copy_annotations_of(source: Backend, target: Backend, prompt_ids: Collection[str]) -> None:
-    """Copy what is said about features, and what counts of what is said about these prompts. Raises StoreCorrupt.
-
-    An annotation that speaks of these prompts alone keeps its name. Of others, a new one holds what is about them, so
-    that nothing of a prompt that was left out goes along.
-    """
-    for keys in key_batches(annotation_keys(source, LABELS)):
-        for key, data in source.read_many(keys).items():
-            parse_annotation(data, source.url, key)
-            target.put_if_absent(key, data)
-    found = read_annotations(source, GROUPS)
-    void = _void(found)
-    for annotation in found:
-        said = annotation.content["prompts"]
-        kept = [one for one in said if one["id"] in prompt_ids and (annotation.name, one["id"]) not in void]
-        if kept == said and (whole := source.read(annotation.key)) is not None:
-            target.put_if_absent(annotation.key, whole)
-        elif kept:
-            part = replace(annotation, content={**annotation.content, "prompts": kept}).to_json()
-            target.put_if_absent(annotation_key(GROUPS, part), part)
 
 
 def _write(
@@ -206,6 +197,15 @@ def together(before: PromptGroups | None, said: PromptGroups) -> PromptGroups:
     return replace(said, groups=tuple(groups), pins=tuple(pins))
 
 
-def _void(found: Iterable[Annotation]) -> set[tuple[str, str]]:
+def void_subjects(found: Iterable[Annotation]) -> set[tuple[str, str]]:
     """Return what does not count any more, as pairs of an annotation's name and a subject."""
     return {(name, subject) for one in found for name in one.replaces for subject in one.subjects}
+
+
+def withdrawn_rows(found: Iterable[Annotation]) -> dict[str, set[int]]:
+    """Return the single labels that do not count any more, as the numbers of their rows, by their annotation's name."""
+    rows: dict[str, set[int]] = {}
+    for one in found:
+        for name, row in one.withdrawn:
+            rows.setdefault(name, set()).add(row)
+    return rows

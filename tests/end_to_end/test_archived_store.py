@@ -29,6 +29,7 @@ V1 = (
     ("query S --feature 1:118 --show together", "21 other features in the same prompts"),
     ("labels add S F/labels.csv", "added 1 label; 0 were there"),
     ("feature S 1:118", "labels    'a label' ("),
+    ("annotations list S", "1 annotation"),
     ("profile --store S --out F/profile --local --no-progress", "390 features"),
     ("feature S 1:118 --profile F/profile", "contexts from the profile's texts"),
     ("query S --where hops=2", "1 of 5 prompts"),
@@ -82,7 +83,7 @@ def test_no_version_and_no_command_is_missed() -> None:
     for commands in ANSWERS.values():
         assert {command.split()[0] for command, _ in commands} == {
             *(one.__name__.strip("_").replace("_", "-") for one in COMMANDS),
-            *("labels", "mine"),
+            *("annotations", "labels", "mine"),
         } - NO_STORE
 
 

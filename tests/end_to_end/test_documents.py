@@ -23,7 +23,7 @@ import pytest
 import tyro
 from documents import DOCUMENTS, ROOT, Snippet, inline_code, snippets, words
 from ray.scripts.scripts import cli as ray_cli
-from test_public_names import OF_LABELS, OF_MINE, OPTIONS
+from test_public_names import OF_ANNOTATIONS, OF_LABELS, OF_MINE, OPTIONS
 
 from distributed_tracer.cli.app import app, registry
 from distributed_tracer.cli.main import main
@@ -64,6 +64,7 @@ NOT_RUN = {
     r"distributed-tracer submit ": "needs a cluster; tests/end_to_end/test_submitted_job.py has one",
     r"distributed-tracer bundle ": "fetches packages; tests/end_to_end/test_offline.py runs it",
     r"bash /shared/bundle/install_offline\.sh": "needs a bundle; tests/end_to_end/test_offline.py runs it",
+    r"distributed-tracer annotations undo STORE NAME": "needs a name; tests/unit/cli/test_annotate.py undoes one",
     r"distributed-tracer .*--profile P": "needs a profile; tests/unit/labels and tests/unit/query hold its parts",
     r"cd examples/format_reader|(npm|node) ": "needs packages of Node; tests/end_to_end/test_format_reader.py runs it",
     r"(ray|export|\.) ": "needs a cluster",
@@ -77,7 +78,7 @@ TEXT = {
 }
 """Blocks that nobody types: pictures, and a sample of what is printed, whose form the tests of status hold."""
 
-COMMANDS = OPTIONS | OF_LABELS | OF_MINE
+COMMANDS = OPTIONS | OF_LABELS | OF_ANNOTATIONS | OF_MINE
 """Options of every command, those of groups included."""
 FOREIGN_FLAGS = {
     "--nodes": "sbatch",
@@ -233,7 +234,7 @@ def test_commands_and_flags_within_lines_exist(document: str) -> None:
         program, *rest = code.split() or [""]
         flags = {word.partition("=")[0] for word in code.split() if word.startswith("--") and len(word) > 2}
         if program == "distributed-tracer" and rest:
-            name = " ".join(rest[:2]) if " ".join(rest[:2]) in OF_LABELS | OF_MINE else rest[0]
+            name = " ".join(rest[:2]) if " ".join(rest[:2]) in COMMANDS else rest[0]
             assert name in COMMANDS, f"{document}:{line}: there is no {name}"
             known = COMMANDS[name]
         elif program == "python" and rest and rest[0].startswith("benchmarks/"):

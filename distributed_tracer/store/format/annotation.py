@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import StoreCorrupt
-from ...graph.columns import KINDS
 from ...graph.context import Group, NodeKey
 from ...graph.labels import Label
 from ..object_names import annotation_kind, annotation_name
+from .annotation_entry import ENTRY_KINDS, MOST_ENTRY_BYTES, check_entry
+from .annotation_subject import check_nodes, is_count, subject_name
 from .checksummed_json import LARGEST, MALFORMED, check_depth, dump_checksummed, load_checksummed
 from .schema import FORMAT_VERSION
 
@@ -52,12 +53,21 @@ class Annotation:
 
     @property
     def subjects(self) -> frozenset[str]:
-        """What the annotation is about: sources of labels, or ids of prompts; nothing for unknown kinds."""
+        """What the annotation is about: sources of labels, ids of prompts, or one subject of an entry as JSON; nothing
+        for unknown kinds."""
         if self.kind == LABELS:
             return frozenset(self.content["sources"])
         if self.kind == GROUPS:
             return frozenset(prompt["id"] for prompt in self.content["prompts"])
+        if self.kind in ENTRY_KINDS:
+            return frozenset({subject_name(self.content["subject"])})
         return frozenset()
+
+    @property
+    def withdrawn(self) -> Iterator[tuple[str, int]]:
+        """Single labels of other annotations that do not count any more, as names of annotations and rows there."""
+        edit = self.content.get("edit") if self.kind == LABELS else None
+        return ((name, row) for name, row in edit["withdraws"]) if edit else iter(())
 
     def labels(self) -> Iterator[tuple[int, int, Label]]:
         """Yield layer, index and label of every row of an annotation of the kind `labels`."""
@@ -89,26 +99,41 @@ def parse_annotation(data: bytes, url: str, key: str) -> Annotation:
     """Return an annotation. Raises StoreCorrupt if it was altered, or is malformed. Of kinds that this program does not
     know, it checks what all kinds have."""
     try:
-        document = load_checksummed(data)
-        if "sha256" not in document:
-            raise ValueError("it has no checksum")
-        if (document["format"], document["format_version"]) != (_FORMAT, FORMAT_VERSION):
-            raise ValueError(f"format {document['format']!r}, version {document['format_version']!r}")
-        kind, number, replaces = document["kind"], document["number"], tuple(document["replaces"])
-        if kind != annotation_kind(key):
-            raise ValueError(f"an annotation of kind {kind!r}")
-        if not _is_integer(number):
-            raise ValueError(f"number {number!r}")
-        if any(type(text) is not str for text in (document["author"], document["created"], *replaces)):
-            raise ValueError("an author, a time or a name that is not text")
-        content = {name: value for name, value in document.items() if name not in _ENVELOPE}
-        if kind in _CHECKS:
-            _CHECKS[kind](content)
-        flat = _LABEL_COLUMNS if kind == LABELS else ()  # hundreds of thousands of values, all of them checked
-        check_depth([value if name != LABELS else _others(value, flat) for name, value in content.items()])
-        return Annotation(kind, document["author"], document["created"], number, replaces, content, key)
+        return load_annotation(data, key)
     except MALFORMED as error:
         raise StoreCorrupt(f"{url}/{key} does not hold annotations: {type(error).__name__}: {error}") from error
+
+
+def load_annotation(data: bytes, key: str) -> Annotation:
+    """Return an annotation as `parse_annotation` does. Raises one of MALFORMED."""
+    document = load_checksummed(data)
+    if "sha256" not in document:
+        raise ValueError("it has no checksum")
+    if (document["format"], document["format_version"]) != (_FORMAT, FORMAT_VERSION):
+        raise ValueError(f"format {document['format']!r}, version {document['format_version']!r}")
+    kind, number, replaces = document["kind"], document["number"], tuple(document["replaces"])
+    if kind != annotation_kind(key):
+        raise ValueError(f"an annotation of kind {kind!r}")
+    if not is_count(number):
+        raise ValueError(f"number {number!r}")
+    if any(type(text) is not str for text in (document["author"], document["created"], *replaces)):
+        raise ValueError("an author, a time or a name that is not text")
+    content = {name: value for name, value in document.items() if name not in _ENVELOPE}
+    _check_content(kind, content, len(data))
+    return Annotation(kind, document["author"], document["created"], number, replaces, content, key)
+
+
+def _check_content(kind: str, content: Mapping[str, Any], num_bytes: int) -> None:
+    if kind in _CHECKS:
+        _CHECKS[kind](content)
+    elif kind in ENTRY_KINDS:
+        check_entry(kind, content)
+        if num_bytes > MOST_ENTRY_BYTES:
+            raise ValueError(f"{num_bytes:,} bytes; at most {MOST_ENTRY_BYTES:,} are kept of this kind")
+    if (kind in _CHECKS or kind in ENTRY_KINDS) and type(content.get("restores", "")) is not str:
+        raise ValueError("the name of what it restores is not text")
+    flat = _LABEL_COLUMNS if kind == LABELS else ()  # hundreds of thousands of values, all of them checked
+    check_depth([value if name != LABELS else _others(value, flat) for name, value in content.items()])
 
 
 def _others(columns: Any, flat: Collection[str]) -> Any:
@@ -159,6 +184,18 @@ def _check_labels(content: Mapping[str, Any]) -> None:
         raise ValueError("a text or a source that is not text")
     if max(numbers, default=-1) >= len(sources):
         raise ValueError("a label of a source that is not there")
+    if "edit" in content:
+        _check_edit(content["edit"], layers, features)
+
+
+def _check_edit(edit: Mapping[str, Any], layers: list[int], features: list[int]) -> None:
+    layer, feature, withdraws = edit["layer"], edit["feature"], edit["withdraws"]
+    if not (is_count(layer) and is_count(feature)) or len(layers) > 1:
+        raise ValueError(f"an edit of feature {layer!r}:{feature!r} with {len(layers):,} labels; expected at most one")
+    if (layers, features) not in (([], []), ([layer], [feature])):
+        raise ValueError(f"an edit of feature {layer}:{feature} with a label of another one")
+    if any(type(name) is not str or not is_count(row) for name, row in withdraws):
+        raise ValueError("a label that is withdrawn, without name or row")
 
 
 def _check_groups(content: Mapping[str, Any]) -> None:
@@ -167,9 +204,7 @@ def _check_groups(content: Mapping[str, Any]) -> None:
         if any(type(text) is not str for text in texts):
             raise ValueError("an id, a hash or a name that is not text")
         for nodes in (prompt["pins"], *(group["nodes"] for group in prompt["groups"])):
-            for kind, *numbers in nodes:
-                if kind not in KINDS or len(numbers) != 3 or not all(_is_integer(number, -1) for number in numbers):
-                    raise ValueError(f"a node {[kind, *numbers]}")
+            check_nodes(nodes)
 
 
 _CHECKS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {LABELS: _check_labels, GROUPS: _check_groups}
@@ -178,7 +213,3 @@ _CHECKS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {LABELS: _check_lab
 def _are_integers(column: list[Any]) -> bool:
     """Whether all values are whole numbers from 0; faster than one by one."""
     return {int} >= {*map(type, column)} and (not column or (min(column) >= 0 and max(column) < LARGEST))
-
-
-def _is_integer(value: object, least: int = 0) -> bool:
-    return type(value) is int and least <= value < LARGEST

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from ...config import StoreConfig
 from ...errors import PromptNotFound
 from ...names import hint
-from ..annotations import copy_annotations_of
 from ..backend.open import open_backend
 from ..evaluations import read_checks, write_check
 from ..format.run_file import settle_run
@@ -21,6 +20,7 @@ from ..read.where import rows_meeting
 from ..reader import Store, prompt_list
 from ..writer import PartWriter
 from .copy_parts import Show
+from .split_annotations import copy_annotations_of
 
 _NAMED = 5
 
@@ -59,7 +59,8 @@ def split_store(store: Store, target: str, prompt_ids: str | Sequence[str], show
     for writer in writers.values():
         _commit(ledger, writer)
     _split_checks(store, target, set(prompt_ids))
-    copy_annotations_of(store.root, open_backend(target), set(prompt_ids))
+    left_out = set(store.catalogue.ids).difference(prompt_ids)
+    copy_annotations_of(store.root, open_backend(target), set(prompt_ids), left_out)
     return len(wanted)
 
 

@@ -220,9 +220,9 @@ def test_malformed_groups_are_refused(changed: dict[str, Any]) -> None:
 
 def test_annotations_of_other_programs_are_kept_and_ignored(tmp_path: Path) -> None:
     store = store_of(str(tmp_path))
-    head = {"format": "distributed_tracer annotation", "format_version": 1, "kind": "views", **ENVELOPE}
+    head = {"format": "distributed_tracer annotation", "format_version": 1, "kind": "colours", **ENVELOPE}
     data = dump_checksummed({**head, "anything": [1]})
-    key = f"annotations/views/{hashlib.sha256(data).hexdigest()[:32]}.json"
+    key = f"annotations/colours/{hashlib.sha256(data).hexdigest()[:32]}.json"
     store.root.put_if_absent(key, data)
     assert parse_annotation(data, store.url, key).content == {"anything": [1]}
     assert annotation_keys(store.root) == [key]
