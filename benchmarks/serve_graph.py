@@ -6,11 +6,11 @@
 Each graph is opened in a fresh page, which is moved and whose sliders are dragged as a reader would, one step a frame.
 The columns of the table are: bytes of the reply before and after compression, beside those of the same graph as the
 JSON of `export --format viewer`; seconds from the request of the page to its first painting of nodes, of a graph that
-the server has in memory (the JSON has those of one that it has not, too); the middle and the 95th percentile of the milliseconds between
-frames while the slider of influence is dragged, that of edges, while the drawing is moved, and while it is zoomed; in
-brackets the milliseconds of a processor that the page's thread takes for such a frame, which do not depend on what else
-the machine does. Chromium runs without a GPU: every pixel is painted by the processor.
-benchmarks/peer_viewer_speed.py measures circuit-tracer's viewer with the same graphs.
+the server has in memory (the file of `--json` has those of one that it has not, too); the middle and the 95th
+percentile of the milliseconds between frames while the slider of influence is dragged, that of edges, while the drawing
+is moved, and while it is zoomed; in brackets the milliseconds of a processor that the page's thread takes for such a
+frame, which do not depend on what else the machine does. Chromium runs without a GPU: every pixel is painted by the
+processor. benchmarks/peer_viewer_speed.py measures circuit-tracer's viewer with the same graphs.
 """
 
 from __future__ import annotations

@@ -282,6 +282,25 @@ def test_the_page_is_accessible_in_both_themes(server: Server, browser: Any, dal
         shown.problems.clear()  # the browser notes the answer 404
 
 
+def test_search_finds_nodes_by_all_words(server: Server, browser: Any, dallas: Graph) -> None:
+    with opened(browser, server, address("dallas")) as shown:
+        show(shown)
+        shown.keyboard.press("/")
+        shown.keyboard.type("token dallas")
+        shown.wait_for_selector(".found button.row")
+        assert shown.locator(".found button.row").count() == 1
+        assert violations(shown) == []
+        shown.keyboard.press("Enter")
+        shown.wait_for_url(re.compile("node=token"))
+        assert title(shown) == "Token ␣Dallas"
+        shown.keyboard.press("/")
+        shown.keyboard.type("nothing like this")
+        shown.wait_for_function("() => document.querySelector('.found p').textContent === 'no node'")
+        shown.keyboard.press("Escape")
+        assert title(shown) == "Token ␣Dallas"
+        assert shown.locator(".found").count() == 0
+
+
 def test_neighbouring_prompts_are_one_key_away(server: Server, browser: Any, small_store: Path) -> None:
     ids = sorted(open_store(str(small_store)))
     place = ids.index("dallas")

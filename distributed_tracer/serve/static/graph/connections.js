@@ -4,11 +4,12 @@ import { cut, number, percent } from "../text.js";
 
 const FIRST = 10, MORE = 100;
 
-/** Return an arrow and the other position, where a node is not at the position that is looked from. */
+/** An arrow and a node's position, where it is not the position that is looked from (-1: from nowhere). */
 function Elsewhere({ graph, node, from }) {
   const to = graph.position[node];
   if (from === null || to === from) return null;
-  return html`<span class="elsewhere" title=${`at position ${to}`}>${to < from ? "←" : "→"} ${to} ${cut(graph.token(to), 10)}</span>`;
+  const arrow = from < 0 ? "at" : to < from ? "←" : "→";
+  return html`<span class="elsewhere" title=${`at position ${to}`}>${arrow} ${to} ${cut(graph.token(to), 10)}</span>`;
 }
 
 /** One node as a button. `share` is drawn as a bar; `from` is the position that is looked from, or null. */

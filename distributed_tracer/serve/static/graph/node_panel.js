@@ -26,7 +26,7 @@ function Nothing({ graph, shown, select, hover }) {
     <p class="faint">Click a node, or press an arrow key and then Enter. <kbd>?</kbd> lists all keys.</p>
     <h3>Most influential features</h3>
     <ul class="rows">${top.slice(0, 12).map((node) => html`
-      <${NodeRow} key=${node} graph=${graph} node=${node} value=${graph.influence[node]} isHidden=${!shown[node]} select=${select} hover=${hover} />`)}</ul>
+      <${NodeRow} key=${node} graph=${graph} node=${node} value=${graph.influence[node]} from=${-1} isHidden=${!shown[node]} select=${select} hover=${hover} />`)}</ul>
   </section>`;
 }
 

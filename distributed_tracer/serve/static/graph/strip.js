@@ -8,7 +8,7 @@ const SCORES = [
   ["completeness", "the share of effects, weighted by influence, that does not come from errors"],
 ];
 
-export function Strip({ graph, neighbours }) {
+export function Strip({ graph, neighbours, children }) {
   const to = (id, label, arrow, key) => id === null || id === undefined
     ? html`<span class="faint" aria-disabled="true">${arrow}</span>`
     : html`<a href=${href("graph", { prompt: id })} title=${`${label} prompt: ${cut(visible(id), 80)} (${key})`} aria-label=${`${label} prompt`}>${arrow}</a>`;
@@ -22,7 +22,7 @@ export function Strip({ graph, neighbours }) {
       <li><b>${cut(visible(label), 40)}</b>${" "}<span class="weight">${weight === null ? "" : number(weight)}</span></li>`)}</ul>
     <ul class="scores">${SCORES.map(([name, said]) => html`<li title=${said}>${name} <b>${number(graph.scores[name])}</b></li>`)}
       <li>${counted(graph.num_nodes, "node")}</li><li>${counted(graph.num_edges, "edge")}</li></ul></div></div>
-    <span class="ways"><a href=${href("compare", { a: graph.prompt })}>Compare</a>
+    ${children}<span class="ways"><a href=${href("compare", { a: graph.prompt })}>Compare</a>
       ${metadata.length > 0 && html`<details><summary>Metadata</summary><dl class="pairs"><dt>prompt</dt><dd>${visible(graph.prompt)}</dd>
         ${metadata.map(([name, value]) => html`<dt>${visible(name)}</dt><dd class="hostile">${cut(plain(value), 400)}</dd>`)}</dl></details>`}</span>
   </div>`;

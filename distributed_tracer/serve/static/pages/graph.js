@@ -10,6 +10,7 @@ import { Drawing } from "../graph/drawing.js";
 import { NodeList } from "../graph/node_list.js";
 import { Panels } from "../graph/panel_tabs.js";
 import { pictureOf } from "../graph/picture.js";
+import { Search } from "../graph/search.js";
 import { Notes, Strip } from "../graph/strip.js";
 import { html, useCallback, useEffect, useRef } from "../lib.js";
 import { NotThere, useLoaded } from "../load.js";
@@ -53,7 +54,7 @@ function GraphView({ graph, neighbours, store, params }) {
   const root = useRef(null);
   useEffect(() => { root.current.picture = picture; }, [picture]);
   return html`<div class="graph-page" ref=${root}>
-    <${Strip} graph=${graph} neighbours=${neighbours} />
+    <${Strip} graph=${graph} neighbours=${neighbours}><${Search} graph=${graph} view=${view} select=${select} hover=${hover} /><//>
     <${Notes} lines=${[...gone, ...graph.notes]} />
     <div class="graph-main">
       <section class="graph-left" aria-label="Drawing">
