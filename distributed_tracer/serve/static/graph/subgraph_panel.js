@@ -35,8 +35,12 @@ function changed(label, before, after, merge = null) {
 export default function SubgraphPanel({ graph, view, act, store, select, hover, scene: drawing }) {
   const { params } = useAddress();
   const panel = useRef(null), svg = useRef(null), pointer = useRef(false), held = useRef(null), pointed = useRef(null);
-  const [chosen, choose] = useState(new Set());
+  const [chosen, setChosen] = useState(new Set());
   const [focused, focus] = useState(null);
+  // Keys may follow one another before the panel is drawn again: they read what is chosen and focused as it is now.
+  const latest = useRef(chosen);
+  const choose = (some) => setChosen((latest.current = some));
+  const onBox = () => (svg.current?.contains(document.activeElement) ? document.activeElement.dataset.id ?? null : null);
   const [camera, setCamera] = useState(null);
   const [over, setOver] = useState(null); // the box under the pointer
   const [hovered, setHovered] = useState(-1); // the node under the pointer in the drawing of the graph
@@ -91,7 +95,7 @@ export default function SubgraphPanel({ graph, view, act, store, select, hover, 
     },
   };
   const rename = () => {
-    const unit = chosenUnits.length === 1 ? chosenUnits[0] : units.find(({ id }) => id === focused);
+    const some = subjects(), unit = some.length === 1 ? some[0] : units.find(({ id }) => id === onBox());
     if (!unit || unit.group < 0) return false;
     choose(new Set([unit.id]));
     setRenaming(true);
@@ -100,21 +104,24 @@ export default function SubgraphPanel({ graph, view, act, store, select, hover, 
 
   // Keys count while the focus or the pointer is in the panel; elsewhere they are the graph's.
   const isHere = () => pointer.current || Boolean(panel.current?.contains(document.activeElement));
-  const subjects = () => (chosenUnits.length ? chosenUnits : units.filter(({ id }) => id === focused && svg.current?.contains(document.activeElement)));
+  const subjects = () => {
+    const some = units.filter(({ id }) => latest.current.has(id));
+    return some.length ? some : units.filter(({ id }) => id === onBox());
+  };
   const here = (run) => (event) => (isHere() && units.length ? run(event) !== false : false);
   const inDiagram = (run) => here((event) => (svg.current?.contains(document.activeElement) ? run(event) : false));
   const nudge = (event) => {
-    const ids = new Set((chosenUnits.length ? chosenUnits : units.filter(({ id }) => id === focused)).map(({ id }) => id));
+    const ids = new Set(subjects().map(({ id }) => id));
     const [dx, dy] = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] }[event.key];
     commands.move(scene.boxes.filter(({ unit }) => ids.has(unit.id)).map(({ unit, x, y }) => [unit.id, { x: Math.round(x + dx), y: Math.round(y + dy) }]));
   };
   useKeys("subgraph", [
-    { keys: ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], label: "to the next box", run: inDiagram((event) => { focusNeighbour(scene, focused, event.key, svg.current); }) },
+    { keys: ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], label: "to the next box", run: inDiagram((event) => { focusNeighbour(scene, onBox(), event.key, svg.current); }) },
     { keys: ["shift+ArrowLeft", "shift+ArrowRight", "shift+ArrowUp", "shift+ArrowDown"], label: "move the chosen boxes", run: inDiagram(nudge) },
-    { keys: [" "], label: "choose the box, or not", run: inDiagram(() => choose(toggled(chosen, focused))) },
-    { keys: ["Enter"], label: "show the box in the graph", run: inDiagram(() => { const unit = units.find(({ id }) => id === focused); if (unit) pick(unit, -1); }) },
+    { keys: [" "], label: "choose the box, or not", run: inDiagram(() => choose(toggled(latest.current, onBox()))) },
+    { keys: ["Enter"], label: "show the box in the graph", run: inDiagram(() => { const unit = units.find(({ id }) => id === onBox()); if (unit) pick(unit, -1); }) },
     { keys: ["ctrl+a"], label: "choose all boxes", run: inDiagram(() => choose(new Set(units.map(({ id }) => id)))) },
-    { keys: ["Escape"], label: "choose nothing", run: here(() => (chosen.size ? choose(new Set()) : false)) },
+    { keys: ["Escape"], label: "choose nothing", run: here(() => (latest.current.size ? choose(new Set()) : false)) },
     { keys: ["g"], label: "group what is chosen; hold it and click to choose", run: here(() => { held.current ??= []; }) },
     { keys: ["u"], label: "ungroup", run: here(() => commands.ungroup(subjects())) },
     { keys: ["F2"], label: "rename the supernode", run: here(rename) },
@@ -162,7 +169,7 @@ export default function SubgraphPanel({ graph, view, act, store, select, hover, 
   const file = `subgraph-${String(graph.values.prompt).replace(/[^\w.-]+/g, "_").slice(0, 60)}`;
   const saveSvg = () => download(new Blob([svgText(svg.current, scene)], { type: "image/svg+xml" }), `${file}.svg`);
   const savePng = async () => download(await png(svgText(svg.current, scene)), `${file}.png`);
-  const renaming = { isWanted: isRenaming, done: () => setRenaming(false), leave: () => { if (focused) focusBox([...chosen][0] ?? focused, svg.current); } };
+  const renaming = { isWanted: isRenaming, done: () => setRenaming(false), leave: () => focusBox([...latest.current][0] ?? focused, svg.current) };
 
   return html`
     <div ref=${panel} class="sg" onPointerEnter=${() => { pointer.current = true; }} onPointerLeave=${() => { pointer.current = false; }}>
