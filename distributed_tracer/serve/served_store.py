@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, TypeVar
 
-from ..errors import StoreUnavailable
+from ..errors import StoreError, StoreNotFound
 from ..graph.context import GraphContext
 from ..graph.graph import Graph
 from ..mine.result import Result, open_result
@@ -76,7 +76,7 @@ class ServedStore:
     def refresh(self) -> Store:
         """Return the store; look for new parts first if that was not done for some seconds.
 
-        One request at a time looks, others go on. If the store does not answer, it stays as it was, and `trouble` says
+        One request at a time looks, others go on. If the store cannot be read, it stays as it was, and `trouble` says
         why. Raises StoreNotFound if the store is not there any more.
         """
         if time.monotonic() - self._looked < REFRESH_SECONDS or not self._looking.acquire(blocking=False):
@@ -100,7 +100,9 @@ class ServedStore:
             if self.annotations.refresh() or found.catalogue.commits != self.store.catalogue.commits:
                 self.store = found
             self.trouble = ""
-        except StoreUnavailable as error:
+        except StoreNotFound:
+            raise
+        except StoreError as error:
             self.trouble = redacted(str(error))
         finally:
             self._looked = time.monotonic()
