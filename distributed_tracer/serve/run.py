@@ -6,6 +6,7 @@ import errno
 import resource
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import quote
 
 import uvicorn
@@ -50,7 +51,8 @@ def run_server(settings: ServeSettings, ready: Callable[[str], None], page: str 
             h11_max_incomplete_event_size=64 << 10,
         )
         ready(f"http://{name}:{port}/enter?token={quote(token, safe='')}{to}")
-        uvicorn.Server(config).run(sockets=[listening])
+        with suppress(KeyboardInterrupt):  # raised again when all requests have been answered
+            uvicorn.Server(config).run(sockets=[listening])
     finally:
         listening.close()
 

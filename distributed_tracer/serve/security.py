@@ -46,6 +46,8 @@ _ENTER = "/enter"
 _FREE = ("/static/", "/healthz")
 """Paths that need no token: they hold nothing of the store."""
 MOST_BODY_BYTES = 1 << 20
+MOST_ADDRESS_BYTES, MOST_HEADER_BYTES = 32 << 10, 32 << 10
+"""Largest sizes of path and query, and of all headers: pinned nodes make addresses of a few kilobytes."""
 _BODY_SECONDS = 30.0
 """Time in which the body of a request must have come."""
 
@@ -81,6 +83,8 @@ class Access:
             )
         if int_or_zero(headers.get("content-length", "0")) > MOST_BODY_BYTES:
             return PlainTextResponse(f"The body of a request has at most {MOST_BODY_BYTES:,} bytes.", 413)
+        if too_long := _too_long(scope):
+            return too_long
         path = scope["path"]
         is_change = scope["method"] not in ("GET", "HEAD")
         is_bearer = self._is_bearer(headers)
@@ -164,6 +168,15 @@ def is_local_address(address: str) -> bool:
 def int_or_zero(text: str) -> int:
     """Return the number that a text is, or 0."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else 0
+
+
+def _too_long(scope: Scope) -> Response | None:
+    """Return the answer to a request whose address or headers are too long."""
+    if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > MOST_ADDRESS_BYTES:
+        return PlainTextResponse(f"The address of a request has at most {MOST_ADDRESS_BYTES:,} bytes.", 414)
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEADER_BYTES:
+        return PlainTextResponse(f"The headers of a request have at most {MOST_HEADER_BYTES:,} bytes.", 431)
+    return None
 
 
 def _equal(given: str, secret: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, TypeVar
 
-from ..errors import StoreUnavailable
+from ..errors import StoreError, StoreNotFound
 from ..graph.context import GraphContext
 from ..graph.graph import Graph
 from ..graph.labels import Labels
@@ -88,7 +88,7 @@ class ServedStore:
     def refresh(self) -> Store:
         """Return the store; look for new parts first if that was not done for some seconds.
 
-        One request at a time looks, others go on. If the store does not answer, it stays as it was, and `trouble` says
+        One request at a time looks, others go on. If the store cannot be read, it stays as it was, and `trouble` says
         why. Raises StoreNotFound if the store is not there any more.
         """
         if time.monotonic() - self._looked < REFRESH_SECONDS or not self._looking.acquire(blocking=False):
@@ -116,7 +116,9 @@ class ServedStore:
             self._group_names = groups
             self._set_labels(found)
             self.store, self.trouble = found, ""
-        except StoreUnavailable as error:
+        except StoreNotFound:
+            raise
+        except StoreError as error:
             self.trouble = redacted(str(error))
         finally:
             self._looked = time.monotonic()

@@ -33,6 +33,7 @@ def store_facts(served: ServedStore, query: Mapping[str, Any]) -> Json:
             "can_intervene": settings.model is not None,
             "read_only": settings.read_only,
             "author": settings.author,
+            "trouble": served.trouble,
         }
     )
 
