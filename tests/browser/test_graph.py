@@ -282,6 +282,29 @@ def test_the_page_is_accessible_in_both_themes(server: Server, browser: Any, dal
         shown.problems.clear()  # the browser notes the answer 404
 
 
+def test_a_new_label_is_in_the_drawing_at_once(small_store: Path, browser: Any, tmp_path: Path, dallas: Graph) -> None:
+    shutil.copytree(small_store, tmp_path / "store")
+    best = best_feature(dallas)
+    site = {"layer": int(dallas.nodes.layer_N[best]), "feature": int(dallas.nodes.feature_N[best])}
+    with (
+        served(tmp_path / "store") as server,
+        opened(browser, server, address("dallas", node=key_of(dallas, best))) as shown,
+    ):
+        show(shown)
+        etag = shown.evaluate("async () => (await fetch('api/v1/graph?prompt=dallas')).headers.get('etag')")
+        shown.wait_for_selector(".label-editor")
+        status, answer = server.ask("api/v1/labels", {**site, "text": "says Texas", "author": "ana", "parents": []})
+        assert status == 200, answer
+        detail = {**site, "labels": answer["labels"]}
+        shown.evaluate("detail => { dispatchEvent(new CustomEvent('labels', { detail })); }", detail)
+        assert "says Texas" in "".join(picture_of(shown).itertext())
+        other = shown.evaluate("async () => (await fetch('api/v1/graph?prompt=dallas')).headers.get('etag')")
+        assert other != etag
+        shown.reload()
+        show(shown)
+        assert "says Texas" in "".join(picture_of(shown).itertext())
+
+
 def test_search_finds_nodes_by_all_words(server: Server, browser: Any, dallas: Graph) -> None:
     with opened(browser, server, address("dallas")) as shown:
         show(shown)

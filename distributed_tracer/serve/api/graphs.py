@@ -34,15 +34,16 @@ def graph_arrays(served: ServedStore, query: Mapping[str, Any]) -> Encoded:
     densities, or what is said about the graph change.
     """
     prompt, settings, store = query["prompt"], served.settings, served.refresh()
-    asked_hash, context = asked(served, prompt), store.context(prompt)
+    context = store.context(prompt)
     most_edges = settings.most_edges if query["edges"] is None else min(query["edges"], settings.most_edges)
-    commit, row = store.catalogue.place(store.catalogue.number_of[prompt])
+    number = store.catalogue.number_of[prompt]
+    commit, row = store.catalogue.place(number)
     limits = (settings.most_nodes, most_edges)
     said = (_state_of_labels(served, context.labels), context.groups, context.pins)
     etag = etag_of(store.catalogue.commits[commit].name, row, len(store.catalogue.commits), limits, said)
 
     def make() -> bytes:
-        return _graph_bytes(served, store, prompt, context, limits, asked_hash)
+        return _graph_bytes(served, store, prompt, context, limits, store.catalogue.content_hashes[number])
 
     return Encoded(served.cache.get(("graph", etag), make), etag)
 

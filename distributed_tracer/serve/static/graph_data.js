@@ -90,6 +90,11 @@ export class GraphData {
     return this.kind[node] === FEATURE ? this.labelsOfSite.get(`${this.layer[node]}:${this.feature[node]}`) ?? [] : [];
   }
 
+  /** Take other labels of a feature: pairs of text and source. */
+  setLabels(layer, feature, labels) {
+    this.labelsOfSite.set(`${layer}:${feature}`, labels);
+  }
+
   labelText(node) {
     return [...new Set(this.labelsOf(node).map(([text]) => visible(text)))].join(" | ");
   }

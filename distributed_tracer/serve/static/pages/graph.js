@@ -12,7 +12,8 @@ import { Panels } from "../graph/panel_tabs.js";
 import { pictureOf } from "../graph/picture.js";
 import { Search } from "../graph/search.js";
 import { Notes, Strip } from "../graph/strip.js";
-import { html, useCallback, useEffect, useRef } from "../lib.js";
+import { html, useCallback, useEffect, useRef, useState } from "../lib.js";
+import { useLabelChanges } from "../parts/label_editor.js";
 import { NotThere, useLoaded } from "../load.js";
 import { number } from "../text.js";
 import { say } from "../say.js";
@@ -49,6 +50,12 @@ function GraphView({ graph, neighbours, store, params }) {
   const attempt = (changes) => scene.current?.show({ ...latest(), ...changes }, { isTried: true });
   useGraphKeys({ graph, view, latest, act, scene, select, pin, unfold, neighbours, goTo: (id) => go("graph", { prompt: id }) });
   useEffect(() => { for (const line of gone) say(line); }, [gone]);
+  const [, again] = useState(0);
+  useLabelChanges(({ layer, feature, labels }) => {
+    graph.setLabels(layer, feature, labels.map(({ text, source }) => [text, source]));
+    scene.current?.repaint();
+    again((count) => count + 1);
+  });
   const picture = useCallback(() => pictureOf(scene.current), [graph]);
   // A program that drives a browser asks the page's element for the picture, as panels ask the page.
   const root = useRef(null);
