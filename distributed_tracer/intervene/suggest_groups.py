@@ -24,9 +24,9 @@ def suggest_groups(
 
     Neither the model nor its transcoders are needed. Groups are those of `cluster_supernodes`, to which `nodes`,
     `min_similarity` and `max_count` belong; those with fewer than `min_members` features are left out. The name of a
-    group is a label of its features, of those that have one the label that most activation stands behind; without
-    labels it is `token → target, layers`, as `cluster_supernodes` says. Names differ from one another. They contain
-    text of prompts and labels, which may contain any character.
+    group is the label that most activation stands behind, if that is half of the group's; otherwise it is
+    `token → target, layers`, as `cluster_supernodes` says. Names differ from one another. They contain text of prompts
+    and labels, which may contain any character.
 
     The groups are a first guess; docs/interventions.md has measurements. Raises InterventionError for a graph of more
     than 5,000 nodes, which must be pruned first, and ConfigError for nodes that the graph does not have.
@@ -40,12 +40,16 @@ def suggest_groups(
 
 
 def _label(supernode: Supernode, labels: Labels) -> str:
-    """Return the label with the largest sum of activations; empty if no feature has one."""
+    """Return the label with the largest sum of activations; empty if that is less than half of all activation.
+
+    The label of one feature among many would be a wrong name for all of them.
+    """
     weights: dict[str, float] = {}
     for feature, activation in zip(supernode.features, supernode.activations, strict=True):
         for text in dict.fromkeys(label.text for label in labels.get(feature.layer, feature.feature)):
             weights[text] = weights.get(text, 0.0) + abs(activation)
-    return max(weights, key=lambda text: weights[text], default="")
+    best = max(weights, key=lambda text: weights[text], default="")
+    return best if 2 * weights.get(best, 0.0) >= sum(map(abs, supernode.activations)) else ""
 
 
 def _members(supernode: Supernode) -> tuple[NodeKey, ...]:

@@ -67,6 +67,7 @@ NOT_RUN = {
     r"distributed-tracer annotations undo STORE NAME": "needs a name; tests/unit/cli/test_annotate.py undoes one",
     r"distributed-tracer .*--profile P": "needs a profile; tests/unit/labels and tests/unit/query hold its parts",
     r"cd examples/format_reader|(npm|node) ": "needs packages of Node; tests/end_to_end/test_format_reader.py runs it",
+    r"distributed-tracer serve ": "serves until it is stopped; tests/browser has servers",
     r"(ray|export|\.) ": "needs a cluster",
     r"(sbatch|kubectl|docker) ": "needs a cluster; tests/test_cluster_files.py reads what they are given",
 }

@@ -67,6 +67,16 @@ def test_a_group_has_the_label_that_most_activation_stands_behind() -> None:
     assert names == [f"same ({number + 1})" for number in range(len(plain))]
 
 
+def test_the_label_of_a_weak_feature_does_not_name_its_group() -> None:
+    graph = upward()
+    plain = suggest_groups(graph)
+    activation = dict(zip(node_keys(graph), np.abs(graph.nodes.activation_N).tolist(), strict=True))
+    weakest = min(plain[0].members, key=activation.__getitem__)
+    assert 2 * activation[weakest] < sum(activation[key] for key in plain[0].members)
+    found = suggest_groups(graph, Labels({(weakest.layer, weakest.feature): [Label("rare", "me")]}))
+    assert found[0].name == plain[0].name
+
+
 def test_only_the_given_nodes_are_grouped() -> None:
     graph = upward()
     keys, features = node_keys(graph), graph.nodes.where(NodeKind.FEATURE)
