@@ -88,7 +88,7 @@ def test_a_supernode_of_another_prompt_is_swapped_in(served: ServedStore) -> Non
     swap = {"name": "Oakland's", "members": other, "prompt": "oakland", "position": position}
     found = ran(served, [{"name": "own", "members": members, "instead": swap}])
     assert [one["replaces"] for one in found["supernodes"]] == [None, "own"]
-    assert found["supernodes"][1]["after"] == pytest.approx(1.0)
+    assert abs(found["supernodes"][1]["after"] - 1.0) < 1e-5
     texas, california = (
         next(one for one in found["next_tokens"] if one["token"] == name) for name in (" Austin", " Sacramento")
     )
