@@ -225,7 +225,8 @@ class PromptSnapshot:
             ids, numbers = self.catalogue.ids, np.flatnonzero(mask).tolist()
             return heapq.nsmallest(first + count, numbers, key=ids.__getitem__)[first:]
         order = self.order(sort, descending)
-        chosen: list[int] = order[mask[order]][first : first + count].tolist()
+        matching = order if mask.all() else order[mask[order]]
+        chosen: list[int] = matching[first : first + count].tolist()
         return chosen
 
     def binned(self, name: str) -> Binned:
