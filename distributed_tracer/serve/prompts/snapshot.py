@@ -225,7 +225,8 @@ class PromptSnapshot:
             ids, numbers = self.catalogue.ids, np.flatnonzero(mask).tolist()
             return heapq.nsmallest(first + count, numbers, key=ids.__getitem__)[first:]
         order = self.order(sort, descending)
-        chosen: list[int] = order[mask[order]][first : first + count].tolist()
+        matching = order if mask.all() else order[mask[order]]
+        chosen: list[int] = matching[first : first + count].tolist()
         return chosen
 
     def binned(self, name: str) -> Binned:
@@ -245,8 +246,9 @@ class PromptSnapshot:
         if not block or name in self._checks:
             return None
         codes, numbers = (block.codes or {}).get(key), (block.numbers or {}).get(key)
-        own = PromptColumn(name, self.sources[name], numbers, codes, self._values.get(key, ()))
-        return None if codes is None and numbers is None else own.cell(row)
+        if (codes is None and numbers is None) or (codes is not None and key not in self._values):
+            return None  # a part that was read a moment ago may have a column that this table does not
+        return PromptColumn(name, self.sources[name], numbers, codes, self._values.get(key, ())).cell(row)
 
     def _keep(self, key: Any, make: Callable[[], npt.NDArray[T]]) -> npt.NDArray[T]:
         """Return an array that is kept with those that were used last."""

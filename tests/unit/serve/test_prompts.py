@@ -23,6 +23,7 @@ from distributed_tracer.serve.encode import json_bytes
 from distributed_tracer.serve.endpoint import Json
 from distributed_tracer.serve.newer_store import newer_store
 from distributed_tracer.serve.prompts import loader as loading
+from distributed_tracer.serve.prompts.block import Dictionaries, read_block
 from distributed_tracer.serve.prompts.loader import PromptLoader, prompts_of
 from distributed_tracer.serve.prompts.snapshot import NotYet, PromptSnapshot
 from distributed_tracer.serve.served_store import ServedStore
@@ -366,6 +367,11 @@ def test_until_parts_are_read_only_what_commits_say_is_answered(tmp_path: Path) 
     assert [partial.catalogue.ids[n] for n in partial.page(everything, "id", False, 1, 2)] == ["p1", "p2"]
     assert len(partial.page(everything, "num_nodes", True, 0, 100)) == 7
     assert partial.loading == 0
+    assert [partial.cell(name, 0) for name in ("answer.label", "answer.weight")] == [None, None]
+    read = read_block(store.part(0), store.catalogue.rows(0), Dictionaries(300, 1 << 20), keeps_texts=True)
+    newer = PromptSnapshot(store, [read], {}, {}, is_complete=False)  # made before the part's texts were known
+    assert newer.cell("answer.label", 0) is None
+    assert newer.cell("answer.weight", 0) == max(target.weight for target in store["p0"].targets)
     assert partial.mask(partial.condition("replacement>=0")).all()
     for question in (
         lambda: partial.order("answer.weight", False),

@@ -41,13 +41,13 @@ function Nothing({ store, answer, view }) {
   return html`<p>There are no more rows. <button type="button" onClick=${() => change({ offset: null })}>Go to the first</button></p>`;
 }
 
-function Pages({ answer, view, turn }) {
-  const end = view.offset + answer.rows.length;
-  if (!answer.rows.length || (view.offset === 0 && end >= answer.matching)) return "";
+function Pages({ answer, turn }) {
+  const end = answer.offset + answer.rows.length;
+  if (!answer.rows.length || (answer.offset === 0 && end >= answer.matching)) return "";
   return html`
     <nav class="paging" aria-label="Pages of the table">
-      <button type="button" disabled=${view.offset === 0} onClick=${() => turn(-1)}>Previous</button>
-      <span>rows ${(view.offset + 1).toLocaleString("en")} to ${end.toLocaleString("en")} of ${answer.matching.toLocaleString("en")}</span>
+      <button type="button" disabled=${answer.offset === 0} onClick=${() => turn(-1)}>Previous</button>
+      <span>rows ${(answer.offset + 1).toLocaleString("en")} to ${end.toLocaleString("en")} of ${answer.matching.toLocaleString("en")}</span>
       <button type="button" disabled=${end >= answer.matching} onClick=${() => turn(1)}>Next</button>
     </nav>`;
 }
@@ -87,22 +87,25 @@ export default function Corpus({ store, params }) {
   const answer = rows.value;
   const known = useMemo(() => new Map(columns.map((column) => [column.name, column])), [columns]);
   const shown = answer ? answer.names.filter((name) => known.has(name)).map((name) => known.get(name)) : [];
-  const here = () => Math.min(at.current.place, Math.max(0, (answer?.rows.length ?? 1) - 1));
+  const latest = useRef(null); // what is shown, for keys that were bound before it came
+  latest.current = answer;
+  const here = () => Math.min(at.current.place, Math.max(0, (latest.current?.rows.length ?? 1) - 1));
   const move = useCallback((to, isFocused = true) => {
     at.current = { place: to, isFocused };
     draw((count) => count + 1);
   }, []);
 
   const turn = (pages, to = 0) => {
-    change({ offset: Math.max(0, view.offset + pages * ROWS) || null });
+    change({ offset: Math.max(0, (latest.current?.offset ?? 0) + pages * ROWS) || null });
     move(to, at.current.isFocused);
   };
   const step = (by, event) => {
     // arrows on a slider move it, and a dialog has keys of its own
-    if (!answer?.rows.length || event.target.type === "range" || document.querySelector("dialog[open]")) return false;
+    const shown = latest.current;
+    if (!shown?.rows.length || event.target.type === "range" || document.querySelector("dialog[open]")) return false;
     const to = at.current.isFocused ? here() + by : here();
-    if (to < 0) return view.offset > 0 ? turn(-1, ROWS - 1) : undefined;
-    if (to >= answer.rows.length) return view.offset + answer.rows.length < answer.matching ? turn(1) : undefined;
+    if (to < 0) return shown.offset > 0 ? turn(-1, ROWS - 1) : undefined;
+    if (to >= shown.rows.length) return shown.offset + shown.rows.length < shown.matching ? turn(1) : undefined;
     move(to);
   };
   const pick = (id) => {
@@ -115,7 +118,7 @@ export default function Corpus({ store, params }) {
     const [a, b] = viewOf(current().params).picked;
     return b === undefined ? false : go("compare", { a, b });
   };
-  const row = () => answer?.rows[here()];
+  const row = () => latest.current?.rows[here()];
   useKeys("prompts", [
     { keys: ["/"], label: "search", run: () => { search.current?.focus(); search.current?.select(); } },
     { keys: ["j", "ArrowDown"], label: "next row", run: (event) => step(1, event) },
@@ -123,8 +126,8 @@ export default function Corpus({ store, params }) {
     { keys: ["Enter"], label: "open the graph of the row", run: (event) => (row() && !event.target.closest?.("a, button, summary, select") ? go("graph", { prompt: row().id }) : false) },
     { keys: ["x"], label: "pick the row, to compare it", run: () => (row() ? pick(row().id) : false) },
     { keys: ["c"], label: "compare the two picked rows", run: compare },
-    { keys: ["n"], label: "next page of rows", run: () => (answer && view.offset + answer.rows.length < answer.matching ? turn(1) : false) },
-    { keys: ["p"], label: "page of rows before", run: () => (view.offset > 0 ? turn(-1) : false) },
+    { keys: ["n"], label: "next page of rows", run: () => (answer && answer.offset + answer.rows.length < answer.matching ? turn(1) : false) },
+    { keys: ["p"], label: "page of rows before", run: () => (answer?.offset > 0 ? turn(-1) : false) },
   ]);
 
   return html`
@@ -149,7 +152,7 @@ export default function Corpus({ store, params }) {
           ? html`<a href=${href("compare", { a: view.picked[0], b: view.picked[1] })}>Compare ${cut(visible(view.picked[0]), 30)} with ${cut(visible(view.picked[1]), 30)}</a>`
           : html`${cut(visible(view.picked[0]), 40)} is picked: pick another one to compare`}
           ${" "}<button type="button" onClick=${() => change({ pick: null }, { replace: true })}>Clear</button></p>`}
-        <${Pages} answer=${answer} view=${view} turn=${turn} />
+        <${Pages} answer=${answer} turn=${turn} />
       </div>
       ${answer.problems.map((problem) => html`<p class="failed" role="alert">${visible(problem)}</p>`)}
       ${answer.rows.length ? html`<${PromptTable} answer=${answer} columns=${shown} view=${view} current=${here()} isFocused=${at.current.isFocused} move=${move} pick=${pick} />`
