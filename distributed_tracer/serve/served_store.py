@@ -68,7 +68,7 @@ class ServedStore:
             check_profile(self.store, self.profile)
         self.results: tuple[Result, ...] = tuple(open_result(path) for path in settings.mined)
         self.annotations = AnnotationCache(self.store.root)
-        """What is said about the store. Whoever writes labels calls `read_annotations` afterwards."""
+        """What is said about the store. A handler that writes labels calls `read_annotations` afterwards."""
         self._labels = Labels()
         self._label_names: list[str] | None = None
         self.cache = ByteCache(settings.cache_bytes)
