@@ -413,6 +413,16 @@ def test_the_picture_has_all_boxes_as_text_and_nothing_of_the_page(
         shown.wait_for_selector(".sg-box")
         with shown.expect_download() as kept:
             shown.click(".sg-shown button:has-text('SVG')")
+        plain = Path(kept.value.path()).read_text("utf-8")
+        box(shown, c).click()
+        shown.wait_for_selector(".sg-chosen")
+        with shown.expect_download() as kept:
+            shown.click(".sg-shown button:has-text('SVG')")
+        assert shown.locator(".sg-chosen").count() == 1
+        frames = [line.count("<rect") for line in (plain, Path(kept.value.path()).read_text("utf-8"))]
+        assert frames[0] == frames[1]
+        selected = shown.evaluate("() => getComputedStyle(document.querySelector('.sg-chosen .sg-frame')).stroke")
+        assert selected not in Path(kept.value.path()).read_text("utf-8")
         assert kept.value.suggested_filename == "subgraph-dallas.svg"
         text = Path(kept.value.path()).read_text("utf-8")
         root = ElementTree.fromstring(text)

@@ -2,10 +2,21 @@
 import { bounds } from "./subgraph_scene.js";
 
 const SEEN = ["fill", "fill-opacity", "stroke", "stroke-opacity", "stroke-linejoin", "opacity", "font-family", "font-size", "font-weight", "text-anchor", "paint-order"];
+const MARKS = ["sg-chosen", "sg-current", "sg-hovered", "sg-faint", "sg-dot-current"];
 const NOT_IN_XML = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g;
 
-/** Return the diagram as the text of an SVG file: all of it, in the colours of the page, without what is chosen. */
+/** Return the diagram as the text of an SVG file: all of it, in the colours of the page, without marks of what is chosen. */
 export function svgText(element, scene) {
+  const marked = [...element.querySelectorAll(MARKS.map((name) => `.${name}`).join())].map((one) => [one, one.getAttribute("class")]);
+  for (const [one] of marked) one.classList.remove(...MARKS);
+  try {
+    return standing(element, scene);
+  } finally {
+    for (const [one, before] of marked) one.setAttribute("class", before);
+  }
+}
+
+function standing(element, scene) {
   const { x, y, width, height } = bounds(scene, 20);
   const copy = element.cloneNode(true), originals = element.querySelectorAll("*"), copies = copy.querySelectorAll("*");
   const gone = [];
