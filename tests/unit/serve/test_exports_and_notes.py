@@ -49,7 +49,7 @@ def test_files_hold_the_graph_and_nothing_stays_on_the_disk(
     assert node_link.name == "dallas.json"
     assert len(json.loads(node_link.content)["nodes"]) == len(graph.nodes)
     with np.load(io.BytesIO(ask(inside, "/export", prompt="dallas", format="npz").content)) as arrays:
-        assert any(array.shape == (len(graph.nodes),) * 2 for array in arrays.values())
+        assert np.count_nonzero(arrays["adjacency"]) == graph.num_edges
     packed = ask(inside, "/export", prompt="dallas", format="parquet")
     with zipfile.ZipFile(io.BytesIO(packed.content)) as file:
         assert file.namelist() == ["dallas/edges.parquet", "dallas/nodes.parquet"]
