@@ -65,6 +65,7 @@ NOT_RUN = {
     r"distributed-tracer bundle ": "fetches packages; tests/end_to_end/test_offline.py runs it",
     r"bash /shared/bundle/install_offline\.sh": "needs a bundle; tests/end_to_end/test_offline.py runs it",
     r"distributed-tracer annotations undo STORE NAME": "needs a name; tests/unit/cli/test_annotate.py undoes one",
+    r"distributed-tracer serve ": "runs until it is stopped; the Python in docs/serve.md starts one and stops it",
     r"distributed-tracer .*--profile P": "needs a profile; tests/unit/labels and tests/unit/query hold its parts",
     r"cd examples/format_reader|(npm|node) ": "needs packages of Node; tests/end_to_end/test_format_reader.py runs it",
     r"distributed-tracer serve ": "serves until it is stopped; tests/browser has servers",
