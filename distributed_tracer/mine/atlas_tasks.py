@@ -76,5 +76,5 @@ def write_block(
     starts, clusters = load_starts(place.work / sites), place.work / sites / _CLUSTERS
     of_prompts = np.fromfile(clusters, dtype=np.int32) if clusters.exists() else None
     task = BlockTask(place.out, int(starts[-1]), starts, most_edges, of_graphs, of_prompts, is_added)
-    spill = Spill([place.work / folder / SPILL for folder in spills])
-    reduce_block(task, spill, block).save(place.out / BLOCK)
+    with Spill([place.work / folder / SPILL for folder in spills]) as spill:
+        reduce_block(task, spill, block).save(place.out / BLOCK)

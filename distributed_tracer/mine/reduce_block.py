@@ -3,7 +3,7 @@
 A task reads files and writes files, needs nothing from other blocks, and writes the same whatever the work is divided
 into.
 
-Axes: E edge, N node, X pair of sites, B row of a batch (an edge of some pairs).
+Axes: E edge, X pair of sites, B row of a batch (an edge of some pairs).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from .block_files import BLOCK, BlockWriter
 from .columns import INSTANCE_COLUMNS, STORED_NODE_COLUMNS
 from .incidences import SiteSums
 from .pairs import STORED_MOMENTS, Edges, Moments
-from .partition import Partition
+from .partition import Partition, Piece
 from .spill import Spill
 
 BASE = ("nodes", "edges_once", "edges_recurring", "instances")
 """Stored tables of an atlas that was made at once."""
 ADDED = ("nodes", "instances")
 """Stored tables of the prompts that were added to one."""
-_PAIRS_AT_ONCE = 1 << 16
+_PAIRS_AT_ONCE = 1 << 13
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,40 +90,31 @@ def reduce_block(task: BlockTask, spill: Spill, block: int) -> ReducedBlock:
             partition = Partition(spill, number, first, end, task.num_sites)
             sums.append(partition.incidences.sums)
             writer.add("nodes", {name: partition.nodes[name] for name in STORED_NODE_COLUMNS})
-            for edges, node_E in partition.pieces(task.most_edges):
-                num_pairs += len(edges.first_X)
+            for piece in partition.pieces(task.most_edges):
+                num_pairs += int(np.count_nonzero(piece.is_first_E))
                 if task.is_added:
-                    writer.add("instances", instance_rows(edges))
+                    writer.add("instances", instance_rows(piece.edges(np.arange(len(piece)))))
                 else:
-                    _add_pairs(writer, edges, node_E, partition, task.clusters)
+                    _add_pairs(writer, piece, task.clusters)
             writer.end_partition()
         found = writer.num_rows
     return ReducedBlock(found, SiteSums.joined(sums), num_pairs)
 
 
-def _add_pairs(
-    writer: BlockWriter,
-    edges: Edges,
-    node_E: npt.NDArray[np.int32],
-    partition: Partition,
-    clusters: npt.NDArray[np.int32] | None,
-) -> None:
+def _add_pairs(writer: BlockWriter, piece: Piece, clusters: npt.NDArray[np.int32] | None) -> None:
     """Add pairs with a single edge as they are, and statistics and edges of the others."""
-    is_once_X = edges.count_X == 1
-    writer.add("edges_once", instance_rows(edges.take(edges.first_X[is_once_X])))
-    index_E = np.flatnonzero(np.repeat(~is_once_X, edges.count_X))
-    recurring = edges.take(index_E)
+    writer.add("edges_once", instance_rows(piece.edges(np.flatnonzero(piece.is_once_E))))
+    index_E = np.flatnonzero(~piece.is_once_E)
+    recurring = piece.edges(index_E)
     writer.add("instances", instance_rows(recurring))
-    of_N, row_sum_X = partition.incidences.of_N, partition.incidences.row_sum_X
     names = [name for name in STORED_MOMENTS if name != "clusters" or clusters is not None]
     cuts = np.append(recurring.first_X, len(recurring))
     for begin in range(0, len(recurring.first_X), _PAIRS_AT_ONCE):
         own = slice(int(cuts[begin]), int(cuts[min(begin + _PAIRS_AT_ONCE, len(cuts) - 1)]))
-        batch, node_B = recurring.take(own), node_E[index_E[own]]
+        batch, index_B = recurring.take(own), index_E[own]
 
-        def row_sum(index: npt.NDArray[np.intp], node_B: npt.NDArray[np.int32] = node_B) -> npt.NDArray[np.float64]:
-            found: npt.NDArray[np.float64] = row_sum_X[of_N[node_B[index]]]
-            return found
+        def row_sum(index: npt.NDArray[np.intp], index_B: npt.NDArray[np.intp] = index_B) -> npt.NDArray[np.float64]:
+            return piece.row_sums(index_B[index])
 
         ends_X = {"source": batch.source_E[batch.first_X], "target": batch.target_E[batch.first_X]}
         writer.add("edges_recurring", {**ends_X, **Moments(batch, row_sum, clusters).columns(names)})
