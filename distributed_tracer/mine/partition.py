@@ -23,11 +23,15 @@ _CLASS_MASK = (1 << CLASS_BITS) - 1
 
 
 class Partition:
-    """A partition of `spill`, whose target sites are those from `first` to `end - 1` of `num_sites`."""
+    """Consecutive partitions of `spill`, as one.
 
-    def __init__(self, spill: Spill, number: int, first: int, end: int, num_sites: int) -> None:
-        self._spill, self._number, self._num_sites = spill, number, num_sites
-        nodes = spill.nodes(number)
+    `numbers` are the first one and the one after the last, and the target sites are those from `first` to `end - 1` of
+    `num_sites`.
+    """
+
+    def __init__(self, spill: Spill, numbers: tuple[int, int], first: int, end: int, num_sites: int) -> None:
+        self._spill, self._numbers, self._num_sites = spill, numbers, num_sites
+        nodes = spill.nodes(*numbers)
         self._site_Y, self._degree_Y = nodes["site"].copy(), nodes["in_degree"].copy()
         prompt_bits = int(nodes["prompt"].max(initial=0)).bit_length()
         key_Y = (self._site_Y - first).astype(np.int64) << prompt_bits | nodes["prompt"]
@@ -75,7 +79,7 @@ class Partition:
         """Yield the records of edges between ranges of sites and their nodes (Y), in the order of the file."""
         begin, done = 0, 0
         ends_Y = np.cumsum(self._degree_Y, dtype=np.int64)
-        for source_E, weight_E in self._spill.edges_by_range(self._number):
+        for source_E, weight_E in self._spill.edges_by_range(*self._numbers):
             done += len(source_E)
             stop = int(np.searchsorted(ends_Y, done, side="right"))
             node_E = np.repeat(np.arange(begin, stop, dtype=np.int32), self._degree_Y[begin:stop])
@@ -88,7 +92,7 @@ class Partition:
         """Return the edges from sources `low` to `high - 1` into the targets `first` to `end - 1`."""
         is_whole = high is None and first <= self.nodes["site"][0] and end > self.nodes["site"][-1]
         if is_whole:
-            source_E, weight_E = self._spill.edges(self._number)
+            source_E, weight_E = self._spill.edges(*self._numbers)
             degree_Y = self._degree_Y
         else:
             found = list(self._records(first, end, low, self._num_sites if high is None else high))

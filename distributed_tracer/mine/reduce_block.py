@@ -8,7 +8,7 @@ Axes: E edge, X pair of sites, B row of a batch (an edge of some pairs).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import spill as spills
 from .block_files import BLOCK, BlockWriter
 from .columns import INSTANCE_COLUMNS, STORED_NODE_COLUMNS
 from .incidences import SiteSums
 from .pairs import STORED_MOMENTS, Edges, Moments
 from .partition import Partition, Piece
+from .sites import Sites
 from .spill import Spill
 
 BASE = ("nodes", "edges_once", "edges_recurring", "instances")
@@ -29,6 +31,9 @@ BASE = ("nodes", "edges_once", "edges_recurring", "instances")
 ADDED = ("nodes", "instances")
 """Stored tables of the prompts that were added to one."""
 _PAIRS_AT_ONCE = 1 << 13
+"""Pairs whose statistics are made at once, so that what they need stays in the cache."""
+_ADDED_PARTITIONS = 4
+"""Whole partitions whose records a block of added prompts has, about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +50,11 @@ class BlockTask:
     of_graphs: str
     clusters: npt.NDArray[np.int32] | None
     """Number of each prompt's cluster by rank; -1 for none."""
+    size: int = BLOCK
+    """Number of partitions of a block."""
     is_added: bool = False
-    """Whether the prompts are added to an atlas: then only what its reader needs is written."""
+    """Whether the prompts are added to an atlas: then only what its reader needs is written, and partitions are reduced
+    together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,37 +84,54 @@ class ReducedBlock:
             return cls(rows, sums, int(saved["num_pairs"]))
 
 
-def num_blocks(starts: npt.NDArray[np.int64]) -> int:
-    """Return the number of blocks, given the first site of each partition, followed by the number of sites."""
-    return -(-(len(starts) - 1) // BLOCK)
+def block_size(sites: Sites, starts: npt.NDArray[np.int64], is_added: bool) -> int:
+    """Return the number of partitions of a block, given the first site of each partition and the number of sites.
+
+    Those of added prompts, which are reduced together, have as many as have the records of a few whole partitions.
+    """
+    if not is_added:
+        return BLOCK
+    num_records, num_partitions = int(sites.num_edges_I.sum() + sites.num_nodes_I.sum()), len(starts) - 1
+    wanted = _ADDED_PARTITIONS * spills.PARTITION_RECORDS * num_partitions // max(1, num_records)
+    return min(max(1, wanted), max(1, num_partitions))
+
+
+def num_blocks(starts: npt.NDArray[np.int64], size: int) -> int:
+    """Return the number of blocks of `size` partitions, given the first site of each partition and the number of
+    sites."""
+    return -(-(len(starts) - 1) // size)
 
 
 def reduce_block(task: BlockTask, spill: Spill, block: int) -> ReducedBlock:
     """Write the stored tables of a block."""
     sums, num_pairs = [], 0
-    with BlockWriter(task.tables, block, ADDED if task.is_added else BASE, task.of_graphs) as writer:
-        for number in range(block * BLOCK, min((block + 1) * BLOCK, len(task.starts) - 1)):
-            first, end = task.starts[number : number + 2].tolist()
-            partition = Partition(spill, number, first, end, task.num_sites)
+    own = range(block * task.size, min((block + 1) * task.size, len(task.starts) - 1))
+    step = len(own) if task.is_added else 1
+    with BlockWriter(task.tables, block, ADDED if task.is_added else BASE, task.of_graphs, task.is_added) as writer:
+        for number in range(own.start, own.stop, step):
+            starts = task.starts[number : number + step + 1]
+            partition = Partition(spill, (number, number + step), int(starts[0]), int(starts[-1]), task.num_sites)
             sums.append(partition.incidences.sums)
+            writer.begin(starts)
             writer.add("nodes", {name: partition.nodes[name] for name in STORED_NODE_COLUMNS})
             for piece in partition.pieces(task.most_edges):
                 num_pairs += int(np.count_nonzero(piece.is_first_E))
                 if task.is_added:
                     writer.add("instances", instance_rows(piece.edges(np.arange(len(piece)))))
                 else:
-                    _add_pairs(writer, piece, task.clusters)
-            writer.end_partition()
-        found = writer.num_rows
-    return ReducedBlock(found, SiteSums.joined(sums), num_pairs)
+                    for table, rows in _rows_of_pairs(piece, task.clusters):
+                        writer.add(table, rows)
+    return ReducedBlock(writer.num_rows, SiteSums.joined(sums), num_pairs)
 
 
-def _add_pairs(writer: BlockWriter, piece: Piece, clusters: npt.NDArray[np.int32] | None) -> None:
-    """Add pairs with a single edge as they are, and statistics and edges of the others."""
-    writer.add("edges_once", instance_rows(piece.edges(np.flatnonzero(piece.is_once_E))))
+def _rows_of_pairs(
+    piece: Piece, clusters: npt.NDArray[np.int32] | None
+) -> Iterator[tuple[str, dict[str, npt.NDArray[Any]]]]:
+    """Yield rows of tables: pairs with a single edge as they are, and statistics and edges of the others."""
+    yield "edges_once", instance_rows(piece.edges(np.flatnonzero(piece.is_once_E)))
     index_E = np.flatnonzero(~piece.is_once_E)
     recurring = piece.edges(index_E)
-    writer.add("instances", instance_rows(recurring))
+    yield "instances", instance_rows(recurring)
     names = [name for name in STORED_MOMENTS if name != "clusters" or clusters is not None]
     cuts = np.append(recurring.first_X, len(recurring))
     for begin in range(0, len(recurring.first_X), _PAIRS_AT_ONCE):
@@ -117,7 +142,7 @@ def _add_pairs(writer: BlockWriter, piece: Piece, clusters: npt.NDArray[np.int32
             return piece.row_sums(index_B[index])
 
         ends_X = {"source": batch.source_E[batch.first_X], "target": batch.target_E[batch.first_X]}
-        writer.add("edges_recurring", {**ends_X, **Moments(batch, row_sum, clusters).columns(names)})
+        yield "edges_recurring", {**ends_X, **Moments(batch, row_sum, clusters).columns(names)}
 
 
 def instance_rows(edges: Edges) -> dict[str, npt.NDArray[Any]]:

@@ -179,24 +179,23 @@ class Spill:
         self._opened.clear()
         self._stack.close()
 
-    def nodes(self, partition: int) -> npt.NDArray[Any]:
-        """Return the records of all nodes of a partition, in the order in which they were written."""
-        return self._whole(partition, 0, NODE_RECORD)
+    def nodes(self, first: int, end: int) -> npt.NDArray[Any]:
+        """Return the records of all nodes of the partitions `first` to `end - 1`, in the order in which they were
+        written: part range by part range, and partition by partition."""
+        return self._whole(first, end, 0, NODE_RECORD)
 
-    def edges(self, partition: int) -> EdgeRecords:
-        """Return the records of all edges of a partition, in the order in which they were written."""
-        return self._whole(partition, 1, SOURCE), self._whole(partition, 2, WEIGHT)
+    def edges(self, first: int, end: int) -> EdgeRecords:
+        """Return the records of all edges into these nodes, in their order."""
+        return self._whole(first, end, 1, SOURCE), self._whole(first, end, 2, WEIGHT)
 
-    def edges_by_range(self, partition: int) -> Iterator[EdgeRecords]:
+    def edges_by_range(self, first: int, end: int) -> Iterator[EdgeRecords]:
         """Yield the same records, those of one part range at a time."""
         for path, at in self._files:
-            for sources, weights in at[:, 1:, partition : partition + 2].tolist():
+            for sources, weights in at[:, 1:, [first, end]].tolist():
                 yield self._read(path, [sources], SOURCE), self._read(path, [weights], WEIGHT)
 
-    def _whole(self, partition: int, section: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-        found = [
-            self._read(path, at[:, section, partition : partition + 2].tolist(), dtype) for path, at in self._files
-        ]
+    def _whole(self, first: int, end: int, section: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+        found = [self._read(path, at[:, section, [first, end]].tolist(), dtype) for path, at in self._files]
         return found[0] if len(found) == 1 else np.concatenate([np.empty(0, dtype), *found])
 
     def _read(self, path: Path, places: Sequence[Sequence[int]], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
