@@ -20,6 +20,8 @@ from .spill import CLASS_BITS, Spill
 EDGE_BYTES = 220
 """Bytes that an edge takes while a piece of a partition is ordered and reduced."""
 _CLASS_MASK = (1 << CLASS_BITS) - 1
+_EDGES_AT_ONCE = 1 << 14
+"""Edges whose columns are made at once, so that what they need stays in the cache."""
 
 
 class Partition:
@@ -121,9 +123,10 @@ class Piece:
 
         These nodes are at the sites from `first` on.
         """
-        self._source_E, self._weight_E, self._incidences, self._first = source_E, weight_E, incidences, first
+        self._weight_E, self._incidences, self._first = weight_E, incidences, first
         self._source_bits = max(1, (num_sites - 1).bit_length())
-        self._incidence_E = np.repeat(incidences.of_N.astype(np.int32), degree_N)
+        self._incidence_class_E = np.repeat(incidences.of_N << CLASS_BITS, degree_N)
+        self._incidence_class_E |= source_E & _CLASS_MASK
         key_E = np.repeat((site_N - np.int32(first)).astype(np.int64) << self._source_bits, degree_N)
         key_E |= source_E >> CLASS_BITS
         self._pair_E, self._order_E = ordered(key_E, int(key_E.max(initial=0)).bit_length())
@@ -146,19 +149,23 @@ class Piece:
         is_once_E[:-1] &= self.is_first_E[1:]
         return is_once_E
 
-    def edges(self, index_E: npt.NDArray[np.intp]) -> Edges:
-        """Return the edges at some places."""
-        pair_E, order_E = self._pair_E[index_E], self._order_E[index_E]
-        source_E = (pair_E & ((1 << self._source_bits) - 1)).astype(np.int32)
-        pair_E >>= self._source_bits
-        target_E = pair_E.astype(np.int32)
-        target_E += np.int32(self._first)
-        class_E = (self._source_E[order_E] & _CLASS_MASK).astype(np.int8)
-        prompt_E = self._incidences.prompt_X[self._incidence_E[order_E]]
-        return Edges(source_E, target_E, prompt_E, self._weight_E[order_E], class_E)
-
-    def row_sums(self, index_E: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-        """Return the sum of `row_abs_sum` over the nodes of the targets of the edges at some places, in their
-        prompts."""
-        found: npt.NDArray[np.float64] = self._incidences.row_sum_X[self._incidence_E[self._order_E[index_E]]]
-        return found
+    def edges(self, index_E: npt.NDArray[np.intp]) -> tuple[Edges, npt.NDArray[np.intp]]:
+        """Return the edges at some places, and the incidence of the target of each."""
+        size = len(index_E)
+        source_E, target_E, prompt_E = (np.empty(size, dtype=np.int32) for _ in range(3))
+        weight_E, class_E = np.empty(size, dtype=np.float32), np.empty(size, dtype=np.int8)
+        incidence_E = np.empty(size, dtype=np.intp)
+        for begin in range(0, size, _EDGES_AT_ONCE):
+            own = slice(begin, begin + _EDGES_AT_ONCE)
+            pair, order = self._pair_E[index_E[own]], self._order_E[index_E[own]]
+            weight_E[own] = self._weight_E[order]
+            both = self._incidence_class_E[order]
+            class_E[own] = both & _CLASS_MASK
+            both >>= CLASS_BITS
+            incidence_E[own] = both
+            prompt_E[own] = self._incidences.prompt_X[both]
+            source_E[own] = pair & ((1 << self._source_bits) - 1)
+            pair >>= self._source_bits
+            pair += self._first
+            target_E[own] = pair
+        return Edges(source_E, target_E, prompt_E, weight_E, class_E), incidence_E

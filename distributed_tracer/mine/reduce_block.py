@@ -30,7 +30,7 @@ BASE = ("nodes", "edges_once", "edges_recurring", "instances")
 """Stored tables of an atlas that was made at once."""
 ADDED = ("nodes", "instances")
 """Stored tables of the prompts that were added to one."""
-_PAIRS_AT_ONCE = 1 << 13
+_PAIRS_AT_ONCE = 1 << 14
 """Pairs whose statistics are made at once, so that what they need stays in the cache."""
 _ADDED_PARTITIONS = 4
 """Whole partitions whose records a block of added prompts has, about."""
@@ -117,29 +117,34 @@ def reduce_block(task: BlockTask, spill: Spill, block: int) -> ReducedBlock:
             for piece in partition.pieces(task.most_edges):
                 num_pairs += int(np.count_nonzero(piece.is_first_E))
                 if task.is_added:
-                    writer.add("instances", instance_rows(piece.edges(np.arange(len(piece)))))
+                    writer.add("instances", instance_rows(piece.edges(np.arange(len(piece)))[0]))
                 else:
-                    for table, rows in _rows_of_pairs(piece, task.clusters):
+                    for table, rows in _rows_of_pairs(piece, partition.incidences.row_sum_X, task.clusters):
                         writer.add(table, rows)
     return ReducedBlock(writer.num_rows, SiteSums.joined(sums), num_pairs)
 
 
 def _rows_of_pairs(
-    piece: Piece, clusters: npt.NDArray[np.int32] | None
+    piece: Piece, row_sum_X: npt.NDArray[np.float64], clusters: npt.NDArray[np.int32] | None
 ) -> Iterator[tuple[str, dict[str, npt.NDArray[Any]]]]:
-    """Yield rows of tables: pairs with a single edge as they are, and statistics and edges of the others."""
-    yield "edges_once", instance_rows(piece.edges(np.flatnonzero(piece.is_once_E)))
-    index_E = np.flatnonzero(~piece.is_once_E)
-    recurring = piece.edges(index_E)
+    """Yield rows of tables: pairs with a single edge as they are, and statistics and edges of the others.
+
+    `row_sum_X` has the sum of the target's rows of each incidence.
+    """
+    yield "edges_once", instance_rows(piece.edges(np.flatnonzero(piece.is_once_E))[0])
+    recurring, incidence_E = piece.edges(np.flatnonzero(~piece.is_once_E))
     yield "instances", instance_rows(recurring)
     names = [name for name in STORED_MOMENTS if name != "clusters" or clusters is not None]
     cuts = np.append(recurring.first_X, len(recurring))
     for begin in range(0, len(recurring.first_X), _PAIRS_AT_ONCE):
         own = slice(int(cuts[begin]), int(cuts[min(begin + _PAIRS_AT_ONCE, len(cuts) - 1)]))
-        batch, index_B = recurring.take(own), index_E[own]
+        batch, incidence_B = recurring.take(own), incidence_E[own]
 
-        def row_sum(index: npt.NDArray[np.intp], index_B: npt.NDArray[np.intp] = index_B) -> npt.NDArray[np.float64]:
-            return piece.row_sums(index_B[index])
+        def row_sum(
+            index: npt.NDArray[np.intp], incidence_B: npt.NDArray[np.intp] = incidence_B
+        ) -> npt.NDArray[np.float64]:
+            found: npt.NDArray[np.float64] = row_sum_X[incidence_B[index]]
+            return found
 
         ends_X = {"source": batch.source_E[batch.first_X], "target": batch.target_E[batch.first_X]}
         yield "edges_recurring", {**ends_X, **Moments(batch, row_sum, clusters).columns(names)}
