@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ..errors import ConfigError, StoreCorrupt
 from ..graph.nodes import NodeKind
 from ..store.read.part_range import PartRange, Size
+from ..store.read.range_edges import stored_edges
 from .prompts import ChosenPrompts, PromptPiece
 from .sites import Sites, collect_sites, site_codes
 
@@ -50,18 +51,7 @@ class ScannedRange:
 
         Raises StoreCorrupt for edges that the graphs cannot have.
         """
-        own, rows = self.part_range, self.part_range.rows("num_edges")
-        where = own.part.objects.where
-        num_edges_I, num_into = own.sizes("num_edges"), int(self.nodes["in_degree"].sum(dtype=np.int64))
-        if num_into != num_edges_I.sum():
-            raise StoreCorrupt(f"{where}: in-degrees add up to {num_into}, not {num_edges_I.sum()}")
-        stored = own.part.read({"edges/source": rows, "edges/weight": rows})
-        source_E = stored["edges/source"]
-        has_edges_I = np.flatnonzero(num_edges_I)
-        first_I = (np.cumsum(num_edges_I) - num_edges_I)[has_edges_I]
-        if len(first_I) and (np.maximum.reduceat(source_E, first_I) >= own.num_nodes[has_edges_I]).any():
-            raise StoreCorrupt(f"{where}: edges come from nodes that are not there")
-        return source_E, stored["edges/weight"]
+        return stored_edges(self.part_range, self.nodes["in_degree"])
 
     def edges(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         """Return the source of each edge, as an index into the nodes of the range, and its weight.

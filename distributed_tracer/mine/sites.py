@@ -3,7 +3,7 @@
 A site is (layer, kind, feature): features by their index, errors by layer alone, tokens by token id, targets by token
 id. Targets that are not the logit of one token share the token id -1, and so do tokens whose id is not known.
 
-Axes: N node, I site, X entry of several lists of sites, Y group of sites (layer and kind).
+Axes: N node, I site, X entry of several lists of sites.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ..graph.code_lookup import CodeLookup
 from ..graph.nodes import NodeKind
 
 _KIND_BITS, _FEATURE_BITS = 2, 32
 _SAVED = ("code_I", "num_nodes_I", "num_edges_I")
 _NONE = tuple(np.empty(0, dtype=np.int64) for _ in _SAVED)
 _FEATURE_MASK = (1 << _FEATURE_BITS) - 1
-_LEAST_PLACES, _MOST_EMPTY = 1 << 20, 16
-"""A table of sites may have as many places, or as many for each site: 64 bytes."""
 _SETTLE = 1 << 20
 """Number of sites that are collected before equal ones are joined."""
 
@@ -103,27 +102,11 @@ class Sites:
 
     def numbers(self, code_N: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
         """Return the number of each node's site, given codes that all exist."""
-        if self._table is None:
-            return np.searchsorted(self.code_I, code_N).astype(np.int32)
-        first_Y, number_of = self._table
-        place_N = first_Y[code_N >> _FEATURE_BITS]
-        place_N += code_N & _FEATURE_MASK
-        found: npt.NDArray[np.int32] = number_of[place_N]
-        return found
+        return self._lookup.numbers(code_N)
 
     @cached_property
-    def _table(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]] | None:
-        """Place of feature -1 of each group (layer and kind), and the number of the site at each place; None if most
-        places would be empty. To look a site up there takes a tenth of the time of a search."""
-        group_I, feature_I = self.code_I >> _FEATURE_BITS, self.code_I & _FEATURE_MASK
-        ends_Y = np.searchsorted(group_I, np.arange(int(group_I[-1]) + 1 if len(self) else 0), side="right")
-        has_Y = np.diff(ends_Y, prepend=0) > 0
-        size_Y = np.where(has_Y, feature_I[ends_Y - 1] + 1, 0) if len(self) else ends_Y
-        if (num_places := int(size_Y.sum())) > max(_LEAST_PLACES, _MOST_EMPTY * len(self)):
-            return None
-        first_Y, number_of = np.cumsum(size_Y) - size_Y, np.zeros(num_places, dtype=np.int32)
-        number_of[first_Y[group_I] + feature_I] = np.arange(len(self), dtype=np.int32)
-        return first_Y, number_of
+    def _lookup(self) -> CodeLookup:
+        return CodeLookup(self.code_I)
 
     def ranges(self, num_ranges: int) -> npt.NDArray[np.int64]:
         """Return the first site of each of at most `num_ranges` ranges with about the same numbers of nodes and edges,

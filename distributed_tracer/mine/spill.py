@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph.nodes import NodeKind
+from ..store.read.range_edges import blocks_of_prompts
 from .ordering import edges_of_rows
 from .scan import ScannedRange
 from .sites import Sites
@@ -124,11 +125,9 @@ def _classified(
     local_E, weight_E = scanned.stored_edges()
     source_E, error_N = np.empty(len(local_E), dtype=SOURCE), np.zeros(len(site_N))
     flagged_N = (site_N.astype(SOURCE) << CLASS_BITS) | is_error_N  # where the class will be
-    num_edges_I, edge_ends_I = own.sizes("num_edges"), np.append(0, np.cumsum(own.sizes("num_edges")))
-    for first, end in _blocks(edge_ends_I, _EDGES_AT_ONCE):
-        nodes = slice(int(own.first_node[first]), int(own.first_node[end - 1] + own.num_nodes[end - 1]))
-        edges = slice(int(edge_ends_I[first]), int(edge_ends_I[end]))
-        from_E = np.repeat(own.first_node[first:end] - nodes.start, num_edges_I[first:end])
+    num_edges_I = own.sizes("num_edges")
+    for prompts, nodes, edges in blocks_of_prompts(own, _EDGES_AT_ONCE):
+        from_E = np.repeat(own.first_node[prompts] - nodes.start, num_edges_I[prompts])
         from_E += local_E[edges]
         distance_E = np.repeat(position_N[nodes], degree_N[nodes])
         distance_E -= position_N[nodes].take(from_E)
@@ -141,16 +140,6 @@ def _classified(
         absolute_E = np.abs(weight_E[edges][from_error_E]).astype(np.float64)
         error_N[nodes] = np.bincount(into_E, weights=absolute_E, minlength=nodes.stop - nodes.start)
     return source_E, weight_E, error_N
-
-
-def _blocks(ends_I: npt.NDArray[np.intp], most: int) -> Iterator[tuple[int, int]]:
-    """Yield ranges of prompts of at most `most` edges, unless a single one has more, given where the edges of each
-    prompt end, after a 0."""
-    first, num_prompts = 0, len(ends_I) - 1
-    while first < num_prompts:
-        end = max(first + 1, int(np.searchsorted(ends_I, ends_I[first] + most, side="right")) - 1)
-        yield first, end
-        first = end
 
 
 def _classes(distance_E: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
