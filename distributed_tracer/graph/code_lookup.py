@@ -24,11 +24,13 @@ class CodeLookup:
     def __init__(self, code_I: npt.NDArray[np.int64]) -> None:
         self._code_I = code_I
         self._number_of: npt.NDArray[np.int32] | None = None
+        if not len(code_I):
+            return
         group_I = code_I >> _BITS
         first_I = np.flatnonzero(np.diff(group_I, prepend=-1))
         lowest_Y, highest_Y = code_I[first_I] & _MASK, code_I[np.append(first_I[1:], len(code_I)) - 1] & _MASK
         size_Y = highest_Y - lowest_Y + 1
-        if not len(code_I) or int(size_Y.sum()) > max(_LEAST_PLACES, _MOST_EMPTY * len(code_I)):
+        if int(size_Y.sum()) > max(_LEAST_PLACES, _MOST_EMPTY * len(code_I)):
             return
         self._shift_of = np.zeros(int(group_I[-1]) + 1, dtype=np.int64)
         self._shift_of[group_I[first_I]] = np.cumsum(size_Y) - size_Y - lowest_Y
