@@ -1,4 +1,7 @@
-"""Chosen prompts: the prompts that are mined, their ranks and clusters, and the part ranges in which they are read."""
+"""Chosen prompts: the prompts that are mined, their ranks and clusters, and the part ranges in which they are read.
+
+Axes: I prompt of the store.
+"""
 
 from __future__ import annotations
 

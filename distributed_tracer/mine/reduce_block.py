@@ -3,7 +3,7 @@
 A task reads files and writes files, needs nothing from other blocks, and writes the same whatever the work is divided
 into.
 
-Axes: E edge, X pair of sites, B row of a batch (an edge of some pairs).
+Axes: E edge, I site, X pair of sites or incidence of a site and a prompt, B row of a batch (an edge of some pairs).
 """
 
 from __future__ import annotations
