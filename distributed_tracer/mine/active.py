@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,8 @@ _COMPUTED, _UNKNOWN = 1, 2
 """Values of `active/computed`."""
 _MOST_PLACES = 1 << 27
 """Most features of all layers that are counted: 11 bytes each."""
-_SAVED = ("code_I", "num_active_I", "num_computed_I")
+_SAVED = {"code_I": np.int64, "num_active_I": np.int32, "num_computed_I": np.int32}
+"""Arrays that are saved, and their dtypes in the file: there are fewer than 2^31 prompts."""
 _MOST_RECENT = 255
 """Most prompts that are counted in a byte."""
 
@@ -45,32 +45,27 @@ class ActiveCounts:
 
     def save(self, folder: Path) -> None:
         """Write the arrays into a folder."""
-        for name in _SAVED:
-            (folder / name).write_bytes(getattr(self, name).tobytes())  # numpy would hide that the disk is full
+        for name, dtype in _SAVED.items():  # numpy would hide that the disk is full
+            (folder / name).write_bytes(getattr(self, name).astype(dtype).tobytes())
 
     @classmethod
     def load(cls, folder: Path, num_active_known: int, num_computed_known: int, is_too_many: bool) -> ActiveCounts:
         """Return counts whose arrays were written into a folder."""
-        code_I, active_I, computed_I = (np.fromfile(folder / name, dtype=np.int64) for name in _SAVED)
+        code_I, *counts = (np.fromfile(folder / name, dtype=dtype) for name, dtype in _SAVED.items())
+        active_I, computed_I = (count_I.astype(np.int64) for count_I in counts)
         return cls(code_I, active_I, computed_I, num_active_known, num_computed_known, is_too_many)
 
     @classmethod
     def joined(cls, parts: Iterable[ActiveCounts]) -> ActiveCounts:
         """Return the counts of several sets of prompts together, as `count_active` counts them at once.
 
-        They are added one after another, so that two are in memory at a time.
+        They are added one after another to an array with a place for each feature, so that one is in memory at a time.
         """
-        return reduce(cls._and, parts, cls(_NONE, _NONE, _NONE))
-
-    def _and(self, other: ActiveCounts) -> ActiveCounts:
-        code_I = np.union1d(self.code_I, other.code_I)
-        if self.is_too_many or other.is_too_many or _num_places(code_I) > _MOST_PLACES:
-            return _TOO_MANY
-        counts = np.zeros((2, len(code_I)), dtype=np.int64)
-        for one in (self, other):
-            counts[:, np.searchsorted(code_I, one.code_I)] += one.num_active_I, one.num_computed_I
-        known = self.num_active_known + other.num_active_known, self.num_computed_known + other.num_computed_known
-        return ActiveCounts(code_I, counts[0], counts[1], *known)
+        counter = _Counter()
+        for one in parts:
+            if one.is_too_many or not counter.add_counts(one):
+                return _TOO_MANY
+        return counter.found()
 
     def rows(self, code_I: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.int64]]:
         """Return columns of the table of features, for features given by code."""
@@ -91,12 +86,6 @@ _NONE = np.empty(0, dtype=np.int64)
 _TOO_MANY = ActiveCounts(_NONE, _NONE, _NONE, is_too_many=True)
 
 
-def _num_places(code_I: npt.NDArray[np.int64]) -> int:
-    """Return the number of layers * the number of features, as `_Counter` would have of all prompts."""
-    sites = Sites.of_codes([code_I])
-    return (1 + int(sites.layer_I.max(initial=0))) * (1 + int(sites.feature_I.max(initial=0)))
-
-
 def count_active(prompts: ChosenPrompts | PromptPiece, most_rows: int) -> ActiveCounts:
     """Return in how many prompts each feature is active, reading at most `most_rows` active features at once.
 
@@ -109,15 +98,13 @@ def count_active(prompts: ChosenPrompts | PromptPiece, most_rows: int) -> Active
         if not part.keeps_active:
             continue
         names = ["active/layer", "active/feature", *(["active/computed"] if part.has("active/computed") else [])]
-        rows = part_range.rows("num_active")
-        read = part.read(dict.fromkeys(names, rows))
-        ends = np.cumsum(part_range.sizes("num_active")).tolist()
-        key_A = counter.keys(read["active/layer"], read["active/feature"])
-        if key_A is None:
+        read = part.read(dict.fromkeys(names, part_range.rows("num_active")))
+        if not counter.make_room(read["active/layer"], read["active/feature"]):
             return _TOO_MANY
-        for begin, end in zip([0, *ends], ends, strict=False):
-            computed = read["active/computed"][begin:end] if "active/computed" in read else None
-            counter.add(key_A[begin:end], computed)
+        ends = np.cumsum(part_range.sizes("num_active")).tolist()
+        for begin, end in zip([0, *ends], ends, strict=False):  # those of one prompt stay in the cache
+            layer_A, feature_A, *computed = (values[begin:end] for values in read.values())
+            counter.add(counter.places(layer_A, feature_A), computed[0] if computed else None)
     return counter.found()
 
 
@@ -133,25 +120,44 @@ class _Counter:
         self._seen = np.zeros(1, dtype=np.uint8)
         self._known = [0, 0]
 
-    def keys(self, layer_A: npt.NDArray[np.int16], feature_A: npt.NDArray[np.int32]) -> npt.NDArray[np.int64] | None:
-        """Return the place of each active feature, after making room for all of them; None if there are too many."""
+    def make_room(self, layer_A: npt.NDArray[np.integer], feature_A: npt.NDArray[np.integer]) -> bool:
+        """Make a place for each of these features; return False if there would be too many places."""
         if len(layer_A):
             num_layers = max(self._num_layers, int(layer_A.max()) + 1)
             num_features = max(self._num_features, int(feature_A.max()) + 1)
             if num_layers * num_features > _MOST_PLACES:
-                return None
+                return False
             if (num_layers, num_features) != (self._num_layers, self._num_features):
                 self._grow(num_layers, num_features)
-        return layer_A.astype(np.int64) * self._num_features + feature_A
+        return True
 
-    def add(self, key_A: npt.NDArray[np.int64], computed_A: npt.NDArray[np.uint8] | None) -> None:
+    def places(self, layer_A: npt.NDArray[np.integer], feature_A: npt.NDArray[np.integer]) -> npt.NDArray[np.intp]:
+        """Return the place of each feature."""
+        place_A = layer_A.astype(np.intp)
+        place_A *= self._num_features
+        place_A += feature_A
+        return place_A
+
+    def add(self, place_A: npt.NDArray[np.intp], computed_A: npt.NDArray[np.uint8] | None) -> None:
         """Count the active features of one prompt."""
         if self._num_recent == _MOST_RECENT:
             self._settle()
         self._num_recent += 1
-        self._add(0, key_A)
+        self._add(0, place_A)
         if computed_A is not None and not (computed_A == _UNKNOWN).any():
-            self._add(1, key_A[computed_A == _COMPUTED])
+            self._add(1, place_A[computed_A == _COMPUTED])
+
+    def add_counts(self, other: ActiveCounts) -> bool:
+        """Add what was counted of other prompts; return False if there would be too many places."""
+        sites = Sites.of_codes([other.code_I])
+        if not self.make_room(sites.layer_I, sites.feature_I):
+            return False
+        place_I = self.places(sites.layer_I, sites.feature_I)
+        for counts, own_I in zip(self._counts, (other.num_active_I, other.num_computed_I), strict=True):
+            counts[place_I] += own_I.astype(np.int32)
+        self._known[0] += other.num_active_known
+        self._known[1] += other.num_computed_known
+        return True
 
     def found(self) -> ActiveCounts:
         """Return what was counted."""
@@ -162,15 +168,16 @@ class _Counter:
         active_I, computed_I = (counts[place_I].astype(np.int64) for counts in self._counts)
         return ActiveCounts(code_I, active_I, computed_I, self._known[0], self._known[1])
 
-    def _add(self, which: int, key_A: npt.NDArray[np.int64]) -> None:
+    def _add(self, which: int, place_A: npt.NDArray[np.intp]) -> None:
         self._seen.fill(0)
-        self._seen[key_A] = 1  # once, at however many positions it is active
+        self._seen[place_A] = 1  # once, at however many positions it is active
         self._recent[which] += self._seen
         self._known[which] += 1
 
     def _settle(self) -> None:
-        self._counts += self._recent
-        self._recent.fill(0)
+        if self._num_recent:
+            self._counts += self._recent
+            self._recent.fill(0)
         self._num_recent = 0
 
     def _grow(self, num_layers: int, num_features: int) -> None:

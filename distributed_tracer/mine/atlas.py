@@ -28,7 +28,7 @@ from .findings import provenance
 from .prompts import ChosenPrompts, choose_prompts
 from .result import ADDED_TABLES, ATLAS, RESULT, TABLES, Result, document_at, open_result, work_phases, write_document
 from .sites import Sites
-from .spill import EDGE_RECORD, NODE_RECORD
+from .spill import EDGE_BYTES, NODE_RECORD
 
 FOLD_SHARE = 0.25
 """Share of added edges above which an atlas is made anew, so that reading it stays cheap."""
@@ -48,7 +48,7 @@ class AtlasEstimate:
     @property
     def temporary_bytes(self) -> int:
         """Bytes of the temporary files."""
-        return EDGE_RECORD.itemsize * self.num_edges + NODE_RECORD.itemsize * self.num_nodes
+        return EDGE_BYTES * self.num_edges + NODE_RECORD.itemsize * self.num_nodes
 
     def describe(self) -> str:
         """Return lines for people."""

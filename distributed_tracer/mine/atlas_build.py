@@ -26,7 +26,7 @@ from .findings import describe_graphs
 from .incidences import SiteSums
 from .partition import EDGE_BYTES
 from .prompts import ChosenPrompts
-from .reduce_block import ReducedBlock, num_blocks
+from .reduce_block import ReducedBlock, block_size, num_blocks
 from .result import place_file
 from .scan import check_one_model
 from .site_tables import active_rows, feature_rows, site_rows
@@ -96,6 +96,7 @@ def build_tables(
     """
     if cuts is None and not prompts.num_edges:
         raise ConfigError(f"the chosen graphs of {prompts.store.url} have no edges to mine")
+    is_added = cuts is not None
     of_graphs, pieces = describe_graphs(prompts.store), list(prompts.pieces(PIECE_ROWS))
 
     def of_pieces(phase: str, function: TaskFunction, **common: Any) -> list[Done]:
@@ -116,14 +117,16 @@ def build_tables(
     plan = AtlasPlan.of(memory_gb, len(sites))
     counted = of_pieces("active", tasks.count_active_of_piece, read_rows=plan.read_rows)
     spilled = of_pieces("spill", tasks.spill_piece, sites=joined.folder, read_rows=plan.read_rows)
+    size = block_size(sites, starts, is_added)
     common = {
         "sites": joined.folder,
+        "size": size,
         "spills": [one.folder for one in spilled],
         "most_edges": plan.most_edges,
         "of_graphs": of_graphs,
-        "is_added": cuts is not None,
+        "is_added": is_added,
     }
-    numbers = range(num_blocks(starts))
+    numbers = range(num_blocks(starts, size))
     made = phases.run("blocks", [Task(tasks.write_block, {"block": number, **common}) for number in numbers])
     phases.release("spill")
     files = {}
@@ -147,7 +150,7 @@ def build_tables(
         "num_edges": prompts.num_edges,
         "num_active_known": active.num_active_known,
         "num_computed_known": active.num_computed_known,
-        **division(rows),
+        **division(rows, size, is_spanning=is_added),
     }
     return BuiltTables(description, sum(one.num_pairs for one in blocks), sites, files)
 

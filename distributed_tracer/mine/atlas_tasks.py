@@ -70,11 +70,18 @@ def spill_piece(place: Place, piece: Mapping[str, Any], sites: str, read_rows: i
 
 
 def write_block(
-    place: Place, sites: str, spills: Sequence[str], block: int, most_edges: int, of_graphs: str, is_added: bool
+    place: Place,
+    sites: str,
+    spills: Sequence[str],
+    block: int,
+    size: int,
+    most_edges: int,
+    of_graphs: str,
+    is_added: bool,
 ) -> None:
-    """Write the tables of one block of partitions, and what else it has found."""
+    """Write the tables of one block of `size` partitions, and what else it has found."""
     starts, clusters = load_starts(place.work / sites), place.work / sites / _CLUSTERS
     of_prompts = np.fromfile(clusters, dtype=np.int32) if clusters.exists() else None
-    task = BlockTask(place.out, int(starts[-1]), starts, most_edges, of_graphs, of_prompts, is_added)
-    spill = Spill([place.work / folder / SPILL for folder in spills])
-    reduce_block(task, spill, block).save(place.out / BLOCK)
+    task = BlockTask(place.out, int(starts[-1]), starts, most_edges, of_graphs, of_prompts, size, is_added)
+    with Spill([place.work / folder / SPILL for folder in spills]) as spill:
+        reduce_block(task, spill, block).save(place.out / BLOCK)

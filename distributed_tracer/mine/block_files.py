@@ -3,6 +3,7 @@
     tables/edges_once/block_0003.parquet
 
 The rows of a partition are row groups of their own, so that a reader finds the rows of the same targets in all tables.
+Only in the tables of added prompts, which have few rows in each partition, row groups have those of many partitions.
 """
 
 from __future__ import annotations
@@ -43,15 +44,19 @@ def block_path(folder: Path, table: str, block: int) -> Path:
 class BlockWriter:
     """Writes the tables of one block into `folder`, which a task has for itself: the files are not synced.
 
-    A table without rows has no file.
+    A table without rows has no file. Each partition begins row groups of its own, unless `is_spanning`.
     """
 
-    def __init__(self, folder: Path, block: int, tables: Sequence[str], of_graphs: str) -> None:
-        self._folder, self._block, self._of_graphs = folder, block, of_graphs
+    def __init__(
+        self, folder: Path, block: int, tables: Sequence[str], of_graphs: str, is_spanning: bool = False
+    ) -> None:
+        self._folder, self._block, self._of_graphs, self._is_spanning = folder, block, of_graphs, is_spanning
         self._stack = ExitStack()
         self._writers: dict[str, Any] = {}
         self._waiting: dict[str, list[Any]] = {table: [] for table in tables}
-        self._rows: dict[str, list[int]] = {table: [0] for table in tables}
+        self.num_rows: dict[str, list[int]] = {table: [] for table in tables}
+        """Number of rows of each table and partition."""
+        self._starts = np.zeros(1, dtype=np.int64)
 
     def __enter__(self) -> BlockWriter:
         return self
@@ -59,10 +64,24 @@ class BlockWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
+        if kind is None:
+            self._flush()
         return self._stack.__exit__(kind, error, trace)
 
+    def begin(self, starts: npt.NDArray[np.int64]) -> None:
+        """Begin partitions, given the first site of each, followed by the first site after them."""
+        if not self._is_spanning:
+            self._flush()
+        self._starts = starts
+        for counts in self.num_rows.values():
+            counts += [0] * (len(starts) - 1)
+
     def add(self, table: str, rows: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Add rows of the present partition."""
+        """Add rows of the present partitions, in the order of their sites or targets."""
+        site = rows["site" if "site" in rows else "target"]
+        counts = self.num_rows[table]
+        own = np.diff(np.searchsorted(site, self._starts)).tolist()
+        counts[-len(own) :] = [one + more for one, more in zip(counts[-len(own) :], own, strict=True)]
         waiting = self._waiting[table]
         waiting.append(arrow_table(STORED[table], rows, self._of_graphs))
         if sum(one.num_rows for one in waiting) > GROUP_ROWS:
@@ -71,18 +90,11 @@ class BlockWriter:
             self._write(table, joined.slice(0, whole))
             waiting[:] = [joined.slice(whole)]
 
-    def end_partition(self) -> None:
-        """Begin the next partition."""
+    def _flush(self) -> None:
         for table, waiting in self._waiting.items():
             if any(one.num_rows for one in waiting):
                 self._write(table, _joined(waiting))
             waiting.clear()
-            self._rows[table].append(0)
-
-    @property
-    def num_rows(self) -> dict[str, list[int]]:
-        """Number of rows of each table and partition that was ended."""
-        return {table: rows[:-1] for table, rows in self._rows.items()}
 
     def _write(self, table: str, rows: Any) -> None:
         if table not in self._writers:
@@ -102,16 +114,19 @@ class BlockWriter:
             )
             self._writers[table] = self._stack.enter_context(writer)
         self._writers[table].write_table(rows, GROUP_ROWS)
-        self._rows[table][-1] += rows.num_rows
 
 
 def _joined(tables: Sequence[Any]) -> Any:
     return import_module("pyarrow").concat_tables(tables).combine_chunks()
 
 
-def division(num_rows: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """Return what a reader must know of tables with these numbers of rows of each partition, as JSON."""
-    return {"block": BLOCK, "group_rows": GROUP_ROWS, "rows": num_rows}
+def division(num_rows: Mapping[str, Sequence[int]], block: int = BLOCK, is_spanning: bool = False) -> dict[str, Any]:
+    """Return what a reader must know of tables with these numbers of rows of each partition, as JSON.
+
+    `block` is the number of partitions of a file, and `is_spanning` whether row groups have rows of several ones.
+    """
+    found = {"block": block, "group_rows": GROUP_ROWS, "rows": num_rows}
+    return {**found, "is_spanning": True} if is_spanning else found
 
 
 class BlockReader:
@@ -125,7 +140,10 @@ class BlockReader:
         self._folder, self._open = folder, open_file
         self.num_rows: Mapping[str, Sequence[int]] = division["rows"]
         self._block, self._group_rows = int(division["block"]), int(division["group_rows"])
+        self._is_spanning = bool(division.get("is_spanning", False))
         self._files: dict[tuple[str, int], Any] = {}
+        self._read: dict[str, tuple[tuple[Any, ...], dict[str, npt.NDArray[Any]]]] = {}
+        """Of each table, the row groups of several partitions that were read last, and their columns."""
 
     def read(self, table: str, partition: int, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
         """Return columns of a partition's rows; kinds and distances as numbers."""
@@ -134,10 +152,23 @@ class BlockReader:
             return {name: np.empty(0, _dtype(column)) for name, column in columns.items()}
         block = partition // self._block
         before = rows[block * self._block : partition]
-        first = sum(-(-number // self._group_rows) for number in before)
-        groups = range(first, first + -(-rows[partition] // self._group_rows))
-        file = self._file(table, block)
-        found = file.read_row_groups(list(groups), list(columns), use_threads=False).combine_chunks()
+        if not self._is_spanning:
+            first = sum(-(-number // self._group_rows) for number in before)
+            return self._groups(table, block, first, first + -(-rows[partition] // self._group_rows), columns)
+        begin, end = sum(before), sum(before) + rows[partition]
+        first, stop = begin // self._group_rows, -(-end // self._group_rows)
+        asked = (block, first, stop, *columns)
+        if table not in self._read or self._read[table][0] != asked:
+            self._read[table] = asked, self._groups(table, block, first, stop, columns)
+        shift = first * self._group_rows
+        return {name: values[begin - shift : end - shift] for name, values in self._read[table][1].items()}
+
+    def _groups(
+        self, table: str, block: int, first: int, end: int, columns: Mapping[str, Column]
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Return columns of row groups of one file."""
+        found = self._file(table, block).read_row_groups(list(range(first, end)), list(columns), use_threads=False)
+        found = found.combine_chunks()
         return {name: column_values(found[name], column) for name, column in columns.items()}
 
     def _file(self, table: str, block: int) -> Any:

@@ -214,7 +214,7 @@ def arrow_table(columns: Mapping[str, Column], rows: Mapping[str, npt.NDArray[An
         about = {"unit": column.unit, "meaning": column.meaning, "graphs": of_graphs}
         if column.kind in NAMES:
             kind, names = arrow.dictionary(arrow.int8(), arrow.string()), arrow.array(NAMES[column.kind])
-            arrays.append(arrow.DictionaryArray.from_arrays(arrow.array(rows[name], arrow.int8()), names))
+            arrays.append(arrow.DictionaryArray.from_arrays(arrow.array(rows[name], arrow.int8()), names, safe=False))
         elif column.kind:
             kind = arrow.from_numpy_dtype(np.dtype(column.kind))
             arrays.append(arrow.array(np.ascontiguousarray(rows[name]), kind))

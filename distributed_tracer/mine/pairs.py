@@ -93,10 +93,15 @@ class Moments:
         return np.repeat(np.arange(self._num_pairs), self._edges.count_X)
 
     @cached_property
+    def _is_first_E(self) -> npt.NDArray[np.bool_]:
+        is_first_E = np.zeros(len(self._edges), dtype=bool)
+        is_first_E[self._edges.first_X] = True
+        return is_first_E
+
+    @cached_property
     def _first_Y(self) -> npt.NDArray[np.intp]:
         """First edge of each pair in each prompt."""
-        is_new_E = np.zeros(len(self._edges), dtype=bool)
-        is_new_E[self._edges.first_X] = True
+        is_new_E = self._is_first_E.copy()
         is_new_E[1:] |= self._edges.prompt_E[1:] != self._edges.prompt_E[:-1]
         return np.flatnonzero(is_new_E)
 
@@ -108,8 +113,13 @@ class Moments:
         return np.repeat(np.arange(len(self._first_Y)), np.diff(self._first_Y, append=len(self._edges)))
 
     @cached_property
+    def _first_of_pair_Y(self) -> npt.NDArray[np.intp]:
+        """First Y of each pair."""
+        return self._edges.first_X if self._of_E is None else np.flatnonzero(self._is_first_E[self._first_Y])
+
+    @cached_property
     def _pair_Y(self) -> npt.NDArray[np.intp]:
-        return self._pair_E[self._first_Y]
+        return self._pair_E if self._of_E is None else np.repeat(np.arange(self._num_pairs), self._prompts)
 
     @cached_property
     def _is_known_E(self) -> npt.NDArray[np.bool_] | None:
@@ -118,16 +128,18 @@ class Moments:
         return None if is_known_E.all() else is_known_E
 
     @cached_property
-    def _is_known_Y(self) -> npt.NDArray[np.bool_]:
+    def _is_known_Y(self) -> npt.NDArray[np.bool_] | None:
+        """Whether all weights are finite; None if they are everywhere."""
         if self._is_known_E is None:
-            return np.ones(len(self._first_Y), dtype=bool)
+            return None
         return np.asarray(np.logical_and.reduceat(self._is_known_E, self._first_Y))
 
     @cached_property
     def _weight_E(self) -> npt.NDArray[np.float64]:
         known_E, weight_E = self._is_known_E, self._edges.weight_E
-        chosen_E = weight_E if known_E is None else np.where(known_E, weight_E, 0)
-        return chosen_E.astype(np.float64) + 0.0  # no negative zeros
+        chosen_E = (weight_E if known_E is None else np.where(known_E, weight_E, 0)).astype(np.float64)
+        chosen_E += 0.0  # no negative zeros
+        return chosen_E
 
     @cached_property
     def _sum_Y(self) -> npt.NDArray[np.float64]:
@@ -139,22 +151,25 @@ class Moments:
     def _over_prompts(
         self, values_Y: npt.NDArray[np.float64], mask_Y: npt.NDArray[np.bool_] | None = None
     ) -> npt.NDArray[np.float64]:
+        mask_Y = self._is_known_Y if mask_Y is None else mask_Y
         if mask_Y is not None:
             values_Y = np.where(mask_Y, values_Y, 0.0)
-        elif self._is_known_E is not None:
-            values_Y = np.where(self._is_known_Y, values_Y, 0.0)
         return sums_by(self._pair_Y, values_Y, self._num_pairs)
 
-    def _counted(self, mask_E: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        return np.bincount(self._pair_E[mask_E], minlength=self._num_pairs)
+    def _counted(self, mask: npt.NDArray[np.bool_] | None, first_X: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
+        """Return how often a mask of edges or of Y holds, given the first of each pair; None holds nowhere."""
+        if mask is None or not mask.any():
+            return np.zeros(self._num_pairs, dtype=np.int64)
+        return np.add.reduceat(mask, first_X, dtype=np.int64)
 
-    @property
+    @cached_property
     def _prompts(self) -> npt.NDArray[np.int64]:
-        return np.bincount(self._pair_Y, minlength=self._num_pairs)
+        return np.diff(self._first_of_pair_Y, append=len(self._first_Y))
 
     @property
     def _prompts_unknown(self) -> npt.NDArray[np.int64]:
-        return np.bincount(self._pair_Y[~self._is_known_Y], minlength=self._num_pairs)
+        known_Y = self._is_known_Y
+        return self._counted(None if known_Y is None else ~known_Y, self._first_of_pair_Y)
 
     @property
     def _clusters_of_pairs(self) -> npt.NDArray[np.int64]:
@@ -168,19 +183,19 @@ class Moments:
     def _instances(self) -> npt.NDArray[np.int64]:
         return self._edges.count_X.astype(np.int64)
 
-    @property
+    @cached_property
     def _instances_positive(self) -> npt.NDArray[np.int64]:
-        return self._counted(self._weight_E > 0)
+        return self._counted(self._weight_E > 0, self._edges.first_X)
 
     @property
     def _instances_negative(self) -> npt.NDArray[np.int64]:
-        return self._counted(self._weight_E < 0)
+        others = self._counted(self._weight_E == 0, self._edges.first_X)  # unknown ones are 0 there
+        return self._instances - self._instances_positive - others
 
     @property
     def _instances_unknown(self) -> npt.NDArray[np.int64]:
-        if self._is_known_E is None:
-            return np.zeros(self._num_pairs, dtype=np.int64)
-        return self._counted(~self._is_known_E)
+        known_E = self._is_known_E
+        return self._counted(None if known_E is None else ~known_E, self._edges.first_X)
 
     @property
     def _sum(self) -> npt.NDArray[np.float64]:
@@ -205,20 +220,30 @@ class Moments:
     def _extreme(self, ufunc: np.ufunc, none: float) -> npt.NDArray[np.float64]:
         weight_E = self._weight_E if self._is_known_E is None else np.where(self._is_known_E, self._weight_E, none)
         found = ufunc.reduceat(weight_E, self._edges.first_X) if len(weight_E) else weight_E
-        return np.where(np.isfinite(found), found, np.nan)
+        return np.asarray(found) if self._is_known_E is None else np.where(np.isfinite(found), found, np.nan)
 
     @cached_property
     def _row_sum_Y(self) -> npt.NDArray[np.float64]:
         """Sum of each target's rows in each prompt; NaN where it or the sum of weights is not known."""
-        return np.where(self._is_known_Y, self._row_sum(self._first_Y), np.nan)
+        row_sum_Y = self._row_sum(self._first_Y)
+        return row_sum_Y if self._is_known_Y is None else np.where(self._is_known_Y, row_sum_Y, np.nan)
+
+    @cached_property
+    def _has_share_Y(self) -> npt.NDArray[np.bool_] | None:
+        """Whether the share is known; None if it is everywhere."""
+        has_Y = np.isfinite(self._row_sum_Y)
+        return None if has_Y.all() else has_Y
 
     @property
     def _prompts_share(self) -> npt.NDArray[np.int64]:
-        return np.bincount(self._pair_Y[np.isfinite(self._row_sum_Y)], minlength=self._num_pairs)
+        has_Y = self._has_share_Y
+        return self._prompts if has_Y is None else self._counted(has_Y, self._first_of_pair_Y)
 
     @property
     def _sum_share(self) -> npt.NDArray[np.float64]:
-        has_Y = np.isfinite(self._row_sum_Y)
+        has_Y = self._has_share_Y
+        if has_Y is None:
+            return self._over_prompts(self._sum_Y / self._row_sum_Y)
         share_Y = np.divide(self._sum_Y, self._row_sum_Y, out=np.zeros(len(has_Y)), where=has_Y)
         return self._over_prompts(share_Y, has_Y)
 

@@ -1,39 +1,49 @@
 """Partition: the nodes and edges that several tasks have spilled for a range of target sites, in order.
 
-Axes: N node, E edge, I site; Y node in the order in which nodes were written.
+Axes: N node, E edge (by target, then by source, then by prompt, then in the order of its graph), I site, X incidence
+of a site and a prompt; Y node in the order in which nodes were written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from .incidences import Incidences
+from .ordering import edges_of_rows, ordered
 from .pairs import Edges
-from .spill import CLASS_BITS, EDGE_RECORD, Spill, gathered_rows
+from .spill import CLASS_BITS, Spill
 
 EDGE_BYTES = 220
 """Bytes that an edge takes while a piece of a partition is ordered and reduced."""
-_DIGIT_BITS = 16
+_CLASS_MASK = (1 << CLASS_BITS) - 1
+_EDGES_AT_ONCE = 1 << 14
+"""Edges whose columns are made at once, so that what they need stays in the cache."""
 
 
 class Partition:
-    """A partition of `spill`, whose target sites are those from `first` to `end - 1` of `num_sites`."""
+    """Consecutive partitions of `spill`, as one.
 
-    def __init__(self, spill: Spill, number: int, first: int, end: int, num_sites: int) -> None:
-        self._spill, self._number, self._num_sites = spill, number, num_sites
-        nodes = spill.nodes(number)
+    `numbers` are the first one and the one after the last, and the target sites are those from `first` to `end - 1` of
+    `num_sites`.
+    """
+
+    def __init__(self, spill: Spill, numbers: tuple[int, int], first: int, end: int, num_sites: int) -> None:
+        self._spill, self._numbers, self._num_sites = spill, numbers, num_sites
+        nodes = spill.nodes(*numbers)
         self._site_Y, self._degree_Y = nodes["site"].copy(), nodes["in_degree"].copy()
-        self._order_N = np.argsort(nodes["site"].astype(np.int64) << 32 | nodes["prompt"], kind="stable")
+        prompt_bits = int(nodes["prompt"].max(initial=0)).bit_length()
+        key_Y = (self._site_Y - first).astype(np.int64) << prompt_bits | nodes["prompt"]
+        _, self._order_N = ordered(key_Y, prompt_bits + (end - first).bit_length())
         self.nodes = nodes[self._order_N]
         """Nodes by site, then by prompt, then in the order of their graphs."""
-        self._site_N, self._prompt_N = self.nodes["site"].copy(), self.nodes["prompt"].copy()
         self.incidences = Incidences(self.nodes, first, end)
 
-    def pieces(self, most_edges: int) -> Iterator[tuple[Edges, npt.NDArray[np.int32]]]:
-        """Yield the edges in order, and the node (N) that each goes into, in pieces of at most `most_edges` edges.
+    def pieces(self, most_edges: int) -> Iterator[Piece]:
+        """Yield the edges in order, in pieces of at most `most_edges` edges.
 
         A piece ends with a pair of sites, and a single pair may have more.
         """
@@ -55,8 +65,8 @@ class Partition:
     def _source_ranges(self, target: int, most_edges: int) -> Iterator[tuple[int, int]]:
         """Yield ranges of sources that divide the edges into one target site."""
         count_I = np.zeros(self._num_sites, dtype=np.int64)
-        for records, _ in self._records(target, target + 1, 0, self._num_sites):
-            count_I += np.bincount(records["source_class"] >> CLASS_BITS, minlength=self._num_sites)
+        for source_E, _, _ in self._records(target, target + 1, 0, self._num_sites):
+            count_I += np.bincount(source_E >> CLASS_BITS, minlength=self._num_sites)
         begin, total = 0, 0
         for source in np.flatnonzero(count_I).tolist():
             if total and total + int(count_I[source]) > most_edges:
@@ -67,59 +77,95 @@ class Partition:
 
     def _records(
         self, first: int, end: int, low: int, high: int
-    ) -> Iterator[tuple[npt.NDArray[np.void], npt.NDArray[np.int32]]]:
+    ) -> Iterator[tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32], npt.NDArray[np.int32]]]:
         """Yield the records of edges between ranges of sites and their nodes (Y), in the order of the file."""
-        begin = 0
+        begin, done = 0, 0
         ends_Y = np.cumsum(self._degree_Y, dtype=np.int64)
-        done = 0
-        for records in self._spill.edges(self._number):
-            done += len(records)
+        for source_E, weight_E in self._spill.edges_by_range(*self._numbers):
+            done += len(source_E)
             stop = int(np.searchsorted(ends_Y, done, side="right"))
             node_E = np.repeat(np.arange(begin, stop, dtype=np.int32), self._degree_Y[begin:stop])
-            source_E = records["source_class"] >> CLASS_BITS
-            site_E = self._site_Y[node_E]
-            keep_E = (site_E >= first) & (site_E < end) & (source_E >= low) & (source_E < high)
-            yield records[keep_E], node_E[keep_E]
+            number_E, site_E = source_E >> CLASS_BITS, self._site_Y[node_E]
+            kept_E = (site_E >= first) & (site_E < end) & (number_E >= low) & (number_E < high)
+            yield source_E[kept_E], weight_E[kept_E], node_E[kept_E]
             begin = stop
 
-    def _piece(
-        self, first: int, end: int, low: int = 0, high: int | None = None
-    ) -> tuple[Edges, npt.NDArray[np.int32]]:
+    def _piece(self, first: int, end: int, low: int = 0, high: int | None = None) -> Piece:
         """Return the edges from sources `low` to `high - 1` into the targets `first` to `end - 1`."""
         is_whole = high is None and first <= self.nodes["site"][0] and end > self.nodes["site"][-1]
         if is_whole:
-            records, degree_Y = (
-                np.concatenate([np.empty(0, EDGE_RECORD), *self._spill.edges(self._number)]),
-                self._degree_Y,
-            )
+            source_E, weight_E = self._spill.edges(*self._numbers)
+            degree_Y = self._degree_Y
         else:
             found = list(self._records(first, end, low, self._num_sites if high is None else high))
-            records = np.concatenate([one for one, _ in found])
-            degree_Y = np.bincount(np.concatenate([node_E for _, node_E in found]), minlength=len(self._degree_Y))
-            del found
-        packed_E = records.view(np.int64)[gathered_rows(degree_Y, self._order_N)]  # faster than a record
-        del records
+            source_E, weight_E, node_E = (np.concatenate(records) for records in zip(*found, strict=True))
+            degree_Y = np.bincount(node_E, minlength=len(self._degree_Y))
+            del found, node_E
+        source_E, weight_E = edges_of_rows(degree_Y, self._order_N, source_E, weight_E)
         degree_N = degree_Y[self._order_N]
-        target_E = np.repeat(self._site_N, degree_N)
-        order_E = _by_source(packed_E.view(EDGE_RECORD)["source_class"] >> CLASS_BITS, target_E - target_E[0])
-        packed_E = packed_E[order_E]
-        node_E = np.repeat(np.arange(len(degree_N), dtype=np.int32), degree_N)[order_E]
-        records = packed_E.view(EDGE_RECORD)
-        source_class_E, weight_E = records["source_class"], records["weight"].copy()
-        source_E = (source_class_E >> CLASS_BITS).view(np.int32)
-        class_E = (source_class_E & ((1 << CLASS_BITS) - 1)).astype(np.int8)
-        return Edges(source_E, target_E, self._prompt_N[node_E], weight_E, class_E), node_E
+        return Piece(source_E, weight_E, degree_N, self.nodes["site"], self.incidences, first, self._num_sites)
 
 
-def _by_source(source_E: npt.NDArray[np.integer], target_E: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
-    """Return the stable order by target, then by source, of edges that are ordered by target already.
+class Piece:
+    """All edges of some pairs of sites, in order."""
 
-    It sorts by digits of 16 bits, which numpy does in linear time.
-    """
-    bits = int(source_E.max(initial=0)).bit_length()
-    key_E = target_E.astype(np.int64) << bits | source_E
-    order_E = np.argsort(key_E.astype(np.uint16), kind="stable")
-    for shift in range(_DIGIT_BITS, bits + int(target_E.max(initial=0)).bit_length(), _DIGIT_BITS):
-        digit_E = (key_E >> shift).astype(np.uint16)[order_E]
-        order_E = order_E[np.argsort(digit_E, kind="stable")]
-    return order_E
+    def __init__(
+        self,
+        source_E: npt.NDArray[np.uint32],
+        weight_E: npt.NDArray[np.float32],
+        degree_N: npt.NDArray[np.integer],
+        site_N: npt.NDArray[np.int32],
+        incidences: Incidences,
+        first: int,
+        num_sites: int,
+    ) -> None:
+        """Order edges, given as records of a spill in the order of the nodes that they go into, `degree_N` into each.
+
+        These nodes are at the sites from `first` on.
+        """
+        self._weight_E, self._incidences, self._first = weight_E, incidences, first
+        self._source_bits = max(1, (num_sites - 1).bit_length())
+        self._incidence_class_E = np.repeat(incidences.of_N << CLASS_BITS, degree_N)
+        self._incidence_class_E |= source_E & _CLASS_MASK
+        key_E = np.repeat((site_N - np.int32(first)).astype(np.int64) << self._source_bits, degree_N)
+        key_E |= source_E >> CLASS_BITS
+        self._pair_E, self._order_E = ordered(key_E, int(key_E.max(initial=0)).bit_length())
+        """Target, counted from `first`, and source of each edge in one number, and its record."""
+
+    def __len__(self) -> int:
+        return len(self._pair_E)
+
+    @cached_property
+    def is_first_E(self) -> npt.NDArray[np.bool_]:
+        """Whether each edge is the first of its pair."""
+        is_first_E = np.ones(len(self), dtype=bool)
+        np.not_equal(self._pair_E[1:], self._pair_E[:-1], out=is_first_E[1:])
+        return is_first_E
+
+    @cached_property
+    def is_once_E(self) -> npt.NDArray[np.bool_]:
+        """Whether each edge is the only one of its pair."""
+        is_once_E = self.is_first_E.copy()
+        is_once_E[:-1] &= self.is_first_E[1:]
+        return is_once_E
+
+    def edges(self, index_E: npt.NDArray[np.intp]) -> tuple[Edges, npt.NDArray[np.intp]]:
+        """Return the edges at some places, and the incidence of the target of each."""
+        size = len(index_E)
+        source_E, target_E, prompt_E = (np.empty(size, dtype=np.int32) for _ in range(3))
+        weight_E, class_E = np.empty(size, dtype=np.float32), np.empty(size, dtype=np.int8)
+        incidence_E = np.empty(size, dtype=np.intp)
+        for begin in range(0, size, _EDGES_AT_ONCE):
+            own = slice(begin, begin + _EDGES_AT_ONCE)
+            pair, order = self._pair_E[index_E[own]], self._order_E[index_E[own]]
+            weight_E[own] = self._weight_E[order]
+            both = self._incidence_class_E[order]
+            class_E[own] = both & _CLASS_MASK
+            both >>= CLASS_BITS
+            incidence_E[own] = both
+            prompt_E[own] = self._incidences.prompt_X[both]
+            source_E[own] = pair & ((1 << self._source_bits) - 1)
+            pair >>= self._source_bits
+            pair += self._first
+            target_E[own] = pair
+        return Edges(source_E, target_E, prompt_E, weight_E, class_E), incidence_E

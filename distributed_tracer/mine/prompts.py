@@ -1,4 +1,7 @@
-"""Chosen prompts: the prompts that are mined, their ranks and clusters, and the part ranges in which they are read."""
+"""Chosen prompts: the prompts that are mined, their ranks and clusters, and the part ranges in which they are read.
+
+Axes: I prompt of the store.
+"""
 
 from __future__ import annotations
 
@@ -60,12 +63,22 @@ class ChosenPrompts:
     @cached_property
     def num_nodes(self) -> int:
         """Number of nodes of all prompts."""
-        return sum(self.store.entry(prompt_id).num_nodes for prompt_id in self.ids)
+        return sum(self._sizes("num_nodes"))
 
     @cached_property
     def num_edges(self) -> int:
         """Number of edges of all prompts."""
-        return sum(self.store.entry(prompt_id).num_edges for prompt_id in self.ids)
+        return sum(self._sizes("num_edges"))
+
+    @cached_property
+    def _numbers(self) -> npt.NDArray[np.intp]:
+        """Number of each prompt in the store's catalogue, by rank."""
+        number_of = self.store.catalogue.number_of
+        return np.array([number_of[prompt_id] for prompt_id in self.ids], dtype=np.intp)
+
+    def _sizes(self, of: Size) -> list[int]:
+        sizes: list[int] = self.store.catalogue.columns[of][self._numbers].tolist()
+        return sizes
 
     @property
     def num_clusters(self) -> int | None:
@@ -80,14 +93,14 @@ class ChosenPrompts:
     def digest(self) -> str:
         """Return a hash of the prompts' ids, of what was asked, and of the sizes of their graphs."""
         digest = hashlib.sha256()
-        for prompt_id in self.ids:
-            digest.update(self._described(prompt_id))
+        for described in self._described():
+            digest.update(described)
         return f"sha256:{digest.hexdigest()}"
 
     @cached_property
     def graph_digests(self) -> list[str]:
         """A hash of each prompt's id, of what was asked, and of the sizes of its graph, by rank."""
-        return [hashlib.sha256(self._described(prompt_id)).hexdigest() for prompt_id in self.ids]
+        return [hashlib.sha256(described).hexdigest() for described in self._described()]
 
     @property
     def cluster_texts(self) -> list[str]:
@@ -103,34 +116,40 @@ class ChosenPrompts:
         clusters = None if self.clusters is None else self.clusters[kept]
         return replace(self, ids=[self.ids[rank] for rank in kept], clusters=clusters)
 
-    def _described(self, prompt_id: str) -> bytes:
-        entry = self.store.entry(prompt_id)
-        sizes = (entry.num_tokens, entry.num_targets, entry.num_nodes, entry.num_edges)
-        return repr((prompt_id, entry.asked, sizes)).encode("utf-8", "backslashreplace")
+    def _described(self) -> Iterator[bytes]:
+        """Yield what the digest of each prompt is of."""
+        asked = list(self.store.catalogue.content_hashes[:])
+        of: tuple[Size, ...] = ("num_tokens", "num_targets", "num_nodes", "num_edges")
+        sizes = zip(*(self._sizes(one) for one in of), strict=True)
+        for prompt_id, number, own in zip(self.ids, self._numbers.tolist(), sizes, strict=True):
+            yield repr((prompt_id, asked[number], own)).encode("utf-8", "backslashreplace")
 
     def pieces(self, most_rows: int) -> Iterator[dict[str, Any]]:
         """Yield all prompts in pieces of one part and of at most `most_rows` nodes and edges, unless a single prompt
         has more: arguments of tasks, which `PromptPiece.open` takes."""
-        for commit, about in enumerate(self.store.catalogue.commits):
-            if not (held := self.store.catalogue.rows(commit)):
-                continue
-            part = self.store.part(commit)
-            numbers = [row for row in held if part.manifest.prompts[row].id in self.rank_of]
-            for own in part_ranges([(part, numbers)], "num_edges", "num_nodes", most_rows=most_rows):
+        for name, part, rows in self._parts():
+            for own in part_ranges([(part, rows)], "num_edges", "num_nodes", most_rows=most_rows):
                 ranks = [self.rank_of[entry.id] for entry in own.entries]
-                yield {"commit": about.name, "rows": list(own.numbers), "ranks": ranks}
+                yield {"commit": name, "rows": list(own.numbers), "ranks": ranks}
 
     def ranges(self, *sizes: Size, rows: int) -> Iterator[tuple[PartRange, npt.NDArray[np.int32]]]:
         """Yield part ranges of at most `rows` rows of some tables, and the rank of each of their prompts."""
-        for commit in range(len(self.store.catalogue.commits)):
-            held = self.store.catalogue.rows(commit)
-            if not held:
-                continue
-            part = self.store.part(commit)
-            numbers = [row for row in held if part.manifest.prompts[row].id in self.rank_of]
-            for part_range in part_ranges([(part, numbers)], *sizes, most_rows=rows):
+        for _, part, held in self._parts():
+            for part_range in part_ranges([(part, held)], *sizes, most_rows=rows):
                 ranks = [self.rank_of[entry.id] for entry in part_range.entries]
                 yield part_range, np.array(ranks, dtype=np.int32)
+
+    def _parts(self) -> Iterator[tuple[str, Part, list[int]]]:
+        """Yield the commit of each part that has some of the prompts, the part, and their rows in it. Others are not
+        opened."""
+        catalogue = self.store.catalogue
+        is_chosen_I = np.zeros(len(catalogue), dtype=bool)
+        is_chosen_I[self._numbers] = True
+        for commit, about in enumerate(catalogue.commits):
+            own = catalogue.numbers(commit)
+            if (is_own_I := is_chosen_I[own.start : own.stop]).any():
+                rows = np.array(catalogue.rows(commit), dtype=np.intp)[is_own_I]
+                yield about.name, self.store.part(commit), rows.tolist()
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,12 +3,12 @@
 A task reads files and writes files, needs nothing from other blocks, and writes the same whatever the work is divided
 into.
 
-Axes: E edge, N node, X pair of sites, B row of a batch (an edge of some pairs).
+Axes: E edge, I site, X pair of sites or incidence of a site and a prompt, B row of a batch (an edge of some pairs).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
@@ -17,18 +17,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import spill as spills
 from .block_files import BLOCK, BlockWriter
 from .columns import INSTANCE_COLUMNS, STORED_NODE_COLUMNS
 from .incidences import SiteSums
 from .pairs import STORED_MOMENTS, Edges, Moments
-from .partition import Partition
+from .partition import Partition, Piece
+from .sites import Sites
 from .spill import Spill
 
 BASE = ("nodes", "edges_once", "edges_recurring", "instances")
 """Stored tables of an atlas that was made at once."""
 ADDED = ("nodes", "instances")
 """Stored tables of the prompts that were added to one."""
-_PAIRS_AT_ONCE = 1 << 16
+_PAIRS_AT_ONCE = 1 << 14
+"""Pairs whose statistics are made at once, so that what they need stays in the cache."""
+_ADDED_PARTITIONS = 4
+"""Whole partitions whose records a block of added prompts has, about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +50,11 @@ class BlockTask:
     of_graphs: str
     clusters: npt.NDArray[np.int32] | None
     """Number of each prompt's cluster by rank; -1 for none."""
+    size: int = BLOCK
+    """Number of partitions of a block."""
     is_added: bool = False
-    """Whether the prompts are added to an atlas: then only what its reader needs is written."""
+    """Whether the prompts are added to an atlas: then only what its reader needs is written, and partitions are reduced
+    together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,57 +84,70 @@ class ReducedBlock:
             return cls(rows, sums, int(saved["num_pairs"]))
 
 
-def num_blocks(starts: npt.NDArray[np.int64]) -> int:
-    """Return the number of blocks, given the first site of each partition, followed by the number of sites."""
-    return -(-(len(starts) - 1) // BLOCK)
+def block_size(sites: Sites, starts: npt.NDArray[np.int64], is_added: bool) -> int:
+    """Return the number of partitions of a block, given the first site of each partition and the number of sites.
+
+    Those of added prompts, which are reduced together, have as many as have the records of a few whole partitions.
+    """
+    if not is_added:
+        return BLOCK
+    num_records, num_partitions = int(sites.num_edges_I.sum() + sites.num_nodes_I.sum()), len(starts) - 1
+    wanted = _ADDED_PARTITIONS * spills.PARTITION_RECORDS * num_partitions // max(1, num_records)
+    return min(max(1, wanted), max(1, num_partitions))
+
+
+def num_blocks(starts: npt.NDArray[np.int64], size: int) -> int:
+    """Return the number of blocks of `size` partitions, given the first site of each partition and the number of
+    sites."""
+    return -(-(len(starts) - 1) // size)
 
 
 def reduce_block(task: BlockTask, spill: Spill, block: int) -> ReducedBlock:
     """Write the stored tables of a block."""
     sums, num_pairs = [], 0
-    with BlockWriter(task.tables, block, ADDED if task.is_added else BASE, task.of_graphs) as writer:
-        for number in range(block * BLOCK, min((block + 1) * BLOCK, len(task.starts) - 1)):
-            first, end = task.starts[number : number + 2].tolist()
-            partition = Partition(spill, number, first, end, task.num_sites)
+    own = range(block * task.size, min((block + 1) * task.size, len(task.starts) - 1))
+    step = len(own) if task.is_added else 1
+    with BlockWriter(task.tables, block, ADDED if task.is_added else BASE, task.of_graphs, task.is_added) as writer:
+        for number in range(own.start, own.stop, step):
+            starts = task.starts[number : number + step + 1]
+            partition = Partition(spill, (number, number + step), int(starts[0]), int(starts[-1]), task.num_sites)
             sums.append(partition.incidences.sums)
+            writer.begin(starts)
             writer.add("nodes", {name: partition.nodes[name] for name in STORED_NODE_COLUMNS})
-            for edges, node_E in partition.pieces(task.most_edges):
-                num_pairs += len(edges.first_X)
+            for piece in partition.pieces(task.most_edges):
+                num_pairs += int(np.count_nonzero(piece.is_first_E))
                 if task.is_added:
-                    writer.add("instances", instance_rows(edges))
+                    writer.add("instances", instance_rows(piece.edges(np.arange(len(piece)))[0]))
                 else:
-                    _add_pairs(writer, edges, node_E, partition, task.clusters)
-            writer.end_partition()
-        found = writer.num_rows
-    return ReducedBlock(found, SiteSums.joined(sums), num_pairs)
+                    for table, rows in _rows_of_pairs(piece, partition.incidences.row_sum_X, task.clusters):
+                        writer.add(table, rows)
+    return ReducedBlock(writer.num_rows, SiteSums.joined(sums), num_pairs)
 
 
-def _add_pairs(
-    writer: BlockWriter,
-    edges: Edges,
-    node_E: npt.NDArray[np.int32],
-    partition: Partition,
-    clusters: npt.NDArray[np.int32] | None,
-) -> None:
-    """Add pairs with a single edge as they are, and statistics and edges of the others."""
-    is_once_X = edges.count_X == 1
-    writer.add("edges_once", instance_rows(edges.take(edges.first_X[is_once_X])))
-    index_E = np.flatnonzero(np.repeat(~is_once_X, edges.count_X))
-    recurring = edges.take(index_E)
-    writer.add("instances", instance_rows(recurring))
-    of_N, row_sum_X = partition.incidences.of_N, partition.incidences.row_sum_X
+def _rows_of_pairs(
+    piece: Piece, row_sum_X: npt.NDArray[np.float64], clusters: npt.NDArray[np.int32] | None
+) -> Iterator[tuple[str, dict[str, npt.NDArray[Any]]]]:
+    """Yield rows of tables: pairs with a single edge as they are, and statistics and edges of the others.
+
+    `row_sum_X` has the sum of the target's rows of each incidence.
+    """
+    yield "edges_once", instance_rows(piece.edges(np.flatnonzero(piece.is_once_E))[0])
+    recurring, incidence_E = piece.edges(np.flatnonzero(~piece.is_once_E))
+    yield "instances", instance_rows(recurring)
     names = [name for name in STORED_MOMENTS if name != "clusters" or clusters is not None]
     cuts = np.append(recurring.first_X, len(recurring))
     for begin in range(0, len(recurring.first_X), _PAIRS_AT_ONCE):
         own = slice(int(cuts[begin]), int(cuts[min(begin + _PAIRS_AT_ONCE, len(cuts) - 1)]))
-        batch, node_B = recurring.take(own), node_E[index_E[own]]
+        batch, incidence_B = recurring.take(own), incidence_E[own]
 
-        def row_sum(index: npt.NDArray[np.intp], node_B: npt.NDArray[np.int32] = node_B) -> npt.NDArray[np.float64]:
-            found: npt.NDArray[np.float64] = row_sum_X[of_N[node_B[index]]]
+        def row_sum(
+            index: npt.NDArray[np.intp], incidence_B: npt.NDArray[np.intp] = incidence_B
+        ) -> npt.NDArray[np.float64]:
+            found: npt.NDArray[np.float64] = row_sum_X[incidence_B[index]]
             return found
 
         ends_X = {"source": batch.source_E[batch.first_X], "target": batch.target_E[batch.first_X]}
-        writer.add("edges_recurring", {**ends_X, **Moments(batch, row_sum, clusters).columns(names)})
+        yield "edges_recurring", {**ends_X, **Moments(batch, row_sum, clusters).columns(names)}
 
 
 def instance_rows(edges: Edges) -> dict[str, npt.NDArray[Any]]:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ..errors import ConfigError, StoreCorrupt
 from ..graph.nodes import NodeKind
 from ..store.read.part_range import PartRange, Size
+from ..store.read.range_edges import stored_edges
 from .prompts import ChosenPrompts, PromptPiece
 from .sites import Sites, collect_sites, site_codes
 
@@ -45,22 +46,22 @@ class ScannedRange:
         in_degree_N = self.nodes["in_degree"]
         return np.repeat(np.arange(len(in_degree_N), dtype=np.int32), in_degree_N)
 
+    def stored_edges(self) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray[np.float32]]:
+        """Return the source of each edge, as the number of a node within its graph, and its weight.
+
+        Raises StoreCorrupt for edges that the graphs cannot have.
+        """
+        return stored_edges(self.part_range, self.nodes["in_degree"])
+
     def edges(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         """Return the source of each edge, as an index into the nodes of the range, and its weight.
 
         Raises StoreCorrupt for edges that the graphs cannot have.
         """
-        own, rows = self.part_range, self.part_range.rows("num_edges")
-        where = own.part.objects.where
-        num_edges_I = own.sizes("num_edges")
-        if len(self.target_E) != num_edges_I.sum():
-            raise StoreCorrupt(f"{where}: in-degrees add up to {len(self.target_E)}, not {num_edges_I.sum()}")
-        stored = own.part.read({"edges/source": rows, "edges/weight": rows})
-        source_E = np.repeat(own.first_node.astype(np.int32), num_edges_I)
-        if (stored["edges/source"] >= np.repeat(own.num_nodes, num_edges_I)).any():
-            raise StoreCorrupt(f"{where}: edges come from nodes that are not there")
-        source_E += stored["edges/source"].astype(np.int32)
-        return source_E, stored["edges/weight"]
+        stored_E, weight_E = self.stored_edges()
+        source_E = np.repeat(self.part_range.first_node.astype(np.int32), self.part_range.sizes("num_edges"))
+        source_E += stored_E.astype(np.int32)
+        return source_E, weight_E
 
 
 def scan_ranges(

@@ -16,11 +16,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ..graph.code_lookup import CodeLookup
 from ..graph.nodes import NodeKind
 
 _KIND_BITS, _FEATURE_BITS = 2, 32
 _SAVED = ("code_I", "num_nodes_I", "num_edges_I")
 _NONE = tuple(np.empty(0, dtype=np.int64) for _ in _SAVED)
+_FEATURE_MASK = (1 << _FEATURE_BITS) - 1
 _SETTLE = 1 << 20
 """Number of sites that are collected before equal ones are joined."""
 
@@ -73,7 +75,7 @@ class Sites:
     @cached_property
     def feature_I(self) -> npt.NDArray[np.int32]:
         """Feature index or token id of each site; -1 for errors."""
-        return ((self.code_I & ((1 << _FEATURE_BITS) - 1)) - 1).astype(np.int32)
+        return ((self.code_I & _FEATURE_MASK) - 1).astype(np.int32)
 
     def save(self, folder: Path) -> None:
         """Write the sites into a folder."""
@@ -87,15 +89,24 @@ class Sites:
 
     @classmethod
     def joined(cls, several: Iterable[Sites]) -> Sites:
-        """Return the sites of all of these, with the sums of their counts."""
-        found = _NONE
+        """Return the sites of all of these, with the sums of their counts.
+
+        Those of about the same number are joined first, so that each is copied a few times only.
+        """
+        found = [_NONE]
         for one in several:
-            found = _joined([found, tuple(getattr(one, name) for name in _SAVED)])
-        return cls(*found)
+            found.append(tuple(getattr(one, name) for name in _SAVED))
+            while len(found) > 1 and len(found[-2][0]) <= 2 * len(found[-1][0]):
+                found[-2:] = [_joined(found[-2:], are_ordered=True)]
+        return cls(*_joined(found, are_ordered=True))
 
     def numbers(self, code_N: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
         """Return the number of each node's site, given codes that all exist."""
-        return np.searchsorted(self.code_I, code_N).astype(np.int32)
+        return self._lookup.numbers(code_N)
+
+    @cached_property
+    def _lookup(self) -> CodeLookup:
+        return CodeLookup(self.code_I)
 
     def ranges(self, num_ranges: int) -> npt.NDArray[np.int64]:
         """Return the first site of each of at most `num_ranges` ranges with about the same numbers of nodes and edges,
@@ -118,14 +129,24 @@ def collect_sites(nodes: Iterable[tuple[npt.NDArray[np.int64], npt.NDArray[np.in
         found.append(_joined([(code_N, ones_N, in_degree_N.astype(np.int64))]))
         waiting += len(found[-1][0])
         if waiting > max(_SETTLE, len(found[0][0])):
-            found, waiting = [_joined(found)], 0
-    return Sites(*_joined(found))
+            found, waiting = [_joined(found, are_ordered=True)], 0
+    return Sites(*_joined(found, are_ordered=True))
 
 
-def _joined(found: list[tuple[npt.NDArray[np.int64], ...]]) -> tuple[npt.NDArray[np.int64], ...]:
-    """Return distinct codes, ascending, and the sums of the two counts of each."""
+def _joined(
+    found: list[tuple[npt.NDArray[np.int64], ...]], are_ordered: bool = False
+) -> tuple[npt.NDArray[np.int64], ...]:
+    """Return distinct codes, ascending, and the sums of the two counts of each.
+
+    `are_ordered` says that the codes of each list are ascending: numpy's stable order merges such runs.
+    """
+    if len(found) == 1 and are_ordered:
+        return found[0]
     code_X, *counts = (np.concatenate([one[place] for one in found]) for place in range(3))
-    code_I, site_X = np.unique(code_X, return_inverse=True)
-    # float64 sums of counts are exact below 2^53
-    sums = (np.bincount(site_X, weights=count_X, minlength=len(code_I)).astype(np.int64) for count_X in counts)
-    return code_I, *sums
+    order_X = np.argsort(code_X, kind="stable" if are_ordered else None)
+    code_X = code_X[order_X]
+    is_new_X = np.ones(len(code_X), dtype=bool)
+    is_new_X[1:] = code_X[1:] != code_X[:-1]
+    first_I = np.flatnonzero(is_new_X)
+    sums = (np.add.reduceat(count_X[order_X], first_I) if len(first_I) else count_X for count_X in counts)
+    return code_X[first_I], *sums

@@ -1,31 +1,38 @@
 """Spill: nodes and edges of some prompts in one file, divided by target site, for the tasks that reduce them.
 
 A partition is a range of sites. It holds the nodes at these sites and the edges into these nodes. The file has, for
-each part range that was read, the nodes of all partitions one after another and then their edges; within a partition
-they are in the order of their graphs. An index beside it says where each partition's are.
+each part range that was read, the nodes of all partitions one after another, then the sources of their edges and then
+the weights; within a partition they are in the order of their graphs. An index beside it says where each partition's
+are.
 
-Axes: I site, N node, E edge, X partition.
+Axes: I site or prompt of a part range, N node, E edge.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from io import BytesIO
+import errno
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from io import BytesIO, FileIO
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..graph.nodes import NodeKind
+from ..store.read.range_edges import blocks_of_prompts
+from .ordering import edges_of_rows
 from .scan import ScannedRange
 from .sites import Sites
 
 CLASS_BITS = 3
 MOST_SITES = 1 << (32 - CLASS_BITS)
 """Bound of the number of sites, so that a site and a distance class fit into 32 bits."""
-EDGE_RECORD = np.dtype([("source_class", "<u4"), ("weight", "<f4")])
+SOURCE, WEIGHT = np.dtype("<u4"), np.dtype("<f4")
 """What is recorded of an edge: its source site * 8 + its distance class, and its weight. The target is a node's."""
+EDGE_BYTES = SOURCE.itemsize + WEIGHT.itemsize
 NODE_RECORD = np.dtype(
     [
         *(("site", "<i4"), ("prompt", "<i4"), ("in_degree", "<i4"), ("activation", "<f4"), ("influence", "<f4")),
@@ -36,11 +43,16 @@ NODE_RECORD = np.dtype(
 into it that come from errors."""
 CLASSES = ("0", "1", "2_3", "4_7", "8_up", "negative")
 """Classes of the distance of an edge: position of the target minus position of the source."""
-_CLASS_OF = np.array([5, 0, 1, 2, 2, 3, 3, 3, 3, 4], dtype=np.uint32)
-"""Class of each distance from -1 (and less) to 8 (and more)."""
 PARTITION_RECORDS = 1 << 18
 """Records of a partition, so that its sort stays in the cache; a single site may have more."""
 MOST_PARTITIONS = 1 << 14
+_EDGES_AT_ONCE = 1 << 16
+"""Edges whose classes are found at once, so that what they need stays in the cache; a single graph may have more."""
+_MOST_OPEN = 128
+"""Files that stay open while partitions are read."""
+
+EdgeRecords = tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32]]
+"""Source site * 8 + distance class, and weight, of some edges."""
 
 
 def partition_starts(sites: Sites) -> npt.NDArray[np.int64]:
@@ -57,16 +69,19 @@ def write_spill(path: Path, ranges: Iterable[ScannedRange], sites: Sites, starts
 
     `starts` has the first site of each partition, followed by the number of sites.
     """
+    partition_I = np.repeat(np.arange(len(starts) - 1, dtype=np.uint16), np.diff(starts))
     is_error_I = sites.is_kind(NodeKind.ERROR)
-    nodes_at, edges_at, place = [], [], 0
+    places: list[tuple[npt.NDArray[np.intp], ...]] = []
+    place = 0
     with path.open("wb") as file:
         for scanned in ranges:
-            nodes, edges, node_ends_X, edge_ends_X = _divided(scanned, sites, starts, is_error_I)
-            nodes_at.append(place + NODE_RECORD.itemsize * np.append(0, node_ends_X))
-            place += write_array(file, nodes)
-            edges_at.append(place + EDGE_RECORD.itemsize * np.append(0, edge_ends_X))
-            place += write_array(file, edges)
-    index, content = np.array([nodes_at, edges_at], dtype=np.int64).reshape(2, len(nodes_at), len(starts)), BytesIO()
+            *sections, node_ends, edge_ends = _divided(scanned, sites, partition_I, is_error_I, len(starts) - 1)
+            own = []
+            for records, ends in zip(sections, (node_ends, edge_ends, edge_ends), strict=True):
+                own.append(place + records.itemsize * np.append(0, ends))
+                place += write_array(file, records)
+            places.append(tuple(own))
+    index, content = np.array(places, dtype=np.int64).reshape(len(places), 3, len(starts)), BytesIO()
     np.save(content, index)
     path.with_suffix(".npy").write_bytes(content.getvalue())  # numpy would hide that the disk is full
 
@@ -78,68 +93,118 @@ def write_array(file: Any, records: npt.NDArray[Any]) -> int:
 
 
 def _divided(
-    scanned: ScannedRange, sites: Sites, starts: npt.NDArray[np.int64], is_error_I: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return the nodes and the edges of a part range by partition, and where each partition ends among them."""
-    site_N, position_N = sites.numbers(scanned.code_N), scanned.nodes["position"]
-    num_partitions, num_nodes = len(starts) - 1, len(site_N)
-    partition_N = (np.searchsorted(starts, site_N, side="right") - 1).astype(np.uint16)
+    scanned: ScannedRange,
+    sites: Sites,
+    partition_I: npt.NDArray[np.uint16],
+    is_error_I: npt.NDArray[np.bool_],
+    num_partitions: int,
+) -> tuple[npt.NDArray[Any], ...]:
+    """Return the nodes of a part range by partition, the sources and the weights of their edges, and where each
+    partition ends among the nodes and among the edges."""
+    site_N, degree_N = sites.numbers(scanned.code_N), scanned.nodes["in_degree"]
+    partition_N = partition_I[site_N]
     order_N = np.argsort(partition_N, kind="stable")
-    stored_source_E, stored_weight_E = scanned.edges()
-    degree_N = scanned.nodes["in_degree"]
-    index_E = gathered_rows(degree_N, order_N)
-    source_E, weight_E = stored_source_E[index_E], stored_weight_E[index_E]
-    del stored_source_E, stored_weight_E, index_E
-    degree_N = degree_N[order_N]
-    records = np.empty(len(source_E), dtype=EDGE_RECORD)
-    records["weight"] = weight_E
-    distance_E = np.repeat(position_N[order_N], degree_N)
-    distance_E -= position_N[source_E]
-    np.clip(distance_E, -1, 8, out=distance_E)
-    distance_E += 1
-    class_E = _CLASS_OF[distance_E]
-    class_E |= (site_N.astype(np.uint32) << CLASS_BITS)[source_E]
-    records["source_class"] = class_E
-    del distance_E, class_E
-    from_error_E = np.flatnonzero(is_error_I[site_N][source_E])
-    node_E = np.repeat(np.arange(num_nodes, dtype=np.int32), degree_N)[from_error_E]
-    nodes = np.zeros(num_nodes, dtype=NODE_RECORD)
+    source_E, weight_E, error_N = _classified(scanned, site_N, is_error_I[site_N])
+    source_E, weight_E = edges_of_rows(degree_N, order_N, source_E, weight_E)
+    nodes = np.zeros(len(site_N), dtype=NODE_RECORD)
     nodes["site"], nodes["prompt"] = site_N[order_N], scanned.rank_N[order_N]
     for name in ("in_degree", "activation", "influence", "row_abs_sum", "row_abs_dropped"):
         nodes[name] = scanned.nodes[name][order_N]
-    absolute_E = np.abs(weight_E[from_error_E]).astype(np.float64)
-    nodes["error_abs"] = np.bincount(node_E, weights=absolute_E, minlength=num_nodes)
-    node_ends_X = np.cumsum(np.bincount(partition_N, minlength=num_partitions))
-    return nodes, records, node_ends_X, np.append(0, np.cumsum(degree_N))[node_ends_X]
+    nodes["error_abs"] = error_N[order_N]
+    node_ends = np.cumsum(np.bincount(partition_N, minlength=num_partitions))
+    edge_ends = np.append(0, np.cumsum(nodes["in_degree"], dtype=np.intp))[node_ends]
+    return nodes, source_E, weight_E, node_ends, edge_ends
 
 
-def gathered_rows(degree_N: npt.NDArray[np.integer], order_N: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Return where the edges of nodes in another order are, given the in-degrees of the nodes in the present order."""
-    first_N = np.cumsum(degree_N, dtype=np.intp) - degree_N
-    own_N = degree_N[order_N]
-    shift_N = first_N[order_N] - (np.cumsum(own_N, dtype=np.intp) - own_N)
-    index_E = np.repeat(shift_N, own_N)
-    index_E += np.arange(len(index_E))
-    return index_E
+def _classified(
+    scanned: ScannedRange, site_N: npt.NDArray[np.int32], is_error_N: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """Return source * 8 + class, and weight, of each edge, and the sum of |weight| over the edges into each node that
+    come from errors."""
+    own, degree_N, position_N = scanned.part_range, scanned.nodes["in_degree"], scanned.nodes["position"]
+    local_E, weight_E = scanned.stored_edges()
+    source_E, error_N = np.empty(len(local_E), dtype=SOURCE), np.zeros(len(site_N))
+    flagged_N = (site_N.astype(SOURCE) << CLASS_BITS) | is_error_N  # where the class will be
+    num_edges_I = own.sizes("num_edges")
+    for prompts, nodes, edges in blocks_of_prompts(own, _EDGES_AT_ONCE):
+        from_E = np.repeat(own.first_node[prompts] - nodes.start, num_edges_I[prompts])
+        from_E += local_E[edges]
+        distance_E = np.repeat(position_N[nodes], degree_N[nodes])
+        distance_E -= position_N[nodes].take(from_E)
+        flagged_E = flagged_N[nodes].take(from_E)
+        is_error_E = flagged_E & SOURCE.type(1)
+        flagged_E -= is_error_E
+        np.bitwise_or(flagged_E, _classes(distance_E), out=source_E[edges])
+        from_error_E = np.flatnonzero(is_error_E)
+        into_E = np.repeat(np.arange(nodes.stop - nodes.start), degree_N[nodes])[from_error_E]
+        absolute_E = np.abs(weight_E[edges][from_error_E]).astype(np.float64)
+        error_N[nodes] = np.bincount(into_E, weights=absolute_E, minlength=nodes.stop - nodes.start)
+    return source_E, weight_E, error_N
+
+
+def _classes(distance_E: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
+    """Return the number of the class of each distance in CLASSES."""
+    class_E = (distance_E >= 1).view(np.uint8)
+    for least in (2, 4, 8):
+        class_E += (distance_E >= least).view(np.uint8)
+    class_E += (distance_E < 0).view(np.uint8) * np.uint8(CLASSES.index("negative"))
+    return class_E
 
 
 class Spill:
-    """The files that several tasks have written."""
+    """The files that several tasks have written. Some of them stay open inside a `with` block."""
 
-    def __init__(self, paths: Iterable[Path]) -> None:
+    def __init__(self, paths: Sequence[Path]) -> None:
         self._files = [(path, np.load(path.with_suffix(".npy"), mmap_mode="r")) for path in paths]
+        self._stack = ExitStack()
+        self._opened: dict[Path, FileIO] = {}
 
-    def nodes(self, partition: int) -> npt.NDArray[Any]:
-        """Return the records of all nodes of a partition, in the order in which they were written."""
-        return np.concatenate([np.empty(0, dtype=NODE_RECORD), *self._read(partition, NODE_RECORD, 0)])
+    def __enter__(self) -> Spill:
+        return self
 
-    def edges(self, partition: int) -> Iterator[npt.NDArray[Any]]:
-        """Yield the records of the edges of a partition, in the order in which they were written."""
-        return self._read(partition, EDGE_RECORD, 1)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.clear()
+        self._stack.close()
 
-    def _read(self, partition: int, dtype: np.dtype[Any], which: int) -> Iterator[npt.NDArray[Any]]:
+    def nodes(self, first: int, end: int) -> npt.NDArray[Any]:
+        """Return the records of all nodes of the partitions `first` to `end - 1`, in the order in which they were
+        written: part range by part range, and partition by partition."""
+        return self._whole(first, end, 0, NODE_RECORD)
+
+    def edges(self, first: int, end: int) -> EdgeRecords:
+        """Return the records of all edges into these nodes, in their order."""
+        return self._whole(first, end, 1, SOURCE), self._whole(first, end, 2, WEIGHT)
+
+    def edges_by_range(self, first: int, end: int) -> Iterator[EdgeRecords]:
+        """Yield the same records, those of one part range at a time."""
         for path, at in self._files:
-            with path.open("rb") as file:
-                for begin, end in at[which, :, partition : partition + 2].tolist():
-                    file.seek(begin)
-                    yield np.fromfile(file, dtype=dtype, count=(end - begin) // dtype.itemsize)
+            for sources, weights in at[:, 1:, [first, end]].tolist():
+                yield self._read(path, [sources], SOURCE), self._read(path, [weights], WEIGHT)
+
+    def _whole(self, first: int, end: int, section: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+        found = [self._read(path, at[:, section, [first, end]].tolist(), dtype) for path, at in self._files]
+        return found[0] if len(found) == 1 else np.concatenate([np.empty(0, dtype), *found])
+
+    def _read(self, path: Path, places: Sequence[Sequence[int]], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+        """Return the records between pairs of places in a file, one after another."""
+        records = np.empty(sum(end - begin for begin, end in places) // dtype.itemsize, dtype)
+        if not len(records):
+            return records
+        left = records.data.cast("B")
+        with ExitStack() as stack:
+            file = self._opened.get(path)
+            if file is None:
+                file = FileIO(path)
+                if len(self._opened) < _MOST_OPEN:
+                    self._opened[path] = self._stack.enter_context(file)
+                else:
+                    stack.enter_context(file)
+            for begin, end in places:
+                file.seek(begin)
+                while begin < end:
+                    if not (size := file.readinto(left[: end - begin])):
+                        raise OSError(errno.EIO, "the file is shorter than its index says", str(path))
+                    begin, left = begin + size, left[size:]
+        return records

@@ -16,16 +16,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..graph.code_lookup import CodeLookup, distinct
 from ..graph.nodes import NodeKind
 from ..store.read.part_range import PartRange
 from ..store.read.prefetch import prefetch
-from ..store.read.range_edges import range_edges
+from ..store.read.range_edges import blocks_of_prompts, stored_edges
 from ..store.reader import Store
 
 SITE = ("kind", "layer", "feature")
 _LEAST_FEATURE = -(1 << 31)
 _SETTLE = 1 << 20
 """Number of codes that are collected before equal ones are joined."""
+_EDGES_AT_ONCE = 1 << 16
+"""Edges of a batch, so that what they need stays in the cache; a single prompt may have more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,10 @@ class PairBatch:
     """Rank of each edge's prompt: its place in the order of all ids of the store."""
     weight_E: npt.NDArray[np.float32]
 
+    def take(self, index_E: npt.NDArray[np.intp]) -> PairBatch:
+        """Return the edges at some places."""
+        return PairBatch(self.pair_E[index_E], self.prompt_E[index_E], self.weight_E[index_E])
+
 
 class SitePairs:
     """The edges of some prompts. Sites are in memory: 8 bytes each."""
@@ -47,11 +54,12 @@ class SitePairs:
         found = [np.empty(0, dtype=np.int64)]
         waiting = 0
         for code_N in self._nodes():
-            found.append(np.unique(code_N))
+            found.append(distinct(code_N))
             waiting += len(found[-1])
             if waiting > max(_SETTLE, len(found[0])):
-                found, waiting = [np.unique(np.concatenate(found))], 0
-        self._code_I = np.unique(np.concatenate(found))
+                found, waiting = [distinct(np.concatenate(found))], 0
+        self._code_I = distinct(np.concatenate(found))
+        self._lookup = CodeLookup(self._code_I)
 
     @property
     def num_sites(self) -> int:
@@ -59,11 +67,10 @@ class SitePairs:
         return len(self._code_I)
 
     def __iter__(self) -> Iterator[PairBatch]:
-        """Read all edges; while a batch is used, the next one is read."""
+        """Read all edges; while some batches are used, the next ones are read."""
         ranges = self._store.ranges(self._ids, "num_nodes", "num_edges")
-        for batch in prefetch(partial(self._batch, one) for one in ranges):
-            if batch is not None:
-                yield batch
+        for batches in prefetch(partial(self._batches, one) for one in ranges):
+            yield from batches
 
     def ends(self, pair: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return kind, layer and feature of the source, then of the target, of each pair: int64 [pairs, 6]."""
@@ -95,22 +102,27 @@ class SitePairs:
         ranges = self._store.ranges(self._ids, "num_nodes")
         yield from prefetch(partial(_with_codes, part_range) for part_range in ranges)
 
-    def _batch(self, part_range: PartRange) -> PairBatch | None:
+    def _batches(self, part_range: PartRange) -> list[PairBatch]:
         nodes = part_range.part.nodes([*SITE, "in_degree"], part_range.rows("num_nodes"))
-        site_N = np.searchsorted(self._code_I, _codes(nodes))
-        source_E, target_E, weight_E = range_edges(part_range, nodes["in_degree"])
-        if self._kind is not None:
-            is_kind_N = nodes["kind"] == self._kind
-            kept = np.flatnonzero(is_kind_N[source_E] & is_kind_N[target_E])
-            source_E, target_E, weight_E = source_E[kept], target_E[kept], weight_E[kept]
-        if not len(weight_E):
-            return None
-        pair_E = (site_N * self.num_sites)[source_E]
-        pair_E += site_N[target_E]
+        site_N, degree_N = self._lookup.numbers(_codes(nodes)).astype(np.int64), nodes["in_degree"]
+        local_E, weight_E = stored_edges(part_range, degree_N)
         catalogue = self._store.catalogue
         numbers = [catalogue.number_of[entry.id] for entry in part_range.entries]
-        rank_N = catalogue.rank_I[numbers].astype(np.int32)[part_range.prompt_N]
-        return PairBatch(pair_E, rank_N[target_E], weight_E)
+        rank_I, num_edges_I = catalogue.rank_I[numbers].astype(np.int32), part_range.sizes("num_edges")
+        found = []
+        for prompts, own, edges in blocks_of_prompts(part_range, _EDGES_AT_ONCE):
+            source_E = np.repeat(part_range.first_node[prompts] - own.start, num_edges_I[prompts])
+            source_E += local_E[edges]
+            pair_E = (site_N[own] * self.num_sites).take(source_E)
+            pair_E += np.repeat(site_N[own], degree_N[own])
+            rank_E = np.repeat(rank_I[prompts], num_edges_I[prompts])
+            block = PairBatch(pair_E, rank_E, weight_E[edges])
+            if self._kind is not None:
+                is_kind_N = nodes["kind"][own] == self._kind
+                block = block.take(np.flatnonzero(is_kind_N.take(source_E) & np.repeat(is_kind_N, degree_N[own])))
+            if len(block.pair_E):
+                found.append(block)
+        return found
 
 
 _PROMPTS_AT_ONCE = 256

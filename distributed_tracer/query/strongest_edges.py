@@ -59,11 +59,14 @@ def strongest_edges(
     """
     bound_I = np.zeros(num_buckets)
     count_I = np.zeros(num_buckets, dtype=np.int64)
+    ones_E = np.ones(0, dtype=np.int64)
     for batch in edges:
         bucket_E = _bucket(batch.pair_E, num_buckets)
         with np.errstate(invalid="ignore"):
             np.add.at(bound_I, bucket_E, np.abs(batch.weight_E).astype(np.float64))
-        np.add.at(count_I, bucket_E, np.ones(len(bucket_E), dtype=np.int64))  # a scalar would be slow
+        if len(ones_E) < len(bucket_E):
+            ones_E = np.ones(len(bucket_E), dtype=np.int64)
+        np.add.at(count_I, bucket_E, ones_E[: len(bucket_E)])  # a scalar would be slow
     bound_I[np.isnan(bound_I)] = np.inf
     bound_I *= 1 + count_I * 2.0**-51  # more than all roundings of these sums and of those that are compared with them
     is_left_I, best = count_I > 0, _counted([], np.zeros(0, dtype=bool))

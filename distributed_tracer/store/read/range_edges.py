@@ -5,6 +5,8 @@ Axes: N node, E edge, X chosen node or prompt.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -24,6 +26,35 @@ def range_edges(
     _edge_starts(part_range, in_degree_N)
     source_E, weight_E = _read(part_range, part_range.rows("num_edges"), np.arange(len(num_edges)), num_edges)
     return source_E, np.repeat(np.arange(len(in_degree_N), dtype=np.int32), in_degree_N), weight_E
+
+
+def stored_edges(
+    part_range: PartRange, in_degree_N: npt.NDArray[np.int32]
+) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray[np.float32]]:
+    """Return the source of each edge of a range, as the number of a node within its graph, and its weight.
+
+    The edges of a prompt are in the order of its graph. Raises StoreCorrupt for edges that no graph can have.
+    """
+    _edge_starts(part_range, in_degree_N)
+    stored = part_range.part.read(dict.fromkeys(("edges/source", "edges/weight"), part_range.rows("num_edges")))
+    source_E, num_edges = stored["edges/source"], part_range.sizes("num_edges")
+    with_edges = np.flatnonzero(num_edges)
+    first = (np.cumsum(num_edges) - num_edges)[with_edges]
+    if len(first) and (np.maximum.reduceat(source_E, first) >= part_range.num_nodes[with_edges]).any():
+        raise StoreCorrupt(f"{part_range.part.objects.where}: edges come from nodes that are not there")
+    return source_E, stored["edges/weight"]
+
+
+def blocks_of_prompts(part_range: PartRange, most_edges: int) -> Iterator[tuple[slice, slice, slice]]:
+    """Yield the prompts, nodes and edges of blocks of at most `most_edges` edges, unless a single prompt has more."""
+    ends = np.append(0, np.cumsum(part_range.sizes("num_edges")))
+    nodes = np.append(part_range.first_node, len(part_range.prompt_N))
+    begin, num_prompts = 0, len(part_range.numbers)
+    while begin < num_prompts:
+        end = max(begin + 1, int(np.searchsorted(ends, ends[begin] + most_edges, side="right")) - 1)
+        own_nodes = slice(int(nodes[begin]), int(nodes[end]))
+        yield slice(begin, end), own_nodes, slice(int(ends[begin]), int(ends[end]))
+        begin = end
 
 
 def edges_into_nodes(

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from distributed_tracer.errors import ConfigError, TracerError
 from distributed_tracer.tasks.phases import Phases, perform_here
-from distributed_tracer.tasks.task import TOKEN, Done, Place, Task, TaskCall, portable
+from distributed_tracer.tasks.task import TOKEN, Done, Place, Task, TaskCall, portable, quick_digest
 
 
 def double(place: Place, number: int) -> int:
@@ -68,6 +69,24 @@ def test_a_damaged_task_is_done_again(name: str, change: str, tmp_path: Path) ->
         path.write_bytes(data[:-1] + b"X" if change == "flip" else data[:-1])
     assert doubled(tmp_path)[:2] == ([2, 4, 6], ["double"])
     assert doubled(tmp_path)[1] == []
+
+
+def test_the_quick_digest_notices_sectors_that_are_lost_exchanged_or_older(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).bytes(3 << 20)
+    sector = 512
+
+    def digest(content: bytes) -> str:
+        (tmp_path / "file").write_bytes(content)
+        return quick_digest(tmp_path / "file")
+
+    whole = digest(data)
+    for place in (0, 1 << 20, len(data) - sector):
+        before, own, after = data[:place], data[place : place + sector], data[place + sector :]
+        assert digest(before + bytes(sector) + after) != whole
+        assert digest(before + own[:-1] + bytes([own[-1] ^ 1]) + after) != whole
+    assert digest(data[sector : 2 * sector] + data[:sector] + data[2 * sector :]) != whole
+    assert digest(data) == whole
+    assert len({digest(data[:size]) for size in (0, 1, 511, 512, 513, 1 << 20)}) == 6
 
 
 def test_a_task_that_fails_leaves_nothing_and_those_before_it_count(tmp_path: Path) -> None:
