@@ -68,7 +68,6 @@ NOT_RUN = {
     r"distributed-tracer serve ": "runs until it is stopped; the Python in docs/serve.md starts one and stops it",
     r"distributed-tracer .*--profile P": "needs a profile; tests/unit/labels and tests/unit/query hold its parts",
     r"cd examples/format_reader|(npm|node) ": "needs packages of Node; tests/end_to_end/test_format_reader.py runs it",
-    r"distributed-tracer serve ": "serves until it is stopped; tests/browser has servers",
     r"(ray|export|\.) ": "needs a cluster",
     r"(sbatch|kubectl|docker) ": "needs a cluster; tests/test_cluster_files.py reads what they are given",
 }
