@@ -24,13 +24,13 @@ from ..store.annotations import annotation_keys, void_subjects
 from ..store.backend.base import Backend, key_batches
 from ..store.format.annotation import GROUPS, LABELS, Annotation, load_annotation, parse_annotation
 from ..store.format.annotation_entry import ENTRY_KINDS
-from ..store.format.annotation_subject import FEATURE, STORE, Subject
+from ..store.format.annotation_subject import FEATURE, Subject
 from ..store.format.checksummed_json import MALFORMED
 from ..store.maintenance.split_annotations import groups_part
 from ..store.object_names import annotation_key, annotation_kind
 from ..store.reader import Store
 from ..text import printable, short
-from .selection import EVERYTHING, Selection
+from .selection import EVERYTHING, Selection, check_conditions, prompt_misfit
 
 MOST_REFUSED = 10_000
 """Number of lines that are no annotations after which a file is given up."""
@@ -61,26 +61,29 @@ class Imported:
     """Lines that were imported, although a part of what they say is about prompts that the store does not have."""
 
 
-def write_annotation_file(root: Backend, path: str | Path, selection: Selection = EVERYTHING) -> int:
+def write_annotation_file(store: Store, path: str | Path, selection: Selection = EVERYTHING) -> int:
     """Write the annotations of a store that meet the conditions to a file, and return their number.
 
     Without a condition on prompts, features or authors these are all annotations of the kind, with their history. With
     a prompt or a feature, annotations that say nothing else go whole, also those that were replaced; of others, a new
     annotation holds the part that counts. With an author only what counts goes. Raises ConfigError for a file that
-    cannot be written or does not end in .jsonl, StoreCorrupt for a damaged annotation.
+    cannot be written or does not end in .jsonl, StoreCorrupt for a damaged annotation, and if nothing meets the
+    conditions, PromptNotFound or ConfigError for a prompt or a feature that the store cannot have.
     """
     if Path(path).suffix != ".jsonl":
         raise ConfigError(f"annotations are written to a file that ends in .jsonl, not to {path}")
     check_file(Path(path))
     num_written = 0
     with new_file(Path(path)) as file:
-        for data in _chosen(root, selection):
+        for data in _chosen(store.root, selection):
             if b"\n" in data or b"\r" in data:  # white space that other programs may write between the keys
                 raise ConfigError(
                     "an annotation of another program has line breaks: only `copy` and `merge` take it along"
                 )
             file.write(data + b"\n")
             num_written += 1
+        if not num_written:
+            check_conditions(store, selection)
     return num_written
 
 
@@ -221,11 +224,4 @@ def _misfit(store: Store, subject: Subject, check: Check) -> str:
     """Return why a subject is none of a store; empty if it is one. Raises ConfigError for features out of range."""
     if subject.of == FEATURE:
         check(subject.layer, subject.feature)
-    if subject.of in (FEATURE, STORE):
-        return ""
-    number = store.catalogue.number_of.get(subject.prompt)
-    if number is None:
-        return f"no prompt {short(subject.prompt)} in {store.url}"
-    if store.catalogue.content_hashes[number] != subject.asked:
-        return f"prompt {short(subject.prompt)} asks for other tokens or targets in {store.url}"
-    return ""
+    return prompt_misfit(store, subject)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigError
 from ..graph.labels import Site
+from ..labels.in_store import bounds_check
 from ..names import unknown
 from ..store.annotation_log import AnnotationCache
 from ..store.annotation_record import ANNOTATION_KINDS, AnnotationRecord
 from ..store.format.annotation import GROUPS, LABELS
 from ..store.format.annotation_entry import NOTES, RESULTS, VIEWS
-from ..store.format.annotation_subject import FEATURE, Subject
+from ..store.format.annotation_subject import FEATURE, STORE, Subject
+from ..store.reader import Store
+from ..table import Table
 from ..text import counted, listed, short
 
-COLUMNS = ("kind", "subject", "author", "created", "text")
 _SHOWN = 60
 _FEATURE_NODE = "feature"
 
@@ -74,10 +76,43 @@ def selected(cache: AnnotationCache, selection: Selection, history: bool = False
                 yield record
 
 
-def record_row(record: AnnotationRecord) -> dict[str, str]:
-    """Return a record as a row of a table, with the columns COLUMNS."""
-    texts = (record.kind, str(record.subject), record.author, record.created[:19], content_text(record))
-    return dict(zip(COLUMNS, texts, strict=True))
+def prompt_misfit(store: Store, subject: Subject) -> str:
+    """Return why what is said about a subject does not count in a store: it has no such prompt, or one that asks
+    something else. Empty if it counts."""
+    if subject.of in (FEATURE, STORE):
+        return ""
+    number = store.catalogue.number_of.get(subject.prompt)
+    if number is None:
+        return f"no prompt {short(subject.prompt)} in {store.url}"
+    if store.catalogue.content_hashes[number] != subject.asked:
+        return f"prompt {short(subject.prompt)} asks for other tokens or targets in {store.url}"
+    return ""
+
+
+def check_conditions(store: Store, selection: Selection) -> None:
+    """Raise PromptNotFound or ConfigError for a prompt or a feature that a store cannot have.
+
+    Called if nothing met the conditions: a store may have annotations of prompts that it does not have.
+    """
+    if selection.prompt is not None:
+        store.entry(selection.prompt)
+    if selection.feature is not None:
+        bounds_check(store)(*selection.feature)
+
+
+def records_table(records: Sequence[AnnotationRecord], history: bool = False) -> Table:
+    """Return records as a table of text, with `history` also whether they count, and their names."""
+    columns = {
+        "kind": [record.kind for record in records],
+        "subject": [str(record.subject) for record in records],
+        "author": [record.author for record in records],
+        "created": [record.created[:19] for record in records],
+        "text": [content_text(record) for record in records],
+    }
+    if history:
+        columns |= {"counts": ["yes" if record.current else "no" for record in records]}
+        columns |= {"name": [record.ref for record in records]}
+    return Table(columns)
 
 
 def content_text(record: AnnotationRecord) -> str:

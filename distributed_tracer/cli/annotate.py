@@ -44,28 +44,26 @@ def list_(
         limit: Number of annotations to print; JSON has them all.
         json: Whether to print the answer as JSON.
     """
-    from ..annotations.selection import COLUMNS, record_row, selected
+    from ..annotations.selection import check_conditions, prompt_misfit, records_table, selected
     from ..store.annotation_log import AnnotationCache
     from ..store.reader import open_store
-    from ..table import Table
 
     check_count("--limit", limit)
-    chosen = _selection(kind, prompt, feature, author)
-    cache = AnnotationCache(open_store(path).root)
+    chosen, store = _selection(kind, prompt, feature, author), open_store(path)
+    cache = AnnotationCache(store.root)
     cache.refresh(chosen.kinds)
     cache.check(chosen.kinds)
     found = list(selected(cache, chosen, history))
+    if not found:
+        check_conditions(store, chosen)
+    misfits = [bool(prompt_misfit(store, record.subject)) for record in found]
     if json:
-        print_answer([record.to_json() for record in found])
+        print_answer([{**one.to_json(), "fits": not misfit} for one, misfit in zip(found, misfits, strict=True)])
         return 0
-    rows = [record_row(record) for record in found[:limit]]
-    columns = {name: [row[name] for row in rows] for name in COLUMNS}
-    if history:
-        shown = found[:limit]
-        columns |= {"counts": ["yes" if record.current else "no" for record in shown]}
-        columns |= {"name": [record.ref for record in shown]}
     more = f"\n... {len(found) - limit:,} more" if len(found) > limit else ""
-    print(f"{Table(columns).format(limit)}{more}\n{counted(len(found), 'annotation')}")
+    print(f"{records_table(found[:limit], history).format(limit)}{more}\n{counted(len(found), 'annotation')}")
+    if number := sum(misfits):
+        print(f"{number:,} of prompts that are not in this store, or ask for something else here: they do not count")
     return 0
 
 
@@ -150,7 +148,7 @@ def export(
     from ..store.reader import open_store
 
     chosen = _selection(kind, prompt, feature, author)
-    count = write_annotation_file(open_store(path).root, out, chosen)
+    count = write_annotation_file(open_store(path), out, chosen)
     print(printable(f"wrote {counted(count, 'annotation')} to {out}"))
     return 0
 

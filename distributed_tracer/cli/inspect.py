@@ -57,7 +57,7 @@ def show(
             saved, and how much it leaves out. Programs and language-model agents can read it; docs/analysis.md says
             what is in it.
         characters: Largest number of characters of a brief, at least 1,500. Default: 4,000.
-        tokens: Largest number of tokens of a brief, at least 900. They are estimated, rather too many than too few.
+        tokens: Largest number of tokens of a brief, at least 800. They are estimated, rather too many than too few.
         nodes: Features of which the brief is, as LAYER:INDEX@POSITION: 2:46@10 0:39@10. Default: the whole graph.
         json: Whether to print the answer as JSON.
     """

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..graph.edge_strength import has_influence_shares
 from ..graph.graph import Graph
 from ..graph.labels import Labels
 from ..graph.nodes import NodeKind
@@ -98,7 +99,7 @@ def _total_influence(graph: Graph) -> float:
     A share of influence that ends after W edges has passed through W nodes. What ends in the constant has passed
     through one node less, since the constant is not a node. Influence that was imported as shares is of 1 in all.
     """
-    if graph.metadata.get("imported_influence") == "shares":
+    if has_influence_shares(graph):
         return 1.0
     ends_W = np.array(graph.scores.path_length_H)
     nodes_passed = (ends_W * np.arange(1, len(ends_W) + 1)).sum() - graph.scores.constant_share

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from ..graph.columns import KINDS
-from ..graph.context import GraphContext, NodeKey
+from ..graph.context import GraphContext
 from ..graph.graph import Graph
+from ..graph.node_keys import node_keys
 from ..text import counted
 from .viewer_nodes import without_markup
 
@@ -33,7 +33,7 @@ class ViewerState:
     @classmethod
     def of(cls, graph: Graph, ids: list[str], context: GraphContext) -> ViewerState:
         """Return the pins and groups of a context by the `ids` of the graph's nodes."""
-        id_of = _ids_by_key(graph, ids) if context.pins or context.groups else {}
+        id_of = dict(zip(node_keys(graph), ids, strict=True)) if context.pins or context.groups else {}
         found = [(group.name, [id_of[key] for key in group.members if key in id_of]) for group in context.groups]
         groups = [[name, *dict.fromkeys(members)] for name, members in found if members]
         pins = [id_of[key] for key in context.pins if key in id_of]
@@ -69,11 +69,3 @@ class ViewerState:
 
 def _query(slug: str, fields: Mapping[str, str]) -> str:
     return f"?slug={slug}" + "".join(f"&{name}={quote(value, safe='')}" for name, value in fields.items())
-
-
-def _ids_by_key(graph: Graph, ids: list[str]) -> dict[NodeKey, str]:
-    nodes = graph.nodes
-    columns = (nodes.kind_N, nodes.layer_N, nodes.position_N, nodes.feature_N)
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    keys = (NodeKey(KINDS[kind], layer, position, feature) for kind, layer, position, feature in rows)
-    return dict(zip(keys, ids, strict=True))

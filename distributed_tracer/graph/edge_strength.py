@@ -48,6 +48,12 @@ def has_influence(graph: Graph) -> bool:
     return bool(np.isfinite(graph.influence_N[graph.nodes.kind_N != NodeKind.TARGET]).any())
 
 
+def has_influence_shares(graph: Graph) -> bool:
+    """Whether the influence of nodes is a share of that of all nodes, as in graphs that were imported from files of
+    viewers. In other graphs it is a part of the weights of the targets."""
+    return graph.metadata.get("imported_influence") == "shares"
+
+
 def passing_influence(graph: Graph) -> npt.NDArray[np.float64]:
     """Return what flows through each node [N]: its influence, or the weight of a target.
 

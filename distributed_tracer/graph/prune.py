@@ -27,6 +27,7 @@ it is smaller by no more than this. Sums in float64 depend on their order, which
 NODE_ROUND_OFF = 2.0**-22
 """Influences count as equal if they differ by less than this, relative to their size. They are rounded to float32, so
 equal ones may end up as neighbouring floats."""
+_MOST = float(np.finfo(np.float32).max)
 
 
 def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Graph:
@@ -36,7 +37,7 @@ def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.9
     Tokens and targets always stay, and so does every item that equals the last item needed, up to round-off. Then nodes
     without an outgoing edge and features without an incoming edge are removed until there are no more of them.
     Influence, row sums and scores stay those of the whole graph. Raises ConfigError for a threshold that is not in
-    (0, 1], and for an imported graph whose influence or weights of targets or edges are not known or not finite.
+    (0, 1], and for an imported graph whose influence or weights of targets or edges are not known or beyond float32.
     """
     return _take(graph, *kept_by_pruning(graph, node_threshold, edge_threshold), graph.target_E())
 
@@ -74,10 +75,11 @@ def _check_known(graph: Graph) -> None:
         "the weights of {} targets": np.array([target.weight for target in graph.targets]),
         "the weights of {} edges": graph.weight_E,
     }
-    counts = {what: int(np.count_nonzero(~np.isfinite(numbers))) for what, numbers in values.items()}
+    # weights of targets are float64: sums of larger ones overflow
+    counts = {what: int(np.count_nonzero(~(np.abs(numbers) <= _MOST))) for what, numbers in values.items()}
     if any(counts.values()):
         raise ConfigError(
-            f"the graph of {short(graph.prompt_id)} cannot be pruned, because these are not known or not finite: "
+            f"the graph of {short(graph.prompt_id)} cannot be pruned, because these are not known or beyond float32: "
             + ", ".join(what.format(f"{count:,}") for what, count in counts.items() if count)
         )
 

@@ -51,9 +51,9 @@ def read_npz(path: Path, name_tokens: NameTokens = unnamed) -> ImportedGraph:
 
 
 def _read(archive: zipfile.ZipFile, name_tokens: NameTokens) -> ImportedGraph:
-    names = {entry.filename.removesuffix(".npy") for entry in archive.infolist()}
-    if names != set(_ARRAYS):
-        wrong = sorted(names ^ set(_ARRAYS))[0]
+    names, expected = {entry.filename for entry in archive.infolist()}, {f"{name}.npy" for name in _ARRAYS}
+    if names != expected:
+        wrong = min(names ^ expected)
         raise GraphFileError(f"its arrays are not those of an exported graph: {short(wrong)} is missing or too many")
     arrays = {name: _vector(archive, name) for name in _ARRAYS if name != "adjacency"}
     tokens, selected_F = arrays["tokens"], arrays["selected_features"]

@@ -53,10 +53,13 @@ def bounds_check(store: Store) -> Check:
 def add_labels(store: Store, rows: Iterable[Row], author: str = "", retry_seconds: float = 0.0) -> Added:
     """Add labels, given as rows of layer, index and label, to those of a store; equal ones are added once.
 
-    An open store does not see them: open it again. Raises ConfigError, before anything is written, for a layer or an
+    A label that somebody has edited or removed by itself counts as there, and is not added again. An open store does
+    not see them: open it again. Raises ConfigError, before anything is written, for a layer or an
     index that the graphs of the store cannot have.
     """
-    check, there = bounds_check(store), {row for _, row in current_labels(store.root)}
+    check, withdrawn = bounds_check(store), dict[Row, bool]()
+    there = {row for _, row in current_labels(store.root, withdrawn)}
+    there |= {row for row, is_source_there in withdrawn.items() if is_source_there}
     given = list(dict.fromkeys((layer, feature, Label(*label)) for layer, feature, label in rows))
     for layer, feature, _ in given:
         check(layer, feature)
@@ -66,9 +69,15 @@ def add_labels(store: Store, rows: Iterable[Row], author: str = "", retry_second
 
 
 def replace_labels(store: Store, source: str, rows: Iterable[Row], author: str = "") -> Added:
-    """Let these labels, which all have the source `source`, take the place of all others of that source."""
-    said = {row: annotation.name for annotation, row in current_labels(store.root) if row[2].source == source}
-    given = list(dict.fromkeys(rows))
+    """Let these labels, which all have the source `source`, take the place of all others of that source.
+
+    Labels that somebody has edited or removed by themselves are not added again.
+    """
+    withdrawn: dict[Row, bool] = {}
+    said = {
+        row: annotation.name for annotation, row in current_labels(store.root, withdrawn) if row[2].source == source
+    }
+    given = [row for row in dict.fromkeys(rows) if row in said or row not in withdrawn]
     new, gone = [row for row in given if row not in said], said.keys() - set(given)
     if gone:
         write_labels(store.root, given, author, replaces=sorted(set(said.values())), sources=[source])

@@ -1,6 +1,6 @@
 """The prompts behind an edge of an atlas: in which graphs it is, and how strong its edges are there.
 
-Axes: E edge, P prompt that has the edge.
+Axes: E edge, I site of the atlas, N node, X prompt that has the edge.
 """
 
 from __future__ import annotations
@@ -47,25 +47,25 @@ def edge_prompts(tables: AtlasTables, source: Site, target: Site) -> Table:
     Columns: prompt (its id), edges (at how many pairs of positions), weight (their sum), weight_abs (sum of absolute
     weights). Reads the edges of one partition. Without such an edge, the table is empty.
     """
-    code_S = site_codes(
+    code_N = site_codes(
         layer_N=np.array([source.layer, target.layer]),
         kind_N=np.array([KINDS.index(source.kind), KINDS.index(target.kind)]),
         feature_N=np.array([source.feature, target.feature]),
     )
     code_I = tables.sites.code_I
-    place_S = np.searchsorted(code_I, code_S)
-    if (place_S == len(code_I)).any() or (code_I[place_S] != code_S).any():
+    place_N = np.searchsorted(code_I, code_N)
+    if (place_N == len(code_I)).any() or (code_I[place_N] != code_N).any():
         return _table([], np.empty(0, np.int64), np.empty(0), np.empty(0))
-    partition = int(np.searchsorted(tables.starts, place_S[1], side="right")) - 1
+    partition = int(np.searchsorted(tables.starts, place_N[1], side="right")) - 1
     edges = tables.edges(partition)
-    chosen_E = np.flatnonzero((edges.target_E == place_S[1]) & (edges.source_E == place_S[0]))
+    chosen_E = np.flatnonzero((edges.target_E == place_N[1]) & (edges.source_E == place_N[0]))
     weight_E = edges.weight_E[chosen_E].astype(np.float64)
-    rank_P, place_E, counts_P = np.unique(edges.prompt_E[chosen_E], return_inverse=True, return_counts=True)
-    sum_P = np.bincount(place_E, weight_E, len(rank_P))
-    abs_P = np.bincount(place_E, np.abs(weight_E), len(rank_P))
-    order_P = np.argsort(-abs_P, kind="stable")
+    rank_X, place_E, counts_X = np.unique(edges.prompt_E[chosen_E], return_inverse=True, return_counts=True)
+    sum_X = np.bincount(place_E, weight_E, len(rank_X))
+    abs_X = np.bincount(place_E, np.abs(weight_E), len(rank_X))
+    order_X = np.argsort(-abs_X, kind="stable")
     ids = tables.prompt_ids
-    return _table([ids[rank] for rank in rank_P[order_P].tolist()], counts_P[order_P], sum_P[order_P], abs_P[order_P])
+    return _table([ids[rank] for rank in rank_X[order_X].tolist()], counts_X[order_X], sum_X[order_X], abs_X[order_X])
 
 
 def _table(prompts: list[str], counts: object, sums: object, absolute: object) -> Table:

@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
+from .clusters import student_half
 from .prompts import ChosenPrompts
 from .scan import ScannedRange, scan_ranges
-from .statistics import CONFIDENCE
 
 Floats = npt.NDArray[np.float64]
 _READ_ROWS = 1_000_000
@@ -186,8 +185,8 @@ def _interval(of_clusters: Floats) -> tuple[float, float, float]:
     if not len(of_clusters):
         return float("nan"), float("nan"), float("nan")
     mean = float(np.add.reduce(of_clusters)) / len(of_clusters)
-    number, spread = len(of_clusters), float(np.square(of_clusters - mean).sum())
-    if number < 2 or not spread:
+    spread = float(np.square(of_clusters - mean).sum())
+    if not spread:
         return mean, float("nan"), float("nan")
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, number - 1)) * (spread / (number - 1) / number) ** 0.5
+    half = float(student_half(np.array([spread]), len(of_clusters))[0])
     return mean, max(mean - half, 0.0), mean + half  # a share is never below 0

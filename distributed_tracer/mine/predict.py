@@ -20,10 +20,10 @@ from ..names import unknown
 from ..store.read.prompt_table import METADATA
 from ..store.read.select import metadata_columns
 from ..text import counted, short
-from .clusters import Clusters, Ints, interval_of_means, metadata_values, value_text
+from .clusters import Clusters, Ints, interval_of_means, metadata_values, student_half, value_text
 from .prompts import ChosenPrompts
 from .ridge import FoldSums, cross_fit
-from .statistics import CONFIDENCE, Floats
+from .statistics import Floats
 
 MOST_VALUES = 20
 SETS = {"prompt": ("prompt_",), "graph": ("graph_",), "both": ("prompt_", "graph_")}
@@ -206,5 +206,5 @@ def _jackknife(estimate: float, without: Floats) -> tuple[float, float]:
     if number < 2:
         return float("nan"), float("nan")
     squares = float(np.square(without - without.mean()).sum())
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, number - 1)) * (squares * (number - 1) / number) ** 0.5
+    half = float(student_half(np.array([squares * (number - 1) ** 2]), number)[0])
     return estimate - half, estimate + half

@@ -11,12 +11,11 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from .activity import Activity, Floats, Ints, LayerActivity
 from .chance import Chance
+from .clusters import student_half
 from .feature_vectors import FeatureVectors, pair_products
-from .statistics import CONFIDENCE
 from .weight_candidates import LayerPair
 
 
@@ -179,5 +178,5 @@ def _mean_and_half(values: Floats) -> tuple[float, float]:
     """Return the mean over clusters and half of its 95% interval by Student's t; infinite for a single cluster."""
     if len(values) < 2:
         return float(values.mean()), float("inf")
-    error = float(values.std(ddof=1)) / float(np.sqrt(len(values)))
-    return float(values.mean()), float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
+    squares = np.array([np.square(values - values.mean()).sum()])
+    return float(values.mean()), float(student_half(squares, len(values))[0])

@@ -38,7 +38,7 @@ def feature_summary(
     or a feature that does not exist.
     """
     hits = store.occurrences(layer, feature)
-    by_prompt = _by_prompt(hits)
+    by_prompt = by_prompt_of(hits)
     best = sorted(by_prompt, key=lambda prompt: (-by_prompt[prompt]["influence"], prompt))
     averaged = set(best[:MOST_PROMPTS])
     averages = {
@@ -56,17 +56,17 @@ def feature_summary(
         "feature": feature,
         "store": store.url,
         "labels": _labels(store.labels, layer, feature),
-        "nodes": _of_nodes(store, hits),
+        "nodes": node_facts(store, hits),
         "not_a_node": "" if len(hits) else why_none(store, layer, feature).removeprefix(": "),
-        "profile": _of_profile(profile) if profile else None,
+        "profile": profile_facts(profile) if profile else None,
         "contexts": _first_contexts(contexts, top),
         "promoted": [token._asdict() for token in (profile.promoted[:top] if profile else ())],
         "suppressed": [token._asdict() for token in (profile.suppressed[:top] if profile else ())],
         "acts_in": [_acting(graphs[prompt], by_prompt[prompt]) for prompt in best[:top]],
         "prompts_averaged": len(averaged),
-        "driven_by": _labelled(averages["into"], store.labels),
-        "drives": _labelled(averages["out"], store.labels),
-        "together": _labelled(together, store.labels),
+        "driven_by": labelled(averages["into"], store.labels),
+        "drives": labelled(averages["out"], store.labels),
+        "together": labelled(together, store.labels),
         "neighbours": [
             {**neighbour._asdict(), "labels": _labels(store.labels, neighbour.layer, neighbour.feature)}
             for neighbour in (profile.neighbours[:top] if profile else ())
@@ -118,7 +118,7 @@ def store_contexts(store: Store, layer: int, feature: int, graphs: Sequence[Grap
     return found
 
 
-def _by_prompt(hits: Table) -> dict[str, dict[str, Any]]:
+def by_prompt_of(hits: Table) -> dict[str, dict[str, Any]]:
     """Return, by prompt, the sum of influence, the largest activation and the positions of the nodes."""
     found: dict[str, dict[str, Any]] = {}
     for row in hits.rows():
@@ -129,7 +129,7 @@ def _by_prompt(hits: Table) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _of_nodes(store: Store, hits: Table) -> dict[str, Any]:
+def node_facts(store: Store, hits: Table) -> dict[str, Any]:
     """Return counts and averages over the nodes that are the feature."""
     activation, influence = hits["activation"], hits["influence"]
     return {
@@ -142,14 +142,14 @@ def _of_nodes(store: Store, hits: Table) -> dict[str, Any]:
     }
 
 
-def _of_profile(profile: FeatureProfile) -> dict[str, Any]:
+def profile_facts(profile: FeatureProfile) -> dict[str, Any]:
     names = ("num_active_tokens", "num_tokens", "num_active_prompts", "num_prompts", "max_activation")
     more = ("mean_activation", "quantiles", "quantile_shares", "histogram", "bin_edges", "positions", "density")
     return {name: getattr(profile, name) for name in (*names, *more)}
 
 
-def _first_contexts(contexts: Sequence[Context], top: int) -> list[dict[str, Any]]:
-    """Return the strongest contexts, and of weaker quantiles one each in turn, as far as there is room.
+def distinct_contexts(contexts: Sequence[Context]) -> list[dict[str, Any]]:
+    """Return the contexts as plain data, in their order.
 
     Of contexts with the same tokens up to the active one, which is all that the activation depends on, the first is
     returned, with their number as `alike`.
@@ -158,8 +158,13 @@ def _first_contexts(contexts: Sequence[Context], top: int) -> list[dict[str, Any
     for context in contexts:
         text = context.tokens[: context.position - context.start + 1]
         different.setdefault(text, {**context._asdict(), "alike": 0})["alike"] += 1
+    return list(different.values())
+
+
+def _first_contexts(contexts: Sequence[Context], top: int) -> list[dict[str, Any]]:
+    """Return the strongest contexts, and of weaker quantiles one each in turn, as far as there is room."""
     of_quantile: dict[int, list[dict[str, Any]]] = {}
-    for known in different.values():
+    for known in distinct_contexts(contexts):
         of_quantile.setdefault(known["quantile"], []).append(known)
     quantiles = sorted(of_quantile)
     taken = dict.fromkeys(quantiles, 0)
@@ -189,6 +194,6 @@ def _labels(labels: Labels, layer: int, feature: int) -> list[dict[str, str]]:
     return [label._asdict() for label in labels.get(layer, feature)]
 
 
-def _labelled(table: Table, labels: Labels) -> list[dict[str, Any]]:
+def labelled(table: Table, labels: Labels) -> list[dict[str, Any]]:
     """Return the rows of a table, each with the labels of its feature, if it is about one."""
     return [{**row, "labels": _labels(labels, row["layer"], row["feature"])} for row in table.rows()]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -21,11 +21,11 @@ from ..graph.graph import Graph
 from ..names import unknown
 from .brief_facts import MOST, Facts, facts_of
 from .brief_names import rounded
-from .brief_words import READING, as_text, score_words
+from .brief_words import as_text, reading, score_words
 
 Unit = Literal["characters", "tokens"]
 """What a budget counts. The tokenizer of the reader is not known, so that tokens are estimated."""
-LEAST = {"characters": 1500, "tokens": 900}
+LEAST = {"characters": 1500, "tokens": 800}
 """Smallest budgets: what a brief always says fits, whatever the prompt is."""
 DEFAULT = 4000
 """Budget in characters if none is given."""
@@ -33,6 +33,8 @@ _EXPLAINED = {"characters": 2500, "tokens": 1200}
 """Smallest budgets of briefs that also say how to read them."""
 _TEXT_SHARE = 8
 """The text of the prompt takes at most as many bytes as the budget divided by this."""
+_LETTERS, _DIGIT, _SPACE = re.compile("[A-Za-z]+"), re.compile("[0-9]"), re.compile(" (?=[A-Za-z])")
+_OTHERS, _NOT_ASCII = re.compile("[^A-Za-z0-9\x80-\U0010ffff]+"), re.compile("[\x80-\U0010ffff]+")
 _TURNS = ("answers", "tokens", "routes", "groups", "features", "features", "edges", "errors")
 """Which section adds a row next, over and over."""
 
@@ -44,15 +46,17 @@ def brief_summary(
     nodes: Iterable[int | NodeKey] | None = None,
     unit: Unit = "characters",
 ) -> dict[str, Any]:
-    """Return a brief as plain data, of which `brief_json` makes at most `budget` characters, or estimated tokens,
-    a line break at the end included.
+    """Return a brief as plain data, which as JSON takes at most `budget` characters, or estimated tokens, a line break
+    at the end included.
+
+    That holds for JSON without spaces, as `brief_json` writes it, whether characters beyond ASCII are escaped or not.
 
     `context` has labels and groups, as `Store.context` returns it. `nodes`, given by number or key, are a subgraph:
     routes, features, edges and errors are then those among them, tokens and targets. Unknown numbers are None. Tokens
     are estimated as `estimated_tokens` does, because the reader's tokenizer is not known. Raises ConfigError for a
     budget that is smaller than that of `LEAST`, and for nodes that the graph does not have.
     """
-    return _fitting(graph, context, budget, nodes, unit, brief_json)
+    return _fitting(graph, context, budget, nodes, unit, (brief_json, _ascii_json))
 
 
 def brief_text(
@@ -66,7 +70,7 @@ def brief_text(
 
     It contains no control characters but line breaks. The arguments and errors are those of `brief_summary`.
     """
-    return as_text(_fitting(graph, context, budget, nodes, unit, as_text))
+    return as_text(_fitting(graph, context, budget, nodes, unit, (as_text,)))
 
 
 def brief_json(summary: dict[str, Any]) -> str:
@@ -74,15 +78,22 @@ def brief_json(summary: dict[str, Any]) -> str:
     return json.dumps(summary, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
+def _ascii_json(summary: dict[str, Any]) -> str:
+    """Return a brief as JSON in ASCII, as other encoders write it."""
+    return json.dumps(summary, allow_nan=False, separators=(",", ":"))
+
+
 def estimated_tokens(text: str) -> int:
     """Return about how many tokens a text has for a language model; for briefs, rather too many than too few.
 
-    Four ASCII letters, or fewer at the end of a word, count as one token, and so does each digit, each line break and
-    each other ASCII character but a single space before a letter; of other characters, each byte in UTF-8 counts.
+    Four ASCII letters count as one token, and so do fewer at the end of a word, two neighbours of the other ASCII
+    characters, or one alone, and each digit; a single space before a letter does not count. Each byte in UTF-8 of all
+    other characters counts.
     """
-    words = sum(-(-len(word) // 4) for word in re.findall("[A-Za-z]+", text))
-    rest = re.sub("[A-Za-z]+| (?=[A-Za-z])", "", text)
-    return words + len(rest.encode("utf-8", "surrogatepass"))
+    letters = sum(-(-len(word) // 4) for word in _LETTERS.findall(text))
+    others = sum(-(-len(run) // 2) for run in _OTHERS.findall(_SPACE.sub("", text)))
+    rest = sum(len(run.encode("utf-8", "surrogatepass")) for run in _NOT_ASCII.findall(text))
+    return letters + others + len(_DIGIT.findall(text)) + rest
 
 
 def _fitting(
@@ -91,27 +102,36 @@ def _fitting(
     budget: int,
     nodes: Iterable[int | NodeKey] | None,
     unit: Unit,
-    render: Callable[[dict[str, Any]], str],
+    renders: Sequence[Callable[[dict[str, Any]], str]],
 ) -> dict[str, Any]:
-    """Return the longest brief that takes at most `budget`."""
+    """Return the longest brief that takes at most `budget`, whichever of `renders` writes it."""
     if unit not in LEAST:
         raise ConfigError(unknown("unit of budgets", unit, LEAST))
     budget = plain_values.integer(budget, "a budget", ConfigError)
     if budget < LEAST[unit]:
         raise ConfigError(f"a budget of {budget:,} {unit} is too small: a brief takes {LEAST[unit]:,} {unit} or more")
-    facts = facts_of(graph, context or GraphContext(), nodes, budget // _TEXT_SHARE)
     measure = {"characters": len, "tokens": estimated_tokens}[unit]
+    is_explained, text_limit = budget >= _EXPLAINED[unit], budget // _TEXT_SHARE
+    chosen = None if nodes is None else list(nodes)
 
     def fits(summary: dict[str, Any]) -> bool:
-        return measure(render(summary) + "\n") <= budget  # a printed brief ends with a line break
+        # a printed brief ends with a line break
+        return all(measure(render(summary) + "\n") <= budget for render in renders)
 
-    order = _order(facts)
-    first, last = 0, len(order)  # all rows, else the most rows that fit: more rows take more room
-    compose = partial(_composed, facts, READING if budget >= _EXPLAINED[unit] else "")
-    best = compose(order)
-    if fits(best):
-        return best
-    best = compose([])
+    facts = facts_of(graph, context or GraphContext(), chosen, text_limit)
+    while text_limit > 1 and not fits(_composed(facts, is_explained, [])):
+        text_limit //= 2
+        facts = facts_of(graph, context or GraphContext(), chosen, text_limit)
+    return _longest(partial(_composed, facts, is_explained), _order(facts), fits)
+
+
+def _longest(
+    compose: Callable[[list[str]], dict[str, Any]], order: list[str], fits: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any]:
+    """Return the brief with all rows, or with the most that fit: more rows take more room."""
+    if fits(whole := compose(order)):
+        return whole
+    best, first, last = compose([]), 0, len(order)
     while first < last - 1:
         middle = (first + last) // 2
         found = compose(order[:middle])
@@ -134,7 +154,7 @@ def _order(facts: Facts) -> list[str]:
     return order
 
 
-def _composed(facts: Facts, reading: str, order: list[str]) -> dict[str, Any]:
+def _composed(facts: Facts, is_explained: bool, order: list[str]) -> dict[str, Any]:
     """Return the brief with the next rows of the sections in `order`."""
     shown = {name: facts.sections[name].rows[: order.count(name)] for name in MOST}
     left_out: dict[str, Any] = {}
@@ -148,7 +168,7 @@ def _composed(facts: Facts, reading: str, order: list[str]) -> dict[str, Any]:
     return {
         **facts.head,
         "in_words": score_words(facts.head),
-        **({"reading": reading} if reading else {}),
+        **({"reading": reading(facts.head)} if is_explained else {}),
         **{name: rows for name, rows in shown.items() if rows},
         "left_out": left_out,
     }

@@ -1,6 +1,6 @@
 """Facts of a brief: what it always says of a graph, and rows that it adds while they fit, the most important first.
 
-Axes: N node, E edge, K target.
+Axes: N node, E edge, K target, L layer, P position.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph.context import GraphContext, Group, NodeKey
-from ..graph.edge_strength import Rows, has_influence, passed_influence, row_sums
+from ..graph.edge_strength import Rows, has_influence, has_influence_shares, passed_influence, row_sums
 from ..graph.graph import Graph
 from ..graph.node_keys import node_keys, node_numbers
 from ..graph.nodes import NodeKind
@@ -97,6 +97,10 @@ def _head(graph: Graph, context: GraphContext, text_limit: int) -> dict[str, Any
     for name in ("node_threshold", "edge_threshold"):
         if isinstance(threshold := getattr(context, name), int | float):
             size[name] = rounded(threshold)
+    if isinstance(imported := graph.metadata.get("imported_format"), str):
+        size["imported"] = clipped(imported, TOKEN)
+        if has_influence_shares(graph):
+            size["influence"] = "shares"
     return {
         "prompt": {
             "id": clipped(graph.prompt_id, max(LABEL, text_limit // 2)),
@@ -137,11 +141,8 @@ def _known_influence(graph: Graph) -> Floats:
 def _within(graph: Graph, chosen_N: Mask) -> Graph:
     """Return the graph with the edges among chosen nodes alone; their shares stay those of the whole rows."""
     target_E = graph.target_E()
-    return _with_edges(replace(graph, row_abs_sum_N=_sums(graph)), chosen_N[target_E] & chosen_N[graph.source_E])
-
-
-def _sums(graph: Graph) -> npt.NDArray[np.float32]:
-    return row_sums(graph).astype(np.float32)
+    known = replace(graph, row_abs_sum_N=row_sums(graph).astype(np.float32))
+    return _with_edges(known, chosen_N[target_E] & chosen_N[graph.source_E])
 
 
 def _with_edges(graph: Graph, keep_E: Mask) -> Graph:
@@ -187,6 +188,7 @@ def _routes(graph: Graph, names: NodeNames, head: dict[str, Any]) -> Section:
 
 
 def _groups(graph: Graph, groups: Sequence[Group], chosen_N: Mask) -> Section:
+    """Return the groups that have a chosen node; the others count among those that are left out."""
     keys = node_keys(graph) if groups else []
     number_of = {key: number for number, key in enumerate(keys)}
     is_end_N = np.isin(graph.nodes.kind_N, (NodeKind.TOKEN, NodeKind.TARGET))
@@ -208,23 +210,20 @@ def _groups(graph: Graph, groups: Sequence[Group], chosen_N: Mask) -> Section:
         }
         for place in shown[: MOST["groups"]]
     ]
-    return Section.of(rows, np.array([size_of[place] for place in shown]))
+    sizes = [size_of[place] for place in shown] + [0.0] * (len(groups) - len(shown))
+    return Section.of(rows, np.array(sizes))
 
 
 def _neighbours(
     merged: Table, group: int, side: str, other: str, groups: Sequence[Group], names: NodeNames
 ) -> list[dict[str, Any]]:
     """Return the other ends of a group's strongest edges, which the table has first."""
-    rows = merged.take(np.flatnonzero(merged[f"{side}_group"] == group)[:_NEIGHBOURS]).rows()
-    return [
-        {
-            "name": f"group {quoted(clipped(groups[place].name, TOKEN))}"
-            if (place := row[f"{other}_group"]) >= 0
-            else names.name(row[f"{other}_node"]),
-            "share": rounded(row["share"]),
-        }
-        for row in rows
-    ]
+    ends = []
+    for row in merged.take(np.flatnonzero(merged[f"{side}_group"] == group)[:_NEIGHBOURS]).rows():
+        number, node = row[f"{other}_group"], row[f"{other}_node"]
+        name = names.name(node) if number < 0 else f"group {quoted(clipped(groups[number].name, LABEL))}"
+        ends.append({"name": name, "share": rounded(row["share"])})
+    return ends
 
 
 def _nodes(
@@ -275,4 +274,5 @@ def _edges(graph: Graph, names: NodeNames) -> Section:
         row: dict[str, Any] = {"from": names.name(int(graph.source_E[edge])), "to": names.name(target)}
         share = weight / sums_N[target] if sums_N[target] > 0 else float("nan")
         rows.append(row | {"weight": rounded(weight), "share": rounded(share)})
-    return Section.of(rows, passed_E[order], None if has_influence(graph) else 0.0)
+    is_known = has_influence(graph) and not has_influence_shares(graph)
+    return Section.of(rows, passed_E[order], None if is_known else 0.0)

@@ -102,7 +102,7 @@ def info_text(info: dict[str, Any]) -> str:
     for kind, title, why in _UNREAD:
         size = sum(info[kind].values())
         lines.append(f"{title:<9}{len(info[kind]):,} parts of {size:,} bytes {why}; gc removes old ones")
-    for title, kinds in (("checks", info["checks"]), ("notes", info["annotations"])):
+    for title, kinds in (("checks", info["checks"]), ("said", info["annotations"])):
         for kind, of_kind in kinds.items():
             lines.append(f"{title:<9}{kind}: {of_kind['objects']:,} objects of {of_kind['bytes']:,} bytes")
     groups = sorted(info["groups"].items(), key=lambda group: -group[1])

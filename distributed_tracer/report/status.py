@@ -46,23 +46,27 @@ def status_of(path: str) -> dict[str, Any]:
         "bytes": sum(commit.num_bytes for commit in catalogue.commits),
         **totals,
         "written": _latest(commit.created for commit in catalogue.commits),
-        "run": _run_status(runs[-1], read_run_end(root, runs[-1].id), store, recorded) if runs else None,
+        "run": run_status(runs[-1], read_run_end(root, runs[-1].id), store, recorded) if runs else None,
         "info": store.info,
     }
 
 
-def _run_status(run: RunRecord, end: RunEnd | None, store: Store, failures: Sequence[Failure]) -> dict[str, Any]:
+def run_status(run: RunRecord, end: RunEnd | None, store: Store, failures: Sequence[Failure]) -> dict[str, Any]:
     """Return how far a run is, from what its driver last wrote and when: the driver itself may be gone.
 
     A run that ended by itself has recorded how; a run that was killed has not.
     """
     catalogue = store.catalogue
-    number = catalogue.runs.index(run.id) if run.id in catalogue.runs else None
-    done = set() if number is None else {catalogue.ids[n] for n in (catalogue.columns["run"] == number).nonzero()[0]}
+    is_own = catalogue.columns["run"] == (catalogue.runs.index(run.id) if run.id in catalogue.runs else -2)
+
+    def is_done(prompt_id: str) -> bool:
+        number = catalogue.number_of.get(prompt_id)
+        return number is not None and bool(is_own[number])
+
     written = {f"commits/{commit.name}": commit.created for commit in catalogue.commits if commit.run == run.id}
     # A prompt whose id the store had under other content failed in this run, though the id is done.
-    failed = [failure for failure in failures if failure.run == run.id and failure.prompt_id not in done]
-    num_done = run.num_done + len(done)
+    failed = [failure for failure in failures if failure.run == run.id and not is_done(failure.prompt_id)]
+    num_done = run.num_done + int(is_own.sum())
     times = {f"runs/{run.id}.json": run.started, **written}
     times |= {f"failures/{failure_name(failure.prompt_id)}": failure.time for failure in failed}
     stamped, ahead = _by_the_store(store.root, times)

@@ -108,7 +108,8 @@ class Access:
             given, to = (request.query_params.get(name, "") for name in ("token", "next"))
         if not _equal(given.strip(), self._token):
             return _enter_page(401 if not given else 403)
-        reply = RedirectResponse(to if is_local_address(to) else "./", 303)
+        to = f"./{to}" if to.startswith("?") else to  # of the first page, not of this address
+        reply = RedirectResponse(to if is_local_address(to.removeprefix("./")) else "./", 303)
         # Lax: a link in a message leads to the page; no page of another site can make a change or read a reply
         reply.set_cookie(self._cookie, self._session, httponly=True, samesite="lax", path="/")
         return reply

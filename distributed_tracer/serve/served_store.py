@@ -16,11 +16,16 @@ from typing import Any, TypeVar
 from ..errors import StoreError, StoreNotFound
 from ..graph.context import GraphContext
 from ..graph.graph import Graph
+from ..graph.labels import Labels
 from ..mine.result import Result, open_result
 from ..profile.reader import Profile, open_profile
+from ..query.feature_summary import check_profile
 from ..redact import redacted
 from ..store.annotation_log import AnnotationCache
+from ..store.annotations import counting_labels
+from ..store.format.annotation import GROUPS, LABELS
 from ..store.reader import Store, open_store
+from .newer_store import newer_store
 from .settings import ServeSettings
 
 T = TypeVar("T")
@@ -56,20 +61,27 @@ class ServedStore:
     """The store of one server, with its profile and results."""
 
     def __init__(self, settings: ServeSettings) -> None:
-        """Open the store, the profile and the results that the settings name. Raises what opening them raises."""
+        """Open the store, the profile and the results that the settings name. Raises what opening them raises, and
+        ConfigError for a profile of other features."""
         self.settings = settings
         self.store: Store = open_store(settings.store)
         """The store as it was when it was last looked at. Read it once in a request."""
         self.profile: Profile | None = None if settings.profile is None else open_profile(settings.profile)
+        if self.profile is not None:
+            check_profile(self.store, self.profile)
         self.results: tuple[Result, ...] = tuple(open_result(path) for path in settings.mined)
         self.annotations = AnnotationCache(self.store.root)
-        """What is said about the store. Whoever writes annotations calls `reopen` afterwards."""
+        """What is said about the store. Endpoints that write annotations call `reopen` afterwards."""
         self.cache = ByteCache(settings.cache_bytes)
         self.shared: dict[str, Any] = {}
         """What groups of endpoints keep between requests, by their own names; see `once`."""
         self._lock = threading.RLock()
         self._looked, self._looking = time.monotonic(), threading.Lock()
+        self._labels = Labels()
+        self._label_names: list[str] | None = None
+        self._group_names: list[str] = []
         self.annotations.refresh()
+        self._set_labels(self.store)
         self.trouble = ""
         """Why the last look for new parts failed; empty if it did not. What was read before is still shown."""
 
@@ -96,16 +108,35 @@ class ServedStore:
     def _look(self) -> None:
         """Take a store with new parts or new annotations in the place of the one before."""
         try:
-            found = open_store(self.settings.store)
-            if self.annotations.refresh() or found.catalogue.commits != self.store.catalogue.commits:
-                self.store = found
-            self.trouble = ""
+            found = newer_store(self.store, self.settings.store)
+            self.annotations.refresh()
+            groups = [one.name for one in self.annotations.annotations(GROUPS)]
+            if groups != self._group_names and found is self.store:  # it keeps the groups that it has read
+                found = Store(found.root, found.info, found.catalogue, found.index, {})
+            self._group_names = groups
+            self._set_labels(found)
+            self.store, self.trouble = found, ""
         except StoreNotFound:
             raise
         except StoreError as error:
             self.trouble = redacted(str(error))
         finally:
             self._looked = time.monotonic()
+
+    def _set_labels(self, store: Store) -> None:
+        """Give a store the labels that count now. Damaged annotations are left out: `annotations.problems` has them."""
+        annotations = self.annotations.annotations(LABELS)
+        names = [one.name for one in annotations]
+        if names != self._label_names:
+            self._labels = Labels.of(row for _, row in counting_labels(annotations))
+            self._label_names = names
+        store.labels = self._labels
+
+    @property
+    def version(self) -> tuple[int, str]:
+        """What tells this state of the graphs from others, for replies that are kept: commits change it."""
+        commits = self.store.catalogue.commits
+        return len(commits), commits[-1].name if commits else ""
 
     def once(self, name: str, make: Callable[[], T]) -> T:
         """Return the object kept under a name, which the first call makes."""

@@ -32,7 +32,7 @@ from .format.annotation_entry import (
 )
 from .format.annotation_subject import FEATURE, NODES, PROMPT, STORE, Subject
 from .format.checksummed_json import LARGEST
-from .object_names import annotation_key, annotation_name
+from .object_names import annotation_key
 
 Root = Backend | AnnotationCache
 """Where to write: a store, whose annotations of that kind are then read, or a cache of it, which has read them."""
@@ -206,10 +206,10 @@ def write_edit(
         tuple(record.ref for record in replaced if record.is_edit),
         body,
     )
-    key, data = _encoded(edit)
-    retry_until(partial(_create, cache.root, key, data), retry_seconds)
-    cache.refresh([kind])
-    return annotation_name(key)
+    written, data = _encoded(edit)
+    retry_until(partial(_create, cache.root, written.key, data), retry_seconds)
+    cache.add(written)
+    return written.name
 
 
 def _create(root: Backend, key: str, data: bytes) -> None:
@@ -245,8 +245,11 @@ def _sources(cache: AnnotationCache, record: AnnotationRecord) -> Collection[str
     return sorted(cache.annotation(LABELS, record.name).subjects)
 
 
-def _encoded(edit: Annotation) -> tuple[str, bytes]:
-    """Return key and bytes of an edit. Raises ConfigError if they are too many, or if the content is malformed."""
+def _encoded(edit: Annotation) -> tuple[Annotation, bytes]:
+    """Return an edit as it will be read, and its bytes.
+
+    Raises ConfigError if they are too many, or if the content is malformed.
+    """
     try:
         data = edit.to_json()
     except (TypeError, ValueError, RecursionError) as error:
@@ -255,10 +258,9 @@ def _encoded(edit: Annotation) -> tuple[str, bytes]:
         raise ConfigError(f"an annotation of {len(data):,} bytes; at most {MOST_ENTRY_BYTES:,} are kept of one edit")
     key = annotation_key(edit.kind, data)
     try:
-        parse_annotation(data, "this edit", key)
+        return parse_annotation(data, "this edit", key), data
     except StoreCorrupt as error:
         raise ConfigError(printable(str(error))) from error
-    return key, data
 
 
 def _check_subject(kind: str, subject: Subject) -> None:

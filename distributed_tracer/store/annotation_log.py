@@ -1,11 +1,14 @@
 """AnnotationCache: the annotations of a store in memory, by what they are about, with their history; it reads each
-object once, however often it is refreshed."""
+object once, however often it is refreshed.
+
+Axes: X label.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +17,10 @@ import numpy.typing as npt
 from ..errors import ConfigError, StoreCorrupt
 from ..names import unknown
 from ..text import short
-from .annotation_record import ANNOTATION_KINDS, AnnotationRecord, bulk_record, is_bulk, records_of, subjects_of
+from .annotation_record import ANNOTATION_KINDS, AnnotationRecord, Gone, bulk_record, is_bulk, records_of, subjects_of
 from .annotations import annotation_keys
 from .backend.base import Backend, Larger, key_batches
-from .format.annotation import GROUPS, LABELS, Annotation, parse_annotation
+from .format.annotation import Annotation, parse_annotation
 from .format.annotation_subject import FEATURE, Subject
 from .object_names import annotation_kind
 
@@ -29,6 +32,32 @@ class AnnotationProblem(NamedTuple):
     message: str
 
 
+@dataclass(frozen=True)
+class SortedSites:
+    """The features of many labels, sorted by layer and index: finding the labels of one feature takes microseconds."""
+
+    layer_X: npt.NDArray[np.int64]
+    feature_X: npt.NDArray[np.int64]
+    row_X: npt.NDArray[np.int64]
+    """Number of the label's row."""
+
+    @classmethod
+    def of(cls, layers: Sequence[int], features: Sequence[int]) -> SortedSites:
+        layer_X, feature_X = np.array(layers, np.int64), np.array(features, np.int64)
+        row_X = np.lexsort((feature_X, layer_X))
+        return cls(layer_X[row_X], feature_X[row_X], row_X)
+
+    def __len__(self) -> int:
+        return len(self.row_X)
+
+    def rows(self, layer: int, feature: int) -> list[int]:
+        """Return the rows of the labels of a feature, in ascending order."""
+        first, end = np.searchsorted(self.layer_X, [layer, layer + 1]).tolist()
+        low, high = np.searchsorted(self.feature_X[first:end], [feature, feature + 1]).tolist()
+        rows: list[int] = self.row_X[first + low : first + high].tolist()
+        return rows
+
+
 @dataclass
 class _OfKind:
     """The annotations of one kind, by name, and what no longer counts of them."""
@@ -38,23 +67,22 @@ class _OfKind:
     """Names of annotations by subject; without bulk labels."""
     of_prompt: dict[tuple[str, str], dict[Subject, None]] = field(default_factory=dict)
     """The subjects in `about`, by prompt and what it asks."""
-    bulk: dict[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = field(default_factory=dict)
-    """Layer and index of each label, int64 [labels], of the annotations that hold many."""
-    void: set[tuple[str, str]] = field(default_factory=set)
-    withdrawn: dict[str, set[int]] = field(default_factory=dict)
+    bulk: dict[str, SortedSites] = field(default_factory=dict)
+    """The features of the annotations that hold many labels."""
+    gone: Gone = field(default_factory=Gone)
     next_number: int = 0
     """One more than the highest number."""
 
     def add(self, annotation: Annotation) -> None:
         name = annotation.name
+        if name in self.annotations:
+            return
         self.annotations[name] = annotation
         self.next_number = max(self.next_number, annotation.number + 1)
-        self.void.update((other, subject) for other in annotation.replaces for subject in annotation.subjects)
-        for other, row in annotation.withdrawn:
-            self.withdrawn.setdefault(other, set()).add(row)
+        self.gone.add(annotation)
         if is_bulk(annotation):
             columns = annotation.content["labels"]
-            self.bulk[name] = (np.array(columns["layer"], np.int64), np.array(columns["feature"], np.int64))
+            self.bulk[name] = SortedSites.of(columns["layer"], columns["feature"])
             return
         for subject in dict.fromkeys(subjects_of(annotation)):
             self.about.setdefault(subject, []).append(name)
@@ -63,39 +91,20 @@ class _OfKind:
     def records(self, subject: Subject) -> Iterator[AnnotationRecord]:
         """Yield what is said about a subject, in no particular order."""
         for name in self.about.get(subject, ()):
-            annotation = self.annotations[name]
-            for record in records_of(annotation, subject):
-                yield replace(record, current=not self._is_void(annotation, record))
+            yield from records_of(self.annotations[name], subject, self.gone)
         if subject.of == FEATURE:
-            for name, (layers, features) in self.bulk.items():
-                for row in np.flatnonzero((layers == subject.layer) & (features == subject.feature)).tolist():
-                    yield self._bulk_record(name, row)
+            for name, sites in self.bulk.items():
+                for row in sites.rows(subject.layer, subject.feature):
+                    yield bulk_record(self.annotations[name], row, self.gone)
 
     def records_in(self, name: str) -> Iterator[AnnotationRecord]:
         """Yield all that one annotation says."""
         annotation = self.annotations[name]
         if name in self.bulk:
-            yield from (self._bulk_record(name, row) for row in range(len(self.bulk[name][0])))
+            yield from (bulk_record(annotation, row, self.gone) for row in range(len(self.bulk[name])))
             return
         for subject in dict.fromkeys(subjects_of(annotation)):
-            for record in records_of(annotation, subject):
-                yield replace(record, current=not self._is_void(annotation, record))
-
-    def _bulk_record(self, name: str, row: int) -> AnnotationRecord:
-        record = bulk_record(self.annotations[name], row)
-        said = record.content or {}
-        is_void = row in self.withdrawn.get(name, ()) or (name, said["source"]) in self.void
-        return replace(record, current=not is_void)
-
-    def _is_void(self, annotation: Annotation, record: AnnotationRecord) -> bool:
-        """Whether another annotation has taken the place of what this one says in a record."""
-        name = annotation.name
-        if annotation.kind != LABELS:
-            subject = record.subject.prompt if annotation.kind == GROUPS else next(iter(annotation.subjects))
-            return (name, subject) in self.void
-        if record.content is None:
-            return any((name, source) in self.void for source in annotation.subjects)
-        return (name, record.content["source"]) in self.void or 0 in self.withdrawn.get(name, ())
+            yield from records_of(annotation, subject, self.gone)
 
 
 class AnnotationCache:
@@ -200,6 +209,11 @@ class AnnotationCache:
         """Return the number of the next annotation of a kind."""
         with self._lock:
             return self._kinds[kind].next_number
+
+    def add(self, annotation: Annotation) -> None:
+        """Add an annotation that this program has just written, instead of reading it again."""
+        with self._lock:
+            self._kinds[annotation.kind].add(annotation)
 
     def annotations(self, kind: str) -> list[Annotation]:
         """Return all annotations of a kind as they are stored, the oldest first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .format.annotation import GROUPS, LABELS, Annotation, group_content
@@ -49,9 +49,10 @@ class AnnotationRecord:
         return "/" not in self.ref
 
     @property
-    def order(self) -> tuple[int, str, str]:
+    def order(self) -> tuple[int, str, str, int]:
         """What sorts records, the oldest first."""
-        return self.number, self.created, self.ref
+        name, _, row = self.ref.partition("/")
+        return self.number, self.created, name, int(row or 0)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record in the types of JSON, for pages and other programs."""
@@ -84,8 +85,8 @@ def subjects_of(annotation: Annotation) -> Sequence[Subject]:
     return [] if subject is None else [subject]
 
 
-def records_of(annotation: Annotation, subject: Subject) -> Iterator[AnnotationRecord]:
-    """Yield what an annotation of any kind but bulk labels says about a subject, as if it were current."""
+def records_of(annotation: Annotation, subject: Subject, gone: Gone) -> Iterator[AnnotationRecord]:
+    """Yield what an annotation of any kind but bulk labels says about a subject."""
     parents = (*annotation.replaces, *(label_ref(name, row) for name, row in annotation.withdrawn))
     restores = annotation.content.get("restores")
     for content in _contents(annotation, subject):
@@ -98,18 +99,51 @@ def records_of(annotation: Annotation, subject: Subject) -> Iterator[AnnotationR
             annotation.number,
             parents,
             content,
-            restores=restores,
+            not gone.has(annotation, subject, content),
+            restores,
         )
 
 
-def bulk_record(annotation: Annotation, row: int) -> AnnotationRecord:
-    """Return one label of an annotation that holds many, as if it were current."""
-    columns = annotation.content["labels"]
-    subject = Subject.of_feature(columns["layer"][row], columns["feature"][row])
+def bulk_record(annotation: Annotation, row: int, gone: Gone) -> AnnotationRecord:
+    """Return one label of an annotation that holds many."""
+    columns, name = annotation.content["labels"], annotation.name
     source = annotation.content["sources"][columns["source"][row]]
-    content = {"text": columns["text"][row], "source": source}
-    ref = label_ref(annotation.name, row)
-    return AnnotationRecord(ref, LABELS, subject, annotation.author, annotation.created, annotation.number, (), content)
+    return AnnotationRecord(
+        label_ref(name, row),
+        LABELS,
+        Subject.of_feature(columns["layer"][row], columns["feature"][row]),
+        annotation.author,
+        annotation.created,
+        annotation.number,
+        (),
+        {"text": columns["text"][row], "source": source},
+        row not in gone.rows.get(name, ()) and (name, source) not in gone.subjects,
+    )
+
+
+@dataclass(frozen=True)
+class Gone:
+    """What no longer counts of the annotations of one kind, since others have taken its place."""
+
+    subjects: set[tuple[str, str]] = field(default_factory=set)
+    """Names of annotations, and subjects of these."""
+    rows: dict[str, set[int]] = field(default_factory=dict)
+    """Single labels, as the numbers of their rows, by the name of their annotation."""
+
+    def add(self, annotation: Annotation) -> None:
+        """Add what an annotation takes the place of."""
+        self.subjects.update((other, subject) for other in annotation.replaces for subject in annotation.subjects)
+        for other, row in annotation.withdrawn:
+            self.rows.setdefault(other, set()).add(row)
+
+    def has(self, annotation: Annotation, subject: Subject, content: Mapping[str, Any] | None) -> bool:
+        """Whether what an annotation of any kind but bulk labels says about a subject no longer counts."""
+        name = annotation.name
+        if annotation.kind == GROUPS:
+            return (name, subject.prompt) in self.subjects
+        if annotation.kind != LABELS or content is None:  # a removal of labels goes with any of its sources
+            return any((name, said) in self.subjects for said in annotation.subjects)
+        return (name, content["source"]) in self.subjects or 0 in self.rows.get(name, ())
 
 
 def label_ref(name: str, row: int) -> str:

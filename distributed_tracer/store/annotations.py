@@ -71,19 +71,31 @@ def read_labels(root: Backend) -> Labels:
     return Labels.of(label for _, label in current_labels(root))
 
 
-def current_labels(root: Backend) -> Iterator[tuple[Annotation, tuple[int, int, Label]]]:
+def current_labels(
+    root: Backend, withdrawn: dict[tuple[int, int, Label], bool] | None = None
+) -> Iterator[tuple[Annotation, tuple[int, int, Label]]]:
     """Yield each label that counts, as layer, index and label, with the annotation that says it; the oldest first.
 
-    Raises StoreCorrupt.
+    Labels that an edit has withdrawn go into `withdrawn`, with whether the other labels of their source there still
+    count. Raises StoreCorrupt.
     """
-    found = read_annotations(root, LABELS)
-    void, withdrawn = void_subjects(found), withdrawn_rows(found)
+    return counting_labels(read_annotations(root, LABELS), withdrawn)
+
+
+def counting_labels(
+    found: Sequence[Annotation], withdrawn: dict[tuple[int, int, Label], bool] | None = None
+) -> Iterator[tuple[Annotation, tuple[int, int, Label]]]:
+    """Yield each label that counts among all annotations of labels of a store, as `current_labels` does."""
+    void, rows_withdrawn = void_subjects(found), withdrawn_rows(found)
     for annotation in found:
         name = annotation.name
         gone = {source for source in annotation.subjects if (name, source) in void}
-        rows_gone = withdrawn.get(name, ())
+        rows_gone = rows_withdrawn.get(name, ())
         for number, row in enumerate(annotation.labels()):
-            if row[2].source not in gone and number not in rows_gone:
+            if number in rows_gone:
+                if withdrawn is not None:
+                    withdrawn[row] = withdrawn.get(row, False) or row[2].source not in gone
+            elif row[2].source not in gone:
                 yield annotation, row
 
 
@@ -93,17 +105,25 @@ def read_groups(root: Backend, catalogue: Catalogue) -> dict[str, PromptGroups]:
     What several annotations say about a prompt is put together, the oldest first. Prompts that are not in the
     catalogue, or that ask something else there, are left out.
     """
+    counting: dict[str, PromptGroups] = {}
+    for _, said in current_groups(root, catalogue):
+        counting[said.prompt] = together(counting.get(said.prompt), said)
+    return counting
+
+
+def current_groups(root: Backend, catalogue: Catalogue) -> Iterator[tuple[Annotation, PromptGroups]]:
+    """Yield what counts of groups and pins, with the annotation that says it; the oldest first.
+
+    Prompts that are not in the catalogue, or that ask something else there, are left out. Raises StoreCorrupt.
+    """
     found = read_annotations(root, GROUPS)
     void = void_subjects(found)
-    counting: dict[str, PromptGroups] = {}
     for annotation in found:
         for said in annotation.groups():
             number = catalogue.number_of.get(said.prompt)
-            if number is None or catalogue.content_hashes[number] != said.asked:
-                continue
-            if (annotation.name, said.prompt) not in void:
-                counting[said.prompt] = _together(counting.get(said.prompt), said)
-    return counting
+            is_known = number is not None and catalogue.content_hashes[number] == said.asked
+            if is_known and (annotation.name, said.prompt) not in void:
+                yield annotation, said
 
 
 def annotation_keys(root: Backend, kind: str | None = None) -> list[str]:
@@ -169,7 +189,7 @@ def _batches(entries: Iterable[T]) -> Iterator[list[T]]:
         yield batch
 
 
-def _together(before: PromptGroups | None, said: PromptGroups) -> PromptGroups:
+def together(before: PromptGroups | None, said: PromptGroups) -> PromptGroups:
     """Return the groups and pins of both, each once."""
     if before is None:
         return said

@@ -26,6 +26,7 @@ from numcodecs import blosc, zstd
 from random_graphs import random_graph
 from random_stores import make_store, write_part
 
+from distributed_tracer.annotations.selection import EVERYTHING, content_text, prompt_misfit, selected
 from distributed_tracer.errors import ConfigError, StoreCorrupt, StoreError
 from distributed_tracer.graph.context import Group, NodeKey
 from distributed_tracer.graph.labels import Label
@@ -34,10 +35,13 @@ from distributed_tracer.query.compare_groups import compare_groups
 from distributed_tracer.query.feature_edges import edges_into, edges_out_of
 from distributed_tracer.query.prompt_vectors import prompt_vectors
 from distributed_tracer.report.status import status_of, status_text
+from distributed_tracer.store.annotation_edits import write_label_edit, write_note, write_result, write_view
+from distributed_tracer.store.annotation_log import open_log
 from distributed_tracer.store.annotations import write_groups, write_labels
 from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.evaluations import EvaluatedPrompt, new_check, write_check
 from distributed_tracer.store.format.annotation import PromptGroups
+from distributed_tracer.store.format.annotation_subject import Subject
 from distributed_tracer.store.format.checksummed_json import dump_checksummed
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.maintenance.compact import compact
@@ -57,7 +61,7 @@ VALUES: tuple[Any, ...] = (
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three prompts in two parts, one of them in an index; a run and its end, a failure, figures, labels, groups."""
+    """Three prompts in two parts, one of them in an index; a run and its end, a failure, figures, and annotations."""
     path = tmp_path_factory.mktemp("hostile") / "store"
     url = str(path)
     graphs = [random_graph(f"p{i}", seed=i, num_active=12, num_positions=3, metadata={"a": [i]}) for i in range(3)]
@@ -72,6 +76,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_labels(open_backend(url), [(0, 1, Label("x", "me")), (1, 2, Label("y", "file"))])
     nodes = (NodeKey("feature", 0, 1, 1), NodeKey("target", 3, 2, 0))
     write_groups(open_backend(url), [PromptGroups("p0", made.entry("p0").asked, (Group("x", nodes),), nodes)])
+    label = write_label_edit(open_backend(url), 0, 1, "z", "ann")
+    write_label_edit(open_backend(url), 0, 1, None, "ann", parents=[label])
+    write_note(open_backend(url), Subject.of_edge("p0", "", *nodes), "a note", "ann")
+    write_view(open_backend(url), "a view", "graph?prompt=p0", "ann", ("p0", ""))
+    write_result(open_backend(url), "p0", "", "a result", {"effects": [0.5]}, "ann")
     compact(url)
     ledger.commit(write_part(url, graphs[2:]))
     return path
@@ -198,6 +207,10 @@ def _annotations(url: str) -> None:
     found = open_store(url)
     for context in (found.context(name) for name in found):
         repr(context), context.labels.text(0, 1)
+    cache = open_log(found.root)
+    for record in selected(cache, EVERYTHING, history=True):
+        record.to_json(), content_text(record), prompt_misfit(found, record.subject)
+    cache.check()
 
 
 def _tables(url: str) -> None:

@@ -9,13 +9,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..endpoint import Endpoint
-from . import about_store, exports, findings, graphs, notes
+from . import (
+    about_store,
+    compare,
+    exports,
+    features,
+    findings,
+    graphs,
+    groups,
+    interventions,
+    labels,
+    notes,
+    prompts,
+    subgraph,
+)
 
 ALL: tuple[Sequence[Endpoint], ...] = (
     about_store.ENDPOINTS,
+    prompts.ENDPOINTS,
     graphs.ENDPOINTS,
+    groups.ENDPOINTS,
+    subgraph.ENDPOINTS,
+    interventions.ENDPOINTS,
+    notes.ENDPOINTS,
+    features.ENDPOINTS,
+    labels.ENDPOINTS,
+    compare.ENDPOINTS,
     findings.ENDPOINTS,
     exports.ENDPOINTS,
-    notes.ENDPOINTS,
 )
 """The groups of endpoints, in the order of the API's document."""

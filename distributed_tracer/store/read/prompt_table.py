@@ -71,9 +71,17 @@ def _column(name: str, values: list[Any]) -> npt.NDArray[Any] | list[Any]:
 
 def _decoded(part: Part, numbers: Sequence[int], with_tokens: bool) -> dict[str, list[Any]]:
     """Return the columns of some prompts of a part. Raises StoreCorrupt for bytes that are not text."""
+    return {**prompt_columns(part, numbers), **(_token_lists(part, numbers) if with_tokens else {})}
+
+
+def prompt_columns(part: Part, numbers: Sequence[int]) -> dict[str, list[Any]]:
+    """Return what a part says of some of its prompts, in their order: a value of each for every name.
+
+    The names are those of `prompt_table` without metadata keys, and `metadata`: each prompt's own, as a dict. Raises
+    StoreCorrupt for bytes that are not text.
+    """
     with part.decoding("what it says of prompts"):
-        columns = _columns(part, numbers)
-    return {**columns, **(_token_lists(part, numbers) if with_tokens else {})}
+        return _columns(part, numbers)
 
 
 def _token_lists(part: Part, numbers: Sequence[int]) -> dict[str, list[Any]]:

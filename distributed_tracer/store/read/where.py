@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ _WORDS = {
     **dict.fromkeys(("null", "NULL", "None"), None),
 }
 _LONGEST = 200
+_EXACT = 2**53
 _MISSING = ("missing", None)
 
 Reading = tuple[str, Any]
@@ -57,27 +59,34 @@ def rows_meeting(prompts: Table, where: str | Sequence[str]) -> npt.NDArray[np.b
     Raises ConfigError for a malformed condition, an unknown column, or a value of a kind that the column does not hold.
     """
     mask = np.ones(len(prompts), dtype=bool)
-    for condition in [where] if isinstance(where, str) else where:
-        mask &= _Condition.of(condition, prompts).holds()
+    for text in [where] if isinstance(where, str) else where:
+        condition = Condition.of(text, prompts)
+        mask &= condition.holds(prompts[condition.column])
     return mask
 
 
 def values_of(prompts: Table, condition: str) -> list[str]:
     """Return the distinct texts in the column that a condition names."""
-    return list(dict.fromkeys(value for value in _Condition.of(condition, prompts).held if isinstance(value, str)))
+    held = prompts[Condition.of(condition, prompts).column].tolist()
+    return list(dict.fromkeys(value for value in held if isinstance(value, str)))
 
 
 @dataclass(frozen=True)
-class _Condition:
+class Condition:
+    """One condition, and the column that it is about."""
+
     text: str
     column: str
     sign: str
+    """`=`, `>` for at least, or `<` for at most."""
     value: str
-    held: list[Any]
-    """The values of the column."""
 
     @classmethod
-    def of(cls, text: str, prompts: Table) -> _Condition:
+    def of(cls, text: str, prompts: Table) -> Condition:
+        """Return the condition that a text states about a table with these columns, whatever rows it has.
+
+        Raises ConfigError for a malformed condition and for an unknown column.
+        """
         found = _CONDITION.fullmatch(text)
         if found is None:
             raise ConfigError(
@@ -89,24 +98,52 @@ class _Condition:
         if not column:
             first = [*own.values(), *(name for name in prompts.columns if name not in own.values())]
             raise ConfigError(unknown("metadata, score or size", key, first))
-        return cls(text, column, found["sign"].rstrip("=") or "=", value, prompts[column].tolist())
+        return cls(text, column, found["sign"].rstrip("=") or "=", value)
 
-    def holds(self) -> npt.NDArray[np.bool_]:
+    def holds(self, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         """Return for each value of the column whether it meets the condition.
 
         Raises ConfigError if no value of the column is of a kind that could meet it.
         """
-        held = [_readings_held(value) for value in self.held]
-        wanted = {self._bound} if self.sign != "=" else set(_readings(self.value))
-        kinds, kinds_held = {kind for kind, _ in wanted}, {kind for readings in held for kind, _ in readings}
+        if values.dtype.kind in "if":
+            self.check({"numbers"} if len(values) else set(), {"numbers"})
+            return self.met_by_numbers(values)
+        held = values.tolist()
+        self.check(kinds_compared(held), {kind_of(value) for value in held})
+        return self.met_by(held)
+
+    def check(self, kinds_held: Set[str], kinds_there: Set[str]) -> None:
+        """Raise ConfigError if nothing of the kinds that the column's values can be compared as could meet this.
+
+        `kinds_there` are the kinds of the values themselves, for the message.
+        """
+        kinds = {kind for kind, _ in self._wanted}
         if kinds_held - {"missing"} and "missing" not in kinds and not kinds & kinds_held:
-            there = {kind_of(value) for value in self.held} - {"missing"}
             raise ConfigError(
                 f"{short(self.text, _LONGEST)} compares with {' or '.join(sorted(kinds))}, but {self.column!r} holds "
-                f"{' and '.join(sorted(there))}"
+                f"{' and '.join(sorted(kinds_there - {'missing'}))}"
             )
-        meets = self._is_within if self.sign != "=" else wanted.__contains__
-        return np.fromiter((any(map(meets, readings)) for readings in held), dtype=bool, count=len(held))
+
+    def met_by(self, values: Sequence[Any]) -> npt.NDArray[np.bool_]:
+        """Return for each of some values whether it meets the condition: bool [values]."""
+        meets = self._is_within if self.sign != "=" else self._wanted.__contains__
+        found = (any(map(meets, _readings_held(value))) for value in values)
+        return np.fromiter(found, dtype=bool, count=len(values))
+
+    def met_by_numbers(self, numbers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Return the same for an array of numbers, quickly; a NaN meets no condition."""
+        bound = _number(self.value)
+        if bound is None:
+            return np.zeros(len(numbers), dtype=bool)
+        if isinstance(bound, int) and abs(bound) > _EXACT:  # NumPy would round it to a float64
+            return self.met_by(numbers.tolist())
+        compare = {"=": np.equal, ">": np.greater_equal, "<": np.less_equal}[self.sign]
+        meets: npt.NDArray[np.bool_] = compare(numbers, bound)
+        return meets
+
+    @cached_property
+    def _wanted(self) -> set[Reading]:
+        return {self._bound} if self.sign != "=" else set(_readings(self.value))
 
     @property
     def _bound(self) -> Reading:
@@ -116,6 +153,11 @@ class _Condition:
     def _is_within(self, reading: Reading) -> bool:
         (kind, value), (bound_kind, bound) = reading, self._bound
         return bool(kind == bound_kind and (value >= bound if self.sign == ">" else value <= bound))
+
+
+def kinds_compared(values: Iterable[Any]) -> set[str]:
+    """Return the kinds that values of a column may be compared as."""
+    return {kind for value in values for kind, _ in _readings_held(value)}
 
 
 def _readings(value: str) -> list[Reading]:

@@ -15,7 +15,7 @@ from said_stores import FEATURE, NODE, OTHER, annotate, asking, said, trace
 
 from distributed_tracer.annotations import annotation_file
 from distributed_tracer.annotations.annotation_file import read_annotation_file, write_annotation_file
-from distributed_tracer.annotations.selection import Selection, record_row, selected
+from distributed_tracer.annotations.selection import Selection, records_table, selected
 from distributed_tracer.errors import ConfigError, CorpusError, StoreCorrupt
 from distributed_tracer.graph.labels import Label
 from distributed_tracer.store.annotation_edits import write_label_edit, write_note
@@ -35,7 +35,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def exported(store: Store, path: Path, **conditions: Any) -> Path:
-    count = write_annotation_file(store.root, path, Selection(**conditions))
+    count = write_annotation_file(store, path, Selection(**conditions))
     assert len(lines(path)) == count
     return path
 
@@ -196,7 +196,7 @@ def test_a_file_of_something_else_is_given_up(tmp_path: Path, monkeypatch: pytes
 def test_an_export_is_refused_before_a_file_is_replaced(tmp_path: Path) -> None:
     store = trace(str(tmp_path / "store"), "a")
     with pytest.raises(ConfigError, match=r"a file that ends in \.jsonl"):
-        write_annotation_file(store.root, tmp_path / "x.csv")
+        write_annotation_file(store, tmp_path / "x.csv")
     with pytest.raises(ConfigError, match=r"no kind of annotations 'note'.*Did you mean 'notes'"):
         Selection(kind="note")
     path = tmp_path / "x.jsonl"
@@ -207,7 +207,7 @@ def test_an_export_is_refused_before_a_file_is_replaced(tmp_path: Path) -> None:
     key.write_bytes(key.read_bytes().replace(b'"x"', b'"y"'))
     for conditions in ({}, {"kind": "notes"}, {"feature": (0, 5)}):
         with pytest.raises(StoreCorrupt, match=name):
-            write_annotation_file(store.root, path, Selection(**conditions))  # type: ignore[arg-type]
+            write_annotation_file(store, path, Selection(**conditions))  # type: ignore[arg-type]
     assert path.read_text() == "before"
 
 
@@ -222,7 +222,7 @@ def test_annotations_of_other_programs_go_along_unless_they_have_line_breaks(tmp
     broken = body + f',"sha256":"{hashlib.sha256(body).hexdigest()}"}}'.encode()
     store.root.put_if_absent(annotation_key("colours", broken), broken)
     with pytest.raises(ConfigError, match="has line breaks"):
-        write_annotation_file(store.root, path)
+        write_annotation_file(store, path)
 
 
 JSON = st.recursive(
@@ -328,5 +328,6 @@ def test_annotations_written_by_others_are_shown_whatever_they_hold(tmp_path: Pa
     content = {"subject": FEATURE.to_json(), "entry": {"text": "\x1b[31m\n"}}
     data = Annotation("notes", "\x1b]0;x\x07", "\r\n", 0, ("\x00",), content).to_json()
     root.put_if_absent(annotation_key("notes", data), data)
-    (record,) = open_log(root).heads("notes")
-    assert record_row(record)["text"] == repr("\x1b[31m\n")
+    table = records_table(open_log(root).heads("notes"), history=True)
+    assert table["text"].tolist() == [repr("\x1b[31m\n")]
+    assert all(c.isprintable() or c == "\n" for c in table.format())

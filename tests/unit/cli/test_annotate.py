@@ -115,6 +115,20 @@ def test_what_cannot_be_imported_is_reported_with_its_line(
     assert annotation_keys(open_backend(other.url)) == []
 
 
+def test_what_is_about_a_prompt_of_another_store_is_listed_as_not_counting(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_note(store.root, Subject.of_prompt("c", asking("c")), "x", "ann")
+    write_note(store.root, Subject.of_prompt("a", "e" * 64), "y", "ann")
+    write_note(store.root, Subject.of_prompt("a", asking("a")), "z", "ann")
+    out = run(capsys, "list", store.url)[1]
+    said = "2 of prompts that are not in this store, or ask for something else here: they do not count"
+    assert out.splitlines()[-2:] == ["3 annotations", said]
+    found = json.loads(run(capsys, "list", store.url, "--prompt", "a", "--json")[1])
+    assert [(record["content"]["text"], record["fits"]) for record in found] == [("y", False), ("z", True)]
+    assert run(capsys, "list", store.url, "--prompt", "c")[0] == 0
+
+
 def test_a_damaged_annotation_is_named(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = write_note(store.root, Subject.of_store(), "x", "ann")
     path = tmp_path / "store" / "annotations" / "notes" / f"{name}.json"
@@ -137,6 +151,9 @@ def test_mistakes_are_one_line(store: Store, tmp_path: Path, capsys: pytest.Capt
         (("note", store.url, "x", "--prompt", "c"), "error: no prompt 'c' among the 2"),
         (("note", store.url, "x", "--feature", "9:1"), "error: layer 9 is not among the 3"),
         (("note", store.url, "x", "--feature", "0:1", "--prompt", "a"), "error: --prompt and --feature exclude"),
+        (("list", store.url, "--prompt", "c"), "error: no prompt 'c' among the 2"),
+        (("list", store.url, "--feature", "9:1"), "error: layer 9 is not among the 3"),
+        (("export", store.url, str(tmp_path / "x.jsonl"), "--prompt", "c"), "error: no prompt 'c' among the 2"),
         (("undo", store.url, "x"), "error: no single annotation of the name 'x'"),
         (
             ("export", store.url, str(tmp_path / "x.csv")),

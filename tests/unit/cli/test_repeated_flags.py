@@ -6,14 +6,14 @@ import inspect
 from collections.abc import Callable
 
 import pytest
-from test_public_names import OF_LABELS, OF_MINE, OPTIONS
+from test_public_names import OF_ANNOTATIONS, OF_LABELS, OF_MINE, OPTIONS
 
-from distributed_tracer.cli import labels, mine
+from distributed_tracer.cli import annotate, labels, mine
 from distributed_tracer.cli.main import COMMANDS, main
 from distributed_tracer.cli.repeated_flags import SEVERAL, SEVERAL_OF, settled
 from distributed_tracer.errors import ConfigError
 
-FLAGS = OPTIONS | OF_LABELS | OF_MINE
+FLAGS = OPTIONS | OF_LABELS | OF_ANNOTATIONS | OF_MINE
 
 
 def test_values_of_a_repeated_list_follow_one_another() -> None:
@@ -46,8 +46,9 @@ def test_a_list_without_a_value_is_refused() -> None:
 def test_the_flags_that_take_several_values_are_those_of_tuples() -> None:
     found, functions = dict[str, set[str]](), {_name_of(function): function for function in COMMANDS}
     functions |= {f"labels {name}": function for name, function in labels.OF_LABELS.items()}
+    functions |= {f"annotations {name}": function for name, function in annotate.OF_ANNOTATIONS.items()}
     functions |= {f"mine {name}": function for name, function in mine.OF_MINE.items()}
-    assert functions.keys() == FLAGS.keys() - {"labels", "mine"}
+    assert functions.keys() == FLAGS.keys() - {"labels", "annotations", "mine"}
     for command, function in functions.items():
         parameters = inspect.signature(function, eval_str=True).parameters
         hints = {f"--{name.replace('_', '-')}": str(one.annotation) for name, one in parameters.items()}

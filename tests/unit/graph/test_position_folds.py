@@ -52,6 +52,13 @@ def test_the_threshold_is_a_share_of_the_weight_of_all_targets() -> None:
     assert first.largest_share == 0.0
 
 
+def test_in_an_imported_graph_the_threshold_is_of_the_shares_that_it_has() -> None:
+    graph = with_influence({0: 1.0, 3: 0.5, 7: 0.25})
+    imported = replace(graph, metadata={"imported_influence": "shares"})
+    assert runs(imported, threshold=0.25) == [(1, 2), (4, 10)] != runs(graph, threshold=0.25)
+    assert position_folds(imported, threshold=0.25)[1].largest_share == 0.25
+
+
 def test_nodes_that_are_to_be_seen_keep_their_positions() -> None:
     graph = with_influence({0: 1.0})
     token = NodeKey("token", -1, 5, int(graph.tokens_P[5]))
@@ -66,8 +73,8 @@ def test_what_is_not_known_is_not_folded() -> None:
     influence_N = graph.influence_N.copy()
     influence_N[np.flatnonzero(graph.nodes.position_N == 5)[0]] = np.nan
     assert runs(replace(graph, influence_N=influence_N)) == [(1, 4), (6, 10)]
-    unknown = tuple(replace(target, weight=float("nan")) for target in graph.targets)
-    assert runs(replace(graph, targets=unknown)) == []
+    weightless = tuple(replace(target, weight=float("nan")) for target in graph.targets)
+    assert runs(replace(graph, targets=weightless)) == []
     assert runs(random_graph(num_targets=0)) == []
 
 

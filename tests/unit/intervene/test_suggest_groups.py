@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from random_graphs import finite, random_graph, with_edges_upwards
 from random_stores import make_store
+from test_layers import imports_torch
 
 from distributed_tracer.errors import ConfigError
 from distributed_tracer.graph.context import NodeKey
@@ -98,3 +99,7 @@ def test_groups_of_a_stored_graph_can_be_kept_with_it(tmp_path: Path) -> None:
     assert found == suggest_groups(graph)
     write_groups(store.root, [PromptGroups("up", store.entry("up").asked, tuple(found))])
     assert open_store(store.url).context("up").groups == tuple(found)
+
+
+def test_suggestions_need_no_torch() -> None:
+    assert not imports_torch("import distributed_tracer.intervene.suggest_groups")

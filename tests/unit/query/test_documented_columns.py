@@ -24,9 +24,11 @@ from distributed_tracer import (
     load_model,
     load_transcoders,
     matching_prompts,
+    merged_edges,
     prompt_vectors,
     recurring_edges,
     strongest_paths,
+    target_difference,
 )
 from distributed_tracer.evaluate.edge_agreement import agreement_by_distance
 from distributed_tracer.evaluate.faithfulness import FaithfulnessMetric
@@ -60,6 +62,8 @@ def actual(store: Store) -> dict[str, list[str]]:
         "recurring_edges": recurring_edges(store).columns,
         "average_edges": average_edges(store).columns,
         "strongest_paths": strongest_paths(store["a"]).columns,
+        "merged_edges": merged_edges(store["a"], ()).columns,
+        "target_difference": target_difference(store["a"], 0, 1).columns,
         "prompt_vectors": vectors.nearest("a").columns,
         "dark_matter": dark_matter(store).columns,
         "matching_prompts": matching_prompts(store, []).columns,

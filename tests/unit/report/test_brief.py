@@ -73,7 +73,8 @@ def test_a_brief_never_takes_more_than_its_budget_and_uses_most_of_it() -> None:
             line = brief_json(brief_summary(graph, context, budget))
             assert len(text) < budget  # the line break at the end counts
             assert len(line) < budget
-        for budget in (900, 901, 1200, 2000, 7000):
+            assert len(json.dumps(json.loads(line), separators=(",", ":"))) < budget
+        for budget in (800, 801, 1200, 2000, 7000):
             assert estimated_tokens(brief_text(graph, context, budget, unit="tokens") + "\n") <= budget
             assert estimated_tokens(brief_json(brief_summary(graph, context, budget, unit="tokens")) + "\n") <= budget
     large = traced(num_active=300, num_positions=12)
@@ -209,6 +210,8 @@ def test_groups_have_the_merged_edges_to_and_from_what_feeds_them_most() -> None
         outputs = [edge["share"] for edge in merged if edge["source_group"] == number][:3]
         assert [end["share"] for end in row["from"]] == [float(f"{share:.3g}") for share in inputs]
         assert [end["share"] for end in row["to"]] == [float(f"{share:.3g}") for share in outputs]
+    gone = replace(context, groups=(*context.groups, Group("gone", (NodeKey("feature", 0, 0, 999_999),))))
+    assert brief_summary(graph, gone, MUCH)["left_out"]["groups"] == {"number": 1, "influence": 0.0}
     text = brief_text(graph, context, MUCH)
     assert re.search(r'\n  "cities 2": \S+, 3 nodes, 1 not in the graph; <- ', text)
     assert "supernodes" not in brief_text(graph, None, MUCH)
@@ -267,6 +270,18 @@ def test_what_an_imported_graph_does_not_say_is_unknown() -> None:
     assert not re.search(r"\bnan\b|\bNone\b", text)
 
 
+def test_an_imported_graph_says_so_and_what_its_influence_is() -> None:
+    graph = replace(traced(), metadata={"imported_format": "viewer", "imported_influence": "shares"})
+    found, text = brief_summary(graph, None, 4000), brief_text(graph, None, 4000)
+    assert (found["graph"]["imported"], found["graph"]["influence"]) == ("viewer", "shares")
+    assert '; imported, format "viewer"\n' in text
+    assert "Influence is a node's share of the influence of all nodes" in text
+    assert found["left_out"]["edges"]["influence"] is None  # the weights of targets are in another unit
+    computed = brief_text(replace(graph, metadata={"imported_format": EVIL, "imported_influence": "file"}), None, 4000)
+    assert "Influence is the part of the answers' weight that flows through a node" in computed
+    assert all(character.isprintable() or character == "\n" for character in computed)
+
+
 def test_scores_are_said_in_words() -> None:
     graph = replace(traced(), scores=Scores(0.75, 0.9, 0.125, (0.0, 0.25, 0.0625), (), 0.0))
     text = brief_text(graph, context_of(graph), MUCH)
@@ -281,8 +296,9 @@ def test_scores_are_said_in_words() -> None:
 def test_tokens_of_a_text_are_counted_as_documented() -> None:
     assert estimated_tokens("") == 0
     assert estimated_tokens("four word") == 2
-    assert estimated_tokens("longer 12:3045\n") == 2 + 1 + 7 + 1
-    assert estimated_tokens("  é北") == 2 + 2 + 3
+    assert estimated_tokens("longer 12:3045\n") == 2 + 1 + 2 + 1 + 4 + 1
+    assert estimated_tokens("  é北") == 1 + 2 + 3
+    assert estimated_tokens('"},{"name":') == 3 + 1 + 1
     assert estimated_tokens("a b") == 2
 
 
@@ -290,8 +306,8 @@ def test_budgets_units_and_nodes_that_cannot_be_are_refused() -> None:
     graph = traced()
     with pytest.raises(ConfigError, match=r"a budget of 1,499 characters is too small: a brief takes 1,500 characters"):
         brief_text(graph, None, LEAST["characters"] - 1)
-    with pytest.raises(ConfigError, match="a budget of 899 tokens is too small"):
-        brief_summary(graph, None, 899, unit="tokens")
+    with pytest.raises(ConfigError, match="a budget of 799 tokens is too small"):
+        brief_summary(graph, None, 799, unit="tokens")
     with pytest.raises(ConfigError, match="a budget must be an integer, not"):
         brief_text(graph, None, 4000.0)
     with pytest.raises(ConfigError, match="no unit of budgets 'words'; there are characters, tokens"):

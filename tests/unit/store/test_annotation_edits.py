@@ -14,7 +14,7 @@ from random_stores import make_store
 from distributed_tracer.errors import ConfigError, StoreCorrupt, StoreError
 from distributed_tracer.graph.context import Group, NodeKey
 from distributed_tracer.graph.labels import Label
-from distributed_tracer.labels.in_store import remove_labels
+from distributed_tracer.labels.in_store import Added, add_labels, remove_labels, replace_labels
 from distributed_tracer.store.annotation_edits import (
     write_groups_edit,
     write_label_edit,
@@ -120,6 +120,37 @@ def test_labels_that_were_edited_are_removed_with_their_source(tmp_path: Path) -
     assert list(read_labels(store.root)) == [((0, 5), (Label("second", "bob"),))]
     assert remove_labels(open_store(store.url), "bob") == 1
     assert open_log(store.root).heads("labels") == []
+
+
+def test_a_label_that_was_edited_does_not_come_back_when_its_file_is_added_again(tmp_path: Path) -> None:
+    store = store_of(str(tmp_path))
+    rows = [(0, 5, Label("old", "file")), (0, 6, Label("other", "file"))]
+    add_labels(store, rows)
+    (of_file,) = open_log(store.root).heads("labels", FEATURE)
+    edit = write_label_edit(store.root, 0, 5, "new", "ann", parents=[of_file.ref])
+    assert add_labels(store, rows) == Added(0, 2)
+    assert replace_labels(store, "file", rows) == Added(0, 1)
+    assert replace_labels(store, "file", [*rows, (0, 7, Label("more", "file"))]) == Added(1, 1)
+    assert replace_labels(store, "file", rows) == Added(0, 1, 1)
+    assert replace_labels(store, "file", rows) == Added(0, 1)
+    assert texts(store.root) == ["new"]
+    undo(store.root, "labels", FEATURE, "ann", edit)
+    assert texts(store.root) == ["old"]
+    assert replace_labels(store, "file", rows) == Added(0, 2)
+    assert remove_labels(open_store(store.url), "file") == 2
+    assert add_labels(store, rows) == Added(2, 0), "a source that was removed is added whole"
+    assert texts(store.root) == ["old"]
+
+
+def test_an_edit_that_another_program_withdraws_by_its_row_counts_for_no_reader(tmp_path: Path) -> None:
+    root = store_of(str(tmp_path)).root
+    edit = write_label_edit(root, 0, 5, "x", "ann")
+    content = {**EDIT, "edit": {**EDIT["edit"], "withdraws": [[edit, 0]]}}
+    data = Annotation("labels", "bob", "", 1, (), content).to_json()
+    root.put_if_absent(annotation_key("labels", data), data)
+    assert [record.ref for record in open_log(root).heads("labels") if record.ref == edit] == []
+    assert read_labels(root).get(0, 5) == (Label("x", "ann"),), "that of the other program"
+    assert len(open_log(root).heads("labels")) == 1
 
 
 def test_an_edit_of_groups_takes_the_place_of_those_of_its_prompt_alone(store_url: str) -> None:

@@ -5,25 +5,31 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from random_graphs import random_graph
 from random_stores import make_store
 
 from distributed_tracer.errors import ConfigError, StoreCorrupt
 from distributed_tracer.graph.context import Group, NodeKey
 from distributed_tracer.graph.labels import Label
+from distributed_tracer.labels.in_store import label_sources, remove_labels
 from distributed_tracer.store.annotation_edits import write_groups_edit, write_label_edit, write_note
 from distributed_tracer.store.annotation_log import AnnotationCache, open_log
-from distributed_tracer.store.annotations import write_groups, write_labels
+from distributed_tracer.store.annotation_undo import undo
+from distributed_tracer.store.annotations import annotation_keys, read_labels, write_groups, write_labels
 from distributed_tracer.store.backend.base import Backend
 from distributed_tracer.store.backend.open import open_backend
 from distributed_tracer.store.format.annotation import Annotation, PromptGroups
 from distributed_tracer.store.format.annotation_subject import Subject
 from distributed_tracer.store.maintenance.repair import repair
 from distributed_tracer.store.object_names import annotation_key
+from distributed_tracer.store.reader import Store, open_store
 
 FEATURE, NODE = Subject.of_feature(0, 5), NodeKey("feature", 0, 1, 7)
 
@@ -63,7 +69,7 @@ def test_each_annotation_is_read_once_however_often_the_cache_is_refreshed(store
     assert cache.refresh() == root.num_read == 600
     assert (cache.refresh(), root.num_read) == (0, 600)
     write_note(cache, FEATURE, "mine", "bob")
-    assert root.num_read == 601
+    assert (cache.refresh(), root.num_read) == (0, 600), "what was written here is known"
     write_note(open_backend(store_url), FEATURE, "by another process", "ann")
     assert [one.content and one.content["text"] for one in cache.heads("notes", FEATURE)] == ["mine"]
     assert (cache.refresh(["labels"]), cache.refresh(["notes"]), cache.refresh()) == (0, 1, 0)
@@ -156,3 +162,72 @@ def test_many_threads_may_read_and_write_through_one_cache(tmp_path: Path) -> No
     counts = [len(cache.heads(kind)) for kind in ("notes", "groups", "labels")]
     assert counts == [30, 30, 30]
     assert cache.problems == []
+
+
+ANN, BOB = "ann", "bob"
+STEP = st.tuples(
+    st.sampled_from(["file", "label", "label", "remove", "source", "undo", "groups", "many groups"]),
+    st.sampled_from([ANN, BOB]),
+    st.integers(0, 1 << 16),
+)
+
+
+def take(step: tuple[str, str, int], store: Store, cache: AnnotationCache) -> None:
+    """Do one thing that people do, with what counts at that moment; what makes no sense is refused, or does nothing."""
+    what, author, number = step
+    site, prompt = (0, number % 2), "ab"[number % 2]
+    kind, subject = ("labels", Subject.of_feature(*site)) if number % 3 else ("groups", Subject.of_prompt(prompt, ""))
+    heads = cache.heads(kind, subject)
+    seen = [head.ref for place, head in enumerate(heads) if number >> (2 + place) & 1]
+    match what:
+        case "file":
+            rows = [(0, n % 2, Label(f"file {n}", author)) for n in range(number % 5)]
+            write_labels(store.root, rows, author, [head.name for head in heads], [author])
+        case "label" if kind == "labels":
+            write_label_edit(cache, *site, f"text {number}", author, author, seen)
+        case "remove" if seen and kind == "labels":
+            write_label_edit(cache, *site, None, author, parents=seen)
+        case "source" if author in label_sources(read_labels(store.root)):
+            remove_labels(open_store(store.url), author, author)
+        case "undo":
+            with suppress(ConfigError):
+                undo(cache, kind, subject, author, seen[0] if seen else None)
+        case "groups" if kind == "groups":
+            write_groups_edit(cache, prompt, "", [Group(f"group {number}", (NODE,))], [], author, seen)
+        case "many groups":
+            found = [PromptGroups(name, "", (Group(f"many {number}", (NODE,)),)) for name in "ab"[: 1 + number % 2]]
+            write_groups(store.root, found, author, [head.name for head in cache.heads("groups")][: number % 4])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(STEP, min_size=1, max_size=12))
+def test_whatever_people_do_the_cache_says_what_a_store_that_is_opened_says(
+    steps: list[tuple[str, str, int]], fresh: Store
+) -> None:
+    for key in annotation_keys(fresh.root):
+        fresh.root.remove(key)
+    cache = AnnotationCache(fresh.root)
+    for step in steps:
+        take(step, fresh, cache)
+        cache.refresh()
+    labels: dict[tuple[int, int], list[Label]] = {}
+    for head in cache.heads("labels"):
+        assert head.content is not None
+        label = Label(head.content["text"], head.content["source"])
+        labels.setdefault((head.subject.layer, head.subject.feature), []).append(label)
+    assert {site: tuple(dict.fromkeys(found)) for site, found in labels.items()} == dict(read_labels(fresh.root))
+    for prompt in "ab":
+        heads = cache.heads("groups", Subject.of_prompt(prompt, ""))
+        names = [group["name"] for head in heads for group in (head.content or {})["groups"]]
+        expected = [group.name for group in open_store(fresh.url).context(prompt).groups]
+        assert list(dict.fromkeys(names)) == expected
+    again = open_log(fresh.root)
+    for kind in ("labels", "groups"):
+        assert cache.history(kind) == again.history(kind), "reading bit by bit is reading at once"
+        for record in cache.history(kind):
+            assert record in cache.history(kind, record.subject)
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return make_store(str(tmp_path_factory.mktemp("fresh") / "store"), [random_graph("a"), random_graph("b")])

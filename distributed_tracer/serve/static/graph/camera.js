@@ -1,8 +1,12 @@
 // Camera: from units of the layout to pixels of the plot, which lies right of the names of layers and above the tokens.
 export const LEFT = 74, BELOW = 78;
 const ABOVE = 40, BESIDE = 30;
-const LEAST = 0.02, MOST = 12;
+const LEAST = 0.02, MOST = 12, LEAST_STRETCH = 0.6, MOST_STRETCH = 6;
 const within = (value, least, most) => Math.min(Math.max(value, least), most);
+
+/** Whether two places are the same; null is the whole. */
+export const isSamePlace = (one, other) =>
+  one === other || (one !== null && other !== null && Object.keys(one).every((name) => one[name] === other[name]));
 
 export class Camera {
   /** `width` and `height` are those of the plot in pixels. `stretch` makes the layout higher than wide. */
@@ -23,25 +27,29 @@ export class Camera {
   /** Show all of a layout. */
   fit({ width, height }) {
     const high = Math.max(this.height - ABOVE, 1);
-    this.scale = within(Math.min(this.width / (width + BESIDE), high / height / 0.6), LEAST, 2);
-    this.stretch = within(high / height / this.scale, 0.6, 2);
+    this.scale = within(Math.min(this.width / (width + BESIDE), high / height / LEAST_STRETCH), LEAST, 2);
+    this.stretch = within(high / height / this.scale, LEAST_STRETCH, MOST_STRETCH);
     this.x = width / 2 - this.width / 2 / this.scale;
     this.y = height / 2 - (high / 2 + ABOVE) / this.tall;
     this.isFitted = true;
   }
 
-  /** Show what an address asks for: the middle and the scale, in the stretch of the whole. */
-  goTo({ x, y, scale }, layout) {
-    this.fit(layout);
+  /** Show what an address asks for: what is in the middle, at which scale and stretch. */
+  goTo({ x, y, scale, stretch }) {
     this.scale = within(scale, LEAST, MOST);
+    this.stretch = within(stretch, LEAST_STRETCH, MOST_STRETCH);
     this.x = x - this.width / 2 / this.scale;
     this.y = y - this.height / 2 / this.tall;
     this.isFitted = false;
   }
 
-  /** The middle and the scale, as addresses have them. */
+  /** What `goTo` takes, rounded as addresses have it: a hundredth of a unit is less than a pixel at every scale. */
   get place() {
-    return { x: this.fromX(this.width / 2), y: this.fromY(this.height / 2), scale: this.scale };
+    const rounded = (value, digits) => Number(value.toFixed(digits));
+    return {
+      x: rounded(this.fromX(this.width / 2), 2), y: rounded(this.fromY(this.height / 2), 2),
+      scale: rounded(this.scale, 4), stretch: rounded(this.stretch, 4),
+    };
   }
 
   move(dx, dy) {

@@ -1,6 +1,6 @@
 // Lists of connections: inputs and outputs of a node, or direct effects on a target, the largest share first.
 import { html, useEffect, useState } from "../lib.js";
-import { cut, percent } from "../text.js";
+import { cut, number, percent } from "../text.js";
 
 const FIRST = 10, MORE = 100;
 
@@ -12,13 +12,14 @@ function Elsewhere({ graph, node, from }) {
 }
 
 /** One node as a button. `share` is drawn as a bar; `from` is the position that is looked from, or null. */
-export function NodeRow({ graph, node, share = null, from = null, isHidden = false, select, hover }) {
+export function NodeRow({ graph, node, share = null, value = null, from = null, isHidden = false, select, hover }) {
   const key = graph.keyOf(node), label = graph.labelText(node), sign = share > 0 ? "positive" : "negative";
   return html`<li><button type="button" class="row" onClick=${() => select(key)} onMouseEnter=${() => hover(key)}
       onMouseLeave=${() => hover(null)} onFocus=${() => hover(key)} onBlur=${() => hover(null)}>
     <span class="what"><span class=${`mark kind-${graph.kind[node]}`} aria-hidden="true"></span>
-      <b>${cut(graph.shortName(node), 24)}</b>${" "}${label ? cut(label, 60) : ""}${isHidden ? html` <i>hidden</i>` : ""}</span>
+      <b>${cut(graph.shortName(node), 24)}</b>${" "}${label ? cut(label, 60) : ""}${isHidden ? html` <i>not shown</i>` : ""}</span>
     <${Elsewhere} graph=${graph} node=${node} from=${from} />
+    ${value === null ? "" : html`<span class="share faint" title="influence">${number(value)}</span>`}
     ${share === null ? "" : html`<span class=${`share ${sign}`}>${percent(share)}</span>
       <span class=${`bar ${sign}`} style=${{ width: `${Math.min(100, 100 * Math.abs(share))}%` }} aria-hidden="true"></span>`}
   </button></li>`;

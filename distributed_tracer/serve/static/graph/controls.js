@@ -1,4 +1,4 @@
-// Controls above the drawing: influence, edges and densities as sliders, the targets that are compared, the size.
+// Controls above the drawing: influence, edges and densities as sliders, and the targets that are compared.
 import { html, useEffect, useRef, useState } from "../lib.js";
 import { number } from "../text.js";
 import { targetsOf } from "./effects.js";
@@ -39,7 +39,7 @@ function Slider({ label, step, said, onTry, onSet, title }) {
     <output>${said(now)}</output></label>`;
 }
 
-export function Controls({ graph, view, act, attempt, scene, isFolded }) {
+export function Controls({ graph, view, act, attempt }) {
   const total = graph.source.length, inner = graph.inner.length;
   const slider = (label, name, title, toStep, toValue, said) => html`<${Slider} label=${label} title=${title} said=${said} step=${toStep(view[name])}
     onTry=${(step) => attempt({ [name]: toValue(step) })} onSet=${(step) => act(label.toLowerCase(), { [name]: toValue(step) }, { merge: name })} />`;
@@ -58,13 +58,7 @@ export function Controls({ graph, view, act, attempt, scene, isFolded }) {
         (value) => Math.round(STEPS * Math.cbrt(value)), densityOf, (step) => share(densityOf(step)))}
       ${slider("At most", "maxDensity", "Features that are nodes in at most this share of the store's prompts",
         (value) => Math.round(STEPS * Math.cbrt(value)), densityOf, (step) => share(densityOf(step)))}</div></details>`}
-    <${Targets} graph=${graph} view=${view} act=${act} />
-    <span class="zoom" role="group" aria-label="Size">
-      ${isFolded && html`<button type="button" onClick=${() => act("fold", { open: [] })}>Fold</button>`}
-      <button type="button" aria-label="Zoom in" title="Zoom in (+)" onClick=${() => { scene().camera.zoom(1.25); scene().moved(); }}>+</button>
-      <button type="button" aria-label="Zoom out" title="Zoom out (−)" onClick=${() => { scene().camera.zoom(0.8); scene().moved(); }}>−</button>
-      <button type="button" title="Show all (0)" onClick=${() => act("show all", { camera: null })}>Fit</button>
-    </span></div>`;
+    <${Targets} graph=${graph} view=${view} act=${act} /></div>`;
 }
 
 /** The choice of A and B among the targets, where there are several. */

@@ -9,7 +9,7 @@ import { Scene } from "./scene.js";
 const OF_PLOT = ["edges", "nodes", "focus"];
 
 /** `holder.current` becomes the scene. `on` has select, pin, unfold and camera. */
-export function Drawing({ graph, view, holder, on }) {
+export function Drawing({ graph, view, holder, on, children }) {
   const box = useRef(null), canvases = useRef({}), [tip, setTip] = useState(null), latest = useRef(on);
   latest.current = on;
   useEffect(() => {
@@ -42,12 +42,12 @@ export function Drawing({ graph, view, holder, on }) {
   }, [graph]);
   useEffect(() => { holder.current?.show(view); }, [view]);
   const canvas = (name) => html`<canvas key=${name} class=${name} ref=${(made) => { canvases.current[name] = made; }} aria-hidden="true"></canvas>`;
-  return html`<div class="drawing" ref=${box} tabindex="0" role="application" aria-label="Attribution graph. Arrow keys walk from node to node, Enter selects; question mark lists all keys."
+  return html`<div class="drawing"><div class="surface" ref=${box} tabindex="0" role="application" aria-label="Attribution graph. Arrow keys walk from node to node, Enter selects; question mark lists all keys."
       aria-describedby="drawing-said">
     ${canvas("ground")}<div class="plot" style=${{ left: `${LEFT}px`, bottom: `${BELOW}px` }}>${OF_PLOT.map(canvas)}</div>
     <span id="drawing-said" class="unseen">${view.node && graph.nodeOf(view.node) >= 0 ? `Selected: ${graph.name(graph.nodeOf(view.node))}` : "No node is selected."}</span>
     ${tip && html`<${Tip} graph=${graph} box=${box} ...${tip} />`}
-  </div>`;
+  </div>${children}</div>`;
 }
 
 function Tip({ graph, box, node, x, y }) {

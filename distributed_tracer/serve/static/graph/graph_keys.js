@@ -73,10 +73,8 @@ export function useGraphKeys({ graph, latest, act, scene, select, pin, neighbour
     { keys: ["shift+ArrowUp"], label: "move it down", run: pan(0, 1) },
     { keys: ["shift+ArrowDown"], label: "move it up", run: pan(0, -1) },
     { keys: ["f"], label: "unfold all positions and layers, or fold them", run: () => {
-      const { layout } = shown(), isOpen = latest().open.length > 0;
-      const folded = [...layout.columns.filter((one) => one.isFolded).map((one) => `${one.first}-${one.last}`),
-        ...layout.bands.filter((one) => one.isFolded).map((one) => `L${one.first}-${one.last}`)];
-      act(isOpen ? "fold" : "unfold", { open: isOpen ? [] : folded });
+      const isOpen = latest().open.length > 0, all = [`0-${graph.tokens.length - 1}`, `L0-${graph.num_layers}`];
+      act(isOpen ? "fold" : "unfold", { open: isOpen ? [] : all });
     } },
     { keys: [","], label: "the previous prompt", run: neighbour("previous") },
     { keys: ["."], label: "the next prompt", run: neighbour("next") },

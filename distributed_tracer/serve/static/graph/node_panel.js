@@ -2,7 +2,7 @@
 import { href } from "../address.js";
 import { ERROR, FEATURE, KINDS, TARGET, TOKEN } from "../graph_data.js";
 import { html, useMemo } from "../lib.js";
-import { FeatureSlot } from "../parts/feature_slot.js";
+import { FeaturePanel } from "../parts/feature_panel.js";
 import { cut, number, percent, visible } from "../text.js";
 import { Connections, NodeRow, entriesOf } from "./connections.js";
 import { effectsOf, strongestEffects } from "./effects.js";
@@ -26,7 +26,7 @@ function Nothing({ graph, shown, select, hover }) {
     <p class="faint">Click a node, or press an arrow key and then Enter. <kbd>?</kbd> lists all keys.</p>
     <h3>Most influential features</h3>
     <ul class="rows">${top.slice(0, 12).map((node) => html`
-      <${NodeRow} key=${node} graph=${graph} node=${node} isHidden=${!shown[node]} select=${select} hover=${hover} />`)}</ul>
+      <${NodeRow} key=${node} graph=${graph} node=${node} value=${graph.influence[node]} isHidden=${!shown[node]} select=${select} hover=${hover} />`)}</ul>
   </section>`;
 }
 
@@ -44,9 +44,9 @@ function factsOf(graph, node, effects) {
 }
 
 const densityOf = (density) =>
-  Number.isFinite(density) ? `in ${number(100 * density)}% of the store's prompts` : "unknown";
+  Number.isFinite(density) ? `in ${Number((100 * density).toPrecision(3))}% of the store's prompts` : "unknown";
 
-function Selected({ graph, view, act, shown, node, select, hover }) {
+function Selected({ graph, view, act, store, shown, node, select, hover }) {
   const key = graph.keyOf(node), kind = graph.kind[node], effects = useMemo(() => effectsOf(graph, view), [view.targetA, view.targetB]);
   const isPinned = view.pins.includes(key), isHidden = view.hidden.includes(key);
   const lists = useMemo(() => [
@@ -59,7 +59,7 @@ function Selected({ graph, view, act, shown, node, select, hover }) {
   return html`<section>
     <h2><span class=${`mark kind-${kind}`} aria-hidden="true"></span> ${kind === FEATURE ? "Feature" : kind === ERROR ? "" : `${KINDS[kind][0].toUpperCase()}${KINDS[kind].slice(1)}`}
       ${" "}${cut(kind === ERROR ? `Error of layer ${graph.layer[node]}` : graph.shortName(node), 100)}</h2>
-    ${kind === FEATURE && html`<${FeatureSlot} graph=${graph} node=${node} layer=${graph.layer[node]} feature=${graph.feature[node]} />`}
+    ${graph.labelText(node) && html`<p class="hostile">${graph.labelText(node)}</p>`}
     <dl class="pairs">${factsOf(graph, node, effects).map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}
       ${groups.length > 0 && html`<dt>groups</dt><dd>${groups.map(({ name }) => visible(name)).join(", ")}</dd>`}</dl>
     <p class="commands">
@@ -71,6 +71,8 @@ function Selected({ graph, view, act, shown, node, select, hover }) {
     ${kind === TOKEN || lists.some(([, entries]) => entries.length) ? "" : html`<p class="faint">The graph has no edges at this node.</p>`}
     ${lists.map(([title, entries]) => html`<${Connections} key=${title} title=${title} entries=${entries} subject=${key} graph=${graph}
       from=${graph.position[node]} shown=${shown} select=${select} hover=${hover} />`)}
+    ${kind === FEATURE && html`<section class="feature"><h2>Feature ${graph.shortName(node)} in all prompts</h2>
+      <${FeaturePanel} key=${key} layer=${graph.layer[node]} feature=${graph.feature[node]} store=${store} isShort /></section>`}
   </section>`;
 }
 

@@ -36,7 +36,8 @@ export function paintGround(pen, { graph, view, layout, camera, colours, cursor 
     pen.moveTo(x, 0);
     pen.lineTo(x, height);
   }
-  pen.globalAlpha = 0.45;
+  // In a long prompt that is seen whole, lines between columns would be a grating.
+  pen.globalAlpha = Math.min(0.45, (0.02 * layout.width * camera.scale) / Math.max(layout.columns.length, 1));
   pen.stroke();
   pen.globalAlpha = 1;
   pen.restore();
@@ -86,15 +87,30 @@ function paintTokens(pen, { graph, layout, camera, colours, marked }) {
   }
 }
 
-/** Paint edges `from` to `to` of those drawn, as one path for each sign. Later edges are weaker: thinner and paler. */
-export function paintEdges(pen, { graph, layout: { x, y }, camera, drawn, colours }, from, to) {
+const WIDE = 100, CHUNK = 1500;
+
+/** Return the chunks of the first `most` edges as pairs of first and end, the weakest first: each is painted at once. */
+export function chunksOf(most) {
+  const chunks = [];
+  for (let from = 0; from < most; from = chunks.at(-1)[1]) chunks.push([from, chunkEnd(from, most)]);
+  return chunks.reverse();
+}
+
+const chunkEnd = (from, most) => Math.min(from + (from < WIDE ? 1 : CHUNK), most);
+
+/**
+ * Paint a chunk of the edges drawn. Later edges are weaker: paler, and no wider than a pixel, as the path of wider lines
+ * takes a processor ten times as long.
+ */
+export function paintEdges(pen, { graph, layout: { x, y }, camera, drawn, colours }, [from, to]) {
   const { source, target, weight } = graph, rank = (from + to) / 2 / Math.max(drawn.length, 1);
-  const strength = 1 - Math.sqrt(rank), crowd = Math.min(1, Math.sqrt(4000 / Math.max(drawn.length, 1)));
-  pen.lineWidth = 0.5 + 1.5 * strength;
-  pen.globalAlpha = Math.max((0.1 + 0.55 * strength) * Math.max(crowd, 0.25), 0.03);
+  const strength = 1 - Math.sqrt(rank), crowd = Math.min(1, Math.sqrt(1500 / Math.max(drawn.length, 1)));
+  pen.lineWidth = to <= WIDE ? 1 + strength * (1 - from / WIDE) : 1;
+  pen.globalAlpha = Math.max((0.08 + 0.5 * strength) * Math.max(crowd, 0.2), 0.03);
   const { x: left, y: top, scale, tall } = camera;
   for (const sign of [1, -1]) {
     pen.strokeStyle = sign > 0 ? colours.positive : colours.negative;
+    if (to - from === 1 && weight[drawn[from]] * sign <= 0) continue;
     pen.beginPath();
     for (let place = from; place < to; place++) {
       const edge = drawn[place];
@@ -145,7 +161,7 @@ export function sizesOf(graph) {
   return graph.sizes;
 }
 
-export const radiusOf = (graph, camera, node) => sizesOf(graph)[node] * Math.min(Math.max(camera.scale, 0.35), 1.6);
+export const radiusOf = (graph, camera, node) => sizesOf(graph)[node] * Math.min(0.25 + 0.9 * Math.sqrt(camera.scale * camera.tall), 1.6);
 
 function shape(pen, kind, x, y, r) {
   if (r < 1.6) pen.rect(x - r, y - r, 2 * r, 2 * r);
@@ -196,7 +212,7 @@ function lookOf({ graph, effects, linked }, node) {
 }
 
 const fillOf = (look, colours) =>
-  look < 4 ? colours[KINDS[look]] : [colours.line, colours.positive, colours.negative][look - 4];
+  look < 4 ? colours[KINDS[look]] : [colours.faint, colours.positive, colours.negative][look - 4];
 
 /** Rings around nodes in groups (in the group's colour) and pinned nodes. */
 export function paintMarks(pen, { graph, layout, camera, shown, marks, colours }) {

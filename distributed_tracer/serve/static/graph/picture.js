@@ -2,11 +2,11 @@
 import { cut, visible } from "../text.js";
 import { BELOW, LEFT } from "./camera.js";
 import { paintNames, paintNamesOf } from "./names.js";
-import { paintEdges, paintFocus, paintGround, paintLinked, paintMarks, paintNodes } from "./paint.js";
+import { chunksOf, paintEdges, paintFocus, paintGround, paintLinked, paintMarks, paintNodes } from "./paint.js";
 import { paintNodesAgain } from "./scene.js";
 import { SvgPen } from "./svg_pen.js";
 
-const NAMES = 220, CHUNK = 1500, MOST_EDGES = 20_000, SCALE = 2;
+const NAMES = 220, MOST_EDGES = 20_000, SCALE = 2;
 
 /** Return { svg(), png() } of a scene: a text, and a promise of a Blob at twice the size. */
 export function pictureOf(scene) {
@@ -18,7 +18,7 @@ function paintAll(pen, scene, { mostEdges, begin, end }) {
   paintGround(pen, scene);
   begin();
   const count = Math.min(drawn.length, mostEdges), pale = scene.linked ? Math.min(count, 500) : count;
-  for (let to = pale; to > 0; to -= CHUNK) paintEdges(pen, scene, Math.max(to - CHUNK, 0), to);
+  for (const chunk of chunksOf(pale)) paintEdges(pen, scene, chunk);
   paintNodes(pen, scene);
   paintMarks(pen, scene);
   if (scene.linked) {

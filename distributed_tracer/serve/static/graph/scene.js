@@ -2,18 +2,20 @@
 // nodes, and the focus (selected edges, rings, names of what is pointed at).
 //
 // Painting many edges takes long. So while something moves, the edges' canvas is moved as a bitmap, or has the strongest
-// edges only; all edges are painted when the view settles, some milliseconds' worth in each frame.
+// edges only. When the view settles, all edges are painted on a canvas that is not seen, some in each frame, the weakest
+// first, and then shown.
 import { BELOW, Camera, LEFT } from "./camera.js";
 import { effectsOf } from "./effects.js";
 import { hitTest } from "./hit.js";
 import { layOut } from "./layout.js";
-import { Layer } from "./layer.js";
+import { Layer, pixelRatio } from "./layer.js";
 import { paintNames, paintNamesOf } from "./names.js";
-import { paintEdges, paintFocus, paintGround, paintLinked, paintMarks, paintNodes, readColours } from "./paint.js";
+import { chunksOf, paintEdges, paintFocus, paintGround, paintLinked, paintMarks, paintNodes, readColours } from "./paint.js";
 import { chooseEdges, chooseNodes } from "./shown.js";
 
-const SETTLED = 140, BUDGET = 7, CHUNK = 1500, DRAFT = 1500; // milliseconds, milliseconds, edges, edges
+const SETTLED = 140, DRAFT = 1000, AT_ONCE = 3000; // milliseconds, edges, edges
 const MOST_LINKED = 2000, NAMES = 220, NAMES_MOVING = 60, SLOW = 10; // edges, names, names, milliseconds
+const QUICK = 22, MOST_CHUNKS = 64; // milliseconds of a frame, chunks
 const LAYERS = ["ground", "edges", "nodes", "focus"];
 
 export class Scene {
@@ -22,7 +24,7 @@ export class Scene {
     this.graph = graph;
     this.layers = Object.fromEntries(LAYERS.map((name) => [name, new Layer(canvases[name])]));
     Object.assign(this, { onCamera, onFrame, hovered: -1, cursor: -1, view: null, frame: 0, settling: 0, hit: null });
-    Object.assign(this, { nextEdge: Infinity, isMoving: false, dirty: new Set() });
+    Object.assign(this, { job: null, back: null, chunksAtOnce: 2, isMoving: false, dirty: new Set() });
     this.camera = new Camera(1, 1);
     this.colours = readColours();
   }
@@ -69,11 +71,8 @@ export class Scene {
   }
 
   applyCamera({ camera }) {
-    const now = this.camera.place;
-    const isThere = camera && ["x", "y", "scale"].every((name) => Math.abs(camera[name] - now[name]) < 0.06);
-    if (camera && !isThere) this.camera.goTo(camera, this.layout);
-    else if (!camera) this.camera.fit(this.layout);
-    else return;
+    if (camera) this.camera.goTo(camera);
+    else this.camera.fit(this.layout);
     this.dirty.add("edges");
   }
 
@@ -112,7 +111,7 @@ export class Scene {
   moved() {
     for (const name of ["ground", "focus", "nodes"]) this.dirty.add(name);
     this.layers.edges.follow(this.camera);
-    this.nextEdge = Infinity;
+    this.job = null;
     this.move();
     this.wake();
   }
@@ -125,7 +124,7 @@ export class Scene {
 
   settle() {
     this.isMoving = false;
-    for (const name of ["edges", "nodes"]) this.dirty.add(name);
+    for (const name of ["edges", "nodes", "focus"]) this.dirty.add(name);
     this.onCamera(this.camera.isFitted ? null : this.camera.place);
     this.wake();
   }
@@ -139,13 +138,18 @@ export class Scene {
     const { camera, layers, dirty } = this, began = performance.now();
     if (dirty.has("ground")) layers.ground.paint(camera, (pen) => paintGround(pen, this));
     if (dirty.has("edges")) this.beginEdges();
-    else if (this.nextEdge < this.drawn.length) this.paintSomeEdges();
+    else if (this.job) this.paintSomeEdges(began);
     if (dirty.has("nodes")) this.paintNodes();
-    if (dirty.has("focus")) layers.focus.paint(camera, (pen) => this.paintFocus(pen));
+    if (dirty.has("focus") && (this.hasFocus || layers.focus.isFilled)) {
+      layers.focus.paint(camera, (pen) => this.paintFocus(pen));
+      layers.focus.isFilled = this.hasFocus;
+    }
     dirty.clear();
     this.onFrame(performance.now() - began);
-    if (this.nextEdge < this.drawn.length) this.wake();
+    if (this.job) this.wake();
   }
+
+  get hasFocus() { return this.linked !== null || this.hovered >= 0 || this.cursor >= 0; }
 
   paintNodes() {
     const { nodes } = this.layers;
@@ -155,34 +159,50 @@ export class Scene {
       nodes.paint(this.camera, (pen) => {
         paintNodes(pen, this);
         paintMarks(pen, this);
-        paintNames(pen, this, this.isMoving ? NAMES_MOVING : NAMES);
+        if (!this.linked) this.paintNames(pen);
       });
   }
 
   beginEdges() {
-    this.layers.edges.begin(this.camera);
-    const count = this.isMoving ? Math.min(DRAFT, this.drawn.length) : this.drawn.length;
-    this.nextEdge = 0;
-    this.paintSomeEdges(count);
-    if (this.isMoving) this.nextEdge = Infinity;
+    const { edges } = this.layers, count = this.drawn.length, isAll = !this.isMoving && count <= AT_ONCE;
+    edges.begin(this.camera);
+    for (const chunk of chunksOf(isAll ? count : Math.min(DRAFT, count))) paintEdges(edges.pen, this, chunk);
+    this.job = isAll || this.isMoving ? null : this.newJob();
   }
 
-  /** Paint edges behind those that are painted, which are stronger, until the time of a frame is over. */
-  paintSomeEdges(most = this.drawn.length) {
-    const { pen } = this.layers.edges, end = performance.now() + BUDGET;
-    pen.globalCompositeOperation = "destination-over";
-    do {
-      const to = Math.min(this.nextEdge + CHUNK, most);
-      paintEdges(pen, this, this.nextEdge, to);
-      this.nextEdge = to;
-    } while (this.nextEdge < most && performance.now() < end);
-    pen.globalCompositeOperation = "source-over";
+  /** Return the painting of all edges on a canvas of its own. */
+  newJob() {
+    const { canvas } = this.layers.edges;
+    this.back ??= new Layer(document.createElement("canvas"));
+    this.back.resize(canvas.width / pixelRatio(), canvas.height / pixelRatio());
+    this.back.begin(this.camera);
+    return { chunks: chunksOf(this.drawn.length), next: 0, before: 0 };
+  }
+
+  /** Paint some chunks: more in each frame while frames come quickly. */
+  paintSomeEdges(now) {
+    const { job } = this;
+    if (job.before)
+      this.chunksAtOnce = Math.min(Math.max(this.chunksAtOnce * (now - job.before < QUICK ? 1.3 : 0.7), 1), MOST_CHUNKS);
+    job.before = now;
+    const end = Math.min(job.next + Math.ceil(this.chunksAtOnce), job.chunks.length);
+    for (; job.next < end; job.next++) paintEdges(this.back.pen, this, job.chunks[job.next]);
+    if (job.next < job.chunks.length) return;
+    const { edges } = this.layers;
+    edges.begin(this.camera).setTransform(1, 0, 0, 1, 0, 0);
+    edges.pen.drawImage(this.back.canvas, 0, 0);
+    this.job = null;
+  }
+
+  paintNames(pen) {
+    paintNames(pen, this, this.isMoving ? NAMES_MOVING : NAMES);
   }
 
   paintFocus(pen) {
     if (this.linked) {
       paintLinked(pen, this);
       paintNodesAgain(pen, this);
+      this.paintNames(pen); // over the edges that are drawn here
     }
     paintFocus(pen, this);
     paintNamesOf(pen, this, [this.graph.nodeOf(this.view.node), this.hovered, this.cursor]);
@@ -208,6 +228,7 @@ export class Scene {
   point(name, node) {
     if (this[name] === node) return;
     this[name] = node;
+    if (name === "hovered") this.onHover?.(node); // panels that are linked with the drawing
     this.dirty.add("focus");
     if (name === "cursor") {
       this.dirty.add("ground");

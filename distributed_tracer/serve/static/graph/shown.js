@@ -28,8 +28,9 @@ export function chooseNodes(graph, view) {
       (density[node] < view.minDensity || density[node] > view.maxDensity);
     if (!isOutside) shown[node] = 1;
   }
-  for (const node of nodesOf(graph, view.hidden)) shown[node] = 0;
   for (const node of keptNodes(graph, view)) shown[node] = 1;
+  for (const node of nodesOf(graph, view.hidden)) shown[node] = 0;
+  if (view.node && graph.nodeOf(view.node) >= 0) shown[graph.nodeOf(view.node)] = 1;
   const used = usedPositions(graph, shown, view);
   let numInner = 0;
   for (let node = 0; node < graph.count; node++) {
@@ -40,9 +41,7 @@ export function chooseNodes(graph, view) {
 }
 
 /** Return the nodes that are shown whatever the sliders say. */
-export function keptNodes(graph, view) {
-  return nodesOf(graph, [...view.pins, ...(view.node ? [view.node] : []), ...view.groups.flatMap(({ members }) => members)]);
-}
+const keptNodes = (graph, view) => nodesOf(graph, [...view.pins, ...view.groups.flatMap(({ members }) => members)]);
 
 /** Return for each position whether it has a column of its own. */
 function usedPositions(graph, shown, view) {

@@ -17,11 +17,11 @@ export function Strip({ graph, neighbours }) {
     <nav class="neighbours" aria-label="Neighbouring prompts">${to(neighbours?.previous, "Previous", "‹", ",")}
       <span class="faint">${neighbours ? `${neighbours.number.toLocaleString("en")} of ${neighbours.of.toLocaleString("en")}` : "…"}</span>
       ${to(neighbours?.next, "Next", "›", ".")}</nav>
-    <h1 title=${visible(graph.prompt)}>${cut(visible(graph.text ?? graph.prompt), 400)}</h1>
-    <ul class="answers" aria-label="Targets and their weights">${graph.targets.map(({ label, weight }) => html`
+    <div class="about"><h1 title=${visible(graph.prompt)}>${cut(visible(graph.text ?? graph.prompt), 400)}</h1>
+    <div class="facts-line"><ul class="answers" aria-label="Targets and their weights">${graph.targets.map(({ label, weight }) => html`
       <li><b>${cut(visible(label), 40)}</b>${" "}<span class="weight">${weight === null ? "" : number(weight)}</span></li>`)}</ul>
     <ul class="scores">${SCORES.map(([name, said]) => html`<li title=${said}>${name} <b>${number(graph.scores[name])}</b></li>`)}
-      <li>${counted(graph.num_nodes, "node")}</li><li>${counted(graph.num_edges, "edge")}</li></ul>
+      <li>${counted(graph.num_nodes, "node")}</li><li>${counted(graph.num_edges, "edge")}</li></ul></div></div>
     <span class="ways"><a href=${href("compare", { a: graph.prompt })}>Compare</a>
       ${metadata.length > 0 && html`<details><summary>Metadata</summary><dl class="pairs"><dt>prompt</dt><dd>${visible(graph.prompt)}</dd>
         ${metadata.map(([name, value]) => html`<dt>${visible(name)}</dt><dd class="hostile">${cut(plain(value), 400)}</dd>`)}</dl></details>`}</span>

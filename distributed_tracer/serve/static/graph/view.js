@@ -21,7 +21,7 @@ export function firstView(graph) {
     targetB: null,
     hidden: [],
     open: [], // what a reader unfolded: "3-17" for positions, "L4-9" for layers
-    camera: null, // null shows all; otherwise the middle and the scale: { x, y, scale }
+    camera: null, // null shows all; otherwise what `Camera.goTo` takes
     panel: null,
   };
 }
@@ -71,8 +71,8 @@ function numberOf(params, name, least, most, otherwise, wrong) {
 }
 
 function cameraOf(text) {
-  const [x, y, scale] = (text ?? "").split(",").map(Number);
-  return [x, y, scale].every(Number.isFinite) && scale > 0 ? { x, y, scale } : null;
+  const [x, y, scale, stretch] = (text ?? "").split(",").map(Number);
+  return [x, y, scale, stretch].every(Number.isFinite) && scale > 0 ? { x, y, scale, stretch } : null;
 }
 
 function words(missing, wrong) {
@@ -101,7 +101,7 @@ export function addressOf(view, first) {
     from: view.minDensity > 0 ? rounded(view.minDensity) : null,
     to: view.maxDensity < 1 ? rounded(view.maxDensity) : null,
     open: view.open,
-    at: view.camera && [view.camera.x.toFixed(1), view.camera.y.toFixed(1), view.camera.scale.toPrecision(4)].join(","),
+    at: view.camera && [view.camera.x, view.camera.y, view.camera.scale, view.camera.stretch].join(","),
     panel: view.panel,
   };
 }

@@ -1,6 +1,7 @@
 // The graph page: one prompt's graph, drawn, with panels about what is selected in it.
 import { go } from "../address.js";
 import { get, getArrays } from "../api.js";
+import { isSamePlace } from "../graph/camera.js";
 import { GraphData } from "../graph_data.js";
 import { useGraphKeys } from "../graph/graph_keys.js";
 import { toggled, useView } from "../graph/commands.js";
@@ -22,7 +23,8 @@ export default function GraphPage({ store, params }) {
     return new GraphData(await getArrays("graph", { prompt }, signal));
   }, [prompt]);
   const neighbours = useLoaded((signal) => (prompt ? get("graph_neighbours", { prompt }, signal) : Promise.resolve(null)), [prompt]);
-  if (graph.error || !graph.value || graph.isLoading) return html`<${NotThere} error=${graph.error} what="the graph" />`;
+  if (graph.error || !graph.value || graph.isLoading)
+    return html`<div class="not-there"><h1>${graph.error ? "This graph cannot be shown" : "Graph"}</h1><${NotThere} error=${graph.error} what="the graph" /></div>`;
   return html`<${GraphView} key=${prompt} graph=${graph.value} neighbours=${neighbours.value} store=${store} params=${params} />`;
 }
 
@@ -39,9 +41,7 @@ function GraphView({ graph, neighbours, store, params }) {
   }, [graph]);
   const unfold = useCallback((range) => act("unfold", { open: [...new Set([...latest().open, range])] }), [graph]);
   const camera = useCallback((place) => {
-    const { camera: before } = latest();
-    const isSame = place === before || (place && before && ["x", "y", "scale"].every((name) => Math.abs(place[name] - before[name]) < 0.06));
-    if (!isSame) act("move", { camera: place }, { merge: "camera" });
+    if (!isSamePlace(place, latest().camera)) act("move", { camera: place }, { merge: "camera" });
   }, [graph]);
   const hover = useCallback((key) => scene.current?.point("hovered", key ? graph.nodeOf(key) : -1), [graph]);
   const on = { select: (node) => select(node < 0 ? null : graph.keyOf(node)), pin: (node) => pin(graph.keyOf(node)), unfold, camera };
@@ -49,18 +49,30 @@ function GraphView({ graph, neighbours, store, params }) {
   useGraphKeys({ graph, view, latest, act, scene, select, pin, unfold, neighbours, goTo: (id) => go("graph", { prompt: id }) });
   useEffect(() => { for (const line of gone) say(line); }, [gone]);
   const picture = useCallback(() => pictureOf(scene.current), [graph]);
-  return html`<div class="graph-page">
+  // A program that drives a browser asks the page's element for the picture, as panels ask the page.
+  const root = useRef(null);
+  useEffect(() => { root.current.picture = picture; }, [picture]);
+  return html`<div class="graph-page" ref=${root}>
     <${Strip} graph=${graph} neighbours=${neighbours} />
     <${Notes} lines=${[...gone, ...graph.notes]} />
     <div class="graph-main">
       <section class="graph-left" aria-label="Drawing">
-        <${Controls} graph=${graph} view=${view} act=${act} attempt=${attempt} scene=${() => scene.current} isFolded=${view.open.length > 0} />
-        <${Drawing} graph=${graph} view=${view} holder=${scene} on=${on} />
+        <${Controls} graph=${graph} view=${view} act=${act} attempt=${attempt} />
+        <${Drawing} graph=${graph} view=${view} holder=${scene} on=${on}><${Zoom} act=${act} scene=${scene} isUnfolded=${view.open.length > 0} /><//>
         <${Legend} />
         <${NodeList} graph=${graph} view=${view} select=${select} />
       </section>
       <${Panels} graph=${graph} view=${view} act=${act} store=${store} select=${select} hover=${hover} picture=${picture} scene=${scene} />
     </div></div>`;
+}
+
+function Zoom({ act, scene, isUnfolded }) {
+  const zoom = (factor) => () => { scene.current.camera.zoom(factor); scene.current.moved(); };
+  return html`<div class="zoom" role="group" aria-label="Size">
+    ${isUnfolded && html`<button type="button" title="Fold what was unfolded (f)" onClick=${() => act("fold", { open: [] })}>Fold</button>`}
+    <button type="button" aria-label="Zoom in" title="Zoom in (+)" onClick=${zoom(1.25)}>+</button>
+    <button type="button" aria-label="Zoom out" title="Zoom out (-)" onClick=${zoom(0.8)}>−</button>
+    <button type="button" title="Show all (0)" onClick=${() => act("show all", { camera: null })}>Fit</button></div>`;
 }
 
 function Legend() {

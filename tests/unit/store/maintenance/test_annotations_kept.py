@@ -133,4 +133,4 @@ def test_info_says_that_they_are_there(tmp_path: Path) -> None:
     size = (tmp_path / "store" / key).stat().st_size
     said = info_of(store.url)
     assert said["annotations"]["labels"] == {"objects": 1, "bytes": size}
-    assert f"notes    labels: 1 objects of {size:,} bytes" in info_text(said)
+    assert f"said     labels: 1 objects of {size:,} bytes" in info_text(said)
