@@ -30,13 +30,15 @@ def status_of(path: str) -> dict[str, Any]:
 
     Raises StoreNotFound, StoreVersionError, StoreCorrupt.
     """
-    store, root = open_store(path), open_backend(path)
+    root = open_backend(path)
+    runs = read_runs(root)
+    end = read_run_end(root, runs[-1].id) if runs else None  # first: what a run that has ended has stored is then there
+    store = open_store(path)
     catalogue = store.catalogue
     known = {commit.part for commit in (*catalogue.commits, *catalogue.superseded)}
     totals = {name: int(catalogue.columns[f"num_{name}"].sum()) for name in ("tokens", "nodes", "edges")}
     recorded = read_failures(root)
     failures = [failure for failure in recorded if failure.prompt_id not in store]
-    runs = read_runs(root)
     return {
         "store": store.url,
         "done": len(store),
@@ -46,7 +48,7 @@ def status_of(path: str) -> dict[str, Any]:
         "bytes": sum(commit.num_bytes for commit in catalogue.commits),
         **totals,
         "written": _latest(commit.created for commit in catalogue.commits),
-        "run": run_status(runs[-1], read_run_end(root, runs[-1].id), store, recorded) if runs else None,
+        "run": run_status(runs[-1], end, store, recorded) if runs else None,
         "info": store.info,
     }
 

@@ -31,6 +31,8 @@ class RunProgress:
     def __init__(self) -> None:
         """Know nothing yet."""
         self._runs: dict[str, RunRecord] = {}
+        self._going_on: set[str] = set()
+        """Runs that were seen before they ended."""
         self._failures: dict[str, tuple[ObjectInfo, Failure | str]] = {}
         """Records of failures, or why one cannot be read, by key."""
         self._answer: tuple[float, dict[str, Any]] | None = None
@@ -69,7 +71,13 @@ class RunProgress:
         if not self._runs:
             return {**known, "run": None, "state": None, "rate": None, "seconds_left": None}
         latest = max(self._runs.values(), key=lambda run: (run.number, run.started, run.id))
-        run = run_status(latest, read_run_end(store.root, latest.id), store, self._readable())
+        end = read_run_end(store.root, latest.id)
+        if end is None:
+            self._going_on.add(latest.id)
+        elif latest.id in self._going_on:  # what it stored last may be newer than `store`: the next answer says so
+            self._going_on.discard(latest.id)
+            end = None
+        run = run_status(latest, end, store, self._readable())
         state = run_state(run, datetime.now(UTC))
         rate = recent_rate(store, latest) if state == "running" else None
         left = run["num_left"] / rate if rate else None
