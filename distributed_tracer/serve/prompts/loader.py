@@ -83,7 +83,8 @@ class PromptLoader:
     def _work(self) -> None:
         try:
             self._look()
-            self.troubles = ()
+            trouble = self._served.trouble
+            self.troubles = (f"the table is not up to date: {trouble}",) if trouble else ()
         except (TracerError, OSError) as error:
             self.troubles = (f"the table is not up to date: {redacted(str(error))}",)
         except Exception:
