@@ -10,7 +10,12 @@ from collections.abc import Collection, Sequence
 from ..errors import ConfigError
 from ..redact import redacted_argument
 
-SEVERAL = frozenset({"--where", "--set", "--platform", "--classes", "--predict", "--a", "--b", "--nodes"})
+SEVERAL = frozenset(
+    {
+        *("--where", "--set", "--platform", "--classes", "--predict", "--a", "--b", "--nodes"),
+        *("--mined", "--allow-host"),
+    }
+)
 """Flags, of any command, that take several values."""
 SEVERAL_OF = {"export": frozenset({"--prompt"}), "prepare-upload": frozenset({"--prompt"})}
 """Flags that take several values in these commands and one value in others."""

@@ -10,11 +10,17 @@ import pytest
 from killing import ROOT
 
 from distributed_tracer.cli.main import COMMANDS, main
+from distributed_tracer.serve.api.about_store import store_facts
+from distributed_tracer.serve.api.graphs import graph_arrays
+from distributed_tracer.serve.served_store import ServedStore
+from distributed_tracer.serve.settings import ServeSettings
 from distributed_tracer.store.reader import open_store
 
 ARCHIVE = ROOT / "tests/archive"
 NO_STORE = {"submit", "intervene", "import", "export-features", "report", "bundle", "verify-bundle", "version"}
 """Commands that take no store, or none of traced graphs."""
+SERVED = "serve"
+"""The command that goes on until it is stopped; a test of its own asks what its pages ask."""
 CASE = "--model tests/cases/llama_relu_plt/model --transcoders tests/cases/llama_relu_plt/transcoders"
 RUN = f"{CASE} --prompts F/prompts.jsonl --store S --round-size 16 --sweep-rows 32"
 
@@ -84,7 +90,18 @@ def test_no_version_and_no_command_is_missed() -> None:
         assert {command.split()[0] for command, _ in commands} == {
             *(one.__name__.strip("_").replace("_", "-") for one in COMMANDS),
             *("annotations", "labels", "mine"),
-        } - NO_STORE
+        } - NO_STORE - {SERVED}
+
+
+@pytest.mark.parametrize("version", ANSWERS)
+def test_the_pages_of_a_server_get_a_store_of_an_earlier_version(version: str, tmp_path: Path) -> None:
+    store = copied(version, tmp_path)
+    served = ServedStore(ServeSettings(str(store)))
+    assert store_facts(served, {}).value["num_prompts"] == 5
+    data = graph_arrays(served, {"prompt": "dallas", "edges": None}).content
+    header = json.loads(data[4 : 4 + int.from_bytes(data[:4], "little")])
+    assert header["values"]["num_edges"] == served.store.graph("dallas").num_edges
+    assert header["arrays"]["weight"]["length"] == header["values"]["num_edges"]
 
 
 @pytest.mark.parametrize("version", ANSWERS)

@@ -72,7 +72,7 @@ def _notes(store: Store, is_influence_known: bool) -> list[str]:
     if not is_influence_known:
         lines.append("the influence of nodes is not known, so all nodes and edges count by their effects alone")
     if not are_known(store):
-        lines.append("densities of features are not known: make an index of the store with `distributed-tracer index`")
+        lines.append("densities of features are not known: `distributed-tracer compact` makes the index that has them")
     return lines
 
 

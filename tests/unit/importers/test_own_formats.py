@@ -181,7 +181,7 @@ def archived(path: Path, **changed: Any) -> Path:
         ({"tokens": np.arange(5, dtype=np.int32)}, "its array tokens is int32"),
         ({"tokens": np.zeros(0, np.int64)}, "contradict each other"),
         ({"selected_features": np.array([10**6])}, "its selected_features are 1000000 to 1000000"),
-        ({"constant": None}, "'constant' is missing or too many"),
+        ({"constant": None}, "'constant.npy' is missing or too many"),
         ({"target_ids": np.array([{}], dtype=object)}, "a malformed header|its array target_ids is object"),
     ],
 )

@@ -169,8 +169,8 @@ def test_the_policy_allows_this_script_and_this_style_and_no_address(evil: Resul
     elements = written(evil, tmp_path / "page.html")
     (policy,) = (attrs["content"] for tag, attrs in elements.found if attrs.get("http-equiv"))
     parts = dict(part.strip().partition(" ")[::2] for part in str(policy).split(";"))
-    for tag in ("script", "style"):
-        text = (SOURCES / ("script.js" if tag == "script" else "style.css")).read_text(encoding="utf-8")
+    for tag, names in (("script", ["script.js"]), ("style", ["style.css", "picture.css"])):
+        text = "".join((SOURCES / name).read_text(encoding="utf-8") for name in names)
         assert elements.code[tag] == text
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         assert parts[f"{tag}-src"] == f"'sha256-{digest}'"

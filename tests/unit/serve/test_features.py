@@ -232,7 +232,7 @@ def test_a_label_that_another_process_writes_is_seen_after_a_while(
 
 def test_edits_replace_one_label_and_never_those_of_others(known: ServedStore, store: Path) -> None:
     write_labels(known.store.root, [(0, 1, Label("from a file", "file")), (0, 2, Label("its neighbour", "file"))])
-    known.read_annotations()
+    known.reopen()
     of_file = known.annotations.heads("labels")[0].ref
     mine = write(known, layer=0, feature=1, text="mine")["ref"]
     changed = write(known, layer=0, feature=1, text="mine, better", parents=[mine])
