@@ -147,7 +147,7 @@ _LINES = {
 
 
 def _left_out(summary: Mapping[str, Any]) -> str:
-    """Return the line that says what is not in the brief."""
+    """Return the line that counts what the brief leaves out."""
     parts = []
     for name, row in summary["left_out"].items():
         if name == "routes":

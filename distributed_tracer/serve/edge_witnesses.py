@@ -12,12 +12,14 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..graph.columns import KINDS
+from ..graph.context import NodeKey
 from ..graph.graph import Graph
 from ..graph.nodes import NodeKind
 from ..mine.atlas_instances import Site
 from ..mine.atlas_result import Atlas
 from ..mine.result import Result
 from ..store.reader import Store
+from .node_names import key_text
 
 MOST_GRAPHS = 20
 """Number of graphs that are read for one edge."""
@@ -91,4 +93,4 @@ def _is_at(graph: Graph, site: Site) -> Any:
 def _key(graph: Graph, node: int) -> str:
     nodes = graph.nodes
     numbers = (int(values[node]) for values in (nodes.layer_N, nodes.position_N, nodes.feature_N))
-    return ":".join(map(str, (KINDS[nodes.kind_N[node]], *numbers)))
+    return key_text(NodeKey(KINDS[nodes.kind_N[node]], *numbers))

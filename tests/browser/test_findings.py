@@ -29,7 +29,7 @@ def test_an_edge_of_the_atlas_leads_to_its_graphs(with_results: Server, browser:
     with opened(browser, with_results, "findings") as shown:
         shown.wait_for_selector("table.rows tbody tr")
         shown.wait_for_function(
-            "[...document.images].length && [...document.images].every((one) => one.naturalWidth > 0)"
+            "() => [...document.images].length && [...document.images].every((one) => one.naturalWidth > 0)"
         )
         assert violations(shown) == []
         shown.click("tbody tr:first-child button")
@@ -43,15 +43,17 @@ def test_sorting_and_searching_can_be_undone(with_results: Server, browser: obje
     with opened(browser, with_results, "findings?result=0&table=edges") as shown:
         shown.wait_for_selector("table.rows tbody tr")
         shown.click("thead button:has-text('lift')")
-        shown.wait_for_function("document.querySelector('.rows-said').textContent.includes('largest lift first')")
+        shown.wait_for_function("() => document.querySelector('.rows-said').textContent.includes('largest lift first')")
         assert "sort=lift" in shown.url
         shown.fill("input[name=find]", "dallas")
         shown.click("form.filter button[type=submit]")
-        shown.wait_for_function("document.querySelector('.rows-said').textContent.includes('that meet the conditions')")
+        shown.wait_for_function(
+            "() => document.querySelector('.rows-said').textContent.includes('that meet the conditions')"
+        )
         assert "find=dallas" in shown.url
         shown.click("header button:has-text('Undo')")
         shown.click("header button:has-text('Undo')")
-        shown.wait_for_function("!location.search.includes('sort=')")
+        shown.wait_for_function("() => !location.search.includes('sort=')")
 
 
 def test_chains_are_boxes_and_hostile_prompts_are_text(with_results: Server, browser: object) -> None:

@@ -14,7 +14,7 @@ from serving import DEMO, Server, opened, served, violations
 
 from distributed_tracer.graph.node_keys import node_keys
 from distributed_tracer.graph.nodes import NodeKind
-from distributed_tracer.serve.api.groups import key_text
+from distributed_tracer.serve.node_names import key_text
 from distributed_tracer.store.reader import open_store
 
 pytestmark = pytest.mark.slow

@@ -19,7 +19,7 @@ from distributed_tracer.graph.node_keys import node_keys
 from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.graph.subgraph_scores import subgraph_scores
 from distributed_tracer.query.merged_edges import merged_edges
-from distributed_tracer.serve.api.groups import key_text, parse_key
+from distributed_tracer.serve.node_names import key_text, parse_key
 from distributed_tracer.store.reader import open_store
 
 pytestmark = pytest.mark.slow

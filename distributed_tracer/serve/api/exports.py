@@ -12,10 +12,9 @@ from typing import Any
 from ...errors import ConfigError
 from ...export.formats import FORMATS, Format
 from ...export.safe_names import safe_name
-from ...graph.context import NodeKey
 from ...report.brief import DEFAULT, LEAST, brief_summary, brief_text
-from ...text import short
 from ..endpoint import Endpoint, File, Json, Param, Text
+from ..node_names import parse_key
 from ..served_store import ServedStore
 from .graphs import PROMPT
 
@@ -77,7 +76,7 @@ def summary(served: ServedStore, query: Mapping[str, Any]) -> Json | Text:
     """Return a brief of a graph or of some of its nodes, within a budget."""
     prompt = query["prompt"]
     graph, context = served.graph(prompt), served.context(prompt)
-    nodes = [node_key(text) for text in query["node"]] or None
+    nodes = [parse_key(text) for text in query["node"]] or None
     if query["characters"] is not None and query["tokens"] is not None:
         raise ConfigError("characters and tokens exclude each other: give one budget")
     unit = "characters" if query["tokens"] is None else "tokens"
@@ -85,16 +84,6 @@ def summary(served: ServedStore, query: Mapping[str, Any]) -> Json | Text:
     if query["format"] == "text":
         return Text(brief_text(graph, context, budget, nodes, unit))  # type: ignore[arg-type]
     return Json(brief_summary(graph, context, budget, nodes, unit))  # type: ignore[arg-type]
-
-
-def node_key(text: str) -> NodeKey:
-    """Return the node that a key of the pages names, such as `feature:2:10:46`. Raises ConfigError."""
-    kind, *numbers = text.split(":")
-    try:
-        layer, position, feature = map(int, numbers)
-    except ValueError:
-        raise ConfigError(f"a node is KIND:LAYER:POSITION:INDEX, as in feature:2:10:46, not {short(text)}") from None
-    return NodeKey(kind, layer, position, feature)
 
 
 def _check_size(name: str, num_nodes: int, num_edges: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...graph.context import NodeKey
 from ...graph.labels import Labels
 from ...profile.feature_profile import Context, FeatureProfile
 from ...query.average_neighbours import Direction, average_neighbours
@@ -28,6 +29,7 @@ from ...table import Table
 from ..encode import json_bytes
 from ..endpoint import Endpoint, Json, Param
 from ..feature_search import search_features
+from ..node_names import key_text
 from ..served_store import ServedStore
 from .labels import FEATURE, label_records, label_values
 
@@ -137,11 +139,6 @@ def with_labels(rows: Sequence[Mapping[str, Any]], labels: Labels) -> list[dict[
     return [{**row, "labels": label_values(labels, row["layer"], row["feature"])} for row in rows]
 
 
-def node_key(layer: int, position: int, feature: int) -> str:
-    """Return the name by which pages know a feature's node."""
-    return f"feature:{layer}:{position}:{feature}"
-
-
 def _kept(served: ServedStore, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
     """Return an answer as JSON values, from those that are kept of this version of the store, or made now."""
     return json.loads(served.cache.get((served.version, *key), lambda: json_bytes(make())))
@@ -168,7 +165,9 @@ def _linked(
         prompt, position, start = context["prompt"], context["position"], context["start"]
         shown = list(context["tokens"])
         is_same = prompt in tokens and tokens[prompt][start : start + len(shown)] == shown
-        key = node_key(layer, position, feature) if is_same and (prompt, position) in nodes else None
+        key = (
+            key_text(NodeKey("feature", layer, position, feature)) if is_same and (prompt, position) in nodes else None
+        )
         found.append({**context, "in_store": is_same, "key": key})
     return found
 
@@ -186,7 +185,7 @@ def _occurrence(row: Mapping[str, Any], tokens: Sequence[str], layer: int, featu
     return {
         **{name: row[name] for name in ("prompt", "position", "activation", "influence")},
         "token": tokens[position],
-        "key": node_key(layer, position, feature),
+        "key": key_text(NodeKey("feature", layer, position, feature)),
         "start": start,
         "tokens": list(tokens[start : position + _AFTER + 1]),
     }

@@ -67,7 +67,7 @@ def _graph_bytes(
 
 
 def _notes(store: Store, is_influence_known: bool) -> list[str]:
-    """Return lines that say what is not known of a graph."""
+    """Return lines about unknown values of a graph."""
     lines = []
     if not is_influence_known:
         lines.append("the influence of nodes is not known, so all nodes and edges count by their effects alone")

@@ -11,7 +11,6 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ...errors import ConfigError
-from ...graph.columns import KINDS
 from ...graph.context import Group, NodeKey
 from ...graph.node_keys import node_keys
 from ...names import unknown
@@ -20,31 +19,16 @@ from ...store.annotations import current_groups, together, write_groups
 from ...store.format.annotation import PromptGroups
 from ...text import counted, short
 from ..endpoint import Endpoint, Json
+from ..node_names import NODE_NAME, key_text, parse_key
 from ..served_store import ServedStore
 from .graphs import PROMPT, asked
 
 MOST_GROUPS, MOST_MEMBERS, MOST_NAME, MOST_AUTHOR, MOST_REPLACED = 1_000, 50_000, 1_000, 200, 10_000
 """Limits of what is saved: numbers of groups, of nodes in groups and pins together, and of annotations that are
 replaced; numbers of characters of a group's name and of an author's."""
-_KEY = re.compile(rf"({'|'.join(KINDS)}):(-1|\d{{1,14}}):(-1|\d{{1,14}}):(-1|\d{{1,14}})", re.ASCII)
 _ANNOTATION = re.compile(r"[0-9a-f]{32}")
 _FIELDS = ("groups", "pins", "author", "replaces")
-_KEYS_SCHEMA = {"type": "array", "items": {"type": "string", "pattern": _KEY.pattern}}
-
-
-def parse_key(text: object) -> NodeKey:
-    """Return the node that `kind:layer:position:feature` names. Raises ConfigError."""
-    match = _KEY.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        raise ConfigError(
-            f"a node is named by kind:layer:position:feature, as in feature:2:10:46, and not by {shown(text)}"
-        )
-    return NodeKey(match[1], *(int(number) for number in match.groups()[1:]))
-
-
-def key_text(key: NodeKey) -> str:
-    """Return the name of a node, which `parse_key` reads and `GraphData.keyOf` makes in the pages."""
-    return ":".join(map(str, key))
+_KEYS_SCHEMA = {"type": "array", "items": {"type": "string", "pattern": NODE_NAME.pattern}}
 
 
 def saved_groups(served: ServedStore, query: Mapping[str, Any]) -> Json:

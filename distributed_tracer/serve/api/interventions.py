@@ -20,9 +20,10 @@ from ...store.format.annotation_entry import RESULTS
 from ...store.format.annotation_subject import Subject
 from ..endpoint import Endpoint, Json
 from ..loaded_model import LoadedModel, loaded_model
+from ..node_names import key_text, parse_key
 from ..served_store import ServedStore
+from .edit_body import AUTHOR, PARENTS, author_of, fields_of, parents_of, text_of
 from .graphs import PROMPT, asked
-from .groups import MOST_AUTHOR, key_text, parse_key
 
 if TYPE_CHECKING:
     from ...intervene.replacement_model import ReplacementModel
@@ -246,15 +247,11 @@ def keep_result(served: ServedStore, query: Mapping[str, Any], body: Any) -> Jso
     """Keep a result beside a graph, or remove kept ones where `name` is null."""
     prompt = query["prompt"]
     served.graph(prompt)
-    _check_fields("the body", body, ("name", "result", "author", "parents"))
-    author, parents = body.get("author", served.settings.author), body.get("parents", [])
-    if not isinstance(author, str) or len(author) > MOST_AUTHOR:
-        raise ConfigError(f"an author has at most {MOST_AUTHOR} characters, not {shown(author)}")
-    if not isinstance(parents, list) or not all(isinstance(one, str) for one in parents):
-        raise ConfigError(f"parents is a list of names of annotations, not {shown(parents)}")
-    name, result = body.get("name"), body.get("result", {})
-    if not (name is None or isinstance(name, str)) or not isinstance(result, Mapping):
-        raise ConfigError("a result is kept by a name, which is text, and is a JSON object")
+    given = fields_of(body, ("name", "result", "author", "parents"))
+    author, parents, name = author_of(served, given), parents_of(given), text_of(given, "name")
+    result = given.get("result", {})
+    if not isinstance(result, Mapping):
+        raise ConfigError(f"a result is a JSON object, not {shown(result)}")
     ref = write_result(served.annotations, prompt, asked(served, prompt), name, result, author, parents)
     return Json({"written": ref, "results": _kept(served, prompt)})
 
@@ -301,8 +298,8 @@ ENDPOINTS = (
             "properties": {
                 "name": {"type": ["string", "null"], "description": "Name of the result; null removes `parents`."},
                 "result": {"type": "object"},
-                "author": {"type": "string"},
-                "parents": {"type": "array", "items": {"type": "string"}},
+                "author": AUTHOR,
+                "parents": PARENTS,
             },
         },
         writes=True,

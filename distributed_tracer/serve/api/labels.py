@@ -14,6 +14,7 @@ from ...store.format.annotation import LABELS
 from ...store.format.annotation_subject import Subject
 from ..endpoint import Endpoint, Json, Param
 from ..served_store import ServedStore
+from .edit_body import AUTHOR, PARENTS, author_of, fields_of, parents_of, text_of
 
 _KEYS = ("layer", "feature", "text", "author", "source", "parents", "restores")
 _MOST_HISTORY = 200
@@ -60,11 +61,8 @@ def write_label(served: ServedStore, query: Mapping[str, Any], body: Any) -> Jso
     """Write a label, in place of `parents` if there are any, remove these, or bring an earlier one back."""
     layer, feature = _site(body)
     bounds_check(served.store)(layer, feature)
-    text, author, source, restores = (
-        _text(body, name) for name in ("text", "author", "source", "restores")
-    )  # None for what the body does not have
-    author = served.settings.author if author is None else author
-    parents = _parents(body)
+    text, source, restores = (text_of(body, name) for name in ("text", "source", "restores"))
+    author, parents = author_of(served, body), parents_of(body)
     if restores is not None:
         if text is not None or source is not None:
             raise ConfigError("restores goes without text and source: it says what an earlier label said")
@@ -78,28 +76,10 @@ def write_label(served: ServedStore, query: Mapping[str, Any], body: Any) -> Jso
 
 def _site(body: Any) -> tuple[int, int]:
     """Return layer and index. Raises ConfigError for a body that is no object of the known keys."""
-    if not isinstance(body, dict):
-        raise ConfigError("the body is a JSON object with layer, feature and text")
-    if strange := sorted(set(body) - set(_KEYS)):
-        raise ConfigError(f"the body has the unknown key {strange[0]!r}; known are {', '.join(_KEYS)}")
-    layer, feature = (body.get(name) for name in ("layer", "feature"))
+    layer, feature = (fields_of(body, _KEYS).get(name) for name in ("layer", "feature"))
     if not (type(layer) is int and type(feature) is int and min(layer, feature) >= 0):
         raise ConfigError(f"layer and feature are whole numbers from 0, not {layer!r} and {feature!r}")
     return layer, feature
-
-
-def _text(body: Mapping[str, Any], name: str) -> str | None:
-    value = body.get(name)
-    if value is not None and not isinstance(value, str):
-        raise ConfigError(f"{name} is text, or left out")
-    return value
-
-
-def _parents(body: Mapping[str, Any]) -> list[str]:
-    parents = body.get("parents") or []
-    if not (isinstance(parents, list) and all(isinstance(parent, str) for parent in parents)):
-        raise ConfigError("parents is a list of the refs of the labels that are replaced")
-    return parents
 
 
 _BODY = {
@@ -110,9 +90,9 @@ _BODY = {
         "layer": {"type": "integer", "minimum": 0},
         "feature": {"type": "integer", "minimum": 0},
         "text": {"type": ["string", "null"], "description": "The label; null removes the parents."},
-        "author": {"type": "string"},
+        "author": AUTHOR,
         "source": {"type": "string", "description": "Who says so; default: the author."},
-        "parents": {"type": "array", "items": {"type": "string"}, "description": "Refs of the labels replaced."},
+        "parents": PARENTS,
         "restores": {"type": "string", "description": "Ref of an earlier label to bring back, instead of text."},
     },
 }

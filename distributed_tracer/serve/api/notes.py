@@ -16,8 +16,9 @@ from ...store.format.annotation_entry import NOTES, VIEWS
 from ...store.format.annotation_subject import NODE, Subject
 from ...text import short
 from ..endpoint import Endpoint, Json, Param
+from ..node_names import key_text, parse_key
 from ..served_store import ServedStore
-from .exports import node_key
+from .edit_body import AUTHOR, PARENTS, author_of, fields_of, parents_of, text_of
 from .graphs import asked
 
 _MOST_HISTORY = 200
@@ -40,12 +41,12 @@ def prompt_notes(served: ServedStore, query: Mapping[str, Any]) -> Json:
 
 def write_notes(served: ServedStore, query: Mapping[str, Any], body: Any) -> Json:
     """Write a note, in place of `parents` if there are any; remove these, or bring an earlier note back."""
-    given = _fields(body, (*_SUBJECT, "text", "author", "parents", "restores"))
-    subject, author, parents = _subject(served, given), _author(served, given), _parents(given)
-    if (restores := _text(given, "restores")) is not None:
+    given = fields_of(body, (*_SUBJECT, "text", "author", "parents", "restores"))
+    subject, author, parents = _subject(served, given), author_of(served, given), parents_of(given)
+    if (restores := text_of(given, "restores")) is not None:
         ref = restore(served.annotations, NOTES, subject, restores, author, parents)
     else:
-        ref = write_note(served.annotations, subject, _text(given, "text"), author, parents)
+        ref = write_note(served.annotations, subject, text_of(given, "text"), author, parents)
     return Json({"ref": ref, **_said(served, NOTES, subject)})
 
 
@@ -57,13 +58,13 @@ def read_views(served: ServedStore, query: Mapping[str, Any]) -> Json:
 
 def write_views(served: ServedStore, query: Mapping[str, Any], body: Any) -> Json:
     """Save a view of a page, in place of `parents` if there are any; remove these, or bring an earlier view back."""
-    given = _fields(body, ("prompt", "name", "address", "author", "parents", "restores"))
-    subject, author, parents = _subject(served, given), _author(served, given), _parents(given)
-    if (restores := _text(given, "restores")) is not None:
+    given = fields_of(body, ("prompt", "name", "address", "author", "parents", "restores"))
+    subject, author, parents = _subject(served, given), author_of(served, given), parents_of(given)
+    if (restores := text_of(given, "restores")) is not None:
         ref = restore(served.annotations, VIEWS, subject, restores, author, parents)
     else:
         about = None if not subject.prompt else (subject.prompt, subject.asked)
-        name, address = _text(given, "name"), _text(given, "address") or ""
+        name, address = text_of(given, "name"), text_of(given, "address") or ""
         ref = write_view(served.annotations, name, address, author, about, parents)
     return Json({"ref": ref, **_said(served, VIEWS, subject)})
 
@@ -81,7 +82,7 @@ def _said(served: ServedStore, kind: str, subject: Subject) -> dict[str, Any]:
 
 def _record(record: AnnotationRecord) -> dict[str, Any]:
     subject = record.subject
-    key = ":".join(map(str, subject.nodes[0])) if subject.of == NODE else None
+    key = key_text(subject.nodes[0]) if subject.of == NODE else None
     return {**record.to_json(), "node": key}
 
 
@@ -105,7 +106,7 @@ def _subject(served: ServedStore, given: Mapping[str, Any]) -> Subject:
         return Subject.of_prompt(prompt, hash_of)
     if not isinstance(node, str):
         raise ConfigError("node is a key such as feature:2:10:46")
-    return Subject.of_node(prompt, hash_of, node_key(node))
+    return Subject.of_node(prompt, hash_of, parse_key(node))
 
 
 def _known(served: ServedStore, prompt: str) -> str:
@@ -113,33 +114,6 @@ def _known(served: ServedStore, prompt: str) -> str:
     if prompt not in served.store:
         raise PromptNotFound(f"the store has no prompt {short(prompt)}")
     return prompt
-
-
-def _fields(body: Any, known: tuple[str, ...]) -> dict[str, Any]:
-    if not isinstance(body, dict):
-        raise ConfigError(f"the body is a JSON object with some of {', '.join(known)}")
-    if strange := sorted(set(body) - set(known)):
-        raise ConfigError(f"the body has the unknown key {short(strange[0])}; known are {', '.join(known)}")
-    return body
-
-
-def _text(given: Mapping[str, Any], name: str) -> str | None:
-    value = given.get(name)
-    if value is not None and not isinstance(value, str):
-        raise ConfigError(f"{name} is text, or left out")
-    return value
-
-
-def _author(served: ServedStore, given: Mapping[str, Any]) -> str:
-    author = _text(given, "author")
-    return served.settings.author if author is None else author
-
-
-def _parents(given: Mapping[str, Any]) -> list[str]:
-    parents = given.get("parents") or []
-    if not (isinstance(parents, list) and all(isinstance(parent, str) for parent in parents)):
-        raise ConfigError("parents is a list of the refs of what is replaced")
-    return parents
 
 
 _PROMPT = Param("prompt", "Id of a prompt.")
@@ -150,8 +124,8 @@ _ABOUT = (
     Param("feature", "Index of the feature in its layer.", "integer", least=0),
 )
 _EDIT = {
-    "author": {"type": "string", "description": "Who says so; default: the server's --author."},
-    "parents": {"type": "array", "items": {"type": "string"}, "description": "Refs of what is replaced."},
+    "author": AUTHOR,
+    "parents": PARENTS,
     "restores": {"type": "string", "description": "Ref of something earlier to bring back, instead of the rest."},
 }
 

@@ -12,9 +12,9 @@ from ...graph.nodes import NodeKind
 from ...graph.subgraph_scores import SubgraphScores, subgraph_scores
 from ...intervene.suggest_groups import suggest_groups
 from ..endpoint import Endpoint, Json, Param
+from ..node_names import key_text, parse_key
 from ..served_store import ServedStore
 from .graphs import PROMPT
-from .groups import key_text, parse_key
 
 MOST_CHOSEN = 5_000
 """Largest number of nodes that a request names."""

@@ -267,7 +267,7 @@ class PromptSnapshot:
         return made
 
     def said(self) -> list[str]:
-        """Return what is not as it should be, in words: parts that cannot be read, texts that are not kept."""
+        """Return descriptions of problems: parts that cannot be read, texts that are not kept."""
         damaged = [block for block in self.blocks if block and block.problem]
         without = sum(block.size for block in self.blocks if block and not block.texts and not block.problem)
         words = []

@@ -17,7 +17,8 @@ from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.graph.subgraph_scores import subgraph_scores
 from distributed_tracer.intervene.suggest_groups import suggest_groups
 from distributed_tracer.serve.api import subgraph
-from distributed_tracer.serve.api.groups import MOST_GROUPS, key_text, parse_key, save_groups, saved_groups
+from distributed_tracer.serve.api.groups import MOST_GROUPS, save_groups, saved_groups
+from distributed_tracer.serve.node_names import key_text, parse_key
 from distributed_tracer.serve.served_store import ServedStore
 from distributed_tracer.serve.settings import ServeSettings
 from distributed_tracer.store.annotations import write_groups

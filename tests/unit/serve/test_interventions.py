@@ -17,10 +17,10 @@ from distributed_tracer.graph.node_keys import node_keys
 from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.intervene.intervention_graph import InterventionGraph
 from distributed_tracer.intervene.supernode import Supernode
-from distributed_tracer.serve.api.groups import key_text
 from distributed_tracer.serve.api.interventions import keep_result, kept_results, model_state, run_intervention
 from distributed_tracer.serve.endpoint import Json
 from distributed_tracer.serve.loaded_model import loaded_model
+from distributed_tracer.serve.node_names import key_text
 from distributed_tracer.serve.served_store import ServedStore
 from distributed_tracer.serve.settings import ServeSettings
 

@@ -21,8 +21,8 @@ from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.node_keys import node_keys
 from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.query.merged_edges import merged_edges
-from distributed_tracer.serve.api.groups import key_text
 from distributed_tracer.serve.encode import arrays_bytes
+from distributed_tracer.serve.node_names import key_text
 
 STATIC = Path(__file__).parents[3] / "distributed_tracer" / "serve" / "static"
 BEGIN = """
