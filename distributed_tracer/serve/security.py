@@ -50,6 +50,7 @@ MOST_ADDRESS_BYTES, MOST_HEADER_BYTES = 32 << 10, 32 << 10
 """Largest sizes of path and query, and of all headers: pinned nodes make addresses of a few kilobytes."""
 _BODY_SECONDS = 30.0
 """Time in which the body of a request must have come."""
+_DISCARD_SECONDS, _MOST_DISCARDED_BYTES = 2.0, 16 * MOST_BODY_BYTES
 
 
 class Access:
@@ -82,6 +83,7 @@ class Access:
                 "This server does not answer under that name. Start it with --allow-host NAME to allow it.", 421
             )
         if int_or_zero(headers.get("content-length", "0")) > MOST_BODY_BYTES:
+            await _discard_body(Request(scope, receive))
             return PlainTextResponse(f"The body of a request has at most {MOST_BODY_BYTES:,} bytes.", 413)
         if too_long := _too_long(scope):
             return too_long
@@ -148,6 +150,19 @@ async def body_of(request: Request) -> bytes:
                 raise ConfigError(f"the body of a request has at most {MOST_BODY_BYTES:,} bytes")
         return bytes(read)
     raise StoreUnavailable(f"the body of the request did not come within {_BODY_SECONDS:g} s")
+
+
+async def _discard_body(request: Request) -> None:
+    """Read what comes of a body that is too large, for a short time and up to a limit.
+
+    Most programs send all of a body before they read the answer, and would see a broken connection instead of it.
+    """
+    num_bytes = 0
+    with anyio.move_on_after(_DISCARD_SECONDS):
+        async for chunk in request.stream():
+            num_bytes += len(chunk)
+            if num_bytes > _MOST_DISCARDED_BYTES:
+                return
 
 
 def new_token() -> str:

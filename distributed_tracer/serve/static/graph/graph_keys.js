@@ -26,8 +26,8 @@ export function useGraphKeys({ graph, latest, act, scene, select, pin, neighbour
     if (to >= 0) select(graph.keyOf(to));
     else say(`no ${ends} are shown`);
   };
-  const pan = (dx, dy) => unlessControl(() => { shown().camera.move(dx * PAN, dy * PAN); shown().moved(); });
-  const zoom = (factor) => () => { shown().camera.zoom(factor); shown().moved(); };
+  const pan = (dx, dy) => unlessControl(() => shown().nudge(latest(), (camera) => camera.move(dx * PAN, dy * PAN)));
+  const zoom = (factor) => () => shown().nudge(latest(), (camera) => camera.zoom(factor));
   const share = (step) => () => {
     const now = Math.min(Math.max(latest().share + step, 0), 1);
     act("influence", { share: now }, { merge: "share" });

@@ -1,5 +1,6 @@
 // Notes about the prompt, about the selected node and about its feature, and views of this page that were saved.
 import { get, post } from "../api.js";
+import { authorOf, keepAuthor } from "../author.js";
 import { FEATURE } from "../graph_data.js";
 import { html, useEffect, useState } from "../lib.js";
 import { NotThere } from "../load.js";
@@ -9,15 +10,6 @@ import { perform } from "../undo.js";
 const LONGEST = 20_000;
 const lines = (text) => String(text).split("\n").map((line) => visible(line.replace(/\t/g, "  "))).join("\n");
 const when = (created) => visible(created.slice(0, 16).replace("T", " "));
-
-/** Return the author's name that was given last in this browser, or the server's. */
-function authorOf(store) {
-  try { return localStorage.getItem("author") ?? store.author ?? ""; } catch { return store.author ?? ""; }
-}
-
-function keepAuthor(name) {
-  try { localStorage.setItem("author", name); } catch { /* asked again next time, then */ }
-}
 
 /**
  * Do an edit of notes or views through undo. `before` is the record that it replaces or null; `said` is null to remove

@@ -107,6 +107,13 @@ export class Scene {
     if (this.view) this.wake();
   }
 
+  /** Move the camera by a command. A view that is not shown yet comes first: shown later, it would undo the move. */
+  nudge(view, move) {
+    if (this.view !== view) this.show(view);
+    move(this.camera);
+    this.moved();
+  }
+
   /** Note that the camera moved: what is painted follows as a bitmap, or is painted anew where that is quick. */
   moved() {
     for (const name of ["ground", "focus", "nodes"]) this.dirty.add(name);

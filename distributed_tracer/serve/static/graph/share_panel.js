@@ -4,13 +4,7 @@ import { html, useState } from "../lib.js";
 import { NotThere, useLoaded } from "../load.js";
 import { say } from "../say.js";
 import { visible } from "../text.js";
-
-/** Save a Blob as a file. */
-function save(blob, name) {
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-}
+import { download } from "./subgraph_picture.js";
 
 /** Return a name for files: letters, digits, points, dashes. */
 const fileName = (prompt) => prompt.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[.-]+|[.-]+$/g, "").slice(0, 80) || "graph";
@@ -25,9 +19,9 @@ export default function SharePanel({ graph, picture }) {
     await navigator.clipboard.writeText(location.href);
     tell("The link is copied. It shows exactly this, to those who reach this server and know its token.");
   });
-  const png = attempt(async () => { save(await picture().png(), `${fileName(graph.prompt)}.png`); tell("The picture is saved."); });
+  const png = attempt(async () => { download(await picture().png(), `${fileName(graph.prompt)}.png`); tell("The picture is saved."); });
   const svg = attempt(async () => {
-    save(new Blob([picture().svg()], { type: "image/svg+xml" }), `${fileName(graph.prompt)}.svg`);
+    download(new Blob([picture().svg()], { type: "image/svg+xml" }), `${fileName(graph.prompt)}.svg`);
     tell("The picture is saved.");
   });
   return html`

@@ -2,6 +2,7 @@
 // annotations that the view was made from, which the address names once the view differs from what is saved.
 import { change, useAddress } from "../address.js";
 import { get, post } from "../api.js";
+import { authorOf, keepAuthor } from "../author.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
 import { say } from "../say.js";
 import { counted, visible } from "../text.js";
@@ -85,13 +86,11 @@ export function useSaving({ graph, view, act, store }) {
 
 /** What is saved of groups and pins, and the commands for it. */
 export function SavingBar({ saving, store }) {
-  const [author, setAuthor] = useState(() => {
-    try { return localStorage.getItem("author") ?? store.author ?? ""; } catch { return store.author ?? ""; }
-  });
+  const [author, setAuthor] = useState(() => authorOf(store));
   const { saved, isChanged, isBusy, error, others } = saving;
   const keep = (name) => {
     setAuthor(name);
-    try { localStorage.setItem("author", name); } catch { /* not kept, then */ }
+    keepAuthor(name);
   };
   const last = saved?.from[saved.from.length - 1];
   const state = !saved ? (error ? "" : "Loading what is saved …") : isChanged ? "Unsaved changes."

@@ -66,7 +66,7 @@ function GraphView({ graph, neighbours, store, params }) {
     <div class="graph-main">
       <section class="graph-left" aria-label="Drawing">
         <${Controls} graph=${graph} view=${view} act=${act} attempt=${attempt} />
-        <${Drawing} graph=${graph} view=${view} holder=${scene} on=${on}><${Zoom} act=${act} scene=${scene} isUnfolded=${view.open.length > 0} /><//>
+        <${Drawing} graph=${graph} view=${view} holder=${scene} on=${on}><${Zoom} act=${act} latest=${latest} scene=${scene} isUnfolded=${view.open.length > 0} /><//>
         <${Legend} />
         <${NodeList} graph=${graph} view=${view} select=${select} />
       </section>
@@ -74,8 +74,8 @@ function GraphView({ graph, neighbours, store, params }) {
     </div></div>`;
 }
 
-function Zoom({ act, scene, isUnfolded }) {
-  const zoom = (factor) => () => { scene.current.camera.zoom(factor); scene.current.moved(); };
+function Zoom({ act, latest, scene, isUnfolded }) {
+  const zoom = (factor) => () => scene.current.nudge(latest(), (camera) => camera.zoom(factor));
   return html`<div class="zoom" role="group" aria-label="Size">
     ${isUnfolded && html`<button type="button" title="Fold what was unfolded (f)" onClick=${() => act("fold", { open: [] })}>Fold</button>`}
     <button type="button" aria-label="Zoom in" title="Zoom in (+)" onClick=${zoom(1.25)}>+</button>

@@ -1,6 +1,7 @@
 // LabelEditor: the labels of one feature from all sources, and edits of them. Nothing is ever deleted: an edit, a removal
 // and their undoing are annotations of their own, and what others say stays.
 import { get, post } from "../api.js";
+import { authorOf, keepAuthor } from "../author.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
 import { NotThere, useLoaded } from "../load.js";
 import { say } from "../say.js";
@@ -8,15 +9,6 @@ import { counted, visible } from "../text.js";
 import { perform } from "../undo.js";
 
 const LONGEST = 4000;
-
-/** Return the author's name that was given last in this browser, or the server's. */
-export function authorOf(store) {
-  try { return localStorage.getItem("author") ?? store.author ?? ""; } catch { return store.author ?? ""; }
-}
-
-function keepAuthor(name) {
-  try { localStorage.setItem("author", name); } catch { /* asked again next time, then */ }
-}
 
 /** Hook: call `run` with the labels of a feature whenever they have been changed anywhere in this page. */
 export function useLabelChanges(run) {
