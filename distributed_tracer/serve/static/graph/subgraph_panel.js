@@ -1,5 +1,6 @@
 // The panel of the subgraph: pinned nodes and supernodes as a diagram, what is done with them, and saving.
 import { change, useAddress } from "../address.js";
+import { download } from "../download.js";
 import { useKeys } from "../keys.js";
 import { html, useEffect, useMemo, useRef, useState } from "../lib.js";
 import { say } from "../say.js";
@@ -7,7 +8,7 @@ import { counted, cut } from "../text.js";
 import { perform } from "../undo.js";
 import { Diagram, fittingIn, focusBox, focusNeighbour, toggled, zoomed } from "./subgraph_diagram.js";
 import { AsList, Chosen } from "./subgraph_list.js";
-import { download, png, svgText } from "./subgraph_picture.js";
+import { png, svgText } from "./subgraph_picture.js";
 import { SavingBar, useSaving } from "./subgraph_saving.js";
 import { sceneOf } from "./subgraph_scene.js";
 import { Scores } from "./subgraph_scores.js";
