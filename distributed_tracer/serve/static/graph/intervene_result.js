@@ -1,8 +1,9 @@
 // The result of an intervention: next tokens before and after, generated text, the supernodes' states, and a picture.
+import { download } from "../download.js";
 import { html, useMemo, useRef } from "../lib.js";
 import { tokenText, visible } from "../text.js";
 import { sceneOf } from "./subgraph_scene.js";
-import { download, png, svgText } from "./subgraph_picture.js";
+import { png, svgText } from "./subgraph_picture.js";
 import { mergedEdges, unitsOf } from "./subgraph_units.js";
 
 const LEAST_SHARE = 0.03, WEAK = 0.25; // of its reference activation: drawn as off

@@ -1,10 +1,10 @@
 // Share: the link to what is seen, pictures of it, and the graph as files for other tools.
 import { address, get } from "../api.js";
+import { download } from "../download.js";
 import { html, useState } from "../lib.js";
 import { NotThere, useLoaded } from "../load.js";
 import { say } from "../say.js";
 import { visible } from "../text.js";
-import { download } from "./subgraph_picture.js";
 
 /** Return a name for files: letters, digits, points, dashes. */
 const fileName = (prompt) => prompt.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[.-]+|[.-]+$/g, "").slice(0, 80) || "graph";
