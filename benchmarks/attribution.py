@@ -23,7 +23,7 @@ import resource
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -320,11 +320,14 @@ def made(args: argparse.Namespace) -> tuple[Model, Transcoders]:
     """Return model and transcoders, loaded or random."""
     if args.shape is None:
         model = load_model(args.model, args.forward_dtype, args.device)
-        return model, load_transcoders(args.transcoders, args.forward_dtype, model.input_device)
+        return model, load_transcoders(args.transcoders, args.forward_dtype, model.input_device, decoders=args.decoders)
     shape = SHAPES[args.shape]
     device = ("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device
     model = shaped_model(shape, device, getattr(torch, args.forward_dtype))
-    return model, shaped_transcoders(model, shape, args.features, args.active)
+    transcoders = shaped_transcoders(model, shape, args.features, args.active)
+    if args.decoders == "host":
+        transcoders.layers = [replace(layer, W_dec_SLD=layer.W_dec_SLD.cpu()) for layer in transcoders.layers]
+    return model, transcoders
 
 
 def rows_or_auto(text: str) -> str | int:
@@ -340,6 +343,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--features", type=int, default=16384, help="per layer, with --shape")
     parser.add_argument("--active", type=float, default=75, help="features that fire per token and layer, with --shape")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+    parser.add_argument("--decoders", default="auto", choices=["auto", "device", "host", "files"], help="where they live")
     parser.add_argument("--forward-dtype", default="float32", choices=["float32", "bfloat16", "float16", "float64"])
     parser.add_argument("--sweep-dtype", nargs="+", default=["float32"], help="float32, tf32, bfloat16, float64")
     parser.add_argument("--tokens", type=int, nargs="+", default=[10, 30, 80, 300, 2000])
@@ -354,6 +358,8 @@ def parsed() -> argparse.Namespace:
     args = parser.parse_args()
     if (args.shape is None) == (args.model is None) or (args.model is None) != (args.transcoders is None):
         parser.error("give --model and --transcoders, or --shape")
+    if args.shape is not None and args.decoders == "files":
+        parser.error("random transcoders have no files")
     return args
 
 
