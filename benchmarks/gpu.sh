@@ -10,7 +10,7 @@
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 OUT=${OUT:-$PWD/gpu_out}; LIMIT=${LIMIT:-470}; DEVICE=${DEVICE:-cuda}; TINY=${TINY:-}; PYTHON=${PYTHON:-python3}
-STEPS=${STEPS:-tests gemma waits llama long replicas}
+STEPS=${STEPS:-tests gemma decoders waits llama long replicas}
 export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 mkdir -p "$OUT"; START=$SECONDS
 GEMMA=gemma-2-2b; LLAMA=llama-3.1-8b; SHORT=64; LONG=2048; NODES=7500; SIZE=()
@@ -28,13 +28,16 @@ gemma() {  # with the round size that a GPU gets, then with that of a CPU
   attribution "$GEMMA" "$SHORT" "$NODES" --repeats 2 --sweep-dtype bfloat16 --round-size 1024
   attribution "$GEMMA" "$SHORT" "$NODES" --repeats 2 --sweep-dtype bfloat16 float32 tf32
 }
+decoders() {  # in main memory, for a set that is too large for the GPU
+  attribution "$GEMMA" "$SHORT" "$NODES" --repeats 2 --sweep-dtype bfloat16 --round-size 1024 --decoders host
+}
 waits() { "$PYTHON" benchmarks/gpu_waits.py --shape "$GEMMA" --tokens "$SHORT" --device "$DEVICE" "${SIZE[@]}"; }
 llama() { attribution "$LLAMA" "$SHORT" "$NODES" --repeats 1 --sweep-dtype bfloat16 tf32 --round-size 1024; }
 long() { attribution "$GEMMA" "$LONG" 1024 --repeats 1 --sweep-dtype bfloat16 --keep-row-mass 0.99; }
 replicas() {  # two processes share the device: what one of them leaves idle
   for _ in 1 2; do attribution "$GEMMA" "$SHORT" "$NODES" --repeats 4 --sweep-dtype bfloat16 --round-size 1024 & done; wait
 }
-declare -A MOST=([tests]=110 [gemma]=155 [waits]=60 [llama]=85 [long]=95 [replicas]=80)
+declare -A MOST=([tests]=110 [gemma]=155 [decoders]=50 [waits]=60 [llama]=85 [long]=95 [replicas]=80)
 export OUT DEVICE TINY PYTHON GEMMA LLAMA SHORT LONG NODES
 
 [ "$DEVICE" = cpu ] || nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm,power.limit --format=csv,noheader

@@ -179,7 +179,25 @@ def test_without_patience_the_same_outage_ends_a_run(s3: FaultyS3, tmp_path: Pat
     config = on_s3(s3, tmp_path, "impatient")
     s3.spoil = after_commits(1, for_seconds(4.0, everything("error")))
     done = start(s3, config, "--local", "--retry-seconds", "0")
-    assert (done.returncode, "tried 1 times" in done.stderr) == (1, True)
+    assert (done.returncode, "tried 1 times" in done.stderr) == (1, True), done.stderr
+
+
+ENDS_AT_ONCE = """
+import sys
+from distributed_tracer.store.backend.open import open_backend
+root = open_backend(sys.argv[1])
+root.read("missing")
+sys.setswitchinterval(100)  # so that obstore's thread, which has the answer, still waits for the interpreter
+root.read("missing")
+"""
+
+
+def test_a_program_that_ends_right_after_a_request_is_not_aborted(s3: FaultyS3) -> None:
+    """Each of these programs was aborted once in five times."""
+    url = s3.server.make_bucket("ends") + "/store"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **s3.server.environment}
+    programs = [subprocess.Popen([sys.executable, "-c", ENDS_AT_ONCE, url], env=environment) for _ in range(16)]
+    assert [program.wait() for program in programs] == [0] * len(programs)
 
 
 def lost(request: Request) -> Fault | None:

@@ -8,9 +8,12 @@ take.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import re
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any, TypeVar
@@ -30,6 +33,8 @@ Request = Callable[[], Coroutine[Any, Any, T]]
 _AT_ONCE = 64
 _FIRST_PAUSE = 0.5
 """Pause in seconds before a request is repeated for the first time; it doubles with every repetition."""
+_SETTLING = 0.2
+"""Seconds that the end of the program leaves to obstore's threads."""
 _LASTING_CODES = {"ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed", "InvalidBucketName"}
 """Error codes with status 400 that waiting does not fix; other codes mean that the request arrived damaged or late."""
 
@@ -176,11 +181,14 @@ class S3Backend:
             return await asyncio.gather(*(self._persistently(request) for request in requests))
 
         waiting = asyncio.run_coroutine_threadsafe(answers(), get_loop())
+        _UNDER_WAY.add(waiting)
         try:
             return waiting.result()
         except BaseException:
             waiting.cancel()
             raise
+        finally:
+            _UNDER_WAY.discard(waiting)
 
     async def _persistently(self, request: Request[T]) -> T | Exception:
         """Send a request, and again as long as that may help; return its response, or the last failure.
@@ -202,13 +210,28 @@ class S3Backend:
         return failure
 
 
+_UNDER_WAY: set[Future[Any]] = set()
+
+
 @cache
 def _first_user() -> int:
     """Return the id of the process that first used S3, even in a process forked from it.
 
     In a forked process obstore would wait for ever.
     """
+    atexit.register(_settle)
     return os.getpid()
+
+
+def _settle() -> None:
+    """Cancel the requests under way, and let obstore's threads report what has become of all requests.
+
+    For that a thread needs the interpreter, also after its result has arrived. Python before 3.14 ends a thread that
+    asks for an interpreter that has begun to end, which aborts the process (exit code -6) if the thread runs Rust.
+    """
+    for waiting in tuple(_UNDER_WAY):
+        waiting.cancel()
+    time.sleep(_SETTLING)
 
 
 def _given(answer: T | Exception) -> T:
