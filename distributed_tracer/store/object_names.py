@@ -14,8 +14,8 @@ INDEX_NAME = re.compile(r"[0-9]{10}\.json")
 RUN_NAME = re.compile(r"[0-9a-f]{32}\.json")
 RUN_END_NAME = re.compile(r"[0-9a-f]{32}\.end\.json")
 OBJECT_KEY = re.compile(r"(?:[a-z0-9_]+/)*[a-z0-9_]+(?:\.json)?")
-_EVALUATION_KEY = re.compile(r"checks/([a-z_]+)/[0-9a-f]{32}\.json")
-_ANNOTATION_KEY = re.compile(r"annotations/([a-z_]+)/[0-9a-f]{32}\.json")
+_EVALUATION_KEY = re.compile(r"checks/([a-z_]{1,64})/[0-9a-f]{32}\.json")
+_ANNOTATION_KEY = re.compile(r"annotations/([a-z_]{1,64})/[0-9a-f]{32}\.json")
 _MOST_BYTES = {RUN: 1 << 24, "runs": 1 << 24, "failures": 1 << 20, "annotations": 1 << 26}
 _MOST_OF_OTHERS = 1 << 28
 """Maximum size of a commit in bytes.

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import annotation_files
 import graph_files
 import model_files
 import numpy as np
@@ -562,6 +563,8 @@ READERS = {
     "labels": Reader(partial(read_labels, "l.jsonl"), (LABELS,)),
     "labels-csv": Reader(partial(read_labels, "l.csv"), (LABEL_TABLE,)),
     "labels-parquet": Reader(partial(read_labels, "l.parquet"), (LABEL_PARQUET.getvalue(),)),
+    "annotations": Reader(annotation_files.read_annotations, annotation_files.LINES),
+    "annotations-sealed": Reader(annotation_files.read_sealed, annotation_files.LINES),
     "where": Reader(
         read_where,
         (b"topic=capitals", b"replacement>=0.8", b'mixed=[1, {"k": 2}]', b"flag<=2024-05-31", b"num_tokens = 3"),
