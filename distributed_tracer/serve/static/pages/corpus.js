@@ -8,14 +8,13 @@ import { usePolled } from "../corpus/poll.js";
 import { Failures, RunProgress } from "../corpus/run.js";
 import { Sets } from "../corpus/sets.js";
 import { ColumnChooser, PromptTable } from "../corpus/table.js";
-import { act, viewOf } from "../corpus/view.js";
+import { ROWS, act, viewOf, way } from "../corpus/view.js";
 import { useKeys } from "../keys.js";
 import { html, useCallback, useMemo, useRef, useState } from "../lib.js";
 import { NotThere } from "../load.js";
 import { say } from "../say.js";
 import { counted, cut, visible } from "../text.js";
 
-const ROWS = 100;
 const WAIT = 700; // milliseconds until the server is asked again while it reads the store
 const SEEN = "corpus explained";
 
@@ -123,7 +122,7 @@ export default function Corpus({ store, params }) {
     { keys: ["/"], label: "search", run: () => { search.current?.focus(); search.current?.select(); } },
     { keys: ["j", "ArrowDown"], label: "next row", run: (event) => step(1, event) },
     { keys: ["k", "ArrowUp"], label: "row before", run: (event) => step(-1, event) },
-    { keys: ["Enter"], label: "open the graph of the row", run: (event) => (row() && !event.target.closest?.("a, button, summary, select") ? go("graph", { prompt: row().id }) : false) },
+    { keys: ["Enter"], label: "open the graph of the row", run: (event) => (row() && !event.target.closest?.("a, button, summary, select") ? go("graph", { prompt: row().id, ...way(view) }) : false) },
     { keys: ["x"], label: "pick the row, to compare it", run: () => (row() ? pick(row().id) : false) },
     { keys: ["c"], label: "compare the two picked rows", run: compare },
     { keys: ["n"], label: "next page of rows", run: () => (answer && answer.offset + answer.rows.length < answer.matching ? turn(1) : false) },

@@ -1,6 +1,8 @@
 // The graph page: one prompt's graph, drawn, with panels about what is selected in it.
 import { go } from "../address.js";
 import { get, getArrays } from "../api.js";
+import { usePolled } from "../corpus/poll.js";
+import { viewOf, way } from "../corpus/view.js";
 import { isSamePlace } from "../graph/camera.js";
 import { GraphData } from "../graph_data.js";
 import { useGraphKeys } from "../graph/graph_keys.js";
@@ -18,16 +20,32 @@ import { NotThere, useLoaded } from "../load.js";
 import { number } from "../text.js";
 import { say } from "../say.js";
 
+const WAIT = 700; // milliseconds until the server is asked again while it reads the store
+
+/**
+ * Hook: the prompts before and after this one, null until they are known, in the order and with the filter of the table
+ * of prompts that the address carries: `way` has both.
+ */
+function useNeighbours(prompt, params) {
+  const from = way(viewOf(params)), asked = JSON.stringify([prompt, from]);
+  const { value, error } = usePolled(
+    async (signal) => (prompt ? { asked, ...(await get("graph_neighbours", { prompt, ...from }, signal)) } : null),
+    (found) => (found?.waiting_for ? WAIT : null), [asked],
+  );
+  if (value?.asked === asked && !value.waiting_for) return { ...value, way: from };
+  return { way: from, error: error?.message };
+}
+
 export default function GraphPage({ store, params }) {
   const prompt = params.get("prompt");
   const graph = useLoaded(async (signal) => {
     if (!prompt) throw new Error("The address names no prompt: choose one on the page of prompts.");
     return new GraphData(await getArrays("graph", { prompt }, signal));
   }, [prompt]);
-  const neighbours = useLoaded((signal) => (prompt ? get("graph_neighbours", { prompt }, signal) : Promise.resolve(null)), [prompt]);
+  const neighbours = useNeighbours(prompt, params);
   if (graph.error || !graph.value || graph.isLoading)
     return html`<div class="not-there"><h1>${graph.error ? "This graph cannot be shown" : "Graph"}</h1><${NotThere} error=${graph.error} what="the graph" /></div>`;
-  return html`<${GraphView} key=${prompt} graph=${graph.value} neighbours=${neighbours.value} store=${store} params=${params} />`;
+  return html`<${GraphView} key=${prompt} graph=${graph.value} neighbours=${neighbours} store=${store} params=${params} />`;
 }
 
 function GraphView({ graph, neighbours, store, params }) {
@@ -48,7 +66,7 @@ function GraphView({ graph, neighbours, store, params }) {
   const hover = useCallback((key) => scene.current?.point("hovered", key ? graph.nodeOf(key) : -1), [graph]);
   const on = { select: (node) => select(node < 0 ? null : graph.keyOf(node)), pin: (node) => pin(graph.keyOf(node)), unfold, camera };
   const attempt = (changes) => scene.current?.show({ ...latest(), ...changes }, { isTried: true });
-  useGraphKeys({ graph, view, latest, act, scene, select, pin, unfold, neighbours, goTo: (id) => go("graph", { prompt: id }) });
+  useGraphKeys({ graph, view, latest, act, scene, select, pin, unfold, neighbours, goTo: (id) => go("graph", { prompt: id, ...neighbours.way }) });
   useEffect(() => { for (const line of gone) say(line); }, [gone]);
   const [, again] = useState(0);
   useLabelChanges(({ layer, feature, labels }) => {
