@@ -252,6 +252,7 @@ def test_a_run_is_followed_and_failed_prompts_have_reasons(small_store: Path, tm
         shown.wait_for_selector("section.run >> text=2 of 5 prompts done")
         wait_for_counts(shown, "2 prompts")
         assert ids(shown) == ["one", "two"]
+        shown.wait_for_selector("header.top .facts:has-text('2 prompts')")  # which were none when the page was opened
         shown.click("details.failures summary")
         shown.wait_for_selector("details.failures td >> text=<b>no memory</b>·[31m")
         assert violations(shown) == []

@@ -10,9 +10,10 @@ import { Sets } from "../corpus/sets.js";
 import { ColumnChooser, PromptTable } from "../corpus/table.js";
 import { ROWS, act, viewOf, way } from "../corpus/view.js";
 import { useKeys } from "../keys.js";
-import { html, useCallback, useMemo, useRef, useState } from "../lib.js";
+import { html, useCallback, useEffect, useMemo, useRef, useState } from "../lib.js";
 import { NotThere } from "../load.js";
 import { say } from "../say.js";
+import { tellStore } from "../store_state.js";
 import { counted, cut, visible } from "../text.js";
 
 const WAIT = 700; // milliseconds until the server is asked again while it reads the store
@@ -84,6 +85,7 @@ export default function Corpus({ store, params }) {
   const [, draw] = useState(0);
   const search = useRef(null);
   const answer = rows.value;
+  useEffect(() => { if (answer?.problems.length) tellStore(); }, [answer?.problems.join()]); // other pages say it too
   const known = useMemo(() => new Map(columns.map((column) => [column.name, column])), [columns]);
   const shown = answer ? answer.names.filter((name) => known.has(name)).map((name) => known.get(name)) : [];
   const latest = useRef(null); // what is shown, for keys that were bound before it came
@@ -153,7 +155,7 @@ export default function Corpus({ store, params }) {
           ${" "}<button type="button" onClick=${() => change({ pick: null }, { replace: true })}>Clear</button></p>`}
         <${Pages} answer=${answer} turn=${turn} />
       </div>
-      ${answer.problems.map((problem) => html`<p class="failed" role="alert">${visible(problem)}</p>`)}
+      ${answer.problems.filter((problem) => !store.troubles.includes(problem)).map((problem) => html`<p class="failed" role="alert">${visible(problem)}</p>`)}
       ${answer.rows.length ? html`<${PromptTable} answer=${answer} columns=${shown} view=${view} current=${here()} isFocused=${at.current.isFocused} move=${move} pick=${pick} />`
         : html`<${Nothing} store=${store} answer=${answer} view=${view} />`}`}
     <${Failures} count=${run?.num_failed ?? 0} version=${run?.num_failed} />`;
