@@ -484,3 +484,37 @@ def test_a_reply_is_sent_once_and_knows_densities(server: Server, small_store: P
         layer, feature = int(graph.nodes.layer_N[node]), int(graph.nodes.feature_N[node])
         prompts = {*store.occurrences(layer, feature)["prompt"]}
         assert arrays["density"][node] == np.float32(len(prompts) / len(store))
+
+
+def test_the_panels_are_made_wider_with_the_mouse_and_with_keys_and_stay_so(server: Server, browser: Any) -> None:
+    wide = "() => document.querySelector('.panels').getBoundingClientRect().width"
+    with opened(browser, server, address("dallas")) as shown:
+        show(shown)
+        usual = shown.evaluate(wide)
+        bar = shown.locator("[role=separator]").bounding_box()
+        x, y = bar["x"] + bar["width"] / 2, bar["y"] + 200
+        shown.mouse.move(x, y)
+        shown.mouse.down()
+        shown.mouse.move(x - 60, y)
+        shown.mouse.move(x - 150, y)
+        shown.mouse.up()
+        assert abs(shown.evaluate(wide) - usual - 150) <= 1
+        divider = shown.locator("[role=separator]")
+        assert abs(int(divider.get_attribute("aria-valuenow")) - usual - 150) <= 1
+        canvas = "() => document.querySelector('.drawing').clientWidth === document.querySelector('canvas').clientWidth"
+        shown.wait_for_function(canvas)
+        assert violations(shown) == []
+        shown.keyboard.press("ArrowRight")  # the divider has the focus, so the key is not the drawing's
+        shown.wait_for_function(f"width => ({wide})() === width", arg=round(usual + 150) - 20)
+        assert "node=" not in shown.url
+        shown.reload()
+        show(shown)
+        assert shown.evaluate(wide) == round(usual + 150) - 20
+        shown.locator("[role=separator]").focus()
+        shown.keyboard.press("End")
+        shown.wait_for_function(f"width => ({wide})() === width", arg=1280 - 420)
+        shown.set_viewport_size({"width": 1000, "height": 800})
+        shown.wait_for_function(f"width => ({wide})() === width", arg=1000 - 420)
+        shown.locator("[role=separator]").dblclick()
+        shown.set_viewport_size({"width": 1280, "height": 800})
+        shown.wait_for_function(f"width => ({wide})() === width", arg=usual)

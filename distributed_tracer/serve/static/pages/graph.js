@@ -8,6 +8,7 @@ import { GraphData } from "../graph_data.js";
 import { useGraphKeys } from "../graph/graph_keys.js";
 import { toggled, useView } from "../graph/commands.js";
 import { Controls } from "../graph/controls.js";
+import { Divider, useDivider } from "../graph/divider.js";
 import { Drawing } from "../graph/drawing.js";
 import { NodeList } from "../graph/node_list.js";
 import { Panels } from "../graph/panel_tabs.js";
@@ -78,16 +79,18 @@ function GraphView({ graph, neighbours, store, params }) {
   // A program that drives a browser asks the page's element for the picture, as panels ask the page.
   const root = useRef(null);
   useEffect(() => { root.current.picture = picture; }, [picture]);
+  const { style, divider } = useDivider();
   return html`<div class="graph-page" ref=${root}>
     <${Strip} graph=${graph} neighbours=${neighbours}><${Search} graph=${graph} view=${view} select=${select} hover=${hover} /><//>
     <${Notes} lines=${[...gone, ...graph.notes]} />
-    <div class="graph-main">
+    <div class="graph-main" style=${style}>
       <section class="graph-left" aria-label="Drawing">
         <${Controls} graph=${graph} view=${view} act=${act} attempt=${attempt} />
         <${Drawing} graph=${graph} view=${view} holder=${scene} on=${on}><${Zoom} act=${act} latest=${latest} scene=${scene} isUnfolded=${view.open.length > 0} /><//>
         <${Legend} />
         <${NodeList} graph=${graph} view=${view} select=${select} />
       </section>
+      <${Divider} ...${divider} />
       <${Panels} graph=${graph} view=${view} act=${act} store=${store} select=${select} hover=${hover} picture=${picture} scene=${scene} />
     </div></div>`;
 }
