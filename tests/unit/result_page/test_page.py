@@ -170,7 +170,8 @@ def test_hostile_texts_stay_texts(store: Store, evil: Result, tmp_path: Path) ->
 
 
 def test_labels_are_quoted_as_they_are(store: Store, tmp_path: Path) -> None:
-    page = written(made(store, tmp_path / "edges", "edges", {"edges": edge_rows()}), tmp_path / "page.html", store=store)
+    edges = made(store, tmp_path / "edges", "edges", {"edges": edge_rows()})
+    page = written(edges, tmp_path / "page.html", store=store)
     assert page.text.count(f"0:1 {QUOTED}") == 2  # the name in the picture, and its hint
     assert "\\" not in page.text.partition("edges")[2].partition("Where this comes from")[0]
 
