@@ -69,7 +69,7 @@ def groups_part(
     if about == said:
         return annotation
     kept = [
-        one if (annotation.name, one["id"]) not in void else {**one, "groups": [], "pins": []}
+        one if (annotation.name, one["id"]) not in void else {"id": one["id"], "asked": one["asked"], "groups": [], "pins": []}
         for one in about
         if annotation.replaces or (annotation.name, one["id"]) not in void
     ]
