@@ -89,8 +89,8 @@ def write_groups_edit(
 ) -> str:
     """Write all groups and pins of one prompt in place of `parents`; return the new `ref`. None of both removes them.
 
-    `asked` is what the prompt asks, as in the catalogue; `places` is where a diagram has some of the nodes and groups. Of two edits at once both count, and the groups and pins of a
-    prompt are those of both.
+    `asked` is what the prompt asks, as in the catalogue; `places` is where a diagram has some of the nodes and
+    groups. Of two edits at once both count, and the groups and pins of a prompt are those of both.
     """
     (said,) = group_content([PromptGroups(prompt, asked, tuple(groups), tuple(pins), tuple(places))])["prompts"]
     content = {name: said[name] for name in GROUPS_KEYS if name in said}

@@ -68,8 +68,9 @@ def groups_part(
     about = [one for one in said if is_kept(one["id"])]
     if about == said:
         return annotation
+    nothing: dict[str, Any] = {"groups": [], "pins": []}
     kept = [
-        one if (annotation.name, one["id"]) not in void else {"id": one["id"], "asked": one["asked"], "groups": [], "pins": []}
+        one if (annotation.name, one["id"]) not in void else {"id": one["id"], "asked": one["asked"], **nothing}
         for one in about
         if annotation.replaces or (annotation.name, one["id"]) not in void
     ]
