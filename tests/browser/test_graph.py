@@ -400,6 +400,26 @@ def test_two_targets_are_compared_by_their_difference(odd: tuple[Server, Store],
         assert "−" not in shown.text_content(".effects h2")
 
 
+def edges_in(shown: Any) -> set[str]:
+    """Return the lines of the picture that are edges: those with two ends."""
+    lines = [one.get("d") or "" for one in picture_of(shown).iter("{http://www.w3.org/2000/svg}path")]
+    parts = (part for line in lines for part in re.findall(r"M[\d.-]+ [\d.-]+L[\d.-]+ [\d.-]+(?=M|$)", line))
+    return set(parts)
+
+
+def test_another_target_has_other_strongest_edges(odd: tuple[Server, Store], browser: Any) -> None:
+    server, store = odd
+    graph = store.graph("pair")
+    a, b = (key_of(graph, int(node)) for node in np.flatnonzero(graph.nodes.kind_N == 3)[:2])
+    seen = []
+    for chosen in ({}, {"a": a}, {"a": b}, {"a": a, "b": b}):
+        with opened(browser, server, address("pair", edges="30", **chosen)) as shown:
+            show(shown)
+            seen.append(edges_in(shown))
+    assert all(len(edges) >= 30 for edges in seen)
+    assert all(one != other for place, one in enumerate(seen) for other in seen[:place])
+
+
 def test_long_prompts_fold_positions_and_unfold_them(odd: tuple[Server, Store], browser: Any) -> None:
     server, _ = odd
     with opened(browser, server, address("long", share="0.1")) as shown:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 from urllib.parse import unquote_plus
 
 from ..annotations import annotation_keys, read_annotations, void_subjects
