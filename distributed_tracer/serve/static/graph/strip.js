@@ -10,10 +10,10 @@ const SCORES = [
   ["completeness", "the share of effects, weighted by influence, that does not come from errors"],
 ];
 
-/** Return which prompts are leafed through, in words: filter and order of the table of prompts. */
+/** Return which prompts are leafed through, in words: filter and order of the table of prompts, marked as there. */
 function wayText({ where, search, sort, descending }) {
   const conditions = [...where, ...(search ? [`“${search}”`] : [])].map(visible).join(" and ");
-  const order = sort || descending ? `, by ${title(sort ?? "id")}${descending ? ", the largest first" : ""}` : "";
+  const order = sort || descending ? `, by ${title(sort ?? "id")} ${descending ? "▼" : "▲"}` : "";
   return `${conditions ? ` with ${conditions}` : ""}${order}`;
 }
 
