@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from ..graph.labels import Labels
+from ..graph.labels import Label, Labels
 
 UNKNOWN = "–"
 """What stands for a number that is not known."""
+_LABEL = 60
+"""Longest text of a label in a table or a picture."""
 
 
 def number_text(value: Any) -> str:
@@ -68,6 +70,13 @@ def visible(text: str) -> str:
     return text[:-1] + "␣" if text[-1:] == " " else text
 
 
+def label_words(labels: Iterable[Label]) -> str:
+    """Return the different texts of labels in one line, as they are: pages and pictures make characters harmless where
+    they show them, and quotes would stand beside those that a label has itself."""
+    texts = dict.fromkeys(label.text for label in labels)
+    return " | ".join(text if len(text) <= _LABEL else text[: _LABEL - 1] + "…" for text in texts)
+
+
 def words(name: str) -> str:
     """Return the name of a column or a fact as words."""
     return name.removeprefix("num_").replace("_", " ")
@@ -84,7 +93,7 @@ class Names:
     def site(self, kind: str, layer: int, feature: int) -> tuple[str, str]:
         """Return the name of a node without position, and what is known about it."""
         if kind == "feature":
-            return f"{layer}:{feature}", self.labels.text(layer, feature)
+            return f"{layer}:{feature}", label_words(self.labels.get(layer, feature))
         if kind == "error":
             return f"error of layer {layer}", ""
         if feature < 0:

@@ -72,7 +72,7 @@ def _answering(endpoint: Endpoint) -> Any:
             limiter = state.alone if endpoint.alone else state.slow if endpoint.slow else state.quick
             # The bytes of the reply are made and compressed in the thread too: others are answered meanwhile
             return await anyio.to_thread.run_sync(
-                lambda: response_of(endpoint.handler(served, *given), request.headers), limiter=limiter
+                lambda: response_of(endpoint.handler(served, *given), request.headers, served.cache), limiter=limiter
             )
         except Exception as error:
             return _error_of(error, endpoint)

@@ -8,7 +8,7 @@ from typing import Any
 from ..mine.result import Result
 from ..result_page.columns import End, ends_of
 from ..result_page.shown_table import ShownTable
-from ..result_page.values import Names, place_text, words
+from ..result_page.values import Names, words
 from ..store.reader import Store
 from ..table import Table
 
@@ -53,7 +53,7 @@ def column_of(table: ShownTable, name: str) -> dict[str, Any]:
         "meaning": str(about["meaning"]),
         "is_text": is_text,
         "is_prompt": name in prompt_columns(table),
-        "sort": None if is_text else name,
+        "sort": name,
     }
 
 
@@ -89,7 +89,7 @@ def _node(end: End, row: Mapping[str, Any], names: Names) -> dict[str, Any]:
     """Return the node that columns of a row name, with what is known about it."""
     name, known = end.of(dict(row), names)
     layer, kind, feature = end.key(dict(row))
-    return {"kind": kind, "layer": layer, "feature": feature, "name": name, "known": place_text(known)}
+    return {"kind": kind, "layer": layer, "feature": feature, "name": name, "known": known}
 
 
 def _key(table: ShownTable, row: Mapping[str, Any]) -> str | None:

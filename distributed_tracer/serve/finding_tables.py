@@ -148,9 +148,8 @@ def order_of(question: Question, table: ShownTable) -> Order:
         return Order()
     if question.sort not in table.kinds:
         raise ConfigError(unknown("column", question.sort, list(table.kinds)))
-    if question.sort in table.texts:
-        numbers = [name for name in table.columns if name not in table.texts]
-        raise ConfigError(f"{question.sort} is text: rows are sorted by a column of numbers, such as {numbers[:3]}")
+    if question.sort in table.texts and question.by == "largest absolute":
+        raise ConfigError(f"{question.sort} is text, which has no sign: its order is largest or smallest")
     return Order(question.sort, question.by)  # type: ignore[arg-type]
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from starlette.responses import Response
 
 from ..redact import redacted
 from .encode import arrays_bytes, json_bytes
 from .endpoint import Arrays, Encoded, File, Json, Reply
+from .served_store import ByteCache
 
 _LEAST_BYTES = 2_000
 """Smallest reply that is compressed."""
@@ -17,8 +19,11 @@ _PACKED = ("image/png", "application/zip", "application/gzip")
 """Types that are compressed already."""
 
 
-def response_of(reply: Reply, asked: Mapping[str, str]) -> Response:
-    """Return a handler's reply for a request with some headers; 304 if the browser has it already."""
+def response_of(reply: Reply, asked: Mapping[str, str], cache: ByteCache | None = None) -> Response:
+    """Return a handler's reply for a request with some headers; 304 if the browser has it already.
+
+    Compressed bytes of replies that have an etag, which never change, are kept in `cache`.
+    """
     etag = getattr(reply, "etag", None)
     headers = {"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"} if etag else {}
     if etag and f'"{etag}"' in asked.get("if-none-match", ""):
@@ -27,18 +32,29 @@ def response_of(reply: Reply, asked: Mapping[str, str]) -> Response:
     data, media_type = _content(reply)
     if isinstance(reply, File):
         headers |= _file_headers(reply)
-    data, of_encoding = encoded(data, media_type, asked.get("accept-encoding", ""))
+    kept = None if cache is None or not etag else partial(cache.get, ("gzip", etag))
+    data, of_encoding = encoded(data, media_type, asked.get("accept-encoding", ""), kept=kept)
     return Response(data, status, headers | of_encoding, media_type)
 
 
-def encoded(data: bytes, media_type: str, accepted: str, level: int = 1) -> tuple[bytes, dict[str, str]]:
-    """Return bytes, compressed if the other side accepts that and if it pays, and the headers that say so."""
+def encoded(
+    data: bytes,
+    media_type: str,
+    accepted: str,
+    level: int = 1,
+    kept: Callable[[Callable[[], bytes]], bytes] | None = None,
+) -> tuple[bytes, dict[str, str]]:
+    """Return bytes, compressed if the other side accepts that and if it pays, and the headers that say so.
+
+    `kept` returns the compressed bytes from where they are kept, or those of the function that it is given.
+    """
     if len(data) < _LEAST_BYTES or media_type in _PACKED:
         return data, {}
     headers = {"Vary": "Accept-Encoding"}
     if "gzip" not in accepted:
         return data, headers
-    return gzip.compress(data, level, mtime=0), headers | {"Content-Encoding": "gzip"}
+    compress = partial(gzip.compress, data, level, mtime=0)
+    return compress() if kept is None else kept(compress), headers | {"Content-Encoding": "gzip"}
 
 
 def error_response(status: int, kind: str, message: str) -> Response:

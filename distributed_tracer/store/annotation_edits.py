@@ -16,10 +16,19 @@ from ..graph.context import Group, NodeKey
 from ..graph.labels import Label
 from ..text import printable, short
 from .annotation_log import AnnotationCache, open_log
-from .annotation_record import AnnotationRecord
+from .annotation_record import GROUPS_KEYS, AnnotationRecord
 from .backend.base import Backend
 from .backend.retry import retry_until
-from .format.annotation import GROUPS, LABELS, Annotation, PromptGroups, group_content, label_content, parse_annotation
+from .format.annotation import (
+    GROUPS,
+    LABELS,
+    Annotation,
+    Place,
+    PromptGroups,
+    group_content,
+    label_content,
+    parse_annotation,
+)
 from .format.annotation_entry import (
     LONGEST_NAME,
     LONGEST_NOTE,
@@ -76,14 +85,15 @@ def write_groups_edit(
     author: str = "",
     parents: Sequence[str] = (),
     retry_seconds: float = 0.0,
+    places: Iterable[Place] = (),
 ) -> str:
     """Write all groups and pins of one prompt in place of `parents`; return the new `ref`. None of both removes them.
 
-    `asked` is what the prompt asks, as in the catalogue. Of two edits at once both count, and the groups and pins of a
-    prompt are those of both.
+    `asked` is what the prompt asks, as in the catalogue; `places` is where a diagram has some of the nodes and
+    groups. Of two edits at once both count, and the groups and pins of a prompt are those of both.
     """
-    (said,) = group_content([PromptGroups(prompt, asked, tuple(groups), tuple(pins))])["prompts"]
-    content = {"groups": said["groups"], "pins": said["pins"]}
+    (said,) = group_content([PromptGroups(prompt, asked, tuple(groups), tuple(pins), tuple(places))])["prompts"]
+    content = {name: said[name] for name in GROUPS_KEYS if name in said}
     is_said = content["groups"] or content["pins"]
     subject = Subject.of_prompt(prompt, asked)
     return write_edit(root, GROUPS, subject, content if is_said else None, author, parents, None, retry_seconds)

@@ -12,6 +12,8 @@ from .format.annotation_subject import Subject, parse_subject
 
 ANNOTATION_KINDS = (LABELS, GROUPS, *ENTRY_KINDS)
 """The kinds of annotations that this program knows."""
+GROUPS_KEYS = ("groups", "pins", "places")
+"""What an annotation of groups says of a prompt."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class AnnotationRecord:
     parents: tuple[str, ...]
     """The records that it was made from, and that it takes the place of: their `ref`."""
     content: Mapping[str, Any] | None
-    """What it says; None for a removal. Of `labels` it has `text` and `source`, of `groups` `groups` and `pins`, of the
-    other kinds the keys of FORMAT.md's entries."""
+    """What it says; None for a removal. Of `labels` it has `text` and `source`, of `groups` `groups`, `pins` and
+    perhaps `places`, of the other kinds the keys of FORMAT.md's entries."""
     current: bool = True
     """Whether nothing has taken its place."""
     restores: str | None = None
@@ -160,6 +162,6 @@ def _contents(annotation: Annotation, subject: Subject) -> Iterator[Mapping[str,
             if (said.prompt, said.asked) == (subject.prompt, subject.asked):
                 (prompt,) = group_content([said])["prompts"]
                 is_said = prompt["groups"] or prompt["pins"]
-                yield {"groups": prompt["groups"], "pins": prompt["pins"]} if is_said else None
+                yield {name: prompt[name] for name in GROUPS_KEYS if name in prompt} if is_said else None
     else:
         yield annotation.content["entry"]

@@ -190,11 +190,12 @@ def _batches(entries: Iterable[T]) -> Iterator[list[T]]:
 
 
 def together(before: PromptGroups | None, said: PromptGroups) -> PromptGroups:
-    """Return the groups and pins of both, each once."""
+    """Return the groups and pins of both, each once; where both have a place of a node, the later one counts."""
     if before is None:
         return said
     groups, pins = dict.fromkeys((*before.groups, *said.groups)), dict.fromkeys((*before.pins, *said.pins))
-    return replace(said, groups=tuple(groups), pins=tuple(pins))
+    places = {one.node: one for one in (*before.places, *said.places)}
+    return replace(said, groups=tuple(groups), pins=tuple(pins), places=tuple(places.values()))
 
 
 def void_subjects(found: Iterable[Annotation]) -> set[tuple[str, str]]:

@@ -193,6 +193,32 @@ def test_keys_move_the_row_open_it_and_pick_two_to_compare(many: Server, browser
         assert shown.evaluate("seen") == ["compare?a=p001&b=p002", "graph?prompt=p004"]
 
 
+def test_the_graph_page_follows_filter_and_order_of_the_table(many: Server, browser: Any) -> None:
+    where = "?where=group%3Dg1&where=rank>%3D30&sort=rank&descending=true"
+    with opened(browser, many, where) as shown:
+        wait_for_counts(shown, "22 of 250 prompts")
+        assert ids(shown)[:3] == ["p241", "p231", "p221"]
+        shown.click("a:text-is('p231')")
+        shown.wait_for_selector(".neighbours .of:has-text('2 of 22 with group=g1 and rank>=30, by rank')")
+        shown.keyboard.press(".")
+        shown.wait_for_url("**/graph?prompt=p221&**")
+        shown.wait_for_selector(".neighbours .of:has-text('3 of 22')")
+        shown.keyboard.press("i")  # what is seen of the graph changes the address, and the filter stays in it
+        shown.wait_for_function("() => new URLSearchParams(location.search).has('node')")
+        shown.click(".neighbours a[aria-label='Previous prompt']")
+        shown.wait_for_selector(".neighbours .of:has-text('2 of 22')")
+        assert violations(shown) == []
+        shown.click(".neighbours a.of")
+        wait_for_counts(shown, "22 of 250 prompts")
+        assert ids(shown)[:3] == ["p241", "p231", "p221"]
+        shown.problems.clear()
+        shown.goto(f"{many.root}graph?prompt=p002&where=group%3Dg1&search=<b>text")
+        shown.wait_for_selector(".neighbours .of:has-text('not among the 0 with group=g1 and “<b>text”')")
+        shown.goto(f"{many.root}graph?prompt=p002&where=gruop%3Dg1")
+        shown.wait_for_selector(".neighbours .failed:has-text('gruop')")
+        shown.problems[:] = [problem for problem in shown.problems if "400" not in problem]
+
+
 def test_a_set_keeps_its_name_for_the_next_visit(many: Server, browser: Any) -> None:
     with opened(browser, many, "?where=group%3Dg1&where=even%3Dfalse&search=text") as shown:
         wait_for_counts(shown, "25 of 250 prompts")
@@ -226,6 +252,7 @@ def test_a_run_is_followed_and_failed_prompts_have_reasons(small_store: Path, tm
         shown.wait_for_selector("section.run >> text=2 of 5 prompts done")
         wait_for_counts(shown, "2 prompts")
         assert ids(shown) == ["one", "two"]
+        shown.wait_for_selector("header.top .facts:has-text('2 prompts')")  # which were none when the page was opened
         shown.click("details.failures summary")
         shown.wait_for_selector("details.failures td >> text=<b>no memory</b>·[31m")
         assert violations(shown) == []

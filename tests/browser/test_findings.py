@@ -56,6 +56,24 @@ def test_sorting_and_searching_can_be_undone(with_results: Server, browser: obje
         shown.wait_for_function("() => !location.search.includes('sort=')")
 
 
+def test_texts_are_sorted_from_a_to_z_and_back(with_results: Server, browser: object) -> None:
+    with opened(browser, with_results, "findings?result=2&table=neighbours") as shown:
+        shown.wait_for_selector("table.rows tbody tr")
+        heads = shown.locator("thead th").all_inner_texts()
+        column = f"tbody tr td:nth-child({heads.index('neighbour') + 1})"
+        shown.click("thead button:text-is('neighbour')")
+        shown.wait_for_selector(".rows-said:has-text('by neighbour, from A to Z')")
+        assert shown.get_attribute("th:has-text('neighbour')", "aria-sort") == "ascending"
+        texts = shown.locator(column).all_inner_texts()
+        assert texts == sorted(texts, key=str.casefold)
+        assert len(set(texts)) > 2
+        shown.click("thead button:has-text('neighbour')")
+        shown.wait_for_selector(".rows-said:has-text('by neighbour, from Z to A')")
+        assert shown.locator(column).all_inner_texts() == sorted(texts, key=str.casefold, reverse=True)
+        shown.click("thead button:has-text('neighbour')")
+        shown.wait_for_function("() => !location.search.includes('sort=')")
+
+
 def test_chains_are_boxes_and_hostile_prompts_are_text(with_results: Server, browser: object) -> None:
     with opened(browser, with_results, "findings?result=1", color_scheme="dark") as shown:
         shown.wait_for_selector(".chain .box.target")

@@ -400,6 +400,26 @@ def test_two_targets_are_compared_by_their_difference(odd: tuple[Server, Store],
         assert "−" not in shown.text_content(".effects h2")
 
 
+def edges_in(shown: Any) -> set[str]:
+    """Return the lines of the picture that are edges: those with two ends."""
+    lines = [one.get("d") or "" for one in picture_of(shown).iter("{http://www.w3.org/2000/svg}path")]
+    parts = (part for line in lines for part in re.findall(r"M[\d.-]+ [\d.-]+L[\d.-]+ [\d.-]+(?=M|$)", line))
+    return set(parts)
+
+
+def test_another_target_has_other_strongest_edges(odd: tuple[Server, Store], browser: Any) -> None:
+    server, store = odd
+    graph = store.graph("pair")
+    a, b = (key_of(graph, int(node)) for node in np.flatnonzero(graph.nodes.kind_N == 3)[:2])
+    seen = []
+    for chosen in ({}, {"a": a}, {"a": b}, {"a": a, "b": b}):
+        with opened(browser, server, address("pair", edges="30", **chosen)) as shown:
+            show(shown)
+            seen.append(edges_in(shown))
+    assert all(len(edges) >= 30 for edges in seen)
+    assert all(one != other for place, one in enumerate(seen) for other in seen[:place])
+
+
 def test_long_prompts_fold_positions_and_unfold_them(odd: tuple[Server, Store], browser: Any) -> None:
     server, _ = odd
     with opened(browser, server, address("long", share="0.1")) as shown:
@@ -484,3 +504,37 @@ def test_a_reply_is_sent_once_and_knows_densities(server: Server, small_store: P
         layer, feature = int(graph.nodes.layer_N[node]), int(graph.nodes.feature_N[node])
         prompts = {*store.occurrences(layer, feature)["prompt"]}
         assert arrays["density"][node] == np.float32(len(prompts) / len(store))
+
+
+def test_the_panels_are_made_wider_with_the_mouse_and_with_keys_and_stay_so(server: Server, browser: Any) -> None:
+    wide = "() => document.querySelector('.panels').getBoundingClientRect().width"
+    with opened(browser, server, address("dallas")) as shown:
+        show(shown)
+        usual = shown.evaluate(wide)
+        bar = shown.locator("[role=separator]").bounding_box()
+        x, y = bar["x"] + bar["width"] / 2, bar["y"] + 200
+        shown.mouse.move(x, y)
+        shown.mouse.down()
+        shown.mouse.move(x - 60, y)
+        shown.mouse.move(x - 150, y)
+        shown.mouse.up()
+        assert abs(shown.evaluate(wide) - usual - 150) <= 1
+        divider = shown.locator("[role=separator]")
+        assert abs(int(divider.get_attribute("aria-valuenow")) - usual - 150) <= 1
+        canvas = "() => document.querySelector('.drawing').clientWidth === document.querySelector('canvas').clientWidth"
+        shown.wait_for_function(canvas)
+        assert violations(shown) == []
+        shown.keyboard.press("ArrowRight")  # the divider has the focus, so the key is not the drawing's
+        shown.wait_for_function(f"width => ({wide})() === width", arg=round(usual + 150) - 20)
+        assert "node=" not in shown.url
+        shown.reload()
+        show(shown)
+        assert shown.evaluate(wide) == round(usual + 150) - 20
+        shown.locator("[role=separator]").focus()
+        shown.keyboard.press("End")
+        shown.wait_for_function(f"width => ({wide})() === width", arg=1280 - 420)
+        shown.set_viewport_size({"width": 1000, "height": 800})
+        shown.wait_for_function(f"width => ({wide})() === width", arg=1000 - 420)
+        shown.locator("[role=separator]").dblclick()
+        shown.set_viewport_size({"width": 1280, "height": 800})
+        shown.wait_for_function(f"width => ({wide})() === width", arg=usual)

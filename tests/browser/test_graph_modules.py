@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import random_stores
-from random_graphs import finite, random_graph
+from random_graphs import finite, random_graph, with_edges_upwards
 from serving import opened, served
 
 pytestmark = pytest.mark.slow
@@ -40,8 +40,11 @@ def page(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Any
     """A page of a server whose store has a graph of 90 positions."""
     graph = random_graph("wide", seed=3, num_positions=90, num_layers=9, num_active=400, density=0.05, num_targets=3)
     other = finite(random_graph("other", seed=4, num_positions=90, num_layers=9, num_active=400, density=0.01))
+    upwards = with_edges_upwards(
+        finite(random_graph("up", seed=5, num_positions=6, num_layers=6, num_active=150, density=0.2, num_targets=3))
+    )
     folder = str(tmp_path_factory.mktemp("modules") / "store")
-    random_stores.make_store(folder, [replace(graph, prompt_id="wide"), other])
+    random_stores.make_store(folder, [replace(graph, prompt_id="wide"), other, upwards])
     with served(folder, "--read-only") as server, opened(browser, server, "about") as shown:
         shown.wait_for_selector("header.top nav")
         yield shown
@@ -93,6 +96,78 @@ for (let k = 0; k < 60; k++) {
     if (shown[graph.source[edge]] && shown[graph.target[edge]]) slow.push(edge);
   check(String(Array.from(edges)) === String(slow), "edges", edges.length, slow.length);
 }
+"""
+    assert problems(page, script) == []
+
+
+def test_the_strongest_edges_of_a_target_are_those_of_slow_counting(page: Any) -> None:
+    script = """
+const up = new GraphData(await getArrays("graph", { prompt: "up" }));
+const { edgesByTarget } = await at("graph/edge_order.js");
+const { effectsOf } = await at("graph/effects.js");
+const targets = [...up.kind.keys()].filter((node) => up.kind[node] === 3), key = (node) => up.keyOf(node);
+check(targets.length === 3 && edgesByTarget(up, firstView(up)) === null, "no choice is no order");
+const size = (edge) => Math.abs(up.share(edge));
+for (const [a, b] of [[0, null], [2, null], [0, 1], [2, 0]]) {
+  const view = { ...firstView(up), targetA: key(targets[a]), targetB: b === null ? null : key(targets[b]) };
+  const direct = effectsOf(up, view).share, known = new Map(), chosen = new Set([targets[a], targets[b]]);
+  const flow = (node) => {
+    if (up.kind[node] === 3) return 0;
+    const passed = (sum, edge) => sum + size(edge) * flow(up.target[edge]);
+    if (!known.has(node)) known.set(node, up.outputs(node).reduce(passed, Math.abs(direct[node])));
+    return known.get(node);
+  };
+  const strength = (edge) => (up.kind[up.target[edge]] !== 3 ? size(edge) * flow(up.target[edge])
+    : chosen.has(up.target[edge]) ? Math.abs(direct[up.source[edge]]) : 0);
+  const order = Array.from(edgesByTarget(up, view));
+  const all = [...up.source.keys()].filter((edge) => strength(edge) > 1e-30);
+  check(order.length === all.length && new Set(order).size === order.length, "edges", order.length, all.length);
+  for (let place = 1; place < order.length; place++)
+    check(strength(order[place]) <= strength(order[place - 1]) * (1 + 1e-5), "order", place, order[place]);
+  check(order.length < up.source.length, "edges into other targets are left out");
+  const some = chooseEdges(up, new Uint8Array(up.count).fill(1), 50, edgesByTarget(up, view));
+  check(String(Array.from(some)) === String(order.slice(0, 50)), "not the first ones");
+}
+const [one, other] = [0, 1].map((n) => String(edgesByTarget(up, { targetA: key(targets[n]), targetB: null })));
+check(one !== other, "all targets alike");
+"""
+    assert problems(page, script) == []
+
+
+def test_names_lie_over_no_node_and_no_other_name(page: Any) -> None:
+    script = """
+const { placedNames, reachOf } = await at("graph/names.js");
+const pen = document.createElement("canvas").getContext("2d");
+pen.font = "11px system-ui, sans-serif";
+let numBeside = 0, numNames = 0;
+for (const size of [[800, 500], [1500, 900]])
+  for (let k = 0; k < 12; k++) {
+    const groups = [{ name: "a group with a long name", members: keys(9) }], pins = keys(9);
+    const view = { ...first, share: [0.03, 0.1, 0.3][k % 3], groups, pins };
+    const { shown } = chooseNodes(graph, view), layout = layOut(graph, shown, view), camera = new Camera(...size);
+    camera.fit(layout);
+    if (k > 5) camera.zoom(2 + 2 * random(), size[0] * random(), size[1] * random());
+    const marks = new Map();
+    for (const one of pins) marks.set(graph.nodeOf(one), { isPinned: true, groups: [] });
+    for (const one of groups[0].members)
+      marks.set(graph.nodeOf(one), { isPinned: marks.has(graph.nodeOf(one)), groups: [0] });
+    const picture = { graph, layout, camera, shown, marks, view, linked: null };
+    const names = placedNames(pen, picture, 200);
+    numNames += names.length;
+    names.forEach(({ node, box: [left, top, right, bottom] }, place) => {
+      if (top < camera.toY(layout.y[node]) && bottom > camera.toY(layout.y[node])) numBeside++;
+      for (const { box } of names.slice(0, place))
+        check(left >= box[2] || right <= box[0] || top >= box[3] || bottom <= box[1], "two names", graph.keyOf(node));
+      for (let other = 0; other < graph.count; other++) {
+        if (!shown[other] || other === node || graph.kind[node] === 3) continue;
+        const [x, y, r] = [camera.toX(layout.x[other]), camera.toY(layout.y[other]), reachOf(picture, other)];
+        if (x < 0 || y < 0 || x > camera.width || y > camera.height) continue;
+        const isClear = left >= x + r || right <= x - r || top >= y + r || bottom <= y - r;
+        check(isClear, "over a node", graph.keyOf(node), graph.keyOf(other));
+      }
+    });
+  }
+check(numNames > 300 && numBeside > 10, numNames, numBeside);
 """
     assert problems(page, script) == []
 

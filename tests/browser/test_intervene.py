@@ -56,12 +56,21 @@ def test_turning_a_supernode_off_shows_the_answer_before_and_after(
         assert NAME in shown.inner_text(".iv-states")
         assert shown.locator(".iv-diagram .iv-set").count() == 1
         assert violations(shown) == []
+        assert shown.input_value(".iv-kept .sg-author") == "Ann"  # the server's, until this browser has a name
+        shown.fill(".iv-kept .sg-author", "Bob <b>")
         shown.click("text=Keep this result")
         shown.wait_for_selector(".iv-kept li")
         kept = shown.inner_text(".iv-kept li")
         assert NAME in kept
         assert "×0" in kept
-        assert "Ann" in kept
+        assert "Bob <b>" in kept
+        (result,) = writable.ask("api/v1/kept_results", prompt="dallas")[1]["results"]
+        assert result["author"] == "Bob <b>"
+        shown.click("#tab-notes")
+        shown.click("button:has-text('Add a note')")
+        assert shown.input_value("input[name=author]") == "Bob <b>"  # one name for all that this browser writes
+        shown.click("#tab-intervene")
+        shown.wait_for_selector(".iv-kept li")
         shown.click("header button:has-text('Undo')")
         shown.wait_for_selector(".iv-kept li", state="detached")
         shown.click("header button:has-text('Redo')")

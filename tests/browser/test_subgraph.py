@@ -228,6 +228,53 @@ def test_a_box_is_dragged_and_the_address_keeps_its_place(server: Server, browse
         shown.wait_for_function("() => new URLSearchParams(location.search).getAll('sg').length === 1")
 
 
+def x_of(shown: Any, key: str) -> float:
+    """Return the middle of a box in units of the diagram."""
+    found: float = shown.evaluate(
+        "key => { const frame = document.querySelector(`.sg-box[data-id='${key}'] .sg-frame`);"
+        "return frame.x.baseVal.value + frame.width.baseVal.value / 2; }",
+        key,
+    )
+    return found
+
+
+def test_places_of_boxes_are_saved_with_the_groups(writing: Server, store: Path, browser: Any, dallas: Graph) -> None:
+    a, b, c, *_ = keys(dallas)
+    with opened(browser, writing, page([c], [{"name": "two", "members": [a, b]}])) as shown:
+        shown.click(".sg-saving button:text-is('Save')")
+        shown.wait_for_selector("text=Saved by ann")
+        laid_out = x_of(shown, a)
+        shown.locator(f'.sg-box[data-id="{a}"]').focus()
+        shown.keyboard.press("Shift+ArrowRight")
+        shown.keyboard.press("Shift+ArrowRight")
+        shown.wait_for_selector("text=Unsaved changes")
+        moved = x_of(shown, a)
+        assert round(moved - laid_out) == 20
+        shown.click(".sg-saving button:text-is('Save')")
+        shown.wait_for_selector("text=Saved by ann")
+        ((key, place),) = writing.ask("api/v1/groups", prompt="dallas")[1]["places"].items()
+        assert (key, place[0]) == (a, round(moved))
+        shown.click("header button:has-text('Undo')")  # the save, and not the move
+        shown.wait_for_selector("text=Unsaved changes")
+        assert writing.ask("api/v1/groups", prompt="dallas")[1]["places"] == {}
+        assert x_of(shown, a) == moved
+        shown.click("header button:has-text('Redo')")
+        shown.wait_for_selector("text=Saved by ann")
+    # Whoever opens the prompt sees the boxes there, and may lay them out again.
+    with opened(browser, writing, "graph?prompt=dallas&panel=subgraph") as shown:
+        shown.wait_for_selector("text=Saved by ann")
+        assert round(x_of(shown, a)) == round(moved)
+        assert state(shown)["sg"] == []
+        shown.click("text=Lay out again")
+        shown.wait_for_selector("text=Unsaved changes")
+        assert round(x_of(shown, a)) == round(laid_out)
+        assert state(shown)["sg"] == ["none"]
+        shown.click("text=Go back to what is saved")
+        shown.wait_for_selector("text=Saved by ann")
+        assert round(x_of(shown, a)) == round(moved)
+        assert state(shown)["sg"] == []
+
+
 def test_everything_is_done_with_keys(server: Server, browser: Any, dallas: Graph) -> None:
     a, b, *_ = keys(dallas)
     token, target = keys(dallas, NodeKind.TOKEN)[0], keys(dallas, NodeKind.TARGET)[0]

@@ -9,14 +9,20 @@ from ...errors import StoreCorrupt
 from ...redact import redacted
 from ...store.format.run_file import is_imported
 from ...store.reader import Store
+from ...text import counted
 from ..endpoint import Endpoint, Json
+from ..prompts.loader import prompts_of
 from ..served_store import ServedStore
+
+_MOST_PROBLEMS = 3
+"""Number of damaged annotations that are named."""
 
 
 def store_facts(served: ServedStore, query: Mapping[str, Any]) -> Json:
     """Return what the pages show and need to know at first."""
     store, settings = served.refresh(), served.settings
     columns = store.catalogue.columns
+    num_layers, damage = _num_layers(store)
     return Json(
         {
             "url": redacted(store.url),
@@ -24,7 +30,7 @@ def store_facts(served: ServedStore, query: Mapping[str, Any]) -> Json:
             "model": served.identity.get("model"),
             "transcoders": served.identity.get("transcoders"),
             "is_imported": is_imported(store.info),
-            "num_layers": _num_layers(store),
+            "num_layers": num_layers,
             "num_prompts": len(store),
             "num_nodes": int(columns["num_nodes"].sum()),
             "num_edges": int(columns["num_edges"].sum()),
@@ -34,16 +40,31 @@ def store_facts(served: ServedStore, query: Mapping[str, Any]) -> Json:
             "read_only": settings.read_only,
             "author": settings.author,
             "trouble": served.trouble,
+            "troubles": _troubles(served, damage),
         }
     )
 
 
-def _num_layers(store: Store) -> int | None:
-    """Return the number of layers; None if the part that says so is damaged, so that all others can still be shown."""
+def _num_layers(store: Store) -> tuple[int | None, str]:
+    """Return the number of layers, or None and why, if the part that says so is damaged: others can still be shown."""
     try:
-        return store.num_layers
-    except StoreCorrupt:
-        return None
+        return store.num_layers, ""
+    except StoreCorrupt as error:
+        return None, redacted(str(error))
+
+
+def _troubles(served: ServedStore, damage: str) -> list[str]:
+    """Return all that is known to be damaged or unreadable, in sentences: what every page shows above the rest."""
+    of_table = []
+    if "prompts" in served.shared:  # nobody reads all parts for this list alone
+        loader = prompts_of(served)
+        of_table = [*loader.now().said(), *loader.troubles]
+    known = [text for text in (served.trouble, damage) if text and not any(text in other for other in of_table)]
+    problems = served.annotations.problems
+    unread = [f"an annotation is left out: {redacted(one.message)}" for one in problems[:_MOST_PROBLEMS]]
+    if len(problems) > _MOST_PROBLEMS:
+        unread.append(f"{counted(len(problems) - _MOST_PROBLEMS, 'more annotation')} are damaged: `verify` lists them")
+    return list(dict.fromkeys([*known, *of_table, *unread]))
 
 
 ENDPOINTS = (

@@ -82,7 +82,12 @@ def result_rows(served: ServedStore, query: Mapping[str, Any]) -> Json:
             "num_rows": rows.num_rows,
             "num_meeting": rows.num_rows - rows.num_left_out,
             "num_reachable": len(rows.table),
-            "order": {"column": order.column, "by": order.by, "least": dict(order.least)},
+            "order": {
+                "column": order.column,
+                "by": order.by,
+                "least": dict(order.least),
+                "is_text": order.column in shown.texts,
+            },
             "q": result.facts.get("q") if "q" in shown.kinds else None,
             "found": _is_found(result.facts.get("q"), some),
         }
@@ -143,8 +148,8 @@ ENDPOINTS = (
         (
             _RESULT,
             _TABLE,
-            Param("sort", "Column of numbers; empty for the order of the table; default: what suits the table."),
-            Param("by", "Which values come first.", default="largest", choices=_ORDERS),
+            Param("sort", "Column; empty for the order of the table; default: what suits the table."),
+            Param("by", "Which values come first; of texts, the smallest is A.", default="largest", choices=_ORDERS),
             Param("where", "Conditions, as COLUMN>=VALUE, COLUMN<=VALUE or COLUMN=VALUE.", "strings"),
             Param("find", "Text in a column, a label or a token; 2:46 names a feature.", default=""),
             Param("offset", "Number of the first row.", "integer", default=0, least=0, most=MOST_ROWS),

@@ -19,7 +19,7 @@ from ...graph.labels import Labels
 from ...graph.nodes import NodeKind
 from ...store.reader import Store
 from ..encode import arrays_bytes
-from ..endpoint import Encoded, Endpoint, Json, Param
+from ..endpoint import Encoded, Endpoint, Param
 from ..feature_density import are_known, densities
 from ..served_store import ServedStore
 
@@ -76,30 +76,6 @@ def _notes(store: Store, is_influence_known: bool) -> list[str]:
     return lines
 
 
-def graph_neighbours(served: ServedStore, query: Mapping[str, Any]) -> Json:
-    """Return the place of a prompt among the ids of the store in sorted order: its number from 1, and its neighbours.
-
-    Raises PromptNotFound.
-    """
-    store = served.refresh()
-    asked(served, query["prompt"])
-    kept = served.shared.get("sorted ids")
-    if kept is None or kept[0] != store.catalogue.commits:
-        ids = sorted(store.catalogue.ids)
-        kept = (store.catalogue.commits, ids, {name: number for number, name in enumerate(ids)})
-        served.shared["sorted ids"] = kept
-    _, ids, number_of = kept
-    number = number_of[query["prompt"]]
-    return Json(
-        {
-            "number": number + 1,
-            "of": len(ids),
-            "previous": ids[number - 1] if number else None,
-            "next": ids[number + 1] if number + 1 < len(ids) else None,
-        }
-    )
-
-
 def asked(served: ServedStore, prompt: str) -> str:
     """Return the hash of what a prompt asks, by which annotations know it. Raises PromptNotFound."""
     store = served.store
@@ -130,13 +106,6 @@ ENDPOINTS = (
         (PROMPT, Param("edges", "Largest number of edges; default: the server's limit.", "integer", least=0)),
         returns="application/octet-stream",
         slow=True,
-        tags=("graphs",),
-    ),
-    Endpoint(
-        "/graph_neighbours",
-        "The prompts before and after a prompt, in the order of their ids.",
-        graph_neighbours,
-        (PROMPT,),
         tags=("graphs",),
     ),
 )

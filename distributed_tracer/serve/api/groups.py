@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ...errors import ConfigError
@@ -16,7 +17,7 @@ from ...graph.node_keys import node_keys
 from ...names import unknown
 from ...plain_values import shown
 from ...store.annotations import current_groups, together, write_groups
-from ...store.format.annotation import PromptGroups
+from ...store.format.annotation import FARTHEST, Place, PromptGroups
 from ...text import counted, short
 from ..endpoint import Endpoint, Json
 from ..node_names import NODE_NAME, key_text, parse_key
@@ -27,7 +28,7 @@ MOST_GROUPS, MOST_MEMBERS, MOST_NAME, MOST_AUTHOR, MOST_REPLACED = 1_000, 50_000
 """Limits of what is saved: numbers of groups, of nodes in groups and pins together, and of annotations that are
 replaced; numbers of characters of a group's name and of an author's."""
 _ANNOTATION = re.compile(r"[0-9a-f]{32}")
-_FIELDS = ("groups", "pins", "author", "replaces")
+_FIELDS = ("groups", "pins", "places", "author", "replaces")
 _KEYS_SCHEMA = {"type": "array", "items": {"type": "string", "pattern": NODE_NAME.pattern}}
 
 
@@ -68,10 +69,11 @@ def _saved(served: ServedStore, prompt: str) -> dict[str, Any]:
         if found.prompt == prompt:
             said = together(said, found)
             sources.append({"name": annotation.name, "author": annotation.author, "created": annotation.created})
-    groups, pins = (said.groups, said.pins) if said else ((), ())
+    groups, pins, places = (said.groups, said.pins, said.places) if said else ((), (), ())
     return {
         "groups": [{"name": group.name, "members": [*map(key_text, group.members)]} for group in groups],
         "pins": [*map(key_text, pins)],
+        "places": {key_text(one.node): [one.x, one.y] for one in places},
         "from": sources,
     }
 
@@ -86,6 +88,7 @@ def _checked(body: Any, empty: PromptGroups) -> tuple[PromptGroups, str, list[st
     groups = tuple(_group(one) for one in _list(body, "groups", MOST_GROUPS))
     pins = _keys(_list(body, "pins", MOST_MEMBERS))
     said = PromptGroups(empty.prompt, empty.asked, groups, pins)
+    said = replace(said, places=_places(body.get("places", {}), {*_keys_of(said)}))
     if (size := len(_keys_of(said))) > MOST_MEMBERS:
         raise ConfigError(f"groups and pins have {size:,} nodes together; at most {MOST_MEMBERS:,} can be saved")
     replaces = _list(body, "replaces", MOST_REPLACED)
@@ -93,6 +96,24 @@ def _checked(body: Any, empty: PromptGroups) -> tuple[PromptGroups, str, list[st
         if not isinstance(name, str) or not _ANNOTATION.fullmatch(name):
             raise ConfigError(f"an annotation has a name of 32 hexadecimal digits, not {shown(name)}")
     return said, _text(body.get("author", ""), "the author", MOST_AUTHOR), list(dict.fromkeys(replaces))
+
+
+def _places(value: Any, known: Collection[NodeKey]) -> tuple[Place, ...]:
+    """Return the places of some of the nodes that are pinned or grouped. Raises ConfigError."""
+    if not isinstance(value, dict):
+        raise ConfigError(f"places is an object of pairs of numbers by node, not {shown(value)}")
+    found = []
+    for text, place in value.items():
+        if (key := parse_key(text)) not in known:
+            raise ConfigError(f"places has {key_text(key)}, which is neither pinned nor in a group")
+        if not isinstance(place, list) or len(place) != 2 or not all(map(_is_coordinate, place)):
+            raise ConfigError(f"a place is a pair of whole numbers up to {FARTHEST:,}, not {shown(place)}")
+        found.append(Place(key, *place))
+    return tuple(found)
+
+
+def _is_coordinate(value: object) -> bool:
+    return type(value) is int and abs(value) <= FARTHEST
 
 
 def _group(value: Any) -> Group:
@@ -143,6 +164,11 @@ _BODY = {
             },
         },
         "pins": _KEYS_SCHEMA,
+        "places": {
+            "type": "object",
+            "description": "Where a diagram has pinned nodes, and groups by their first node: pairs of whole numbers.",
+            "additionalProperties": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2},
+        },
         "author": {"type": "string", "maxLength": MOST_AUTHOR},
         "replaces": {"type": "array", "items": {"type": "string", "pattern": _ANNOTATION.pattern}},
     },

@@ -29,6 +29,8 @@ _WAIT_SECONDS = 0.3
 
 WHERE = Param("where", "Conditions, as on the command line: KEY=VALUE, KEY>=VALUE, KEY<=VALUE.", "strings")
 SEARCH = Param("search", "Text that the id, the text or the answer of a prompt contains, in any case.", default="")
+SORT = Param("sort", "Column by which rows are sorted; `id` by default.", default="id")
+DESCENDING = Param("descending", "Whether the largest value comes first.", "boolean", default=False)
 COLUMN = Param("column", "Name of a column, as in `columns` of /prompts. May be repeated.", "strings")
 
 
@@ -208,8 +210,8 @@ ENDPOINTS = (
         (
             WHERE,
             SEARCH,
-            Param("sort", "Column by which rows are sorted; `id` by default.", default="id"),
-            Param("descending", "Whether the largest value comes first.", "boolean", default=False),
+            SORT,
+            DESCENDING,
             *_paging(MOST_ROWS, 100, "rows"),
             COLUMN,
         ),

@@ -1,9 +1,9 @@
 // The frame around all pages: navigation, undo and redo, keys, colours, and what is shown when something fails.
 import { go, href, useAddress } from "./address.js";
-import { get } from "./api.js";
 import { KeyHelp, useKeys } from "./keys.js";
 import { html, render, useEffect, useErrorBoundary, useState } from "./lib.js";
 import { NotThere, useLoaded } from "./load.js";
+import { Troubles, useStore } from "./store_state.js";
 import { counted, visible } from "./text.js";
 import { forget, redo, undo, useUndo } from "./undo.js";
 
@@ -75,11 +75,12 @@ function PageOf({ page, params, store }) {
 
 function App() {
   const { page, params } = useAddress();
-  const store = useLoaded((signal) => get("store", {}, signal), []);
+  const store = useStore();
   const subject = `${page}?${params.get("prompt") ?? ""}`;
   useEffect(() => forget(), [subject]);
   return html`
     <${Header} store=${store.value} page=${page} />
+    <${Troubles} lines=${store.troubles} />
     <main id="page" tabindex="-1" class=${`page-${page || "corpus"}`}>
       ${store.error ? html`<${NotThere} error=${store.error} />`
         : html`<${PageOf} key=${page} page=${page} params=${params} store=${store.value} />`}

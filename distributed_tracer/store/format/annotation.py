@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...errors import StoreCorrupt
 from ...graph.context import Group, NodeKey
@@ -18,7 +18,17 @@ from .schema import FORMAT_VERSION
 _FORMAT = "distributed_tracer annotation"
 LABELS, GROUPS = "labels", "groups"
 _ENVELOPE = ("format", "format_version", "kind", "author", "created", "number", "replaces", "sha256")
+FARTHEST = 999_999
+"""Largest coordinate of a place, and its opposite the smallest."""
 _LABEL_COLUMNS = ("layer", "feature", "text", "source")
+
+
+class Place(NamedTuple):
+    """Where a diagram has a pinned node, or the group that begins with this node: whole numbers, y downwards."""
+
+    node: NodeKey
+    x: int
+    y: int
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,8 @@ class PromptGroups:
     asked: str
     groups: tuple[Group, ...] = ()
     pins: tuple[NodeKey, ...] = ()
+    places: tuple[Place, ...] = ()
+    """Where somebody moved some of them in a diagram, each node once."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +91,8 @@ class Annotation:
         """Yield what an annotation of the kind `groups` says about each of its prompts."""
         for prompt in self.content["prompts"]:
             groups = tuple(Group(group["name"], _keys(group["nodes"])) for group in prompt["groups"])
-            yield PromptGroups(prompt["id"], prompt["asked"], groups, _keys(prompt["pins"]))
+            places = tuple(Place(NodeKey(*node), x, y) for node, x, y in prompt.get("places", ()))
+            yield PromptGroups(prompt["id"], prompt["asked"], groups, _keys(prompt["pins"]), places)
 
     def to_json(self) -> bytes:
         """Return the bytes of the object."""
@@ -159,6 +172,7 @@ def group_content(found: Sequence[PromptGroups]) -> dict[str, Any]:
                 "asked": said.asked,
                 "groups": [{"name": group.name, "nodes": _nodes(group.members)} for group in said.groups],
                 "pins": _nodes(said.pins),
+                **({"places": [[*_nodes([one.node]), one.x, one.y] for one in said.places]} if said.places else {}),
             }
             for said in found
         ]
@@ -205,6 +219,15 @@ def _check_groups(content: Mapping[str, Any]) -> None:
             raise ValueError("an id, a hash or a name that is not text")
         for nodes in (prompt["pins"], *(group["nodes"] for group in prompt["groups"])):
             check_nodes(nodes)
+        _check_places(prompt.get("places", []))
+
+
+def _check_places(places: Any) -> None:
+    if type(places) is not list:
+        raise ValueError("places that are no array")
+    check_nodes([node for node, _, _ in places])
+    if any(type(at) is not int or abs(at) > FARTHEST for _, *place in places for at in place):
+        raise ValueError("a place that is not given by two whole numbers")
 
 
 _CHECKS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {LABELS: _check_labels, GROUPS: _check_groups}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 from urllib.parse import unquote_plus
 
 from ..annotations import annotation_keys, read_annotations, void_subjects
@@ -68,8 +69,9 @@ def groups_part(
     about = [one for one in said if is_kept(one["id"])]
     if about == said:
         return annotation
+    nothing: dict[str, Any] = {"groups": [], "pins": []}
     kept = [
-        one if (annotation.name, one["id"]) not in void else {**one, "groups": [], "pins": []}
+        one if (annotation.name, one["id"]) not in void else {"id": one["id"], "asked": one["asked"], **nothing}
         for one in about
         if annotation.replaces or (annotation.name, one["id"]) not in void
     ]

@@ -66,11 +66,15 @@ class Elements(HTMLParser):
         return sum(name == tag and attributes.items() <= attrs.items() for name, attrs in self.found)
 
 
+QUOTED = "after '\" est'"
+"""A label that quotes a token, as rules write them."""
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     graphs = [random_graph(f"p{number}", seed=number, metadata={"family": EVIL[0]}) for number in range(3)]
     opened = make_store(str(tmp_path_factory.mktemp("page") / "a store"), graphs)
-    add_labels(opened, [(1, 5, Label(EVIL[2], "me"))])
+    add_labels(opened, [(1, 5, Label(EVIL[2], "me")), (0, 1, Label(QUOTED, "rules"))])
     return open_store(opened.url)
 
 
@@ -163,6 +167,13 @@ def test_hostile_texts_stay_texts(store: Store, evil: Result, tmp_path: Path) ->
     assert elements.code == plain.code
     said = [json.dumps(attributes) for _, attributes in elements.found]
     assert any("meaning of token <img src=x onerror" in text.replace('\\"', '"') for text in said)
+
+
+def test_labels_are_quoted_as_they_are(store: Store, tmp_path: Path) -> None:
+    edges = made(store, tmp_path / "edges", "edges", {"edges": edge_rows()})
+    page = written(edges, tmp_path / "page.html", store=store)
+    assert page.text.count(f"0:1 {QUOTED}") == 2  # the name in the picture, and its hint
+    assert "\\" not in page.text.partition("edges")[2].partition("Where this comes from")[0]
 
 
 def test_the_policy_allows_this_script_and_this_style_and_no_address(evil: Result, tmp_path: Path) -> None:

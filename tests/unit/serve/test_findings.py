@@ -85,12 +85,26 @@ def test_conditions_and_words_leave_rows_out(inside: ServedStore, mined: list[Pa
     assert all("Dallas" in str([row["nodes"][end]["known"] for end in ("source", "target")]) for row in found["rows"])
 
 
+def test_text_columns_sort_as_a_dictionary_does(inside: ServedStore) -> None:
+    query = {"result": SIMILAR, "table": "neighbours", "sort": "neighbour", "limit": 500}
+    own = ask(inside, "/result_rows", **{**query, "sort": ""})["rows"]
+    texts = [row["values"]["neighbour"] for row in own]
+    found = ask(inside, "/result_rows", **query, by="smallest")
+    assert found["order"] == {"column": "neighbour", "by": "smallest", "least": {}, "is_text": True}
+    wanted = sorted(range(len(own)), key=lambda row: texts[row].casefold())
+    assert [row["values"] for row in found["rows"]] == [own[row]["values"] for row in wanted]
+    found = ask(inside, "/result_rows", **query, by="largest")
+    wanted = sorted(range(len(own)), key=lambda row: texts[row].casefold(), reverse=True)
+    assert [row["values"] for row in found["rows"]] == [own[row]["values"] for row in wanted]
+    assert len(set(texts)) > 2
+
+
 def test_what_no_table_has_is_refused_in_words(inside: ServedStore) -> None:
     for query, said in (
         ({"result": 9, "table": "edges"}, "result"),
         ({"result": ATLAS, "table": "edgs"}, "Did you mean 'edges'"),
         ({"result": ATLAS, "table": "edges", "sort": "sum_sharre"}, "Did you mean 'sum_share'"),
-        ({"result": ATLAS, "table": "edges", "sort": "source_kind"}, "is text"),
+        ({"result": ATLAS, "table": "edges", "sort": "source_kind", "by": "largest absolute"}, "is text"),
         ({"result": ATLAS, "table": "edges", "where": "prompts"}, "a condition is"),
         ({"result": ATLAS, "table": "edges", "where": "prompts>=many"}, "prompts is a number"),
         ({"result": ATLAS, "table": "edges", "where": "source_kind>=feature"}, "has no order"),

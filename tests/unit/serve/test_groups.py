@@ -21,8 +21,10 @@ from distributed_tracer.serve.api.groups import MOST_GROUPS, save_groups, saved_
 from distributed_tracer.serve.node_names import key_text, parse_key
 from distributed_tracer.serve.served_store import ServedStore
 from distributed_tracer.serve.settings import ServeSettings
-from distributed_tracer.store.annotations import write_groups
-from distributed_tracer.store.format.annotation import PromptGroups
+from distributed_tracer.store.annotation_undo import restore, undo
+from distributed_tracer.store.annotations import read_annotations, write_groups
+from distributed_tracer.store.format.annotation import GROUPS, PromptGroups
+from distributed_tracer.store.format.annotation_subject import Subject
 from distributed_tracer.store.reader import open_store
 
 P = "p"
@@ -74,7 +76,7 @@ def test_a_key_is_read_as_it_is_written_and_nothing_else_is_a_key() -> None:
 
 
 def test_what_is_saved_is_there_for_everyone_with_its_author(served: ServedStore) -> None:
-    assert saved(served) == {"groups": [], "pins": [], "from": []}
+    assert saved(served) == {"groups": [], "pins": [], "places": {}, "from": []}
     first, second, *rest = keys(served)
     groups = [{"name": "one", "members": [first, second]}]
     written = save(served, groups=groups, pins=rest[:2], author="ann")
@@ -82,7 +84,7 @@ def test_what_is_saved_is_there_for_everyone_with_its_author(served: ServedStore
     assert written["pins"] == rest[:2]
     assert [one["author"] for one in written["from"]] == ["ann"]
     assert names(written) == [written["written"]]
-    assert saved(served) == {name: written[name] for name in ("groups", "pins", "from")}
+    assert saved(served) == {name: written[name] for name in ("groups", "pins", "places", "from")}
     assert saved(served, "other")["from"] == []
     context = served.context(P)  # as the graph's page reads it
     assert [key_text(key) for key in context.pins] == rest[:2]
@@ -117,6 +119,30 @@ def test_taking_a_save_back_restores_what_was_before_and_keeps_what_others_saved
     back = save(served, groups=before["groups"], pins=before["pins"], replaces=[mine["written"]])
     assert back["groups"] == before["groups"]
     assert sorted(back["pins"]) == sorted([b, c])
+
+
+def test_places_of_boxes_are_saved_undone_and_put_together(served: ServedStore) -> None:
+    a, b, c, *_ = keys(served)
+    group = {"name": "one", "members": [a, b]}
+    before = save(served, groups=[group], pins=[c], places={a: [-10, 20], c: [0, 999_999]}, author="ann")
+    assert before["places"] == {a: [-10, 20], c: [0, 999_999]}
+    both = save(served, pins=[b, c], places={c: [5, 5], b: [1, 2]}, author="bob")
+    assert both["places"] == {a: [-10, 20], c: [5, 5], b: [1, 2]}  # of two places of one node the later one counts
+    store = open_store(served.settings.store)
+    subject = Subject.of_prompt(P, store.catalogue.content_hashes[store.catalogue.number_of[P]])
+    (gone,) = undo(store.root, GROUPS, subject, "bob")
+    assert saved(served)["places"] == before["places"]
+    restore(store.root, GROUPS, subject, both["written"], "bob", [gone])
+    assert saved(served)["places"] == both["places"]
+    assert next(one for one in read_annotations(store.root, GROUPS) if one.author == "ann").content["prompts"] == [
+        {
+            "id": P,
+            "asked": subject.asked,
+            "groups": [{"name": "one", "nodes": [list(parse_key(one)) for one in (a, b)]}],
+            "pins": [list(parse_key(c))],
+            "places": [[list(parse_key(a)), -10, 20], [list(parse_key(c)), 0, 999_999]],
+        }
+    ]
 
 
 def test_what_another_process_writes_is_seen_at_once(served: ServedStore) -> None:
@@ -163,6 +189,10 @@ def test_wrong_bodies_are_refused_with_words(served: ServedStore) -> None:
         ({"groups": [{"name": "x", "members": "feature:0:0:1"}]}, "members is a list"),
         ({"groups": [{"name": "", "members": []}] * (MOST_GROUPS + 1)}, "1,001 entries; at most 1,000"),
         ({"pins": [{"kind": "feature"}]}, "kind:layer:position:feature"),
+        ({"places": {key: [1, 2]}}, "neither pinned nor in a group"),
+        ({"pins": [key], "places": {key: [1.5, 2]}}, "a pair of whole numbers"),
+        ({"pins": [key], "places": {key: [1_000_000, 2]}}, "a pair of whole numbers"),
+        ({"pins": [key], "places": [key]}, "places is an object"),
         ({"pins": [key], "author": "x" * 201}, "the author has 201 characters"),
         ({"pins": [key], "author": None}, "the author is a text"),
         ({"pins": [key], "replaces": ["../../run"]}, "32 hexadecimal digits"),

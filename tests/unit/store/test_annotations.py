@@ -210,6 +210,11 @@ def test_malformed_labels_are_refused(changed: dict[str, Any]) -> None:
         {"groups": [{"name": "x", "nodes": [["feature", 0, 1, "2"]]}]},
         {"pins": [["feature", -2, 1, 2]]},
         {"pins": None},
+        {"places": {"feature:0:1:2": [1, 2]}},
+        {"places": [[["feature", 0, 1, 2], 1]]},
+        {"places": [[["feature", 0, 1], 1, 2]]},
+        {"places": [[["feature", 0, 1, 2], 1.5, 2]]},
+        {"places": [[["feature", 0, 1, 2], 1, -1_000_000]]},
     ],
 )
 def test_malformed_groups_are_refused(changed: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 import { get } from "../api.js";
 import { html, useEffect, useState } from "../lib.js";
 import { NotThere } from "../load.js";
+import { tellStore } from "../store_state.js";
 import { counted, number, visible } from "../text.js";
 import { usePolled } from "./poll.js";
 
@@ -30,6 +31,7 @@ export function RunProgress({ changed }) {
     [],
   );
   useEffect(() => { if (value) changed(value); }, [value?.num_stored, value?.num_failed]);
+  useEffect(() => { if (value) tellStore(); }, [value?.num_stored]);
   if (error) return html`<p class="failed" role="alert">How far the run is, is not known: ${error.message}</p>`;
   if (!value?.run || value.state === "complete") return "";
   const { run } = value;

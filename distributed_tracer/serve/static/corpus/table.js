@@ -3,7 +3,7 @@ import { href } from "../address.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
 import { cut, number, plain, tokenText, visible } from "../text.js";
 import { GROUPS, meaning, title } from "./columns.js";
-import { act, setWhere, without } from "./view.js";
+import { act, setWhere, way, without } from "./view.js";
 
 /** Sort by a column: first ascending for texts and descending for numbers, then the other way round. */
 function sortBy(view, name, isNumber) {
@@ -33,7 +33,7 @@ function Cell({ column, value, condition, view }) {
 function Row({ row, place, columns, view, isLoading, isCurrent, focus, pick }) {
   const unknown = isLoading && !row.is_read ? "…" : "unknown";
   const text = row.text === null ? html`<span class="faint">${row.is_read ? "given as tokens" : unknown}</span>` : visible(row.text);
-  const address = href("graph", { prompt: row.id });
+  const address = href("graph", { prompt: row.id, ...way(view) });
   const open = (event) => { // the whole row leads to the graph, except where it has something of its own
     if (!event.target.closest("a, button, input, label") && !String(getSelection())) event.currentTarget.querySelector("a").click();
   };

@@ -2,6 +2,9 @@
 import { change, current } from "../address.js";
 import { perform } from "../undo.js";
 
+/** Rows of one page of the table. */
+export const ROWS = 100;
+
 /** Return the view that an address has: lists are empty and texts "" where it says nothing. */
 export function viewOf(params) {
   const count = (name) => Math.max(0, Number.parseInt(params.get(name) ?? "0", 10) || 0);
@@ -16,6 +19,11 @@ export function viewOf(params) {
     picked: params.getAll("pick").slice(-2),
     set: params.get("set") ?? "",
   };
+}
+
+/** Return what links to a graph carry of a view, so that its page goes on in the same order: filter and order. */
+export function way({ where, search, sort, descending }) {
+  return { where, search, sort: sort === "id" ? null : sort, descending: descending || null };
 }
 
 /** Change parameters of the address as a command that can be undone. Commands of one `merge` name are undone together. */

@@ -49,7 +49,8 @@ export function Controls({ graph, view, act, attempt }) {
       (value) => Math.round(STEPS * value), (step) => step / STEPS,
       (step) => { const value = Math.abs(step - STEPS * view.share) < 0.5 ? view.share : step / STEPS;
         return `${(100 * value).toFixed(1)}% · ${graph.numCovering(value).toLocaleString("en")} of ${inner.toLocaleString("en")}`; })}
-    ${slider("Edges", "edges", "The strongest edges between the nodes shown. Keys: { and }",
+    ${slider("Edges", "edges", view.targetA ? `The edges between the nodes shown that pass on most influence to ${view.targetB ? "A − B" : "A"}. Keys: { and }`
+      : "The edges between the nodes shown that pass on most influence. Keys: { and }",
       (value) => stepOf(value, total), (step) => edgesOf(step, total),
       (step) => `${(step === stepOf(view.edges, total) ? view.edges : edgesOf(step, total)).toLocaleString("en")} of ${total.toLocaleString("en")}`)}
     ${isBounded && html`<details class="more-controls"><summary>Density${view.minDensity > 0 || view.maxDensity < 1
@@ -69,6 +70,6 @@ function Targets({ graph, view, act }) {
     onChange=${(event) => act(`target ${label}`, { [name]: event.target.value || null })}>
     <option value="">${name === "targetA" ? "all" : "none"}</option>
     ${targets.map((node) => html`<option value=${graph.keyOf(node)}>${graph.shortName(node)}</option>`)}</select></label>`;
-  return html`<span class="targets" role="group" aria-label="Colours by direct effect on a target" title="Colour nodes by their direct effect on target A, or on A − B">
+  return html`<span class="targets" role="group" aria-label="Colours by direct effect on a target" title="Colour nodes by their direct effect on target A, or on A − B, and show the edges that pass on most influence to it">
     ${choice("targetA", "A")}${targets.length > 1 && view.targetA ? choice("targetB", "− B") : ""}</span>`;
 }

@@ -40,7 +40,7 @@ export function useGraphKeys({ graph, latest, act, scene, select, pin, neighbour
     say(`${next} edges`);
   };
   const neighbour = (name) => () => {
-    if (neighbours?.[name]) goTo(neighbours[name]);
+    if (neighbours[name]) goTo(neighbours[name]);
     else say(`there is no ${name} prompt`);
   };
   const ofNode = (run) => () => (here() >= 0 ? run(graph.keyOf(here())) : say("no node is selected"));

@@ -1,6 +1,8 @@
 // Interventions: supernodes and pinned features of this graph set to other values, with the model of the server.
 import { change, useAddress } from "../address.js";
 import { get, post } from "../api.js";
+import { authorOf, keepAuthor } from "../author.js";
+import { when } from "../edits.js";
 import { useKeys } from "../keys.js";
 import { html, useEffect, useMemo, useRef, useState } from "../lib.js";
 import { useLoaded } from "../load.js";
@@ -100,10 +102,10 @@ function Options({ options, setOptions }) {
 function Kept({ graph, store, result, settings, show }) {
   const prompt = graph.prompt, [again, setAgain] = useState(0), [error, setError] = useState("");
   const usual = [...settings].map(([name, setting]) => `${visible(name)} ${settingText(setting)}`).join(", ").slice(0, 200) || "unchanged";
-  const [name, setName] = useState("");
+  const [name, setName] = useState(""), [author, setAuthor] = useState(() => authorOf(store));
   const kept = useLoaded((signal) => get("kept_results", { prompt }, signal), [prompt, again]);
   const write = async (body) => {
-    const reply = await post("kept_results", body, { prompt });
+    const reply = await post("kept_results", { ...body, author: authorOf(store) }, { prompt });
     setAgain((count) => count + 1);
     return reply.written;
   };
@@ -125,11 +127,13 @@ function Kept({ graph, store, result, settings, show }) {
   const list = (kept.value?.results ?? []).filter((one) => one.result.next_tokens && one.result.supernodes && one.result.sources);
   return html`<section class="iv-kept"><h2>Kept results</h2>
     ${result && !store.read_only && html`<p class="commands"><label>Name <input value=${name} maxlength="500" placeholder=${usual} onInput=${(event) => setName(event.target.value)} /></label>
+      <label>as <input class="sg-author" value=${author} maxlength="200" placeholder="your name"
+        onInput=${(event) => { setAuthor(event.target.value); keepAuthor(event.target.value); }} /></label>
       <button type="button" onClick=${keep}>Keep this result</button></p>`}
     ${(error || kept.error) && html`<p class="failed" role="alert">${error || kept.error.message}</p>`}
     ${list.length ? html`<ul class="rows">${list.map((one) => html`<li key=${one.ref}>
         <button type="button" class="sg-link" onClick=${() => show(one.result)}>${visible(one.name)}</button>
-        ${" "}<span class="faint">${visible(one.author)} ${visible(one.created).slice(0, 16).replace("T", " ")}</span>
+        ${" "}<span class="faint">${visible(one.author || "unknown")}, ${visible(when(one.created))}</span>
         ${!store.read_only && html` <button type="button" onClick=${() => remove(one)} aria-label=${`remove ${visible(one.name)}`}>Remove</button>`}</li>`)}</ul>`
       : html`<p class="faint">None is kept for this prompt.</p>`}
   </section>`;

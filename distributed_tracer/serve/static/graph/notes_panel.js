@@ -1,49 +1,13 @@
 // Notes about the prompt, about the selected node and about its feature, and views of this page that were saved.
-import { get, post } from "../api.js";
 import { authorOf, keepAuthor } from "../author.js";
+import { edit, useSaid, when } from "../edits.js";
 import { FEATURE } from "../graph_data.js";
-import { html, useEffect, useState } from "../lib.js";
+import { html, useState } from "../lib.js";
 import { NotThere } from "../load.js";
 import { counted, cut, visible } from "../text.js";
-import { perform } from "../undo.js";
 
 const LONGEST = 20_000;
 const lines = (text) => String(text).split("\n").map((line) => visible(line.replace(/\t/g, "  "))).join("\n");
-const when = (created) => visible(created.slice(0, 16).replace("T", " "));
-
-/**
- * Do an edit of notes or views through undo. `before` is the record that it replaces or null; `said` is null to remove
- * it. Each step names what it takes the place of, so that nobody else's words go with it.
- */
-function edit(kind, { subject, before, said, author, label, after }) {
-  let now = before?.ref ?? null, made = null;
-  const parents = () => (now ? [now] : []);
-  const send = async (change) => {
-    const answer = await post(kind, { ...subject, author, parents: parents(), ...change });
-    now = answer.ref;
-    after();
-  };
-  const nothing = kind === "notes" ? { text: null } : { name: null };
-  return perform({
-    label,
-    run: async () => { await send(said === null ? nothing : made ? { restores: made } : said); if (said !== null) made ??= now; },
-    revert: () => send(before ? { restores: before.ref } : nothing),
-  });
-}
-
-/** Hook: what the server says about notes and views, read again after each edit. */
-function useSaid(kind, subject) {
-  const [state, set] = useState({ value: null, error: null });
-  const [round, again] = useState(0);
-  useEffect(() => {
-    const control = new AbortController();
-    get(kind, subject, control.signal).then(
-      (value) => set({ value, error: null }),
-      (error) => { if (!control.signal.aborted) set({ value: null, error }); });
-    return () => control.abort();
-  }, [kind, JSON.stringify(subject), round]);
-  return [state, () => again((count) => count + 1)];
-}
 
 export default function NotesPanel({ graph, view, store, select }) {
   const prompt = graph.prompt, node = graph.nodeOf(view.node ?? "");
@@ -64,7 +28,7 @@ function Notes({ title, subject, store }) {
   const [{ value, error }, again] = useSaid("notes", subject);
   const [open, setOpen] = useState(null); // "new", or the ref of a note that is edited
   const change = (before, text, author) => edit("notes", {
-    subject, before, author, said: text === null ? null : { text }, after: again,
+    subject, before: before ? [before] : [], author, said: text === null ? null : { text }, after: again,
     label: `${before ? (text === null ? "remove" : "edit") : "add"} note`,
   });
   const close = () => setOpen(null);
@@ -75,7 +39,7 @@ function Notes({ title, subject, store }) {
       ${value.notes.map((note) => html`<article key=${note.ref} class="note">
         ${open === note.ref ? html`<${Form} store=${store} before=${note} onSave=${(text, author) => change(note, text, author)} onDone=${close} />` : html`
           <p class="hostile">${lines(note.content.text)}</p>
-          <p class="faint">${visible(note.author || "unknown")}, ${when(note.created)}
+          <p class="faint">${visible(note.author || "unknown")}, ${visible(when(note.created))}
             ${!store.read_only && html` <button type="button" class="small" onClick=${() => setOpen(note.ref)}>Edit</button>
             ${" "}<button type="button" class="small" onClick=${() => change(note, null, authorOf(store))}>Remove</button>`}</p>`}
       </article>`)}
@@ -105,7 +69,7 @@ function History({ found, shown }) {
   return html`<details><summary>History: ${counted(found.num_records, "edit")}</summary>
     <ol class="history">${found.history.map((one) => html`<li key=${one.ref}>
       ${one.content ? html`<span class="hostile">${cut(shown(one.content), 300)}</span>` : html`<em>removed</em>`}
-      <span class="faint"> ${visible(one.author || "unknown")}, ${when(one.created)}${one.current ? "" : ", replaced"}</span></li>`)}</ol>
+      <span class="faint"> ${visible(one.author || "unknown")}, ${visible(when(one.created))}${one.current ? "" : ", replaced"}</span></li>`)}</ol>
   </details>`;
 }
 
@@ -131,17 +95,17 @@ function Views({ prompt, store }) {
     const form = event.target, name = String(new FormData(form).get("name")).trim();
     const address = `graph${location.search}`;
     attempt(async () => {
-      await edit("views", { subject: { prompt }, before: null, said: { name, address }, author: authorOf(store), label: `save view ${name}`, after: again });
+      await edit("views", { subject: { prompt }, before: [], said: { name, address }, author: authorOf(store), label: `save view ${name}`, after: again });
       form.reset();
     });
   };
   const remove = (one) => attempt(() => edit("views", {
-    subject: { prompt }, before: one, said: null, author: authorOf(store), label: `remove view ${one.content.name}`, after: again }));
+    subject: { prompt }, before: [one], said: null, author: authorOf(store), label: `remove view ${one.content.name}`, after: again }));
   return html`<h2>Saved views</h2>
     ${!value && html`<${NotThere} error=${error} what="views" />`}
     ${value && html`<ul class="views">${value.views.map((one) => html`<li key=${one.ref}>
       <a href=${one.content.address}>${cut(visible(one.content.name), 100)}</a>
-      <span class="faint"> ${visible(one.author || "unknown")}, ${when(one.created)}</span>
+      <span class="faint"> ${visible(one.author || "unknown")}, ${visible(when(one.created))}</span>
       ${!store.read_only && html` <button type="button" class="small" onClick=${() => remove(one)}>Remove</button>`}</li>`)}</ul>
       ${!value.views.length && html`<p class="faint">None yet.</p>`}`}
     ${!store.read_only && html`<form class="save-view" onSubmit=${save}>

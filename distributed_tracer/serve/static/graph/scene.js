@@ -5,6 +5,7 @@
 // edges only. When the view settles, all edges are painted on a canvas that is not seen, some in each frame, the weakest
 // first, and then shown.
 import { BELOW, Camera, LEFT } from "./camera.js";
+import { edgesByTarget } from "./edge_order.js";
 import { effectsOf } from "./effects.js";
 import { hitTest } from "./hit.js";
 import { layOut } from "./layout.js";
@@ -44,8 +45,8 @@ export class Scene {
     this.view = view;
     const isOther = (...names) => !before || names.some((name) => before[name] !== view[name]);
     if (isOther("share", "minDensity", "maxDensity", "hidden", "pins", "groups", "node", "open")) this.choose();
-    if (isOther("share", "minDensity", "maxDensity", "hidden", "pins", "groups", "node", "open", "edges")) {
-      this.drawn = chooseEdges(this.graph, this.shown, view.edges);
+    if (isOther("share", "minDensity", "maxDensity", "hidden", "pins", "groups", "node", "open", "edges", "targetA", "targetB")) {
+      this.drawn = chooseEdges(this.graph, this.shown, view.edges, edgesByTarget(this.graph, view));
       this.dirty.add("edges");
     }
     if (isOther("targetA", "targetB")) this.effects = effectsOf(this.graph, view);

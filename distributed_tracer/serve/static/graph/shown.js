@@ -55,12 +55,17 @@ function usedPositions(graph, shown, view) {
   return used;
 }
 
-/** Return the numbers of at most `most` edges between shown nodes, the strongest first (a view of a buffer). */
-export function chooseEdges(graph, shown, most) {
-  const { source, target } = graph;
+/**
+ * Return the numbers of at most `most` edges between shown nodes, the strongest first (a view of a buffer). `order` has
+ * the edges that may be shown, the strongest first; null stands for all as they come.
+ */
+export function chooseEdges(graph, shown, most, order = null) {
+  const { source, target } = graph, length = order ? order.length : source.length;
   if (!graph.edgeBuffer) graph.edgeBuffer = new Int32Array(source.length);
   let count = 0;
-  for (let edge = 0; edge < source.length && count < most; edge++)
+  for (let place = 0; place < length && count < most; place++) {
+    const edge = order ? order[place] : place;
     if (shown[source[edge]] & shown[target[edge]]) graph.edgeBuffer[count++] = edge;
+  }
   return graph.edgeBuffer.subarray(0, count);
 }

@@ -9,13 +9,14 @@ import { perform } from "../undo.js";
 import { Diagram, fittingIn, focusBox, focusNeighbour, toggled, zoomed } from "./subgraph_diagram.js";
 import { AsList, Chosen } from "./subgraph_list.js";
 import { png, svgText } from "./subgraph_picture.js";
-import { SavingBar, useSaving } from "./subgraph_saving.js";
+import { SavingBar, savedPlaces, useSaving } from "./subgraph_saving.js";
 import { sceneOf } from "./subgraph_scene.js";
 import { Scores } from "./subgraph_scores.js";
 import { Suggestions } from "./subgraph_suggestions.js";
 import { grouped, mergedEdges, renamed, takingPart, ungrouped, unitsOf, unpinned, withMembers, withoutMember } from "./subgraph_units.js";
 
 const LEAST_SHARE = 0.02, MOST_EDGES = 400, TAKES_PART = 0.05;
+const NO_PLACES = "none"; // in the address: boxes are where the layout puts them, whatever is saved
 const STEP = 10; // units of the diagram that a key moves a box
 
 /** Return the places in the address, `KEY@x,y`, by the key of a unit. */
@@ -46,14 +47,18 @@ export default function SubgraphPanel({ graph, view, act, store, select, hover, 
   const [over, setOver] = useState(null); // the box under the pointer
   const [hovered, setHovered] = useState(-1); // the node under the pointer in the drawing of the graph
   const [isRenaming, setRenaming] = useState(false);
-  const saving = useSaving({ graph, view, act, store });
+  // Where boxes were moved to: what the address says, or else what is saved.
+  const texts = params.getAll("sg"), own = texts.length ? placesOf(texts) : null;
+  const saving = useSaving({ graph, view, act, places: own,
+    forgetPlaces: () => changed("go back to the saved places", { sg: texts }, { sg: null }) });
+  const places = own ?? savedPlaces(saving.saved), placesText = JSON.stringify([...places]);
 
-  const least = Math.min(Math.max(Number(params.get("sgleast") ?? LEAST_SHARE) || 0, 0), 1), texts = params.getAll("sg");
+  const least = Math.min(Math.max(Number(params.get("sgleast") ?? LEAST_SHARE) || 0, 0), 1);
   const showsShares = params.get("sgshares") === "1";
   const units = useMemo(() => unitsOf(graph, view.groups, view.pins), [graph, view.groups, view.pins]);
   const merged = useMemo(() => mergedEdges(graph, units), [graph, units]);
   const strong = useMemo(() => merged.filter(({ share }) => Math.abs(share) >= least && share !== 0).slice(0, MOST_EDGES), [merged, least]);
-  const scene = useMemo(() => sceneOf(graph, units, strong, placesOf(texts)), [graph, units, strong, texts.join()]);
+  const scene = useMemo(() => sceneOf(graph, units, strong, places), [graph, units, strong, placesText]);
   const keys = useMemo(() => units.flatMap(({ nodes }) => nodes.map((node) => graph.keyOf(node))), [graph, units]);
   const chosenUnits = units.filter(({ id }) => chosen.has(id));
   const lit = useMemo(() => new Set(over ? [over] : units.filter(({ nodes }) => nodes.includes(hovered)).map(({ id }) => id)), [over, hovered, units]);
@@ -84,10 +89,10 @@ export default function SubgraphPanel({ graph, view, act, store, select, hover, 
     rename: (unit, name) => act(`rename the supernode ${cut(unit.name, 60)}`, renamed(view, unit.group, name)),
     add: (unit, more) => act(`add to the supernode ${cut(unit.name, 60)}`, withMembers(view, unit.group, more)),
     remove: (unit, key) => act(`remove from the supernode ${cut(unit.name, 60)}`, withoutMember(view, unit.group, key)),
-    move(places) {
-      const before = placesOf(texts), after = new Map([...before, ...places]);
+    move(moved) {
+      const after = new Map([...places, ...moved]);
       const written = (all) => ({ sg: [...all].filter(([id]) => graph.nodeOf(id) >= 0).map(([id, { x, y }]) => `${id}@${x},${y}`) });
-      changed(`move ${places.length === 1 ? "a box" : `${places.length} boxes`}`, { sg: texts }, written(after), `sg ${places.map(([id]) => id).join()}`);
+      changed(`move ${moved.length === 1 ? "a box" : `${moved.length} boxes`}`, { sg: texts }, written(after), `sg ${moved.map(([id]) => id).join()}`);
     },
     takePart() {
       const more = takingPart(graph, view.groups, view.pins, TAKES_PART);
@@ -186,7 +191,7 @@ export default function SubgraphPanel({ graph, view, act, store, select, hover, 
           <button type="button" aria-label="Larger" title="+" onClick=${() => zoom(1.25)}>+</button>
           <button type="button" aria-label="Smaller" title="-" onClick=${() => zoom(0.8)}>−</button>
           <button type="button" disabled=${!camera} title="0" onClick=${() => setCamera(null)}>Fit</button>
-          <button type="button" disabled=${!texts.length} onClick=${() => changed("lay out again", { sg: texts }, { sg: null })}>Lay out again</button>
+          <button type="button" disabled=${!places.size} onClick=${() => changed("lay out again", { sg: texts }, { sg: saving.saved && savedPlaces(saving.saved).size ? NO_PLACES : null })}>Lay out again</button>
           <button type="button" onClick=${() => (document.fullscreenElement ? document.exitFullscreen() : panel.current.requestFullscreen())}>Full screen</button>
         </div>
         <${Diagram} graph=${graph} scene=${scene} chosen=${chosen} current=${view.node ? graph.nodeOf(view.node) : -1} hovered=${lit}

@@ -11,8 +11,11 @@ import { isSame, present, union, withAbsent } from "./subgraph_units.js";
 
 const BASE = "sgbase";
 
-/** Hook: { saved, isChanged, isBusy, error, save(author), goBack(), others } of a view. */
-export function useSaving({ graph, view, act, store }) {
+/**
+ * Hook: { saved, isChanged, isBusy, error, save(author), goBack(), others } of a view. `places` are those of the boxes
+ * that the address has, by the key of a unit, or null if it has none: then those that are saved count.
+ */
+export function useSaving({ graph, view, act, places, forgetPlaces }) {
   const [saved, setSaved] = useState(null);
   const [{ isBusy, error }, setState] = useState({ isBusy: false, error: null });
   const { params } = useAddress();
@@ -42,7 +45,8 @@ export function useSaving({ graph, view, act, store }) {
   }, [prompt]);
 
   const there = saved && present(graph, saved);
-  const isChanged = Boolean(saved) && !isSame(view, there);
+  const arePlacesChanged = Boolean(saved && places) && !areSamePlaces(view, places, savedPlaces(saved));
+  const isChanged = Boolean(saved) && (arePlacesChanged || !isSame(view, there));
   const names = saved?.from.map(({ name }) => name) ?? [];
   const base = params.getAll(BASE);
   const known = useRef(null); // names of the annotations that the view was made from
@@ -58,16 +62,19 @@ export function useSaving({ graph, view, act, store }) {
   async function save(author) {
     setState({ isBusy: true, error: null });
     const before = saved, wanted = withAbsent(graph, view, saved);
+    // The places of the address take the place of all that are saved, but for nodes that this graph does not have.
+    const kept = [...savedPlaces(saved)].filter(([key]) => !places || graph.nodeOf(key) < 0);
+    wanted.places = placesIn(wanted, new Map([...kept, ...(places ?? [])]));
     let replaces = from, reply = null;
     const write = async (content) => {
-      reply = await post("groups", { groups: content.groups, pins: content.pins, author, replaces }, { prompt });
+      reply = await post("groups", { groups: content.groups, pins: content.pins, places: content.places, author, replaces }, { prompt });
       replaces = [reply.written];
       setSaved(reply);
       known.current = reply.from.map(({ name }) => name);
       change({ [BASE]: isSame(latest.current, present(graph, reply)) ? null : known.current }, { replace: true });
     };
     try {
-      await perform({ label: "save groups and pins", run: () => write(wanted), revert: () => write(before) });
+      await perform({ label: "save groups, pins and places", run: () => write(wanted), revert: () => write(before) });
       const all = present(graph, reply);
       if (isSame(all, present(graph, wanted))) say("saved");
       else {
@@ -79,9 +86,29 @@ export function useSaving({ graph, view, act, store }) {
       setState({ isBusy: false, error: failure.message });
     }
   }
-  const goBack = () => act("go back to what is saved", there);
+  const goBack = () => {
+    act("go back to what is saved", there);
+    if (arePlacesChanged) forgetPlaces();
+  };
   const showOthers = () => act("show what others saved", union(view, there));
   return { saved, isChanged, isBusy, error, others, save, goBack, showOthers };
+}
+
+/** Return the places that are saved, by the key of a unit. */
+export const savedPlaces = (saved) => new Map(Object.entries(saved?.places ?? {}).map(([key, [x, y]]) => [key, { x, y }]));
+
+const keysIn = ({ groups, pins }) => new Set([...pins, ...groups.flatMap(({ members }) => members)]);
+
+/** Whether two maps of places say the same of what a view has. */
+function areSamePlaces(view, one, other) {
+  const keys = keysIn(view), written = (places) => JSON.stringify([...places].filter(([key]) => keys.has(key)).map(([key, { x, y }]) => [key, x, y]).sort());
+  return written(one) === written(other);
+}
+
+/** Return places as they are saved: those of nodes in groups and pins. */
+function placesIn(content, places) {
+  const keys = keysIn(content);
+  return Object.fromEntries([...places].filter(([key]) => keys.has(key)).map(([key, { x, y }]) => [key, [x, y]]));
 }
 
 /** What is saved of groups and pins, and the commands for it. */

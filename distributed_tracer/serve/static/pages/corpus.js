@@ -8,14 +8,14 @@ import { usePolled } from "../corpus/poll.js";
 import { Failures, RunProgress } from "../corpus/run.js";
 import { Sets } from "../corpus/sets.js";
 import { ColumnChooser, PromptTable } from "../corpus/table.js";
-import { act, viewOf } from "../corpus/view.js";
+import { ROWS, act, viewOf, way } from "../corpus/view.js";
 import { useKeys } from "../keys.js";
-import { html, useCallback, useMemo, useRef, useState } from "../lib.js";
+import { html, useCallback, useEffect, useMemo, useRef, useState } from "../lib.js";
 import { NotThere } from "../load.js";
 import { say } from "../say.js";
+import { tellStore } from "../store_state.js";
 import { counted, cut, visible } from "../text.js";
 
-const ROWS = 100;
 const WAIT = 700; // milliseconds until the server is asked again while it reads the store
 const SEEN = "corpus explained";
 
@@ -85,6 +85,7 @@ export default function Corpus({ store, params }) {
   const [, draw] = useState(0);
   const search = useRef(null);
   const answer = rows.value;
+  useEffect(() => { if (answer?.problems.length) tellStore(); }, [answer?.problems.join()]); // other pages say it too
   const known = useMemo(() => new Map(columns.map((column) => [column.name, column])), [columns]);
   const shown = answer ? answer.names.filter((name) => known.has(name)).map((name) => known.get(name)) : [];
   const latest = useRef(null); // what is shown, for keys that were bound before it came
@@ -123,7 +124,7 @@ export default function Corpus({ store, params }) {
     { keys: ["/"], label: "search", run: () => { search.current?.focus(); search.current?.select(); } },
     { keys: ["j", "ArrowDown"], label: "next row", run: (event) => step(1, event) },
     { keys: ["k", "ArrowUp"], label: "row before", run: (event) => step(-1, event) },
-    { keys: ["Enter"], label: "open the graph of the row", run: (event) => (row() && !event.target.closest?.("a, button, summary, select") ? go("graph", { prompt: row().id }) : false) },
+    { keys: ["Enter"], label: "open the graph of the row", run: (event) => (row() && !event.target.closest?.("a, button, summary, select") ? go("graph", { prompt: row().id, ...way(view) }) : false) },
     { keys: ["x"], label: "pick the row, to compare it", run: () => (row() ? pick(row().id) : false) },
     { keys: ["c"], label: "compare the two picked rows", run: compare },
     { keys: ["n"], label: "next page of rows", run: () => (answer && answer.offset + answer.rows.length < answer.matching ? turn(1) : false) },
@@ -154,7 +155,7 @@ export default function Corpus({ store, params }) {
           ${" "}<button type="button" onClick=${() => change({ pick: null }, { replace: true })}>Clear</button></p>`}
         <${Pages} answer=${answer} turn=${turn} />
       </div>
-      ${answer.problems.map((problem) => html`<p class="failed" role="alert">${visible(problem)}</p>`)}
+      ${answer.problems.filter((problem) => !store.troubles.includes(problem)).map((problem) => html`<p class="failed" role="alert">${visible(problem)}</p>`)}
       ${answer.rows.length ? html`<${PromptTable} answer=${answer} columns=${shown} view=${view} current=${here()} isFocused=${at.current.isFocused} move=${move} pick=${pick} />`
         : html`<${Nothing} store=${store} answer=${answer} view=${view} />`}`}
     <${Failures} count=${run?.num_failed ?? 0} version=${run?.num_failed} />`;

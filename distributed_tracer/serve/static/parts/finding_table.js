@@ -7,7 +7,9 @@ import { NotThere, useLoaded } from "../load.js";
 import { counted, cut, number, percent, tokenText, visible } from "../text.js";
 
 const LIMIT = 50;
+// What a click on a head makes of the order: numbers begin with the largest, texts with A.
 const NEXT = { largest: "smallest", smallest: null, "largest absolute": "smallest" };
+const NEXT_OF_TEXT = { smallest: "largest", largest: null };
 
 /** The rows of a table, with the controls above and below them. `act(label, values)` changes the address. */
 export function FindingTable({ result, table, params, act }) {
@@ -49,7 +51,8 @@ function described(value) {
     rows.length ? `Rows ${(offset + 1).toLocaleString("en")} to ${(offset + rows.length).toLocaleString("en")}` : "No rows",
     ` of ${counted(meeting, "row")}`,
     meeting < all ? ` that meet the conditions, of ${all.toLocaleString("en")}` : "",
-    order.column ? `; ${order.by} ${order.column} first` : "; in the order of the table",
+    !order.column ? "; in the order of the table"
+      : order.is_text ? `; by ${order.column}, from ${order.by === "largest" ? "Z to A" : "A to Z"}` : `; ${order.by} ${order.column} first`,
     least.length ? `; only ${least.join(" and ")}` : "",
     reachable < meeting ? `; only the first ${reachable.toLocaleString("en")} can be looked through` : "",
     ".",
@@ -104,7 +107,7 @@ function Head({ one, order, params, act }) {
   const isSorted = Boolean(one.sort) && order.column === one.sort;
   const hint = `${one.meaning}${one.unit ? ` [${one.unit}]` : ""}`;
   const sort = () => {
-    const by = isSorted ? NEXT[order.by] : "largest";
+    const by = one.is_text ? (isSorted ? NEXT_OF_TEXT[order.by] : "smallest") : isSorted ? NEXT[order.by] : "largest";
     act(`order of rows by ${one.title}`, by ? { sort: one.sort, by, offset: null } : { sort: null, by: null, offset: null });
   };
   const arrow = !isSorted ? "" : order.by === "smallest" ? " ▲" : " ▼";
