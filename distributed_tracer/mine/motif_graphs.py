@@ -16,6 +16,7 @@ from ..graph.nodes import NodeKind
 from .motif_counts import MotifGraph
 from .prompts import ChosenPrompts, PromptPiece
 from .scan import scan_ranges
+from .statistics import Floats
 
 Null = Literal["position", "signed", "layer"]
 NULLS: tuple[Null, ...] = ("position", "signed", "layer")
@@ -23,6 +24,8 @@ NULLS: tuple[Null, ...] = ("position", "signed", "layer")
 groups of one kind and layer, whatever the positions."""
 EDGES = ("all", "features")
 _READ_ROWS = 1 << 20
+_ROUND_OFF = 2.0**-16
+"""How much larger than its row an edge may be: rows are sums in float32, of up to some thousand terms."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +56,7 @@ def read_graphs(prompts: ChosenPrompts | PromptPiece, edges: str) -> Iterator[Pr
         of_interest_E = np.ones(len(source_E), dtype=np.bool_)
         if edges == "features":
             of_interest_E = kind_N[source_E] == NodeKind.FEATURE
-        share_E = np.full(len(source_E), np.nan)
-        is_known_E = np.isfinite(row_N[target_E]) & (row_N[target_E] > 0) & is_wanted_E
-        share_E[is_known_E] = np.abs(weight_E[is_known_E].astype(np.float64)) / row_N[target_E][is_known_E]
+        share_E = _shares(np.where(is_wanted_E, weight_E, np.nan).astype(np.float64), row_N[target_E])
         by_layer_N = (layer_N << 2) | kind_N
         by_position_N = by_layer_N * (int(position_N.max(initial=0)) + 2) + position_N + 1
         ends = np.cumsum(own.sizes("num_edges"))
@@ -79,3 +80,9 @@ def read_graphs(prompts: ChosenPrompts | PromptPiece, edges: str) -> Iterator[Pr
                 "layer": np.unique(by_layer_N[nodes_of], return_inverse=True)[1],
             }
             yield PromptGraph(rank, graph, scanned.code_N[nodes_of], groups, len(whole) - len(kept))
+
+
+def _shares(weight_E: Floats, row_E: Floats) -> Floats:
+    """Return |weight| / row; NaN where one is not known, and where the edge is larger than its row, which cannot be."""
+    share_E = np.divide(np.abs(weight_E), row_E, out=np.full(len(row_E), np.nan), where=row_E > 0)
+    return np.where(share_E <= 1 + _ROUND_OFF, np.minimum(share_E, 1.0), np.nan)

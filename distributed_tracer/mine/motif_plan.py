@@ -15,7 +15,7 @@ from .clusters import Clusters, clusters_of
 from .loop_strengths import ROW_BYTES
 from .motif_counts import count_motifs
 from .motif_graphs import EDGES, NULLS, Null, read_graphs
-from .motif_statistics import NullSettings, test_graph
+from .motif_statistics import NullSettings, graph_against_draws
 from .prompts import ChosenPrompts, choose_prompts
 
 Choice = Literal["position", "signed", "layer", "both", "all"]
@@ -76,7 +76,7 @@ class MotifPlan:
             observed = count_motifs(own.graph, own.graph.source_E[None])[0]
             begin = perf_counter()
             for null in self.nulls:
-                test_graph(own, "", observed, null, few)
+                graph_against_draws(own, "", observed, null, few)
             seconds += (perf_counter() - begin) * self.settings.draws / few.draws
             num_edges += len(own.graph.source_E)
         return seconds, num_edges

@@ -50,7 +50,9 @@ class GraphTest:
     of_null: Floats
 
 
-def test_graph(own: PromptGraph, prompt_id: str, observed: Floats, null: Null, settings: NullSettings) -> GraphTest:
+def graph_against_draws(
+    own: PromptGraph, prompt_id: str, observed: Floats, null: Null, settings: NullSettings
+) -> GraphTest:
     """Compare a graph, in which motifs were counted, with draws. The draws depend on the prompt's id and the seed."""
     name = sha256(f"{null}:{prompt_id}".encode("utf-8", "surrogatepass")).digest()
     rng = np.random.default_rng([settings.seed, *np.frombuffer(name, dtype=np.uint32).tolist()])
@@ -106,8 +108,8 @@ def over_graphs(
     """Return the statistics of each motif over clusters, given VALUES [prompts, MOTIFS] under one null.
 
     A graph's value is its rank, a cluster's value the mean of its graphs. If observed graphs are like the draws, each
-    cluster's value is as likely with one sign as with the other one; so signs are flipped. Motifs that the null controls
-    are corrected for each other, and so are the others.
+    cluster's value is as likely with one sign as with the other one; so signs are flipped. Motifs that the null
+    controls are corrected for each other, and so are the others.
     """
     is_kept = np.array([is_controlled(null, motif) for motif in MOTIFS])
     is_known = ~np.isnan(values["rank"])

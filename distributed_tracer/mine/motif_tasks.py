@@ -19,14 +19,14 @@ from ..tasks.task import Place
 from .loop_strengths import BucketSums, Loops, choose_buckets, loops_of
 from .motif_counts import count_motifs
 from .motif_graphs import Null, read_graphs
-from .motif_statistics import NullSettings, test_graph
+from .motif_statistics import NullSettings, graph_against_draws
 from .prompts import PromptPiece
 from .statistics import Floats
 
 _VALUES, _SUMS, _BUCKETS, _LOOPS = "values.npz", "sums.npy", "buckets.npy", "loops.npy"
 
 
-def test_piece(
+def count_piece(
     place: Place, piece: Mapping[str, Any], nulls: Sequence[Null], draws: int, steps: int, seed: int, edges: str
 ) -> None:
     """Write the statistics of the graphs of a piece under each null."""
@@ -35,7 +35,7 @@ def test_piece(
     ranks, values, of_nulls = [], [], []
     for found in read_graphs(own, edges):
         observed = count_motifs(found.graph, found.graph.source_E[None])[0]
-        tests = [test_graph(found, ids[found.rank], observed, null, settings) for null in nulls]
+        tests = [graph_against_draws(found, ids[found.rank], observed, null, settings) for null in nulls]
         ranks.append(found.rank)
         values.append([test.values for test in tests])
         of_nulls.append([test.of_null for test in tests])
@@ -47,7 +47,7 @@ def _entries(part_range: Any, ranks: npt.NDArray[np.int32]) -> list[tuple[int, A
 
 
 def load_tests(folders: Sequence[Path]) -> tuple[Floats, Floats]:
-    """Return what `test_piece` wrote of all prompts: [prompts, nulls, VALUES, motifs] and [prompts, nulls, OF_NULL]."""
+    """Return what `count_piece` wrote of all prompts: [prompts, nulls, VALUES, MOTIFS], [prompts, nulls, OF_NULL]."""
     read = []
     for folder in folders:
         with np.load(folder / _VALUES, allow_pickle=False) as own:

@@ -67,7 +67,7 @@ def _find(plan: MotifPlan, phases: Phases) -> Findings:
     of_null = {"draws": plan.settings.draws, "steps": plan.settings.steps, "seed": plan.settings.seed}
     common = {"nulls": list(plan.nulls), **of_null, "edges": plan.edges}
     pieces = list(plan.prompts.pieces(_TEST_ROWS))
-    tested = phases.run("tests", [Task(tasks.test_piece, {"piece": piece, **common}) for piece in pieces])
+    tested = phases.run("tests", [Task(tasks.count_piece, {"piece": piece, **common}) for piece in pieces])
     values, of_nulls = tasks.load_tests(_folders(phases, tested))
     sizes_I = plan.clusters.sizes(np.ones(len(plan.prompts), dtype=np.bool_))[plan.clusters.number_I]
     bound, kept = 0, list[Done]()
