@@ -26,7 +26,7 @@ def motifs(
     cluster: str | None = None,
     null: Literal["position", "signed", "layer", "both", "all"] = "all",
     draws: int = 199,
-    steps: int = 100,
+    steps: int = 50,
     edges: Literal["all", "features"] = "all",
     top: int = 1_000,
     min_clusters: int = 2,

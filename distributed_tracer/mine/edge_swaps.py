@@ -17,7 +17,7 @@ that allow few swaps.
 If edges have labels, such as signs, and are swapped only with others of their label, the degrees by label stay too. The
 chain is symmetric as before, but it may not reach all such graphs: it is uniform over those that it reaches.
 
-Axes: B row of a batch: a draw, E edge, N node, X edge that can exchange its source, I block.
+Axes: B row of a batch (a draw), E edge, N node, X edge that can exchange its source, I block.
 """
 
 from __future__ import annotations

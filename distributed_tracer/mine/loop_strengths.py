@@ -5,7 +5,7 @@ of the shares of its three edges. Over prompts, strengths are added as integers,
 hash of the loop come first; they bound the strength of each loop, so that only the loops of the fullest buckets need be
 kept.
 
-Axes: X loop in a prompt, Y loop.
+Axes: E edge, N node.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 P has a 1 for every edge with a positive weight and M for every negative one, both [source, target]; A = P + M. The
 share matrices have the edge's share of its target's row instead of 1. Many graphs are one matrix of blocks.
 
-Axes: B row of a batch: a graph, E edge, N node.
+Axes: B row of a batch (a graph), E edge, N node.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What was found of motifs: the tables, the facts and the warnings of the result.
 
-Axes: I prompt by rank.
+Axes: I prompt by rank, Y loop.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def plan_motifs(
     cluster: str | None = None,
     null: Choice = "all",
     draws: int = 199,
-    steps: int = 100,
+    steps: int = 50,
     edges: Literal["all", "features"] = "all",
     top: int = 1_000,
     min_clusters: int = 2,

@@ -1,6 +1,6 @@
 """Statistics of motifs: one graph against its draws, and all graphs together, with the cluster as the unit.
 
-Axes: B row of a batch: a draw, X motif, I prompt by rank, Y cluster.
+Axes: B row of a batch (a draw), E edge, X motif, I prompt by rank, Y cluster.
 """
 
 from __future__ import annotations

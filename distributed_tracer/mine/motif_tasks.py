@@ -3,7 +3,7 @@
     count and draw the graphs of each piece
     sums of loops by bucket of each piece ─▶ choose the fullest buckets ─▶ their loops in each piece
 
-Axes: I prompt of a piece.
+Axes: E edge.
 """
 
 from __future__ import annotations
