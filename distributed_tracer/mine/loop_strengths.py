@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import ConfigError
 from .motif_counts import loop_edges
 from .motif_graphs import PromptGraph
 
@@ -29,7 +30,8 @@ ROW_BYTES = 400
 _MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5)
 _KEYS = ("first", "middle", "last", "signs")
 _SUMS = ("strength", "direct", "through", "instances", "unknown")
-NO_LOOPS = 0
+MOST_LOOPS = 20_000_000
+"""Feed-forward loops of a graph that are listed by their sites: some 4 GB while they are sorted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +77,16 @@ class Loops:
 
 
 def loops_of(own: PromptGraph) -> Loops:
-    """Return the loops of a graph, each once, sorted."""
-    graph = own.graph
+    """Return the loops of a graph, each once, sorted. Raises ConfigError for a graph that has too many."""
+    graph, num_loops = own.graph, 0
     found = []
     for edges in loop_edges(graph):
+        num_loops += edges.shape[1]
+        if num_loops > MOST_LOOPS:
+            raise ConfigError(
+                f"a graph of {len(graph.source_E):,} edges has more than {MOST_LOOPS:,} feed-forward loops, too many to "
+                "list: use --top 0, which only counts them, or prune the graphs first"
+            )
         one, other, direct = edges
         shares = np.nan_to_num(graph.share_E)
         through = shares[one] * shares[other]

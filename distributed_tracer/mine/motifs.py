@@ -26,7 +26,7 @@ from .motif_plan import MotifPlan, plan_motifs
 from .result import TABLES, Result, check_folder, open_result, work_phases, write_document
 from .scan import check_one_model
 
-_TEST_ROWS = 50_000
+_TEST_ROWS = 20_000
 """Edges of the graphs of a task that draws, unless a single graph has more."""
 _LOOP_ROWS = 1 << 21
 

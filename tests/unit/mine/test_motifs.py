@@ -345,6 +345,15 @@ def test_with_little_memory_only_loops_are_listed_that_are_certain(store: Store,
     assert any("do not fit" in text for text in small.warnings)
 
 
+def test_a_graph_with_too_many_loops_to_list_is_refused(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_strengths, "MOST_LOOPS", 10)
+    with pytest.raises(ConfigError, match="more than 10 feed-forward loops, too many to list: use --top 0"):
+        mine_motifs(store, tmp_path / "out", null="layer", draws=19, steps=1)
+    assert mine_motifs(store, tmp_path / "out", null="layer", draws=19, steps=1, top=0).facts["loops"] == 0
+
+
 def test_only_edges_from_features_are_counted_on_request(store: Store, tmp_path: Path) -> None:
     result = mine_motifs(store, tmp_path / "out", null="position", edges="features", draws=19, steps=2, top=20)
     assert set(result.table("loops")["first_kind"].tolist()) <= {"feature"}
