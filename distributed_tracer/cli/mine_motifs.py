@@ -101,6 +101,6 @@ def _answer(result: Result) -> Iterator[str]:
         order = np.lexsort((-abs(own["rank"]), own["controlled"] != "yes"))
         yield Table({name: own[name][order] for name in shown}).format(_SHOWN) if len(own) else "nothing is known"
     if facts["loops"]:
-        names = ["first_name", "middle_name", "last_name", "signs", "clusters", "prompts", "strength"]
+        names = ["first_name", "middle_name", "last_name", "signs", "clusters", "prompts", "prompts_sites", "strength"]
         yield f"the strongest of {counted(facts['loops_recurring'], 'feed-forward loop')} that recur:"
         yield result.table("loops", names).format(_SHOWN)

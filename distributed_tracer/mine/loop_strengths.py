@@ -84,8 +84,8 @@ def loops_of(own: PromptGraph) -> Loops:
         num_loops += edges.shape[1]
         if num_loops > MOST_LOOPS:
             raise ConfigError(
-                f"a graph of {len(graph.source_E):,} edges has more than {MOST_LOOPS:,} feed-forward loops, too many to "
-                "list: use --top 0, which only counts them, or prune the graphs first"
+                f"a graph of {len(graph.source_E):,} edges has more than {MOST_LOOPS:,} feed-forward loops, too many "
+                "to list: use --top 0, which only counts them, or prune the graphs first"
             )
         one, other, direct = edges
         shares = np.nan_to_num(graph.share_E)

@@ -1,6 +1,6 @@
 """The table of feed-forward loops: the strongest loops that recur over clusters of prompts.
 
-Axes: X loop in a prompt, Y loop, I prompt by rank.
+Axes: X loop in a prompt, or one of its three sites, Y loop, I site, N node.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import numpy.typing as npt
 from .clusters import Clusters
 from .loop_strengths import UNIT, Loops, sorted_loops, starts
 from .prompts import ChosenPrompts
+from .scan import scan_ranges
 from .site_names import site_names
 from .sites import Sites
 
 Ints = npt.NDArray[np.int64]
 _PLACES = ("first", "middle", "last")
+_READ_ROWS = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,18 +70,32 @@ def strongest_loops(
     return StrongestLoops(found, found.pop("sum"), len(recurring), is_complete)
 
 
+def prompts_with_sites(prompts: ChosenPrompts, sites: Sites, number_YX: Ints) -> Ints:
+    """Return in how many prompts all sites of each loop are nodes; `number_YX` [loops, 3] has their numbers."""
+    found = np.zeros(len(number_YX), dtype=np.int64)
+    for scanned in scan_ranges(prompts, _READ_ROWS, with_values=False):
+        place = np.minimum(np.searchsorted(sites.code_I, scanned.code_N), max(0, len(sites) - 1))
+        is_wanted = sites.code_I[place] == scanned.code_N if len(sites) else np.zeros(len(place), dtype=np.bool_)
+        has_site = np.zeros((len(scanned.rank_I), len(sites)), dtype=np.bool_)
+        has_site[scanned.part_range.prompt_N[is_wanted], place[is_wanted]] = True
+        for of_prompt in has_site:
+            found += of_prompt[number_YX].all(axis=1)
+    return found
+
+
 def loop_rows(prompts: ChosenPrompts, clusters: Clusters, found: StrongestLoops) -> dict[str, Any]:
     """Return the rows of the table of loops."""
     columns = found.columns
     sites = Sites.of_codes([np.unique(np.concatenate([columns[place] for place in _PLACES]))])
     rows: dict[str, Any] = {}
-    for place in _PLACES:
-        number = np.searchsorted(sites.code_I, columns[place])
+    numbers = [np.searchsorted(sites.code_I, columns[place]) for place in _PLACES]
+    for place, number in zip(_PLACES, numbers, strict=True):
         rows[f"{place}_kind"], rows[f"{place}_layer"] = sites.kind_I[number], sites.layer_I[number]
         rows[f"{place}_feature"], rows[f"{place}_name"] = sites.feature_I[number], site_names(prompts, sites, number)
     signs = columns["signs"].tolist()
     rows["signs"] = ["".join("-" if own & bit else "+" for bit in (4, 2, 1)) for own in signs]
     rows["coherent"] = ["yes" if own.bit_count() % 2 == 0 else "no" for own in signs]
+    rows["prompts_sites"] = prompts_with_sites(prompts, sites, np.stack(numbers, axis=1))
     rows |= {name: columns[name] for name in ("prompts", "clusters", "instances", "prompts_unknown")}
     rows["strength"] = found.strength_Y * UNIT / len(clusters)
     return rows | {name: columns[name] * UNIT / columns["prompts"] for name in ("direct", "through")}

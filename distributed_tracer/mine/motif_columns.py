@@ -76,6 +76,7 @@ LOOP_COLUMNS: dict[str, Column] = {
     "signs": Column(_TEXT, "", "signs of the edges first to middle, middle to last, first to last"),
     "coherent": Column(_TEXT, "", "yes if the way through the middle has the sign of the direct edge"),
     "prompts": Column("i8", COUNT, "prompts that have the loop"),
+    "prompts_sites": Column("i8", COUNT, "prompts in which all three are nodes, at any positions, loop or not"),
     "clusters": Column("i8", COUNT, "clusters that have it"),
     "instances": Column("i8", COUNT, "loops of these sites and signs, over prompts and positions"),
     "prompts_unknown": Column("i8", COUNT, "of `prompts`, those in which a share is not known, which then counts 0"),

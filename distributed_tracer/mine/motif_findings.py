@@ -82,7 +82,8 @@ def _motif_rows(plan: MotifPlan, values: Floats) -> dict[str, Any]:
     for name, column in MOTIF_COLUMNS.items():
         if name not in rows:
             rows[name] = np.concatenate([one[name] for one in found]).astype(column.kind)
-    return rows
+    order = np.argsort(np.array(rows["controlled"]) != "yes", kind="stable")  # those that a reader may trust come first
+    return {name: [own[row] for row in order] if isinstance(own, list) else own[order] for name, own in rows.items()}
 
 
 def _null_rows(plan: MotifPlan, of_nulls: Floats) -> dict[str, Any]:

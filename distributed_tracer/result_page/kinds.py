@@ -176,7 +176,16 @@ KINDS_OF_RESULTS: Mapping[str, KindView] = {
             "loops": TableView(
                 "Strongest feed-forward loops that recur",
                 (
-                    *("first_name", "middle_name", "last_name", "signs", "coherent", "clusters", "prompts"),
+                    *(
+                        "first_name",
+                        "middle_name",
+                        "last_name",
+                        "signs",
+                        "coherent",
+                        "clusters",
+                        "prompts",
+                        "prompts_sites",
+                    ),
                     *("strength", "direct", "through"),
                 ),
             ),

@@ -273,6 +273,15 @@ def test_a_run_that_was_interrupted_goes_on(
     assert bytes_of(again) == bytes_of(found)
 
 
+def sites_of(graph: Graph) -> list[tuple[int, int, int]]:
+    """Kind, layer and feature or token of each node."""
+    nodes = graph.nodes
+    return [
+        (int(kind), int(layer), int(graph.targets[feature].token_id if kind == NodeKind.TARGET else feature))
+        for kind, layer, feature in zip(nodes.kind_N, nodes.layer_N, nodes.feature_N, strict=True)
+    ]
+
+
 def enumerated_loops(graphs: Sequence[Graph]) -> dict[Any, Any]:
     """For each loop, by sites and signs: prompt -> [strength, instances]."""
     found: dict[Any, dict[str, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0.0, 0]))
@@ -285,11 +294,7 @@ def enumerated_loops(graphs: Sequence[Graph]) -> dict[Any, Any]:
         row = np.nan_to_num(graph.row_abs_sum_N.astype(float))
         share = {pair: abs(own) / row[pair[1]] if row[pair[1]] > 0 else 0.0 for pair, own in kept.items()}
         share = {pair: own if own <= 1.0001 else 0.0 for pair, own in share.items()}
-        nodes = graph.nodes
-        sites = [
-            (int(kind), int(layer), int(graph.targets[feature].token_id if kind == NodeKind.TARGET else feature))
-            for kind, layer, feature in zip(nodes.kind_N, nodes.layer_N, nodes.feature_N, strict=True)
-        ]
+        sites = sites_of(graph)
         into = defaultdict(list)
         for source, target in kept:
             into[target].append(source)
@@ -314,6 +319,7 @@ def test_listed_loops_are_those_of_enumeration(store: Store, tmp_path: Path) -> 
     }
     assert len(expected) == len(result.table("loops")) == result.facts["loops_recurring"] > 40
     kinds = [kind.name.lower() for kind in NodeKind]
+    present = [set(sites_of(graph)) for graph in graphs]
     strengths = []
     for row in result.table("loops").rows():
         ends = [
@@ -322,6 +328,7 @@ def test_listed_loops_are_those_of_enumeration(store: Store, tmp_path: Path) -> 
         ]
         own = expected.pop((*ends, row["signs"]))
         assert (row["prompts"], row["instances"]) == (len(own), sum(count for _, count in own.values()))
+        assert row["prompts_sites"] == sum(present_in.issuperset(ends) for present_in in present) >= len(own)
         strength = sum(value / sizes[cluster_of[prompt]] for prompt, (value, _) in own.items()) / len(sizes)
         assert abs(row["strength"] - strength) <= 2.0**-40 * (row["instances"] + len(own)) + nearly_of(strength)
         assert row["coherent"] == ("yes" if row["signs"].count("-") % 2 == 0 else "no")
