@@ -59,17 +59,18 @@ def placed_graph(
 def random_edges(
     rng: np.random.Generator, shape: tuple[int, int, int], num_edges: int, reach: float = 1.0, spread: float = 0.5
 ) -> dict[tuple[Place, Place], float]:
-    """About `num_edges` random edges upwards and to no earlier position, among `shape` layers, positions and features.
+    """Up to about `num_edges` random edges upwards and to no earlier position, in layers, positions and features.
 
-    Whether an edge is there depends on its two positions and on how busy both of its nodes are, and on nothing else: no
-    motif is planted. Edges are rarer by a factor e for each `reach` positions between their nodes.
+    The odds of an edge are a product of how busy its nodes are and of a factor for their positions. No motif is planted,
+    and all graphs with the same degrees within positions are equally likely. Edges are rarer by a factor e for each `reach` positions between their nodes.
     """
     layer, position, feature = (axis.reshape(-1) for axis in np.indices(shape))
     size = len(layer)
     apart = position[None] - position[:, None]
     chance = np.exp(-apart / reach) * ((apart >= 0) & (layer[:, None] < layer))
     chance *= rng.lognormal(0, spread, size)[:, None] * rng.lognormal(0, spread, size)
-    found = np.argwhere(rng.random((size, size)) < chance * num_edges / chance.sum())
+    odds = chance * num_edges / chance.sum()
+    found = np.argwhere(rng.random((size, size)) < odds / (1 + odds))
     weight = rng.lognormal(0, 1, len(found)) * np.where(rng.random(len(found)) < 0.6, 1, -1)
     places = list(zip(layer.tolist(), position.tolist(), feature.tolist(), strict=True))
     return {(places[one], places[other]): float(own) for (one, other), own in zip(found, weight, strict=True)}
