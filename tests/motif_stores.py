@@ -61,8 +61,9 @@ def random_edges(
 ) -> dict[tuple[Place, Place], float]:
     """Up to about `num_edges` random edges upwards and to no earlier position, in layers, positions and features.
 
-    The odds of an edge are a product of how busy its nodes are and of a factor for their positions. No motif is planted,
-    and all graphs with the same degrees within positions are equally likely. Edges are rarer by a factor e for each `reach` positions between their nodes.
+    The odds of an edge are a product of how busy its nodes are and of a factor for their positions, smaller by a factor
+    e for each `reach` positions. No motif is planted: all graphs with the same degrees between positions are equally
+    likely.
     """
     layer, position, feature = (axis.reshape(-1) for axis in np.indices(shape))
     size = len(layer)
