@@ -101,6 +101,7 @@ _PUBLIC = {
     "merged_edges": "query.merged_edges",
     "mine_atlas": "mine.atlas",
     "mine_contrast": "mine.mine_contrast",
+    "mine_motifs": "mine.motifs",
     "mine_dark_matter": "linear_errors.job",
     "mine_vectors": "mine.vectors",
     "new_figure": "plot.style",

@@ -152,6 +152,49 @@ KINDS_OF_RESULTS: Mapping[str, KindView] = {
             ),
         },
     ),
+    "motifs": KindView(
+        "Motifs",
+        "Which patterns of few edges, such as feed-forward loops, are more frequent than degrees alone make them?",
+        {
+            "motifs": TableView(
+                "Motifs against graphs with the same degrees",
+                (
+                    *(
+                        "null",
+                        "motif",
+                        "controlled",
+                        "clusters",
+                        "graphs",
+                        "graphs_unknown",
+                        "observed",
+                        "null_mean",
+                        "log_ratio",
+                    ),
+                    *("low", "high", "z", "rank", "p", "q", "p_max"),
+                ),
+            ),
+            "loops": TableView(
+                "Strongest feed-forward loops that recur",
+                (
+                    *(
+                        "first_name",
+                        "middle_name",
+                        "last_name",
+                        "signs",
+                        "coherent",
+                        "clusters",
+                        "prompts",
+                        "prompts_sites",
+                    ),
+                    *("strength", "direct", "through"),
+                ),
+            ),
+            "nulls": TableView("How far the draws can differ from each graph"),
+            "graphs": TableView("Each graph against its draws"),
+        },
+        ("position_found", "signed_found", "layer_found", "loops_recurring"),
+        tuple(f"{null}{of}_tests" for null in ("position", "signed", "layer") for of in ("", "_uncontrolled")),
+    ),
     "chains": KindView(
         "Strongest chains",
         "Along which chains from tokens to targets does most influence flow on average, and in how many graphs is each "
