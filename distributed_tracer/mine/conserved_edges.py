@@ -1,0 +1,237 @@
+"""Conserved edges: whether the edges between matched features of one store are edges of the other one, too.
+
+The null is a matching that is permuted within the layers of store a: it keeps both sets of edges and breaks only which
+feature stands for which. Axes: E edge between two matched features, F matched feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+
+from .matched_edges import MatchedEdges
+from .statistics import halves, q_values
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+NUM_BOOTSTRAPS = 200
+_ENDS = (2.5, 97.5)
+QUANTITIES = ("equal_sign", "conserved", "overlap")
+
+
+@dataclass(frozen=True, eq=False)
+class ConservedEdges:
+    """All edges that either store has between matched features, by key: target * F + source."""
+
+    a: MatchedEdges
+    b: MatchedEdges
+    layer_F: Ints
+    """Layer of each matched feature in store a."""
+    min_clusters: int
+    q: float
+
+    @cached_property
+    def key_E(self) -> Ints:
+        """Keys of the edges, ascending."""
+        return np.union1d(self.a.key_E, self.b.key_E)
+
+    @cached_property
+    def _by_cluster(self) -> tuple[csr_array, csr_array]:
+        return self.a.of_keys(self.key_E), self.b.of_keys(self.key_E)
+
+    @cached_property
+    def ends(self) -> tuple[Ints, Ints]:
+        """Target and source of each edge, as numbers of matched features."""
+        target, source = np.divmod(self.key_E, max(1, len(self.layer_F)))
+        return target, source
+
+    @cached_property
+    def clusters(self) -> tuple[Ints, Ints]:
+        """Number of clusters of each store that have each edge."""
+        counts = (np.bincount(own.indices, minlength=len(self.key_E)) for own in self._by_cluster)
+        return tuple(count.astype(np.int64) for count in counts)  # type: ignore[return-value]
+
+    @cached_property
+    def together(self) -> tuple[Ints, Ints]:
+        """Number of clusters of each store in which both ends are nodes of one graph."""
+        return tuple(_at(side.together, *self.ends) for side in (self.a, self.b))  # type: ignore[return-value]
+
+    def means(self, weights: Floats | None = None) -> tuple[Floats, Floats]:
+        """Return the mean signed share of each edge in both stores, over clusters with these weights, or all."""
+        found = []
+        for side, by_cluster in zip((self.a, self.b), self._by_cluster, strict=True):
+            own = side.known_clusters * (1.0 if weights is None else weights)
+            total = float(own.sum())
+            found.append(np.asarray(by_cluster.T @ own) / total if total else np.zeros(len(self.key_E)))
+        return found[0], found[1]
+
+    @cached_property
+    def is_tested(self) -> Mask:
+        """Whether each edge is one of store a, and its ends are together in enough clusters of store b."""
+        tested: Mask = (self.clusters[0] >= self.min_clusters) & (self.together[1] >= self.min_clusters)
+        return tested & (self.means()[0] != 0)
+
+    @cached_property
+    def p(self) -> Floats:
+        """The share of pairs of the same layers, together often enough, with as large an effect of the same sign in
+        store b: the p-value under permuted matchings, which is exact; NaN for edges that are not tested."""
+        return self._null.p(*self.ends, *self.means(), self.is_tested)
+
+    @cached_property
+    def q_values(self) -> Floats:
+        """False discovery rates of `p`."""
+        return q_values(self.p)
+
+    @cached_property
+    def _null(self) -> _PairEffects:
+        return _PairEffects.of(self._matrix(self.means()[1]), self.b.together, self.layer_F, self.min_clusters)
+
+    def _matrix(self, values: Floats) -> csr_array:
+        size = len(self.layer_F)
+        kept = values != 0
+        return csr_array((values[kept], tuple(end[kept] for end in self.ends)), shape=(size, size))
+
+    def measured(self) -> dict[str, float]:
+        """Return the quantities that the observed matching gives."""
+        x, y = self.means()
+        tested, equal = self.is_tested, np.sign(x) == np.sign(y)
+        with np.errstate(invalid="ignore"):
+            found = tested & equal & (self.q_values <= self.q)
+        return {"equal_sign": _share(equal, tested), "conserved": _share(found, tested), "overlap": overlap(x, y)}
+
+    def permuted(self, number: int, seed: int) -> dict[str, float]:
+        """Return the same for a matching that is permuted within layers; `number` chooses the permutation."""
+        rng = np.random.default_rng((seed, number))
+        order_F = np.arange(len(self.layer_F))
+        for layer in np.unique(self.layer_F).tolist():
+            own = np.flatnonzero(self.layer_F == layer)
+            order_F[own] = own[rng.permutation(len(own))]
+        x, y = self.means()
+        y_matrix = self._matrix(y)
+        ends = tuple(order_F[end] for end in self.ends)
+        permuted = _at(y_matrix, *ends)
+        tested = (self.clusters[0] >= self.min_clusters) & (_at(self.b.together, *ends) >= self.min_clusters) & (x != 0)
+        equal = np.sign(x) == np.sign(permuted)
+        q = q_values(self._null.p(*self.ends, x, permuted, tested))
+        with np.errstate(invalid="ignore"):
+            found = tested & equal & (q <= self.q)
+        total = float(np.abs(y).sum())
+        return {
+            "equal_sign": _share(equal, tested),
+            "conserved": _share(found, tested),
+            "overlap": overlap(x, permuted, total),
+        }
+
+    def intervals(self, seed: int) -> dict[str, tuple[float, float]]:
+        """Return percentile intervals over bootstraps of clusters, with the matching and the tested edges as they
+        are; NaN for fewer than two clusters."""
+        number = len(self.a.known_clusters)
+        unknown = (float("nan"), float("nan"))
+        if number < 2 or not len(self.key_E):
+            return dict.fromkeys(QUANTITIES, unknown)
+        rng = np.random.default_rng((seed, number))
+        found: dict[str, list[float]] = {"equal_sign": [], "overlap": []}
+        for _ in range(NUM_BOOTSTRAPS):
+            x, y = self.means(np.bincount(rng.integers(0, number, number), minlength=number).astype(np.float64))
+            found["equal_sign"].append(_share(np.sign(x) == np.sign(y), self.is_tested & (x != 0)))
+            found["overlap"].append(overlap(x, y))
+        ends = {name: tuple(np.nanpercentile(values, _ENDS).tolist()) for name, values in found.items() if not np.isnan(values).all()}
+        return {name: ends.get(name, unknown) for name in QUANTITIES}  # type: ignore[misc]
+
+    def split_halves(self, names: Sequence[str], seed: int) -> dict[str, tuple[float, float]]:
+        """Return, for equal signs and overlap, what one half of the clusters of a store says of the other half of the
+        same store (the ceiling of what such data can show), and of the other half of the other store."""
+        first = halves(names, seed)
+        if min(int(first.sum()), int((~first).sum())) < self.min_clusters:
+            return dict.fromkeys(QUANTITIES, (float("nan"), float("nan")))
+        of_halves = [self.means(mask.astype(np.float64)) for mask in (first, ~first)]
+        (a1, b1), (a2, b2) = of_halves
+        same, other = ((a1, a2), (a2, a1), (b1, b2), (b2, b1)), ((a1, b2), (a2, b1), (b1, a2), (b2, a1))
+        found = {}
+        for name in QUANTITIES:
+            if name == "conserved":
+                found[name] = (float("nan"), float("nan"))
+                continue
+            values = []
+            for pairs in (same, other):
+                each = [
+                    overlap(x, y) if name == "overlap" else _share(np.sign(x) == np.sign(y), self.is_tested & (x != 0))
+                    for x, y in pairs
+                ]
+                values.append(float(np.mean(each)))
+            found[name] = (values[0], values[1])
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _PairEffects:
+    """The effects of store b of all pairs of features that are together often enough, by layers of store a."""
+
+    layer_F: Ints
+    effects: dict[tuple[int, int], Floats]
+
+    @classmethod
+    def of(cls, effects: csr_array, together: csr_array, layer_F: Ints, min_clusters: int) -> _PairEffects:
+        pairs = together.tocoo()
+        often = pairs.data >= min_clusters
+        target, source = pairs.row[often].astype(np.int64), pairs.col[often].astype(np.int64)
+        value = _at(effects, target, source)
+        found = {}
+        layers = layer_F[target] << 32 | layer_F[source]
+        order = np.lexsort((value, layers))
+        layers, value = layers[order], value[order]
+        for code in np.unique(layers).tolist():
+            begin, end = np.searchsorted(layers, [code, code + 1])
+            found[code >> 32, code & ((1 << 32) - 1)] = value[begin:end]
+        return cls(layer_F, found)
+
+    def p(self, target: Ints, source: Ints, x: Floats, y: Floats, is_tested: Mask) -> Floats:
+        """Return the share of pairs of the layers of each edge with an effect in the direction of x of at least y."""
+        p = np.full(len(x), np.nan)
+        layers = self.layer_F[target] << 32 | self.layer_F[source] if len(x) else np.zeros(0, np.int64)
+        for code in np.unique(layers[is_tested]).tolist():
+            own = np.flatnonzero(is_tested & (layers == code))
+            values = self.effects[code >> 32, code & ((1 << 32) - 1)]
+            above = len(values) - np.searchsorted(values, y[own], side="left")
+            below = np.searchsorted(values, y[own], side="right")
+            p[own] = np.where(x[own] > 0, above, below) / len(values)
+        return p
+
+
+def overlap(x: Floats, y: Floats, total_y: float | None = None) -> float:
+    """Return the sum of the smaller / the sum of the larger of two sets of effects, which are first divided by the sums
+    of their absolute values. Effects of unlike sign have nothing in common. NaN if a set has no effects.
+
+    `total_y` is the sum of |y| over all edges, if y has not all of them.
+    """
+    total_x, total_y = float(np.abs(x).sum()), float(np.abs(y).sum()) if total_y is None else total_y
+    if not total_x or not total_y:
+        return float("nan")
+    same = np.sign(x) == np.sign(y)
+    common = float(np.minimum(np.abs(x) / total_x, np.abs(y) / total_y)[same].sum())
+    return common / (2.0 - common)
+
+
+def _share(is_so: Mask, of: Mask) -> float:
+    number = int(np.count_nonzero(of))
+    return float(np.count_nonzero(is_so & of)) / number if number else float("nan")
+
+
+def _at(matrix: csr_array, row: Ints, column: Ints) -> npt.NDArray[np.generic]:
+    """Return the values of some places of a sparse matrix."""
+    size = matrix.shape[1]
+    found = matrix.tocoo()
+    key = found.row.astype(np.int64) * size + found.col
+    order = np.argsort(key)
+    key, value = key[order], found.data[order]
+    wanted = row * size + column
+    place = np.searchsorted(key, wanted).clip(max=max(0, len(key) - 1))
+    if not len(key):
+        return np.zeros(len(wanted), dtype=matrix.dtype)
+    return np.where(key[place] == wanted, value[place], 0)
