@@ -89,6 +89,23 @@ class ConservedEdges:
         return q_values(self.p)
 
     @cached_property
+    def conserved(self) -> npt.NDArray[np.object_]:
+        """Return yes, no or unknown for each edge. An edge that store a lacks is not conserved if its ends are together
+        in enough clusters of store a, so that it could be there."""
+        x, y = self.means()
+        with np.errstate(invalid="ignore"):
+            is_found = self.is_tested & (np.sign(x) == np.sign(y)) & (self.q_values <= self.q)
+        is_in_b_alone = (x == 0) & (self.clusters[1] >= self.min_clusters) & (self.together[0] >= self.min_clusters)
+        found = np.full(len(x), "unknown", dtype=object)
+        found[self.is_tested | is_in_b_alone] = "no"
+        found[is_found] = "yes"
+        return found
+
+    def against_itself(self) -> ConservedEdges:
+        """Return store a compared with itself."""
+        return ConservedEdges(self.a, self.a, self.layer_F, self.min_clusters, self.q)
+
+    @cached_property
     def _null(self) -> _PairEffects:
         return _PairEffects.of(self._matrix(self.means()[1]), self.b.together, self.layer_F, self.min_clusters)
 

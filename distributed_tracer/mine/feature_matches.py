@@ -42,6 +42,7 @@ class FeatureMatches:
     """The tests of shuffles that were held out."""
     num_shuffles: int
     q: float
+    min_clusters: int
 
     @cached_property
     def matched(self) -> tuple[Ints, Ints]:
@@ -112,7 +113,7 @@ def match_features(
             of_S += null.similarity_S >= case.similarity_S - SAME
     p = [((1 + of_F) / (1 + num_shuffles), (1 + of_S) / (1 + num_shuffles)) for of_F, of_S in counts]
     tests = [MatchTest.of(case, *own) for case, own in zip(cases, p, strict=True)]
-    return FeatureMatches(column_F, column_S, cases[0], *p[0], tests[0], tuple(tests[1:]), num_shuffles, q)
+    return FeatureMatches(column_F, column_S, cases[0], *p[0], tests[0], tuple(tests[1:]), num_shuffles, q, min_clusters)
 
 
 def mutual_pairs(

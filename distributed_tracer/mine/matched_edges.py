@@ -1,6 +1,6 @@
 """Matched edges: the mean edges of a store between features that have a match, cluster by cluster.
 
-Axes: C cluster, here a row; E edge; F feature that has a match; I site; N node.
+Axes: Y cluster; E edge; F feature that has a match; I site; N node.
 """
 
 from __future__ import annotations

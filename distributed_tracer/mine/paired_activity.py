@@ -1,7 +1,7 @@
 """Paired activity: the features of one of two stores over the sites that both have, and of which of them data can say
 anything.
 
-Axes: A active feature, F feature that is active somewhere, I site of both stores.
+Axes: A active feature, Y cluster, F feature that is active somewhere, I site of both stores.
 """
 
 from __future__ import annotations
@@ -55,6 +55,21 @@ class SideActivity:
         else than cluster and position decides where."""
         known: npt.NDArray[np.bool_] = (self.clusters_F >= min_clusters) & (self.varying_F > 0)
         return known
+
+    def in_clusters(self, pairs: PairedPrompts) -> csr_array:
+        """Return 1 for each feature that is active in a prompt of a cluster [clusters, F]."""
+        entries = self.activation.tocoo()
+        rank_I = np.repeat(np.arange(len(pairs)), pairs.num_sites_X)
+        found = csr_array(
+            (np.ones(len(entries.row), np.int64), (pairs.clusters.number_I[rank_I[entries.row]], entries.col)),
+            shape=(len(pairs.clusters), len(self)),
+        )
+        found.data[:] = 1
+        return found
+
+    def clusters_at(self, pairs: PairedPrompts, is_chosen_Y: npt.NDArray[np.bool_]) -> Ints:
+        """Return in how many of some clusters each feature is active."""
+        return np.asarray(self.in_clusters(pairs)[np.flatnonzero(is_chosen_Y)].sum(axis=0)).astype(np.int64)
 
     def only(self, columns: npt.NDArray[np.intp]) -> csr_array:
         """Return the activations of some features [I, columns]."""
