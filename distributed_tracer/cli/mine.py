@@ -17,6 +17,7 @@ from .mine_contrast import contrast
 from .mine_errors import dark_matter
 from .mine_similar import similar
 from .mine_stability import stability
+from .mine_universality import universality
 from .mine_vectors import vectors
 from .mine_weights import weights
 
@@ -92,6 +93,7 @@ OF_MINE: dict[str, Callable[..., int]] = {
     "dark-matter": dark_matter,
     "similar": similar,
     "stability": stability,
+    "universality": universality,
     "vectors": vectors,
     "weights": weights,
 }

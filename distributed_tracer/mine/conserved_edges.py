@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,8 +75,9 @@ class ConservedEdges:
     @cached_property
     def is_tested(self) -> Mask:
         """Whether each edge is one of store a, and its ends are together in enough clusters of store b."""
-        tested: Mask = (self.clusters[0] >= self.min_clusters) & (self.together[1] >= self.min_clusters)
-        return tested & (self.means()[0] != 0)
+        often = (self.clusters[0] >= self.min_clusters) & (self.together[1] >= self.min_clusters)
+        tested: Mask = often & (self.means()[0] != 0)
+        return tested
 
     @cached_property
     def p(self) -> Floats:
@@ -158,14 +160,18 @@ class ConservedEdges:
             x, y = self.means(np.bincount(rng.integers(0, number, number), minlength=number).astype(np.float64))
             found["equal_sign"].append(_share(np.sign(x) == np.sign(y), self.is_tested & (x != 0)))
             found["overlap"].append(overlap(x, y))
-        ends = {name: tuple(np.nanpercentile(values, _ENDS).tolist()) for name, values in found.items() if not np.isnan(values).all()}
-        return {name: ends.get(name, unknown) for name in QUANTITIES}  # type: ignore[misc]
+        ends = {
+            name: tuple(np.nanpercentile(values, _ENDS).tolist())
+            for name, values in found.items()
+            if not np.isnan(values).all()
+        }
+        return {name: ends.get(name, unknown) for name in QUANTITIES}
 
     def split_halves(self, names: Sequence[str], seed: int) -> dict[str, tuple[float, float]]:
         """Return, for equal signs and overlap, what one half of the clusters of a store says of the other half of the
         same store (the ceiling of what such data can show), and of the other half of the other store."""
         first = halves(names, seed)
-        if min(int(first.sum()), int((~first).sum())) < self.min_clusters:
+        if min(int(first.sum()), int((~first).sum())) < half_of(self.min_clusters):
             return dict.fromkeys(QUANTITIES, (float("nan"), float("nan")))
         of_halves = [self.means(mask.astype(np.float64)) for mask in (first, ~first)]
         (a1, b1), (a2, b2) = of_halves
@@ -230,9 +236,15 @@ def overlap(x: Floats, y: Floats, total_y: float | None = None) -> float:
     total_x, total_y = float(np.abs(x).sum()), float(np.abs(y).sum()) if total_y is None else total_y
     if not total_x or not total_y:
         return float("nan")
-    same = np.sign(x) == np.sign(y)
-    common = float(np.minimum(np.abs(x) / total_x, np.abs(y) / total_y)[same].sum())
-    return common / (2.0 - common)
+    same, share_x, share_y = np.sign(x) == np.sign(y), np.abs(x) / total_x, np.abs(y) / total_y
+    common = float(np.minimum(share_x, share_y)[same].sum())
+    larger = float(np.maximum(share_x, share_y)[same].sum()) + float((share_x + share_y)[~same].sum())
+    return common / (larger + max(0.0, 1.0 - float(np.abs(y).sum()) / total_y))
+
+
+def half_of(min_clusters: int) -> int:
+    """Return the smallest number of clusters of one half of them, given that of all."""
+    return -(-min_clusters // 2)
 
 
 def _share(is_so: Mask, of: Mask) -> float:
@@ -240,7 +252,7 @@ def _share(is_so: Mask, of: Mask) -> float:
     return float(np.count_nonzero(is_so & of)) / number if number else float("nan")
 
 
-def _at(matrix: csr_array, row: Ints, column: Ints) -> npt.NDArray[np.generic]:
+def _at(matrix: csr_array, row: Ints, column: Ints) -> npt.NDArray[Any]:
     """Return the values of some places of a sparse matrix."""
     size = matrix.shape[1]
     found = matrix.tocoo()

@@ -22,17 +22,28 @@ from .statistics import q_values
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Columns = npt.NDArray[np.intp]
 HELD_OUT = 10
 """Shuffles that go through all steps as if they were data: what they match is the floor."""
+
+
+@dataclass(frozen=True)
+class MatchSettings:
+    """How features are compared."""
+
+    measure: Measure
+    shuffles: int
+    q: float
+    memory_gb: float
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureMatches:
     """What is nearest to each feature of which the data can say something, and whether it is a match."""
 
-    column_F: npt.NDArray[np.intp]
+    column_F: Columns
     """The columns of these features in the activity of store a."""
-    column_S: npt.NDArray[np.intp]
+    column_S: Columns
     nearest: Nearest
     p_F: Floats
     """p-value of the maximum of each feature alone."""
@@ -42,7 +53,6 @@ class FeatureMatches:
     """The tests of shuffles that were held out."""
     num_shuffles: int
     q: float
-    min_clusters: int
 
     @cached_property
     def matched(self) -> tuple[Ints, Ints]:
@@ -88,32 +98,30 @@ class MatchTest:
 def match_features(
     a: SideActivity,
     b: SideActivity,
+    columns: tuple[Columns, Columns],
     shuffles: PromptShuffles,
-    num_shuffles: int,
-    measure: Measure,
-    q: float,
-    min_clusters: int,
-    memory_gb: float,
+    settings: MatchSettings,
     held_out: int = HELD_OUT,
 ) -> FeatureMatches:
-    """Match the features of two stores of which the data can say something, with `num_shuffles` shuffles.
+    """Match some features of store a with some of store b, given by column.
 
     If there are none in one store, there is nothing to compare those of the other one with: none is returned.
     """
-    column_F, column_S = (np.flatnonzero(side.is_known(min_clusters)) for side in (a, b))
+    column_F, column_S = columns
     if not len(column_F) or not len(column_S):
         column_F = column_S = np.zeros(0, dtype=np.intp)
-    similarities = Similarities(a.only(column_F), b.only(column_S), measure, memory_gb)
+    num_shuffles, q = settings.shuffles, settings.q
+    similarities = Similarities(a.only(column_F), b.only(column_S), settings.measure, settings.memory_gb)
     cases = [similarities.nearest(), *(similarities.nearest(shuffles.order(number)) for number in range(held_out))]
     counts = [(np.zeros(len(column_F), np.int64), np.zeros(len(column_S), np.int64)) for _ in cases]
     for number in range(num_shuffles):
-        null = similarities.nearest(shuffles.order(held_out + number))
+        null_F, null_S = similarities.largest(shuffles.order(held_out + number))
         for case, (of_F, of_S) in zip(cases, counts, strict=True):
-            of_F += null.similarity_F >= case.similarity_F - SAME
-            of_S += null.similarity_S >= case.similarity_S - SAME
+            of_F += null_F >= case.similarity_F - SAME
+            of_S += null_S >= case.similarity_S - SAME
     p = [((1 + of_F) / (1 + num_shuffles), (1 + of_S) / (1 + num_shuffles)) for of_F, of_S in counts]
     tests = [MatchTest.of(case, *own) for case, own in zip(cases, p, strict=True)]
-    return FeatureMatches(column_F, column_S, cases[0], *p[0], tests[0], tuple(tests[1:]), num_shuffles, q, min_clusters)
+    return FeatureMatches(column_F, column_S, cases[0], *p[0], tests[0], tuple(tests[1:]), num_shuffles, q)
 
 
 def mutual_pairs(
@@ -126,4 +134,3 @@ def mutual_pairs(
     nearest = Similarities(a.only(columns[0])[sites], b.only(columns[1])[sites], measure, memory_gb).nearest()
     own = np.flatnonzero(nearest.is_mutual_F)
     return {*zip(columns[0][own].tolist(), columns[1][nearest.best_F[own]].tolist(), strict=True)}
-

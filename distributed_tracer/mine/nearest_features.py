@@ -71,7 +71,17 @@ class Similarities:
             of_block, own = scores.argmax(axis=0), _two_largest(scores)
             best_S = np.where(own[0] > top_S[0], of_block + begin, best_S)
             top_S = np.sort(np.concatenate([top_S, own]), axis=0)[:1:-1]
-        return Nearest(best_F, *top_F, best_S, *top_S)
+        return Nearest(best_F, top_F[0], top_F[1], best_S, top_S[0], top_S[1])
+
+    def largest(self, order_I: Ints) -> tuple[Floats, Floats]:
+        """Return the similarity of each feature of store a, and of store b, to its nearest feature, with the sites of
+        store b in another order."""
+        num_a, num_b = len(self._of_a), len(self._of_b)
+        of_F, of_S = np.full(num_a, -np.inf), np.full(num_b, -np.inf)
+        for begin, scores in self._blocks(csr_array(self._b[order_I])) if num_b else ():
+            of_F[begin : begin + len(scores)] = scores.max(axis=1)
+            np.maximum(of_S, scores.max(axis=0), out=of_S)
+        return of_F, of_S
 
     def of_pairs(self, feature_a: Ints, feature_b: Ints) -> Floats:
         """Return the similarities of pairs of features, given by column."""
@@ -143,7 +153,7 @@ def _common(a: csc_array, b: csr_array) -> Floats:
     place = np.arange(len(row)) - np.repeat(np.cumsum(number_A) - number_A, number_A) + b.indptr[site_A][row]
     key = column_A[row] * b.shape[1] + b.indices[place]
     sums = np.bincount(key, np.minimum(a.data[row], b.data[place]), a.shape[1] * b.shape[1])
-    return sums.reshape(a.shape[1], b.shape[1])
+    return sums.astype(np.float64).reshape(a.shape[1], b.shape[1])
 
 
 def _jaccard(common: Floats, of_a: Floats, of_b: Floats) -> Floats:

@@ -39,7 +39,7 @@ class SideActivity:
     clusters_F: Ints
     """Clusters in which it is active; without a named field each prompt is one."""
     varying_F: Ints
-    """Clusters with a position at which its activation is not the same in all prompts; all prompts are one cluster
+    """Templates with a position at which its activation is not the same in all prompts; all prompts are one template
     without a named field."""
 
     def __len__(self) -> int:
@@ -52,7 +52,7 @@ class SideActivity:
 
     def is_known(self, min_clusters: int) -> npt.NDArray[np.bool_]:
         """Return whether the data can say anything of each feature: it is active in enough clusters, and something
-        else than cluster and position decides where."""
+        else than template and position decides where."""
         known: npt.NDArray[np.bool_] = (self.clusters_F >= min_clusters) & (self.varying_F > 0)
         return known
 
@@ -90,13 +90,21 @@ def read_activity(pairs: PairedPrompts, side: str, memory_gb: float) -> SideActi
         if activity.num_rows * _BYTES_OF_ROW > memory_gb * 1e9:
             raise ConfigError(
                 f"{counted(activity.num_rows, 'active feature')} of {prompts.store.url} need --memory-gb "
-                f"{activity.num_rows * _BYTES_OF_ROW / 1e9:.2g}, not {memory_gb:g}; or choose fewer prompts with --where"
+                f"{activity.num_rows * _BYTES_OF_ROW / 1e9:.2g}, not {memory_gb:g}; or choose fewer prompts with "
+                "--where"
             )
         for layer in range(activity.num_layers):
             own = activity.layer(layer)
             site_A = site_T[own.site_A]
             kept = site_A != NO_SEGMENT
-            found.append((np.full(int(kept.sum()), layer), own.feature_F[own.column_A][kept], site_A[kept], own.activation_A[kept]))
+            found.append(
+                (
+                    np.full(int(kept.sum()), layer),
+                    own.feature_F[own.column_A][kept],
+                    site_A[kept],
+                    own.activation_A[kept],
+                )
+            )
     layer_A, feature_A, site_A, activation_A = (np.concatenate(columns) for columns in zip(*found, strict=True))
     return _side(pairs, layer_A.astype(np.int64), feature_A.astype(np.int64), site_A, activation_A)
 
@@ -112,7 +120,7 @@ def _side(pairs: PairedPrompts, layer_A: Ints, feature_A: Ints, site_A: Ints, ac
     num_sites, size = int(pairs.num_sites_X.sum()), len(code_F)
     rank_I = np.repeat(np.arange(len(pairs)), pairs.num_sites_X)
     position_I = np.arange(num_sites) - (np.cumsum(pairs.num_sites_X) - pairs.num_sites_X)[rank_I]
-    cell_I = pairs.cluster_X[rank_I] * int(pairs.num_sites_X.max(initial=1)) + position_I
+    cell_I = pairs.template_X[rank_I] * int(pairs.num_sites_X.max(initial=1)) + position_I
     in_cluster = np.unique(column_A * len(pairs.clusters) + pairs.clusters.number_I[rank_I[site_A]])
     matrix = csr_array((activation_A, (site_A, column_A)), shape=(num_sites, size))
     return SideActivity(
@@ -120,14 +128,16 @@ def _side(pairs: PairedPrompts, layer_A: Ints, feature_A: Ints, site_A: Ints, ac
         code_F & ((1 << 32) - 1),
         matrix,
         np.bincount(in_cluster // len(pairs.clusters), minlength=size).astype(np.int64),
-        _varying(column_A, cell_I[site_A], activation_A, np.bincount(cell_I), int(pairs.num_sites_X.max(initial=1)), size),
+        _varying(
+            column_A, cell_I[site_A], activation_A, np.bincount(cell_I), int(pairs.num_sites_X.max(initial=1)), size
+        ),
     )
 
 
 def _varying(
     column_A: Ints, cell_A: Ints, activation_A: Floats, sites_of_cell: Ints, num_positions: int, num_features: int
 ) -> Ints:
-    """Return in how many clusters each feature is not the same at all sites of some cell: cluster and position."""
+    """Return in how many templates each feature is not the same at all sites of some cell: template and position."""
     if not len(column_A):
         return np.zeros(num_features, dtype=np.int64)
     order = np.lexsort((cell_A, column_A))

@@ -34,6 +34,8 @@ class PairedPrompts:
     a: ChosenPrompts
     b: ChosenPrompts
     clusters: Clusters
+    templates: Clusters | None
+    """What prompts share that may be exchanged; None if no field was named, so that all prompts are exchanged."""
     site_a_T: Ints
     """Site of each token of store a, NO_SEGMENT for those that the other store has no counterpart of."""
     site_b_T: Ints
@@ -50,9 +52,9 @@ class PairedPrompts:
         return len(self.num_sites_X)
 
     @property
-    def cluster_X(self) -> Ints:
-        """Number of the cluster within which each prompt is exchanged; one for all prompts if no field was named."""
-        number_X = self.clusters.number_I if self.clusters.field is not None else np.zeros(len(self))
+    def template_X(self) -> Ints:
+        """Number of the template within which each prompt is exchanged; one for all prompts if no field was named."""
+        number_X = np.zeros(len(self)) if self.templates is None else self.templates.number_I
         return number_X.astype(np.int64)
 
     def doubts(self) -> list[str]:
@@ -78,8 +80,13 @@ class PairedPrompts:
         return found
 
 
-def pair_prompts(store_a: Store, store_b: Store, where: str | Sequence[str], cluster: str | None) -> PairedPrompts:
-    """Return the prompts of both stores that meet all conditions in store a; `cluster` is metadata of store a, too.
+def pair_prompts(
+    store_a: Store, store_b: Store, where: str | Sequence[str], cluster: str | None, within: str | None = None
+) -> PairedPrompts:
+    """Return the prompts of both stores that meet all conditions in store a.
+
+    `cluster` and `within` are metadata of store a, too: the unit of evidence, and the template within which prompts may
+    be exchanged, by default the same.
 
     Raises ConfigError for prompts that have the same id but different texts, if there are no common prompts, and as
     `choose_prompts` and `clusters_of` do.
@@ -116,21 +123,43 @@ def pair_prompts(store_a: Store, store_b: Store, where: str | Sequence[str], clu
     first = np.cumsum(sizes) - sizes
     site_a_T, site_b_T = (
         np.concatenate(
-            [np.where(pair[side] >= 0, pair[side] + begin, NO_SEGMENT) for pair, begin in zip(segments, first, strict=True)]
+            [
+                np.where(pair[side] >= 0, pair[side] + begin, NO_SEGMENT)
+                for pair, begin in zip(segments, first, strict=True)
+            ]
         )
         for side in (0, 1)
     )
     ids = [chosen.ids[rank] for rank in kept]
-    clusters = None if chosen.clusters is None else chosen.clusters[kept]
-    a = replace(chosen, ids=ids, clusters=clusters)
+    numbers = None if chosen.clusters is None else chosen.clusters[kept]
+    a = replace(chosen, ids=ids, clusters=numbers)
+    clusters = _clusters(a, cluster)
     return PairedPrompts(
         a,
-        ChosenPrompts(store_b, ids, clusters, chosen.cluster_names),
-        clusters_of(a, cluster),
+        ChosenPrompts(store_b, ids, numbers, chosen.cluster_names),
+        clusters,
+        _templates(a, within, clusters),
         *(site_a_T, site_b_T, sizes),
         *(only_a, sorted(in_b - in_a), unaligned),
         *(other_tokens, other_targets),
     )
+
+
+def _clusters(prompts: ChosenPrompts, field: str | None) -> Clusters:
+    """Return the clusters of prompts that are left, numbered without gaps."""
+    found = clusters_of(prompts, field)
+    kept, number_I = np.unique(found.number_I, return_inverse=True)
+    return Clusters(number_I.astype(np.int32), [found.names[number] for number in kept.tolist()], found.field)
+
+
+def _templates(prompts: ChosenPrompts, within: str | None, clusters: Clusters) -> Clusters | None:
+    if within is None:
+        return None if clusters.field is None else clusters
+    numbers = choose_prompts(prompts.store, (), within)
+    rank_of = numbers.rank_of
+    own = [rank_of[prompt_id] for prompt_id in prompts.ids]
+    assert numbers.clusters is not None  # a field was named
+    return _clusters(replace(prompts, clusters=numbers.clusters[own]), within)
 
 
 def _check_texts(chosen: ChosenPrompts, ranks: Sequence[int], *rows: dict[str, dict[str, Any]]) -> None:
@@ -139,7 +168,9 @@ def _check_texts(chosen: ChosenPrompts, ranks: Sequence[int], *rows: dict[str, d
     for rank in ranks:
         texts = [own[chosen.ids[rank]]["text"] for own in rows]
         if None in texts:
-            texts = ["".join(own[chosen.ids[rank]]["token_strings"]) for own in rows] if texts == [None, None] else [""] * 2
+            texts = (
+                ["".join(own[chosen.ids[rank]]["token_strings"]) for own in rows] if texts == [None, None] else [""] * 2
+            )
         if texts[0] != texts[1]:
             different.append(chosen.ids[rank])
     if different:

@@ -1,7 +1,7 @@
-"""Shuffles of prompts within clusters, under which every site goes to the same position of another prompt.
+"""Shuffles of prompts within templates, under which every site goes to the same position of another prompt.
 
 A shuffle moves whole prompts, so that what depends on itself along a prompt still does. Where the other prompt of a
-cluster is too short to have a position, the next prompt of the same cycle that has it takes its place. At every
+template is too short to have a position, the next prompt of the same cycle that has it takes its place. At every
 position, all orders of the prompts that have it are therefore equally likely.
 
 Axes: I site, by prompt, then by position; X prompt.
@@ -21,8 +21,8 @@ Ints = npt.NDArray[np.int64]
 class PromptShuffles:
     """Random orders of sites. The order of a number depends on the seed and on this number alone."""
 
-    cluster_X: Ints
-    """Cluster of each prompt, by rank; prompts of one cluster are exchanged."""
+    template_X: Ints
+    """Template of each prompt, by rank; prompts of one template are exchanged."""
     num_sites_X: Ints
     """Number of positions of each prompt."""
     seed: int
@@ -30,9 +30,9 @@ class PromptShuffles:
     def order(self, number: int) -> Ints:
         """Return, for each site, the site whose features it gets [I]."""
         rng = np.random.default_rng((self.seed, number))
-        follower_X = np.arange(len(self.cluster_X))
-        for cluster in np.unique(self.cluster_X).tolist():
-            own = np.flatnonzero(self.cluster_X == cluster)
+        follower_X = np.arange(len(self.template_X))
+        for template in np.unique(self.template_X).tolist():
+            own = np.flatnonzero(self.template_X == template)
             follower_X[own] = own[rng.permutation(len(own))]
         first_X = np.cumsum(self.num_sites_X) - self.num_sites_X
         found_I = np.zeros(int(self.num_sites_X.sum()), dtype=np.int64)

@@ -15,10 +15,12 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..names import unknown
+from ..redact import redacted
 from ..store.reader import Store
 from ..table import Table
-from .conserved_edges import ConservedEdges
-from .feature_matches import FeatureMatches, match_features, mutual_pairs
+from ..text import counted
+from .conserved_edges import ConservedEdges, half_of
+from .feature_matches import Columns, FeatureMatches, MatchSettings, match_features, mutual_pairs
 from .findings import InMemoryResult
 from .matched_edges import read_matched_edges
 from .nearest_features import MEASURES, Measure, Similarities
@@ -78,6 +80,7 @@ def universality(
     *,
     where: str | Sequence[str] = (),
     cluster: str | None = None,
+    within: str | None = None,
     measure: Measure = "correlation",
     shuffles: int = 199,
     q: float = 0.05,
@@ -89,26 +92,26 @@ def universality(
 
     The stores may be of other transcoders, of another seed, or of another model; where tokens differ, they are aligned
     by characters. Two features match if each is the most similar one to the other over all positions, by more than
-    shuffles of whole prompts within clusters give, at a false discovery rate `q`. `cluster` names metadata of store a;
-    without it all prompts are shuffled together, and each prompt counts as a cluster. Features that are active in fewer
-    than `min_clusters` clusters, or whose place in a template decides their activation, are unknown. `where` chooses
-    prompts of store a.
+    shuffles of whole prompts within templates give, at a false discovery rate `q`. `cluster` names metadata of store a,
+    the unit of evidence; without it each prompt counts as a cluster. `within` names the template (default: the
+    cluster); without either, all prompts are shuffled together. Features that are active in fewer than `min_clusters`
+    clusters, or whose place in a template decides their activation, are unknown. `where` chooses prompts of store a.
 
     Raises ConfigError for settings out of range, for stores without common prompts, for prompts of one id with
     different texts, for prompts without active features, and if the activations need more than `memory_gb` (10^9
     bytes).
     """
     settings = UniversalitySettings(measure, shuffles, q, min_clusters, seed)
-    return universality_of(pair_prompts(store_a, store_b, where, cluster), settings, memory_gb)
+    return universality_of(pair_prompts(store_a, store_b, where, cluster, within), settings, memory_gb)
 
 
 def universality_of(pairs: PairedPrompts, settings: UniversalitySettings, memory_gb: float) -> Universality:
     """Return what `universality` returns, for prompts that are paired already."""
     a, b = (read_activity(pairs, side, memory_gb) for side in "ab")
-    found = _matches(pairs, a, b, settings, memory_gb)
-    ceilings = [
-        _matches(pairs, own, own, settings, memory_gb, is_ceiling=True) if len(found.column_F) else None for own in (a, b)
-    ]
+    how = MatchSettings(settings.measure, settings.shuffles, settings.q, memory_gb)
+    shuffles = PromptShuffles(pairs.template_X, pairs.num_sites_X, settings.seed)
+    itself = [_against_itself(side, shuffles, how, settings.min_clusters) for side in (a, b)]
+    found = match_features(a, b, (itself[0].told, itself[1].told), shuffles, how)
     own, other = found.matched
     matched_a, matched_b = found.column_F[own], found.column_S[other]
     edges = ConservedEdges(
@@ -118,9 +121,9 @@ def universality_of(pairs: PairedPrompts, settings: UniversalitySettings, memory
         settings.min_clusters,
         settings.q,
     )
-    replicated = _replicated(pairs, a, b, settings, memory_gb)
-    status = status_of(a, b, found)
-    summary = summary_table(pairs, (a, b), status, found, ceilings, replicated, edges, settings)
+    replicated = _replicated(pairs, a, b, (itself[0].told, itself[1].told), settings, memory_gb)
+    status = status_of(a, b, found, settings.min_clusters)
+    summary = summary_table(pairs, (a, b), status, found, [one.share for one in itself], replicated, edges, settings)
     facts = _facts(pairs, a, b, found, edges, settings, status)
     similarity = {
         name: Similarities(a.only(found.column_F), b.only(found.column_S), name, memory_gb).of_pairs(  # type: ignore[arg-type]
@@ -139,23 +142,45 @@ def universality_of(pairs: PairedPrompts, settings: UniversalitySettings, memory
     )
 
 
-def _matches(
-    pairs: PairedPrompts,
-    a: SideActivity,
-    b: SideActivity,
-    settings: UniversalitySettings,
-    memory_gb: float,
-    is_ceiling: bool = False,
-) -> FeatureMatches:
-    shuffles = PromptShuffles(pairs.cluster_X, pairs.num_sites_X, settings.seed)
-    held_out = {"held_out": 0} if is_ceiling else {}
-    return match_features(
-        *(a, b, shuffles, settings.shuffles, settings.measure, settings.q, settings.min_clusters, memory_gb), **held_out
+def plan_universality(pairs: PairedPrompts, settings: UniversalitySettings, memory_gb: float) -> str:
+    """Return what a comparison will take, as text; the active features are read once. Raises ConfigError as it does."""
+    a, b = (read_activity(pairs, side, memory_gb) for side in "ab")
+    of_a, of_b = (np.diff(side.activation.indptr).astype(np.int64) for side in (a, b))
+    each = {"both stores": of_a @ of_b, "store a with itself": of_a @ of_a, "store b with itself": of_b @ of_b}
+    sizes = ", ".join(f"{int(number):,} for {name}" for name, number in each.items())
+    known = (f"{int(side.is_known(settings.min_clusters).sum()):,} of {len(side):,}" for side in (a, b))
+    return (
+        f"{counted(len(pairs), 'prompt')} with {int(pairs.num_sites_X.sum()):,} common positions\n"
+        f"features that are active in enough clusters: {next(known)} of store a, {next(known)} of store b\n"
+        f"{settings.shuffles:,} shuffles, each with at most this many products of two activations: {sizes}"
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Ceiling:
+    """A store matched with itself: what even a perfect counterpart could show."""
+
+    told: Columns
+    """The features that are matched with themselves, by column: what data can say anything of."""
+    share: float
+    """Which share of the features that are active in enough clusters, and vary there, these are."""
+
+
+def _against_itself(side: SideActivity, shuffles: PromptShuffles, how: MatchSettings, min_clusters: int) -> Ceiling:
+    known = np.flatnonzero(side.is_known(min_clusters))
+    found = match_features(side, side, (known, known), shuffles, how, held_out=0)
+    own, other = found.matched
+    told = found.column_F[own[own == other]]
+    return Ceiling(told, len(told) / len(known) if len(known) else float("nan"))
+
+
 def _replicated(
-    pairs: PairedPrompts, a: SideActivity, b: SideActivity, settings: UniversalitySettings, memory_gb: float
+    pairs: PairedPrompts,
+    a: SideActivity,
+    b: SideActivity,
+    told: tuple[Columns, Columns],
+    settings: UniversalitySettings,
+    memory_gb: float,
 ) -> float:
     """Return which share of the mutual pairs of one half of the clusters are mutual pairs in the other half, too.
 
@@ -164,13 +189,14 @@ def _replicated(
     first_Y = halves(pairs.clusters.names, settings.seed)
     in_first_I = np.repeat(first_Y[pairs.clusters.number_I], pairs.num_sites_X)
     known: list[Mask] = []
-    for side in (a, b):
-        own = side.is_known(settings.min_clusters)
+    for side, columns in zip((a, b), told, strict=True):
+        own = np.isin(np.arange(len(side)), columns)
         for mask_Y in (first_Y, ~first_Y):
-            own = own & (side.clusters_at(pairs, mask_Y) >= settings.min_clusters)
+            own &= side.clusters_at(pairs, mask_Y) >= half_of(settings.min_clusters)
         known.append(own)
     one, other = (
-        mutual_pairs(a, b, mask_I, (known[0], known[1]), settings.measure, memory_gb) for mask_I in (in_first_I, ~in_first_I)
+        mutual_pairs(a, b, mask_I, (known[0], known[1]), settings.measure, memory_gb)
+        for mask_I in (in_first_I, ~in_first_I)
     )
     if not one or not other:
         return float("nan")
@@ -186,22 +212,25 @@ def _facts(
     settings: UniversalitySettings,
     status: Mapping[str, Any],
 ) -> dict[str, Any]:
-    alone = np.bincount(pairs.cluster_X)[pairs.cluster_X] == 1
+    alone = np.bincount(pairs.template_X)[pairs.template_X] == 1
     facts: dict[str, Any] = {
-        "store_b": pairs.b.store.url,
+        "store_b": redacted(pairs.b.store.url),
         "prompts": len(pairs),
         "prompts_only_a": len(pairs.only_a),
         "prompts_only_b": len(pairs.only_b),
         "prompts_unaligned": len(pairs.unaligned),
         "prompts_of_other_tokens": pairs.num_other_tokens,
         "clusters": len(pairs.clusters),
-        "prompts_alone_in_cluster": int(np.count_nonzero(alone)),
+        "templates": 1 if pairs.templates is None else len(pairs.templates),
+        "prompts_alone_in_template": int(np.count_nonzero(alone)),
         "positions": int(pairs.num_sites_X.sum()),
         "matched": len(found.matched[0]),
         "tests": int(np.count_nonzero(~np.isnan(found.tested.p_F))),
         "least_p": 1 / (1 + settings.shuffles),
         "edges_tested": int(np.count_nonzero(edges.is_tested)),
-        "edges_conserved": int(np.count_nonzero(edges.is_tested & (np.nan_to_num(edges.q_values, nan=1.0) <= settings.q))),
+        "edges_conserved": int(
+            np.count_nonzero(edges.is_tested & (np.nan_to_num(edges.q_values, nan=1.0) <= settings.q))
+        ),
         "prompts_without_influence_a": edges.a.num_unknown,
         "prompts_without_influence_b": edges.b.num_unknown,
         **{name: getattr(settings, name) for name in ("measure", "shuffles", "q", "min_clusters", "seed")},

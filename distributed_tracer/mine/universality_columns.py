@@ -34,7 +34,9 @@ TABLES: dict[str, dict[str, Column]] = {
         "matched": Column("", "", "yes: a match; no: none is found; unknown: two features of a store fit equally well"),
         "correlation": Column("f8", NO_UNIT, f"Pearson's correlation {_SIMILARITY}"),
         "jaccard": Column("f8", NO_UNIT, f"weighted Jaccard index {_SIMILARITY}, each divided by its sum"),
-        "margin": Column("f8", NO_UNIT, "similarity minus that of the second most similar feature, the smaller of both sides"),
+        "margin": Column(
+            "f8", NO_UNIT, "similarity minus that of the second most similar feature, the smaller of both sides"
+        ),
         "mutual": Column("", "", "yes if each of both features is the most similar one to the other"),
         "p": Column("f8", NO_UNIT, "p-value under shuffles, the larger one of both features; 1 if not mutual"),
         "q": Column("f8", NO_UNIT, "smallest false discovery rate at which it is a match (Benjamini and Hochberg)"),
@@ -53,7 +55,9 @@ TABLES: dict[str, dict[str, Column]] = {
     "edges": {
         **_end("source"),
         **_end("target"),
-        "conserved": Column("", "", "yes, no, or unknown: its ends are together in too few clusters of the other store"),
+        "conserved": Column(
+            "", "", "yes, no, or unknown: its ends are together in too few clusters of the other store"
+        ),
         **_both("share", "f8", NO_UNIT, "mean over clusters of its signed share of the influence that edges pass on,"),
         **_both("clusters", "i8", COUNT, "clusters that have this edge"),
         **_both("together", "i8", COUNT, "clusters with a graph of which both ends are nodes"),
@@ -68,7 +72,9 @@ TABLES: dict[str, dict[str, Column]] = {
         "floor": Column("f8", NO_UNIT, "the same under shuffles, or for permuted matchings: mean"),
         "ceiling": Column("f8", NO_UNIT, "the same for the store against itself"),
         "halves_same": Column("f8", NO_UNIT, "one half of the clusters against the other half, within a store: mean"),
-        "halves_other": Column("f8", NO_UNIT, "one half of the clusters of a store against the other half of the other store"),
+        "halves_other": Column(
+            "f8", NO_UNIT, "one half of the clusters of a store against the other half of the other store"
+        ),
         "p": Column("f8", NO_UNIT, "p-value of the value under permuted matchings"),
         "number": Column("i8", COUNT, "features or edges of which the share is"),
         "unknown": Column("i8", COUNT, "features or edges of which the data cannot say it; they are left out"),
@@ -81,7 +87,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "status": Column("", "", "matched, unmatched or unknown"),
         "why_unknown": Column("", "", "why it is unknown; empty otherwise"),
         "clusters": Column("i8", COUNT, "clusters in which it is active"),
-        "clusters_varying": Column("i8", COUNT, "clusters with a position at which prompts differ in its activation"),
+        "templates_varying": Column("i8", COUNT, "templates with a position at which prompts differ in its activation"),
         "sites": Column("i8", COUNT, "positions at which it is active"),
         "p_alone": Column("f8", NO_UNIT, "p-value of its largest similarity alone; NaN if unknown"),
     },

@@ -16,28 +16,31 @@ from .paired_prompts import PairedPrompts
 _MUCH = 0.5
 
 
-def doubts(
-    pairs: PairedPrompts, found: FeatureMatches, edges: ConservedEdges, facts: Mapping[str, Any]
-) -> list[str]:
+def doubts(pairs: PairedPrompts, found: FeatureMatches, edges: ConservedEdges, facts: Mapping[str, Any]) -> list[str]:
     """Return the warnings of a comparison."""
     sentences = pairs.doubts()
     kinds = [describe_graphs(side.store) for side in (pairs.a, pairs.b)]
     if kinds[0] != kinds[1]:
         sentences.append(
-            f"store a has {kinds[0]}, store b has {kinds[1]}: an edge can be absent in one of them because it was pruned; "
-            "features do not depend on pruning"
+            f"store a has {kinds[0]}, store b has {kinds[1]}: an edge can be absent in one of them because it was "
+            "pruned; features do not depend on pruning"
         )
     if pairs.clusters.field is None:
         sentences.append(
-            "no clusters are named: prompts are shuffled among all prompts, so that features that tell templates apart "
-            "match, and each prompt counts as independent evidence (--cluster FIELD)"
+            "no clusters are named, so that each prompt counts as independent evidence: if prompts share templates, "
+            "documents or subjects, intervals are too narrow (--cluster FIELD)"
         )
     else:
         sentences += pairs.clusters.doubts()
-    if (alone := facts["prompts_alone_in_cluster"]) > _MUCH * len(pairs):
+    if pairs.templates is None:
         sentences.append(
-            f"{counted(alone, 'prompt')} of {len(pairs):,} have no other prompt in their cluster, so that no shuffle moves "
-            "them: name a field whose values several prompts share"
+            "no templates are named: prompts are shuffled among all prompts, so that features that only tell templates "
+            "or languages apart match, too (--within FIELD)"
+        )
+    if (alone := facts["prompts_alone_in_template"]) > _MUCH * len(pairs):
+        sentences.append(
+            f"{counted(alone, 'prompt')} of {len(pairs):,} have no other prompt of their template, so that no shuffle "
+            "moves them: name a field whose values several prompts share (--within FIELD)"
         )
     sentences += _of_features(found, facts)
     for side in "ab":
@@ -59,7 +62,8 @@ def _of_features(found: FeatureMatches, facts: Mapping[str, Any]) -> list[str]:
     at_floor = int(np.count_nonzero(p <= facts["least_p"] * 1.5))
     if at_floor and not facts["matched"]:
         return [
-            f"{counted(at_floor, 'feature')} of {facts['tests']:,} have the smallest p-value that {found.num_shuffles:,} shuffles "
-            f"can give, {facts['least_p']:.2g}, which is not enough for q = {found.q:g}: more --shuffles could find some"
+            f"{counted(at_floor, 'feature')} of {facts['tests']:,} have the smallest p-value that "
+            f"{found.num_shuffles:,} shuffles can give, {facts['least_p']:.2g}, which is not enough for "
+            f"q = {found.q:g}: more --shuffles could find some"
         ]
     return []

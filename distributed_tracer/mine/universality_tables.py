@@ -37,7 +37,7 @@ _MEANINGS = {
 }
 
 
-def status_of(a: SideActivity, b: SideActivity, found: FeatureMatches) -> Status:
+def status_of(a: SideActivity, b: SideActivity, found: FeatureMatches, min_clusters: int) -> Status:
     """Return which features of both stores are matched, unmatched or unknown, and why."""
     own, other = found.matched
     result = {}
@@ -45,9 +45,9 @@ def status_of(a: SideActivity, b: SideActivity, found: FeatureMatches) -> Status
         ("a", a, found.column_F, found.tested.is_tie_F, own),
         ("b", b, found.column_S, found.tested.is_tie_S, other),
     ):
-        why = np.full(len(side), "no feature of the other store is known", dtype=object)
-        why[side.varying_F == 0] = "the same at each position of each cluster"
-        why[side.clusters_F < found.min_clusters] = "active in too few clusters"
+        why = np.full(len(side), "shuffles change it too little: even its copy would not stand out", dtype=object)
+        why[side.varying_F == 0] = "the same at each position of each template"
+        why[side.clusters_F < min_clusters] = "active in too few clusters"
         why[columns] = np.where(is_tie, "two features of the other store fit equally well", "")
         why[columns[matched]] = ""
         status = np.where(why == "", "unmatched", "unknown").astype(object)
@@ -91,7 +91,9 @@ def layer_table(a: SideActivity, b: SideActivity, found: FeatureMatches, correla
     own, other = found.matched
     rows = []
     for layer_a in np.unique(of_a).tolist():
-        counts = {layer: int(((of_a[own] == layer_a) & (of_b[other] == layer)).sum()) for layer in np.unique(of_b).tolist()}
+        counts = {
+            layer: int(((of_a[own] == layer_a) & (of_b[other] == layer)).sum()) for layer in np.unique(of_b).tolist()
+        }
         most = max(counts.values(), default=0)
         for layer_b, number in counts.items():
             between = own[(of_a[own] == layer_a) & (of_b[other] == layer_b)]
@@ -101,7 +103,10 @@ def layer_table(a: SideActivity, b: SideActivity, found: FeatureMatches, correla
     names = ("layer_a", "layer_b", "matched", "share_a", "share_b", "correlation", "nearest")
     kinds = (np.int64, np.int64, np.int64, np.float64, np.float64, np.float64, object)
     return Table(
-        {name: np.array([row[place] for row in rows], dtype=kind) for place, (name, kind) in enumerate(zip(names, kinds, strict=True))}
+        {
+            name: np.array([row[place] for row in rows], dtype=kind)
+            for place, (name, kind) in enumerate(zip(names, kinds, strict=True))
+        }
     )
 
 
@@ -125,7 +130,7 @@ def edge_table(a: SideActivity, b: SideActivity, matched: tuple[Columns, Columns
 def feature_table(a: SideActivity, b: SideActivity, found: FeatureMatches, status: Status) -> Table:
     """Return a row per feature of both stores that is active at a common position."""
     rows: dict[str, list[Any]] = {name: [] for name in ("store", "layer", "feature", "status", "why_unknown")}
-    rows |= {name: [] for name in ("clusters", "clusters_varying", "sites", "p_alone")}
+    rows |= {name: [] for name in ("clusters", "templates_varying", "sites", "p_alone")}
     for name, side, columns, p in (("a", a, found.column_F, found.p_F), ("b", b, found.column_S, found.p_S)):
         p_I = np.full(len(side), np.nan)
         p_I[columns] = p
@@ -136,7 +141,7 @@ def feature_table(a: SideActivity, b: SideActivity, found: FeatureMatches, statu
             "status": status[name][0],
             "why_unknown": status[name][1],
             "clusters": side.clusters_F,
-            "clusters_varying": side.varying_F,
+            "templates_varying": side.varying_F,
             "sites": side.num_sites_F,
             "p_alone": p_I,
         }
@@ -150,7 +155,7 @@ def summary_table(
     sides: tuple[SideActivity, SideActivity],
     status: Status,
     found: FeatureMatches,
-    ceilings: Sequence[FeatureMatches | None],
+    ceilings: Sequence[float],
     replicated: float,
     edges: ConservedEdges,
     settings: UniversalitySettings,
@@ -165,12 +170,34 @@ def summary_table(
         known = int(np.count_nonzero(own != "unknown"))
         interval = _interval(pairs, sides[place], own)
         floor = float(floors[:, place].mean()) if known and len(floors) else nan
-        ceiling = ceilings[place]
-        at_most = nan if ceiling is None else ceiling.shares(ceiling.tested)[0]
         of_halves = (nan, replicated if known else nan)
-        rows.append((f"features_{name}", values[place], *interval, floor, at_most, *of_halves, nan, known, len(own) - known))
+        rows.append(
+            (
+                f"features_{name}",
+                values[place],
+                *interval,
+                floor,
+                ceilings[place],
+                *of_halves,
+                nan,
+                known,
+                len(own) - known,
+            )
+        )
     rows += _edge_rows(pairs, edges, settings)
-    names = ("quantity", "value", "low", "high", "floor", "ceiling", "halves_same", "halves_other", "p", "number", "unknown")
+    names = (
+        "quantity",
+        "value",
+        "low",
+        "high",
+        "floor",
+        "ceiling",
+        "halves_same",
+        "halves_other",
+        "p",
+        "number",
+        "unknown",
+    )
     kinds = [object, *([np.float64] * 8), np.int64, np.int64]
     columns = {name: np.array([row[place] for row in rows], dtype=kinds[place]) for place, name in enumerate(names)}
     return Table({**columns, "meaning": np.array([_MEANINGS[row[0]] for row in rows], dtype=object)})
