@@ -70,7 +70,7 @@ def universality(
         return 0
     options: dict[str, Any] = {"where": list(where), "cluster": cluster, "within": within, "measure": measure}
     options |= {"shuffles": shuffles, "q": q, "min_clusters": min_clusters, "seed": seed}
-    options |= {"other": pairs.b.digest(), "left_out": [len(pairs.only_a), len(pairs.only_b), len(pairs.unaligned)]}
+    options |= {"stores": pairs.digests(), "left_out": [len(pairs.only_a), len(pairs.only_b), len(pairs.unaligned)]}
     result = mine_findings(
         out, "universality", pairs.a, options, lambda: universality_of(pairs, settings, memory_gb).findings()
     )

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..documents.json_text import to_json_types
 from ..errors import ConfigError
 from ..store.reader import Store
 from ..text import counted, listed, short
@@ -56,6 +58,16 @@ class PairedPrompts:
         """Number of the template within which each prompt is exchanged; one for all prompts if no field was named."""
         number_X = np.zeros(len(self)) if self.templates is None else self.templates.number_I
         return number_X.astype(np.int64)
+
+    def digests(self) -> list[str]:
+        """Return a hash of the graphs of each store: of identity, sizes and scores, which say what computed them."""
+        found = []
+        for side in (self.a, self.b):
+            info, entries = side.store.info, (side.store.entry(prompt_id) for prompt_id in side.ids)
+            scores = [(entry.replacement, entry.completeness) for entry in entries]
+            described = repr((side.digest(), to_json_types([info.get("identity"), info.get("content")]), scores))
+            found.append(f"sha256:{sha256(described.encode('utf-8', 'backslashreplace')).hexdigest()}")
+        return found
 
     def doubts(self) -> list[str]:
         """Return warnings about prompts that are left out or differ."""
