@@ -93,7 +93,7 @@ def _facts(result: Result, other: str) -> Iterator[str]:
             f"store {side}: of {counted(facts[f'features_{side}'], 'feature')} {facts[f'matched_{side}']:,} are "
             f"matched, {facts[f'unmatched_{side}']:,} unmatched, {facts[f'unknown_{side}']:,} unknown"
         )
-    yield f"{facts['edges_conserved']:,} of {counted(facts['edges_tested'], 'tested edge')} are conserved"
+    yield f"{facts['edges_conserved']:,} of {counted(facts['edges_strong'], 'strong edge')} of store a are conserved"
 
 
 def _tables(result: Result) -> Iterator[str]:

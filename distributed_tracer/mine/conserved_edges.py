@@ -22,6 +22,9 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 NUM_BOOTSTRAPS = 200
+STRONG = 0.05
+"""Share of the pairs of two layers that are the strongest in store a: of these, it is tested whether each is conserved.
+The choice does not see store b."""
 _ENDS = (2.5, 97.5)
 QUANTITIES = ("equal_sign", "conserved", "overlap")
 
@@ -80,10 +83,21 @@ class ConservedEdges:
         return tested
 
     @cached_property
+    def is_strong(self) -> Mask:
+        """Whether each tested edge is among the strongest of its sign of store a, of all pairs of the same layers that
+        are together often enough. Only these can be told from others."""
+        x, _ = self.means()
+        pairs = _PairEffects.of(self._matrix(x), self.a.together, self.layer_F, self.min_clusters)
+        own = self.is_tested & (self.together[0] >= self.min_clusters)
+        with np.errstate(invalid="ignore"):
+            strong: Mask = own & (pairs.p(*self.ends, x, x, own) <= STRONG)
+        return strong
+
+    @cached_property
     def p(self) -> Floats:
         """The share of pairs of the same layers, together often enough, with as large an effect of the same sign in
-        store b: the p-value under permuted matchings, which is exact; NaN for edges that are not tested."""
-        return self._null.p(*self.ends, *self.means(), self.is_tested)
+        store b: the p-value under permuted matchings, which is exact; NaN for edges that are not strong in store a."""
+        return self._null.p(*self.ends, *self.means(), self.is_strong)
 
     @cached_property
     def q_values(self) -> Floats:
@@ -92,15 +106,18 @@ class ConservedEdges:
 
     @cached_property
     def conserved(self) -> npt.NDArray[np.object_]:
-        """Return yes, no or unknown for each edge. An edge that store a lacks is not conserved if its ends are together
-        in enough clusters of store a, so that it could be there."""
+        """Return for each edge: yes; no, if it is strong in store a, but not beyond chance in store b; weak, if it is
+        not strong in store a; unknown, if the ends are together in too few clusters of a store."""
         x, y = self.means()
-        with np.errstate(invalid="ignore"):
-            is_found = self.is_tested & (np.sign(x) == np.sign(y)) & (self.q_values <= self.q)
-        is_in_b_alone = (x == 0) & (self.clusters[1] >= self.min_clusters) & (self.together[0] >= self.min_clusters)
         found = np.full(len(x), "unknown", dtype=object)
-        found[self.is_tested | is_in_b_alone] = "no"
-        found[is_found] = "yes"
+        found[np.minimum(*self.together) >= self.min_clusters] = "weak"
+        found[self.is_strong] = "no"
+        found[self._stands_out(x, y, self.q_values)] = "yes"
+        return found
+
+    def _stands_out(self, x: Floats, y: Floats, q: Floats) -> Mask:
+        with np.errstate(invalid="ignore"):
+            found: Mask = (np.sign(x) == np.sign(y)) & (q <= self.q)
         return found
 
     def against_itself(self) -> ConservedEdges:
@@ -119,10 +136,11 @@ class ConservedEdges:
     def measured(self) -> dict[str, float]:
         """Return the quantities that the observed matching gives."""
         x, y = self.means()
-        tested, equal = self.is_tested, np.sign(x) == np.sign(y)
-        with np.errstate(invalid="ignore"):
-            found = tested & equal & (self.q_values <= self.q)
-        return {"equal_sign": _share(equal, tested), "conserved": _share(found, tested), "overlap": overlap(x, y)}
+        return {
+            "equal_sign": _share(np.sign(x) == np.sign(y), self.is_tested),
+            "conserved": _share(self._stands_out(x, y, self.q_values), self.is_strong),
+            "overlap": overlap(x, y),
+        }
 
     def permuted(self, number: int, seed: int) -> dict[str, float]:
         """Return the same for a matching that is permuted within layers; `number` chooses the permutation."""
@@ -136,29 +154,28 @@ class ConservedEdges:
         ends = tuple(order_F[end] for end in self.ends)
         permuted = _at(y_matrix, *ends)
         tested = (self.clusters[0] >= self.min_clusters) & (_at(self.b.together, *ends) >= self.min_clusters) & (x != 0)
-        equal = np.sign(x) == np.sign(permuted)
-        q = q_values(self._null.p(*self.ends, x, permuted, tested))
-        with np.errstate(invalid="ignore"):
-            found = tested & equal & (q <= self.q)
-        total = float(np.abs(y).sum())
+        strong = tested & self.is_strong
+        q = q_values(self._null.p(*self.ends, x, permuted, strong))
         return {
-            "equal_sign": _share(equal, tested),
-            "conserved": _share(found, tested),
-            "overlap": overlap(x, permuted, total),
+            "equal_sign": _share(np.sign(x) == np.sign(permuted), tested),
+            "conserved": _share(self._stands_out(x, permuted, q), strong),
+            "overlap": overlap(x, permuted, float(np.abs(y).sum())),
         }
 
     def intervals(self, seed: int) -> dict[str, tuple[float, float]]:
         """Return percentile intervals over bootstraps of clusters, with the matching and the tested edges as they
-        are; NaN for fewer than two clusters."""
+        are; NaN for fewer than two clusters. An edge all of whose clusters a bootstrap lacks does not count there."""
         number = len(self.a.known_clusters)
         unknown = (float("nan"), float("nan"))
         if number < 2 or not len(self.key_E):
             return dict.fromkeys(QUANTITIES, unknown)
         rng = np.random.default_rng((seed, number))
         found: dict[str, list[float]] = {"equal_sign": [], "overlap": []}
+        is_in_b = self.means()[1] != 0
         for _ in range(NUM_BOOTSTRAPS):
             x, y = self.means(np.bincount(rng.integers(0, number, number), minlength=number).astype(np.float64))
-            found["equal_sign"].append(_share(np.sign(x) == np.sign(y), self.is_tested & (x != 0)))
+            is_there = self.is_tested & (x != 0) & ~((y == 0) & is_in_b)
+            found["equal_sign"].append(_share(np.sign(x) == np.sign(y), is_there))
             found["overlap"].append(overlap(x, y))
         ends = {
             name: tuple(np.nanpercentile(values, _ENDS).tolist())

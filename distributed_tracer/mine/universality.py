@@ -228,9 +228,8 @@ def _facts(
         "tests": int(np.count_nonzero(~np.isnan(found.tested.p_F))),
         "least_p": 1 / (1 + settings.shuffles),
         "edges_tested": int(np.count_nonzero(edges.is_tested)),
-        "edges_conserved": int(
-            np.count_nonzero(edges.is_tested & (np.nan_to_num(edges.q_values, nan=1.0) <= settings.q))
-        ),
+        "edges_strong": int(np.count_nonzero(edges.is_strong)),
+        "edges_conserved": int(np.count_nonzero(edges.conserved == "yes")),
         "prompts_without_influence_a": edges.a.num_unknown,
         "prompts_without_influence_b": edges.b.num_unknown,
         **{name: getattr(settings, name) for name in ("measure", "shuffles", "q", "min_clusters", "seed")},

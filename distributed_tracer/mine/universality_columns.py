@@ -56,7 +56,7 @@ TABLES: dict[str, dict[str, Column]] = {
         **_end("source"),
         **_end("target"),
         "conserved": Column(
-            "", "", "yes, no, or unknown: its ends are together in too few clusters of the other store"
+            "", "", "yes or no for strong edges of store a; weak; unknown: its ends are together in too few clusters"
         ),
         **_both("share", "f8", NO_UNIT, "mean over clusters of its signed share of the influence that edges pass on,"),
         **_both("clusters", "i8", COUNT, "clusters that have this edge"),

@@ -5,18 +5,20 @@ Axes: F feature of store a, S feature of store b, I item: a feature of either st
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from ..table import Table
-from .clusters import interval_of_means
 from .conserved_edges import QUANTITIES, ConservedEdges
 from .feature_matches import FeatureMatches
 from .paired_activity import SideActivity
 from .paired_prompts import PairedPrompts
+from .statistics import CONFIDENCE
 
 if TYPE_CHECKING:
     from .universality import UniversalitySettings
@@ -32,7 +34,7 @@ _MEANINGS = {
     "features_a": "known features of store a that have a match",
     "features_b": "known features of store b that have a match",
     "equal_sign": "edges of store a whose ends have matches: those with an edge of equal sign in store b",
-    "conserved": "of these edges, those that stand out from pairs of the same layers at q",
+    "conserved": "strongest edges of store a: those that stand out from pairs of the same layers in store b, too",
     "overlap": "signed shares of all such edges, each store's divided by their sum: smaller / larger",
 }
 
@@ -209,6 +211,7 @@ def _edge_rows(pairs: PairedPrompts, edges: ConservedEdges, settings: Universali
     intervals = edges.intervals(settings.seed)
     of_halves = edges.split_halves(pairs.clusters.names, settings.seed)
     tested = int(np.count_nonzero(edges.is_tested))
+    strong = int(np.count_nonzero(edges.is_strong))
     left_out = int(np.count_nonzero((edges.clusters[0] > 0) & ~edges.is_tested))
     rows = []
     for name in QUANTITIES:
@@ -218,18 +221,29 @@ def _edge_rows(pairs: PairedPrompts, edges: ConservedEdges, settings: Universali
         is_known = len(null) > 0 and not np.isnan(value)
         p = (1 + int(np.count_nonzero(null >= value))) / (1 + len(null)) if is_known else float("nan")
         floor = float(null.mean()) if len(null) else float("nan")
-        number, unknown = (len(edges.key_E), 0) if name == "overlap" else (tested, left_out)
-        rows.append((name, value, *intervals[name], floor, of_itself[name], *of_halves[name], p, number, unknown))
+        counts = {"equal_sign": (tested, left_out), "conserved": (strong, left_out), "overlap": (len(edges.key_E), 0)}
+        rows.append((name, value, *intervals[name], floor, of_itself[name], *of_halves[name], p, *counts[name]))
     return rows
 
 
 def _interval(pairs: PairedPrompts, side: SideActivity, status: npt.NDArray[Any]) -> tuple[float, float]:
-    """Return Student's interval over clusters of the share of matched ones among the known features of a cluster."""
+    """Return Student's 95% interval over clusters of the share of known features that are matched.
+
+    Each feature is divided equally among the clusters in which it is active, so that the share is a ratio of two sums
+    over clusters; the variance is the usual one of such a ratio (Cochran 1977, "Sampling Techniques", chapter 6). NaN
+    for fewer than two clusters with known features.
+    """
+    weight_I = np.divide(1.0, side.clusters_F, out=np.zeros(len(side)), where=side.clusters_F > 0)
     in_Y = side.in_clusters(pairs)
-    known, matched = (np.asarray(in_Y @ own.astype(np.int64)) for own in (status != "unknown", status == "matched"))
-    has = known > 0
-    _, low, high = interval_of_means(matched[has] / known[has])
-    return low, high
+    known, matched = (np.asarray(in_Y @ (weight_I * own)) for own in (status != "unknown", status == "matched"))
+    known, matched = known[known > 0], matched[known > 0]
+    if len(known) < 2:
+        return float("nan"), float("nan")
+    share = float(matched.sum() / known.sum())
+    number = len(known)
+    variance = number / (number - 1) * float(np.square(matched - share * known).sum()) / float(known.sum()) ** 2
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, number - 1)) * math.sqrt(variance)
+    return max(0.0, share - half), min(1.0, share + half)
 
 
 def _both(name: str, of_a: Any, of_b: Any) -> dict[str, Any]:

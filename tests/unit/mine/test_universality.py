@@ -67,6 +67,10 @@ def test_a_copy_with_other_numbers_is_matched_whole_and_its_edges_are_conserved(
     equal = summary(result, "equal_sign")
     assert equal["value"] == equal["ceiling"] == 1 > equal["floor"]
     assert equal["p"] == 1 / (1 + OPTIONS["shuffles"])
+    conserved = summary(result, "conserved")
+    assert conserved["value"] == conserved["ceiling"] == 1
+    assert conserved["number"] == (result.edges["conserved"] == "yes").sum() > 5
+    assert conserved["floor"] < 0.2
     overlap = summary(result, "overlap")
     assert 0.999 < overlap["value"] <= overlap["ceiling"] == 1
     assert overlap["floor"] < 0.5
@@ -80,8 +84,7 @@ def test_the_store_against_itself_is_the_ceiling_of_1(store: Store) -> None:
     assert all(a == b for a, b in found_matches(result).items())
     for row in result.summary.rows():
         assert row["value"] == row["ceiling"], row
-        if row["quantity"] != "conserved":
-            assert row["value"] == 1
+        assert row["value"] == 1
         assert (
             np.isnan(row["halves_other"])
             or row["quantity"].startswith("features")
@@ -244,6 +247,7 @@ def test_conserved_edges_are_those_of_plain_loops(
         assert row["clusters_a"] == row["clusters_b"] == len(expected[ends]) == row["together_a"]
         assert row["share_a"] * row["share_b"] > 0
         assert (row["conserved"] == "unknown") == (len(expected[ends]) < 3)
+        assert row["conserved"] != "no"
     sources = list(rows)[:3]
     for source, target in sources:
         assert rows[source, target]["share_a"] == pytest.approx(mean_share(source, target), rel=1e-6)
