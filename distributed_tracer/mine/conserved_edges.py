@@ -26,7 +26,7 @@ STRONG = 0.05
 """Share of the pairs of two layers that are the strongest in store a: of these, it is tested whether each is conserved.
 The choice does not see store b."""
 _ENDS = (2.5, 97.5)
-QUANTITIES = ("equal_sign", "conserved", "overlap")
+QUANTITIES = ("equal_sign", "strong", "overlap")
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +87,21 @@ class ConservedEdges:
         """Whether each tested edge is among the strongest of its sign of store a, of all pairs of the same layers that
         are together often enough. Only these can be told from others."""
         x, _ = self.means()
-        pairs = _PairEffects.of(self._matrix(x), self.a.together, self.layer_F, self.min_clusters)
-        own = self.is_tested & (self.together[0] >= self.min_clusters)
+        return self._is_strong(x, x, self.a, self.is_tested)
+
+    def _is_strong(self, direction: Floats, effect: Floats, side: MatchedEdges, among: Mask) -> Mask:
+        """Return which edges have one of the strongest effects of a store in the direction of other effects."""
+        pairs = _PairEffects.of(self._matrix(effect), side.together, self.layer_F, self.min_clusters)
+        own = among & (np.minimum(*self.together) >= self.min_clusters) & (direction != 0)
         with np.errstate(invalid="ignore"):
-            strong: Mask = own & (pairs.p(*self.ends, x, x, own) <= STRONG)
+            is_strongest = pairs.p(*self.ends, direction, effect, own) <= STRONG
+        strong: Mask = own & is_strongest & (np.sign(direction) == np.sign(effect))
         return strong
+
+    def _strong_share(self, x: Floats, y: Floats, of_x: MatchedEdges, of_y: MatchedEdges) -> float:
+        """Return which share of the edges that are strong by x, in one store, are strong by y, in another."""
+        strong = self._is_strong(x, x, of_x, self.is_tested)
+        return _share(self._is_strong(x, y, of_y, strong), strong)
 
     @cached_property
     def p(self) -> Floats:
@@ -138,7 +148,7 @@ class ConservedEdges:
         x, y = self.means()
         return {
             "equal_sign": _share(np.sign(x) == np.sign(y), self.is_tested),
-            "conserved": _share(self._stands_out(x, y, self.q_values), self.is_strong),
+            "strong": self._strong_share(x, y, self.a, self.b),
             "overlap": overlap(x, y),
         }
 
@@ -155,10 +165,12 @@ class ConservedEdges:
         permuted = _at(y_matrix, *ends)
         tested = (self.clusters[0] >= self.min_clusters) & (_at(self.b.together, *ends) >= self.min_clusters) & (x != 0)
         strong = tested & self.is_strong
-        q = q_values(self._null.p(*self.ends, x, permuted, strong))
+        p = self._null.p(*self.ends, x, permuted, strong)
+        with np.errstate(invalid="ignore"):
+            in_both = (p <= STRONG) & (np.sign(x) == np.sign(permuted))
         return {
             "equal_sign": _share(np.sign(x) == np.sign(permuted), tested),
-            "conserved": _share(self._stands_out(x, permuted, q), strong),
+            "strong": _share(in_both, strong),
             "overlap": overlap(x, permuted, float(np.abs(y).sum())),
         }
 
@@ -170,12 +182,13 @@ class ConservedEdges:
         if number < 2 or not len(self.key_E):
             return dict.fromkeys(QUANTITIES, unknown)
         rng = np.random.default_rng((seed, number))
-        found: dict[str, list[float]] = {"equal_sign": [], "overlap": []}
+        found: dict[str, list[float]] = {name: [] for name in QUANTITIES}
         is_in_b = self.means()[1] != 0
         for _ in range(NUM_BOOTSTRAPS):
             x, y = self.means(np.bincount(rng.integers(0, number, number), minlength=number).astype(np.float64))
             is_there = self.is_tested & (x != 0) & ~((y == 0) & is_in_b)
             found["equal_sign"].append(_share(np.sign(x) == np.sign(y), is_there))
+            found["strong"].append(self._strong_share(x, y, self.a, self.b))
             found["overlap"].append(overlap(x, y))
         ends = {
             name: tuple(np.nanpercentile(values, _ENDS).tolist())
@@ -185,28 +198,30 @@ class ConservedEdges:
         return {name: ends.get(name, unknown) for name in QUANTITIES}
 
     def split_halves(self, names: Sequence[str], seed: int) -> dict[str, tuple[float, float]]:
-        """Return, for equal signs and overlap, what one half of the clusters of a store says of the other half of the
-        same store (the ceiling of what such data can show), and of the other half of the other store."""
+        """Return what one half of the clusters of a store says of the other half of the same store (the ceiling of what
+        such data can show), and of the other half of the other store."""
         first = halves(names, seed)
         if min(int(first.sum()), int((~first).sum())) < half_of(self.min_clusters):
             return dict.fromkeys(QUANTITIES, (float("nan"), float("nan")))
-        of_halves = [self.means(mask.astype(np.float64)) for mask in (first, ~first)]
-        (a1, b1), (a2, b2) = of_halves
-        same, other = ((a1, a2), (a2, a1), (b1, b2), (b2, b1)), ((a1, b2), (a2, b1), (b1, a2), (b2, a1))
+        (a1, b1), (a2, b2) = (self.means(mask.astype(np.float64)) for mask in (first, ~first))
+        a, b = self.a, self.b
+        same = ((a1, a2, a, a), (a2, a1, a, a), (b1, b2, b, b), (b2, b1, b, b))
+        other = ((a1, b2, a, b), (a2, b1, a, b), (b1, a2, b, a), (b2, a1, b, a))
         found = {}
         for name in QUANTITIES:
-            if name == "conserved":
-                found[name] = (float("nan"), float("nan"))
-                continue
-            values = []
+            means = []
             for pairs in (same, other):
-                each = [
-                    overlap(x, y) if name == "overlap" else _share(np.sign(x) == np.sign(y), self.is_tested & (x != 0))
-                    for x, y in pairs
-                ]
-                values.append(float(np.mean(each)))
-            found[name] = (values[0], values[1])
+                each = np.array([self._compared(name, *pair) for pair in pairs])
+                means.append(float(each[~np.isnan(each)].mean()) if not np.isnan(each).all() else float("nan"))
+            found[name] = (means[0], means[1])
         return found
+
+    def _compared(self, name: str, x: Floats, y: Floats, of_x: MatchedEdges, of_y: MatchedEdges) -> float:
+        if name == "overlap":
+            return overlap(x, y)
+        if name == "strong":
+            return self._strong_share(x, y, of_x, of_y)
+        return _share(np.sign(x) == np.sign(y), self.is_tested & (x != 0))
 
 
 @dataclass(frozen=True, eq=False)

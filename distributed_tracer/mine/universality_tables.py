@@ -34,7 +34,7 @@ _MEANINGS = {
     "features_a": "known features of store a that have a match",
     "features_b": "known features of store b that have a match",
     "equal_sign": "edges of store a whose ends have matches: those with an edge of equal sign in store b",
-    "conserved": "strongest edges of store a: those that stand out from pairs of the same layers in store b, too",
+    "strong": "edges among the strongest 5% of pairs of their layers in store a: those that are so in store b, too",
     "overlap": "signed shares of all such edges, each store's divided by their sum: smaller / larger",
 }
 
@@ -221,7 +221,7 @@ def _edge_rows(pairs: PairedPrompts, edges: ConservedEdges, settings: Universali
         is_known = len(null) > 0 and not np.isnan(value)
         p = (1 + int(np.count_nonzero(null >= value))) / (1 + len(null)) if is_known else float("nan")
         floor = float(null.mean()) if len(null) else float("nan")
-        counts = {"equal_sign": (tested, left_out), "conserved": (strong, left_out), "overlap": (len(edges.key_E), 0)}
+        counts = {"equal_sign": (tested, left_out), "strong": (strong, left_out), "overlap": (len(edges.key_E), 0)}
         rows.append((name, value, *intervals[name], floor, of_itself[name], *of_halves[name], p, *counts[name]))
     return rows
 
