@@ -1,7 +1,7 @@
 """Conserved edges: whether the edges between matched features of one store are edges of the other one, too.
 
 The null is a matching that is permuted within the layers of store a: it keeps both sets of edges and breaks only which
-feature stands for which. Axes: E edge between two matched features, F matched feature.
+feature stands for which. Axes: E edge between two matched features, F feature that is matched.
 """
 
 from __future__ import annotations

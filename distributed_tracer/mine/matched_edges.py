@@ -1,6 +1,6 @@
 """Matched edges: the mean edges of a store between features that have a match, cluster by cluster.
 
-Axes: Y cluster; E edge; F feature that has a match; I site; N node.
+Axes: E edge; F feature that has a match; I site; N node; X edge of one prompt.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Nearest features: for each feature of one store the most similar one of another, observed and under shuffles.
 
 Similarities are computed for blocks of features, so that memory is bounded; sums run over sites in their order, or over
-integers, so that the blocks change no bit. Axes: A active feature of store a, F feature of store a, S feature of store
-b, I site.
+integers, so that the blocks change no bit.
+
+Axes: A active feature of store a, F feature of store a, Y feature of store b, I site.
 """
 
 from __future__ import annotations
@@ -34,19 +35,19 @@ class Nearest:
     best_F: Ints
     similarity_F: Floats
     second_F: Floats
-    best_S: Ints
-    similarity_S: Floats
-    second_S: Floats
+    best_Y: Ints
+    similarity_Y: Floats
+    second_Y: Floats
 
     @property
     def is_mutual_F(self) -> npt.NDArray[np.bool_]:
         """Whether each feature of store a is the nearest one of its own nearest one."""
-        mutual: npt.NDArray[np.bool_] = self.best_S[self.best_F] == np.arange(len(self.best_F))
+        mutual: npt.NDArray[np.bool_] = self.best_Y[self.best_F] == np.arange(len(self.best_F))
         return mutual
 
 
 class Similarities:
-    """The similarities of all features of store a with all of store b, which are columns of [I, F] and [I, S]."""
+    """The similarities of all features of store a with all of store b, which are columns of [I, F] and [I, Y]."""
 
     def __init__(self, a: csr_array, b: csr_array, measure: Measure, memory_gb: float) -> None:
         self.measure, self._memory = measure, max(1, int(memory_gb * 1e9))
@@ -61,27 +62,27 @@ class Similarities:
     def nearest(self, order_I: Ints | None = None) -> Nearest:
         """Return nearest features, with the sites of store b in another order if one is given."""
         num_a, num_b = len(self._of_a), len(self._of_b)
-        best_F, best_S = np.zeros(num_a, np.int64), np.zeros(num_b, np.int64)
-        top_F, top_S = np.full((2, num_a), -np.inf), np.full((2, num_b), -np.inf)
+        best_F, best_Y = np.zeros(num_a, np.int64), np.zeros(num_b, np.int64)
+        top_F, top_Y = np.full((2, num_a), -np.inf), np.full((2, num_b), -np.inf)
         b = self._b if order_I is None else csr_array(self._b[order_I])
         for begin, scores in self._blocks(b) if num_b else ():
             end = begin + len(scores)
             best_F[begin:end] = scores.argmax(axis=1)
             top_F[:, begin:end] = _two_largest(scores.T)
             of_block, own = scores.argmax(axis=0), _two_largest(scores)
-            best_S = np.where(own[0] > top_S[0], of_block + begin, best_S)
-            top_S = np.sort(np.concatenate([top_S, own]), axis=0)[:1:-1]
-        return Nearest(best_F, top_F[0], top_F[1], best_S, top_S[0], top_S[1])
+            best_Y = np.where(own[0] > top_Y[0], of_block + begin, best_Y)
+            top_Y = np.sort(np.concatenate([top_Y, own]), axis=0)[:1:-1]
+        return Nearest(best_F, top_F[0], top_F[1], best_Y, top_Y[0], top_Y[1])
 
     def largest(self, order_I: Ints) -> tuple[Floats, Floats]:
         """Return the similarity of each feature of store a, and of store b, to its nearest feature, with the sites of
         store b in another order."""
         num_a, num_b = len(self._of_a), len(self._of_b)
-        of_F, of_S = np.full(num_a, -np.inf), np.full(num_b, -np.inf)
+        of_F, of_Y = np.full(num_a, -np.inf), np.full(num_b, -np.inf)
         for begin, scores in self._blocks(csr_array(self._b[order_I])) if num_b else ():
             of_F[begin : begin + len(scores)] = scores.max(axis=1)
-            np.maximum(of_S, scores.max(axis=0), out=of_S)
-        return of_F, of_S
+            np.maximum(of_Y, scores.max(axis=0), out=of_Y)
+        return of_F, of_Y
 
     def of_pairs(self, feature_a: Ints, feature_b: Ints) -> Floats:
         """Return the similarities of pairs of features, given by column."""
@@ -93,7 +94,7 @@ class Similarities:
         return _jaccard(common, self._of_a[feature_a], self._of_b[feature_b])
 
     def _blocks(self, b: csr_array) -> Iterator[tuple[int, Floats]]:
-        """Yield the first feature of store a of each block, and its similarities [features, S]."""
+        """Yield the first feature of store a of each block, and its similarities [features, Y]."""
         num_a, num_b = len(self._of_a), len(self._of_b)
         work_F = np.full(num_a, num_b * _BYTES_OF_SCORE, dtype=np.int64)
         if self.measure == "jaccard":

@@ -1,7 +1,7 @@
 """Paired activity: the features of one of two stores over the sites that both have, and of which of them data can say
 anything.
 
-Axes: A active feature, Y cluster, F feature that is active somewhere, I site of both stores.
+Axes: A active feature, Y cluster, F feature that is active somewhere, I site of both stores, X prompt.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def read_activity(pairs: PairedPrompts, side: str, memory_gb: float) -> SideActi
     prompts without active features, and if the features need more than `memory_gb` (10^9 bytes).
     """
     prompts: ChosenPrompts = getattr(pairs, side)
-    site_T = pairs.site_a_T if side == "a" else pairs.site_b_T
+    site_of = pairs.site_of_a if side == "a" else pairs.site_of_b
     found = []
     with TemporaryDirectory(prefix="universality-") as folder:
         activity = Activity(prompts, Path(folder), prompts.store.num_layers, memory_gb)
@@ -95,7 +95,7 @@ def read_activity(pairs: PairedPrompts, side: str, memory_gb: float) -> SideActi
             )
         for layer in range(activity.num_layers):
             own = activity.layer(layer)
-            site_A = site_T[own.site_A]
+            site_A = site_of[own.site_A]
             kept = site_A != NO_SEGMENT
             found.append(
                 (

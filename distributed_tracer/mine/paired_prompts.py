@@ -1,6 +1,6 @@
 """Paired prompts: the prompts that two stores have in common, and which of their tokens belong together.
 
-Axes: X prompt, by rank; T token of a prompt, by prompt, then by position.
+Axes: X prompt, by rank; I item: a prompt of a cluster.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class PairedPrompts:
     clusters: Clusters
     templates: Clusters | None
     """What prompts share that may be exchanged; None if no field was named, so that all prompts are exchanged."""
-    site_a_T: Ints
+    site_of_a: Ints
     """Site of each token of store a, NO_SEGMENT for those that the other store has no counterpart of."""
-    site_b_T: Ints
+    site_of_b: Ints
     num_sites_X: Ints
     only_a: Sequence[str]
     """Prompts that are left out: those of store a alone, those of store b alone, and those of unlike tokens."""
@@ -133,7 +133,7 @@ def pair_prompts(
         raise ConfigError(f"the tokens of none of {counted(len(ranks), 'common prompt')} make the prompt's text")
     sizes = np.array([max(int(own.max(initial=-1)) for own in pair) + 1 for pair in segments], dtype=np.int64)
     first = np.cumsum(sizes) - sizes
-    site_a_T, site_b_T = (
+    site_of_a, site_of_b = (
         np.concatenate(
             [
                 np.where(pair[side] >= 0, pair[side] + begin, NO_SEGMENT)
@@ -151,7 +151,7 @@ def pair_prompts(
         ChosenPrompts(store_b, ids, numbers, chosen.cluster_names),
         clusters,
         _templates(a, within, clusters),
-        *(site_a_T, site_b_T, sizes),
+        *(site_of_a, site_of_b, sizes),
         *(only_a, sorted(in_b - in_a), unaligned),
         *(other_tokens, other_targets),
     )

@@ -2,7 +2,7 @@
 
 common prompts ─▶ activations at common sites ─▶ mutual nearest features ─▶ shuffles ─▶ edges between matched features
 
-Axes: Y cluster; F feature of store a; S feature of store b.
+Axes: F feature of store a, Y feature of store b, X prompt, I item: a prompt of a cluster.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def universality_of(pairs: PairedPrompts, settings: UniversalitySettings, memory
     itself = [_against_itself(side, shuffles, how, settings.min_clusters) for side in (a, b)]
     found = match_features(a, b, (itself[0].told, itself[1].told), shuffles, how)
     own, other = found.matched
-    matched_a, matched_b = found.column_F[own], found.column_S[other]
+    matched_a, matched_b = found.column_F[own], found.column_Y[other]
     edges = ConservedEdges(
         read_matched_edges(pairs.a, pairs.clusters, a.layer_F[matched_a], a.feature_F[matched_a], memory_gb),
         read_matched_edges(pairs.b, pairs.clusters, b.layer_F[matched_b], b.feature_F[matched_b], memory_gb),
@@ -126,7 +126,7 @@ def universality_of(pairs: PairedPrompts, settings: UniversalitySettings, memory
     summary = summary_table(pairs, (a, b), status, found, [one.share for one in itself], replicated, edges, settings)
     facts = _facts(pairs, a, b, found, edges, settings, status)
     similarity = {
-        name: Similarities(a.only(found.column_F), b.only(found.column_S), name, memory_gb).of_pairs(  # type: ignore[arg-type]
+        name: Similarities(a.only(found.column_F), b.only(found.column_Y), name, memory_gb).of_pairs(  # type: ignore[arg-type]
             np.arange(len(found.column_F)), found.nearest.best_F
         )
         for name in MEASURES
@@ -186,13 +186,13 @@ def _replicated(
 
     Only features that are known and active in enough clusters of both halves count. NaN if there are none.
     """
-    first_Y = halves(pairs.clusters.names, settings.seed)
-    in_first_I = np.repeat(first_Y[pairs.clusters.number_I], pairs.num_sites_X)
+    is_first = halves(pairs.clusters.names, settings.seed)
+    in_first_I = np.repeat(is_first[pairs.clusters.number_I], pairs.num_sites_X)
     known: list[Mask] = []
     for side, columns in zip((a, b), told, strict=True):
         own = np.isin(np.arange(len(side)), columns)
-        for mask_Y in (first_Y, ~first_Y):
-            own &= side.clusters_at(pairs, mask_Y) >= half_of(settings.min_clusters)
+        for is_chosen in (is_first, ~is_first):
+            own &= side.clusters_at(pairs, is_chosen) >= half_of(settings.min_clusters)
         known.append(own)
     one, other = (
         mutual_pairs(a, b, mask_I, (known[0], known[1]), settings.measure, memory_gb)

@@ -1,6 +1,6 @@
 """Tables of the result of `mine universality`, made of matches and of edges between them.
 
-Axes: F feature of store a, S feature of store b, I item: a feature of either store, Y cluster.
+Axes: F feature of store a, Y feature of store b, E edge, I item: a feature of either store.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def status_of(a: SideActivity, b: SideActivity, found: FeatureMatches, min_clust
     result = {}
     for name, side, columns, is_tie, matched in (
         ("a", a, found.column_F, found.tested.is_tie_F, own),
-        ("b", b, found.column_S, found.tested.is_tie_S, other),
+        ("b", b, found.column_Y, found.tested.is_tie_Y, other),
     ):
         why = np.full(len(side), "shuffles change it too little: even its copy would not stand out", dtype=object)
         why[side.varying_F == 0] = "the same at each position of each template"
@@ -63,9 +63,9 @@ def match_table(
 ) -> Table:
     """Return a row per known feature of store a, by layer and index."""
     nearest, test = found.nearest, found.tested
-    own, other = found.column_F, found.column_S[nearest.best_F]
+    own, other = found.column_F, found.column_Y[nearest.best_F]
     margin = np.minimum(
-        nearest.similarity_F - nearest.second_F, (nearest.similarity_S - nearest.second_S)[nearest.best_F]
+        nearest.similarity_F - nearest.second_F, (nearest.similarity_Y - nearest.second_Y)[nearest.best_F]
     )
     matched = np.where(np.isnan(test.p_F), "unknown", np.where(test.is_matched(q), "yes", "no"))
     return Table(
@@ -89,7 +89,7 @@ def match_table(
 
 def layer_table(a: SideActivity, b: SideActivity, found: FeatureMatches, correlation_F: Floats) -> Table:
     """Return a row per pair of layers that have known features."""
-    of_a, of_b = a.layer_F[found.column_F], b.layer_F[found.column_S]
+    of_a, of_b = a.layer_F[found.column_F], b.layer_F[found.column_Y]
     own, other = found.matched
     rows = []
     for layer_a in np.unique(of_a).tolist():
@@ -133,7 +133,7 @@ def feature_table(a: SideActivity, b: SideActivity, found: FeatureMatches, statu
     """Return a row per feature of both stores that is active at a common position."""
     rows: dict[str, list[Any]] = {name: [] for name in ("store", "layer", "feature", "status", "why_unknown")}
     rows |= {name: [] for name in ("clusters", "templates_varying", "sites", "p_alone")}
-    for name, side, columns, p in (("a", a, found.column_F, found.p_F), ("b", b, found.column_S, found.p_S)):
+    for name, side, columns, p in (("a", a, found.column_F, found.p_F), ("b", b, found.column_Y, found.p_Y)):
         p_I = np.full(len(side), np.nan)
         p_I[columns] = p
         of_side = {
@@ -234,8 +234,8 @@ def _interval(pairs: PairedPrompts, side: SideActivity, status: npt.NDArray[Any]
     for fewer than two clusters with known features.
     """
     weight_I = np.divide(1.0, side.clusters_F, out=np.zeros(len(side)), where=side.clusters_F > 0)
-    in_Y = side.in_clusters(pairs)
-    known, matched = (np.asarray(in_Y @ (weight_I * own)) for own in (status != "unknown", status == "matched"))
+    in_clusters = side.in_clusters(pairs)
+    known, matched = (np.asarray(in_clusters @ (weight_I * own)) for own in (status != "unknown", status == "matched"))
     known, matched = known[known > 0], matched[known > 0]
     if len(known) < 2:
         return float("nan"), float("nan")
