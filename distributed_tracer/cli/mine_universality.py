@@ -60,7 +60,8 @@ def universality(
     """
     from ..mine.findings import mine_findings
     from ..mine.paired_prompts import pair_prompts
-    from ..mine.universality import UniversalitySettings, plan_universality, universality_of
+    from ..mine.universality import plan_universality, universality_of
+    from ..mine.universality_settings import UniversalitySettings
     from ..store.reader import open_store
 
     settings = UniversalitySettings(measure, shuffles, q, min_clusters, seed)

@@ -85,7 +85,7 @@ class ConservedEdges:
     @cached_property
     def is_strong(self) -> Mask:
         """Whether each tested edge is among the strongest of its sign of store a, of all pairs of the same layers that
-        are together often enough. Only these can be told from others."""
+        are together often enough. Only these can be distinguished from others."""
         x, _ = self.means()
         return self._is_strong(x, x, self.a, self.is_tested)
 

@@ -61,7 +61,7 @@ class FeatureMatches:
         return own.astype(np.int64), self.nearest.best_F[own]
 
     def shares(self, test: MatchTest) -> tuple[float, float]:
-        """Return which share of the features of store a, and of store b, that can be told from others is matched."""
+        """Return which share of the features of store a, and of store b, that can be distinguished is matched."""
         number = int(test.is_matched(self.q).sum())
         sizes = (int((~test.is_tie_F).sum()), int((~test.is_tie_Y).sum()))
         return tuple(number / size if size else float("nan") for size in sizes)  # type: ignore[return-value]

@@ -13,8 +13,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import ConfigError
-from ..names import unknown
 from ..redact import redacted
 from ..store.reader import Store
 from ..table import Table
@@ -30,28 +28,8 @@ from .prompt_shuffles import PromptShuffles
 from .statistics import Mask, halves
 from .universality_columns import TABLES
 from .universality_doubts import doubts
+from .universality_settings import UniversalitySettings
 from .universality_tables import edge_table, feature_table, layer_table, match_table, status_of, summary_table
-
-
-@dataclass(frozen=True)
-class UniversalitySettings:
-    """All that decides a comparison beside the prompts."""
-
-    measure: Measure = "correlation"
-    shuffles: int = 199
-    q: float = 0.05
-    min_clusters: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.measure not in MEASURES:
-            raise ConfigError(unknown("measure", self.measure, MEASURES))
-        for name, least in (("shuffles", 19), ("min_clusters", 1), ("seed", 0)):
-            number = getattr(self, name)
-            if not isinstance(number, int) or isinstance(number, bool) or number < least:
-                raise ConfigError(f"{name} must be an integer of at least {least}, not {number!r}")
-        if not 0 < self.q < 1:
-            raise ConfigError(f"q is a rate between 0 and 1, not {self.q!r}")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -111,7 +89,7 @@ def universality_of(pairs: PairedPrompts, settings: UniversalitySettings, memory
     how = MatchSettings(settings.measure, settings.shuffles, settings.q, memory_gb)
     shuffles = PromptShuffles(pairs.template_X, pairs.num_sites_X, settings.seed)
     itself = [_against_itself(side, shuffles, how, settings.min_clusters) for side in (a, b)]
-    found = match_features(a, b, (itself[0].told, itself[1].told), shuffles, how)
+    found = match_features(a, b, (itself[0].known, itself[1].known), shuffles, how)
     own, other = found.matched
     matched_a, matched_b = found.column_F[own], found.column_Y[other]
     edges = ConservedEdges(
@@ -121,7 +99,7 @@ def universality_of(pairs: PairedPrompts, settings: UniversalitySettings, memory
         settings.min_clusters,
         settings.q,
     )
-    replicated = _replicated(pairs, a, b, (itself[0].told, itself[1].told), settings, memory_gb)
+    replicated = _replicated(pairs, a, b, (itself[0].known, itself[1].known), settings, memory_gb)
     status = status_of(a, b, found, settings.min_clusters)
     summary = summary_table(pairs, (a, b), status, found, [one.share for one in itself], replicated, edges, settings)
     facts = _facts(pairs, a, b, found, edges, settings, status)
@@ -160,7 +138,7 @@ def plan_universality(pairs: PairedPrompts, settings: UniversalitySettings, memo
 class Ceiling:
     """A store matched with itself: what even a perfect counterpart could show."""
 
-    told: Columns
+    known: Columns
     """The features that are matched with themselves, by column: what data can say anything of."""
     share: float
     """Which share of the features that are active in enough clusters, and vary there, these are."""
@@ -170,15 +148,15 @@ def _against_itself(side: SideActivity, shuffles: PromptShuffles, how: MatchSett
     known = np.flatnonzero(side.is_known(min_clusters))
     found = match_features(side, side, (known, known), shuffles, how, held_out=0)
     own, other = found.matched
-    told = found.column_F[own[own == other]]
-    return Ceiling(told, len(told) / len(known) if len(known) else float("nan"))
+    itself = found.column_F[own[own == other]]
+    return Ceiling(itself, len(itself) / len(known) if len(known) else float("nan"))
 
 
 def _replicated(
     pairs: PairedPrompts,
     a: SideActivity,
     b: SideActivity,
-    told: tuple[Columns, Columns],
+    known_columns: tuple[Columns, Columns],
     settings: UniversalitySettings,
     memory_gb: float,
 ) -> float:
@@ -189,7 +167,7 @@ def _replicated(
     is_first = halves(pairs.clusters.names, settings.seed)
     in_first_I = np.repeat(is_first[pairs.clusters.number_I], pairs.num_sites_X)
     known: list[Mask] = []
-    for side, columns in zip((a, b), told, strict=True):
+    for side, columns in zip((a, b), known_columns, strict=True):
         own = np.isin(np.arange(len(side)), columns)
         for is_chosen in (is_first, ~is_first):
             own &= side.clusters_at(pairs, is_chosen) >= half_of(settings.min_clusters)

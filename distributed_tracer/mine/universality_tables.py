@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,7 @@ from .feature_matches import FeatureMatches
 from .paired_activity import SideActivity
 from .paired_prompts import PairedPrompts
 from .statistics import CONFIDENCE
-
-if TYPE_CHECKING:
-    from .universality import UniversalitySettings
+from .universality_settings import UniversalitySettings
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
