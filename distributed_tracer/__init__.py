@@ -52,6 +52,7 @@ _PUBLIC = {
     "TraceConfig": "config",
     "TracerError": "errors",
     "TranscoderConfig": "config",
+    "Universality": "mine.universality",
     "VirtualWeights": "mine.virtual_weights",
     "add_labels": "labels.in_store",
     "atlas_edges": "mine.atlas_edges",
@@ -130,6 +131,7 @@ _PUBLIC = {
     "suggest_groups": "intervene.suggest_groups",
     "target_difference": "query.target_difference",
     "task_runner": "runtime.task_runner",
+    "universality": "mine.universality",
     "virtual_weights": "mine.virtual_weights",
     "write_report": "result_page.page",
 }

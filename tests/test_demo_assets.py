@@ -136,7 +136,7 @@ def test_held_out_two_hop_accuracy_is_as_reported(
 def read_transcoders(kind: str) -> tuple[Tensor, Tensor, Tensor, list[Tensor], Tensor]:
     """W_enc [L, S, D], b_enc and threshold [L, S], decoders [S, T, D] per layer and b_dec [L, D]."""
     folder = DEMO / "transcoders" / kind
-    if kind == "plt":
+    if kind.startswith("plt"):
         layers = [load_file(folder / f"layer_{i}.safetensors") for i in range(4)]
         names = ("W_enc", "b_enc", "activation_function.threshold", "b_dec")
         parts = [[layer[name].float() for layer in layers] for name in names]
@@ -172,7 +172,10 @@ def mlp_sample(
     return inputs_LID, outputs_LID
 
 
-@pytest.mark.parametrize(("kind", "model_kind"), [("plt", "transcoder_set"), ("clt", "cross_layer_transcoder")])
+@pytest.mark.parametrize(
+    ("kind", "model_kind"),
+    [("plt", "transcoder_set"), ("clt", "cross_layer_transcoder"), ("plt-seed1", "transcoder_set")],
+)
 def test_transcoders_fit_as_reported(
     kind: str, model_kind: str, mlp_sample: tuple[Tensor, Tensor], report: Json
 ) -> None:

@@ -48,17 +48,17 @@ def model_results(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, f
     }
 
 
-def make_transcoders(kind: Kind, facts: Sequence[Fact]) -> None:
-    """One transcoder set, measured after rounding on text that it has not seen."""
+def make_transcoders(kind: Kind, facts: Sequence[Fact], name: str) -> None:
+    """One transcoder set, in the folder of this name, measured after rounding on text that it has not seen."""
     model, tokenizer = load_model()
     training_texts, held_out_texts = split_sentences(facts)
     training = mlp_activations(model, tokenizer, training_texts).limited(repeats=16)
     held_out = mlp_activations(model, tokenizer, held_out_texts)
     corpus = mlp_activations(model, tokenizer, [sentence.prompt for sentence in corpus_sentences(facts)])
     started = time.monotonic()
-    save_transcoders(train_transcoders(kind, training))
+    save_transcoders(train_transcoders(kind, training), name)
     seconds = time.monotonic() - started
-    transcoders = load_transcoders(kind)
+    transcoders = load_transcoders(kind, name)
     with replaced_mlps(model, transcoders):
         replaced = accuracy_results(model, tokenizer, canonical_sentences(facts))
     ever_active_LS = (transcoders.encode(training.inputs_LID) > 0).any(1)
@@ -72,7 +72,7 @@ def make_transcoders(kind: Kind, facts: Sequence[Fact]) -> None:
         "features_never_active": (~ever_active_LS).sum(1).tolist(),
         "accuracy_with_replaced_mlps": replaced,
     }
-    update_report(kind, results)
+    update_report(name, results)
 
 
 def make_corpus(facts: Sequence[Fact]) -> None:
@@ -83,7 +83,12 @@ def make_corpus(facts: Sequence[Fact]) -> None:
 
 STAGES: dict[str, Callable[[Sequence[Fact]], None]] = {
     "model": make_model,
-    "plt": lambda facts: make_transcoders("plt", facts),
-    "clt": lambda facts: make_transcoders("clt", facts),
+    "plt": lambda facts: make_transcoders("plt", facts, "plt"),
+    "clt": lambda facts: make_transcoders("clt", facts, "clt"),
+    "plt-seed1": lambda facts: make_transcoders("plt", facts, "plt-seed1"),
     "corpus": make_corpus,
 }
+"""The stages by name, in order."""
+
+SEEDS = {"plt-seed1": 1}
+"""The seed of a stage, where it is not 0: this one differs from the stage `plt` in nothing else."""

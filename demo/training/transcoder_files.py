@@ -30,28 +30,28 @@ def tensors_by_file(transcoders: TranscoderSet) -> dict[str, dict[str, Tensor]]:
     return files
 
 
-def save_transcoders(transcoders: TranscoderSet) -> None:
-    """Write the set, and the config that names its kind."""
-    directory = TRANSCODER_DIR / transcoders.kind
+def save_transcoders(transcoders: TranscoderSet, name: str) -> None:
+    """Write the set into the folder of this name, and the config that names its kind."""
+    directory = TRANSCODER_DIR / name
     directory.mkdir(parents=True, exist_ok=True)
-    for name, tensors in tensors_by_file(transcoders).items():
+    for file, tensors in tensors_by_file(transcoders).items():
         halved = {key: tensor.to(torch.bfloat16).contiguous() for key, tensor in tensors.items()}
-        save_file(halved, directory / f"{name}.safetensors")
+        save_file(halved, directory / f"{file}.safetensors")
     config = {
         "model_name": "demo",
         "model_kind": "transcoder_set" if transcoders.kind == "plt" else "cross_layer_transcoder",
         "feature_input_hook": "mlp.hook_in",
         "feature_output_hook": "mlp.hook_out",
-        "scan": f"distributed-tracer/demo-{transcoders.kind}",
+        "scan": f"distributed-tracer/demo-{name}",
     }
     (directory / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
 
-def load_transcoders(kind: Kind) -> TranscoderSet:
+def load_transcoders(kind: Kind, name: str) -> TranscoderSet:
     """Read a set back, so that the figures are those of the rounded weights."""
     transcoders = TranscoderSet(kind).requires_grad_(False)
-    for name, tensors in tensors_by_file(transcoders).items():
-        stored = load_file(TRANSCODER_DIR / kind / f"{name}.safetensors")
+    for file, tensors in tensors_by_file(transcoders).items():
+        stored = load_file(TRANSCODER_DIR / name / f"{file}.safetensors")
         for key, tensor in tensors.items():
             tensor.copy_(stored[key])
     return transcoders

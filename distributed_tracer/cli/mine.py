@@ -18,6 +18,7 @@ from .mine_errors import dark_matter
 from .mine_motifs import motifs
 from .mine_similar import similar
 from .mine_stability import stability
+from .mine_universality import universality
 from .mine_vectors import vectors
 from .mine_weights import weights
 
@@ -94,6 +95,7 @@ OF_MINE: dict[str, Callable[..., int]] = {
     "motifs": motifs,
     "similar": similar,
     "stability": stability,
+    "universality": universality,
     "vectors": vectors,
     "weights": weights,
 }

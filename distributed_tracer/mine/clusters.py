@@ -156,6 +156,12 @@ class ClusterSums:
         if self._num_waiting > _MOST_WAITING:
             self._reduce()
 
+    def by_cluster(self) -> tuple[Ints, Ints, Ints]:
+        """Return key, cluster and sum, in units of UNIT, of all that was added, by key, then by cluster."""
+        self._reduce()
+        key, cluster, sums = self._rows[0][:, :3].T
+        return key, cluster, sums
+
     def means(self, sizes: Ints) -> KeyMeans:
         """Return the means of all that was added over the clusters that have prompts: `sizes` is their number."""
         self._reduce()

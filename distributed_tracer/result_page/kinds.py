@@ -127,6 +127,19 @@ KINDS_OF_RESULTS: Mapping[str, KindView] = {
         makes_tests=False,
         has_clusters=False,
     ),
+    "universality": KindView(
+        "Two stores compared",
+        "Which features and which edges do two sets of transcoders, or two models, have in common?",
+        {
+            "summary": TableView("What is shared, with floor and ceiling"),
+            "layers": TableView("Which layer matches which"),
+            "matches": TableView("Features and their nearest", (), Order("correlation", "largest"), ("correlation",)),
+            "edges": TableView("Strongest edges between matched features"),
+            "features": TableView("All features"),
+        },
+        ("matched", "matched_a", "unmatched_a", "unknown_a", "edges_conserved"),
+        ("tests", "edges_tested"),
+    ),
     "dark-matter": KindView(
         "Influence through errors",
         "How much influence passes through what the transcoders leave unexplained, and where?",

@@ -51,6 +51,7 @@ V1 = (
     ("mine consensus S --out F/consensus", "in the consensus graph are 0 of 1,371 edges and 6 of 117 nodes"),
     ("mine stability S --out F/stability --prompt dallas", "73 of 847 edges are kept at all settings"),
     ("mine motifs S --out F/motifs --draws 19", "92% of the edges are in every graph with the same degrees"),
+    ("mine universality S S --out F/same", "store a: of 390 features 0 are matched, 0 unmatched, 390 unknown"),
     ("verify S", "5 prompts, 239 objects, 135,388 bytes in parts and index: all as written"),
     ("repair S --dry-run", "nothing is damaged"),
     ("verify-edges S --sample 1 --local", "direct effects agree to 0.0001 in all graphs"),
