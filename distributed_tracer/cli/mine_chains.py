@@ -26,6 +26,8 @@ def chains(
     where: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE")] = (),
     cluster: str | None = None,
     memory_gb: float = 2.0,
+    workers: int = 1,
+    ray_address: str | None = None,
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
@@ -46,6 +48,10 @@ def chains(
             any, these are the prompts of the atlas; other prompts confirm what those of the atlas have chosen.
         cluster: Metadata whose equal values make prompts a cluster (default: that of the atlas).
         memory_gb: Memory in 10^9 bytes that chains may take while they are found.
+        workers: Number of processes on this machine or, on a cluster, of tasks at a time. The result does not depend
+            on it.
+        ray_address: Address of a running Ray cluster that does the work; `auto` is the one that this machine belongs
+            to. All of its machines must see the store and `--out` under the same paths.
         dry_run: Whether to say only what would be read.
         json: Whether to print the provenance of the result as JSON.
     """

@@ -25,6 +25,8 @@ def consensus(
     resamples: int = 1_000,
     memory_gb: float = 2.0,
     seed: int = 0,
+    workers: int = 1,
+    ray_address: str | None = None,
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
@@ -51,6 +53,10 @@ def consensus(
         memory_gb: Memory in 10^9 bytes to use, beside that of the program itself; the store is read several times if
             it is small.
         seed: Seed of the subsamples and of the bootstraps.
+        workers: Number of processes on this machine or, on a cluster, of tasks at a time. The result does not depend
+            on it.
+        ray_address: Address of a running Ray cluster that does the work; `auto` is the one that this machine belongs
+            to. All of its machines must see the store and `--out` under the same paths.
         dry_run: Whether to say only what it will take.
         json: Whether to print the provenance of the result as JSON.
     """

@@ -30,6 +30,8 @@ def similar(
     q: float = 0.05,
     memory_gb: float = 2.0,
     seed: int = 0,
+    workers: int = 1,
+    ray_address: str | None = None,
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
@@ -53,6 +55,10 @@ def similar(
         q: Largest estimated share of pairs that are there by chance, among the pairs of unlike texts.
         memory_gb: Memory in 10^9 bytes to use, beside that of the program itself.
         seed: Seed of the samples and of the halves of the edges.
+        workers: Number of processes on this machine or, on a cluster, of tasks at a time. The result does not depend
+            on it.
+        ray_address: Address of a running Ray cluster that does the work; `auto` is the one that this machine belongs
+            to. All of its machines must see the store and `--out` under the same paths.
         dry_run: Whether to say only what it will take.
         json: Whether to print the provenance of the result as JSON.
     """
