@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -60,13 +60,14 @@ def consensus(
         dry_run: Whether to say only what it will take.
         json: Whether to print the provenance of the result as JSON.
     """
-    from ..mine.consensus import consensus_among
+    from ..mine.consensus import mine_consensus
     from ..mine.consensus_rule import ConsensusRule
-    from ..mine.findings import mine_findings
     from ..mine.inclusion import num_passes
     from ..mine.prompts import choose_prompts
+    from ..runtime.task_runner import task_runner
     from ..store.reader import open_store
 
+    config = RunConfig(workers=workers, ray_address=ray_address)
     rules = ConsensusRule(rule, threshold, within, share, subsample, samples, resamples, seed)
     prompts = choose_prompts(open_store(path), where, cluster)
     if dry_run:
@@ -75,17 +76,8 @@ def consensus(
             f"the edges are read in {counted(num_passes(prompts.num_edges, memory_gb), 'part')}, one after another"
         )
         return 0
-    options: dict[str, Any] = {
-        "where": list(where),
-        "cluster": cluster,
-        "rule": rule,
-        "threshold": threshold,
-        "within": within,
-    }
-    options |= {"share": share, "subsample": subsample, "samples": samples, "resamples": resamples, "seed": seed}
-    result = mine_findings(
-        out, "consensus", prompts, options, lambda: consensus_among(prompts, rules, memory_gb).findings()
-    )
+    with task_runner(config) as run:
+        result = mine_consensus(prompts, out, rules, {"where": list(where), "cluster": cluster}, memory_gb, run)
     if json:
         print_answer(dict(result.info))
         return 0

@@ -30,6 +30,6 @@ def load_arrays(folder: Path, is_mapped: bool = False) -> dict[str, npt.NDArray[
     """Return all arrays of a folder by their names; with `is_mapped` the files are read where they are used."""
     mode: Any = "r" if is_mapped else None
     return {
-        path.name.removesuffix(_ENDING): np.load(path, mmap_mode=mode, allow_pickle=False)
+        path.name.removesuffix(_ENDING): np.asarray(np.load(path, mmap_mode=mode, allow_pickle=False))
         for path in sorted(folder.glob(f"*{_ENDING}"))
     }
