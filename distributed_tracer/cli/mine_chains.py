@@ -57,8 +57,10 @@ def chains(
     """
     from ..mine.mine_chains import mine_chains, plan_chains
     from ..mine.result import open_result
+    from ..runtime.task_runner import task_runner
     from ..store.reader import open_store
 
+    config = RunConfig(workers=workers, ray_address=ray_address)
     check_count("--top", top)
     found = plan_chains(
         open_store(path),
@@ -75,7 +77,8 @@ def chains(
     if dry_run:
         print(found.describe())
         return 0
-    result = mine_chains(found, out)
+    with task_runner(config) as run:
+        result = mine_chains(found, out, run)
     if json:
         print_answer(dict(result.info))
         return 0

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from ..config import RunConfig
 from ..text import counted
 from .app import StorePath, print_answer
 from .mine_answer import Where, print_result

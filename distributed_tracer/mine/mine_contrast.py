@@ -24,6 +24,8 @@ from .result import Result
 from .set_tests import ContrastSettings
 
 Of = Literal["features", "edges"]
+_ACTIVE_BYTES = 64
+"""Bytes that an active feature takes in temporary files, at most."""
 _MEASURES = {"features": FEATURE_MEASURES, "edges": EDGE_MEASURES}
 
 
@@ -47,10 +49,12 @@ class ContrastPlan:
 
     @property
     def temporary_bytes(self) -> int:
-        """A bound of the bytes of temporary files: not every node has a computed row."""
+        """A bound of the bytes of temporary files: not every node has a computed row, nor is every feature tested."""
+        prompts = self.prompts
         if self.of == "features":
-            return 0
-        return EDGE_RECORD.itemsize * self.prompts.num_edges + ROW_RECORD.itemsize * self.prompts.num_nodes
+            num_active = sum(self.store.entry(prompt_id).num_active for prompt_id in prompts.ids)
+            return _ACTIVE_BYTES * num_active
+        return EDGE_RECORD.itemsize * prompts.num_edges + ROW_RECORD.itemsize * prompts.num_nodes
 
     def describe(self) -> str:
         """Return lines for people."""
@@ -60,8 +64,7 @@ class ContrastPlan:
             (_, num_prompts), (_, num_clusters) = sets.sizes(is_in)
             lines.append(f"set {name}: {counted(num_prompts, 'prompt')} in {counted(num_clusters, 'cluster')}")
         lines.append(f"{counted(prompts.num_nodes, 'node')} and {counted(prompts.num_edges, 'edge')}")
-        if self.of == "edges":
-            lines.append(f"{self.temporary_bytes / 1e9:.3f} GB of temporary files")
+        lines.append(f"at most {self.temporary_bytes / 1e9:.3f} GB of temporary files")
         lines.append(f"at most {counted(self.settings.permutations, 'assignment')} of labels for every tested row")
         return "\n".join(map(printable, lines))
 
@@ -163,9 +166,8 @@ def write_contrast(plan: ContrastPlan, out: str | Path, run: Execute = perform_h
         "measure": plan.measure,
         **{name: getattr(settings, name) for name in ("test", "q", "min_clusters", "permutations", "seed")},
     }
-    return mine_in_phases(
-        out, "contrast", plan.prompts, options, find, run, plan.temporary_bytes, {"memory_gb": plan.memory_gb}
-    )
+    given = {"memory_gb": plan.memory_gb}
+    return mine_in_phases(out, "contrast", plan.prompts, options, find, run, plan.temporary_bytes, given)
 
 
 def _sets(store: Store, conditions: dict[str, list[str]]) -> tuple[list[str], list[str]]:
