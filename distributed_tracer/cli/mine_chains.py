@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from ..config import RunConfig
 from ..redact import redacted
 from ..text import counted, printable
 from .app import StorePath, check_count, print_answer

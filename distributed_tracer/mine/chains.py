@@ -53,7 +53,10 @@ class Chain:
     @classmethod
     def of_json(cls, fields: Mapping[str, Any]) -> Chain:
         """Return the chain with these fields, whose tuples may be lists."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+        own: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        }
+        return cls(**own)
 
 
 def best_chains(

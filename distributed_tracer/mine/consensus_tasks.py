@@ -69,7 +69,7 @@ class ConsensusPhases:
         `starts` are the first sites of ranges of targets, followed by the number of sites. `listed` says by the number
         of clusters that include it whether an edge is returned; None for all.
         """
-        common = {"prompts": self.prompts, "sites": self.sites, "within": str(within)}
+        common: dict[str, Any] = {"prompts": self.prompts, "sites": self.sites, "within": str(within)}
         common["listed"] = None if listed is None else listed.tolist()
         tasks = [Task(include_edges, {**common, "first": first, "end": end}) for first, end in pairwise(starts)]
         done = self.phases.run("edges", tasks)

@@ -73,8 +73,9 @@ class InvertedIndex:
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> InvertedIndex:
         """Return the index with these arrays."""
-        own = {entry.name: arrays[entry.name] for entry in fields(cls)}
-        found = cls(**{**own, "num_prompts": int(own["num_prompts"])})
+        own: dict[str, Any] = {entry.name: arrays[entry.name] for entry in fields(cls)}
+        own["num_prompts"] = int(own["num_prompts"])
+        found = cls(**own)
         found.__dict__["_by_prompt"] = (arrays[_ORDER], arrays[_FIRST])  # the place of the cached property
         return found
 

@@ -140,7 +140,9 @@ def compare_with_all(
 
 def _nearest(rank: int, found: Similarities, known: npt.NDArray[np.intp], top: int) -> npt.NDArray[np.intp]:
     others = known[(known != rank) & (found.ruzicka_I[known] > 0)]
-    return others[np.argsort(-found.ruzicka_I[others], kind="stable")[:top]]
+    order = np.argsort(-found.ruzicka_I[others], kind="stable")
+    nearest: npt.NDArray[np.intp] = others[order[:top]]
+    return nearest
 
 
 @lru_cache(1)

@@ -45,9 +45,9 @@ class LayerPair:
         is_active_X: Sequence[int],
     ) -> LayerPair:
         """Return the pairs that are given by lists, as arguments of tasks are."""
-        places = (np.array(values, dtype=np.int64) for values in (source_X, target_X))
-        flags = (np.array(values, dtype=bool) for values in (is_strong_X, is_active_X))
-        return cls(source_layer, target_layer, *places, *flags)
+        source, target = (np.array(values, dtype=np.int64) for values in (source_X, target_X))
+        is_strong, is_active = (np.array(values, dtype=bool) for values in (is_strong_X, is_active_X))
+        return cls(source_layer, target_layer, source, target, is_strong, is_active)
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,10 +50,10 @@ class WeightPhases:
         numbers = {"num_strong": candidates, "num_active": top, "min_positions": min_positions}
         tasks = [Task(choose_candidates, {**self._common, "layers": list(layers), **numbers}) for layers in pairs]
         done = self.phases.run("candidates", tasks)
-        choices = (
-            LayerChoice(*layers, **load_arrays(self.phases.work / one.folder), num_compared=one.value)
-            for layers, one in zip(pairs, done, strict=True)
-        )
+        choices = []
+        for (source, target), one in zip(pairs, done, strict=True):
+            arrays = load_arrays(self.phases.work / one.folder)
+            choices.append(LayerChoice(source, target, arrays["strong"], arrays["best"], one.value))
         return joined_choices(choices, top, num_features)
 
     def values(self, chosen: Candidates) -> PairValues:
@@ -102,7 +102,8 @@ def choose_candidates(
 def compute_values(place: Place, prompts: str, activity: str, layers: list[int], pairs: dict[str, list[int]]) -> None:
     """Write the values of chosen pairs of two layers."""
     of_prompts = _activity(place, prompts, activity)
-    pair = LayerPair.of_lists(*layers, **pairs)
+    source, target = layers
+    pair = LayerPair.of_lists(source, target, *(pairs[name] for name in _OF_PAIRS))
     found = pair_values(of_prompts, _vectors(place), _chance(of_prompts), pair)
     save_arrays(place.out, {entry.name: getattr(found, entry.name) for entry in fields(found)})
 
