@@ -183,7 +183,7 @@ def test_a_disk_that_becomes_full_is_a_clear_error_and_then_the_command_goes_on(
                 break
             except ResultError as error:
                 said.append(str(error))
-            room += 40_000
+            room = max(40_000, room * 5 // 4)
         assert content(result) == undisturbed[name]
     assert said
     form = r"the disk of .*/r is full: [\d,]+ bytes of temporary files and the tables must fit there, and [\d,]+ bytes "
