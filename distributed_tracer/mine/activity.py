@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -86,8 +86,7 @@ class Activity:
         """Whether any feature is active at each site."""
         self.scales: npt.NDArray[np.float32] = arrays["scales"]
         """The scales `read` and `write` of each site and layer; NaN where they are not known."""
-        self.layer = lru_cache(_LAYERS_HELD)(self._load)
-        """Return the active features of a layer."""
+        self._held: dict[int, LayerActivity] = {}
 
     @classmethod
     def write(cls, prompts: ChosenPrompts, folder: Path, num_layers: int, memory_gb: float) -> None:
@@ -158,6 +157,14 @@ class Activity:
         """Return the number of sites at which each feature of a layer is active, without loading the layer."""
         starts: Ints = load_arrays(layer_folder(self._folder, layer), is_mapped=True)["start"]
         return np.diff(starts)
+
+    def layer(self, layer: int) -> LayerActivity:
+        """Return the active features of a layer; those of the last two that were asked for are held."""
+        found = self._held.pop(layer, None) or self._load(layer)
+        while len(self._held) >= _LAYERS_HELD:
+            del self._held[next(iter(self._held))]
+        self._held[layer] = found
+        return found
 
     def _load(self, layer: int) -> LayerActivity:
         arrays = load_arrays(layer_folder(self._folder, layer))

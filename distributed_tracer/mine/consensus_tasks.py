@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from .prompts import ChosenPrompts
 from .scan import find_sites_of_one_model
 from .sites import Sites
 from .task_arrays import load_arrays, save_arrays
+from .task_cache import kept_for_next
 
 EDGE_BYTES = 52
 """Bytes that an edge of a cluster takes in the files, at most."""
@@ -137,7 +137,7 @@ def _joined(folders: Sequence[str]) -> Inclusion:
     return Inclusion.joined(list(parts()))
 
 
-@lru_cache(1)
+@kept_for_next
 def _joined_once(folders: tuple[str, ...]) -> Inclusion:
     """Return the inclusion of all edges, which is kept for the next task."""
     return _joined(folders)

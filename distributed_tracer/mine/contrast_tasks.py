@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from .prompt_sets import PromptSets, prompts_of
 from .set_tests import ContrastSettings, SetTests
 from .statistics import Floats
 from .task_arrays import load_arrays, save_arrays
+from .task_cache import kept_for_next
 
 _SETS, _TESTS, _KEYS = "sets.json", "tests", "keys"
 _PROMPTS = 250
@@ -198,7 +198,7 @@ def _read_sets(place: Place, folder: str) -> tuple[PromptSets, ContrastSettings,
     return _sets_in(place.work / folder)
 
 
-@lru_cache(1)
+@kept_for_next
 def _sets_in(folder: Path) -> tuple[PromptSets, ContrastSettings, frozenset[str]]:
     """Return the sets, the settings, and the tokens of one set only."""
     document = json.loads((folder / _SETS).read_text(encoding="ascii"))
@@ -212,7 +212,7 @@ def _reader(place: Place, sets: str, edges: str) -> EdgeReader:
     return _reader_of(str(place.work), sets, edges, place.given["store"], place.given["memory_gb"])
 
 
-@lru_cache(1)
+@kept_for_next
 def _reader_of(work: str, sets: str, edges: str, url: str, memory_gb: float) -> EdgeReader:
     """Return what reads the divided edges, which is kept for the next task."""
     own, _, _ = _sets_in(Path(work) / sets)

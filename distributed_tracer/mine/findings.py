@@ -25,6 +25,7 @@ from ..tasks.phases import Execute, Phases, perform_here
 from .columns import NAMES, Column, arrow_table
 from .prompts import ChosenPrompts
 from .result import TABLES, Result, check_folder, open_result, room, work_folder, work_phases, write_document
+from .task_cache import forget_kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +130,11 @@ def mine_in_phases(
     settings = _settings(what, prompts, options)
     if not check_folder(folder, settings):
         given = {"store": prompts.store.url, **(given or {})}
-        with room(folder, temporary_bytes), work_phases(folder, settings, run, given) as phases:
-            _write(folder, settings, prompts, find(phases))
+        try:
+            with room(folder, temporary_bytes), work_phases(folder, settings, run, given) as phases:
+                _write(folder, settings, prompts, find(phases))
+        finally:
+            forget_kept()
     return open_result(folder)
 
 
@@ -143,7 +147,10 @@ def phases_of_memory(
     The files lie in `folder`, or where the system has temporary files, and are removed at the end.
     """
     with TemporaryDirectory(prefix="mining-", dir=folder) as work:
-        yield Phases(Path(work), {}, perform_here, {"store": prompts.store.url, **(given or {})})
+        try:
+            yield Phases(Path(work), {}, perform_here, {"store": prompts.store.url, **(given or {})})
+        finally:
+            forget_kept()
 
 
 def _settings(what: str, prompts: ChosenPrompts, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +22,7 @@ from .prompt_similarity import GraphVectors, PromptComparison, Similarities, Tex
 from .prompt_tasks import keep_prompts, read_prompts
 from .prompts import ChosenPrompts
 from .task_arrays import load_arrays, save_arrays
+from .task_cache import kept_for_next
 
 VALUE_BYTES = 25
 """Bytes that a value of a graph's vector takes in the files, at most."""
@@ -145,7 +145,7 @@ def _nearest(rank: int, found: Similarities, known: npt.NDArray[np.intp], top: i
     return nearest
 
 
-@lru_cache(1)
+@kept_for_next
 def _comparison(work: str, folder: str) -> PromptComparison:
     """Return what compares prompts, which is kept for the next task."""
     own = Path(work) / folder

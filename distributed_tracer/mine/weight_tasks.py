@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from pathlib import Path
 
 from ..store.reader import open_store
@@ -19,6 +18,7 @@ from .feature_vectors import FeatureVectors, feature_vectors
 from .prompt_tasks import keep_prompts, read_prompts
 from .prompts import ChosenPrompts
 from .task_arrays import load_arrays, save_arrays
+from .task_cache import kept_for_next
 from .weight_candidates import Candidates, LayerChoice, LayerPair, choose_of_layers, compared_layers, joined_choices
 from .weight_gates import Pair, find_condition
 from .weight_pairs import PairValues, pair_values
@@ -119,14 +119,14 @@ def _activity(place: Place, prompts: str, folder: str) -> Activity:
     return _opened(str(place.work), prompts, folder, place.given["store"])
 
 
-@lru_cache(1)
+@kept_for_next
 def _opened(work: str, prompts: str, folder: str, url: str) -> Activity:
     """Return the activity of a folder, whose layers stay in memory from one task to the next."""
     place = Place(Path(work), Path(work), {"store": url})
     return Activity(read_prompts(place, prompts), place.work / folder)
 
 
-@lru_cache(1)
+@kept_for_next
 def _chance(activity: Activity) -> Chance:
     return Chance.of(activity)
 
@@ -137,7 +137,7 @@ def _vectors(place: Place) -> FeatureVectors:
     return given if isinstance(given, FeatureVectors) else vectors_of_files(place.given["store"], *given)
 
 
-@lru_cache(1)
+@kept_for_next
 def vectors_of_files(url: str, transcoders: str | None, model: str | None) -> FeatureVectors:
     """Return what `feature_vectors` returns, which is kept for the next task of the same files."""
     return feature_vectors(open_store(url), transcoders, model)
