@@ -106,7 +106,7 @@ def _similar(place: Path, out: Path, run: Execute) -> Result:
 
 def _consensus(place: Path, out: Path, run: Execute) -> Result:
     asked, rule = {"where": [], "cluster": "topic"}, ConsensusRule("share", samples=100, resamples=100)
-    return mine_consensus(choose_prompts(store_in(place), (), "topic"), out, rule, asked, 2e-4, run)
+    return mine_consensus(choose_prompts(store_in(place), (), "topic"), out, rule, asked, 1 / 5_000, run)
 
 
 def _chains(place: Path, out: Path, run: Execute) -> Result:

@@ -53,7 +53,7 @@ class ConsensusRule:
 
 
 def samples_at_once(num_edges: int) -> int:
-    """Return the number of subsamples for whose weights of so many edges there is memory."""
+    """Return the number of subsamples for whose weights there is memory, given the number of edges."""
     return max(1, _ELEMENTS // max(1, num_edges))
 
 

@@ -1,6 +1,8 @@
 """Tasks of a consensus graph, and their phases.
 
 sites ─▶ inclusion of the edges into each range of targets ─▶ which edges each few subsamples choose
+
+Axes: I edge.
 """
 
 from __future__ import annotations

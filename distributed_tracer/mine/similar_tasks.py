@@ -1,6 +1,8 @@
 """Tasks of similar prompts, and their phases.
 
 vectors of graphs and texts ─▶ some prompts of a sample with all others ─▶ some of all prompts with all others
+
+Axes: I prompt, Y stratum of pairs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Tasks of virtual weights, and their phases.
 
 activity ─▶ candidates of each two layers ─▶ values of the pairs of each two layers; the gate of each gated pair
+
+Axes: X pair of features.
 """
 
 from __future__ import annotations
