@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from ..config import RunConfig
 from ..redact import redacted
 from ..text import counted, printable
 from .app import StorePath, check_count, print_answer
@@ -26,6 +27,8 @@ def chains(
     where: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE")] = (),
     cluster: str | None = None,
     memory_gb: float = 2.0,
+    workers: int = 1,
+    ray_address: str | None = None,
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
@@ -46,13 +49,19 @@ def chains(
             any, these are the prompts of the atlas; other prompts confirm what those of the atlas have chosen.
         cluster: Metadata whose equal values make prompts a cluster (default: that of the atlas).
         memory_gb: Memory in 10^9 bytes that chains may take while they are found.
+        workers: Number of processes on this machine or, on a cluster, of tasks at a time. The result does not depend
+            on it.
+        ray_address: Address of a running Ray cluster that does the work; `auto` is the one that this machine belongs
+            to. All of its machines must see the store and `--out` under the same paths.
         dry_run: Whether to say only what would be read.
         json: Whether to print the provenance of the result as JSON.
     """
     from ..mine.mine_chains import mine_chains, plan_chains
     from ..mine.result import open_result
+    from ..runtime.task_runner import task_runner
     from ..store.reader import open_store
 
+    config = RunConfig(workers=workers, ray_address=ray_address)
     check_count("--top", top)
     found = plan_chains(
         open_store(path),
@@ -69,7 +78,8 @@ def chains(
     if dry_run:
         print(found.describe())
         return 0
-    result = mine_chains(found, out)
+    with task_runner(config) as run:
+        result = mine_chains(found, out, run)
     if json:
         print_answer(dict(result.info))
         return 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
+from ..config import RunConfig
 from ..text import counted
 from .app import StorePath, print_answer
 from .mine_answer import Where, print_result
@@ -25,6 +26,8 @@ def consensus(
     resamples: int = 1_000,
     memory_gb: float = 2.0,
     seed: int = 0,
+    workers: int = 1,
+    ray_address: str | None = None,
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
@@ -51,16 +54,21 @@ def consensus(
         memory_gb: Memory in 10^9 bytes to use, beside that of the program itself; the store is read several times if
             it is small.
         seed: Seed of the subsamples and of the bootstraps.
+        workers: Number of processes on this machine or, on a cluster, of tasks at a time. The result does not depend
+            on it.
+        ray_address: Address of a running Ray cluster that does the work; `auto` is the one that this machine belongs
+            to. All of its machines must see the store and `--out` under the same paths.
         dry_run: Whether to say only what it will take.
         json: Whether to print the provenance of the result as JSON.
     """
-    from ..mine.consensus import consensus_among
+    from ..mine.consensus import mine_consensus
     from ..mine.consensus_rule import ConsensusRule
-    from ..mine.findings import mine_findings
     from ..mine.inclusion import num_passes
     from ..mine.prompts import choose_prompts
+    from ..runtime.task_runner import task_runner
     from ..store.reader import open_store
 
+    config = RunConfig(workers=workers, ray_address=ray_address)
     rules = ConsensusRule(rule, threshold, within, share, subsample, samples, resamples, seed)
     prompts = choose_prompts(open_store(path), where, cluster)
     if dry_run:
@@ -69,17 +77,8 @@ def consensus(
             f"the edges are read in {counted(num_passes(prompts.num_edges, memory_gb), 'part')}, one after another"
         )
         return 0
-    options: dict[str, Any] = {
-        "where": list(where),
-        "cluster": cluster,
-        "rule": rule,
-        "threshold": threshold,
-        "within": within,
-    }
-    options |= {"share": share, "subsample": subsample, "samples": samples, "resamples": resamples, "seed": seed}
-    result = mine_findings(
-        out, "consensus", prompts, options, lambda: consensus_among(prompts, rules, memory_gb).findings()
-    )
+    with task_runner(config) as run:
+        result = mine_consensus(prompts, out, rules, {"where": list(where), "cluster": cluster}, memory_gb, run)
     if json:
         print_answer(dict(result.info))
         return 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from ..config import RunConfig
 from ..redact import redacted
 from ..text import counted, printable
 from .app import StorePath, print_answer
@@ -34,6 +35,8 @@ def contrast(
     seed: int = 0,
     where: Conditions = (),
     memory_gb: float = 2.0,
+    workers: int = 1,
+    ray_address: str | None = None,
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
@@ -58,12 +61,18 @@ def contrast(
         seed: Seed of these assignments and of the halves.
         where: Conditions that the prompts of both sets meet.
         memory_gb: Memory in 10^9 bytes for reading edges; more of the work is done on disk if it is small.
+        workers: Number of processes on this machine or, on a cluster, of tasks at a time. The result does not depend
+            on it.
+        ray_address: Address of a running Ray cluster that does the work; `auto` is the one that this machine belongs
+            to. All of its machines must see the store and `--out` under the same paths.
         dry_run: Whether to say only which prompts would be compared.
         json: Whether to print the provenance of the result as JSON.
     """
     from ..mine.mine_contrast import plan_contrast, write_contrast
+    from ..runtime.task_runner import task_runner
     from ..store.reader import open_store
 
+    config = RunConfig(workers=workers, ray_address=ray_address)
     plan = plan_contrast(
         open_store(path),
         a,
@@ -83,7 +92,8 @@ def contrast(
     if dry_run:
         print(plan.describe())
         return 0
-    result = write_contrast(plan, out)
+    with task_runner(config) as run:
+        result = write_contrast(plan, out, run)
     if json:
         print_answer(dict(result.info))
     else:

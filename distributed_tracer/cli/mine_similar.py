@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from ..config import RunConfig
 from ..text import counted
 from .app import StorePath, print_answer
 from .mine_answer import Where, print_result
@@ -30,6 +31,8 @@ def similar(
     q: float = 0.05,
     memory_gb: float = 2.0,
     seed: int = 0,
+    workers: int = 1,
+    ray_address: str | None = None,
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
@@ -53,15 +56,21 @@ def similar(
         q: Largest estimated share of pairs that are there by chance, among the pairs of unlike texts.
         memory_gb: Memory in 10^9 bytes to use, beside that of the program itself.
         seed: Seed of the samples and of the halves of the edges.
+        workers: Number of processes on this machine or, on a cluster, of tasks at a time. The result does not depend
+            on it.
+        ray_address: Address of a running Ray cluster that does the work; `auto` is the one that this machine belongs
+            to. All of its machines must see the store and `--out` under the same paths.
         dry_run: Whether to say only what it will take.
         json: Whether to print the provenance of the result as JSON.
     """
-    from ..mine.findings import mine_findings
     from ..mine.inverted_index import BYTES_PER_VALUE
     from ..mine.prompts import choose_prompts
-    from ..mine.similar import similar_among
+    from ..mine.similar import SimilarSettings, mine_similar
+    from ..runtime.task_runner import task_runner
     from ..store.reader import open_store
 
+    config = RunConfig(workers=workers, ray_address=ray_address)
+    settings = SimilarSettings(prompt, edges, top, samples, max_text, q, seed)
     prompts = choose_prompts(open_store(path), where, cluster)
     if dry_run:
         values = prompts.num_edges if samples is None else samples * len(prompts)
@@ -70,15 +79,8 @@ def similar(
             f"at most {values * BYTES_PER_VALUE / 1e9:.3f} GB of memory, of {memory_gb:g} that are allowed"
         )
         return 0
-    options: dict[str, Any] = {"where": list(where), "cluster": cluster, "prompt": prompt, "edges": edges, "top": top}
-    options |= {"samples": samples, "max_text": max_text, "q": q, "seed": seed}
-    result = mine_findings(
-        out,
-        "similar",
-        prompts,
-        options,
-        lambda: similar_among(prompts, prompt, edges, top, samples, max_text, q, memory_gb, seed).findings(),
-    )
+    with task_runner(config) as run:
+        result = mine_similar(prompts, out, settings, {"where": list(where), "cluster": cluster}, memory_gb, run)
     if json:
         print_answer(dict(result.info))
         return 0

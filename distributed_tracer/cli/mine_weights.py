@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from ..config import RunConfig
 from ..graph.columns import SIDES
 from ..redact import redacted
 from ..text import counted, printable
@@ -26,6 +27,8 @@ def weights(
     min_positions: int = 5,
     q: float = 0.05,
     memory_gb: float = 2.0,
+    workers: int = 1,
+    ray_address: str | None = None,
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
@@ -47,34 +50,34 @@ def weights(
         min_positions: Least number of token positions at which a feature must be active.
         q: False discovery rate of the tests.
         memory_gb: Memory in 10^9 bytes for the active features of two layers, beside weights and tables.
+        workers: Number of processes on this machine or, on a cluster, of tasks at a time. The result does not depend
+            on it.
+        ray_address: Address of a running Ray cluster that does the work; `auto` is the one that this machine belongs
+            to. All of its machines must see the store and `--out` under the same paths.
         dry_run: Whether to say only what the command will read.
         json: Whether to print the provenance of the result as JSON.
     """
-    from pathlib import Path
-
-    from ..mine.feature_vectors import feature_vectors
-    from ..mine.findings import mine_findings
     from ..mine.prompts import choose_prompts
-    from ..mine.result import WORK
-    from ..mine.virtual_weights import check_settings, virtual_weights
+    from ..mine.virtual_weights import check_settings, mine_weights, temporary_bytes
+    from ..runtime.task_runner import task_runner
     from ..store.reader import open_store
 
+    config = RunConfig(workers=workers, ray_address=ray_address)
     store = open_store(path)
     check_settings(top, candidates, min_positions, q)
-    prompts = choose_prompts(store, where, cluster)
     if dry_run:
+        prompts = choose_prompts(store, where, cluster)
         num_active = sum(store.entry(prompt_id).num_active for prompt_id in prompts.ids)
         sizes = (counted(len(prompts), "prompt"), counted(num_active, "active feature"))
         print(f"{sizes[0]}, {sizes[1]}, {counted(prompts.num_edges, 'edge')}")
-        print(f"{16 * num_active / 1e9:.3f} GB of temporary files beside {redacted(out)}")
+        print(f"{temporary_bytes(prompts) / 1e9:.3f} GB of temporary files in {redacted(out)}")
         return 0
-    vectors = feature_vectors(store, transcoders, model)
-    folder = Path(out).expanduser()
-
-    def find() -> Any:
-        found = virtual_weights(
+    with task_runner(config) as run:
+        result = mine_weights(
             store,
-            vectors,
+            out,
+            transcoders,
+            model,
             where=where,
             cluster=cluster,
             top=top,
@@ -82,13 +85,8 @@ def weights(
             min_positions=min_positions,
             q=q,
             memory_gb=memory_gb,
-            folder=folder / WORK,
+            run=run,
         )
-        return found.findings()
-
-    numbers = {"top": top, "candidates": candidates, "min_positions": min_positions, "q": q}
-    options = {"where": list(where), "cluster": cluster, **numbers, "transcoders": transcoders, "model": model}
-    result = mine_findings(folder, "weights", prompts, options, find)
     if json:
         print_answer(dict(result.info))
         return 0

@@ -9,9 +9,10 @@ Axes: A active feature, I site, F feature that is active somewhere, L layer, P p
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,13 @@ import numpy.typing as npt
 from ..errors import ConfigError, StoreCorrupt
 from ..text import counted
 from .prompts import ChosenPrompts
+from .task_arrays import load_arrays, save_arrays
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 RECORD = np.dtype([("site", "<i8"), ("feature", "<i4"), ("activation", "<f4")])
+ACTIVE_BYTES = RECORD.itemsize
+"""Bytes that an active feature takes in the files."""
 _BYTES_OF_ROW = 5 * RECORD.itemsize
 """Bytes that an active feature takes in memory while its layer is used."""
 _LAYERS_HELD = 2
@@ -67,27 +71,40 @@ class LayerActivity:
 
 
 class Activity:
-    """Active features and norm scales of the chosen prompts, in files of a temporary folder."""
+    """Active features and norm scales of the chosen prompts, in files of a folder."""
 
-    def __init__(self, prompts: ChosenPrompts, folder: Path, num_layers: int, memory_gb: float) -> None:
-        """Read the store once. Raises ConfigError for prompts without active features, and if the active features of
-        two layers do not fit into the memory."""
-        self.prompts, self.num_layers, self._folder = prompts, num_layers, folder
-        sizes = np.array([prompts.store.entry(prompt_id).num_tokens for prompt_id in prompts.ids], dtype=np.int64)
-        self.first_site = np.cumsum(sizes) - sizes
+    def __init__(self, prompts: ChosenPrompts, folder: Path) -> None:
+        """Use the files that `write` has written into the folder for these prompts."""
+        self.prompts, self._folder = prompts, folder
+        arrays = load_arrays(folder, is_mapped=True)
+        self.num_positions: Ints = np.array(arrays["num_positions"])
+        self.first_site = np.cumsum(self.num_positions) - self.num_positions
         """First site of each prompt, by rank."""
-        self.num_positions = sizes
-        self._num_rows_L = np.zeros(num_layers, dtype=np.int64)
-        self.is_live_I = np.zeros(int(sizes.sum()), dtype=bool)
+        self._num_rows_L: Ints = np.array(arrays["num_rows"])
+        self.num_layers = len(self._num_rows_L)
+        self.is_live_I: npt.NDArray[np.bool_] = np.array(arrays["is_live"])
         """Whether any feature is active at each site."""
-        self.scales = np.lib.format.open_memmap(
-            folder / "scales.npy", "w+", np.dtype("<f4"), (len(self.is_live_I), 2, num_layers)
-        )
+        self.scales: npt.NDArray[np.float32] = arrays["scales"]
         """The scales `read` and `write` of each site and layer; NaN where they are not known."""
-        self._read(folder)
-        self._check_memory(memory_gb)
-        self.layer = lru_cache(_LAYERS_HELD)(self._load)
-        """Return the active features of a layer."""
+        self._held: dict[int, LayerActivity] = {}
+
+    @classmethod
+    def write(cls, prompts: ChosenPrompts, folder: Path, num_layers: int, memory_gb: float) -> None:
+        """Read the store once, and write the files into an empty folder.
+
+        Raises ConfigError for prompts without active features, and if the active features of two layers do not fit into
+        the memory.
+        """
+        sizes = np.array([prompts.store.entry(prompt_id).num_tokens for prompt_id in prompts.ids], dtype=np.int64)
+        found = _Records(prompts, folder, num_layers, sizes)
+        check_layers(found.num_rows_L, memory_gb)
+        for layer in range(num_layers):
+            found.sort(layer)
+        save_arrays(folder, {"num_positions": sizes, "num_rows": found.num_rows_L, "is_live": found.is_live_I})
+
+    def check_memory(self, memory_gb: float) -> None:
+        """Raise ConfigError if the active features of two layers do not fit into the memory."""
+        check_layers(self._num_rows_L, memory_gb)
 
     @property
     def num_sites(self) -> int:
@@ -136,31 +153,82 @@ class Activity:
         position_I = np.arange(len(self.rank_I)) - self.first_site[self.rank_I]
         return self.cluster_I * int(self.num_positions.max(initial=1)) + position_I
 
-    def _read(self, folder: Path) -> None:
+    def num_sites_of(self, layer: int) -> Ints:
+        """Return the number of sites at which each feature of a layer is active, without loading the layer."""
+        starts: Ints = load_arrays(layer_folder(self._folder, layer), is_mapped=True)["start"]
+        return np.diff(starts)
+
+    def layer(self, layer: int) -> LayerActivity:
+        """Return the active features of a layer; those of the last two that were asked for are held."""
+        found = self._held.pop(layer, None) or self._load(layer)
+        while len(self._held) >= _LAYERS_HELD:
+            del self._held[next(iter(self._held))]
+        self._held[layer] = found
+        return found
+
+    def _load(self, layer: int) -> LayerActivity:
+        arrays = load_arrays(layer_folder(self._folder, layer))
+        return LayerActivity(*(arrays[name] for name in _OF_LAYER))
+
+
+_OF_LAYER = ("feature", "start", "site", "activation")
+
+
+def layer_folder(folder: Path, layer: int) -> Path:
+    """Return the folder of the arrays of one layer."""
+    return folder / f"layer_{layer}"
+
+
+def check_layers(num_rows_L: Ints, memory_gb: float) -> None:
+    """Raise ConfigError if two layers with these numbers of active features do not fit into the memory."""
+    most = int(np.sort(num_rows_L)[-_LAYERS_HELD:].sum())
+    if most * _BYTES_OF_ROW > memory_gb * 1e9:
+        raise ConfigError(
+            f"two layers have {counted(most, 'active feature')}, which need --memory-gb "
+            f"{most * _BYTES_OF_ROW / 1e9:.2g}, not {memory_gb}; or choose fewer prompts with --where"
+        )
+
+
+class _Records:
+    """Records of all active features in a file for each layer, while they are read and sorted."""
+
+    def __init__(self, prompts: ChosenPrompts, folder: Path, num_layers: int, sizes: Ints) -> None:
+        self._prompts, self._num_layers, self._folder = prompts, num_layers, folder
+        self._first_site = np.cumsum(sizes) - sizes
+        self.num_rows_L = np.zeros(num_layers, dtype=np.int64)
+        self.is_live_I = np.zeros(int(sizes.sum()), dtype=bool)
+        shape = (len(self.is_live_I), 2, num_layers)
+        self._scales = np.lib.format.open_memmap(folder / "scales.npy", "w+", np.dtype("<f4"), shape)
+        with (folder / "scales.npy").open("r+b") as file:  # a full disk is an error here, and would be a signal later
+            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+        self._read()
+        self._scales.flush()
+
+    def _read(self) -> None:
         with ExitStack() as stack:
-            files = [stack.enter_context(self._path(folder, layer).open("wb")) for layer in range(self.num_layers)]
-            for part_range, rank in self.prompts.ranges("num_active", "num_tokens", rows=1 << 20):
+            files = [stack.enter_context(self._path(layer).open("wb")) for layer in range(self._num_layers)]
+            for part_range, rank in self._prompts.ranges("num_active", "num_tokens", rows=1 << 20):
                 where, part = part_range.part.objects.where, part_range.part
-                first = self.first_site[rank]
+                first = self._first_site[rank]
                 num_active = part_range.sizes("num_active")
                 if num_active.any() and not part.keeps_active:
                     raise ConfigError(
-                        f"{self.prompts.store.url} has prompts without their active features (--no-store-active), such "
-                        f"as {part_range.entries[0].id!r}: where features are active together is not known. Trace "
+                        f"{self._prompts.store.url} has prompts without their active features (--no-store-active), "
+                        f"such as {part_range.entries[0].id!r}: where features are active together is not known. Trace "
                         "these prompts into a store that keeps them, or leave them out with --where"
                     )
                 num_tokens = part_range.sizes("num_tokens")
                 first_row = np.cumsum(num_tokens) - num_tokens
                 site_I = np.repeat(first - first_row, num_tokens) + np.arange(int(num_tokens.sum()))
                 scales = part_range.scales
-                self.scales[site_I] = np.nan
-                if scales is not None and scales.read_PL.shape[1] < self.num_layers:
+                self._scales[site_I] = np.nan
+                if scales is not None and scales.read_PL.shape[1] < self._num_layers:
                     raise StoreCorrupt(
-                        f"{where}: norm scales of {scales.read_PL.shape[1]} layers, not {self.num_layers}"
+                        f"{where}: norm scales of {scales.read_PL.shape[1]} layers, not {self._num_layers}"
                     )
                 if scales is not None:
-                    self.scales[site_I, 0] = scales.read_PL[:, : self.num_layers]
-                    self.scales[site_I, 1] = scales.write_PL[:, : self.num_layers]
+                    self._scales[site_I, 0] = scales.read_PL[:, : self._num_layers]
+                    self._scales[site_I, 1] = scales.write_PL[:, : self._num_layers]
                 if not num_active.any():
                     continue
                 rows = part_range.rows("num_active")
@@ -169,7 +237,7 @@ class Activity:
                 layer_A, position_A, feature_A, activation_A = (read[f"active/{name}"] for name in names)
                 prompt_A = part_range.prompt_of_rows("num_active")
                 if len(layer_A) and not (
-                    0 <= layer_A.min() <= layer_A.max() < self.num_layers
+                    0 <= layer_A.min() <= layer_A.max() < self._num_layers
                     and position_A.min() >= 0
                     and (position_A < num_tokens[prompt_A]).all()
                 ):
@@ -180,28 +248,21 @@ class Activity:
                 self.is_live_I[records["site"]] = True
                 for layer, file in enumerate(files):
                     own = records[layer_A == layer]
-                    self._num_rows_L[layer] += len(own)
+                    self.num_rows_L[layer] += len(own)
                     file.write(own.tobytes())
 
-    def _check_memory(self, memory_gb: float) -> None:
-        most = int(np.sort(self._num_rows_L)[-_LAYERS_HELD:].sum())
-        if most * _BYTES_OF_ROW > memory_gb * 1e9:
-            raise ConfigError(
-                f"two layers have {counted(most, 'active feature')}, which need --memory-gb "
-                f"{most * _BYTES_OF_ROW / 1e9:.2g}, not {memory_gb}; or choose fewer prompts with --where"
-            )
-
-    def _load(self, layer: int) -> LayerActivity:
-        records = np.fromfile(self._path(self._folder, layer), dtype=RECORD)
+    def sort(self, layer: int) -> None:
+        """Write the arrays of a layer, sorted by feature, then by site, in place of its records."""
+        records = np.fromfile(self._path(layer), dtype=RECORD)
         if not np.isfinite(records["activation"]).all():
-            raise StoreCorrupt(f"{self.prompts.store.url}: activations of layer {layer} are not finite")
+            raise StoreCorrupt(f"{self._prompts.store.url}: activations of layer {layer} are not finite")
         records = records[np.lexsort((records["site"], records["feature"]))]
         feature_F, start_F = np.unique(records["feature"], return_index=True)
         start_F1 = np.append(start_F, len(records)).astype(np.int64)
-        return LayerActivity(
-            feature_F.astype(np.int64), start_F1, records["site"].copy(), records["activation"].astype(np.float64)
-        )
+        activation_A = records["activation"].astype(np.float64)
+        arrays = (feature_F.astype(np.int64), start_F1, records["site"].copy(), activation_A)
+        self._path(layer).unlink()
+        save_arrays(layer_folder(self._folder, layer), dict(zip(_OF_LAYER, arrays, strict=True)))
 
-    @staticmethod
-    def _path(folder: Path, layer: int) -> Path:
-        return folder / f"active_{layer}"
+    def _path(self, layer: int) -> Path:
+        return self._folder / f"active_{layer}"

@@ -8,15 +8,12 @@ Axes: I site.
 
 from __future__ import annotations
 
-import errno
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ResultError
 from ..store.reader import Store
 from ..table_folder import import_parquet
 from ..tasks.phases import Execute, perform_here
@@ -26,7 +23,18 @@ from .atlas_result import Atlas
 from .columns import is_encodable
 from .findings import provenance
 from .prompts import ChosenPrompts, choose_prompts
-from .result import ADDED_TABLES, ATLAS, RESULT, TABLES, Result, document_at, open_result, work_phases, write_document
+from .result import (
+    ADDED_TABLES,
+    ATLAS,
+    RESULT,
+    TABLES,
+    Result,
+    document_at,
+    open_result,
+    room,
+    work_phases,
+    write_document,
+)
 from .sites import Sites
 from .spill import EDGE_BYTES, NODE_RECORD
 
@@ -172,17 +180,3 @@ def _add(
 
 def _estimate(prompts: ChosenPrompts) -> AtlasEstimate:
     return AtlasEstimate(len(prompts), prompts.num_nodes, prompts.num_edges)
-
-
-@contextmanager
-def room(folder: Path, temporary_bytes: int) -> Iterator[None]:
-    """Raise ResultError, which says what is needed, if the disk becomes full."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise ResultError(
-            f"the disk of {folder} is full: {temporary_bytes:,} bytes of temporary files and the tables must fit "
-            f"there, and {shutil.disk_usage(folder).free:,} bytes are free; make room, and run the same command again"
-        ) from error

@@ -11,9 +11,10 @@ rank among the chains of this number that end in the site.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,14 @@ class Chain:
     """Product of the absolute shares, multiplied from the beginning to the target."""
     strength: float
     """This product times the share of prompts that have the target."""
+
+    @classmethod
+    def of_json(cls, fields: Mapping[str, Any]) -> Chain:
+        """Return the chain with these fields, whose tuples may be lists."""
+        own: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        }
+        return cls(**own)
 
 
 def best_chains(

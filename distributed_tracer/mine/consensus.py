@@ -8,7 +8,8 @@ Axes: I item (a node or an edge), Y item in a cluster.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,21 +19,22 @@ from ..errors import ConfigError
 from ..graph.columns import KINDS
 from ..store.reader import Store
 from ..table import Table
+from ..tasks.phases import Execute, Phases, perform_here
 from ..text import counted
 from .certify import as_fraction, reaches, removal_radius
 from .consensus_columns import TABLES
-from .consensus_rule import CONFIDENCE, ConsensusRule, Rule, subsampled, weights_over_clusters
-from .findings import InMemoryResult, describe_graphs
-from .inclusion import Inclusion, Unknown, edge_inclusion, node_inclusion
+from .consensus_rule import CONFIDENCE, ConsensusRule, Rule, selection, weights_over_clusters
+from .consensus_tasks import EDGE_BYTES, ConsensusPhases, clusters_of
+from .findings import Findings, InMemoryResult, describe_graphs, mine_in_phases, phases_of_memory
+from .inclusion import Inclusion, node_inclusion, num_passes
 from .prompt_sets import FEW_CLUSTERS
 from .prompts import ChosenPrompts, choose_prompts
 from .proportions import clopper_pearson
-from .scan import find_sites_of_one_model
+from .result import Result
 from .site_names import site_names
 from .sites import Sites
 
 Floats = npt.NDArray[np.float64]
-_READ_ROWS = 1_000_000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,42 +82,72 @@ def consensus_graph(
     cluster.
     """
     settings = ConsensusRule(rule, threshold, within, share, subsample, samples, resamples, seed)
-    return consensus_among(choose_prompts(store, where, cluster), settings, memory_gb)
+    prompts = choose_prompts(store, where, cluster)
+    with phases_of_memory(prompts, {"memory_gb": memory_gb}) as phases:
+        return consensus_in_phases(phases, prompts, settings, memory_gb)
 
 
-def consensus_among(prompts: ChosenPrompts, rule: ConsensusRule, memory_gb: float) -> ConsensusGraph:
-    """Return what `consensus_graph` returns, for prompts that are chosen already."""
-    cluster_of = np.arange(len(prompts), dtype=np.int32) if prompts.clusters is None else prompts.clusters
+def mine_consensus(
+    prompts: ChosenPrompts,
+    out: str | Path,
+    rule: ConsensusRule,
+    asked: Mapping[str, Any],
+    memory_gb: float = 2.0,
+    run: Execute = perform_here,
+) -> Result:
+    """Write the consensus graph into the folder `out`, and return the result; a finished one is returned as it is.
+
+    `asked` are the conditions and the field that determine the prompts and their clusters. `run` does the work, as for
+    `mine_atlas`; what a killed run has finished is not done again. Raises ConfigError for a folder with another result.
+    """
+
+    def find(phases: Phases) -> Findings:
+        return consensus_in_phases(phases, prompts, rule, memory_gb).findings()
+
+    given = {"memory_gb": memory_gb}
+    return mine_in_phases(out, "consensus", prompts, {**asked, **asdict(rule)}, find, run, _temporary(prompts), given)
+
+
+def _temporary(prompts: ChosenPrompts) -> int:
+    """Return a bound of the bytes of temporary files; with the rule `frequency` there are far fewer."""
+    return EDGE_BYTES * prompts.num_edges
+
+
+def consensus_in_phases(
+    phases: Phases, prompts: ChosenPrompts, rule: ConsensusRule, memory_gb: float
+) -> ConsensusGraph:
+    """Return what `consensus_graph` returns, for prompts that are chosen already; phases of tasks do the long work."""
+    cluster_of = clusters_of(prompts)
     num = int(cluster_of.max(initial=-1)) + 1
     if not num:
         raise ConfigError("no prompt has a cluster: all of them lack the metadata that names it")
     subsample = max(1, num // 4) if rule.subsample is None else rule.subsample
     if not 1 <= subsample <= num:
         raise ConfigError(f"subsample must be from 1 to the number of clusters, {num}, not {subsample!r}")
-    sites = find_sites_of_one_model(prompts, _READ_ROWS)
+    work = ConsensusPhases.begin(phases, prompts)
+    sites = Sites.load(phases.work / work.sites)
     within, threshold = as_fraction(rule.within), as_fraction(rule.threshold)
     # an interval that does not reach the threshold says that the item is not in the graph
     reach = clopper_pearson(np.arange(num + 1), num)[1] >= rule.threshold
     nodes = node_inclusion(prompts, sites, cluster_of, within)
     listed_nodes = nodes.where(reach[nodes.clusters_I])
-    unknown, num_edges, kept = Unknown(), 0, []
-    for found in edge_inclusion(prompts, sites, cluster_of, within, memory_gb, unknown):
-        num_edges += len(found.key_I)
-        kept.append(found if rule.rule == "share" else found.where(reach[found.clusters_I]))
-    edges = Inclusion.joined(kept)
+    starts = sites.ranges(num_passes(prompts.num_edges, memory_gb)).tolist()
+    listed = None if rule.rule == "share" else reach
+    of_clusters = work.edges(starts, within, listed)
+    edges = of_clusters.inclusion
     facts: dict[str, Any] = {
         "rule": rule.rule,
         "threshold": rule.threshold,
         "within": rule.within,
         "prompts": int((cluster_of >= 0).sum()),
         "clusters": num,
-        "prompts_without_influence": unknown.prompts,
-        "edges_unknown": unknown.edges,
+        "prompts_without_influence": of_clusters.unknown.prompts,
+        "edges_unknown": of_clusters.unknown.edges,
         "seed": rule.seed,
     }
     chosen = None
     if rule.rule == "share":
-        chosen = subsampled(edges, num, subsample, rule)
+        chosen = selection(work.count_chosen(of_clusters, num, subsample, rule), num, subsample, rule)
         keep = chosen["selected_high"] >= rule.threshold
         edges, chosen = edges.where(keep), {name: values[keep] for name, values in chosen.items()}
         facts |= {"share": rule.share, "subsample": subsample, "samples": rule.samples, "confidence": CONFIDENCE}
@@ -123,7 +155,7 @@ def consensus_among(prompts: ChosenPrompts, rule: ConsensusRule, memory_gb: floa
     node_table = _node_table(prompts, sites, listed_nodes, num, threshold)
     is_in = edge_table["status"] == "in"
     facts |= {
-        "edges_seen": num_edges,
+        "edges_seen": of_clusters.number,
         "edges_listed": len(edge_table),
         "edges_in": int(is_in.sum()),
         "edges_certified": int((edge_table["radius"] > 0).sum()),

@@ -52,19 +52,37 @@ class ConsensusRule:
                 raise ConfigError(f"{name} must be an integer of at least 100, not {getattr(self, name)!r}")
 
 
-def subsampled(edges: Inclusion, num: int, size: int, rule: ConsensusRule) -> dict[str, npt.NDArray[Any]]:
-    """Return how often random subsamples of clusters choose each edge, with bounds, and the certified radius."""
+def samples_at_once(num_edges: int) -> int:
+    """Return the number of subsamples for whose weights there is memory, given the number of edges."""
+    return max(1, _ELEMENTS // max(1, num_edges))
+
+
+def count_chosen(
+    edges: Inclusion, num: int, size: int, rule: ConsensusRule, drawn_before: int, draws: int
+) -> npt.NDArray[np.int64]:
+    """Return how many of some subsamples of `size` of all `num` clusters choose each edge.
+
+    These are the `draws` subsamples after the first `drawn_before` that the seed gives.
+    """
     rng = np.random.default_rng(rule.seed)
+    for _ in range(drawn_before):
+        rng.choice(num, size, replace=False)
     value_IX = csr_array((edges.value_Y, (edges.item_Y, edges.cluster_Y)), shape=(len(edges.key_I), num))
     count_I = np.zeros(len(edges.key_I), dtype=np.int64)
-    at_once = max(1, _ELEMENTS // max(1, len(edges.key_I)))
-    for first in range(0, rule.samples, at_once):
-        draws = min(at_once, rule.samples - first)
-        drawn = np.zeros((num, draws))
-        for number in range(draws):
+    at_once = samples_at_once(len(edges.key_I))
+    for first in range(0, draws, at_once):
+        columns = min(at_once, draws - first)
+        drawn = np.zeros((num, columns))
+        for number in range(columns):
             drawn[rng.choice(num, size, replace=False), number] = 1.0 / size
         for values in (value_IX @ drawn).T:
             count_I += covering(values, rule.share)
+    return count_I
+
+
+def selection(count_I: npt.NDArray[np.int64], num: int, size: int, rule: ConsensusRule) -> dict[str, npt.NDArray[Any]]:
+    """Return how often subsamples choose each edge, with bounds, and the certified radius, given how many of all
+    `rule.samples` subsamples choose it."""
     # a bound for each edge, so that all of them hold together (Bonferroni); both ends count
     confidence = 1 - (1 - CONFIDENCE) / max(1, len(count_I))
     low, high = clopper_pearson(count_I, rule.samples, confidence)

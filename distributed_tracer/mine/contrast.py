@@ -11,19 +11,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import numpy as np
-
 from ..errors import ConfigError
 from ..names import unknown
 from ..store.reader import Store
 from ..table import Table
+from ..tasks.phases import Phases
 from ..text import counted
 from .contrast_columns import FEATURE_COLUMNS, TOKEN_COLUMNS
-from .feature_values import read_feature_values
-from .findings import InMemoryResult
-from .prompt_sets import PromptSets, prompt_sets, two_sets
-from .prompt_tokens import share_of_differing_tokens, token_shares
-from .set_tests import COLUMNS, ContrastSettings, SetTests, by_p
+from .contrast_tasks import ContrastPhases
+from .findings import InMemoryResult, phases_of_memory
+from .prompt_sets import PromptSets, prompt_sets, prompts_of, two_sets
+from .prompt_tokens import differing_tokens, token_shares
+from .set_tests import COLUMNS, ContrastSettings, by_p
 
 FEATURE_MEASURES = ("influence", "activation")
 
@@ -85,20 +84,21 @@ def contrast_features(
     for settings out of range, for influence that is not known, and for prompts stored without active features.
     """
     settings = ContrastSettings(test, q, min_clusters, permutations, seed)
-    return features_of_sets(store, prompt_sets(store, two_sets(a_ids, b_ids), cluster, paired), measure, settings)
+    sets = prompt_sets(store, two_sets(a_ids, b_ids), cluster, paired)
+    with phases_of_memory(prompts_of(store, sets)) as phases:
+        return features_of_sets(phases, store, sets, measure, settings)
 
 
-def features_of_sets(store: Store, sets: PromptSets, measure: str, settings: ContrastSettings) -> ContrastResult:
-    """Do what `contrast_features` does, for sets that are made already."""
+def features_of_sets(
+    phases: Phases, store: Store, sets: PromptSets, measure: str, settings: ContrastSettings
+) -> ContrastResult:
+    """Do what `contrast_features` does, for sets that are made already; phases of tasks do the long work."""
     if measure not in FEATURE_MEASURES:
         raise ConfigError(unknown("measure", measure, FEATURE_MEASURES))
-    read = read_feature_values(store, sets.ids, sets.clusters, measure, settings.min_clusters)
-    tests = SetTests(sets, settings)
-    for block in np.array_split(np.arange(len(read.keys)), max(1, -(-len(read.keys) // tests.columns_at_once))):
-        tests.add(*read.matrices(len(sets.ids), block))
-    columns = tests.columns()
     tokens = token_shares(store, sets)
-    differing = share_of_differing_tokens(read, tokens)
+    work = ContrastPhases.begin(phases, store, sets, settings, differing_tokens(tokens))
+    read, num_rare, tests = work.features(measure)
+    columns, differing = tests.columns(), read.differing_tokens
     order = by_p(columns, columns["g"], read.layer, read.feature)
     features = Table(
         {
@@ -108,7 +108,7 @@ def features_of_sets(store: Store, sets: PromptSets, measure: str, settings: Con
             "differing_tokens": differing[order],
         }
     )
-    facts = tests.facts(columns, measure, read.num_rare, differing)
+    facts = tests.facts(columns, measure, num_rare, differing)
     warnings = tests.warnings(facts, "features")
     if measure == "influence" and (num_unknown := int(read.is_unknown.sum())):
         warnings.append(

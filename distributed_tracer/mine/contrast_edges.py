@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -22,14 +21,15 @@ from ..graph.columns import KINDS
 from ..names import unknown
 from ..store.reader import Store
 from ..table import Table
+from ..tasks.phases import Phases
 from ..text import counted
 from .contrast import Contrast
 from .contrast_columns import EDGE_COLUMNS, TOKEN_COLUMNS
-from .edge_values import EdgeReader
-from .prompt_sets import PromptSets, prompt_sets, two_sets
+from .contrast_tasks import ContrastPhases
+from .findings import phases_of_memory
+from .prompt_sets import PromptSets, prompt_sets, prompts_of, two_sets
 from .prompt_tokens import differing_tokens, token_shares
-from .prompts import ChosenPrompts
-from .set_tests import COLUMNS, ContrastSettings, SetTests, by_p
+from .set_tests import COLUMNS, ContrastSettings, by_p
 from .statistics import Floats
 
 EDGE_MEASURES = ("share",)
@@ -75,40 +75,27 @@ def contrast_edges(
     """
     settings = ContrastSettings(test, q, min_clusters, permutations, seed)
     sets = prompt_sets(store, two_sets(a_ids, b_ids), cluster, paired)
-    return edges_of_sets(store, sets, "share", settings, memory_gb, folder)
+    with phases_of_memory(prompts_of(store, sets), {"memory_gb": memory_gb}, folder) as phases:
+        return edges_of_sets(phases, store, sets, "share", settings)
 
 
 def edges_of_sets(
-    store: Store,
-    sets: PromptSets,
-    measure: str,
-    settings: ContrastSettings,
-    memory_gb: float = _DEFAULT_GB,
-    folder: str | Path | None = None,
+    phases: Phases, store: Store, sets: PromptSets, measure: str, settings: ContrastSettings
 ) -> EdgeContrastResult:
-    """Do what `contrast_edges` does, for sets that are made already."""
+    """Do what `contrast_edges` does, for sets that are made already; phases of tasks do the long work.
+
+    They are given `memory_gb`.
+    """
     if measure not in EDGE_MEASURES:
         raise ConfigError(unknown("measure", measure, EDGE_MEASURES))
     tokens = token_shares(store, sets)
-    prompts = prompts_of(store, sets)
-    labels = dict(enumerate(store.prompt_table(sets.ids, ["targets"])["targets"].tolist()))
-    tests = SetTests(sets, settings, presence_alone=True)
-    with TemporaryDirectory(dir=folder, prefix="contrast-") as work:
-        reader = EdgeReader(Path(work), prompts, labels, differing_tokens(tokens), memory_gb)
-        keys, shares = [np.zeros(0, np.int64)], [np.zeros(0)]
-        for block in reader.blocks(settings.min_clusters, tests.columns_at_once):
-            row = np.where(np.isnan(block.value), 0.0, 1.0)
-            tests.add(block.value, block.present, {"row_share": row, "missing": block.missing})
-            keys.append(block.key)
-            shares.append(block.differing_tokens)
-    if len(keys) == 1:
-        empty = np.zeros((len(sets.ids), 0))
-        tests.add(empty, empty, {"row_share": empty, "missing": empty})
-    target, source = np.divmod(np.concatenate(keys), len(reader.sites) or 1)
+    work = ContrastPhases.begin(phases, store, sets, settings, differing_tokens(tokens))
+    reader, found, tests = work.edges()
+    target, source = np.divmod(found.key, len(reader.sites) or 1)
     columns = tests.columns()
     num_prompts = {"a": int(sets.is_a.sum()), "b": int((~sets.is_a).sum())}
     columns |= {f"rows_{end}": number - columns[f"unknown_{end}"] for end, number in num_prompts.items()}
-    order, differing = by_p(columns, columns["difference"], target, source), np.concatenate(shares)
+    order, differing = by_p(columns, columns["difference"], target, source), found.differing_tokens
     sites = reader.sites
     ends = {
         f"{side}_{name}": values
@@ -127,16 +114,10 @@ def edges_of_sets(
             "differing_tokens": differing[order],
         }
     )
-    facts = tests.facts(columns, measure, reader.num_rare, differing)
-    found = columns["q"] <= settings.q
-    facts["found_by_presence_alone"] = int(np.count_nonzero(found & np.isnan(columns["p_welch"])))
+    facts = tests.facts(columns, measure, found.num_rare, differing)
+    is_found = columns["q"] <= settings.q
+    facts["found_by_presence_alone"] = int(np.count_nonzero(is_found & np.isnan(columns["p_welch"])))
     return EdgeContrastResult(edges, tokens, (*tests.warnings(facts, "edges"), *_warnings(columns, facts)), facts)
-
-
-def prompts_of(store: Store, sets: PromptSets) -> ChosenPrompts:
-    """Return the prompts of both sets with the numbers of their clusters."""
-    clusters = np.unique(np.array(sets.clusters, dtype=object), return_inverse=True)[1].astype(np.int32)
-    return ChosenPrompts(store, sets.ids, clusters)
 
 
 def _warnings(columns: Mapping[str, Floats], facts: Mapping[str, object]) -> list[str]:

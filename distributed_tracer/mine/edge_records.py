@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .spill import CLASS_BITS, write_array
+from .task_arrays import load_arrays, save_arrays
 
 EDGE_RECORD = np.dtype([("key", "<i8"), ("rank_class", "<u4"), ("weight", "<f4")])
 """What is recorded of an edge.
@@ -35,7 +36,19 @@ class DividedFile:
         self._num_records = 0
         self._ends: list[npt.NDArray[np.int64]] = []
         """Of each append, where its first partition begins and where each partition ends, in records."""
-        path.touch()
+        if not path.exists():
+            path.touch()
+
+    def close(self) -> None:
+        """Write where partitions begin and end, so that `opened` can read the file in another process."""
+        save_arrays(_ends_folder(self._path), {"ends": np.array(self._ends, dtype=np.int64)})
+
+    @classmethod
+    def opened(cls, path: Path, dtype: np.dtype[Any], num_partitions: int) -> DividedFile:
+        """Return a file that was closed, for reading."""
+        found = cls(path, dtype, num_partitions)
+        found._ends = list(load_arrays(_ends_folder(path))["ends"])
+        return found
 
     def append(self, records: npt.NDArray[Any], partition: npt.NDArray[np.uint16]) -> None:
         """Append records, each to its partition; within a partition they stay in order."""
@@ -52,6 +65,10 @@ class DividedFile:
                 begin, end = ends[partition : partition + 2].tolist()
                 file.seek(begin * self._dtype.itemsize)
                 yield np.fromfile(file, dtype=self._dtype, count=end - begin)
+
+
+def _ends_folder(path: Path) -> Path:
+    return path.with_name(f"{path.name}_ends")
 
 
 def ordered(records: npt.NDArray[Any], num_prompts: int) -> npt.NDArray[Any]:

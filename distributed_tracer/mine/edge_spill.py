@@ -5,6 +5,7 @@ Axes: E edge, I prompt of a part range or site, N node.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -19,20 +20,21 @@ from .spill import CLASS_BITS, partition_starts
 
 OF_ROWS = ("row_abs_sum_all", "constant")
 """Columns of nodes that are read in addition."""
+_NAMES = "names.json"
 
 
 class EdgeSpill:
-    """Temporary files of edges and of computed rows, in the folder `work`."""
+    """Files of edges and of computed rows in a folder, divided by target."""
 
-    def __init__(
-        self, work: Path, sites: Sites, labels: Mapping[int, Sequence[str]], differing: Collection[str]
-    ) -> None:
-        """`labels` are those of the targets of the prompt of each rank; `differing` are the tokens of one set only."""
-        self._sites, self._labels, self._differing = sites, labels, differing
+    def __init__(self, work: Path, sites: Sites, is_written: bool = False) -> None:
+        """Begin the files of these sites in the folder `work`, or open those that were written there."""
+        self._work, self._sites = work, sites
         self._starts = partition_starts(sites)
-        self._edges = DividedFile(work / "edges", EDGE_RECORD, self.num_partitions)
-        self._rows = DividedFile(work / "rows", ROW_RECORD, self.num_partitions)
-        self.name_of: dict[int, str] = {}
+        new = DividedFile.opened if is_written else DividedFile
+        self._edges = new(work / "edges", EDGE_RECORD, self.num_partitions)
+        self._rows = new(work / "rows", ROW_RECORD, self.num_partitions)
+        names = json.loads((work / _NAMES).read_text(encoding="ascii")) if is_written else {}
+        self.name_of: dict[int, str] = {int(site): name for site, name in names.items()}
         """The text of each token and target, by the number of its site."""
 
     @property
@@ -40,18 +42,28 @@ class EdgeSpill:
         """The number of partitions: ranges of target sites with about the same number of edges."""
         return len(self._starts) - 1
 
-    def write(self, ranges: Iterable[ScannedRange]) -> None:
-        """Write the edges and the computed rows of part ranges."""
-        for scanned in ranges:
-            self._write_range(scanned)
+    def write(
+        self, ranges: Iterable[ScannedRange], labels: Mapping[int, Sequence[str]], differing: Collection[str]
+    ) -> None:
+        """Write the edges and the computed rows of all part ranges.
 
-    def _write_range(self, scanned: ScannedRange) -> None:
+        `labels` are those of the targets of the prompt of each rank; `differing` are the tokens of one set only.
+        """
+        for scanned in ranges:
+            self._write_range(scanned, labels, differing)
+        self._edges.close()
+        self._rows.close()
+        (self._work / _NAMES).write_text(json.dumps(self.name_of), encoding="ascii")
+
+    def _write_range(
+        self, scanned: ScannedRange, labels: Mapping[int, Sequence[str]], differing: Collection[str]
+    ) -> None:
         own = scanned.part_range
         site_N, rank_N = self._sites.numbers(scanned.code_N), scanned.rank_N
         partition_N = (np.searchsorted(self._starts, site_N, side="right") - 1).astype(np.uint16)
         tokens = own.tokens_at(own.prompt_N, scanned.nodes["position"])
-        self._name(scanned, site_N, tokens.values)
-        differs_N = np.array([name in self._differing for name in tokens.names], dtype=bool)[tokens.codes]
+        self._name(scanned, site_N, tokens.values, labels)
+        differs_N = np.array([name in differing for name in tokens.names], dtype=bool)[tokens.codes]
         target_E = scanned.target_E
         source_E, weight_E = scanned.edges()
         records = np.empty(len(target_E), dtype=EDGE_RECORD)
@@ -117,13 +129,19 @@ class EdgeSpill:
             total += int(count_I[source])
         yield target * size + begin, (target + 1) * size
 
-    def _name(self, scanned: ScannedRange, site_N: npt.NDArray[np.int32], token_N: npt.NDArray[np.object_]) -> None:
+    def _name(
+        self,
+        scanned: ScannedRange,
+        site_N: npt.NDArray[np.int32],
+        token_N: npt.NDArray[np.object_],
+        labels: Mapping[int, Sequence[str]],
+    ) -> None:
         """Learn the text of tokens and targets. Of several, as equal tokens of different tokenizers, the first counts
         in the order of texts."""
         kind_N, number_N, rank_N = scanned.nodes["kind"], scanned.nodes["feature"], scanned.rank_N
         named = [(site, token_N[node]) for site, node in _of_kind(kind_N, site_N, NodeKind.TOKEN)]
         of_targets = _of_kind(kind_N, site_N, NodeKind.TARGET)
-        named += [(site, self._labels[int(rank_N[node])][int(number_N[node])]) for site, node in of_targets]
+        named += [(site, labels[int(rank_N[node])][int(number_N[node])]) for site, node in of_targets]
         for site, name in named:
             self.name_of[site] = min(name, self.name_of.get(site, name))
 

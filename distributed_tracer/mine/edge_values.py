@@ -5,7 +5,7 @@ Axes: E edge (a record), X pair of sites, Y pair of sites in one prompt, I row o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from .edge_records import ordered
 from .edge_spill import OF_ROWS, EdgeSpill
 from .prompts import ChosenPrompts
 from .scan import find_sites_of_one_model, scan_ranges
+from .sites import Sites
 from .spill import CLASS_BITS
 from .statistics import Floats
 
@@ -51,26 +52,40 @@ class EdgeBlock:
 class EdgeReader:
     """Reads the edges that enough clusters have, block by block, in a bounded amount of memory."""
 
-    def __init__(
-        self, work: Path, prompts: ChosenPrompts, labels: dict[int, list[str]], differing: set[str], memory_gb: float
-    ) -> None:
-        """Divide all edges among temporary files in the folder `work`. The clusters are those of `prompts`."""
+    def __init__(self, work: Path, prompts: ChosenPrompts, memory_gb: float) -> None:
+        """Read the files that `write` has written into the folder `work`. The clusters are those of `prompts`."""
         self._prompts = prompts
-        self.sites = find_sites_of_one_model(prompts, AtlasPlan.of(memory_gb).read_rows)
+        self.sites = Sites.load(work)
         self._plan = AtlasPlan.of(memory_gb, len(self.sites))
-        self._spill = EdgeSpill(work, self.sites, labels, differing)
-        self._spill.write(scan_ranges(prompts, self._plan.read_rows, also=OF_ROWS))
+        self._spill = EdgeSpill(work, self.sites, is_written=True)
         self.num_rare = 0
         """The number of edges that too few clusters have, of those that were read so far."""
+
+    @staticmethod
+    def write(work: Path, prompts: ChosenPrompts, differing: Collection[str], memory_gb: float) -> None:
+        """Divide all edges among files in the folder `work`; `differing` are the tokens of one set only."""
+        sites = find_sites_of_one_model(prompts, AtlasPlan.of(memory_gb).read_rows)
+        plan = AtlasPlan.of(memory_gb, len(sites))
+        sites.save(work)
+        labels = dict(enumerate(prompts.store.prompt_table(prompts.ids, ["targets"])["targets"].tolist()))
+        EdgeSpill(work, sites).write(scan_ranges(prompts, plan.read_rows, also=OF_ROWS), labels, differing)
+
+    @property
+    def num_partitions(self) -> int:
+        """Number of ranges of targets."""
+        return self._spill.num_partitions
 
     def name_of(self, site: int) -> str:
         """Return the text of a token or of a target; empty for features and errors."""
         return self._spill.name_of.get(site, "")
 
-    def blocks(self, min_clusters: int, edges_at_once: int) -> Iterator[EdgeBlock]:
-        """Yield the edges that at least `min_clusters` clusters have, by target, then by source, some at a time."""
+    def blocks(self, partitions: Iterable[int], min_clusters: int, edges_at_once: int) -> Iterator[EdgeBlock]:
+        """Yield the edges that at least `min_clusters` clusters have, by target, then by source, some at a time.
+
+        They are those into the targets of some partitions.
+        """
         waiting: list[EdgeBlock] = []
-        for block in self._small_blocks(min_clusters, edges_at_once):
+        for block in self._small_blocks(partitions, min_clusters, edges_at_once):
             if sum(len(one.key) for one in waiting) + len(block.key) > edges_at_once:
                 yield EdgeBlock.joined(waiting)
                 waiting = []
@@ -78,8 +93,8 @@ class EdgeReader:
         if waiting:
             yield EdgeBlock.joined(waiting)
 
-    def _small_blocks(self, min_clusters: int, edges_at_once: int) -> Iterator[EdgeBlock]:
-        for number in range(self._spill.num_partitions):
+    def _small_blocks(self, partitions: Iterable[int], min_clusters: int, edges_at_once: int) -> Iterator[EdgeBlock]:
+        for number in partitions:
             rows = _Rows.of(self._spill.rows(number))
             for first, end in self._spill.key_ranges(number, self._plan.most_edges):
                 records = ordered(self._spill.edges(number, first, end), len(self._prompts))

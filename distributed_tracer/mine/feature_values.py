@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,10 @@ from .statistics import Floats, Mask
 
 Ints = npt.NDArray[np.int64]
 _LAYER = 1 << 32
+_OF_NODES = ("key", "prompt", "position", "influence")
+
+
+Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +32,6 @@ class FeatureValues:
 
     keys: Ints
     """One number for each feature: layer * 2^32 + index."""
-    num_rare: int
-    """The number of features that too few clusters have."""
     column: Ints
     """The number of each row's feature in `keys`."""
     prompt: Ints
@@ -38,10 +40,9 @@ class FeatureValues:
     """Influence or activation, summed over positions."""
     is_unknown: Mask
     """Whether a position at which the feature is active is not a node, so that the influence is not known."""
-    site_column: Ints
-    """The number of the feature of each active position, of all prompts."""
-    site_token: npt.NDArray[Any]
-    """The token at each of these positions."""
+    differing_tokens: Floats
+    """For each feature the share of its active positions whose token occurs in the prompts of one set only. A feature
+    with a share of 1 may be no more than a name of these tokens."""
 
     @property
     def layer(self) -> npt.NDArray[np.int16]:
@@ -53,30 +54,51 @@ class FeatureValues:
         """The index of each feature in its layer."""
         return (self.keys % _LAYER).astype(np.int32)
 
-    def matrices(self, num_prompts: int, columns: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
-        """Return values, NaN where not known, and 1 where present, of consecutive features [prompts, columns]."""
-        value, present = np.zeros((2, num_prompts, len(columns)))
-        if len(columns):
-            rows = slice(*np.searchsorted(self.column, [columns[0], columns[-1] + 1]))
-            place = self.prompt[rows], self.column[rows] - columns[0]
-            value[place] = np.where(self.is_unknown[rows], np.nan, self.value[rows])
-            present[place] = 1.0
+    def matrices(self, num_prompts: int, first: int, end: int) -> tuple[Floats, Floats]:
+        """Return values, NaN where not known, and 1 where present, of features `first` to `end` - 1 [prompts,
+        features]."""
+        value, present = np.zeros((2, num_prompts, end - first))
+        rows = slice(*np.searchsorted(self.column, [first, end]))
+        place = self.prompt[rows], self.column[rows] - first
+        value[place] = np.where(self.is_unknown[rows], np.nan, self.value[rows])
+        present[place] = 1.0
         return value, present
 
+    @classmethod
+    def joined(
+        cls, keys: Ints, sites: Sequence[Arrays], nodes: Sequence[Arrays], num_prompts: int, of_influence: bool
+    ) -> FeatureValues:
+        """Return the values of the features `keys`, from what `active_sites` and `seen_features` returned for all
+        prompts. Raises ConfigError for a feature that is a node but not active."""
+        names = ("place", "position", "activation", "is_node", "differs")
+        place, position, activation, is_node, differs = (np.concatenate([one[name] for one in sites]) for name in names)
+        order = np.lexsort((position, place))
+        rows, row = np.unique(place[order], return_inverse=True)
+        is_unknown = np.zeros(len(rows), dtype=bool)
+        if of_influence:
+            is_unknown[row[~is_node[order]]] = True
+            value = _node_sums(nodes, keys, num_prompts, rows)
+        else:
+            value = np.bincount(row, activation[order].astype(np.float64), len(rows)).astype(np.float64)
+        column, prompt = np.divmod(rows, num_prompts)
+        counts = np.bincount(column[row], minlength=len(keys))
+        hits = np.bincount(column[row], differs[order].astype(np.float64), len(keys))
+        shares: Floats = np.divide(hits, counts, out=np.full(len(keys), np.nan), where=counts > 0)
+        return cls(keys, column, prompt, value, is_unknown, shares)
 
-def read_feature_values(
-    store: Store, ids: Sequence[str], clusters: Sequence[str], measure: str, min_clusters: int
-) -> FeatureValues:
-    """Read the influence or the activation of all features that at least `min_clusters` of the clusters have.
 
-    A cluster has a feature if the feature is a node (influence) or is active (activation) in one of its prompts. Memory
-    grows with the active positions of these features in these prompts. Raises ConfigError for influence that is not
-    known and for prompts stored without active features.
+def seen_features(
+    store: Store, ids: Sequence[str], number_of: Mapping[str, int], cluster_of: Ints, measure: str
+) -> dict[str, npt.NDArray[Any]]:
+    """Return which features which clusters have, of some prompts, and with influence all nodes of features.
+
+    A cluster has a feature if the feature is a node (influence) or is active (activation) in one of its prompts.
+    `number_of` has the number of each prompt, and `cluster_of` the cluster of each number. The arrays are `seen` (rows
+    of feature and cluster, each once) and `key`, `prompt`, `position` and `influence` of nodes. Raises ConfigError for
+    influence that is not known and for prompts stored without active features.
     """
-    number_of = {prompt: number for number, prompt in enumerate(ids)}
-    cluster_numbers = np.unique(np.array(clusters, dtype=object), return_inverse=True)[1].astype(np.int64)
     seen = np.zeros((0, 2), np.int64)
-    of_nodes: list[tuple[npt.NDArray[Any], ...]] = []
+    of_nodes: list[tuple[npt.NDArray[Any], ...]] = [(*(np.zeros(0, np.int64) for _ in range(3)), np.zeros(0))]
     of_influence = measure == "influence"
     if of_influence:
         stream = store.nodes(ids, ("prompt", "layer", "position", "feature", "influence"), {"kind": "feature"})
@@ -84,7 +106,7 @@ def read_feature_values(
         stream = store.active(ids, ("prompt", "layer", "feature"))
     for table in stream:
         prompt, key = _prompts(table, number_of), _keys(table)
-        seen = np.unique(np.concatenate([seen, np.stack([key, cluster_numbers[prompt]], axis=1)]), axis=0)
+        seen = np.unique(np.concatenate([seen, np.stack([key, cluster_of[prompt]], axis=1)]), axis=0)
         if of_influence:
             influence = table["influence"].astype(np.float64)
             if np.isnan(influence).any():
@@ -92,52 +114,47 @@ def read_feature_values(
                     "the influence of features is not known for some of these graphs: try measure='activation'"
                 )
             of_nodes.append((key, prompt, table["position"].astype(np.int64), influence))
+    columns = (np.concatenate(parts) for parts in zip(*of_nodes, strict=True))
+    return {"seen": seen, **dict(zip(_OF_NODES, columns, strict=True))}
+
+
+def features_of_clusters(parts: Sequence[Arrays], min_clusters: int) -> tuple[Ints, int]:
+    """Return the features that at least `min_clusters` clusters have, and the number of others, from what
+    `seen_features` returned for all prompts."""
+    seen = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *(part["seen"] for part in parts)]), axis=0)
     keys, num_clusters = np.unique(seen[:, 0], return_counts=True)
     kept = keys[num_clusters >= min_clusters]
-    place, activation, is_node, token = _active_sites(store, ids, number_of, kept)
-    rows, row = np.unique(place, return_inverse=True)
-    is_unknown = np.zeros(len(rows), dtype=bool)
-    if of_influence:
-        is_unknown[row[~is_node]] = True
-        value = _node_sums(of_nodes, kept, len(ids), rows)
-    else:
-        value = np.bincount(row, activation, len(rows)).astype(np.float64)
-    column, prompt = np.divmod(rows, len(ids))
-    return FeatureValues(kept, len(keys) - len(kept), column, prompt, value, is_unknown, column[row], token)
+    return kept, len(keys) - len(kept)
 
 
-def _active_sites(
-    store: Store, ids: Sequence[str], number_of: dict[str, int], kept: Ints
-) -> tuple[Ints, Floats, Mask, npt.NDArray[Any]]:
-    """Return all active positions of the kept features, sorted by feature, prompt and position.
+def active_sites(
+    store: Store, ids: Sequence[str], number_of: Mapping[str, int], kept: Ints, differing: Collection[str]
+) -> dict[str, npt.NDArray[Any]]:
+    """Return all positions of some prompts at which the kept features are active.
 
-    The first array is the number of the feature times the number of prompts, plus the number of the prompt. Then come
-    activation, whether the feature is a node there, and token.
+    `place` is the number of the feature times the number of all prompts, plus the number of the prompt; then come
+    `position`, `activation`, `is_node`, and `differs`: whether the token there is one of `differing`.
     """
     names = ("prompt", "layer", "position", "feature", "activation", "is_node", "token")
-    found: list[tuple[npt.NDArray[Any], ...]] = [
-        (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, bool), np.zeros(0, object))
-    ]
+    kinds = {"place": np.int64, "position": np.int64, "activation": np.float32, "is_node": bool, "differs": bool}
+    found: list[tuple[npt.NDArray[Any], ...]] = [tuple(np.zeros(0, kind) for kind in kinds.values())]
     for table in store.active(ids, names):
         key = _keys(table)
         rows = np.flatnonzero(np.isin(key, kept))
-        place = np.searchsorted(kept, key[rows]) * len(ids) + _prompts(table, number_of)[rows]
-        columns = (table[name][rows] for name in ("position", "activation", "is_node", "token"))
-        found.append((place, *columns))
-    place, position, activation, is_node, token = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    order = np.lexsort((position, place))
-    return place[order], activation[order].astype(np.float64), is_node[order], token[order]
+        place = np.searchsorted(kept, key[rows]) * len(number_of) + _prompts(table, number_of)[rows]
+        tokens = table["token"][rows].tolist()
+        differs = np.fromiter((token in differing for token in tokens), bool, len(tokens))
+        found.append((place, *(table[name][rows] for name in ("position", "activation", "is_node")), differs))
+    columns = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return {name: column.astype(kinds[name]) for name, column in zip(kinds, columns, strict=True)}
 
 
-def _node_sums(of_nodes: Sequence[tuple[npt.NDArray[Any], ...]], kept: Ints, num_prompts: int, rows: Ints) -> Floats:
+def _node_sums(nodes: Sequence[Arrays], kept: Ints, num_prompts: int, rows: Ints) -> Floats:
     """Return the influence of each row, summed over positions from the first to the last.
 
-    `of_nodes` are feature, prompt, position and influence of all nodes. Raises ConfigError for a node without a row,
-    that is, for a feature that is a node but not active.
+    Raises ConfigError for a node without a row, that is, for a feature that is a node but not active.
     """
-    if not of_nodes:
-        return np.zeros(len(rows))
-    key, prompt, position, influence = (np.concatenate(parts) for parts in zip(*of_nodes, strict=True))
+    key, prompt, position, influence = (np.concatenate([one[name] for one in nodes]) for name in _OF_NODES)
     is_kept = np.isin(key, kept)
     place = np.searchsorted(kept, key[is_kept]) * num_prompts + prompt[is_kept]
     order = np.lexsort((position[is_kept], place))
@@ -157,5 +174,5 @@ def _keys(table: Table) -> Ints:
     return key
 
 
-def _prompts(table: Table, number_of: dict[str, int]) -> Ints:
+def _prompts(table: Table, number_of: Mapping[str, int]) -> Ints:
     return np.fromiter((number_of[prompt] for prompt in table["prompt"]), np.int64, len(table))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,9 +21,11 @@ from ..store.format.run_file import is_imported
 from ..store.reader import Store
 from ..table import Table
 from ..table_folder import import_parquet, write_parquet
+from ..tasks.phases import Execute, Phases, perform_here
 from .columns import NAMES, Column, arrow_table
 from .prompts import ChosenPrompts
-from .result import TABLES, Result, check_folder, open_result, work_folder, write_document
+from .result import TABLES, Result, check_folder, open_result, room, work_folder, work_phases, write_document
+from .task_cache import forget_kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,19 +102,71 @@ def mine_findings(
     """
     import_parquet("a result of mining")
     folder = Path(out).expanduser()
-    settings = {"what": what, "prompts": prompts.digest(), **options}
+    settings = _settings(what, prompts, options)
     if not check_folder(folder, settings):
         with work_folder(folder):
-            findings = find()
-            of_graphs = describe_graphs(prompts.store)
-            for name, table in findings.tables.items():
-                if missing := table.columns.keys() ^ table.rows.keys():
-                    raise ConfigError(f"the table {name} has no values or no description of {sorted(missing)}")
-                own = arrow_table(table.columns, table.rows, of_graphs)
-                write_parquet(folder / TABLES / f"{name}.parquet", iter([own]))
-            found = {"facts": to_json_types(findings.facts), "warnings": list(findings.warnings)}
-            write_document(folder, {"what": what, "settings": settings, **provenance(prompts), **found})
+            _write(folder, settings, prompts, find())
     return open_result(folder)
+
+
+def mine_in_phases(
+    out: str | Path,
+    what: str,
+    prompts: ChosenPrompts,
+    options: Mapping[str, Any],
+    find: Callable[[Phases], Findings],
+    run: Execute,
+    temporary_bytes: int,
+    given: Mapping[str, Any] | None = None,
+) -> Result:
+    """Do what `mine_findings` does, with a `find` that leaves its long work to phases of tasks.
+
+    What a killed run with the same prompts and options has finished is not done again. `run` does the tasks, whose
+    `given` has the address of the store as `store` and what is given here, on which no result depends. Raises
+    ResultError, too, if the disk is full, which says that `temporary_bytes` are needed, and WorkerLost.
+    """
+    import_parquet("a result of mining")
+    folder = Path(out).expanduser()
+    settings = _settings(what, prompts, options)
+    if not check_folder(folder, settings):
+        given = {"store": prompts.store.url, **(given or {})}
+        try:
+            with room(folder, temporary_bytes), work_phases(folder, settings, run, given) as phases:
+                _write(folder, settings, prompts, find(phases))
+        finally:
+            forget_kept()
+    return open_result(folder)
+
+
+@contextmanager
+def phases_of_memory(
+    prompts: ChosenPrompts, given: Mapping[str, Any] | None = None, folder: str | Path | None = None
+) -> Iterator[Phases]:
+    """Yield phases for an answer that is wanted in memory: this process does the tasks, in temporary files.
+
+    The files lie in `folder`, or where the system has temporary files, and are removed at the end.
+    """
+    with TemporaryDirectory(prefix="mining-", dir=folder) as work:
+        try:
+            yield Phases(Path(work), {}, perform_here, {"store": prompts.store.url, **(given or {})})
+        finally:
+            forget_kept()
+
+
+def _settings(what: str, prompts: ChosenPrompts, options: Mapping[str, Any]) -> dict[str, Any]:
+    return {"what": what, "prompts": prompts.digest(), **options}
+
+
+def _write(folder: Path, settings: Mapping[str, Any], prompts: ChosenPrompts, findings: Findings) -> None:
+    """Write the tables of findings, and the document that makes the folder a result."""
+    of_graphs = describe_graphs(prompts.store)
+    for name, table in findings.tables.items():
+        if missing := table.columns.keys() ^ table.rows.keys():
+            raise ConfigError(f"the table {name} has no values or no description of {sorted(missing)}")
+        own = arrow_table(table.columns, table.rows, of_graphs)
+        write_parquet(folder / TABLES / f"{name}.parquet", iter([own]))
+    found = {"facts": to_json_types(findings.facts), "warnings": list(findings.warnings)}
+    write_document(folder, {"what": settings["what"], "settings": settings, **provenance(prompts), **found})
 
 
 def provenance(prompts: ChosenPrompts) -> dict[str, Any]:

@@ -93,7 +93,9 @@ class Unknown:
     """What could not be counted."""
 
     prompts: int = 0
+    """Prompts whose influence is not known, which have no edges."""
     edges: int = 0
+    """Edges whose weight is not finite."""
 
 
 def num_passes(num_edges: int, memory_gb: float) -> int:
@@ -111,22 +113,20 @@ def edge_inclusion(
     cluster_of: npt.NDArray[np.int32],
     within: Fraction,
     memory_gb: float,
-    unknown: Unknown,
-) -> Iterator[Inclusion]:
-    """Yield the inclusion of all edges between sites, by key; the value is the share of influence that they pass on.
+    targets: tuple[int, int],
+) -> tuple[Inclusion, Unknown]:
+    """Return the inclusion of the edges into a range of target sites, by key, and what is unknown of all edges.
 
-    The store is read as often as needed to hold the records of a range of targets in half of `memory_gb`. `unknown`
-    counts prompts whose influence is not known, which have no edges, and edges whose weight is not finite.
+    The value is the share of influence that an edge passes on. `targets` are the first site and the one after the last.
+    The records of all ranges of `sites.ranges(num_passes(...))` fit into half of `memory_gb`, one range at a time.
     """
-    starts = sites.ranges(num_passes(prompts.num_edges, memory_gb))
-    for number, (first, end) in enumerate(zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)):
-        records: list[Record] = []
-        for shares in read_edge_shares(prompts, sites, min(_READ_ROWS, _most_records(memory_gb)), "all", first, end):
-            records.append((shares.key_X, shares.rank_X, shares.share_X, shares.signed_X))
-            if not number:
-                unknown.prompts += int(np.count_nonzero(~shares.known_I))
-                unknown.edges += shares.num_unknown
-        yield Inclusion.of(records, cluster_of, within)
+    records: list[Record] = []
+    unknown = Unknown()
+    for shares in read_edge_shares(prompts, sites, min(_READ_ROWS, _most_records(memory_gb)), "all", *targets):
+        records.append((shares.key_X, shares.rank_X, shares.share_X, shares.signed_X))
+        unknown.prompts += int(np.count_nonzero(~shares.known_I))
+        unknown.edges += shares.num_unknown
+    return Inclusion.of(records, cluster_of, within), unknown
 
 
 def node_inclusion(

@@ -5,8 +5,10 @@ Axes: I prompt, X value that is not zero of any prompt, Y value that is compared
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,8 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 BYTES_PER_VALUE = 96
 """Memory that a value takes at most while an index is made."""
+_ORDER, _FIRST = "order", "first"
+"""Names of the arrays of the order by prompts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +63,21 @@ class InvertedIndex:
         column_X = (np.cumsum(is_first) - 1).astype(np.int32)
         parts = (column_X, prompt_X[shared].astype(np.int32), value_X[shared], half_X[shared])
         return cls(num_prompts, starts, *parts, sum_I, square_I)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what `of_arrays` takes, which includes the order by prompts."""
+        order, first = self._by_prompt
+        own = {entry.name: np.asarray(getattr(self, entry.name)) for entry in fields(self)}
+        return {**own, _ORDER: order, _FIRST: first}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> InvertedIndex:
+        """Return the index with these arrays."""
+        own: dict[str, Any] = {entry.name: arrays[entry.name] for entry in fields(cls)}
+        own["num_prompts"] = int(own["num_prompts"])
+        found = cls(**own)
+        found.__dict__["_by_prompt"] = (arrays[_ORDER], arrays[_FIRST])  # the place of the cached property
+        return found
 
     @cached_property
     def _by_prompt(self) -> tuple[Ints, Ints]:

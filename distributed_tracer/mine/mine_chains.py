@@ -6,7 +6,7 @@ find chains in the average graph ─▶ count them in the graphs ─▶ tables, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,15 +15,20 @@ from ..errors import ConfigError
 from ..names import unknown
 from ..store.reader import Store
 from ..table import Table
+from ..tasks.phases import Execute, Phases, perform_here
+from ..tasks.task import Place, Task
 from ..text import counted, short
 from .chain_support import chain_support
 from .chain_tables import CHAIN_COLUMNS, EDGE_COLUMNS, chain_table, edge_table
-from .chains import best_chains, chain_bytes
-from .findings import InMemoryResult, mine_findings
+from .chains import Chain, best_chains, chain_bytes
+from .findings import Findings, InMemoryResult, mine_in_phases, phases_of_memory
 from .prompt_sets import FEW_CLUSTERS
 from .prompts import ChosenPrompts, choose_prompts
-from .result import Result
+from .result import Result, open_result
 from .token_names import token_names
+
+_TEMPORARY_BYTES = 1_000_000
+"""Bytes of temporary files: these are the chains alone."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,16 +68,23 @@ class ChainPlan:
             f"counted in {counted(len(self.prompts), 'prompt')} with {counted(self.prompts.num_edges, 'edge')}"
         )
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """What tasks are given."""
+        return {"atlas": str(self.atlas.path.absolute()), "memory_gb": self.memory_gb}
+
     def options(self) -> dict[str, Any]:
         """Return what determines the result beside the prompts, as JSON."""
         own = {name: getattr(self, name) for name in ("k", "target", "min_edges", "min_prompts")}
         clusters = None if self.prompts.clusters is None else self.prompts.clusters.tolist()
         return {"atlas": self.atlas.info.get("sha256"), "begin": list(self.begin), **own, "clusters": _digest(clusters)}
 
-    def find(self) -> ChainsResult:
-        """Find the chains and count them."""
-        settings = self.k, self.begin, self.target, self.min_edges, self.min_prompts, self.memory_gb
-        chains = best_chains(self.atlas, *settings)
+    def find(self, phases: Phases) -> ChainsResult:
+        """Find the chains and count them; phases of tasks do the long work."""
+        own = {name: getattr(self, name) for name in ("k", "target", "min_edges", "min_prompts")}
+        arguments = {"atlas": self.atlas.info.get("sha256"), "begin": list(self.begin), **own}
+        (done,) = phases.run("chains", [Task(find_chains, arguments)])
+        chains = [Chain.of_json(fields) for fields in done.value]
         if not chains:
             end = "a target" if self.target is None else f"the target with token id {self.target}"
             raise ConfigError(
@@ -103,15 +115,39 @@ def strongest_chains(store: Store, atlas: Result, k: int = 50, **options: Any) -
 
     `options` and errors are those of `plan_chains`.
     """
-    return plan_chains(store, atlas, k, **options).find()
+    plan = plan_chains(store, atlas, k, **options)
+    with phases_of_memory(plan.prompts, plan.given) as phases:
+        return plan.find(phases)
 
 
-def mine_chains(plan: ChainPlan, out: str | Path) -> Result:
+def mine_chains(plan: ChainPlan, out: str | Path, run: Execute = perform_here) -> Result:
     """Write the chains into the folder `out`, and return the result; a finished one is returned as it is.
 
-    Raises ConfigError for a folder with another result.
+    `run` does the work, as for `mine_atlas`; what a killed run has finished is not done again. Raises ConfigError for a
+    folder with another result.
     """
-    return mine_findings(out, "chains", plan.prompts, plan.options(), lambda: plan.find().findings())
+
+    def find(phases: Phases) -> Findings:
+        return plan.find(phases).findings()
+
+    return mine_in_phases(out, "chains", plan.prompts, plan.options(), find, run, _TEMPORARY_BYTES, plan.given)
+
+
+def find_chains(
+    place: Place,
+    atlas: str | None,
+    k: int,
+    begin: list[str],
+    target: int | None,
+    min_edges: int,
+    min_prompts: int,
+) -> list[dict[str, Any]]:
+    """Return the strongest chains of the atlas that is given, as JSON; `atlas` tells it from others."""
+    found = open_result(place.given["atlas"])
+    if found.info.get("sha256") != atlas:
+        raise ConfigError(f"the atlas at {found.path} has changed since the command began: run it again")
+    chains = best_chains(found, k, begin, target, min_edges, min_prompts, place.given["memory_gb"])
+    return [asdict(chain) for chain in chains]
 
 
 def plan_chains(

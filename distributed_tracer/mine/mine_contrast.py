@@ -11,19 +11,21 @@ from ..errors import ConfigError
 from ..names import unknown
 from ..store.read.where import rows_meeting
 from ..store.reader import Store
+from ..tasks.phases import Execute, Phases, perform_here
 from ..text import counted, printable
-from .atlas import room
 from .atlas_build import AtlasPlan
 from .contrast import FEATURE_MEASURES, features_of_sets
-from .contrast_edges import EDGE_MEASURES, edges_of_sets, prompts_of
+from .contrast_edges import EDGE_MEASURES, edges_of_sets
 from .edge_records import EDGE_RECORD, ROW_RECORD
-from .findings import Findings, mine_findings
-from .prompt_sets import PromptSets, prompt_sets, two_sets
+from .findings import Findings, mine_in_phases
+from .prompt_sets import PromptSets, prompt_sets, prompts_of, two_sets
 from .prompts import ChosenPrompts
-from .result import RECORDS, WORK, Result
+from .result import Result
 from .set_tests import ContrastSettings
 
 Of = Literal["features", "edges"]
+_ACTIVE_BYTES = 64
+"""Bytes that an active feature takes in temporary files, at most."""
 _MEASURES = {"features": FEATURE_MEASURES, "edges": EDGE_MEASURES}
 
 
@@ -47,10 +49,12 @@ class ContrastPlan:
 
     @property
     def temporary_bytes(self) -> int:
-        """A bound of the bytes of temporary files: not every node has a computed row."""
+        """A bound of the bytes of temporary files: not every node has a computed row, nor is every feature tested."""
+        prompts = self.prompts
         if self.of == "features":
-            return 0
-        return EDGE_RECORD.itemsize * self.prompts.num_edges + ROW_RECORD.itemsize * self.prompts.num_nodes
+            num_active = sum(self.store.entry(prompt_id).num_active for prompt_id in prompts.ids)
+            return _ACTIVE_BYTES * num_active
+        return EDGE_RECORD.itemsize * prompts.num_edges + ROW_RECORD.itemsize * prompts.num_nodes
 
     def describe(self) -> str:
         """Return lines for people."""
@@ -60,8 +64,7 @@ class ContrastPlan:
             (_, num_prompts), (_, num_clusters) = sets.sizes(is_in)
             lines.append(f"set {name}: {counted(num_prompts, 'prompt')} in {counted(num_clusters, 'cluster')}")
         lines.append(f"{counted(prompts.num_nodes, 'node')} and {counted(prompts.num_edges, 'edge')}")
-        if self.of == "edges":
-            lines.append(f"{self.temporary_bytes / 1e9:.3f} GB of temporary files")
+        lines.append(f"at most {self.temporary_bytes / 1e9:.3f} GB of temporary files")
         lines.append(f"at most {counted(self.settings.permutations, 'assignment')} of labels for every tested row")
         return "\n".join(map(printable, lines))
 
@@ -119,13 +122,15 @@ def mine_contrast(
     permutations: int = 9_999,
     seed: int = 0,
     memory_gb: float = 2.0,
+    run: Execute = perform_here,
 ) -> Result:
     """Write the contrast of the prompts that meet the conditions `a` with those that meet `b` into the folder `out`.
 
     `where` holds conditions for the prompts of both sets. Without `b`, set b has all of these prompts that are not in
     set a. `of` says whether features or edges are compared; the other
     arguments are those of `contrast_features` and `contrast_edges`. The measure of features is influence or activation,
-    that of edges is share. The tables are `features` or `edges`, and `tokens`. Raises ConfigError for sets that are
+    that of edges is share. The tables are `features` or `edges`, and `tokens`. `run` does the work, as for
+    `mine_atlas`; what a killed run has finished is not done again. Raises ConfigError for sets that are
     empty or overlap and for arguments that do not fit, and ResultError if the disk is full.
     """
     plan = plan_contrast(
@@ -144,19 +149,15 @@ def mine_contrast(
         seed=seed,
         memory_gb=memory_gb,
     )
-    return write_contrast(plan, out)
+    return write_contrast(plan, out, run)
 
 
-def write_contrast(plan: ContrastPlan, out: str | Path) -> Result:
-    """Do what a plan says, and write the result into the folder `out`."""
-    folder = Path(out).expanduser()
+def write_contrast(plan: ContrastPlan, out: str | Path, run: Execute = perform_here) -> Result:
+    """Do what a plan says, and write the result into the folder `out`; `run` does the work, as for `mine_contrast`."""
 
-    def find() -> Findings:
-        if plan.of == "features":
-            return features_of_sets(plan.store, plan.sets, plan.measure, plan.settings).findings()
-        work = folder / WORK / RECORDS
-        with room(folder, plan.temporary_bytes):
-            return edges_of_sets(plan.store, plan.sets, plan.measure, plan.settings, plan.memory_gb, work).findings()
+    def find(phases: Phases) -> Findings:
+        contrast = features_of_sets if plan.of == "features" else edges_of_sets
+        return contrast(phases, plan.store, plan.sets, plan.measure, plan.settings).findings()
 
     settings = plan.settings
     options = {
@@ -165,7 +166,8 @@ def write_contrast(plan: ContrastPlan, out: str | Path) -> Result:
         "measure": plan.measure,
         **{name: getattr(settings, name) for name in ("test", "q", "min_clusters", "permutations", "seed")},
     }
-    return mine_findings(folder, "contrast", plan.prompts, options, find)
+    given = {"memory_gb": plan.memory_gb}
+    return mine_in_phases(out, "contrast", plan.prompts, options, find, run, plan.temporary_bytes, given)
 
 
 def _sets(store: Store, conditions: dict[str, list[str]]) -> tuple[list[str], list[str]]:

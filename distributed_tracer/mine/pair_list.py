@@ -21,6 +21,8 @@ _MOST_COMPARED = 1_500
 """Number of prompts at most whose pairs say what equally alike texts have in common."""
 PAIR = ("rank_a", "rank_b", "ruzicka", "cosine", "text", "common_1", "common_2")
 """Columns of pairs."""
+MOST_LISTED = 10_000
+"""Number of pairs in the table `unlike_texts` at most: the strongest ones."""
 
 
 class PairList:
@@ -37,6 +39,11 @@ class PairList:
             columns = (found.ruzicka_I, found.cosine_I, found.text_I, *found.common_2I)
             values = (np.full(len(others), rank), others, *(values[others] for values in columns))
             self._blocks.append(dict(zip(PAIR, values, strict=True)))
+
+    def add_columns(self, columns: Mapping[str, npt.NDArray[Any]], total: int) -> None:
+        """Add the pairs that another list has kept of a `total` number of pairs."""
+        self.total += total
+        self._blocks.append({name: columns[name] for name in PAIR})
 
     def columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return all pairs."""

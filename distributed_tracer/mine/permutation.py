@@ -44,6 +44,12 @@ class PermutationTest:
     is_exact: bool
     """Whether these are all assignments. No p-value is smaller than 1 / len(largest)."""
 
+    @classmethod
+    def joined(cls, tests: Sequence[PermutationTest]) -> PermutationTest:
+        """Return the columns of several tests with the same assignments, one after another."""
+        p, observed = (np.concatenate([getattr(test, name) for test in tests]) for name in ("p", "observed"))
+        return cls(p, observed, np.max([test.largest for test in tests], axis=0), tests[0].is_exact)
+
 
 def p_of_largest(tests: Sequence[PermutationTest]) -> Floats:
     """Return the p-value of each column for the largest statistic of all columns (max-T), in the order of the tests.

@@ -17,6 +17,7 @@ from ..store.read.select import metadata_columns
 from ..store.reader import Store, prompt_list
 from ..table import Table
 from ..text import and_more, counted, listed, short
+from .prompts import ChosenPrompts
 from .statistics import Floats, Mask, cluster_means
 
 FEW_CLUSTERS = 8
@@ -59,6 +60,12 @@ class PromptSets:
     def sizes(self, is_in: Mask) -> tuple[tuple[str, int], ...]:
         """Return the numbers of prompts and of clusters of one set."""
         return ("prompts", int(is_in.sum())), ("clusters", len({*compress(self.clusters, is_in)}))
+
+
+def prompts_of(store: Store, sets: PromptSets) -> ChosenPrompts:
+    """Return the prompts of both sets with the numbers of their clusters."""
+    clusters = np.unique(np.array(sets.clusters, dtype=object), return_inverse=True)[1].astype(np.int32)
+    return ChosenPrompts(store, sets.ids, clusters)
 
 
 def two_sets(a_ids: str | Iterable[str], b_ids: str | Iterable[str]) -> tuple[list[str], list[str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from .inverted_index import BYTES_PER_VALUE, InvertedIndex
 from .prompts import ChosenPrompts
 from .scan import find_sites_of_one_model
 from .sites import Sites
+from .task_arrays import load_arrays, save_arrays
 from .weighted_sketch import mixed, weighted_sketch
 
 Floats = npt.NDArray[np.float64]
@@ -94,6 +96,20 @@ class GraphVectors:
         index = InvertedIndex.of(len(prompts), *_joined(columns))
         return cls(index, samples, frozenset(unknown), num_unknown_edges, num_values)
 
+    def save(self, folder: Path) -> None:
+        """Write the vectors into a folder."""
+        unknown = np.array(sorted(self.unknown), dtype=np.int64)
+        counts = np.array([self.samples or 0, self.num_unknown_edges, self.num_values])
+        save_arrays(folder, {**self.index.arrays(), "unknown": unknown, "counts": counts})
+
+    @classmethod
+    def load(cls, folder: Path) -> GraphVectors:
+        """Return the vectors that were written into a folder, whose files are read where they are used."""
+        arrays = load_arrays(folder, is_mapped=True)
+        samples, num_unknown_edges, num_values = arrays["counts"].tolist()
+        index = InvertedIndex.of_arrays(arrays)
+        return cls(index, samples or None, frozenset(arrays["unknown"].tolist()), num_unknown_edges, num_values)
+
     def similarities(self, rank: int) -> tuple[Floats, Floats, Floats]:
         """Return the Ruzicka similarity [I], the cosine [I] and the share in common [2, I] of one prompt with all."""
         smaller_2I, product_I = self.index.overlaps(rank)
@@ -151,6 +167,19 @@ class TextVectors:
         tokens, num_prompts = np.unique(key, return_counts=True)
         index = InvertedIndex.of(len(prompts), key, rank_X, count_X, half_X)
         return cls(index, dict(zip(tokens.tolist(), num_prompts.tolist(), strict=True)), num_unknown)
+
+    def save(self, folder: Path) -> None:
+        """Write the texts into a folder."""
+        tokens = np.array(list(self.num_prompts_of.items()), dtype=np.int64).reshape(-1, 2)
+        counts = {"prompts_of_tokens": tokens, "num_unknown": np.array(self.num_unknown)}
+        save_arrays(folder, {**self.index.arrays(), **counts})
+
+    @classmethod
+    def load(cls, folder: Path) -> TextVectors:
+        """Return the texts that were written into a folder."""
+        arrays = load_arrays(folder)
+        counts = dict(arrays["prompts_of_tokens"].tolist())
+        return cls(InvertedIndex.of_arrays(arrays), counts, int(arrays["num_unknown"]))
 
     def overlap(self, rank: int) -> Floats:
         """Return the overlap of one prompt's tokens with those of every prompt [I]: Σ min / Σ max of their counts."""

@@ -9,9 +9,7 @@ import numpy as np
 
 from ..store.reader import Store
 from ..table import Table
-from .feature_values import FeatureValues
 from .prompt_sets import PromptSets
-from .statistics import Floats
 
 
 def token_shares(store: Store, sets: PromptSets) -> Table:
@@ -39,17 +37,3 @@ def token_shares(store: Store, sets: PromptSets) -> Table:
 def differing_tokens(tokens: Table) -> set[str]:
     """Return the tokens that occur in the prompts of one set only, given what `token_shares` returns."""
     return {*compress(tokens["token"].tolist(), (tokens["only_in"] != "").tolist())}
-
-
-def share_of_differing_tokens(read: FeatureValues, tokens: Table) -> Floats:
-    """Return for each feature the share of its active positions whose token occurs in the prompts of one set only.
-
-    A feature with a share of 1 may be no more than a name of these tokens.
-    """
-    differing = differing_tokens(tokens)
-    differs = np.fromiter((token in differing for token in read.site_token), np.float64, len(read.site_token))
-    num_features = len(read.keys)
-    counts = np.bincount(read.site_column, minlength=num_features)
-    hits = np.bincount(read.site_column, differs, num_features)
-    shares: Floats = np.divide(hits, counts, out=np.full(num_features, np.nan), where=counts > 0)
-    return shares

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -298,6 +299,20 @@ def work_phases(
                 _remove_tables(folder)
             raise
         shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def room(folder: Path, temporary_bytes: int) -> Iterator[None]:
+    """Raise ResultError, which says what is needed, if the disk becomes full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ResultError(
+            f"the disk of {folder} is full: {temporary_bytes:,} bytes of temporary files and the tables must fit "
+            f"there, and {shutil.disk_usage(folder).free:,} bytes are free; make room, and run the same command again"
+        ) from error
 
 
 def _remove_tables(folder: Path) -> None:

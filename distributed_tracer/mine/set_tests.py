@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +30,7 @@ from .statistics import (
     two_part,
     welch,
 )
+from .task_arrays import load_arrays, save_arrays
 
 ELEMENTS = 1 << 21
 """Number of values in a block, unless there are more prompts."""
@@ -41,6 +43,8 @@ COLUMNS = (
 Columns = dict[str, npt.NDArray[Any]]
 
 _TESTS = ("both", "welch")
+_COLUMN, _OF_MAGNITUDE = "column_", ("p", "observed", "largest", "is_exact")
+"""Beginning of the names of columns in saved statistics; fields of the saved permutation test."""
 _LEAST_CHOSEN = 10
 _OF_TESTS = ("mean_a", "mean_b", "difference", "low", "high", "g", "g_low", "g_high", "t", "df")
 
@@ -137,6 +141,25 @@ class SetTests:
                 **means,
             }
         )
+
+    def save(self, folder: Path) -> None:
+        """Write the statistics of all blocks into a folder."""
+        columns = {
+            f"{_COLUMN}{name}": np.concatenate([block[name] for block in self._blocks]) for name in self._blocks[0]
+        }
+        magnitude = PermutationTest.joined(self._magnitudes)
+        tests = {name: np.array(getattr(magnitude, name)) for name in _OF_MAGNITUDE}
+        save_arrays(folder, {**columns, **tests, "num_unknown": np.array(self.num_unknown)})
+
+    def add_saved(self, folder: Path) -> None:
+        """Add the statistics that were written into a folder, as those of the next quantities."""
+        arrays = load_arrays(folder)
+        self._blocks.append(
+            {name.removeprefix(_COLUMN): values for name, values in arrays.items() if name.startswith(_COLUMN)}
+        )
+        p, observed, largest, is_exact = (arrays[name] for name in _OF_MAGNITUDE)
+        self._magnitudes.append(PermutationTest(p, observed, largest, bool(is_exact)))
+        self.num_unknown += int(arrays["num_unknown"])
 
     def columns(self) -> Columns:
         """Return the statistics of all quantities, in the order in which they came."""

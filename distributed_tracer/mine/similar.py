@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -18,19 +19,43 @@ import numpy.typing as npt
 from ..errors import ConfigError
 from ..store.reader import Store
 from ..table import Table
+from ..tasks.phases import Execute, Phases, perform_here
 from ..text import counted, listed
 from .beyond_texts import TextStrata, least_excess
-from .findings import InMemoryResult
-from .pair_list import PAIR, PairList, correlation, sample_of, separations
-from .prompt_similarity import GraphVectors, PromptComparison, Similarities, TextVectors
+from .findings import Findings, InMemoryResult, mine_in_phases, phases_of_memory
+from .pair_list import MOST_LISTED, PAIR, PairList, correlation, sample_of, separations
+from .prompt_similarity import TextVectors
 from .prompts import ChosenPrompts, choose_prompts
 from .proportions import clopper_pearson
+from .result import Result
 from .similar_columns import TABLES
+from .similar_tasks import VALUE_BYTES, SimilarPhases
 
 Floats = npt.NDArray[np.float64]
 Edges = Literal["features", "all"]
-MOST_LISTED = 10_000
-"""Number of pairs in the table `unlike_texts` at most: the strongest ones."""
+
+
+@dataclass(frozen=True)
+class SimilarSettings:
+    """What is compared, and what is listed. Raises ConfigError for values out of range."""
+
+    prompt_id: str | None = None
+    edges: Edges = "features"
+    top: int = 10
+    samples: int | None = None
+    max_text: float = 0.5
+    q: float = 0.05
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("top", 1), ("samples", 16)):
+            number = getattr(self, name)
+            if number is not None and (not isinstance(number, int) or number < least):
+                raise ConfigError(f"{name} must be an integer of at least {least}, not {number!r}")
+        if not 0 <= self.max_text <= 1:
+            raise ConfigError(f"max_text is an overlap between 0 and 1, not {self.max_text!r}")
+        if not 0 < self.q < 1:
+            raise ConfigError(f"q is a share between 0 and 1, not {self.q!r}")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,28 +100,46 @@ def similar_prompts(
     Raises PromptNotFound, and ConfigError for settings out of range, for a condition or metadata that names nothing,
     for graphs whose influence is not known, and if the vectors need more than `memory_gb` (10^9 bytes).
     """
-    return similar_among(
-        choose_prompts(store, where, cluster), prompt_id, edges, top, samples, max_text, q, memory_gb, seed
-    )
+    settings = SimilarSettings(prompt_id, edges, top, samples, max_text, q, seed)
+    prompts = choose_prompts(store, where, cluster)
+    with phases_of_memory(prompts, {"memory_gb": memory_gb}) as phases:
+        return similar_in_phases(phases, prompts, settings)
 
 
-def similar_among(
+def mine_similar(
     prompts: ChosenPrompts,
-    prompt_id: str | None,
-    edges: Edges,
-    top: int,
-    samples: int | None,
-    max_text: float,
-    q: float,
-    memory_gb: float,
-    seed: int,
-) -> SimilarPrompts:
-    """Return what `similar_prompts` returns, for prompts that are chosen already."""
-    _check(top, samples, max_text, q)
+    out: str | Path,
+    settings: SimilarSettings,
+    asked: Mapping[str, Any],
+    memory_gb: float = 2.0,
+    run: Execute = perform_here,
+) -> Result:
+    """Write the similar prompts into the folder `out`, and return the result; a finished one is returned as it is.
+
+    `asked` are the conditions and the field that determine the prompts and their clusters. `run` does the work, as for
+    `mine_atlas`; what a killed run has finished is not done again. Raises ConfigError for a folder with another result.
+    """
+
+    def find(phases: Phases) -> Findings:
+        return similar_in_phases(phases, prompts, settings).findings()
+
+    num_values = prompts.num_edges if settings.samples is None else settings.samples * len(prompts)
+    options = {**asked, **asdict(settings)}
+    options["prompt"] = options.pop("prompt_id")
+    given = {"memory_gb": memory_gb}
+    return mine_in_phases(out, "similar", prompts, options, find, run, VALUE_BYTES * num_values, given)
+
+
+def similar_in_phases(phases: Phases, prompts: ChosenPrompts, settings: SimilarSettings) -> SimilarPrompts:
+    """Return what `similar_prompts` returns, for prompts that are chosen already; phases of tasks do the long work.
+
+    They are given `memory_gb`.
+    """
+    prompt_id, edges, top, samples = settings.prompt_id, settings.edges, settings.top, settings.samples
     own_rank = None if prompt_id is None else prompts.rank(prompt_id)
-    graphs = GraphVectors.read(prompts, edges, samples, memory_gb, seed)
-    comparison = PromptComparison(graphs, TextVectors.read(prompts))
-    known = np.array([rank for rank in range(len(prompts)) if rank not in graphs.unknown], dtype=np.intp)
+    work = SimilarPhases.begin(phases, prompts, edges, samples, settings.seed)
+    graphs, texts = work.comparison.graphs, work.comparison.texts
+    known = work.known
     if own_rank in graphs.unknown or not len(known):
         raise ConfigError(
             f"the influence in the graph of {listed([prompt_id or prompts.ids[0]])} is not known, as in imported "
@@ -105,35 +148,26 @@ def similar_among(
     facts: dict[str, Any] = {
         "edges": edges,
         "samples": samples,
-        "seed": seed,
+        "seed": settings.seed,
         "prompts_without_influence": len(graphs.unknown),
         "prompts_without_edges": int((graphs.index.sum_I[known] == 0).sum()),
         "edges_unknown": graphs.num_unknown_edges,
         "values": graphs.num_values,
     }
-    nearest, strata, least, unlike = [], None, math.inf, PairList()
+    strata, least = None, math.inf
     if prompt_id is None and len(known) > 2:
-        sample = sample_of(prompts, known, seed)
-        compared = PairList()
-        for rank in sample.tolist():
-            compared.add(rank, sample[sample > rank], comparison.with_all(rank))
-        strata, least, of_pairs = _beyond_texts(prompts, compared.columns(), max_text, q)
+        compared = work.compare_sample(sample_of(prompts, known, settings.seed))
+        strata, least, of_pairs = _beyond_texts(prompts, compared, settings.max_text, settings.q)
         facts |= of_pairs
-    for rank in known.tolist() if own_rank is None else [own_rank]:
-        found = comparison.with_all(rank)
-        nearest.append(_nearest(rank, found, known, top))
-        if strata is not None:
-            others = known[(known > rank) & (found.text_I[known] <= max_text)]
-            excess = strata.excess(found.text_I[others], found.common_2I[:, others])
-            unlike.add(rank, others[excess.min(axis=0) >= least], found)
-            unlike.keep(MOST_LISTED, strata)
+    ranks = known.tolist() if own_rank is None else [own_rank]
+    nearest, unlike = work.compare(ranks, top, settings.max_text, strata, least)
     if strata is not None:
         facts["listed"] = unlike.total
     return SimilarPrompts(
         _neighbours(prompts, nearest, samples),
-        _unlike_texts(prompts, comparison.texts, unlike, strata, samples),
+        _unlike_texts(prompts, texts, unlike, strata, samples),
         facts,
-        tuple(_doubts(prompts, facts, comparison.texts.num_unknown, prompt_id, len(known))),
+        tuple(_doubts(prompts, facts, texts.num_unknown, prompt_id, len(known))),
     )
 
 
@@ -158,24 +192,6 @@ def _beyond_texts(
         **separations(prompts, pairs, strata),
     }
     return strata, least, facts
-
-
-def _check(top: int, samples: int | None, max_text: float, q: float) -> None:
-    for name, number, least in (("top", top, 1), ("samples", samples, 16)):
-        if number is not None and (not isinstance(number, int) or number < least):
-            raise ConfigError(f"{name} must be an integer of at least {least}, not {number!r}")
-    if not 0 <= max_text <= 1:
-        raise ConfigError(f"max_text is an overlap between 0 and 1, not {max_text!r}")
-    if not 0 < q < 1:
-        raise ConfigError(f"q is a share between 0 and 1, not {q!r}")
-
-
-def _nearest(rank: int, found: Similarities, known: npt.NDArray[np.intp], top: int) -> dict[str, npt.NDArray[Any]]:
-    others = known[(known != rank) & (found.ruzicka_I[known] > 0)]
-    order = others[np.argsort(-found.ruzicka_I[others], kind="stable")[:top]]
-    pairs = PairList()
-    pairs.add(rank, order, found)
-    return pairs.columns()
 
 
 def _neighbours(

@@ -7,7 +7,6 @@ Axes: X pair of features.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,21 +18,24 @@ import numpy.typing as npt
 from ..errors import ConfigError
 from ..store.reader import Store
 from ..table import Table
+from ..tasks.phases import Execute, Phases, perform_here
 from ..text import counted
-from .activity import Activity, Floats
-from .chance import LEAST_EXPECTED, Chance, p_fewer, p_more
+from .activity import ACTIVE_BYTES, Activity, Floats
+from .chance import LEAST_EXPECTED, p_fewer, p_more
 from .columns import Column
 from .direct_edges import WITHOUT_SCALES
 from .feature_vectors import FeatureVectors, feature_vectors
-from .findings import InMemoryResult
+from .findings import Findings, InMemoryResult, mine_in_phases, phases_of_memory
 from .prompt_sets import FEW_CLUSTERS
 from .prompts import ChosenPrompts, choose_prompts
+from .result import Result
 from .statistics import q_values
-from .weight_candidates import Candidates, choose_pairs
+from .weight_candidates import Candidates
 from .weight_columns import CALIBRATION, GATED, PAIRS, TOGETHER
 from .weight_edges import PairEdges, pair_edges
 from .weight_gates import Gates, find_gates
-from .weight_pairs import PairValues, pair_values
+from .weight_pairs import PairValues
+from .weight_tasks import WeightPhases, vectors_of_files
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,18 +84,75 @@ def virtual_weights(
     check_settings(top, candidates, min_positions, q)
     prompts = choose_prompts(store, where, cluster)
     vectors = feature_vectors(store) if vectors is None else vectors
+    with phases_of_memory(prompts, {"vectors": vectors, "memory_gb": memory_gb}, folder) as phases:
+        return weights_in_phases(phases, prompts, vectors, (top, candidates, min_positions), q, memory_gb)
+
+
+def weights_in_phases(
+    phases: Phases,
+    prompts: ChosenPrompts,
+    vectors: FeatureVectors,
+    numbers: tuple[int, int, int],
+    q: float,
+    memory_gb: float,
+) -> VirtualWeights:
+    """Return what `virtual_weights` returns, for prompts that are chosen already; phases of tasks do the long work.
+
+    `numbers` are `top`, `candidates` and `min_positions`.
+    """
     num_layers = vectors.shape.num_layers
-    if store.num_layers != num_layers:
-        raise ConfigError(f"the transcoders have {num_layers} layers, and the graphs' model has {store.num_layers}")
-    with tempfile.TemporaryDirectory(prefix="weights-", dir=folder) as temporary:
-        activity = Activity(prompts, Path(temporary), num_layers, memory_gb)
-        chance = Chance.of(activity)
-        chosen = choose_pairs(activity, vectors, candidates, top, min_positions)
-        values = PairValues.joined(
-            [pair_values(activity, vectors, chance, pair) for pair in chosen.layer_pairs], num_layers
+    if prompts.store.num_layers != num_layers:
+        raise ConfigError(
+            f"the transcoders have {num_layers} layers, and the graphs' model has {prompts.store.num_layers}"
         )
-        edges = pair_edges(activity, values)
-        return _result(activity, vectors, chosen, values, edges, q)
+    work = WeightPhases.begin(phases, prompts, num_layers)
+    work.activity.check_memory(memory_gb)
+    chosen = work.candidates(*numbers)
+    values = work.values(chosen)
+    edges = pair_edges(work.activity, values)
+    gates = find_gates(values, edges, q, work.conditions)
+    return _result(work.activity, vectors, chosen, values, edges, gates, q)
+
+
+def mine_weights(
+    store: Store,
+    out: str | Path,
+    transcoders: str | None = None,
+    model: str | None = None,
+    *,
+    where: str | Sequence[str] = (),
+    cluster: str | None = None,
+    top: int = 1000,
+    candidates: int = 100,
+    min_positions: int = 5,
+    q: float = 0.05,
+    memory_gb: float = 2.0,
+    run: Execute = perform_here,
+) -> Result:
+    """Write virtual weights into the folder `out`, and return the result; a finished one is returned as it is.
+
+    `transcoders` and `model` are those of `feature_vectors`, and the other arguments those of `virtual_weights`. `run`
+    does the work, as for `mine_atlas`; what a killed run has finished is not done again. Raises ConfigError for a
+    folder with another result, too.
+    """
+    check_settings(top, candidates, min_positions, q)
+    prompts = choose_prompts(store, where, cluster)
+    vectors = vectors_of_files(store.url, transcoders, model)
+
+    def find(phases: Phases) -> Findings:
+        numbers = (top, candidates, min_positions)
+        return weights_in_phases(phases, prompts, vectors, numbers, q, memory_gb).findings()
+
+    options: dict[str, Any] = {"where": [where] if isinstance(where, str) else list(where), "cluster": cluster}
+    options |= {"top": top, "candidates": candidates, "min_positions": min_positions, "q": q}
+    options |= {"transcoders": transcoders, "model": model}
+    given = {"vectors": (transcoders, model), "memory_gb": memory_gb}
+    return mine_in_phases(out, "weights", prompts, options, find, run, temporary_bytes(prompts), given)
+
+
+def temporary_bytes(prompts: ChosenPrompts) -> int:
+    """Return the bytes of the temporary files, most of which are for active features."""
+    return ACTIVE_BYTES * sum(prompts.store.entry(prompt_id).num_active for prompt_id in prompts.ids)
 
 
 def check_settings(top: int, candidates: int, min_positions: int, q: float) -> None:
@@ -106,11 +165,17 @@ def check_settings(top: int, candidates: int, min_positions: int, q: float) -> N
 
 
 def _result(
-    activity: Activity, vectors: FeatureVectors, chosen: Candidates, values: PairValues, edges: PairEdges, q: float
+    activity: Activity,
+    vectors: FeatureVectors,
+    chosen: Candidates,
+    values: PairValues,
+    edges: PairEdges,
+    gates: Gates,
+    q: float,
 ) -> VirtualWeights:
     columns = _columns(values, edges)
     pairs = _table(PAIRS, columns, np.flatnonzero(values.is_active), -np.abs(values.twera))
-    together, gated = _together(activity, values, columns, q), _gated(find_gates(activity, values, edges, q), columns)
+    together, gated = _together(activity, values, columns, q), _gated(gates, columns)
     prompts = activity.prompts
     count = {
         name: int((table["finding"] == of).sum())

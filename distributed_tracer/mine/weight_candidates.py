@@ -8,7 +8,7 @@ Axes: A active feature, F feature that is looked at, I site, X pair of features,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -34,6 +34,21 @@ class LayerPair:
     is_strong_X: npt.NDArray[np.bool_]
     is_active_X: npt.NDArray[np.bool_]
 
+    @classmethod
+    def of_lists(
+        cls,
+        source_layer: int,
+        target_layer: int,
+        source_X: Sequence[int],
+        target_X: Sequence[int],
+        is_strong_X: Sequence[int],
+        is_active_X: Sequence[int],
+    ) -> LayerPair:
+        """Return the pairs that are given by lists, as arguments of tasks are."""
+        source, target = (np.array(values, dtype=np.int64) for values in (source_X, target_X))
+        is_strong, is_active = (np.array(values, dtype=bool) for values in (is_strong_X, is_active_X))
+        return cls(source_layer, target_layer, source, target, is_strong, is_active)
+
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
@@ -45,34 +60,62 @@ class Candidates:
     """Number of features that are active at enough sites."""
 
 
-def choose_pairs(
-    activity: Activity, vectors: FeatureVectors, num_strong: int, num_active: int, min_positions: int
-) -> Candidates:
-    """Return the `num_strong` pairs of each layer pair with the largest |weight|, and the `num_active` pairs of all
-    layers with the largest |TWERA|, both in units of the target's mean activation.
+@dataclass(frozen=True, eq=False)
+class LayerChoice:
+    """The largest pairs of two layers."""
 
-    Features that are active at fewer than `min_positions` sites are left out.
-    """
+    source_layer: int
+    target_layer: int
+    strong: Floats
+    """Places of source and target and |weight| of the pairs with the largest |weight|."""
+    best: Floats
+    """The two layers, places of source and target, and TWERA of the pairs with the largest |TWERA|."""
+    num_compared: int
+
+
+def choose_of_layers(
+    activity: Activity,
+    vectors: FeatureVectors,
+    layers: tuple[int, int],
+    num_strong: int,
+    num_active: int,
+    min_positions: int,
+) -> LayerChoice:
+    """Return the `num_strong` pairs of two layers, source and target, with the largest |weight|, and the `num_active`
+    with the largest |TWERA|."""
+    source_layer, target_layer = layers
+    source, target = activity.layer(source_layer), activity.layer(target_layer)
+    rows, kept = (np.flatnonzero(layer.num_sites_F >= min_positions) for layer in (source, target))
+    read_FD = vectors.read(target_layer, target.feature_F[kept])
+    found, best = np.zeros((0, 3)), np.zeros((0, 5))
+    for row_X, column_X, weight_X, twera_X in _tiles(
+        activity, vectors, (source_layer, source, rows), (target_layer, target, kept, read_FD)
+    ):
+        found = _largest(np.stack([row_X, column_X, weight_X], axis=1), found, num_strong)
+        ends = np.broadcast_to([source_layer, target_layer], (len(row_X), 2))
+        best = _largest(np.column_stack([ends, row_X, column_X, twera_X]), best, num_active)
+    return LayerChoice(source_layer, target_layer, found, best, len(rows) * len(kept))
+
+
+def compared_layers(activity: Activity, min_positions: int) -> tuple[list[tuple[int, int]], int]:
+    """Return the source and target layers of all pairs of layers that are compared, by target, then by source, and the
+    number of features that are active at `min_positions` sites or more."""
+    numbers = [
+        int(np.count_nonzero(activity.num_sites_of(layer) >= min_positions)) for layer in range(activity.num_layers)
+    ]
+    pairs = [(source, target) for target, number in enumerate(numbers) if number for source in range(target)]
+    return pairs, sum(numbers)
+
+
+def joined_choices(choices: Iterable[LayerChoice], num_active: int, num_features: int) -> Candidates:
+    """Return the pairs of all layers: the largest |weight| of each two layers, and the `num_active` largest |TWERA|."""
     best = np.zeros((0, 5))
-    strong: dict[tuple[int, int], npt.NDArray[np.float64]] = {}
-    num_compared, num_features = 0, 0
-    for target_layer in range(activity.num_layers):
-        target = activity.layer(target_layer)
-        kept = np.flatnonzero(target.num_sites_F >= min_positions)
-        num_features += len(kept)
-        read_FD = vectors.read(target_layer, target.feature_F[kept])
-        for source_layer in range(target_layer if len(kept) else 0):
-            source = activity.layer(source_layer)
-            rows = np.flatnonzero(source.num_sites_F >= min_positions)
-            num_compared += len(rows) * len(kept)
-            found = np.zeros((0, 3))
-            for row_X, column_X, weight_X, twera_X in _tiles(
-                activity, vectors, (source_layer, source, rows), (target_layer, target, kept, read_FD)
-            ):
-                found = _largest(np.stack([row_X, column_X, weight_X], axis=1), found, num_strong)
-                ends = np.broadcast_to([source_layer, target_layer], (len(row_X), 2))
-                best = _largest(np.column_stack([ends, row_X, column_X, twera_X]), best, num_active)
-            strong[source_layer, target_layer] = found
+    strong: dict[tuple[int, int], Floats] = {}
+    num_compared = 0
+    for choice in choices:
+        strong[choice.source_layer, choice.target_layer] = choice.strong
+        best = _largest(choice.best, best, num_active)
+        num_compared += choice.num_compared
     return Candidates(_joined(strong, best), num_compared, num_features)
 
 

@@ -7,7 +7,7 @@ features.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,12 @@ LEAST_CLUSTERS = 5
 """Clusters below which the sign of an effect is not tested: the smallest p-value of four is 0.06."""
 
 
+Pair = tuple[int, int, int, int]
+"""Layer and index of the source, and of the target."""
+Conditions = Callable[[Sequence[Pair]], list[Floats]]
+"""Returns for each pair what `find_condition` does."""
+
+
 @dataclass(frozen=True, eq=False)
 class Gates:
     """The pairs that may be gated, and what was found of them, [X]."""
@@ -38,11 +44,12 @@ class Gates:
     columns: Mapping[str, npt.NDArray[Any]]
 
 
-def find_gates(activity: Activity, values: PairValues, edges: PairEdges, q: float) -> Gates:
+def find_gates(values: PairValues, edges: PairEdges, q: float, conditions: Conditions) -> Gates:
     """Test which pairs have a large, stable effect on a target that is rarely active, and look for the condition.
 
     Candidates have a direct effect of at least EFFECT, a share of at most SHARE, and are together in LEAST_CLUSTERS
     clusters or more. The sign test over clusters asks whether their stored edges have the sign of the weight.
+    `conditions` looks for those of the pairs that are gated.
     """
     effect = values.weight * values.scale
     with np.errstate(invalid="ignore"):
@@ -54,9 +61,11 @@ def find_gates(activity: Activity, values: PairValues, edges: PairEdges, q: floa
     finding = np.where(np.isnan(p), "unknown", "not shown").astype(object)
     finding[q_sign <= q] = "gated"
     gates = np.tile([-1, -1, np.nan, np.nan, np.nan], (len(own), 1))
-    for row in np.flatnonzero(finding == "gated").tolist():
-        found = _condition(activity, values.take(own[[row]]))
-        if found is not None and found[-1] <= q:
+    rows = np.flatnonzero(finding == "gated")
+    ends = ("source_layer", "source_feature", "target_layer", "target_feature")
+    pairs = list(zip(*(getattr(values, name)[own[rows]].tolist() for name in ends), strict=True))
+    for row, found in zip(rows.tolist(), conditions(pairs), strict=True):
+        if len(found) and found[-1] <= q:
             gates[row] = found
     return Gates(
         own,
@@ -72,16 +81,16 @@ def find_gates(activity: Activity, values: PairValues, edges: PairEdges, q: floa
     )
 
 
-def _condition(activity: Activity, pair: PairValues) -> tuple[float, ...] | None:
+def find_condition(activity: Activity, pair: Pair) -> Floats:
     """Return layer and index of the feature that goes with the target most clearly where the source is active, the
-    target's share with it and without it, and its q-value; None if there is no other feature.
+    target's share with it and without it, and its q-value; empty if there is no other feature.
 
     Of equal p-values the one with the larger difference of shares counts, then the first feature.
     """
-    source_layer, target_layer = int(pair.source_layer[0]), int(pair.target_layer[0])
+    source_layer, source_feature, target_layer, target_feature = pair
     source, target = activity.layer(source_layer), activity.layer(target_layer)
-    sites = source.site_A[source.rows(int(np.searchsorted(source.feature_F, pair.source_feature[0])))]
-    hits = target.site_A[target.rows(int(np.searchsorted(target.feature_F, pair.target_feature[0])))]
+    sites = source.site_A[source.rows(int(np.searchsorted(source.feature_F, source_feature)))]
+    hits = target.site_A[target.rows(int(np.searchsorted(target.feature_F, target_feature)))]
     is_hit = np.isin(sites, hits)
     within = _Within(activity, sites)
     chance = Chance.of(within)
@@ -101,11 +110,11 @@ def _condition(activity: Activity, pair: PairValues) -> tuple[float, ...] | None
         columns = (np.full(len(p_F), layer), other.feature_F, with_F, without_F, p_F)
         rows.append(np.stack(columns, axis=1)[kept])
     if not sum(map(len, rows)):
-        return None
+        return np.zeros(0)
     found = np.concatenate(rows)
     q = q_values(found[:, 4])
     best = np.lexsort((found[:, 1], found[:, 0], found[:, 3] - found[:, 2], found[:, 4]))[0]
-    return (*found[best, :4].tolist(), float(q[best]))
+    return np.append(found[best, :4], q[best])
 
 
 class _Within:

@@ -48,7 +48,8 @@ class Phases:
         every task and does not change what it does, such as the address of a store.
         """
         self.work = work.absolute()
-        self._context, self._execute, self._given = context, execute, dict(given or {})
+        self.given = dict(given or {})
+        self._context, self._execute = context, execute
         self._token = uuid.uuid4().hex
         self._released: dict[str, Sequence[Task]] = {}
         self.work.mkdir(parents=True, exist_ok=True)
@@ -97,7 +98,7 @@ class Phases:
             self.run(phase, tasks)
 
     def _perform(self, left: Sequence[tuple[str, Task]]) -> dict[str, Done]:
-        calls = [TaskCall(str(self.work), self._token, folder, task, self._given) for folder, task in left]
+        calls = [TaskCall(str(self.work), self._token, folder, task, self.given) for folder, task in left]
         done = {call.folder: found for call, found in self._execute(calls)}
         assert len(done) == len(calls), "an executor left tasks out"
         return done

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from pkgutil import resolve_name
-from typing import Any
 
 import pytest
 import ray
+from killed_tasks import content, disk_free, killing
 from killing import finish, kill_until_done
 from random_graphs import random_graph
 from random_stores import make_store
@@ -26,8 +23,7 @@ from distributed_tracer.mine.atlas import mine_atlas
 from distributed_tracer.mine.result import Result
 from distributed_tracer.runtime.task_runner import task_runner
 from distributed_tracer.store.reader import Store
-from distributed_tracer.tasks.phases import Execute
-from distributed_tracer.tasks.task import Done, Place, Task, TaskCall
+from distributed_tracer.tasks.task import Done, TaskCall
 
 PHASES = ["piece_sites", "sites", "active", "spill", "blocks"]
 TWO = RunConfig(workers=2, progress=False)
@@ -42,33 +38,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture(scope="module")
 def expected(store: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return content(mine_atlas(store, tmp_path_factory.mktemp("mining") / "result"))
-
-
-def content(result: Result) -> dict[str, bytes]:
-    return {name: (result.path / name).read_bytes() for name in result.info["files"]}
-
-
-def mortal(place: Place, name: str, arguments: Mapping[str, Any], mark: str) -> Any:
-    """Do a task and, if none did so before, kill this process before the task counts."""
-    value = resolve_name(name)(place, **arguments)
-    with suppress(FileExistsError):
-        os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
-        os.kill(os.getpid(), signal.SIGKILL)
-    return value
-
-
-def killing(execute: Execute, phase: str, folder: Path) -> Execute:
-    """Let the first process that has done a task of a phase die before the task counts."""
-
-    def run(calls: Sequence[TaskCall]) -> Iterator[tuple[TaskCall, Done]]:
-        def deadly(call: TaskCall) -> TaskCall:
-            task = call.task
-            more = {"name": task.name, "arguments": task.arguments, "mark": str(folder / phase)}
-            return replace(call, task=Task(mortal, more)) if call.folder.startswith(f"{phase}/") else call
-
-        return execute([deadly(call) for call in calls])
-
-    return run
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -190,8 +159,3 @@ def test_a_disk_that_becomes_full_in_any_phase_is_a_clear_error_and_then_the_com
         "are free; make room, and run the same command again"
     )
     assert all(re.match(form, one) for one in said), said
-
-
-def disk_free(disk: Path) -> int:
-    found = os.statvfs(disk)
-    return found.f_bavail * found.f_frsize

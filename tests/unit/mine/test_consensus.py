@@ -19,7 +19,7 @@ from scipy.stats import binom
 
 from distributed_tracer.errors import ConfigError
 from distributed_tracer.graph.graph import Graph
-from distributed_tracer.mine import consensus, inclusion
+from distributed_tracer.mine import consensus_tasks, inclusion
 from distributed_tracer.mine.certify import as_fraction, covering, removal_radius, sampled_radius
 from distributed_tracer.mine.consensus import ConsensusGraph, consensus_graph
 from distributed_tracer.mine.inclusion import num_passes
@@ -216,7 +216,7 @@ def test_results_are_the_same_bits_for_any_parts_order_memory_and_reading(
     assert num_passes(400, few) > 10
     for most, memory_gb in ((1, 2.0), (50, few), (1 << 20, 5 * few)):
         monkeypatch.setattr(inclusion, "_READ_ROWS", most)
-        monkeypatch.setattr(consensus, "_READ_ROWS", most)
+        monkeypatch.setattr(consensus_tasks, "_READ_ROWS", most)
         for other in others:
             assert both_tables(consensus_graph(other, memory_gb=memory_gb, **options)) == expected
 
