@@ -56,6 +56,7 @@ PUBLIC = {
     "TraceConfig",
     "TracerError",
     "TranscoderConfig",
+    "Universality",
     "VirtualWeights",
     "__version__",
     "add_labels",
@@ -107,7 +108,9 @@ PUBLIC = {
     "mine_atlas",
     "mine_contrast",
     "mine_dark_matter",
+    "mine_motifs",
     "mine_vectors",
+    "universality",
     "new_figure",
     "open_profile",
     "open_result",
@@ -273,22 +276,28 @@ OF_ANNOTATIONS = {
     "annotations import": set(),
 }
 """Options of the commands of `annotations`."""
+TASKS = {"--workers", "--ray-address"}
 MINED = {"--out", "--memory-gb", "--where", "--cluster", "--dry-run", "--no-dry-run", *JSON}
 OF_MINE = {
-    "mine atlas": {*MINED, "--fold", "--no-fold", "--workers", "--ray-address"},
+    "mine atlas": {*MINED, "--fold", "--no-fold", *TASKS},
     "mine dark-matter": {*MINED, "--classes", "--top", "--seed", "--model", "--transcoders", "--device-map", *RUN},
     "mine vectors": {*MINED, "--predict", "--shuffles", "--seed"},
-    "mine weights": {*MINED, "--transcoders", "--model", "--top", "--candidates", "--min-positions", "--q"},
-    "mine chains": {*MINED, "--atlas", "--top", "--begin", "--target", "--min-edges", "--min-prompts"},
+    "mine weights": {*MINED, *TASKS, "--transcoders", "--model", "--top", "--candidates", "--min-positions", "--q"},
+    "mine chains": {*MINED, *TASKS, "--atlas", "--top", "--begin", "--target", "--min-edges", "--min-prompts"},
     "mine contrast": {
-        *MINED,
+        *(*MINED, *TASKS),
         *("--a", "--b", "--of", "--measure", "--paired", "--test", "--q", "--min-clusters", "--permutations", "--seed"),
     },
     "mine consensus": {
-        *MINED,
+        *(*MINED, *TASKS),
         *("--rule", "--threshold", "--within", "--share", "--subsample", "--samples", "--resamples", "--seed"),
     },
-    "mine similar": {*MINED, "--prompt", "--edges", "--top", "--samples", "--max-text", "--q", "--seed"},
+    "mine similar": {*MINED, *TASKS, "--prompt", "--edges", "--top", "--samples", "--max-text", "--q", "--seed"},
+    "mine motifs": {
+        *(*MINED, *TASKS),
+        *("--null", "--draws", "--steps", "--edges", "--top", "--min-clusters", "--seed"),
+    },
+    "mine universality": {*MINED, "--within", "--measure", "--shuffles", "--q", "--min-clusters", "--seed"},
     "mine stability": MINED - {"--cluster"} | {"--prompt", "--node-thresholds", "--edge-thresholds"},
 }
 """Options of the commands of `mine`."""
