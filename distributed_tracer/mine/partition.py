@@ -47,7 +47,9 @@ class Partition:
 
         A piece ends with a pair of sites, and a single pair may have more.
         """
-        site_I, first_I = np.unique(self.nodes["site"], return_index=True)
+        site_N = self.nodes["site"]
+        first_I = np.flatnonzero(np.diff(site_N, prepend=-1))
+        site_I = site_N[first_I]
         edges_I = np.add.reduceat(self.nodes["in_degree"].astype(np.int64), first_I) if len(first_I) else site_I
         begin, total = 0, 0
         for place, own in enumerate(edges_I.tolist()):
