@@ -49,7 +49,12 @@ class ActiveCounts:
 
     @classmethod
     def of_codes(
-        cls, code_I: npt.NDArray[np.int64], num_active_I: Ints, num_computed_I: Ints, *known: int
+        cls,
+        code_I: npt.NDArray[np.int64],
+        num_active_I: Ints,
+        num_computed_I: Ints,
+        num_active_known: int,
+        num_computed_known: int,
     ) -> ActiveCounts:
         """Return counts of features, given the codes of their sites in ascending order."""
         sites = Sites.of_codes([code_I])
@@ -57,8 +62,8 @@ class ActiveCounts:
         place_I = sites.layer_I.astype(np.int64) * num_features + sites.feature_I
         if place_I.max(initial=0) >= _MOST_PLACES:
             return _TOO_MANY
-        counts = (num_I.astype(np.int32) for num_I in (place_I, num_active_I, num_computed_I))
-        return cls(num_features, *counts, *known)
+        places, active_I, computed_I = (num_I.astype(np.int32) for num_I in (place_I, num_active_I, num_computed_I))
+        return cls(num_features, places, active_I, computed_I, num_active_known, num_computed_known)
 
     @cached_property
     def code_I(self) -> npt.NDArray[np.int64]:
@@ -73,9 +78,13 @@ class ActiveCounts:
         return [self.num_features, self.num_active_known, self.num_computed_known, self.is_too_many]
 
     @classmethod
-    def load(cls, folder: Path, num_features: int, *others: int | bool) -> ActiveCounts:
+    def load(
+        cls, folder: Path, num_features: int, num_active_known: int, num_computed_known: int, is_too_many: bool
+    ) -> ActiveCounts:
         """Return counts whose arrays were written into a folder, given the other fields."""
-        return cls(num_features, *(np.fromfile(folder / name, dtype=np.int32) for name in _SAVED), *others)
+        place_I, active_I, computed_I = (np.fromfile(folder / name, dtype=np.int32) for name in _SAVED)
+        known = (num_active_known, num_computed_known)
+        return cls(num_features, place_I, active_I, computed_I, *known, is_too_many)
 
     @classmethod
     def joined(cls, parts: Iterable[ActiveCounts]) -> ActiveCounts:
@@ -170,7 +179,7 @@ class _Counter:
 
     def add_counts(self, other: ActiveCounts) -> bool:
         """Add what was counted of other prompts; return False if there would be too many places."""
-        place_I = other.place_I
+        place_I: Ints = other.place_I
         if other.num_features != self.num_features or other.place_I.max(initial=0) >= len(self._counts[0]):
             layer_I, feature_I = np.divmod(other.place_I, other.num_features)
             if not self.make_room(layer_I, feature_I):
@@ -187,7 +196,10 @@ class _Counter:
         self._settle()
         place_I = np.flatnonzero(self._counts[0])
         active_I, computed_I = (counts.take(place_I) for counts in self._counts)
-        return ActiveCounts(self.num_features, place_I.astype(np.int32), active_I, computed_I, *self._known)
+        active_known, computed_known = self._known
+        return ActiveCounts(
+            self.num_features, place_I.astype(np.int32), active_I, computed_I, active_known, computed_known
+        )
 
     def _add(self, which: int, place_A: npt.NDArray[np.intp]) -> None:
         self._seen.fill(0)

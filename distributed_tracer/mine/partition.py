@@ -127,7 +127,7 @@ class Piece:
         """
         self._weight_E, self._incidences, self._first = weight_E, incidences, first
         self._source_bits = max(1, (num_sites - 1).bit_length())
-        of_N = incidences.of_N.astype(np.uint32 if len(incidences) <= MOST_SITES else np.int64)
+        of_N: npt.NDArray[np.integer] = incidences.of_N.astype(np.uint32 if len(incidences) <= MOST_SITES else np.int64)
         self._incidence_class_E = np.repeat(of_N << CLASS_BITS, degree_N)
         self._incidence_class_E |= source_E & _CLASS_MASK
         key_E = np.repeat((site_N - np.int32(first)).astype(np.int64) << self._source_bits, degree_N)

@@ -190,7 +190,7 @@ class Spill:
         """Return the records between pairs of places in some files, one after another."""
         parts = [(path, [(begin, end) for begin, end in own if begin < end]) for path, own in places]
         records = np.empty(sum(end - begin for _, own in parts for begin, end in own) // dtype.itemsize, dtype)
-        left = memoryview(records.view(np.uint8))
+        left = records.view(np.uint8).data
         for path, own in parts:
             if not own:
                 continue
