@@ -1,6 +1,6 @@
 """Orders of rows, which need little time for the keys that mining has.
 
-Axes: X row, B row of some that are handled at once, E edge, N node in the order that is wanted, Y node in the present
+Axes: X row, B row of a batch, E edge, N node in the order that is wanted, Y node in the present
 order.
 """
 
