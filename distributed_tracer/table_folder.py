@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -141,18 +141,15 @@ def import_parquet(what: str = "reading and writing Parquet") -> Any:
         raise ConfigError(f"{what} needs pyarrow: pip install 'distributed-tracer[parquet]'") from error
 
 
-def write_parquet(
-    path: Path, tables: Iterator[Any], rows_of_group: int | None = None, dictionary: Sequence[str] | None = None
-) -> None:
+def write_parquet(path: Path, tables: Iterator[Any], rows_of_group: int | None = None, **options: Any) -> None:
     """Write pyarrow.Tables of one schema, at least one, as one file, which appears whole or not at all.
 
-    `dictionary` names the columns to be dictionary-encoded (default: all).
+    `options` go to pyarrow.parquet.ParquetWriter; without them, columns are dictionary-encoded and compressed by zstd.
     """
     parquet = import_parquet()
     with new_file(path) as temporary:
         first = next(tables)
-        encoded = True if dictionary is None else list(dictionary)
-        with parquet.ParquetWriter(temporary, first.schema, compression="zstd", use_dictionary=encoded) as writer:
+        with parquet.ParquetWriter(temporary, first.schema, **{"compression": "zstd", **options}) as writer:
             writer.write_table(first, rows_of_group)
             for table in tables:
                 writer.write_table(table, rows_of_group)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,25 +17,28 @@ from ..graph.nodes import NodeKind
 from .prompts import ChosenPrompts, PromptPiece
 from .sites import Sites, site_codes
 
+Ints = npt.NDArray[np.integer]
 _COMPUTED, _UNKNOWN = 1, 2
 """Values of `active/computed`."""
 _MOST_PLACES = 1 << 27
 """Most features of all layers that are counted: 11 bytes each."""
-_SAVED = {"code_I": np.int64, "num_active_I": np.int32, "num_computed_I": np.int32}
-"""Arrays that are saved, and their dtypes in the file: there are fewer than 2^31 prompts."""
+_SAVED = ("place_I", "num_active_I", "num_computed_I")
+"""Arrays that are saved. There are fewer than 2^31 prompts and places."""
 _MOST_RECENT = 255
 """Most prompts that are counted in a byte."""
 
 
 @dataclass(frozen=True, eq=False)
 class ActiveCounts:
-    """Numbers of prompts of each feature that is active in any, in the order of codes."""
+    """Numbers of prompts of each feature that is active in any, in the order of layers and of features."""
 
-    code_I: npt.NDArray[np.int64]
-    """Code of the feature's site."""
-    num_active_I: npt.NDArray[np.int64]
+    num_features: int
+    """Number of places of each layer, at least that of its features."""
+    place_I: npt.NDArray[np.int32]
+    """Layer * `num_features` + index of the feature."""
+    num_active_I: npt.NDArray[np.int32]
     """Prompts in which it is active, at any position."""
-    num_computed_I: npt.NDArray[np.int64]
+    num_computed_I: npt.NDArray[np.int32]
     """Prompts in which the edges into it were computed, at one position at least."""
     num_active_known: int = 0
     """Prompts whose active features are stored."""
@@ -43,17 +47,44 @@ class ActiveCounts:
     is_too_many: bool = False
     """Whether there are more layers and features than are counted, so that nothing is known of any prompt."""
 
-    def save(self, folder: Path) -> None:
-        """Write the arrays into a folder."""
-        for name, dtype in _SAVED.items():  # numpy would hide that the disk is full
-            (folder / name).write_bytes(getattr(self, name).astype(dtype).tobytes())
+    @classmethod
+    def of_codes(
+        cls,
+        code_I: npt.NDArray[np.int64],
+        num_active_I: Ints,
+        num_computed_I: Ints,
+        num_active_known: int,
+        num_computed_known: int,
+    ) -> ActiveCounts:
+        """Return counts of features, given the codes of their sites in ascending order."""
+        sites = Sites.of_codes([code_I])
+        num_features = int(sites.feature_I.max(initial=0)) + 1
+        place_I = sites.layer_I.astype(np.int64) * num_features + sites.feature_I
+        if place_I.max(initial=0) >= _MOST_PLACES:
+            return _TOO_MANY
+        places, active_I, computed_I = (num_I.astype(np.int32) for num_I in (place_I, num_active_I, num_computed_I))
+        return cls(num_features, places, active_I, computed_I, num_active_known, num_computed_known)
+
+    @cached_property
+    def code_I(self) -> npt.NDArray[np.int64]:
+        """Code of each feature's site."""
+        layer_I, feature_I = np.divmod(self.place_I, self.num_features)
+        return site_codes(layer_I, np.full(len(layer_I), NodeKind.FEATURE, dtype=np.int64), feature_I)
+
+    def save(self, folder: Path) -> list[int | bool]:
+        """Write the arrays into a folder; return the other fields."""
+        for name in _SAVED:  # numpy would hide that the disk is full
+            (folder / name).write_bytes(getattr(self, name).tobytes())
+        return [self.num_features, self.num_active_known, self.num_computed_known, self.is_too_many]
 
     @classmethod
-    def load(cls, folder: Path, num_active_known: int, num_computed_known: int, is_too_many: bool) -> ActiveCounts:
-        """Return counts whose arrays were written into a folder."""
-        code_I, *counts = (np.fromfile(folder / name, dtype=dtype) for name, dtype in _SAVED.items())
-        active_I, computed_I = (count_I.astype(np.int64) for count_I in counts)
-        return cls(code_I, active_I, computed_I, num_active_known, num_computed_known, is_too_many)
+    def load(
+        cls, folder: Path, num_features: int, num_active_known: int, num_computed_known: int, is_too_many: bool
+    ) -> ActiveCounts:
+        """Return counts whose arrays were written into a folder, given the other fields."""
+        place_I, active_I, computed_I = (np.fromfile(folder / name, dtype=np.int32) for name in _SAVED)
+        known = (num_active_known, num_computed_known)
+        return cls(num_features, place_I, active_I, computed_I, *known, is_too_many)
 
     @classmethod
     def joined(cls, parts: Iterable[ActiveCounts]) -> ActiveCounts:
@@ -72,18 +103,17 @@ class ActiveCounts:
         place_I = np.searchsorted(self.code_I, code_I).clip(max=max(0, len(self.code_I) - 1))
         has_I = self.code_I[place_I] == code_I if len(self.code_I) else np.zeros(len(code_I), dtype=bool)
         columns = {"prompts_active": self.num_active_I, "prompts_computed": self.num_computed_I}
-        found = {
-            name: np.where(has_I, values[place_I], 0) if len(values) else np.zeros(len(code_I), dtype=np.int64)
-            for name, values in columns.items()
-        }
+        found = {name: np.zeros(len(code_I), dtype=np.int64) for name in columns}
+        for name, values in columns.items() if len(self.code_I) else ():
+            np.copyto(found[name], values[place_I], where=has_I)
         for name in ("active", "computed"):
             number = getattr(self, f"num_{name}_known")
             found[f"prompts_{name}_known"] = np.full(len(code_I), number, dtype=np.int64)
         return found
 
 
-_NONE = np.empty(0, dtype=np.int64)
-_TOO_MANY = ActiveCounts(_NONE, _NONE, _NONE, is_too_many=True)
+_NONE = np.empty(0, dtype=np.int32)
+_TOO_MANY = ActiveCounts(1, _NONE, _NONE, _NONE, is_too_many=True)
 
 
 def count_active(prompts: ChosenPrompts | PromptPiece, most_rows: int) -> ActiveCounts:
@@ -112,7 +142,7 @@ class _Counter:
     """Counts by layer and feature in arrays with a place for each."""
 
     def __init__(self) -> None:
-        self._num_layers, self._num_features = 1, 1
+        self._num_layers, self.num_features = 1, 1
         self._counts = np.zeros((2, 1), dtype=np.int32)
         self._recent = np.zeros((2, 1), dtype=np.uint8)
         """Counts of the last prompts, which are added to the others before they overflow."""
@@ -124,17 +154,17 @@ class _Counter:
         """Make a place for each of these features; return False if there would be too many places."""
         if len(layer_A):
             num_layers = max(self._num_layers, int(layer_A.max()) + 1)
-            num_features = max(self._num_features, int(feature_A.max()) + 1)
+            num_features = max(self.num_features, int(feature_A.max()) + 1)
             if num_layers * num_features > _MOST_PLACES:
                 return False
-            if (num_layers, num_features) != (self._num_layers, self._num_features):
+            if (num_layers, num_features) != (self._num_layers, self.num_features):
                 self._grow(num_layers, num_features)
         return True
 
     def places(self, layer_A: npt.NDArray[np.integer], feature_A: npt.NDArray[np.integer]) -> npt.NDArray[np.intp]:
         """Return the place of each feature."""
         place_A = layer_A.astype(np.intp)
-        place_A *= self._num_features
+        place_A *= self.num_features
         place_A += feature_A
         return place_A
 
@@ -149,12 +179,14 @@ class _Counter:
 
     def add_counts(self, other: ActiveCounts) -> bool:
         """Add what was counted of other prompts; return False if there would be too many places."""
-        sites = Sites.of_codes([other.code_I])
-        if not self.make_room(sites.layer_I, sites.feature_I):
-            return False
-        place_I = self.places(sites.layer_I, sites.feature_I)
+        place_I: Ints = other.place_I
+        if other.num_features != self.num_features or other.place_I.max(initial=0) >= len(self._counts[0]):
+            layer_I, feature_I = np.divmod(other.place_I, other.num_features)
+            if not self.make_room(layer_I, feature_I):
+                return False
+            place_I = self.places(layer_I, feature_I)
         for counts, own_I in zip(self._counts, (other.num_active_I, other.num_computed_I), strict=True):
-            counts[place_I] += own_I.astype(np.int32)
+            counts[place_I] += own_I
         self._known[0] += other.num_active_known
         self._known[1] += other.num_computed_known
         return True
@@ -163,10 +195,11 @@ class _Counter:
         """Return what was counted."""
         self._settle()
         place_I = np.flatnonzero(self._counts[0])
-        layer_I, feature_I = np.divmod(place_I, self._num_features)
-        code_I = site_codes(layer_I, np.full(len(layer_I), NodeKind.FEATURE, dtype=np.int64), feature_I)
-        active_I, computed_I = (counts[place_I].astype(np.int64) for counts in self._counts)
-        return ActiveCounts(code_I, active_I, computed_I, self._known[0], self._known[1])
+        active_I, computed_I = (counts.take(place_I) for counts in self._counts)
+        active_known, computed_known = self._known
+        return ActiveCounts(
+            self.num_features, place_I.astype(np.int32), active_I, computed_I, active_known, computed_known
+        )
 
     def _add(self, which: int, place_A: npt.NDArray[np.intp]) -> None:
         self._seen.fill(0)
@@ -183,8 +216,8 @@ class _Counter:
     def _grow(self, num_layers: int, num_features: int) -> None:
         self._settle()
         larger = np.zeros((2, num_layers, num_features), dtype=np.int32)
-        larger[:, : self._num_layers, : self._num_features] = self._counts.reshape(2, self._num_layers, -1)
-        self._num_layers, self._num_features = num_layers, num_features
+        larger[:, : self._num_layers, : self.num_features] = self._counts.reshape(2, self._num_layers, -1)
+        self._num_layers, self.num_features = num_layers, num_features
         self._counts = larger.reshape(2, -1)
         self._recent, self._seen = (
             np.zeros(self._counts.shape, dtype=np.uint8),

@@ -21,7 +21,7 @@ from ..tasks.task import Done, Task, TaskFunction
 from . import atlas_tasks as tasks
 from .active import ActiveCounts
 from .block_files import division
-from .columns import ACTIVE_COLUMNS, FEATURE_COLUMNS, PROMPT_COLUMNS, SITE_COLUMNS, Column, arrow_table
+from .columns import ACTIVE_COLUMNS, FEATURE_COLUMNS, PROMPT_COLUMNS, SITE_COLUMNS, Column, arrow_table, encodings
 from .findings import describe_graphs
 from .incidences import SiteSums
 from .partition import EDGE_BYTES
@@ -165,4 +165,4 @@ def _prompt_rows(prompts: ChosenPrompts) -> dict[str, Any]:
 
 
 def _write(path: Path, columns: Mapping[str, Column], rows: Mapping[str, Any], of_graphs: str) -> None:
-    write_parquet(path, iter([arrow_table(columns, rows, of_graphs)]))
+    write_parquet(path, iter([arrow_table(columns, rows, of_graphs)]), compression="lz4", **encodings(columns))

@@ -175,7 +175,7 @@ def _segment(folder: Path, division: Mapping[str, Any], open_file: Callable[[Pat
     def active() -> ActiveCounts:
         rows = table("active", ACTIVE_COLUMNS)
         kinds = np.full(len(rows["layer"]), NodeKind.FEATURE, dtype=np.int64)
-        return ActiveCounts(
+        return ActiveCounts.of_codes(
             site_codes(rows["layer"], kinds, rows["feature"]),
             rows["prompts_active"],
             rows["prompts_computed"],

@@ -58,9 +58,7 @@ def load_starts(folder: Path) -> npt.NDArray[np.int64]:
 
 def count_active_of_piece(place: Place, piece: Mapping[str, Any], read_rows: int) -> list[int | bool]:
     """Write the counts of active features of a piece; return the fields of ActiveCounts that are numbers."""
-    found = count_active(PromptPiece.open(place.given["store"], piece), read_rows)
-    found.save(place.out)
-    return [found.num_active_known, found.num_computed_known, found.is_too_many]
+    return count_active(PromptPiece.open(place.given["store"], piece), read_rows).save(place.out)
 
 
 def spill_piece(place: Place, piece: Mapping[str, Any], sites: str, read_rows: int) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..table_folder import import_parquet
-from .columns import INSTANCE_COLUMNS, NAMES, RECURRING_COLUMNS, STORED_NODE_COLUMNS, Column, arrow_table
+from .columns import INSTANCE_COLUMNS, NAMES, RECURRING_COLUMNS, STORED_NODE_COLUMNS, Column, arrow_table, encodings
 
 BLOCK = 16
 """Number of partitions of a block."""
@@ -100,17 +100,12 @@ class BlockWriter:
         if table not in self._writers:
             path = block_path(self._folder, table, self._block)
             path.parent.mkdir(parents=True, exist_ok=True)
-            encodings: dict[str, Any] = {
-                "write_statistics": [name for name in ("target", "source", "site") if name in rows.column_names],
-                "use_dictionary": [name for name, column in STORED[table].items() if column.kind in NAMES],
-                "column_encoding": {
-                    name: "BYTE_STREAM_SPLIT" if column.kind[0] == "f" else "DELTA_BINARY_PACKED"
-                    for name, column in STORED[table].items()
-                    if column.kind not in NAMES and name in rows.column_names
-                },
-            }
             writer = import_parquet().ParquetWriter(
-                path, rows.schema, compression=_COMPRESSION.get(table, "none"), **encodings
+                path,
+                rows.schema,
+                compression=_COMPRESSION.get(table, "none"),
+                write_statistics=[name for name in ("target", "source", "site") if name in rows.column_names],
+                **encodings({name: STORED[table][name] for name in rows.column_names}),
             )
             self._writers[table] = self._stack.enter_context(writer)
         self._writers[table].write_table(rows, GROUP_ROWS)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .ordering import Ordered
 from .spill import CLASS_BITS, write_array
 from .task_arrays import load_arrays, save_arrays
 
@@ -77,8 +78,8 @@ def ordered(records: npt.NDArray[Any], num_prompts: int) -> npt.NDArray[Any]:
         return records
     key_E, rank_E = records["key"], records["rank_class"] >> CLASS_BITS
     base, bits = int(key_E.min()), num_prompts.bit_length()
-    if (int(key_E.max()) - base).bit_length() + bits < 63:
-        order_E = np.argsort((key_E - base) << bits | rank_E, kind="stable")
+    if (most := (int(key_E.max()) - base).bit_length() + bits) < 63:
+        _, order_E = Ordered((key_E - base) << bits | rank_E, most).take(slice(None))
     else:
         order_E = np.lexsort((rank_E, key_E))
     return records[order_E]

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .incidences import Incidences
-from .ordering import edges_of_rows, ordered
+from .ordering import Ordered, edges_of_rows, ordered
 from .pairs import Edges
-from .spill import CLASS_BITS, Spill
+from .spill import CLASS_BITS, MOST_SITES, Spill
 
 EDGE_BYTES = 220
 """Bytes that an edge takes while a piece of a partition is ordered and reduced."""
@@ -47,7 +47,9 @@ class Partition:
 
         A piece ends with a pair of sites, and a single pair may have more.
         """
-        site_I, first_I = np.unique(self.nodes["site"], return_index=True)
+        site_N = self.nodes["site"]
+        first_I = np.flatnonzero(np.diff(site_N, prepend=-1))
+        site_I = site_N[first_I]
         edges_I = np.add.reduceat(self.nodes["in_degree"].astype(np.int64), first_I) if len(first_I) else site_I
         begin, total = 0, 0
         for place, own in enumerate(edges_I.tolist()):
@@ -125,22 +127,23 @@ class Piece:
         """
         self._weight_E, self._incidences, self._first = weight_E, incidences, first
         self._source_bits = max(1, (num_sites - 1).bit_length())
-        self._incidence_class_E = np.repeat(incidences.of_N << CLASS_BITS, degree_N)
+        of_N: npt.NDArray[np.integer] = incidences.of_N.astype(np.uint32 if len(incidences) <= MOST_SITES else np.int64)
+        self._incidence_class_E = np.repeat(of_N << CLASS_BITS, degree_N)
         self._incidence_class_E |= source_E & _CLASS_MASK
         key_E = np.repeat((site_N - np.int32(first)).astype(np.int64) << self._source_bits, degree_N)
-        key_E |= source_E >> CLASS_BITS
-        self._pair_E, self._order_E = ordered(key_E, int(key_E.max(initial=0)).bit_length())
+        for begin in range(0, len(key_E), _EDGES_AT_ONCE):
+            own = slice(begin, begin + _EDGES_AT_ONCE)
+            key_E[own] |= source_E[own] >> CLASS_BITS
+        self._order = Ordered(key_E, int(key_E.max(initial=0)).bit_length())
         """Target, counted from `first`, and source of each edge in one number, and its record."""
 
     def __len__(self) -> int:
-        return len(self._pair_E)
+        return len(self._order)
 
     @cached_property
     def is_first_E(self) -> npt.NDArray[np.bool_]:
         """Whether each edge is the first of its pair."""
-        is_first_E = np.ones(len(self), dtype=bool)
-        np.not_equal(self._pair_E[1:], self._pair_E[:-1], out=is_first_E[1:])
-        return is_first_E
+        return self._order.is_first()
 
     @cached_property
     def is_once_E(self) -> npt.NDArray[np.bool_]:
@@ -157,13 +160,12 @@ class Piece:
         incidence_E = np.empty(size, dtype=np.intp)
         for begin in range(0, size, _EDGES_AT_ONCE):
             own = slice(begin, begin + _EDGES_AT_ONCE)
-            pair, order = self._pair_E[index_E[own]], self._order_E[index_E[own]]
-            weight_E[own] = self._weight_E[order]
-            both = self._incidence_class_E[order]
+            pair, record = self._order.take(index_E[own])
+            self._weight_E.take(record, out=weight_E[own], mode="clip")
+            both = self._incidence_class_E.take(record)
             class_E[own] = both & _CLASS_MASK
-            both >>= CLASS_BITS
-            incidence_E[own] = both
-            prompt_E[own] = self._incidences.prompt_X[both]
+            incidence_E[own] = both >> CLASS_BITS
+            self._incidences.prompt_X.take(incidence_E[own], out=prompt_E[own], mode="clip")
             source_E[own] = pair & ((1 << self._source_bits) - 1)
             pair >>= self._source_bits
             pair += self._first

@@ -63,10 +63,10 @@ def feature_rows(sites: Sites, sums: SiteSums, active: ActiveCounts) -> dict[str
 
 def active_rows(active: ActiveCounts) -> dict[str, npt.NDArray[Any]]:
     """Return the table of active features."""
-    features = Sites.of_codes([active.code_I])
+    layer_I, feature_I = np.divmod(active.place_I, active.num_features)
     return {
-        "layer": features.layer_I,
-        "feature": features.feature_I,
-        "prompts_active": active.num_active_I,
-        "prompts_computed": active.num_computed_I,
+        "layer": layer_I.astype(np.int16),
+        "feature": feature_I,
+        "prompts_active": active.num_active_I.astype(np.int64),
+        "prompts_computed": active.num_computed_I.astype(np.int64),
     }

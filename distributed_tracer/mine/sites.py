@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ..graph.code_lookup import CodeLookup
 from ..graph.nodes import NodeKind
+from .ordering import Ordered
 
 _KIND_BITS, _FEATURE_BITS = 2, 32
 _SAVED = ("code_I", "num_nodes_I", "num_edges_I")
@@ -97,8 +98,8 @@ class Sites:
         for one in several:
             found.append(tuple(getattr(one, name) for name in _SAVED))
             while len(found) > 1 and len(found[-2][0]) <= 2 * len(found[-1][0]):
-                found[-2:] = [_joined(found[-2:], are_ordered=True)]
-        return cls(*_joined(found, are_ordered=True))
+                found[-2:] = [_joined(found[-2:])]
+        return cls(*_joined(found))
 
     def numbers(self, code_N: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
         """Return the number of each node's site, given codes that all exist."""
@@ -125,25 +126,32 @@ def collect_sites(nodes: Iterable[tuple[npt.NDArray[np.int64], npt.NDArray[np.in
     found = [_NONE]
     waiting = 0
     for code_N, in_degree_N in nodes:
-        ones_N = np.ones(len(code_N), dtype=np.int64)
-        found.append(_joined([(code_N, ones_N, in_degree_N.astype(np.int64))]))
+        found.append(_counted(code_N, in_degree_N))
         waiting += len(found[-1][0])
         if waiting > max(_SETTLE, len(found[0][0])):
-            found, waiting = [_joined(found, are_ordered=True)], 0
-    return Sites(*_joined(found, are_ordered=True))
+            found, waiting = [_joined(found)], 0
+    return Sites(*_joined(found))
 
 
-def _joined(
-    found: list[tuple[npt.NDArray[np.int64], ...]], are_ordered: bool = False
-) -> tuple[npt.NDArray[np.int64], ...]:
+def _counted(code_N: npt.NDArray[np.int64], in_degree_N: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int64], ...]:
+    """Return the distinct codes of nodes, ascending, and of each the number of nodes and of edges into them."""
+    order = Ordered(code_N.copy(), int(code_N.max(initial=0)).bit_length())
+    first_I = np.flatnonzero(order.is_first())
+    code_N, node_N = order.take(slice(None))
+    edges_N = in_degree_N.take(node_N).astype(np.int64)
+    num_edges_I = np.add.reduceat(edges_N, first_I) if len(first_I) else edges_N
+    return code_N[first_I], np.diff(first_I, append=len(code_N)), num_edges_I
+
+
+def _joined(found: list[tuple[npt.NDArray[np.int64], ...]]) -> tuple[npt.NDArray[np.int64], ...]:
     """Return distinct codes, ascending, and the sums of the two counts of each.
 
-    `are_ordered` says that the codes of each list are ascending: numpy's stable order merges such runs.
+    The codes of each list are ascending: numpy's stable order merges such runs.
     """
-    if len(found) == 1 and are_ordered:
+    if len(found) == 1:
         return found[0]
     code_X, *counts = (np.concatenate([one[place] for one in found]) for place in range(3))
-    order_X = np.argsort(code_X, kind="stable" if are_ordered else None)
+    order_X = np.argsort(code_X, kind="stable")
     code_X = code_X[order_X]
     is_new_X = np.ones(len(code_X), dtype=bool)
     is_new_X[1:] = code_X[1:] != code_X[:-1]

@@ -132,8 +132,8 @@ def _classified(
         distance_E = np.repeat(position_N[nodes], degree_N[nodes])
         distance_E -= position_N[nodes].take(from_E)
         flagged_E = flagged_N[nodes].take(from_E)
-        is_error_E = flagged_E & SOURCE.type(1)
-        flagged_E -= is_error_E
+        is_error_E = (flagged_E & SOURCE.type(1)).astype(bool)
+        flagged_E &= SOURCE.type(~1 & 0xFFFFFFFF)
         np.bitwise_or(flagged_E, _classes(distance_E), out=source_E[edges])
         from_error_E = np.flatnonzero(is_error_E)
         into_E = np.repeat(np.arange(nodes.stop - nodes.start), degree_N[nodes])[from_error_E]
@@ -181,30 +181,34 @@ class Spill:
         """Yield the same records, those of one part range at a time."""
         for path, at in self._files:
             for sources, weights in at[:, 1:, [first, end]].tolist():
-                yield self._read(path, [sources], SOURCE), self._read(path, [weights], WEIGHT)
+                yield self._read([(path, [sources])], SOURCE), self._read([(path, [weights])], WEIGHT)
 
     def _whole(self, first: int, end: int, section: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-        found = [self._read(path, at[:, section, [first, end]].tolist(), dtype) for path, at in self._files]
-        return found[0] if len(found) == 1 else np.concatenate([np.empty(0, dtype), *found])
+        return self._read([(path, at[:, section, [first, end]].tolist()) for path, at in self._files], dtype)
 
-    def _read(self, path: Path, places: Sequence[Sequence[int]], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-        """Return the records between pairs of places in a file, one after another."""
-        records = np.empty(sum(end - begin for begin, end in places) // dtype.itemsize, dtype)
-        if not len(records):
-            return records
-        left = records.data.cast("B")
-        with ExitStack() as stack:
-            file = self._opened.get(path)
-            if file is None:
-                file = FileIO(path)
-                if len(self._opened) < _MOST_OPEN:
-                    self._opened[path] = self._stack.enter_context(file)
-                else:
-                    stack.enter_context(file)
-            for begin, end in places:
-                file.seek(begin)
-                while begin < end:
-                    if not (size := file.readinto(left[: end - begin])):
-                        raise OSError(errno.EIO, "the file is shorter than its index says", str(path))
-                    begin, left = begin + size, left[size:]
+    def _read(self, places: Sequence[tuple[Path, Sequence[Sequence[int]]]], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+        """Return the records between pairs of places in some files, one after another."""
+        parts = [(path, [(begin, end) for begin, end in own if begin < end]) for path, own in places]
+        records = np.empty(sum(end - begin for _, own in parts for begin, end in own) // dtype.itemsize, dtype)
+        left = records.view(np.uint8).data
+        for path, own in parts:
+            if not own:
+                continue
+            with ExitStack() as stack:
+                file = self._file(path, stack)
+                for begin, end in own:
+                    file.seek(begin)
+                    while begin < end:
+                        if not (size := file.readinto(left[: end - begin])):
+                            raise OSError(errno.EIO, "the file is shorter than its index says", str(path))
+                        begin, left = begin + size, left[size:]
         return records
+
+    def _file(self, path: Path, stack: ExitStack) -> FileIO:
+        """Return a file that stays open until this spill is closed, or, if there are many, until `stack` is."""
+        if path not in self._opened:
+            file = FileIO(path)
+            if len(self._opened) >= _MOST_OPEN:
+                return stack.enter_context(file)
+            self._opened[path] = self._stack.enter_context(file)
+        return self._opened[path]

@@ -57,16 +57,16 @@ def strongest_edges(
     `edges` is iterated over once for each pass. `num_buckets` and `buckets_per_pass` trade memory for passes; they do
     not change the answer.
     """
-    bound_I = np.zeros(num_buckets)
-    count_I = np.zeros(num_buckets, dtype=np.int64)
-    ones_E = np.ones(0, dtype=np.int64)
+    both_I = np.zeros(num_buckets, dtype=np.complex128)  # bound and count together: places far apart are met once
+    bound_I, count_I = both_I.real, both_I.imag
+    both_E = np.empty(0, dtype=np.complex128)
     for batch in edges:
-        bucket_E = _bucket(batch.pair_E, num_buckets)
+        if len(both_E) < len(batch.weight_E):
+            both_E = np.full(len(batch.weight_E), 1j)
+        own_E = both_E[: len(batch.weight_E)]
+        np.abs(batch.weight_E, out=own_E.real)
         with np.errstate(invalid="ignore"):
-            np.add.at(bound_I, bucket_E, np.abs(batch.weight_E).astype(np.float64))
-        if len(ones_E) < len(bucket_E):
-            ones_E = np.ones(len(bucket_E), dtype=np.int64)
-        np.add.at(count_I, bucket_E, ones_E[: len(bucket_E)])  # a scalar would be slow
+            np.add.at(both_I, _bucket(batch.pair_E, num_buckets), own_E)
     bound_I[np.isnan(bound_I)] = np.inf
     bound_I *= 1 + count_I * 2.0**-51  # more than all roundings of these sums and of those that are compared with them
     is_left_I, best = count_I > 0, _counted([], np.zeros(0, dtype=bool))
@@ -101,7 +101,7 @@ def _counted(edges: Iterable[PairBatch], is_chosen_I: npt.NDArray[np.bool_]) -> 
     """Return all edges of the chosen buckets."""
     found: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]] = []
     for batch in edges:
-        own = np.flatnonzero(is_chosen_I[_bucket(batch.pair_E, len(is_chosen_I))])
+        own = np.flatnonzero(is_chosen_I.take(_bucket(batch.pair_E, len(is_chosen_I))))
         found.append((batch.pair_E[own], batch.prompt_E[own], batch.weight_E[own]))
     nothing = (np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
     pair_E, prompt_E, weight_E = (np.concatenate(column) for column in zip(nothing, *found, strict=True))

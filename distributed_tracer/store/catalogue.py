@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from .object_names import committed_part
 
 _INTEGERS = ("commit", "row", "run", *SIZES)
 _SCORES = ("replacement", "completeness")
+_sizes_of, _scores_of = attrgetter(*SIZES), attrgetter(*_SCORES)
 
 
 @dataclass(frozen=True)
@@ -166,8 +168,8 @@ def _number(runs: list[str], run: str) -> int:
 
 def _columns(found: list[tuple[int, int, int, PromptSummary]]) -> Columns:
     """Return the columns of prompts that are given as (commit, row, run, entry)."""
-    integers = [(*place, *(getattr(entry, name) for name in SIZES)) for *place, entry in found]
-    scores = [[_float(getattr(entry, name)) for name in _SCORES] for *_, entry in found]
+    integers = [(*place, *_sizes_of(entry)) for *place, entry in found]
+    scores = [[_float(score) for score in _scores_of(entry)] for *_, entry in found]
     integers_IX = np.array(integers, dtype=np.int64).reshape(-1, len(_INTEGERS))
     scores_IX = np.array(scores, dtype=np.float64).reshape(-1, len(_SCORES))
     return {**dict(zip(_INTEGERS, integers_IX.T, strict=True)), **dict(zip(_SCORES, scores_IX.T, strict=True))}

@@ -185,14 +185,16 @@ def test_features_that_are_too_many_together_are_unknown_as_if_they_were_counted
     """One prompt has a feature in layer 5, another one the feature 9 in layer 0."""
     ones = np.ones(1, dtype=np.int64)
     parts = [
-        active.ActiveCounts(site_codes(np.array([layer]), np.zeros(1, np.int64), np.array([feature])), ones, ones, 1, 1)
+        active.ActiveCounts.of_codes(
+            site_codes(np.array([layer]), np.zeros(1, np.int64), np.array([feature])), ones, ones, 1, 1
+        )
         for layer, feature in ((5, 0), (0, 9))
     ]
     monkeypatch.setattr(active, "_MOST_PLACES", 60)
     assert active.ActiveCounts.joined(parts).num_active_known == 2
     monkeypatch.setattr(active, "_MOST_PLACES", 59)
     found = active.ActiveCounts.joined(parts)
-    assert (found.num_active_known, len(found.code_I), found.is_too_many) == (0, 0, True)
+    assert (found.num_active_known, len(found.place_I), found.is_too_many) == (0, 0, True)
     assert active.ActiveCounts.joined([found, parts[0]]).is_too_many
 
 
@@ -200,7 +202,7 @@ def test_counts_of_many_pieces_are_added_without_holding_all_of_them() -> None:
     code_I = site_codes(np.zeros(50_000, np.int64), np.zeros(50_000, np.int64), np.arange(50_000))
     one = np.ones(len(code_I), np.int64)
     tracemalloc.start()
-    found = active.ActiveCounts.joined(active.ActiveCounts(code_I.copy(), one, one, 1, 1) for _ in range(60))
+    found = active.ActiveCounts.joined(active.ActiveCounts.of_codes(code_I.copy(), one, one, 1, 1) for _ in range(60))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found.num_active_I.tolist() == [60] * len(code_I)
