@@ -1,0 +1,197 @@
+"""Community runs: partitions of one graph under other seeds, other clusters of prompts, and shuffled edges.
+
+Every run makes its graph from the edges of clusters anew. What is reported is one partition for each resolution, the
+best of some seeds; the other runs say how far to trust it.
+
+- Bootstraps draw as many clusters as there are, with replacement: do communities stay?
+- Shuffled edges (`shuffled_edges.py`) say what Leiden finds where there is nothing to find.
+
+Significance of a community: let b(r, k) be the largest cohesion of a community of at least 2^k features in run r, on
+shuffled edges or not. A community of 2^k to 2^(k+1) - 1 features has the score a, the number of *other* runs with
+b(r, k) at least its cohesion. Its p is the share of all runs, its own among them, whose smallest score is a or less
+(the minP method of Westfall and Young 1993). If shuffling changes nothing that matters, all runs are exchangeable, so
+that any community of the real data has a p of at most α with probability α at most.
+
+Axes: F feature, Y community, C cluster, R run, K class of sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from .cluster_edges import ClusterEdges
+from .community_graph import CommunityGraph, Floats, Ints, MakeGraph
+from .leiden import leiden, modularity
+from .partition_likeness import best_matches, normalised_information, rand_index
+from .shuffled_edges import SHUFFLES, shuffled
+
+SIZE_CLASSES = 20
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How many runs there are, and with what."""
+
+    resolutions: tuple[float, ...]
+    seeds: int
+    bootstraps: int
+    shuffles: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is kept of a run on one level."""
+
+    kind: str
+    number: int
+    communities: int
+    largest: int
+    quality: float
+    rand_index: float
+    information: float
+
+
+@dataclass(eq=False)
+class Level:
+    """The partition of one resolution and what other runs say of it."""
+
+    resolution: float
+    label_F: Ints
+    quality: float
+    cohesion_Y: Floats
+    fit_F: Floats
+    runs: list[Run] = field(default_factory=list)
+    overlaps: list[Floats] = field(default_factory=list)
+    """Jaccard overlap of each community with its best match, for each bootstrap and each other seed [Y]."""
+    kept_F: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Number of these runs in which the feature is in its community's best match."""
+    seen_F: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Number of these runs in which the feature is present."""
+    largest: dict[str, list[Floats]] = field(default_factory=lambda: {kind: [] for kind in SHUFFLES})
+    """Largest cohesion by class of sizes [K] of each run on shuffled edges."""
+    least: dict[str, list[list[tuple[int, float]]]] = field(default_factory=lambda: {kind: [] for kind in SHUFFLES})
+    """Class of sizes and cohesion of each community of these runs."""
+
+    def p_values(self, kind: str) -> Floats:
+        """Return p of each community [Y] against one kind of shuffled edges; NaN without such runs."""
+        own = of_communities(self.label_F, self.cohesion_Y)
+        found = np.full(len(self.cohesion_Y), np.nan)
+        if not self.largest[kind]:
+            return found
+        largest = [largest_of(own), *self.largest[kind]]
+        size_Y = np.bincount(self.label_F[self.label_F >= 0], minlength=len(found))
+        found[size_Y > 1] = min_p(largest, [own, *self.least[kind]])
+        return found
+
+
+def of_communities(label_F: Ints, cohesion_Y: Floats) -> list[tuple[int, float]]:
+    """Return the class of sizes and the cohesion of each community of two features or more."""
+    size_Y = np.bincount(label_F[label_F >= 0], minlength=len(cohesion_Y))
+    return [
+        (min(SIZE_CLASSES - 1, int(size).bit_length() - 1), cohesion)
+        for size, cohesion in zip(size_Y.tolist(), cohesion_Y.tolist(), strict=True)
+        if size > 1
+    ]
+
+
+def largest_of(communities: Sequence[tuple[int, float]]) -> Floats:
+    """Return the largest cohesion of a community of at least 2^k features, for each k; -inf if there is none."""
+    largest_K = np.full(SIZE_CLASSES, -np.inf)
+    for size_class, cohesion in communities:
+        largest_K[size_class] = max(largest_K[size_class], cohesion)
+    found: Floats = np.maximum.accumulate(largest_K[::-1])[::-1]
+    return found
+
+
+def min_p(largest: Sequence[Floats], communities: Sequence[Sequence[tuple[int, float]]]) -> Floats:
+    """Return the adjusted p of each community of the first run, given the same of all runs."""
+    ordered_KR = np.sort(np.stack(largest, axis=1), axis=1)
+    smallest_R = np.full(len(largest), np.inf)
+    scores = np.zeros(0)
+    for run, own in enumerate(communities):
+        classes = np.array([size_class for size_class, _ in own], dtype=np.int64)
+        cohesion = np.array([value for _, value in own])
+        at_least = np.zeros(len(own))
+        for size_class in np.unique(classes).tolist():
+            members = classes == size_class
+            place = np.searchsorted(ordered_KR[size_class], cohesion[members], side="left")
+            at_least[members] = len(largest) - place
+            at_least[members] -= largest[run][size_class] >= cohesion[members]  # its own run does not count
+        if run == 0:
+            scores = at_least
+        smallest_R[run] = at_least.min(initial=np.inf)
+    found: Floats = np.array([np.count_nonzero(smallest_R <= score) for score in scores.tolist()]) / len(largest)
+    return found
+
+
+def find_levels(edges: ClusterEdges, make_graph: MakeGraph, settings: RunSettings) -> list[Level]:
+    """Return the partition of each resolution, with its runs. The same edges and settings give the same result."""
+    equal_C = np.ones(edges.num_clusters)
+    graph = make_graph(edges, equal_C)
+    levels = []
+    for resolution in settings.resolutions:
+        tried = _partitions(graph, resolution, settings)
+        best = int(np.argmax([-np.inf if np.isnan(quality) else quality for _, quality in tried]))
+        label_F, quality = tried[best]
+        level = Level(resolution, label_F, quality, *graph.fit(label_F))
+        level.kept_F, level.seen_F = np.zeros((2, len(label_F)), dtype=np.int64)
+        for number, (other_F, other_quality) in enumerate(tried):
+            if number != best:
+                _compare(level, "seed", number, graph, other_F, other_quality)
+        levels.append(level)
+    for number in range(settings.bootstraps):
+        rng = np.random.default_rng((settings.seed, 1, number))
+        drawn = rng.integers(0, edges.num_clusters, edges.num_clusters)
+        own = make_graph(edges, np.bincount(drawn, minlength=edges.num_clusters).astype(np.float64))
+        for level in levels:
+            label_F = leiden(own.adjacency, level.resolution, settings.seed + number)
+            _compare(level, "bootstrap", number, own, label_F, modularity(own.adjacency, label_F, level.resolution))
+    for place, kind in enumerate(SHUFFLES):
+        for number in range(settings.shuffles):
+            rng = np.random.default_rng((settings.seed, 2 + place, number))
+            own = make_graph(shuffled(edges, kind, rng), equal_C)
+            for level in levels:
+                _add_shuffled(level, kind, number, own, settings)
+    return levels
+
+
+def _partitions(graph: CommunityGraph, resolution: float, settings: RunSettings) -> list[tuple[Ints, float]]:
+    labels = [leiden(graph.adjacency, resolution, settings.seed + seed) for seed in range(settings.seeds)]
+    return [(label_F, modularity(graph.adjacency, label_F, resolution)) for label_F in labels]
+
+
+def _run(level: Level, kind: str, number: int, label_F: Ints, quality: float, among: npt.NDArray[np.bool_]) -> Run:
+    size = np.bincount(label_F[label_F >= 0])
+    return Run(
+        kind,
+        number,
+        int(np.count_nonzero(size > 1)),
+        int(size.max(initial=0)),
+        quality,
+        rand_index(level.label_F[among], label_F[among]),
+        normalised_information(level.label_F[among], label_F[among]),
+    )
+
+
+def _compare(level: Level, kind: str, number: int, graph: CommunityGraph, label_F: Ints, quality: float) -> None:
+    level.runs.append(_run(level, kind, number, label_F, quality, graph.present_F))
+    overlap_Y, match_Y = best_matches(level.label_F, label_F, graph.present_F)
+    level.overlaps.append(overlap_Y)
+    own = (level.label_F >= 0) & graph.present_F
+    level.seen_F += own
+    level.kept_F[own] += (match_Y[level.label_F[own]] == label_F[own]) & (label_F[own] >= 0)
+
+
+def _add_shuffled(level: Level, kind: str, number: int, graph: CommunityGraph, settings: RunSettings) -> None:
+    """Find communities on shuffled edges in the same way: the best of as many seeds."""
+    tried = _partitions(graph, level.resolution, settings)
+    label_F, quality = tried[int(np.argmax([-np.inf if np.isnan(one) else one for _, one in tried]))]
+    level.runs.append(_run(level, kind, number, label_F, quality, graph.present_F))
+    own = of_communities(label_F, graph.fit(label_F)[0])
+    level.largest[kind].append(largest_of(own))
+    level.least[kind].append(own)
