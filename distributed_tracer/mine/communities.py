@@ -1,0 +1,263 @@
+"""feature_roles, feature_pathways: communities of features over all graphs of a store, and how far to trust them.
+
+edges of clusters ─▶ graph of features ─▶ Leiden, bootstraps, shuffled edges ─▶ names, enrichment, inhibition
+
+Roles are features with like profiles; pathways are features that raise each other. docs/roles.md has the definitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..names import unknown as unknown_name
+from ..store.reader import Store
+from ..table import Table
+from ..text import counted
+from .cluster_edges import ENTRY_BYTES, ClusterEdges, read_cluster_edges
+from .community_enrichment import acting, enrichment, values_of_clusters
+from .community_graph import MakeGraph, membership
+from .community_links import NodeNames, between, neighbours
+from .community_runs import RunSettings, find_levels
+from .community_tables import CommunityTables
+from .feature_contexts import read_contexts
+from .findings import InMemoryResult, describe_graphs, mine_findings
+from .inclusion import Unknown
+from .leiden import import_leiden
+from .pathway_graph import pathway_graph
+from .prompt_sets import FEW_CLUSTERS
+from .prompts import ChosenPrompts, choose_prompts
+from .result import Result
+from .role_columns import TABLES
+from .role_graph import role_graph
+from .shuffled_edges import shuffled
+from .token_names import token_names
+
+Kind = Literal["roles", "pathways"]
+KINDS = ("roles", "pathways")
+
+
+@dataclass(frozen=True)
+class CommunitySettings:
+    """How communities are found and judged."""
+
+    resolutions: tuple[float, ...] = (1.0, 4.0, 16.0)
+    """Resolutions of the levels, ascending: higher ones give more and smaller communities."""
+    neighbours: int = 20
+    """Nearest neighbours of each feature in the graph of roles."""
+    min_clusters: int = 3
+    """Clusters in which a feature must be a node at least."""
+    seeds: int = 3
+    """Seeds of Leiden, of which the best partition is taken, on shuffled edges too."""
+    bootstraps: int = 20
+    shuffles: int = 99
+    """Runs on shuffled edges of each of two kinds."""
+    alpha: float = 0.05
+    """Rate at which data without structure may give any significant community; also the false discovery rate of
+    enrichment."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.resolutions or min(self.resolutions) <= 0:
+            raise ConfigError(f"resolutions must be above 0, at least one, not {list(self.resolutions)}")
+        if list(self.resolutions) != sorted({*self.resolutions}):
+            raise ConfigError(f"resolutions must ascend, not {list(self.resolutions)}")
+        least = {"neighbours": 1, "min_clusters": 1, "seeds": 1, "bootstraps": 0, "shuffles": 0, "seed": 0}
+        for name, number in least.items():
+            if getattr(self, name) < number:
+                raise ConfigError(f"{name} must be at least {number}, not {getattr(self, name)}")
+        if not 0 < self.alpha < 1:
+            raise ConfigError(f"alpha must be between 0 and 1, not {self.alpha:g}")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Communities(InMemoryResult):
+    """Communities of features; docs/roles.md describes the columns."""
+
+    COLUMNS: ClassVar = TABLES
+
+    communities: Table
+    """A row for each community of each level."""
+    members: Table
+    """The features of each community, the best fit first."""
+    levels: Table
+    """What each partition is worth as a whole."""
+    runs: Table
+    """Every run of Leiden: other seeds, bootstraps, shuffled edges."""
+    between: Table
+    """How communities raise and lower each other."""
+    enrichment: Table
+    """Tokens and metadata of the clusters in which communities act."""
+    neighbours: Table
+    """What feeds communities and what they feed."""
+    facts: Mapping[str, Any]
+    """Numbers of features, edges, clusters and tests, and the settings."""
+    warnings: tuple[str, ...]
+    """What makes these numbers less certain than they look."""
+
+
+@dataclass(frozen=True, eq=False)
+class CommunityPlan:
+    """What is to be mined, and how."""
+
+    kind: Kind
+    prompts: ChosenPrompts
+    where: tuple[str, ...]
+    cluster: str | None
+    memory_gb: float
+    settings: CommunitySettings = field(default_factory=CommunitySettings)
+
+    def describe(self) -> str:
+        """Return lines for people."""
+        settings, edges = self.settings, self.prompts.num_edges
+        runs = 1 + settings.bootstraps + 2 * settings.shuffles
+        return (
+            f"{counted(len(self.prompts), 'prompt')}, {counted(edges, 'edge')}\n"
+            f"{counted(runs, 'graph')} of features, {counted(len(settings.resolutions), 'level')}\n"
+            f"at most {edges * ENTRY_BYTES / 1e9:.3f} GB for the edges, of {self.memory_gb:g} that are allowed; those of "
+            "features that few clusters have need none"
+        )
+
+
+def plan_communities(
+    store: Store,
+    kind: Kind,
+    where: str | Sequence[str] = (),
+    cluster: str | None = None,
+    memory_gb: float = 2.0,
+    settings: CommunitySettings | None = None,
+) -> CommunityPlan:
+    """Return what is to be mined, or refuse what cannot be. Reads no graphs."""
+    if kind not in KINDS:
+        raise ConfigError(unknown_name("kind of communities", kind, KINDS))
+    if not memory_gb > 0:
+        raise ConfigError(f"memory_gb must be above 0, not {memory_gb:g}")
+    import_leiden()
+    conditions = (where,) if isinstance(where, str) else tuple(where)
+    prompts = choose_prompts(store, conditions, cluster)
+    return CommunityPlan(kind, prompts, conditions, cluster, memory_gb, settings or CommunitySettings())
+
+
+def find_communities(plan: CommunityPlan) -> Communities:
+    """Return the communities that a plan asks for.
+
+    Raises ConfigError if the edges do not fit into memory, and if too few features are in enough clusters.
+    """
+    prompts, settings = plan.prompts, plan.settings
+    cluster_of = np.arange(len(prompts), dtype=np.int32) if prompts.clusters is None else prompts.clusters
+    if int(cluster_of.max(initial=-1)) < 0:
+        raise ConfigError("no prompt has a cluster: all of them lack the metadata that names it")
+    unknown = Unknown()
+    edges, acts, sites = read_cluster_edges(prompts, cluster_of, settings.min_clusters, plan.memory_gb, unknown)
+    make: MakeGraph = partial(role_graph, neighbours=settings.neighbours) if plan.kind == "roles" else pathway_graph
+    runs = RunSettings(settings.resolutions, settings.seeds, settings.bootstraps, settings.shuffles, settings.seed)
+    levels = find_levels(edges, make, runs)
+    contexts = read_contexts(prompts, cluster_of, sites, edges.site_N[: edges.num_features])
+    tables = CommunityTables(levels, edges, acts, contexts, settings.alpha)
+    tables.feature_F = sites.feature_I[edges.site_N[: edges.num_features]].astype(np.int64)
+    tokens = token_names(prompts.store)
+    names = NodeNames(edges, sites, tokens, prompts.store.labels)
+    means = edges.means(np.ones(edges.num_clusters))
+    fed = neighbours(means, tables.labels, tables.first, names)
+    values, has = values_of_clusters(prompts, cluster_of, plan.cluster, contexts, tokens)
+    member = _all_levels(tables)
+    acts_YC = acting(member, acts, edges.num_clusters)
+    enriched, num_tests = enrichment(acts_YC, values, has, settings.alpha)
+    acting_Y = np.diff(acts_YC.indptr).astype(np.int64)
+    communities = tables.communities(tables.names(names, tokens, fed, enriched), acting_Y)
+    facts: dict[str, Any] = {
+        "prompts": int((cluster_of >= 0).sum()),
+        "clusters": edges.num_clusters,
+        "features_seen": sites.num_features,
+        "features": edges.num_features,
+        "edges_in_clusters": len(edges.share_E),
+        "pairs": len(means[0]),
+        "prompts_without_influence": unknown.prompts,
+        "edges_unknown": unknown.edges,
+        "communities": len(communities),
+        "significant": int((communities["verdict"] == "significant").sum()),
+        "num_tests_enrichment": num_tests,
+        "renamed": renamed_share(edges, settings.seed),
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()},
+    }
+    return Communities(
+        communities,
+        tables.members(),
+        tables.level_table(communities, settings.seed),
+        tables.run_table(),
+        between(means, edges, tables.labels, tables.first),
+        enriched,
+        fed,
+        facts,
+        tuple(_doubts(plan, facts)),
+    )
+
+
+def mine_communities(plan: CommunityPlan, out: str | Path) -> Result:
+    """Write the communities that a plan asks for into the folder `out`."""
+    options = {
+        "where": list(plan.where),
+        "cluster": plan.cluster,
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan.settings).items()},
+    }
+    return mine_findings(out, plan.kind, plan.prompts, options, lambda: find_communities(plan).findings())
+
+
+def renamed_share(edges: ClusterEdges, seed: int) -> float:
+    """Return which share of the features in clusters have another name once names are shuffled. If it is small, the
+    shuffles are much like the data, and prove nothing."""
+    other = shuffled(edges, "identity", np.random.default_rng((seed, 8)))
+    before, after = (_places(one) for one in (edges, other))
+    return 1 - len(np.intersect1d(before, after)) / max(1, len(before))
+
+
+def _places(edges: ClusterEdges) -> Any:
+    ends = np.concatenate([edges.source_E, edges.target_E]).astype(np.int64)
+    cluster = np.concatenate([edges.cluster_E, edges.cluster_E]).astype(np.int64)
+    own = ends < edges.num_features
+    return np.unique(cluster[own] << 32 | ends[own])
+
+
+def _all_levels(tables: CommunityTables) -> Any:
+    from scipy.sparse import csr_array, vstack
+
+    return csr_array(vstack([membership(label_F) for label_F in tables.labels]))
+
+
+def _doubts(plan: CommunityPlan, facts: Mapping[str, Any]) -> list[str]:
+    prompts, settings, found = plan.prompts, plan.settings, []
+    if prompts.clusters is None:
+        found.append(
+            "no clusters are named, so that each prompt counts as independent evidence: if prompts share templates, "
+            "documents or subjects, communities look more stable and more significant than they are (--cluster FIELD)"
+        )
+    elif number := prompts.num_without_cluster:
+        found.append(f"{counted(number, 'prompt')} without a cluster are left out")
+    if facts["clusters"] < FEW_CLUSTERS:
+        found.append(f"there are only {counted(facts['clusters'], 'cluster')}: bootstraps of so few say little")
+    if settings.shuffles and 1 / (settings.shuffles + 1) > settings.alpha:
+        found.append(
+            f"{counted(settings.shuffles, 'shuffle')} cannot give a p below {1 / (settings.shuffles + 1):.3f}, so that "
+            f"nothing can be significant at {settings.alpha:g}: raise --shuffles"
+        )
+    if facts["renamed"] < 0.5:
+        found.append(
+            f"shuffles rename only {facts['renamed']:.0%} of the features in clusters, since most clusters have the "
+            "same ones: p_identity has little power"
+        )
+    if not describe_graphs(prompts.store).startswith("complete"):
+        found.append(f"these are {describe_graphs(prompts.store)}: edges that graphs lack count as 0")
+    if number := facts["prompts_without_influence"]:
+        found.append(f"{counted(number, 'prompt')} of unknown influence count as prompts without edges")
+    if number := facts["edges_unknown"]:
+        found.append(f"{counted(number, 'edge')} whose weights are not finite have a share of 0")
+    found.append(
+        "enrichment and names come from the same prompts as the communities: they describe them, and are no test of them"
+    )
+    return found

@@ -1,0 +1,143 @@
+"""What feeds communities and what they feed, and how communities raise and lower each other.
+
+Axes: Y community, N node, F feature, L layer, X pair of features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..graph.columns import KINDS
+from ..graph.labels import Labels
+from ..graph.nodes import NodeKind
+from ..table import Table
+from ..text import printable, short
+from .cluster_edges import ClusterEdges
+from .community_graph import Floats, Ints, membership
+from .sites import Sites
+
+MOST_NEIGHBOURS = 8
+"""Nodes that are listed for each side of a community."""
+MOST_PAIRS = 10_000
+"""Pairs of communities that are listed for each level."""
+_NAME = 60
+Means = tuple[Ints, Ints, Floats]
+
+
+class NodeNames:
+    """Names of nodes for people, from the texts of tokens and the labels of features."""
+
+    def __init__(self, edges: ClusterEdges, sites: Sites, tokens: Mapping[int, str], labels: Labels) -> None:
+        self.kind_N = edges.kind_N
+        self.layer_N = edges.layer_N
+        self.feature_N = sites.feature_I[edges.site_N]
+        self._tokens, self._labels = tokens, labels
+
+    def of(self, node: int) -> str:
+        """Return the name of a node."""
+        feature = int(self.feature_N[node])
+        if self.kind_N[node] == NodeKind.FEATURE:
+            layer = int(self.layer_N[node])
+            return f"{layer}:{feature} {self._labels.text(layer, feature, 24)}".strip()
+        return repr(self._tokens[feature]) if feature in self._tokens else f"token of id {feature}"
+
+    def label(self, node: int) -> str:
+        """Return the first label of a feature; empty if it has none."""
+        labels = self._labels.get(int(self.layer_N[node]), int(self.feature_N[node]))
+        return labels[0].text if labels else ""
+
+
+def neighbours(means: Means, labels: Sequence[Ints], first: Sequence[int], names: NodeNames) -> Table:
+    """Return the strongest nodes on both sides of each community, given the labels [F] of each level and the number
+    of its first community."""
+    source, target, share = means
+    found: dict[str, list[Any]] = {name: [] for name in ("community", "side", "node", "share", "sign")}
+    for label_F, begin in zip(labels, first, strict=True):
+        for side, inner, outer in (("in", target, source), ("out", source, target)):
+            own = np.flatnonzero(inner < len(label_F))
+            own = own[label_F[inner[own]] >= 0]
+            community, other, value = label_F[inner[own]], outer[own], share[own]
+            code, place = np.unique(community << 32 | other, return_inverse=True)
+            absolute, signed = (np.bincount(place, one, len(code)) for one in (np.abs(value), value))
+            community = code >> 32
+            total = np.bincount(community, absolute)
+            order = np.lexsort((code, -absolute, community))
+            rank = np.arange(len(order)) - np.searchsorted(community[order], community[order])
+            order = order[(rank < MOST_NEIGHBOURS) & (absolute[order] > 0)]
+            found["community"].append(community[order] + begin)
+            found["side"] += [side] * len(order)
+            found["node"].append(code[order] & 0xFFFFFFFF)
+            found["share"].append(absolute[order] / total[community[order]])
+            found["sign"].append(signed[order] / absolute[order])
+    community, node, shares, sign = (
+        np.concatenate(found[name]) if found[name] else np.zeros(0, np.int64)
+        for name in ("community", "node", "share", "sign")
+    )
+    side = np.array(found["side"], dtype=object)
+    order = np.lexsort((node, -shares, side.astype(str), community))
+    node = node[order]
+    return Table(
+        {
+            "community": community[order].astype(np.int64),
+            "side": side[order],
+            "kind": np.array(KINDS, dtype=object)[names.kind_N[node]],
+            "layer": names.layer_N[node],
+            "feature": names.feature_N[node],
+            "name": [names.of(one) for one in node.tolist()],
+            "share": shares[order].astype(np.float64),
+            "sign": sign[order].astype(np.float64),
+        }
+    )
+
+
+def between(means: Means, edges: ClusterEdges, labels: Sequence[Ints], first: Sequence[int]) -> Table:
+    """Return how communities of each level raise and lower each other, the strongest pairs first."""
+    source, target, share = means
+    own = (source < edges.num_features) & (target < edges.num_features)
+    source, target, share = source[own], target[own], share[own]
+    layer_F = edges.layer_N[: edges.num_features].astype(np.int64)
+    num_layers = int(layer_F.max(initial=0)) + 1
+    total_LL, size_L = np.zeros((num_layers, num_layers)), np.bincount(layer_F, minlength=num_layers)
+    np.add.at(total_LL, (layer_F[source], layer_F[target]), np.abs(share))
+    mean_LL = total_LL / np.maximum(1, np.outer(size_L, size_L))
+    tables = []
+    for level, (label_F, begin) in enumerate(zip(labels, first, strict=True)):
+        in_X = (label_F[source] >= 0) & (label_F[target] >= 0)
+        a, b, value = label_F[source[in_X]], label_F[target[in_X]], share[in_X]
+        code, place = np.unique(a << 32 | b, return_inverse=True)
+        num = len(code)
+        positive, negative = (np.bincount(place, part, num) for part in (value.clip(0), (-value).clip(0)))
+        layers_YL = np.zeros((int(label_F.max(initial=-1)) + 1, num_layers))
+        member = membership(label_F).tocoo()
+        np.add.at(layers_YL, (member.row, layer_F[member.col]), 1)
+        a, b = code >> 32, code & 0xFFFFFFFF
+        expected = ((layers_YL @ mean_LL)[a] * layers_YL[b]).sum(axis=1)
+        both = positive + negative
+        order = np.lexsort((code, -both))[:MOST_PAIRS]
+        order = order[both[order] > 0]
+        tables.append(
+            {
+                "level": np.full(len(order), level, dtype=np.int64),
+                "source": a[order] + begin,
+                "target": b[order] + begin,
+                "edges": np.bincount(place, minlength=num)[order].astype(np.int64),
+                "positive": positive[order].astype(np.float64),
+                "negative": negative[order].astype(np.float64),
+                "inhibition": negative[order] / both[order],
+                "lift": both[order] / expected[order],
+            }
+        )
+    return Table({name: np.concatenate([one[name] for one in tables]) for name in tables[0]})
+
+
+def name_of(label: str, at: Sequence[str], feeds: str, enriched: str) -> str:
+    """Return the name of a community: its label, or the tokens where it is strongest, what it feeds, and the value
+    that it is enriched in. Text that may contain any character is escaped and cut."""
+    if label:
+        return printable(label)[:_NAME]
+    tokens = ", ".join(short(token, 20) for token in at)
+    arrow = f" → {printable(feeds)[:_NAME]}" if feeds else ""
+    return f"{tokens}{arrow}{f' ({printable(enriched)[:_NAME]})' if enriched else ''}".strip()
