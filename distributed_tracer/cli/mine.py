@@ -15,6 +15,7 @@ from .mine_chains import chains
 from .mine_consensus import consensus
 from .mine_contrast import contrast
 from .mine_errors import dark_matter
+from .mine_roles import pathways, roles
 from .mine_similar import similar
 from .mine_stability import stability
 from .mine_vectors import vectors
@@ -90,6 +91,8 @@ OF_MINE: dict[str, Callable[..., int]] = {
     "consensus": consensus,
     "contrast": contrast,
     "dark-matter": dark_matter,
+    "pathways": pathways,
+    "roles": roles,
     "similar": similar,
     "stability": stability,
     "vectors": vectors,

@@ -14,66 +14,34 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from scipy.sparse import csr_array, vstack
 
 from ..errors import ConfigError
 from ..names import unknown as unknown_name
 from ..store.reader import Store
 from ..table import Table
 from ..text import counted
-from .cluster_edges import ENTRY_BYTES, ClusterEdges, read_cluster_edges
+from .cluster_edges import ENTRY_BYTES, read_cluster_edges
 from .community_enrichment import acting, enrichment, values_of_clusters
 from .community_graph import MakeGraph, membership
 from .community_links import NodeNames, between, neighbours
-from .community_runs import RunSettings, find_levels
+from .community_runs import find_levels
+from .community_settings import CommunitySettings, community_warnings
 from .community_tables import CommunityTables
 from .feature_contexts import read_contexts
-from .findings import InMemoryResult, describe_graphs, mine_findings
+from .findings import InMemoryResult, mine_findings
 from .inclusion import Unknown
 from .leiden import import_leiden
 from .pathway_graph import pathway_graph
-from .prompt_sets import FEW_CLUSTERS
 from .prompts import ChosenPrompts, choose_prompts
 from .result import Result
 from .role_columns import TABLES
 from .role_graph import role_graph
-from .shuffled_edges import shuffled
+from .shuffled_edges import renamed_share
 from .token_names import token_names
 
 Kind = Literal["roles", "pathways"]
 KINDS = ("roles", "pathways")
-
-
-@dataclass(frozen=True)
-class CommunitySettings:
-    """How communities are found and judged."""
-
-    resolutions: tuple[float, ...] = (1.0, 4.0, 16.0)
-    """Resolutions of the levels, ascending: higher ones give more and smaller communities."""
-    neighbours: int = 20
-    """Nearest neighbours of each feature in the graph of roles."""
-    min_clusters: int = 3
-    """Clusters in which a feature must be a node at least."""
-    seeds: int = 3
-    """Seeds of Leiden, of which the best partition is taken, on shuffled edges too."""
-    bootstraps: int = 20
-    shuffles: int = 99
-    """Runs on shuffled edges of each of two kinds."""
-    alpha: float = 0.05
-    """Rate at which data without structure may give any significant community; also the false discovery rate of
-    enrichment."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.resolutions or min(self.resolutions) <= 0:
-            raise ConfigError(f"resolutions must be above 0, at least one, not {list(self.resolutions)}")
-        if list(self.resolutions) != sorted({*self.resolutions}):
-            raise ConfigError(f"resolutions must ascend, not {list(self.resolutions)}")
-        least = {"neighbours": 1, "min_clusters": 1, "seeds": 1, "bootstraps": 0, "shuffles": 0, "seed": 0}
-        for name, number in least.items():
-            if getattr(self, name) < number:
-                raise ConfigError(f"{name} must be at least {number}, not {getattr(self, name)}")
-        if not 0 < self.alpha < 1:
-            raise ConfigError(f"alpha must be between 0 and 1, not {self.alpha:g}")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,7 +88,7 @@ class CommunityPlan:
         return (
             f"{counted(len(self.prompts), 'prompt')}, {counted(edges, 'edge')}\n"
             f"{counted(runs, 'graph')} of features, {counted(len(settings.resolutions), 'level')}\n"
-            f"at most {edges * ENTRY_BYTES / 1e9:.3f} GB for the edges, of {self.memory_gb:g} that are allowed; those of "
+            f"at most {edges * ENTRY_BYTES / 1e9:.3f} GB for edges, of {self.memory_gb:g} that are allowed; edges of "
             "features that few clusters have need none"
         )
 
@@ -156,8 +124,7 @@ def find_communities(plan: CommunityPlan) -> Communities:
     unknown = Unknown()
     edges, acts, sites = read_cluster_edges(prompts, cluster_of, settings.min_clusters, plan.memory_gb, unknown)
     make: MakeGraph = partial(role_graph, neighbours=settings.neighbours) if plan.kind == "roles" else pathway_graph
-    runs = RunSettings(settings.resolutions, settings.seeds, settings.bootstraps, settings.shuffles, settings.seed)
-    levels = find_levels(edges, make, runs)
+    levels = find_levels(edges, make, settings)
     contexts = read_contexts(prompts, cluster_of, sites, edges.site_N[: edges.num_features])
     tables = CommunityTables(levels, edges, acts, contexts, settings.alpha)
     tables.feature_F = sites.feature_I[edges.site_N[: edges.num_features]].astype(np.int64)
@@ -166,7 +133,7 @@ def find_communities(plan: CommunityPlan) -> Communities:
     means = edges.means(np.ones(edges.num_clusters))
     fed = neighbours(means, tables.labels, tables.first, names)
     values, has = values_of_clusters(prompts, cluster_of, plan.cluster, contexts, tokens)
-    member = _all_levels(tables)
+    member = csr_array(vstack([membership(label_F) for label_F in tables.labels]))
     acts_YC = acting(member, acts, edges.num_clusters)
     enriched, num_tests = enrichment(acts_YC, values, has, settings.alpha)
     acting_Y = np.diff(acts_YC.indptr).astype(np.int64)
@@ -195,7 +162,7 @@ def find_communities(plan: CommunityPlan) -> Communities:
         enriched,
         fed,
         facts,
-        tuple(_doubts(plan, facts)),
+        tuple(community_warnings(prompts, settings, facts)),
     )
 
 
@@ -207,57 +174,3 @@ def mine_communities(plan: CommunityPlan, out: str | Path) -> Result:
         **{name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan.settings).items()},
     }
     return mine_findings(out, plan.kind, plan.prompts, options, lambda: find_communities(plan).findings())
-
-
-def renamed_share(edges: ClusterEdges, seed: int) -> float:
-    """Return which share of the features in clusters have another name once names are shuffled. If it is small, the
-    shuffles are much like the data, and prove nothing."""
-    other = shuffled(edges, "identity", np.random.default_rng((seed, 8)))
-    before, after = (_places(one) for one in (edges, other))
-    return 1 - len(np.intersect1d(before, after)) / max(1, len(before))
-
-
-def _places(edges: ClusterEdges) -> Any:
-    ends = np.concatenate([edges.source_E, edges.target_E]).astype(np.int64)
-    cluster = np.concatenate([edges.cluster_E, edges.cluster_E]).astype(np.int64)
-    own = ends < edges.num_features
-    return np.unique(cluster[own] << 32 | ends[own])
-
-
-def _all_levels(tables: CommunityTables) -> Any:
-    from scipy.sparse import csr_array, vstack
-
-    return csr_array(vstack([membership(label_F) for label_F in tables.labels]))
-
-
-def _doubts(plan: CommunityPlan, facts: Mapping[str, Any]) -> list[str]:
-    prompts, settings, found = plan.prompts, plan.settings, []
-    if prompts.clusters is None:
-        found.append(
-            "no clusters are named, so that each prompt counts as independent evidence: if prompts share templates, "
-            "documents or subjects, communities look more stable and more significant than they are (--cluster FIELD)"
-        )
-    elif number := prompts.num_without_cluster:
-        found.append(f"{counted(number, 'prompt')} without a cluster are left out")
-    if facts["clusters"] < FEW_CLUSTERS:
-        found.append(f"there are only {counted(facts['clusters'], 'cluster')}: bootstraps of so few say little")
-    if settings.shuffles and 1 / (settings.shuffles + 1) > settings.alpha:
-        found.append(
-            f"{counted(settings.shuffles, 'shuffle')} cannot give a p below {1 / (settings.shuffles + 1):.3f}, so that "
-            f"nothing can be significant at {settings.alpha:g}: raise --shuffles"
-        )
-    if facts["renamed"] < 0.5:
-        found.append(
-            f"shuffles rename only {facts['renamed']:.0%} of the features in clusters, since most clusters have the "
-            "same ones: p_identity has little power"
-        )
-    if not describe_graphs(prompts.store).startswith("complete"):
-        found.append(f"these are {describe_graphs(prompts.store)}: edges that graphs lack count as 0")
-    if number := facts["prompts_without_influence"]:
-        found.append(f"{counted(number, 'prompt')} of unknown influence count as prompts without edges")
-    if number := facts["edges_unknown"]:
-        found.append(f"{counted(number, 'edge')} whose weights are not finite have a share of 0")
-    found.append(
-        "enrichment and names come from the same prompts as the communities: they describe them, and are no test of them"
-    )
-    return found

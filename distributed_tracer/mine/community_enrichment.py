@@ -77,9 +77,7 @@ def values_of_clusters(
     return names, coo_array((np.ones(len(row)), (row, column)), shape=(len(names), num_clusters)).tocsr()
 
 
-def enrichment(
-    acts_YC: csr_array, names: Sequence[tuple[str, str]], has_VC: csr_array, q: float
-) -> tuple[Table, int]:
+def enrichment(acts_YC: csr_array, names: Sequence[tuple[str, str]], has_VC: csr_array, q: float) -> tuple[Table, int]:
     """Return the values that communities are enriched in at this false discovery rate, and the number of tests.
 
     A pair is tested if the community acts in at least two clusters, and not in all, and two clusters have the value.

@@ -76,13 +76,13 @@ def neighbours(means: Means, labels: Sequence[Ints], first: Sequence[int], names
         np.concatenate(found[name]) if found[name] else np.zeros(0, np.int64)
         for name in ("community", "node", "share", "sign")
     )
-    side = np.array(found["side"], dtype=object)
-    order = np.lexsort((node, -shares, side.astype(str), community))
+    sides = np.array(found["side"], dtype=object)
+    order = np.lexsort((node, -shares, sides.astype(str), community))
     node = node[order]
     return Table(
         {
             "community": community[order].astype(np.int64),
-            "side": side[order],
+            "side": sides[order],
             "kind": np.array(KINDS, dtype=object)[names.kind_N[node]],
             "layer": names.layer_N[node],
             "feature": names.feature_N[node],

@@ -25,22 +25,12 @@ import numpy.typing as npt
 
 from .cluster_edges import ClusterEdges
 from .community_graph import CommunityGraph, Floats, Ints, MakeGraph
+from .community_settings import CommunitySettings
 from .leiden import leiden, modularity
 from .partition_likeness import best_matches, normalised_information, rand_index
 from .shuffled_edges import SHUFFLES, shuffled
 
 SIZE_CLASSES = 20
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """How many runs there are, and with what."""
-
-    resolutions: tuple[float, ...]
-    seeds: int
-    bootstraps: int
-    shuffles: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -129,7 +119,7 @@ def min_p(largest: Sequence[Floats], communities: Sequence[Sequence[tuple[int, f
     return found
 
 
-def find_levels(edges: ClusterEdges, make_graph: MakeGraph, settings: RunSettings) -> list[Level]:
+def find_levels(edges: ClusterEdges, make_graph: MakeGraph, settings: CommunitySettings) -> list[Level]:
     """Return the partition of each resolution, with its runs. The same edges and settings give the same result."""
     equal_C = np.ones(edges.num_clusters)
     graph = make_graph(edges, equal_C)
@@ -160,7 +150,7 @@ def find_levels(edges: ClusterEdges, make_graph: MakeGraph, settings: RunSetting
     return levels
 
 
-def _partitions(graph: CommunityGraph, resolution: float, settings: RunSettings) -> list[tuple[Ints, float]]:
+def _partitions(graph: CommunityGraph, resolution: float, settings: CommunitySettings) -> list[tuple[Ints, float]]:
     labels = [leiden(graph.adjacency, resolution, settings.seed + seed) for seed in range(settings.seeds)]
     return [(label_F, modularity(graph.adjacency, label_F, resolution)) for label_F in labels]
 
@@ -187,7 +177,7 @@ def _compare(level: Level, kind: str, number: int, graph: CommunityGraph, label_
     level.kept_F[own] += (match_Y[level.label_F[own]] == label_F[own]) & (label_F[own] >= 0)
 
 
-def _add_shuffled(level: Level, kind: str, number: int, graph: CommunityGraph, settings: RunSettings) -> None:
+def _add_shuffled(level: Level, kind: str, number: int, graph: CommunityGraph, settings: CommunitySettings) -> None:
     """Find communities on shuffled edges in the same way: the best of as many seeds."""
     tried = _partitions(graph, level.resolution, settings)
     label_F, quality = tried[int(np.argmax([-np.inf if np.isnan(one) else one for _, one in tried]))]

@@ -137,7 +137,9 @@ class CommunityTables:
             own = own[np.lexsort((own, -level.fit_F[own], label_F[own]))]
             seen = level.seen_F[own]
             stability = np.divide(level.kept_F[own], seen, out=np.full(len(own), np.nan), where=seen > 0)
-            parts.append((label_F[own] + self.first[number], np.full(len(own), number), own, stability, level.fit_F[own]))
+            parts.append(
+                (label_F[own] + self.first[number], np.full(len(own), number), own, stability, level.fit_F[own])
+            )
         community, level_of, feature, stability, fit = (np.concatenate(one) for one in zip(*parts, strict=True))
         return Table(
             {
@@ -241,9 +243,16 @@ class CommunityTables:
         total = np.bincount(at, contexts.influence_X, len(every))
         community, token = code >> 32, code & 0xFFFFFFFF
         by_community = np.bincount(community, sums)
-        surprise = sums * np.log(
-            np.maximum(1e-300, sums / by_community[community] / (total[np.searchsorted(every, token)] / total.sum()))
-        ) if len(code) and total.sum() > 0 else sums
+        surprise = (
+            sums
+            * np.log(
+                np.maximum(
+                    1e-300, sums / by_community[community] / (total[np.searchsorted(every, token)] / total.sum())
+                )
+            )
+            if len(code) and total.sum() > 0
+            else sums
+        )
         order = np.lexsort((token, -surprise, community))
         found: list[list[int]] = [[] for _ in range(int(label_F.max(initial=-1)) + 1)]
         for number, one in zip(community[order].tolist(), token[order].tolist(), strict=True):

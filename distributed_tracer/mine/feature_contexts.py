@@ -79,7 +79,7 @@ def read_contexts(
     return FeatureContexts(
         code & 0xFFFFFFFF,
         code >> 32,
-        sums * UNIT,
+        (sums * UNIT).astype(np.float64),
         np.where(table_FK.any(axis=1), table_FK.argmax(axis=1), -1),
         every >> 32,
         every & 0xFFFFFFFF,

@@ -55,9 +55,7 @@ def adjusted_information(one_N: Ints, other_N: Ints, rng: np.random.Generator) -
     Chance is the mean over random permutations of the labels. NaN if a partition has one community only.
     """
     information, *entropies = mutual_information(one_N, other_N)
-    by_chance = float(
-        np.mean([mutual_information(one_N, rng.permutation(other_N))[0] for _ in range(_PERMUTATIONS)])
-    )
+    by_chance = float(np.mean([mutual_information(one_N, rng.permutation(other_N))[0] for _ in range(_PERMUTATIONS)]))
     most = sum(entropies) / 2 - by_chance
     return (information - by_chance) / most if min(entropies) > 0 and most > 1e-9 else float("nan")
 
@@ -76,7 +74,8 @@ def membership_information(label_N: Ints, class_N: Ints, num: int) -> Floats:
     size, total = table.sum(axis=1), np.bincount(inverse, minlength=len(classes))
     entropy = _entropy(size / number)
     given = (_entropy(table / total) * total).sum(axis=1) / number
-    return np.divide(entropy - given, entropy, out=np.full(num, np.nan), where=entropy > 0).clip(0)
+    found: Floats = np.divide(entropy - given, entropy, out=np.full(num, np.nan), where=entropy > 0).clip(0)
+    return found
 
 
 def best_matches(label_N: Ints, other_N: Ints, present_N: npt.NDArray[np.bool_]) -> tuple[Floats, Ints]:

@@ -49,7 +49,9 @@ TABLES: dict[str, dict[str, Column]] = {
         "stability": Column(
             "f8", NO_UNIT, "share of the bootstraps and seeds in which it is in the community's best match"
         ),
-        "fit": Column("f8", NO_UNIT, "roles: mean cosine with the others; pathways: share of its weight that is inside"),
+        "fit": Column(
+            "f8", NO_UNIT, "roles: mean cosine with the others; pathways: share of its weight that is inside"
+        ),
         "influence": Column("f8", NO_UNIT, "influence of the feature: mean over prompts, then clusters; absent is 0"),
         "clusters": Column("i8", COUNT, "clusters of prompts in which it is a node"),
     },
@@ -61,7 +63,9 @@ TABLES: dict[str, dict[str, Column]] = {
         "significant": Column("i8", COUNT, "of these, those whose verdict is `significant`"),
         "communities_low": Column("f8", COUNT, "10% quantile of the number over bootstraps and seeds"),
         "communities_high": Column("f8", COUNT, "90% quantile of this number"),
-        "ari": Column("f8", NO_UNIT, "mean adjusted Rand index between this partition and those of bootstraps and seeds"),
+        "ari": Column(
+            "f8", NO_UNIT, "mean adjusted Rand index between this partition and those of bootstraps and seeds"
+        ),
         "ari_low": Column("f8", NO_UNIT, "10% quantile of it"),
         "nmi": Column("f8", NO_UNIT, "mean normalised mutual information with these partitions"),
         "quality": Column("f8", NO_UNIT, "modularity of the partition"),
@@ -98,7 +102,9 @@ TABLES: dict[str, dict[str, Column]] = {
         "value": Column("", "", "text of the token, or the value"),
         "clusters_both": Column("i8", COUNT, "clusters in which the community acts that have the value"),
         "clusters_community": Column("i8", COUNT, "clusters in which at least half of the members are nodes"),
-        "clusters_value": Column("i8", COUNT, "clusters that have the value: half of their prompts, or any, for tokens"),
+        "clusters_value": Column(
+            "i8", COUNT, "clusters that have the value: half of their prompts, or any, for tokens"
+        ),
         "clusters_all": Column("i8", COUNT, "all clusters"),
         "ratio": Column("f8", NO_UNIT, "clusters_both / what independence lets expect"),
         "p": Column("f8", NO_UNIT, "probability of as many by chance (hypergeometric)"),

@@ -20,7 +20,7 @@ Ints = npt.NDArray[np.int64]
 Ends = npt.NDArray[np.int32]
 SHUFFLES = ("identity", "edges")
 _ROUNDS = 30
-"""Proposals of a swap for each feature in a cluster. The proposals of a round are disjoint pairs; refused ones count."""
+"""Rounds of proposals: in each, features in clusters are paired at random and swap clusters; refused swaps count."""
 
 
 def shuffled(edges: ClusterEdges, kind: str, rng: np.random.Generator) -> ClusterEdges:
@@ -56,7 +56,7 @@ def swapped(cluster_X: Ints, node_X: Ints, num: int, rng: np.random.Generator) -
         new = np.stack([cluster_X[one] * num + node_X[other], cluster_X[other] * num + node_X[one]])
         place = np.searchsorted(present, new).clip(max=max(0, len(present) - 1))
         taken = (present[place] == new).any(axis=0) if len(present) else np.zeros(half, dtype=bool)
-        codes, inverse, counts = np.unique(new, return_inverse=True, return_counts=True)
+        _, inverse, counts = np.unique(new, return_inverse=True, return_counts=True)
         proposed_twice = (counts[inverse.reshape(new.shape)] > 1).any(axis=0)
         accepted = ~taken & ~proposed_twice
         one, other = one[accepted], other[accepted]
@@ -72,3 +72,19 @@ def _ends(edges: ClusterEdges, rng: np.random.Generator) -> ClusterEdges:
     source = edges.source_E.copy()
     source[place] = edges.source_E[drawn]
     return edges.replaced(source, edges.target_E)
+
+
+def renamed_share(edges: ClusterEdges, seed: int) -> float:
+    """Return which share of the features in clusters have another name once names are shuffled. If it is small, the
+    shuffles are much like the data, and prove nothing."""
+    other = _identity(edges, np.random.default_rng((seed, 8)))
+    before, after = (_places(one) for one in (edges, other))
+    return 1 - len(np.intersect1d(before, after)) / max(1, len(before))
+
+
+def _places(edges: ClusterEdges) -> Ints:
+    ends = np.concatenate([edges.source_E, edges.target_E]).astype(np.int64)
+    cluster = np.concatenate([edges.cluster_E, edges.cluster_E]).astype(np.int64)
+    own = ends < edges.num_features
+    places: Ints = np.unique(cluster[own] << 32 | ends[own])
+    return places
