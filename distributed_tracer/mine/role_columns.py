@@ -8,7 +8,7 @@ from .columns import COUNT, NO_UNIT, Column
 _COMMUNITY = Column("i8", NO_UNIT, "number of the community, over all levels: from 0, level by level")
 _LEVEL = Column("i8", NO_UNIT, "level of the partition: 0 is the coarsest, and later ones have higher resolutions")
 _RESOLUTION = Column("f8", NO_UNIT, "resolution of the modularity that Leiden maximises on this level")
-_P = "of runs on shuffled data with a community of this size class or a larger one that is as cohesive, adjusted"
+_P = "of all runs with a community that stands out as much among those of its size (adjusted for all of the level)"
 TABLES: dict[str, dict[str, Column]] = {
     "communities": {
         "community": _COMMUNITY,
@@ -31,8 +31,8 @@ TABLES: dict[str, dict[str, Column]] = {
         ),
         "stability": Column("f8", NO_UNIT, "mean Jaccard overlap with its best match, over bootstraps and seeds"),
         "stability_low": Column("f8", NO_UNIT, "10% quantile of this overlap"),
-        "p_identity": Column("f8", NO_UNIT, f"share {_P} for all communities: features' names shuffled in clusters"),
-        "p_edges": Column("f8", NO_UNIT, f"share {_P} for all communities: ends of edges shuffled in clusters"),
+        "p_identity": Column("f8", NO_UNIT, f"share {_P}; others: names of features shuffled"),
+        "p_edges": Column("f8", NO_UNIT, f"share {_P}; others: ends of edges shuffled"),
         "clusters": Column("i8", COUNT, "clusters of prompts in which at least half of its members are nodes"),
         "influence": Column("f8", NO_UNIT, "influence of its members: mean over prompts, then clusters; absent is 0"),
         "layers": Column("i8", COUNT, "layers that its members are in"),

@@ -19,8 +19,9 @@ from .cluster_edges import ClusterEdges
 Ints = npt.NDArray[np.int64]
 Ends = npt.NDArray[np.int32]
 SHUFFLES = ("identity", "edges")
-_ROUNDS = 30
-"""Rounds of proposals: in each, features in clusters are paired at random and swap clusters; refused swaps count."""
+_ROUNDS = 60
+"""Rounds of proposals: in each, half of the features in clusters are paired at random to swap clusters; refused swaps
+count, too."""
 
 
 def shuffled(edges: ClusterEdges, kind: str, rng: np.random.Generator) -> ClusterEdges:
@@ -48,17 +49,21 @@ def swapped(cluster_X: Ints, node_X: Ints, num: int, rng: np.random.Generator) -
     Every node stays in as many clusters. `num` is above the number of any node.
     """
     node_X = node_X.copy()
-    half = len(node_X) // 2
-    for _ in range(_ROUNDS):
+    number = (len(node_X) + 3) // 4
+    for _ in range(_ROUNDS if len(node_X) > 1 else 0):
         order = rng.permutation(len(node_X))
-        one, other = order[:half], order[half : 2 * half]
+        one, other = order[:number], order[number : 2 * number]
+        one = one[: len(other)]
         present = np.sort(cluster_X * num + node_X)
         new = np.stack([cluster_X[one] * num + node_X[other], cluster_X[other] * num + node_X[one]])
-        place = np.searchsorted(present, new).clip(max=max(0, len(present) - 1))
-        taken = (present[place] == new).any(axis=0) if len(present) else np.zeros(half, dtype=bool)
-        _, inverse, counts = np.unique(new, return_inverse=True, return_counts=True)
-        proposed_twice = (counts[inverse.reshape(new.shape)] > 1).any(axis=0)
-        accepted = ~taken & ~proposed_twice
+        place = np.searchsorted(present, new).clip(max=len(present) - 1)
+        is_taken = (present[place] == new).any(axis=0)
+        old = np.stack([cluster_X[one] * num + node_X[one], cluster_X[other] * num + node_X[other]])
+        # a swap that touches what another one of the round touches is refused, so that every round can be undone by
+        # one that is as probable, and all tables are equally probable in the end
+        _, inverse, counts = np.unique(np.concatenate([old, new]), return_inverse=True, return_counts=True)
+        is_touched = (counts[inverse.reshape(4, -1)] > 1).any(axis=0)
+        accepted = ~is_taken & ~is_touched
         one, other = one[accepted], other[accepted]
         node_X[one], node_X[other] = node_X[other], node_X[one]
     return node_X
