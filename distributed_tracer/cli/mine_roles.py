@@ -165,6 +165,8 @@ def _blocks(result: Result, kind: str) -> list[str]:
     ]
     shown = result.table("communities", [*_SHOWN, "level", "influence"])
     own = shown["verdict"] == "significant"
+    if not len(shown):
+        return blocks
     if own.any():
         shown = shown.where(own)
         blocks.append("the most influential ones of these:")

@@ -17,7 +17,8 @@ _PERMUTATIONS = 20
 def table_of(one_N: Ints, other_N: Ints) -> csr_array:
     """Return how many nodes each pair of communities has in common."""
     one, other = (_own(label_N) for label_N in (one_N, other_N))
-    return coo_array((np.ones(len(one)), (one, other))).tocsr()
+    shape = (int(one.max(initial=0)) + 1, int(other.max(initial=0)) + 1)
+    return coo_array((np.ones(len(one)), (one, other)), shape=shape).tocsr()
 
 
 def rand_index(one_N: Ints, other_N: Ints) -> float:
