@@ -1,4 +1,4 @@
-"""feature_roles, feature_pathways: communities of features over all graphs of a store, and how far to trust them.
+"""mine_roles, mine_pathways: communities of features over all graphs of a store, and how far to trust them.
 
 edges of clusters ─▶ graph of features ─▶ Leiden, bootstraps, shuffled edges ─▶ names, enrichment, inhibition
 
@@ -174,3 +174,35 @@ def mine_communities(plan: CommunityPlan, out: str | Path) -> Result:
         **{name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan.settings).items()},
     }
     return mine_findings(out, plan.kind, plan.prompts, options, lambda: find_communities(plan).findings())
+
+
+def mine_roles(
+    store: Store,
+    out: str | Path,
+    *,
+    where: str | Sequence[str] = (),
+    cluster: str | None = None,
+    memory_gb: float = 2.0,
+    settings: CommunitySettings | None = None,
+) -> Result:
+    """Write groups of features that are fed by the same and feed the same into the folder `out`.
+
+    `cluster` names metadata whose equal values make prompts a cluster; `memory_gb` bounds what edges take, in 10^9
+    bytes. docs/roles.md has the definitions. Raises ConfigError for what cannot be mined, and ResultError if the disk
+    is full.
+    """
+    return mine_communities(plan_communities(store, "roles", where, cluster, memory_gb, settings), out)
+
+
+def mine_pathways(
+    store: Store,
+    out: str | Path,
+    *,
+    where: str | Sequence[str] = (),
+    cluster: str | None = None,
+    memory_gb: float = 2.0,
+    settings: CommunitySettings | None = None,
+) -> Result:
+    """Write groups of features that raise each other into the folder `out`. Arguments and errors are those of
+    `mine_roles`; the number of neighbours is not used."""
+    return mine_communities(plan_communities(store, "pathways", where, cluster, memory_gb, settings), out)
