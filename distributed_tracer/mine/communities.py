@@ -21,10 +21,12 @@ from ..names import unknown as unknown_name
 from ..store.reader import Store
 from ..table import Table
 from ..text import counted
-from .cluster_edges import ENTRY_BYTES, read_cluster_edges
+from .cluster_edges import ENTRY_BYTES, ClusterEdges, read_cluster_edges
 from .community_enrichment import acting, enrichment, values_of_clusters
 from .community_graph import MakeGraph, membership
-from .community_links import NodeNames, between, neighbours
+from .community_labels import SIGNIFICANT
+from .community_links import between, neighbours
+from .community_names import NodeNames, community_names
 from .community_runs import find_levels
 from .community_settings import CommunitySettings, community_warnings
 from .community_tables import CommunityTables
@@ -125,37 +127,30 @@ def find_communities(plan: CommunityPlan) -> Communities:
     edges, acts, sites = read_cluster_edges(prompts, cluster_of, settings.min_clusters, plan.memory_gb, unknown)
     make: MakeGraph = partial(role_graph, neighbours=settings.neighbours) if plan.kind == "roles" else pathway_graph
     levels = find_levels(edges, make, settings)
-    contexts = read_contexts(prompts, cluster_of, sites, edges.site_N[: edges.num_features])
-    tables = CommunityTables(levels, edges, acts, contexts, settings.alpha)
-    tables.feature_F = sites.feature_I[edges.site_N[: edges.num_features]].astype(np.int64)
-    tokens = token_names(prompts.store)
+    site_F = edges.site_N[: edges.num_features]
+    contexts = read_contexts(prompts, cluster_of, sites, site_F)
+    tables = CommunityTables(levels, edges, acts, contexts.distance_F, settings.alpha)
+    tokens, means = token_names(prompts.store), edges.means(np.ones(edges.num_clusters))
     names = NodeNames(edges, sites, tokens, prompts.store.labels)
-    means = edges.means(np.ones(edges.num_clusters))
     fed = neighbours(means, tables.labels, tables.first, names)
-    values, has = values_of_clusters(prompts, cluster_of, plan.cluster, contexts, tokens)
-    member = csr_array(vstack([membership(label_F) for label_F in tables.labels]))
-    acts_YC = acting(member, acts, edges.num_clusters)
-    enriched, num_tests = enrichment(acts_YC, values, has, settings.alpha)
-    acting_Y = np.diff(acts_YC.indptr).astype(np.int64)
-    communities = tables.communities(tables.names(names, tokens, fed, enriched), acting_Y)
+    values, has_VC = values_of_clusters(prompts, cluster_of, plan.cluster, contexts, tokens)
+    member_YF = csr_array(vstack([membership(label_F) for label_F in tables.labels]))
+    acts_YC = acting(member_YF, acts, edges.num_clusters)
+    enriched, num_tests = enrichment(acts_YC, values, has_VC, settings.alpha)
+    named = community_names(tables.labels, names, contexts, tokens, fed, enriched)
+    communities = tables.communities(named, np.diff(acts_YC.indptr).astype(np.int64))
     facts: dict[str, Any] = {
         "prompts": int((cluster_of >= 0).sum()),
-        "clusters": edges.num_clusters,
         "features_seen": sites.num_features,
-        "features": edges.num_features,
-        "edges_in_clusters": len(edges.share_E),
         "pairs": len(means[0]),
         "prompts_without_influence": unknown.prompts,
         "edges_unknown": unknown.edges,
-        "communities": len(communities),
-        "significant": int((communities["verdict"] == "significant").sum()),
         "num_tests_enrichment": num_tests,
-        "renamed": renamed_share(edges, settings.seed),
-        **{name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()},
+        **_facts(communities, edges, settings),
     }
     return Communities(
         communities,
-        tables.members(),
+        tables.members(sites.feature_I[site_F].astype(np.int64)),
         tables.level_table(communities, settings.seed),
         tables.run_table(),
         between(means, edges, tables.labels, tables.first),
@@ -164,6 +159,18 @@ def find_communities(plan: CommunityPlan) -> Communities:
         facts,
         tuple(community_warnings(prompts, settings, facts)),
     )
+
+
+def _facts(communities: Table, edges: ClusterEdges, settings: CommunitySettings) -> dict[str, Any]:
+    return {
+        "clusters": edges.num_clusters,
+        "features": edges.num_features,
+        "edges_in_clusters": len(edges.share_E),
+        "communities": len(communities),
+        "significant": int((communities["verdict"] == SIGNIFICANT).sum()),
+        "renamed": renamed_share(edges, settings.seed),
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()},
+    }
 
 
 def mine_communities(plan: CommunityPlan, out: str | Path) -> Result:

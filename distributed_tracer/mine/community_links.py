@@ -5,49 +5,22 @@ Axes: Y community, N node, F feature, L layer, X pair of features.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..graph.columns import KINDS
-from ..graph.labels import Labels
-from ..graph.nodes import NodeKind
 from ..table import Table
-from ..text import printable, short
 from .cluster_edges import ClusterEdges
 from .community_graph import Floats, Ints, membership
-from .sites import Sites
+from .community_names import NodeNames
 
 MOST_NEIGHBOURS = 8
 """Nodes that are listed for each side of a community."""
 MOST_PAIRS = 10_000
 """Pairs of communities that are listed for each level."""
-_NAME = 60
 Means = tuple[Ints, Ints, Floats]
-
-
-class NodeNames:
-    """Names of nodes for people, from the texts of tokens and the labels of features."""
-
-    def __init__(self, edges: ClusterEdges, sites: Sites, tokens: Mapping[int, str], labels: Labels) -> None:
-        self.kind_N = edges.kind_N
-        self.layer_N = edges.layer_N
-        self.feature_N = sites.feature_I[edges.site_N]
-        self._tokens, self._labels = tokens, labels
-
-    def of(self, node: int) -> str:
-        """Return the name of a node."""
-        feature = int(self.feature_N[node])
-        if self.kind_N[node] == NodeKind.FEATURE:
-            layer = int(self.layer_N[node])
-            return f"{layer}:{feature} {self._labels.text(layer, feature, 24)}".strip()
-        return repr(self._tokens[feature]) if feature in self._tokens else f"token of id {feature}"
-
-    def label(self, node: int) -> str:
-        """Return the first label of a feature; empty if it has none."""
-        labels = self._labels.get(int(self.layer_N[node]), int(self.feature_N[node]))
-        return labels[0].text if labels else ""
 
 
 def neighbours(means: Means, labels: Sequence[Ints], first: Sequence[int], names: NodeNames) -> Table:
@@ -131,13 +104,3 @@ def between(means: Means, edges: ClusterEdges, labels: Sequence[Ints], first: Se
             }
         )
     return Table({name: np.concatenate([one[name] for one in tables]) for name in tables[0]})
-
-
-def name_of(label: str, at: Sequence[str], feeds: str, enriched: str) -> str:
-    """Return the name of a community: its label, or the tokens where it is strongest, what it feeds, and the value
-    that it is enriched in. Text that may contain any character is escaped and cut."""
-    if label:
-        return printable(label)[:_NAME]
-    tokens = ", ".join(short(token, 20) for token in at)
-    arrow = f" → {printable(feeds)[:_NAME]}" if feeds else ""
-    return f"{tokens}{arrow}{f' ({printable(enriched)[:_NAME]})' if enriched else ''}".strip()

@@ -5,7 +5,6 @@ Axes: F feature, Y community.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,11 +12,8 @@ import numpy as np
 
 from ..table import Table
 from .cluster_edges import ClusterEdges, FeatureActs
-from .clusters import UNIT
 from .community_graph import Floats, Ints
-from .community_links import NodeNames, name_of
 from .community_runs import Level
-from .feature_contexts import FeatureContexts
 from .partition_likeness import adjusted_information, membership_information
 
 LEAST_STABILITY = 0.5
@@ -25,7 +21,6 @@ LEAST_STABILITY = 0.5
 """
 MOST_INFORMATION = 0.5
 """A community of which the layer, or the position, says more than this is called a layer, or a position."""
-_TOKENS_IN_NAME = 2
 
 
 def kept_labels(level: Level) -> Ints:
@@ -62,13 +57,14 @@ class CommunityTables:
     """Makes the tables of communities, members, levels and runs."""
 
     def __init__(
-        self, levels: Sequence[Level], edges: ClusterEdges, acts: FeatureActs, contexts: FeatureContexts, alpha: float
+        self, levels: Sequence[Level], edges: ClusterEdges, acts: FeatureActs, distance_F: Ints, alpha: float
     ) -> None:
-        self.levels, self.edges, self.acts, self.contexts = levels, edges, acts, contexts
+        """`distance_F` has the class of the usual distance from the end of each feature."""
+        self.levels, self._acts, self._distance_F = levels, acts, distance_F
         self.labels = [kept_labels(level) for level in levels]
         self.first = first_numbers(self.labels)
         self._alpha = alpha
-        self.layer_F = edges.layer_N[: edges.num_features].astype(np.int64)
+        self._layer_F = edges.layer_N[: edges.num_features].astype(np.int64)
 
     def communities(self, names: Sequence[str], acting_Y: Ints) -> Table:
         """Return the table of communities, given name and number of clusters of each."""
@@ -96,9 +92,9 @@ class CommunityTables:
             parent = np.where(parent >= 0, parent + self.first[number - 1], -1)
         overlaps = [one[:num] for one in level.overlaps]
         low, high = np.full(num, 1 << 30, dtype=np.int64), np.full(num, -1, dtype=np.int64)
-        np.minimum.at(low, label_F[own], self.layer_F[own])
-        np.maximum.at(high, label_F[own], self.layer_F[own])
-        in_layers = np.unique(label_F[own] << 32 | self.layer_F[own]) >> 32
+        np.minimum.at(low, label_F[own], self._layer_F[own])
+        np.maximum.at(high, label_F[own], self._layer_F[own])
+        in_layers = np.unique(label_F[own] << 32 | self._layer_F[own]) >> 32
         found: dict[str, Any] = {
             "community": np.arange(num) + begin,
             "level": np.full(num, number, dtype=np.int64),
@@ -111,12 +107,12 @@ class CommunityTables:
             "stability_low": _of_known(overlaps, num, 0.1),
             "p_identity": level.p_values("identity")[:num],
             "p_edges": level.p_values("edges")[:num],
-            "influence": np.bincount(label_F[own], self.acts.influence_F[own], num).astype(np.float64),
+            "influence": np.bincount(label_F[own], self._acts.influence_F[own], num).astype(np.float64),
             "layers": np.bincount(in_layers, minlength=num).astype(np.int64),
             "first_layer": low,
             "last_layer": high,
-            "layer_information": membership_information(label_F, self.layer_F, num),
-            "position_information": membership_information(label_F, self.contexts.distance_F, num),
+            "layer_information": membership_information(label_F, self._layer_F, num),
+            "position_information": membership_information(label_F, self._distance_F, num),
         }
         return found | {"verdict": self._verdicts(found)}
 
@@ -129,8 +125,8 @@ class CommunityTables:
         verdict[np.isnan(of["p_identity"])] = "unknown"
         return verdict
 
-    def members(self) -> Table:
-        """Return the table of members: by community, then the best fit first."""
+    def members(self, feature_F: Ints) -> Table:
+        """Return the table of members: by community, then the best fit first; `feature_F` has their indices."""
         parts = []
         for number, (level, label_F) in enumerate(zip(self.levels, self.labels, strict=True)):
             own = np.flatnonzero(label_F >= 0)
@@ -145,17 +141,14 @@ class CommunityTables:
             {
                 "community": community,
                 "level": level_of,
-                "layer": self.layer_F[feature],
-                "feature": self.feature_F[feature],
+                "layer": self._layer_F[feature],
+                "feature": feature_F[feature],
                 "stability": stability,
                 "fit": fit,
-                "influence": self.acts.influence_F[feature],
-                "clusters": self.acts.clusters_F[feature],
+                "influence": self._acts.influence_F[feature],
+                "clusters": self._acts.clusters_F[feature],
             }
         )
-
-    feature_F: Ints
-    """Index of each feature in its transcoder; set by the caller."""
 
     def level_table(self, communities: Table, seed: int) -> Table:
         """Return a row for each level."""
@@ -185,7 +178,7 @@ class CommunityTables:
                 deviation = float(null.std(ddof=1)) if len(null) > 1 else 0.0
                 row[f"quality_{kind}"] = _mean(null)
                 row[f"z_{kind}"] = (level.quality - float(null.mean())) / deviation if deviation > 0 else np.nan
-            for name, class_F in (("layer", self.layer_F), ("position", self.contexts.distance_F)):
+            for name, class_F in (("layer", self._layer_F), ("position", self._distance_F)):
                 row[f"{name}_information"] = adjusted_information(label_F[own], class_F[own], rng)
             rows.append(row)
         return Table({name: np.array([row[name] for row in rows]) for name in rows[0]})
@@ -205,60 +198,6 @@ class CommunityTables:
                 "nmi": np.array([run.information for _, run in rows], dtype=np.float64),
             }
         )
-
-    def names(self, nodes: NodeNames, tokens: Mapping[int, str], neighbours: Table, enriched: Table) -> list[str]:
-        """Return a name for each community."""
-        feeds: dict[int, str] = {}
-        for row in neighbours.rows():
-            if row["side"] == "out" and (row["kind"] == "target" or row["community"] not in feeds):
-                known = feeds.get(row["community"], "")
-                feeds[row["community"]] = known if known.startswith(("'", '"')) else row["name"]
-        values: dict[int, tuple[float, str]] = {}
-        for row in enriched.rows():
-            if row["field"] != "token":
-                own = (row["p"], f"{row['field']}={row['value']}")
-                values[row["community"]] = min(own, values.get(row["community"], own))
-        found = []
-        for label_F, begin in zip(self.labels, self.first, strict=True):
-            strongest = self._strongest_tokens(label_F)
-            for community in range(int(label_F.max(initial=-1)) + 1):
-                members = np.flatnonzero(label_F == community).tolist()
-                texts = Counter(text for member in members if (text := nodes.label(member)))
-                label = min(texts, key=lambda text: (-texts[text], text), default="")
-                label = label if 2 * texts[label] >= len(members) else ""
-                at = [tokens.get(token, f"token of id {token}") for token in strongest[community]]
-                number = begin + community
-                found.append(name_of(label, at, feeds.get(number, ""), values.get(number, (0, ""))[1]))
-        return found
-
-    def _strongest_tokens(self, label_F: Ints) -> list[list[int]]:
-        """Return the tokens where the members of each community have most influence, more than all features have."""
-        contexts = self.contexts
-        of_X = label_F[contexts.feature_X]
-        own = of_X >= 0
-        code, place = np.unique(of_X[own] << 32 | contexts.token_X[own], return_inverse=True)
-        units = np.rint(contexts.influence_X[own] / UNIT)
-        sums = np.bincount(place, units, len(code))
-        every, at = np.unique(contexts.token_X, return_inverse=True)
-        total = np.bincount(at, contexts.influence_X, len(every))
-        community, token = code >> 32, code & 0xFFFFFFFF
-        by_community = np.bincount(community, sums)
-        surprise = (
-            sums
-            * np.log(
-                np.maximum(
-                    1e-300, sums / by_community[community] / (total[np.searchsorted(every, token)] / total.sum())
-                )
-            )
-            if len(code) and total.sum() > 0
-            else sums
-        )
-        order = np.lexsort((token, -surprise, community))
-        found: list[list[int]] = [[] for _ in range(int(label_F.max(initial=-1)) + 1)]
-        for number, one in zip(community[order].tolist(), token[order].tolist(), strict=True):
-            if len(found[number]) < _TOKENS_IN_NAME:
-                found[number].append(one)
-        return found
 
 
 def _of_known(overlaps: Sequence[Floats], num: int, quantile: float | None) -> Floats:
