@@ -7,12 +7,13 @@ best of some seeds; the other runs say how far to trust it.
 - Shuffled edges (`shuffled_edges.py`) say what Leiden finds where there is nothing to find.
 
 Significance of a community: let b(r, k) be the largest cohesion of a community of at least 2^k features in run r, on
-shuffled edges or not. The score of a community of n features is its cohesion in standard deviations of b(., k) above
-the mean of b(., k), both over all runs, for the k with 2^k <= n that makes it largest; a k counts if most runs have
-such a community. Its p is the share of all runs, its own among them, with a community of this score or a larger one
-(the max-T method of Westfall and Young 1993). If shuffling changes nothing that matters, all runs are exchangeable, so
-that any community of the real data has a p of at most α with probability α at most. Ranks instead of deviations were
-rejected: every class of sizes has a run at its top, so that 29 runs could not give a p below 0.05.
+shuffled edges or not. The score of a community of n features is how far its cohesion is above the median of b(., k), in
+deviations (from the quartiles), both over all runs, for the k with 2^k <= n that makes it largest; a k counts if most
+runs have such a community. Its p is the share of all runs, its own among them, with a community of this score or a
+larger one (the max-T method of Westfall and Young 1993). If shuffling changes nothing that matters, all runs are
+exchangeable, so that any community of the real data has a p of at most α with probability α at most. Two other scores
+were rejected. With ranks, every class of sizes has a run at its top, so that 29 runs could not give a p below 0.05.
+With means and standard deviations, one very cohesive community hides the others.
 
 Axes: F feature, Y community, C cluster, R run, K class of sizes.
 """
@@ -33,6 +34,8 @@ from .partition_likeness import best_matches, normalised_information, rand_index
 from .shuffled_edges import SHUFFLES, shuffled
 
 SIZE_CLASSES = 20
+_QUARTILES = 1.349
+"""Distance between the quartiles of a normal distribution, in standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -107,20 +110,21 @@ def max_p(largest: Sequence[Floats], communities: Sequence[Sequence[tuple[int, f
     least_K = np.where(exists_KR, largest_KR, np.inf).min(axis=1)
     least_K = np.where(np.isfinite(least_K), least_K, 0.0)
     largest_KR = np.where(exists_KR, largest_KR, least_K[:, None])  # a run without one has the least of the others
-    mean_K, deviation_K = largest_KR.mean(axis=1), largest_KR.std(axis=1)
+    low_K, median_K, high_K = np.quantile(largest_KR, (0.25, 0.5, 0.75), axis=1)
+    deviation_K = (high_K - low_K) / _QUARTILES
     deviation_K[2 * exists_KR.sum(axis=1) < len(largest)] = 0.0
-    scores = [_scores(own, mean_K, deviation_K) for own in communities]
+    scores = [_scores(own, median_K, deviation_K) for own in communities]
     best_R = np.array([own.max(initial=-np.inf) for own in scores])
     found: Floats = (best_R[None, :] >= scores[0][:, None]).mean(axis=1)
     return found
 
 
-def _scores(communities: Sequence[tuple[int, float]], mean_K: Floats, deviation_K: Floats) -> Floats:
+def _scores(communities: Sequence[tuple[int, float]], median_K: Floats, deviation_K: Floats) -> Floats:
     """Return the score of each community, -inf if no class of sizes up to its own has a deviation."""
     if not communities:
         return np.zeros(0)
     size_class, cohesion = (np.array(column) for column in zip(*communities, strict=True))
-    above = cohesion[:, None] - mean_K[None, :]
+    above = cohesion[:, None] - median_K[None, :]
     deviations = np.divide(above, deviation_K[None, :], out=np.full(above.shape, -np.inf), where=deviation_K > 1e-12)
     deviations[np.arange(SIZE_CLASSES)[None, :] > size_class[:, None].astype(np.int64)] = -np.inf
     found: Floats = deviations.max(axis=1)
