@@ -4,7 +4,7 @@ The share of an edge is the one of `edge_shares`, with its sign: the mean over t
 without the edge counts as 0. Features that few clusters have are left out, and so are errors, of which every layer has
 one for all features.
 
-Axes: E edge in a cluster, N node (a feature or another end), C cluster, S site.
+Axes: E edge in a cluster, N node (a feature or another end), F feature, I site, Y item in a cluster.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ class ClusterEdges:
             share_E=self.share_E[order],
         )
 
-    def means(self, weight_C: Floats) -> tuple[Ints, Ints, Floats]:
+    def means(self, weight_by_cluster: Floats) -> tuple[Ints, Ints, Floats]:
         """Return the source, the target and the weighted mean share over clusters of each pair that has an edge."""
-        kept = weight_C[self.cluster_E] > 0
+        kept = weight_by_cluster[self.cluster_E] > 0
         source, target = self.source_E[kept].astype(np.int64), self.target_E[kept].astype(np.int64)
-        share = self.share_E[kept] * weight_C[self.cluster_E[kept]] / weight_C.sum()
+        share = self.share_E[kept] * weight_by_cluster[self.cluster_E[kept]] / weight_by_cluster.sum()
         first = np.flatnonzero(np.append(True, (np.diff(source) != 0) | (np.diff(target) != 0))[: len(source)])
         if not len(first):
             return source, target, share
@@ -92,24 +92,24 @@ def read_cluster_edges(
     num_clusters = int(cluster_of.max(initial=-1)) + 1
     sites = find_sites_of_one_model(prompts, _READ_ROWS)
     nodes = node_inclusion(prompts, sites, cluster_of, _HALF)
-    found_S = np.zeros(len(sites), dtype=np.int64)
-    found_S[nodes.key_I] = np.bincount(nodes.item_Y, minlength=len(nodes.key_I))
-    feature_S = sites.is_kind(NodeKind.FEATURE) & (found_S >= min_clusters)
-    num_features = int(feature_S.sum())
+    found_by_site = np.zeros(len(sites), dtype=np.int64)
+    found_by_site[nodes.key_I] = np.bincount(nodes.item_Y, minlength=len(nodes.key_I))
+    feature_by_site = sites.is_kind(NodeKind.FEATURE) & (found_by_site >= min_clusters)
+    num_features = int(feature_by_site.sum())
     if num_features < 2:
         raise ConfigError(
             f"{counted(num_features, 'feature')} of {sites.num_features:,} are nodes in at least "
             f"{counted(min_clusters, 'cluster')} of {num_clusters:,}: communities need more; lower --min-clusters, or "
             "choose more prompts"
         )
-    other_S = (sites.is_kind(NodeKind.TOKEN) | sites.is_kind(NodeKind.TARGET)) & (found_S > 0)
-    site_N = np.concatenate([np.flatnonzero(feature_S), np.flatnonzero(other_S)])
-    node_S = np.full(len(sites), -1, dtype=np.int32)
-    node_S[site_N] = np.arange(len(site_N), dtype=np.int32)
+    other_by_site = (sites.is_kind(NodeKind.TOKEN) | sites.is_kind(NodeKind.TARGET)) & (found_by_site > 0)
+    site_N = np.concatenate([np.flatnonzero(feature_by_site), np.flatnonzero(other_by_site)])
+    node_by_site = np.full(len(sites), -1, dtype=np.int32)
+    node_by_site[site_N] = np.arange(len(site_N), dtype=np.int32)
     parts = [(np.zeros(0, np.int32),) * 3 + (np.zeros(0),)]
     most, held = int(memory_gb * 1e9) // ENTRY_BYTES, 0
     for found in edge_inclusion(prompts, sites, cluster_of, _HALF, memory_gb, unknown):
-        target, source = (node_S[ends] for ends in np.divmod(found.key_I, len(sites)))
+        target, source = (node_by_site[ends] for ends in np.divmod(found.key_I, len(sites)))
         kept = ((target >= 0) & (source >= 0) & (np.minimum(target, source) < num_features))[found.item_Y]
         item = found.item_Y[kept]
         held += len(item)
@@ -122,8 +122,8 @@ def read_cluster_edges(
     source_E, target_E, cluster_E, share_E = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     of_nodes = (site_N, sites.layer_I[site_N], sites.kind_I[site_N])
     edges = ClusterEdges(source_E, target_E, cluster_E, share_E, *of_nodes, num_features, num_clusters)
-    own_Y = feature_S[nodes.key_I][nodes.item_Y]
-    feature_Y = node_S[nodes.key_I[nodes.item_Y[own_Y]]].astype(np.int64)
+    own_Y = feature_by_site[nodes.key_I][nodes.item_Y]
+    feature_Y = node_by_site[nodes.key_I[nodes.item_Y[own_Y]]].astype(np.int64)
     influence_F = np.bincount(feature_Y, nodes.value_Y[own_Y], num_features) / num_clusters
-    acts = FeatureActs(feature_Y, nodes.cluster_Y[own_Y], influence_F, found_S[site_N[:num_features]])
+    acts = FeatureActs(feature_Y, nodes.cluster_Y[own_Y], influence_F, found_by_site[site_N[:num_features]])
     return edges.replaced(source_E, target_E), acts, sites

@@ -3,6 +3,8 @@
 edges of clusters ─▶ graph of features ─▶ Leiden, bootstraps, shuffled edges ─▶ names, enrichment, inhibition
 
 Roles are features with like profiles; pathways are features that raise each other. docs/roles.md has the definitions.
+
+Axes: E edge in a cluster, F feature, I site, N node, Y community.
 """
 
 from __future__ import annotations
@@ -133,12 +135,12 @@ def find_communities(plan: CommunityPlan) -> Communities:
     tokens, means = token_names(prompts.store), edges.means(np.ones(edges.num_clusters))
     names = NodeNames(edges, sites, tokens, prompts.store.labels)
     fed = neighbours(means, tables.labels, tables.first, names)
-    values, has_VC = values_of_clusters(prompts, cluster_of, plan.cluster, contexts, tokens)
+    values, has_by_cluster = values_of_clusters(prompts, cluster_of, plan.cluster, contexts, tokens)
     member_YF = csr_array(vstack([membership(label_F) for label_F in tables.labels]))
-    acts_YC = acting(member_YF, acts, edges.num_clusters)
-    enriched, num_tests = enrichment(acts_YC, values, has_VC, settings.alpha)
+    acts_by_cluster = acting(member_YF, acts, edges.num_clusters)
+    enriched, num_tests = enrichment(acts_by_cluster, values, has_by_cluster, settings.alpha)
     named = community_names(tables.labels, names, contexts, tokens, fed, enriched)
-    communities = tables.communities(named, np.diff(acts_YC.indptr).astype(np.int64))
+    communities = tables.communities(named, np.diff(acts_by_cluster.indptr).astype(np.int64))
     facts: dict[str, Any] = {
         "prompts": int((cluster_of >= 0).sum()),
         "features_seen": sites.num_features,

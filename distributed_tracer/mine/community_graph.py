@@ -1,6 +1,6 @@
 """CommunityGraph: the graph whose communities are wanted, and how well communities hold together in it.
 
-Axes: F feature, Y community.
+Axes: F feature, N node, Y community.
 """
 
 from __future__ import annotations

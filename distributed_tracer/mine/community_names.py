@@ -1,6 +1,6 @@
 """Names of communities: the label of most members, or the tokens where they are strongest and what they feed.
 
-Axes: F feature, N node, X pair of a feature and a token.
+Axes: F feature, I site, N node, X pair of a feature and a token.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ exchangeable, so that any community of the real data has a p of at most α with 
 were rejected. With ranks, every class of sizes has a run at its top, so that 29 runs could not give a p below 0.05.
 With means and standard deviations, one very cohesive community hides the others.
 
-Axes: F feature, Y community, C cluster, R run, K class of sizes.
+Axes: F feature, Y community.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Level:
     seen_F: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     """Number of these runs in which the feature is present."""
     largest: dict[str, list[Floats]] = field(default_factory=lambda: {kind: [] for kind in SHUFFLES})
-    """Largest cohesion by class of sizes [K] of each run on shuffled edges."""
+    """Largest cohesion by class of sizes of each run on shuffled edges."""
     least: dict[str, list[list[tuple[int, float]]]] = field(default_factory=lambda: {kind: [] for kind in SHUFFLES})
     """Class of sizes and cohesion of each community of these runs."""
 
@@ -96,36 +96,40 @@ def of_communities(label_F: Ints, cohesion_Y: Floats) -> list[tuple[int, float]]
 
 def largest_of(communities: Sequence[tuple[int, float]]) -> Floats:
     """Return the largest cohesion of a community of at least 2^k features, for each k; -inf if there is none."""
-    largest_K = np.full(SIZE_CLASSES, -np.inf)
+    largest_by_class = np.full(SIZE_CLASSES, -np.inf)
     for size_class, cohesion in communities:
-        largest_K[size_class] = max(largest_K[size_class], cohesion)
-    found: Floats = np.maximum.accumulate(largest_K[::-1])[::-1]
+        largest_by_class[size_class] = max(largest_by_class[size_class], cohesion)
+    found: Floats = np.maximum.accumulate(largest_by_class[::-1])[::-1]
     return found
 
 
 def max_p(largest: Sequence[Floats], communities: Sequence[Sequence[tuple[int, float]]]) -> Floats:
     """Return the adjusted p of each community of the first run, given the same of all runs."""
-    largest_KR = np.stack(largest, axis=1)
-    exists_KR = np.isfinite(largest_KR)
-    least_K = np.where(exists_KR, largest_KR, np.inf).min(axis=1)
-    least_K = np.where(np.isfinite(least_K), least_K, 0.0)
-    largest_KR = np.where(exists_KR, largest_KR, least_K[:, None])  # a run without one has the least of the others
-    low_K, median_K, high_K = np.quantile(largest_KR, (0.25, 0.5, 0.75), axis=1)
-    deviation_K = (high_K - low_K) / _QUARTILES
-    deviation_K[2 * exists_KR.sum(axis=1) < len(largest)] = 0.0
-    scores = [_scores(own, median_K, deviation_K) for own in communities]
-    best_R = np.array([own.max(initial=-np.inf) for own in scores])
-    found: Floats = (best_R[None, :] >= scores[0][:, None]).mean(axis=1)
+    largest_by_run = np.stack(largest, axis=1)
+    exists_by_run = np.isfinite(largest_by_run)
+    least_by_class = np.where(exists_by_run, largest_by_run, np.inf).min(axis=1)
+    least_by_class = np.where(np.isfinite(least_by_class), least_by_class, 0.0)
+    largest_by_run = np.where(
+        exists_by_run, largest_by_run, least_by_class[:, None]
+    )  # a run without one has the least of the others
+    low_by_class, median_by_class, high_by_class = np.quantile(largest_by_run, (0.25, 0.5, 0.75), axis=1)
+    deviation_by_class = (high_by_class - low_by_class) / _QUARTILES
+    deviation_by_class[2 * exists_by_run.sum(axis=1) < len(largest)] = 0.0
+    scores = [_scores(own, median_by_class, deviation_by_class) for own in communities]
+    best_by_run = np.array([own.max(initial=-np.inf) for own in scores])
+    found: Floats = (best_by_run[None, :] >= scores[0][:, None]).mean(axis=1)
     return found
 
 
-def _scores(communities: Sequence[tuple[int, float]], median_K: Floats, deviation_K: Floats) -> Floats:
+def _scores(communities: Sequence[tuple[int, float]], median_by_class: Floats, deviation_by_class: Floats) -> Floats:
     """Return the score of each community, -inf if no class of sizes up to its own has a deviation."""
     if not communities:
         return np.zeros(0)
     size_class, cohesion = (np.array(column) for column in zip(*communities, strict=True))
-    above = cohesion[:, None] - median_K[None, :]
-    deviations = np.divide(above, deviation_K[None, :], out=np.full(above.shape, -np.inf), where=deviation_K > 1e-12)
+    above = cohesion[:, None] - median_by_class[None, :]
+    deviations = np.divide(
+        above, deviation_by_class[None, :], out=np.full(above.shape, -np.inf), where=deviation_by_class > 1e-12
+    )
     deviations[np.arange(SIZE_CLASSES)[None, :] > size_class[:, None].astype(np.int64)] = -np.inf
     found: Floats = deviations.max(axis=1)
     return found
@@ -133,8 +137,8 @@ def _scores(communities: Sequence[tuple[int, float]], median_K: Floats, deviatio
 
 def find_levels(edges: ClusterEdges, make_graph: MakeGraph, settings: CommunitySettings) -> list[Level]:
     """Return the partition of each resolution, with its runs. The same edges and settings give the same result."""
-    equal_C = np.ones(edges.num_clusters)
-    graph = make_graph(edges, equal_C)
+    equal_by_cluster = np.ones(edges.num_clusters)
+    graph = make_graph(edges, equal_by_cluster)
     levels = []
     for resolution in settings.resolutions:
         tried = _partitions(graph, resolution, settings)
@@ -156,7 +160,7 @@ def find_levels(edges: ClusterEdges, make_graph: MakeGraph, settings: CommunityS
     for place, kind in enumerate(SHUFFLES):
         for number in range(settings.shuffles):
             rng = np.random.default_rng((settings.seed, 2 + place, number))
-            own = make_graph(shuffled(edges, kind, rng), equal_C)
+            own = make_graph(shuffled(edges, kind, rng), equal_by_cluster)
             for level in levels:
                 _add_shuffled(level, kind, number, own, settings)
     return levels

@@ -1,6 +1,6 @@
 """The tables of a result of communities, from the partitions of each level and their runs.
 
-Axes: F feature, Y community.
+Axes: F feature, N node, Y community.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Sums are integers in units of UNIT, so that they do not depend on the order in which prompts are read.
 
-Axes: F feature, N node of a part range, K class of distances.
+Axes: F feature, N node of a part range, I prompt of it.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def read_contexts(
     prompts: ChosenPrompts, cluster_of: npt.NDArray[np.int32], sites: Sites, feature_sites: Ints
 ) -> FeatureContexts:
     """Return where features act, given the numbers of their sites. Prompts without a cluster are left out."""
-    number_S = np.full(len(sites), -1, dtype=np.int64)
-    number_S[feature_sites] = np.arange(len(feature_sites))
+    number_by_site = np.full(len(sites), -1, dtype=np.int64)
+    number_by_site[feature_sites] = np.arange(len(feature_sites))
     size = np.maximum(1, np.bincount(cluster_of[cluster_of >= 0]))
     pairs, distances, seen = _Sums(), _Sums(), [np.zeros(0, dtype=np.int64)]
     for scanned in scan_ranges(prompts, _READ_ROWS):
@@ -59,7 +59,7 @@ def read_contexts(
         seen.append(np.unique(tokens[known] << 32 | cluster[known]))
         if sum(map(len, seen)) > _MOST_WAITING + 2 * len(seen[0]):
             seen = [np.unique(np.concatenate(seen))]
-        feature_N = number_S[sites.numbers(scanned.code_N)]
+        feature_N = number_by_site[sites.numbers(scanned.code_N)]
         kept_N = (nodes["kind"] == NodeKind.FEATURE) & (feature_N >= 0) & (cluster_I[own.prompt_N] >= 0)
         prompt, feature, position = (
             values[kept_N].astype(np.int64) for values in (own.prompt_N, feature_N, nodes["position"])
@@ -73,14 +73,14 @@ def read_contexts(
         distances.add(feature * len(DISTANCES) + _class_of(distance), share)
     code, sums = pairs.total()
     place, of_classes = distances.total()
-    table_FK = np.zeros((len(feature_sites), len(DISTANCES)), dtype=np.int64)
-    table_FK.flat[place] = of_classes
+    table_by_class = np.zeros((len(feature_sites), len(DISTANCES)), dtype=np.int64)
+    table_by_class.flat[place] = of_classes
     every = np.unique(np.concatenate(seen))
     return FeatureContexts(
         code & 0xFFFFFFFF,
         code >> 32,
         (sums * UNIT).astype(np.float64),
-        np.where(table_FK.any(axis=1), table_FK.argmax(axis=1), -1),
+        np.where(table_by_class.any(axis=1), table_by_class.argmax(axis=1), -1),
         every >> 32,
         every & 0xFFFFFFFF,
     )

@@ -3,7 +3,7 @@
 The weight between two features is their mean positive share, divided by the mean of all pairs of features of these
 layers that have a positive one; so a pair of layers with large shares does not decide alone.
 
-Axes: F feature, Y community.
+Axes: F feature, N node, Y community.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from .cluster_edges import ClusterEdges
 from .community_graph import CommunityGraph, Floats, Ints, membership, present
 
 
-def pathway_graph(edges: ClusterEdges, weight_C: Floats) -> CommunityGraph:
+def pathway_graph(edges: ClusterEdges, weight_by_cluster: Floats) -> CommunityGraph:
     """Return the graph of mean positive shares relative to their layers, over clusters with these weights."""
-    source, target, share = edges.means(weight_C)
+    source, target, share = edges.means(weight_by_cluster)
     exists_F = present(edges, source, target)
     own = (source < edges.num_features) & (target < edges.num_features) & (share > 0)
     source, target, share = source[own], target[own], share[own]

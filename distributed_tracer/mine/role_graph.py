@@ -7,7 +7,7 @@ feature and target that it feeds. An entry is sign · √|share| · log(features
 column that everything has says nothing. The root keeps one large share from deciding alone. Either profile has norm 1,
 so that the similarity is the mean of two cosines; a feature with one profile only is compared by that one.
 
-Axes: F feature, N node, X entry of a profile.
+Axes: F feature, N node, X entry of a profile, Y community.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _BLOCK_VALUES = 1 << 24
 """Similarities that are in memory at once."""
 
 
-def role_graph(edges: ClusterEdges, weight_C: Floats, neighbours: int) -> CommunityGraph:
+def role_graph(edges: ClusterEdges, weight_by_cluster: Floats, neighbours: int) -> CommunityGraph:
     """Return the graph of mutual nearest neighbours by the cosine of profiles, over clusters with these weights."""
-    source, target, share = edges.means(weight_C)
+    source, target, share = edges.means(weight_by_cluster)
     profile_FX = profiles(edges, source, target, share)
 
     def fit(label_F: Ints) -> tuple[Floats, Floats]:

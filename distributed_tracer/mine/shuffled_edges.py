@@ -6,7 +6,7 @@
 - *edges*: in each cluster, the edges between two layers exchange their sources. Every feature stays in its clusters and
   keeps its numbers of edges to each layer. What remains is what features have in common by acting together.
 
-Axes: E edge in a cluster, X feature in a cluster.
+Axes: E edge in a cluster, N node, X feature in a cluster.
 """
 
 from __future__ import annotations
