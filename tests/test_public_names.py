@@ -15,6 +15,7 @@ from distributed_tracer.cli.main import main
 PUBLIC = {
     "AblationResult",
     "ChainsResult",
+    "CommunitySettings",
     "ConsensusGraph",
     "ContrastResult",
     "CorpusConfig",
@@ -77,6 +78,8 @@ PUBLIC = {
     "cooccurring",
     "copy_store",
     "dark_matter",
+    "community_features",
+    "community_groups",
     "draw_comparison",
     "draw_corpus",
     "draw_faithfulness",
@@ -109,6 +112,8 @@ PUBLIC = {
     "mine_contrast",
     "mine_dark_matter",
     "mine_motifs",
+    "mine_pathways",
+    "mine_roles",
     "mine_vectors",
     "universality",
     "new_figure",
@@ -278,6 +283,9 @@ OF_ANNOTATIONS = {
 """Options of the commands of `annotations`."""
 TASKS = {"--workers", "--ray-address"}
 MINED = {"--out", "--memory-gb", "--where", "--cluster", "--dry-run", "--no-dry-run", *JSON}
+COMMUNITIES = {
+    *("--resolutions", "--min-clusters", "--bootstraps", "--shuffles", "--alpha", "--labels-out", "--seed"),
+}
 OF_MINE = {
     "mine atlas": {*MINED, "--fold", "--no-fold", *TASKS},
     "mine dark-matter": {*MINED, "--classes", "--top", "--seed", "--model", "--transcoders", "--device-map", *RUN},
@@ -298,6 +306,8 @@ OF_MINE = {
         *("--null", "--draws", "--steps", "--edges", "--top", "--min-clusters", "--seed"),
     },
     "mine universality": {*MINED, "--within", "--measure", "--shuffles", "--q", "--min-clusters", "--seed"},
+    "mine roles": {*MINED, "--neighbours", *COMMUNITIES},
+    "mine pathways": {*MINED, *COMMUNITIES},
     "mine stability": MINED - {"--cluster"} | {"--prompt", "--node-thresholds", "--edge-thresholds"},
 }
 """Options of the commands of `mine`."""

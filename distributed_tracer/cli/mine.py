@@ -16,6 +16,7 @@ from .mine_consensus import consensus
 from .mine_contrast import contrast
 from .mine_errors import dark_matter
 from .mine_motifs import motifs
+from .mine_roles import pathways, roles
 from .mine_similar import similar
 from .mine_stability import stability
 from .mine_universality import universality
@@ -93,6 +94,8 @@ OF_MINE: dict[str, Callable[..., int]] = {
     "contrast": contrast,
     "dark-matter": dark_matter,
     "motifs": motifs,
+    "pathways": pathways,
+    "roles": roles,
     "similar": similar,
     "stability": stability,
     "universality": universality,

@@ -86,7 +86,8 @@ def read_activity(pairs: PairedPrompts, side: str, memory_gb: float) -> SideActi
     site_of = pairs.site_of_a if side == "a" else pairs.site_of_b
     found = []
     with TemporaryDirectory(prefix="universality-") as folder:
-        activity = Activity(prompts, Path(folder), prompts.store.num_layers, memory_gb)
+        Activity.write(prompts, Path(folder), prompts.store.num_layers, memory_gb)
+        activity = Activity(prompts, Path(folder))
         if activity.num_rows * _BYTES_OF_ROW > memory_gb * 1e9:
             raise ConfigError(
                 f"{counted(activity.num_rows, 'active feature')} of {prompts.store.url} need --memory-gb "

@@ -41,6 +41,37 @@ class KindView:
     """Whether its numbers are over prompts that may share a cluster."""
 
 
+_OF_COMMUNITIES: tuple[Mapping[str, TableView], tuple[str, ...], tuple[str, ...]] = (
+    {
+        "levels": TableView(
+            "Levels: partitions as a whole",
+            (
+                *("level", "resolution", "features", "communities", "significant", "communities_low"),
+                *("communities_high", "ari", "nmi", "quality", "quality_identity", "z_identity", "quality_edges"),
+                *("z_edges", "layer_information", "position_information"),
+            ),
+        ),
+        "communities": TableView(
+            "Most influential communities",
+            (
+                *("community", "level", "name", "size", "verdict", "cohesion", "stability", "stability_low"),
+                *("p_identity", "p_edges", "clusters", "influence", "first_layer", "last_layer"),
+                *("layer_information", "position_information", "parent", "parent_share"),
+            ),
+            Order("influence", "largest"),
+            ("stability", "cohesion"),
+        ),
+        "enrichment": TableView("What communities are enriched in", (), Order("q", "smallest")),
+        "between": TableView("How communities raise and lower each other", (), Order("negative", "largest")),
+        "neighbours": TableView("What feeds communities, and what they feed"),
+        "members": TableView("Members"),
+        "runs": TableView("Runs of Leiden"),
+    },
+    ("features", "communities", "significant", "clusters"),
+    ("num_tests_enrichment",),
+)
+"""Tables, first facts and numbers of tests of roles and of pathways."""
+
 KINDS_OF_RESULTS: Mapping[str, KindView] = {
     "atlas": KindView(
         "Atlas of edges",
@@ -215,6 +246,14 @@ KINDS_OF_RESULTS: Mapping[str, KindView] = {
         {"chains": TableView("Strongest chains"), "edges": TableView("Edges of these chains")},
         ("chains", "with_their_target", "whole_in_a_graph"),
         makes_tests=False,
+    ),
+    "roles": KindView(
+        "Roles",
+        "Which features are fed by the same and feed the same, so that they may have one role?",
+        *_OF_COMMUNITIES,
+    ),
+    "pathways": KindView(
+        "Pathways", "Which features raise each other, and which groups of them inhibit others?", *_OF_COMMUNITIES
     ),
 }
 """Kinds of results by the name of the command that makes them."""

@@ -48,6 +48,8 @@ V1 = (
     ("compare S dallas tokens", "positions: "),
     ("draw S --out F/corpus.png --by hops", "corpus.png"),
     ("mine similar S --out F/similar", "10 pairs, of which 10 have unlike texts"),
+    ("mine roles S --out F/roles --min-clusters 2 --shuffles 2", "roles of 3 features over 5 clusters of 5 prompts"),
+    ("mine pathways S --out F/pathways --min-clusters 2 --shuffles 2", "0 of 0 communities are significant"),
     ("mine consensus S --out F/consensus", "in the consensus graph are 0 of 1,371 edges and 6 of 117 nodes"),
     ("mine stability S --out F/stability --prompt dallas", "73 of 847 edges are kept at all settings"),
     ("mine motifs S --out F/motifs --draws 19", "92% of the edges are in every graph with the same degrees"),

@@ -42,6 +42,8 @@ COMMANDS = {
     "similar by samples": ["--samples", "64"],
     "consensus": ["--cluster", "document", "--where", "topic=t1"],
     "consensus of shares": ["--cluster", "document", "--rule", "share", "--samples", "100"],
+    "roles": ["--cluster", "document", "--shuffles", "2", "--bootstraps", "2", "--resolutions", "1,2"],
+    "pathways": ["--cluster", "document", "--shuffles", "2", "--bootstraps", "2"],
     "stability": ["--prompt", HOSTILE, "--node-thresholds", "0.5,1", "--edge-thresholds", "0.9,1"],
 }
 SAYS = {
@@ -54,6 +56,8 @@ SAYS = {
     "similar by samples": ("similarities are estimates from 64 samples",),
     "consensus": ("8 prompts in 8 clusters", "edges stay whichever cluster is removed"),
     "consensus of shares": ("16 prompts in 8 clusters", "nodes are listed by their frequency"),
+    "roles": ("features over 8 clusters of 16 prompts", "2 shuffles cannot give a p below 0.333"),
+    "pathways": ("features over 8 clusters of 16 prompts", "the most influential communities:"),
     "stability": ("4 settings of 1 graph", "at the largest edge threshold", "edges_shared_with_next"),
 }
 
