@@ -33,13 +33,20 @@ COLUMN = Param("column", "Name of a column, as in `columns` of /prompts. May be 
 
 
 def prompt_rows(served: ServedStore, query: Mapping[str, Any]) -> Json:
-    """Return one page of the prompts that match, sorted; equal values in the order of ids, missing ones last."""
+    """Return one page of the prompts that match, sorted; equal values in the order of ids, missing ones last.
+
+    While the store is being read, pages in the order of ids are of those prompts that are read first, whose number
+    `first_of` says; null where the rows are the first ones of all.
+    """
     loader = prompts_of(served)
     snapshot, sort, first = loader.now(), query["sort"], query["offset"]
     try:
         conditions = _conditions(snapshot, query["where"])
         mask = snapshot.meeting(conditions, query["search"])
-        numbers = snapshot.page(mask, sort, query["descending"], first, query["limit"])
+        is_early = not snapshot.is_complete and sort == "id" and not query["descending"]
+        is_early = is_early and len(snapshot.first_read) < len(snapshot)
+        early = snapshot.early_page(mask, first, query["limit"]) if is_early else []
+        numbers = early or snapshot.page(mask, sort, query["descending"], first, query["limit"])
     except NotYet as waiting:
         return _not_yet(snapshot, waiting)
     snapshot = loader.wait_for(snapshot, numbers, _WAIT_SECONDS)
@@ -55,6 +62,8 @@ def prompt_rows(served: ServedStore, query: Mapping[str, Any]) -> Json:
             "rows": [_row(snapshot, number, names) for number in numbers],
             "columns": _columns(snapshot),
             "loading": snapshot.loading,
+            "num_read": snapshot.num_read,
+            "first_of": len(snapshot.first_read) if early else None,
             "problems": [*snapshot.said(), *loader.troubles],
         }
     )
@@ -116,8 +125,9 @@ def _columns(snapshot: PromptSnapshot) -> list[dict[str, Any]]:
 
 
 def _not_yet(snapshot: PromptSnapshot, waiting: NotYet) -> Json:
-    values = {"waiting_for": waiting.columns, "loading": snapshot.loading, "total": len(snapshot)}
-    return Json({**values, "matching": None, "rows": [], "columns": _columns(snapshot), "problems": []}, status=202)
+    values = {"waiting_for": waiting.columns, "loading": snapshot.loading, "num_read": snapshot.num_read}
+    values |= {"total": len(snapshot), "matching": None, "rows": [], "columns": _columns(snapshot), "problems": []}
+    return Json(values, status=202)
 
 
 def histograms(served: ServedStore, query: Mapping[str, Any]) -> Json:
