@@ -13,6 +13,7 @@ the map.
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -71,6 +72,11 @@ class PromptMap:
     """Of the most similar prompts of the sample, the share that is among as many nearest points, on average."""
     num_neighbours: int
     """The number of neighbours that were compared; 0 if there are too few prompts for that."""
+
+    def number(self, id_: str) -> int | None:
+        """Return the number of a prompt's point; None if it has no place."""
+        number = bisect_left(self.ids, id_)
+        return number if number < len(self.ids) and self.ids[number] == id_ else None
 
 
 def prompt_map(store: Store, progress: Callable[[int, int], None] = lambda done, total: None) -> PromptMap:
@@ -275,8 +281,9 @@ def _largest(vector_IF: csr_array, mean_F: Floats) -> tuple[Floats, Floats]:
 
     def centred(weight_I: Floats) -> Floats:
         weight_I = weight_I.ravel() - weight_I.mean()
-        found_I: Floats = vector_IF @ (vector_IF.T @ weight_I)
-        return found_I - found_I.mean()
+        product_I: Floats = vector_IF @ (vector_IF.T @ weight_I)
+        product_I -= product_I.mean()
+        return product_I
 
     begin_I = np.cos(np.arange(size) + 1.0)  # any fixed start that no symmetry of the prompts makes orthogonal
     operator = LinearOperator((size, size), matvec=centred, dtype=np.float64)

@@ -20,6 +20,7 @@ from . import (
     interventions,
     labels,
     notes,
+    prompt_map,
     prompts,
     subgraph,
 )
@@ -27,6 +28,7 @@ from . import (
 ALL: tuple[Sequence[Endpoint], ...] = (
     about_store.ENDPOINTS,
     prompts.ENDPOINTS,
+    prompt_map.ENDPOINTS,
     graphs.ENDPOINTS,
     groups.ENDPOINTS,
     subgraph.ENDPOINTS,

@@ -27,9 +27,11 @@ from ...text import counted
 from .block import LABEL, NUMBERS, WEIGHT, PromptBlock
 from .column import MISSING, UNKNOWN, Bools, PromptColumn, Source
 from .histograms import Binned, binned
+from .region import RegionOfMap
 
 T = TypeVar("T", bound=np.generic)
 Numbers = npt.NDArray[np.int64]
+Asked = Condition | RegionOfMap
 _OF_CATALOGUE = (*SIZES, "replacement", "completeness")
 _SOURCES: dict[str, Source] = {
     LABEL: "answer",
@@ -188,11 +190,13 @@ class PromptSnapshot:
         block = self.blocks[commit]
         return block.texts.text(row) if block and block.texts else None
 
-    def mask(self, condition: Condition) -> Bools:
+    def mask(self, condition: Asked) -> Bools:
         """Return which prompts meet a condition: bool [prompts]. Raises ConfigError, NotYet."""
         return self._keep(("mask", condition.text), lambda: self._mask(condition))
 
-    def _mask(self, condition: Condition) -> Bools:
+    def _mask(self, condition: Asked) -> Bools:
+        if isinstance(condition, RegionOfMap):
+            return condition.met_by(self.catalogue)
         if condition.column == "id":
             return condition.met_by(self.catalogue.ids)
         if condition.column != "text":
@@ -214,7 +218,7 @@ class PromptSnapshot:
             lambda: np.concatenate([np.zeros(0, dtype=bool), *(own(block) for block in self.blocks if block)]),
         )
 
-    def meeting(self, conditions: Sequence[Condition], search: str, but: str | None = None) -> Bools:
+    def meeting(self, conditions: Sequence[Asked], search: str, but: str | None = None) -> Bools:
         """Return which prompts meet all conditions, except those about the column `but`, and hold the search text."""
         mask = np.ones(len(self), dtype=bool)
         for condition in conditions:

@@ -4,6 +4,7 @@ import { get } from "../api.js";
 import { usualColumns, usualHistograms } from "../corpus/columns.js";
 import { Chips, ConditionField, SearchBox } from "../corpus/filters.js";
 import { Histograms } from "../corpus/histograms.js";
+import { PromptMap } from "../corpus/map.js";
 import { usePolled } from "../corpus/poll.js";
 import { Failures, RunProgress } from "../corpus/run.js";
 import { Sets } from "../corpus/sets.js";
@@ -144,6 +145,7 @@ export default function Corpus({ store, params }) {
     </div>
     <${Chips} view=${view} />
     <${Histograms} found=${bars.value} names=${counts.filter((name) => known.has(name))} view=${view} columns=${columns} choose=${(chosen) => act("choose distributions", { histogram: chosen })} />
+    <${PromptMap} view=${view} columns=${columns} current=${at.current.isFocused ? answer?.rows[here()]?.id ?? null : null} numStored=${run?.num_stored ?? null} />
     ${rows.error && html`<p class="failed" role="alert">${rows.error.message}</p>`}
     ${!answer ? !rows.error && html`<${NotThere} what="the prompts" />` : html`
       <div class="above">
