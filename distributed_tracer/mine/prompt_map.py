@@ -6,8 +6,7 @@ The map is their principal component analysis, which is classical multidimension
 are too many prompts, a sample of them spans the plane, and the others are placed by their own vectors (landmark MDS, de
 Silva and Tenenbaum 2004). Samples are chosen by a hash of ids, so that a store has one map.
 
-Axes: I prompt, X edge between two sites in one prompt, F edge between two sites in any prompt of the sample, Y axis of
-the map.
+Axes: I prompt, X edge between two sites in one prompt, Y edge between two sites in any prompt of the sample.
 """
 
 from __future__ import annotations
@@ -196,9 +195,9 @@ class _Sample:
     """The vectors that span the plane."""
 
     ids: Sequence[str]
-    word_F: npt.NDArray[np.uint64]
+    word_Y: npt.NDArray[np.uint64]
     """Ascending."""
-    vector_IF: csr_array
+    vector_IY: csr_array
 
     @classmethod
     def of(cls, batches: Sequence[_Vectors]) -> _Sample:
@@ -215,20 +214,20 @@ class _Sample:
         starts = np.cumsum([0, *(len(batch.ids) for batch in batches)])
         row_X = row_I[np.concatenate([batch.row_X + start for batch, start in zip(batches, starts[:-1], strict=True)])]
         ids.sort()
-        word_F, column_X = np.unique(np.concatenate([batch.word_X for batch in batches]), return_inverse=True)
+        word_Y, column_X = np.unique(np.concatenate([batch.word_X for batch in batches]), return_inverse=True)
         value_X = np.concatenate([batch.value_X for batch in batches])
-        return cls(ids, word_F, csr_array((value_X, (row_X, column_X.reshape(-1))), shape=(len(ids), len(word_F))))
+        return cls(ids, word_Y, csr_array((value_X, (row_X, column_X.reshape(-1))), shape=(len(ids), len(word_Y))))
 
 
 @dataclass(frozen=True, eq=False)
 class _Plane:
     """The plane of the two directions in which the vectors of a sample vary most."""
 
-    word_F: npt.NDArray[np.uint64]
-    axis_F2: Floats
+    word_Y: npt.NDArray[np.uint64]
+    axis_Y2: Floats
     offset_2: Floats
     """Product of the mean with each axis."""
-    mean_F: Floats
+    mean_Y: Floats
     sample_I2: Floats
     """Places of the sample."""
     share_2: Floats
@@ -236,43 +235,43 @@ class _Plane:
     @classmethod
     def of(cls, sample: _Sample) -> _Plane:
         """Return the plane of a sample."""
-        vector_IF = sample.vector_IF
+        vector_IY = sample.vector_IY
         num_prompts = len(sample.ids)
-        mean_F = np.asarray(vector_IF.sum(axis=0)).ravel() / num_prompts
-        total = num_prompts * max(0.0, 1.0 - float(mean_F @ mean_F))  # all vectors have length 1
+        mean_Y = np.asarray(vector_IY.sum(axis=0)).ravel() / num_prompts
+        total = num_prompts * max(0.0, 1.0 - float(mean_Y @ mean_Y))  # all vectors have length 1
         if total <= num_prompts * 1e-9:  # all graphs are equal
-            zeros_I2, zeros_F2 = np.zeros((num_prompts, 2)), np.zeros((len(mean_F), 2))
-            return cls(sample.word_F, zeros_F2, np.zeros(2), mean_F, zeros_I2, np.full(2, np.nan))
-        value_2, basis_I2 = _largest(vector_IF, mean_F)
+            zeros_I2, zeros_Y2 = np.zeros((num_prompts, 2)), np.zeros((len(mean_Y), 2))
+            return cls(sample.word_Y, zeros_Y2, np.zeros(2), mean_Y, zeros_I2, np.full(2, np.nan))
+        value_2, basis_I2 = _largest(vector_IY, mean_Y)
         value_2[value_2 < num_prompts * 1e-12] = 0.0
         length_2 = np.sqrt(value_2)
         basis_I2 = basis_I2 * _signs(basis_I2)
         scaled_I2 = np.divide(basis_I2, length_2, out=np.zeros_like(basis_I2), where=length_2 > 0)
-        axis_F2 = vector_IF.T @ scaled_I2 - np.outer(mean_F, scaled_I2.sum(axis=0))
-        return cls(sample.word_F, axis_F2, mean_F @ axis_F2, mean_F, basis_I2 * length_2, value_2 / total)
+        axis_Y2 = vector_IY.T @ scaled_I2 - np.outer(mean_Y, scaled_I2.sum(axis=0))
+        return cls(sample.word_Y, axis_Y2, mean_Y @ axis_Y2, mean_Y, basis_I2 * length_2, value_2 / total)
 
     @property
     def variances(self) -> tuple[float, float]:
         """The sum of squares of the sample's distances from its mean: in the plane, and in all dimensions."""
-        return float((self.sample_I2**2).sum()), len(self.sample_I2) * max(0.0, 1.0 - float(self.mean_F @ self.mean_F))
+        return float((self.sample_I2**2).sum()), len(self.sample_I2) * max(0.0, 1.0 - float(self.mean_Y @ self.mean_Y))
 
     def placed(self, vectors: _Vectors) -> tuple[Floats, Floats]:
         """Return places in the plane [I, 2], and squared distances from the mean of the sample [I]."""
-        at_X = np.minimum(np.searchsorted(self.word_F, vectors.word_X), len(self.word_F) - 1)
-        is_known_X = self.word_F[at_X] == vectors.word_X
+        at_X = np.minimum(np.searchsorted(self.word_Y, vectors.word_X), len(self.word_Y) - 1)
+        is_known_X = self.word_Y[at_X] == vectors.word_X
         row_X, at_X, value_X = vectors.row_X[is_known_X], at_X[is_known_X], vectors.value_X[is_known_X]
         size = len(vectors.ids)
-        sums = [np.bincount(row_X, value_X * self.axis_F2[at_X, axis], size) for axis in (0, 1)]
-        of_mean_I = np.bincount(row_X, value_X * self.mean_F[at_X], size)
-        distance_I = 1.0 - 2.0 * of_mean_I + float(self.mean_F @ self.mean_F)
+        sums = [np.bincount(row_X, value_X * self.axis_Y2[at_X, axis], size) for axis in (0, 1)]
+        of_mean_I = np.bincount(row_X, value_X * self.mean_Y[at_X], size)
+        distance_I = 1.0 - 2.0 * of_mean_I + float(self.mean_Y @ self.mean_Y)
         return np.stack(sums, axis=1) - self.offset_2, np.maximum(distance_I, 0.0)
 
 
-def _largest(vector_IF: csr_array, mean_F: Floats) -> tuple[Floats, Floats]:
+def _largest(vector_IY: csr_array, mean_Y: Floats) -> tuple[Floats, Floats]:
     """Return the two largest eigenvalues [2] of the products of centred vectors, and their eigenvectors [I, 2]."""
-    size = vector_IF.shape[0]
+    size = vector_IY.shape[0]
     if size <= _DENSE:
-        product_II = (vector_IF @ vector_IF.T).toarray()
+        product_II = (vector_IY @ vector_IY.T).toarray()
         mean_I = product_II.mean(axis=0)
         values, vectors = eigh(
             product_II - mean_I[:, None] - mean_I + mean_I.mean(), subset_by_index=[size - 2, size - 1]
@@ -281,7 +280,7 @@ def _largest(vector_IF: csr_array, mean_F: Floats) -> tuple[Floats, Floats]:
 
     def centred(weight_I: Floats) -> Floats:
         weight_I = weight_I.ravel() - weight_I.mean()
-        product_I: Floats = vector_IF @ (vector_IF.T @ weight_I)
+        product_I: Floats = vector_IY @ (vector_IY.T @ weight_I)
         product_I -= product_I.mean()
         return product_I
 
@@ -310,7 +309,7 @@ def _neighbours_kept(sample: _Sample, place_I2: Floats) -> tuple[float, int]:
     if count < 1:
         return float("nan"), 0
     compared = np.unique(np.linspace(0, size - 1, min(size, _NUM_COMPARED)).astype(np.intp))
-    product_XI = (sample.vector_IF[compared] @ sample.vector_IF.T).toarray()
+    product_XI = (sample.vector_IY[compared] @ sample.vector_IY.T).toarray()
     shares = []
     for place, own in enumerate(compared.tolist()):
         far_I = ((place_I2 - place_I2[own]) ** 2).sum(axis=1)

@@ -24,7 +24,7 @@ SECONDS = 120.0
 
 
 def test_a_graph_of_two_million_edges_opens_and_moves(tmp_path: Path, browser: Any) -> None:
-    corpus = Corpus(nodes=6_000.0, edges=EDGES / 0.9, spread=0.0, active_per_site=40)
+    corpus = Corpus(nodes=6_000.0, edges=1.1 * EDGES / 0.9, spread=0.0, active_per_site=40)
     graph = replace(corpus.graph(0), prompt_id="large")
     assert graph.num_edges >= EDGES
     random_stores.make_store(str(tmp_path / "store"), [graph])
