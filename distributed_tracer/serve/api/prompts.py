@@ -143,6 +143,7 @@ def _columns(snapshot: PromptSnapshot) -> list[dict[str, Any]]:
 def not_yet(snapshot: PromptSnapshot, waiting: NotYet) -> Json:
     """Return the reply to a question about columns that are still being read."""
     values = {"waiting_for": waiting.columns, "loading": snapshot.loading, "num_read": snapshot.num_read}
+    values |= {"first_of": None}
     values |= {"total": len(snapshot), "matching": None, "rows": [], "columns": _columns(snapshot), "problems": []}
     return Json(values, status=202)
 

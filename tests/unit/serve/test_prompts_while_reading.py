@@ -69,6 +69,8 @@ def test_rows_are_of_the_parts_that_are_read_first_until_all_are_read(
         beyond = rows(served, limit="3", offset="3")
         assert [row["id"] for row in beyond["rows"]] == ["p3", "p4", "p5"]
         assert beyond["first_of"] is None
+        waiting = rows(served, where="no_such_key=1")
+        assert (waiting["waiting_for"], waiting["first_of"], waiting["num_read"]) == (["metadata"], None, 4)
         largest = rows(served, limit="2", sort="num_nodes", descending="true")
         assert largest["first_of"] is None
     assert prompts_of(served).read_all(SECONDS).is_complete

@@ -151,7 +151,7 @@ export default function Corpus({ store, params }) {
       <div class="above">
         <p class="counts" role="status">${answer.matching === null ? "" : answer.matching === answer.total ? counted(answer.total, "prompt")
           : `${answer.matching.toLocaleString("en")} of ${counted(answer.total, "prompt")}`}
-          ${answer.loading < 1 ? html` <span class="faint">· ${reading(answer)}${answer.first_of === null ? "" : `; the rows below are of the ${counted(answer.first_of, "prompt")} read first`}</span>` : ""}</p>
+          ${answer.loading < 1 ? html` <span class="faint">· ${reading(answer)}${(answer.first_of ?? null) === null ? "" : `; the rows below are of the ${counted(answer.first_of, "prompt")} read first`}</span>` : ""}</p>
         ${view.picked.length > 0 && html`<p class="picked">${view.picked.length === 2
           ? html`<a href=${href("compare", { a: view.picked[0], b: view.picked[1] })}>Compare ${cut(visible(view.picked[0]), 30)} with ${cut(visible(view.picked[1]), 30)}</a>`
           : html`${cut(visible(view.picked[0]), 40)} is picked: pick another one to compare`}
