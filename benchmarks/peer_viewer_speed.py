@@ -3,6 +3,7 @@
     ENV/bin/python benchmarks/peer_viewer_speed.py --peer CHECKOUT --packages NPM/node_modules --graphs FOLDER
         [--slugs SLUG ...] [--seconds 5] [--chromium /usr/bin/chromium]
 
+`serve_graph.py --peer CHECKOUT --packages NPM/node_modules` measures both viewers with the same random graphs.
 CHECKOUT, NPM and FOLDER are those of peer_viewer.py: FOLDER is what `distributed-tracer export STORE --all --format
 viewer --out FOLDER` writes. Nothing is asked of other hosts. The columns:
 
@@ -23,6 +24,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,16 +84,22 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="seconds of each movement")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     options = parser.parse_args()
+    measure(options.peer, options.packages, options.graphs, options.slugs, options.seconds, options.chromium)
+
+
+def measure(
+    peer: Path, packages: Path, graphs: Path, wanted: Sequence[str] | None, seconds: float, chromium: str
+) -> None:
+    """Print a row for each graph of a folder, or for those that are wanted."""
     print(f"{'graph':<20} {'JSON MB':>8} {'nodes':>7} {'links':>9} {'first paint':>12} {'slider':>16}", end=" ")
     print(f"{'redraw':>10} {'hover':>16}")
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page"
-        copy_page(options.peer, options.packages, page)
-        entries = json.loads((options.graphs / "graph-metadata.json").read_text())["graphs"]
-        slugs = [entry["slug"] for entry in entries if not options.slugs or entry["slug"] in options.slugs]
-        for slug in slugs:
-            with served(options.peer, options.graphs, None, page) as address, browser(options.chromium) as visit:
-                print(line(slug, options.graphs / f"{slug}.json", visit, address, options.seconds), flush=True)
+        copy_page(peer, packages, page)
+        entries = json.loads((graphs / "graph-metadata.json").read_text())["graphs"]
+        for slug in [entry["slug"] for entry in entries if not wanted or entry["slug"] in wanted]:
+            with served(peer, graphs, None, page) as address, browser(chromium) as visit:
+                print(line(slug, graphs / f"{slug}.json", visit, address, seconds), flush=True)
 
 
 def line(slug: str, file: Path, visit: Visit, address: str, seconds: float) -> str:

@@ -2,9 +2,12 @@
 
     python benchmarks/serve_corpus.py [--prompts 10000 100000] [--store URL] [--repeats 3] [--json FILE]
 
-A store is made (`many_prompts.py`), a server is started, and its API is asked as the page asks it. `first rows` is the
-time from the start of the process to the first answer with the ids, scores and sizes of a page of rows; `first texts`
-until these rows have their texts; `whole table` until every column is sorted and searched. All other rows are the
+A store is made (`many_prompts.py`), a server is started, and its API is asked as the page asks it. `start` is the time
+until the server has printed its address. The next times begin there, when a reader opens the page: `first rows` until
+there are the ids, scores and sizes of a page of rows; `first texts` until these rows have their texts; `whole table`
+until every column is sorted and searched. `in the page` is the time from the request of the page to its first row with
+a text, in headless Chromium and of another server that nothing was asked of; `longest answer` is that of the answers
+while the table is being read. All other rows are the
 median of different questions of a kind, so that nothing is answered from what was kept; `again` is a repeated one. The
 machine's other work shows in all of them.
 """
@@ -35,24 +38,33 @@ SORTED = ["answer.weight", "replacement", "subject", "difficulty", "num_nodes", 
 _LONGEST = 600.0
 
 
-def measure(url: str, repeats: int) -> Iterator[dict[str, Any]]:
+def measure(url: str, repeats: int, chromium: str) -> Iterator[dict[str, Any]]:
     """Yield a row for each question to a server of a store."""
-    begin = time.perf_counter()
+    started = time.perf_counter()
+    longest = 0.0
     with served(url, "--read-only") as server:
+        begin = time.perf_counter()
 
         def until(holds: Callable[[Any], bool]) -> float:
-            """Return the seconds from the start of the server until the first page of rows is as wanted."""
-            while not holds(rows(server)):
-                if time.perf_counter() - begin > _LONGEST:
+            """Return the seconds since the server answers until the first page of rows is as wanted."""
+            nonlocal longest
+            is_held = False
+            while not is_held:
+                asked = time.perf_counter()
+                is_held = holds(rows(server))
+                longest = max(longest, time.perf_counter() - asked)
+                if asked - begin > _LONGEST:
                     raise TimeoutError(f"nothing after {_LONGEST} s")
             return time.perf_counter() - begin
 
+        yield {"question": "start", "ms": 1000 * (begin - started)}
         yield {"question": "first rows", "ms": 1000 * until(lambda found: bool(found["rows"]))}
         yield {
             "question": "first texts",
             "ms": 1000 * until(lambda found: all(row["is_read"] for row in found["rows"])),
         }
         yield {"question": "whole table", "ms": 1000 * until(lambda found: found["loading"] == 1)}
+        yield {"question": "longest answer", "ms": 1000 * longest}
         yield {"question": "memory, MiB", "ms": _peak_bytes(server) / 2**20}
         yield _row("page of rows", [lambda n=n: rows(server, offset=100 * n) for n in range(1, 1 + repeats)])
         yield _row("sort", [lambda name=name: rows(server, sort=name) for name in SORTED[:repeats]])
@@ -68,6 +80,25 @@ def measure(url: str, repeats: int) -> Iterator[dict[str, Any]]:
             [lambda n=n: histograms(server, where=[f"num_nodes>={30 + n}"]) for n in range(1, 1 + repeats)],
         )
         yield _row("progress", [lambda: server.ask("api/v1/progress")] * repeats)
+    if chromium:
+        yield {"question": "in the page", "ms": 1000 * _seconds_in_page(url, chromium)}
+
+
+def _seconds_in_page(url: str, chromium: str) -> float:
+    """Return the seconds from opening the page of a new server until a row of it has a text."""
+    from playwright.sync_api import sync_playwright
+
+    with served(url, "--read-only") as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        begin = time.perf_counter()
+        page.goto(f"{server.root}enter?token={server.token}")
+        page.wait_for_function(
+            "() => document.querySelector('table.prompts tbody td.prompt')?.innerText.length > 10", timeout=120_000
+        )
+        seconds = time.perf_counter() - begin
+        browser.close()
+        return seconds
 
 
 def rows(server: Server, **query: Any) -> Any:
@@ -107,6 +138,7 @@ def main() -> int:
     parser.add_argument("--prompts", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--store", help="a store that was made before, instead of new ones")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--chromium", default="", help="program of the browser, such as /usr/bin/chromium")
     parser.add_argument("--json", type=Path, help="also write all results here")
     args = parser.parse_args()
     found: dict[str, list[dict[str, Any]]] = {}
@@ -115,7 +147,7 @@ def main() -> int:
             url = args.store or str(Path(folder) / f"store-{count}")
             if not args.store:
                 make_store(url, count)
-            results = found[str(count or args.store)] = list(measure(url, args.repeats))
+            results = found[str(count or args.store)] = list(measure(url, args.repeats, args.chromium))
             table = Table({name: [row[name] for row in results] for name in ("question", "ms")})
             print(f"\n{args.store or f'{count:,} prompts'}\n{table.format(len(results))}", flush=True)
     if args.json:

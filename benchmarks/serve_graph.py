@@ -1,7 +1,7 @@
 """The graph page of `serve` in headless Chromium, with random graphs of several sizes.
 
     python benchmarks/serve_graph.py [--store FOLDER] [--only 3000x100000 ...] [--json out.json]
-        [--chromium /usr/bin/chromium] [--width 1440] [--height 900]
+        [--chromium /usr/bin/chromium] [--width 1440] [--height 900] [--peer CHECKOUT --packages NPM/node_modules]
 
 Each graph is opened in a fresh page, which is moved and whose sliders are dragged as a reader would, one step a frame.
 The columns of the table are: bytes of the reply before and after compression, beside those of the same graph as the
@@ -10,7 +10,9 @@ the server has in memory (the file of `--json` has those of one that it has not,
 percentile of the milliseconds between frames while the slider of influence is dragged, that of edges, while the drawing
 is moved, and while it is zoomed; in brackets the milliseconds of a processor that the page's thread takes for such a
 frame, which do not depend on what else the machine does. Chromium runs without a GPU: every pixel is painted by the
-processor. benchmarks/peer_viewer_speed.py measures circuit-tracer's viewer with the same graphs.
+processor. With `--peer` and `--packages`, which peer_viewer.py describes, the same graphs are then exported with
+`export --all --format viewer` and opened by circuit-tracer's viewer: a second table, which peer_viewer_speed.py
+explains.
 """
 
 from __future__ import annotations
@@ -31,12 +33,14 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
+from peer_viewer_speed import measure as peer_speed  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 from random_stores import write_part  # noqa: E402
 from serving import Server, served  # noqa: E402
 from synthetic_graphs import Corpus  # noqa: E402
 
 from distributed_tracer import open_store  # noqa: E402
+from distributed_tracer.cli.main import main as main_of_program  # noqa: E402
 from distributed_tracer.export.formats import export_graph  # noqa: E402
 from distributed_tracer.store.ledger import Ledger  # noqa: E402
 
@@ -89,7 +93,11 @@ def main() -> None:
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     parser.add_argument("--width", type=int, default=1440)
     parser.add_argument("--height", type=int, default=900)
+    parser.add_argument("--peer", type=Path, help="checkout of circuit-tracer, whose viewer is measured, too")
+    parser.add_argument("--packages", type=Path, help="node_modules with the libraries of that viewer")
     options = parser.parse_args()
+    if (options.peer is None) != (options.packages is None):
+        parser.error("--peer and --packages belong together")
     sizes = [size for size in SIZES if not options.only or f"{size[0]}x{size[1]}" in options.only]
     with tempfile.TemporaryDirectory() as folder:
         store = options.store or Path(folder) / "store"
@@ -100,7 +108,14 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=options.chromium, args=arguments)
             found = [measured(options, store, server, browser, *size) for size in sizes]
             browser.close()
-    print(table(found))
+        print(table(found), flush=True)
+        if options.peer:
+            graphs = Path(folder) / "exported"
+            if main_of_program(["export", str(store), "--all", "--format", "viewer", "--out", str(graphs)]):
+                raise SystemExit("the graphs could not be exported")
+            peer_speed(
+                options.peer, options.packages, graphs, [name_of(*size) for size in sizes], 5.0, options.chromium
+            )
     if options.json:
         options.json.write_text(json.dumps(found, indent=2))
 
@@ -192,9 +207,15 @@ def table(found: list[dict[str, Any]]) -> str:
             *("{median:.0f} / {p95:.0f} ({thread:.0f})".format(**one[what]) for what in MOVEMENTS),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(
-        [*lines, f"{os.cpu_count()} processors; milliseconds between frames: middle / 95th percentile (thread)"]
-    )
+    machine = f"{os.cpu_count()} processors: {processor()}"
+    return "\n".join([*lines, f"{machine}; milliseconds between frames: middle / 95th percentile (thread)"])
+
+
+def processor() -> str:
+    """Return the name of the processor, as far as the system says it."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text().splitlines() if file.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 if __name__ == "__main__":

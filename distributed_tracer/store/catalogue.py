@@ -105,7 +105,9 @@ class Catalogue:
 
     def numbers(self, commit: int) -> range:
         """Return the numbers of the prompts that are read from a commit's part, in the order of its rows."""
-        first, end = np.searchsorted(self.columns["commit"], [commit, commit + 1]).tolist()
+        commit_I = self.columns["commit"]
+        bounds = np.array([commit, commit + 1], dtype=commit_I.dtype)  # other numbers would make a copy of the column
+        first, end = np.searchsorted(commit_I, bounds).tolist()
         return range(first, end)
 
     def rows(self, commit: int) -> list[int]:

@@ -21,6 +21,7 @@ from . import (
     labels,
     neighbours,
     notes,
+    prompt_map,
     prompts,
     subgraph,
 )
@@ -28,6 +29,7 @@ from . import (
 ALL: tuple[Sequence[Endpoint], ...] = (
     about_store.ENDPOINTS,
     prompts.ENDPOINTS,
+    prompt_map.ENDPOINTS,
     graphs.ENDPOINTS,
     neighbours.ENDPOINTS,
     groups.ENDPOINTS,

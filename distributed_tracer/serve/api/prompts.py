@@ -11,23 +11,30 @@ from dataclasses import asdict
 from typing import Any
 
 from ...errors import ConfigError
+from ...mine.prompt_map import PromptMap
 from ...redact import redacted
 from ...store.read.conditions import kind_of
-from ...store.read.where import Condition
 from ..endpoint import Endpoint, Json, Param
 from ..prompts.block import LABEL, WEIGHT
 from ..prompts.column import canonical
+from ..prompts.histograms import Binned
 from ..prompts.loader import prompts_of
-from ..prompts.snapshot import NotYet, PromptSnapshot
+from ..prompts.region import RegionOfMap, is_region
+from ..prompts.snapshot import Asked, NotYet, PromptSnapshot
 from ..run_progress import progress_of
 from ..served_store import ServedStore
+from ..store_map import map_of
 
 MOST_ROWS, MOST_IDS, MOST_HISTOGRAMS, MOST_FAILURES = 500, 10_000, 40, 1000
 """Largest numbers of rows, ids, histograms and failed prompts in one reply."""
 _MOST_CHARACTERS = 600
 _WAIT_SECONDS = 0.3
 
-WHERE = Param("where", "Conditions, as on the command line: KEY=VALUE, KEY>=VALUE, KEY<=VALUE.", "strings")
+WHERE = Param(
+    "where",
+    "Conditions, as on the command line: KEY=VALUE, KEY>=VALUE, KEY<=VALUE; or `map.region=MAP:X,Y X,Y X,Y`.",
+    "strings",
+)
 SEARCH = Param("search", "Text that the id, the text or the answer of a prompt contains, in any case.", default="")
 SORT = Param("sort", "Column by which rows are sorted; `id` by default.", default="id")
 DESCENDING = Param("descending", "Whether the largest value comes first.", "boolean", default=False)
@@ -35,15 +42,22 @@ COLUMN = Param("column", "Name of a column, as in `columns` of /prompts. May be 
 
 
 def prompt_rows(served: ServedStore, query: Mapping[str, Any]) -> Json:
-    """Return one page of the prompts that match, sorted; equal values in the order of ids, missing ones last."""
+    """Return one page of the prompts that match, sorted; equal values in the order of ids, missing ones last.
+
+    While the store is being read, pages in the order of ids are of those prompts that are read first, whose number
+    `first_of` says; null where the rows are the first ones of all.
+    """
     loader = prompts_of(served)
     snapshot, sort, first = loader.now(), query["sort"], query["offset"]
     try:
-        conditions = _conditions(snapshot, query["where"])
+        conditions = conditions_of(served, snapshot, query["where"])
         mask = snapshot.meeting(conditions, query["search"])
-        numbers = snapshot.page(mask, sort, query["descending"], first, query["limit"])
+        is_early = not snapshot.is_complete and sort == "id" and not query["descending"]
+        is_early = is_early and len(snapshot.first_read) < len(snapshot)
+        early = snapshot.early_page(mask, first, query["limit"]) if is_early else []
+        numbers = early or snapshot.page(mask, sort, query["descending"], first, query["limit"])
     except NotYet as waiting:
-        return _not_yet(snapshot, waiting)
+        return not_yet(snapshot, waiting)
     snapshot = loader.wait_for(snapshot, numbers, _WAIT_SECONDS)
     for name in query["column"]:
         if name not in snapshot.sources and snapshot.is_complete:
@@ -54,19 +68,30 @@ def prompt_rows(served: ServedStore, query: Mapping[str, Any]) -> Json:
             "total": len(snapshot),
             "matching": int(mask.sum()),
             "offset": first,
-            "rows": [_row(snapshot, number, names) for number in numbers],
+            "rows": [row_of(snapshot, number, names) for number in numbers],
             "columns": _columns(snapshot),
             "loading": snapshot.loading,
+            "num_read": snapshot.num_read,
+            "first_of": len(snapshot.first_read) if early else None,
             "problems": [*snapshot.said(), *loader.troubles],
         }
     )
 
 
-def _conditions(snapshot: PromptSnapshot, where: Sequence[str]) -> list[Condition]:
-    return [snapshot.condition(text) for text in where]
+def conditions_of(served: ServedStore, snapshot: PromptSnapshot, where: Sequence[str]) -> list[Asked]:
+    """Return conditions as they are written; regions of the map are among them. Raises ConfigError, NotYet."""
+    return [_region(served, text) if is_region(text) else snapshot.condition(text) for text in where]
 
 
-def _row(snapshot: PromptSnapshot, number: int, names: Sequence[str]) -> dict[str, Any]:
+def _region(served: ServedStore, text: str) -> RegionOfMap:
+    found = map_of(served).now()
+    if not isinstance(found, PromptMap):
+        raise NotYet(["the map"])
+    return RegionOfMap.of(text, found)
+
+
+def row_of(snapshot: PromptSnapshot, number: int, names: Sequence[str]) -> dict[str, Any]:
+    """Return what the table shows of a prompt, with its values in some columns."""
     commit, _ = snapshot.place(number)
     block, text = snapshot.blocks[commit], snapshot.text(number)
     return {
@@ -117,9 +142,12 @@ def _columns(snapshot: PromptSnapshot) -> list[dict[str, Any]]:
     return found
 
 
-def _not_yet(snapshot: PromptSnapshot, waiting: NotYet) -> Json:
-    values = {"waiting_for": waiting.columns, "loading": snapshot.loading, "total": len(snapshot)}
-    return Json({**values, "matching": None, "rows": [], "columns": _columns(snapshot), "problems": []}, status=202)
+def not_yet(snapshot: PromptSnapshot, waiting: NotYet) -> Json:
+    """Return the reply to a question about columns that are still being read."""
+    values = {"waiting_for": waiting.columns, "loading": snapshot.loading, "num_read": snapshot.num_read}
+    values |= {"first_of": None}
+    values |= {"total": len(snapshot), "matching": None, "rows": [], "columns": _columns(snapshot), "problems": []}
+    return Json(values, status=202)
 
 
 def histograms(served: ServedStore, query: Mapping[str, Any]) -> Json:
@@ -131,7 +159,7 @@ def histograms(served: ServedStore, query: Mapping[str, Any]) -> Json:
     if len(query["column"]) > MOST_HISTOGRAMS:
         raise ConfigError(f"{len(query['column'])} histograms are asked for; at most {MOST_HISTOGRAMS} at a time")
     try:
-        conditions = _conditions(snapshot, query["where"])
+        conditions = conditions_of(served, snapshot, query["where"])
         mask = snapshot.meeting(conditions, query["search"])
         found = [_histogram(snapshot, name, conditions, query["search"], mask) for name in query["column"]]
     except NotYet as waiting:
@@ -141,27 +169,28 @@ def histograms(served: ServedStore, query: Mapping[str, Any]) -> Json:
 
 
 def _histogram(
-    snapshot: PromptSnapshot, name: str, conditions: Sequence[Condition], search: str, mask: Any
+    snapshot: PromptSnapshot, name: str, conditions: Sequence[Asked], search: str, mask: Any
 ) -> dict[str, Any]:
     own = snapshot.binned(name)
     has_own = any(condition.column == name for condition in conditions)
     others = own.counts(snapshot.meeting(conditions, search, but=name)) if has_own else None
     matching = own.counts(mask)
-    values = own.facts.get("values")
-    facts = dict(own.facts)
-    if values is not None:
-        facts["values"] = [_shortened(value) for value in values]
-        facts["conditions"] = [_condition(name, value, _shortened(value) == value) for value in values]
     return {
-        "name": name,
-        "kind": own.column.kind,
-        "source": own.column.source,
-        "is_integer": own.column.is_integer,
-        **facts,
+        **legend_of(name, own),
         "all": own.counts(),
         "others": others or matching,
         "matching": matching,
     }
+
+
+def legend_of(name: str, own: Binned) -> dict[str, Any]:
+    """Return what the bins or categories of a column are: bounds of numbers, or values with their conditions."""
+    facts = dict(own.facts)
+    if (values := facts.get("values")) is not None:
+        facts["values"] = [_shortened(value) for value in values]
+        facts["conditions"] = [_condition(name, value, _shortened(value) == value) for value in values]
+    about = {"name": name, "kind": own.column.kind, "source": own.column.source}
+    return {**about, "is_integer": own.column.is_integer, **facts}
 
 
 def _shortened(value: Any) -> Any:
@@ -172,10 +201,10 @@ def prompt_ids(served: ServedStore, query: Mapping[str, Any]) -> Json:
     """Return the ids of the prompts that match, sorted, up to a number."""
     snapshot = prompts_of(served).now()
     try:
-        mask = snapshot.meeting(_conditions(snapshot, query["where"]), query["search"])
+        mask = snapshot.meeting(conditions_of(served, snapshot, query["where"]), query["search"])
         numbers = snapshot.page(mask, "id", False, 0, query["limit"])
     except NotYet as waiting:
-        return _not_yet(snapshot, waiting)
+        return not_yet(snapshot, waiting)
     matching = int(mask.sum())
     ids = [snapshot.catalogue.ids[number] for number in numbers]
     return Json({"ids": ids, "matching": matching, "is_cut": matching > len(ids)})

@@ -18,7 +18,7 @@ from ...text import counted, format_bytes
 from ..served_store import REFRESH_SECONDS, ServedStore
 from .block import Dictionaries, PromptBlock, read_block
 from .check_columns import check_columns
-from .snapshot import PromptSnapshot
+from .snapshot import PromptSnapshot, num_first_parts
 
 _log = logging.getLogger(__name__)
 MOST_COLUMNS = 300
@@ -125,12 +125,13 @@ class PromptLoader:
         if not self._current.is_complete:
             with self._changed:
                 self._current = self._snapshot(store, blocks, False)
-        catalogue.rank_I  # noqa: B018  sorts the ids here, and not in a request
         missing = {commit: None for commit, block in enumerate(blocks) if block is None}
+        num_first = num_first_parts(catalogue)
         while missing:
-            with self._changed:
-                wanted = [commit for commit in self._wanted if commit in missing]
-            commit = next(iter(wanted or missing))
+            commit = next(iter(missing))
+            if commit >= num_first:
+                with self._changed:
+                    commit = next((wanted for wanted in self._wanted if wanted in missing), commit)
             del missing[commit]
             block = self._block(store, commit)
             with self._changed:
@@ -138,6 +139,7 @@ class PromptLoader:
                 if not self._current.is_complete and len(self._dictionaries.of) > self._current.num_dictionaries:
                     self._current = self._snapshot(store, blocks, False)  # it has columns that were not known before
                 self._changed.notify_all()
+        catalogue.rank_I  # noqa: B018  sorts the ids here, and not in a request: no request is answered meanwhile
         return blocks
 
     def _block(self, store: Store, commit: int) -> PromptBlock:

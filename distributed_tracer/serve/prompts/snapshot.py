@@ -9,6 +9,7 @@ import heapq
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from ...errors import ConfigError
 from ...names import unknown
+from ...store.catalogue import Catalogue
 from ...store.format.schema import SIZES
 from ...store.read.prompt_table import METADATA
 from ...store.read.where import Condition
@@ -25,9 +27,11 @@ from ...text import counted
 from .block import LABEL, NUMBERS, WEIGHT, PromptBlock
 from .column import MISSING, UNKNOWN, Bools, PromptColumn, Source
 from .histograms import Binned, binned
+from .region import RegionOfMap
 
 T = TypeVar("T", bound=np.generic)
 Numbers = npt.NDArray[np.int64]
+Asked = Condition | RegionOfMap
 _OF_CATALOGUE = (*SIZES, "replacement", "completeness")
 _SOURCES: dict[str, Source] = {
     LABEL: "answer",
@@ -43,6 +47,7 @@ _SOURCES: dict[str, Source] = {
 _OTHER_NAMES = ("id", "text", "targets", "error_share_L", "path_length_H", "tokens", "token_strings", "part")
 _KEPT_BYTES = 96 << 20
 _FIRST_ROWS = 1000
+"""Rows that are chosen without all ids in order; and prompts, at least, of the parts that are read first."""
 
 
 class NotYet(Exception):
@@ -51,6 +56,12 @@ class NotYet(Exception):
     def __init__(self, columns: Sequence[str]) -> None:
         super().__init__(", ".join(columns))
         self.columns = list(columns)
+
+
+def num_first_parts(catalogue: Catalogue) -> int:
+    """Return how many parts are read first, those with the first thousand prompts."""
+    commit_I = catalogue.columns["commit"]
+    return int(commit_I[min(_FIRST_ROWS, len(commit_I)) - 1]) + 1 if len(commit_I) else 0
 
 
 class PromptSnapshot:
@@ -93,6 +104,11 @@ class PromptSnapshot:
 
     def __len__(self) -> int:
         return len(self.catalogue)
+
+    @property
+    def num_read(self) -> int:
+        """The number of prompts of the parts that were read."""
+        return len(self) if self.is_complete else sum(block.size for block in self.blocks if block is not None)
 
     @property
     def loading(self) -> float:
@@ -174,11 +190,13 @@ class PromptSnapshot:
         block = self.blocks[commit]
         return block.texts.text(row) if block and block.texts else None
 
-    def mask(self, condition: Condition) -> Bools:
+    def mask(self, condition: Asked) -> Bools:
         """Return which prompts meet a condition: bool [prompts]. Raises ConfigError, NotYet."""
         return self._keep(("mask", condition.text), lambda: self._mask(condition))
 
-    def _mask(self, condition: Condition) -> Bools:
+    def _mask(self, condition: Asked) -> Bools:
+        if isinstance(condition, RegionOfMap):
+            return condition.met_by(self.catalogue)
         if condition.column == "id":
             return condition.met_by(self.catalogue.ids)
         if condition.column != "text":
@@ -200,7 +218,7 @@ class PromptSnapshot:
             lambda: np.concatenate([np.zeros(0, dtype=bool), *(own(block) for block in self.blocks if block)]),
         )
 
-    def meeting(self, conditions: Sequence[Condition], search: str, but: str | None = None) -> Bools:
+    def meeting(self, conditions: Sequence[Asked], search: str, but: str | None = None) -> Bools:
         """Return which prompts meet all conditions, except those about the column `but`, and hold the search text."""
         mask = np.ones(len(self), dtype=bool)
         for condition in conditions:
@@ -220,7 +238,7 @@ class PromptSnapshot:
 
     def page(self, mask: Bools, sort: str, descending: bool, first: int, count: int) -> list[int]:
         """Return the numbers of the matching prompts from place `first` on, in the order of a column or of ids."""
-        is_sorted = "rank_I" in self.catalogue.__dict__  # which the background does first
+        is_sorted = "rank_I" in self.catalogue.__dict__  # which the background does at last
         if sort == "id" and not (descending or is_sorted) and first + count <= _FIRST_ROWS:
             ids, numbers = self.catalogue.ids, np.flatnonzero(mask).tolist()
             return heapq.nsmallest(first + count, numbers, key=ids.__getitem__)[first:]
@@ -228,6 +246,21 @@ class PromptSnapshot:
         matching = order if mask.all() else order[mask[order]]
         chosen: list[int] = matching[first : first + count].tolist()
         return chosen
+
+    @cached_property
+    def first_read(self) -> range:
+        """The numbers of the prompts of those parts that are read first."""
+        count = num_first_parts(self.catalogue)
+        return range(self.catalogue.numbers(count - 1).stop if count else 0)
+
+    def early_page(self, mask: Bools, first: int, count: int) -> list[int]:
+        """Return the numbers of those matching prompts that are read first, from place `first` on, in the order of ids.
+
+        They stand for the first rows of all until the table is complete: the first rows of all prompts come from nearly
+        every part. Returns an empty list for places beyond them.
+        """
+        ids, own = self.catalogue.ids, np.flatnonzero(mask[: self.first_read.stop]).tolist()
+        return sorted(own, key=ids.__getitem__)[first : first + count] if first + count <= len(own) else []
 
     def binned(self, name: str) -> Binned:
         """Return a column with its bins or categories. Raises ConfigError, NotYet."""

@@ -49,6 +49,12 @@ export async function getArrays(path, params, signal) {
   return decode(await (await answered(await ask(path, params, { signal }))).arrayBuffer());
 }
 
+/** Return { waiting } with the JSON of an answer that says "not yet", or else its values and arrays. */
+export async function getArraysOnceThere(path, params, signal) {
+  const response = await answered(await ask(path, params, { signal }));
+  return response.status === 202 ? { waiting: await response.json() } : decode(await response.arrayBuffer());
+}
+
 /** Send a change, and return the JSON of the answer. */
 export async function post(path, body, params) {
   const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };

@@ -2,6 +2,7 @@
 import { html, useEffect, useRef, useState } from "../lib.js";
 import { cut, number, visible } from "../text.js";
 import { title } from "./columns.js";
+import { REGION } from "./region.js";
 import { act, parsed, setWhere } from "./view.js";
 
 const DELAY = 250;
@@ -70,6 +71,7 @@ const short = (value) => (/^-?[\d.]+(e[+-]?\d+)?$/i.test(value) ? number(Number(
 /** Return a chip in words. */
 export function chipText(chip) {
   const [least, most] = [chip[">="], chip["<="]];
+  if (chip.key === REGION) return "a region of the map";
   if (chip.key === undefined) return cut(visible(chip.conditions[0]), 60);
   if (least !== undefined && most !== undefined) return `${title(chip.key)}: ${short(least)} to ${short(most)}`;
   if (least !== undefined) return `${title(chip.key)} ≥ ${short(least)}`;
@@ -85,7 +87,7 @@ export function Chips({ view }) {
     <ul class="chips" aria-label="Conditions">
       ${view.search && html`<li><button type="button" title="remove the search" onClick=${() => act("clear the search", { search: null, offset: null, set: null })}>
         contains: ${cut(visible(view.search), 40)} <span aria-hidden="true">×</span><span class="unseen">, remove</span></button></li>`}
-      ${chips.map((chip) => html`<li><button type="button" title=${`remove ${visible(chip.conditions.join(" and "))}`} onClick=${() => remove(chip)}>
+      ${chips.map((chip) => html`<li><button type="button" title=${`remove ${chip.key === REGION ? chipText(chip) : visible(chip.conditions.join(" and "))}`} onClick=${() => remove(chip)}>
         ${chipText(chip)} <span aria-hidden="true">×</span><span class="unseen">, remove</span></button></li>`)}
       ${chips.length + Boolean(view.search) > 1 && html`<li><button type="button" class="all"
         onClick=${() => act("remove all conditions", { where: [], search: null, offset: null, set: null })}>Remove all</button></li>`}

@@ -18,6 +18,8 @@ export function viewOf(params) {
     histograms: params.has("histogram") ? params.getAll("histogram") : null,
     picked: params.getAll("pick").slice(-2),
     set: params.get("set") ?? "",
+    hasMap: params.get("map") === "open",
+    colour: params.get("colour") ?? null,
   };
 }
 

@@ -4,6 +4,7 @@ import { get } from "../api.js";
 import { usualColumns, usualHistograms } from "../corpus/columns.js";
 import { Chips, ConditionField, SearchBox } from "../corpus/filters.js";
 import { Histograms } from "../corpus/histograms.js";
+import { PromptMap } from "../corpus/map.js";
 import { usePolled } from "../corpus/poll.js";
 import { Failures, RunProgress } from "../corpus/run.js";
 import { Sets } from "../corpus/sets.js";
@@ -33,8 +34,10 @@ function Explained() {
     </aside>`;
 }
 
+const reading = ({ num_read: done, total }) => `reading prompts: ${done.toLocaleString("en")} of ${total.toLocaleString("en")}`;
+
 function Nothing({ store, answer, view }) {
-  if (answer.waiting_for) return html`<p class="waiting" role="status">The store is being read: ${Math.floor(100 * answer.loading)}%. Rows come when ${answer.waiting_for.map(visible).join(", ")} has been read.</p>`;
+  if (answer.waiting_for) return html`<p class="waiting" role="status">${reading(answer)}. Rows come when ${answer.waiting_for.map(visible).join(", ")} has been read.</p>`;
   if (!answer.total) return html`<p>This store has no prompts yet. They appear here as soon as a run has written its first part.
     ${" "}<code>distributed-tracer status</code> says how far the run is.</p>`;
   if (!answer.matching) return html`<p>No prompt meets ${view.where.length + Boolean(view.search) > 1 ? "all conditions" : "the condition"}. Remove ${view.where.length + Boolean(view.search) > 1 ? "one" : "it"} above, or undo.</p>`;
@@ -143,12 +146,13 @@ export default function Corpus({ store, params }) {
     </div>
     <${Chips} view=${view} />
     <${Histograms} found=${bars.value} names=${counts.filter((name) => known.has(name))} view=${view} columns=${columns} choose=${(chosen) => act("choose distributions", { histogram: chosen })} />
+    <${PromptMap} view=${view} columns=${columns} current=${at.current.isFocused ? answer?.rows[here()]?.id ?? null : null} numStored=${run?.num_stored ?? null} />
     ${rows.error && html`<p class="failed" role="alert">${rows.error.message}</p>`}
     ${!answer ? !rows.error && html`<${NotThere} what="the prompts" />` : html`
       <div class="above">
         <p class="counts" role="status">${answer.matching === null ? "" : answer.matching === answer.total ? counted(answer.total, "prompt")
           : `${answer.matching.toLocaleString("en")} of ${counted(answer.total, "prompt")}`}
-          ${answer.loading < 1 ? html` <span class="faint">· the store is being read: ${Math.floor(100 * answer.loading)}%</span>` : ""}</p>
+          ${answer.loading < 1 ? html` <span class="faint">· ${reading(answer)}${(answer.first_of ?? null) === null ? "" : `; the rows below are of the ${counted(answer.first_of, "prompt")} read first`}</span>` : ""}</p>
         ${view.picked.length > 0 && html`<p class="picked">${view.picked.length === 2
           ? html`<a href=${href("compare", { a: view.picked[0], b: view.picked[1] })}>Compare ${cut(visible(view.picked[0]), 30)} with ${cut(visible(view.picked[1]), 30)}</a>`
           : html`${cut(visible(view.picked[0]), 40)} is picked: pick another one to compare`}
