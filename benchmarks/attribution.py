@@ -343,7 +343,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--features", type=int, default=16384, help="per layer, with --shape")
     parser.add_argument("--active", type=float, default=75, help="features that fire per token and layer, with --shape")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
-    parser.add_argument("--decoders", default="auto", choices=["auto", "device", "host", "files"], help="where they live")
+    parser.add_argument(
+        "--decoders", default="auto", choices=["auto", "device", "host", "files"], help="where they live"
+    )
     parser.add_argument("--forward-dtype", default="float32", choices=["float32", "bfloat16", "float16", "float64"])
     parser.add_argument("--sweep-dtype", nargs="+", default=["float32"], help="float32, tf32, bfloat16, float64")
     parser.add_argument("--tokens", type=int, nargs="+", default=[10, 30, 80, 300, 2000])

@@ -1,4 +1,4 @@
-"""CertificateMetric: turns the features of findings off in a prompt, and as many matched ones, and says what changes."""
+"""CertificateMetric: turns features of findings off in a prompt, and as many matched ones, and says what changes."""
 
 from __future__ import annotations
 
@@ -72,13 +72,14 @@ class CertificateMetric:
         own = [(number, one) for number, one in enumerate(self.hypotheses) if self._is_about(one, graph.prompt_id)]
         quantities = dict.fromkeys(made.quantity for _, one in own for made in one.predictions)
         measured = TurnedOff(graph, features, list(quantities), self.strength, model, transcoders)
-        columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+        tested = []
         for number, one in own:
             chosen = features.numbers(one.off)
-            if not len(chosen) or not all(measured.is_known(made.quantity) for made in one.predictions):
-                continue
-            controls = features.controls(chosen, self.controls, self.seed)
-            measured.measure([chosen, *controls], cases_at_once)
+            if len(chosen) and all(measured.is_known(made.quantity) for made in one.predictions):
+                tested.append((number, one, chosen, features.controls(chosen, self.controls, self.seed)))
+        measured.measure((sites for *_, chosen, controls in tested for sites in (chosen, *controls)), cases_at_once)
+        columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+        for number, one, chosen, controls in tested:
             same = sum(np.array_equal(chosen, control) for control in controls)
             for place, made in enumerate(one.predictions):
                 effects = [made.sign * measured.fallen(sites, made.quantity) for sites in (chosen, *controls)]

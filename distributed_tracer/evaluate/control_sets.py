@@ -1,10 +1,10 @@
 """Control sets: random sets of a prompt's active features that match a given set in size, layers and activations.
 
 A prompt's active features are divided into strata: those of one layer, in order of their largest activation, in groups
-of at least `STRATUM`. A control has as many features of each stratum as the given set has. It is any such set with equal
-probability, and may share features with the given set. Because of this, a set that was itself drawn at random has every
-rank among its controls with equal probability. Controls that avoid the given set do not have this property: if one
-feature of ten does everything, a random set has it in a tenth of all cases, and then beats all sets that avoid it.
+of at least `STRATUM`. A control has as many features of each stratum as the given set has. It is any such set with
+equal probability, and may share features with the given set. So a set that was itself drawn at random has every rank
+among its controls with equal probability. Controls that avoid the given set do not have this property: if one feature
+of ten does everything, a random set has it in a tenth of all cases, and then beats all sets that avoid it.
 
 Control number m prefers the same features in every prompt: a hash orders all features for it, and of each stratum it
 takes the first. So the effects of a control differ as little between prompts as those of a finding, which is the same
@@ -26,8 +26,8 @@ from .hypotheses import FeatureSite
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 STRATUM = 40
-"""Least number of features of a stratum, unless the layer has fewer. A single feature that is first in its stratum thus
-has a p-value of at most 1/40."""
+"""Least number of features of a stratum, unless the layer has fewer: a single feature that has the largest effect of
+its stratum in every prompt has a p-value of about 1/40, or less in longer prompts."""
 _ODD, _FIRST, _SECOND = (np.uint64(x) for x in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
