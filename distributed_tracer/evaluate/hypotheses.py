@@ -48,7 +48,8 @@ class Prediction:
 
     def describe(self) -> str:
         """Return the prediction as text."""
-        return f"{self.quantity.describe()} {'falls' if self.sign > 0 else 'rises'}"
+        plural = "" if self.quantity.kind == "targets" else "s"
+        return f"{self.quantity.describe()} {'fall' if self.sign > 0 else 'rise'}{plural}"
 
 
 @dataclass(frozen=True)

@@ -132,29 +132,29 @@ def verdicts(evidence: Sequence[Sequence[Evidence]], alpha: float) -> list[Verdi
     """Return the verdict of each finding, given the evidence of its predictions.
 
     The p-value of a finding is the largest of its predictions, since all must hold. q is that of Benjamini and Hochberg
-    over all findings that could be tested. A finding is confirmed if q is at most `alpha`. It has no power if it was
-    tested nowhere; if even the smallest p-value that it could have had would not have been enough, as the other
-    findings are; or if its interval holds both no difference to the controls, and a difference that would put it above
-    95% of them.
+    over all findings that could be tested. A finding is confirmed if q is at most `alpha`. Otherwise it has no power
+
+    - if it was tested nowhere, or if no outcome could have had a p-value of at most `alpha`: too few clusters, or too
+      few different control sets;
+    - if p is at most `alpha`, and even its smallest possible p-value would not have been enough, with the other
+      findings as they are: too few control sets for so many findings;
+    - if p is above `alpha`, and its interval holds no difference to the controls as well as a difference that would put
+      it above 95% of them.
+
+    In all other cases it is not confirmed.
     """
     p_H = np.array([max(one.p for one in own) for own in evidence], dtype=np.float64)
     q_H = q_values(p_H)
     found = []
     for number, own in enumerate(evidence):
-        weakest = decisive(own)
-        if not weakest.clusters:
-            found.append(Verdict(NO_POWER, "nothing of it is active in a prompt to test it in", float("nan")))
-            continue
+        weakest, q = decisive(own), float(q_H[number])
         best_H = p_H.copy()
         best_H[number] = max(one.attainable for one in own)
-        attainable = float(q_values(best_H)[number])
-        q = float(q_H[number])
+        best_q = float(q_values(best_H)[number])
         if q <= alpha:
             found.append(Verdict(CONFIRMED, "", q))
-        elif attainable > alpha:
-            found.append(Verdict(NO_POWER, _why_unattainable(weakest, attainable), q))
-        elif weakest.low <= 0 and weakest.high >= weakest.controls_high - weakest.controls > 0:
-            found.append(Verdict(NO_POWER, "the interval holds no difference as well as a large one", q))
+        elif why := _why_no_power(weakest, (float(p_H[number]), float(best_H[number]), best_q), alpha):
+            found.append(Verdict(NO_POWER, why, q))
         else:
             found.append(Verdict(NOT_CONFIRMED, _why_not(weakest, alpha), q))
     return found
@@ -165,10 +165,22 @@ def decisive(own: Sequence[Evidence]) -> Evidence:
     return max(own, key=lambda one: math.inf if math.isnan(one.p) else one.p)
 
 
-def _why_unattainable(weakest: Evidence, attainable: float) -> str:
-    few = counted(weakest.clusters, "cluster")
-    limit = f"{few} to test it in" if 0.5**weakest.clusters >= weakest.attainable else "too few different control sets"
-    return f"{limit}: at best its q would have been {attainable:.2g}"
+def _why_no_power(weakest: Evidence, numbers: tuple[float, float, float], alpha: float) -> str:
+    """Return why a finding has no power, given its p-value, the smallest possible one, and the q of that; else empty."""
+    p, best_p, best_q = numbers
+    if not weakest.clusters:
+        return "nothing of it is active in a prompt to test it in, or what it predicts is not there"
+    if best_p > alpha:
+        is_few = 0.5**weakest.clusters >= best_p
+        limit = (
+            f"only {counted(weakest.clusters, 'cluster')} to test it in" if is_few else "too few features to compare"
+        )
+        return f"{limit}: p could not be below {best_p:.2g}"
+    if p <= alpha and best_q > alpha:
+        return f"more controls are needed for so many findings: q could not be below {best_q:.2g}"
+    if p > alpha and weakest.low <= 0 and weakest.high >= weakest.controls_high - weakest.controls > 0:
+        return "the interval holds no difference as well as a large one"
+    return ""
 
 
 def _why_not(weakest: Evidence, alpha: float) -> str:
