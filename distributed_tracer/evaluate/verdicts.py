@@ -166,7 +166,7 @@ def decisive(own: Sequence[Evidence]) -> Evidence:
 
 
 def _why_no_power(weakest: Evidence, numbers: tuple[float, float, float], alpha: float) -> str:
-    """Return why a finding has no power, given its p-value, the smallest possible one, and the q of that; else empty."""
+    """Return why a finding has no power, given p, the smallest possible p, and the q of that; empty if it has power."""
     p, best_p, best_q = numbers
     if not weakest.clusters:
         return "nothing of it is active in a prompt to test it in, or what it predicts is not there"
