@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..errors import ConfigError
 from ..graph.graph import Graph
+from ..mine.certificates import CERTIFICATES
 from ..table import Table
 from .hypotheses import Hypothesis, digest_of
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from ..model.model import Model
     from ..transcoder.base import Transcoders
 
-CERTIFICATES = "certificates"
 COLUMNS = ("finding", "prediction", "features", "effect", "controls", "same")
 MOST_CONTROLS, MOST_STRENGTH = 10_000, 100.0
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..config import RunConfig
 from ..errors import ConfigError
+from ..mine.certificates import CERTIFICATES
 from ..mine.findings import Findings, mine_findings
 from ..mine.prompt_sets import FEW_CLUSTERS
 from ..mine.prompts import ChosenPrompts
@@ -25,7 +26,7 @@ from ..store.reader import Store, open_store
 from ..table import Table
 from ..text import counted, printable
 from .certificate_columns import COLUMNS, EVIDENCE
-from .certificate_metric import CERTIFICATES, CertificateMetric, control_effects
+from .certificate_metric import CertificateMetric, control_effects
 from .findings_of import TestableFindings, findings_of
 from .held_out import HeldOut, held_out, only
 from .hypotheses import digest_of
