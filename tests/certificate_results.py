@@ -30,7 +30,7 @@ def communities(store: Store, out: Path, found: Mapping[str, Features], where: S
     """Write communities, by name, as `mine roles` does, made from the prompts that meet some conditions."""
     members = [(number, *site) for number, own in enumerate(found.values()) for site in own]
     sizes = {"community": range(len(found)), "name": list(found), "size": [len(own) for own in found.values()]}
-    columns = dict(zip(MEMBERS, zip(*members, strict=True), strict=True))
+    columns = {name: [row[place] for row in members] for place, name in enumerate(MEMBERS)}
     tables = {
         "communities": FindingTable(COMMUNITIES, _arrays(COMMUNITIES, sizes)),
         "members": FindingTable(MEMBERS, _arrays(MEMBERS, columns)),
@@ -64,9 +64,11 @@ def standing_for(with_it: np.ndarray, without_it: np.ndarray, layers: Sequence[i
 
 
 def states_and_say_a_capital(store: Store, where: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
-    """Return the features of the demo that stand for any state, and those for "say a capital", without interventions.
+    """Return the features of the demo that stand for a state, and those for "say a capital", without interventions.
 
-    They are chosen in the prompts that meet some conditions.
+    They are chosen in the prompts that meet some conditions. The features of any state are one set: those of other
+    states are not active, so that of each prompt the features of its own state are turned off. "Say a capital" is
+    different for most capitals, but never there where the state is asked for.
     """
     rows = {row["id"]: row for row in store.prompts.rows()}
     ids = [prompt for prompt in choose_prompts(store, where, None).ids if rows[prompt]["family"] in _FAMILIES]
@@ -75,7 +77,9 @@ def states_and_say_a_capital(store: Store, where: Sequence[str]) -> dict[str, li
     active = active_at_the_end(store, ids, (4, 512))
     own = [np.array([one == name for one in state]) for name in sorted(set(state))]
     of_states = {site for is_own in own for site in standing_for(active[is_own], active[~is_own], (0, 1))}
-    return {"states": sorted(of_states), "say a capital": standing_for(active[asks], active[~asks], range(4))}
+    capital = (active[asks].mean(0) >= _SOME) & (active[~asks].mean(0) < _HARDLY_EVER)
+    return {"states": sorted(of_states), "say a capital": [(int(a), int(b)) for a, b in np.argwhere(capital)]}
 
 
 _FAMILIES = ("two-hop", "city-state")
+_SOME, _HARDLY_EVER = 0.2, 0.02

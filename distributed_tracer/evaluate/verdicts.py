@@ -143,13 +143,13 @@ def verdicts(evidence: Sequence[Sequence[Evidence]], alpha: float) -> list[Verdi
 
     In all other cases it is not confirmed.
     """
-    p_H = np.array([max(one.p for one in own) for own in evidence], dtype=np.float64)
+    p_H = np.array([np.max([one.p for one in own]) for own in evidence], dtype=np.float64)  # NaN if one is NaN
     q_H = q_values(p_H)
     found = []
     for number, own in enumerate(evidence):
         weakest, q = decisive(own), float(q_H[number])
         best_H = p_H.copy()
-        best_H[number] = max(one.attainable for one in own)
+        best_H[number] = np.max([one.attainable for one in own])
         best_q = float(q_values(best_H)[number])
         if q <= alpha:
             found.append(Verdict(CONFIRMED, "", q))
