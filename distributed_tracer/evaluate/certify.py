@@ -136,7 +136,7 @@ def plan_certificates(job: CertifyJob) -> CertifyPlan:
 
     Raises ConfigError, ResultError and StoreError as `findings_of` and `held_out` do.
     """
-    result, store = open_result(job.result), open_store(job.store)
+    store, result = open_store(job.store), open_result(job.result)
     own, there = result.info.get("identity") or {}, store.info.get("identity") or {}
     for name in ("model", "transcoders"):
         if own.get(name) != there.get(name):
