@@ -71,7 +71,8 @@ def test_what_stands_for_states_and_for_asking_a_capital_is_confirmed_on_cities_
     rows = {row["name"]: row for row in own.table("certificates").rows()}
     assert {name: row["verdict"] for name, row in rows.items()} == dict.fromkeys(found, "confirmed")
     for row in rows.values():
-        assert row["effect_low"] > row["controls_high"] > row["controls"]
+        assert row["effect"] > row["controls_high"] > row["controls"]
+        assert row["low"] > 0
         assert 0 < row["p"] <= row["q"] <= ALPHA
 
 
