@@ -6,11 +6,11 @@ equal probability, and may share features with the given set. So a set that was 
 among its controls with equal probability. Controls that avoid the given set do not have this property: if one feature
 of ten does everything, a random set has it in a tenth of all cases, and then beats all sets that avoid it.
 
-Control number m prefers the same features in every prompt: a hash orders all features for it, and of each stratum it
+Control number n prefers the same features in every prompt: a hash orders all features for it, and of each stratum it
 takes the first. So the effects of a control differ as little between prompts as those of a finding, which is the same
 set in all of them.
 
-Axes: F feature of a prompt, A active feature at a position, M control, X features of a stratum.
+Axes: F feature of a prompt, A active feature at a position, Y control, X feature of a set or a stratum.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class PromptFeatures:
         parts = []
         for stratum, size in zip(*np.unique(self.stratum_F[chosen_X], return_counts=True), strict=True):
             own_X = np.flatnonzero(self.stratum_F == stratum)
-            order_MX = _priorities(self.layer_F[own_X], self.feature_F[own_X], count, seed).argsort(1, kind="stable")
-            parts.append(own_X[order_MX[:, :size]])
+            order_YX = _priorities(self.layer_F[own_X], self.feature_F[own_X], count, seed).argsort(1, kind="stable")
+            parts.append(own_X[order_YX[:, :size]])
         drawn = np.sort(np.concatenate(parts, axis=1), axis=1)
         return list(drawn)
 
@@ -81,10 +81,10 @@ def _strata(layer_F: Ints, largest_F: npt.NDArray[np.float32]) -> Ints:
 
 
 def _priorities(layer_X: Ints, feature_X: Ints, count: int, seed: int) -> Words:
-    """Return a random number [M, X] for each feature and each control that depends on nothing else but the seed."""
+    """Return a random number [Y, X] for each feature and each control that depends on nothing else but the seed."""
     key_X = _mixed((layer_X.astype(np.uint64) << np.uint64(32)) | feature_X.astype(np.uint64))
-    key_M = _mixed(np.arange(count, dtype=np.uint64) + _mixed(np.array([seed], dtype=np.uint64)))
-    return _mixed(key_X[None, :] ^ key_M[:, None])
+    key_Y = _mixed(np.arange(count, dtype=np.uint64) + _mixed(np.array([seed], dtype=np.uint64)))
+    return _mixed(key_X[None, :] ^ key_Y[:, None])
 
 
 def _mixed(words: Words) -> Words:

@@ -1,6 +1,7 @@
 """TurnedOff: what sets of a prompt's features change in some quantities when they are turned off, many in one pass.
 
-Axes: B row of a batch (a case), P position, D model width, X features that are read in one layer, Q quantity.
+Axes: B row of a batch (a case), P position, D model width, X feature of a set or read in a layer, Y quantity, A active
+feature, V vocabulary.
 """
 
 from __future__ import annotations
@@ -62,12 +63,12 @@ class TurnedOff:
         left = [(key, chosen) for key, chosen in wanted.items() if key not in self._fallen]
         for first in range(0, len(left), cases_at_once):
             batch = left[first : first + cases_at_once]
-            value_BQ = self._values([np.zeros(0, dtype=np.int64), *(chosen for _, chosen in batch)])
-            for (key, _), value_Q in zip(batch, value_BQ[1:], strict=True):
-                self._fallen[key] = value_BQ[0] - value_Q
+            value_BY = self._values([np.zeros(0, dtype=np.int64), *(chosen for _, chosen in batch)])
+            for (key, _), value_Y in zip(batch, value_BY[1:], strict=True):
+                self._fallen[key] = value_BY[0] - value_Y
 
     def _values(self, sets: Sequence[Ints]) -> Floats:
-        """Return each quantity [B, Q] with each set turned off."""
+        """Return each quantity [B, Y] with each set turned off."""
         cases = [_case(self._graph, self._interventions(chosen)) for chosen in sets]
         reader = _FeatureReader(self._number, self._features, len(sets), self._transcoders)
         effects = intervene(cases, self._model, self._transcoders, observe=reader)
@@ -78,8 +79,8 @@ class TurnedOff:
                 if quantity.kind != "feature":
                     tokens = self._weights(quantity)
                     total = sum(weight * (float(logits_V[token]) - mean) for token, weight in tokens)
-                    reader.value_BQ[row, number] = total / sum(weight for _, weight in tokens)
-        return reader.value_BQ
+                    reader.value_BY[row, number] = total / sum(weight for _, weight in tokens)
+        return reader.value_BY
 
     def _interventions(self, chosen_X: Ints) -> tuple[Intervention, ...]:
         active = self._features.active.take(np.flatnonzero(np.isin(self._features.row_A, chosen_X)))
@@ -107,7 +108,7 @@ class _FeatureReader:
     def __init__(
         self, number: dict[Quantity, int], features: PromptFeatures, num_cases: int, transcoders: Transcoders
     ) -> None:
-        self.value_BQ = np.zeros((num_cases, len(number)))
+        self.value_BY = np.zeros((num_cases, len(number)))
         self._transcoders = transcoders
         self._of_layer: dict[int, list[tuple[int, int, list[int]]]] = {}
         active = features.active
@@ -125,7 +126,7 @@ class _FeatureReader:
         vectors_XD, _ = self._transcoders.encoder_rows(layer, feature_X)
         sums_BXD = torch.stack([x_BPD[:, positions].double().sum(1) for _, _, positions in read], dim=1)
         values_BX = (sums_BXD * vectors_XD.to(x_BPD.device).double()).sum(-1).numpy(force=True)
-        self.value_BQ[:, [column for column, _, _ in read]] = values_BX
+        self.value_BY[:, [column for column, _, _ in read]] = values_BX
 
 
 def _case(graph: Graph, interventions: tuple[Intervention, ...]) -> InterventionCase:

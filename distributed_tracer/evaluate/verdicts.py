@@ -1,6 +1,6 @@
 """Verdicts: what interventions on held-out clusters say of findings, corrected for their number.
 
-Axes: H hypothesis, I prompt, Y cluster, M control.
+Axes: I prompt, Y cluster, X control.
 """
 
 from __future__ import annotations
@@ -65,35 +65,35 @@ class Verdict:
     q: float
 
 
-def evidence_of(cluster_I: Ints, features_I: Ints, effect_I: Floats, control_IM: Floats, same_I: Ints) -> Evidence:
+def evidence_of(cluster_I: Ints, features_I: Ints, effect_I: Floats, control_IX: Floats, same_I: Ints) -> Evidence:
     """Return the evidence from the prompts in which a finding was tested; `cluster_I` has the number of the cluster.
 
-    `control_IM` has the effect of each control set, and `same_I` how many of them are the finding's own set.
+    `control_IX` has the effect of each control set, and `same_I` how many of them are the finding's own set.
     """
     if not len(cluster_I):
         return Evidence()
     effect_Y = _means(effect_I[:, None], cluster_I)[:, 0]
-    control_YM = _means(control_IM, cluster_I)
-    control_M = _sums(control_YM) / len(control_YM)
+    control_YX = _means(control_IX, cluster_I)
+    control_X = _sums(control_YX) / len(control_YX)
     effect, effect_low, effect_high = interval_of_means(effect_Y)
-    difference_Y = effect_Y - control_YM.mean(1)
+    difference_Y = effect_Y - control_YX.mean(1)
     difference, low, high = interval_of_means(difference_Y)
-    num_controls = control_IM.shape[1]
-    reached = int((control_M >= effect - _round_off(effect_I, control_IM)).sum())
+    num_controls = control_IX.shape[1]
+    reached = int((control_X >= effect - _round_off(effect_I, control_IX)).sum())
     least_same = int(same_I.min())
     return Evidence(
         *(len(cluster_I), len(effect_Y), float(features_I.mean())),
         *(effect, effect_low, effect_high),
-        *(float(control_M.mean()), float(np.quantile(control_M, _HIGH))),
+        *(float(control_X.mean()), float(np.quantile(control_X, _HIGH))),
         *(difference, low, high),
         *(signed_rank_p(effect_Y), signed_rank_p(difference_Y), (1 + reached) / (1 + num_controls)),
         max(0.5 ** len(effect_Y), (1 + least_same) / (1 + num_controls)),
     )
 
 
-def _round_off(effect_I: Floats, control_IM: Floats) -> float:
+def _round_off(effect_I: Floats, control_IX: Floats) -> float:
     """Return the difference below which two effects count as equal: controls are kept in float32."""
-    return float(np.finfo(np.float32).eps * max(np.abs(effect_I).max(), np.abs(control_IM).max(initial=0.0)))
+    return float(np.finfo(np.float32).eps * max(np.abs(effect_I).max(), np.abs(control_IX).max(initial=0.0)))
 
 
 def _means(value_IX: Floats, cluster_I: Ints) -> Floats:
@@ -143,17 +143,17 @@ def verdicts(evidence: Sequence[Sequence[Evidence]], alpha: float) -> list[Verdi
 
     In all other cases it is not confirmed.
     """
-    p_H = np.array([np.max([one.p for one in own]) for own in evidence], dtype=np.float64)  # NaN if one is NaN
-    q_H = q_values(p_H)
+    p_all = np.array([np.max([one.p for one in own]) for own in evidence], dtype=np.float64)  # NaN if one is NaN
+    q_all = q_values(p_all)
     found = []
     for number, own in enumerate(evidence):
-        weakest, q = decisive(own), float(q_H[number])
-        best_H = p_H.copy()
-        best_H[number] = np.max([one.attainable for one in own])
-        best_q = float(q_values(best_H)[number])
+        weakest, q = decisive(own), float(q_all[number])
+        best = p_all.copy()
+        best[number] = np.max([one.attainable for one in own])
+        best_q = float(q_values(best)[number])
         if q <= alpha:
             found.append(Verdict(CONFIRMED, "", q))
-        elif why := _why_no_power(weakest, (float(p_H[number]), float(best_H[number]), best_q), alpha):
+        elif why := _why_no_power(weakest, (float(p_all[number]), float(best[number]), best_q), alpha):
             found.append(Verdict(NO_POWER, why, q))
         else:
             found.append(Verdict(NOT_CONFIRMED, _why_not(weakest, alpha), q))
