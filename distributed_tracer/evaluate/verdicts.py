@@ -137,7 +137,7 @@ def verdicts(evidence: Sequence[Sequence[Evidence]], alpha: float) -> list[Verdi
     - if it was tested nowhere, or if no outcome could have had a p-value of at most `alpha`: too few clusters, or too
       few different control sets;
     - if p is at most `alpha`, and even its smallest possible p-value would not have been enough, with the other
-      findings as they are: too few control sets for so many findings;
+      findings as they are: too few control sets for this number of findings;
     - if p is above `alpha`, and its interval holds no difference to the controls as well as a difference that would put
       it above 95% of them.
 
@@ -177,7 +177,7 @@ def _why_no_power(weakest: Evidence, numbers: tuple[float, float, float], alpha:
         )
         return f"{limit}: p could not be below {best_p:.2g}"
     if p <= alpha and best_q > alpha:
-        return f"more controls are needed for so many findings: q could not be below {best_q:.2g}"
+        return f"more controls are needed for this number of findings: q could not be below {best_q:.2g}"
     if p > alpha and weakest.low <= 0 and weakest.high >= weakest.controls_high - weakest.controls > 0:
         return "the interval holds no difference as well as a large one"
     return ""

@@ -69,7 +69,7 @@ def test_a_driver_that_is_killed_ends_with_the_same_bytes_when_run_again(finding
         [sys.executable, "-c", JOB, str(findings.path), store], env={**os.environ, "PYTHONPATH": paths}
     )
     while driver.poll() is None and len(list(folder.glob("*.json"))) < 2:
-        time.sleep(0.001)
+        time.sleep(0)
     driver.kill()
     assert driver.wait() == -signal.SIGKILL
     assert not (findings.path / "certificates").exists()

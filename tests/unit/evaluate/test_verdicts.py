@@ -99,7 +99,7 @@ def test_findings_are_corrected_for_their_number() -> None:
     found = verdicts([[good], *[[bad]] * 9], ALPHA)
     assert found[0].q == pytest.approx(0.1)
     assert found[0].verdict == NO_POWER
-    assert found[0].why == "more controls are needed for so many findings: q could not be below 0.1"
+    assert found[0].why == "more controls are needed for this number of findings: q could not be below 0.1"
     assert {one.verdict for one in found[1:]} == {NOT_CONFIRMED}
     assert [one.verdict for one in verdicts([[good]] * 10, ALPHA)] == [CONFIRMED] * 10
     untested = verdicts([[good], [Evidence()]], ALPHA)
