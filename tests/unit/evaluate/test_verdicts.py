@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from rounding import round_off
 from scipy import stats
 
 from distributed_tracer.evaluate.verdicts import (
@@ -39,7 +41,7 @@ def one_verdict(found: Evidence) -> tuple[str, str]:
 def test_signed_ranks_are_those_of_scipy(number: int) -> None:
     values = np.random.default_rng(number).normal(0.3, 1, number)
     exact = stats.wilcoxon(values, alternative="greater", method="exact").pvalue
-    assert signed_rank_p(values) == pytest.approx(float(exact))
+    assert signed_rank_p(values) == pytest.approx(float(exact), abs=round_off(torch.float64, 1_000, 1.0))
 
 
 def test_signed_ranks_with_ties_and_zeros_are_those_of_all_signs() -> None:
@@ -47,15 +49,15 @@ def test_signed_ranks_with_ties_and_zeros_are_those_of_all_signs() -> None:
     ranks = stats.rankdata(np.abs(values))
     signs = np.array(np.meshgrid(*[[0, 1]] * 6)).reshape(6, -1)
     expected = float((signs.T @ ranks >= ranks[values > 0].sum()).mean())
-    assert signed_rank_p(values) == pytest.approx(expected)
+    assert signed_rank_p(values) == pytest.approx(expected, abs=round_off(torch.float64, 1_000, 1.0))
     assert signed_rank_p(np.zeros(5)) == 1
-    assert signed_rank_p(np.ones(5)) == pytest.approx(2.0**-5)
+    assert signed_rank_p(np.ones(5)) == 2.0**-5
 
 
 def test_many_clusters_are_close_to_the_exact_distribution() -> None:
     values = np.random.default_rng(0).normal(0.1, 1, 201)
     exact = stats.wilcoxon(values, alternative="greater", method="exact").pvalue
-    assert signed_rank_p(values) == pytest.approx(float(exact), rel=0.02)  # a normal approximation at n = 201
+    assert signed_rank_p(values) == pytest.approx(float(exact), rel=1 / 50)  # a normal approximation
 
 
 def test_an_effect_in_every_cluster_above_all_controls_is_confirmed() -> None:
@@ -97,7 +99,7 @@ def test_planted_lack_of_power_is_called_so() -> None:
 def test_findings_are_corrected_for_their_number() -> None:
     good, bad = evidence([1.0, 1.1, 0.9, 1.2, 0.8, 1.0, 1.3, 0.7]), evidence([0.05] * 8, spread=0.1)
     found = verdicts([[good], *[[bad]] * 9], ALPHA)
-    assert found[0].q == pytest.approx(0.1)
+    assert found[0].q == pytest.approx(10 * good.p, abs=round_off(torch.float64, 10, 1.0))
     assert found[0].verdict == NO_POWER
     assert found[0].why == "more controls are needed for this number of findings: q could not be below 0.1"
     assert {one.verdict for one in found[1:]} == {NOT_CONFIRMED}
