@@ -220,6 +220,10 @@ OPTIONS = {
     "verify": JSON,
     "verify-edges": {*("--sample", "--sources", "--seed", "--tolerance"), *CHECKED},
     "faithfulness": {"--sample", "--seed", "--out", *CHECKED},
+    "certify": {
+        *("--cluster", "--where", "--findings", "--sample", "--controls", "--strength", "--alpha", "--seed", "--out"),
+        *("--model", "--transcoders", "--device-map", "--dry-run", "--no-dry-run", *RUN, *JSON),
+    },
     "repair": {"--dry-run", "--no-dry-run"},
     "export": {"--prompt", "--all", "--no-all", "--where", "--out", "--format", "--for", "--scan"},
     "prepare-upload": {"--prompt", "--where", "--out", "--scan"},

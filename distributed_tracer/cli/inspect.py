@@ -7,9 +7,11 @@ import time
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import ConfigError
+from ..text import counted, printable
 from .app import StorePath, check_count, parse_feature, parse_node, print_answer
 
 if TYPE_CHECKING:
+    from ..mine.result import Result
     from ..store.reader import Store
 
 FeatureQuery = Literal["occurrences", "edges-into", "edges-out", "together"]
@@ -110,10 +112,11 @@ def query(
 
     If PATH is an atlas that `mine atlas` has written, the answer is one of averages over its prompts: with a feature,
     the feature's statistics or the strongest edges into it or out of it; else the strongest edges that meet all
-    conditions, such as source_kind=feature or "clusters>=5".
+    conditions, such as source_kind=feature or "clusters>=5". Of any other result of mining, it is the rows of its main
+    table, with their verdicts if `certify` has tested them: --where verdict=confirmed.
 
     Args:
-        path: Directory or URL of a store, or folder of an atlas.
+        path: Directory or URL of a store, or folder of an atlas or of another result of mining.
         feature: Feature to ask about, by layer and index, as in 12:3045.
         show: What to print about the feature: where it is active, the strongest edges into it or out of it, or which
             features occur in the same prompts.
@@ -170,9 +173,24 @@ def _query_atlas(
 
     if any(value is not None for value in of_prompts):
         raise ConfigError("--token, --target and --layer choose prompts of a store: of an atlas, --where chooses edges")
+    result = open_result(path)
+    if result.info["what"] != "atlas":
+        if site is not None or show != "occurrences" or store is not None:
+            raise ConfigError(f"of a result of {result.info['what']}, only --where chooses rows")
+        return _query_result(result, where, limit, json)
     opened = None if store is None else open_store(store)
-    found, summary = answer_atlas_query(open_result(path), site, show, where, None if json else limit, opened)
+    found, summary = answer_atlas_query(result, site, show, where, None if json else limit, opened)
     print_answer(list(found.rows()) if json else f"{found.format(limit)}\n{summary}")
+    return 0
+
+
+def _query_result(result: Result, where: tuple[str, ...], limit: int, json: bool) -> int:
+    """Print the rows of the main table of a result that meet conditions, with their verdicts."""
+    from ..result_page.result_rows import result_rows
+
+    name, found, num_rows = result_rows(result, where)
+    said = f"{len(found):,} of {counted(num_rows, 'row')} of {name}; statistics of {result.info['graphs']}"
+    print_answer(list(found.rows()) if json else f"{found.format(limit)}\n{printable(said)}")
     return 0
 
 

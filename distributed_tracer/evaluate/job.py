@@ -8,7 +8,7 @@ open ─▶ choose ─▶ skip what is done ─▶ execute ─▶ record ─▶ 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -65,6 +65,8 @@ class EvaluationJob:
     """A worker writes its results once it has evaluated this many prompts."""
     part_seconds: float = 30.0
     """A worker also writes its results after this many seconds. A crash loses unwritten results."""
+    prompts: tuple[str, ...] | None = None
+    """Ids of the prompts to evaluate, or to sample from; None for all prompts of the store."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metric", present_metric(self.metric))
@@ -138,7 +140,7 @@ def _run(job: EvaluationJob, on_outcome: Callable[[Outcome], None]) -> Evaluatio
     config = job_config(job, store.info["identity"])
     files = FilesInUse(config.model.model, config.transcoders.transcoders)
     Ledger(job.store).create_or_check({"identity": store.info["identity"], "content": files.identity["content"]})
-    wanted = choose(store, job.sample, job.sample_seed)
+    wanted = choose(store, job.sample, job.sample_seed, job.prompts)
     known = evaluation_results(store.root, job.metric.name, store.catalogue, job.metric.settings)
     units = [_unit(store, name) for name in wanted if name not in known.done]
     about = made_by(config)
@@ -171,9 +173,12 @@ def new_evaluation_worker(
     return EvaluationWorker(metric, made_by, config, threads, **options)
 
 
-def choose(store: Store, sample: int | None, seed: int) -> list[str]:
-    """Return the ids of all prompts, or of `sample` of them chosen at random, in the order of the store."""
-    ids = list(store)
+def choose(store: Store, sample: int | None, seed: int, prompts: Sequence[str] | None = None) -> list[str]:
+    """Return the ids of all prompts, or of `sample` of them chosen at random, in the order of the store.
+
+    `prompts` are those to choose from, by default all. Raises PromptNotFound.
+    """
+    ids = list(store) if prompts is None else sorted(store.entry(prompt_id).id for prompt_id in prompts)
     if sample is not None and sample < len(ids):
         ids = [ids[number] for number in np.random.default_rng(seed).choice(len(ids), sample, replace=False)]
     return sorted(ids, key=store.catalogue.number_of.__getitem__)

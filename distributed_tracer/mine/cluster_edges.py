@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from ..errors import ConfigError
 from ..graph.nodes import NodeKind
 from ..text import counted
-from .inclusion import Unknown, edge_inclusion, node_inclusion
+from .inclusion import Unknown, edge_inclusion, node_inclusion, num_passes
 from .prompts import ChosenPrompts
 from .scan import find_sites_of_one_model
 from .sites import Sites
@@ -108,7 +109,10 @@ def read_cluster_edges(
     node_by_site[site_N] = np.arange(len(site_N), dtype=np.int32)
     parts = [(np.zeros(0, np.int32),) * 3 + (np.zeros(0),)]
     most, held = int(memory_gb * 1e9) // ENTRY_BYTES, 0
-    for found in edge_inclusion(prompts, sites, cluster_of, _HALF, memory_gb, unknown):
+    starts = sites.ranges(num_passes(prompts.num_edges, memory_gb)).tolist()
+    for targets in pairwise(starts):
+        found, of_all = edge_inclusion(prompts, sites, cluster_of, _HALF, memory_gb, targets)
+        unknown.prompts, unknown.edges = of_all.prompts, of_all.edges  # the same in every pass
         target, source = (node_by_site[ends] for ends in np.divmod(found.key_I, len(sites)))
         kept = ((target >= 0) & (source >= 0) & (np.minimum(target, source) < num_features))[found.item_Y]
         item = found.item_Y[kept]

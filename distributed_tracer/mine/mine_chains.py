@@ -105,6 +105,8 @@ class ChainPlan:
             "min_prompts": self.min_prompts,
             "prompts": len(self.prompts),
             "prompts_of_the_atlas": is_same,
+            "where": self.atlas.info["settings"].get("where"),
+            "prompts_digest": self.atlas.info["settings"].get("prompts"),
         }
         warnings = tuple(_warnings((len(chains), num_with_target, num_whole), is_same, self.prompts))
         return ChainsResult(chain_table(chains, supports, self.token_names), edge_table(chains), facts, warnings)

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 
 from .strongest_rows import Order
 
+_VERDICTS = (
+    *("name", "verdict", "q", "why", "prediction", "clusters", "prompts", "effect", "effect_low", "effect_high"),
+    *("controls", "controls_high", "difference", "low", "high", "p", "p_direction", "p_difference", "p_controls"),
+)
 _ENDS = tuple(f"{side}_{name}" for side in ("source", "target") for name in ("kind", "layer", "feature"))
 
 
@@ -254,6 +258,14 @@ KINDS_OF_RESULTS: Mapping[str, KindView] = {
     ),
     "pathways": KindView(
         "Pathways", "Which features raise each other, and which groups of them inhibit others?", *_OF_COMMUNITIES
+    ),
+    "certificates": KindView(
+        "Certificates",
+        "Which findings come true if their features are turned off in clusters that they were not made from, and more "
+        "so than with other features?",
+        {"certificates": TableView("Verdicts", _VERDICTS), "predictions": TableView("Every prediction")},
+        ("confirmed", "not_confirmed", "no_power", "held_out"),
+        ("tested",),
     ),
 }
 """Kinds of results by the name of the command that makes them."""

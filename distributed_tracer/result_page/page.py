@@ -15,6 +15,7 @@ from pathlib import Path
 from ..errors import ConfigError
 from ..export.atomic import check_file, new_file
 from ..export.page import security_policy
+from ..mine.certificates import with_certificates
 from ..mine.result import Result, open_result
 from ..mine.token_names import token_names
 from ..store.reader import Store
@@ -48,7 +49,7 @@ def write_report(
         raise ConfigError(f"a table of the page has between 1 and {MOST_ROWS:,} rows, not {top:,}")
     destination = Path(out).expanduser()
     check_file(destination)
-    opened = [one if isinstance(one, Result) else open_result(one) for one in given]
+    opened = with_certificates(one if isinstance(one, Result) else open_result(one) for one in given)
     page = report_page(opened, store, top)
     with new_file(destination) as file:
         file.write(page.encode("utf-8"))

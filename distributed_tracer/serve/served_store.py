@@ -17,6 +17,7 @@ from ..errors import StoreError, StoreNotFound
 from ..graph.context import GraphContext
 from ..graph.graph import Graph
 from ..graph.labels import Labels
+from ..mine.certificates import with_certificates
 from ..mine.result import Result, open_result
 from ..profile.reader import Profile, open_profile
 from ..query.feature_summary import check_profile
@@ -69,7 +70,7 @@ class ServedStore:
         self.profile: Profile | None = None if settings.profile is None else open_profile(settings.profile)
         if self.profile is not None:
             check_profile(self.store, self.profile)
-        self.results: tuple[Result, ...] = tuple(open_result(path) for path in settings.mined)
+        self.results: tuple[Result, ...] = tuple(with_certificates(open_result(path) for path in settings.mined))
         self.annotations = AnnotationCache(self.store.root)
         """What is said about the store. Endpoints that write annotations call `reopen` afterwards."""
         self.cache = ByteCache(settings.cache_bytes)

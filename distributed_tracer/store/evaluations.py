@@ -26,7 +26,7 @@ from .format.schema import FORMAT_VERSION
 from .object_names import evaluation_key, evaluation_kind
 
 _FORMAT = "distributed_tracer check"
-KINDS = ("edges", "faithfulness")
+KINDS = ("certificates", "edges", "faithfulness")
 """Kinds of evaluations that commands of this package make; a store may hold other kinds, too."""
 
 

@@ -368,7 +368,7 @@ class Store:
         return found
 
     def checks(self, kind: str, settings: Mapping[str, Any] | None = None) -> Table:
-        """Return the evaluation results of one kind (`edges`, `faithfulness`) for the graphs of this store.
+        """Return the evaluation results of one kind (`edges`, `faithfulness`, ...) for the graphs of this store.
 
         The results are those made with `settings`, or with the settings that were used last. The table is empty if
         nothing was evaluated yet. Raises ConfigError for an unknown kind, and for settings that no evaluation used.

@@ -46,6 +46,7 @@ SUBSTITUTIONS = {
     r'"\.\.\."': '"Fact: the capital of the state containing Dallas is"',
     r"s3://bucket/graphs": "copied",
     r"(?<=trace )(.*) --workers 2": r"\1 --local --no-progress",
+    r"(certify .*) --workers 2": r"\1 --local --no-progress",
     r"((?:verify-edges|faithfulness) graphs[^#]*?)( --workers 2)?(?= --out| *#|$)": r"\1 --local --no-progress",
 }
 """What stands for something of the reader's own. Ray workers are left out: they store the same, as other tests show."""

@@ -7,6 +7,7 @@ from ...store.object_names import evaluation_kind
 from ...store.reader import Store
 from ...table import Table
 
+_BY_FINDING = "certificates"
 _BY = {"edges": "distance", "faithfulness": "share"}
 """Columns that tell the rows of one prompt apart."""
 _ALL = "all"
@@ -23,6 +24,8 @@ def check_columns(store: Store) -> dict[str, dict[str, float]]:
 
 
 def _columns(kind: str, table: Table) -> dict[str, dict[str, float]]:
+    if kind == _BY_FINDING:  # a row is about a finding of a result, not about the prompt
+        return {}
     by = _BY.get(kind, "")
     names = [name for name in table.columns if name not in ("prompt", by) and table[name].dtype.kind in "if"]
     if by not in table and len(set(table["prompt"].tolist())) < len(table):

@@ -14,6 +14,8 @@ prompts came from. `KEY=VALUE` is true
 points: dates such as 2024-05-31 are thus in chronological order. No boolean is a number. If there is a space before the
 sign, spaces after the sign do not belong to VALUE. A VALUE of a kind that the column does not hold is an error, not an
 empty result.
+
+`split(KEY)<=SHARE` and `split(KEY)>=SHARE` divide prompts by a hash of the metadata KEY: see `split.py`.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from ...text import short
 from .conditions import kind_of
 from .prompt_table import METADATA
 from .select import metadata_columns
+from .split import in_split, is_split
 
 _CONDITION = re.compile(r"(?P<key>.+?)(?P<space>\s*)(?P<sign>>=|<=|==?)(?P<value>.*)", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?((0|[1-9]\d{0,99})(\.\d{0,99})?|\.\d{1,99})([eE][+-]?\d{1,3})?", re.ASCII)
@@ -60,6 +63,9 @@ def rows_meeting(prompts: Table, where: str | Sequence[str]) -> npt.NDArray[np.b
     """
     mask = np.ones(len(prompts), dtype=bool)
     for text in [where] if isinstance(where, str) else where:
+        if is_split(text):
+            mask &= in_split(prompts, text)
+            continue
         condition = Condition.of(text, prompts)
         mask &= condition.holds(prompts[condition.column])
     return mask

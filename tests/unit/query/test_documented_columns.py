@@ -30,6 +30,7 @@ from distributed_tracer import (
     strongest_paths,
     target_difference,
 )
+from distributed_tracer.evaluate.certificate_metric import COLUMNS
 from distributed_tracer.evaluate.edge_agreement import agreement_by_distance
 from distributed_tracer.evaluate.faithfulness import FaithfulnessMetric
 from distributed_tracer.graph.columns import STRING_OF_TOKEN, STRINGS_OF_TOKENS
@@ -67,6 +68,7 @@ def actual(store: Store) -> dict[str, list[str]]:
         "prompt_vectors": vectors.nearest("a").columns,
         "dark_matter": dark_matter(store).columns,
         "matching_prompts": matching_prompts(store, []).columns,
+        'store.checks("certificates")': ["prompt", *COLUMNS],
         'store.checks("edges")': ["prompt", *agreement_by_distance([]).columns],
         'store.checks("faithfulness")': ["prompt", *rows_of_a_graph().columns],
     }
