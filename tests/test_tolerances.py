@@ -38,6 +38,10 @@ ALLOWED: dict[str, dict[float, str]] = {
     "unit/mine/test_dark_matter.py": {0.005: "a share of influence", 0.001: "a share of influence"},
     "unit/mine/test_edge_swaps.py": {0.001: "a level of significance"},
     "unit/mine/test_motifs.py": {0.001: "a level of significance, and a row that is too small"},
+    "unit/mine/test_prompt_map.py": {
+        1e-9: "what an eigenvalue in float64 leaves",
+        1e-7: "what a projection on eigenvectors in float64 leaves",
+    },
     "unit/mine/test_ridge.py": {1e-3: "a deviation", 1e-9: "what the smallest penalty leaves"},
     "unit/mine/test_vectors.py": {1e-6: "what float32 probabilities may exceed 1 by", 1e-12: "a ratio of counts"},
     "unit/mine/test_permutation.py": {1e-7: "statistics that count as equal", 1e-4: "a small standard deviation"},
