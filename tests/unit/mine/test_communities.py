@@ -295,8 +295,8 @@ def test_data_without_structure_give_no_significant_pathway_above_the_rate() -> 
 @pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["roles", "pathways"])
 def test_the_rate_holds_over_many_repetitions(kind: str) -> None:
-    found = rates(200, kind)
-    most = int(binom.ppf(0.999, 200, 0.05))
+    found = rates(100, kind)
+    most = int(binom.ppf(0.999, 100, 0.05))
     assert all(found[shuffle] <= most for shuffle in SHUFFLES), found
 
 
