@@ -58,7 +58,7 @@ def test_unknown_kinds_and_settings_are_answered_with_those_there_are(tmp_path: 
     store = store_of(str(tmp_path))
     write(store, "a", 0.5, seed=3)
     with pytest.raises(
-        ConfigError, match=r"no kind of results 'faith'; there are edges, faithfulness. Did you mean 'fai"
+        ConfigError, match=r"no kind of results 'faith'; there are certificates, edges, faithfulness. Did you mean 'fai"
     ):
         store.checks("faith")
     with pytest.raises(ConfigError, match=r'no edges results were found with {"seed": 4}; used: {"seed": 3}'):
