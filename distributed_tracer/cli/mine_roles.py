@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,11 +14,30 @@ from .mine_answer import Where, print_result
 if TYPE_CHECKING:
     from ..mine.result import Result
 
-RESOLUTIONS = "1,4,16"
 _SHOWN = ("community", "name", "size", "cohesion", "stability", "p_identity", "p_edges", "clusters", "verdict")
 _OF_LEVELS = ("level", "communities", "significant", "communities_low", "communities_high", "ari", "nmi")
 _OF_NULLS = ("quality", "z_identity", "z_edges", "layer_information", "position_information")
 _MOST_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class CommunityFlags:
+    """How communities are found and judged."""
+
+    resolutions: str = "1,4,16"
+    """Resolutions of the levels, ascending and separated by commas: higher ones give more and smaller communities."""
+    min_clusters: int = 3
+    """In how many clusters a feature must be a node to be in a community."""
+    bootstraps: int = 20
+    """Number of times that clusters are drawn anew, for the stability of communities."""
+    shuffles: int = 99
+    """Number of times that edges are shuffled in each of two ways; 19 are the least for an alpha of 0.05."""
+    alpha: float = 0.05
+    """Largest probability that data without structure have any significant community; also the FDR of enrichment."""
+    labels_out: str | None = None
+    """Also a file (CSV) with each feature's finest significant community by name, for `labels add`."""
+    seed: int = 0
+    """Seed of all runs."""
 
 
 def roles(
@@ -25,15 +45,9 @@ def roles(
     out: str,
     where: Where = (),
     cluster: str | None = None,
-    resolutions: str = RESOLUTIONS,
     neighbours: int = 20,
-    min_clusters: int = 3,
-    bootstraps: int = 20,
-    shuffles: int = 99,
-    alpha: float = 0.05,
     memory_gb: float = 2.0,
-    labels_out: str | None = None,
-    seed: int = 0,
+    communities: CommunityFlags = CommunityFlags(),
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
@@ -48,24 +62,13 @@ def roles(
         where: Conditions that prompts must meet, all of them, in the form that `query` takes.
         cluster: Metadata whose equal values make prompts a cluster, such as a template or a subject. Without it,
             prompts count as independent, and communities look more certain than they are.
-        resolutions: Resolutions of the levels, ascending and separated by commas: higher ones give more and smaller
-            communities.
         neighbours: Number of nearest neighbours of each feature, of which those count that are mutual.
-        min_clusters: In how many clusters a feature must be a node to be in a community.
-        bootstraps: Number of times that clusters are drawn anew, for the stability of communities.
-        shuffles: Number of times that edges are shuffled in each of two ways; 19 are the least for an alpha of 0.05.
-        alpha: Probability that data without structure have any significant community at most; also the false
-            discovery rate of what communities are enriched in.
         memory_gb: Memory in 10^9 bytes for edges, beside that of the program itself.
-        labels_out: Also a file (CSV) with the name of the finest significant community that each feature is in. `labels
-            add` takes it, so that all other commands show the names.
-        seed: Seed of all runs.
+        communities: How communities are found and judged.
         dry_run: Whether to say only what it will take.
         json: Whether to print the provenance of the result as JSON.
     """
-    settings: dict[str, Any] = {"neighbours": neighbours, "min_clusters": min_clusters, "bootstraps": bootstraps}
-    settings |= {"shuffles": shuffles, "alpha": alpha, "seed": seed, "resolutions": _numbers(resolutions)}
-    return _mine("roles", path, out, where, cluster, memory_gb, settings, labels_out, dry_run, json)
+    return _mine("roles", path, out, where, cluster, memory_gb, communities, dry_run, json, neighbours=neighbours)
 
 
 def pathways(
@@ -73,14 +76,8 @@ def pathways(
     out: str,
     where: Where = (),
     cluster: str | None = None,
-    resolutions: str = RESOLUTIONS,
-    min_clusters: int = 3,
-    bootstraps: int = 20,
-    shuffles: int = 99,
-    alpha: float = 0.05,
     memory_gb: float = 2.0,
-    labels_out: str | None = None,
-    seed: int = 0,
+    communities: CommunityFlags = CommunityFlags(),
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
@@ -96,23 +93,12 @@ def pathways(
         where: Conditions that prompts must meet, all of them, in the form that `query` takes.
         cluster: Metadata whose equal values make prompts a cluster, such as a template or a subject. Without it,
             prompts count as independent, and communities look more certain than they are.
-        resolutions: Resolutions of the levels, ascending and separated by commas: higher ones give more and smaller
-            communities.
-        min_clusters: In how many clusters a feature must be a node to be in a community.
-        bootstraps: Number of times that clusters are drawn anew, for the stability of communities.
-        shuffles: Number of times that edges are shuffled in each of two ways; 19 are the least for an alpha of 0.05.
-        alpha: Probability that data without structure have any significant community at most; also the false
-            discovery rate of what communities are enriched in.
         memory_gb: Memory in 10^9 bytes for edges, beside that of the program itself.
-        labels_out: Also a file (CSV) with the name of the finest significant community that each feature is in. `labels
-            add` takes it, so that all other commands show the names.
-        seed: Seed of all runs.
+        communities: How communities are found and judged.
         dry_run: Whether to say only what it will take.
         json: Whether to print the provenance of the result as JSON.
     """
-    settings: dict[str, Any] = {"min_clusters": min_clusters, "bootstraps": bootstraps, "shuffles": shuffles}
-    settings |= {"alpha": alpha, "seed": seed, "resolutions": _numbers(resolutions)}
-    return _mine("pathways", path, out, where, cluster, memory_gb, settings, labels_out, dry_run, json)
+    return _mine("pathways", path, out, where, cluster, memory_gb, communities, dry_run, json)
 
 
 def _mine(
@@ -122,10 +108,10 @@ def _mine(
     where: tuple[str, ...],
     cluster: str | None,
     memory_gb: float,
-    settings: dict[str, Any],
-    labels_out: str | None,
+    flags: CommunityFlags,
     dry_run: bool,
     json: bool,
+    **of_roles: int,
 ) -> int:
     from ..export.atomic import check_file
     from ..mine.communities import mine_communities, plan_communities
@@ -133,9 +119,11 @@ def _mine(
     from ..mine.community_settings import CommunitySettings
     from ..store.reader import open_store
 
+    chosen: dict[str, Any] = {**asdict(flags), **of_roles, "resolutions": _numbers(flags.resolutions)}
+    labels_out = chosen.pop("labels_out")
     if labels_out is not None:
         check_file(Path(labels_out).expanduser())
-    plan = plan_communities(open_store(path), kind, where, cluster, memory_gb, CommunitySettings(**settings))
+    plan = plan_communities(open_store(path), kind, where, cluster, memory_gb, CommunitySettings(**chosen))
     if dry_run:
         print(plan.describe())
         return 0

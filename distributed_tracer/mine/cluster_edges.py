@@ -83,9 +83,9 @@ class FeatureActs:
 
 
 def read_cluster_edges(
-    prompts: ChosenPrompts, cluster_of: npt.NDArray[np.int32], min_clusters: int, memory_gb: float, unknown: Unknown
-) -> tuple[ClusterEdges, FeatureActs, Sites]:
-    """Return the edges of all clusters, what is known of features, and the sites.
+    prompts: ChosenPrompts, cluster_of: npt.NDArray[np.int32], min_clusters: int, memory_gb: float
+) -> tuple[ClusterEdges, FeatureActs, Sites, Unknown]:
+    """Return the edges of all clusters, what is known of features, the sites, and what is unknown of edges.
 
     Raises ConfigError if the edges do not fit into `memory_gb` and if fewer than two features are in at least
     `min_clusters` clusters.
@@ -111,8 +111,9 @@ def read_cluster_edges(
     most, held = int(memory_gb * 1e9) // ENTRY_BYTES, 0
     starts = sites.ranges(num_passes(prompts.num_edges, memory_gb)).tolist()
     for targets in pairwise(starts):
-        found, of_all = edge_inclusion(prompts, sites, cluster_of, _HALF, memory_gb, targets)
-        unknown.prompts, unknown.edges = of_all.prompts, of_all.edges  # the same in every pass
+        found, unknown = edge_inclusion(
+            prompts, sites, cluster_of, _HALF, memory_gb, targets
+        )  # `unknown` is of all targets
         target, source = (node_by_site[ends] for ends in np.divmod(found.key_I, len(sites)))
         kept = ((target >= 0) & (source >= 0) & (np.minimum(target, source) < num_features))[found.item_Y]
         item = found.item_Y[kept]
@@ -130,4 +131,4 @@ def read_cluster_edges(
     feature_Y = node_by_site[nodes.key_I[nodes.item_Y[own_Y]]].astype(np.int64)
     influence_F = np.bincount(feature_Y, nodes.value_Y[own_Y], num_features) / num_clusters
     acts = FeatureActs(feature_Y, nodes.cluster_Y[own_Y], influence_F, found_by_site[site_N[:num_features]])
-    return edges.replaced(source_E, target_E), acts, sites
+    return edges.replaced(source_E, target_E), acts, sites, unknown

@@ -98,7 +98,7 @@ def value_text(value: object) -> str:
 
 
 def interval_of_means(means: Floats) -> tuple[float, float, float]:
-    """Return mean, and ends of Student's 95% interval, of one value for each cluster; NaN for what is not known."""
+    """Return the mean of one value for each cluster and its 95% confidence interval (Student's); NaN where unknown."""
     if not len(means):
         return float("nan"), float("nan"), float("nan")
     mean = float(means.mean())

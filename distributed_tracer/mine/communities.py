@@ -34,7 +34,6 @@ from .community_settings import CommunitySettings, community_warnings
 from .community_tables import CommunityTables
 from .feature_contexts import read_contexts
 from .findings import InMemoryResult, mine_findings
-from .inclusion import Unknown
 from .leiden import import_leiden
 from .pathway_graph import pathway_graph
 from .prompts import ChosenPrompts, choose_prompts
@@ -125,8 +124,7 @@ def find_communities(plan: CommunityPlan) -> Communities:
     cluster_of = np.arange(len(prompts), dtype=np.int32) if prompts.clusters is None else prompts.clusters
     if int(cluster_of.max(initial=-1)) < 0:
         raise ConfigError("no prompt has a cluster: all of them lack the metadata that names it")
-    unknown = Unknown()
-    edges, acts, sites = read_cluster_edges(prompts, cluster_of, settings.min_clusters, plan.memory_gb, unknown)
+    edges, acts, sites, unknown = read_cluster_edges(prompts, cluster_of, settings.min_clusters, plan.memory_gb)
     make: MakeGraph = partial(role_graph, neighbours=settings.neighbours) if plan.kind == "roles" else pathway_graph
     levels = find_levels(edges, make, settings)
     site_F = edges.site_N[: edges.num_features]

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from .clusters import Clusters, student_half
+from .clusters import Clusters, interval_of_means
 from .edge_swaps import SwapBlocks, draw_graphs
 from .motif_counts import MOTIFS, count_motifs
 from .motif_graphs import Null, PromptGraph
@@ -118,7 +118,7 @@ def over_graphs(
         for name in ("observed", "null_mean", "z", "log_ratio", "rank")
     }
     test = flip_signs(means["rank"], permutations, seed)
-    of_log, low, high = _interval(means["log_ratio"])
+    of_log, low, high = _intervals(means["log_ratio"])
     with np.errstate(invalid="ignore"):
         extreme = [np.where(is_known, values[name] <= _LEVEL, np.nan) for name in ("p", "p_low")]
     return {
@@ -158,12 +158,7 @@ def _cluster_means(values_IX: Floats, clusters: Clusters) -> Floats:
     return means_YX
 
 
-def _interval(means_YX: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return mean, and ends of Student's 95% interval, of each column; NaN for what is not known."""
-    mean = known_mean(means_YX)
-    half = np.full(len(mean), np.nan)
-    for motif, own in enumerate(means_YX.T):
-        known = own[~np.isnan(own)]
-        if len(known) > 1:
-            half[motif] = student_half(np.array([np.square(known - mean[motif]).sum()]), len(known))[0]
-    return mean, mean - half, mean + half
+def _intervals(means_YX: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the mean of the known values of each column, and Student's 95% confidence interval of it."""
+    mean, low, high = np.array([interval_of_means(own[~np.isnan(own)]) for own in means_YX.T]).T
+    return mean, low, high

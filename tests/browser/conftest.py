@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,3 +21,9 @@ def server(small_store: Path) -> Iterator[Server]:
     """A server of the small store, which nobody can change."""
     with served(small_store, "--read-only") as found:
         yield found
+
+
+@pytest.fixture
+def store(small_store: Path, tmp_path: Path) -> Path:
+    """A store that a test may change."""
+    return Path(shutil.copytree(small_store, tmp_path / "store"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,6 @@ from distributed_tracer.store.reader import open_store
 pytestmark = pytest.mark.slow
 CAPITALS, STATES = "?where=topic%3Dcapitals", "?where=topic%3Dstates"
 HOSTILE = "<b>odd</b> & “ones” \u202e"
-
-
-@pytest.fixture
-def store(small_store: Path, tmp_path: Path) -> Path:
-    """A store that a test may change."""
-    return Path(shutil.copytree(small_store, tmp_path / "store"))
 
 
 @pytest.fixture

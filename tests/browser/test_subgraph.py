@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,6 @@ from distributed_tracer.store.reader import open_store
 
 pytestmark = pytest.mark.slow
 HOSTILE = '<img src=x onerror=alert(1)>, "a"\u202e'
-
-
-@pytest.fixture
-def store(small_store: Path, tmp_path: Path) -> Path:
-    """A store that a test may change."""
-    return Path(shutil.copytree(small_store, tmp_path / "store"))
 
 
 @pytest.fixture
@@ -260,7 +253,7 @@ def test_places_of_boxes_are_saved_with_the_groups(writing: Server, store: Path,
         assert x_of(shown, a) == moved
         shown.click("header button:has-text('Redo')")
         shown.wait_for_selector("text=Saved by ann")
-    # Whoever opens the prompt sees the boxes there, and may lay them out again.
+    # Another person who opens the prompt sees the boxes there, and can lay them out again.
     with opened(browser, writing, "graph?prompt=dallas&panel=subgraph") as shown:
         shown.wait_for_selector("text=Saved by ann")
         assert round(x_of(shown, a)) == round(moved)

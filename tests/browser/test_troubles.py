@@ -1,4 +1,4 @@
-"""What is damaged or cannot be read is said on every page, until it is dismissed or mended."""
+"""Every page reports what is damaged or unreadable, until this is dismissed or mended."""
 
 from __future__ import annotations
 
