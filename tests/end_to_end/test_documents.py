@@ -58,7 +58,7 @@ NOT_RUN = {
     r"python benchmarks/": "minutes",
     r"python examples/interventions/success_rates\.py": "minutes; tests/unit/examples hold its parts",
     r"python examples/interventions/shared_name\.py": "needs the whole demo; tests/unit/examples hold its parts",
-    r"python examples/smollm2/": "needs a package of 100 MB with the weights",
+    r"python examples/smollm2/(convert|transcoders)": "needs a package of 100 MB with the weights",
     r"printf .* > out/prompts\.txt": "for the commands after it, which need that package",
     r"distributed-tracer .*out/smollm2": "needs that package",
     r"distributed-tracer (doctor|trace) --ray-address auto": "needs a cluster; tests/end_to_end/test_doctor.py has one",
