@@ -18,5 +18,7 @@ def mounted_disk(place: Path, megabytes: float) -> Iterator[Path]:
     command = ["mount", "-t", "tmpfs", "-o", f"size={int(megabytes * 1024)}k", "tmpfs", str(place)]
     if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("nothing can be mounted here")
-    yield place
-    subprocess.run(["umount", str(place)], check=True, capture_output=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True, capture_output=True)
