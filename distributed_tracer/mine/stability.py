@@ -110,7 +110,8 @@ def stability_in_phases(
     if not found:
         raise ConfigError(f"no graph can be pruned: the influence of {listed(unknown)} is not known")
     settings, steps, nodes, edges = (
-        Table(joined([getattr(one, name) for one in found.values()])) for name in ("settings", "steps", "nodes", "edges")
+        Table(joined([getattr(one, name) for one in found.values()]))
+        for name in ("settings", "steps", "nodes", "edges")
     )
     facts = {"prompts": len(found), "prompts_left_out": len(unknown), "settings": len(grid)}
     for what, table in (("nodes", nodes), ("features", nodes.where(nodes["kind"] == "feature")), ("edges", edges)):
