@@ -98,7 +98,7 @@ def mine_stability(
 def stability_in_phases(
     phases: Phases, prompts: ChosenPrompts, prompt_id: str | None, grid: Grid, memory_gb: float
 ) -> PruningStability:
-    """Return what `pruning_stability` returns, for prompts that are chosen already; phases of tasks do the long work."""
+    """Return what `pruning_stability` returns, for prompts that are chosen already; phases of tasks do the work."""
     rows = num_rows(prompts, prompt_id)
     if rows_gb(rows) > memory_gb:
         raise ConfigError(

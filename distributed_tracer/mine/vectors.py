@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import ConfigError
 from ..store.reader import Store
@@ -44,9 +45,9 @@ def mine_vectors(
     """Write one vector for each prompt into the folder `out`, and return the result.
 
     `predict` names metadata fields, which a classifier is to predict from the vectors; docs/vectors.md says how.
-    `memory_gb` bounds the memory for reading, in 10^9 bytes; the vectors are kept beside it. `run` does the work, as for
-    `mine_atlas`; what a killed run has finished is not done again. Raises ConfigError for arguments that do not fit,
-    StoreError if the store cannot be read, ResultError if the disk is full, and WorkerLost.
+    `memory_gb` bounds the memory for reading, in 10^9 bytes; the vectors are kept beside it. `run` does the work, as
+    for `mine_atlas`; what a killed run has finished is not done again. Raises ConfigError for arguments that do not
+    fit, StoreError if the store cannot be read, ResultError if the disk is full, and WorkerLost.
     """
     prompts, clusters = _chosen(store, where, cluster, predict, shuffles, memory_gb)
     options: dict[str, Any] = {"where": [where] if isinstance(where, str) else list(where), "cluster": cluster}
@@ -114,7 +115,7 @@ def vector_findings(
     tables = {"vectors": FindingTable(vector_columns(num_layers), about | values)}
     if predict:
         asked = [one for field in predict for one in predicted_values(prompts, field)]
-        of_prompts = {"cluster": clusters.number_I, "fold": fold_I}
+        of_prompts: dict[str, npt.NDArray[Any]] = {"cluster": clusters.number_I, "fold": fold_I}
         found = predict_in_phases(phases, folders, asked, of_prompts, shuffles, seed)
         rows = [{**one.about(clusters), **row} for one, own in zip(asked, found, strict=True) for row in own]
         tables["predictions"] = FindingTable(PREDICTIONS, {name: [row[name] for row in rows] for name in PREDICTIONS})
