@@ -16,20 +16,34 @@ from typing import Any
 from random_stores import RUN_INFO, write_part
 
 from distributed_tracer.config import TraceConfig
-from distributed_tracer.mine import consensus_rule, contrast_tasks, set_tests, similar_tasks, spill
+from distributed_tracer.mine import (
+    consensus_rule,
+    contrast_tasks,
+    error_reading,
+    set_tests,
+    similar_tasks,
+    spill,
+    stability_tasks,
+    vector_tasks,
+)
 from distributed_tracer.mine.atlas import mine_atlas
 from distributed_tracer.mine.consensus import mine_consensus
 from distributed_tracer.mine.consensus_rule import ConsensusRule
+from distributed_tracer.mine.dark_matter import dark_matter_in_phases
+from distributed_tracer.mine.findings import Findings, mine_in_phases
 from distributed_tracer.mine.mine_chains import mine_chains, plan_chains
 from distributed_tracer.mine.mine_contrast import mine_contrast
 from distributed_tracer.mine.prompts import choose_prompts
+from distributed_tracer.mine.pruning_grid import Grid
 from distributed_tracer.mine.result import Result, open_result
 from distributed_tracer.mine.similar import SimilarSettings, mine_similar
+from distributed_tracer.mine.stability import mine_stability
+from distributed_tracer.mine.vectors import mine_vectors
 from distributed_tracer.mine.virtual_weights import mine_weights
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.store.ledger import Ledger
 from distributed_tracer.store.reader import Store, open_store
-from distributed_tracer.tasks.phases import Execute, perform_here
+from distributed_tracer.tasks.phases import Execute, Phases, perform_here
 from distributed_tracer.tasks.task import Done, Task, TaskCall
 
 _TOKENS = (1, 40, 296, 86, 28, 263, 270, 297, 269)
@@ -41,6 +55,9 @@ SMALL = (
     (set_tests, "ELEMENTS", 30 * NUM_PROMPTS),
     (similar_tasks, "_RANKS", 5),
     (consensus_rule, "_ELEMENTS", 1),
+    (stability_tasks, "_ROWS", 1),
+    (vector_tasks, "_ROWS", 1),
+    (error_reading, "_ROWS", 1),
 )
 """Sizes of tasks so that every phase that can have several tasks has them."""
 
@@ -74,7 +91,7 @@ def make_inputs(place: Path) -> None:
     graphs = []
     for number in range(NUM_PROMPTS):
         turned = _TOKENS[1 + number % 8 :] + _TOKENS[1 : 1 + number % 8]
-        metadata = {"set": "ab"[number % 2], "topic": number // 2}
+        metadata = {"set": "ab"[number % 2], "topic": number // 2, "place": number % 3}
         prompt = Prompt(f"p{number:02d}", tokens=(_TOKENS[0], *turned[: 4 + number % 3]), metadata=metadata)
         graphs.append(attribute(prompt, tiny, loaded, config))
     for first in range(0, NUM_PROMPTS, 4):
@@ -113,6 +130,25 @@ def _chains(place: Path, out: Path, run: Execute) -> Result:
     return mine_chains(plan_chains(store_in(place), open_result(place / "atlas"), 10, min_prompts=1), out, run)
 
 
+def _stability(place: Path, out: Path, run: Execute) -> Result:
+    grid = Grid.of((0.5, 1), (0.9, 1))
+    return mine_stability(choose_prompts(store_in(place), (), None), out, None, grid, {"where": []}, run=run)
+
+
+def _vectors(place: Path, out: Path, run: Execute) -> Result:
+    return mine_vectors(store_in(place), out, cluster="topic", predict=["place", "set"], shuffles=19, run=run)
+
+
+def _dark_matter(place: Path, out: Path, run: Execute) -> Result:
+    """Read the errors alone; tests/unit/linear_errors interrupts the fits of layers."""
+    prompts = choose_prompts(store_in(place), (), "topic")
+
+    def find(phases: Phases) -> Findings:
+        return dark_matter_in_phases(phases, prompts, "topic", ["set"])
+
+    return mine_in_phases(out, "dark-matter", prompts, {}, find, run, 0)
+
+
 COMMANDS = {
     "contrast-features": Command(_contrast("features"), ("sets", "seen", "features", "sites", "values", "tests")),
     "contrast-edges": Command(_contrast("edges"), ("sets", "edges", "tests")),
@@ -120,6 +156,9 @@ COMMANDS = {
     "similar": Command(_similar, ("prompts", "vectors", "sample", "compare")),
     "consensus": Command(_consensus, ("prompts", "sites", "edges", "samples")),
     "chains": Command(_chains, ("chains",)),
+    "stability": Command(_stability, ("prompts", "graphs")),
+    "vectors": Command(_vectors, ("prompts", "graphs", "predictions")),
+    "dark-matter": Command(_dark_matter, ("prompts", "errors")),
 }
 
 

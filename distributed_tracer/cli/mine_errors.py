@@ -60,8 +60,8 @@ def dark_matter(
     from ..linear_errors.job import describe_dark_matter, mine_dark_matter
     from ..store.reader import open_store
 
-    if model is None and run != DEFAULT_RUN:
-        raise ConfigError("workers only fit the linear part of errors: give --model and --transcoders too")
+    if model is None and (run.gpus_per_worker or run.slices > 1):
+        raise ConfigError("GPUs and slices are for the linear part of errors: give --model and --transcoders too")
     store = open_store(path)
     of_model = {
         "model": model,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from ..config import RunConfig
 from ..errors import ConfigError
 from ..table import Table
 from ..text import counted
@@ -22,6 +21,8 @@ def stability(
     node_thresholds: str = NODE_THRESHOLDS,
     edge_thresholds: str = EDGE_THRESHOLDS,
     memory_gb: float = 2.0,
+    workers: int = 1,
+    ray_address: str | None = None,
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
@@ -39,15 +40,20 @@ def stability(
         node_thresholds: Shares of influence for nodes to cover, from 0 to 1, separated by commas.
         edge_thresholds: Shares of edge scores for edges to cover, from 0 to 1, separated by commas.
         memory_gb: Memory in 10^9 bytes to use, beside that of the program itself.
+        workers: Number of processes on this machine or, on a cluster, of tasks at a time. The result does not depend
+            on it.
+        ray_address: Address of a running Ray cluster that does the work; `auto` is the one that this machine belongs
+            to. All of its machines must see the store and `--out` under the same paths.
         dry_run: Whether to say only what it will take.
         json: Whether to print the provenance of the result as JSON.
     """
-    from ..mine.findings import mine_findings
     from ..mine.prompts import choose_prompts
     from ..mine.pruning_grid import Grid
-    from ..mine.stability import num_rows, rows_gb, stability_among
+    from ..mine.stability import mine_stability, num_rows, rows_gb
+    from ..runtime.task_runner import task_runner
     from ..store.reader import open_store
 
+    config = RunConfig(workers=workers, ray_address=ray_address)
     grid = Grid.of(_numbers("--node-thresholds", node_thresholds), _numbers("--edge-thresholds", edge_thresholds))
     prompts = choose_prompts(open_store(path), where, None)
     if dry_run:
@@ -57,11 +63,8 @@ def stability(
             f"at most {rows:,} nodes and edges, about {rows_gb(rows):.3f} GB of memory"
         )
         return 0
-    options: dict[str, Any] = {"where": list(where), "prompt": prompt}
-    options |= {"node_thresholds": list(grid.node_thresholds), "edge_thresholds": list(grid.edge_thresholds)}
-    result = mine_findings(
-        out, "stability", prompts, options, lambda: stability_among(prompts, prompt, grid, memory_gb).findings()
-    )
+    with task_runner(config) as run:
+        result = mine_stability(prompts, out, prompt, grid, {"where": list(where)}, memory_gb, run)
     if json:
         print_answer(dict(result.info))
         return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from ..config import RunConfig
 from ..redact import redacted
 from ..text import counted, printable
 from .app import StorePath, print_answer
@@ -37,6 +38,8 @@ def vectors(
     shuffles: int = 199,
     seed: int = 0,
     memory_gb: float = 2.0,
+    workers: int = 1,
+    ray_address: str | None = None,
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
@@ -52,19 +55,26 @@ def vectors(
         predict: Metadata with 2 to 20 values that a linear classifier is to predict, in folds that it has not seen.
         shuffles: Number of times that labels are shuffled and predicted likewise.
         seed: Seed of the folds and of the shuffles.
-        memory_gb: Memory in 10^9 bytes for what is read at once.
+        memory_gb: Memory in 10^9 bytes for what each worker reads at once.
+        workers: Number of processes on this machine or, on a cluster, of tasks at a time. The result does not depend
+            on it.
+        ray_address: Address of a running Ray cluster that does the work; `auto` is the one that this machine belongs
+            to. All of its machines must see the store and `--out` under the same paths.
         dry_run: Whether to say only what it will take.
         json: Whether to print the provenance of the result as JSON.
     """
     from ..mine.vectors import describe_vectors, mine_vectors
+    from ..runtime.task_runner import task_runner
     from ..store.reader import open_store
 
+    config = RunConfig(workers=workers, ray_address=ray_address)
     store = open_store(path)
     chosen: dict[str, Any] = {"where": where, "cluster": cluster, "predict": predict, "shuffles": shuffles}
     if dry_run:
         print(describe_vectors(store, **chosen, memory_gb=memory_gb))
         return 0
-    result = mine_vectors(store, out, **chosen, seed=seed, memory_gb=memory_gb)
+    with task_runner(config) as run:
+        result = mine_vectors(store, out, **chosen, seed=seed, memory_gb=memory_gb, run=run)
     print_answer(dict(result.info) if json else "\n".join(_answer(result, out)))
     return 0
 

@@ -2,8 +2,8 @@
 
     choose prompts ─▶ influence of errors ─▶ fit groups of layers on workers ─▶ provenance.json
 
-Workers write a file for each layer into the result's folder for temporary files. An interrupted job goes on with the
-layers that are left.
+Tasks read the influence of errors. Then workers write a file for each layer into the result's folder for temporary
+files. An interrupted job goes on with the tasks and the layers that are left.
 
 Axes: I prompt by rank, L layer, X token of all prompts.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,8 @@ from ..artifacts.files_in_use import FilesInUse
 from ..config import CorpusConfig, JobConfig, ModelConfig, RunConfig, StoreConfig, TraceConfig, TranscoderConfig
 from ..errors import ConfigError, ResultError, StoreMismatch
 from ..mine.clusters import clusters_of
-from ..mine.dark_matter import check_fields, dark_matter_findings
-from ..mine.findings import Findings, mine_findings
+from ..mine.dark_matter import check_fields, dark_matter_in_phases
+from ..mine.findings import Findings, mine_in_phases
 from ..mine.linear_errors import LayerErrors, linear_errors
 from ..mine.prompts import ChosenPrompts, choose_prompts
 from ..mine.result import WORK, Result
@@ -32,11 +32,14 @@ from ..plan.work import Outcome, WorkUnit
 from ..prompt import Prompt
 from ..runtime.execute import run_units
 from ..runtime.signals import GracefulShutdown, NothingBegun
+from ..runtime.task_runner import task_runner
 from ..runtime.telemetry.logs import log_outcomes
 from ..runtime.telemetry.progress import ProgressTracker
 from ..shapes import ModelShape, TranscoderShape
 from ..store.format.run_file import check_traced
 from ..store.reader import Store
+from ..tasks.phases import Execute, Phases
+from ..tasks.task import Done, TaskCall
 from ..text import counted, format_bytes, listed
 from .settings import FOLDS, Corpus, LinearErrorSettings
 
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     from .worker import LinearErrorWorker
 
 LOCAL = RunConfig(local=True, progress=False)
+_ERROR_BYTES = 64
+"""Bytes that an error node takes in the files of tasks, about."""
 _MATRICES_OF_FIT = 8
 """Number of matrices of the model's width that a fit needs beside the sums."""
 
@@ -65,21 +70,23 @@ def mine_dark_matter(
 ) -> Result:
     """Write where the influence ends that transcoders do not explain into the folder `out`, and return the result.
 
-    With `model` and `transcoders`, those of the store, the errors of every layer are also fitted linearly; `run` says
-    on which workers, each of which uses `memory_gb` times 10^9 bytes for sums, beside the weights. docs/dark-matter.md
-    describes the tables. Raises ConfigError for arguments that do not fit, StoreMismatch for another model or other
-    transcoders, StoreError if the store cannot be read, ResultError if layers could not be fitted.
+    `run` says which workers read the graphs. With `model` and `transcoders`, those of the store, the errors of every
+    layer are also fitted linearly on them; each uses `memory_gb` times 10^9 bytes for sums, beside the weights. What a
+    killed run has finished is not done again. docs/dark-matter.md describes the tables. Raises ConfigError for
+    arguments that do not fit, StoreMismatch for another model or other transcoders, StoreError if the store cannot be
+    read, ResultError if layers could not be fitted or the disk is full, and WorkerLost.
     """
     prompts = _chosen(store, where, cluster, classes)
     conditions = (where,) if isinstance(where, str) else tuple(where)
     options: dict[str, Any] = {"where": list(conditions), "cluster": cluster, "classes": list(classes), "top": top}
 
-    def find() -> Findings:
-        return dark_matter_findings(prompts, cluster, classes, top)
+    def find(phases: Phases) -> Findings:
+        return dark_matter_in_phases(phases, prompts, cluster, classes, top)
 
     config = _config(store, model, transcoders, device_map, run)
+    common: dict[str, Any] = {"run": _tasks(run), "temporary_bytes": _ERROR_BYTES * prompts.num_nodes}
     if config is None:
-        return mine_findings(out, "dark-matter", prompts, options, find)
+        return mine_in_phases(out, "dark-matter", prompts, options, find, **common)
     files = FilesInUse(config.model.model, config.transcoders.transcoders)
     _check_content(store, files.identity.get("content", {}))
     options |= {"seed": seed, "forward_dtype": config.model.forward_dtype, **files.identity}
@@ -87,12 +94,22 @@ def mine_dark_matter(
     folder = Path(out).expanduser().absolute() / WORK / f"linear_{name[:16]}"
     settings = LinearErrorSettings(store.url, conditions, cluster, prompts.digest(), seed, str(folder))
 
-    def find_both() -> Findings:
-        found = find()
+    def find_both(phases: Phases) -> Findings:
+        found = find(phases)
         table, facts, doubts = _fitted(prompts, settings, config, files, memory_gb)
         return Findings({**found.tables, "linear": table}, {**found.facts, **facts}, (*found.warnings, *doubts))
 
-    return mine_findings(out, "dark-matter", prompts, options, find_both)
+    return mine_in_phases(out, "dark-matter", prompts, options, find_both, **common)
+
+
+def _tasks(run: RunConfig) -> Execute:
+    """Return what does tasks as the configuration asks for, and ends its workers before others fit the errors."""
+
+    def execute(calls: Sequence[TaskCall]) -> Iterator[tuple[TaskCall, Done]]:
+        with task_runner(run) as own:
+            yield from own(calls)
+
+    return execute
 
 
 def describe_dark_matter(

@@ -162,6 +162,18 @@ class ClusterSums:
         key, cluster, sums = self._rows[0][:, :3].T
         return key, cluster, sums
 
+    def rows(self) -> Ints:
+        """Return all that was added as rows of numbers, which `add_rows` takes; the first of each is the key."""
+        self._reduce()
+        return self._rows[0]
+
+    def add_rows(self, rows: Ints) -> None:
+        """Add the rows of other prompts."""
+        self._rows.append(rows)
+        self._num_waiting += len(rows)
+        if self._num_waiting > _MOST_WAITING:
+            self._reduce()
+
     def means(self, sizes: Ints) -> KeyMeans:
         """Return the means of all that was added over the clusters that have prompts: `sizes` is their number."""
         self._reduce()

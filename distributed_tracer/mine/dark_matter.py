@@ -3,7 +3,7 @@
 Every mean is over clusters of the means of their prompts, and every share is a part of all influence that ends
 anywhere. The shares of a table add up to those of the table of layers, exactly: they are integers in units of 2^-40.
 
-Axes: I prompt by rank, L layer, X key of a place, Y error node.
+Axes: I prompt by rank, L layer, X key of a place.
 """
 
 from __future__ import annotations
@@ -18,25 +18,16 @@ from ..errors import ConfigError
 from ..names import unknown
 from ..store.read.prompt_table import METADATA
 from ..store.read.select import metadata_columns
+from ..tasks.phases import Phases
 from ..text import counted
-from .clusters import (
-    UNIT,
-    Clusters,
-    ClusterSums,
-    Ints,
-    clusters_of,
-    interval_of_means,
-    metadata_values,
-    value_text,
-)
+from .clusters import UNIT, Clusters, Ints, clusters_of, interval_of_means, metadata_values, value_text
 from .columns import Column
 from .dark_matter_columns import CLASSES, LAYERS, PARTITIONS, PROMPTS, STRONGEST, means_table
-from .error_influence import ErrorNodes, error_nodes
-from .findings import Findings, FindingTable
+from .error_reading import LAYER, ErrorReading, read_in_phases
+from .findings import Findings, FindingTable, phases_of_memory
 from .prompts import ChosenPrompts
 from .statistics import Floats
 
-_LAYER = 1 << 32
 _MOST_UNPLACED = 1e-3
 """Influence of nodes is float32; less than this is round-off, not pruning."""
 MOST_CLASSES = 20
@@ -52,18 +43,24 @@ def dark_matter_findings(
     nodes are listed singly. Memory grows with the different pairs of a cluster and a place. Raises ConfigError for an
     unknown field, for prompts without a cluster, and if the share of no prompt is known.
     """
+    with phases_of_memory(prompts) as phases:
+        return dark_matter_in_phases(phases, prompts, cluster, by, top)
+
+
+def dark_matter_in_phases(
+    phases: Phases, prompts: ChosenPrompts, cluster: str | None, by: Sequence[str] = (), top: int = 1_000
+) -> Findings:
+    """Return what `dark_matter_findings` returns; phases of tasks read the graphs."""
     fields = check_fields(prompts, by)
     if top < 1:
         raise ConfigError(f"top must be at least 1, not {top:,}")
     clusters = clusters_of(prompts, cluster)
-    reading = _Reading(prompts, clusters, top)
-    for found in error_nodes(prompts):
-        reading.add(found)
-    if not reading.is_known_I.any():
+    read = read_in_phases(phases, prompts, clusters, top)
+    if not read.is_known_I.any():
         raise ConfigError(
             f"the share of influence that ends in errors is not known for any of the {len(prompts):,} prompts"
         )
-    return reading.findings(fields, named=bool(by))
+    return _Tables(prompts, clusters, read).findings(fields, named=bool(by))
 
 
 def check_fields(prompts: ChosenPrompts, by: Sequence[str]) -> list[str]:
@@ -75,50 +72,14 @@ def check_fields(prompts: ChosenPrompts, by: Sequence[str]) -> list[str]:
     return [field.removeprefix(METADATA) for field in by] or sorted(own)
 
 
-class _Reading:
-    """What is kept while part ranges are read."""
+class _Tables:
+    """The tables that follow from what was read."""
 
-    def __init__(self, prompts: ChosenPrompts, clusters: Clusters, top: int) -> None:
-        self._prompts, self._clusters, self._top = prompts, clusters, top
-        self.is_known_I = np.zeros(len(prompts), bool)
-        self._num_tokens_I, self._placed_I = np.zeros((2, len(prompts)), np.int64)
-        self._whole_IL = np.zeros((len(prompts), 0), np.int64)
-        self._kept: list[tuple[Any, ...]] = []
-        self._token_of: dict[str, int] = {}
-        self._strongest: list[tuple[Any, ...]] = []
-
-    def add(self, found: ErrorNodes) -> None:
-        if not self._whole_IL.shape[1]:
-            self._whole_IL = np.zeros((len(self._prompts), found.whole_IL.shape[1]), np.int64)
-            self._sums = {name: ClusterSums(self._clusters) for name in ("layers", *PARTITIONS)}
-        self.is_known_I[found.rank_I] = found.is_known_I
-        self._num_tokens_I[found.rank_I], self._whole_IL[found.rank_I] = found.num_tokens_I, found.whole_IL
-        np.add.at(self._placed_I, found.rank_Y, found.share_Y)
-        places = {
-            "layer": found.layer_Y,
-            "position": found.position_Y,
-            "from_end": found.from_end_Y,
-            "token": self._token_numbers(found),
-        }
-        for name, by in {"layers": ("layer",), **PARTITIONS}.items():
-            key_Y = places[by[-1]] + (places["layer"] * _LAYER if len(by) > 1 else 0)
-            self._sums[name].add(found.rank_Y, key_Y, found.share_Y)
-        self._add_strongest(found)
-
-    def _token_numbers(self, found: ErrorNodes) -> Ints:
-        """Return a number for the name of each node's token, the same in all part ranges."""
-        used, code_Y = np.unique(found.token_Y.codes, return_inverse=True)
-        names = [found.token_Y.names[code] for code in used.tolist()]
-        numbers = [self._token_of.setdefault(name, len(self._token_of)) for name in names]
-        return np.array(numbers, np.int64)[code_Y]
-
-    def _add_strongest(self, found: ErrorNodes) -> None:
-        columns = (found.rank_Y, found.layer_Y, found.position_Y)
-        order = np.lexsort((*columns[::-1], -found.share_Y))[: self._top]
-        rows = zip(*(column[order].tolist() for column in (-found.share_Y, *columns, found.from_end_Y)), strict=True)
-        tokens = found.token_Y.take(order).values.tolist()
-        self._strongest += [(*row, token) for row, token in zip(rows, tokens, strict=True)]
-        self._strongest = sorted(self._strongest)[: self._top]
+    def __init__(self, prompts: ChosenPrompts, clusters: Clusters, read: ErrorReading) -> None:
+        self._prompts, self._clusters = prompts, clusters
+        self.is_known_I, self._num_tokens_I = read.is_known_I, read.num_tokens_I
+        self._placed_I, self._whole_IL = read.placed_I, read.whole_IL
+        self._sums, self._token_of, self._strongest = read.sums, read.token_of, read.strongest
 
     def findings(self, fields: Sequence[str], named: bool) -> Findings:
         tables = {
@@ -174,9 +135,9 @@ class _Reading:
     def _partition(self, name: str, by: Sequence[str]) -> dict[str, Any]:
         """Return the rows of a table of places, the largest share first."""
         found, tokens = self._sums[name].means(self._sizes), list(self._token_of)
-        columns: dict[str, Any] = {by[-1]: found.key_X % _LAYER}
+        columns: dict[str, Any] = {by[-1]: found.key_X % LAYER}
         if len(by) > 1:
-            columns["layer"] = found.key_X // _LAYER
+            columns["layer"] = found.key_X // LAYER
         if "token" in columns:
             columns["token"] = np.array([tokens[number] for number in columns["token"].tolist()], dtype=np.str_)
         order = np.lexsort((*(columns[place] for place in reversed(by)), -found.mean_X))

@@ -21,7 +21,7 @@ from ..store.format.schema import COLUMNS
 from ..store.read.part_range import PartRange
 from ..table_stream import CategoricalColumn
 from .clusters import UNIT, Ints
-from .prompts import ChosenPrompts
+from .prompts import ChosenPrompts, PromptPiece
 from .statistics import Floats, Mask
 
 READ_ROWS = 1 << 20
@@ -49,7 +49,7 @@ class ErrorNodes:
     token_Y: CategoricalColumn
 
 
-def error_nodes(prompts: ChosenPrompts) -> Iterator[ErrorNodes]:
+def error_nodes(prompts: ChosenPrompts | PromptPiece) -> Iterator[ErrorNodes]:
     """Yield the error nodes of all prompts, a part range at a time, each prompt in one of them.
 
     Raises ConfigError if the models have different numbers of layers, StoreCorrupt for what no graph can have.
@@ -57,13 +57,19 @@ def error_nodes(prompts: ChosenPrompts) -> Iterator[ErrorNodes]:
     num_layers: int | None = None
     for part_range, rank_I in prompts.ranges("num_nodes", "num_tokens", rows=READ_ROWS):
         found = _of_range(part_range, rank_I)
-        if num_layers not in (None, own := found.whole_IL.shape[1]):
-            raise ConfigError(
-                f"the graphs are of models with {num_layers} and with {own} layers: choose one of them with --where "
-                f"num_layers={num_layers}"
-            )
+        own = found.whole_IL.shape[1]
+        check_num_layers(own if num_layers is None else num_layers, own)
         num_layers = own
         yield found
+
+
+def check_num_layers(num_layers: int, other: int) -> None:
+    """Raise ConfigError if the models of some graphs have other layers than those of others."""
+    if num_layers != other:
+        raise ConfigError(
+            f"the graphs are of models with {num_layers} and with {other} layers: choose one of them with --where "
+            f"num_layers={num_layers}"
+        )
 
 
 def scores_of_layers(part_range: PartRange) -> Floats:
@@ -73,11 +79,7 @@ def scores_of_layers(part_range: PartRange) -> Floats:
     """
     part, numbers = part_range.part, part_range.numbers
     layers = sorted({*part.head["prompts/num_layers"][list(numbers)].tolist()})
-    if len(layers) > 1:
-        raise ConfigError(
-            f"the graphs are of models with {layers[0]} and with {layers[1]} layers: choose one of them with --where "
-            f"num_layers={layers[0]}"
-        )
+    check_num_layers(layers[0], layers[-1])
     pointers, stored = part.pointers(COLUMNS["prompts/error_share"]), part.head["prompts/error_share"]
     rows = [stored[pointers[number] : pointers[number + 1]] for number in numbers]
     if any(len(row) != layers[0] for row in rows):

@@ -9,6 +9,7 @@ Axes: I prompt that has the field, Y label (the real one first, then the shuffle
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from ..names import unknown
 from ..store.read.prompt_table import METADATA
 from ..store.read.select import metadata_columns
 from ..text import counted, short
+from .blas_threads import one_blas_thread
 from .clusters import Clusters, Ints, interval_of_means, metadata_values, student_half, value_text
 from .prompts import ChosenPrompts
 from .ridge import FoldSums, cross_fit
@@ -51,42 +53,66 @@ def check_predicted(prompts: ChosenPrompts, field: str, clusters: Clusters, shuf
         )
 
 
-def predictions(
-    prompts: ChosenPrompts,
-    field: str,
-    vectors: Mapping[str, Floats],
-    clusters: Clusters,
-    fold_I: npt.NDArray[Any],
-    shuffles: int,
-    seed: int,
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return a row for each value of a field and each set of columns, and warnings.
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """A value of a field, which is predicted against all other values."""
 
-    Of two values only the second one, in sorted order, has rows, since the other one's are the same.
+    field: str
+    value: str
+    has: npt.NDArray[np.intp]
+    """Ranks of the prompts that have the field."""
+    label_I: npt.NDArray[np.int64]
+    """1 for each of these prompts that has the value, and 0 for the others."""
+
+    def about(self, clusters: Clusters) -> dict[str, Any]:
+        """Return the columns that do not depend on what predicts it."""
+        about = {
+            "field": self.field,
+            "value": self.value,
+            "prompts": len(self.has),
+            "positive": int(self.label_I.sum()),
+        }
+        return {**about, "clusters": len(np.unique(clusters.number_I[self.has]))}
+
+    def doubts(self) -> list[str]:
+        """Return a warning if few prompts decide."""
+        few = int(min(self.label_I.sum(), len(self.label_I) - self.label_I.sum()))
+        if few >= _FEW_OF_A_KIND:
+            return []
+        return [f"only {counted(few, 'prompt')} decide how {short(self.field)} = {short(self.value)} is predicted"]
+
+
+def predicted_values(prompts: ChosenPrompts, field: str) -> list[Predicted]:
+    """Return the values of a field that are predicted.
+
+    Of two values only the second one, in sorted order, is, since the rows of the other one would be the same.
     """
     values = metadata_values(prompts, field)
     has = np.flatnonzero([value is not None for value in values])
     texts = [value_text(values[rank]) for rank in has.tolist()]
-    cluster_I, fold_I = clusters.number_I[has], fold_I[has]
     distinct = sorted({*texts})
-    rows, doubts = [], []
-    for value in distinct if len(distinct) > 2 else distinct[1:]:
-        label_I = np.array([text == value for text in texts], np.float64)
-        few = int(min(label_I.sum(), len(label_I) - label_I.sum()))
-        if few < _FEW_OF_A_KIND:
-            doubts.append(f"only {counted(few, 'prompt')} decide how {short(field)} = {short(value)} is predicted")
+    return [
+        Predicted(field, value, has, np.array([text == value for text in texts], np.int64))
+        for value in (distinct if len(distinct) > 2 else distinct[1:])
+    ]
+
+
+def predict_labels(
+    vectors: Mapping[str, Floats], label_I: Floats, cluster_I: Ints, fold_I: Ints, shuffles: int, seed: int
+) -> list[dict[str, Any]]:
+    """Return a row for each set of columns, which says how well it predicts labels of 0 and 1.
+
+    One thread computes it, so that no bit depends on their number.
+    """
+    with one_blas_thread():
         label_IY = np.stack([label_I, *shuffled(label_I, cluster_I, shuffles, seed)], axis=1)
-        found = {name: _Judged.of(_columns(vectors, name, has), label_IY, cluster_I, fold_I) for name in SETS}
-        about = {"field": field, "value": value, "prompts": len(has), "positive": int(label_I.sum())}
-        about["clusters"] = len(np.unique(cluster_I))
-        for name, judged in found.items():
-            rows.append({**about, "columns": name, **judged.row(), **judged.gain(found["prompt"])})
-    return rows, doubts
+        found = {name: _Judged.of(_columns(vectors, name), label_IY, cluster_I, fold_I) for name in SETS}
+        return [{"columns": name, **own.row(), **own.gain(found["prompt"])} for name, own in found.items()]
 
 
-def _columns(vectors: Mapping[str, Floats], name: str, has: npt.NDArray[np.intp]) -> Floats:
+def _columns(vectors: Mapping[str, Floats], name: str) -> Floats:
     """Return the columns of a set [prompts, columns]. What is not known is the mean of what is known."""
-    columns = [column[has] for of, column in vectors.items() if of.startswith(SETS[name])]
+    columns = [column for of, column in vectors.items() if of.startswith(SETS[name])]
     known = [np.where(np.isfinite(column), column, np.nan) for column in columns]
     filled = [
         np.where(np.isnan(own), own[~np.isnan(own)].mean() if not np.isnan(own).all() else 0.0, own) for own in known

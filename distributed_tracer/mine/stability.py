@@ -1,21 +1,26 @@
-"""pruning_stability: which nodes and edges of graphs stay while the thresholds of pruning change."""
+"""pruning_stability: which nodes and edges of graphs stay while the thresholds of pruning change.
+
+choose prompts ─▶ prune some graphs at a time, at all thresholds ─▶ tables of all graphs
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
-
-import numpy as np
 
 from ..errors import ConfigError
 from ..store.reader import Store
 from ..table import Table
+from ..tasks.phases import Execute, Phases, perform_here
 from ..text import counted, listed
-from .findings import InMemoryResult, describe_graphs
+from .findings import Findings, InMemoryResult, describe_graphs, mine_in_phases, phases_of_memory
 from .prompts import ChosenPrompts, choose_prompts
-from .pruning_grid import Columns, GraphStability, Grid
+from .pruning_grid import Grid
+from .result import Result
 from .stability_columns import TABLES
+from .stability_tasks import ROW_BYTES, joined, stability_of_graphs
 
 NODE_THRESHOLDS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 EDGE_THRESHOLDS = (0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
@@ -60,38 +65,58 @@ def pruning_stability(
     a condition that names nothing, and for tables that would need more than `memory_gb` (10^9 bytes).
     """
     grid = Grid.of(node_thresholds, edge_thresholds)
-    return stability_among(choose_prompts(store, where, None), prompt_id, grid, memory_gb)
+    prompts = choose_prompts(store, where, None)
+    with phases_of_memory(prompts) as phases:
+        return stability_in_phases(phases, prompts, prompt_id, grid, memory_gb)
 
 
-def stability_among(prompts: ChosenPrompts, prompt_id: str | None, grid: Grid, memory_gb: float) -> PruningStability:
-    """Return what `pruning_stability` returns, for prompts that are chosen already."""
-    store = prompts.store
+def mine_stability(
+    prompts: ChosenPrompts,
+    out: str | Path,
+    prompt_id: str | None,
+    grid: Grid,
+    asked: Mapping[str, Any],
+    memory_gb: float = 2.0,
+    run: Execute = perform_here,
+) -> Result:
+    """Write what `pruning_stability` returns into the folder `out`, and return the result; a finished one is returned
+    as it is.
+
+    `asked` are the conditions that determine the prompts. `run` does the work, as for `mine_atlas`; what a killed run
+    has finished is not done again. Raises ConfigError for a folder with another result, too.
+    """
+
+    def find(phases: Phases) -> Findings:
+        return stability_in_phases(phases, prompts, prompt_id, grid, memory_gb).findings()
+
+    options = {**asked, "prompt": prompt_id}
+    options |= {"node_thresholds": list(grid.node_thresholds), "edge_thresholds": list(grid.edge_thresholds)}
+    temporary = ROW_BYTES * num_rows(prompts, prompt_id)
+    return mine_in_phases(out, "stability", prompts, options, find, run, temporary)
+
+
+def stability_in_phases(
+    phases: Phases, prompts: ChosenPrompts, prompt_id: str | None, grid: Grid, memory_gb: float
+) -> PruningStability:
+    """Return what `pruning_stability` returns, for prompts that are chosen already; phases of tasks do the work."""
     rows = num_rows(prompts, prompt_id)
     if rows_gb(rows) > memory_gb:
         raise ConfigError(
             f"{rows:,} nodes and edges need about --memory-gb {rows_gb(rows):.1f}, not {memory_gb}: allow it, or "
             "choose fewer prompts"
         )
-    ids = list(prompts.ids) if prompt_id is None else [prompt_id]
-    found: dict[str, GraphStability] = {}
-    unknown: list[str] = []
-    for graph in store.graphs(ids):
-        try:
-            found[graph.prompt_id] = GraphStability.of(graph, grid)
-        except ConfigError:
-            if prompt_id is not None:
-                raise
-            unknown.append(graph.prompt_id)
+    found = stability_of_graphs(phases, prompts, prompt_id, grid)
+    unknown = [own for rank, own in enumerate(prompts.ids) if rank not in found] if prompt_id is None else []
     if not found:
-        raise ConfigError(f"no graph can be pruned: the influence of {listed(sorted(unknown))} is not known")
-    per_prompt = [found[own] for own in sorted(found)]
+        raise ConfigError(f"no graph can be pruned: the influence of {listed(unknown)} is not known")
     settings, steps, nodes, edges = (
-        Table(_joined([getattr(one, name) for one in per_prompt])) for name in ("settings", "steps", "nodes", "edges")
+        Table(joined([getattr(one, name) for one in found.values()]))
+        for name in ("settings", "steps", "nodes", "edges")
     )
     facts = {"prompts": len(found), "prompts_left_out": len(unknown), "settings": len(grid)}
     for what, table in (("nodes", nodes), ("features", nodes.where(nodes["kind"] == "feature")), ("edges", edges)):
         facts |= {f"{what}_{name}": number for name, number in _counts(table, len(grid))}
-    return PruningStability(settings, steps, nodes, edges, facts, tuple(_doubts(store, sorted(unknown))))
+    return PruningStability(settings, steps, nodes, edges, facts, tuple(_doubts(prompts.store, unknown)))
 
 
 def num_rows(prompts: ChosenPrompts, prompt_id: str | None) -> int:
@@ -115,13 +140,6 @@ def _counts(table: Table, num_settings: int) -> Iterator[tuple[str, int]]:
     yield "stable", int((table["settings"] == num_settings).sum())
     yield "at_one_setting", int((table["settings"] == 1).sum())
     yield "returning", int((table["returns"] == "yes").sum())
-
-
-def _joined(columns: Sequence[Columns]) -> Columns:
-    return {
-        name: np.concatenate([np.array(one[name], dtype=object) if name == "prompt" else one[name] for one in columns])
-        for name in columns[0]
-    }
 
 
 def _doubts(store: Store, unknown: Sequence[str]) -> Iterator[str]:

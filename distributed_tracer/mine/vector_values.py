@@ -8,6 +8,7 @@ Axes: I prompt of a part range, N node, F feature that is a node, E edge, K targ
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..graph.nodes import NodeKind
 from ..store.format.schema import COLUMNS
 from ..store.read.part_range import PartRange
 from .error_influence import scores_of_layers, target_weights
-from .prompts import ChosenPrompts
+from .prompts import ChosenPrompts, PromptPiece
 from .scan import ScannedRange, scan_ranges
 from .statistics import Floats
 from .vector_columns import OF_GRAPH, OF_PROMPT, of_layers
@@ -33,18 +34,36 @@ def read_vectors(prompts: ChosenPrompts, most_rows: int = _MOST_ROWS) -> dict[st
 
     Raises ConfigError if the models of the graphs have different numbers of layers.
     """
-    values: dict[str, Floats] = {}
+    return in_order(vectors_of_ranges(prompts, most_rows), len(prompts))
+
+
+def vectors_of_ranges(
+    prompts: ChosenPrompts | PromptPiece, most_rows: int
+) -> Iterator[tuple[npt.NDArray[np.int32], dict[str, Floats]]]:
+    """Yield the ranks of some prompts, and the columns of their vectors; at most `most_rows` nodes and edges are read
+    at once."""
     for scanned in scan_ranges(prompts, min(_MOST_ROWS, max(1, most_rows))):
-        found = _of_range(scanned)
+        yield scanned.rank_I, _of_range(scanned)
+
+
+def in_order(
+    parts: Iterable[tuple[npt.NDArray[np.int32], Mapping[str, Floats]]], num_prompts: int
+) -> dict[str, Floats]:
+    """Return columns in the order of ranks, from parts of them and their ranks.
+
+    Raises ConfigError if the parts have different columns.
+    """
+    values: dict[str, Floats] = {}
+    for rank_I, found in parts:
         if not values:
-            values = {name: np.full(len(prompts), np.nan) for name in found}
+            values = {name: np.full(num_prompts, np.nan) for name in found}
         if values.keys() != found.keys():
             raise ConfigError(
                 "the graphs are of models with different numbers of layers, whose vectors cannot be compared: choose "
                 "those of one with --where num_layers=NUMBER"
             )
         for name, column in found.items():
-            values[name][scanned.rank_I] = column
+            values[name][rank_I] = column
     return values
 
 

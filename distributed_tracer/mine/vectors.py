@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import ConfigError
 from ..store.reader import Store
+from ..tasks.phases import Execute, Phases, perform_here
 from ..text import counted, format_bytes
 from .clusters import Clusters, clusters_of
-from .findings import Findings, FindingTable, mine_findings
-from .predict import check_predicted, predictions
+from .findings import Findings, FindingTable, mine_in_phases
+from .predict import check_predicted, predicted_values
 from .prompts import ChosenPrompts, choose_prompts
 from .result import Result
 from .ridge import folds_of
 from .vector_columns import PREDICTIONS, vector_columns
-from .vector_values import read_vectors
+from .vector_tasks import NUMBER_BYTES, predict_in_phases, read_in_phases
 
 _ROW_BYTES = 400
 """Bytes that a node or an edge takes while a part range is read."""
@@ -38,21 +40,25 @@ def mine_vectors(
     shuffles: int = 199,
     seed: int = 0,
     memory_gb: float = 2.0,
+    run: Execute = perform_here,
 ) -> Result:
     """Write one vector for each prompt into the folder `out`, and return the result.
 
     `predict` names metadata fields, which a classifier is to predict from the vectors; docs/vectors.md says how.
-    `memory_gb` bounds the memory for reading, in 10^9 bytes; the vectors are kept beside it. Raises ConfigError for
-    arguments that do not fit, StoreError if the store cannot be read.
+    `memory_gb` bounds the memory for reading, in 10^9 bytes; the vectors are kept beside it. `run` does the work, as
+    for `mine_atlas`; what a killed run has finished is not done again. Raises ConfigError for arguments that do not
+    fit, StoreError if the store cannot be read, ResultError if the disk is full, and WorkerLost.
     """
     prompts, clusters = _chosen(store, where, cluster, predict, shuffles, memory_gb)
     options: dict[str, Any] = {"where": [where] if isinstance(where, str) else list(where), "cluster": cluster}
     options |= {"predict": list(predict), "shuffles": shuffles if predict else None, "seed": seed}
 
-    def find() -> Findings:
-        return vector_findings(prompts, clusters, predict, shuffles, seed, int(memory_gb * 1e9) // _ROW_BYTES)
+    def find(phases: Phases) -> Findings:
+        return vector_findings(phases, prompts, clusters, predict, shuffles, seed)
 
-    return mine_findings(out, "vectors", prompts, options, find)
+    given = {"most_rows": int(memory_gb * 1e9) // _ROW_BYTES}
+    temporary = NUMBER_BYTES * len(vector_columns(max(1, store.num_layers))) * len(prompts)
+    return mine_in_phases(out, "vectors", prompts, options, find, run, temporary, given)
 
 
 def describe_vectors(
@@ -93,10 +99,10 @@ def _chosen(
 
 
 def vector_findings(
-    prompts: ChosenPrompts, clusters: Clusters, predict: Sequence[str], shuffles: int, seed: int, most_rows: int
+    phases: Phases, prompts: ChosenPrompts, clusters: Clusters, predict: Sequence[str], shuffles: int, seed: int
 ) -> Findings:
-    """Return the vectors, and what they predict."""
-    values = read_vectors(prompts, most_rows)
+    """Return the vectors, and what they predict. The tasks are given `most_rows`."""
+    values, folders = read_in_phases(phases, prompts)
     doubts = clusters.doubts()
     try:
         fold_I = folds_of(clusters, seed)
@@ -108,10 +114,12 @@ def vector_findings(
     num_layers = sum(name.startswith("graph_error_share_layer_") for name in values)
     tables = {"vectors": FindingTable(vector_columns(num_layers), about | values)}
     if predict:
-        found = [predictions(prompts, field, values, clusters, fold_I, shuffles, seed) for field in predict]
-        rows = [row for of_field, _ in found for row in of_field]
+        asked = [one for field in predict for one in predicted_values(prompts, field)]
+        of_prompts: dict[str, npt.NDArray[Any]] = {"cluster": clusters.number_I, "fold": fold_I}
+        found = predict_in_phases(phases, folders, asked, of_prompts, shuffles, seed)
+        rows = [{**one.about(clusters), **row} for one, own in zip(asked, found, strict=True) for row in own]
         tables["predictions"] = FindingTable(PREDICTIONS, {name: [row[name] for row in rows] for name in PREDICTIONS})
-        doubts += [text for _, texts in found for text in texts]
+        doubts += [text for one in asked for text in one.doubts()]
     num_unknown = {name: int(np.isnan(column).sum()) for name, column in values.items()}
     facts = {
         "prompts": len(prompts),

@@ -221,7 +221,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_read(
     other = save_model(tmp_path / "other", seed=5)
     with pytest.raises(StoreMismatch, match="made with another model"):
         mined(store, out, files | {"model": str(other)})
-    assert main(["mine", "dark-matter", store.url, "--out", str(out), "--workers", "2"]) == 1
+    assert main(["mine", "dark-matter", store.url, "--out", str(out), "--gpus-per-worker", "1"]) == 1
     assert not any(out.glob("tables/*"))
 
 
