@@ -16,8 +16,10 @@ from typing import Any
 from random_stores import RUN_INFO, write_part
 
 from distributed_tracer.config import TraceConfig
-from distributed_tracer.mine import consensus_rule, contrast_tasks, set_tests, similar_tasks, spill
+from distributed_tracer.mine import community_tasks, consensus_rule, contrast_tasks, set_tests, similar_tasks, spill
 from distributed_tracer.mine.atlas import mine_atlas
+from distributed_tracer.mine.communities import Kind, mine_communities, plan_communities
+from distributed_tracer.mine.community_settings import CommunitySettings
 from distributed_tracer.mine.consensus import mine_consensus
 from distributed_tracer.mine.consensus_rule import ConsensusRule
 from distributed_tracer.mine.mine_chains import mine_chains, plan_chains
@@ -41,6 +43,7 @@ SMALL = (
     (set_tests, "ELEMENTS", 30 * NUM_PROMPTS),
     (similar_tasks, "_RANKS", 5),
     (consensus_rule, "_ELEMENTS", 1),
+    (community_tasks, "_TASK_EDGES", 1),
 )
 """Sizes of tasks so that every phase that can have several tasks has them."""
 
@@ -113,6 +116,14 @@ def _chains(place: Path, out: Path, run: Execute) -> Result:
     return mine_chains(plan_chains(store_in(place), open_result(place / "atlas"), 10, min_prompts=1), out, run)
 
 
+def _communities(kind: Kind) -> Callable[[Path, Path, Execute], Result]:
+    def mine(place: Path, out: Path, run: Execute) -> Result:
+        settings = CommunitySettings((1.0, 4.0), neighbours=4, min_clusters=2, bootstraps=2, shuffles=2)
+        return mine_communities(plan_communities(store_in(place), kind, (), "topic", settings=settings), out, run)
+
+    return mine
+
+
 COMMANDS = {
     "contrast-features": Command(_contrast("features"), ("sets", "seen", "features", "sites", "values", "tests")),
     "contrast-edges": Command(_contrast("edges"), ("sets", "edges", "tests")),
@@ -120,6 +131,8 @@ COMMANDS = {
     "similar": Command(_similar, ("prompts", "vectors", "sample", "compare")),
     "consensus": Command(_consensus, ("prompts", "sites", "edges", "samples")),
     "chains": Command(_chains, ("chains",)),
+    "roles": Command(_communities("roles"), ("prompts", "edges", "observed", "runs")),
+    "pathways": Command(_communities("pathways"), ("prompts", "edges", "observed", "runs")),
 }
 
 
