@@ -12,6 +12,9 @@ pathways        the graph of pathways
 Leiden 1, ...   a partition of either graph, with one seed
 names, ends     the edges with shuffled names, and with shuffled ends
 
+`--sample 20` compares the features of every 20th block with all others instead of making the whole graph of roles, and
+adds up what all blocks would take.
+
 A run of `mine roles` on shuffled edges takes `names` or `ends`, `roles`, and three partitions of each level. `--folder`
 keeps the stores, and uses those that are there.
 """
@@ -21,6 +24,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +38,10 @@ from distributed_tracer.mine.communities import KINDS
 from distributed_tracer.mine.community_settings import CommunitySettings
 from distributed_tracer.mine.community_tasks import graph_maker, mined_edges, write_edges
 from distributed_tracer.mine.leiden import leiden
+from distributed_tracer.mine.nearest_profiles import Search
 from distributed_tracer.mine.prompt_tasks import write_prompts
 from distributed_tracer.mine.prompts import choose_prompts
+from distributed_tracer.mine.role_graph import profiles
 from distributed_tracer.mine.shuffled_edges import shuffled
 from distributed_tracer.tasks.task import Place
 
@@ -63,6 +69,21 @@ def graph(work: Path, kind: str) -> str:
     return f"{found.adjacency.nnz:,} weights"
 
 
+def sampled(work: Path, every: int) -> str:
+    """Make profiles, compare some blocks of features with all, and return what all of them would take."""
+    edges, begin = _edges(work), time.process_time()
+    profile_FX = profiles(edges, *edges.means(np.ones(edges.num_clusters)))
+    search, before = Search(profile_FX, SETTINGS.neighbours), time.process_time()
+    blocks = search.blocks()
+    for block in blocks[::every]:
+        search.largest(*block)
+    spent = time.process_time() - before
+    total = before - begin + spent * len(blocks) / len(blocks[::every])
+    return (
+        f"{len(blocks[::every]):,} of {len(blocks):,} blocks; {total:,.0f} s for all, profiles {before - begin:,.0f} s"
+    )
+
+
 def partition(work: Path, kind: str, resolution: float) -> str:
     with np.load(work / f"{kind}.npz", allow_pickle=False) as arrays:
         number = len(arrays["indptr"]) - 1
@@ -83,7 +104,9 @@ def row(name: str, found: tuple[float, float, Any]) -> None:
     print(f"{name:18} {cpu:8.1f} {peak:8,.0f}  {said}", flush=True)
 
 
-def measure(url: str, work: Path, graphs: int, min_clusters: int, memory_gb: float, kinds: list[str]) -> None:
+def measure(
+    url: str, work: Path, graphs: int, min_clusters: int, memory_gb: float, kinds: list[str], sample: int
+) -> None:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     prepare(url, work, graphs)
@@ -91,6 +114,9 @@ def measure(url: str, work: Path, graphs: int, min_clusters: int, memory_gb: flo
     print(f"{'':18} {'CPU s':>8} {'peak MB':>8}", flush=True)
     row("edges", measured(read, url, work, min_clusters, memory_gb))
     for kind in kinds:
+        if sample and kind == "roles":
+            row("roles, sample", measured(sampled, work, sample))
+            continue
         row(kind, measured(graph, work, kind))
         for resolution in SETTINGS.resolutions:
             row(f"  Leiden {resolution:g}", measured(partition, work, kind, resolution))
@@ -105,6 +131,7 @@ def main() -> None:
     parser.add_argument("--min-clusters", type=int, nargs="+", default=[3])
     parser.add_argument("--memory-gb", type=float, default=8.0)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--sample", type=int, default=0)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -116,7 +143,7 @@ def main() -> None:
         for graphs in options.graphs:
             for min_clusters in options.min_clusters:
                 work = folder / "work"
-                measure(str(store), work, graphs, min_clusters, options.memory_gb, options.kinds)
+                measure(str(store), work, graphs, min_clusters, options.memory_gb, options.kinds, options.sample)
 
 
 if __name__ == "__main__":

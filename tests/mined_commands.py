@@ -16,7 +16,15 @@ from typing import Any
 from random_stores import RUN_INFO, write_part
 
 from distributed_tracer.config import TraceConfig
-from distributed_tracer.mine import community_tasks, consensus_rule, contrast_tasks, set_tests, similar_tasks, spill
+from distributed_tracer.mine import (
+    community_tasks,
+    consensus_rule,
+    contrast_tasks,
+    set_tests,
+    similar_tasks,
+    spill,
+    universality_tasks,
+)
 from distributed_tracer.mine.atlas import mine_atlas
 from distributed_tracer.mine.communities import Kind, mine_communities, plan_communities
 from distributed_tracer.mine.community_settings import CommunitySettings
@@ -24,9 +32,12 @@ from distributed_tracer.mine.consensus import mine_consensus
 from distributed_tracer.mine.consensus_rule import ConsensusRule
 from distributed_tracer.mine.mine_chains import mine_chains, plan_chains
 from distributed_tracer.mine.mine_contrast import mine_contrast
+from distributed_tracer.mine.paired_prompts import pair_prompts
 from distributed_tracer.mine.prompts import choose_prompts
 from distributed_tracer.mine.result import Result, open_result
 from distributed_tracer.mine.similar import SimilarSettings, mine_similar
+from distributed_tracer.mine.universality import mine_universality
+from distributed_tracer.mine.universality_settings import UniversalitySettings
 from distributed_tracer.mine.virtual_weights import mine_weights
 from distributed_tracer.prompt import Prompt
 from distributed_tracer.store.ledger import Ledger
@@ -44,6 +55,7 @@ SMALL = (
     (similar_tasks, "_RANKS", 5),
     (consensus_rule, "_ELEMENTS", 1),
     (community_tasks, "_TASK_EDGES", 1),
+    (universality_tasks, "_TASK_PRODUCTS", 5_000),
 )
 """Sizes of tasks so that every phase that can have several tasks has them."""
 
@@ -124,6 +136,11 @@ def _communities(kind: Kind) -> Callable[[Path, Path, Execute], Result]:
     return mine
 
 
+def _universality(place: Path, out: Path, run: Execute) -> Result:
+    pairs = pair_prompts(store_in(place), store_in(place), (), None)
+    return mine_universality(pairs, out, UniversalitySettings(shuffles=19, q=0.2, min_clusters=2), run=run)
+
+
 COMMANDS = {
     "contrast-features": Command(_contrast("features"), ("sets", "seen", "features", "sites", "values", "tests")),
     "contrast-edges": Command(_contrast("edges"), ("sets", "edges", "tests")),
@@ -132,6 +149,7 @@ COMMANDS = {
     "consensus": Command(_consensus, ("prompts", "sites", "edges", "samples")),
     "chains": Command(_chains, ("chains",)),
     "roles": Command(_communities("roles"), ("prompts", "edges", "observed", "runs")),
+    "universality": Command(_universality, ("activity", "itself", "itself-shuffles", "both", "both-shuffles")),
     "pathways": Command(_communities("pathways"), ("prompts", "edges", "observed", "runs")),
 }
 

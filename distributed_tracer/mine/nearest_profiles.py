@@ -44,11 +44,8 @@ def nearest(profile_FX: csr_array, neighbours: int) -> csr_array:
     of the first features.
     """
     num_features = profile_FX.shape[0]
-    search = _Search(profile_FX, neighbours)
-    parts: list[Found] = []
-    step = max(1, _BLOCK_VALUES // max(1, num_features))
-    for begin in range(0, num_features, step):
-        parts += search.largest(begin, min(begin + step, num_features))
+    search = Search(profile_FX, neighbours)
+    parts = [found for block in search.blocks() for found in search.largest(*block)]
     row, column, value = (np.concatenate(one) for one in zip(*parts, strict=True))
     found = coo_array((value, (row, column)), shape=(num_features, num_features)).tocsr()
     mutual = found.minimum(found.T.tocsr()).tocsr()
@@ -56,7 +53,7 @@ def nearest(profile_FX: csr_array, neighbours: int) -> csr_array:
     return csr_array(mutual)
 
 
-class _Search:
+class Search:
     """Finds the most similar profiles of each."""
 
     def __init__(self, profile_FX: csr_array, neighbours: int) -> None:
@@ -72,6 +69,12 @@ class _Search:
         self._turned_XF = self._rest_FX.T.tocsr()
         terms = len(hub_X) + int(np.diff(self._rest_FX.indptr).max(initial=0))
         self._bound = (terms + 8) * 2.0**-23  # twice what the sums of either kind and their sum can differ by
+
+    def blocks(self) -> list[tuple[int, int]]:
+        """Return the first feature and the one after the last of each block that is compared at once."""
+        num_features = self._profile_FX.shape[0]
+        step = max(1, _BLOCK_VALUES // max(1, num_features))
+        return [(begin, min(begin + step, num_features)) for begin in range(0, num_features, step)]
 
     def largest(self, begin: int, end: int) -> list[Found]:
         """Return the largest positive similarities of the features from `begin` to `end` - 1."""

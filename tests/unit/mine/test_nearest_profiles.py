@@ -90,9 +90,9 @@ def test_features_with_few_common_columns_and_features_without_any() -> None:
 def test_most_rows_need_no_plain_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
     """So the tests above are of the bounds, too."""
     numbers = []
-    kept = nearest_profiles._Search._plain
+    kept = nearest_profiles.Search._plain
     monkeypatch.setattr(
-        nearest_profiles._Search, "_plain", lambda self, rows: numbers.append(len(rows)) or kept(self, rows)
+        nearest_profiles.Search, "_plain", lambda self, rows: numbers.append(len(rows)) or kept(self, rows)
     )
     nearest(with_hubs(np.random.default_rng(5), 300, 400), 5)
     assert sum(numbers) < 15
