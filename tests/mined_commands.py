@@ -17,6 +17,7 @@ from random_stores import RUN_INFO, write_part
 
 from distributed_tracer.config import TraceConfig
 from distributed_tracer.mine import (
+    community_tasks,
     consensus_rule,
     contrast_tasks,
     error_reading,
@@ -24,20 +25,26 @@ from distributed_tracer.mine import (
     similar_tasks,
     spill,
     stability_tasks,
+    universality_tasks,
     vector_tasks,
 )
 from distributed_tracer.mine.atlas import mine_atlas
+from distributed_tracer.mine.communities import Kind, mine_communities, plan_communities
+from distributed_tracer.mine.community_settings import CommunitySettings
 from distributed_tracer.mine.consensus import mine_consensus
 from distributed_tracer.mine.consensus_rule import ConsensusRule
 from distributed_tracer.mine.dark_matter import dark_matter_in_phases
 from distributed_tracer.mine.findings import Findings, mine_in_phases
 from distributed_tracer.mine.mine_chains import mine_chains, plan_chains
 from distributed_tracer.mine.mine_contrast import mine_contrast
+from distributed_tracer.mine.paired_prompts import pair_prompts
 from distributed_tracer.mine.prompts import choose_prompts
 from distributed_tracer.mine.pruning_grid import Grid
 from distributed_tracer.mine.result import Result, open_result
 from distributed_tracer.mine.similar import SimilarSettings, mine_similar
 from distributed_tracer.mine.stability import mine_stability
+from distributed_tracer.mine.universality import mine_universality
+from distributed_tracer.mine.universality_settings import UniversalitySettings
 from distributed_tracer.mine.vectors import mine_vectors
 from distributed_tracer.mine.virtual_weights import mine_weights
 from distributed_tracer.prompt import Prompt
@@ -58,6 +65,8 @@ SMALL = (
     (stability_tasks, "_ROWS", 1),
     (vector_tasks, "_ROWS", 1),
     (error_reading, "_ROWS", 1),
+    (community_tasks, "_TASK_EDGES", 1),
+    (universality_tasks, "_TASK_PRODUCTS", 5_000),
 )
 """Sizes of tasks so that every phase that can have several tasks has them."""
 
@@ -149,6 +158,19 @@ def _dark_matter(place: Path, out: Path, run: Execute) -> Result:
     return mine_in_phases(out, "dark-matter", prompts, {}, find, run, 0)
 
 
+def _communities(kind: Kind) -> Callable[[Path, Path, Execute], Result]:
+    def mine(place: Path, out: Path, run: Execute) -> Result:
+        settings = CommunitySettings((1.0, 4.0), neighbours=4, min_clusters=2, bootstraps=2, shuffles=2)
+        return mine_communities(plan_communities(store_in(place), kind, (), "topic", settings=settings), out, run)
+
+    return mine
+
+
+def _universality(place: Path, out: Path, run: Execute) -> Result:
+    pairs = pair_prompts(store_in(place), store_in(place), (), None)
+    return mine_universality(pairs, out, UniversalitySettings(shuffles=19, q=0.2, min_clusters=2), run=run)
+
+
 COMMANDS = {
     "contrast-features": Command(_contrast("features"), ("sets", "seen", "features", "sites", "values", "tests")),
     "contrast-edges": Command(_contrast("edges"), ("sets", "edges", "tests")),
@@ -159,6 +181,9 @@ COMMANDS = {
     "stability": Command(_stability, ("prompts", "graphs")),
     "vectors": Command(_vectors, ("prompts", "graphs", "predictions")),
     "dark-matter": Command(_dark_matter, ("prompts", "errors")),
+    "roles": Command(_communities("roles"), ("prompts", "edges", "observed", "runs")),
+    "universality": Command(_universality, ("activity", "itself", "itself-shuffles", "both", "both-shuffles")),
+    "pathways": Command(_communities("pathways"), ("prompts", "edges", "observed", "runs")),
 }
 
 

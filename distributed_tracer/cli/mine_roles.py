@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..config import RunConfig
 from ..errors import ConfigError
 from ..text import counted, short
 from .app import StorePath, print_answer
@@ -48,13 +49,16 @@ def roles(
     neighbours: int = 20,
     memory_gb: float = 2.0,
     communities: CommunityFlags = CommunityFlags(),
+    workers: int = 1,
+    ray_address: str | None = None,
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
     """Find groups of features with the same role: they are fed by the same and feed the same.
 
     The result is a folder of Parquet files: communities of features on several levels, with their stability, their p
-    against two kinds of shuffled edges, names and enrichment. docs/roles.md has the definitions.
+    against two kinds of shuffled edges, names and enrichment. docs/roles.md has the definitions. The same command goes
+    on after an interruption.
 
     Args:
         path: Directory or URL of a store.
@@ -63,12 +67,17 @@ def roles(
         cluster: Metadata whose equal values make prompts a cluster, such as a template or a subject. Without it,
             prompts count as independent, and communities look more certain than they are.
         neighbours: Number of nearest neighbours of each feature, of which those count that are mutual.
-        memory_gb: Memory in 10^9 bytes for edges, beside that of the program itself.
+        memory_gb: Memory in 10^9 bytes for edges in each worker, beside that of the program itself.
         communities: How communities are found and judged.
+        workers: Number of processes on this machine or, on a cluster, of tasks at a time. The result does not depend
+            on it.
+        ray_address: Address of a running Ray cluster that does the work; `auto` is the one that this machine belongs
+            to. All of its machines must see the store and `--out` under the same paths.
         dry_run: Whether to say only what it will take.
         json: Whether to print the provenance of the result as JSON.
     """
-    return _mine("roles", path, out, where, cluster, memory_gb, communities, dry_run, json, neighbours=neighbours)
+    run = RunConfig(workers=workers, ray_address=ray_address)
+    return _mine("roles", path, out, where, cluster, memory_gb, communities, run, dry_run, json, neighbours=neighbours)
 
 
 def pathways(
@@ -78,6 +87,8 @@ def pathways(
     cluster: str | None = None,
     memory_gb: float = 2.0,
     communities: CommunityFlags = CommunityFlags(),
+    workers: int = 1,
+    ray_address: str | None = None,
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
@@ -85,7 +96,7 @@ def pathways(
 
     The result is a folder of Parquet files: communities of features on several levels, with their stability, their p
     against two kinds of shuffled edges, names, enrichment, and inhibition between them. docs/roles.md has the
-    definitions.
+    definitions. The same command goes on after an interruption.
 
     Args:
         path: Directory or URL of a store.
@@ -93,12 +104,17 @@ def pathways(
         where: Conditions that prompts must meet, all of them, in the form that `query` takes.
         cluster: Metadata whose equal values make prompts a cluster, such as a template or a subject. Without it,
             prompts count as independent, and communities look more certain than they are.
-        memory_gb: Memory in 10^9 bytes for edges, beside that of the program itself.
+        memory_gb: Memory in 10^9 bytes for edges in each worker, beside that of the program itself.
         communities: How communities are found and judged.
+        workers: Number of processes on this machine or, on a cluster, of tasks at a time. The result does not depend
+            on it.
+        ray_address: Address of a running Ray cluster that does the work; `auto` is the one that this machine belongs
+            to. All of its machines must see the store and `--out` under the same paths.
         dry_run: Whether to say only what it will take.
         json: Whether to print the provenance of the result as JSON.
     """
-    return _mine("pathways", path, out, where, cluster, memory_gb, communities, dry_run, json)
+    run = RunConfig(workers=workers, ray_address=ray_address)
+    return _mine("pathways", path, out, where, cluster, memory_gb, communities, run, dry_run, json)
 
 
 def _mine(
@@ -109,6 +125,7 @@ def _mine(
     cluster: str | None,
     memory_gb: float,
     flags: CommunityFlags,
+    config: RunConfig,
     dry_run: bool,
     json: bool,
     **of_roles: int,
@@ -117,6 +134,7 @@ def _mine(
     from ..mine.communities import mine_communities, plan_communities
     from ..mine.community_labels import write_labels
     from ..mine.community_settings import CommunitySettings
+    from ..runtime.task_runner import task_runner
     from ..store.reader import open_store
 
     chosen: dict[str, Any] = {**asdict(flags), **of_roles, "resolutions": _numbers(flags.resolutions)}
@@ -127,7 +145,8 @@ def _mine(
     if dry_run:
         print(plan.describe())
         return 0
-    result = mine_communities(plan, out)
+    with task_runner(config) as run:
+        result = mine_communities(plan, out, run)
     written = None if labels_out is None else write_labels(result, labels_out)
     if json:
         print_answer(dict(result.info))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tyro.conf import Positional
 
+from ..config import RunConfig
 from ..redact import redacted
 from ..text import counted
 from .app import StorePath, print_answer
@@ -32,13 +33,15 @@ def universality(
     min_clusters: int = 3,
     memory_gb: float = 2.0,
     seed: int = 0,
+    workers: int = 1,
+    ray_address: str | None = None,
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
     """Compare two stores over the same prompts: which features match, and which edges between them are conserved.
 
     The stores may be of other transcoders, of another seed, or of another model. The result is a folder of Parquet
-    files. docs/universality.md has the definitions.
+    files. docs/universality.md has the definitions. The same command goes on after an interruption.
 
     Args:
         path: Directory or URL of the first store, a.
@@ -53,28 +56,29 @@ def universality(
         shuffles: Number of shuffles of prompts, and of permutations of the matching.
         q: The false discovery rate.
         min_clusters: Number of clusters in which a feature or an edge must be, so that anything is said of it.
-        memory_gb: Memory in 10^9 bytes to use, beside that of the program itself.
+        memory_gb: Memory in 10^9 bytes that each worker uses, beside that of the program itself.
         seed: Seed of the shuffles, of the permutations, of the bootstraps and of the halves.
+        workers: Number of processes on this machine or, on a cluster, of tasks at a time. The result does not depend
+            on it.
+        ray_address: Address of a running Ray cluster that does the work; `auto` is the one that this machine belongs
+            to. All of its machines must see both stores and `--out` under the same paths.
         dry_run: Whether to say only what it will take.
         json: Whether to print the provenance of the result as JSON.
     """
-    from ..mine.findings import mine_findings
     from ..mine.paired_prompts import pair_prompts
-    from ..mine.universality import plan_universality, universality_of
+    from ..mine.universality import mine_universality, plan_universality
     from ..mine.universality_settings import UniversalitySettings
+    from ..runtime.task_runner import task_runner
     from ..store.reader import open_store
 
+    config = RunConfig(workers=workers, ray_address=ray_address)
     settings = UniversalitySettings(measure, shuffles, q, min_clusters, seed)
     pairs = pair_prompts(open_store(path), open_store(other), where, cluster, within)
     if dry_run:
         print(plan_universality(pairs, settings, memory_gb))
         return 0
-    options: dict[str, Any] = {"where": list(where), "cluster": cluster, "within": within, "measure": measure}
-    options |= {"shuffles": shuffles, "q": q, "min_clusters": min_clusters, "seed": seed}
-    options |= {"stores": pairs.digests(), "left_out": [len(pairs.only_a), len(pairs.only_b), len(pairs.unaligned)]}
-    result = mine_findings(
-        out, "universality", pairs.a, options, lambda: universality_of(pairs, settings, memory_gb).findings()
-    )
+    with task_runner(config) as run:
+        result = mine_universality(pairs, out, settings, memory_gb, run)
     if json:
         print_answer(dict(result.info))
         return 0

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -22,25 +21,23 @@ from ..errors import ConfigError
 from ..names import unknown as unknown_name
 from ..store.reader import Store
 from ..table import Table
+from ..tasks.phases import Execute, Phases, perform_here
 from ..text import counted
-from .cluster_edges import ENTRY_BYTES, ClusterEdges, read_cluster_edges
+from .cluster_edges import ENTRY_BYTES, ClusterEdges
 from .community_enrichment import acting, enrichment, values_of_clusters
-from .community_graph import MakeGraph, membership
+from .community_graph import membership
 from .community_labels import SIGNIFICANT
 from .community_links import between, neighbours
 from .community_names import NodeNames, community_names
-from .community_runs import find_levels
 from .community_settings import CommunitySettings, community_warnings
 from .community_tables import CommunityTables
-from .feature_contexts import read_contexts
-from .findings import InMemoryResult, mine_findings
+from .community_tasks import EDGE_BYTES, NODE_BYTES, CommunityPhases
+from .consensus_tasks import clusters_of
+from .findings import Findings, InMemoryResult, mine_in_phases, phases_of_memory
 from .leiden import import_leiden
-from .pathway_graph import pathway_graph
 from .prompts import ChosenPrompts, choose_prompts
 from .result import Result
 from .role_columns import TABLES
-from .role_graph import role_graph
-from .shuffled_edges import renamed_share
 from .token_names import token_names
 
 Kind = Literal["roles", "pathways"]
@@ -84,6 +81,11 @@ class CommunityPlan:
     memory_gb: float
     settings: CommunitySettings = field(default_factory=CommunitySettings)
 
+    @property
+    def temporary_bytes(self) -> int:
+        """A bound of the bytes of temporary files, beside what runs leave of each feature."""
+        return EDGE_BYTES * self.prompts.num_edges + NODE_BYTES * self.prompts.num_nodes
+
     def describe(self) -> str:
         """Return lines for people."""
         settings, edges = self.settings, self.prompts.num_edges
@@ -92,7 +94,8 @@ class CommunityPlan:
             f"{counted(len(self.prompts), 'prompt')}, {counted(edges, 'edge')}\n"
             f"{counted(runs, 'graph')} of features, {counted(len(settings.resolutions), 'level')}\n"
             f"at most {edges * ENTRY_BYTES / 1e9:.3f} GB for edges, of {self.memory_gb:g} that are allowed; edges of "
-            "features that few clusters have need none"
+            "features that few clusters have need none\n"
+            f"at most {self.temporary_bytes / 1e9:.3f} GB of temporary files, and a few bytes for each feature and run"
         )
 
 
@@ -116,19 +119,23 @@ def plan_communities(
 
 
 def find_communities(plan: CommunityPlan) -> Communities:
-    """Return the communities that a plan asks for.
+    """Return the communities that a plan asks for, by way of temporary files.
 
     Raises ConfigError if the edges do not fit into memory, and if too few features are in enough clusters.
     """
+    with phases_of_memory(plan.prompts, {"memory_gb": plan.memory_gb}) as phases:
+        return communities_in_phases(phases, plan)
+
+
+def communities_in_phases(phases: Phases, plan: CommunityPlan) -> Communities:
+    """Return what `find_communities` returns; phases of tasks do the long work."""
     prompts, settings = plan.prompts, plan.settings
-    cluster_of = np.arange(len(prompts), dtype=np.int32) if prompts.clusters is None else prompts.clusters
+    cluster_of = clusters_of(prompts)
     if int(cluster_of.max(initial=-1)) < 0:
         raise ConfigError("no prompt has a cluster: all of them lack the metadata that names it")
-    edges, acts, sites, unknown = read_cluster_edges(prompts, cluster_of, settings.min_clusters, plan.memory_gb)
-    make: MakeGraph = partial(role_graph, neighbours=settings.neighbours) if plan.kind == "roles" else pathway_graph
-    levels = find_levels(edges, make, settings)
-    site_F = edges.site_N[: edges.num_features]
-    contexts = read_contexts(prompts, cluster_of, sites, site_F)
+    work = CommunityPhases.begin(phases, plan.kind, prompts, settings)
+    levels, contexts, renamed = work.find()
+    edges, acts, sites, unknown = (getattr(work.mined, name) for name in ("edges", "acts", "sites", "unknown"))
     tables = CommunityTables(levels, edges, acts, contexts.distance_F, settings.alpha)
     tokens, means = token_names(prompts.store), edges.means(np.ones(edges.num_clusters))
     names = NodeNames(edges, sites, tokens, prompts.store.labels)
@@ -146,11 +153,11 @@ def find_communities(plan: CommunityPlan) -> Communities:
         "prompts_without_influence": unknown.prompts,
         "edges_unknown": unknown.edges,
         "num_tests_enrichment": num_tests,
-        **_facts(communities, edges, settings),
+        **_facts(communities, edges, settings, renamed),
     }
     return Communities(
         communities,
-        tables.members(sites.feature_I[site_F].astype(np.int64)),
+        tables.members(sites.feature_I[work.mined.site_F].astype(np.int64)),
         tables.level_table(communities, settings.seed),
         tables.run_table(),
         between(means, edges, tables.labels, tables.first),
@@ -161,26 +168,31 @@ def find_communities(plan: CommunityPlan) -> Communities:
     )
 
 
-def _facts(communities: Table, edges: ClusterEdges, settings: CommunitySettings) -> dict[str, Any]:
+def _facts(communities: Table, edges: ClusterEdges, settings: CommunitySettings, renamed: float) -> dict[str, Any]:
     return {
         "clusters": edges.num_clusters,
         "features": edges.num_features,
         "edges_in_clusters": len(edges.share_E),
         "communities": len(communities),
         "significant": int((communities["verdict"] == SIGNIFICANT).sum()),
-        "renamed": renamed_share(edges, settings.seed),
+        "renamed": renamed,
         **{name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()},
     }
 
 
-def mine_communities(plan: CommunityPlan, out: str | Path) -> Result:
-    """Write the communities that a plan asks for into the folder `out`."""
+def mine_communities(plan: CommunityPlan, out: str | Path, run: Execute = perform_here) -> Result:
+    """Write the communities that a plan asks for into the folder `out`; `run` does the work, as for `mine_atlas`."""
     options = {
         "where": list(plan.where),
         "cluster": plan.cluster,
         **{name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan.settings).items()},
     }
-    return mine_findings(out, plan.kind, plan.prompts, options, lambda: find_communities(plan).findings())
+
+    def find(phases: Phases) -> Findings:
+        return communities_in_phases(phases, plan).findings()
+
+    given = {"memory_gb": plan.memory_gb}
+    return mine_in_phases(out, plan.kind, plan.prompts, options, find, run, plan.temporary_bytes, given)
 
 
 def mine_roles(
@@ -191,14 +203,15 @@ def mine_roles(
     cluster: str | None = None,
     memory_gb: float = 2.0,
     settings: CommunitySettings | None = None,
+    run: Execute = perform_here,
 ) -> Result:
     """Write groups of features that are fed by the same and feed the same into the folder `out`.
 
     `cluster` names metadata whose equal values make prompts a cluster; `memory_gb` bounds what edges take, in 10^9
-    bytes. docs/roles.md has the definitions. Raises ConfigError for what cannot be mined, and ResultError if the disk
-    is full.
+    bytes. `run` does the work, as for `mine_atlas`; what a killed run has finished is not done again. docs/roles.md has
+    the definitions. Raises ConfigError for what cannot be mined, and ResultError if the disk is full.
     """
-    return mine_communities(plan_communities(store, "roles", where, cluster, memory_gb, settings), out)
+    return mine_communities(plan_communities(store, "roles", where, cluster, memory_gb, settings), out, run)
 
 
 def mine_pathways(
@@ -209,7 +222,8 @@ def mine_pathways(
     cluster: str | None = None,
     memory_gb: float = 2.0,
     settings: CommunitySettings | None = None,
+    run: Execute = perform_here,
 ) -> Result:
     """Write groups of features that raise each other into the folder `out`. Arguments and errors are those of
     `mine_roles`; the number of neighbours is not used."""
-    return mine_communities(plan_communities(store, "pathways", where, cluster, memory_gb, settings), out)
+    return mine_communities(plan_communities(store, "pathways", where, cluster, memory_gb, settings), out, run)

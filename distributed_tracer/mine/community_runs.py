@@ -1,7 +1,8 @@
 """Community runs: partitions of one graph under other seeds, other clusters of prompts, and shuffled edges.
 
 Every run makes its graph from the edges of clusters anew. What is reported is one partition for each resolution, the
-best of some seeds; the other runs say how far to trust it.
+best of some seeds; the other runs say how far to trust it. Runs do not depend on each other, so that tasks of other
+processes can do them (`community_tasks.py`).
 
 - Bootstraps draw as many clusters as there are, with replacement: do communities stay?
 - Shuffled edges (`shuffled_edges.py`) say what Leiden finds where there is nothing to find.
@@ -20,7 +21,7 @@ Axes: F feature, Y community.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,6 +35,9 @@ from .partition_likeness import best_matches, normalised_information, rand_index
 from .shuffled_edges import SHUFFLES, shuffled
 
 SIZE_CLASSES = 20
+_SEED, _BOOTSTRAP = "seed", "bootstrap"
+KINDS_OF_RUNS = (_SEED, _BOOTSTRAP, *SHUFFLES)
+"""Kinds of runs; each has random numbers of its own."""
 _QUARTILES = 1.349
 """Distance between the quartiles of a normal distribution, in standard deviations."""
 
@@ -51,6 +55,21 @@ class Run:
     information: float
 
 
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run says of the partition of a level."""
+
+    run: Run
+    overlap_Y: Floats
+    """Jaccard overlap of each community with its best match; empty for runs on shuffled edges, as the next two are."""
+    kept_F: npt.NDArray[np.bool_]
+    """Whether the feature is in its community's best match."""
+    seen_F: npt.NDArray[np.bool_]
+    """Whether the feature is in a community and present in this run."""
+    communities: list[tuple[int, float]] = field(default_factory=list)
+    """Class of sizes and cohesion of each community; empty unless edges are shuffled."""
+
+
 @dataclass(eq=False)
 class Level:
     """The partition of one resolution and what other runs say of it."""
@@ -63,14 +82,28 @@ class Level:
     runs: list[Run] = field(default_factory=list)
     overlaps: list[Floats] = field(default_factory=list)
     """Jaccard overlap of each community with its best match, for each bootstrap and each other seed [Y]."""
-    kept_F: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    kept_F: Ints = field(init=False)
     """Number of these runs in which the feature is in its community's best match."""
-    seen_F: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    seen_F: Ints = field(init=False)
     """Number of these runs in which the feature is present."""
     largest: dict[str, list[Floats]] = field(default_factory=lambda: {kind: [] for kind in SHUFFLES})
     """Largest cohesion by class of sizes of each run on shuffled edges."""
     least: dict[str, list[list[tuple[int, float]]]] = field(default_factory=lambda: {kind: [] for kind in SHUFFLES})
     """Class of sizes and cohesion of each community of these runs."""
+
+    def __post_init__(self) -> None:
+        self.kept_F, self.seen_F = np.zeros((2, len(self.label_F)), dtype=np.int64)
+
+    def add(self, outcome: Outcome) -> None:
+        """Take in what a run says."""
+        self.runs.append(outcome.run)
+        if (kind := outcome.run.kind) in SHUFFLES:
+            self.largest[kind].append(largest_of(outcome.communities))
+            self.least[kind].append(outcome.communities)
+            return
+        self.overlaps.append(outcome.overlap_Y)
+        self.kept_F += outcome.kept_F
+        self.seen_F += outcome.seen_F
 
     def p_values(self, kind: str) -> Floats:
         """Return p of each community [Y] against one kind of shuffled edges; NaN without such runs."""
@@ -137,33 +170,72 @@ def _scores(communities: Sequence[tuple[int, float]], median_by_class: Floats, d
 
 def find_levels(edges: ClusterEdges, make_graph: MakeGraph, settings: CommunitySettings) -> list[Level]:
     """Return the partition of each resolution, with its runs. The same edges and settings give the same result."""
-    equal_by_cluster = np.ones(edges.num_clusters)
-    graph = make_graph(edges, equal_by_cluster)
-    levels = []
+    levels, of_seeds = observed_levels(edges, make_graph, settings)
+    labels = [level.label_F for level in levels]
+    add_runs(levels, of_seeds)
+    add_runs(levels, (do_run(edges, make_graph, settings, labels, *run) for run in planned_runs(settings)))
+    return levels
+
+
+def add_runs(levels: Sequence[Level], outcomes: Iterable[Sequence[Outcome]]) -> None:
+    """Let levels take in what runs say of each of them."""
+    for of_levels in outcomes:
+        for level, outcome in zip(levels, of_levels, strict=True):
+            level.add(outcome)
+
+
+def planned_runs(settings: CommunitySettings) -> list[tuple[str, int]]:
+    """Return the kind and the number of each run on other edges, in the order in which levels take them in."""
+    counts = {_BOOTSTRAP: settings.bootstraps, **dict.fromkeys(SHUFFLES, settings.shuffles)}
+    return [(kind, number) for kind, count in counts.items() for number in range(count)]
+
+
+def observed_levels(
+    edges: ClusterEdges, make_graph: MakeGraph, settings: CommunitySettings
+) -> tuple[list[Level], list[list[Outcome]]]:
+    """Return the partition of each resolution, and what each of the other seeds says of each level."""
+    graph = make_graph(edges, np.ones(edges.num_clusters))
+    levels: list[Level] = []
+    of_seeds: list[list[Outcome]] = [[] for _ in range(settings.seeds - 1)]
     for resolution in settings.resolutions:
         tried = _partitions(graph, resolution, settings)
-        best = int(np.argmax([-np.inf if np.isnan(quality) else quality for _, quality in tried]))
+        best = _best(tried)
         label_F, quality = tried[best]
-        level = Level(resolution, label_F, quality, *graph.fit(label_F))
-        level.kept_F, level.seen_F = np.zeros((2, len(label_F)), dtype=np.int64)
-        for number, (other_F, other_quality) in enumerate(tried):
-            if number != best:
-                _compare(level, "seed", number, graph, other_F, other_quality)
-        levels.append(level)
-    for number in range(settings.bootstraps):
-        rng = np.random.default_rng((settings.seed, 1, number))
-        drawn = rng.integers(0, edges.num_clusters, edges.num_clusters)
-        own = make_graph(edges, np.bincount(drawn, minlength=edges.num_clusters).astype(np.float64))
-        for level in levels:
-            label_F = leiden(own.adjacency, level.resolution, settings.seed + number)
-            _compare(level, "bootstrap", number, own, label_F, modularity(own.adjacency, label_F, level.resolution))
-    for place, kind in enumerate(SHUFFLES):
-        for number in range(settings.shuffles):
-            rng = np.random.default_rng((settings.seed, 2 + place, number))
-            own = make_graph(shuffled(edges, kind, rng), equal_by_cluster)
-            for level in levels:
-                _add_shuffled(level, kind, number, own, settings)
-    return levels
+        levels.append(Level(resolution, label_F, quality, *graph.fit(label_F)))
+        others = [(number, *other) for number, other in enumerate(tried) if number != best]
+        for outcomes, (number, other_F, other_quality) in zip(of_seeds, others, strict=True):
+            outcomes.append(_compared(label_F, _SEED, number, graph, other_F, other_quality))
+    return levels, of_seeds
+
+
+def do_run(
+    edges: ClusterEdges,
+    make_graph: MakeGraph,
+    settings: CommunitySettings,
+    labels: Sequence[Ints],
+    kind: str,
+    number: int,
+) -> list[Outcome]:
+    """Return what a run of `planned_runs` says of each level, given the labels [F] of the levels.
+
+    Its random numbers depend on the seed of the settings, its kind and its number alone.
+    """
+    equal_by_cluster = np.ones(edges.num_clusters)
+    rng = np.random.default_rng((settings.seed, KINDS_OF_RUNS.index(kind), number))
+    if kind != _BOOTSTRAP:
+        own = make_graph(shuffled(edges, kind, rng), equal_by_cluster)
+        return [
+            _shuffled_outcome(label_F, kind, number, own, _partitions(own, resolution, settings))
+            for resolution, label_F in zip(settings.resolutions, labels, strict=True)
+        ]
+    drawn = rng.integers(0, edges.num_clusters, edges.num_clusters)
+    own = make_graph(edges, np.bincount(drawn, minlength=edges.num_clusters).astype(np.float64))
+    found = []
+    for resolution, label_F in zip(settings.resolutions, labels, strict=True):
+        other_F = leiden(own.adjacency, resolution, settings.seed + number)
+        quality = modularity(own.adjacency, other_F, resolution)
+        found.append(_compared(label_F, kind, number, own, other_F, quality))
+    return found
 
 
 def _partitions(graph: CommunityGraph, resolution: float, settings: CommunitySettings) -> list[tuple[Ints, float]]:
@@ -171,33 +243,36 @@ def _partitions(graph: CommunityGraph, resolution: float, settings: CommunitySet
     return [(label_F, modularity(graph.adjacency, label_F, resolution)) for label_F in labels]
 
 
-def _run(level: Level, kind: str, number: int, label_F: Ints, quality: float, among: npt.NDArray[np.bool_]) -> Run:
-    size = np.bincount(label_F[label_F >= 0])
+def _best(tried: Sequence[tuple[Ints, float]]) -> int:
+    return int(np.argmax([-np.inf if np.isnan(quality) else quality for _, quality in tried]))
+
+
+def _run(label_F: Ints, kind: str, number: int, other_F: Ints, quality: float, among: npt.NDArray[np.bool_]) -> Run:
+    size = np.bincount(other_F[other_F >= 0])
     return Run(
         kind,
         number,
         int(np.count_nonzero(size > 1)),
         int(size.max(initial=0)),
         quality,
-        rand_index(level.label_F[among], label_F[among]),
-        normalised_information(level.label_F[among], label_F[among]),
+        rand_index(label_F[among], other_F[among]),
+        normalised_information(label_F[among], other_F[among]),
     )
 
 
-def _compare(level: Level, kind: str, number: int, graph: CommunityGraph, label_F: Ints, quality: float) -> None:
-    level.runs.append(_run(level, kind, number, label_F, quality, graph.present_F))
-    overlap_Y, match_Y = best_matches(level.label_F, label_F, graph.present_F)
-    level.overlaps.append(overlap_Y)
-    own = (level.label_F >= 0) & graph.present_F
-    level.seen_F += own
-    level.kept_F[own] += (match_Y[level.label_F[own]] == label_F[own]) & (label_F[own] >= 0)
+def _compared(label_F: Ints, kind: str, number: int, graph: CommunityGraph, other_F: Ints, quality: float) -> Outcome:
+    overlap_Y, match_Y = best_matches(label_F, other_F, graph.present_F)
+    seen_F = (label_F >= 0) & graph.present_F
+    kept_F = seen_F & (other_F >= 0)
+    kept_F[kept_F] = match_Y[label_F[kept_F]] == other_F[kept_F]
+    return Outcome(_run(label_F, kind, number, other_F, quality, graph.present_F), overlap_Y, kept_F, seen_F)
 
 
-def _add_shuffled(level: Level, kind: str, number: int, graph: CommunityGraph, settings: CommunitySettings) -> None:
-    """Find communities on shuffled edges in the same way: the best of as many seeds."""
-    tried = _partitions(graph, level.resolution, settings)
-    label_F, quality = tried[int(np.argmax([-np.inf if np.isnan(one) else one for _, one in tried]))]
-    level.runs.append(_run(level, kind, number, label_F, quality, graph.present_F))
-    own = of_communities(label_F, graph.fit(label_F)[0])
-    level.largest[kind].append(largest_of(own))
-    level.least[kind].append(own)
+def _shuffled_outcome(
+    label_F: Ints, kind: str, number: int, graph: CommunityGraph, tried: Sequence[tuple[Ints, float]]
+) -> Outcome:
+    """Return what the best of the partitions of a graph of shuffled edges says."""
+    other_F, quality = tried[_best(tried)]
+    run = _run(label_F, kind, number, other_F, quality, graph.present_F)
+    none = np.zeros(0, dtype=bool)
+    return Outcome(run, np.zeros(0), none, none, of_communities(other_F, graph.fit(other_F)[0]))

@@ -8,6 +8,7 @@ feature of store b.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,16 +28,6 @@ HELD_OUT = 10
 """Shuffles that go through all steps as if they were data: what they match is the floor."""
 
 
-@dataclass(frozen=True)
-class MatchSettings:
-    """How features are compared."""
-
-    measure: Measure
-    shuffles: int
-    q: float
-    memory_gb: float
-
-
 @dataclass(frozen=True, eq=False)
 class FeatureMatches:
     """What is nearest to each feature of which the data can say something, and whether it is a match."""
@@ -53,6 +44,23 @@ class FeatureMatches:
     """The tests of shuffles that were held out."""
     num_shuffles: int
     q: float
+
+    @classmethod
+    def of(
+        cls,
+        columns: tuple[Columns, Columns],
+        cases: Sequence[Nearest],
+        counts: tuple[Ints, Ints],
+        num_shuffles: int,
+        q: float,
+    ) -> FeatureMatches:
+        """Test each case, given in how many shuffles similarities are as large: [cases, F] and [cases, Y].
+
+        The first case is the data, and the others are shuffles that are held out.
+        """
+        p = [tuple((1 + own) / (1 + num_shuffles) for own in of_case) for of_case in zip(*counts, strict=True)]
+        tests = [MatchTest.of(case, *own) for case, own in zip(cases, p, strict=True)]
+        return cls(*columns, cases[0], *p[0], tests[0], tuple(tests[1:]), num_shuffles, q)
 
     @cached_property
     def matched(self) -> tuple[Ints, Ints]:
@@ -95,33 +103,25 @@ class MatchTest:
         return matched
 
 
-def match_features(
-    a: SideActivity,
-    b: SideActivity,
-    columns: tuple[Columns, Columns],
-    shuffles: PromptShuffles,
-    settings: MatchSettings,
-    held_out: int = HELD_OUT,
-) -> FeatureMatches:
-    """Match some features of store a with some of store b, given by column.
+def find_cases(similarities: Similarities, shuffles: PromptShuffles, held_out: int) -> list[Nearest]:
+    """Return what is nearest in the data, and then in each shuffle that is held out."""
+    return [similarities.nearest(), *(similarities.nearest(shuffles.order(number)) for number in range(held_out))]
 
-    If there are none in one store, there is nothing to compare those of the other one with: none is returned.
+
+def count_as_large(
+    similarities: Similarities, cases: Sequence[tuple[Floats, Floats]], shuffles: PromptShuffles, numbers: range
+) -> tuple[Ints, Ints]:
+    """Return in how many of some shuffles the largest similarity of each feature reaches that of each case.
+
+    `cases` are the largest similarities of the features of both stores; the counts are [cases, F] and [cases, Y].
     """
-    column_F, column_Y = columns
-    if not len(column_F) or not len(column_Y):
-        column_F = column_Y = np.zeros(0, dtype=np.intp)
-    num_shuffles, q = settings.shuffles, settings.q
-    similarities = Similarities(a.only(column_F), b.only(column_Y), settings.measure, settings.memory_gb)
-    cases = [similarities.nearest(), *(similarities.nearest(shuffles.order(number)) for number in range(held_out))]
-    counts = [(np.zeros(len(column_F), np.int64), np.zeros(len(column_Y), np.int64)) for _ in cases]
-    for number in range(num_shuffles):
-        null_F, null_Y = similarities.largest(shuffles.order(held_out + number))
-        for case, (of_F, of_Y) in zip(cases, counts, strict=True):
-            of_F += null_F >= case.similarity_F - SAME
-            of_Y += null_Y >= case.similarity_Y - SAME
-    p = [((1 + of_F) / (1 + num_shuffles), (1 + of_Y) / (1 + num_shuffles)) for of_F, of_Y in counts]
-    tests = [MatchTest.of(case, *own) for case, own in zip(cases, p, strict=True)]
-    return FeatureMatches(column_F, column_Y, cases[0], *p[0], tests[0], tuple(tests[1:]), num_shuffles, q)
+    of_F, of_Y = (np.zeros((len(cases), len(own)), np.int64) for own in cases[0])
+    for number in numbers:
+        null_F, null_Y = similarities.largest(shuffles.order(number))
+        for case, (largest_F, largest_Y) in enumerate(cases):
+            of_F[case] += null_F >= largest_F - SAME
+            of_Y[case] += null_Y >= largest_Y - SAME
+    return of_F, of_Y
 
 
 def mutual_pairs(

@@ -5,7 +5,7 @@ Axes: X prompt, by rank; I item: a prompt of a cluster.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
@@ -49,6 +49,8 @@ class PairedPrompts:
     num_other_tokens: int
     """Number of prompts whose tokens are not the same in both stores."""
     num_other_targets: int
+    asked: Mapping[str, Any]
+    """The conditions and fields that were asked for, as arguments of `pair_prompts`."""
 
     def __len__(self) -> int:
         return len(self.num_sites_X)
@@ -154,6 +156,7 @@ def pair_prompts(
         *(site_of_a, site_of_b, sizes),
         *(only_a, sorted(in_b - in_a), unaligned),
         *(other_tokens, other_targets),
+        {"where": [where] if isinstance(where, str) else list(where), "cluster": cluster, "within": within},
     )
 
 

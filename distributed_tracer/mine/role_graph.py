@@ -13,17 +13,15 @@ Axes: F feature, N node, X entry of a profile, Y community.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array, hstack
 
 from .cluster_edges import ClusterEdges
 from .community_graph import CommunityGraph, Floats, Ints, membership, present
+from .nearest_profiles import nearest
 
 MOST_COLUMNS = 200
 """Entries that a profile keeps at most: those with the largest absolute values. So time does not grow with the square
 of a hub's edges."""
-_BLOCK_VALUES = 1 << 24
-"""Similarities that are in memory at once."""
 
 
 def role_graph(edges: ClusterEdges, weight_by_cluster: Floats, neighbours: int) -> CommunityGraph:
@@ -65,40 +63,6 @@ def _unit(rows: csr_array) -> csr_array:
     norm_F = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
     rows.data = rows.data / np.repeat(np.where(norm_F > 0, norm_F, 1.0), np.diff(rows.indptr))
     return rows
-
-
-def nearest(profile_FX: csr_array, neighbours: int) -> csr_array:
-    """Return the similarity of each pair of features that are among each other's `neighbours` most similar ones.
-
-    Only positive similarities count. Of equal ones, it is those of the first features.
-    """
-    num_features = profile_FX.shape[0]
-    turned_XF = profile_FX.T.tocsr()
-    parts: list[tuple[npt.NDArray[np.integer], ...]] = []
-    step = max(1, _BLOCK_VALUES // max(1, num_features))
-    for begin in range(0, num_features, step):
-        similar = (profile_FX[begin : begin + step] @ turned_XF).toarray()
-        rows = np.arange(len(similar))
-        similar[rows, rows + begin] = 0.0
-        parts.append(_largest(similar, neighbours, begin))
-    row, column, value = (np.concatenate(one) for one in zip(*parts, strict=True))
-    found = coo_array((value, (row, column)), shape=(num_features, num_features)).tocsr()
-    mutual = found.minimum(found.T.tocsr()).tocsr()
-    mutual.eliminate_zeros()
-    return csr_array(mutual)
-
-
-def _largest(similar: Floats, neighbours: int, begin: int) -> tuple[npt.NDArray[np.integer], ...]:
-    """Return row, column and value of the largest positive values of each row."""
-    number = min(neighbours, similar.shape[1])
-    least = np.partition(similar, similar.shape[1] - number, axis=1)[:, similar.shape[1] - number]
-    row, column = np.nonzero((similar >= least[:, None]) & (similar > 0))
-    value = similar[row, column]
-    order = np.lexsort((column, -value, row))
-    row, column, value = row[order], column[order], value[order]
-    first = np.searchsorted(row, np.arange(len(similar)))
-    kept = np.arange(len(row)) - first[row] < number
-    return row[kept] + begin, column[kept], value[kept]
 
 
 def _cosines_within(profile_FX: csr_array, label_F: Ints) -> tuple[Floats, Floats]:

@@ -8,7 +8,8 @@ Axes: F feature of store a, Y feature of store b, X prompt, I item: a prompt of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,20 +17,22 @@ import numpy as np
 from ..redact import redacted
 from ..store.reader import Store
 from ..table import Table
+from ..tasks.phases import Execute, Phases, perform_here
 from ..text import counted
 from .conserved_edges import ConservedEdges, half_of
-from .feature_matches import Columns, FeatureMatches, MatchSettings, match_features, mutual_pairs
-from .findings import InMemoryResult
+from .feature_matches import Columns, FeatureMatches, mutual_pairs
+from .findings import Findings, InMemoryResult, mine_in_phases, phases_of_memory
 from .matched_edges import read_matched_edges
 from .nearest_features import MEASURES, Measure, Similarities
 from .paired_activity import SideActivity, read_activity
 from .paired_prompts import PairedPrompts, pair_prompts
-from .prompt_shuffles import PromptShuffles
+from .result import Result
 from .statistics import Mask, halves
 from .universality_columns import TABLES
 from .universality_doubts import doubts
 from .universality_settings import UniversalitySettings
 from .universality_tables import edge_table, feature_table, layer_table, match_table, status_of, summary_table
+from .universality_tasks import UniversalityPhases, temporary_bytes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -85,11 +88,47 @@ def universality(
 
 def universality_of(pairs: PairedPrompts, settings: UniversalitySettings, memory_gb: float) -> Universality:
     """Return what `universality` returns, for prompts that are paired already."""
-    a, b = (read_activity(pairs, side, memory_gb) for side in "ab")
-    how = MatchSettings(settings.measure, settings.shuffles, settings.q, memory_gb)
-    shuffles = PromptShuffles(pairs.template_X, pairs.num_sites_X, settings.seed)
-    itself = [_against_itself(side, shuffles, how, settings.min_clusters) for side in (a, b)]
-    found = match_features(a, b, (itself[0].known, itself[1].known), shuffles, how)
+    with phases_of_memory(pairs.a, _given(pairs, memory_gb)) as phases:
+        return universality_in_phases(phases, pairs, settings, memory_gb)
+
+
+def mine_universality(
+    pairs: PairedPrompts,
+    out: str | Path,
+    settings: UniversalitySettings,
+    memory_gb: float = 2.0,
+    run: Execute = perform_here,
+) -> Result:
+    """Write what two stores have in common into the folder `out`, and return the result.
+
+    A finished result is returned as it is. `run` does the work, as for `mine_atlas`; what a killed run has finished is
+    not done again. Raises ConfigError for a folder with another result, and as `universality` does.
+    """
+    options = {**pairs.asked, **asdict(settings), "stores": pairs.digests()}
+    options["left_out"] = [len(pairs.only_a), len(pairs.only_b), len(pairs.unaligned)]
+
+    def find(phases: Phases) -> Findings:
+        return universality_in_phases(phases, pairs, settings, memory_gb).findings()
+
+    given = _given(pairs, memory_gb)
+    return mine_in_phases(out, "universality", pairs.a, options, find, run, temporary_bytes(pairs), given)
+
+
+def _given(pairs: PairedPrompts, memory_gb: float) -> dict[str, Any]:
+    return {"other": pairs.b.store.url, "memory_gb": memory_gb}
+
+
+def universality_in_phases(
+    phases: Phases, pairs: PairedPrompts, settings: UniversalitySettings, memory_gb: float
+) -> Universality:
+    """Return what `universality_of` returns; phases of tasks read activations and do the shuffles."""
+    work = UniversalityPhases.begin(phases, pairs, settings)
+    a, b = work.sides
+    itself = [
+        _ceiling(side, found, settings.min_clusters) for side, found in zip((a, b), work.with_itself(), strict=True)
+    ]
+    known = itself[0].known, itself[1].known
+    found = work.with_each_other(known)
     own, other = found.matched
     matched_a, matched_b = found.column_F[own], found.column_Y[other]
     edges = ConservedEdges(
@@ -99,7 +138,7 @@ def universality_of(pairs: PairedPrompts, settings: UniversalitySettings, memory
         settings.min_clusters,
         settings.q,
     )
-    replicated = _replicated(pairs, a, b, (itself[0].known, itself[1].known), settings, memory_gb)
+    replicated = _replicated(pairs, a, b, known, settings, memory_gb)
     status = status_of(a, b, found, settings.min_clusters)
     summary = summary_table(pairs, (a, b), status, found, [one.share for one in itself], replicated, edges, settings)
     facts = _facts(pairs, a, b, found, edges, settings, status)
@@ -144,12 +183,12 @@ class Ceiling:
     """Which share of the features that are active in enough clusters, and vary there, these are."""
 
 
-def _against_itself(side: SideActivity, shuffles: PromptShuffles, how: MatchSettings, min_clusters: int) -> Ceiling:
-    known = np.flatnonzero(side.is_known(min_clusters))
-    found = match_features(side, side, (known, known), shuffles, how, held_out=0)
+def _ceiling(side: SideActivity, found: FeatureMatches, min_clusters: int) -> Ceiling:
+    """Return what a store shows that was matched with itself."""
+    num_known = int(np.count_nonzero(side.is_known(min_clusters)))
     own, other = found.matched
     itself = found.column_F[own[own == other]]
-    return Ceiling(itself, len(itself) / len(known) if len(known) else float("nan"))
+    return Ceiling(itself, len(itself) / num_known if num_known else float("nan"))
 
 
 def _replicated(

@@ -120,19 +120,26 @@ def test_workers_that_are_killed_in_every_phase_change_nothing(
         assert f"SIGKILL at a task of the phase {phase}, which is done again" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("name", "phase", "options"),
+    [
+        ("weights", "candidates", "--min-positions 2"),
+        ("roles", "observed", "--resolutions 1,4 --neighbours 4 --min-clusters 2 --bootstraps 2 --shuffles 2"),
+    ],
+)
 def test_a_driver_that_is_killed_again_and_again_makes_the_same_bytes(
-    inputs: Path, undisturbed: dict[str, dict[str, bytes]], tmp_path: Path
+    name: str, phase: str, options: str, inputs: Path, undisturbed: dict[str, dict[str, bytes]], tmp_path: Path
 ) -> None:
     out = tmp_path / "r"
-    command = ["mine", "weights", str(inputs / "store"), "--out", str(out), "--cluster", "topic"]
-    command += ["--min-positions", "2", "--workers", "2"]
+    command = ["mine", name, str(inputs / "store"), "--out", str(out), "--cluster", "topic"]
+    command += [*options.split(), "--workers", "2"]
 
     def has_begun() -> bool:
-        return any(out.glob("work/phases/candidates/*/task.json"))
+        return any(out.glob(f"work/phases/{phase}/*/task.json"))
 
     def check() -> None:
         if (out / "provenance.json").exists():
-            assert content(Result(out, atlas.open_result(out).info)) == undisturbed["weights"]
+            assert content(Result(out, atlas.open_result(out).info)) == undisturbed[name]
 
     kill_until_done(command, has_begun, check, longest_wait=0.3, most=2)
     assert not (out / "work").exists()
