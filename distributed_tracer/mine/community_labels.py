@@ -57,13 +57,37 @@ def write_labels(result: Result, path: str | Path) -> int:
     """Write the finest significant community of each feature as a file of labels (CSV), which `labels add` takes, and
     return the number of labels."""
     found = community_features(result)
-    kind = {"roles": "role", "pathways": "pathway"}[result.info["what"]]
-    texts = [
-        f"{kind} {number}: {name}"
-        for number, name in zip(found["community"].tolist(), found["name"].tolist(), strict=True)
-    ]
+    texts = community_texts(result, found)
     Table({"layer": found["layer"], "index": found["feature"], "text": texts}).write_csv(Path(path).expanduser())
     return len(texts)
+
+
+def community_texts(result: Result, features: Table) -> list[str]:
+    """Return what the community of each row of `community_features` is called: `role 12: ' is' → ' Austin'`.
+
+    Names of communities may repeat; these do not. They are text of prompts, and may contain any character.
+    """
+    kind = {"roles": "role", "pathways": "pathway"}[result.info["what"]]
+    both = zip(features["community"].tolist(), features["name"].tolist(), strict=True)
+    return [f"{kind} {number}: {name}" for number, name in both]
+
+
+def features_by_community(
+    result: Result, level: int | None = None, every: bool = False
+) -> dict[str, list[tuple[int, int]]]:
+    """Return layer and index of the members of communities, as `community_features` chooses them, by what the
+    communities are called, in the order of their numbers. Raises ConfigError if there are none to choose from."""
+    found = community_features(result, level, every)
+    if not len(found):
+        why = "" if every else f": none of them is {SIGNIFICANT}, and every one counts only if you ask for it"
+        raise ConfigError(f"{result.path} has no communities to use{why}")
+    order = np.argsort(found["community"], kind="stable")
+    texts, sites = community_texts(result, found), list(zip(found["layer"], found["feature"], strict=True))
+    members: dict[str, list[tuple[int, int]]] = {}
+    for row in order.tolist():
+        layer, feature = sites[row]
+        members.setdefault(texts[row], []).append((int(layer), int(feature)))
+    return members
 
 
 def community_groups(result: Result, graph: Graph, level: int | None = None, every: bool = False) -> list[Group]:
