@@ -10,7 +10,10 @@ from ..errors import ConfigError
 from ..text import printable, short
 
 if TYPE_CHECKING:
+    from ..graph.context import Group
+    from ..graph.graph import Graph
     from ..mine.result import Result
+    from ..store.reader import Store
 
 
 def check_choice(flag: str, is_given: bool, level: int | None, every_community: bool) -> None:
@@ -36,3 +39,17 @@ def open_communities(path: str, identity: Any) -> Result:
             text = f"warning: {path} is of the {name} {short(there)}, not {short(here)}: its features may be others"
             print(printable(text), file=sys.stderr)
     return result
+
+
+def groups_of(path: str | None, store: Store, graph: Graph, level: int | None, every: bool) -> list[Group] | None:
+    """Return the communities of a result as groups of the nodes of a store's graph; None without a result.
+
+    Raises ConfigError if the result has no communities of this level, or none that are significant.
+    """
+    from ..mine.community_labels import community_groups, features_by_community
+
+    if path is None:
+        return None
+    result = open_communities(path, store.info["identity"])
+    features_by_community(result, level, every)
+    return community_groups(result, graph, level, every)

@@ -94,12 +94,13 @@ def community_groups(result: Result, graph: Graph, level: int | None = None, eve
     """Return communities as groups of the nodes of a graph, as `community_features` chooses them.
 
     A group has all nodes of the graph that are features of its community, at all positions; communities without any
-    are left out. Groups are in the order of communities: supernodes of viewers and of interventions.
+    are left out. Groups are in the order of communities: supernodes of viewers and of interventions. They are called
+    as `community_texts` calls them, so that no name repeats.
     """
     found = community_features(result, level, every)
     sites = zip(found["layer"].tolist(), found["feature"].tolist(), strict=True)
     community_of = dict(zip(sites, found["community"].tolist(), strict=True))
-    name_of = dict(zip(found["community"].tolist(), found["name"].tolist(), strict=True))
+    name_of = dict(zip(found["community"].tolist(), community_texts(result, found), strict=True))
     members: dict[int, list[int]] = {}
     layer_N, feature_N = graph.nodes.layer_N.tolist(), graph.nodes.feature_N.tolist()
     for node in graph.nodes.where(NodeKind.FEATURE).tolist():
