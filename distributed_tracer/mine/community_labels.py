@@ -14,7 +14,8 @@ from ..graph.nodes import NodeKind
 from ..table import Table
 from .result import Result
 
-_KINDS = ("roles", "pathways")
+COMMUNITY_KINDS = {"roles": "role", "pathways": "pathway"}
+"""Commands whose results have communities, and what one of these is called."""
 SIGNIFICANT = "significant"
 
 
@@ -25,7 +26,7 @@ def community_features(result: Result, level: int | None = None, every: bool = F
     Communities that are not significant are left out, unless `every` is true. Raises ConfigError for another kind of
     result and for a level that it does not have.
     """
-    if result.info["what"] not in _KINDS:
+    if result.info["what"] not in COMMUNITY_KINDS:
         raise ConfigError(
             f"{result.path} is a result of {result.info['what']}: communities are of mine roles or pathways"
         )
@@ -67,7 +68,7 @@ def community_texts(result: Result, features: Table) -> list[str]:
 
     Names of communities may repeat; these do not. They are text of prompts, and may contain any character.
     """
-    kind = {"roles": "role", "pathways": "pathway"}[result.info["what"]]
+    kind = COMMUNITY_KINDS[result.info["what"]]
     both = zip(features["community"].tolist(), features["name"].tolist(), strict=True)
     return [f"{kind} {number}: {name}" for number, name in both]
 
