@@ -20,6 +20,8 @@ from scipy.sparse import csr_array, vstack
 
 from ..errors import ConfigError
 from ..names import unknown as unknown_name
+from ..profile.reader import Profile
+from ..profile.same_features import check_profile
 from ..store.reader import Store
 from ..table import Table
 from ..text import counted
@@ -36,6 +38,7 @@ from .feature_contexts import read_contexts
 from .findings import InMemoryResult, mine_findings
 from .leiden import import_leiden
 from .pathway_graph import pathway_graph
+from .profiled_tokens import ProfiledTokens
 from .prompts import ChosenPrompts, choose_prompts
 from .result import Result
 from .role_columns import TABLES
@@ -83,6 +86,8 @@ class CommunityPlan:
     cluster: str | None
     memory_gb: float
     settings: CommunitySettings = field(default_factory=CommunitySettings)
+    profile: Profile | None = None
+    """From which communities take their names, as far as it has their features."""
 
     def describe(self) -> str:
         """Return lines for people."""
@@ -103,6 +108,7 @@ def plan_communities(
     cluster: str | None = None,
     memory_gb: float = 2.0,
     settings: CommunitySettings | None = None,
+    profile: Profile | None = None,
 ) -> CommunityPlan:
     """Return what is to be mined, or refuse what cannot be. Reads no graphs."""
     if kind not in KINDS:
@@ -110,9 +116,11 @@ def plan_communities(
     if not memory_gb > 0:
         raise ConfigError(f"memory_gb must be above 0, not {memory_gb:g}")
     import_leiden()
+    if profile is not None:
+        check_profile(store, profile)
     conditions = (where,) if isinstance(where, str) else tuple(where)
     prompts = choose_prompts(store, conditions, cluster)
-    return CommunityPlan(kind, prompts, conditions, cluster, memory_gb, settings or CommunitySettings())
+    return CommunityPlan(kind, prompts, conditions, cluster, memory_gb, settings or CommunitySettings(), profile)
 
 
 def find_communities(plan: CommunityPlan) -> Communities:
@@ -137,7 +145,9 @@ def find_communities(plan: CommunityPlan) -> Communities:
     member_YF = csr_array(vstack([membership(label_F) for label_F in tables.labels]))
     acts_by_cluster = acting(member_YF, acts, edges.num_clusters)
     enriched, num_tests = enrichment(acts_by_cluster, values, has_by_cluster, settings.alpha)
-    named = community_names(tables.labels, names, contexts, tokens, fed, enriched)
+    features = zip(names.layer_N[: edges.num_features].tolist(), names.feature_N.tolist(), strict=False)
+    profiled = None if plan.profile is None else ProfiledTokens.of(plan.profile, features)
+    named = community_names(tables.labels, names, contexts, tokens, fed, enriched, profiled)
     communities = tables.communities(named, np.diff(acts_by_cluster.indptr).astype(np.int64))
     facts: dict[str, Any] = {
         "prompts": int((cluster_of >= 0).sum()),
@@ -146,6 +156,7 @@ def find_communities(plan: CommunityPlan) -> Communities:
         "prompts_without_influence": unknown.prompts,
         "edges_unknown": unknown.edges,
         "num_tests_enrichment": num_tests,
+        **({} if profiled is None else {"features_profiled": len(profiled.active)}),
         **_facts(communities, edges, settings),
     }
     return Communities(
@@ -179,6 +190,7 @@ def mine_communities(plan: CommunityPlan, out: str | Path) -> Result:
         "where": list(plan.where),
         "cluster": plan.cluster,
         **{name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan.settings).items()},
+        **({} if plan.profile is None else {"profile": plan.profile.info["sha256"]}),
     }
     return mine_findings(out, plan.kind, plan.prompts, options, lambda: find_communities(plan).findings())
 
@@ -191,14 +203,16 @@ def mine_roles(
     cluster: str | None = None,
     memory_gb: float = 2.0,
     settings: CommunitySettings | None = None,
+    profile: Profile | None = None,
 ) -> Result:
     """Write groups of features that are fed by the same and feed the same into the folder `out`.
 
     `cluster` names metadata whose equal values make prompts a cluster; `memory_gb` bounds what edges take, in 10^9
-    bytes. docs/roles.md has the definitions. Raises ConfigError for what cannot be mined, and ResultError if the disk
+    bytes. With a `profile` of the store's features, communities take their names from it. docs/roles.md has the
+    definitions. Raises ConfigError for what cannot be mined, and ResultError if the disk
     is full.
     """
-    return mine_communities(plan_communities(store, "roles", where, cluster, memory_gb, settings), out)
+    return mine_communities(plan_communities(store, "roles", where, cluster, memory_gb, settings, profile), out)
 
 
 def mine_pathways(
@@ -209,7 +223,8 @@ def mine_pathways(
     cluster: str | None = None,
     memory_gb: float = 2.0,
     settings: CommunitySettings | None = None,
+    profile: Profile | None = None,
 ) -> Result:
     """Write groups of features that raise each other into the folder `out`. Arguments and errors are those of
     `mine_roles`; the number of neighbours is not used."""
-    return mine_communities(plan_communities(store, "pathways", where, cluster, memory_gb, settings), out)
+    return mine_communities(plan_communities(store, "pathways", where, cluster, memory_gb, settings, profile), out)
