@@ -10,6 +10,7 @@ from tyro.conf import Positional
 from ..errors import ConfigError
 from ..text import printable
 from .app import StorePath, check_count, print_answer
+from .community_choice import check_choice, groups_of
 
 LayerRange = Annotated[str | None, tyro.conf.arg(metavar="FIRST:END")]
 Inches = Annotated[float | None, tyro.conf.arg(metavar="INCHES")]
@@ -29,6 +30,9 @@ def draw(
     labels: Count = None,
     size: Literal["column", "page", "screen"] | None = None,
     width: Inches = None,
+    communities: str | None = None,
+    level: int | None = None,
+    every_community: bool = False,
 ) -> int:
     """Draw one graph or, without a prompt, the whole store.
 
@@ -45,6 +49,10 @@ def draw(
         size: Size of the picture of a graph. column is 3.3 inches wide, for one column of a paper; page is 7 inches;
             screen, the default, is as wide as the graph needs.
         width: Width of the picture of a graph in inches, instead of a size.
+        communities: Folder of a result of `mine roles` or `mine pathways`, whose communities colour the features of a
+            graph.
+        level: Level of the communities (default: the finest one in which a feature has a community).
+        every_community: Whether communities count too that are not significant.
     """
     from ..plot.corpus import draw_corpus
     from ..plot.graph import draw_graph, picture_width
@@ -56,7 +64,8 @@ def draw(
     for flag, count in given.items():
         check_count(flag, count or 0)
     picture_width(size, width)
-    given |= {"--layers": layers, "--size": size, "--width": width}
+    given |= {"--layers": layers, "--size": size, "--width": width, "--communities": communities}
+    check_choice("--communities", communities is not None, level, every_community)
     check_picture(out)
     if by is not None and prompt is not None:
         raise ConfigError("--by colours the prompts of a whole store: it does not go with --prompt")
@@ -67,9 +76,11 @@ def draw(
     if prompt is None:
         figure = draw_corpus(store, by)
     else:
+        graph = store.graph(prompt)
         figure = draw_graph(
-            store.graph(prompt),
+            graph,
             labels=store.context(prompt).labels,
+            groups=groups_of(communities, store, graph, level, every_community),
             layers=chosen,
             max_nodes=top,
             max_edges=edges,

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import ModelConfig, RunConfig, TranscoderConfig
 from ..errors import ConfigError
 from ..text import printable
 from .app import DEFAULT_RUN, StorePath, check_count, print_answer
+from .community_choice import check_choice, open_communities
 
 if TYPE_CHECKING:
+    from ..intervene.parse_settings import Settings
+    from ..intervene.replacement_model import ReplacementModel
     from ..intervene.supernode import Supernode
 
 
@@ -20,6 +25,8 @@ def intervene(
     text: str,
     set: tuple[str, ...] = (),
     groups: str | None = None,
+    level: int | None = None,
+    every_community: bool = False,
     suggest: bool = False,
     freeze_attention: bool = True,
     generate: int = 0,
@@ -34,7 +41,11 @@ def intervene(
         text: Text of the prompt.
         set: Interventions, as WHAT=VALUE or WHAT=xTIMES. WHAT is LAYER:POSITION:FEATURE, where the position may be a
             slice (2:5::117 is from position 5 on), or a supernode by name or number.
-        groups: Supernodes that were saved in a viewer: the JSON file of a graph, or the address of its page.
+        groups: Supernodes that were saved in a viewer: the JSON file of a graph, or the address of its page. Or the
+            folder of a result of `mine roles` or `mine pathways`: then supernodes are those features of its communities
+            that are active in the prompt.
+        level: Level of such communities (default: the finest one in which a feature has a community).
+        every_community: Whether communities count too that are not significant.
         suggest: Whether to trace the prompt and group the features of its graph into supernodes.
         freeze_attention: Whether attention patterns stay those of the unchanged prompt.
         generate: Number of tokens to generate, once without and once with the interventions.
@@ -47,6 +58,7 @@ def intervene(
     from ..intervene.intervention_graph import InterventionGraph
     from ..intervene.parse_settings import parse_settings
     from ..intervene.replacement_model import ReplacementModel
+    from ..intervene.supernode import Supernode
     from ..labels.in_store import labels_at
     from ..plot.interventions import draw_interventions
     from ..plot.style import check_picture, notes, save_figure
@@ -58,12 +70,19 @@ def intervene(
         check_picture(out)
     if groups and suggest:
         raise ConfigError("--groups and --suggest exclude each other")
+    is_mined = groups is not None and Path(groups).expanduser().is_dir()
+    check_choice("--groups", is_mined, level, every_community)
     known = None if labels is None else labels_at(labels)
-    if not suggest:  # a mistyped setting is reported before weights are loaded
+    members = _communities(str(groups), model, transcoders, level, every_community) if is_mined else {}
+    if is_mined:  # a mistyped setting is reported before weights are loaded
+        parse_settings(set, [Supernode(name, ()) for name in members])
+    elif not suggest:
         settings = parse_settings(set, _saved_supernodes(groups, model) if groups else ())
     replacement = ReplacementModel.load(model.model, transcoders.transcoders, model.forward_dtype, model.device_map)
     if suggest:
         settings = parse_settings(set, suggest_supernodes(replacement.trace(text)))
+    elif is_mined:
+        settings = _settings_of_communities(set, members, replacement, text)
     graph = InterventionGraph(replacement, text, settings.supernodes)
     found = graph.apply(settings.times, settings.values, freeze_attention=freeze_attention).summary()
     if generate:
@@ -81,6 +100,36 @@ def intervene(
         print("\n".join(map(printable, [f"wrote {out}", *notes(figure)])), file=sys.stderr)
     print_answer(found if json else interventions_text(found, limit))
     return 0
+
+
+def _communities(
+    path: str, model: ModelConfig, transcoders: TranscoderConfig, level: int | None, every: bool
+) -> dict[str, list[tuple[int, int]]]:
+    """Return layer and index of the features of communities, by what these are called."""
+    from ..mine.community_labels import features_by_community
+
+    identity = {"model": model.model, "transcoders": transcoders.transcoders}
+    return features_by_community(open_communities(path, identity), level, every)
+
+
+def _settings_of_communities(
+    texts: tuple[str, ...], members: Mapping[str, Collection[tuple[int, int]]], replacement: ReplacementModel, text: str
+) -> Settings:
+    """Return settings of the communities that are active in a prompt, and print how many others there are."""
+    from ..intervene.active_supernodes import active_supernodes
+    from ..intervene.parse_settings import parse_settings
+
+    active = replacement.intervene(text, (), with_active=True).before.active
+    assert active is not None
+    found = active_supernodes(members, active)
+    names = {supernode.name for supernode in found}
+    absent = [name for name in members if name not in names]
+    if absent:
+        print(
+            f"{len(absent):,} of {len(members):,} communities have no active feature in this prompt, left out",
+            file=sys.stderr,
+        )
+    return parse_settings(texts, found, absent)
 
 
 def _saved_supernodes(groups: str, model: ModelConfig) -> tuple[Supernode, ...]:

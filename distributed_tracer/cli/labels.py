@@ -79,7 +79,7 @@ def make(path: StorePath, profile: str, author: str | None = None) -> int:
     from ..labels.in_store import replace_labels
     from ..labels.rules import RULE, rule_labels
     from ..profile.reader import open_profile
-    from ..query.feature_summary import check_profile
+    from ..profile.same_features import check_profile
     from ..store.reader import open_store
 
     store, known = open_store(path), open_profile(profile)
@@ -179,7 +179,8 @@ def feature(
         json: Whether to print the answer as JSON.
     """
     from ..profile.reader import open_profile
-    from ..query.feature_summary import check_profile, feature_summary
+    from ..profile.same_features import check_profile
+    from ..query.feature_summary import feature_summary
     from ..report.feature import feature_text
     from ..store.reader import open_store
 

@@ -35,6 +35,8 @@ class CommunityFlags:
     """Number of times that edges are shuffled in each of two ways; 19 are the least for an alpha of 0.05."""
     alpha: float = 0.05
     """Largest probability that data without structure have any significant community; also the FDR of enrichment."""
+    profile: str | None = None
+    """Folder of a profile of the features, for the names of communities: where they are active, what they promote."""
     labels_out: str | None = None
     """Also a file (CSV) with each feature's finest significant community by name, for `labels add`."""
     seed: int = 0
@@ -134,14 +136,16 @@ def _mine(
     from ..mine.communities import mine_communities, plan_communities
     from ..mine.community_labels import write_labels
     from ..mine.community_settings import CommunitySettings
+    from ..profile.reader import open_profile
     from ..runtime.task_runner import task_runner
     from ..store.reader import open_store
 
     chosen: dict[str, Any] = {**asdict(flags), **of_roles, "resolutions": _numbers(flags.resolutions)}
-    labels_out = chosen.pop("labels_out")
+    labels_out, profile = chosen.pop("labels_out"), chosen.pop("profile")
     if labels_out is not None:
         check_file(Path(labels_out).expanduser())
-    plan = plan_communities(open_store(path), kind, where, cluster, memory_gb, CommunitySettings(**chosen))
+    known = None if profile is None else open_profile(profile)
+    plan = plan_communities(open_store(path), kind, where, cluster, memory_gb, CommunitySettings(**chosen), known)
     if dry_run:
         print(plan.describe())
         return 0

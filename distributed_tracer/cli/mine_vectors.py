@@ -11,6 +11,7 @@ from ..config import RunConfig
 from ..redact import redacted
 from ..text import counted, printable
 from .app import StorePath, print_answer
+from .community_choice import check_choice, open_communities
 
 if TYPE_CHECKING:
     from ..mine.result import Result
@@ -40,6 +41,9 @@ def vectors(
     memory_gb: float = 2.0,
     workers: int = 1,
     ray_address: str | None = None,
+    communities: str | None = None,
+    level: int | None = None,
+    every_community: bool = False,
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
@@ -60,16 +64,26 @@ def vectors(
             on it.
         ray_address: Address of a running Ray cluster that does the work; `auto` is the one that this machine belongs
             to. All of its machines must see the store and `--out` under the same paths.
+        communities: Folder of a result of `mine roles` or `mine pathways`: a column for each community says how much
+            influence its features have.
+        level: Level of the communities (default: the finest one in which a feature has a community).
+        every_community: Whether communities count too that are not significant.
         dry_run: Whether to say only what it will take.
         json: Whether to print the provenance of the result as JSON.
     """
+    from ..mine.community_vectors import CommunityColumns
     from ..mine.vectors import describe_vectors, mine_vectors
     from ..runtime.task_runner import task_runner
     from ..store.reader import open_store
 
     config = RunConfig(workers=workers, ray_address=ray_address)
+    check_choice("--communities", communities is not None, level, every_community)
     store = open_store(path)
+    columns = None
+    if communities is not None:
+        columns = CommunityColumns.of(open_communities(communities, store.info["identity"]), level, every_community)
     chosen: dict[str, Any] = {"where": where, "cluster": cluster, "predict": predict, "shuffles": shuffles}
+    chosen["communities"] = columns
     if dry_run:
         print(describe_vectors(store, **chosen, memory_gb=memory_gb))
         return 0
@@ -83,6 +97,8 @@ def _answer(result: Result, out: str) -> Iterator[str]:
     facts = result.facts
     columns = f"{counted(facts['columns_of_graphs'], 'number')} of each graph"
     others = f"{counted(facts['columns_of_prompts'], 'number')} that need none"
+    if "columns_of_communities" in facts:
+        others += f", {counted(facts['columns_of_communities'], 'column')} of communities"
     clusters, folds = counted(facts["clusters"], "cluster"), counted(facts["folds"], "fold")
     yield f"{counted(facts['prompts'], 'prompt')}: {columns}, {others}; {clusters} in {folds}"
     if "predictions" in result.tables:

@@ -25,11 +25,12 @@ class Settings:
     values: dict[str, float]
 
 
-def parse_settings(texts: Sequence[str], known: Sequence[Supernode]) -> Settings:
+def parse_settings(texts: Sequence[str], known: Sequence[Supernode], absent: Sequence[str] = ()) -> Settings:
     """Parse settings of the form `WHAT=VALUE` or `WHAT=xTIMES`.
 
-    WHAT is LAYER:POSITION:FEATURE or the name or number of a known supernode. A position may be a slice, as in
-    `2:5::117` (from 5 on). Supernodes are numbered from 1. Raises InterventionError.
+    WHAT is LAYER:POSITION:FEATURE or the name or number of a known supernode; of a name such as `role 12: Texas`,
+    `role 12` is enough if no other name begins so. A position may be a slice, as in `2:5::117` (from 5 on). Supernodes
+    are numbered from 1. `absent` names supernodes that have no active feature in the prompt. Raises InterventionError.
     """
     supernodes = {supernode.name: supernode for supernode in known}
     times, values = dict[str, float](), dict[str, float]()
@@ -37,6 +38,12 @@ def parse_settings(texts: Sequence[str], known: Sequence[Supernode]) -> Settings
         what, separator, number = text.rpartition("=")
         if not separator:
             raise InterventionError(f"{short(text, _LONGEST)} sets nothing: give WHAT=VALUE or WHAT=xTIMES")
+        for name in (what, *_begun(what, absent)):
+            if name in absent:
+                raise InterventionError(
+                    f"{short(name, _LONGEST)} has no active feature in this prompt, so that there is nothing to set; "
+                    "name features of it with positions, as in 2:9:117=3.5, to turn them on"
+                )
         supernode = _supernode(what, supernodes, known)
         if supernode.name in times or supernode.name in values:
             raise InterventionError(f"{short(what, _LONGEST)} is set twice")
@@ -51,6 +58,9 @@ def _supernode(what: str, supernodes: dict[str, Supernode], known: Sequence[Supe
         return supernodes[what]
     if re.fullmatch(r"\d{1,9}", what, re.ASCII) and 1 <= int(what) <= len(known):
         return known[int(what) - 1]
+    begun = _begun(what, [supernode.name for supernode in known])
+    if len(begun) == 1:
+        return supernodes[begun[0]]
     found = _SITE.fullmatch(what)
     if found is None:
         names = [f"{number} {supernode.name!r}" for number, supernode in enumerate(known[:_NAMED], 1)]
@@ -63,6 +73,11 @@ def _supernode(what: str, supernodes: dict[str, Supernode], known: Sequence[Supe
     bounds = [int(bound) if bound else None for bound in position.split(":")]
     place = slice(*bounds) if len(bounds) > 1 else int(position)
     return Supernode(what, (Feature(int(layer), place, int(feature)),))
+
+
+def _begun(what: str, names: Sequence[str]) -> list[str]:
+    """Return the names whose part before a colon and a space is `what`."""
+    return [name for name in names if name.partition(": ")[1] and name.partition(": ")[0] == what]
 
 
 def _number(number: str, text: str) -> float:

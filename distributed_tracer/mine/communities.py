@@ -19,6 +19,8 @@ from scipy.sparse import csr_array, vstack
 
 from ..errors import ConfigError
 from ..names import unknown as unknown_name
+from ..profile.reader import Profile
+from ..profile.same_features import check_profile
 from ..store.reader import Store
 from ..table import Table
 from ..tasks.phases import Execute, Phases, perform_here
@@ -35,6 +37,7 @@ from .community_tasks import EDGE_BYTES, NODE_BYTES, CommunityPhases
 from .consensus_tasks import clusters_of
 from .findings import Findings, InMemoryResult, mine_in_phases, phases_of_memory
 from .leiden import import_leiden
+from .profiled_tokens import ProfiledTokens
 from .prompts import ChosenPrompts, choose_prompts
 from .result import Result
 from .role_columns import TABLES
@@ -80,6 +83,8 @@ class CommunityPlan:
     cluster: str | None
     memory_gb: float
     settings: CommunitySettings = field(default_factory=CommunitySettings)
+    profile: Profile | None = None
+    """From which communities take their names, as far as it has their features."""
 
     @property
     def temporary_bytes(self) -> int:
@@ -106,6 +111,7 @@ def plan_communities(
     cluster: str | None = None,
     memory_gb: float = 2.0,
     settings: CommunitySettings | None = None,
+    profile: Profile | None = None,
 ) -> CommunityPlan:
     """Return what is to be mined, or refuse what cannot be. Reads no graphs."""
     if kind not in KINDS:
@@ -113,9 +119,11 @@ def plan_communities(
     if not memory_gb > 0:
         raise ConfigError(f"memory_gb must be above 0, not {memory_gb:g}")
     import_leiden()
+    if profile is not None:
+        check_profile(store, profile)
     conditions = (where,) if isinstance(where, str) else tuple(where)
     prompts = choose_prompts(store, conditions, cluster)
-    return CommunityPlan(kind, prompts, conditions, cluster, memory_gb, settings or CommunitySettings())
+    return CommunityPlan(kind, prompts, conditions, cluster, memory_gb, settings or CommunitySettings(), profile)
 
 
 def find_communities(plan: CommunityPlan) -> Communities:
@@ -144,7 +152,9 @@ def communities_in_phases(phases: Phases, plan: CommunityPlan) -> Communities:
     member_YF = csr_array(vstack([membership(label_F) for label_F in tables.labels]))
     acts_by_cluster = acting(member_YF, acts, edges.num_clusters)
     enriched, num_tests = enrichment(acts_by_cluster, values, has_by_cluster, settings.alpha)
-    named = community_names(tables.labels, names, contexts, tokens, fed, enriched)
+    features = zip(names.layer_N[: edges.num_features].tolist(), names.feature_N.tolist(), strict=False)
+    profiled = None if plan.profile is None else ProfiledTokens.of(plan.profile, features)
+    named = community_names(tables.labels, names, contexts, tokens, fed, enriched, profiled)
     communities = tables.communities(named, np.diff(acts_by_cluster.indptr).astype(np.int64))
     facts: dict[str, Any] = {
         "prompts": int((cluster_of >= 0).sum()),
@@ -153,6 +163,7 @@ def communities_in_phases(phases: Phases, plan: CommunityPlan) -> Communities:
         "prompts_without_influence": unknown.prompts,
         "edges_unknown": unknown.edges,
         "num_tests_enrichment": num_tests,
+        **({} if profiled is None else {"features_profiled": len(profiled.active)}),
         **_facts(communities, edges, settings, renamed),
     }
     return Communities(
@@ -186,6 +197,7 @@ def mine_communities(plan: CommunityPlan, out: str | Path, run: Execute = perfor
         "where": list(plan.where),
         "cluster": plan.cluster,
         **{name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan.settings).items()},
+        **({} if plan.profile is None else {"profile": plan.profile.info["sha256"]}),
     }
 
     def find(phases: Phases) -> Findings:
@@ -204,14 +216,16 @@ def mine_roles(
     memory_gb: float = 2.0,
     settings: CommunitySettings | None = None,
     run: Execute = perform_here,
+    profile: Profile | None = None,
 ) -> Result:
     """Write groups of features that are fed by the same and feed the same into the folder `out`.
 
     `cluster` names metadata whose equal values make prompts a cluster; `memory_gb` bounds what edges take, in 10^9
-    bytes. `run` does the work, as for `mine_atlas`; what a killed run has finished is not done again. docs/roles.md has
-    the definitions. Raises ConfigError for what cannot be mined, and ResultError if the disk is full.
+    bytes. With a `profile` of the store's features, communities take their names from it. `run` does the work, as for
+    `mine_atlas`; what a killed run has finished is not done again. docs/roles.md has the definitions. Raises
+    ConfigError for what cannot be mined, and ResultError if the disk is full.
     """
-    return mine_communities(plan_communities(store, "roles", where, cluster, memory_gb, settings), out, run)
+    return mine_communities(plan_communities(store, "roles", where, cluster, memory_gb, settings, profile), out, run)
 
 
 def mine_pathways(
@@ -223,7 +237,8 @@ def mine_pathways(
     memory_gb: float = 2.0,
     settings: CommunitySettings | None = None,
     run: Execute = perform_here,
+    profile: Profile | None = None,
 ) -> Result:
     """Write groups of features that raise each other into the folder `out`. Arguments and errors are those of
     `mine_roles`; the number of neighbours is not used."""
-    return mine_communities(plan_communities(store, "pathways", where, cluster, memory_gb, settings), out, run)
+    return mine_communities(plan_communities(store, "pathways", where, cluster, memory_gb, settings, profile), out, run)

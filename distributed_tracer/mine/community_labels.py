@@ -14,7 +14,8 @@ from ..graph.nodes import NodeKind
 from ..table import Table
 from .result import Result
 
-_KINDS = ("roles", "pathways")
+COMMUNITY_KINDS = {"roles": "role", "pathways": "pathway"}
+"""Commands whose results have communities, and what one of these is called."""
 SIGNIFICANT = "significant"
 
 
@@ -25,7 +26,7 @@ def community_features(result: Result, level: int | None = None, every: bool = F
     Communities that are not significant are left out, unless `every` is true. Raises ConfigError for another kind of
     result and for a level that it does not have.
     """
-    if result.info["what"] not in _KINDS:
+    if result.info["what"] not in COMMUNITY_KINDS:
         raise ConfigError(
             f"{result.path} is a result of {result.info['what']}: communities are of mine roles or pathways"
         )
@@ -57,25 +58,50 @@ def write_labels(result: Result, path: str | Path) -> int:
     """Write the finest significant community of each feature as a file of labels (CSV), which `labels add` takes, and
     return the number of labels."""
     found = community_features(result)
-    kind = {"roles": "role", "pathways": "pathway"}[result.info["what"]]
-    texts = [
-        f"{kind} {number}: {name}"
-        for number, name in zip(found["community"].tolist(), found["name"].tolist(), strict=True)
-    ]
+    texts = community_texts(result, found)
     Table({"layer": found["layer"], "index": found["feature"], "text": texts}).write_csv(Path(path).expanduser())
     return len(texts)
+
+
+def community_texts(result: Result, features: Table) -> list[str]:
+    """Return what the community of each row of `community_features` is called: `role 12: ' is' → ' Austin'`.
+
+    Names of communities may repeat; these do not. They are text of prompts, and may contain any character.
+    """
+    kind = COMMUNITY_KINDS[result.info["what"]]
+    both = zip(features["community"].tolist(), features["name"].tolist(), strict=True)
+    return [f"{kind} {number}: {name}" for number, name in both]
+
+
+def features_by_community(
+    result: Result, level: int | None = None, every: bool = False
+) -> dict[str, list[tuple[int, int]]]:
+    """Return layer and index of the members of communities, as `community_features` chooses them, by what the
+    communities are called, in the order of their numbers. Raises ConfigError if there are none to choose from."""
+    found = community_features(result, level, every)
+    if not len(found):
+        why = "" if every else f": none of them is {SIGNIFICANT}, and every one counts only if you ask for it"
+        raise ConfigError(f"{result.path} has no communities to use{why}")
+    order = np.argsort(found["community"], kind="stable")
+    texts, sites = community_texts(result, found), list(zip(found["layer"], found["feature"], strict=True))
+    members: dict[str, list[tuple[int, int]]] = {}
+    for row in order.tolist():
+        layer, feature = sites[row]
+        members.setdefault(texts[row], []).append((int(layer), int(feature)))
+    return members
 
 
 def community_groups(result: Result, graph: Graph, level: int | None = None, every: bool = False) -> list[Group]:
     """Return communities as groups of the nodes of a graph, as `community_features` chooses them.
 
     A group has all nodes of the graph that are features of its community, at all positions; communities without any
-    are left out. Groups are in the order of communities: supernodes of viewers and of interventions.
+    are left out. Groups are in the order of communities: supernodes of viewers and of interventions. They are called
+    as `community_texts` calls them, so that no name repeats.
     """
     found = community_features(result, level, every)
     sites = zip(found["layer"].tolist(), found["feature"].tolist(), strict=True)
     community_of = dict(zip(sites, found["community"].tolist(), strict=True))
-    name_of = dict(zip(found["community"].tolist(), found["name"].tolist(), strict=True))
+    name_of = dict(zip(found["community"].tolist(), community_texts(result, found), strict=True))
     members: dict[int, list[int]] = {}
     layer_N, feature_N = graph.nodes.layer_N.tolist(), graph.nodes.feature_N.tolist()
     for node in graph.nodes.where(NodeKind.FEATURE).tolist():

@@ -18,6 +18,7 @@ from .cluster_edges import ClusterEdges
 from .community_enrichment import TOKEN
 from .community_graph import Ints
 from .feature_contexts import FeatureContexts
+from .profiled_tokens import ProfiledTokens
 from .sites import Sites
 
 _NAME = 60
@@ -54,9 +55,11 @@ def community_names(
     tokens: Mapping[int, str],
     neighbours: Table,
     enriched: Table,
+    profiled: ProfiledTokens | None = None,
 ) -> list[str]:
     """Return a name for each community, given the labels of features [F] on each level, the texts of tokens, and the
-    tables of neighbours and of enrichment. Text that may contain any character is escaped and cut."""
+    tables of neighbours and of enrichment. Tokens of a profile take the place of those of the graphs where there are
+    any. Text that may contain any character is escaped and cut."""
     feeds, values = _fed(neighbours), _values(enriched)
     found: list[str] = []
     for label_F in labels:
@@ -67,8 +70,12 @@ def community_names(
             if label and 2 * texts[label] >= len(members):
                 found.append(printable(label)[:_NAME])
                 continue
-            at = ", ".join(short(tokens.get(token, f"token of id {token}"), 20) for token in strongest)
-            feed, value = feeds.get(len(found), ""), values.get(len(found), "")
+            active = profiled.strongest(members, _TOKENS_IN_NAME) if profiled else []
+            at = ", ".join(
+                short(text, 20) for text in active or [tokens.get(one, f"token of id {one}") for one in strongest]
+            )
+            said = profiled.promotes(members) if profiled else ""
+            feed, value = repr(said) if said else feeds.get(len(found), ""), values.get(len(found), "")
             arrow = f" → {printable(feed)[:_NAME]}" if feed else ""
             found.append(f"{at}{arrow}{f' ({printable(value)[:_NAME]})' if value else ''}".strip())
     return found

@@ -17,6 +17,7 @@ from ..store.reader import Store
 from ..tasks.phases import Execute, Phases, perform_here
 from ..text import counted, format_bytes
 from .clusters import Clusters, clusters_of
+from .community_vectors import CommunityColumns, with_communities
 from .findings import Findings, FindingTable, mine_in_phases
 from .predict import check_predicted, predicted_values
 from .prompts import ChosenPrompts, choose_prompts
@@ -41,22 +42,28 @@ def mine_vectors(
     seed: int = 0,
     memory_gb: float = 2.0,
     run: Execute = perform_here,
+    communities: CommunityColumns | None = None,
 ) -> Result:
     """Write one vector for each prompt into the folder `out`, and return the result.
 
     `predict` names metadata fields, which a classifier is to predict from the vectors; docs/vectors.md says how.
-    `memory_gb` bounds the memory for reading, in 10^9 bytes; the vectors are kept beside it. `run` does the work, as
-    for `mine_atlas`; what a killed run has finished is not done again. Raises ConfigError for arguments that do not
-    fit, StoreError if the store cannot be read, ResultError if the disk is full, and WorkerLost.
+    `communities` adds columns of communities, which predict nothing. `memory_gb` bounds the memory for reading, in 10^9
+    bytes; the vectors are kept beside it. `run` does the work, as for `mine_atlas`; what a killed run has finished is
+    not done again. Raises ConfigError for arguments that do not fit, StoreError if the store cannot be read,
+    ResultError if the disk is full, and WorkerLost.
     """
     prompts, clusters = _chosen(store, where, cluster, predict, shuffles, memory_gb)
     options: dict[str, Any] = {"where": [where] if isinstance(where, str) else list(where), "cluster": cluster}
     options |= {"predict": list(predict), "shuffles": shuffles if predict else None, "seed": seed}
+    options |= communities.options if communities else {}
+
+    most_rows = int(memory_gb * 1e9) // _ROW_BYTES
 
     def find(phases: Phases) -> Findings:
-        return vector_findings(phases, prompts, clusters, predict, shuffles, seed)
+        found = vector_findings(phases, prompts, clusters, predict, shuffles, seed)
+        return with_communities(found, communities, prompts, most_rows) if communities else found
 
-    given = {"most_rows": int(memory_gb * 1e9) // _ROW_BYTES}
+    given = {"most_rows": most_rows}
     temporary = NUMBER_BYTES * len(vector_columns(max(1, store.num_layers))) * len(prompts)
     return mine_in_phases(out, "vectors", prompts, options, find, run, temporary, given)
 
@@ -69,11 +76,12 @@ def describe_vectors(
     predict: Sequence[str] = (),
     shuffles: int = 199,
     memory_gb: float = 2.0,
+    communities: CommunityColumns | None = None,
 ) -> str:
     """Return what `mine_vectors` would take, and refuse what it would refuse. Reads no graphs."""
     prompts, _ = _chosen(store, where, cluster, predict, shuffles, memory_gb)
     nodes, edges = counted(prompts.num_nodes, "node"), counted(prompts.num_edges, "edge")
-    num_columns = len(vector_columns(max(1, store.num_layers)))
+    num_columns = len(vector_columns(max(1, store.num_layers))) + (len(communities.columns) if communities else 0)
     memory = format_bytes(8 * num_columns * len(prompts))
     return (
         f"{nodes} and {edges} of {counted(len(prompts), 'prompt')} to read\n"

@@ -10,6 +10,7 @@ from ..graph.nodes import NodeKind
 from ..query.compare import compare_graphs
 from . import style
 from .graph import MOST_POSITIONS, compose, left_out, legend_entries, title
+from .groups import Look
 from .panel import Limits, make_panel, sizes_of
 
 if TYPE_CHECKING:
@@ -35,16 +36,20 @@ def draw_comparison(
     """
     found = compare_graphs(a, b)
     limits = Limits(max_nodes, max_edges, num_labels)
-    panels, colours = [], []
+    panels, looks = [], []
     for graph, shared, own in ((a, found.shared_a, _ONLY_A), (b, found.shared_b, _ONLY_B)):
         most = max(MOST_POSITIONS, max_nodes + len(graph.targets))
         panels.append(make_panel(graph, range(graph.num_layers), limits, None, labels or Labels(), most))
         known = set(shared.tolist())
         features = graph.nodes.where(NodeKind.FEATURE).tolist()
-        colours.append({node: _SHARED if node in known else own for node in features})
+        looks.append({node: Look(_SHARED if node in known else own) for node in features})
     entries = legend_entries(
         panels,
-        {"features of both": _SHARED, "features of the left alone": _ONLY_A, "features of the right alone": _ONLY_B},
+        [
+            ("features of both", Look(_SHARED)),
+            ("features of the left alone", Look(_ONLY_A)),
+            ("features of the right alone", Look(_ONLY_B)),
+        ],
     )
     both, only_a, only_b = (int((found.features["in"] == side).sum()) for side in ("both", "a", "b"))
     said = (
@@ -56,4 +61,4 @@ def draw_comparison(
     ]
     texts = [style.shown(graph.text or graph.prompt_id, 90) for graph in (a, b)]
     lines = style.note_lines([said, *sides], [*texts, *(text for panel in panels for text in panel.texts)])
-    return compose(panels, [title(a), title(b)], entries, lines, sizes_of(None), colours)
+    return compose(panels, [title(a), title(b)], entries, lines, sizes_of(None), looks)

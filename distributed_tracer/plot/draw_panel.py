@@ -13,6 +13,7 @@ import numpy as np
 
 from ..graph.nodes import NodeKind
 from . import style
+from .groups import Look
 from .panel import GAP, NARROW, Panel
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ COLOURS = {
 }
 
 
-def draw_panel(figure: Figure, panel: Panel, x: float, y: float, colour_N: Mapping[int, str]) -> Any:
+def draw_panel(figure: Figure, panel: Panel, x: float, y: float, looks: Mapping[int, Look]) -> Any:
     """Draw the panel with its lower left corner at this place of the figure in inches, and return the axes.
 
-    `colour_N` gives nodes other colours than those of their kinds.
+    `looks` gives nodes other colours and markers than those of their kinds.
     """
     width, height = figure.get_size_inches()
     layout, sizes = panel.layout, panel.sizes
@@ -48,7 +49,7 @@ def draw_panel(figure: Figure, panel: Panel, x: float, y: float, colour_N: Mappi
     _draw_bands(axes, panel)
     _draw_columns(axes, panel)
     _draw_edges(axes, panel)
-    _draw_nodes(axes, panel, colour_N)
+    _draw_nodes(axes, panel, looks)
     return axes
 
 
@@ -110,20 +111,23 @@ def _draw_edges(axes: Any, panel: Panel) -> None:
     )
 
 
-def _draw_nodes(axes: Any, panel: Panel, colour_N: Mapping[int, str]) -> None:
+def _draw_nodes(axes: Any, panel: Panel, looks: Mapping[int, Look]) -> None:
     graph, sizes, areas, centre_N = panel.graph, panel.sizes, panel.area_N, panel.centre_N
-    for kind, marker in MARKERS.items():
-        nodes = panel.selection.of_kinds(graph, kind).tolist()
-        axes.scatter(
-            centre_N[nodes, 0],
-            centre_N[nodes, 1],
-            s=[areas[node] for node in nodes],
-            marker=marker,
-            color=[colour_N.get(node, COLOURS[kind]) for node in nodes] or None,
-            edgecolors="white",
-            linewidths=0.5,
-            zorder=2,
-        )
+    for kind, usual in MARKERS.items():
+        own = [(node, looks.get(node, Look(COLOURS[kind]))) for node in panel.selection.of_kinds(graph, kind).tolist()]
+        for marker in dict.fromkeys([usual, *(look.marker or usual for _, look in own)]):
+            drawn = [(node, look.colour) for node, look in own if (look.marker or usual) == marker]
+            nodes = [node for node, _ in drawn]
+            axes.scatter(
+                centre_N[nodes, 0],
+                centre_N[nodes, 1],
+                s=[areas[node] for node in nodes],
+                marker=marker,
+                color=[colour for _, colour in drawn] or None,
+                edgecolors="white",
+                linewidths=0.5,
+                zorder=2,
+            )
     for node, text in panel.names.items():
         is_target = graph.nodes.kind_N[node] == NodeKind.TARGET
         x, y = centre_N[node]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ConfigError
+from ..graph.context import Group
 from ..graph.edge_strength import has_influence
 from ..graph.graph import Graph
 from ..graph.labels import Labels
@@ -19,6 +20,7 @@ from ..plain_values import finite, integer
 from . import style
 from .draw_panel import COLOURS, MARKERS, draw_panel, span
 from .fonts import text_size
+from .groups import Look, Looks, looks_of
 from .panel import NARROW, Limits, Panel, Sizes, make_panel, sizes_of
 from .selection import INNER, chosen_layers
 
@@ -41,6 +43,7 @@ def draw_graph(
     graph: Graph,
     *,
     labels: Labels | None = None,
+    groups: Sequence[Group] | None = None,
     layers: range | slice | Iterable[int] | None = None,
     max_nodes: int | None = None,
     max_edges: int | None = None,
@@ -54,6 +57,10 @@ def draw_graph(
     target, orange ones lower it. The `num_labels` most influential features are labelled `layer:index`, and below it
     with what `labels` say about them, wrapped and shortened. Layers without drawn nodes are folded. Lines below the
     picture say what is left out; long prompts are drawn without the positions that have none of these nodes.
+
+    With `groups`, such as those of `community_groups`, features have the colours of their groups, which the legend
+    names; the six most influential groups have circles, the next six the same colours with other markers, and so on.
+    Features without a group are grey.
 
     `layers` are drawn alone, all of them by default: `range(10, 20)`. `size` is `column` (3.3 inches wide, for one
     column of a paper), `page` (7 inches), or `screen` (as wide as the graph needs, the default); `width` is a width in
@@ -69,11 +76,13 @@ def draw_graph(
     panel = make_panel(graph, chosen, limits, inner, labels or Labels(), most)
     if wanted is None and panel.width < _LEAST_WIDTH:
         panel = make_panel(graph, chosen, limits, _LEAST_WIDTH, labels or Labels(), most)
+    looks = Looks({}, (), (), ()) if groups is None else looks_of(graph, groups, panel.selection.shown_N)
     lines = style.note_lines(
-        [*left_out(panel), *_without_names(panel, num_labels)],
-        [style.shown(graph.text or graph.prompt_id, 90), *panel.texts],
+        [*left_out(panel), *_without_names(panel, num_labels), *looks.notes],
+        [style.shown(graph.text or graph.prompt_id, 90), *panel.texts, *looks.texts],
     )
-    return compose([panel], [title(graph)], legend_entries([panel]), lines, sizes_of(wanted))
+    entries = legend_entries([panel], looks.entries)
+    return compose([panel], [title(graph)], entries, lines, sizes_of(wanted), [looks.of_node])
 
 
 def picture_width(size: str | None, width: float | None) -> float | None:
@@ -126,18 +135,19 @@ def _without_names(panel: Panel, asked: int | None) -> list[str]:
     return [f"only {named} of the {wanted} most influential features have room for a label"] if named < wanted else []
 
 
-def legend_entries(panels: Sequence[Panel], features: dict[str, str] | None = None) -> list[tuple[str, Any]]:
-    """Return names and samples of what the panels show. `features` are names and colours of kinds of features."""
+def legend_entries(panels: Sequence[Panel], features: Sequence[tuple[str, Look]] = ()) -> list[tuple[str, Any]]:
+    """Return names and samples of what the panels show. `features` are names and looks of kinds of features."""
     from matplotlib.lines import Line2D
 
-    def marker(kind: NodeKind, colour: str) -> Any:
-        return Line2D([], [], marker=MARKERS[kind], color=colour, linestyle="", markersize=4)
+    def marker(kind: NodeKind, look: Look) -> Any:
+        return Line2D([], [], marker=look.marker or MARKERS[kind], color=look.colour, linestyle="", markersize=4)
 
     entries = []
     for kind in NodeKind:
         if any(len(panel.selection.of_kinds(panel.graph, kind)) for panel in panels):
-            named = features if features and kind is NodeKind.FEATURE else {f"{kind.name.lower()}s": COLOURS[kind]}
-            entries += [(name, marker(kind, colour)) for name, colour in named.items()]
+            usual = [(f"{kind.name.lower()}s", Look(COLOURS[kind]))]
+            named = features if features and kind is NodeKind.FEATURE else usual
+            entries += [(name, marker(kind, look)) for name, look in named]
     weights = np.concatenate([panel.graph.weight_E[panel.selection.edge_E] for panel in panels])
     for name, colour, has in (
         ("raises", style.POSITIVE, (weights > 0).any()),
@@ -153,9 +163,12 @@ def compose(
     entries: Sequence[tuple[str, Any]],
     notes: list[str],
     sizes: Sizes,
-    colours: Sequence[dict[int, str]] | None = None,
+    looks: Sequence[Mapping[int, Look]],
 ) -> Figure:
-    """Return a figure with panels side by side, their titles above, and a legend and notes below. Nothing overlaps."""
+    """Return a figure with panels side by side, their titles above, and a legend and notes below. Nothing overlaps.
+
+    `looks` has, for each panel, colours and markers of nodes that are not those of their kinds.
+    """
     gap = 0.25
     width = sum(panel.width for panel in panels) + gap * (len(panels) - 1) + 2 * _MARGIN
     wrapped = [_wrap(title, panel.width, sizes.title) for title, panel in zip(titles, panels, strict=True)]
@@ -170,7 +183,7 @@ def compose(
     x = _MARGIN
     for number, (panel, lines) in enumerate(zip(panels, wrapped, strict=True)):
         y = _MARGIN + note_height + legend_height + below - panel.below
-        draw_panel(figure, panel, x, y, colours[number] if colours else {})
+        draw_panel(figure, panel, x, y, looks[number])
         top = (_MARGIN + note_height + legend_height + body + title_height) / height
         figure.text(x / width, top, "\n".join(lines), ha="left", va="top", fontsize=sizes.title, linespacing=1.15)
         x += panel.width + gap

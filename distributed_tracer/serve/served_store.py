@@ -20,7 +20,7 @@ from ..graph.labels import Labels
 from ..mine.certificates import with_certificates
 from ..mine.result import Result, open_result
 from ..profile.reader import Profile, open_profile
-from ..query.feature_summary import check_profile
+from ..profile.same_features import check_profile
 from ..redact import redacted
 from ..store.annotation_log import AnnotationCache
 from ..store.annotations import counting_labels

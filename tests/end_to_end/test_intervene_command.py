@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from community_results import HOSTILE, Chosen, write_communities
 from rounding import of_model
+from serving import make_store
 
-from distributed_tracer import ReplacementModel
+from distributed_tracer import ReplacementModel, open_store
 from distributed_tracer.cli.main import main
+from distributed_tracer.graph.nodes import NodeKind
 from distributed_tracer.model.load import model_shape
 
 DEMO = Path(__file__).parents[2] / "demo"
@@ -55,6 +58,55 @@ def test_saved_groups_are_set_by_name(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "\x1b" not in out
     (row,) = (line.split() for line in out.splitlines() if " early " in line)
     assert row == ["2", "early", "1", "0", "×0", "100%", "0%"]
+
+
+@pytest.fixture(scope="module")
+def mined(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Communities of the features of five prompts, one of which has no active feature in the prompt that is asked."""
+    pytest.importorskip("pyarrow")
+    store = open_store(str(make_store(tmp_path_factory.mktemp("store"))))
+    nodes, elsewhere = store.graph("dallas").nodes, store.graph("miami").active
+    of_graph = nodes.where(NodeKind.FEATURE)[:3]
+    here = sorted({(int(nodes.layer_N[node]), int(nodes.feature_N[node])) for node in of_graph})
+    active = store.graph("dallas").active
+    assert elsewhere is not None
+    assert active is not None
+    known = set(zip(active.layer_A.tolist(), active.feature_A.tolist(), strict=True))
+    there = [
+        site for site in zip(elsewhere.layer_A.tolist(), elsewhere.feature_A.tolist(), strict=True) if site not in known
+    ]
+    out = tmp_path_factory.mktemp("mined") / "roles"
+    write_communities(
+        store, out, [Chosen(0, "weak", here, "unstable"), Chosen(1, HOSTILE, here), Chosen(1, "far", there)]
+    )
+    return out
+
+
+def test_communities_are_supernodes(mined: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*ASKED, "--groups", str(mined), "--set", "role 1=x0"]) == 0
+    out, errors = capsys.readouterr()
+    assert errors == "1 of 2 communities have no active feature in this prompt, left out\n"
+    assert "\x1b" not in out
+    (row,) = (line for line in out.splitlines() if "role 1: \\x1b[2J<img" in line)
+    assert row.split()[-3:] == ["×0", "100%", "0%"]
+    assert main([*ASKED, "--groups", str(mined), "--level", "0", "--every-community", "--set", "1=x0", "--json"]) == 0
+    (weak,) = json.loads(capsys.readouterr().out)["supernodes"]
+    assert (weak["name"], weak["set"], weak["after"]) == ("role 0: weak", "×0", 0.0)
+
+
+def test_communities_that_cannot_be_set_are_named(
+    mined: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for flags, says in (
+        (["--groups", str(mined), "--set", "role 2=x0"], "'role 2: far' has no active feature in this prompt"),
+        (["--groups", str(mined), "--set", "role 7=x0"], "nor a supernode; there are 1 'role 1: "),
+        (["--groups", str(mined), "--level", "5"], "has the levels [0, 1], not 5"),
+        (["--groups", str(mined), "--level", "0"], "no communities to use: none of them is significant"),
+        (["--groups", str(tmp_path)], f"there is no result of mining at {tmp_path}"),
+        (["--suggest", "--level", "0"], "name it with --groups"),
+    ):
+        assert main([*ASKED, *flags]) == 1
+        assert says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

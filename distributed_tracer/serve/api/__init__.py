@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from ..endpoint import Endpoint
 from . import (
     about_store,
+    communities,
     compare,
     exports,
     features,
@@ -40,6 +41,7 @@ ALL: tuple[Sequence[Endpoint], ...] = (
     labels.ENDPOINTS,
     compare.ENDPOINTS,
     findings.ENDPOINTS,
+    communities.ENDPOINTS,
     exports.ENDPOINTS,
 )
 """The groups of endpoints, in the order of the API's document."""

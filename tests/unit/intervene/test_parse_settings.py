@@ -49,3 +49,21 @@ def test_supernodes_are_known_by_name_and_by_number() -> None:
 def test_what_cannot_be_read_is_said(texts: list[str], says: str) -> None:
     with pytest.raises(InterventionError, match=says):
         parse_settings(texts, KNOWN)
+
+
+def test_the_beginning_of_a_name_is_enough_where_no_other_has_it() -> None:
+    known = [Supernode(name, ()) for name in ("role 1: a: b", "role 12: c", "say: x", "say: y")]
+    found = parse_settings(["role 1=x0", "role 12: c=2"], known)
+    assert (found.times, found.values) == ({"role 1: a: b": 0.0}, {"role 12: c": 2.0})
+    for unknown in ("say=x0", "role=x0", "role 1: a=x0"):
+        with pytest.raises(InterventionError, match="nor a supernode"):
+            parse_settings([unknown], known)
+    with pytest.raises(InterventionError, match="is set twice"):
+        parse_settings(["role 1=x0", "1=x0"], known)
+
+
+def test_what_is_not_active_here_is_named() -> None:
+    known, absent = [Supernode("role 1: a", ())], ["role 3: \x1b[2J"]
+    for what in ("role 3", absent[0]):
+        with pytest.raises(InterventionError, match=r"'role 3: \\x1b\[2J' has no active feature in this prompt"):
+            parse_settings([f"{what}=x0"], known, absent)

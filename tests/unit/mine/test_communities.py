@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from community_results import HOSTILE, Chosen, write_communities
 from planted_graphs import Edges, planted_graph
 from random_stores import make_store
 from rounding import nearly
@@ -27,7 +28,12 @@ from distributed_tracer.mine.communities import (
     plan_communities,
 )
 from distributed_tracer.mine.community_enrichment import enrichment, smallest_rates
-from distributed_tracer.mine.community_labels import community_features, community_groups, write_labels
+from distributed_tracer.mine.community_labels import (
+    community_features,
+    community_groups,
+    features_by_community,
+    write_labels,
+)
 from distributed_tracer.mine.community_runs import find_levels, largest_of, max_p
 from distributed_tracer.mine.community_settings import CommunitySettings
 from distributed_tracer.mine.leiden import leiden, modularity
@@ -245,6 +251,20 @@ def test_communities_become_labels_and_groups(role_store: Store, tmp_path: Path)
         assert len({community_of[key.layer, key.feature] for key in group.members}) == 1
     with pytest.raises(ConfigError, match=r"has the levels \[0, 1\], not 2"):
         community_features(result, 2)
+
+
+def test_communities_are_called_by_kind_and_number(role_store: Store, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    coarse, fine = Chosen(0, "same", [(1, 0), (2, 0), (1, 1)]), Chosen(1, "same", [(1, 0), (2, 0)])
+    result = write_communities(role_store, tmp_path / "a", [coarse, fine, Chosen(1, HOSTILE, [(1, 1)], "unstable")])
+    assert features_by_community(result) == {"role 0: same": [(1, 1)], "role 1: same": [(1, 0), (2, 0)]}
+    assert features_by_community(result, 1, every=True) == {
+        "role 1: same": [(1, 0), (2, 0)],
+        f"role 2: {HOSTILE}": [(1, 1)],
+    }
+    none = write_communities(role_store, tmp_path / "b", [Chosen(0, "weak", [(1, 0)], "a layer")])
+    with pytest.raises(ConfigError, match="has no communities to use: none of them is significant"):
+        features_by_community(none)
 
 
 def random_edges_of_clusters(rng: np.random.Generator, num_clusters: int = 30, size: int = 40) -> ClusterEdges:

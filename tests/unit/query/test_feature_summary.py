@@ -22,8 +22,9 @@ from distributed_tracer.graph.labels import Label
 from distributed_tracer.graph.nodes import ActiveTable, NodeTable
 from distributed_tracer.profile.feature_profile import Context, FeatureProfile, Neighbour, WeightedToken
 from distributed_tracer.profile.reader import open_profile
+from distributed_tracer.profile.same_features import check_profile
 from distributed_tracer.query.average_neighbours import average_neighbours
-from distributed_tracer.query.feature_summary import check_profile, feature_summary
+from distributed_tracer.query.feature_summary import feature_summary
 from distributed_tracer.store.annotations import write_labels
 from distributed_tracer.store.reader import Store, open_store
 

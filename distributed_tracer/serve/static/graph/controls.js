@@ -39,7 +39,7 @@ function Slider({ label, step, said, onTry, onSet, title }) {
     <output>${said(now)}</output></label>`;
 }
 
-export function Controls({ graph, view, act, attempt }) {
+export function Controls({ graph, view, act, attempt, children }) {
   const total = graph.source.length, inner = graph.inner.length;
   const slider = (label, name, title, toStep, toValue, said) => html`<${Slider} label=${label} title=${title} said=${said} step=${toStep(view[name])}
     onTry=${(step) => attempt({ [name]: toValue(step) })} onSet=${(step) => act(label.toLowerCase(), { [name]: toValue(step) }, { merge: name })} />`;
@@ -59,7 +59,7 @@ export function Controls({ graph, view, act, attempt }) {
         (value) => Math.round(STEPS * Math.cbrt(value)), densityOf, (step) => share(densityOf(step)))}
       ${slider("At most", "maxDensity", "Features that are nodes in at most this share of the store's prompts",
         (value) => Math.round(STEPS * Math.cbrt(value)), densityOf, (step) => share(densityOf(step)))}</div></details>`}
-    <${Targets} graph=${graph} view=${view} act=${act} /></div>`;
+    <${Targets} graph=${graph} view=${view} act=${act} />${children}</div>`;
 }
 
 /** The choice of A and B among the targets, where there are several. */

@@ -1,11 +1,12 @@
 // Painting: what is drawn on each layer, with a pen that is a canvas context or an SvgPen. A picture has the properties
-// graph, view, layout, camera, shown, drawn, linked, marks, effects, colours, hovered and cursor: see scene.js.
+// graph, view, layout, camera, shown, drawn, linked, marks, effects, communities, colours, hovered and cursor: see scene.js.
 import { ERROR, FEATURE, KINDS, TARGET } from "../graph_data.js";
 import { cut, tokenText } from "../text.js";
 import { BELOW, LEFT } from "./camera.js";
+import { NUM_COLOURS } from "./communities.js";
 
 export const FONT = "12px system-ui, sans-serif", SMALL_FONT = "11px system-ui, sans-serif";
-const COLOUR_NAMES = [...KINDS, "back", "text", "faint", "line", "band", "positive", "negative", "select"];
+const COLOUR_NAMES = [...KINDS, "no-community", "back", "text", "faint", "line", "band", "positive", "negative", "select"];
 export const NUM_GROUP_COLOURS = 6;
 
 /** Return the colours of the theme by name; `groups` is a list. */
@@ -13,6 +14,7 @@ export function readColours() {
   const style = getComputedStyle(document.documentElement), of = (name) => style.getPropertyValue(`--${name}`).trim();
   const colours = Object.fromEntries(COLOUR_NAMES.map((name) => [name, of(name)]));
   colours.groups = Array.from({ length: NUM_GROUP_COLOURS }, (_, number) => of(`group-${number}`));
+  colours.communities = Array.from({ length: NUM_COLOURS }, (_, number) => of(`community-${number}`));
   return colours;
 }
 
@@ -163,8 +165,17 @@ export function sizesOf(graph) {
 
 export const radiusOf = (graph, camera, node) => sizesOf(graph)[node] * Math.min(0.25 + 0.9 * Math.sqrt(camera.scale * camera.tall), 1.6);
 
+const UP = 4, DOWN = 5; // triangles, besides the kinds of nodes
+
 function shape(pen, kind, x, y, r) {
   if (r < 1.6) pen.rect(x - r, y - r, 2 * r, 2 * r);
+  else if (kind === UP || kind === DOWN) {
+    const tip = kind === UP ? -1.25 * r : 1.25 * r;
+    pen.moveTo(x, y + tip);
+    pen.lineTo(x + 1.15 * r, y - 0.65 * tip);
+    pen.lineTo(x - 1.15 * r, y - 0.65 * tip);
+    pen.closePath();
+  }
   else if (kind === FEATURE) { pen.moveTo(x + r, y); pen.arc(x, y, r, 0, 2 * Math.PI); }
   else if (kind === ERROR) {
     pen.moveTo(x, y - r * 1.2);
@@ -195,7 +206,7 @@ export function paintNodes(pen, picture) {
     pen.fillStyle = fillOf(look >> 1, colours);
     pen.beginPath();
     for (let place = 0; place < batch.length; place += 3)
-      shape(pen, graph.kind[batch[place]], batch[place + 1], batch[place + 2], r);
+      shape(pen, formOf(look >> 1, graph.kind[batch[place]]), batch[place + 1], batch[place + 2], r);
     pen.fill();
     if (r >= 2.5) pen.stroke();
   }
@@ -203,16 +214,26 @@ export function paintNodes(pen, picture) {
 }
 
 /** Return a number for how a node is drawn: what colour, and whether it is paler (the lowest bit). */
-function lookOf({ graph, effects, linked }, node) {
+function lookOf({ graph, effects, linked, communities }, node) {
   const isPale = linked && !linked.nodes[node] ? 1 : 0;
+  if (communities) return (communities[node] < -1 ? graph.kind[node] : OF_COMMUNITIES + communities[node]) * 2 + isPale;
   if (!effects) return graph.kind[node] * 2 + isPale;
   const share = effects.share[node];
   if (graph.kind[node] === TARGET) return graph.kind[node] * 2 + isPale;
   return (Math.abs(share) < 1e-4 ? 4 : share > 0 ? 5 : 6) * 2 + isPale;
 }
 
-const fillOf = (look, colours) =>
-  look < 4 ? colours[KINDS[look]] : [colours.faint, colours.positive, colours.negative][look - 4];
+const OF_COMMUNITIES = 8; // looks from here on; the one before is that of features without a community
+
+function fillOf(look, colours) {
+  if (look < 4) return colours[KINDS[look]];
+  if (look >= OF_COMMUNITIES) return colours.communities[(look - OF_COMMUNITIES) % NUM_COLOURS];
+  return [colours.faint, colours.positive, colours.negative, colours["no-community"]][look - 4];
+}
+
+/** Return the form of a node: communities beyond the number of colours have triangles. */
+const formOf = (look, kind) =>
+  look < OF_COMMUNITIES + NUM_COLOURS ? kind : look < OF_COMMUNITIES + 2 * NUM_COLOURS ? UP : DOWN;
 
 /** Rings around nodes in groups (in the group's colour) and pinned nodes. */
 export function paintMarks(pen, { graph, layout, camera, shown, marks, colours }) {

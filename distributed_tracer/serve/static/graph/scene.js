@@ -25,7 +25,7 @@ export class Scene {
     this.graph = graph;
     this.layers = Object.fromEntries(LAYERS.map((name) => [name, new Layer(canvases[name])]));
     Object.assign(this, { onCamera, onFrame, hovered: -1, cursor: -1, view: null, frame: 0, settling: 0, hit: null });
-    Object.assign(this, { job: null, back: null, chunksAtOnce: 2, isMoving: false, dirty: new Set() });
+    Object.assign(this, { communities: null, job: null, back: null, chunksAtOnce: 2, isMoving: false, dirty: new Set() });
     this.camera = new Camera(1, 1);
     this.colours = readColours();
   }
@@ -61,6 +61,14 @@ export class Scene {
     for (const name of LAYERS) if (name !== "edges") this.dirty.add(name);
     if (isTried) this.move();
     this.wake();
+  }
+
+  /** Colour features by communities, as `looksOf` has them; null for the colours of kinds. */
+  colourBy(communities) {
+    if (this.communities === communities) return;
+    this.communities = communities;
+    for (const name of ["nodes", "focus"]) this.dirty.add(name);
+    if (this.view) this.wake();
   }
 
   choose() {

@@ -210,7 +210,7 @@ export default function SubgraphPanel({ graph, view, act, store, select, hover, 
         <${Chosen} graph=${graph} view=${view} units=${chosenUnits} renaming=${renaming} commands=${commands} select=${select} hover=${hover} />`}
       <${SavingBar} saving=${saving} store=${store} />
       <${Scores} graph=${graph} keys=${keys} />
-      <${Suggestions} graph=${graph} view=${view} act=${act} pinned=${keys} />
+      <${Suggestions} graph=${graph} view=${view} act=${act} store=${store} pinned=${keys} />
       ${units.length > 0 && html`<${AsList} scene=${scene} choose=${choose} />`}
     </div>`;
 }

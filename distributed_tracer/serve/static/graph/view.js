@@ -19,6 +19,7 @@ export function firstView(graph) {
     maxDensity: 1,
     targetA: null,
     targetB: null,
+    communities: null, // "0" or "0:2": what colours features, a result and a level
     hidden: [],
     open: [], // what a reader unfolded: "3-17" for positions, "L4-9" for layers
     camera: null, // null shows all; otherwise what `Camera.goTo` takes
@@ -41,6 +42,10 @@ export function viewOf(params, graph, first) {
   view.hidden = [...new Set(list("hide"))].filter(isThere);
   for (const [name, key] of [["a", "targetA"], ["b", "targetB"]])
     if (params.get(name) && isThere(params.get(name))) view[key] = params.get(name);
+  if (params.get("communities")) {
+    if (/^\d{1,6}(:\d{1,6})?$/.test(params.get("communities"))) view.communities = params.get("communities");
+    else wrong.push("communities");
+  }
   view.share = numberOf(params, "share", 0, 1, first.share, wrong);
   view.edges = Math.round(numberOf(params, "edges", 0, graph.source.length, first.edges, wrong));
   view.minDensity = numberOf(params, "from", 0, 1, 0, wrong);
@@ -96,6 +101,7 @@ export function addressOf(view, first) {
     hide: view.hidden,
     a: view.targetA,
     b: view.targetB,
+    communities: view.communities,
     share: view.share === first.share ? null : rounded(view.share),
     edges: view.edges === first.edges ? null : view.edges,
     from: view.minDensity > 0 ? rounded(view.minDensity) : null,

@@ -4,6 +4,7 @@ import { get } from "../api.js";
 import { useKeys } from "../keys.js";
 import { html, useEffect, useRef, useState } from "../lib.js";
 import { NotThere, useLoaded } from "../load.js";
+import { FeatureCommunities } from "../parts/communities.js";
 import { Contexts, TokenLine, contextsSaid } from "../parts/contexts.js";
 import {
   EDGE_COLUMNS, End, FeatureLink, FeatureTable, NEIGHBOUR_COLUMNS, TOGETHER_COLUMNS, labelLine,
@@ -129,7 +130,8 @@ function Known({ facts, store, params }) {
         <section><${Occurrences} ...${at} params=${params} /></section>
       </div>
       <div>
-        <section><h2>Labels</h2><${LabelEditor} ...${at} store=${store} initial=${facts.labels} /></section>
+        <section><h2>Labels</h2><${LabelEditor} ...${at} store=${store} initial=${facts.labels} />
+          <${FeatureCommunities} ...${at} store=${store} /></section>
         <section><h2>Activation</h2><${Activations} facts=${facts} /></section>
         <section><h2>Tokens whose logits it changes directly</h2><${Promoted} facts=${facts} /></section>
       </div>

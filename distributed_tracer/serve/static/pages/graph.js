@@ -7,6 +7,7 @@ import { isSamePlace } from "../graph/camera.js";
 import { GraphData } from "../graph_data.js";
 import { useGraphKeys } from "../graph/graph_keys.js";
 import { toggled, useView } from "../graph/commands.js";
+import { ColourChoice, CommunityLegend, looksOf, useCommunities } from "../graph/communities.js";
 import { Controls } from "../graph/controls.js";
 import { Divider, useDivider } from "../graph/divider.js";
 import { Drawing } from "../graph/drawing.js";
@@ -15,7 +16,7 @@ import { Panels } from "../graph/panel_tabs.js";
 import { pictureOf } from "../graph/picture.js";
 import { Search } from "../graph/search.js";
 import { Notes, Strip } from "../graph/strip.js";
-import { html, useCallback, useEffect, useRef, useState } from "../lib.js";
+import { html, useCallback, useEffect, useMemo, useRef, useState } from "../lib.js";
 import { useLabelChanges } from "../parts/label_editor.js";
 import { NotThere, useLoaded } from "../load.js";
 import { number } from "../text.js";
@@ -75,6 +76,9 @@ function GraphView({ graph, neighbours, store, params }) {
     scene.current?.repaint();
     again((count) => count + 1);
   });
+  const communities = useCommunities(graph, view, store), { found } = communities;
+  const looks = useMemo(() => found && looksOf(graph, found), [graph, found]);
+  useEffect(() => scene.current?.colourBy(looks), [looks]);
   const picture = useCallback(() => pictureOf(scene.current), [graph]);
   // A program that drives a browser asks the page's element for the picture, as panels ask the page.
   const root = useRef(null);
@@ -85,9 +89,10 @@ function GraphView({ graph, neighbours, store, params }) {
     <${Notes} lines=${[...gone, ...graph.notes]} />
     <div class="graph-main" style=${style}>
       <section class="graph-left" aria-label="Drawing">
-        <${Controls} graph=${graph} view=${view} act=${act} attempt=${attempt} />
+        <${Controls} graph=${graph} view=${view} act=${act} attempt=${attempt}><${ColourChoice} communities=${communities} view=${view} act=${act} /><//>
         <${Drawing} graph=${graph} view=${view} holder=${scene} on=${on}><${Zoom} act=${act} latest=${latest} scene=${scene} isUnfolded=${view.open.length > 0} /><//>
         <${Legend} />
+        <${CommunityLegend} graph=${graph} communities=${communities} />
         <${NodeList} graph=${graph} view=${view} select=${select} />
       </section>
       <${Divider} ...${divider} />

@@ -4,6 +4,7 @@ import { get } from "../api.js";
 import { html } from "../lib.js";
 import { NotThere, useLoaded } from "../load.js";
 import { counted, number, percent, tokenText, visible } from "../text.js";
+import { FeatureCommunities } from "./communities.js";
 import { Contexts, contextsSaid } from "./contexts.js";
 import { TokenList } from "./feature_lists.js";
 import { Histogram } from "./histogram.js";
@@ -69,7 +70,8 @@ export function FeaturePanel({ layer, feature, store, isShort = true, hasLabels 
   if (!isThis) return html`<${NotThere} error=${loaded.error} what=${`feature ${layer}:${feature}`} />`;
   return html`<div class="feature-panel">
     ${hasLabels && html`<p><a href=${href("feature", { layer, feature })}>Page of feature ${layer}:${feature}</a></p>
-      <h3>Labels</h3><${LabelEditor} layer=${layer} feature=${feature} store=${store} initial=${facts.labels} />`}
+      <h3>Labels</h3><${LabelEditor} layer=${layer} feature=${feature} store=${store} initial=${facts.labels} />
+      <${FeatureCommunities} layer=${layer} feature=${feature} store=${store} />`}
     <${Facts} facts=${facts} />
     <h3>Contexts</h3><p class="faint">${contextsSaid(facts)}</p>
     <${Contexts} contexts=${facts.contexts} of=${facts.contexts_of} most=${isShort ? SHORT_CONTEXTS : Infinity} />
