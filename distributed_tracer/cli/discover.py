@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 _SHOWN = 15
 _DEFAULT = DiscoverSettings()
 _OF_STEPS = ["step", "status", "found", "certified", "confirmed", "confirmed_all", "not_confirmed", "no_power"]
-_OF_FINDINGS = ["step", "name", "prediction", "clusters", "effect", "controls", "low", "high", "q_all"]
+_OF_FINDINGS = [
+    "step",
+    "name",
+    "prediction",
+    "clusters",
+    "unit",
+    "change",
+    "change_controls",
+    "excess_from",
+    "excess_to",
+    "q_all",
+]
 
 
 def discover(
@@ -91,7 +102,7 @@ def _answer(found: Discovery) -> Iterator[str]:
         f"{counted(facts['findings_certified'], 'finding')} certified: {facts['confirmed']:,} confirmed, "
         f"{facts['not_confirmed']:,} not confirmed, {facts['no_power']:,} without power"
     )
-    yield f"{facts['confirmed_all']:,} are confirmed with all findings of all steps together, at {facts['alpha']:g}"
+    yield f"{facts['confirmed_all']:,} are confirmed with all findings of all steps together, at {facts['q']:g}"
     rows = found.summary.table("findings", [*_OF_FINDINGS, "confirmed_all"])
     rows = rows.where(rows["confirmed_all"] == "yes")
     if len(rows):

@@ -52,4 +52,4 @@ def _certificates(plan: DiscoverPlan, num_results: int) -> Iterator[str]:
         f"  at most {counted(of.findings, 'finding')} of each, in at most {counted(prompts, 'prompt')}: at most "
         f"{counted(most, 'intervention')}, as rows of batches"
     )
-    yield "  far fewer where findings are active in few prompts or are about few features"
+    yield "  far fewer in fact: findings are active in some prompts only, and share control sets"

@@ -12,13 +12,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..config import RunConfig
 from ..errors import ConfigError, ResultError
-from ..evaluate.certify import CertifyJob, certify
+from ..evaluate.certify import CertifyJob, CertifyPlan, plan_certificates
+from ..evaluate.certify_together import certify_together
 from ..mine.findings import mine_findings
 from ..mine.prompts import choose_prompts
 from ..mine.result import Result, document_at
@@ -102,7 +103,7 @@ def run_discovery(plan: DiscoverPlan, say: Say = lambda text: None) -> Discovery
     with _folder(job.folder, plan.options()):
         outcomes = _mined(plan, say)
         if CERTIFICATES in job.steps:
-            outcomes = [_certified(plan, one, say) for one in outcomes]
+            outcomes = _certified(plan, outcomes, say)
         found = _summary(plan, outcomes)
         page = None
         if REPORT in job.steps:
@@ -161,31 +162,44 @@ def _no_contrasts(plan: DiscoverPlan) -> str:
     return f"no metadata can be compared ({'; '.join(reasons) or 'there are none'})"
 
 
-def _certified(plan: DiscoverPlan, one: Outcome, say: Say) -> Outcome:
-    """Return what became of a step, with the certificates of its findings if it has any."""
-    if one.result is None or one.kind not in CERTIFIABLE:
-        return one
-    say(f"intervening: {one.step}")
-    job, of = plan.job, plan.job.settings
-    where = one.result.info["settings"].get("where", plan.halves.where)
-    general = [condition for condition in where if condition not in plan.halves.of_discovery]
+def _certified(plan: DiscoverPlan, outcomes: Sequence[Outcome], say: Say) -> list[Outcome]:
+    """Return what became of the steps, with the certificates of those that have findings.
+
+    All are measured in one pass over the held-out prompts.
+    """
+    plans: dict[int, CertifyPlan] = {}
+    found = list(outcomes)
+    for number, one in enumerate(outcomes):
+        if one.result is not None and one.kind in CERTIFIABLE:
+            try:
+                plans[number] = plan_certificates(_certify_job(plan, one.result))
+            except Exception as error:  # `reason` raises it again if it is not about the step alone
+                found[number] = replace(one, why_uncertified=reason(error))
+    say(f"intervening: {', '.join(outcomes[number].step for number in plans) or 'nothing to test'}")
     try:
-        done, found = certify(
-            CertifyJob(
-                *(one.result.path, job.store, plan.halves.key, None, (*plan.halves.of_held_out, *general)),
-                *(of.findings, of.sample, of.controls, of.strength, of.alpha, of.seed),
-                *(job.model, job.transcoders, job.device_map, job.run_of_certificates),
-            )
-        )
-    except Exception as error:  # as above
-        return _with(one, None, reason(error))
-    if done.num_left:
-        raise KeyboardInterrupt
-    return _with(one, found, "" if found is not None else FAILED)
+        done, results = certify_together(list(plans.values()))
+    except Exception as error:  # as above; a model that cannot be loaded concerns all results
+        why, results = reason(error), [None] * len(plans)
+    else:
+        if done is not None and done.num_left:
+            raise KeyboardInterrupt
+        why, results = FAILED, results if results is not None else [None] * len(plans)
+    for number, result in zip(plans, results, strict=True):
+        own = {"certificates": result, "why_uncertified": why if result is None else ""}
+        found[number] = replace(outcomes[number], **own)
+    return found
 
 
-def _with(one: Outcome, certificates: Result | None, why: str) -> Outcome:
-    return Outcome(one.step, one.kind, one.about, one.result, one.why, certificates, why)
+def _certify_job(plan: DiscoverPlan, result: Result) -> CertifyJob:
+    """Return the job that tests the findings of a result in the held-out half."""
+    job, of = plan.job, plan.job.settings
+    where = result.info["settings"].get("where", plan.halves.where)  # chains have that of their atlas
+    general = [condition for condition in where if condition not in plan.halves.of_discovery]
+    return CertifyJob(
+        *(result.path, job.store, plan.halves.key, None, (*plan.halves.of_held_out, *general)),
+        *(of.findings, of.sample, of.controls, of.strength, of.alpha, of.seed),
+        *(job.model, job.transcoders, job.device_map, job.run_of_certificates),
+    )
 
 
 def _summary(plan: DiscoverPlan, outcomes: Sequence[Outcome]) -> Result:

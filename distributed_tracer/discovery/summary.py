@@ -19,6 +19,7 @@ from .outcome import LEFT_OUT, Outcome
 from .summary_columns import COLUMNS
 
 YES, NO, UNTESTED = "yes", "no", "untested"
+_UNITS = ("logit", "pre-activation")
 _ORDER = {CONFIRMED: 0, NOT_CONFIRMED: 1, NO_POWER: 2}
 _FOUND: Mapping[str, tuple[Callable[[Mapping[str, Any]], Any], str]] = {
     "consensus": (lambda facts: facts["edges_in"], "edges of the consensus graph"),
@@ -50,7 +51,7 @@ def _findings(outcomes: Sequence[Outcome], alpha: float) -> list[dict[str, Any]]
         if one.certificates is not None:
             table = one.certificates.facts["table"]
             about = {"step": one.step, "kind": one.kind, "table": table}
-            rows += [{**row, **about} for row in one.certificates.table(CERTIFICATES).rows()]
+            rows += [{**_renamed(row), **about} for row in one.certificates.table(CERTIFICATES).rows()]
     q_all = q_values(np.array([row["p"] for row in rows], dtype=np.float64))
     for row, q in zip(rows, q_all.tolist(), strict=True):
         row["q_all"] = q
@@ -58,12 +59,27 @@ def _findings(outcomes: Sequence[Outcome], alpha: float) -> list[dict[str, Any]]
     return sorted(rows, key=_strength)
 
 
+_NAMES = {
+    "effect": "change",
+    "controls": "change_controls",
+    "difference": "excess",
+    "low": "excess_from",
+    "high": "excess_to",
+}
+
+
+def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of certificates with names that say that their units differ, and with the unit."""
+    is_feature = str(row["prediction"]).startswith("feature ")
+    return {**{_NAMES.get(name, name): value for name, value in row.items()}, "unit": _UNITS[is_feature]}
+
+
 def _strength(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what findings are sorted by: the verdict, q over all, and how far the interval is from 0."""
-    q, low = row["q_all"], row["low"]
+    """Return what findings are sorted by: the verdict, q over all, then the unit and the lower end of the excess."""
+    q, low = row["q_all"], row["excess_from"]
     verdict = _ORDER.get(row["verdict"], len(_ORDER))
-    scale = max(abs(row["controls"]), 1e-9)
-    return row["confirmed_all"] != YES, verdict, q if q == q else 2.0, -low / scale if low == low else 0.0, row["step"]
+    known = (q if q == q else 2.0, row["unit"], -low if low == low else 0.0)
+    return row["confirmed_all"] != YES, verdict, *known, row["step"], row["finding"]
 
 
 def _step(one: Outcome, findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -113,7 +129,7 @@ def _facts(plan: DiscoverPlan, outcomes: Sequence[Outcome], findings: Sequence[M
         "not_confirmed": verdicts.count(NOT_CONFIRMED),
         "no_power": verdicts.count(NO_POWER),
         "confirmed_all": sum(row["confirmed_all"] == YES for row in findings),
-        "alpha": plan.job.settings.alpha,
+        "q": plan.job.settings.alpha,
     }
 
 

@@ -6,6 +6,7 @@ from ..mine.columns import COUNT, NO_UNIT, Column
 
 _STEP = Column("", "", "name of the step, and of the folder of its result")
 _KIND = Column("", "", "kind of the result: the mining command that makes it")
+_CHANGE = "unit in the column unit"
 _OF_CERTIFICATES = "NaN without certificates"
 COLUMNS: dict[str, dict[str, Column]] = {
     "findings": {
@@ -22,11 +23,12 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "prediction": Column("", "", "what must happen if its features are turned off"),
         "clusters": Column("i8", COUNT, "held-out clusters in which it was tested"),
         "prompts": Column("i8", COUNT, "prompts of these clusters"),
-        "effect": Column("f8", "logit or pre-activation", "change in the predicted direction"),
-        "controls": Column("f8", "logit or pre-activation", "the same change with control sets turned off"),
-        "difference": Column("f8", "logit or pre-activation", "effect - controls"),
-        "low": Column("f8", "logit or pre-activation", "lower end of its 95% interval over clusters"),
-        "high": Column("f8", "logit or pre-activation", "upper end of this interval"),
+        "unit": Column("", "", "unit of the following changes: logit or pre-activation"),
+        "change": Column("f8", _CHANGE, "change in the predicted direction if its features are turned off"),
+        "change_controls": Column("f8", _CHANGE, "the same change with control sets turned off, mean over them"),
+        "excess": Column("f8", _CHANGE, "change - change_controls"),
+        "excess_from": Column("f8", _CHANGE, "lower end of its 95% interval over clusters"),
+        "excess_to": Column("f8", _CHANGE, "upper end of this interval"),
         "why": Column("", "", "why it is not confirmed; empty if it is"),
         "table": Column("", "", "table of the result that has the finding"),
         "finding": Column("i8", NO_UNIT, "row of the finding in this table, from 0"),
