@@ -17,6 +17,7 @@ from ..text import printable
 from . import (
     annotate,
     certify,
+    discover,
     draw,
     evaluate,
     exchange,
@@ -38,7 +39,7 @@ COMMANDS: tuple[Callable[..., int], ...] = (
     *(run.trace, run.plan, setup.doctor, run.submit),
     *(inspect.status, inspect.show, inspect.query, labels.feature, evaluate.intervene),
     *(maintain.compact, maintain.verify, evaluate.verify_edges, evaluate.faithfulness, maintain.repair),
-    certify.certify,
+    *(certify.certify, discover.discover),
     *(exchange.export, exchange.prepare_upload, import_graphs.import_, draw.draw, draw.compare, serve.serve),
     *(inspect.info, inspect.digest, features.profile, features.export_features, report.report),
     *(maintain.copy, maintain.merge, maintain.split, maintain.gc),

@@ -13,7 +13,7 @@ from ..redact import redacted_argument
 SEVERAL = frozenset(
     {
         *("--where", "--set", "--platform", "--classes", "--predict", "--a", "--b", "--nodes"),
-        *("--mined", "--allow-host"),
+        *("--mined", "--allow-host", "--only", "--without", "--contrast-by"),
     }
 )
 """Flags, of any command, that take several values."""

@@ -169,9 +169,17 @@ def run_certificates(plan: CertifyPlan) -> tuple[EvaluationSummary, Result | Non
     )
     if done.failed or done.num_left:
         return done, None
+    return done, write_certificates(plan, done.table)
+
+
+def write_certificates(plan: CertifyPlan, measured: Table) -> Result:
+    """Write the verdicts that the measurements of a plan give; finished ones are returned as they are.
+
+    `measured` has the rows of the plan's metric in the plan's prompts.
+    """
     prompts = only(plan.held_out.prompts, plan.ids)
-    return done, mine_findings(
-        plan.folder, CERTIFICATES, prompts, plan.options(), lambda: _certificates(plan, prompts, done.table)
+    return mine_findings(
+        plan.folder, CERTIFICATES, prompts, plan.options(), lambda: _certificates(plan, prompts, measured)
     )
 
 

@@ -16,13 +16,11 @@ import numpy.typing as npt
 
 from ..documents.json_text import to_json_types
 from ..errors import ConfigError
-from ..names import unknown
 from ..store.backend.open import open_backend
 from ..store.commits import read_commit
 from ..store.part import Part
 from ..store.read.part_range import PartRange, Size, part_ranges
-from ..store.read.prompt_table import METADATA
-from ..store.read.select import metadata_columns
+from ..store.read.select import cluster_column
 from ..store.read.where import rows_meeting
 from ..store.reader import Store
 from ..text import counted, short
@@ -184,8 +182,8 @@ def _part(url: str, commit: str) -> Part:
 def choose_prompts(store: Store, where: str | Sequence[str], cluster: str | None) -> ChosenPrompts:
     """Return the prompts that meet all conditions, or all prompts.
 
-    Raises ConfigError if there are none, if the models of the graphs have different numbers of layers, and for a
-    condition or a cluster field that names nothing.
+    `cluster` is metadata, or `id` for a cluster of each prompt. Raises ConfigError if there are none, if the models of
+    the graphs have different numbers of layers, and for a condition or a cluster field that names nothing.
     """
     if not len(store):
         raise ConfigError(f"{store.url} has no graphs to mine")
@@ -201,10 +199,7 @@ def choose_prompts(store: Store, where: str | Sequence[str], cluster: str | None
             conditions = [where] if isinstance(where, str) else where
             raise ConfigError(f"no prompt of {store.url} meets {' '.join(conditions)}")
         if cluster is not None:
-            own = metadata_columns(table)
-            if cluster.removeprefix(METADATA) not in own:
-                raise ConfigError(unknown("metadata", cluster, own))
-            clusters, names = _clusters(table[own[cluster.removeprefix(METADATA)]].tolist())
+            clusters, names = _clusters(table[cluster_column(table, cluster)].tolist())
     if len(ids) > MOST_PROMPTS:
         raise ConfigError(f"{len(ids):,} prompts: at most {MOST_PROMPTS:,} can be mined at once; choose with --where")
     return ChosenPrompts(store, ids, clusters, names)

@@ -19,7 +19,10 @@ _TILES = ("found", "num_found", "replicated", "share")
 
 def tests_of(result: Result) -> dict[str, int]:
     """Return the numbers of tests that a result says it has made, by the names of its facts."""
-    named, facts = view_of(str(result.info["what"])).tests, result.facts.items()
+    view, facts = view_of(str(result.info["what"])), result.facts.items()
+    if view.is_summary:
+        return {}
+    named = view.tests
     return {name: value for name, value in facts if (name in named or _IS_TEST.fullmatch(name)) and type(value) is int}
 
 
@@ -48,9 +51,8 @@ def main_numbers(result: Result) -> list[tuple[str, Any]]:
     if isinstance(info.get("num_clusters"), int):
         found.append(("clusters", info["num_clusters"]))
     tests = tests_of(result)
-    found += [(words(name), number) for name, number in tests.items()] or [
-        ("tests made", "not recorded" if view.makes_tests else "none")
-    ]
+    made = [("tests made", "not recorded" if view.makes_tests else "none")] if not view.is_summary else []
+    found += [(words(name), number) for name, number in tests.items()] or made
     shown = (name for name in (*view.tiles, *_TILES) if name in facts)
     return found + [(words(name), facts[name]) for name in dict.fromkeys(shown)]
 

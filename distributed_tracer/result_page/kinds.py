@@ -41,6 +41,8 @@ class KindView:
     """Whether such results are made with tests; others describe."""
     has_more_tables: bool = True
     """Whether tables without a view are shown too: not those from which a program computes what is shown."""
+    is_summary: bool = False
+    """Whether it repeats what other results say, so that their tests are not counted again."""
     has_clusters: bool = True
     """Whether its numbers are over prompts that may share a cluster."""
 
@@ -266,6 +268,17 @@ KINDS_OF_RESULTS: Mapping[str, KindView] = {
         {"certificates": TableView("Verdicts", _VERDICTS), "predictions": TableView("Every prediction")},
         ("confirmed", "not_confirmed", "no_power", "held_out"),
         ("tested",),
+    ),
+    "discovery": KindView(
+        "What was discovered",
+        "Which findings of all steps, made from one half of the clusters, come true in the other half?",
+        {
+            "steps": TableView("Steps, and how many of their findings are confirmed"),
+            "findings": TableView("Findings, those that are confirmed over all steps first", (), histograms=("p",)),
+            "contrasts": TableView("Contrasts that were looked at"),
+        },
+        ("findings_certified", "confirmed", "confirmed_all", "not_confirmed", "no_power", "left_out"),
+        is_summary=True,
     ),
 }
 """Kinds of results by the name of the command that makes them."""

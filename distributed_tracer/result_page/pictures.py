@@ -13,6 +13,7 @@ from .effect_pictures import histograms_of_p, intervals, volcano
 from .network import Edge, Key, network
 from .value_pictures import against, bars, heat_map
 from .values import number_text, words
+from .verdict_picture import verdict_counts
 
 WEIGHTS = (
     *("mean_share", "share", "sum_share", "direct", "twera", "era", "mean_row", "mean_weight", "weight"),
@@ -27,7 +28,7 @@ def pictures(drawn: Drawn) -> list[str]:
     if not len(drawn.table):
         return []
     of_keys = [*bars(drawn), *heat_map(drawn)]
-    rules: tuple[Callable[[Drawn], list[str]], ...] = (edges, volcano, histograms_of_p)
+    rules: tuple[Callable[[Drawn], list[str]], ...] = (edges, verdict_counts, volcano, histograms_of_p)
     found = [picture for rule in rules for picture in rule(drawn)]
     return [*found, *of_keys, *([] if of_keys else intervals(drawn)), *against(drawn)]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from ..mine.certificates import CERTIFICATES
 from ..mine.result import Result
 from ..table import Table
 from ..text import counted
@@ -38,7 +39,7 @@ class Section:
         self._what = str(result.info["what"])
         self._view: KindView = view_of(self._what)
         self.id = f"result-{number}"
-        self.title = f"{self._view.title}: {result.path.resolve().name}"
+        self.title = f"{self._view.title}: {_name(result)}"
 
     def html(self) -> str:
         """Return the section."""
@@ -140,6 +141,12 @@ class Section:
         document = escape(provenance_of(self._result))
         listed = f'<h3>Facts</h3><dl class="numbers">{facts}</dl>' if facts else ""
         return f"{listed}<details><summary>Where this comes from</summary><pre>{document}</pre></details>"
+
+
+def _name(result: Result) -> str:
+    """Return the name of a result: that of its folder, or of the findings that it certifies."""
+    path = result.path.resolve()
+    return path.parent.name if path.name == CERTIFICATES == result.info["what"] else path.name
 
 
 def _left_out(table: ShownTable, rows: StrongestRows, num_shown: int) -> str:

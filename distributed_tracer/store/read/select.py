@@ -64,6 +64,22 @@ def metadata_columns(prompts: Table) -> dict[str, str]:
     return {column.removeprefix(METADATA): column for column in prompts.columns[prompts.columns.index("part") + 1 :]}
 
 
+ID = "id"
+"""Name by which the ids of prompts are the clusters, one for each prompt, unless metadata has this name."""
+
+
+def cluster_column(prompts: Table, key: str) -> str:
+    """Return the column in the table of prompts whose equal values make prompts a cluster.
+
+    `key` is one of metadata; `id` are the ids of the prompts if no metadata has this name. Raises ConfigError.
+    """
+    own = metadata_columns(prompts)
+    name = key.removeprefix(METADATA)
+    if name not in own and key != ID:
+        raise ConfigError(unknown("metadata", key, own))
+    return own.get(name, ID)
+
+
 PartPredicate = Callable[[Part], npt.NDArray[np.bool_]]
 """A function that returns a mask of the prompts of a part that have some property."""
 

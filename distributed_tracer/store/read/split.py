@@ -16,11 +16,9 @@ import numpy.typing as npt
 
 from ...documents.json_text import to_json_types
 from ...errors import ConfigError
-from ...names import unknown
 from ...table import Table
 from ...text import short
-from .prompt_table import METADATA
-from .select import metadata_columns
+from .select import cluster_column
 
 _SPLIT = re.compile(r"split\((?P<key>.+)\)\s*(?P<sign>>=|<=)\s*(?P<share>[01](?:\.\d{0,15})?|\.\d{1,15})", re.DOTALL)
 _PREFIX = "split("
@@ -39,8 +37,8 @@ def without_splits(conditions: Iterable[str]) -> list[str]:
 def in_split(prompts: Table, condition: str) -> npt.NDArray[np.bool_]:
     """Return which rows of the table of prompts meet a condition `split(KEY)<=SHARE` or `split(KEY)>=SHARE`.
 
-    KEY is metadata. A prompt without a value is in neither set. Raises ConfigError for a malformed condition, a share
-    above 1, or a key that no prompt has.
+    KEY is metadata, or `id` for the prompts' own ids. A prompt without a value is in neither set. Raises ConfigError
+    for a malformed condition, a share above 1, or a key that no prompt has.
     """
     found = _SPLIT.fullmatch(condition)
     share = float(found["share"]) if found else 2.0
@@ -49,10 +47,8 @@ def in_split(prompts: Table, condition: str) -> npt.NDArray[np.bool_]:
             f"a split is split(KEY)<=SHARE or split(KEY)>=SHARE with a share from 0 to 1, as in split(topic)<=0.5, not "
             f"{short(condition, 200)}"
         )
-    own, key = metadata_columns(prompts), found["key"].removeprefix(METADATA)
-    if key not in own:
-        raise ConfigError(unknown("metadata", key, own))
-    shares = np.array([split_share(value) for value in prompts[own[key]].tolist()], dtype=np.float64)
+    values = prompts[cluster_column(prompts, found["key"])].tolist()
+    shares = np.array([split_share(value) for value in values], dtype=np.float64)
     with np.errstate(invalid="ignore"):
         meets: npt.NDArray[np.bool_] = shares <= share if found["sign"] == "<=" else shares >= share
     return meets

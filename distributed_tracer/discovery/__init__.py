@@ -1,0 +1,1 @@
+"""Discovery: the whole loop over a store: mine one half, hold out the other, intervene, report."""

@@ -1,0 +1,158 @@
+"""Summary: what all steps have found, how much of it is confirmed, and a correction over all findings together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..evaluate.verdicts import CONFIRMED, NO_POWER, NOT_CONFIRMED
+from ..mine.certificates import CERTIFICATES
+from ..mine.findings import Findings
+from ..mine.result import Result
+from ..mine.statistics import q_values
+from ..table import Table
+from .contrast_choice import ContrastChoice
+from .job import DiscoverPlan
+from .outcome import LEFT_OUT, Outcome
+from .summary_columns import COLUMNS
+
+YES, NO, UNTESTED = "yes", "no", "untested"
+_UNITS = ("logit", "pre-activation")
+_ORDER = {CONFIRMED: 0, NOT_CONFIRMED: 1, NO_POWER: 2}
+_FOUND: Mapping[str, tuple[Callable[[Mapping[str, Any]], Any], str]] = {
+    "consensus": (lambda facts: facts["edges_in"], "edges of the consensus graph"),
+    "chains": (lambda facts: facts["chains"], "chains"),
+    "contrast": (lambda facts: facts["found"], "features that differ"),
+    "roles": (lambda facts: facts["significant"], "significant communities"),
+    "pathways": (lambda facts: facts["significant"], "significant communities"),
+    "motifs": (lambda facts: facts["position_found"] + facts["signed_found"], "motifs beyond degrees"),
+}
+"""What each kind of result calls findings: the number, from its facts, and their name."""
+
+
+def summary(plan: DiscoverPlan, outcomes: Sequence[Outcome]) -> Findings:
+    """Return the summary of all steps."""
+    findings = _findings(outcomes, plan.job.settings.alpha)
+    steps = [_step(one, findings) for one in outcomes]
+    tables = {
+        "findings": _table("findings", findings),
+        "steps": _table("steps", steps),
+        "contrasts": _table("contrasts", [_contrast(one) for one in plan.contrasts]),
+    }
+    return Findings.of(COLUMNS, tables, _facts(plan, outcomes, findings), tuple(_warnings(plan, outcomes)))
+
+
+def _findings(outcomes: Sequence[Outcome], alpha: float) -> list[dict[str, Any]]:
+    """Return a row for each certificate of each result: those confirmed over all first, then by p and difference."""
+    rows: list[dict[str, Any]] = []
+    for one in outcomes:
+        if one.certificates is not None:
+            table = one.certificates.facts["table"]
+            about = {"step": one.step, "kind": one.kind, "table": table}
+            rows += [{**_renamed(row), **about} for row in one.certificates.table(CERTIFICATES).rows()]
+    q_all = q_values(np.array([row["p"] for row in rows], dtype=np.float64))
+    for row, q in zip(rows, q_all.tolist(), strict=True):
+        row["q_all"] = q
+        row["confirmed_all"] = UNTESTED if q != q else YES if q <= alpha else NO
+    return sorted(rows, key=_strength)
+
+
+_NAMES = {
+    "effect": "change",
+    "controls": "change_controls",
+    "difference": "excess",
+    "low": "excess_from",
+    "high": "excess_to",
+}
+
+
+def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of certificates with names that say that their units differ, and with the unit."""
+    is_feature = str(row["prediction"]).startswith("feature ")
+    return {**{_NAMES.get(name, name): value for name, value in row.items()}, "unit": _UNITS[is_feature]}
+
+
+def _strength(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what findings are sorted by: the verdict, q over all, then the unit and the lower end of the excess."""
+    q, low = row["q_all"], row["excess_from"]
+    verdict = _ORDER.get(row["verdict"], len(_ORDER))
+    known = (q if q == q else 2.0, row["unit"], -low if low == low else 0.0)
+    return row["confirmed_all"] != YES, verdict, *known, row["step"], row["finding"]
+
+
+def _step(one: Outcome, findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    number, of = _found(one.kind, one.result)
+    row = {"step": one.step, "kind": one.kind, "about": one.about, "status": one.status, "found": number, "of": of}
+    row["why"] = one.why or one.why_uncertified
+    own = [finding for finding in findings if finding["step"] == one.step]
+    verdicts = [finding["verdict"] for finding in own]
+    is_known = one.certificates is not None
+    counts = {
+        "certified": len(own),
+        "confirmed": verdicts.count(CONFIRMED),
+        "not_confirmed": verdicts.count(NOT_CONFIRMED),
+        "no_power": verdicts.count(NO_POWER),
+        "confirmed_all": sum(finding["confirmed_all"] == YES for finding in own),
+    }
+    return {**row, **{name: float(count) if is_known else np.nan for name, count in counts.items()}}
+
+
+def _found(kind: str, result: Result | None) -> tuple[float, str]:
+    """Return how many rows a result calls findings, and what they are."""
+    if result is None or kind not in _FOUND:
+        return np.nan, ""
+    number, of = _FOUND[kind]
+    return float(number(result.facts)), of
+
+
+def _contrast(one: ContrastChoice) -> dict[str, Any]:
+    names = ("clusters_a", "clusters_b", "held_out_a", "held_out_b")
+    sizes = dict(zip(names, (*one.clusters, *one.held_out), strict=True))
+    return {"contrast": one.name, "status": LEFT_OUT if one.why_not else "chosen", "why": one.why_not, **sizes}
+
+
+def _facts(plan: DiscoverPlan, outcomes: Sequence[Outcome], findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    halves, verdicts = plan.halves, [row["verdict"] for row in findings]
+    return {
+        "prompts_discovery": len(halves.discovery),
+        "prompts_held_out": len(halves.held_out),
+        "clusters_discovery": halves.discovery.num_clusters,
+        "clusters_held_out": halves.held_out.num_clusters,
+        "cluster_field": halves.field,
+        "results": sum(one.result is not None for one in outcomes),
+        "left_out": sum(one.result is None for one in outcomes),
+        "findings_certified": len(findings),
+        "findings_with_p": sum(row["confirmed_all"] != UNTESTED for row in findings),
+        "confirmed": verdicts.count(CONFIRMED),
+        "not_confirmed": verdicts.count(NOT_CONFIRMED),
+        "no_power": verdicts.count(NO_POWER),
+        "confirmed_all": sum(row["confirmed_all"] == YES for row in findings),
+        "q": plan.job.settings.alpha,
+    }
+
+
+def _warnings(plan: DiscoverPlan, outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Yield what the data cannot say: of all steps, and why steps are left out."""
+    yield from plan.warnings()
+    for one in outcomes:
+        if one.result is None:
+            yield f"{one.step} is left out, because {one.why}"
+        elif one.why_uncertified:
+            yield f"no finding of {one.step} is tested, because {one.why_uncertified}"
+    if "certificates" not in plan.job.steps:
+        yield "the step certificates was not asked for: no finding is tested by an intervention"
+    yield (
+        "confirmed_all corrects for the certificates of all steps together; it does not count the tests that chose the "
+        "findings in the discovery half, and the certificates share prompts and control sets"
+    )
+
+
+def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    return Table(
+        {
+            column: np.array([row[column] for row in rows], dtype=about.kind or object)
+            for column, about in COLUMNS[name].items()
+        }
+    )
