@@ -18,6 +18,7 @@ from random_stores import RUN_INFO, write_part
 from distributed_tracer.config import TraceConfig
 from distributed_tracer.mine import (
     consensus_rule,
+    consensus_tasks,
     contrast_tasks,
     error_reading,
     set_tests,
@@ -55,6 +56,7 @@ SMALL = (
     (set_tests, "ELEMENTS", 30 * NUM_PROMPTS),
     (similar_tasks, "_RANKS", 5),
     (consensus_rule, "_ELEMENTS", 1),
+    (consensus_tasks, "_PIECE_ROWS", 1),
     (stability_tasks, "_ROWS", 1),
     (vector_tasks, "_ROWS", 1),
     (error_reading, "_ROWS", 1),
@@ -154,7 +156,7 @@ COMMANDS = {
     "contrast-edges": Command(_contrast("edges"), ("sets", "edges", "tests")),
     "weights": Command(_weights, ("prompts", "activity", "candidates", "values")),
     "similar": Command(_similar, ("prompts", "vectors", "sample", "compare")),
-    "consensus": Command(_consensus, ("prompts", "sites", "edges", "samples")),
+    "consensus": Command(_consensus, ("prompts", "sites", "shares", "edges", "samples")),
     "chains": Command(_chains, ("chains",)),
     "stability": Command(_stability, ("prompts", "graphs")),
     "vectors": Command(_vectors, ("prompts", "graphs", "predictions")),

@@ -51,8 +51,8 @@ def consensus(
         subsample: Number of clusters in a subsample; by default a quarter of them.
         samples: Number of subsamples that are drawn, with the rule share.
         resamples: Number of bootstraps of clusters for the intervals of weights.
-        memory_gb: Memory in 10^9 bytes to use, beside that of the program itself; the store is read several times if
-            it is small.
+        memory_gb: Memory in 10^9 bytes that each worker uses, beside that of the program itself; the edges are divided
+            into more ranges if it is small.
         seed: Seed of the subsamples and of the bootstraps.
         workers: Number of processes on this machine or, on a cluster, of tasks at a time. The result does not depend
             on it.
@@ -63,7 +63,7 @@ def consensus(
     """
     from ..mine.consensus import mine_consensus
     from ..mine.consensus_rule import ConsensusRule
-    from ..mine.inclusion import num_passes
+    from ..mine.consensus_tasks import EDGE_BYTES, num_ranges
     from ..mine.prompts import choose_prompts
     from ..runtime.task_runner import task_runner
     from ..store.reader import open_store
@@ -74,7 +74,8 @@ def consensus(
     if dry_run:
         print(
             f"{counted(len(prompts), 'prompt')}, {counted(prompts.num_edges, 'edge')}\n"
-            f"the edges are read in {counted(num_passes(prompts.num_edges, memory_gb), 'part')}, one after another"
+            f"the edges are divided into {counted(num_ranges(prompts.num_edges, memory_gb), 'range')}; at most "
+            f"{prompts.num_edges * EDGE_BYTES / 1e9:.3f} GB of temporary files"
         )
         return 0
     with task_runner(config) as run:
