@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -10,6 +10,10 @@ from ..config import RunConfig
 from ..text import counted
 from .app import StorePath, print_answer
 from .mine_answer import Where, print_result
+
+if TYPE_CHECKING:
+    from ..graph.labels import Labels
+    from ..mine.result import Result
 
 
 def consensus(
@@ -26,6 +30,7 @@ def consensus(
     resamples: int = 1_000,
     memory_gb: float = 2.0,
     seed: int = 0,
+    draw: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None,
     workers: int = 1,
     ray_address: str | None = None,
     dry_run: bool = False,
@@ -54,6 +59,8 @@ def consensus(
         memory_gb: Memory in 10^9 bytes that each worker uses, beside that of the program itself; the edges are divided
             into more ranges if it is small.
         seed: Seed of the subsamples and of the bootstraps.
+        draw: File for a picture of the graph, which ends in .png, .pdf or .svg: layers upward, edges by the share of
+            clusters that include them, and labels of the store.
         workers: Number of processes on this machine or, on a cluster, of tasks at a time. The result does not depend
             on it.
         ray_address: Address of a running Ray cluster that does the work; `auto` is the one that this machine belongs
@@ -68,6 +75,10 @@ def consensus(
     from ..runtime.task_runner import task_runner
     from ..store.reader import open_store
 
+    if draw is not None:
+        from ..plot.style import check_picture
+
+        check_picture(draw)
     config = RunConfig(workers=workers, ray_address=ray_address)
     rules = ConsensusRule(rule, threshold, within, share, subsample, samples, resamples, seed)
     prompts = choose_prompts(open_store(path), where, cluster)
@@ -80,6 +91,7 @@ def consensus(
         return 0
     with task_runner(config) as run:
         result = mine_consensus(prompts, out, rules, {"where": list(where), "cluster": cluster}, memory_gb, run)
+    drawn = [] if draw is None else _draw(result, prompts.store.labels, draw)
     if json:
         print_answer(dict(result.info))
         return 0
@@ -99,5 +111,15 @@ def consensus(
     if len(edges):
         strongest = edges.take((-edges["share"]).argsort(kind="stable"))
         lines += ["those with the largest shares of influence:", strongest.format(20)]
-    print_result(result, out, lines)
+    print_result(result, out, [*lines, *drawn])
     return 0
+
+
+def _draw(result: Result, labels: Labels, file: str) -> list[str]:
+    """Draw the graph into a file, and return lines that say where it is and what it leaves out."""
+    from ..plot.consensus import draw_consensus
+    from ..plot.style import notes, save_figure
+
+    figure = draw_consensus(result.table("edges"), result.table("nodes"), result.facts, labels=labels)
+    save_figure(figure, file)
+    return [f"picture: {file}", *notes(figure)]

@@ -3,7 +3,7 @@
 sites ─▶ shares of edges, divided by target ─▶ inclusion of the edges into each range of targets
       ─▶ which edges each few subsamples choose
 
-Axes: I edge.
+Axes: I edge, X edge in a prompt.
 """
 
 from __future__ import annotations
