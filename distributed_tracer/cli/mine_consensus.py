@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -10,6 +10,10 @@ from ..config import RunConfig
 from ..text import counted
 from .app import StorePath, print_answer
 from .mine_answer import Where, print_result
+
+if TYPE_CHECKING:
+    from ..graph.labels import Labels
+    from ..mine.result import Result
 
 
 def consensus(
@@ -26,6 +30,7 @@ def consensus(
     resamples: int = 1_000,
     memory_gb: float = 2.0,
     seed: int = 0,
+    draw: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None,
     workers: int = 1,
     ray_address: str | None = None,
     dry_run: bool = False,
@@ -51,9 +56,11 @@ def consensus(
         subsample: Number of clusters in a subsample; by default a quarter of them.
         samples: Number of subsamples that are drawn, with the rule share.
         resamples: Number of bootstraps of clusters for the intervals of weights.
-        memory_gb: Memory in 10^9 bytes to use, beside that of the program itself; the store is read several times if
-            it is small.
+        memory_gb: Memory in 10^9 bytes that each worker uses, beside that of the program itself; the edges are divided
+            into more ranges if it is small.
         seed: Seed of the subsamples and of the bootstraps.
+        draw: File for a picture of the graph, which ends in .png, .pdf or .svg: layers upward, edges by the share of
+            clusters that include them, and labels of the store.
         workers: Number of processes on this machine or, on a cluster, of tasks at a time. The result does not depend
             on it.
         ray_address: Address of a running Ray cluster that does the work; `auto` is the one that this machine belongs
@@ -63,22 +70,28 @@ def consensus(
     """
     from ..mine.consensus import mine_consensus
     from ..mine.consensus_rule import ConsensusRule
-    from ..mine.inclusion import num_passes
+    from ..mine.consensus_tasks import EDGE_BYTES, num_ranges
     from ..mine.prompts import choose_prompts
     from ..runtime.task_runner import task_runner
     from ..store.reader import open_store
 
+    if draw is not None:
+        from ..plot.style import check_picture
+
+        check_picture(draw)
     config = RunConfig(workers=workers, ray_address=ray_address)
     rules = ConsensusRule(rule, threshold, within, share, subsample, samples, resamples, seed)
     prompts = choose_prompts(open_store(path), where, cluster)
     if dry_run:
         print(
             f"{counted(len(prompts), 'prompt')}, {counted(prompts.num_edges, 'edge')}\n"
-            f"the edges are read in {counted(num_passes(prompts.num_edges, memory_gb), 'part')}, one after another"
+            f"the edges are divided into {counted(num_ranges(prompts.num_edges, memory_gb), 'range')}; at most "
+            f"{prompts.num_edges * EDGE_BYTES / 1e9:.3f} GB of temporary files"
         )
         return 0
     with task_runner(config) as run:
         result = mine_consensus(prompts, out, rules, {"where": list(where), "cluster": cluster}, memory_gb, run)
+    drawn = [] if draw is None else _draw(result, prompts.store.labels, draw)
     if json:
         print_answer(dict(result.info))
         return 0
@@ -98,5 +111,15 @@ def consensus(
     if len(edges):
         strongest = edges.take((-edges["share"]).argsort(kind="stable"))
         lines += ["those with the largest shares of influence:", strongest.format(20)]
-    print_result(result, out, lines)
+    print_result(result, out, [*lines, *drawn])
     return 0
+
+
+def _draw(result: Result, labels: Labels, file: str) -> list[str]:
+    """Draw the graph into a file, and return lines that say where it is and what it leaves out."""
+    from ..plot.consensus import draw_consensus
+    from ..plot.style import notes, save_figure
+
+    figure = draw_consensus(result.table("edges"), result.table("nodes"), result.facts, labels=labels)
+    save_figure(figure, file)
+    return [f"picture: {file}", *notes(figure)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -91,9 +92,13 @@ class ActiveCounts:
         """Return the counts of several sets of prompts together, as `count_active` counts them at once.
 
         They are added one after another to an array with a place for each feature, so that one is in memory at a time.
+        A single one needs no such array.
         """
-        counter = _Counter()
-        for one in parts:
+        counter, others = _Counter(), iter(parts)
+        first, second = next(others, None), next(others, None)
+        if first is not None and second is None:
+            return first
+        for one in chain((one for one in (first, second) if one is not None), others):
             if one.is_too_many or not counter.add_counts(one):
                 return _TOO_MANY
         return counter.found()

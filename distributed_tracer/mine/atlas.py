@@ -35,7 +35,6 @@ from .result import (
     work_phases,
     write_document,
 )
-from .sites import Sites
 from .spill import EDGE_BYTES, NODE_RECORD
 
 FOLD_SHARE = 0.25
@@ -170,8 +169,8 @@ def _add(
             if f"{ADDED_TABLES}/{left.name}" not in {one["folder"] for one in before["added"]}:
                 shutil.rmtree(left)  # a run that was killed wrote it
         built = build_tables(folder / name, phases, added, memory_gb, before["cuts"])
-        sites = Sites.of_codes([atlas.code_I, built.sites.code_I])
-        counts = {"num_edge_rows": None, "num_feature_rows": sites.num_features}  # pairs of both are not known
+        num_features = int(atlas.info["num_feature_rows"]) + built.sites.without(atlas.code_I).num_features
+        counts = {"num_edge_rows": None, "num_feature_rows": num_features}  # pairs of both are not known
         division = {**before, "added": [*before["added"], {"folder": name, **built.description}]}
         fields = {"what": "atlas", "settings": settings, **provenance(prompts), **counts, ATLAS: division}
         known = {f"{name}/{file}": expected for file, expected in built.files.items()}

@@ -24,9 +24,9 @@ from ..text import counted
 from .certify import as_fraction, reaches, removal_radius
 from .consensus_columns import TABLES
 from .consensus_rule import CONFIDENCE, ConsensusRule, Rule, selection, weights_over_clusters
-from .consensus_tasks import EDGE_BYTES, ConsensusPhases, clusters_of
+from .consensus_tasks import EDGE_BYTES, ConsensusPhases, clusters_of, num_ranges, pieces
 from .findings import Findings, InMemoryResult, describe_graphs, mine_in_phases, phases_of_memory
-from .inclusion import Inclusion, node_inclusion, num_passes
+from .inclusion import Inclusion, node_inclusion
 from .prompt_sets import FEW_CLUSTERS
 from .prompts import ChosenPrompts, choose_prompts
 from .proportions import clopper_pearson
@@ -131,9 +131,9 @@ def consensus_in_phases(
     reach = clopper_pearson(np.arange(num + 1), num)[1] >= rule.threshold
     nodes = node_inclusion(prompts, sites, cluster_of, within)
     listed_nodes = nodes.where(reach[nodes.clusters_I])
-    starts = sites.ranges(num_passes(prompts.num_edges, memory_gb)).tolist()
+    starts = sites.ranges(num_ranges(prompts.num_edges, memory_gb)).tolist()
     listed = None if rule.rule == "share" else reach
-    of_clusters = work.edges(starts, within, listed)
+    of_clusters = work.edges(pieces(prompts), starts, within, listed)
     edges = of_clusters.inclusion
     facts: dict[str, Any] = {
         "rule": rule.rule,

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from ..errors import ConfigError
 from ..graph.nodes import NodeKind
 from ..names import unknown
-from .prompts import ChosenPrompts
+from .ordering import Ordered
+from .prompts import ChosenPrompts, PromptPiece
 from .scan import ScannedRange, scan_ranges
 from .sites import Sites
 
@@ -48,7 +49,7 @@ class EdgeShares:
 
 
 def read_edge_shares(
-    prompts: ChosenPrompts,
+    prompts: ChosenPrompts | PromptPiece,
     sites: Sites,
     most_rows: int,
     edges: Literal["features", "all"] = "features",
@@ -90,21 +91,26 @@ def _shares(scanned: ScannedRange, sites: Sites, edges: str, first_site: int, en
     num_unknown = int(np.count_nonzero(~is_finite_E & wanted_E))
     wanted_E &= (site_N[target_E] >= first_site) & (site_N[target_E] < end_site)
     chosen = np.flatnonzero(wanted_E)
-    key_E = site_N[target_E[chosen]].astype(np.int64) * len(sites) + site_N[source_E[chosen]]
-    order = np.lexsort((key_E, prompt_E[chosen]))
-    chosen, key_E = chosen[order], key_E[order]
-    prompt_X = prompt_E[chosen]
-    is_first = np.concatenate([[True], (np.diff(key_E) != 0) | (np.diff(prompt_X) != 0)])[: len(key_E)]
+    own_sites, local_N = np.unique(site_N, return_inverse=True)  # few, so that keys leave room for the edge's place
+    size = len(own_sites)
+    local_E = (prompt_E[chosen].astype(np.int64) * size + local_N[target_E[chosen]]) * size + local_N[source_E[chosen]]
+    found = Ordered(local_E, (num_prompts * size**2).bit_length())
+    is_first = found.is_first()
+    local_E, order = found.take(slice(None))
+    chosen, prompt_X = chosen[order], prompt_E[chosen[order]]
     place_E = np.cumsum(is_first) - 1
     num_entries = int(np.count_nonzero(is_first))
     # bincount adds one edge after another, in the order of the graph
-    sums = np.bincount(place_E, passed_E[chosen], num_entries)
-    signed = np.bincount(place_E, np.copysign(passed_E[chosen], np.nan_to_num(weight_E[chosen])), num_entries)
+    signed_E = np.copysign(passed_E[chosen], np.nan_to_num(weight_E[chosen]))
+    sums, signed = (
+        np.bincount(place_E, values, num_entries).astype(np.float64) for values in (passed_E[chosen], signed_E)
+    )
     prompt_X = prompt_X[is_first]
+    target_X, source_X = (own_sites[local] for local in np.divmod(local_E[is_first] % size**2, size))
     per_X = np.divide(1.0, total_I, out=np.zeros(num_prompts), where=total_I > 0)[prompt_X]
     return EdgeShares(
         scanned.rank_I[prompt_X],
-        key_E[is_first],
+        target_X.astype(np.int64) * len(sites) + source_X,
         sums * per_X,
         signed * per_X,
         scanned.rank_I,

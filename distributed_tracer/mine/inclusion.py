@@ -51,17 +51,16 @@ class Inclusion:
         empty = (np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0), np.empty(0))
         key_X, rank_X, value_X, signed_X = (np.concatenate(one) for one in zip(empty, *parts, strict=True))
         parts.clear()
-        cluster_X = cluster_of[rank_X]
-        order = np.lexsort((rank_X, cluster_X, key_X))
-        order = order[cluster_X[order] >= 0]
-        key_X, cluster_X = key_X[order], cluster_X[order]
+        order = _order(key_X, rank_X, cluster_of)
+        key_X, cluster_X = key_X[order], cluster_of[rank_X[order]]
         is_first = np.concatenate([[True], (np.diff(key_X) != 0) | (np.diff(cluster_X) != 0)])[: len(order)]
         place_X, num = np.cumsum(is_first) - 1, int(np.count_nonzero(is_first))
         size = np.bincount(cluster_of[cluster_of >= 0])
         key_Y, cluster_Y = key_X[is_first], cluster_X[is_first]
         count_Y = np.bincount(place_X, minlength=num)
         values = [np.bincount(place_X, one[order], num) / size[cluster_Y] for one in (value_X, signed_X)]
-        key_I, item_Y = np.unique(key_Y, return_inverse=True)
+        is_new_Y = np.concatenate([[True], np.diff(key_Y) != 0])[: len(key_Y)]
+        key_I, item_Y = key_Y[is_new_Y], np.cumsum(is_new_Y) - 1
         included_Y = reaches(count_Y, size[cluster_Y], within)
         prompts_I, clusters_I = (
             np.bincount(item_Y, weights, len(key_I)).astype(np.int64) for weights in (count_Y, included_Y)
@@ -88,6 +87,26 @@ class Inclusion:
         return cls(key, prompts, clusters, np.concatenate(item_Y), cluster_Y, value_Y, signed_Y)
 
 
+def _order(key_X: Ints, rank_X: npt.NDArray[np.int32], cluster_of: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
+    """Return the places of the records of prompts that have a cluster, by key, then cluster, then rank.
+
+    No two records have the same key and rank. Where there is room, both are packed into one number: numpy orders these
+    several times as fast.
+    """
+    place_of_rank = np.empty(len(cluster_of), dtype=np.int64)
+    place_of_rank[np.lexsort((np.arange(len(cluster_of)), cluster_of))] = np.arange(len(cluster_of))
+    counts = np.flatnonzero(cluster_of[rank_X] >= 0)
+    if not len(counts):
+        return counts
+    key, place = key_X[counts], place_of_rank[rank_X[counts]]
+    base, bits = int(key.min()), len(cluster_of).bit_length()
+    if (int(key.max()) - base).bit_length() + bits < 63:
+        order: npt.NDArray[np.intp] = np.argsort(((key - base) << bits) | place)
+    else:
+        order = np.lexsort((place, key))
+    return counts[order]
+
+
 @dataclass
 class Unknown:
     """What could not be counted."""
@@ -99,11 +118,12 @@ class Unknown:
 
 
 def num_passes(num_edges: int, memory_gb: float) -> int:
-    """Return how often the store is read so that the records of one time fit into half of the memory."""
-    return max(1, -(-num_edges // _most_records(memory_gb)))
+    """Return the number of ranges of targets so that the records of one range fit into half of the memory."""
+    return max(1, -(-num_edges // most_records(memory_gb)))
 
 
-def _most_records(memory_gb: float) -> int:
+def most_records(memory_gb: float) -> int:
+    """Return the number of records that fit into half of the memory while they are sorted and added up."""
     return max(1, int(memory_gb * 1e9 / 2) // RECORD_BYTES)
 
 
@@ -122,7 +142,7 @@ def edge_inclusion(
     """
     records: list[Record] = []
     unknown = Unknown()
-    for shares in read_edge_shares(prompts, sites, min(_READ_ROWS, _most_records(memory_gb)), "all", *targets):
+    for shares in read_edge_shares(prompts, sites, min(_READ_ROWS, most_records(memory_gb)), "all", *targets):
         records.append((shares.key_X, shares.rank_X, shares.share_X, shares.signed_X))
         unknown.prompts += int(np.count_nonzero(~shares.known_I))
         unknown.edges += shares.num_unknown

@@ -90,15 +90,21 @@ class ChosenPrompts:
 
     def digest(self) -> str:
         """Return a hash of the prompts' ids, of what was asked, and of the sizes of their graphs."""
-        digest = hashlib.sha256()
-        for described in self._described():
-            digest.update(described)
-        return f"sha256:{digest.hexdigest()}"
+        return self._digests[0]
 
-    @cached_property
+    @property
     def graph_digests(self) -> list[str]:
         """A hash of each prompt's id, of what was asked, and of the sizes of its graph, by rank."""
-        return [hashlib.sha256(described).hexdigest() for described in self._described()]
+        return self._digests[1]
+
+    @cached_property
+    def _digests(self) -> tuple[str, list[str]]:
+        """`digest` and `graph_digests`: what they are of takes longer to make than to hash."""
+        digest, own = hashlib.sha256(), []
+        for described in self._described():
+            digest.update(described)
+            own.append(hashlib.sha256(described).hexdigest())
+        return f"sha256:{digest.hexdigest()}", own
 
     @property
     def cluster_texts(self) -> list[str]:

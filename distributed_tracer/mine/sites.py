@@ -55,6 +55,12 @@ class Sites:
             code_I = ordered[np.diff(ordered, prepend=-1) > 0]
         return cls(code_I, np.full(len(code_I), -1), np.full(len(code_I), -1))
 
+    def without(self, code_I: npt.NDArray[np.int64]) -> Sites:
+        """Return the sites whose codes are not among `code_I`, which ascend."""
+        place_I = np.searchsorted(code_I, self.code_I).clip(max=max(0, len(code_I) - 1))
+        is_new_I = code_I[place_I] != self.code_I if len(code_I) else np.ones(len(self), dtype=bool)
+        return Sites(*(values[is_new_I] for values in (self.code_I, self.num_nodes_I, self.num_edges_I)))
+
     def __len__(self) -> int:
         return len(self.code_I)
 

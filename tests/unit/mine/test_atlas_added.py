@@ -52,6 +52,7 @@ def test_any_number_of_additions_gives_the_statistics_of_one_go(
         found = mine_atlas(grown(tmp_path / "store", own), tmp_path / "r", cluster="family")
     assert len(found.info["atlas"]["added"]) == len(sizes) - 1
     assert found.info["num_prompts"] == 12
+    assert found.info["num_feature_rows"] == whole.info["num_feature_rows"] == len(found.table("features", "layer"))
     assert_same_statistics(found, whole)
     assert np.array_equal(found.table("edges", "lift")["lift"], whole.table("edges", "lift")["lift"])
 
