@@ -12,11 +12,13 @@ pathways        the graph of pathways
 Leiden 1, ...   a partition of either graph, with one seed
 names, ends     the edges with shuffled names, and with shuffled ends
 
-`--sample 20` compares the features of every 20th block with all others instead of making the whole graph of roles, and
-adds up what all blocks would take.
+`--sample 20` compares every 20th tile of pairs of features instead of making the whole graph of roles, and says what
+all tiles would take.
 
 A run of `mine roles` on shuffled edges takes `names` or `ends`, `roles`, and three partitions of each level. `--folder`
 keeps the stores, and uses those that are there.
+
+Axes: F feature, X column of a profile.
 """
 
 from __future__ import annotations
@@ -70,17 +72,19 @@ def graph(work: Path, kind: str) -> str:
 
 
 def sampled(work: Path, every: int) -> str:
-    """Make profiles, compare some blocks of features with all, and return what all of them would take."""
+    """Make profiles, compare the features of some tiles, and return what all of them would take."""
     edges, begin = _edges(work), time.process_time()
     profile_FX = profiles(edges, *edges.means(np.ones(edges.num_clusters)))
-    search, before = Search(profile_FX, SETTINGS.neighbours), time.process_time()
-    blocks = search.blocks()
-    for block in blocks[::every]:
-        search.largest(*block)
-    spent = time.process_time() - before
-    total = before - begin + spent * len(blocks) / len(blocks[::every])
+    search = Search(profile_FX, SETTINGS.neighbours)
+    ready = time.process_time()
+    every_tile = search.tiles()
+    chosen = every_tile[::every]
+    for tile in chosen:
+        search.compare(*tile)
+    spent = (time.process_time() - ready) * len(every_tile) / len(chosen)
     return (
-        f"{len(blocks[::every]):,} of {len(blocks):,} blocks; {total:,.0f} s for all, profiles {before - begin:,.0f} s"
+        f"{len(chosen):,} of {len(every_tile):,} tiles; {ready - begin + spent:,.0f} s for all, of which "
+        f"{ready - begin:,.0f} s are for profiles"
     )
 
 

@@ -1,6 +1,6 @@
 """The partitions of levels, and what runs say of them, as arrays in files.
 
-Axes: F feature, L level, X outcome (of a run and a level), Y community.
+Axes: F feature, I level, Y community.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def save_levels(folder: Path, levels: Sequence[Level], of_seeds: Sequence[Sequen
 def load_levels(folder: Path, resolutions: Sequence[float]) -> list[Level]:
     """Return the levels that `save_levels` wrote, without runs."""
     arrays = load_arrays(folder)
-    label_LF = arrays["label_F"]
-    cohesion_Y = _split(arrays["cohesion_Y"], label_LF.max(axis=1, initial=-1) + 1)
-    values = zip(resolutions, label_LF, arrays["quality"].tolist(), cohesion_Y, arrays["fit_F"], strict=True)
+    label_IF = arrays["label_F"]
+    cohesion_Y = _split(arrays["cohesion_Y"], label_IF.max(axis=1, initial=-1) + 1)
+    values = zip(resolutions, label_IF, arrays["quality"].tolist(), cohesion_Y, arrays["fit_F"], strict=True)
     return [Level(*own) for own in values]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from ..tasks.phases import Phases
 from ..tasks.task import Place, Task
 from .cluster_edges import ClusterEdges, FeatureActs, read_cluster_edges
-from .community_graph import MakeGraph
+from .community_graph import Ints, MakeGraph
 from .community_outcomes import load_levels, load_outcomes, save_levels, save_outcomes
 from .community_runs import Level, add_runs, do_run, observed_levels, planned_runs
 from .community_settings import CommunitySettings
@@ -36,7 +36,7 @@ from .task_cache import kept_for_next
 
 EDGE_BYTES = 20
 """Bytes that an edge of a cluster takes in the files."""
-NODE_BYTES = 40
+NODE_BYTES = 80
 """Bytes that a node takes in the files, at most."""
 _EDGES, _ACTS, _SITES, _NUMBERS = "edges", "acts", "sites", "numbers"
 _TASK_EDGES = 2_000_000
@@ -53,7 +53,7 @@ class MinedEdges:
     unknown: Unknown
 
     @property
-    def site_F(self) -> Any:
+    def site_F(self) -> Ints:
         """Number of each feature's site [F]."""
         return self.edges.site_N[: self.edges.num_features]
 

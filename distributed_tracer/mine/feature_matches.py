@@ -58,7 +58,8 @@ class FeatureMatches:
 
         The first case is the data, and the others are shuffles that are held out.
         """
-        p = [tuple((1 + own) / (1 + num_shuffles) for own in of_case) for of_case in zip(*counts, strict=True)]
+        own_p, other_p = ((1 + own) / (1 + num_shuffles) for own in counts)
+        p = list(zip(own_p, other_p, strict=True))
         tests = [MatchTest.of(case, *own) for case, own in zip(cases, p, strict=True)]
         return cls(*columns, cases[0], *p[0], tests[0], tuple(tests[1:]), num_shuffles, q)
 

@@ -4,16 +4,19 @@ approximate similarities in float32 ─▶ those that may be among the largest �
 
 Nearly all pairs of features have some column in common, as a few columns (the hubs) are in many profiles. So all pairs
 are compared, but cheaply: hubs by a product of dense matrices, the other columns by a product of sparse ones, both in
-float32. What rounding can change is bounded, whatever the order of the sums: let n be the number of hubs and of the
-other columns of a profile, u = 2^-24, and |x| the norm of a profile, at most 1. A product of rounded values differs by
-2u, n additions by n u, relative to the sum of absolute products, which is at most |x| |y|. So a feature that is among
-the `neighbours` most similar ones has an approximate similarity of no less than the `neighbours`-th largest one minus
-twice the bound. These few are computed exactly: products in float64, added in the order of columns.
+float32, for one tile of pairs after another, which fits into a processor's cache. What rounding can change is bounded,
+whatever the order of the sums: let n be the number of hubs and of the other columns of a profile, u = 2^-24, and |x|
+the norm of a profile, at most 1. A product of rounded values differs by 3u, n additions by n u, relative to the sum of
+absolute products, which is at most |x| |y|. So a feature that is among the `neighbours` most similar ones has an
+approximate similarity of no less than the `neighbours`-th largest one minus twice the bound. These few are computed
+exactly: products in float64, added in the order of columns.
 
-Axes: F feature, X entry of a profile, Y pair of features.
+Axes: F feature, X column of a profile, Y pair of features.
 """
 
 from __future__ import annotations
+
+from itertools import combinations_with_replacement
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +25,14 @@ from scipy.sparse import coo_array, csr_array
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
+Range = tuple[int, int]
+"""First feature and the one after the last."""
 Found = tuple[Ints, Ints, Floats]
 """Row, column and value of some similarities."""
+_TILE = 2048
+"""Features on each side of a tile of pairs."""
 _BLOCK_VALUES = 1 << 22
-"""Similarities that are in memory at once."""
+"""Similarities of plain rows that are in memory at once."""
 _PAIR_ENTRIES = 1 << 22
 """Entries of profiles that are multiplied at once."""
 _HUB_SHARE, _MOST_HUBS = 1 / 16, 512
@@ -33,6 +40,8 @@ _HUB_SHARE, _MOST_HUBS = 1 / 16, 512
 entries costs n² steps as a sparse one, and as many as there are pairs as a dense one, which takes a hundredth of the
 time for each."""
 _SEGMENT = 64
+_MOST_WAITING = 1 << 23
+"""Candidates of all rows that are in memory, beside those of one tile."""
 _MOST_CANDIDATES = 8
 """Candidates of a row for each neighbour; with more, as of features that are all alike, the row is computed plainly."""
 
@@ -45,8 +54,9 @@ def nearest(profile_FX: csr_array, neighbours: int) -> csr_array:
     """
     num_features = profile_FX.shape[0]
     search = Search(profile_FX, neighbours)
-    parts = [found for block in search.blocks() for found in search.largest(*block)]
-    row, column, value = (np.concatenate(one) for one in zip(*parts, strict=True))
+    for tile in search.tiles():
+        search.compare(*tile)
+    row, column, value = search.largest()
     found = coo_array((value, (row, column)), shape=(num_features, num_features)).tocsr()
     mutual = found.minimum(found.T.tocsr()).tocsr()
     mutual.eliminate_zeros()
@@ -54,7 +64,7 @@ def nearest(profile_FX: csr_array, neighbours: int) -> csr_array:
 
 
 class Search:
-    """Finds the most similar profiles of each."""
+    """Finds the most similar profiles of each, a tile of pairs at a time."""
 
     def __init__(self, profile_FX: csr_array, neighbours: int) -> None:
         self._profile_FX, self._neighbours = profile_FX, neighbours
@@ -65,38 +75,71 @@ class Search:
         rest_X = np.setdiff1d(np.arange(profile_FX.shape[1]), hub_X, assume_unique=True)
         single_FX = profile_FX.astype(np.float32)
         self._hubs_FX: Singles = np.ascontiguousarray(single_FX[:, hub_X].toarray())
-        self._rest_FX = csr_array(single_FX[:, rest_X])
-        self._turned_XF = self._rest_FX.T.tocsr()
-        terms = len(hub_X) + int(np.diff(self._rest_FX.indptr).max(initial=0))
-        self._bound = (terms + 8) * 2.0**-23  # twice what the sums of either kind and their sum can differ by
+        rest_FX = csr_array(single_FX[:, rest_X])
+        self._ranges = [(begin, min(begin + _TILE, num_features)) for begin in range(0, num_features, _TILE)]
+        self._rest = {own: csr_array(rest_FX[own[0] : own[1]]) for own in self._ranges}
+        self._turned = {own: csr_array(rest.T.tocsr()) for own, rest in self._rest.items()}
+        terms = len(hub_X) + int(np.diff(rest_FX.indptr).max(initial=0))
+        self._bound = np.float32((terms + 8) * 2.0**-23)  # twice what sums of either kind and their sum can differ by
+        self._low_F = np.full(num_features, -np.inf, dtype=np.float32)
+        self._waiting = [(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))]
+        self._num_waiting = 0
 
-    def blocks(self) -> list[tuple[int, int]]:
-        """Return the first feature and the one after the last of each block that is compared at once."""
-        num_features = self._profile_FX.shape[0]
-        step = max(1, _BLOCK_VALUES // max(1, num_features))
-        return [(begin, min(begin + step, num_features)) for begin in range(0, num_features, step)]
+    def tiles(self) -> list[tuple[Range, Range]]:
+        """Return the tiles that have each pair of features once."""
+        return list(combinations_with_replacement(self._ranges, 2))
 
-    def largest(self, begin: int, end: int) -> list[Found]:
-        """Return the largest positive similarities of the features from `begin` to `end` - 1."""
-        similar = self._approximate(begin, end)
-        rows = np.arange(end - begin)
-        similar[rows, rows + begin] = -np.inf
-        cut_F = _low_bound(similar, self._neighbours) - 2 * self._bound
-        may_be = similar >= cut_F[:, None].astype(np.float32)
-        few = self._neighbours * _MOST_CANDIDATES
-        plain_F = (cut_F <= 2 * self._bound) | (np.count_nonzero(may_be, axis=1) > few)
-        may_be[plain_F] = False
-        place = np.flatnonzero(may_be)
+    def compare(self, own: Range, other: Range) -> None:
+        """Keep the pairs of a tile that may be among the most similar ones of either feature."""
+        of_hubs = self._hubs_FX[slice(*own)] @ self._hubs_FX[slice(*other)].T
+        similar: Singles = np.asarray(csr_array(self._rest[own] @ self._turned[other]) + of_hubs)
+        if own == other:
+            np.fill_diagonal(similar, -np.inf)
+        self._keep(similar, own, other, axis=1)
+        if own != other:
+            self._keep(similar, other, own, axis=0)
+        if self._num_waiting > _MOST_WAITING:
+            self._settle()
+
+    def _keep(self, similar: Singles, rows: Range, columns: Range, axis: int) -> None:
+        """Keep the candidates of some features, whose similarities run along an axis."""
+        low_F = self._low_F[slice(*rows)]  # a view
+        np.maximum(low_F, _low_bound(similar, self._neighbours, axis), out=low_F)
+        cut_F = np.maximum(low_F - 2 * self._bound, 2 * self._bound)
+        place = np.flatnonzero(similar >= (cut_F[:, None] if axis else cut_F[None, :]))
         row, column = np.divmod(place, similar.shape[1])
-        found = row + begin, column, self._exact(row + begin, column)
-        plain = self._plain(np.flatnonzero(plain_F) + begin)
-        return [_first(one, self._neighbours) for one in (found, *plain)]
+        if not axis:
+            row, column = column, row
+        found = (row + rows[0]).astype(np.int32), (column + columns[0]).astype(np.int32), similar.ravel()[place]
+        self._waiting.append(found)
+        self._num_waiting += len(place)
 
-    def _approximate(self, begin: int, end: int) -> Singles:
-        """Return similarities [block, F] that differ from the exact ones by at most the bound."""
-        of_hubs = self._hubs_FX[begin:end] @ self._hubs_FX.T
-        similar: Singles = np.asarray(csr_array(self._rest_FX[begin:end] @ self._turned_XF) + of_hubs)
-        return similar
+    def _settle(self) -> tuple[Ints, Ints]:
+        """Give up the candidates that cannot be among the largest any more, and all of rows that have too many; return
+        row and column of the others."""
+        row, column, value = (np.concatenate(one) for one in zip(*self._waiting, strict=True))
+        order = np.lexsort((-value, row))
+        row, column, value = row[order], column[order], value[order]
+        rank = np.arange(len(row)) - np.searchsorted(row, row)
+        last = np.flatnonzero(rank == self._neighbours - 1)
+        self._low_F[row[last]] = np.maximum(self._low_F[row[last]], value[last])
+        kept = value >= self._low_F[row] - 2 * self._bound
+        many = np.bincount(row[kept], minlength=len(self._low_F)) > _MOST_CANDIDATES * self._neighbours
+        self._low_F[many] = np.inf
+        kept &= ~many[row]
+        self._waiting, self._num_waiting = [(row[kept], column[kept], value[kept])], int(np.count_nonzero(kept))
+        return row[kept].astype(np.int64), column[kept].astype(np.int64)
+
+    def largest(self) -> Found:
+        """Return the largest positive similarities of each feature, once all tiles were compared."""
+        row, column = self._settle()
+        is_plain_F = np.isinf(self._low_F) | (self._low_F - 2 * self._bound <= 2 * self._bound)
+        kept = ~is_plain_F[row]
+        row, column = row[kept], column[kept]
+        parts = [_first((row, column, self._exact(row, column)), self._neighbours)]
+        parts += self._plain(np.flatnonzero(is_plain_F))
+        row, column, value = (np.concatenate(one) for one in zip(*parts, strict=True))
+        return row, column, value
 
     def _exact(self, row: Ints, column: Ints) -> Floats:
         """Return the similarity of each pair of features."""
@@ -112,8 +155,8 @@ class Search:
         return value_Y
 
     def _plain(self, rows: Ints) -> list[Found]:
-        """Return all positive similarities of some features, without any bound."""
-        found, num_features = [], self._profile_FX.shape[0]
+        """Return the largest positive similarities of some features, compared with all others."""
+        found, num_features = list[Found](), self._profile_FX.shape[0]
         step = max(1, _BLOCK_VALUES // max(1, num_features))
         turned_XF = self._profile_FX.T.tocsr() if len(rows) else None
         for first in range(0, len(rows), step):
@@ -125,13 +168,20 @@ class Search:
         return found
 
 
-def _low_bound(similar: Singles, number: int) -> Floats:
-    """Return for each row a value that at least `number` values reach: the largest of that many segments do."""
-    width = max(1, min(_SEGMENT, similar.shape[1] // (8 * number)))
-    whole = similar.shape[1] // width * width
-    largest = similar[:, :whole].reshape(len(similar), -1, width).max(axis=2)
-    number = min(number, largest.shape[1])
-    found: Floats = np.partition(largest, largest.shape[1] - number, axis=1)[:, -number].astype(np.float64)
+def _low_bound(similar: Singles, number: int, axis: int) -> Singles:
+    """Return for each row (axis 1) or column (axis 0) a value that at least `number` values reach, -inf if there are
+    fewer: the largest of that many segments do."""
+    length = similar.shape[axis]
+    if length < number:
+        return np.full(similar.shape[1 - axis], -np.inf, dtype=np.float32)
+    width = max(1, min(_SEGMENT, length // (8 * number)))
+    whole = length // width * width
+    if axis:
+        largest = similar[:, :whole].reshape(len(similar), width, -1).max(axis=1)
+    else:
+        largest = similar[:whole].reshape(width, -1, similar.shape[1]).max(axis=0)
+    place = largest.shape[axis] - number
+    found: Singles = np.partition(largest, place, axis=axis).take(place, axis=axis)
     return found
 
 

@@ -2,7 +2,7 @@
 
 activations of each store ─▶ each with itself: nearest features, then shuffles ─▶ both: nearest features, then shuffles
 
-Axes: F feature of store a, Y feature of store b.
+Axes: F feature of store a, Y feature of store b, X prompt.
 """
 
 from __future__ import annotations
