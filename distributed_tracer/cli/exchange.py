@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from ..errors import ConfigError
 from ..redact import redacted
 from ..text import counted, printable
 from .app import StorePath, progress_bar
+from .community_choice import check_choice, groups_of
 
 if TYPE_CHECKING:
     from ..export.formats import Format
@@ -37,6 +39,9 @@ def export(
     format: ExportFormat = None,
     audience: For = None,
     scan: str | None = None,
+    communities: str | None = None,
+    level: int | None = None,
+    every_community: bool = False,
 ) -> int:
     """Write graphs to files for other tools: one graph to a file, or several into a folder with an index.
 
@@ -57,8 +62,12 @@ def export(
             that `draw` makes without options.
         audience: Viewer for which the format viewer is written, circuit-tracer by default.
         scan: Name under which that viewer looks up features, if it is not the one that the store suggests.
+        communities: Folder of a result of `mine roles` or `mine pathways`, whose communities colour the features of one
+            graph as html, svg or png.
+        level: Level of the communities (default: the finest one in which a feature has a community).
+        every_community: Whether communities count too that are not significant.
     """
-    from ..export.formats import check_export, for_viewer, others
+    from ..export.formats import COLOURED, check_export, for_viewer, others
     from ..export.viewer import AUDIENCES, Viewer
     from ..store.reader import open_store
 
@@ -69,10 +78,17 @@ def export(
     chosen = _folder_format(format) if all or len(prompt) > 1 else check_export(out, format)
     if audience is not None or scan is not None:
         chosen = for_viewer(chosen, Viewer(AUDIENCES[0] if audience is None else audience, scan))
+    check_choice("--communities", communities is not None, level, every_community)
+    if communities is not None and (all or len(prompt) > 1 or chosen.name not in COLOURED):
+        raise ConfigError(f"--communities colours one graph as {', '.join(COLOURED)}: name one prompt and such a file")
     store = open_store(path)
     if all or len(prompt) > 1:
         return _many(store, _chosen(store, where) if all else list(prompt), out, chosen)
-    notes = chosen.write(store.graph(prompt[0]), Path(out), store.context(prompt[0]))
+    graph, context = store.graph(prompt[0]), store.context(prompt[0])
+    groups = groups_of(communities, store, graph, level, every_community)
+    if groups is not None:
+        context = replace(context, communities=tuple(groups))
+    notes = chosen.write(graph, Path(out), context)
     print("\n".join(map(printable, [f"wrote {out}", *notes, *(others(chosen) if format is None else [])])))
     return 0
 

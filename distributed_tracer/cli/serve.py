@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -63,6 +65,14 @@ def serve(
         print(f"{redacted(path)} is served at\n\n    {address}\n\nStop with Ctrl-C.", flush=True)
 
     run_server(settings, ready, page)
+    try:
+        for thread in threading.enumerate():  # requests whose answers nobody waits for any more
+            if thread is not threading.main_thread() and not thread.daemon:
+                thread.join()
+    except KeyboardInterrupt:
+        print("Stopped at once.", flush=True)
+        os._exit(130)  # the interpreter would wait for them, and show where it was interrupted
+    print("Stopped.", flush=True)
     return 0
 
 

@@ -55,6 +55,8 @@ FORMATS = {
     )
 }
 """Every format, by name. Of several with one ending, the first is meant by a file's name alone."""
+COLOURED = ("html", "svg", "png")
+"""Formats that show the communities of a context as colours."""
 
 
 def export_graph(

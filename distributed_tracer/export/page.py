@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path, PurePath
@@ -22,9 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..graph.columns import KINDS
-from ..graph.context import GraphContext, NodeKey
+from ..graph.context import GraphContext, Group, NodeKey
 from ..graph.edge_strength import passed_influence, passing_influence, row_sums
 from ..graph.graph import Graph
+from ..graph.node_keys import node_keys
 from ..graph.nodes import NodeKind
 from ..text import counted, printable
 from .atomic import new_file
@@ -126,9 +127,22 @@ def drawn_values(
             for group in context.groups
         ],
         "pins": [number_of[key] for key in context.pins if key in number_of],
+        **({} if context.communities is None else {"communities": _communities(graph, context.communities, number_of)}),
         "notes": _left_out(graph, context, len(kept_N), len(edge_E), number_of),
     }
     return values, arrays
+
+
+def _communities(graph: Graph, communities: Sequence[Group], number_of: Mapping[NodeKey, int]) -> list[dict[str, Any]]:
+    """Return the communities that have nodes in the page, those with most influence there first."""
+    influence = dict(zip(node_keys(graph), passing_influence(graph).tolist(), strict=True))
+    found = []
+    for group in communities:
+        keys = [key for key in group.members if key in number_of]
+        if keys:
+            found.append((sum(influence[key] for key in keys), group.name, [number_of[key] for key in keys]))
+    found.sort(key=lambda one: -one[0])
+    return [{"name": name, "members": members} for _, name, members in found]
 
 
 def _kept_nodes(graph: Graph, most_nodes: int) -> npt.NDArray[np.intp]:

@@ -29,7 +29,7 @@ def write_png(graph: Graph, destination: Path, context: GraphContext) -> list[st
 
 
 def _write(graph: Graph, destination: Path, context: GraphContext, format: str) -> list[str]:
-    figure, drawn = draw_graph(graph, labels=context.labels), io.BytesIO()
+    figure, drawn = draw_graph(graph, labels=context.labels, groups=context.communities), io.BytesIO()
     write_figure(figure, drawn, format)
     with new_file(destination) as file:
         file.write(drawn.getbuffer())

@@ -37,6 +37,8 @@ class GraphContext:
     groups: tuple[Group, ...] = ()
     pins: tuple[NodeKey, ...] = ()
     """Nodes that somebody pinned, in that order."""
+    communities: tuple[Group, ...] | None = None
+    """Communities that colour the features of a picture or a page; None for the colours of kinds."""
     model: str = ""
     """Directory or hub id of the model; `transcoders` likewise."""
     transcoders: str = ""

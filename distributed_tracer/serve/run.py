@@ -16,6 +16,7 @@ from .app import create_app
 from .security import is_local_address, new_token
 from .served_store import ServedStore
 from .settings import ServeSettings
+from .stopping import GivenUp, in_one_line
 
 _BACKLOG = 2048
 _OPEN_FILES = 16_384
@@ -38,7 +39,7 @@ def run_server(settings: ServeSettings, ready: Callable[[str], None], page: str 
         name = f"[{host}]" if ":" in host else host
         to = f"&next={quote(page, safe='')}" if page else ""
         config = uvicorn.Config(
-            create_app(served, token),
+            GivenUp(create_app(served, token)),
             log_level="warning",
             access_log=False,  # its lines would have the token
             server_header=False,
@@ -50,6 +51,7 @@ def run_server(settings: ServeSettings, ready: Callable[[str], None], page: str 
             timeout_graceful_shutdown=5,
             h11_max_incomplete_event_size=64 << 10,
         )
+        in_one_line()
         ready(f"http://{name}:{port}/enter?token={quote(token, safe='')}{to}")
         with suppress(KeyboardInterrupt):  # raised again when all requests have been answered
             uvicorn.Server(config).run(sockets=[listening])

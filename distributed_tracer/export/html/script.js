@@ -127,9 +127,17 @@
 
   // --- drawing -------------------------------------------------------------------------------------------------------
   let colours = {}, pending = false, hovered = -1;
+  // Communities have six colours, then the same with triangles that point up, then down; then all begins anew.
+  const COLOURS = 6, LOOKS = 18, FORMS = ["●", "▲", "▼"];
+  const lookOf = data.communities && new Int16Array(count).fill(-1);
+  data.communities?.forEach(({ members }, place) => members.forEach((node) => { lookOf[node] = place % LOOKS; }));
+  const fillOf = (node) => {
+    if (!lookOf || kind[node] !== FEATURE) return colours[KINDS[kind[node]]];
+    return lookOf[node] < 0 ? colours["no-community"] : colours[`community-${lookOf[node] % COLOURS}`];
+  };
   const readColours = () => {
     const style = getComputedStyle(document.documentElement);
-    for (const key of [...KINDS, "back", "text", "faint", "line", "band", "positive", "negative", "select"])
+    for (const key of [...KINDS, "back", "text", "faint", "line", "band", "positive", "negative", "select", "no-community", ...Array.from({ length: COLOURS }, (_, place) => `community-${place}`)])
       colours[key] = style.getPropertyValue(`--${key}`).trim();
   };
   const screenX = (x) => LEFT + (x - state.x) * state.scale;
@@ -218,10 +226,12 @@
       if (!shown[node]) continue;
       const x = screenX(places[2 * node]), y = screenY(places[2 * node + 1]), r = radius(node);
       pen.beginPath();
-      if (kind[node] === FEATURE) pen.arc(x, y, r, 0, 2 * Math.PI);
+      const tip = lookOf && kind[node] === FEATURE && lookOf[node] >= COLOURS ? (lookOf[node] < 2 * COLOURS ? -1.25 : 1.25) * r : 0;
+      if (tip) { pen.moveTo(x, y + tip); pen.lineTo(x + 1.15 * r, y - 0.65 * tip); pen.lineTo(x - 1.15 * r, y - 0.65 * tip); pen.closePath(); }
+      else if (kind[node] === FEATURE) pen.arc(x, y, r, 0, 2 * Math.PI);
       else if (kind[node] === ERROR) { pen.moveTo(x, y - r * 1.2); pen.lineTo(x + r * 1.2, y); pen.lineTo(x, y + r * 1.2); pen.lineTo(x - r * 1.2, y); pen.closePath(); }
       else pen.rect(x - r, y - r, 2 * r, 2 * r);
-      pen.fillStyle = colours[KINDS[kind[node]]];
+      pen.fillStyle = fillOf(node);
       pen.fill();
       const isMarked = node === state.selected || node === hovered || pins.has(node) || inGroup.has(node);
       pen.lineWidth = isMarked ? 2.5 : 1;
@@ -447,6 +457,24 @@
     });
     panel.replaceChildren(...(data.groups.length ? [make("h2", "Groups"), list] : []));
   }
+  function listCommunities() {
+    if (!lookOf) return;
+    const list = make("ul", undefined, "rows communities");
+    const add = (colour, form, text) => {
+      const item = make("li"), mark = make("span", form, colour);
+      mark.setAttribute("aria-hidden", "true");
+      item.append(mark, make("span", ` ${text}`));
+      list.append(item);
+    };
+    data.communities.forEach(({ name: called, members }, place) => {
+      const look = place % LOOKS;
+      add(`community-${look % COLOURS}`, FORMS[Math.floor(look / COLOURS)], `${cut(visible(called).replace("␣", " "), 80)} (${members.length})`);
+    });
+    const without = inner.filter((node) => kind[node] === FEATURE && lookOf[node] < 0).length;
+    if (without) add("community-none", FORMS[0], `features without one (${without.toLocaleString("en")})`);
+    const notes = data.communities.length > LOOKS ? [make("p", `Colours and forms repeat after the ${LOOKS} most influential of ${data.communities.length}.`, "hint")] : [];
+    element("communities").replaceChildren(make("h2", "Communities"), list, ...notes);
+  }
   function togglePin(node) {
     if (node < 0) return;
     if (!pins.delete(node)) pins.add(node);
@@ -553,6 +581,7 @@
   describe();
   listPins();
   listGroups();
+  listCommunities();
   fit();
   let before = [canvas.clientWidth, canvas.clientHeight];
   new ResizeObserver(() => {

@@ -5,7 +5,7 @@ import { html, render, useEffect, useErrorBoundary, useState } from "./lib.js";
 import { NotThere, useLoaded } from "./load.js";
 import { Troubles, useStore } from "./store_state.js";
 import { counted, visible } from "./text.js";
-import { forget, redo, undo, useUndo } from "./undo.js";
+import { UndoTrouble, forget, redo, undo, useUndo } from "./undo.js";
 
 // Each page is a module whose default export is a component with the properties `store` (the answer of the API's
 // /store) and `params` (URLSearchParams of the address).
@@ -81,6 +81,7 @@ function App() {
   return html`
     <${Header} store=${store.value} page=${page} />
     <${Troubles} lines=${store.troubles} />
+    <${UndoTrouble} />
     <main id="page" tabindex="-1" class=${`page-${page || "corpus"}`}>
       ${store.error ? html`<${NotThere} error=${store.error} />`
         : html`<${PageOf} key=${page} page=${page} params=${params} store=${store.value} />`}

@@ -25,6 +25,7 @@ from distributed_tracer.export.formats import export_graph
 from distributed_tracer.graph.context import GraphContext, Group, NodeKey
 from distributed_tracer.graph.graph import Graph
 from distributed_tracer.graph.labels import Label, Labels
+from distributed_tracer.graph.node_keys import node_keys
 
 EVIL = (
     "</script><script>document.title='run'</script>",
@@ -232,6 +233,25 @@ def test_a_browser_shows_hostile_texts_as_texts(opened: Any, evil: Graph, tmp_pa
     shown.click("#found button")
     assert EVIL[2] in shown.text_content("#selected .label")
     assert shown.locator("img").count() == 0
+
+
+def test_a_browser_shows_communities_as_colours(opened: Any, evil: Graph, tmp_path: Path) -> None:
+    keys = [key for key in node_keys(evil) if key.kind == "feature"]
+    absent = NodeKey("feature", 7, 0, 1)
+    communities = [Group(f"one {place}", (key,)) for place, key in enumerate(keys[1:], 1)]
+    communities = [Group(EVIL[1], (keys[0], absent)), *communities[:-1], Group("elsewhere", (absent,))]
+    context = replace(context_of(evil), communities=tuple(communities))
+    _, data = exported(evil, context, tmp_path / "g.html")
+    assert {one["name"] for one in data["communities"]} == {one.name for one in communities[:-1]}
+    assert sorted(node for one in data["communities"] for node in one["members"]) == [*range(len(keys) - 1)]
+    shown = opened(tmp_path / "g.html")
+    listed = shown.locator("#communities li").all_text_contents()
+    assert len(listed) == len(communities)
+    assert listed[-1] == "● features without one (1)"
+    assert shown.locator("img").count() == 0
+    plain = tmp_path / "plain.html"
+    export_graph(evil, plain, context=context_of(evil))
+    assert opened(plain).locator("#communities *").count() == 0
 
 
 def test_a_browser_answers_clicks_keys_search_and_sliders(opened: Any, tmp_path: Path) -> None:

@@ -118,3 +118,21 @@ def test_the_command_colours_communities_of_a_result(
     ):
         assert main([*draw, str(tmp_path / f"x.{ending}"), *flags]) == 1
         assert says in capsys.readouterr().err
+
+
+def test_exported_pages_and_drawings_have_the_same_colours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pyarrow")
+    graph = graph_of(12)
+    store = make_store(str(tmp_path / "store"), [graph])
+    sites = [(key.layer, key.feature) for key in node_keys(graph) if key.kind == "feature"]
+    result = str(write_communities(store, tmp_path / "roles", [Chosen(0, "a", sites[:4])]).path)
+    export = ["export", store.url, "--prompt", "p", "--communities", result, "--out"]
+    assert main([*export, str(tmp_path / "g.svg")]) == 0
+    draw = ["draw", store.url, "--prompt", "p", "--communities", result, "--out", str(tmp_path / "d.svg")]
+    assert main(draw) == 0
+    assert (tmp_path / "g.svg").read_bytes() == (tmp_path / "d.svg").read_bytes()
+    assert main([*export, str(tmp_path / "g.html")]) == 0
+    assert '"communities": [{"name": "role 0: a", "members": [0, 1, 2, 3]}]' in (tmp_path / "g.html").read_text("utf-8")
+    capsys.readouterr()
+    assert main([*export, str(tmp_path / "g.npz")]) == 1
+    assert "colours one graph as html, svg, png" in capsys.readouterr().err

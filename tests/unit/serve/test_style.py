@@ -11,6 +11,7 @@ from colours import contrast, least_difference
 import distributed_tracer.serve
 from distributed_tracer.plot.groups import COLOURS, NONE
 
+MAIL = (Path(distributed_tracer.__file__).parent / "export" / "html" / "style.css").read_text(encoding="utf-8")
 STYLE = (Path(distributed_tracer.serve.__file__).parent / "static" / "style.css").read_text(encoding="utf-8")
 
 
@@ -32,3 +33,11 @@ def test_communities_are_seen_on_the_background_and_by_colour_blind_readers(them
     assert distance > 15, which
     if theme == 0:
         assert ((*colours,), none) == (COLOURS, NONE), "pictures and pages have the same colours"
+
+
+def test_pages_to_mail_have_the_colours_of_communities_that_the_server_has() -> None:
+    names = ["no-community", *(f"community-{number}" for number in range(6))]
+    of_server, of_mail = (
+        [re.findall(rf"--{name}: (#[0-9a-f]{{6}})", text) for name in names] for text in (STYLE, MAIL)
+    )
+    assert [found[:2] for found in of_server] == of_mail
