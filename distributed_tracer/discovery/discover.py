@@ -146,10 +146,11 @@ def _mined(plan: DiscoverPlan, say: Say) -> list[Outcome]:
     with task_runner(plan.job.run) as execute:
         for step in mining_steps(plan):
             say(f"mining: {step.name}")
+            folder = plan.job.folder / step.name
             try:
-                result = step.mine(plan.job.folder / step.name, execute)
+                result = step.mine(folder, execute)
             except Exception as error:  # `reason` raises it again if it is not about the step alone
-                found.append(Outcome(step.name, step.kind, step.about, why=reason(error)))
+                found.append(Outcome(step.name, step.kind, step.about, why=reason(error, folder)))
             else:
                 found.append(Outcome(step.name, step.kind, step.about, result))
     if "contrasts" in plan.job.steps and all(one.why_not for one in plan.contrasts):
@@ -174,7 +175,7 @@ def _certified(plan: DiscoverPlan, outcomes: Sequence[Outcome], say: Say) -> lis
             try:
                 plans[number] = plan_certificates(_certify_job(plan, one.result))
             except Exception as error:  # `reason` raises it again if it is not about the step alone
-                found[number] = replace(one, why_uncertified=reason(error))
+                found[number] = replace(one, why_uncertified=reason(error, one.result.path))
     say(f"intervening: {', '.join(outcomes[number].step for number in plans) or 'nothing to test'}")
     try:
         done, results = certify_together(list(plans.values()))
@@ -196,9 +197,20 @@ def _certify_job(plan: DiscoverPlan, result: Result) -> CertifyJob:
     where = result.info["settings"].get("where", plan.halves.where)  # chains have that of their atlas
     general = [condition for condition in where if condition not in plan.halves.of_discovery]
     return CertifyJob(
-        *(result.path, job.store, plan.halves.key, None, (*plan.halves.of_held_out, *general)),
-        *(of.findings, of.sample, of.controls, of.strength, of.alpha, of.seed),
-        *(job.model, job.transcoders, job.device_map, job.run_of_certificates),
+        result.path,
+        job.store,
+        plan.halves.key,
+        where=(*plan.halves.of_held_out, *general),
+        findings=of.findings,
+        sample=of.sample,
+        controls=of.controls,
+        strength=of.strength,
+        alpha=of.alpha,
+        seed=of.seed,
+        model=job.model,
+        transcoders=job.transcoders,
+        device_map=job.device_map,
+        run=job.run_of_certificates,
     )
 
 
