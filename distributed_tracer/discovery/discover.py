@@ -177,17 +177,19 @@ def _certified(plan: DiscoverPlan, outcomes: Sequence[Outcome], say: Say) -> lis
             except Exception as error:  # `reason` raises it again if it is not about the step alone
                 found[number] = replace(one, why_uncertified=reason(error, one.result.path))
     say(f"intervening: {', '.join(outcomes[number].step for number in plans) or 'nothing to test'}")
+    results: Sequence[Result | None] = [None] * len(plans)
+    why = FAILED
     try:
-        done, results = certify_together(list(plans.values()))
+        done, certified = certify_together(list(plans.values()))
     except Exception as error:  # as above; a model that cannot be loaded concerns all results
-        why, results = reason(error), [None] * len(plans)
+        why = reason(error)
     else:
         if done is not None and done.num_left:
             raise KeyboardInterrupt
-        why, results = FAILED, results if results is not None else [None] * len(plans)
+        results = certified or results
     for number, result in zip(plans, results, strict=True):
-        own = {"certificates": result, "why_uncertified": why if result is None else ""}
-        found[number] = replace(outcomes[number], **own)
+        why_uncertified = why if result is None else ""
+        found[number] = replace(outcomes[number], certificates=result, why_uncertified=why_uncertified)
     return found
 
 

@@ -144,8 +144,8 @@ def _warnings(plan: DiscoverPlan, outcomes: Sequence[Outcome]) -> Iterator[str]:
     if "certificates" not in plan.job.steps:
         yield "the step certificates was not asked for: no finding is tested by an intervention"
     yield (
-        "confirmed_all corrects for the certificates of all steps together; it does not count the tests that chose the "
-        "findings in the discovery half, and the certificates share prompts and control sets"
+        "the column confirmed_all corrects for the certificates of all steps together, which share prompts and control "
+        "sets; it does not count the tests that chose the findings in the discovery half"
     )
 
 
