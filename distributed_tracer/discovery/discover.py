@@ -26,19 +26,21 @@ from ..mine.result import Result, document_at
 from ..result_page.page import write_report
 from ..runtime.task_runner import task_runner
 from ..table_folder import TableFolder, import_parquet
+from ..text import and_more
 from .job import DiscoverJob, DiscoverPlan
 from .mining_steps import CERTIFIABLE, mining_steps
 from .outcome import Outcome, reason
-from .settings import CERTIFICATES, DEFAULT_STEPS, REPORT, DiscoverSettings
+from .settings import CERTIFICATES, DEFAULT_STEPS, MINING, REPORT, DiscoverSettings
 from .summary import summary
 
 SUMMARY, PAGE = "summary", "report.html"
 """Folder of the summary in that of the findings, and the page in it."""
 DISCOVERY = "discovery"
 """Kind of the summary as a result."""
+_LISTED = 3
 _OWN, _LOCK = ".discover", "lock"
 _FOLDER = TableFolder(
-    "findings", "folder of discoveries", "settings.json", "distributed_tracer discovery", 1, ResultError, "store"
+    "discovery", "folder of discoveries", "settings.json", "distributed_tracer discovery", 1, ResultError, "store"
 )
 FAILED = "some prompts failed: the same command tries them again"
 Say = Callable[[str], None]
@@ -154,13 +156,15 @@ def _mined(plan: DiscoverPlan, say: Say) -> list[Outcome]:
             else:
                 found.append(Outcome(step.name, step.kind, step.about, result))
     if "contrasts" in plan.job.steps and all(one.why_not for one in plan.contrasts):
-        found.append(Outcome("contrasts", "contrast", why=_no_contrasts(plan)))
+        place = sum(MINING.index(one.step) < MINING.index("contrasts") for one in found)
+        found.insert(place, Outcome("contrasts", "contrast", why=_no_contrasts(plan)))
     return found
 
 
 def _no_contrasts(plan: DiscoverPlan) -> str:
     reasons = [f"{one.name}: {one.why_not}" for one in plan.contrasts]
-    return f"no metadata can be compared ({'; '.join(reasons) or 'there are none'})"
+    listed = "; ".join(reasons[:_LISTED]) or "there are none"
+    return f"no metadata can be compared ({listed}{and_more(len(reasons) - _LISTED)})"
 
 
 def _certified(plan: DiscoverPlan, outcomes: Sequence[Outcome], say: Say) -> list[Outcome]:
