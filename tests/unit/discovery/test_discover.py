@@ -18,7 +18,8 @@ from distributed_tracer.cli.main import main
 from distributed_tracer.discovery.discover import Discovery
 from distributed_tracer.errors import ConfigError, ResultError
 from distributed_tracer.evaluate.certify import CertifyJob, certify
-from distributed_tracer.mine.certificates import with_certificates
+from distributed_tracer.serve.served_store import ServedStore
+from distributed_tracer.serve.settings import ServeSettings
 from distributed_tracer.store.reader import Store
 
 pytest.importorskip("pyarrow")
@@ -44,7 +45,8 @@ def test_every_step_has_a_result_and_every_finding_a_certificate(found: Discover
     names = [Path(folder).name for folder in folders]
     assert {"atlas", "consensus", "chains", "roles", "pathways", "summary"} < {*names}
     assert sum(name.startswith("contrast-") for name in names) == 2
-    results = with_certificates(open_result(folder) for folder in folders)  # what `serve --mined FINDINGS/*` opens
+    served = ServedStore(ServeSettings(store.url, mined=folders))  # as `serve --mined FINDINGS/*`
+    results = list(served.results)
     kinds = [result.info["what"] for result in results]
     certified = [one for one in found.outcomes if one.certificates is not None]
     assert kinds.count("certificates") == len(certified) > 0
@@ -217,5 +219,5 @@ def test_a_half_without_prompts_is_refused(store: Store, tmp_path: Path) -> None
 def test_a_result_that_is_damaged_is_an_error_that_names_its_file(store: Store, tmp_path: Path) -> None:
     found = discovered(store.url, tmp_path / "f", steps=["consensus", "report"])
     shutil.rmtree(found.folder / "consensus" / "tables")
-    with pytest.raises(ResultError, match="f/consensus/tables/.* cannot be read"):
+    with pytest.raises(ResultError, match=r"f/consensus/tables/.* cannot be read"):
         discovered(store.url, tmp_path / "f", steps=["consensus", "report"])
