@@ -39,7 +39,7 @@ LAYERS = (
     ("runtime",),
     ("job",),
     ("evaluate", "harvest", "linear_errors", "pipeline"),
-    ("ops", "serve"),
+    ("discovery", "ops", "serve"),
     ("cli",),
     ("__init__", "__main__"),
 )  # neighbours in a layer do not know each other

@@ -19,6 +19,7 @@ PUBLIC = {
     "ConsensusGraph",
     "ContrastResult",
     "CorpusConfig",
+    "DiscoverSettings",
     "EdgeContrastResult",
     "EdgeEffectMetric",
     "EdgeParts",
@@ -86,6 +87,7 @@ PUBLIC = {
     "draw_graph",
     "draw_interventions",
     "direct_edges",
+    "discover",
     "edge_check",
     "edge_check_text",
     "edges_into",
@@ -198,6 +200,12 @@ JOB = {
 }
 JSON = {"--json", "--no-json"}
 CHECKED = {"--model", "--transcoders", "--device-map", *RUN, *JSON}
+DISCOVER = {
+    *("--cluster", "--where", "--only", "--without", "--contrast-by", "--share", "--contrasts", "--min-clusters"),
+    *("--threshold", "--chains", "--permutations", "--shuffles", "--bootstraps", "--draws", "--findings", "--sample"),
+    *("--controls", "--strength", "--alpha", "--seed", "--memory-gb", "--model", "--transcoders", "--device-map"),
+    *("--dry-run", "--no-dry-run"),
+}
 OPTIONS = {
     "trace": JOB,
     "plan": JOB,
@@ -224,6 +232,7 @@ OPTIONS = {
         *("--cluster", "--where", "--findings", "--sample", "--controls", "--strength", "--alpha", "--seed", "--out"),
         *("--model", "--transcoders", "--device-map", "--dry-run", "--no-dry-run", *RUN, *JSON),
     },
+    "discover": {*("--out", *DISCOVER), *RUN, *JSON},
     "repair": {"--dry-run", "--no-dry-run"},
     "export": {"--prompt", "--all", "--no-all", "--where", "--out", "--format", "--for", "--scan"},
     "prepare-upload": {"--prompt", "--where", "--out", "--scan"},

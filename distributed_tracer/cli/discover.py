@@ -97,7 +97,8 @@ def _answer(found: Discovery) -> Iterator[str]:
         for name in ("discovery", "held_out")
     )
     yield "found in {}, tested in {} that are held out".format(*halves)
-    yield found.summary.table("steps", _OF_STEPS).format(99)
+    steps = found.summary.table("steps", _OF_STEPS)
+    yield type(steps)({name: [_cell(value) for value in steps[name].tolist()] for name in _OF_STEPS}).format(99)
     yield (
         f"{counted(facts['findings_certified'], 'finding')} certified: {facts['confirmed']:,} confirmed, "
         f"{facts['not_confirmed']:,} not confirmed, {facts['no_power']:,} without power"
@@ -112,3 +113,10 @@ def _answer(found: Discovery) -> Iterator[str]:
     yield printable(f"statistics of {found.summary.info['graphs']}; all results are in {redacted(str(found.folder))}")
     if found.page is not None:
         yield printable(f"the page for any browser is {redacted(str(found.page))}")
+
+
+def _cell(value: object) -> str:
+    """Return a value of the table of steps; a number that is not known as a dash."""
+    if isinstance(value, float):
+        return "-" if value != value else f"{value:,.0f}"
+    return str(value)

@@ -2,8 +2,8 @@
 
 A field is compared if it has from two to MOST_VALUES different texts, numbers or booleans in the discovery half. With
 two values, one is compared with the other; with more, each is compared with all others. Prompts without the field are
-in neither set. Each set needs `min_clusters` clusters in the discovery half, and so many in the held-out half that a
-test over clusters can have a p-value of alpha. Nothing of a graph is looked at, so that the choice favours no finding.
+in neither set. Each set needs `min_clusters` clusters in the discovery half, and enough in the held-out half for a
+test over clusters to have a p-value of alpha. Nothing of a graph is looked at, so that the choice favours no finding.
 
 Axes: I prompt of a half.
 """
@@ -169,13 +169,16 @@ def _judged(
         return replace(one, why_not=f"no condition selects it: {error}")
     if masks[0][0].tolist() != is_value_I:
         return replace(one, why_not="a condition with this value selects other prompts, too")
-    (a, b), held_out = ([half.clusters(is_in) for is_in in own] for half, own in zip(halves, masks, strict=True))
+    (a, b), (held_a, held_b) = (
+        [half.clusters(is_in) for is_in in own] for half, own in zip(halves, masks, strict=True)
+    )
     is_paired = may_pair and len(a & b) >= max(needed[0], min(len(a), len(b)) / 2)
     clusters = (len(a & b),) * 2 if is_paired else (len(a), len(b))
     ids = halves[0].prompts["id"]
     sets = frozenset("\0".join(ids[is_in].tolist()).encode("utf-8", "surrogatepass") for is_in in masks[0])
-    sized = replace(one, is_paired=is_paired, clusters=clusters, held_out=tuple(map(len, held_out)), sets=sets)
-    for numbers, least, what in zip((clusters, sized.held_out), needed, ("to mine", "that are held out"), strict=True):
+    held_out = len(held_a), len(held_b)
+    sized = replace(one, is_paired=is_paired, clusters=clusters, held_out=held_out, sets=sets)
+    for numbers, least, what in zip((clusters, held_out), needed, ("to mine", "that are held out"), strict=True):
         if min(numbers) < least:
             return replace(sized, why_not=f"a set has {counted(min(numbers), 'cluster')} {what}: {least} are needed")
     return sized

@@ -26,19 +26,21 @@ from ..mine.result import Result, document_at
 from ..result_page.page import write_report
 from ..runtime.task_runner import task_runner
 from ..table_folder import TableFolder, import_parquet
+from ..text import and_more
 from .job import DiscoverJob, DiscoverPlan
 from .mining_steps import CERTIFIABLE, mining_steps
 from .outcome import Outcome, reason
-from .settings import CERTIFICATES, DEFAULT_STEPS, REPORT, DiscoverSettings
+from .settings import CERTIFICATES, DEFAULT_STEPS, MINING, REPORT, DiscoverSettings
 from .summary import summary
 
 SUMMARY, PAGE = "summary", "report.html"
 """Folder of the summary in that of the findings, and the page in it."""
 DISCOVERY = "discovery"
 """Kind of the summary as a result."""
+_LISTED = 3
 _OWN, _LOCK = ".discover", "lock"
 _FOLDER = TableFolder(
-    "findings", "folder of discoveries", "settings.json", "distributed_tracer discovery", 1, ResultError, "store"
+    "discovery", "folder of discoveries", "settings.json", "distributed_tracer discovery", 1, ResultError, "store"
 )
 FAILED = "some prompts failed: the same command tries them again"
 Say = Callable[[str], None]
@@ -146,20 +148,23 @@ def _mined(plan: DiscoverPlan, say: Say) -> list[Outcome]:
     with task_runner(plan.job.run) as execute:
         for step in mining_steps(plan):
             say(f"mining: {step.name}")
+            folder = plan.job.folder / step.name
             try:
-                result = step.mine(plan.job.folder / step.name, execute)
+                result = step.mine(folder, execute)
             except Exception as error:  # `reason` raises it again if it is not about the step alone
-                found.append(Outcome(step.name, step.kind, step.about, why=reason(error)))
+                found.append(Outcome(step.name, step.kind, step.about, why=reason(error, folder)))
             else:
                 found.append(Outcome(step.name, step.kind, step.about, result))
     if "contrasts" in plan.job.steps and all(one.why_not for one in plan.contrasts):
-        found.append(Outcome("contrasts", "contrast", why=_no_contrasts(plan)))
+        place = sum(MINING.index(one.step) < MINING.index("contrasts") for one in found)
+        found.insert(place, Outcome("contrasts", "contrast", why=_no_contrasts(plan)))
     return found
 
 
 def _no_contrasts(plan: DiscoverPlan) -> str:
     reasons = [f"{one.name}: {one.why_not}" for one in plan.contrasts]
-    return f"no metadata can be compared ({'; '.join(reasons) or 'there are none'})"
+    listed = "; ".join(reasons[:_LISTED]) or "there are none"
+    return f"no metadata can be compared ({listed}{and_more(len(reasons) - _LISTED)})"
 
 
 def _certified(plan: DiscoverPlan, outcomes: Sequence[Outcome], say: Say) -> list[Outcome]:
@@ -174,19 +179,21 @@ def _certified(plan: DiscoverPlan, outcomes: Sequence[Outcome], say: Say) -> lis
             try:
                 plans[number] = plan_certificates(_certify_job(plan, one.result))
             except Exception as error:  # `reason` raises it again if it is not about the step alone
-                found[number] = replace(one, why_uncertified=reason(error))
+                found[number] = replace(one, why_uncertified=reason(error, one.result.path))
     say(f"intervening: {', '.join(outcomes[number].step for number in plans) or 'nothing to test'}")
+    results: Sequence[Result | None] = [None] * len(plans)
+    why = FAILED
     try:
-        done, results = certify_together(list(plans.values()))
+        done, certified = certify_together(list(plans.values()))
     except Exception as error:  # as above; a model that cannot be loaded concerns all results
-        why, results = reason(error), [None] * len(plans)
+        why = reason(error)
     else:
         if done is not None and done.num_left:
             raise KeyboardInterrupt
-        why, results = FAILED, results if results is not None else [None] * len(plans)
+        results = certified or results
     for number, result in zip(plans, results, strict=True):
-        own = {"certificates": result, "why_uncertified": why if result is None else ""}
-        found[number] = replace(outcomes[number], **own)
+        why_uncertified = why if result is None else ""
+        found[number] = replace(outcomes[number], certificates=result, why_uncertified=why_uncertified)
     return found
 
 
@@ -196,9 +203,20 @@ def _certify_job(plan: DiscoverPlan, result: Result) -> CertifyJob:
     where = result.info["settings"].get("where", plan.halves.where)  # chains have that of their atlas
     general = [condition for condition in where if condition not in plan.halves.of_discovery]
     return CertifyJob(
-        *(result.path, job.store, plan.halves.key, None, (*plan.halves.of_held_out, *general)),
-        *(of.findings, of.sample, of.controls, of.strength, of.alpha, of.seed),
-        *(job.model, job.transcoders, job.device_map, job.run_of_certificates),
+        result.path,
+        job.store,
+        plan.halves.key,
+        where=(*plan.halves.of_held_out, *general),
+        findings=of.findings,
+        sample=of.sample,
+        controls=of.controls,
+        strength=of.strength,
+        alpha=of.alpha,
+        seed=of.seed,
+        model=job.model,
+        transcoders=job.transcoders,
+        device_map=job.device_map,
+        run=job.run_of_certificates,
     )
 
 

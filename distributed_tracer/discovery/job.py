@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -48,7 +49,8 @@ class DiscoverJob:
     @property
     def run_of_certificates(self) -> RunConfig:
         """Who intervenes: this process, where a single worker is asked for and no cluster, as for mining."""
-        alone = self.run.workers == 1 and self.run.ray_address is None and not self.run.gpus_per_worker
+        has_cluster = self.run.ray_address or os.environ.get("RAY_ADDRESS")
+        alone = self.run.workers == 1 and not has_cluster and not self.run.gpus_per_worker
         return replace(self.run, local=True) if alone else self.run
 
 

@@ -25,7 +25,7 @@ from ..text import counted
 from .contrast_choice import ContrastChoice
 from .job import DiscoverPlan
 
-_LONGEST = 40
+_LONGEST = 30
 CERTIFIABLE = ("consensus", "chains", "contrast", "roles", "pathways")
 """Kinds of results whose findings interventions can test."""
 
@@ -112,7 +112,8 @@ def _contrast(plan: DiscoverPlan, choice: ContrastChoice, number: int) -> Mining
     def mine(out: Path, run: Execute) -> Result:
         return write_contrast(planned(), out, run)
 
-    letters = re.sub(r"[^a-z0-9]+", "-", choice.name.lower()).strip("-")[:_LONGEST].strip("-")
+    value = choice.name.rpartition(" against ")[0]
+    letters = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:_LONGEST].strip("-")
     name = f"contrast-{number}-{letters}".strip("-")
     return MiningStep(name, "contrast", choice.name, lambda: planned().describe(), mine)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..errors import InputError, ResultError, StoreCorrupt, StoreError, StoreUnavailable
 from ..mine.result import Result
@@ -32,8 +34,8 @@ class Outcome:
         return LEFT_OUT if self.result is None else DONE
 
 
-def reason(error: Exception) -> str:
-    """Return why a step is left out, given the error that it ended with.
+def reason(error: Exception, folder: Path | None = None) -> str:
+    """Return why a step is left out, given the error that it ended with, without the place of the step's `folder`.
 
     Reraises an error that says nothing about the step, and after which the others would fail as well: a full disk, an
     outage, or a worker that died.
@@ -44,4 +46,8 @@ def reason(error: Exception) -> str:
     is_of_step = isinstance(error, InputError | ResultError | StoreError)
     if not is_of_step or isinstance(error, StoreUnavailable | StoreCorrupt):
         raise error
-    return " ".join(str(error).split())
+    text = " ".join(str(error).split())
+    if folder is not None:
+        text = re.sub(rf"\bthe [a-z]+ at {re.escape(str(folder))} ", "it ", text)
+        text = text.replace(f"{folder.parent}/", "")
+    return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,9 @@ from ..mine.certificates import CERTIFICATES
 from ..mine.findings import Findings
 from ..mine.result import Result
 from ..mine.statistics import q_values
+from ..mine.token_names import token_names
 from ..table import Table
+from ..text import short
 from .contrast_choice import ContrastChoice
 from .job import DiscoverPlan
 from .outcome import LEFT_OUT, Outcome
@@ -34,7 +37,7 @@ _FOUND: Mapping[str, tuple[Callable[[Mapping[str, Any]], Any], str]] = {
 
 def summary(plan: DiscoverPlan, outcomes: Sequence[Outcome]) -> Findings:
     """Return the summary of all steps."""
-    findings = _findings(outcomes, plan.job.settings.alpha)
+    findings = _findings(outcomes, plan.job.settings.alpha, token_names(plan.store))
     steps = [_step(one, findings) for one in outcomes]
     tables = {
         "findings": _table("findings", findings),
@@ -44,14 +47,14 @@ def summary(plan: DiscoverPlan, outcomes: Sequence[Outcome]) -> Findings:
     return Findings.of(COLUMNS, tables, _facts(plan, outcomes, findings), tuple(_warnings(plan, outcomes)))
 
 
-def _findings(outcomes: Sequence[Outcome], alpha: float) -> list[dict[str, Any]]:
+def _findings(outcomes: Sequence[Outcome], alpha: float, tokens: Mapping[int, str]) -> list[dict[str, Any]]:
     """Return a row for each certificate of each result: those confirmed over all first, then by p and difference."""
     rows: list[dict[str, Any]] = []
     for one in outcomes:
         if one.certificates is not None:
             table = one.certificates.facts["table"]
             about = {"step": one.step, "kind": one.kind, "table": table}
-            rows += [{**_renamed(row), **about} for row in one.certificates.table(CERTIFICATES).rows()]
+            rows += [{**_renamed(row, tokens), **about} for row in one.certificates.table(CERTIFICATES).rows()]
     q_all = q_values(np.array([row["p"] for row in rows], dtype=np.float64))
     for row, q in zip(rows, q_all.tolist(), strict=True):
         row["q_all"] = q
@@ -68,10 +71,17 @@ _NAMES = {
 }
 
 
-def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of certificates with names that say that their units differ, and with the unit."""
-    is_feature = str(row["prediction"]).startswith("feature ")
-    return {**{_NAMES.get(name, name): value for name, value in row.items()}, "unit": _UNITS[is_feature]}
+def _renamed(row: Mapping[str, Any], tokens: Mapping[int, str]) -> dict[str, Any]:
+    """Return a row of certificates with names that say that their units differ, with the unit, and with the texts of
+    targets."""
+    made = str(row["prediction"])
+    found = {_NAMES.get(name, name): value for name, value in row.items()}
+    found["unit"] = _UNITS[made.startswith("feature ")]
+    if (target := re.match(r"target (\d+)", made)) and (text := tokens.get(int(target[1]))) is not None:
+        found["prediction"] = f"target {short(text)}{made[target.end() :]}"
+        if found["name"].endswith(f" → {target[0]}"):  # an edge; the path of a chain has the text already
+            found["name"] = f"{found['name'].removesuffix(target[0])}target {short(text)}"
+    return found
 
 
 def _strength(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -144,8 +154,8 @@ def _warnings(plan: DiscoverPlan, outcomes: Sequence[Outcome]) -> Iterator[str]:
     if "certificates" not in plan.job.steps:
         yield "the step certificates was not asked for: no finding is tested by an intervention"
     yield (
-        "confirmed_all corrects for the certificates of all steps together; it does not count the tests that chose the "
-        "findings in the discovery half, and the certificates share prompts and control sets"
+        "the column confirmed_all corrects for the certificates of all steps together, which share prompts and control "
+        "sets; it does not count the tests that chose the findings in the discovery half"
     )
 
 

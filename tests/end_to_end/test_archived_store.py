@@ -61,6 +61,7 @@ V1 = (
     ("verify-edges S --sample 1 --local", "direct effects agree to 0.0001 in all graphs"),
     ("faithfulness S --sample 1 --local --out F/f.png", "1 measured, 0 skipped (done before), 0 failed"),
     ("certify F/chains S --cluster hops --where hops=2 --controls 1 --local --no-progress", "1 measured, 0 skipped"),
+    ("discover S --out F/discovered --without roles pathways --controls 1 --local --no-progress", "are held out"),
     ("copy S F/copy", "copied 3 parts"),
     ("split S F/half --where hops=2", "wrote 1 graphs"),
     ("merge F/all F/half S", "copied 4 parts"),
