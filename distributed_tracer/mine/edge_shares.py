@@ -91,32 +91,47 @@ def _shares(scanned: ScannedRange, sites: Sites, edges: str, first_site: int, en
     num_unknown = int(np.count_nonzero(~is_finite_E & wanted_E))
     wanted_E &= (site_N[target_E] >= first_site) & (site_N[target_E] < end_site)
     chosen = np.flatnonzero(wanted_E)
-    own_sites, local_N = np.unique(site_N, return_inverse=True)  # few, so that keys leave room for the edge's place
-    size = len(own_sites)
-    local_E = (prompt_E[chosen].astype(np.int64) * size + local_N[target_E[chosen]]) * size + local_N[source_E[chosen]]
-    found = Ordered(local_E, (num_prompts * size**2).bit_length())
-    is_first = found.is_first()
-    local_E, order = found.take(slice(None))
-    chosen, prompt_X = chosen[order], prompt_E[chosen[order]]
-    place_E = np.cumsum(is_first) - 1
-    num_entries = int(np.count_nonzero(is_first))
+    key_X, order, is_first = _ordered(site_N, prompt_E[chosen], target_E[chosen], source_E[chosen], len(sites))
+    chosen = chosen[order]
+    place_E, num_entries = np.cumsum(is_first) - 1, len(key_X)
     # bincount adds one edge after another, in the order of the graph
     signed_E = np.copysign(passed_E[chosen], np.nan_to_num(weight_E[chosen]))
     sums, signed = (
         np.bincount(place_E, values, num_entries).astype(np.float64) for values in (passed_E[chosen], signed_E)
     )
-    prompt_X = prompt_X[is_first]
-    target_X, source_X = (own_sites[local] for local in np.divmod(local_E[is_first] % size**2, size))
+    prompt_X = prompt_E[chosen[is_first]]
     per_X = np.divide(1.0, total_I, out=np.zeros(num_prompts), where=total_I > 0)[prompt_X]
     return EdgeShares(
         scanned.rank_I[prompt_X],
-        target_X.astype(np.int64) * len(sites) + source_X,
+        key_X,
         sums * per_X,
         signed * per_X,
         scanned.rank_I,
         known_I,
         num_unknown,
     )
+
+
+def _ordered(
+    site_N: npt.NDArray[np.int32],
+    prompt_E: npt.NDArray[np.integer],
+    target_E: npt.NDArray[np.int32],
+    source_E: npt.NDArray[np.int32],
+    num_sites: int,
+) -> tuple[Ints, npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """Return the order of edges by prompt, target site and source site; which of them are the first of their pair in
+    their prompt; and the keys of these pairs. Edges of a pair stay in order.
+
+    The sites of a part range are few: with numbers of their own, all fits into one integer with the place of the edge.
+    """
+    own_sites, local_N = np.unique(site_N, return_inverse=True)
+    size, num_prompts = len(own_sites), int(prompt_E.max(initial=0)) + 1
+    local_E = (prompt_E.astype(np.int64) * size + local_N[target_E]) * size + local_N[source_E]
+    found = Ordered(local_E, (num_prompts * size**2).bit_length())
+    is_first = found.is_first()
+    local_E, order = found.take(slice(None))
+    target_X, source_X = (own_sites[local].astype(np.int64) for local in np.divmod(local_E[is_first] % size**2, size))
+    return target_X * num_sites + source_X, order, is_first
 
 
 def _passing(scanned: ScannedRange) -> Floats:

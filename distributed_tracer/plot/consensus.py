@@ -6,7 +6,7 @@ Axes: N node, E edge, P position (all nodes share one).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -96,15 +96,7 @@ def _graph(edges: Table, nodes: Table) -> tuple[Graph, list[_Node], npt.NDArray[
     target, source = (np.array([number_of[node] for node in ends[side]], np.int32) for side in ("target", "source"))
     order = np.argsort(target, kind="stable")  # rows of a graph follow each other
     targets = [one for one in found if one.kind == NodeKind.TARGET]
-    number_of_target = {one: number for number, one in enumerate(targets)}
-    size, nan = len(found), np.full(len(found), np.nan, np.float32)
-    table = NodeTable(
-        np.array([one.kind for one in found], np.uint8),
-        np.array([one.layer for one in found], np.int16),
-        np.zeros(size, np.int32),
-        np.array([number_of_target.get(one, one.feature) for one in found], np.int32),
-        nan,
-    )
+    nan = np.full(len(found), np.nan, np.float32)
     layers = [one.layer for one in targets] + [one.layer + 1 for one in found if one.kind != NodeKind.TARGET]
     graph = Graph(
         prompt_id="consensus",
@@ -113,8 +105,8 @@ def _graph(edges: Table, nodes: Table) -> tuple[Graph, list[_Node], npt.NDArray[
         token_strings=("",),
         num_layers=max(layers, default=0),
         targets=tuple(Target(_text(one.name), one.feature, float("nan"), 0, float("nan")) for one in targets),
-        nodes=table,
-        indptr=np.append(0, np.cumsum(np.bincount(target, minlength=size))).astype(np.int64),
+        nodes=_node_table(found),
+        indptr=np.append(0, np.cumsum(np.bincount(target, minlength=len(found)))).astype(np.int64),
         source_E=source[order],
         weight_E=edges["signed_share"][order].astype(np.float32),
         row_abs_sum_N=nan,
@@ -127,6 +119,18 @@ def _graph(edges: Table, nodes: Table) -> tuple[Graph, list[_Node], npt.NDArray[
         constant_node=False,
     )
     return graph, found, edges["frequency"][order]
+
+
+def _node_table(found: Sequence[_Node]) -> NodeTable:
+    targets = [one for one in found if one.kind == NodeKind.TARGET]
+    number_of_target = {one: number for number, one in enumerate(targets)}
+    return NodeTable(
+        np.array([one.kind for one in found], np.uint8),
+        np.array([one.layer for one in found], np.int16),
+        np.zeros(len(found), np.int32),
+        np.array([number_of_target.get(one, one.feature) for one in found], np.int32),
+        np.full(len(found), np.nan, np.float32),
+    )
 
 
 def _ends(edges: Table, side: str) -> list[_Node]:
