@@ -18,7 +18,7 @@ all tiles would take.
 A run of `mine roles` on shuffled edges takes `names` or `ends`, `roles`, and three partitions of each level. `--folder`
 keeps the stores, and uses those that are there.
 
-Axes: F feature, X column of a profile.
+Axes: E edge in a cluster, F feature, X column of a profile.
 """
 
 from __future__ import annotations
