@@ -70,7 +70,8 @@ def intervene(
         check_picture(out)
     if groups and suggest:
         raise ConfigError("--groups and --suggest exclude each other")
-    is_mined = groups is not None and Path(groups).expanduser().is_dir()
+    asks_for_communities = level is not None or every_community
+    is_mined = groups is not None and (asks_for_communities or Path(groups).expanduser().is_dir())
     check_choice("--groups", is_mined, level, every_community)
     known = None if labels is None else labels_at(labels)
     members = _communities(str(groups), model, transcoders, level, every_community) if is_mined else {}

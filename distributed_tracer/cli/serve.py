@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
+import signal
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -65,13 +65,8 @@ def serve(
         print(f"{redacted(path)} is served at\n\n    {address}\n\nStop with Ctrl-C.", flush=True)
 
     run_server(settings, ready, page)
-    try:
-        for thread in threading.enumerate():  # requests whose answers nobody waits for any more
-            if thread is not threading.main_thread() and not thread.daemon:
-                thread.join()
-    except KeyboardInterrupt:
-        print("Stopped at once.", flush=True)
-        os._exit(130)  # the interpreter would wait for them, and show where it was interrupted
+    # The interpreter waits for threads whose requests nobody waits for any more: a further Ctrl-C ends it at once.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     print("Stopped.", flush=True)
     return 0
 

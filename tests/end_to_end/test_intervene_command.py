@@ -103,6 +103,7 @@ def test_communities_that_cannot_be_set_are_named(
         (["--groups", str(mined), "--level", "5"], "has the levels [0, 1], not 5"),
         (["--groups", str(mined), "--level", "0"], "no communities to use: none of them is significant"),
         (["--groups", str(tmp_path)], f"there is no result of mining at {tmp_path}"),
+        (["--groups", str(tmp_path / "none"), "--level", "0"], f"there is no result of mining at {tmp_path / 'none'}"),
         (["--suggest", "--level", "0"], "name it with --groups"),
     ):
         assert main([*ASKED, *flags]) == 1
