@@ -97,7 +97,7 @@ def test_the_summary_repeats_the_certificates_and_corrects_for_all_of_them(found
     np.testing.assert_array_equal(q_all[known], stats.false_discovery_control(p[known]))
     assert np.isnan(q_all[~known]).all()
     says = ["untested" if q != q else "yes" if q <= SETTINGS.alpha else "no" for q in q_all.tolist()]
-    assert [row["confirmed_all"] for row in rows] == says
+    assert [row["confirmed_over_all"] for row in rows] == says
     steps = {row["step"]: row for row in found.summary.table("steps").rows()}
     for step in of_steps:
         verdicts = [row["verdict"] for row in rows if row["step"] == step]
