@@ -155,14 +155,14 @@ def _warnings(plan: DiscoverPlan, outcomes: Sequence[Outcome], findings: Sequenc
             yield f"no finding of {one.step} is tested, because {one.why_uncertified}"
     if "certificates" not in plan.job.steps:
         yield "the step certificates was not asked for: no finding is tested by an intervention"
-    yield from _too_few_controls(plan.job.settings, findings)
+    yield from too_few_controls(plan.job.settings, findings)
     yield (
         "the column confirmed_over_all corrects for the certificates of all steps together, which share prompts and "
         "control sets; it does not count the tests that chose the findings in the discovery half"
     )
 
 
-def _too_few_controls(of: DiscoverSettings, findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def too_few_controls(of: DiscoverSettings, findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield a warning if the smallest p-value that control sets allow is too large for this number of findings."""
     least = 1 / (1 + of.controls)
     tested = [row["p"] for row in findings if row["confirmed_over_all"] != UNTESTED]

@@ -122,6 +122,16 @@ def test_verdicts_are_those_of_certify_on_each_result_alone(found: Discovery, st
             np.testing.assert_array_equal(together[name], apart[name])
 
 
+def test_the_page_draws_the_verdicts_of_each_step(found: Discovery) -> None:
+    assert found.page is not None
+    section = found.page.read_text("utf-8").partition('id="result-2"')[0]
+    for column, css in (("confirmed", "confirmed"), ("not_confirmed", "refuted"), ("no_power", "powerless")):
+        counts = found.summary.table("steps", [column])[column]
+        assert section.count(f'class="{css}"') == int((counts > 0).sum())
+        for count in counts[counts > 0].tolist():
+            assert f": {count:.0f} {column.replace('_', ' ')}</title>" in section
+
+
 def test_what_is_finished_is_not_done_again_and_needs_no_model(
     found: Discovery, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
