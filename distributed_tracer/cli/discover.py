@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 15
 _DEFAULT = DiscoverSettings()
-_OF_STEPS = ["step", "status", "found", "certified", "confirmed", "confirmed_all", "not_confirmed", "no_power"]
+_OF_STEPS = ["step", "status", "found", "certified", "confirmed", "confirmed_over_all", "not_confirmed", "no_power"]
 _OF_FINDINGS = [
     "step",
     "name",
@@ -103,11 +103,11 @@ def _answer(found: Discovery) -> Iterator[str]:
         f"{counted(facts['findings_certified'], 'finding')} certified: {facts['confirmed']:,} confirmed, "
         f"{facts['not_confirmed']:,} not confirmed, {facts['no_power']:,} without power"
     )
-    yield f"{facts['confirmed_all']:,} are confirmed with all findings of all steps together, at {facts['q']:g}"
-    rows = found.summary.table("findings", [*_OF_FINDINGS, "confirmed_all"])
-    rows = rows.where(rows["confirmed_all"] == "yes")
+    yield f"{facts['confirmed_over_all']:,} are confirmed with all findings of all steps together, at {facts['q']:g}"
+    rows = found.summary.table("findings", [*_OF_FINDINGS, "verdict"])
+    rows = rows.where(rows["verdict"] == "confirmed")
     if len(rows):
-        yield "the strongest of these:"
+        yield "the strongest of those that are confirmed in their own result, q_all over all steps:"
         yield type(rows)({name: rows[name] for name in _OF_FINDINGS}).format(_SHOWN)
     yield from (f"warning: {printable(text)}" for text in found.summary.warnings)
     yield printable(f"statistics of {found.summary.info['graphs']}; all results are in {redacted(str(found.folder))}")

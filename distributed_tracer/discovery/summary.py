@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,10 +16,11 @@ from ..mine.result import Result
 from ..mine.statistics import q_values
 from ..mine.token_names import token_names
 from ..table import Table
-from ..text import short
+from ..text import counted, short
 from .contrast_choice import ContrastChoice
 from .job import DiscoverPlan
 from .outcome import LEFT_OUT, Outcome
+from .settings import DiscoverSettings
 from .summary_columns import COLUMNS
 
 YES, NO, UNTESTED = "yes", "no", "untested"
@@ -44,7 +46,7 @@ def summary(plan: DiscoverPlan, outcomes: Sequence[Outcome]) -> Findings:
         "steps": _table("steps", steps),
         "contrasts": _table("contrasts", [_contrast(one) for one in plan.contrasts]),
     }
-    return Findings.of(COLUMNS, tables, _facts(plan, outcomes, findings), tuple(_warnings(plan, outcomes)))
+    return Findings.of(COLUMNS, tables, _facts(plan, outcomes, findings), tuple(_warnings(plan, outcomes, findings)))
 
 
 def _findings(outcomes: Sequence[Outcome], alpha: float, tokens: Mapping[int, str]) -> list[dict[str, Any]]:
@@ -58,7 +60,7 @@ def _findings(outcomes: Sequence[Outcome], alpha: float, tokens: Mapping[int, st
     q_all = q_values(np.array([row["p"] for row in rows], dtype=np.float64))
     for row, q in zip(rows, q_all.tolist(), strict=True):
         row["q_all"] = q
-        row["confirmed_all"] = UNTESTED if q != q else YES if q <= alpha else NO
+        row["confirmed_over_all"] = UNTESTED if q != q else YES if q <= alpha else NO
     return sorted(rows, key=_strength)
 
 
@@ -89,7 +91,7 @@ def _strength(row: Mapping[str, Any]) -> tuple[Any, ...]:
     q, low = row["q_all"], row["excess_from"]
     verdict = _ORDER.get(row["verdict"], len(_ORDER))
     known = (q if q == q else 2.0, row["unit"], -low if low == low else 0.0)
-    return row["confirmed_all"] != YES, verdict, *known, row["step"], row["finding"]
+    return row["confirmed_over_all"] != YES, verdict, *known, row["step"], row["finding"]
 
 
 def _step(one: Outcome, findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -104,7 +106,7 @@ def _step(one: Outcome, findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]
         "confirmed": verdicts.count(CONFIRMED),
         "not_confirmed": verdicts.count(NOT_CONFIRMED),
         "no_power": verdicts.count(NO_POWER),
-        "confirmed_all": sum(finding["confirmed_all"] == YES for finding in own),
+        "confirmed_over_all": sum(finding["confirmed_over_all"] == YES for finding in own),
     }
     return {**row, **{name: float(count) if is_known else np.nan for name, count in counts.items()}}
 
@@ -134,16 +136,16 @@ def _facts(plan: DiscoverPlan, outcomes: Sequence[Outcome], findings: Sequence[M
         "results": sum(one.result is not None for one in outcomes),
         "left_out": sum(one.result is None for one in outcomes),
         "findings_certified": len(findings),
-        "findings_with_p": sum(row["confirmed_all"] != UNTESTED for row in findings),
+        "findings_with_p": sum(row["confirmed_over_all"] != UNTESTED for row in findings),
         "confirmed": verdicts.count(CONFIRMED),
         "not_confirmed": verdicts.count(NOT_CONFIRMED),
         "no_power": verdicts.count(NO_POWER),
-        "confirmed_all": sum(row["confirmed_all"] == YES for row in findings),
+        "confirmed_over_all": sum(row["confirmed_over_all"] == YES for row in findings),
         "q": plan.job.settings.alpha,
     }
 
 
-def _warnings(plan: DiscoverPlan, outcomes: Sequence[Outcome]) -> Iterator[str]:
+def _warnings(plan: DiscoverPlan, outcomes: Sequence[Outcome], findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield what the data cannot say: of all steps, and why steps are left out."""
     yield from plan.warnings()
     for one in outcomes:
@@ -153,10 +155,25 @@ def _warnings(plan: DiscoverPlan, outcomes: Sequence[Outcome]) -> Iterator[str]:
             yield f"no finding of {one.step} is tested, because {one.why_uncertified}"
     if "certificates" not in plan.job.steps:
         yield "the step certificates was not asked for: no finding is tested by an intervention"
+    yield from too_few_controls(plan.job.settings, findings)
     yield (
-        "the column confirmed_all corrects for the certificates of all steps together, which share prompts and control "
-        "sets; it does not count the tests that chose the findings in the discovery half"
+        "the column confirmed_over_all corrects for the certificates of all steps together, which share prompts and "
+        "control sets; it does not count the tests that chose the findings in the discovery half"
     )
+
+
+def too_few_controls(of: DiscoverSettings, findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a warning if the smallest p-value that control sets allow is too large for this number of findings."""
+    least = 1 / (1 + of.controls)
+    tested = [row["p"] for row in findings if row["confirmed_over_all"] != UNTESTED]
+    needed = math.ceil(len(tested) * least / of.alpha - 1e-9)
+    have = sum(p <= least * (1 + 1e-9) for p in tested)
+    if 0 < have < needed:
+        yield (
+            f"with {counted(of.controls, 'control set')} no p is below {least:.2g}: {needed:,} of "
+            f"{counted(len(tested), 'finding')} would have to have it for any to be confirmed over all steps, and "
+            f"{have:,} have it; more --controls would tell"
+        )
 
 
 def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:

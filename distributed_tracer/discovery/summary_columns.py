@@ -14,7 +14,7 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "kind": _KIND,
         "name": Column("", "", "the finding: a feature as layer:index, an edge, a chain, the name of a community"),
         "verdict": Column("", "", "confirmed, not confirmed or no power: corrected for the findings of its own result"),
-        "confirmed_all": Column("", "", "yes if q_all is at most alpha; no; untested if it has no p-value"),
+        "confirmed_over_all": Column("", "", "yes if q_all is at most alpha; no; untested if it has no p-value"),
         "q_all": Column(
             "f8", NO_UNIT, "smallest false discovery rate over all findings of all steps that were tested (BH)"
         ),
@@ -45,7 +45,7 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "confirmed": Column("f8", COUNT, f"of these, those that are confirmed; {_OF_CERTIFICATES}"),
         "not_confirmed": Column("f8", COUNT, f"of these, those that are not confirmed; {_OF_CERTIFICATES}"),
         "no_power": Column("f8", COUNT, f"of these, those without power; {_OF_CERTIFICATES}"),
-        "confirmed_all": Column("f8", COUNT, f"of these, those with q_all of at most alpha; {_OF_CERTIFICATES}"),
+        "confirmed_over_all": Column("f8", COUNT, f"of these, those with q_all of at most alpha; {_OF_CERTIFICATES}"),
     },
     "contrasts": {
         "contrast": Column("", "", "the sets: a value of metadata against another, or against all others"),

@@ -276,20 +276,29 @@ KINDS_OF_RESULTS: Mapping[str, KindView] = {
             "steps": TableView(
                 "Steps, and how many of their findings are confirmed",
                 (
-                    *("step", "about", "status", "found", "of", "certified", "confirmed", "confirmed_all"),
+                    *("step", "about", "status", "found", "of", "certified", "confirmed", "confirmed_over_all"),
                     *("not_confirmed", "no_power", "why"),
                 ),
             ),
             "findings": TableView(
                 "Findings, those that are confirmed over all steps first",
                 (
-                    *("name", "step", "verdict", "confirmed_all", "prediction", "unit", "change", "change_controls"),
+                    *(
+                        "name",
+                        "step",
+                        "verdict",
+                        "confirmed_over_all",
+                        "prediction",
+                        "unit",
+                        "change",
+                        "change_controls",
+                    ),
                     *("excess", "excess_from", "excess_to", "q_all", "q", "p", "clusters", "prompts", "why"),
                 ),
             ),
             "contrasts": TableView("Contrasts that were looked at"),
         },
-        ("findings_certified", "confirmed", "confirmed_all", "not_confirmed", "no_power", "left_out"),
+        ("findings_certified", "confirmed", "confirmed_over_all", "not_confirmed", "no_power", "left_out"),
         is_summary=True,
     ),
 }

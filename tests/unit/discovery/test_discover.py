@@ -97,7 +97,7 @@ def test_the_summary_repeats_the_certificates_and_corrects_for_all_of_them(found
     np.testing.assert_array_equal(q_all[known], stats.false_discovery_control(p[known]))
     assert np.isnan(q_all[~known]).all()
     says = ["untested" if q != q else "yes" if q <= SETTINGS.alpha else "no" for q in q_all.tolist()]
-    assert [row["confirmed_all"] for row in rows] == says
+    assert [row["confirmed_over_all"] for row in rows] == says
     steps = {row["step"]: row for row in found.summary.table("steps").rows()}
     for step in of_steps:
         verdicts = [row["verdict"] for row in rows if row["step"] == step]
@@ -120,6 +120,16 @@ def test_verdicts_are_those_of_certify_on_each_result_alone(found: Discovery, st
         assert together["verdict"].tolist() == apart["verdict"].tolist()
         for name in ("p_direction", "p_difference", "p_controls", "clusters", "prompts"):
             np.testing.assert_array_equal(together[name], apart[name])
+
+
+def test_the_page_draws_the_verdicts_of_each_step(found: Discovery) -> None:
+    assert found.page is not None
+    section = found.page.read_text("utf-8").partition('id="result-2"')[0]
+    for column, css in (("confirmed", "confirmed"), ("not_confirmed", "refuted"), ("no_power", "powerless")):
+        counts = found.summary.table("steps", [column])[column]
+        assert section.count(f'class="{css}"') == int((counts > 0).sum())
+        for count in counts[counts > 0].tolist():
+            assert f": {count:.0f} {column.replace('_', ' ')}</title>" in section
 
 
 def test_what_is_finished_is_not_done_again_and_needs_no_model(

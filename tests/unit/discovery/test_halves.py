@@ -56,7 +56,7 @@ def test_metadata_with_the_name_of_ids_are_metadata(tmp_path: Path) -> None:
 
 
 def test_fields_and_halves_that_are_not_there_are_refused(store: Store) -> None:
-    with pytest.raises(ConfigError, match="no metadata 'topik'; there are topic, tag. Did you mean 'topic'"):
+    with pytest.raises(ConfigError, match=r"no metadata 'topik'; there are topic, tag\. Did you mean 'topic'"):
         divide(store, "topik", (), 0.5)
     with pytest.raises(ConfigError, match=r"the (discovery|held-out) half has no prompts: none of 40 prompts meets "):
         divide(store, "tag", (), 0.5)
