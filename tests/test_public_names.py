@@ -206,6 +206,8 @@ DISCOVER = {
     *("--controls", "--strength", "--alpha", "--seed", "--memory-gb", "--model", "--transcoders", "--device-map"),
     *("--dry-run", "--no-dry-run"),
 }
+CHOSEN = {"--communities", "--level", "--every-community", "--no-every-community"}
+"""Options that choose communities."""
 OPTIONS = {
     "trace": JOB,
     "plan": JOB,
@@ -222,6 +224,7 @@ OPTIONS = {
     "intervene": {
         *("--model", "--forward-dtype", "--device-map", "--transcoders", "--text", "--set", "--groups", "--labels"),
         *("--suggest", "--no-suggest", "--freeze-attention", "--no-freeze-attention", "--generate", "--out", "--limit"),
+        *(CHOSEN - {"--communities"}),
         *JSON,
     },
     "compact": set(),
@@ -234,7 +237,7 @@ OPTIONS = {
     },
     "discover": {*("--out", *DISCOVER), *RUN, *JSON},
     "repair": {"--dry-run", "--no-dry-run"},
-    "export": {"--prompt", "--all", "--no-all", "--where", "--out", "--format", "--for", "--scan"},
+    "export": {"--prompt", "--all", "--no-all", "--where", "--out", "--format", "--for", "--scan", *CHOSEN},
     "prepare-upload": {"--prompt", "--where", "--out", "--scan"},
     "import": {
         *("--store", "--prefix", "--drop-unknown", "--no-drop-unknown", "--num-layers", "--tokenizer", "--processes"),
@@ -252,7 +255,7 @@ OPTIONS = {
         *("--host", "--port", "--profile", "--mined", "--model", "--transcoders", "--device"),
         *("--author", "--allow-host", "--token-file", "--page", "--read-only", "--no-read-only"),
     },
-    "draw": {*("--out", "--prompt", "--by", "--layers", "--top", "--edges", "--labels", "--size", "--width")},
+    "draw": {*("--out", "--prompt", "--by", "--layers", "--top", "--edges", "--labels", "--size", "--width"), *CHOSEN},
     "compare": {"--out", "--top", *JSON},
     "info": JSON,
     "digest": set(),
@@ -297,12 +300,21 @@ OF_ANNOTATIONS = {
 TASKS = {"--workers", "--ray-address"}
 MINED = {"--out", "--memory-gb", "--where", "--cluster", "--dry-run", "--no-dry-run", *JSON}
 COMMUNITIES = {
-    *("--resolutions", "--min-clusters", "--bootstraps", "--shuffles", "--alpha", "--labels-out", "--seed"),
+    *(
+        "--resolutions",
+        "--min-clusters",
+        "--bootstraps",
+        "--shuffles",
+        "--alpha",
+        "--labels-out",
+        "--seed",
+        "--profile",
+    ),
 }
 OF_MINE = {
     "mine atlas": {*MINED, "--fold", "--no-fold", *TASKS},
     "mine dark-matter": {*MINED, "--classes", "--top", "--seed", "--model", "--transcoders", "--device-map", *RUN},
-    "mine vectors": {*MINED, "--predict", "--shuffles", "--seed"},
+    "mine vectors": {*MINED, *TASKS, "--predict", "--shuffles", "--seed", *CHOSEN},
     "mine weights": {*MINED, *TASKS, "--transcoders", "--model", "--top", "--candidates", "--min-positions", "--q"},
     "mine chains": {*MINED, *TASKS, "--atlas", "--top", "--begin", "--target", "--min-edges", "--min-prompts"},
     "mine contrast": {
@@ -311,17 +323,27 @@ OF_MINE = {
     },
     "mine consensus": {
         *(*MINED, *TASKS),
-        *("--rule", "--threshold", "--within", "--share", "--subsample", "--samples", "--resamples", "--seed"),
+        *(
+            "--rule",
+            "--threshold",
+            "--within",
+            "--share",
+            "--subsample",
+            "--samples",
+            "--resamples",
+            "--seed",
+            "--draw",
+        ),
     },
     "mine similar": {*MINED, *TASKS, "--prompt", "--edges", "--top", "--samples", "--max-text", "--q", "--seed"},
     "mine motifs": {
         *(*MINED, *TASKS),
         *("--null", "--draws", "--steps", "--edges", "--top", "--min-clusters", "--seed"),
     },
-    "mine universality": {*MINED, "--within", "--measure", "--shuffles", "--q", "--min-clusters", "--seed"},
-    "mine roles": {*MINED, "--neighbours", *COMMUNITIES},
-    "mine pathways": {*MINED, *COMMUNITIES},
-    "mine stability": MINED - {"--cluster"} | {"--prompt", "--node-thresholds", "--edge-thresholds"},
+    "mine universality": {*MINED, *TASKS, "--within", "--measure", "--shuffles", "--q", "--min-clusters", "--seed"},
+    "mine roles": {*MINED, *TASKS, "--neighbours", *COMMUNITIES},
+    "mine pathways": {*MINED, *TASKS, *COMMUNITIES},
+    "mine stability": MINED - {"--cluster"} | {*TASKS, "--prompt", "--node-thresholds", "--edge-thresholds"},
 }
 """Options of the commands of `mine`."""
 

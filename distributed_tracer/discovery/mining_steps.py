@@ -126,7 +126,7 @@ def _communities(kind: Kind) -> tuple[Callable[[DiscoverPlan], str], Callable[[D
         return plan_communities(plan.store, kind, halves.of_discovery, halves.field, memory, settings)
 
     def mine(plan: DiscoverPlan, out: Path, run: Execute) -> Result:
-        return mine_communities(planned(plan), out)
+        return mine_communities(planned(plan), out, run)
 
     return lambda plan: planned(plan).describe(), mine
 
