@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -178,7 +178,8 @@ class _Fingerprint:
         """Return a hash of the format, a graph's sizes and scores, and its context."""
         if context.labels is not self._labels:  # mostly the same for all graphs of a store
             self._labels, self._labels_hash = context.labels, _hash(sorted(context.labels))
-        own = replace(context, labels=Labels())
+        # field by field: the repr of a context is for people, and has only the numbers of groups and pins
+        own = [getattr(context, one.name) for one in fields(context) if one.name != "labels"]
         return _hash((self._format.name, self._format.variant, entry, own, self._labels_hash))
 
 

@@ -15,7 +15,7 @@ from distributed_tracer.errors import ConfigError, PromptNotFound
 from distributed_tracer.export.formats import FORMATS
 from distributed_tracer.export.many import export_many
 from distributed_tracer.export.safe_names import safe_name
-from distributed_tracer.graph.context import GraphContext
+from distributed_tracer.graph.context import GraphContext, Group, NodeKey
 from distributed_tracer.graph.labels import Label, Labels
 from distributed_tracer.store.reader import Store, open_store
 
@@ -114,9 +114,18 @@ def test_a_file_is_written_again_if_labels_or_options_changed_or_it_was_removed(
     assert [num_written(), num_written()] == [2, 0]
     next(out.glob("dallas.json")).unlink()
     assert [num_written(), num_written()] == [1, 0]
-    labels = Labels.of([(0, 1, Label("x", "y"))])
-    monkeypatch.setattr(Store, "context", lambda self, prompt_id: GraphContext(labels=labels))
-    assert [num_written(), num_written()] == [2, 0]
+    key, other = NodeKey("feature", 0, 1, 2), NodeKey("feature", 0, 1, 3)
+    for context in (
+        GraphContext(labels=Labels.of([(0, 1, Label("x", "y"))])),
+        GraphContext(labels=Labels.of([(0, 1, Label("z", "y"))])),
+        GraphContext(groups=(Group("a", (key,)),)),
+        GraphContext(groups=(Group("b", (key,)),)),
+        GraphContext(groups=(Group("b", (other,)),)),
+        GraphContext(pins=(key,)),
+        GraphContext(pins=(other,)),
+    ):
+        monkeypatch.setattr(Store, "context", lambda self, prompt_id, context=context: context)
+        assert [num_written(), num_written()] == [2, 0], context
 
 
 def test_a_file_that_somebody_changed_is_left_alone_and_named(store: Store, tmp_path: Path) -> None:
