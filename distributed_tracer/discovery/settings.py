@@ -38,12 +38,12 @@ class DiscoverSettings:
     """Bootstraps of clusters for roles and for pathways."""
     draws: int = 99
     """Graphs that are drawn for each graph and null of the motifs."""
-    findings: int = 10
+    findings: int = 5
     """Findings of each result that are tested by interventions, the strongest ones."""
     sample: int | None = None
     """Held-out prompts to sample at random for each result; none takes all."""
-    controls: int = 99
-    """Control sets of each finding."""
+    controls: int = 199
+    """Control sets of each finding. With few of them, no p is small enough for all steps together."""
     strength: float = 1.0
     """How far features are turned off: they are multiplied by 1 - strength."""
     alpha: float = 0.05

@@ -54,7 +54,8 @@ def main_numbers(result: Result) -> list[tuple[str, Any]]:
     made = [("tests made", "not recorded" if view.makes_tests else "none")] if not view.is_summary else []
     found += [(words(name), number) for name, number in tests.items()] or made
     shown = (name for name in (*view.tiles, *_TILES) if name in facts)
-    return found + [(words(name), facts[name]) for name in dict.fromkeys(shown)]
+    found += [(words(name), facts[name]) for name in dict.fromkeys(shown)]
+    return list(dict.fromkeys(found))  # some results count their clusters among their facts, too
 
 
 def limits_of(result: Result) -> list[str]:

@@ -50,7 +50,7 @@ export function ColourChoice({ communities, view, act }) {
     [choiceOf(result, null), `${what}${results.length > 1 ? ` (result ${result})` : ""}: significant ones`],
     ...levels.map((one) => [choiceOf(result, one.level), `${what}: level ${one.level}, all ${one.communities.toLocaleString("en")}`]),
   ]);
-  return html`<label class="colours" title="Colours of features. Those of communities take the place of direct effects on targets">colour by${" "}
+  return html`<label class="colours" title="Colours of features. Those of communities take the place of direct effects on targets">Colour by${" "}
     <select value=${view.communities ?? ""} onChange=${(event) => act("colours", { communities: event.target.value || null })}>
       <option value="">kind of node</option>
       ${options.map(([value, text]) => html`<option value=${value}>${text}</option>`)}</select></label>`;
