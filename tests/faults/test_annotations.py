@@ -85,9 +85,9 @@ def test_a_writer_that_is_killed_leaves_whole_annotations_alone(tmp_path: Path) 
         writer.stdin.flush()
         told = [writer.stdout.readline().strip() for _ in range(1 + 3 * attempt)]
         writer.kill()
-        # Not `communicate`, which would leave out the lines that readline has taken from the pipe into its buffer.
-        told += writer.stdout.read().split()
-        assert writer.wait() == -signal.SIGKILL
+        told += writer.stdout.read().split()  # `communicate` alone would leave out lines that readline has buffered
+        writer.communicate()
+        assert writer.returncode == -signal.SIGKILL
         cache = open_log(store.root)
         assert cache.problems == []
         written = [record.ref for record in cache.history("notes") if record.author == f"writer {attempt}"]
