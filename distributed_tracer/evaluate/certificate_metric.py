@@ -57,7 +57,7 @@ class CertificateMetric:
     def settings(self) -> Mapping[str, Any]:
         """Everything besides graph and model that determines the results, as JSON types."""
         own = {"controls": self.controls, "strength": self.strength, "seed": self.seed}
-        return {"findings": digest_of(self.hypotheses), **own}
+        return {"findings": digest_of(self.hypotheses, self.groups), **own}
 
     def evaluate_graph(self, graph: Graph, model: Model, transcoders: Transcoders, cases_at_once: int) -> Table:
         """Return a row for each hypothesis and prediction that the prompt can test.

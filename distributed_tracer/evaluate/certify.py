@@ -105,7 +105,7 @@ class CertifyPlan:
         return {
             "certified": self.result.info["what"],
             "result": self.result.info.get("sha256"),
-            "findings": digest_of(self.findings.hypotheses),
+            "findings": digest_of(self.findings.hypotheses, self.held_out.groups),
             "cluster": job.cluster,
             "where": None if job.where is None else list(job.where),
             **{name: getattr(job, name) for name in ("sample", "controls", "strength", "alpha", "seed")},

@@ -6,7 +6,6 @@ features. Control sets depend on a finding's own features and a seed alone, so t
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -75,11 +74,8 @@ def _metric(plans: Sequence[CertifyPlan]) -> CertificateMetric:
     for number, plan in enumerate(plans):
         own = frozenset(plan.ids)
         for one in plan.findings.hypotheses:
-            about = own & plan.held_out.groups[one.group] if one.group else own
-            # the digest of hypotheses, which tells measurements apart, has the names of groups and not their prompts
-            digest = hashlib.sha256("\0".join(sorted(about)).encode("utf-8", "surrogatepass")).hexdigest()
-            name = f"{number} {one.group} {digest}"
-            groups[name] = about
+            name = f"{number} {one.group}"
+            groups[name] = own & plan.held_out.groups[one.group] if one.group else own
             hypotheses.append(replace(one, group=name))
     job = plans[0].job
     return CertificateMetric(tuple(hypotheses), job.controls, job.strength, job.seed, groups)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 FeatureSite = tuple[int, int]
 """A feature wherever it is active: (layer, index)."""
@@ -66,7 +66,9 @@ class Hypothesis:
     """Name of the set of prompts that the finding is about; empty for all prompts."""
 
 
-def digest_of(hypotheses: Sequence[Hypothesis]) -> str:
-    """Return a hash of all that determines the measurements."""
-    text = json.dumps([asdict(hypothesis) for hypothesis in hypotheses], sort_keys=True)
+def digest_of(hypotheses: Sequence[Hypothesis], groups: Mapping[str, Collection[str]]) -> str:
+    """Return a hash of all that determines the measurements; `groups` has the prompts of each group by its name."""
+    named = sorted({hypothesis.group for hypothesis in hypotheses if hypothesis.group})
+    about: dict[str, Any] = {name: sorted(groups[name]) for name in named}
+    text = json.dumps([[asdict(hypothesis) for hypothesis in hypotheses], about], sort_keys=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()

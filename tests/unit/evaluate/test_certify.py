@@ -168,3 +168,13 @@ def test_a_store_that_has_grown_since_is_refused(tmp_path: Path) -> None:
     traced(tmp_path / "made", 5, kind="one")
     with pytest.raises(ConfigError, match="not known which clusters are held out"):
         plan_certificates(CertifyJob(result.path, store.url, "kind"))
+
+
+def test_measurements_of_other_prompts_in_a_group_are_not_taken_for_these() -> None:
+    one = Hypothesis(0, "some", ((0, 1),), (Prediction(Quantity("targets")),), group="a")
+    groups = ({"a": {"p0"}}, {"a": {"p0", "p1"}}, {"a": {"p0"}, "b": {"p2"}})
+    first, grown, beside = (
+        CertificateMetric((one,), groups={name: frozenset(ids) for name, ids in own.items()}).settings for own in groups
+    )
+    assert first != grown
+    assert first == beside, "no finding is about the other group"
