@@ -31,7 +31,7 @@ def contrast(colour: str, background: str) -> float:
 
 
 def least_difference(colours: Sequence[str]) -> tuple[float, str]:
-    """Return the smallest distance of two of the colours in CIELAB, as whoever sees them worst sees them, and which."""
+    """Return the smallest distance in CIELAB of two of the colours over all kinds of colour vision, and which."""
     found = []
     for people, matrix in _SEEN_BY.items():
         for one, other in itertools.combinations(colours, 2):

@@ -70,7 +70,7 @@ def consensus(
     """
     from ..mine.consensus import mine_consensus
     from ..mine.consensus_rule import ConsensusRule
-    from ..mine.consensus_tasks import EDGE_BYTES, num_ranges
+    from ..mine.consensus_tasks import describe_consensus
     from ..mine.prompts import choose_prompts
     from ..runtime.task_runner import task_runner
     from ..store.reader import open_store
@@ -83,11 +83,7 @@ def consensus(
     rules = ConsensusRule(rule, threshold, within, share, subsample, samples, resamples, seed)
     prompts = choose_prompts(open_store(path), where, cluster)
     if dry_run:
-        print(
-            f"{counted(len(prompts), 'prompt')}, {counted(prompts.num_edges, 'edge')}\n"
-            f"the edges are divided into {counted(num_ranges(prompts.num_edges, memory_gb), 'range')}; at most "
-            f"{prompts.num_edges * EDGE_BYTES / 1e9:.3f} GB of temporary files"
-        )
+        print(describe_consensus(prompts, memory_gb))
         return 0
     with task_runner(config) as run:
         result = mine_consensus(prompts, out, rules, {"where": list(where), "cluster": cluster}, memory_gb, run)

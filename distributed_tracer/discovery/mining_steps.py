@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..errors import ConfigError
 from ..mine.atlas import mine_atlas, plan_atlas
@@ -14,7 +15,7 @@ from ..mine.communities import CommunityPlan, Kind, mine_communities, plan_commu
 from ..mine.community_settings import CommunitySettings
 from ..mine.consensus import mine_consensus
 from ..mine.consensus_rule import ConsensusRule
-from ..mine.inclusion import num_passes
+from ..mine.consensus_tasks import describe_consensus
 from ..mine.mine_chains import mine_chains, plan_chains
 from ..mine.mine_contrast import ContrastPlan, plan_contrast, write_contrast
 from ..mine.motif_plan import plan_motifs
@@ -67,9 +68,7 @@ def _atlas(plan: DiscoverPlan, out: Path, run: Execute) -> Result:
 
 
 def _describe_consensus(plan: DiscoverPlan) -> str:
-    num_edges = plan.halves.discovery.num_edges
-    passes = counted(num_passes(num_edges, plan.job.memory_gb), "part")
-    return f"{counted(num_edges, 'edge')}, which are read in {passes}, one after another"
+    return describe_consensus(plan.halves.discovery, plan.job.memory_gb)
 
 
 def _consensus(plan: DiscoverPlan, out: Path, run: Execute) -> Result:
@@ -131,30 +130,19 @@ def _communities(kind: Kind) -> tuple[Callable[[DiscoverPlan], str], Callable[[D
     return lambda plan: planned(plan).describe(), mine
 
 
-def _describe_motifs(plan: DiscoverPlan) -> str:
+def _of_motifs(plan: DiscoverPlan) -> dict[str, Any]:
+    """Return the arguments of the motifs."""
     halves, settings = plan.halves, plan.job.settings
-    return plan_motifs(
-        plan.store,
-        where=halves.of_discovery,
-        cluster=halves.field,
-        draws=settings.draws,
-        memory_gb=plan.job.memory_gb,
-        seed=settings.seed,
-    ).describe()
+    own = {"draws": settings.draws, "memory_gb": plan.job.memory_gb, "seed": settings.seed}
+    return {"where": halves.of_discovery, "cluster": halves.field, **own}
+
+
+def _describe_motifs(plan: DiscoverPlan) -> str:
+    return plan_motifs(plan.store, **_of_motifs(plan)).describe()
 
 
 def _motifs(plan: DiscoverPlan, out: Path, run: Execute) -> Result:
-    halves, settings = plan.halves, plan.job.settings
-    return mine_motifs(
-        plan.store,
-        out,
-        run=run,
-        where=halves.of_discovery,
-        cluster=halves.field,
-        draws=settings.draws,
-        memory_gb=plan.job.memory_gb,
-        seed=settings.seed,
-    )
+    return mine_motifs(plan.store, out, run=run, **_of_motifs(plan))
 
 
 _STEPS: dict[str, tuple[Callable[[DiscoverPlan], str], Callable[[DiscoverPlan, Path, Execute], Result]]] = {

@@ -68,9 +68,13 @@ def community_texts(result: Result, features: Table) -> list[str]:
 
     Names of communities may repeat; these do not. They are text of prompts, and may contain any character.
     """
-    kind = COMMUNITY_KINDS[result.info["what"]]
     both = zip(features["community"].tolist(), features["name"].tolist(), strict=True)
-    return [f"{kind} {number}: {name}" for number, name in both]
+    return [community_text(result, number, name) for number, name in both]
+
+
+def community_text(result: Result, number: int, name: str) -> str:
+    """Return what a community of a result is called, given its number and its name."""
+    return f"{COMMUNITY_KINDS[result.info['what']]} {number}: {name}"
 
 
 def features_by_community(

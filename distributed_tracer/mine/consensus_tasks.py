@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ..tasks.phases import Phases
 from ..tasks.task import Place, Task
+from ..text import counted
 from .consensus_rule import ConsensusRule, count_chosen, samples_at_once
 from .edge_records import DividedFile
 from .edge_shares import read_edge_shares
@@ -123,6 +124,15 @@ def pieces(prompts: ChosenPrompts) -> Iterator[dict[str, Any]]:
 def num_ranges(num_edges: int, memory_gb: float) -> int:
     """Return the number of ranges into which edges are divided by target, so that those of one fit into the memory."""
     return max(num_passes(num_edges, memory_gb), -(-num_edges // _RANGE_EDGES))
+
+
+def describe_consensus(prompts: ChosenPrompts, memory_gb: float) -> str:
+    """Return lines for people: what the edges of prompts take."""
+    return (
+        f"{counted(len(prompts), 'prompt')}, {counted(prompts.num_edges, 'edge')}\n"
+        f"the edges are divided into {counted(num_ranges(prompts.num_edges, memory_gb), 'range')}; at most "
+        f"{prompts.num_edges * EDGE_BYTES / 1e9:.3f} GB of temporary files"
+    )
 
 
 def write_sites(place: Place, prompts: str) -> None:

@@ -9,7 +9,7 @@ from ..graph.edge_strength import passing_influence
 from ..graph.graph import Graph
 from ..graph.node_keys import node_keys
 from ..graph.nodes import NodeKind
-from ..mine.community_labels import COMMUNITY_KINDS, SIGNIFICANT
+from ..mine.community_labels import COMMUNITY_KINDS, SIGNIFICANT, community_text
 from ..mine.result import Result
 from .node_names import key_text
 from .served_store import ServedStore
@@ -39,13 +39,12 @@ class ServedCommunities:
 
     def __init__(self, result: Result) -> None:
         """Read the communities. Raises ResultError for damaged files."""
-        kind = COMMUNITY_KINDS[result.info["what"]]
         rows = result.table("communities", _NEEDED).rows()
         self.all = {
             row["community"]: Community(
                 row["community"],
                 row["level"],
-                f"{kind} {row['community']}: {row['name']}",
+                community_text(result, row["community"], row["name"]),
                 row["verdict"],
                 row["size"],
             )

@@ -1,4 +1,4 @@
-"""Every page reports what is damaged or unreadable, until this is dismissed or mended."""
+"""Every page reports what is damaged or unreadable, until it is dismissed or repaired."""
 
 from __future__ import annotations
 
