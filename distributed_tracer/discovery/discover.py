@@ -52,7 +52,7 @@ class Discovery:
 
     folder: Path
     summary: Result
-    """Tables `findings`, `steps` and `contrasts`; docs/discover.md describes them."""
+    """Tables `findings`, `steps`, `features` and `contrasts`; docs/discover.md describes them."""
     outcomes: tuple[Outcome, ...]
     page: Path | None
     """The page, which any browser shows; None if it was not asked for."""

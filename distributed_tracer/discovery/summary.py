@@ -22,6 +22,7 @@ from .job import DiscoverPlan
 from .outcome import LEFT_OUT, Outcome
 from .settings import DiscoverSettings
 from .summary_columns import COLUMNS
+from .tested_features import feature_rows, features_of, named
 
 YES, NO, UNTESTED = "yes", "no", "untested"
 _UNITS = ("logit", "pre-activation")
@@ -39,11 +40,18 @@ _FOUND: Mapping[str, tuple[Callable[[Mapping[str, Any]], Any], str]] = {
 
 def summary(plan: DiscoverPlan, outcomes: Sequence[Outcome]) -> Findings:
     """Return the summary of all steps."""
-    findings = _findings(outcomes, plan.job.settings.alpha, token_names(plan.store))
+    tokens = token_names(plan.store)
+    features_by_finding = features_of(outcomes, plan.job.settings.findings)
+    features = feature_rows(plan.halves.discovery, features_by_finding, tokens)
+    by_site = {(row["layer"], row["feature"]): row for row in features}
+    findings = _findings(outcomes, plan.job.settings.alpha, tokens)
+    for row in findings:
+        row["features"] = named(features_by_finding.get((row["step"], row["finding"]), ()), by_site)
     steps = [_step(one, findings) for one in outcomes]
     tables = {
         "findings": _table("findings", findings),
         "steps": _table("steps", steps),
+        "features": _table("features", features),
         "contrasts": _table("contrasts", [_contrast(one) for one in plan.contrasts]),
     }
     return Findings.of(COLUMNS, tables, _facts(plan, outcomes, findings), tuple(_warnings(plan, outcomes, findings)))

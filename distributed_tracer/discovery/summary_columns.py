@@ -30,6 +30,9 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "excess_from": Column("f8", _CHANGE, "lower end of its 95% interval over clusters"),
         "excess_to": Column("f8", _CHANGE, "upper end of this interval"),
         "why": Column("", "", "why it is not confirmed; empty if it is"),
+        "features": Column(
+            "", "", "features that it is about, each with its label or with tokens; empty for communities"
+        ),
         "table": Column("", "", "table of the result that has the finding"),
         "finding": Column("i8", NO_UNIT, "row of the finding in this table, from 0"),
     },
@@ -46,6 +49,15 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "not_confirmed": Column("f8", COUNT, f"of these, those that are not confirmed; {_OF_CERTIFICATES}"),
         "no_power": Column("f8", COUNT, f"of these, those without power; {_OF_CERTIFICATES}"),
         "confirmed_over_all": Column("f8", COUNT, f"of these, those with q_all of at most alpha; {_OF_CERTIFICATES}"),
+    },
+    "features": {
+        "layer": Column("i8", NO_UNIT, "layer of a feature that a tested finding is about; members are left out"),
+        "feature": Column("i8", NO_UNIT, "its index"),
+        "findings": Column("i8", COUNT, "tested findings that are about it"),
+        "label": Column("", "", "its labels in the store when the summary was written"),
+        "tokens": Column(
+            "", "", "tokens at which it has most influence in the discovery half, with shares of its influence"
+        ),
     },
     "contrasts": {
         "contrast": Column("", "", "the sets: a value of metadata against another, or against all others"),

@@ -16,7 +16,6 @@ from ..graph.nodes import NodeKind
 from .clusters import UNIT
 from .prompts import ChosenPrompts
 from .scan import scan_ranges
-from .sites import Sites
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -41,12 +40,8 @@ class FeatureContexts:
     cluster_Y: Ints
 
 
-def read_contexts(
-    prompts: ChosenPrompts, cluster_of: npt.NDArray[np.int32], sites: Sites, feature_sites: Ints
-) -> FeatureContexts:
-    """Return where features act, given the numbers of their sites. Prompts without a cluster are left out."""
-    number_by_site = np.full(len(sites), -1, dtype=np.int64)
-    number_by_site[feature_sites] = np.arange(len(feature_sites))
+def read_contexts(prompts: ChosenPrompts, cluster_of: npt.NDArray[np.int32], code_F: Ints) -> FeatureContexts:
+    """Return where features act, given the codes of their sites, ascending. Prompts without a cluster are left out."""
     size = np.maximum(1, np.bincount(cluster_of[cluster_of >= 0]))
     pairs, distances, seen = _Sums(), _Sums(), [np.zeros(0, dtype=np.int64)]
     for scanned in scan_ranges(prompts, _READ_ROWS):
@@ -59,8 +54,9 @@ def read_contexts(
         seen.append(np.unique(tokens[known] << 32 | cluster[known]))
         if sum(map(len, seen)) > _MOST_WAITING + 2 * len(seen[0]):
             seen = [np.unique(np.concatenate(seen))]
-        feature_N = number_by_site[sites.numbers(scanned.code_N)]
-        kept_N = (nodes["kind"] == NodeKind.FEATURE) & (feature_N >= 0) & (cluster_I[own.prompt_N] >= 0)
+        feature_N = np.searchsorted(code_F, scanned.code_N).clip(max=len(code_F) - 1)
+        kept_N = (nodes["kind"] == NodeKind.FEATURE) & (cluster_I[own.prompt_N] >= 0)
+        kept_N &= code_F[feature_N] == scanned.code_N if len(code_F) else False
         prompt, feature, position = (
             values[kept_N].astype(np.int64) for values in (own.prompt_N, feature_N, nodes["position"])
         )
@@ -73,7 +69,7 @@ def read_contexts(
         distances.add(feature * len(DISTANCES) + _class_of(distance), share)
     code, sums = pairs.total()
     place, of_classes = distances.total()
-    table_by_class = np.zeros((len(feature_sites), len(DISTANCES)), dtype=np.int64)
+    table_by_class = np.zeros((len(code_F), len(DISTANCES)), dtype=np.int64)
     table_by_class.flat[place] = of_classes
     every = np.unique(np.concatenate(seen))
     return FeatureContexts(

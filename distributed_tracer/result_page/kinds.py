@@ -283,19 +283,12 @@ KINDS_OF_RESULTS: Mapping[str, KindView] = {
             "findings": TableView(
                 "Findings, those that are confirmed over all steps first",
                 (
-                    *(
-                        "name",
-                        "step",
-                        "verdict",
-                        "confirmed_over_all",
-                        "prediction",
-                        "unit",
-                        "change",
-                        "change_controls",
-                    ),
-                    *("excess", "excess_from", "excess_to", "q_all", "q", "p", "clusters", "prompts", "why"),
+                    *("name", "features", "step", "verdict", "confirmed_over_all", "prediction", "unit", "change"),
+                    *("change_controls", "excess", "excess_from", "excess_to", "q_all", "q", "p", "clusters"),
+                    *("prompts", "why"),
                 ),
             ),
+            "features": TableView("What the features of these findings are", (), Order("findings", "largest")),
             "contrasts": TableView("Contrasts that were looked at"),
         },
         ("findings_certified", "confirmed", "confirmed_over_all", "not_confirmed", "no_power", "left_out"),

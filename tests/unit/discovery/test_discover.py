@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
+import re
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +18,15 @@ from scipy import stats
 from distributed_tracer import open_result
 from distributed_tracer.cli.main import main
 from distributed_tracer.discovery.discover import Discovery
+from distributed_tracer.discovery.tested_features import named
 from distributed_tracer.errors import ConfigError, ResultError
 from distributed_tracer.evaluate.certify import CertifyJob, certify
+from distributed_tracer.graph.nodes import NodeKind
+from distributed_tracer.mine.token_names import token_names
 from distributed_tracer.serve.served_store import ServedStore
 from distributed_tracer.serve.settings import ServeSettings
 from distributed_tracer.store.reader import Store
+from distributed_tracer.text import short
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("graspologic_native")
@@ -231,3 +237,41 @@ def test_a_result_that_is_damaged_is_an_error_that_names_its_file(store: Store, 
     shutil.rmtree(found.folder / "consensus" / "tables")
     with pytest.raises(ResultError, match=r"f/consensus/tables/.* cannot be read"):
         discovered(store.url, tmp_path / "f", steps=["consensus", "report"])
+
+
+def test_features_of_findings_have_labels_and_the_tokens_where_they_act(found: Discovery, store: Store) -> None:
+    findings = list(found.summary.table("findings").rows())
+    topic = {row["id"]: row["topic"] for row in store.prompts.rows()}
+    used = open_result(found.folder / "atlas").table("prompts", ["id"])["id"].tolist()
+    size, texts = Counter(topic[prompt] for prompt in used), token_names(store)
+    influence: dict[tuple[int, int], dict[int, float]] = {}
+    for graph in store.graphs(used):
+        nodes = graph.nodes
+        for node in nodes.where(NodeKind.FEATURE).tolist():
+            own = influence.setdefault((int(nodes.layer_N[node]), int(nodes.feature_N[node])), {})
+            token = int(graph.tokens_P[nodes.position_N[node]])
+            value = abs(float(graph.influence_N[node])) / size[topic[graph.prompt_id]]
+            own[token] = own.get(token, 0.0) + value
+    rows = list(found.summary.table("features").rows())
+    assert rows
+    for row in rows:
+        site = row["layer"], row["feature"]
+        shares = {token: value / sum(influence[site].values()) for token, value in influence[site].items()}
+        strongest = sorted(shares, key=lambda token: -shares[token])[:3]
+        pieces = re.split(r"(?<=%), ", row["tokens"])
+        assert [piece.rpartition(" ")[0] for piece in pieces] == [short(texts[token], 20) for token in strongest]
+        said = [float(piece.rpartition(" ")[2].removesuffix("%")) for piece in pieces]
+        np.testing.assert_allclose(said, [100 * shares[token] for token in strongest], rtol=0, atol=0.501)
+        name = re.compile(rf"(^|; ){site[0]}:{site[1]} at ")
+        assert row["findings"] == sum(name.search(one["features"]) is not None for one in findings) > 0
+    for one in findings:
+        assert (one["features"] == "") == (one["kind"] in ("roles", "pathways"))
+        if one["kind"] == "contrast":
+            assert one["features"].startswith(f"{one['name']} at ")
+
+
+def test_a_label_takes_the_place_of_tokens() -> None:
+    rows = {(0, 1): {"label": "says", "tokens": "'a' 50%"}, (2, 3): {"label": "", "tokens": "'a' 50%"}}
+    assert named([(2, 3), (0, 1)], rows) == "2:3 at 'a' 50%; 0:1 says"
+    assert named([], rows) == ""
+    assert named([(0, 1)], {(0, 1): {"label": "", "tokens": ""}}) == "0:1"
