@@ -3,7 +3,7 @@
 A feature alone, as `2:438`, tells nobody anything. Members of communities are left out: a community has a name, and its
 result has a table of members.
 
-Axes: F feature.
+Axes: F feature, X pair of a feature and a token.
 """
 
 from __future__ import annotations

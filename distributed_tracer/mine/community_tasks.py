@@ -133,7 +133,7 @@ def partition_edges(place: Place, edges: str, kind: str, settings: dict[str, Any
 def write_contexts(place: Place, prompts: str, edges: str) -> None:
     """Write where features act."""
     chosen, mined = read_prompts(place, prompts), mined_edges(str(place.work), edges)
-    found = read_contexts(chosen, clusters_of(chosen), mined.sites.code_I[mined.site_F])
+    found = read_contexts(chosen, clusters_of(chosen), mined.sites.codes(mined.site_F))
     save_arrays(place.out, {entry.name: getattr(found, entry.name) for entry in fields(found)})
 
 

@@ -107,6 +107,10 @@ class Sites:
                 found[-2:] = [_joined(found[-2:])]
         return cls(*_joined(found))
 
+    def codes(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the code of each of these sites."""
+        return self.code_I[numbers]
+
     def numbers(self, code_N: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
         """Return the number of each node's site, given codes that all exist."""
         return self._lookup.numbers(code_N)
