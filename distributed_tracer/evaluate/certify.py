@@ -53,7 +53,8 @@ class CertifyJob:
     findings: int = 100
     """Number of findings to certify, the strongest ones."""
     sample: int | None = None
-    """Number of held-out prompts to sample at random; None takes all."""
+    """Number of held-out prompts to sample at random, of a contrast from each set that findings are about; None takes
+    all."""
     controls: int = 99
     """Number of control sets of each finding."""
     strength: float = 1.0
@@ -90,8 +91,11 @@ class CertifyPlan:
 
     @cached_property
     def ids(self) -> list[str]:
-        """Ids of the prompts to intervene in."""
-        return choose(self.store, self.job.sample, self.job.seed, self.held_out.prompts.ids)
+        """Ids of the prompts to intervene in: if findings are about sets of prompts, a sample of each such set."""
+        names, ids = {one.group for one in self.findings.hypotheses}, self.held_out.prompts.ids
+        sampled = [ids] if "" in names else [[one for one in ids if one in self.held_out.groups[n]] for n in names]
+        chosen = {prompt for own in sampled for prompt in choose(self.store, self.job.sample, self.job.seed, own)}
+        return choose(self.store, None, 0, sorted(chosen))
 
     @property
     def metric(self) -> CertificateMetric:

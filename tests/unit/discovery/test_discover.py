@@ -20,8 +20,9 @@ from distributed_tracer.cli.main import main
 from distributed_tracer.discovery.discover import Discovery
 from distributed_tracer.discovery.tested_features import named
 from distributed_tracer.errors import ConfigError, ResultError
-from distributed_tracer.evaluate.certify import CertifyJob, certify
+from distributed_tracer.evaluate.certify import CertifyJob, certify, plan_certificates
 from distributed_tracer.graph.nodes import NodeKind
+from distributed_tracer.mine.mine_contrast import mine_contrast
 from distributed_tracer.mine.token_names import token_names
 from distributed_tracer.serve.served_store import ServedStore
 from distributed_tracer.serve.settings import ServeSettings
@@ -268,6 +269,22 @@ def test_features_of_findings_have_labels_and_the_tokens_where_they_act(found: D
         assert (one["features"] == "") == (one["kind"] in ("roles", "pathways"))
         if one["kind"] == "contrast":
             assert one["features"].startswith(f"{one['name']} at ")
+
+
+def test_a_sample_is_of_each_set_that_findings_are_about(store: Store, tmp_path: Path) -> None:
+    """A sample of all prompts together would have next to none of a small set."""
+    half = ["split(topic)<=0.65"]
+    result = mine_contrast(store, tmp_path / "found", "kind=long", where=half, cluster="topic", q=0.999)
+    plan = plan_certificates(CertifyJob(result.path, store.url, "topic", sample=2))
+    of_sets = {name: own & {*plan.held_out.prompts.ids} for name, own in plan.held_out.groups.items()}
+    assert min(map(len, of_sets.values())) > 2
+    assert {hypothesis.group for hypothesis in plan.findings.hypotheses} == {"a", "b"}
+    assert {name: len(own & {*plan.ids}) for name, own in of_sets.items()} == {"a": 2, "b": 2}
+    everything = plan_certificates(CertifyJob(result.path, store.url, "topic"))
+    assert {*everything.ids} == of_sets["a"] | of_sets["b"]
+    of_one = replace(plan.findings, hypotheses=tuple(one for one in plan.findings.hypotheses if one.group == "b"))
+    about_b = replace(everything, findings=of_one)
+    assert {*about_b.ids} == of_sets["b"], "no finding needs the others"
 
 
 def test_a_label_takes_the_place_of_tokens() -> None:
