@@ -19,7 +19,8 @@ from typing import Any
 from ..config import RunConfig
 from ..errors import ConfigError, ResultError
 from ..evaluate.certify import CertifyJob, CertifyPlan, plan_certificates
-from ..evaluate.certify_together import certify_together
+from ..evaluate.certify_together import certify_together, finished
+from ..mine.certificates import certificates_of
 from ..mine.findings import mine_findings
 from ..mine.prompts import choose_prompts
 from ..mine.result import Result, document_at
@@ -30,7 +31,7 @@ from ..text import and_more
 from .job import DiscoverJob, DiscoverPlan
 from .mining_steps import CERTIFIABLE, mining_steps
 from .outcome import Outcome, reason
-from .settings import CERTIFICATES, DEFAULT_STEPS, MINING, REPORT, DiscoverSettings
+from .settings import CERTIFICATES, DEFAULT_STEPS, MINING, OF_CERTIFICATES, REPORT, DiscoverSettings
 from .summary import summary
 
 SUMMARY, PAGE = "summary", "report.html"
@@ -38,7 +39,7 @@ SUMMARY, PAGE = "summary", "report.html"
 DISCOVERY = "discovery"
 """Kind of the summary as a result."""
 _LISTED = 3
-_OWN, _LOCK = ".discover", "lock"
+_OWN, _LOCK, _REPLACED = ".discover", "lock", "replaced"
 _FOLDER = TableFolder(
     "discovery", "folder of discoveries", "settings.json", "distributed_tracer discovery", 1, ResultError, "store"
 )
@@ -86,9 +87,10 @@ def discover(
 
     `store` is a directory or URL, and `cluster` names metadata whose equal values make prompts a cluster; without it
     each prompt is one. `steps` are names of STEPS, and `by` is metadata to contrast, which is chosen without it. What
-    is finished in `out` is not done again. A step that cannot be done is left out, with the reason. Raises ConfigError
-    for a folder with findings of other settings, for a field or a condition that names nothing, and for a half without
-    prompts; StoreError; ResultError if the disk is full; and WorkerLost.
+    is finished in `out` is not done again; other settings of certificates (OF_CERTIFICATES) make these anew. A step
+    that cannot be done is left out, with the reason. Raises ConfigError for a folder with findings of other settings,
+    for a field or a condition that names nothing, and for a half without prompts; StoreError; ResultError if the disk
+    is full; and WorkerLost.
     """
     conditions = (where,) if isinstance(where, str) else tuple(where)
     of = settings or DiscoverSettings()
@@ -116,11 +118,14 @@ def run_discovery(plan: DiscoverPlan, say: Say = lambda text: None) -> Discovery
 
 
 def check_findings_folder(folder: Path, options: Mapping[str, Any]) -> None:
-    """Raise ConfigError if a folder has findings of other settings, or other files. Nothing is written."""
+    """Raise ConfigError if a folder has findings of other settings than those of certificates, or other files.
+
+    Nothing is written.
+    """
     _FOLDER.check_place(folder)
     document = _FOLDER.read(folder / _OWN, _check)
     if document is not None:
-        _FOLDER.check_same(folder, document["settings"], options)
+        _FOLDER.check_same(folder, _of_mining(document["settings"]), _of_mining(options))
     elif folder.is_dir() and any(path.name != _OWN for path in folder.iterdir()):
         raise _FOLDER.has_other_files(folder)
 
@@ -132,9 +137,15 @@ def _folder(folder: Path, options: Mapping[str, Any]) -> Iterator[None]:
     own = folder / _OWN
     with _FOLDER.locked(folder, own / _LOCK):
         check_findings_folder(folder, options)  # another run may have begun meanwhile
-        if _FOLDER.read(own, _check) is None:
+        document = _FOLDER.read(own, _check)
+        if document is None or document["settings"] != options:
             _FOLDER.write(own, {"settings": options}, ())
+        shutil.rmtree(own / _REPLACED, ignore_errors=True)  # of a run that was killed
         yield
+
+
+def _of_mining(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name not in OF_CERTIFICATES}
 
 
 def _check(document: dict[str, Any]) -> None:
@@ -180,6 +191,8 @@ def _certified(plan: DiscoverPlan, outcomes: Sequence[Outcome], say: Say) -> lis
                 plans[number] = plan_certificates(_certify_job(plan, one.result))
             except Exception as error:  # `reason` raises it again if it is not about the step alone
                 found[number] = replace(one, why_uncertified=reason(error, one.result.path))
+            else:
+                _remove_others(plans[number], plan.job.folder / _OWN / _REPLACED)
     say(f"intervening: {', '.join(outcomes[number].step for number in plans) or 'nothing to test'}")
     results: Sequence[Result | None] = [None] * len(plans)
     why = FAILED
@@ -195,6 +208,13 @@ def _certified(plan: DiscoverPlan, outcomes: Sequence[Outcome], say: Say) -> lis
         why_uncertified = why if result is None else ""
         found[number] = replace(outcomes[number], certificates=result, why_uncertified=why_uncertified)
     return found
+
+
+def _remove_others(plan: CertifyPlan, replaced: Path) -> None:
+    """Remove finished certificates of other settings; what was measured for them stays in the store."""
+    if certificates_of(plan.result) is not None and finished(plan) is None:
+        plan.folder.rename(replaced)  # at once: a run that is killed leaves no half of them
+        shutil.rmtree(replaced)
 
 
 def _certify_job(plan: DiscoverPlan, result: Result) -> CertifyJob:

@@ -15,6 +15,9 @@ STEPS = (*MINING, CERTIFICATES, REPORT)
 DEFAULT_STEPS = tuple(step for step in STEPS if step != "motifs")
 """Steps that are done unless others are asked for: motifs take long, and no intervention tests them."""
 
+OF_CERTIFICATES = ("findings", "sample", "controls", "strength")
+"""Settings on which no mining step depends."""
+
 
 @dataclass(frozen=True)
 class DiscoverSettings:

@@ -37,9 +37,9 @@ def certify_together(
     of = [_shared(plan) for plan in plans]
     if any(one != of[0] for one in of):
         raise ConfigError("results are certified together only with the same store, model, controls, strength and seed")
-    finished = [_finished(plan) for plan in plans]
-    if all(one is not None for one in finished):
-        return None, [one for one in finished if one is not None]
+    there = [one for plan in plans if (one := finished(plan)) is not None]
+    if len(there) == len(plans):
+        return None, there
     job = plans[0].job
     ids = sorted({prompt for plan in plans for prompt in plan.ids})
     done = run_evaluation(
@@ -58,7 +58,7 @@ def _shared(plan: CertifyPlan) -> tuple[object, ...]:
     return job.store, job.model, job.transcoders, job.device_map, job.controls, job.strength, job.seed
 
 
-def _finished(plan: CertifyPlan) -> Result | None:
+def finished(plan: CertifyPlan) -> Result | None:
     """Return the certificates of a plan that are finished; None if there are none, or of other settings."""
     found = certificates_of(plan.result) if plan.job.out is None else None
     if found is None:

@@ -170,6 +170,37 @@ def test_other_settings_and_other_files_are_refused(found: Discovery, store: Sto
         discovered(store.url, tmp_path / "none" / "findings")
 
 
+def test_other_settings_of_certificates_keep_what_was_mined(
+    found: Discovery, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(found.folder, tmp_path / "findings")
+    copy, before = tmp_path / "findings", contents(found.folder)
+    mined = {
+        name for name in before if not name.startswith(("summary/", ".discover/")) and "/certificates/" not in name
+    }
+    more = replace(SETTINGS, findings=2, controls=29)
+    again = discovered(store.url, copy, settings=more)
+    after = contents(copy)
+    assert {name: after[name] for name in mined} == {name: before[name] for name in mined}
+    tested = [one for one in again.outcomes if one.certificates is not None]
+    assert tested
+    for one in tested:
+        assert one.certificates is not None
+        assert one.certificates.info["settings"]["controls"] == 29
+        assert len(one.certificates.table("certificates")) <= 2
+    assert again.summary.info["settings"]["controls"] == 29
+    assert len(again.summary.table("findings")) == sum(len(one.certificates.table("certificates")) for one in tested)  # type: ignore[union-attr]  # those that are tested
+    fresh = discovered(store.url, tmp_path / "fresh", settings=more)
+    assert contents(fresh.folder) == after
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise AssertionError("nothing is to be measured again")
+
+    monkeypatch.setattr("distributed_tracer.evaluate.worker.EvaluationWorker._evaluate", refuse)
+    discovered(store.url, copy)
+    assert contents(copy) == before
+
+
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
