@@ -87,10 +87,10 @@ def discover(
 
     `store` is a directory or URL, and `cluster` names metadata whose equal values make prompts a cluster; without it
     each prompt is one. `steps` are names of STEPS, and `by` is metadata to contrast, which is chosen without it. What
-    is finished in `out` is not done again; other settings of certificates (OF_CERTIFICATES) make these anew. A step
-    that cannot be done is left out, with the reason. Raises ConfigError for a folder with findings of other settings,
-    for a field or a condition that names nothing, and for a half without prompts; StoreError; ResultError if the disk
-    is full; and WorkerLost.
+    is finished in `out` is not done again; another number of findings, prompts or control sets, or another strength,
+    makes only the certificates anew. A step that cannot be done is left out, with the reason. Raises ConfigError for a
+    folder with findings of other settings, for a field or a condition that names nothing, and for a half without
+    prompts; StoreError; ResultError if the disk is full; and WorkerLost.
     """
     conditions = (where,) if isinstance(where, str) else tuple(where)
     of = settings or DiscoverSettings()

@@ -49,7 +49,9 @@ def feature_rows(
 ) -> list[dict[str, Any]]:
     """Return a row for each of these features, by layer and index; reads the nodes of the prompts once."""
     sites = sorted({site for several in features.values() for site in several})
-    layer_F, index_F = np.array(sites, dtype=np.int64).reshape(-1, 2).T
+    if not sites:
+        return []
+    layer_F, index_F = np.array(sites, dtype=np.int64).T
     code_F = site_codes(layer_F, np.full(len(sites), NodeKind.FEATURE), index_F)
     contexts = read_contexts(prompts, clusters_of(prompts), code_F)
     labels = prompts.store.labels

@@ -92,10 +92,11 @@ class CertifyPlan:
     @cached_property
     def ids(self) -> list[str]:
         """Ids of the prompts to intervene in: if findings are about sets of prompts, a sample of each such set."""
-        names, ids = {one.group for one in self.findings.hypotheses}, self.held_out.prompts.ids
-        sampled = [ids] if "" in names else [[one for one in ids if one in self.held_out.groups[n]] for n in names]
-        chosen = {prompt for own in sampled for prompt in choose(self.store, self.job.sample, self.job.seed, own)}
-        return choose(self.store, None, 0, sorted(chosen))
+        job, every, chosen = self.job, frozenset(self.held_out.prompts.ids), set[str]()
+        for name in {one.group for one in self.findings.hypotheses}:
+            own = every & self.held_out.groups[name] if name else every
+            chosen.update(choose(self.store, job.sample, job.seed, [*own]))
+        return choose(self.store, None, job.seed, [*chosen])
 
     @property
     def metric(self) -> CertificateMetric:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..graph.nodes import NodeKind
 from .clusters import UNIT
 from .prompts import ChosenPrompts
 from .scan import scan_ranges
@@ -41,7 +40,8 @@ class FeatureContexts:
 
 
 def read_contexts(prompts: ChosenPrompts, cluster_of: npt.NDArray[np.int32], code_F: Ints) -> FeatureContexts:
-    """Return where features act, given the codes of their sites, ascending. Prompts without a cluster are left out."""
+    """Return where features act, given the codes of their sites, one or more, ascending. Prompts without a cluster are
+    left out."""
     size = np.maximum(1, np.bincount(cluster_of[cluster_of >= 0]))
     pairs, distances, seen = _Sums(), _Sums(), [np.zeros(0, dtype=np.int64)]
     for scanned in scan_ranges(prompts, _READ_ROWS):
@@ -55,8 +55,7 @@ def read_contexts(prompts: ChosenPrompts, cluster_of: npt.NDArray[np.int32], cod
         if sum(map(len, seen)) > _MOST_WAITING + 2 * len(seen[0]):
             seen = [np.unique(np.concatenate(seen))]
         feature_N = np.searchsorted(code_F, scanned.code_N).clip(max=len(code_F) - 1)
-        kept_N = (nodes["kind"] == NodeKind.FEATURE) & (cluster_I[own.prompt_N] >= 0)
-        kept_N &= code_F[feature_N] == scanned.code_N if len(code_F) else False
+        kept_N = (code_F[feature_N] == scanned.code_N) & (cluster_I[own.prompt_N] >= 0)
         prompt, feature, position = (
             values[kept_N].astype(np.int64) for values in (own.prompt_N, feature_N, nodes["position"])
         )

@@ -289,7 +289,7 @@ def test_features_of_findings_have_labels_and_the_tokens_where_they_act(found: D
     for row in rows:
         site = row["layer"], row["feature"]
         shares = {token: value / sum(influence[site].values()) for token, value in influence[site].items()}
-        strongest = sorted(shares, key=lambda token: -shares[token])[:3]
+        strongest = sorted(shares, key=lambda token: (-round(shares[token], 9), token))[:3]
         pieces = re.split(r"(?<=%), ", row["tokens"])
         assert [piece.rpartition(" ")[0] for piece in pieces] == [short(texts[token], 20) for token in strongest]
         said = [float(piece.rpartition(" ")[2].removesuffix("%")) for piece in pieces]
