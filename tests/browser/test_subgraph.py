@@ -268,6 +268,23 @@ def test_places_of_boxes_are_saved_with_the_groups(writing: Server, store: Path,
         assert state(shown)["sg"] == []
 
 
+def test_keys_that_come_before_the_next_frame_each_count(server: Server, browser: Any, dallas: Graph) -> None:
+    a = keys(dallas)[0]
+    with opened(browser, server, page([a])) as shown:
+        shown.locator(f'.sg-box[data-id="{a}"]').focus()
+        laid_out = x_of(shown, a)
+        shown.evaluate(
+            """async () => {
+              const key = { key: "ArrowRight", shiftKey: true, bubbles: true, cancelable: true };
+              for (let pressed = 0; pressed < 5; pressed++) {
+                document.activeElement.dispatchEvent(new KeyboardEvent("keydown", key));
+                await null;
+              }
+            }"""
+        )
+        assert round(x_of(shown, a) - laid_out) == 50
+
+
 def test_everything_is_done_with_keys(server: Server, browser: Any, dallas: Graph) -> None:
     a, b, *_ = keys(dallas)
     token, target = keys(dallas, NodeKind.TOKEN)[0], keys(dallas, NodeKind.TARGET)[0]

@@ -2,7 +2,6 @@
 import { html, useEffect, useRef, useState } from "./lib.js";
 
 const bound = new Map(); // by owner: lists of { keys: ["ctrl+z"], label, run }
-let listener = () => {};
 
 const isTyping = (element) =>
   element instanceof HTMLElement &&
@@ -31,22 +30,17 @@ addEventListener("keydown", (event) => {
 /** Hook: bind keys while the component is shown. `group` names them in the list. A `run` that returns false passes on. */
 export function useKeys(group, bindings) {
   const owner = useRef({});
-  useEffect(() => {
-    bound.set(owner.current, bindings.map((binding) => ({ ...binding, group })));
-    listener();
-  });
-  useEffect(() => () => { bound.delete(owner.current); listener(); }, []);
+  useEffect(() => { bound.set(owner.current, bindings.map((binding) => ({ ...binding, group }))); });
+  useEffect(() => () => { bound.delete(owner.current); }, []);
 }
 
 const NAMES = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", " ": "space" };
 const shown = (keys) => keys.split("+").map((key) => NAMES[key] ?? key).join(" ");
 
-/** The list of keys, which `?` opens. */
+/** The list of keys, which `?` opens: those that are bound when it opens. */
 export function KeyHelp() {
   const [isOpen, open] = useState(false);
-  const [, again] = useState(0);
   const dialog = useRef(null);
-  useEffect(() => { listener = () => again((count) => count + 1); return () => { listener = () => {}; }; }, []);
   useKeys("everywhere", [{ keys: ["?"], label: "this list", run: () => open(true) }]);
   useEffect(() => {
     if (isOpen && dialog.current && !dialog.current.open) dialog.current.showModal();

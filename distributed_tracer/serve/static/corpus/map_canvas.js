@@ -1,7 +1,7 @@
 // The drawing of the map: points and marks on two canvases, and what pointers do with them.
 import { go, href } from "../address.js";
 import { get } from "../api.js";
-import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../lib.js";
+import { html, useEffect, useMemo, useRef, useState } from "../lib.js";
 import { cut, number, plain, tokenText, visible } from "../text.js";
 import { title } from "./columns.js";
 import { cameraOf, mapColours, paintMarks, paintPoints, pointAt, radiusOf } from "./map_paint.js";
@@ -27,7 +27,7 @@ export function useTheme() {
 /** Hook: the width of an element. */
 function useWidth(box) {
   const [width, set] = useState(0);
-  useLayoutEffect(() => {
+  useEffect(() => {
     const measure = () => set(Math.round(box.current.clientWidth)), observer = new ResizeObserver(measure);
     observer.observe(box.current);
     measure();
