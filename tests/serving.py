@@ -125,18 +125,19 @@ def opened(browser: Any, server: Server, page: str = "", **context: Any) -> Iter
     a test may add to.
     """
     pages = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **context})
-    shown = pages.new_page()
-    problems: list[str] = []
-    shown.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-    shown.on("pageerror", lambda error: problems.append(str(error)))
-    shown.on("dialog", lambda dialog: problems.append(f"dialog {dialog.message}"))
-    shown.on("request", lambda asked: None if _is_own(asked.url, server) else problems.append(asked.url))
-    shown.problems = problems
-    shown.goto(
-        f"{server.root}enter?{urlencode({'token': server.token, 'next': page} if page else {'token': server.token})}"
-    )
-    yield shown
-    pages.close()
+    try:
+        shown = pages.new_page()
+        problems: list[str] = []
+        shown.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        shown.on("pageerror", lambda error: problems.append(str(error)))
+        shown.on("dialog", lambda dialog: problems.append(f"dialog {dialog.message}"))
+        shown.on("request", lambda asked: None if _is_own(asked.url, server) else problems.append(asked.url))
+        shown.problems = problems
+        query = {"token": server.token, **({"next": page} if page else {})}
+        shown.goto(f"{server.root}enter?{urlencode(query)}")
+        yield shown
+    finally:
+        pages.close()
     assert problems == []
 
 

@@ -45,7 +45,7 @@ def certify(
         where: Conditions that the prompts meet in which findings are tested (default: those of the result, without its
             split).
         findings: Number of findings to certify, the strongest ones.
-        sample: Number of held-out prompts to sample at random, of a contrast from each set that findings are about
+        sample: Most held-out prompts to test each finding in: a random sample of those in which its features are active
             (default: all).
         controls: Number of control sets of each finding.
         strength: How far features are turned off: they are multiplied by 1 - strength.

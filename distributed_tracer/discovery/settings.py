@@ -44,7 +44,7 @@ class DiscoverSettings:
     findings: int = 5
     """Findings of each result that are tested by interventions, the strongest ones."""
     sample: int | None = None
-    """Held-out prompts to sample at random for each result, of contrasts for each set; none takes all."""
+    """Most held-out prompts to test each finding in: a random sample of those where it can be; none takes all."""
     controls: int = 199
     """Control sets of each finding. With few of them, no p is small enough for all steps together."""
     strength: float = 1.0

@@ -7,6 +7,7 @@ Measurements are stored beside the graphs, so that a job that is killed goes on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,9 +30,10 @@ from .certificate_columns import COLUMNS, EVIDENCE
 from .certificate_metric import CertificateMetric, control_effects
 from .findings_of import TestableFindings, findings_of
 from .held_out import HeldOut, held_out, only
-from .hypotheses import digest_of
+from .hypotheses import digest_of, in_samples
 from .job import EvaluationJob, EvaluationSummary, choose, run_evaluation
 from .verdicts import CONFIRMED, NO_POWER, NOT_CONFIRMED, Evidence, decisive, evidence_of, verdicts
+from .where_testable import sample, where_testable
 
 ON_DISCOVERY = " (on the discovery set)"
 
@@ -53,7 +55,7 @@ class CertifyJob:
     findings: int = 100
     """Number of findings to certify, the strongest ones."""
     sample: int | None = None
-    """Number of held-out prompts to sample at random, of a contrast from each set that findings are about; None takes
+    """Most held-out prompts to test each finding in: a random sample of those in which it can be tested; None takes
     all."""
     controls: int = 99
     """Number of control sets of each finding."""
@@ -72,6 +74,8 @@ class CertifyJob:
     def __post_init__(self) -> None:
         if not 0 < self.alpha < 1:
             raise ConfigError(f"alpha must be above 0 and below 1, not {self.alpha}")
+        if self.sample is not None and self.sample < 1:
+            raise ConfigError(f"sample must be at least 1, not {self.sample}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,19 +94,41 @@ class CertifyPlan:
         return self.result.path / CERTIFICATES if self.job.out is None else Path(self.job.out).expanduser()
 
     @cached_property
+    def samples(self) -> list[frozenset[str]] | None:
+        """Ids of the prompts in which each hypothesis is tested, in the order of the hypotheses; None if each is tested
+        in all prompts of its group."""
+        job, prompts, hypotheses = self.job, self.held_out.prompts, self.findings.hypotheses
+        if job.sample is None:
+            return None
+        assert prompts.clusters is not None
+        place_R = np.random.default_rng(job.seed).permutation(len(prompts))
+        found = []
+        for one, mask_R in zip(hypotheses, where_testable(prompts, hypotheses), strict=True):
+            own = self.held_out.groups.get(one.group)
+            if own is not None:
+                mask_R &= [prompt_id in own for prompt_id in prompts.ids]
+            ranks = sample(mask_R, prompts.clusters, place_R, job.sample)
+            found.append(frozenset(prompts.ids[rank] for rank in ranks))
+        return found
+
+    @cached_property
     def ids(self) -> list[str]:
-        """Ids of the prompts to intervene in: if findings are about sets of prompts, a sample of each such set."""
-        job, every, chosen = self.job, frozenset(self.held_out.prompts.ids), set[str]()
+        """Ids of the prompts to intervene in: those of all samples, or all that the findings are about."""
+        if self.samples is not None:
+            chosen = frozenset[str]().union(*self.samples)
+            return choose(self.store, None, 0, [*chosen] or self.held_out.prompts.ids[:1])  # a result needs a prompt
+        every, chosen_ids = frozenset(self.held_out.prompts.ids), set[str]()
         for name in {one.group for one in self.findings.hypotheses}:
-            own = every & self.held_out.groups[name] if name else every
-            chosen.update(choose(self.store, job.sample, job.seed, [*own]))
-        return choose(self.store, None, job.seed, [*chosen])
+            chosen_ids |= every & self.held_out.groups[name] if name else every
+        return choose(self.store, None, 0, [*chosen_ids])
 
     @property
     def metric(self) -> CertificateMetric:
         """What is measured in each prompt."""
-        job, own = self.job, self.findings.hypotheses
-        return CertificateMetric(own, job.controls, job.strength, job.seed, self.held_out.groups)
+        job, own, groups = self.job, self.findings.hypotheses, self.held_out.groups
+        if self.samples is not None:
+            own, groups = in_samples(own, self.samples)
+        return CertificateMetric(own, job.controls, job.strength, job.seed, groups)
 
     def options(self) -> dict[str, Any]:
         """Return what determines the certificates beside the prompts, as JSON."""
@@ -119,14 +145,14 @@ class CertifyPlan:
     def describe(self) -> str:
         """Return lines for people: what would be done."""
         own, of = self.findings, self.held_out
-        most = len(self.ids) * len(own.hypotheses) * (1 + self.job.controls)
+        num_tests = len(self.ids) * len(own.hypotheses) if self.samples is None else sum(map(len, self.samples))
         lines = [
             f"{counted(len(own.hypotheses), 'finding')} of {self.result.info['what']} to certify; "
             f"{own.num_left_out:,} that none can test are left out, and {own.num_beyond:,} beyond --findings",
             f"{counted(len(self.ids), 'prompt')} of {counted(len(of.prompts), 'prompt')} in "
             f"{counted(of.prompts.num_clusters or 0, 'cluster')} that are held out; the findings were made from "
             f"{counted(of.num_discovery, 'prompt')} in {counted(of.num_discovery_clusters, 'cluster')}",
-            f"at most {counted(most, 'intervention')}, as rows of batches",
+            f"at most {counted(num_tests * (1 + self.job.controls), 'intervention')}, as rows of batches",
             *(f"warning: {text}" for text in self.warnings()),
         ]
         return "\n".join(map(printable, lines))
@@ -137,7 +163,8 @@ class CertifyPlan:
 
 
 def plan_certificates(job: CertifyJob) -> CertifyPlan:
-    """Return what `certify` would do. No graph and no model is read.
+    """Return what `certify` would do. No graph and no model is read, and of a sample, in which prompts features are
+    active.
 
     Raises ConfigError, ResultError and StoreError as `findings_of` and `held_out` do.
     """
@@ -275,7 +302,20 @@ def _warnings(plan: CertifyPlan) -> Iterable[str]:
     num_clusters = of.prompts.num_clusters or 0
     if num_clusters < FEW_CLUSTERS:
         yield f"there are only {counted(num_clusters, 'cluster')} to test in: most findings will have no power"
+    if (few := _with_few_clusters(plan)) > 0:
+        least = math.ceil(-math.log2(plan.job.alpha))
+        yield f"{counted(few, 'finding')} can be tested in fewer than {least} held-out clusters, which leaves no power"
     if own.num_left_out:
         yield f"{counted(own.num_left_out, 'finding')} are left out: no intervention turns off tokens or errors"
     if own.num_beyond:
         yield f"{counted(own.num_beyond, 'finding')} were not tested: --findings says how many are"
+
+
+def _with_few_clusters(plan: CertifyPlan) -> int:
+    """Return how many findings have samples of so few clusters that no outcome could confirm them."""
+    if plan.samples is None:
+        return 0
+    prompts = plan.held_out.prompts
+    assert prompts.clusters is not None
+    numbers = [{int(prompts.clusters[prompts.rank_of[prompt]]) for prompt in own} for own in plan.samples]
+    return sum(0.5 ** len(own) > plan.job.alpha for own in numbers)

@@ -19,7 +19,7 @@ from ..table import Table
 from .certificate_metric import CertificateMetric
 from .certify import CertifyPlan, write_certificates
 from .held_out import only
-from .hypotheses import Hypothesis
+from .hypotheses import Hypothesis, in_samples
 from .job import EvaluationJob, EvaluationSummary, run_evaluation
 
 
@@ -72,6 +72,11 @@ def _metric(plans: Sequence[CertifyPlan]) -> CertificateMetric:
     hypotheses: list[Hypothesis] = []
     groups: dict[str, frozenset[str]] = {}
     for number, plan in enumerate(plans):
+        if plan.samples is not None:
+            some, of_samples = in_samples(plan.findings.hypotheses, plan.samples, f"{number} sample ")
+            hypotheses += some
+            groups |= of_samples
+            continue
         own = frozenset(plan.ids)
         for one in plan.findings.hypotheses:
             name = f"{number} {one.group}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 FeatureSite = tuple[int, int]
@@ -64,6 +64,14 @@ class Hypothesis:
     predictions: tuple[Prediction, ...]
     group: str = ""
     """Name of the set of prompts that the finding is about; empty for all prompts."""
+
+
+def in_samples(
+    hypotheses: Sequence[Hypothesis], samples: Sequence[frozenset[str]], prefix: str = ""
+) -> tuple[tuple[Hypothesis, ...], dict[str, frozenset[str]]]:
+    """Return hypotheses each of which is about the prompts of its own sample alone, and the prompts of their groups."""
+    groups = {f"{prefix}{number}": own for number, own in enumerate(samples)}
+    return tuple(replace(one, group=name) for one, name in zip(hypotheses, groups, strict=True)), groups
 
 
 def digest_of(hypotheses: Sequence[Hypothesis], groups: Mapping[str, Collection[str]]) -> str:
