@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
 from ..errors import ConfigError
 from ..names import unknown
 from ..store.read.prompt_table import METADATA
 from ..store.read.select import metadata_columns
 from ..text import counted, short
-from .blas_threads import one_blas_thread
 from .clusters import Clusters, Ints, interval_of_means, metadata_values, student_half, value_text
 from .prompts import ChosenPrompts
 from .ridge import FoldSums, cross_fit
@@ -104,7 +104,7 @@ def predict_labels(
 
     One thread computes it, so that no bit depends on their number.
     """
-    with one_blas_thread():
+    with threadpool_limits(1, "blas"):
         label_IY = np.stack([label_I, *shuffled(label_I, cluster_I, shuffles, seed)], axis=1)
         found = {name: _Judged.of(_columns(vectors, name), label_IY, cluster_I, fold_I) for name in SETS}
         return [{"columns": name, **own.row(), **own.gain(found["prompt"])} for name, own in found.items()]
