@@ -3,6 +3,8 @@
 findings ─▶ hypotheses ─▶ held-out prompts ─▶ run_evaluation ─▶ evidence ─▶ verdicts ─▶ a result beside the findings
 
 Measurements are stored beside the graphs, so that a job that is killed goes on. The result is made from them alone.
+
+Axes: I held-out prompt.
 """
 
 from __future__ import annotations
@@ -101,13 +103,13 @@ class CertifyPlan:
         if job.sample is None:
             return None
         assert prompts.clusters is not None
-        place_R = np.random.default_rng(job.seed).permutation(len(prompts))
+        place_I = np.random.default_rng(job.seed).permutation(len(prompts))
         found = []
-        for one, mask_R in zip(hypotheses, where_testable(prompts, hypotheses), strict=True):
+        for one, mask_I in zip(hypotheses, where_testable(prompts, hypotheses), strict=True):
             own = self.held_out.groups.get(one.group)
             if own is not None:
-                mask_R &= [prompt_id in own for prompt_id in prompts.ids]
-            ranks = sample(mask_R, prompts.clusters, place_R, job.sample)
+                mask_I &= [prompt_id in own for prompt_id in prompts.ids]
+            ranks = sample(mask_I, prompts.clusters, place_I, job.sample)
             found.append(frozenset(prompts.ids[rank] for rank in ranks))
         return found
 

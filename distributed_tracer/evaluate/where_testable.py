@@ -8,7 +8,7 @@ Axes: I prompt (by rank, or of a part range), A active feature, K target, N node
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -30,17 +30,14 @@ def where_testable(prompts: ChosenPrompts, hypotheses: Sequence[Hypothesis]) -> 
     Active features are those that the store keeps; in parts that keep none, those that are nodes. Reads only these and
     the targets.
     """
-    sites = {site for one in hypotheses for site in one.off}
     quantities = {made.quantity for one in hypotheses for made in one.predictions}
-    sites |= {(one.layer, one.number) for one in quantities if one.kind == "feature"}
-    active_I = _active(prompts, sorted(sites))
-    has_I = {one: active_I[one.layer, one.number] for one in quantities if one.kind == "feature"}
-    has_I |= _targets(prompts, [one for one in quantities if one.kind != "feature"])
-    found = []
-    for one in hypotheses:
-        can_I = np.logical_or.reduce([active_I[site] for site in one.off])
-        found.append(np.logical_and.reduce([can_I, *(has_I[made.quantity] for made in one.predictions)]))
-    return found
+    sets: dict[Hypothesis | Quantity, Sequence[FeatureSite]] = {one: one.off for one in hypotheses}
+    sets |= {one: [(one.layer, one.number)] for one in quantities if one.kind == "feature"}
+    there_I = _active(prompts, sets) | _targets(prompts, [one for one in quantities if one.kind != "feature"])
+    return [
+        np.logical_and.reduce([there_I[own], *(there_I[made.quantity] for made in own.predictions)])
+        for own in hypotheses
+    ]
 
 
 def sample(mask_I: Mask, cluster_I: npt.NDArray[np.int32], place_I: npt.NDArray[np.intp], number: int) -> list[int]:
@@ -58,16 +55,20 @@ def sample(mask_I: Mask, cluster_I: npt.NDArray[np.int32], place_I: npt.NDArray[
     return chosen
 
 
-def _active(prompts: ChosenPrompts, sites: Sequence[FeatureSite]) -> Mapping[FeatureSite, Mask]:
-    """Return, for each feature, by rank, the prompts in which it is active."""
-    found = {site: np.zeros(len(prompts), dtype=bool) for site in sites}
-    code_of = {layer << 32 | feature: (layer, feature) for layer, feature in sites}
-    wanted = np.array(sorted(code_of), dtype=np.int64)
+def _active(
+    prompts: ChosenPrompts, sets: Mapping[Hypothesis | Quantity, Sequence[FeatureSite]]
+) -> dict[Hypothesis | Quantity, Mask]:
+    """Return, by rank, the prompts in which a feature of each set is active."""
+    codes = {own: [layer << 32 | feature for layer, feature in sites] for own, sites in sets.items()}
+    wanted = np.unique(np.array([code for own in codes.values() for code in own], dtype=np.int64))
+    found = {own: np.zeros(len(prompts), dtype=bool) for own in sets}
     for part_range, rank_I in prompts.ranges("num_active", "num_nodes", rows=_ROWS):
         layer_A, feature_A, prompt_A = _features(part_range)
         code_A = layer_A.astype(np.int64) << 32 | feature_A
-        for place in np.flatnonzero(np.isin(code_A, wanted)).tolist():
-            found[code_of[int(code_A[place])]][rank_I[prompt_A[place]]] = True
+        is_wanted_A = np.isin(code_A, wanted)
+        code_A, rank_A = code_A[is_wanted_A], rank_I[prompt_A[is_wanted_A]]
+        for own, mask_I in found.items():
+            mask_I[rank_A[np.isin(code_A, codes[own])]] = True
     return found
 
 
@@ -83,9 +84,9 @@ def _features(part_range: PartRange) -> tuple[npt.NDArray[np.integer], npt.NDArr
     return nodes["layer"][own_A], nodes["feature"][own_A], part_range.prompt_N[own_A]
 
 
-def _targets(prompts: ChosenPrompts, quantities: Iterable[Quantity]) -> dict[Quantity, Mask]:
+def _targets(prompts: ChosenPrompts, quantities: Sequence[Quantity]) -> dict[Hypothesis | Quantity, Mask]:
     """Return, for each quantity of targets, by rank, the prompts that have it: a token's logit at the end."""
-    found = {one: np.zeros(len(prompts), dtype=bool) for one in quantities}
+    found: dict[Hypothesis | Quantity, Mask] = {one: np.zeros(len(prompts), dtype=bool) for one in quantities}
     for part_range, rank_I in prompts.ranges("num_targets", rows=_ROWS) if found else ():
         names = ("targets/token_id", "targets/position", "targets/weight")
         token_K, position_K, weight_K = part_range.part.read(
@@ -94,7 +95,7 @@ def _targets(prompts: ChosenPrompts, quantities: Iterable[Quantity]) -> dict[Qua
         rank_K = rank_I[part_range.prompt_of_rows("num_targets")]
         last_K = np.repeat(part_range.sizes("num_tokens"), part_range.sizes("num_targets")) - 1
         is_known_K = (token_K >= 0) & (position_K == last_K)
-        for one, mask_I in found.items():
+        for one in quantities:
             own_K = token_K == one.number if one.kind == "token" else weight_K > 0
-            mask_I[rank_K[is_known_K & own_K]] = True
+            found[one][rank_K[is_known_K & own_K]] = True
     return found
