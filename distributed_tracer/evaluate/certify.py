@@ -104,25 +104,21 @@ class CertifyPlan:
             return None
         assert prompts.clusters is not None
         place_I = np.random.default_rng(job.seed).permutation(len(prompts))
+        about_I = {name: [prompt in own for prompt in prompts.ids] for name, own in self.held_out.groups.items()}
         found = []
         for one, mask_I in zip(hypotheses, where_testable(prompts, hypotheses), strict=True):
-            own = self.held_out.groups.get(one.group)
-            if own is not None:
-                mask_I &= [prompt_id in own for prompt_id in prompts.ids]
-            ranks = sample(mask_I, prompts.clusters, place_I, job.sample)
+            ranks = sample(mask_I & about_I.get(one.group, True), prompts.clusters, place_I, job.sample)
             found.append(frozenset(prompts.ids[rank] for rank in ranks))
         return found
 
     @cached_property
     def ids(self) -> list[str]:
         """Ids of the prompts to intervene in: those of all samples, or all that the findings are about."""
-        if self.samples is not None:
-            chosen = frozenset[str]().union(*self.samples)
-            return choose(self.store, None, 0, [*chosen] or self.held_out.prompts.ids[:1])  # a result needs a prompt
-        every, chosen_ids = frozenset(self.held_out.prompts.ids), set[str]()
-        for name in {one.group for one in self.findings.hypotheses}:
-            chosen_ids |= every & self.held_out.groups[name] if name else every
-        return choose(self.store, None, 0, [*chosen_ids])
+        every, groups, own = frozenset(self.held_out.prompts.ids), self.held_out.groups, self.samples
+        if own is None:
+            own = [every & groups.get(name, every) for name in {one.group for one in self.findings.hypotheses}]
+        chosen = sorted(frozenset[str]().union(*own))
+        return choose(self.store, None, 0, chosen or self.held_out.prompts.ids[:1])  # a result needs a prompt
 
     @property
     def metric(self) -> CertificateMetric:
@@ -304,8 +300,8 @@ def _warnings(plan: CertifyPlan) -> Iterable[str]:
     num_clusters = of.prompts.num_clusters or 0
     if num_clusters < FEW_CLUSTERS:
         yield f"there are only {counted(num_clusters, 'cluster')} to test in: most findings will have no power"
-    if (few := _with_few_clusters(plan)) > 0:
-        least = math.ceil(-math.log2(plan.job.alpha))
+    least = math.ceil(-math.log2(plan.job.alpha))  # with fewer, 0.5^clusters is above alpha: see `verdicts`
+    if (few := _with_fewer_clusters(plan, least)) > 0:
         yield f"{counted(few, 'finding')} can be tested in fewer than {least} held-out clusters, which leaves no power"
     if own.num_left_out:
         yield f"{counted(own.num_left_out, 'finding')} are left out: no intervention turns off tokens or errors"
@@ -313,11 +309,9 @@ def _warnings(plan: CertifyPlan) -> Iterable[str]:
         yield f"{counted(own.num_beyond, 'finding')} were not tested: --findings says how many are"
 
 
-def _with_few_clusters(plan: CertifyPlan) -> int:
-    """Return how many findings have samples of so few clusters that no outcome could confirm them."""
-    if plan.samples is None:
-        return 0
+def _with_fewer_clusters(plan: CertifyPlan, least: int) -> int:
+    """Return how many findings have samples of fewer clusters than `least`."""
     prompts = plan.held_out.prompts
     assert prompts.clusters is not None
-    numbers = [{int(prompts.clusters[prompts.rank_of[prompt]]) for prompt in own} for own in plan.samples]
-    return sum(0.5 ** len(own) > plan.job.alpha for own in numbers)
+    numbers = [{int(prompts.clusters[prompts.rank_of[prompt]]) for prompt in own} for own in plan.samples or ()]
+    return sum(len(own) < least for own in numbers)
